@@ -1,0 +1,161 @@
+"""The commands."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="penlight",
+    help="Small medical images to a classifier you can believe in. Not for clinical use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data = typer.Typer(help="Datasets: what there is, what is in them.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON alone, for programs.")]
+View = Annotated[Optional[str], typer.Option(help="Reading of the labels; native unless given.")]  # noqa: UP045
+Size = Annotated[Optional[int], typer.Option(help="Side of the images in pixels: 28, 64, 128 or 224.")]  # noqa: UP045
+Out = Annotated[Optional[Path], typer.Option(help="Folder to write; a free one under runs/ unless given.")]  # noqa: UP045
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe, as train.epochs=3."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from penlight import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Small medical images to a classifier you can believe in. Not for clinical use."""
+
+
+@app.command()
+def demo(out: Out = None, json: Json = False) -> None:
+    """A drawn dataset end to end, without a download: train, score, report."""
+    from penlight import api
+    from penlight.cli.show import TrainingView, print_trained
+
+    with TrainingView(quiet=json) as watcher:
+        result = api.train(api.resolve_recipe("retina-phantom", "demo"), name="demo", out=out, watcher=watcher)
+    print_trained(result, json)
+
+
+@app.command()
+def train(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, its description file, or a run's recipe.toml.")],
+    recipe: Annotated[str, typer.Option(help="A preset, or a recipe file.")] = "cnn",
+    view: View = None,
+    size: Size = None,
+    overrides: Overrides = None,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each is a run of its own.")] = 1,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Train a recipe on a dataset, score it on test, and write its report."""
+    from penlight import api
+    from penlight.cli.show import TrainingView, print_trained
+
+    chosen, name = api.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
+    with TrainingView(quiet=json) as watcher:
+        result = api.train(chosen, name=name, out=out, seed=seed, seeds=seeds, watcher=watcher)
+    print_trained(result, json)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a folder with one run per seed.")],
+    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    json: Json = False,
+) -> None:
+    """Score a run again from its predictions on disk."""
+    from penlight import api
+    from penlight.cli.show import print_scores
+
+    print_scores(api.evaluate(run, split), json)
+
+
+@app.command()
+def score(
+    file: Annotated[
+        Path, typer.Argument(help="CSV in the official result format: index,p0,p1,... without a header.")
+    ],
+    dataset: Annotated[str, typer.Option(help="The dataset that the file is about.")],
+    view: View = None,
+    size: Size = None,
+    split: Annotated[Optional[str], typer.Option(help="val or test; from the file name unless given.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Score probabilities made by anybody."""
+    from penlight import api
+    from penlight.cli.show import print_scores
+
+    print_scores(api.score(file, dataset, view=view or "native", size=size or 28, split=split), json)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a folder with one run per seed.")],
+    out: Annotated[Optional[Path], typer.Option(help="HTML file to write; the run's own unless given.")] = None,  # noqa: UP045
+) -> None:
+    """Write a run's report again."""
+    from penlight import api
+
+    typer.echo(api.report(run, out))
+
+
+@app.command()
+def recipes(json: Json = False) -> None:
+    """List the recipes that ship, with what they cost and what to expect."""
+    from penlight import api
+    from penlight.cli.show import print_recipes
+
+    print_recipes(api.list_recipes(), json)
+
+
+@data.command("list")
+def data_list(json: Json = False) -> None:
+    """List the datasets, and which sizes are on disk."""
+    from penlight.cli.show import print_datasets
+    from penlight.data.listing import list_datasets
+
+    print_datasets(list_datasets(), json)
+
+
+@data.command("fetch")
+def data_fetch(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name.")], size: Size = None, json: Json = False
+) -> None:
+    """Get a dataset onto disk, checked, and ready to open."""
+    from penlight import api
+    from penlight.cli.show import print_path
+
+    print_path(api.fetch(dataset, size or 28), json)
+
+
+@data.command("show")
+def data_show(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, or its description file.")],
+    size: Size = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Show what is in a dataset: splits, classes, samples, as a table, pictures and a page."""
+    from penlight import api
+    from penlight.cli.show import print_description
+
+    print_description(api.show(dataset, size or 28, out), json)

@@ -1,0 +1,58 @@
+"""A dataset in memory: images and labels with fixed splits, and what is known about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.tasks import Task
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a dataset without opening it.
+
+    `task` is what the labels mean natively; `samples` counts images by split, None where only the file knows, as
+    `channels` is 0 before it is opened; `md5` maps a size in pixels to the hash of the official file, empty for data
+    of one's own; `modality` is one of the words the catalog uses ("fundus", "film", ...); `position_matters` is True
+    where a mirrored image would be another anatomy, so that flips must not be used blindly.
+    """
+
+    name: str
+    title: str
+    task: Task
+    channels: int
+    samples: Mapping[str, int] | None
+    licence: str
+    source: str
+    modality: str = ""
+    position_matters: bool = False
+    md5: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 (N, H, W, C), memory-mapped where they come from a file; labels (N, L) integers as stored;
+    `patients` (N,) where the file names them, else None."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.integer]
+    patients: NDArray[np.generic] | None = None
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset: `splits` has exactly train, val and test; `size` is the side of an image in pixels; `md5` is
+    the hash of the file (or, for a phantom, of what it was drawn from)."""
+
+    info: DatasetInfo
+    size: int
+    splits: Mapping[str, Split]
+    md5: str

@@ -1,0 +1,113 @@
+"""What the arrays of a dataset must look like: names, types, shapes and labels; each fault has its own error."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data.dataset import SPLITS, DatasetInfo
+from penlight.errors import DataError, PenlightError
+
+
+class ArrayLike(Protocol):
+    """Anything with a shape and a dtype: an array, or the header of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+
+
+def check_layout(info: DatasetInfo, size: int, arrays: Mapping[str, ArrayLike], where: str) -> None:
+    """Check names, types, shapes and counts of a dataset's arrays against what is known of it.
+
+    `where` names the file in errors. DataError for the first fault.
+    """
+    for split in SPLITS:
+        images, labels = (_required(arrays, f"{split}_{kind}", where) for kind in ("images", "labels"))
+        _check_images(info, size, images, f"{where}: {split}_images")
+        _check_label_shape(info, labels, f"{where}: {split}_labels")
+        _check_counts(info, split, images, labels, where)
+        if f"{split}_patients" in arrays:
+            _check_patients(arrays[f"{split}_patients"], labels, f"{where}: {split}_patients")
+    if len({channels_of(arrays[f"{split}_images"]) for split in SPLITS}) > 1:
+        raise DataError(f"{where}: some splits are grey and some are in colour.", "Make them all the same.")
+
+
+def check_labels(info: DatasetInfo, labels: NDArray[np.integer], what: str) -> None:
+    """Check that stored labels are among the task's. DataError, naming `what`, if one is not."""
+    try:
+        info.task.encode(labels)
+    except PenlightError as error:
+        raise DataError(f"{what}: {error.problem}", error.remedy) from error
+
+
+def channels_of(images: ArrayLike) -> int:
+    """Give the number of channels of images (N, H, W) or (N, H, W, C)."""
+    return images.shape[3] if len(images.shape) == 4 else 1
+
+
+def _required(arrays: Mapping[str, ArrayLike], name: str, where: str) -> ArrayLike:
+    if name not in arrays:
+        raise DataError(
+            f"{where} has no array {name}; it has {', '.join(sorted(arrays)) or 'none'}.",
+            "A dataset has images and labels for each of train, val and test, named as in train_images.",
+        )
+    return arrays[name]
+
+
+def _check_images(info: DatasetInfo, size: int, images: ArrayLike, what: str) -> None:
+    if images.dtype != np.uint8:
+        raise DataError(
+            f"{what} must be uint8, values 0 to 255; it is {images.dtype}.", "Scale it to 0..255 and convert it."
+        )
+    sides, channels = images.shape[1:3], images.shape[3:]
+    if sides != (size, size) or channels not in ((), (1,), (3,)):
+        raise DataError(
+            f"{what} must have the shape (N, {size}, {size}) or (N, {size}, {size}, 3); it has {images.shape}.",
+            "Check the size that was asked for, and the order of the axes.",
+        )
+    if info.channels and channels_of(images) != info.channels:
+        raise DataError(
+            f"{what} must have {info.channels} channel(s), as {info.name} has; it has {channels_of(images)}.",
+            "Check that this file is of that dataset.",
+        )
+
+
+def _check_label_shape(info: DatasetInfo, labels: ArrayLike, what: str) -> None:
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{what} must be integers; it is {labels.dtype}.", "Convert it, with .astype('uint8').")
+    columns = 1 if info.task.exclusive else len(info.task.labels)
+    shapes = ((), (1,)) if columns == 1 else ((columns,),)
+    if not labels.shape or labels.shape[1:] not in shapes:
+        raise DataError(
+            f"{what} must have the shape (N, {columns}) for this {info.task.kind} task; it has {labels.shape}.",
+            "Check the labels, or the task and the label names in the description.",
+        )
+
+
+def _check_counts(info: DatasetInfo, split: str, images: ArrayLike, labels: ArrayLike, where: str) -> None:
+    n_images, n_labels = images.shape[0], labels.shape[0]
+    if n_images != n_labels:
+        raise DataError(
+            f"{where}: {split} has {n_images} images and {n_labels} labels.", "There must be one row for each image."
+        )
+    if not n_images:
+        raise DataError(f"{where}: {split} has no images.", "Every split needs some.")
+    if info.samples is not None and n_images != info.samples[split]:
+        raise DataError(
+            f"{where}: {split} must have {info.samples[split]} images, as {info.name} has; it has {n_images}.",
+            "Check that this file is of that dataset.",
+        )
+
+
+def _check_patients(patients: ArrayLike, labels: ArrayLike, what: str) -> None:
+    if patients.shape != labels.shape[:1]:
+        raise DataError(
+            f"{what} must have the shape ({labels.shape[0]},), one patient for each image; it has {patients.shape}.",
+            "Check how the array was made, or leave it out.",
+        )

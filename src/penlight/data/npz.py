@@ -1,0 +1,146 @@
+"""Reading npz files without trusting them, and without holding them in memory.
+
+The header of every array is read and checked against the zip's own sizes before any of its bytes are, and arrays are
+copied block by block. Nothing here unpickles.
+"""
+
+import contextlib
+import io
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from penlight.errors import DataError
+
+_BLOCK = 1 << 20
+_LARGEST_HEADER = 1 << 14
+_READERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array in an npz says of itself. `offset` is where its bytes begin in the unpacked member."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran_order: bool
+    offset: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the array's own bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_headers(path: Path) -> dict[str, Header]:
+    """Read the headers of all arrays of an npz, by name.
+
+    DataError for a damaged zip, for objects that would need unpickling, and where header and zip disagree on sizes.
+    """
+    with _open(path) as archive:
+        members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+        headers = [_read_header(archive, member, path) for member in members]
+    return {header.name: header for header in headers}
+
+
+def copy_array(path: Path, header: Header, target: Path, advance: Callable[[int], None]) -> None:
+    """Unpack one array of an npz into a .npy file, in blocks.
+
+    `advance` is told the bytes of each block. DataError if the npz is damaged, OSError if `target` cannot be written.
+    An array in Fortran order is held in memory for it.
+    """
+    with target.open("wb") as out:
+        descr = npy.dtype_to_descr(header.dtype)
+        npy.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": header.shape})
+        for block in _in_c_order(_blocks(path, header), header):
+            out.write(block)
+            advance(len(block))
+        out.flush()
+        os.fsync(out.fileno())
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+    with _damage_named(path), zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
+    # RuntimeError: the zip is encrypted, or packed by a method this Python does not know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise DataError(
+            f"{path} is not a whole npz file: {error or type(error).__name__}.",
+            "It may have been cut off or damaged on its way: delete it and get it again.",
+        ) from error
+
+
+def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Header:
+    name = member.filename.removesuffix(".npy")
+    with archive.open(member) as stream:
+        # NumPy reads as many bytes as a header claims to have before it looks at them; it gets no more than these.
+        start = io.BytesIO(stream.read(_LARGEST_HEADER))
+    shape, fortran_order, dtype = _parse_header(start, f"{path}: {name}")
+    header = Header(name, shape, dtype, fortran_order, start.tell())
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}: {name} holds pickled objects (dtype {dtype}); pickled objects are never loaded.",
+            "Save it as an array of numbers, with numpy.savez_compressed(..., allow_pickle=False).",
+        )
+    if header.offset + header.n_bytes != member.file_size:
+        raise DataError(
+            f"{path}: {name} says it holds {header.n_bytes:,} bytes in shape {shape}, but the zip has "
+            f"{member.file_size - header.offset:,}.",
+            "The file is damaged or was made to harm: get it again from its source.",
+        )
+    return header
+
+
+def _parse_header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    remedy = "Save it with numpy.savez or numpy.savez_compressed."
+    try:
+        version = npy.read_magic(stream)
+        if version not in _READERS:
+            raise DataError(f"{what} has the npy format {version}, which is for records, not for arrays.", remedy)
+        shape, fortran_order, dtype = _READERS[version](stream)
+    except ValueError as error:
+        raise DataError(f"{what} is not an array in npy format: {error}", remedy) from error
+    if any(n < 0 for n in shape):
+        raise DataError(f"{what} has the impossible shape {shape}.", remedy)
+    return shape, fortran_order, dtype
+
+
+def _blocks(path: Path, header: Header) -> Iterator[bytes]:
+    """Give the array's bytes in order; reading to the end lets the zip check its sum."""
+    left = header.n_bytes
+    with _open(path) as archive, archive.open(f"{header.name}.npy") as stream:
+        stream.read(header.offset)
+        while block := stream.read(_BLOCK):
+            left -= len(block)
+            yield block
+        if left:
+            raise EOFError(f"{header.name} lacks {left:,} bytes")
+
+
+def _in_c_order(blocks: Iterator[bytes], header: Header) -> Iterator[bytes]:
+    if not header.fortran_order:
+        yield from blocks
+        return
+    array = np.frombuffer(b"".join(blocks), header.dtype).reshape(header.shape, order="F")
+    yield array.tobytes(order="C")

@@ -1,0 +1,125 @@
+"""Opening a dataset by name: found on disk, fetched or drawn, checked, and mapped into memory."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penlight.data.catalog import SIZES, find_dataset, is_phantom, official_file, official_url
+from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
+from penlight.data.description import Description
+from penlight.data.download import download
+from penlight.data.folders import data_folders, download_folder, find_file
+from penlight.data.layout import channels_of, check_labels, check_layout
+from penlight.data.mapped import Mapped, convert, find_mapped, read_splits, split_of
+from penlight.errors import DataError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the npz of a dataset at one size may lie; `url` is None for data of one's own."""
+
+    info: DatasetInfo
+    size: int
+    places: list[Path]
+    url: str | None
+
+    @property
+    def md5(self) -> str | None:
+        """The hash that the npz must have, where known."""
+        return self.info.md5.get(self.size)
+
+
+def open_dataset(name: str | Path, size: int = 28) -> Dataset:
+    """Open a dataset by its name or by the path of its description, at `size` pixels a side.
+
+    Looked for in the folders of PENLIGHT_DATA, then in ~/.medmnist; an official set is fetched if it is in neither.
+    The first time, the npz is checked and unpacked into the cache folder; images are mapped from there. Phantoms are
+    drawn, with seed 0. UnknownNameError, DataError, DownloadError and StorageError each say what to do.
+    """
+    known = find_dataset(name)
+    if isinstance(known, DatasetInfo) and is_phantom(known):
+        return _draw(known, _offered(known.name, size, SIZES))
+    source = source_of(known, size)
+    mapped = _mapped(source)
+    splits = read_splits(source.info, size, mapped.folder)
+    info = replace(source.info, channels=channels_of(splits["train"].images))
+    return Dataset(info, size, splits, mapped.about.md5)
+
+
+def fetch_dataset(name: str | Path, size: int = 28) -> Path:
+    """Give the path of a dataset's npz, fetched to ~/.medmnist if it is not on disk yet.
+
+    Errors as in `open_dataset`; DataError for a phantom, which has no file.
+    """
+    known = find_dataset(name)
+    if isinstance(known, DatasetInfo) and is_phantom(known):
+        raise DataError(
+            f"{known.name} is drawn when it is opened; there is nothing to fetch.", "Open it by its name."
+        )
+    source = source_of(known, size)
+    return find_file(source.places) or _fetch(source)
+
+
+def source_of(known: DatasetInfo | Description, size: int) -> Source:
+    """Say where the npz of a dataset at this size may lie. DataError if there is none of this size."""
+    if isinstance(known, Description):
+        _offered(known.info.name, size, known.files)
+        return Source(known.info, size, known.places(size), url=None)
+    file = official_file(known.name, _offered(known.name, size, SIZES))
+    return Source(known, size, [folder / file for folder in data_folders()], official_url(known.name, size))
+
+
+def on_disk(source: Source) -> bool:
+    """Say whether a dataset opens without a network."""
+    return (
+        find_file(source.places) is not None
+        or find_mapped(source.info.name, source.size, npz=None, md5=source.md5) is not None
+    )
+
+
+def _offered(name: str, size: int, sizes: Mapping[int, str] | tuple[int, ...]) -> int:
+    if size not in sizes:
+        known = ", ".join(map(str, sorted(sizes)))
+        raise DataError(f"{name} has images of {known} pixels; {size} was asked for.", "Choose one of these sizes.")
+    return size
+
+
+def _mapped(source: Source) -> Mapped:
+    npz = find_file(source.places)
+    ready = find_mapped(source.info.name, source.size, npz, source.md5)
+    return ready or convert(source.info, source.size, npz or _fetch(source))
+
+
+def _fetch(source: Source) -> Path:
+    if source.url is None or source.md5 is None:
+        raise DataError(
+            f"{source.places[0].name} was not found; looked for: {', '.join(map(str, source.places))}.",
+            "Put it into ~/.medmnist, or set PENLIGHT_DATA to its folder.",
+        )
+    target = download_folder() / source.places[0].name
+    download(source.url, target, source.md5)
+    return target
+
+
+def _draw(info: DatasetInfo, size: int) -> Dataset:
+    from penlight.data.phantoms import phantom_arrays
+
+    arrays = phantom_arrays(info.name, size)
+    check_layout(info, size, arrays, info.name)
+    for split in SPLITS:
+        check_labels(info, arrays[f"{split}_labels"], f"{info.name}: {split}_labels")
+    return Dataset(info, size, {split: split_of(arrays, split) for split in SPLITS}, _md5_of(arrays))
+
+
+def _md5_of(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """Hash arrays by name, type, shape and content."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.data)
+    return digest.hexdigest()

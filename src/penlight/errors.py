@@ -1,0 +1,58 @@
+"""Errors a user can cause. Each says what was expected, what came, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PenlightError(Exception):
+    """The base of every named error; the command prints it and exits with 1.
+
+    `problem` says what was expected and what came; `remedy` says what to do. Both are whole sentences.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem} {remedy}".strip())
+        self.problem = problem
+        self.remedy = remedy
+
+
+class DataError(PenlightError):
+    """A dataset file, folder or array is missing, damaged, or not what its description says."""
+
+
+class DownloadError(DataError):
+    """A file could not be fetched from its official address."""
+
+
+class StorageError(PenlightError):
+    """A folder cannot be written, or the disk is full."""
+
+
+class RecipeError(PenlightError):
+    """A recipe, or an override of one, is not valid."""
+
+
+class RunError(PenlightError):
+    """A run folder is missing, incomplete, damaged, in use, or of another kind than was needed."""
+
+
+class PredictionsError(PenlightError):
+    """Predictions do not fit the dataset, the view, or each other."""
+
+
+class MissingExtraError(PenlightError):
+    """A command needs libraries that the base installation leaves out."""
+
+
+class TrainingError(PenlightError):
+    """Training cannot go on, for example because the loss is no longer a number."""
+
+
+class UnknownNameError(PenlightError):
+    """A name that is not in a table of names; the message offers the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        remedy = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
+        super().__init__(f"There is no {kind} named '{name}'.", remedy)

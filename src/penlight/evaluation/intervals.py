@@ -1,0 +1,49 @@
+"""Resamples of a test split, as weights: how often each image is drawn."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+RARE = 30
+"""A label with fewer positives than this is resampled in a stratum of its own, so that no resample lacks it."""
+
+_CHUNK_VALUES = 2_000_000
+
+
+def bootstrap_weights(
+    y_true: NDArray[np.uint8],
+    resamples: int = 1000,
+    *,
+    seed: int = 0,
+    groups: NDArray[np.generic] | None = None,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield (b, N) counts of how often each of N images is drawn, `resamples` rows in all, in chunks that fit memory.
+
+    `y_true` (N, C) decides the strata: an image belongs to its rarest label where that has fewer than `RARE`
+    positives, else to the rest. With `groups` (N,), such as patients, whole groups are drawn. Efron and Tibshirani,
+    An Introduction to the Bootstrap (1993), chapters 6 and 8.
+    """
+    rng = np.random.default_rng([seed, 0xB007])
+    unit_of = np.arange(len(y_true)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    stratum = _strata(y_true, unit_of)
+    members = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
+    rows = max(1, _CHUNK_VALUES // max(1, len(y_true)))
+    for start in range(0, resamples, rows):
+        b = min(rows, resamples - start)
+        drawn = np.zeros((b, len(stratum)))
+        for units in members:
+            drawn[:, units] = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=b)
+        yield drawn[:, unit_of]
+
+
+def _strata(y_true: NDArray[np.uint8], unit_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give each unit (image or group) the number of its rarest rare label, or C for the rest; (U,) integers."""
+    n_labels = y_true.shape[1]
+    positives = y_true.sum(axis=0)
+    rank = np.argsort(np.argsort(positives, kind="stable"), kind="stable")
+    rank = np.where((positives < RARE) & (positives > 0), rank, n_labels)
+    of_image = np.where(y_true > 0, rank, n_labels).min(axis=1, initial=n_labels)
+    of_unit = np.full(int(unit_of.max(initial=-1)) + 1, n_labels)
+    np.minimum.at(of_unit, unit_of, of_image)
+    return of_unit

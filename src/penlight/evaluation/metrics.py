@@ -1,0 +1,302 @@
+"""Every metric as one function of weighted images.
+
+A metric takes a `Sample` and weights (B, N), one row per resample, and gives (B,) values, or (B, C) where it is of
+each label. The score itself is the row of ones; a bootstrap resample is a row of counts. So the number and its
+interval are one line of code, and a thousand resamples are one matrix product. N images, C labels, B resamples.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.tasks import Task
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 answers."""
+
+    task: Task
+    y: NDArray[np.uint8]
+    prob: Floats
+    decided: NDArray[np.uint8]
+
+    @cached_property
+    def grade(self) -> NDArray[np.int64]:
+        """(N,) true class numbers of an exclusive task."""
+        return _argmax(self.y)
+
+    @cached_property
+    def decided_grade(self) -> NDArray[np.int64]:
+        """(N,) decided class numbers of an exclusive task."""
+        return _argmax(self.decided)
+
+    @cached_property
+    def referable(self) -> tuple[Floats, Floats, Floats]:
+        """(N,) truth, probability and answer of "this grade or a higher one needs a referral"."""
+        first: int = self.task.referable  # type: ignore[attr-defined]
+        y, prob, decided = (a[:, first:].sum(axis=1, dtype=float) for a in (self.y, self.prob, self.decided))
+        return y, prob, decided
+
+    @cached_property
+    def columns(self) -> "list[Ranking]":
+        """One ranking per label."""
+        return [Ranking.of(self.y[:, c], self.prob[:, c]) for c in range(self.y.shape[1])]
+
+    @cached_property
+    def micro(self) -> "Ranking":
+        """The ranking of all (image, label) pairs together."""
+        return Ranking.of(self.y.ravel(), self.prob.ravel())
+
+
+def _argmax(columns: NDArray[np.generic]) -> NDArray[np.int64]:
+    place: NDArray[np.int64] = np.argmax(columns, axis=1)
+    return place
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Scores sorted once, for all resamples: `order` (M,) from low to high, `starts` the first place of each run of
+    equal scores, `y` (M,) the truth in that order."""
+
+    order: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    y: Floats
+
+    @classmethod
+    def of(cls, y: NDArray[np.generic], score: Floats) -> "Ranking":
+        """Sort `score` (M,) with its truth `y` (M,) 0/1."""
+        order = np.argsort(score, kind="stable")
+        sorted_score = score[order]
+        starts = np.flatnonzero(np.r_[True, sorted_score[1:] != sorted_score[:-1]])
+        return cls(order, starts, y[order].astype(float))
+
+    def tallies(self, w: Floats) -> tuple[Floats, Floats]:
+        """Weights (B, M) of positives and negatives at each distinct score, (B, G) both."""
+        in_order: Floats = w[:, self.order]
+        positive: Floats = in_order * self.y
+        in_order -= positive
+        if len(self.starts) < len(self.order):
+            return np.add.reduceat(positive, self.starts, axis=1), np.add.reduceat(in_order, self.starts, axis=1)
+        return positive, in_order
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """Divide; 0/0 is NaN, without a warning."""
+    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below != 0)
+
+
+def _area_under_roc(ranking: Ranking, w: Floats) -> Floats:
+    """Mann-Whitney: the share of (positive, negative) pairs in the right order, ties counting half."""
+    positive, negative = ranking.tallies(w)
+    n_positive, n_negative = positive.sum(axis=1), negative.sum(axis=1)
+    below = np.cumsum(negative, axis=1)
+    below -= negative / 2
+    return _ratio(np.einsum("bg,bg->b", positive, below), n_positive * n_negative)
+
+
+def _average_precision(ranking: Ranking, w: Floats) -> Floats:
+    """Sum over thresholds of (step in recall) x precision, as scikit-learn has it (no interpolation)."""
+    positive, negative = (t[:, ::-1] for t in ranking.tallies(w))
+    true_positive = np.cumsum(positive, axis=1)
+    called = true_positive + np.cumsum(negative, axis=1)
+    precision = np.divide(true_positive, called, out=np.zeros_like(called), where=called > 0)
+    return _ratio(np.einsum("bg,bg->b", positive, precision), true_positive[:, -1])
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Weighted (B, C) counts of true positives, positives, positive answers, and (B, 1) images."""
+
+    true_positive: Floats
+    positive: Floats
+    called: Floats
+    n: Floats
+
+
+def _counts(s: Sample, w: Floats) -> _Counts:
+    return _Counts(
+        w @ (s.y & s.decided).astype(float),
+        w @ s.y.astype(float),
+        w @ s.decided.astype(float),
+        w.sum(axis=1, keepdims=True),
+    )
+
+
+def _label_auc(s: Sample, w: Floats) -> Floats:
+    return np.stack([_area_under_roc(column, w) for column in s.columns], axis=1)
+
+
+def _label_average_precision(s: Sample, w: Floats) -> Floats:
+    return np.stack([_average_precision(column, w) for column in s.columns], axis=1)
+
+
+def _label_precision(s: Sample, w: Floats) -> Floats:
+    c = _counts(s, w)
+    return _ratio(c.true_positive, c.called)
+
+
+def _label_recall(s: Sample, w: Floats) -> Floats:
+    c = _counts(s, w)
+    return _ratio(c.true_positive, c.positive)
+
+
+def _label_specificity(s: Sample, w: Floats) -> Floats:
+    c = _counts(s, w)
+    negative = c.n - c.positive
+    return _ratio(negative - (c.called - c.true_positive), negative)
+
+
+def _label_f1(s: Sample, w: Floats) -> Floats:
+    """2 TP / (2 TP + FP + FN); without a positive case it is undefined, as recall is."""
+    c = _counts(s, w)
+    return np.where(c.positive > 0, _ratio(2 * c.true_positive, c.positive + c.called), np.nan)
+
+
+def _label_prevalence(s: Sample, w: Floats) -> Floats:
+    c = _counts(s, w)
+    return c.positive / c.n
+
+
+def _mean_defined(values: Floats) -> Floats:
+    """Mean over the labels that have a value."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(float))
+
+
+def _macro(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
+    return lambda s, w: _mean_defined(of(s, w))
+
+
+def _weighted(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
+    def mean(s: Sample, w: Floats) -> Floats:
+        values = of(s, w)
+        support = np.where(np.isnan(values), 0, w @ s.y.astype(float))
+        return _ratio(np.nansum(values * support, axis=1), support.sum(axis=1))
+
+    return mean
+
+
+def _micro(area: Callable[[Ranking, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
+    return lambda s, w: area(s.micro, np.repeat(w, s.y.shape[1], axis=1))
+
+
+def _mean(s: Sample, w: Floats, per_image: NDArray[np.generic]) -> Floats:
+    out: Floats = (w @ per_image.astype(float)) / w.sum(axis=1)
+    return out
+
+
+def _acc(s: Sample, w: Floats) -> Floats:
+    """Official ACC of exclusive tasks: the most probable class is the true one."""
+    return _mean(s, w, _argmax(s.prob) == s.grade)
+
+
+def _acc_mean(s: Sample, w: Floats) -> Floats:
+    """Official ACC of multi-label sets: mean over labels of accuracy at 0.5."""
+    return _mean(s, w, ((s.prob > 0.5) == s.y).mean(axis=1))
+
+
+def _f1_micro(s: Sample, w: Floats) -> Floats:
+    c = _counts(s, w)
+    return _ratio(2 * c.true_positive.sum(axis=1), (c.positive + c.called).sum(axis=1))
+
+
+def _exact_match(s: Sample, w: Floats) -> Floats:
+    return _mean(s, w, (s.decided == s.y).all(axis=1))
+
+
+def _hamming_loss(s: Sample, w: Floats) -> Floats:
+    return _mean(s, w, (s.decided != s.y).mean(axis=1))
+
+
+def _mae(s: Sample, w: Floats) -> Floats:
+    """Mean absolute error of the decided grade, in grades."""
+    return _mean(s, w, np.abs(s.decided_grade - s.grade))
+
+
+def _qwk(s: Sample, w: Floats) -> Floats:
+    """Quadratic weighted kappa (Cohen 1968): 1 - observed / expected squared disagreement."""
+    grades = np.arange(s.y.shape[1], dtype=float)
+    observed = w @ ((s.decided_grade - s.grade) ** 2).astype(float)
+    true, decided = w @ s.y.astype(float), w @ s.decided.astype(float)
+    expected = np.einsum("bi,bj,ij->b", true, decided, (grades[:, None] - grades) ** 2) / w.sum(axis=1)
+    return 1 - _ratio(observed, expected)
+
+
+def _positive(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
+    """The last column of a metric of labels: the positive class of a binary task."""
+    return lambda s, w: of(s, w)[:, -1]
+
+
+def _auc_referable(s: Sample, w: Floats) -> Floats:
+    y, prob, _ = s.referable
+    return _area_under_roc(Ranking.of(y, prob), w)
+
+
+def _sensitivity_referable(s: Sample, w: Floats) -> Floats:
+    y, _, decided = s.referable
+    return _ratio(w @ (y * decided), w @ y)
+
+
+def _specificity_referable(s: Sample, w: Floats) -> Floats:
+    y, _, decided = s.referable
+    return _ratio(w @ ((1 - y) * (1 - decided)), w @ (1 - y))
+
+
+_NO_POSITIVE = "no positive case"
+_ONE_KIND = "no positive or no negative case"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the score table: `name` in rows, its function, whether it is of each label, why it may be undefined,
+    and, for means over labels, the metric of labels that it is the mean of."""
+
+    name: str
+    compute: Callable[[Sample, Floats], Floats]
+    per_label: bool = False
+    undefined: str = _ONE_KIND
+    mean_of: str | None = None
+
+
+METRICS: dict[str, Metric] = {
+    "auc": Metric("auc", _macro(_label_auc), mean_of="label_auc"),
+    "acc": Metric("acc", _acc),
+    "acc_mean": Metric("acc", _acc_mean),
+    "qwk": Metric("qwk", _qwk, undefined="all images have one grade and one answer"),
+    "mae": Metric("mae", _mae),
+    "balanced_accuracy": Metric("balanced_accuracy", _macro(_label_recall), mean_of="label_recall"),
+    "f1_macro": Metric("f1_macro", _macro(_label_f1), mean_of="label_f1"),
+    "f1_micro": Metric("f1_micro", _f1_micro, undefined=_NO_POSITIVE),
+    "f1_weighted": Metric("f1_weighted", _weighted(_label_f1), mean_of="label_f1"),
+    "auc_micro": Metric("auc_micro", _micro(_area_under_roc)),
+    "auc_weighted": Metric("auc_weighted", _weighted(_label_auc), mean_of="label_auc"),
+    "average_precision": Metric(
+        "average_precision", _macro(_label_average_precision), mean_of="label_average_precision"
+    ),
+    "average_precision_micro": Metric("average_precision_micro", _micro(_average_precision), undefined=_NO_POSITIVE),
+    "average_precision_weighted": Metric(
+        "average_precision_weighted", _weighted(_label_average_precision), mean_of="label_average_precision"
+    ),
+    "exact_match": Metric("exact_match", _exact_match),
+    "hamming_loss": Metric("hamming_loss", _hamming_loss),
+    "sensitivity": Metric("sensitivity", _positive(_label_recall), undefined=_NO_POSITIVE),
+    "specificity": Metric("specificity", _positive(_label_specificity), undefined="no negative case"),
+    "auc_referable": Metric("auc_referable", _auc_referable),
+    "sensitivity_referable": Metric("sensitivity_referable", _sensitivity_referable, undefined=_NO_POSITIVE),
+    "specificity_referable": Metric("specificity_referable", _specificity_referable, undefined="no negative case"),
+    "label_auc": Metric("auc", _label_auc, per_label=True),
+    "label_average_precision": Metric(
+        "average_precision", _label_average_precision, per_label=True, undefined=_NO_POSITIVE
+    ),
+    "label_precision": Metric("precision", _label_precision, per_label=True, undefined="never given as the answer"),
+    "label_recall": Metric("recall", _label_recall, per_label=True, undefined=_NO_POSITIVE),
+    "label_specificity": Metric("specificity", _label_specificity, per_label=True, undefined="no negative case"),
+    "label_f1": Metric("f1", _label_f1, per_label=True, undefined=_NO_POSITIVE),
+    "label_prevalence": Metric("prevalence", _label_prevalence, per_label=True),
+}

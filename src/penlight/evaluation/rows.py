@@ -1,0 +1,62 @@
+"""Metric rows: one number, what it is of, how sure it is, and what is to be said about it."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One metric of one model on one split.
+
+    `name` is the field's word for it ("auc", "acc", "qwk", "recall", ...); `label` is the class or finding it is of,
+    None for the whole; `low` and `high` are the 95 % interval; `n` counts the images it rests on (for a label, the
+    images that truly have it). An undefined value is NaN and `note` says why; else `note` may be empty.
+    """
+
+    name: str
+    label: str | None
+    value: float
+    low: float
+    high: float
+    n: int
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the row for JSON: NaN becomes null."""
+        return {key: _json_value(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class SeedsRow:
+    """One metric over the runs of several seeds: mean, standard deviation (n-1), and the 95 % interval of the mean
+    over images; the other fields are those of `MetricRow`."""
+
+    name: str
+    label: str | None
+    mean: float
+    sd: float
+    low: float
+    high: float
+    n: int
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the row for JSON: NaN becomes null."""
+        return {key: _json_value(value) for key, value in asdict(self).items()}
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def find_row(rows: Iterable[MetricRow], name: str, label: str | None = None) -> MetricRow | None:
+    """Find the row of a name and label; None if there is none."""
+    return next((row for row in rows if row.name == name and row.label == label), None)
+
+
+def row_from_dict(values: dict[str, Any]) -> MetricRow:
+    """Read what `MetricRow.to_dict` gave."""
+    numbers = {key: math.nan if values[key] is None else float(values[key]) for key in ("value", "low", "high")}
+    return MetricRow(values["name"], values["label"], **numbers, n=int(values["n"]), note=values["note"])

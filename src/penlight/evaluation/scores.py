@@ -1,0 +1,132 @@
+"""From predictions to rows: every metric of the task, each with its 95 % interval."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.metrics import METRICS, Metric, Sample
+from penlight.evaluation.rows import MetricRow, SeedsRow
+from penlight.tasks import Task
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 1000
+
+
+def score(
+    task: Task,
+    y_true: NDArray[np.uint8],
+    prob: Floats,
+    decided: NDArray[np.uint8],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: NDArray[np.generic] | None = None,
+) -> list[MetricRow]:
+    """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
+
+    The interval is the 2.5 to 97.5 percentile of `resamples` bootstrap resamples (see `bootstrap_weights`); with
+    fewer than half of them defined, or none asked for, it is NaN.
+    """
+    values, draws = _values_and_draws([Sample(task, y_true, prob, decided)], resamples, seed, groups)
+    low, high = _interval(draws[0], values[0])
+    return [
+        MetricRow(name, label, float(v), float(lo), float(hi), n, note)
+        for (name, label, n, note), v, lo, hi in zip(
+            _row_heads(task, y_true, values[0]), values[0], low, high, strict=True
+        )
+    ]
+
+
+def score_seeds(
+    task: Task,
+    y_true: NDArray[np.uint8],
+    probs: Sequence[Floats],
+    decisions: Sequence[NDArray[np.uint8]],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: NDArray[np.generic] | None = None,
+) -> list[SeedsRow]:
+    """Score the runs of several seeds on the same images: mean and standard deviation over seeds.
+
+    The interval is that of the mean over these seeds, over resamples of the images, the same for every seed.
+    """
+    samples = [Sample(task, y_true, p, d) for p, d in zip(probs, decisions, strict=True)]
+    values, draws = _values_and_draws(samples, resamples, seed, groups)
+    mean = values.mean(axis=0)
+    sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(mean, np.nan)
+    low, high = _interval(draws.mean(axis=0), mean)
+    return [
+        SeedsRow(name, label, float(m), float(s), float(lo), float(hi), n, note)
+        for (name, label, n, note), m, s, lo, hi in zip(
+            _row_heads(task, y_true, mean), mean, sd, low, high, strict=True
+        )
+    ]
+
+
+def headline_value(task: Task, y_true: NDArray[np.uint8], prob: Floats) -> float:
+    """Give the task's headline metric alone, without interval or thresholds."""
+    sample = Sample(task, y_true, prob, task.decide(prob))
+    return float(METRICS[task.headline].compute(sample, np.ones((1, len(prob))))[0])
+
+
+def _values_and_draws(
+    samples: Sequence[Sample], resamples: int, seed: int, groups: NDArray[np.generic] | None
+) -> tuple[Floats, Floats]:
+    """(S, R) values and (S, resamples, R) resampled values, R rows of the table."""
+    n = len(samples[0].y)
+    values = np.stack([_all_rows(s, np.ones((1, n)))[0] for s in samples])
+    chunks: Iterable[NDArray[np.float64]] = bootstrap_weights(samples[0].y, resamples, seed=seed, groups=groups)
+    drawn = [np.stack([_all_rows(s, w) for s in samples]) for w in chunks]
+    empty = np.empty((len(samples), 0, values.shape[1]))
+    return values, np.concatenate([empty, *drawn], axis=1)
+
+
+def _all_rows(sample: Sample, w: Floats) -> Floats:
+    """(B, R): every metric of the task side by side; metrics of labels take C columns."""
+    computed = (METRICS[key].compute(sample, w) for key in sample.task.metrics)
+    return np.concatenate([v if v.ndim == 2 else v[:, None] for v in computed], axis=1)
+
+
+def _interval(draws: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """(R,) low and high of (B, R) draws."""
+    low, high = np.full_like(values, np.nan), np.full_like(values, np.nan)
+    enough = (np.isfinite(draws).sum(axis=0) > len(draws) / 2) & np.isfinite(values)
+    if enough.any():
+        low[enough], high[enough] = np.nanpercentile(draws[:, enough], [2.5, 97.5], axis=0)
+    return low, high
+
+
+def _row_heads(task: Task, y_true: NDArray[np.uint8], values: Floats) -> list[tuple[str, str | None, int, str]]:
+    """Name, label, n and note of each of the R rows, in the order of `_all_rows`."""
+    positives = y_true.sum(axis=0)
+    by_key = _columns_by_key(task, values)
+    heads: list[tuple[str, str | None, int, str]] = []
+    for key in task.metrics:
+        metric, own = METRICS[key], by_key[key]
+        if metric.per_label:
+            notes = [metric.undefined if np.isnan(v) else "" for v in own]
+            heads += [
+                (metric.name, label, int(n), note)
+                for label, n, note in zip(task.labels, positives, notes, strict=True)
+            ]
+        else:
+            heads.append((metric.name, None, len(y_true), _note(metric, own[0], task, by_key)))
+    return heads
+
+
+def _columns_by_key(task: Task, values: Floats) -> dict[str, Floats]:
+    widths = [len(task.labels) if METRICS[key].per_label else 1 for key in task.metrics]
+    return dict(zip(task.metrics, np.split(values, np.cumsum(widths)[:-1]), strict=True))
+
+
+def _note(metric: Metric, value: float, task: Task, by_key: dict[str, Floats]) -> str:
+    """Why a mean over labels leaves some out, or why a value is undefined."""
+    parts = by_key.get(metric.mean_of or "")
+    missing = [] if parts is None else [name for name, v in zip(task.labels, parts, strict=True) if np.isnan(v)]
+    if missing:
+        return f"without {', '.join(missing)}: {METRICS[metric.mean_of or ''].undefined}"
+    return metric.undefined if np.isnan(value) else ""

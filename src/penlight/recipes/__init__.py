@@ -1,0 +1,41 @@
+"""Everything that decides a training run: the Recipe, its file, its overrides, and the presets that ship.
+
+A preset is a TOML file in `presets/`; its header says the command, the cost and the expected score.
+"""
+
+from penlight.recipes.presets import PRESETS_FOLDER, load_recipe, preset_header, preset_names
+from penlight.recipes.recipe import (
+    Augment,
+    Cnn,
+    Data,
+    Decide,
+    Linear,
+    Majority,
+    Model,
+    Network,
+    Recipe,
+    Train,
+    differences,
+    recipe_from_toml,
+    with_overrides,
+)
+
+__all__ = [
+    "PRESETS_FOLDER",
+    "Augment",
+    "Cnn",
+    "Data",
+    "Decide",
+    "Linear",
+    "Majority",
+    "Model",
+    "Network",
+    "Recipe",
+    "Train",
+    "differences",
+    "load_recipe",
+    "preset_header",
+    "preset_names",
+    "recipe_from_toml",
+    "with_overrides",
+]

@@ -1,0 +1,255 @@
+"""The Recipe: everything that decides a training run but its seed, frozen, validated and hashable."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from penlight.errors import RecipeError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+
+class Data(_Section):
+    """Which images, and what is to be learned of them.
+
+    `head` is how a network's logits are read: "auto" is what fits the task; "softmax" forgets the order of grades, as
+    the official tables do.
+    """
+
+    dataset: str = ""
+    size: Count = 28
+    view: str = "native"
+    head: Literal["auto", "cumulative", "softmax"] = "auto"
+
+
+class Majority(_Section):
+    """Answers with the shares of the labels in train, whatever the image."""
+
+    backbone: Literal["majority"] = "majority"
+
+
+class Linear(_Section):
+    """Log-pixels, mirrored copies, principal components, logistic regression: the score to beat.
+
+    `components` of the PCA; `strength` is the inverse regularisation C; `flips` adds mirrored copies where the
+    anatomy allows it.
+    """
+
+    backbone: Literal["linear"] = "linear"
+    components: Count = 40
+    strength: Annotated[float, Field(gt=0)] = 1.0
+    flips: bool = True
+
+
+class Cnn(_Section):
+    """The study's network: convolution and pooling per entry of `filters`, a dense layer, dropout.
+
+    `convolutions` per block; `normalise` adds batch normalisation; `block_dropout` after each pooling, one value or
+    one per block; `pooling` is how the maps become a vector.
+    """
+
+    backbone: Literal["cnn"] = "cnn"
+    filters: tuple[Count, ...] = (32, 64)
+    convolutions: Count = 1
+    normalise: bool = False
+    block_dropout: tuple[Below1, ...] = ()
+    pooling: Literal["flatten", "average"] = "flatten"
+    dense: Annotated[int, Field(ge=0)] = 128
+    dropout: Below1 = 0.5
+
+
+Network = Cnn
+"""Models with a training loop."""
+
+Model = Annotated[Majority | Linear | Cnn, Field(discriminator="backbone")]
+
+
+class Augment(_Section):
+    """Random changes of training images, drawn anew each epoch.
+
+    `rotation` in degrees either way, `zoom` and `shift` as shares of the side, `brightness` as a share of the full
+    range, `contrast` as a factor about 1; flips with probability one half. `only_copies` changes only the copies
+    that balance a class, as the study did.
+    """
+
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    zoom: Below1 = 0.0
+    shift: Below1 = 0.0
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+    brightness: Share = 0.0
+    contrast: Below1 = 0.0
+    only_copies: bool = False
+
+
+class Train(_Section):
+    """How a network is trained.
+
+    `learning_rate` is the peak; it rises over `warmup_epochs` and, with the cosine schedule, falls to zero.
+    `patience` epochs without a better headline metric on val end the run; `keep` says which epoch's weights stay.
+    `balance`: "copies" repeats images of minority classes until each has `balance_target` images ("mean" or "max" of
+    the class counts), "weights" weighs the loss by inverse class frequency (mean weight 1), "sampling" draws every
+    class equally often.
+    """
+
+    epochs: Count = 30
+    batch_size: Count = 32
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    patience: Count | None = None
+    keep: Literal["best", "last"] = "best"
+    label_smoothing: Below1 = 0.0
+    balance: Literal["none", "copies", "weights", "sampling"] = "none"
+    balance_target: Literal["mean", "max"] = "mean"
+    augment: Augment = Augment()
+
+
+class Decide(_Section):
+    """How probabilities become answers; thresholds are found on val.
+
+    `rule` for grades: the most probable, or the expected one rounded. `thresholds` for binary and multi-label tasks;
+    `wanted` is the threshold itself with "fixed", the rate to reach with "sensitivity" and "specificity".
+    """
+
+    rule: Literal["argmax", "expected"] = "argmax"
+    thresholds: Literal["fixed", "f1", "youden", "sensitivity", "specificity"] = "fixed"
+    wanted: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
+class Recipe(_Section):
+    """Everything that decides a training run but its seed."""
+
+    data: Data = Data()
+    model: Model = Cnn()
+    train: Train = Train()
+    decide: Decide = Decide()
+
+    @property
+    def hash(self) -> str:
+        """Hex digest of all values, defaults included; equal recipes have equal hashes on every machine."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def to_toml(self) -> str:
+        """Give all values, defaults included, as TOML; what is None is left out."""
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+
+def recipe_from_toml(text: str, where: str = "the recipe") -> Recipe:
+    """Read a recipe; what the text leaves out takes its default. RecipeError names the key that is wrong."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where} is not valid TOML: {error}.") from error
+    return _validated(values, where)
+
+
+def with_overrides(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
+    """Apply `section.key=value` assignments. A value is read as TOML, and as bare text where it is none.
+
+    Changing `model.backbone` starts that model from its defaults. RecipeError names a key or value that is wrong.
+    """
+    values: dict[str, Any] = _without_none(recipe.model_dump(mode="json"))
+    for assignment in assignments:
+        key, found, text = assignment.partition("=")
+        if not found:
+            raise RecipeError(f"'{assignment}' is not an override.", "Write it as section.key=value.")
+        path = key.strip().split(".")
+        _check_path(path, key.strip())
+        value = _value(text.strip())
+        if path == ["model", "backbone"]:
+            values["model"] = {"backbone": value}
+        elif value == "none" and _takes_none(path):
+            _section(values, path).pop(path[-1], None)
+        else:
+            _section(values, path)[path[-1]] = value
+    return _validated(values, "the override")
+
+
+def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Give what a recipe changes: dotted key -> (default, value), the default being that of the same backbone."""
+    plain = Recipe(model=type(recipe.model)())
+    default, this = (_flat(r.model_dump(mode="json")) for r in (plain, recipe))
+    return {key: (default.get(key), value) for key, value in this.items() if default.get(key) != value}
+
+
+def _takes_none(path: list[str]) -> bool:
+    return path in (["train", "patience"], ["decide", "wanted"])
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check_path(path: list[str], key: str) -> None:
+    if len(path) < 2 or path[0] not in Recipe.model_fields:
+        sections = ", ".join(Recipe.model_fields)
+        raise RecipeError(
+            f"'{key}' is not a key of a recipe.", f"Keys start with one of {sections}, as train.epochs."
+        )
+
+
+def _section(values: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    for part in path[:-1]:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"'{'.'.join(path)}' is not a key of a recipe: '{part}' has no keys of its own.")
+    return values
+
+
+def _validated(values: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        # Values come from TOML or a command line: lists for tuples and 1 for 1.0 are what people mean.
+        return TypeAdapter(Recipe).validate_json(json.dumps(values))
+    except ValidationError as error:
+        problems = "; ".join(_problem(e) for e in error.errors()[:3])
+        raise RecipeError(f"In {where}, {problems}.") from error
+    except TypeError as error:
+        raise RecipeError(f"In {where}, a value is of a kind that recipes do not have: {error}.") from error
+
+
+def _problem(error: Any) -> str:
+    location = [str(part) for part in error["loc"]]
+    # A tagged union repeats its tag in the location; it is not part of the key.
+    if len(location) > 1 and location[0] == "model" and location[1] in ("majority", "linear", "cnn"):
+        del location[1]
+    key = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        return f"'{key}' is not a known key"
+    message = str(error["msg"])
+    return f"'{key}' {message[0].lower()}{message[1:]} (got {error['input']!r})"
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            out |= _flat(value, f"{prefix}{key}.")
+        else:
+            out[prefix + key] = value
+    return out

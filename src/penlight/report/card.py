@@ -1,0 +1,138 @@
+"""The model card: the short form of a report, in Markdown, and the part of it that a report repeats.
+
+After Mitchell et al., Model Cards for Model Reporting (FAT* 2019).
+"""
+
+import math
+from collections.abc import Sequence
+
+from penlight.evaluation.rows import find_row
+from penlight.report.content import RunContent
+from penlight.report.displays import Reliability, headline_rows
+from penlight.report.tables import ScoreLine, score_lines
+from penlight.report.verdict import model_of, rivals_of, run_verdict
+from penlight.report.words import count, image_words, label_words, listed, model_words, number, plain
+
+NOT_CLINICAL = "Not for clinical use."
+
+_FEW_IMAGES = 1000
+_FEW_POSITIVES = 30
+
+
+def run_card(content: RunContent) -> str:
+    """Write the card of a run as Markdown."""
+    parts = [
+        f"# {_escape(content.name)}",
+        f"**{NOT_CLINICAL}** {_escape(run_verdict(content))}",
+        *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[:2]),
+        f"## Scores\n\n{_score_table(content)}",
+        *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[2:]),
+        f"## How it was made\n\n{_bullets(_how(content))}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def about(content: RunContent) -> list[tuple[str, list[str]]]:
+    """Give the sections that a report and a card share: data, intended use, limits, licence; each a list of
+    sentences."""
+    return [
+        ("Data", _data(content)),
+        ("Intended use", _use(content)),
+        ("Limits", limits(content)),
+        ("Licence", _licence(content)),
+    ]
+
+
+def limits(content: RunContent) -> list[str]:
+    """Say what the numbers do not show, made from the numbers."""
+    n = len(content.test)
+    found = [
+        f"Measured on {count(n)} test images of the same collection it was trained on; other devices, "
+        "hospitals and populations were not tested.",
+        f"Images are {content.size} × {content.size} px; signs smaller than a pixel at that size cannot be seen.",
+        "No results by age, sex, device or hospital: the data used here do not name them.",
+    ]
+    if n < _FEW_IMAGES:
+        found.append(f"With {count(n)} images the intervals are wide; read them before the values.")
+    return [*found, *_rare(content), *_no_gain(content), _calibration(content)]
+
+
+def _data(content: RunContent) -> list[str]:
+    info = content.dataset
+    sizes = ", ".join(f"{name} {count(n)}" for name, n in content.split_sizes.items())
+    found = [
+        f"{content.title} (`{info.name}`), {image_words(info.modality)}, {content.size} px, view {content.view}.",
+        f"Images by split: {sizes}.",
+        f"{len(content.task.labels)} {label_words(content.task)}: {', '.join(content.task.labels)}.",
+    ]
+    return [*found, f"Source: {info.source}."] if info.source else found
+
+
+def _use(content: RunContent) -> list[str]:
+    return [
+        f"For research and teaching: to compare methods on {content.title}, with the scores and limits given here.",
+        f"{NOT_CLINICAL} It is no medical device, and no decision about a patient may rest on it.",
+    ]
+
+
+def _licence(content: RunContent) -> list[str]:
+    return [
+        f"Data: {content.dataset.licence or 'licence not stated'}. Whoever passes the model on keeps to it.",
+        "Penlight, the program that made this: Apache-2.0.",
+    ]
+
+
+def _rare(content: RunContent) -> list[str]:
+    positives = content.test.y_true.sum(axis=0)
+    rare = [f"{label} ({n})" for label, n in zip(content.task.labels, positives, strict=True) if n < _FEW_POSITIVES]
+    return [f"Few test images, so uncertain scores, for {listed(rare, most=14)}."] if rare else []
+
+
+def _no_gain(content: RunContent) -> list[str]:
+    row = find_row(content.rows, content.task.headline)
+    found = []
+    for rival in rivals_of(content):
+        other = find_row(rival.rows, content.task.headline)
+        if row and other and math.isfinite(row.value) and row.value <= other.value:
+            found.append(f"It does not beat {model_words(rival.name)}, which is simpler and faster.")
+    return found
+
+
+def _calibration(content: RunContent) -> str:
+    error = Reliability.from_predictions(content.test).error
+    return f"Probabilities are off by {number(error, 3)} on average (expected calibration error on test)."
+
+
+def _how(content: RunContent) -> list[str]:
+    changed = [f"{key} = {plain(this)}" for key, (_, this) in content.recipe_differences.items()]
+    command = content.provenance.get("command")
+    return [
+        f"Model: {model_of(content)}, seed {plain(content.provenance.get('seed'))}.",
+        f"Recipe: {'; '.join(changed) or 'all defaults'}.",
+        f"Repeat it with: `{command}`" if command else "The command that made it was not recorded.",
+    ]
+
+
+def _score_table(content: RunContent) -> str:
+    rivals = rivals_of(content)
+    leading = {row.name for row in headline_rows(content.rows)}
+    rows = [row for row in content.rows if row.name in leading]
+    heads = ["score", "this run", "95 % interval", *(rival.name for rival in rivals)]
+    ruler = ["---"] + ["---:"] * (len(heads) - 1)
+    lines = [_score_cells(line) for line in score_lines(rows, rivals)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ruler, *lines])
+
+
+def _score_cells(line: ScoreLine) -> list[str]:
+    title = f"{line.title} (official MedMNIST)" if line.official else line.title
+    value = f"{line.value} ({line.note})" if line.note else line.value
+    return [title, _escape(value), line.interval, *line.others]
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_escape(line)}" for line in lines)
+
+
+def _escape(text: str) -> str:
+    """Keep names from acting as HTML or as the edge of a table cell; one line stays one line."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")

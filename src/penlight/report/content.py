@@ -1,0 +1,70 @@
+"""What a report is made from: plain values and arrays, gathered by the caller from a run folder and its dataset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from penlight.data.dataset import DatasetInfo
+from penlight.evaluation.rows import MetricRow
+from penlight.runs.predictions import Predictions
+from penlight.tasks import Task
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What a run is measured against, such as "majority" or "linear", scored on the same images."""
+
+    name: str
+    rows: Sequence[MetricRow]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that spoke up: what was `seen`, `why` it matters, what to `do`."""
+
+    code: str
+    serious: bool
+    seen: str
+    why: str
+    do: str
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """All that the report and the card of one run show. N test images, C labels.
+
+    `name` is that of the run folder, `title` that of the dataset. `test` is calibrated, `decided` (N, C) are its 0/1
+    decisions, `thresholds` (C,) where the task uses them. `rows` are the scores of the test split. `history` has the
+    columns epoch, loss, val_loss, the headline metric, val_ and the headline metric, learning_rate, seconds; None
+    for models without epochs. `class_counts` has labels as index and the columns train, val, test. `images`
+    (N, H, W, C) uint8 are the test images in the order of `test`; `samples` has a few training images of each label.
+    `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has seed,
+    versions, machine, durations (seconds), hashes, parameters (None where the model has none) and command.
+    """
+
+    name: str
+    title: str
+    dataset: DatasetInfo
+    size: int
+    view: str
+    task: Task
+    test: Predictions
+    decided: NDArray[np.uint8]
+    thresholds: NDArray[np.float64] | None
+    rows: Sequence[MetricRow]
+    rivals: Sequence[Rival]
+    history: pd.DataFrame | None
+    best_epoch: int | None
+    class_counts: pd.DataFrame
+    split_sizes: Mapping[str, int]
+    images: NDArray[np.uint8]
+    samples: Mapping[str, NDArray[np.uint8]]
+    recipe: Mapping[str, Any]
+    recipe_differences: Mapping[str, tuple[Any, Any]]
+    recipe_toml: str
+    provenance: Mapping[str, Any]
+    checks: Sequence[Check] = ()

@@ -1,0 +1,47 @@
+"""Displays: compute, then draw. Each is made from predictions, rows or a history, and holds numbers.
+
+Add one by writing its dataclass after `Display`. Those that a task names in `figures` stand in `DISPLAYS`; they are
+made by `from_predictions(predictions, decided)`.
+"""
+
+from typing import Any
+
+from penlight.report.displays.base import Display, Layout
+from penlight.report.displays.classes import ClassDistribution
+from penlight.report.displays.confusion import ConfusionMatrix, LabelConfusion
+from penlight.report.displays.curves import PrecisionRecallCurves, RocCurves
+from penlight.report.displays.examples import ErrorStrip, Example, MissStrip, RightStrip
+from penlight.report.displays.learning import LearningCurves, SeedCurves
+from penlight.report.displays.rates import LabelRates
+from penlight.report.displays.reliability import Reliability
+from penlight.report.displays.score_bars import ScoreBars, headline_rows
+from penlight.report.displays.seeds import SeedDots
+
+DISPLAYS: dict[str, type[Any]] = {
+    "confusion": ConfusionMatrix,
+    "confusion_labels": LabelConfusion,
+    "roc": RocCurves,
+    "precision_recall": PrecisionRecallCurves,
+}
+
+__all__ = [
+    "DISPLAYS",
+    "ClassDistribution",
+    "ConfusionMatrix",
+    "Display",
+    "ErrorStrip",
+    "Example",
+    "LabelConfusion",
+    "LabelRates",
+    "Layout",
+    "LearningCurves",
+    "MissStrip",
+    "PrecisionRecallCurves",
+    "Reliability",
+    "RightStrip",
+    "RocCurves",
+    "ScoreBars",
+    "SeedCurves",
+    "SeedDots",
+    "headline_rows",
+]

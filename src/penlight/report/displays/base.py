@@ -1,0 +1,127 @@
+"""What every display offers, and what their drawings share."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_CHARACTER = 7.2
+_NORMAL_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Size of a figure and the margins around its axes, in CSS pixels."""
+
+    width: int
+    height: int
+    left: int = 48
+    right: int = 12
+    top: int = 12
+    bottom: int = 44
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, bottom, width and height of the axes as shares of the figure."""
+        return (
+            self.left / self.width,
+            self.bottom / self.height,
+            (self.width - self.left - self.right) / self.width,
+            (self.height - self.top - self.bottom) / self.height,
+        )
+
+
+class Display(Protocol):
+    """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes.
+
+    `section` is the part of a report it belongs to: "errors", "curves", "data" or "verdict".
+    """
+
+    section: ClassVar[str]
+
+    @property
+    def title(self) -> str:
+        """Name of the figure."""
+
+    @property
+    def caption(self) -> str:
+        """One sentence that says what to see, made from the numbers."""
+
+    @property
+    def description(self) -> str:
+        """What is drawn, for those who do not see it."""
+
+    @property
+    def layout(self) -> Layout:
+        """Size and margins in a page."""
+
+    def frame(self) -> pd.DataFrame:
+        """Give the numbers that are drawn."""
+
+    def plot(self, ax: Axes) -> None:
+        """Draw onto axes; a display of several panels divides them."""
+
+
+def margin_for(labels: Sequence[str], most: int = 150) -> int:
+    """Estimate the pixels that tick labels need, at most `most`."""
+    return min(most, round(max(map(len, labels), default=0) * _CHARACTER) + 12)
+
+
+def shorten(label: str, most: int = 20) -> str:
+    """Cut a long label with an ellipsis."""
+    return label if len(label) <= most else label[: most - 1].rstrip() + "…"
+
+
+def divide(ax: Axes, rows: int, columns: int, gap: tuple[float, float]) -> list[Axes]:
+    """Divide axes into panels, row by row from the top; `gap` (x, y) as shares of the axes."""
+    ax.set_axis_off()
+    width = (1 - gap[0] * (columns - 1)) / columns
+    height = (1 - gap[1] * (rows - 1)) / rows
+    return [
+        ax.inset_axes((c * (width + gap[0]), 1 - height - r * (height + gap[1]), width, height))
+        for r in range(rows)
+        for c in range(columns)
+    ]
+
+
+def rate_axis(ax: Axes, which: str = "xy") -> None:
+    """Let axes run from 0 to 1 with few ticks; a little room keeps marks at the ends whole."""
+    for axis in which:
+        getattr(ax, f"set_{axis}lim")(-0.02, 1.02)
+        getattr(ax, f"set_{axis}ticks")([0, 0.5, 1], ["0", "0.5", "1"])
+    ax.tick_params(length=3)
+
+
+def wilson(successes: Floats, n: Floats) -> tuple[Floats, Floats]:
+    """95 % interval of a share (Wilson 1927); NaN where n is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = successes / n
+        spread = 1 + _NORMAL_95**2 / n
+        middle = (share + _NORMAL_95**2 / (2 * n)) / spread
+        half = _NORMAL_95 * np.sqrt(share * (1 - share) / n + _NORMAL_95**2 / (4 * n**2)) / spread
+    # At shares of 0 and 1 the end is exact, but for rounding.
+    return np.minimum(middle - half, share), np.maximum(middle + half, share)
+
+
+def ratio(above: Floats, below: Floats) -> Floats:
+    """Divide; NaN where `below` is 0."""
+    out: Floats = np.full(np.shape(above), np.nan)
+    np.divide(above, below, out=out, where=below != 0)
+    return out
+
+
+def columns_shown(labels: Sequence[str], exclusive: bool) -> range:
+    """Choose the labels whose curves say something: of two exclusive ones, the second mirrors the first."""
+    return range(1, 2) if exclusive and len(labels) == 2 else range(len(labels))
+
+
+def is_number(value: float) -> bool:
+    """Whether a value is neither NaN nor infinite."""
+    return math.isfinite(value)

@@ -1,0 +1,139 @@
+"""Reliability: whether a probability of 0.7 is right seven times in ten."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from penlight.report.displays.base import Floats, Layout, rate_axis, ratio, wilson
+from penlight.report.palette import ACCENT, MUTED, RULE
+from penlight.report.words import count, number
+from penlight.runs.predictions import Predictions
+
+BINS = 10
+
+_CALIBRATED = 0.02
+_LOG_FROM = 20
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Mean probability and observed share in BINS equal bins of probability, (B,) each; NaN in an empty bin.
+
+    For exclusive tasks it is of the most probable label; else of every pair of image and label. `error` is the
+    expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015).
+    """
+
+    predicted: Floats
+    observed: Floats
+    counts: NDArray[np.int64]
+    error: float
+    noun: str
+
+    section: ClassVar[str] = "curves"
+    title: ClassVar[str] = "Reliability"
+
+    @classmethod
+    def from_predictions(cls, predictions: Predictions, bins: int = BINS) -> "Reliability":
+        """Bin the probabilities; the upper end of a bin belongs to it."""
+        confidence, right = _stated(predictions)
+        edges = np.linspace(0, 1, bins + 1)
+        which = np.searchsorted(edges[1:-1], confidence)
+        counts = np.bincount(which, minlength=bins)
+        n = counts.astype(float)
+        predicted = ratio(np.bincount(which, confidence, bins).astype(float), n)
+        observed = ratio(np.bincount(which, right, bins).astype(float), n)
+        error = float(np.nansum(n * np.abs(predicted - observed)) / max(n.sum(), 1))
+        noun = "answers" if predictions.task.exclusive else "pairs of image and finding"
+        return cls(predicted, observed, counts.astype(np.int64), error, noun)
+
+    @property
+    def caption(self) -> str:
+        """Say the error and its direction."""
+        gap = self._mean(self.predicted) - self._mean(self.observed)
+        lean = "about right on average"
+        if abs(gap) > _CALIBRATED:
+            lean = "too high" if gap > 0 else "too low"
+        return (
+            f"Probabilities are {lean}: {number(self._mean(self.predicted), 2)} is stated, "
+            f"{number(self._mean(self.observed), 2)} comes true; expected calibration error {number(self.error, 3)} "
+            f"over {len(self.counts)} bins."
+        )
+
+    @property
+    def description(self) -> str:
+        """Say each bin."""
+        parts = (
+            f"{number(p, 2)} stated, {number(o, 2)} observed, {count(int(n))} {self.noun}"
+            for p, o, n in zip(self.predicted, self.observed, self.counts, strict=True)
+            if n
+        )
+        return "Observed share against stated probability, with a histogram below. " + "; ".join(parts) + "."
+
+    @property
+    def layout(self) -> Layout:
+        """A square panel and a flat one below it."""
+        return Layout(420, 500, left=58, right=12, top=10, bottom=50)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per bin: low, high, predicted, observed, count."""
+        edges = np.linspace(0, 1, len(self.counts) + 1)
+        return pd.DataFrame(
+            {
+                "low": edges[:-1],
+                "high": edges[1:],
+                "predicted": self.predicted,
+                "observed": self.observed,
+                "count": self.counts,
+            }
+        )
+
+    def plot(self, ax: Axes) -> None:
+        """Reliability above, histogram below, on the same axis of probability."""
+        ax.set_axis_off()
+        self._plot_curve(ax.inset_axes((0, 1 - 350 / 440, 1, 350 / 440)))
+        self._plot_histogram(ax.inset_axes((0, 0, 1, 70 / 440)))
+
+    def _plot_curve(self, ax: Axes) -> None:
+        full = self.counts > 0
+        n = self.counts[full].astype(float)
+        low, high = wilson(self.observed[full] * n, n)
+        ax.plot([0, 1], [0, 1], color=RULE, linewidth=1, zorder=0)
+        ax.text(0.06, 0.11, "as sure as right", color=MUTED, fontsize=12, rotation=45, rotation_mode="anchor")
+        ax.vlines(self.predicted[full], low, high, color=ACCENT, linewidth=4, alpha=0.35)
+        ax.plot(self.predicted[full], self.observed[full], "o-", color=ACCENT, markersize=6, linewidth=1.5)
+        rate_axis(ax)
+        ax.set_aspect("equal")
+        ax.tick_params(labelbottom=False)
+        ax.set_ylabel("observed share")
+
+    def _plot_histogram(self, ax: Axes) -> None:
+        edges = np.linspace(0, 1, len(self.counts) + 1)
+        shown = self.counts[self.counts > 0]
+        ax.bar(edges[:-1] + 0.5 / len(self.counts), self.counts, 0.86 / len(self.counts), color=MUTED)
+        rate_axis(ax, "x")
+        if len(shown) and shown.max() > _LOG_FROM * np.median(shown):
+            ax.set_yscale("log", nonpositive="clip")
+            ax.minorticks_off()
+        log = ax.get_yscale() == "log"
+        top = int(shown.max(initial=1))
+        ax.set_ylim(0.5 if log else 0, top * 1.08)
+        ticks = [1, top] if log else [top]
+        ax.set_yticks(ticks, [count(tick) for tick in ticks])
+        ax.set_ylabel("n (log)" if log else "n")
+        ax.set_xlabel("stated probability")
+
+    def _mean(self, of_bins: Floats) -> float:
+        return float(np.nansum(of_bins * self.counts) / max(1, self.counts.sum()))
+
+
+def _stated(predictions: Predictions) -> tuple[Floats, Floats]:
+    """Stated probabilities (M,) and whether each came true (M,)."""
+    if not predictions.task.exclusive:
+        return np.clip(predictions.prob.ravel(), 0, 1), predictions.y_true.ravel().astype(float)
+    rows = np.arange(len(predictions))
+    answer = np.argmax(predictions.prob, axis=1)
+    return np.clip(predictions.prob[rows, answer], 0, 1), predictions.y_true[rows, answer].astype(float)

@@ -1,0 +1,79 @@
+"""Gather what a report shows from a run folder and its dataset."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from penlight.data import SPLITS, ViewedDataset, ViewedSplit
+from penlight.errors import RunError
+from penlight.evaluation import MetricRow, row_from_dict
+from penlight.recipes import differences
+from penlight.report.content import Rival, RunContent
+from penlight.runs import Run
+
+_SAMPLES_PER_LABEL = 6
+
+
+def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
+    """Read a run and take the pictures from its dataset. RunError if the dataset is not the one it was trained on."""
+    test, decision, recipe, scores = run.predictions("test"), run.decision, run.recipe, run.metrics
+    if test.data_hash != view.dataset.md5 or test.view != view.view:
+        raise RunError(f"{run.path} was made from another file of {test.dataset} than the one that is here.")
+    return RunContent(
+        name=run.name,
+        title=view.dataset.info.title,
+        dataset=view.dataset.info,
+        size=view.dataset.size,
+        view=view.view,
+        task=test.task,
+        test=test,
+        decided=decision.decide(test.task, test.prob),
+        thresholds=None if decision.thresholds is None else np.array(decision.thresholds),
+        rows=_rows(scores["metrics"]),
+        rivals=[Rival(name, _rows(rows)) for name, rows in scores["baselines"].items()],
+        history=_history(run, test.task.headline),
+        best_epoch=run.provenance["best_epoch"],
+        class_counts=_class_counts(view),
+        split_sizes={name: len(view.splits[name]) for name in SPLITS},
+        images=np.asarray(view.splits["test"].images[test.index]),
+        samples=_samples(view.splits["train"], test.task.labels),
+        recipe=recipe.model_dump(mode="json"),
+        recipe_differences=differences(recipe),
+        recipe_toml=recipe.to_toml(),
+        provenance=_provenance(run),
+    )
+
+
+def _rows(values: Sequence[dict[str, Any]]) -> list[MetricRow]:
+    return [row_from_dict(row) for row in values]
+
+
+def _history(run: Run, headline: str) -> pd.DataFrame | None:
+    history = run.history
+    return None if history is None else history.rename(
+        columns={"headline": headline, "val_headline": f"val_{headline}"}
+    )  # fmt: skip
+
+
+def _class_counts(view: ViewedDataset) -> pd.DataFrame:
+    counts = {name: view.splits[name].y_true.sum(axis=0) for name in SPLITS}
+    return pd.DataFrame(counts, index=pd.Index(view.task.labels, name="label"))
+
+
+def _samples(split: ViewedSplit, labels: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+    """A few images of each label, spread evenly over the split, so that they are the same every time."""
+    out = {}
+    for column, label in enumerate(labels):
+        having = np.flatnonzero(split.y_true[:, column])
+        chosen = having[np.linspace(0, len(having) - 1, min(_SAMPLES_PER_LABEL, len(having))).astype(int)]
+        out[label] = np.asarray(split.images[split.index[chosen]])
+    return out
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    made = run.provenance
+    hashes = {"recipe": made["recipe_hash"], "data (MD5)": made["data_md5"]}
+    return {**made, "hashes": hashes, "command": run.command}

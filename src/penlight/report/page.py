@@ -1,0 +1,72 @@
+"""Templates and what they share: one page, self-contained, in the colours of day and night."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from penlight import __version__
+from penlight.report.card import NOT_CLINICAL
+from penlight.report.displays import Display
+from penlight.report.figure import draw_svg
+from penlight.report.palette import Colour, variable
+from penlight.report.picture import data_address
+from penlight.report.words import probability
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A display as a page shows it."""
+
+    title: str
+    caption: str
+    svg: Markup
+
+
+def render(template: str, colours: Sequence[Colour], **values: Any) -> str:
+    """Fill a template of this folder; `colours` are the classes' own, for day and night."""
+    page = _environment().get_template(template)
+    return page.render(
+        style=_inline("style.css"),
+        script=_inline("theme.js"),
+        colours=[(variable(c.day), c.day, c.night) for c in dict.fromkeys(colours)],
+        not_clinical=NOT_CLINICAL,
+        version=__version__,
+        **values,
+    )
+
+
+def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> Drawn:
+    """Draw a display under a name that is unique in its page."""
+    # The SVG escapes its own texts.
+    return Drawn(display.title, unbroken(display.caption), Markup(draw_svg(display, name, colours)))
+
+
+def unbroken(text: str) -> str:
+    """Keep a number and its per cent sign on one line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("penlight", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["picture"] = data_address
+    environment.filters["unbroken"] = unbroken
+    environment.filters["probability"] = probability
+    return environment
+
+
+@cache
+def _inline(name: str) -> Markup:
+    """Read a file of this folder that stands in the page as it is."""
+    return Markup(resources.files("penlight.report").joinpath(name).read_text(encoding="utf-8"))

@@ -1,0 +1,40 @@
+"""Images of a dataset as pictures in a page: data addresses, no file beside the report."""
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_EXACT_SIDE = 64
+_LARGEST_SIDE = 112
+
+
+def data_address(image: NDArray[np.uint8]) -> str:
+    """Give an image (H, W, C) or (H, W) uint8 as a data address.
+
+    Small ones stay exact, pixel for pixel (PNG). Larger ones are only thumbnails here, at most 112 px, as JPEG: a
+    page of exact ones would be many megabytes.
+    """
+    picture = Image.fromarray(_drawable(image))
+    if max(picture.size) <= _EXACT_SIDE:
+        return _encode(picture, "PNG", optimize=True)
+    picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS)
+    return _encode(picture, "JPEG", quality=90)
+
+
+def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give an image (H, W, C) or (H, W) as (H, W, 3)."""
+    drawable = _drawable(image)
+    return drawable if drawable.ndim == 3 else np.repeat(drawable[..., None], 3, axis=2)
+
+
+def _drawable(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+
+
+def _encode(picture: Image.Image, kind: str, **options: object) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -1,0 +1,132 @@
+"""The report of one run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from penlight.report.card import about
+from penlight.report.content import RunContent
+from penlight.report.displays import (
+    DISPLAYS,
+    ClassDistribution,
+    Display,
+    ErrorStrip,
+    LabelRates,
+    LearningCurves,
+    MissStrip,
+    Reliability,
+    RightStrip,
+    ScoreBars,
+    headline_rows,
+)
+from penlight.report.page import Drawn, drawn, render
+from penlight.report.palette import Colour, palette
+from penlight.report.tables import (
+    difference_lines,
+    label_table,
+    provenance_groups,
+    score_lines,
+    split_lines,
+)
+from penlight.report.verdict import model_of, rivals_of, run_verdict
+from penlight.report.words import count, duration, image_words, interval, label_words, metric_words, number
+
+
+def run_report(content: RunContent) -> str:
+    """Write the report of a run: one HTML page that needs nothing beside it."""
+    colours = palette(content.task)
+    return render(
+        "run.html",
+        colours,
+        content=content,
+        verdict=run_verdict(content),
+        facts=facts(content),
+        leading=leading_numbers(content),
+        bars=drawn(ScoreBars.from_rows(content.rows, rivals_of(content), model_of(content)), "bars"),
+        checks=sorted(content.checks, key=lambda check: not check.serious),
+        rivals=[rival.name for rival in rivals_of(content)],
+        scores=score_lines(content.rows, rivals_of(content)),
+        per_label=label_table(content.rows, content.task),
+        errors=_figures(content, "errors", colours),
+        strips=_strips(content),
+        curves=_figures(content, "curves", colours),
+        **data_values(content, colours),
+        **making_values(content),
+    )
+
+
+def facts(content: RunContent) -> list[tuple[str, str]]:
+    """Say in a line what was trained, on what."""
+    made = content.provenance
+    sizes = " / ".join(count(content.split_sizes[split]) for split in ("train", "val", "test"))
+    found = [
+        ("model", model_of(content)),
+        ("seed", str(made.get("seed", "not recorded"))),
+        ("view", content.view),
+        ("image size", f"{content.size} × {content.size} px"),
+        ("train / val / test", sizes),
+    ]
+    if made.get("parameters"):
+        found.append(("parameters", count(made["parameters"])))
+    spent = made.get("durations", {})
+    return [*found, ("training", duration(float(spent["train"])))] if "train" in spent else found
+
+
+def leading_numbers(content: RunContent) -> list[tuple[str, str, str, bool]]:
+    """Give the large numbers: name, value, interval, whether official."""
+    return [
+        (
+            metric_words(row.name).short,
+            number(row.value, 2),
+            interval(row.low, row.high, 2) or row.note,
+            metric_words(row.name).official,
+        )
+        for row in headline_rows(content.rows)
+    ]
+
+
+def data_values(content: RunContent, colours: Sequence[Colour]) -> dict[str, Any]:
+    """Give what the section on data shows."""
+    distribution = ClassDistribution.from_counts(content.class_counts, content.split_sizes, content.task)
+    return {
+        "splits": split_lines(content),
+        "split_names": list(content.class_counts.columns),
+        "distribution": drawn(distribution, "distribution", colours),
+        "samples": content.samples,
+        "images_noun": image_words(content.dataset.modality),
+        "labels_noun": label_words(content.task),
+    }
+
+
+def making_values(content: RunContent) -> dict[str, Any]:
+    """Give what the sections on making and the card show."""
+    return {
+        "differences": difference_lines(content.recipe_differences),
+        "provenance": provenance_groups(content),
+        "command": content.provenance.get("command", ""),
+        "card": about(content)[1:],
+    }
+
+
+def _figures(content: RunContent, section: str, colours: Sequence[Colour]) -> list[Drawn]:
+    return [
+        drawn(display, name, colours) for name, display in _displays(content).items() if display.section == section
+    ]
+
+
+def _displays(content: RunContent) -> dict[str, Display]:
+    """Make the displays that the task names, and those that every run has."""
+    found: dict[str, Display] = {
+        name: DISPLAYS[name].from_predictions(content.test, content.decided) for name in content.task.figures
+    }
+    found["rates"] = LabelRates.from_predictions(content.test, content.decided)
+    found["reliability"] = Reliability.from_predictions(content.test)
+    if content.history is not None and len(content.history):
+        found["learning"] = LearningCurves.from_history(content.history, content.task.headline, content.best_epoch)
+    return found
+
+
+def _strips(content: RunContent) -> list[Any]:
+    """Pictures of errors; misses apart only where an error need not be both."""
+    kinds: list[Any] = [ErrorStrip, RightStrip] if content.task.exclusive else [ErrorStrip, MissStrip, RightStrip]
+    modality = content.dataset.modality
+    return [kind.from_predictions(content.test, content.decided, content.images, modality=modality) for kind in kinds]

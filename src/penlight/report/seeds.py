@@ -1,0 +1,78 @@
+"""The report of one recipe trained with several seeds."""
+
+from collections.abc import Sequence
+
+from penlight.evaluation.rows import SeedsRow, find_row
+from penlight.report.content import Rival, RunContent
+from penlight.report.displays import ScoreBars, SeedCurves, SeedDots, headline_rows
+from penlight.report.displays.score_bars import as_metric_row
+from penlight.report.page import Drawn, drawn, render
+from penlight.report.palette import palette
+from penlight.report.run import data_values, facts, making_values
+from penlight.report.tables import label_table, seeds_as_rows, seeds_lines
+from penlight.report.verdict import model_of, others_than, seeds_verdict
+from penlight.report.words import interval, metric_words, number
+
+
+def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[SeedsRow], rivals: Sequence[Rival]) -> str:
+    """Write the report of a folder with one run per seed; it links to `seed-<k>/report.html` of each."""
+    first = contents[0]
+    colours = palette(first.task)
+    own = others_than(model_of(first), rivals, first.task.headline)
+    overall = next((row for row in rows if row.name == first.task.headline and row.label is None), None)
+    return render(
+        "seeds.html",
+        colours,
+        name=name,
+        content=first,
+        verdict=seeds_verdict(first, overall, rivals, len(contents)),
+        facts=[fact for fact in facts(first) if fact[0] not in ("seed", "training")],
+        leading=_leading(rows),
+        bars=drawn(ScoreBars.from_rows(seeds_as_rows(rows), own, model_of(first)), "bars"),
+        seeds=[_seed_line(content) for content in contents],
+        rivals=[rival.name for rival in own],
+        scores=seeds_lines(rows, own),
+        per_label=label_table(seeds_as_rows(rows), first.task),
+        figures=_figures(contents, overall, own),
+        headline=metric_words(first.task.headline).short,
+        **data_values(first, colours),
+        **making_values(first),
+    )
+
+
+def _seed(content: RunContent) -> str:
+    return str(content.provenance.get("seed", content.name))
+
+
+def _seed_line(content: RunContent) -> tuple[str, str, str]:
+    row = find_row(content.rows, content.task.headline)
+    if row is None:
+        return _seed(content), number(float("nan")), ""
+    return _seed(content), number(row.value), interval(row.low, row.high)
+
+
+def _leading(rows: Sequence[SeedsRow]) -> list[tuple[str, str, str, bool]]:
+    chosen = {row.name for row in headline_rows(map(as_metric_row, rows))}
+    return [
+        (
+            metric_words(row.name).short,
+            number(row.mean, 2),
+            f"± {number(row.sd, 2)}, {interval(row.low, row.high, 2)}" if row.sd == row.sd else row.note,
+            metric_words(row.name).official,
+        )
+        for row in rows
+        if row.label is None and row.name in chosen
+    ]
+
+
+def _figures(contents: Sequence[RunContent], overall: SeedsRow | None, rivals: Sequence[Rival]) -> list[Drawn]:
+    found = []
+    scored = [(_seed(c), find_row(c.rows, c.task.headline)) for c in contents]
+    known = [(seed, row) for seed, row in scored if row is not None]
+    if overall is not None and known:
+        seeds, rows = zip(*known, strict=True)
+        found.append(drawn(SeedDots.from_rows(seeds, rows, overall, rivals), "seeds"))
+    histories = {_seed(c): c.history for c in contents if c.history is not None and len(c.history)}
+    if histories:
+        found.append(drawn(SeedCurves.from_histories(histories, contents[0].task.headline), "learning"))
+    return found

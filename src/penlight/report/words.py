@@ -1,0 +1,175 @@
+"""Words and numbers as a reader sees them: titles of metrics, models and labels, and how numbers are written."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penlight.evaluation.rows import MetricRow
+from penlight.tasks import Task
+
+
+@dataclass(frozen=True)
+class MetricWords:
+    """How a metric is spoken of.
+
+    `title` in tables, `short` in figures and sentences. `higher_is_better`; `official` marks a row of the MedMNIST
+    tables; `rate` says that 1 is the best possible value and 0 no skill or none, so that it fits an axis from 0 to 1;
+    `leads` says that it may stand among the large numbers of a report.
+    """
+
+    title: str
+    short: str
+    higher_is_better: bool = True
+    official: bool = False
+    rate: bool = True
+    leads: bool = False
+
+
+METRIC_WORDS: dict[str, MetricWords] = {
+    "auc": MetricWords("AUC (macro, one against rest)", "AUC", official=True, leads=True),
+    "acc": MetricWords("accuracy", "accuracy", official=True, leads=True),
+    "qwk": MetricWords("quadratic weighted kappa", "weighted kappa", leads=True),
+    "mae": MetricWords("mean absolute error, in grades", "mean error", higher_is_better=False, rate=False),
+    "balanced_accuracy": MetricWords("balanced accuracy", "balanced accuracy", leads=True),
+    "f1_macro": MetricWords("F1 (macro)", "F1 (macro)", leads=True),
+    "f1_micro": MetricWords("F1 (micro)", "F1 (micro)"),
+    "f1_weighted": MetricWords("F1 (weighted by class size)", "F1 (weighted)"),
+    "auc_micro": MetricWords("AUC (micro, all pairs of image and label)", "AUC (micro)"),
+    "auc_weighted": MetricWords("AUC (weighted by class size)", "AUC (weighted)"),
+    "average_precision": MetricWords("average precision (macro)", "average precision", leads=True),
+    "average_precision_micro": MetricWords("average precision (micro)", "AP (micro)"),
+    "average_precision_weighted": MetricWords("average precision (weighted by class size)", "AP (weighted)"),
+    "exact_match": MetricWords("exact match, all labels right", "exact match"),
+    "hamming_loss": MetricWords("Hamming loss, share of labels wrong", "Hamming loss", higher_is_better=False),
+    "sensitivity": MetricWords("sensitivity", "sensitivity"),
+    "specificity": MetricWords("specificity", "specificity"),
+    "auc_referable": MetricWords("AUC, referable disease", "AUC, referable"),
+    "sensitivity_referable": MetricWords("sensitivity, referable disease", "sens., referable"),
+    "specificity_referable": MetricWords("specificity, referable disease", "spec., referable"),
+    "log_loss": MetricWords("log loss", "log loss", higher_is_better=False, rate=False),
+    "brier": MetricWords("Brier score", "Brier score", higher_is_better=False),
+    "ece": MetricWords("expected calibration error", "calibration error", higher_is_better=False),
+}
+
+LABEL_METRIC_WORDS: dict[str, MetricWords] = {
+    "precision": MetricWords("precision", "precision"),
+    "recall": MetricWords("sensitivity (recall)", "sensitivity"),
+    "specificity": MetricWords("specificity", "specificity"),
+    "f1": MetricWords("F1", "F1"),
+    "auc": MetricWords("AUC", "AUC"),
+    "average_precision": MetricWords("average precision", "avg. precision"),
+    "prevalence": MetricWords("prevalence", "prevalence"),
+}
+
+_MODELS = {"majority": "the majority answer", "linear": "the linear baseline"}
+_LABELS = {"ordinal": ("grade", "grades"), "multi-label": ("finding", "findings")}
+_IMAGES = {
+    "fundus": "fundus photographs",
+    "film": "chest films",
+    "dermatoscopy": "dermatoscopic photographs",
+    "microscopy": "microscope images",
+    "ultrasound": "ultrasound images",
+    "OCT": "OCT images",
+    "CT": "CT slices",
+}
+
+_MINUS = "\N{MINUS SIGN}"
+_EN_DASH = "\N{EN DASH}"
+NO_VALUE = _EN_DASH
+
+
+def metric_words(name: str, label: str | None = None) -> MetricWords:
+    """Say how a metric, of the whole or of a label, is spoken of; unknown names are spelt out."""
+    table = METRIC_WORDS if label is None else LABEL_METRIC_WORDS
+    plain = name.replace("_", " ")
+    return table.get(name, MetricWords(plain, plain, rate=False))
+
+
+def model_words(name: str) -> str:
+    """Say a model in a sentence: "the linear baseline", "the cnn network"."""
+    return _MODELS.get(name, f"the {name} network")
+
+
+def label_words(task: Task, count: int = 2) -> str:
+    """Say what the labels of a task are: grades, findings or classes; `count` 1 gives the singular."""
+    one, many = _LABELS.get(task.kind, ("class", "classes"))
+    return one if count == 1 else many
+
+
+def image_words(modality: str) -> str:
+    """Say what the images of a modality are."""
+    return _IMAGES.get(modality, "images")
+
+
+def number(value: float, decimals: int = 3) -> str:
+    """Write a number with equal decimals and a true minus sign; a dash where there is none."""
+    if not math.isfinite(value):
+        return NO_VALUE
+    text = f"{value:.{decimals}f}"
+    return text.replace("-", _MINUS) if float(text) else text.lstrip("-")
+
+
+def interval(low: float, high: float, decimals: int = 3) -> str:
+    """Write an interval, "0.71–0.79"; empty where either end is undefined."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    joint = " to " if low < 0 else _EN_DASH
+    return f"{number(low, decimals)}{joint}{number(high, decimals)}"
+
+
+def with_interval(row: MetricRow, decimals: int = 2) -> str:
+    """Write a row's value with its interval, "0.75 (0.71–0.79)"."""
+    bounds = interval(row.low, row.high, decimals)
+    return f"{number(row.value, decimals)} ({bounds})" if bounds else number(row.value, decimals)
+
+
+def count(value: int) -> str:
+    """Write a whole number with thousands separated: 22,433."""
+    return f"{value:,}"
+
+
+def percent(share: float) -> str:
+    """Write a share as a whole percentage; small but not zero is said so."""
+    if not math.isfinite(share):
+        return NO_VALUE
+    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
+def probability(value: float) -> str:
+    """Write a probability with two decimals; one that would read 0.00 or 1.00 is said to be near it."""
+    if 0 < value < 0.005:
+        return "< 0.01"
+    return "> 0.99" if 0.995 <= value < 1 else number(value, 2)
+
+
+def duration(seconds: float) -> str:
+    """Write a duration: 0.5 s, 7.7 s, 2 min 05 s, 1 h 12 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Join names for a sentence: "a, b and c"; beyond `most`, the rest is counted."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
+def plain(value: Any) -> str:
+    """Write a setting's value as a person would: none, yes, no, lists without brackets."""
+    if value is None or value in ("", (), []):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def sentence(text: str) -> str:
+    """Make the first letter a capital, the others as they are."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,25 @@
+"""The run folder: what was asked for, what was made, and proof that it is whole.
+
+Files are written whole or not at all; a run is complete when its manifest is there, and readers check each file
+against it.
+"""
+
+from penlight.runs.files import write_bytes, write_json, write_text
+from penlight.runs.folder import Run, RunWriter, open_run, read_claim
+from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
+from penlight.runs.provenance import machine, versions
+
+__all__ = [
+    "Predictions",
+    "Run",
+    "RunWriter",
+    "machine",
+    "open_run",
+    "predictions_from_bytes",
+    "read_claim",
+    "to_bytes",
+    "versions",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]

@@ -1,0 +1,89 @@
+"""Predictions on disk: what a model said of every image of one split. Every score and figure comes from them."""
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.errors import PredictionsError
+from penlight.tasks import Task, task_from_dict, task_to_dict
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of the images of one split.
+
+    `index` (N,) int64 rows of the split as stored; `y_true` (N, C) uint8; `prob` (N, C) float64 in [0, 1];
+    `logits` (N, K) float64, such that `task.probabilities(logits)` is `prob` before any calibration;
+    `data_hash` is the hash of the dataset's file; `recipe_hash` is empty for predictions made elsewhere. `groups`
+    (N,) int64 numbers the patients, where the dataset names them, so that intervals can draw whole patients.
+    """
+
+    index: NDArray[np.int64]
+    y_true: NDArray[np.uint8]
+    prob: NDArray[np.float64]
+    logits: NDArray[np.float64]
+    task: Task
+    dataset: str
+    view: str
+    split: str
+    data_hash: str = ""
+    recipe_hash: str = ""
+    groups: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        n, c = len(self.index), len(self.task.labels)
+        if self.y_true.shape != (n, c) or self.prob.shape != (n, c) or len(self.logits) != n:
+            raise PredictionsError(
+                f"For {n} images and {c} labels, y_true and prob of shape ({n}, {c}) were expected; "
+                f"y_true {self.y_true.shape}, prob {self.prob.shape} and logits {self.logits.shape} came."
+            )
+        if not np.isfinite(self.prob).all() or (self.prob < -1e-9).any() or (self.prob > 1 + 1e-6).any():
+            bad = int((~np.isfinite(self.prob) | (self.prob < -1e-9) | (self.prob > 1 + 1e-6)).any(axis=1).sum())
+            raise PredictionsError(f"Probabilities must be numbers from 0 to 1; those of {bad} images are not.")
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.index)
+
+
+def to_bytes(predictions: Predictions) -> bytes:
+    """Give predictions as the bytes of an npz; the same predictions always give the same bytes."""
+    p = predictions
+    about = {
+        "task": task_to_dict(p.task),
+        "dataset": p.dataset,
+        "view": p.view,
+        "split": p.split,
+        "data_hash": p.data_hash,
+        "recipe_hash": p.recipe_hash,
+        "schema": SCHEMA,
+    }
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {"index": p.index, "y_true": p.y_true, "prob": p.prob, "logits": p.logits}
+    if p.groups is not None:
+        arrays["groups"] = p.groups
+    np.savez(buffer, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
+    return buffer.getvalue()
+
+
+def predictions_from_bytes(content: bytes, where: str) -> Predictions:
+    """Read what `to_bytes` gave. PredictionsError, naming `where`, if it is damaged or of another schema."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            values = {name: arrays[name] for name in arrays.files if name != "about"}
+    except Exception as error:
+        raise PredictionsError(
+            f"{where} is not a predictions file, or it is damaged ({error}).", "Repeat the run that made it."
+        ) from error
+    if about.pop("schema", None) != SCHEMA:
+        raise PredictionsError(f"{where} was written by another version of Penlight.", "Repeat the run that made it.")
+    if not {"index", "y_true", "prob", "logits"} <= values.keys():
+        raise PredictionsError(f"{where} lacks an array that predictions have.", "Repeat the run that made it.")
+    return Predictions(**values, task=task_from_dict(about.pop("task")), **about)

@@ -1,0 +1,113 @@
+"""One of C ordered grades."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.errors import UnknownNameError
+from penlight.tasks.base import (
+    Floats,
+    Indicators,
+    encode_classes,
+    log_probability,
+    logit,
+    one_hot,
+    sigmoid,
+    softmax,
+)
+
+RULES = ("argmax", "expected")
+HEADS = ("cumulative", "softmax")
+
+
+@dataclass(frozen=True)
+class Ordinal:
+    """One of C grades in their natural order.
+
+    `head` says what logits are: with "cumulative", C-1 of them, logit k being the log-odds of a grade above k; with
+    "softmax", one per grade, which forgets the order in training (the official tables do so).
+    `rule` says how a distribution over grades becomes one grade: "argmax", the most probable (the official one), or
+    "expected", the mean grade rounded half up, which costs less squared error and so a higher weighted kappa.
+    `referable` is the lowest grade that needs a referral; None where the notion does not apply.
+    """
+
+    labels: tuple[str, ...]
+    referable: int | None = None
+    head: str = "cumulative"
+    rule: str = "argmax"
+
+    kind: ClassVar[str] = "ordinal"
+    exclusive: ClassVar[bool] = True
+    uses_thresholds: ClassVar[bool] = False
+    headline: ClassVar[str] = "auc"
+    figures: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall")
+
+    def __post_init__(self) -> None:
+        if self.head not in HEADS:
+            raise UnknownNameError("head of ordinal tasks", self.head, HEADS)
+        if self.rule not in RULES:
+            raise UnknownNameError("decision rule", self.rule, RULES)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The multi-class rows, those that know the order, and those of referable disease where it is defined."""
+        referable = ("auc_referable", "sensitivity_referable", "specificity_referable")
+        return (
+            "auc",
+            "acc",
+            "qwk",
+            "mae",
+            "balanced_accuracy",
+            "f1_macro",
+            "f1_weighted",
+            *(referable if self.referable is not None else ()),
+            "label_precision",
+            "label_recall",
+            "label_f1",
+            "label_auc",
+        )
+
+    @property
+    def n_logits(self) -> int:
+        """One per step from a grade to the next, or one per grade, as `head` says."""
+        return len(self.labels) - (self.head == "cumulative")
+
+    def reading(self, *, head: str, rule: str) -> "Ordinal":
+        """See `Task.reading`; "auto" is the cumulative head."""
+        return replace(self, head=HEADS[0] if head == "auto" else head, rule=rule)
+
+    def encode(self, y: NDArray[np.integer]) -> Indicators:
+        """See `Task.encode`; `y` holds grades from 0, (N, 1) or (N,)."""
+        return encode_classes(y, self.labels)
+
+    def probabilities(self, logits: NDArray[np.floating]) -> Floats:
+        """Softmax, or differences of cumulative probabilities; of logits that rise from step to step, the lowest so
+        far counts."""
+        if self.head == "softmax":
+            return softmax(logits)
+        falling = np.minimum.accumulate(np.asarray(logits, np.float64), axis=1)
+        above = np.pad(sigmoid(falling), ((0, 0), (1, 0)), constant_values=1.0)
+        not_above = np.pad(sigmoid(-falling), ((0, 0), (0, 1)), constant_values=1.0)
+        # P(y = k) = P(y > k-1) - P(y > k); the smaller pair of complements keeps digits in both tails.
+        return np.where(
+            above <= not_above,
+            above - np.pad(above[:, 1:], ((0, 0), (0, 1))),
+            not_above - np.pad(not_above[:, :-1], ((0, 0), (1, 0))),
+        )
+
+    def logits(self, prob: NDArray[np.floating]) -> Floats:
+        """Log-probabilities, or log-odds of a grade above k, for k from 0 to C-2."""
+        if self.head == "softmax":
+            return log_probability(prob)
+        above = np.cumsum(np.asarray(prob, np.float64)[:, ::-1], axis=1)[:, ::-1]
+        return logit(above[:, 1:])
+
+    def decide(self, prob: NDArray[np.floating], thresholds: NDArray[np.floating] | None = None) -> Indicators:
+        """One grade by `rule`; `thresholds` are not used."""
+        if self.rule == "argmax":
+            grade = np.argmax(prob, axis=1)
+        else:
+            grade = np.floor(prob @ np.arange(len(self.labels)) + 0.5).astype(np.int64)
+        return one_hot(grade, len(self.labels))

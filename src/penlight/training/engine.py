@@ -1,0 +1,111 @@
+"""Many training steps in one call, compiled, with the batches as they are stored: one small function per backend.
+
+This is the one place that takes gradients for training. k steps, B images, C labels, K logits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.models import load_keras
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class Block:
+    """The batches of k steps: images (k, B, H, W, C) uint8, y (k, B, C) float32, weight (k, B) float32, strength
+    (k, B) float32 of augmentation."""
+
+    images: NDArray[np.uint8]
+    y: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    strength: NDArray[np.float32]
+
+
+Steps = Callable[[Block], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Train on a block: gives the loss of each step (k,) and the logits of its images as they were seen (k, B, K)."""
+
+
+def make_steps(
+    network: Any, optimizer: Any, loss: Callable[[Tensor, Tensor], Tensor], change: Callable[[Tensor, Tensor], Tensor]
+) -> Steps:
+    """Compile the training step of a network; `change` augments (B, H, W, C) float images by strength (B,)."""
+    backend = load_keras().backend.backend()
+    return _MAKERS[backend](network, optimizer, loss, change)
+
+
+def _tensorflow_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> Steps:
+    import tensorflow as tf
+
+    variables = network.trainable_variables
+    optimizer.build(variables)
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def step(images: Tensor, y: Tensor, weight: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+        seen = change(tf.cast(images, tf.float32), strength)
+        with tf.GradientTape() as tape:
+            logits = network(seen, training=True)
+            value = tf.reduce_mean(weight * loss(y, logits)) + sum(network.losses)
+        optimizer.apply(tape.gradient(value, variables), variables)
+        return value, logits
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def steps(images: Tensor, y: Tensor, weight: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+        k = tf.shape(images)[0]
+        values = tf.TensorArray(tf.float32, k)
+        seen = tf.TensorArray(tf.float32, k)
+        for i in tf.range(k):
+            value, logits = step(images[i], y[i], weight[i], strength[i])
+            values = values.write(i, value)
+            seen = seen.write(i, logits)
+        return values.stack(), seen.stack()
+
+    def run(block: Block) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        values, seen = steps(*(tf.constant(a) for a in (block.images, block.y, block.weight, block.strength)))
+        return values.numpy(), seen.numpy()
+
+    return run
+
+
+def _jax_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> Steps:
+    import jax
+    from keras import StatelessScope
+
+    optimizer.build(network.trainable_variables)
+    seeds = change.seed_variables  # the augmentation's random state travels with the network's
+
+    def value_of(trainable: Any, rest: Any, seed_values: Any, batch: Any) -> Any:
+        images, y, weight, strength = batch
+        with StatelessScope(state_mapping=list(zip(seeds, seed_values, strict=True))) as scope:
+            seen = change(jax.numpy.asarray(images, "float32"), strength)
+        seed_values = [scope.get_current_value(v) for v in seeds]
+        logits, rest, extra = network.stateless_call(trainable, rest, seen, training=True, return_losses=True)
+        return (weight * loss(y, logits)).mean() + sum(extra), (logits, rest, seed_values)
+
+    gradient = jax.value_and_grad(value_of, has_aux=True)
+
+    def step(state: Any, batch: Any) -> Any:
+        trainable, rest, moments, seed_values = state
+        (value, (logits, rest, seed_values)), slopes = gradient(trainable, rest, seed_values, batch)
+        trainable, moments = optimizer.stateless_apply(moments, slopes, trainable)
+        return (trainable, rest, moments, seed_values), (value, logits)
+
+    scan = jax.jit(lambda state, block: jax.lax.scan(step, state, block))
+    held = [network.trainable_variables, network.non_trainable_variables, optimizer.variables, seeds]
+
+    def run(block: Block) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        state = tuple([v.value for v in group] for group in held)
+        state, (values, seen) = scan(state, (block.images, block.y, block.weight, block.strength))
+        for group, new in zip(held, state, strict=True):
+            for variable, value in zip(group, new, strict=True):
+                variable.assign(value)
+        return np.asarray(values), np.asarray(seen)
+
+    return run
+
+
+_MAKERS: dict[str, Callable[..., Steps]] = {"tensorflow": _tensorflow_steps, "jax": _jax_steps}

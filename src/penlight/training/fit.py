@@ -1,0 +1,68 @@
+"""Fit the model that a recipe asks for, network or baseline, behind one face."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data import ViewedDataset, ViewedSplit
+from penlight.models import BASELINES
+from penlight.recipes import Recipe
+from penlight.tasks import Task
+from penlight.training.loop import Epoch, Progress, gather, predict_logits, train_network
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model: `logits` gives (N, K) for the images of a split; `network` is None for a baseline.
+
+    `history` is empty and `best_epoch` None for models without epochs; `seconds` is the time of fitting.
+    """
+
+    logits: Callable[[ViewedSplit], NDArray[np.floating]]
+    network: Any
+    history: list[Epoch]
+    best_epoch: int | None
+    parameters: int | None
+    seconds: float
+
+
+def fit(
+    recipe: Recipe,
+    view: ViewedDataset,
+    task: Task,
+    seed: int,
+    *,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> Fitted:
+    """Fit on train (and choose the epoch on val); test is not looked at. See `train_network` for `checkpoint`."""
+    begun = time.perf_counter()
+    if recipe.model.backbone in BASELINES:
+        return _fit_baseline(recipe, view, task, begun)
+    trained = train_network(recipe, view, task, seed, progress=progress, checkpoint=checkpoint)
+    network = trained.network
+    return Fitted(
+        lambda split: predict_logits(network, split),
+        network,
+        trained.history,
+        trained.best_epoch,
+        int(network.count_params()),
+        sum(row.seconds for row in trained.history),
+    )
+
+
+def _fit_baseline(recipe: Recipe, view: ViewedDataset, task: Task, begun: float) -> Fitted:
+    train = view.splits["train"]
+    mirrors = not view.dataset.info.position_matters
+    model = BASELINES[recipe.model.backbone](recipe.model)
+    model.fit(gather(train, np.arange(len(train))), train.y_true, task, mirrors=mirrors)
+
+    def logits(split: ViewedSplit) -> NDArray[np.floating]:
+        return task.logits(model.predict(gather(split, np.arange(len(split)))))
+
+    return Fitted(logits, None, [], None, None, time.perf_counter() - begun)

@@ -1,0 +1,248 @@
+"""The training loop of a network: epochs, the exact headline metric on val, early stopping, checkpoints."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data import ViewedDataset, ViewedSplit
+from penlight.errors import TrainingError
+from penlight.evaluation import headline_value
+from penlight.models import load_keras
+from penlight.models.backbones import build_network
+from penlight.models.heads import HEADS
+from penlight.recipes import Network, Recipe
+from penlight.runs import write_bytes
+from penlight.tasks import Task
+from penlight.training.augment import augment, is_active
+from penlight.training.balance import epoch_order, image_weights
+from penlight.training.engine import Block, Steps, make_steps
+from penlight.training.schedule import optimizer as make_optimizer
+
+_BLOCK_BYTES = 32 * 2**20
+_PREDICT_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A row of the learning curves; `headline` is of the images as training saw them, augmented and with dropout."""
+
+    epoch: int
+    loss: float
+    val_loss: float
+    headline: float
+    val_headline: float
+    learning_rate: float
+    seconds: float
+
+
+Progress = Callable[[Epoch, int], None]
+"""Called after each epoch with its row and the number of epochs planned."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network with the weights that were kept, its curves, and the epoch those weights are of."""
+
+    network: Any
+    history: list[Epoch]
+    best_epoch: int
+
+
+class Trainer:
+    """One run's training state; it goes from epoch to epoch, and from disk to memory and back."""
+
+    def __init__(self, recipe: Recipe, view: ViewedDataset, task: Task, seed: int) -> None:
+        keras = load_keras()
+        self.train, self.task, self.seed = recipe.train, task, seed
+        self.images, self.val = view.splits["train"], view.splits["val"]
+        size, channels = view.dataset.size, view.dataset.info.channels
+        self.network = build_network(cast(Network, recipe.model), task, (size, size, channels), seed)
+        steps_per_epoch = -(-len(epoch_order(self.images.y_true, self.train, seed, 0)[0]) // self.train.batch_size)
+        self.optimizer = make_optimizer(self.train, steps_per_epoch)
+        self.noise = keras.random.SeedGenerator(seed)
+        self.steps: Steps = make_steps(self.network, self.optimizer, HEADS[task.head].loss, self._change())
+        self.weights = image_weights(self.images.y_true, self.train.balance)
+        self.targets = smoothed(self.images.y_true, self.train.label_smoothing, task.exclusive)
+        self.history: list[Epoch] = []
+        self.best: list[NDArray[Any]] = []
+        self.best_epoch = 0
+
+    def _change(self) -> Callable[[Any, Any], Any]:
+        options = self.train.augment
+
+        def change(images: Any, strength: Any) -> Any:
+            return augment(images, strength, options, self.noise) if is_active(options) else images
+
+        change.seed_variables = [self.noise.state] if is_active(options) else []  # type: ignore[attr-defined]
+        return change
+
+    @property
+    def finished(self) -> bool:
+        """Say whether all epochs are done, or val has not improved for `patience` epochs."""
+        done = len(self.history)
+        return done >= self.train.epochs or (
+            self.train.patience is not None and done - self.best_epoch >= self.train.patience and done > 0
+        )
+
+    def epoch(self) -> Epoch:
+        """Train one epoch, look at val, and keep the weights if they are the best so far."""
+        begun = time.perf_counter()
+        number = len(self.history) + 1
+        order, copies = epoch_order(self.images.y_true, self.train, self.seed, number)
+        loss, logits = self._train(order, copies)
+        if not np.isfinite(loss):
+            raise TrainingError(
+                f"The loss was no longer a number in epoch {number}.",
+                "Lower the learning rate (--set train.learning_rate=...), or check the images.",
+            )
+        rate = float(load_keras().ops.convert_to_numpy(self.optimizer.learning_rate))
+        val_logits = predict_logits(self.network, self.val)
+        row = Epoch(
+            number,
+            loss,
+            self._loss(self.val.y_true, val_logits),
+            headline_value(self.task, self.images.y_true[order], self.task.probabilities(logits)),
+            headline_value(self.task, self.val.y_true, self.task.probabilities(val_logits)),
+            rate,
+            time.perf_counter() - begun,
+        )
+        if self._is_best(row):
+            self.best_epoch, self.best = number, self._values(self.network.variables)
+        self.history.append(row)
+        return row
+
+    def _is_best(self, row: Epoch) -> bool:
+        """Compare the headline metric on val; where val cannot give it, the loss."""
+        if self.train.keep == "last" or not self.history:
+            return True
+        best = self.history[self.best_epoch - 1]
+        if np.isnan(row.val_headline):
+            return row.val_loss < best.val_loss
+        return row.val_headline > best.val_headline
+
+    def _train(self, order: NDArray[np.int64], copies: NDArray[np.bool_]) -> tuple[float, NDArray[np.float32]]:
+        total, logits = 0.0, []
+        for rows, is_copy in _blocks(order, copies, self.train.batch_size, self.images.images[:1].nbytes):
+            strength = is_copy if self.train.augment.only_copies else np.ones_like(is_copy)
+            values, seen = self.steps(
+                Block(gather(self.images, rows), self.targets[rows], self.weights[rows], strength.astype(np.float32))
+            )
+            total += float(values.sum(dtype=np.float64)) * rows.shape[1]
+            logits.append(seen.reshape(rows.size, -1))
+        return total / len(order), np.concatenate(logits)
+
+    def _loss(self, y: NDArray[np.uint8], logits: NDArray[np.float32]) -> float:
+        keras = load_keras()
+        target = smoothed(y, self.train.label_smoothing, self.task.exclusive)
+        values = HEADS[self.task.head].loss(*(keras.ops.convert_to_tensor(a) for a in (target, logits)))
+        return float(np.mean(keras.ops.convert_to_numpy(values)))
+
+    @staticmethod
+    def _values(variables: list[Any]) -> list[NDArray[Any]]:
+        keras = load_keras()
+        return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+
+    def _state(self) -> list[Any]:
+        return [*self.network.variables, *self.optimizer.variables, self.noise.state]
+
+    def save(self, path: Path) -> None:
+        """Write all that the next epoch needs, whole or not at all."""
+        buffer = io.BytesIO()
+        rows = np.array([list(asdict(row).values()) for row in self.history])
+        arrays: dict[str, Any] = {"history": rows, "best_epoch": np.array(self.best_epoch)}
+        arrays |= {f"now-{i}": a for i, a in enumerate(self._values(self._state()))}
+        arrays |= {f"best-{i}": a for i, a in enumerate(self.best)}
+        np.savez(buffer, **arrays)
+        write_bytes(path, buffer.getvalue())
+
+    def load(self, path: Path) -> bool:
+        """Go on from what `save` wrote; False, with nothing changed, where there is none or it is damaged."""
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                rows, best_epoch = saved["history"], int(saved["best_epoch"])
+                now = [saved[f"now-{i}"] for i in range(len(self._state()))]
+                best = [saved[f"best-{i}"] for i in range(len(self.network.variables))]
+        except Exception:  # numpy and zipfile raise many kinds for a damaged file; from the start is always right
+            return False
+        _assign(self._state(), now)
+        self.best_epoch, self.best = best_epoch, best
+        self.history = [Epoch(int(row[0]), *(float(v) for v in row[1:])) for row in rows]
+        return True
+
+    def keep_best(self) -> Trained:
+        """Give the network the weights of the chosen epoch."""
+        _assign(self.network.variables, self.best)
+        return Trained(self.network, self.history, self.best_epoch)
+
+
+def train_network(
+    recipe: Recipe,
+    view: ViewedDataset,
+    task: Task,
+    seed: int,
+    *,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Train the recipe's network; with `checkpoint`, go on from that file where it is there, and write it each epoch.
+
+    A continued training gives the same weights as an undisturbed one.
+    """
+    trainer = Trainer(recipe, view, task, seed)
+    if checkpoint is not None and trainer.load(checkpoint) and progress:
+        for row in trainer.history:
+            progress(row, recipe.train.epochs)
+    while not trainer.finished:
+        row = trainer.epoch()
+        if checkpoint is not None:
+            trainer.save(checkpoint)
+        if progress:
+            progress(row, recipe.train.epochs)
+    return trainer.keep_best()
+
+
+def predict_logits(network: Any, split: ViewedSplit) -> NDArray[np.float32]:
+    """Give (N, K) logits of the images of a split that count, in batches of one shape."""
+    out = []
+    for start in range(0, len(split), _PREDICT_BATCH):
+        rows = np.arange(start, min(start + _PREDICT_BATCH, len(split)))
+        # A last, shorter batch is filled up: one shape means one compiled function.
+        filled = np.resize(rows, _PREDICT_BATCH if len(split) > _PREDICT_BATCH else len(rows))
+        out.append(np.asarray(network.predict_on_batch(gather(split, filled)))[: len(rows)])
+    return np.concatenate(out)
+
+
+def gather(split: ViewedSplit, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Read images of the view by their row numbers, of any shape: (...,) -> (..., H, W, C) uint8."""
+    return np.asarray(split.images[split.index[rows]])
+
+
+def smoothed(y: NDArray[np.uint8], amount: float, exclusive: bool) -> NDArray[np.float32]:
+    """Move indicators (N, C) towards the uniform answer: 1/C of exclusive labels, 1/2 else."""
+    uniform = 1 / y.shape[1] if exclusive else 0.5
+    return (y * (1 - amount) + amount * uniform).astype(np.float32)
+
+
+def _blocks(
+    order: NDArray[np.int64], copies: NDArray[np.bool_], batch: int, image_bytes: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """Cut an epoch into blocks (k, B) of whole batches, and a last one (1, r) with what is left."""
+    whole = len(order) - len(order) % batch
+    steps = max(1, _BLOCK_BYTES // (batch * image_bytes))
+    starts = range(0, whole, steps * batch)
+    cuts = [slice(start, min(start + steps * batch, whole)) for start in starts]
+    blocks = [(order[cut].reshape(-1, batch), copies[cut].reshape(-1, batch)) for cut in cuts]
+    if whole < len(order):
+        blocks.append((order[None, whole:], copies[None, whole:]))
+    return blocks
+
+
+def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,82 @@
+"""Fixtures that every room uses: a small drawn dataset, an empty home, the real files where they are."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penlight.data import Dataset, DatasetInfo, Split, apply_view
+from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
+
+LABELS = ("a", "b", "c", "d")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep Keras' and TensorFlow's own warnings at import from being errors of ours."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a home, a cache and a working folder of its own."""
+    home = tmp_path_factory.mktemp("home")
+    work = home / "work"
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PENLIGHT_CACHE", str(home / "cache"))
+    monkeypatch.chdir(work)
+    return home
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder with the real files; without it the test is skipped."""
+    folder = os.environ.get("PENLIGHT_DATA")
+    if not folder or not (Path(folder) / "retinamnist.npz").exists():
+        pytest.skip("PENLIGHT_DATA does not point at the real files")
+    return Path(folder).resolve()
+
+
+def labels_for(task: Task, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Labels as stored, every class or finding present."""
+    if not task.exclusive:
+        return rng.integers(0, 2, (n, len(task.labels)))
+    return rng.permutation(np.arange(n) % len(task.labels))[:, None]
+
+
+def small_dataset(
+    task: Task, *, channels: int = 3, size: int = 28, seed: int = 0, n: tuple[int, int, int] = (48, 24, 32)
+) -> Dataset:
+    """Noise with a bright patch whose place says the (first) label, so that something can be learned."""
+    rng = np.random.default_rng(seed)
+    splits = {}
+    for name, count in zip(("train", "val", "test"), n, strict=True):
+        labels = labels_for(task, count, rng)
+        images = rng.integers(0, 90, (count, size, size, channels), dtype=np.uint8)
+        for image, label in zip(images, labels[:, 0], strict=True):
+            image[2 + 5 * label : 7 + 5 * label, 4:24] += 120
+        splits[name] = Split(images, labels)
+    info = DatasetInfo("small", "Small", task, channels, None, "none", "drawn in the tests")
+    return Dataset(info, size, splits, md5=f"{seed:032x}")
+
+
+TASK_EXAMPLES = [
+    MultiClass(LABELS),
+    Ordinal(LABELS, referable=2),
+    Ordinal(LABELS, head="softmax", rule="expected"),
+    Binary(("no", "yes")),
+    MultiLabel(LABELS),
+]
+
+
+@pytest.fixture(params=TASK_EXAMPLES, ids=lambda t: f"{t.kind}-{t.head}")
+def task(request: pytest.FixtureRequest) -> Task:
+    """Every task, in turn."""
+    return request.param
+
+
+@pytest.fixture
+def ordinal_view():
+    """A small ordinal dataset in its native view."""
+    return apply_view(small_dataset(Ordinal(LABELS, referable=2)))

@@ -1,0 +1,82 @@
+"""Thresholds: found on val, by rule, with a stated fallback."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from penlight.errors import RecipeError, UnknownNameError
+from penlight.evaluation.decision import Decision, decision_from_dict, find_decision
+from penlight.tasks import MultiClass, MultiLabel
+
+TASK = MultiLabel(("often", "seldom"))
+
+
+@pytest.fixture
+def val():
+    rng = np.random.default_rng(0)
+    y = (rng.random((400, 2)) < [0.3, 0.1]).astype(np.uint8)
+    prob = 1 / (1 + np.exp(-(rng.normal(size=y.shape) + 1.5 * y - 2)))
+    return y, np.round(prob, 2)
+
+
+def all_cuts(prob):
+    return np.r_[-1, np.unique(prob)]
+
+
+@pytest.mark.parametrize("rule", ["f1", "youden"])
+def test_the_threshold_is_the_best_there_is(val, rule):
+    y, prob = val
+    decision = find_decision(TASK, y, prob, y.mean(axis=0), rule=rule)
+
+    def gain(k, cut):
+        answer = prob[:, k] > cut
+        if rule == "f1":
+            return sk.f1_score(y[:, k], answer, zero_division=0)
+        return sk.balanced_accuracy_score(y[:, k], answer)
+
+    for k in range(2):
+        best = max(gain(k, cut) for cut in all_cuts(prob[:, k]))
+        assert gain(k, decision.thresholds[k]) == pytest.approx(best)
+
+
+def test_a_wanted_sensitivity_or_specificity_is_reached_and_no_more(val):
+    y, prob = val
+    for k in range(2):
+        cut = find_decision(TASK, y, prob, y.mean(axis=0), rule="sensitivity", wanted=0.9).thresholds[k]
+        above = np.unique(prob[:, k])[np.unique(prob[:, k]) > cut][0]
+        assert sk.recall_score(y[:, k], prob[:, k] > cut) >= 0.9
+        assert sk.recall_score(y[:, k], prob[:, k] > above) < 0.9
+        cut = find_decision(TASK, y, prob, y.mean(axis=0), rule="specificity", wanted=0.9).thresholds[k]
+        below = np.unique(prob[:, k])[np.unique(prob[:, k]) < cut][-1]
+        assert sk.recall_score(1 - y[:, k], prob[:, k] <= cut) >= 0.9
+        assert sk.recall_score(1 - y[:, k], prob[:, k] < below) < 0.9
+
+
+def test_a_label_that_val_cannot_tune_takes_the_prevalence_of_train_and_says_so(val):
+    y, prob = val
+    y[:, 1] = 0
+    y[:4, 1] = 1
+    decision = find_decision(TASK, y, prob, np.array([0.3, 0.05]), rule="f1")
+    assert np.mean(prob[:, 1] > decision.thresholds[1]) == pytest.approx(0.05, abs=0.02)
+    assert len(decision.notes) == 1
+    assert decision.notes[0].startswith("seldom: 4 positive")
+
+
+def test_fixed_and_none():
+    empty = np.zeros((0, 2))
+    assert find_decision(TASK, empty, empty, np.zeros(2)).thresholds == (0.5, 0.5)
+    assert find_decision(TASK, empty, empty, np.zeros(2), wanted=0.3).thresholds == (0.3, 0.3)
+    assert find_decision(MultiClass(("a", "b")), empty, empty, np.zeros(2), rule="f1").thresholds is None
+
+
+def test_bad_rules_are_refused():
+    empty = np.zeros((0, 2))
+    with pytest.raises(UnknownNameError, match="youden"):
+        find_decision(TASK, empty, empty, np.zeros(2), rule="yuoden")
+    with pytest.raises(RecipeError, match="wanted"):
+        find_decision(TASK, empty, empty, np.zeros(2), rule="sensitivity")
+
+
+def test_round_trip():
+    decision = Decision((0.1, 0.2), 1.5, "val", ("a: b",))
+    assert decision_from_dict(decision.to_dict()) == decision

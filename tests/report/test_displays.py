@@ -1,0 +1,212 @@
+"""Displays: their numbers against scikit-learn, and the contract that all of them keep."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    multilabel_confusion_matrix,
+    precision_recall_curve,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
+
+from penlight.evaluation import score_seeds
+from penlight.report import DISPLAYS, Display, RunContent
+from penlight.report.displays import (
+    ClassDistribution,
+    ConfusionMatrix,
+    ErrorStrip,
+    LabelConfusion,
+    LabelRates,
+    LearningCurves,
+    MissStrip,
+    PrecisionRecallCurves,
+    Reliability,
+    RightStrip,
+    RocCurves,
+    ScoreBars,
+    SeedCurves,
+    SeedDots,
+)
+from penlight.report.figure import draw_svg
+from penlight.report.palette import palette
+from penlight.tasks import TASKS, MultiClass, Ordinal
+
+
+def seed_dots(c: RunContent) -> SeedDots:
+    overall = score_seeds(c.task, c.test.y_true, [c.test.prob] * 2, [c.decided] * 2, resamples=10)[0]
+    return SeedDots.from_rows(["0", "1"], [c.rows[0]] * 2, overall, c.rivals)
+
+
+MAKERS: dict[str, Any] = {
+    "bars": lambda c: ScoreBars.from_rows(c.rows, c.rivals, "cnn"),
+    "rates": lambda c: LabelRates.from_predictions(c.test, c.decided),
+    "labels": lambda c: LabelConfusion.from_predictions(c.test, c.decided),
+    "roc": lambda c: RocCurves.from_predictions(c.test, c.decided),
+    "precision_recall": lambda c: PrecisionRecallCurves.from_predictions(c.test, c.decided),
+    "reliability": lambda c: Reliability.from_predictions(c.test),
+    "learning": lambda c: LearningCurves.from_history(c.history, "auc", c.best_epoch),
+    "classes": lambda c: ClassDistribution.from_counts(c.class_counts, c.split_sizes, c.task),
+    "errors": lambda c: ErrorStrip.from_predictions(c.test, c.decided, c.images),
+    "misses": lambda c: MissStrip.from_predictions(c.test, c.decided, c.images),
+    "right": lambda c: RightStrip.from_predictions(c.test, c.decided, c.images),
+    "seed_dots": seed_dots,
+    "seed_curves": lambda c: SeedCurves.from_histories({"0": c.history, "1": c.history}, "auc"),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_contract(name: str, content: RunContent) -> None:
+    check(MAKERS[name](content))
+
+
+def test_contract_of_those_that_tasks_name(content: RunContent) -> None:
+    for name in content.task.figures:
+        check(DISPLAYS[name].from_predictions(content.test, content.decided))
+
+
+def check(display: Display) -> None:
+    assert isinstance(display.frame(), pd.DataFrame)
+    assert len(display.frame())
+    assert display.caption.endswith(".")
+    assert "nan" not in (display.caption + display.description).split()
+    assert display.title
+    assert display.description.endswith(".")
+    figure = Figure()
+    FigureCanvasSVG(figure)
+    display.plot(figure.add_subplot())
+    assert draw_svg(display, "a").count("<text") == draw_svg(display, "b").count("<text")
+
+
+def test_every_figure_a_task_names_is_a_display() -> None:
+    assert {name for task in TASKS.values() for name in task.figures} == set(DISPLAYS)
+
+
+def test_roc_is_scikit_learns(ordinal: RunContent) -> None:
+    for c, curve in enumerate(RocCurves.from_predictions(ordinal.test, ordinal.decided).curves):
+        y, prob = ordinal.test.y_true[:, c], ordinal.test.prob[:, c]
+        fpr, tpr, cuts = roc_curve(y, prob, drop_intermediate=False)
+        np.testing.assert_allclose([curve.x, curve.y, curve.threshold], [fpr, tpr, cuts])
+        assert curve.area == pytest.approx(roc_auc_score(y, prob))
+        assert curve.point == pytest.approx(
+            (1 - recall_score(1 - y, 1 - ordinal.decided[:, c]), recall_score(y, ordinal.decided[:, c]))
+        )
+
+
+def test_roc_with_ties_is_scikit_learns(ordinal: RunContent) -> None:
+    y = ordinal.test.y_true[:, :1].repeat(3, axis=1)
+    tied = ordinal.test.prob.round(1)
+    test = replace_predictions(ordinal, y, tied)
+    curve = RocCurves.from_predictions(test, ordinal.decided).curves[0]
+    assert curve.area == pytest.approx(roc_auc_score(y[:, 0], tied[:, 0]))
+    assert len(curve.x) == len(np.unique(tied[:, 0])) + 1
+
+
+def test_precision_recall_is_scikit_learns(ordinal: RunContent) -> None:
+    for c, curve in enumerate(PrecisionRecallCurves.from_predictions(ordinal.test, ordinal.decided).curves):
+        y, prob = ordinal.test.y_true[:, c], ordinal.test.prob[:, c]
+        precision, recall, _ = precision_recall_curve(y, prob)
+        np.testing.assert_allclose([curve.x, curve.y], [recall[::-1], precision[::-1]])
+        assert curve.area == pytest.approx(average_precision_score(y, prob))
+        assert curve.prevalence == y.mean()
+
+
+def test_confusion_is_scikit_learns(ordinal: RunContent) -> None:
+    display = ConfusionMatrix.from_predictions(ordinal.test, ordinal.decided)
+    expected = confusion_matrix(ordinal.test.y_true.argmax(1), ordinal.decided.argmax(1))
+    np.testing.assert_array_equal(display.counts, expected)
+    np.testing.assert_allclose(display.rates, expected / expected.sum(axis=1, keepdims=True))
+
+
+def test_confusion_of_labels_is_scikit_learns(multi_label: RunContent) -> None:
+    display = LabelConfusion.from_predictions(multi_label.test, multi_label.decided)
+    expected = multilabel_confusion_matrix(multi_label.test.y_true, multi_label.decided)
+    np.testing.assert_array_equal(display.counts, expected[:, [1, 1, 0, 0], [1, 0, 1, 0]])
+    np.testing.assert_array_equal(np.isnan(display.rates[-1]), [True, True, False, False])
+
+
+def test_reliability_is_scikit_learns(multi_label: RunContent) -> None:
+    display = Reliability.from_predictions(multi_label.test)
+    observed, predicted = calibration_curve(multi_label.test.y_true.ravel(), multi_label.test.prob.ravel(), n_bins=10)
+    full = display.counts > 0
+    np.testing.assert_allclose(display.observed[full], observed)
+    np.testing.assert_allclose(display.predicted[full], predicted)
+    expected = np.average(np.abs(observed - predicted), weights=display.counts[full])
+    assert display.error == pytest.approx(expected)
+
+
+def test_rates_of_a_label_without_cases_are_undefined(multi_label: RunContent) -> None:
+    display = LabelRates.from_predictions(multi_label.test, multi_label.decided)
+    assert np.isnan(display.sensitivity[-1])
+    assert np.isfinite(display.specificity).all()
+    assert (display.frame()["sensitivity_low"].dropna() <= display.frame()["sensitivity"].dropna()).all()
+
+
+def test_a_label_without_cases_has_no_curve_and_says_why(multi_label: RunContent) -> None:
+    for kind in (RocCurves, PrecisionRecallCurves):
+        curve = kind.from_predictions(multi_label.test, multi_label.decided).curves[-1]
+        assert np.isnan(curve.area)
+        assert curve.note == "no positive case"
+
+
+def test_of_two_exclusive_labels_one_curve_is_drawn(binary: RunContent) -> None:
+    curves = RocCurves.from_predictions(binary.test, binary.decided).curves
+    assert [curve.label for curve in curves] == ["ill"]
+
+
+def test_errors_are_wrong_and_sorted(content: RunContent) -> None:
+    frame = ErrorStrip.from_predictions(content.test, content.decided, content.images).frame()
+    assert (frame["truth"] != frame["answer"]).all()
+    assert frame["probability"].is_monotonic_decreasing
+    assert frame["index"].is_unique
+
+
+def test_the_surest_error_comes_first(ordinal: RunContent) -> None:
+    strip = ErrorStrip.from_predictions(ordinal.test, ordinal.decided, ordinal.images)
+    wrong = (ordinal.decided == 1) & (ordinal.test.y_true == 0)
+    row = int(np.argmax(np.where(wrong, ordinal.test.prob, 0).max(axis=1)))
+    assert strip.examples[0].index == row
+    np.testing.assert_array_equal(strip.examples[0].image, ordinal.images[row])
+
+
+def test_learning_curves_say_which_epoch_was_kept(ordinal: RunContent) -> None:
+    assert ordinal.history is not None
+    caption = LearningCurves.from_history(ordinal.history, "auc", 4).caption
+    assert "Epoch 4 of 6 was kept, with AUC 0.88 on val" in caption
+
+
+def test_shares_are_of_the_split(ordinal: RunContent) -> None:
+    sizes = {"train": 120, "val": 60, "test": 240}
+    display = ClassDistribution.from_counts(ordinal.class_counts, sizes, ordinal.task)
+    np.testing.assert_allclose(display.shares.loc["mild"], [20 / 120, 20 / 60, 20 / 240])
+
+
+def test_grades_are_one_hue_and_categories_are_not() -> None:
+    labels = ("a", "b", "c", "d")
+    assert palette(Ordinal(labels)) != palette(MultiClass(labels))
+    assert len({colour.day for colour in palette(Ordinal(labels))}) == 4
+    assert len(set(palette(MultiClass(tuple("abcdefghijk"))))) == 1
+
+
+def test_figures_follow_day_and_night_and_are_the_same_twice(ordinal: RunContent) -> None:
+    display = RocCurves.from_predictions(ordinal.test, ordinal.decided)
+    svg = draw_svg(display, "roc", palette(ordinal.task))
+    assert svg == draw_svg(display, "roc", palette(ordinal.task))
+    assert "currentColor" in svg
+    assert f"var(--c-{palette(ordinal.task)[0].day[1:]}" in svg
+    assert '<title id="roc-title">ROC curves</title>' in svg
+    assert "<metadata" not in svg
+
+
+def replace_predictions(content: RunContent, y_true: np.ndarray, prob: np.ndarray) -> Any:
+    from dataclasses import replace
+
+    return replace(content.test, y_true=y_true, prob=prob)
