@@ -1,14 +1,22 @@
-"""Views: readings of a dataset's labels. A view says which images count, and what is to be learned of them."""
+"""Views: readings of a dataset's labels. A view says which images count, and what is to be learned of them.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+A task lists the names of its views; their readings are in `READINGS`. Scores of two views are never compared.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset
-from penlight.errors import UnknownNameError
-from penlight.tasks import Task
+from penlight.errors import DataError, UnknownNameError
+from penlight.tasks import Binary, MultiClass, Task
+
+Indicators = NDArray[np.uint8]
+Rows = NDArray[np.int64]
+
+NO_FINDING = "no finding"
 
 
 @dataclass(frozen=True)
@@ -17,8 +25,8 @@ class ViewedSplit:
     rows that count, `y_true` (n, C) their indicators, `patients` (n,) where known."""
 
     images: NDArray[np.uint8]
-    index: NDArray[np.int64]
-    y_true: NDArray[np.uint8]
+    index: Rows
+    y_true: Indicators
     patients: NDArray[np.generic] | None = None
 
     def __len__(self) -> int:
@@ -27,28 +35,151 @@ class ViewedSplit:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What a view leaves out of a split: images, and positive labels, which includes those of images that stay."""
+
+    images: int
+    positives: int
+
+
+@dataclass(frozen=True)
 class ViewedDataset:
-    """A dataset seen through a view: what a model is trained on."""
+    """A dataset seen through a view: what a model is trained on. `left_out` says by split what the view drops."""
 
     dataset: Dataset
     view: str
     task: Task
     splits: Mapping[str, ViewedSplit]
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
 
 
-VIEWS = ("native",)
+@dataclass(frozen=True)
+class Reading:
+    """What a view makes of native indicators: the task, and for each split the rows that count and their
+    indicators."""
+
+    task: Task
+    splits: Mapping[str, tuple[Rows, Indicators]]
 
 
 def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
     """See a dataset through a view.
 
-    UnknownNameError for a view that this dataset does not have; DataError for labels that are not the task's.
+    UnknownNameError for a view that this dataset does not have. DataError for labels that are not the task's, for a
+    label that train never has, for a patient in two splits, and for a view that leaves a split empty.
     """
-    if view not in VIEWS:
-        raise UnknownNameError(f"view of {dataset.info.name}", view, VIEWS)
     task = dataset.info.task
-    splits = {
-        name: ViewedSplit(split.images, np.arange(len(split)), task.encode(split.labels), split.patients)
-        for name, split in dataset.splits.items()
+    if view not in task.views:
+        raise UnknownNameError(f"view of {dataset.info.name}", view, task.views)
+    native = {name: task.encode(split.labels) for name, split in dataset.splits.items()}
+    _require_positives(dataset, native["train"])
+    require_separate_patients(dataset)
+    reading = READINGS[view](task, native)
+    splits = {}
+    for name, (rows, y_true) in reading.splits.items():
+        if len(rows) == 0:
+            raise DataError(
+                f"The view '{view}' leaves no image in {name} of {dataset.info.name}.", "Choose another view."
+            )
+        whole = dataset.splits[name]
+        splits[name] = ViewedSplit(
+            whole.images, rows, y_true, None if whole.patients is None else whole.patients[rows]
+        )
+    left_out = {name: _left_out(native[name], splits[name]) for name in splits}
+    return ViewedDataset(dataset, view, reading.task, splits, left_out)
+
+
+def _left_out(native: Indicators, split: ViewedSplit) -> LeftOut:
+    # A reading keeps at most the findings it can name: one of an image's three findings is one positive kept.
+    kept = split.y_true[:, -native.shape[1] :] if split.y_true.shape[1] >= native.shape[1] else native[split.index]
+    return LeftOut(len(native) - len(split), int(native.sum()) - int(kept.sum()))
+
+
+def _require_positives(dataset: Dataset, train: Indicators) -> None:
+    missing = [name for name, n in zip(dataset.info.task.labels, train.sum(axis=0), strict=True) if n == 0]
+    if missing:
+        raise DataError(
+            f"No image in train of {dataset.info.name} has the label {', '.join(missing)}.",
+            "A model cannot learn it: check the labels, or take it out of the description and of the labels array.",
+        )
+
+
+def require_separate_patients(dataset: Dataset) -> None:
+    """Raise DataError if a patient has images in two splits: scores would be those of remembered patients."""
+    seen: dict[str, set[object]] = {
+        name: set(split.patients.tolist()) for name, split in dataset.splits.items() if split.patients is not None
     }
-    return ViewedDataset(dataset, view, task, splits)
+    names = list(seen)
+    for i, one in enumerate(names):
+        for other in names[i + 1 :]:
+            shared = seen[one] & seen[other]
+            if shared:
+                raise DataError(
+                    f"{len(shared)} patients of {dataset.info.name} are in both {one} and {other}, "
+                    f"for example {min(map(str, shared))}.",
+                    "Split the images by patient.",
+                )
+
+
+def _native(task: Task, native: Mapping[str, Indicators]) -> Reading:
+    return Reading(task, {name: (np.arange(len(y)), y) for name, y in native.items()})
+
+
+def _single(task: Task, native: Mapping[str, Indicators]) -> Reading:
+    """Images with exactly one finding, as one of C classes."""
+    return Reading(MultiClass(task.labels), {name: _where(y.sum(axis=1) == 1, y) for name, y in native.items()})
+
+
+def _dominant(task: Task, native: Mapping[str, Indicators]) -> Reading:
+    """Images with any finding; of several, the one that is rarest in train stands for the image."""
+    rank = np.argsort(np.argsort(native["train"].sum(axis=0), kind="stable"))
+
+    def rarest(y: Indicators) -> Indicators:
+        chosen = np.where(y > 0, rank, len(rank)).argmin(axis=1)
+        return np.eye(len(rank), dtype=np.uint8)[chosen]
+
+    splits = {name: _where(y.sum(axis=1) > 0, rarest(y)) for name, y in native.items()}
+    return Reading(MultiClass(task.labels), splits)
+
+
+def _any(task: Task, native: Mapping[str, Indicators]) -> Reading:
+    """Every image: has it a finding or none."""
+    splits = {name: _two_columns(y.sum(axis=1) > 0) for name, y in native.items()}
+    return Reading(Binary((NO_FINDING, "finding")), splits)
+
+
+def _single_and_normal(task: Task, native: Mapping[str, Indicators]) -> Reading:
+    """Images with one finding or none, as one of C + 1 classes, "no finding" first."""
+
+    def with_none(y: Indicators) -> Indicators:
+        return np.concatenate([(y.sum(axis=1) == 0)[:, None], y], axis=1).astype(np.uint8)
+
+    splits = {name: _where(y.sum(axis=1) <= 1, with_none(y)) for name, y in native.items()}
+    return Reading(MultiClass((NO_FINDING, *task.labels)), splits)
+
+
+def _referable(task: Task, native: Mapping[str, Indicators]) -> Reading:
+    """Every image: is its grade one that needs a referral."""
+    first: int = task.referable  # type: ignore[attr-defined]
+    splits = {name: _two_columns(y[:, first:].sum(axis=1) > 0) for name, y in native.items()}
+    return Reading(Binary(("not referable", "referable")), splits)
+
+
+def _where(counts: NDArray[np.bool_], y: Indicators) -> tuple[Rows, Indicators]:
+    rows = np.flatnonzero(counts)
+    return rows, y[rows]
+
+
+def _two_columns(positive: NDArray[np.bool_]) -> tuple[Rows, Indicators]:
+    return np.arange(len(positive)), np.stack([~positive, positive], axis=1).astype(np.uint8)
+
+
+READINGS: dict[str, Callable[[Task, Mapping[str, Indicators]], Reading]] = {
+    "native": _native,
+    "single": _single,
+    "dominant": _dominant,
+    "any": _any,
+    "single+normal": _single_and_normal,
+    "referable": _referable,
+}
+VIEWS = tuple(READINGS)

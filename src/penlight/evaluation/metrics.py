@@ -82,7 +82,8 @@ class Ranking:
         positive: Floats = in_order * self.y
         in_order -= positive
         if len(self.starts) < len(self.order):
-            return np.add.reduceat(positive, self.starts, axis=1), np.add.reduceat(in_order, self.starts, axis=1)
+            positive = np.add.reduceat(positive, self.starts, axis=1)
+            in_order = np.add.reduceat(in_order, self.starts, axis=1)
         return positive, in_order
 
 

@@ -47,6 +47,10 @@ class Task(Protocol):
         """Names of the metrics that are reported, headline rows first."""
 
     @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the readings of these labels in `data.views`, "native" first."""
+
+    @property
     def figures(self) -> tuple[str, ...]:
         """Names of the displays that a report shows."""
 

@@ -21,6 +21,7 @@ class Binary:
     exclusive: ClassVar[bool] = True
     uses_thresholds: ClassVar[bool] = True
     headline: ClassVar[str] = "auc"
+    views: ClassVar[tuple[str, ...]] = ("native",)
     metrics: ClassVar[tuple[str, ...]] = (
         "auc",
         "acc",

@@ -20,6 +20,7 @@ class MultiClass:
     exclusive: ClassVar[bool] = True
     uses_thresholds: ClassVar[bool] = False
     headline: ClassVar[str] = "auc"
+    views: ClassVar[tuple[str, ...]] = ("native",)
     metrics: ClassVar[tuple[str, ...]] = (
         "auc",
         "acc",

@@ -21,6 +21,7 @@ class MultiLabel:
     exclusive: ClassVar[bool] = False
     uses_thresholds: ClassVar[bool] = True
     headline: ClassVar[str] = "auc"
+    views: ClassVar[tuple[str, ...]] = ("native", "single", "dominant", "any", "single+normal")
     metrics: ClassVar[tuple[str, ...]] = (
         "auc",
         "acc_mean",

@@ -70,6 +70,11 @@ class Ordinal:
         )
 
     @property
+    def views(self) -> tuple[str, ...]:
+        """Native, and referable or not where that is defined."""
+        return ("native",) if self.referable is None else ("native", "referable")
+
+    @property
     def n_logits(self) -> int:
         """One per step from a grade to the next, or one per grade, as `head` says."""
         return len(self.labels) - (self.head == "cumulative")
