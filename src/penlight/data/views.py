@@ -136,7 +136,9 @@ def _dominant(task: Task, native: Mapping[str, Indicators]) -> Reading:
 
     def rarest(y: Indicators) -> Indicators:
         chosen = np.where(y > 0, rank, len(rank)).argmin(axis=1)
-        return np.eye(len(rank), dtype=np.uint8)[chosen]
+        out = np.zeros_like(y)
+        out[np.arange(len(y)), chosen] = 1
+        return out
 
     splits = {name: _where(y.sum(axis=1) > 0, rarest(y)) for name, y in native.items()}
     return Reading(MultiClass(task.labels), splits)

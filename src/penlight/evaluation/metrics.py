@@ -81,15 +81,20 @@ class Ranking:
         in_order: Floats = w[:, self.order]
         positive: Floats = in_order * self.y
         in_order -= positive
-        if len(self.starts) < len(self.order):
-            positive = np.add.reduceat(positive, self.starts, axis=1)
-            in_order = np.add.reduceat(in_order, self.starts, axis=1)
-        return positive, in_order
+        if len(self.starts) == len(self.order):
+            return positive, in_order
+        return self._by_score(positive), self._by_score(in_order)
+
+    def _by_score(self, weights: Floats) -> Floats:
+        total: Floats = np.add.reduceat(weights, self.starts, axis=1)
+        return total
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
     """Divide; 0/0 is NaN, without a warning."""
-    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below != 0)
+    out: Floats = np.full(np.broadcast(above, below).shape, np.nan)
+    np.divide(above, below, out=out, where=below != 0)
+    return out
 
 
 def _area_under_roc(ranking: Ranking, w: Floats) -> Floats:

@@ -61,7 +61,7 @@ class LinearBaseline:
         x = np.concatenate([_log_pixels(copy) for copy in copies])
         components = min(self.options.components, *x.shape)
         self.transform = make_pipeline(PCA(components, svd_solver="covariance_eigh"), StandardScaler())
-        z = self.transform.fit_transform(x)
+        z = self.transform.fit_transform(x).astype(np.float64)
         targets = np.argmax(y, axis=1)[:, None] if task.exclusive else y
         self.regressions = [self._regression(z, np.tile(column, len(copies))) for column in targets.T]
         self._n_labels = y.shape[1]
@@ -77,7 +77,7 @@ class LinearBaseline:
 
     def predict(self, images: NDArray[np.uint8]) -> Floats:
         """See `Baseline.predict`."""
-        z = self.transform.transform(_log_pixels(images))
+        z = self.transform.transform(_log_pixels(images)).astype(np.float64)
         if len(self.regressions) == 1 and self._n_labels > 1:
             return _all_columns(self.regressions[0], z, self._n_labels)
         return np.stack([_all_columns(r, z, 2)[:, 1] for r in self.regressions], axis=1)

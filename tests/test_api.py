@@ -1,0 +1,145 @@
+"""The API: the rules of evidence, and runs that survive."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from penlight import api
+from penlight.data import store
+from penlight.errors import RunError
+from penlight.evaluation import find_row
+from penlight.recipes import Cnn, Data, Decide, Linear, Recipe, Train
+from penlight.runs import open_run
+from penlight.tasks import MultiLabel, Ordinal
+from tests.conftest import LABELS, small_dataset
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Open a small dataset under any name; `small(task, changed labels of test)`."""
+
+    def use(task=None, shuffle_test=False, **options):
+        dataset = small_dataset(task or Ordinal(LABELS, referable=2), **options)
+        if shuffle_test:
+            labels = dataset.splits["test"].labels
+            labels[:] = np.random.default_rng(1).permutation(labels)
+        monkeypatch.setattr(api, "open_dataset", lambda name, size: dataset)
+        return dataset
+
+    use()
+    return use
+
+
+def recipe(**sections):
+    train = Train(epochs=2, batch_size=16)
+    return Recipe(**{"data": Data(dataset="small"), "model": Cnn(filters=(4,), dense=8), "train": train, **sections})
+
+
+def test_the_json_of_a_result_is_that_of_the_run(small, tmp_path):
+    result = api.train(recipe(), out=tmp_path / "run")
+    assert result.scores.to_dict() == api.evaluate(tmp_path / "run").to_dict()
+    run = open_run(tmp_path / "run")
+    made = run.provenance
+    assert made["images"] == {"train": 48, "val": 24, "test": 32}
+    assert made["parameters"] > 0
+    assert made["best_epoch"] in (1, 2)
+    assert len(run.history) == 2
+    assert run.predictions("val").recipe_hash == recipe().hash
+
+
+def test_test_labels_change_no_file_but_scores(small, tmp_path):
+    """Choices are made on train and val: whatever test says, the model, the thresholds and val stay the same."""
+    task = MultiLabel(LABELS)
+    chosen = recipe(decide=Decide(thresholds="f1"))
+    small(task)
+    api.train(chosen, out=tmp_path / "true")
+    small(task, shuffle_test=True)
+    api.train(chosen, out=tmp_path / "shuffled")
+    names = {p.name for p in (tmp_path / "true").iterdir()}
+    differ = {n for n in names if (tmp_path / "true" / n).read_bytes() != (tmp_path / "shuffled" / n).read_bytes()}
+    scores = {"metrics.json", "report.html", "card.md", "predictions-test.npz", "manifest.json"}
+    # Durations differ from run to run, and the Keras file holds its time of writing.
+    own = {"provenance.json", "history.csv", "model.keras"}
+    assert differ <= scores | own | {f"baseline-{b}-test.npz" for b in ("majority", "linear")}
+    one, other = (open_run(tmp_path / n).predictions("test") for n in ("true", "shuffled"))
+    np.testing.assert_array_equal(one.prob, other.prob)
+
+
+def test_a_run_stopped_in_training_goes_on_under_the_same_command(small, own_folders):
+    chosen = recipe(train=Train(epochs=4, batch_size=16))
+
+    class PulledPlugError(Exception):
+        pass
+
+    class Pull(api.Watcher):
+        def epoch(self, row, planned):
+            if row.epoch == 2:
+                raise PulledPlugError
+
+    api.train(chosen, name="cnn", out=own_folders / "whole")
+    with pytest.raises(PulledPlugError):
+        api.train(chosen, name="cnn", watcher=Pull())
+    with pytest.raises(RunError, match="not complete"):
+        api.evaluate(own_folders / "work" / "runs" / "small-cnn-1")
+    result = api.train(chosen, name="cnn")
+    assert str(result.folder) == "runs/small-cnn-1"
+    continued = (result.folder / "predictions-test.npz").read_bytes()
+    assert continued == (own_folders / "whole" / "predictions-test.npz").read_bytes()
+    assert not list(result.folder.glob(".*"))
+    assert str(api.train(chosen, name="cnn").folder) == "runs/small-cnn-2"
+
+
+def test_several_seeds_go_on_where_they_stopped(small, own_folders):
+    class PulledPlugError(Exception):
+        pass
+
+    class Pull(api.Watcher):
+        def step(self, what):
+            if what == "Training with seed 1":
+                raise PulledPlugError
+
+    with pytest.raises(PulledPlugError):
+        api.train(recipe(), name="cnn", seeds=2, watcher=Pull())
+    first = (own_folders / "work" / "runs" / "small-cnn-1" / "seed-0" / "manifest.json").read_bytes()
+    result = api.train(recipe(), name="cnn", seeds=2)
+    assert str(result.folder) == "runs/small-cnn-1"
+    assert (result.folder / "seed-0" / "manifest.json").read_bytes() == first
+    assert result.scores.seeds == [0, 1]
+
+
+def test_seeds_of_another_recipe_are_refused(small, tmp_path):
+    api.train(recipe(), out=tmp_path / "one", seeds=2)
+    api.train(recipe(train=Train(epochs=1)), out=tmp_path / "two")
+    shutil.rmtree(tmp_path / "one" / "seed-1")
+    shutil.copytree(tmp_path / "two", tmp_path / "one" / "seed-1")
+    with pytest.raises(RunError, match="another recipe"):
+        api.evaluate(tmp_path / "one")
+
+
+def test_a_baseline_as_a_run_stands_beside_the_other_one(small, tmp_path):
+    scores = api.train(recipe(model=Linear(components=5)), out=tmp_path / "run").scores
+    assert list(scores.baselines) == ["majority"]
+    assert find_row(scores.metrics, "auc").value > find_row(scores.baselines["majority"], "auc").value == 0.5
+
+
+def test_every_view_of_findings_trains(small, tmp_path):
+    dataset = small(MultiLabel(LABELS), n=(120, 60, 60))
+    for view in dataset.info.task.views:
+        chosen = recipe(data=Data(dataset="small", view=view), model=Linear(components=3))
+        api.train(chosen, out=tmp_path / view)
+        predictions = open_run(tmp_path / view).predictions("test")
+        assert predictions.view == view
+        assert json.loads((tmp_path / view / "provenance.json").read_text())["view"] == view
+
+
+def test_a_report_of_another_dataset_is_refused(small, tmp_path):
+    api.train(recipe(model=Linear(components=3)), out=tmp_path / "run")
+    small(seed=9)
+    with pytest.raises(RunError, match="another file"):
+        api.report(tmp_path / "run")
+
+
+def test_the_store_is_where_data_comes_from():
+    assert api.open_dataset is store.open_dataset
