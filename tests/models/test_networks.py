@@ -7,8 +7,8 @@ from penlight.errors import RunError
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
 from penlight.models.files import network_bytes, network_from_bytes
-from penlight.models.heads import HEADS
-from penlight.recipes import Cnn
+from penlight.models.heads import HEADS, make_loss
+from penlight.recipes import Cnn, Loss
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, TASK_EXAMPLES
 
@@ -40,7 +40,8 @@ def test_the_loss_is_the_cross_entropy_of_the_tasks_probabilities(task):
     y = task.encode(
         np.eye(4, dtype=int)[rng.integers(0, 4, 20)] if not task.exclusive else rng.integers(0, len(task.labels), 20)
     )
-    loss = keras.ops.convert_to_numpy(HEADS[task.head].loss(*(a.astype("float32") for a in (y, logits))))
+    value = make_loss(task.head, Loss(), y)(*(a.astype("float32") for a in (y, logits)))
+    loss = keras.ops.convert_to_numpy(value)
     prob = task.probabilities(logits)
     if task.head == "cumulative":
         above, truly = (np.cumsum(a[:, ::-1], axis=1)[:, ::-1][:, 1:] for a in (prob, y))

@@ -5,22 +5,30 @@ from typing import Any
 
 from penlight.models.backend import load_keras
 from penlight.models.heads import HEADS
-from penlight.recipes import Cnn, Network
+from penlight.recipes import Cnn, Network, Residual
 from penlight.tasks import Task
 
 Tensor = Any
 
 
-def build_network(options: Network, task: Task, shape: tuple[int, int, int], seed: int) -> Any:
+def build_network(
+    options: Network, task: Task, shape: tuple[int, int, int], seed: int, precision: str = "float32"
+) -> Any:
     """Build a `keras.Model` from images (B, H, W, C), 0 to 255, to logits (B, K); its weights come from the seed.
 
-    Scaling is inside, so that training and use cannot differ.
+    Scaling is inside, so that training and use cannot differ. With `precision` "bfloat16" the products are computed
+    so, while weights and logits are float32.
     """
     keras = load_keras()
     keras.utils.set_random_seed(seed)
-    images = keras.Input(shape, name="image")
-    features = BACKBONES[options.backbone](images, options)
-    return keras.Model(images, HEADS[task.head].layers(features, task), name=options.backbone)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        images = keras.Input(shape, name="image", dtype="float32")
+        features = BACKBONES[options.backbone](images, options)
+        return keras.Model(images, HEADS[task.head].layers(features, task), name=options.backbone)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _cnn(images: Tensor, options: Cnn) -> Tensor:
@@ -46,4 +54,31 @@ def _per_block(rates: tuple[float, ...], blocks: int) -> tuple[float, ...]:
     return given + given[-1:] * (blocks - len(given))
 
 
-BACKBONES: dict[str, Callable[[Tensor, Any], Tensor]] = {"cnn": _cnn}
+def _residual(images: Tensor, options: Residual) -> Tensor:
+    """Pre-activation residual blocks (He et al., Identity Mappings in Deep Residual Networks, 2016).
+
+    The stem halves the image at once: most of a small network's time would go into its first, full-size maps, and a
+    28-pixel film tells little more there.
+    """
+    layers = load_keras().layers
+    x = layers.Rescaling(1 / 127.5, offset=-1.0)(images)
+    x = layers.Conv2D(options.widths[0], 5, strides=2, padding="same", use_bias=False)(x)
+    for stage, width in enumerate(options.widths):
+        for block in range(options.blocks):
+            x = _residual_block(x, width, stride=2 if stage and not block else 1)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    return layers.Dropout(options.dropout)(x) if options.dropout else x
+
+
+def _residual_block(x: Tensor, width: int, stride: int) -> Tensor:
+    layers = load_keras().layers
+    active = layers.ReLU()(layers.BatchNormalization()(x))
+    if stride > 1 or x.shape[-1] != width:
+        x = layers.Conv2D(width, 1, strides=stride, use_bias=False)(active)
+    active = layers.Conv2D(width, 3, strides=stride, padding="same", use_bias=False)(active)
+    active = layers.ReLU()(layers.BatchNormalization()(active))
+    return layers.Add()([x, layers.Conv2D(width, 3, padding="same", use_bias=False)(active)])
+
+
+BACKBONES: dict[str, Callable[[Tensor, Any], Tensor]] = {"cnn": _cnn, "residual": _residual}

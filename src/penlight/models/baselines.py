@@ -54,13 +54,11 @@ class LinearBaseline:
     def fit(self, images: NDArray[np.uint8], y: NDArray[np.uint8], task: Task, *, mirrors: bool) -> Self:
         """See `Baseline.fit`."""
         from sklearn.decomposition import PCA
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
 
         copies = _mirrored(images) if mirrors and self.options.flips else [images]
         x = np.concatenate([_log_pixels(copy) for copy in copies])
         components = min(self.options.components, *x.shape)
-        self.transform = make_pipeline(PCA(components, svd_solver="auto", iterated_power=7, random_state=0), StandardScaler())
+        self.transform = PCA(components, svd_solver="auto", iterated_power=7, random_state=0)
         z = self.transform.fit_transform(x).astype(np.float64)
         targets = np.argmax(y, axis=1)[:, None] if task.exclusive else y
         self.regressions = [self._regression(z, np.tile(column, len(copies))) for column in targets.T]

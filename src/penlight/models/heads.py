@@ -7,58 +7,126 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.errors import RecipeError
 from penlight.models.backend import load_keras
+from penlight.recipes import Loss
 from penlight.tasks import Task
 
 Tensor = Any
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Head:
-    """`layers` makes logits (B, K) of features (B, F); `loss` compares them with the truth, per image."""
+    """What a head does: `layers` makes logits (B, K) of features (B, F); `targets` says what each logit is to learn,
+    (B, C) -> (B, K); `exclusive` logits share one softmax, others have a sigmoid each."""
 
     layers: Callable[[Tensor, Task], Tensor]
-    loss: Callable[[Tensor, Tensor], Tensor]
+    targets: Callable[[Tensor], Tensor]
+    exclusive: bool = False
 
 
 def _dense(features: Tensor, task: Task) -> Tensor:
-    return load_keras().layers.Dense(task.n_logits, name="logits")(features)
+    return load_keras().layers.Dense(task.n_logits, name="logits", dtype="float32")(features)
 
 
 def _falling(features: Tensor, task: Task) -> Tensor:
     """Cumulative logits that fall from grade to grade by construction: the first is free, each step is positive."""
     keras = load_keras()
-    raw = keras.layers.Dense(task.n_logits, name="steps")(features)
+    raw = keras.layers.Dense(task.n_logits, name="steps", dtype="float32")(features)
     first, steps = raw[:, :1], keras.ops.softplus(raw[:, 1:])
     return keras.ops.concatenate([first, first - keras.ops.cumsum(steps, axis=1)], axis=1)
 
 
-def _softmax_cross_entropy(y: Tensor, logits: Tensor) -> Tensor:
+def _same(y: Tensor) -> Tensor:
+    return y
+
+
+def _positive(y: Tensor) -> Tensor:
+    return y[:, 1:]
+
+
+def _above(y: Tensor) -> Tensor:
+    """Say for each step whether the grade is above it (Frank and Hall 2001; Niu et al. 2016)."""
     ops = load_keras().ops
-    return -ops.sum(y * ops.log_softmax(logits, axis=-1), axis=-1)
-
-
-def _sigmoid_cross_entropy(y: Tensor, logits: Tensor) -> Tensor:
-    """Mean over columns of -y log p - (1 - y) log(1 - p), computed from logits without overflow."""
-    ops = load_keras().ops
-    terms = ops.relu(logits) - logits * y + ops.log1p(ops.exp(-ops.abs(logits)))
-    return ops.mean(terms, axis=-1)
-
-
-def _positive_cross_entropy(y: Tensor, logits: Tensor) -> Tensor:
-    return _sigmoid_cross_entropy(y[:, 1:], logits)
-
-
-def _cumulative_cross_entropy(y: Tensor, logits: Tensor) -> Tensor:
-    """Cross-entropy of each "above grade k" (Frank and Hall 2001; Niu et al. 2016), mean over the C-1 steps."""
-    ops = load_keras().ops
-    above = ops.flip(ops.cumsum(ops.flip(y, axis=1), axis=1), axis=1)
-    return _sigmoid_cross_entropy(above[:, 1:], logits)
+    return ops.flip(ops.cumsum(ops.flip(y, axis=1), axis=1), axis=1)[:, 1:]
 
 
 HEADS: dict[str, Head] = {
-    "softmax": Head(_dense, _softmax_cross_entropy),
-    "cumulative": Head(_falling, _cumulative_cross_entropy),
-    "sigmoid": Head(_dense, _positive_cross_entropy),
-    "sigmoids": Head(_dense, _sigmoid_cross_entropy),
+    "softmax": Head(_dense, _same, exclusive=True),
+    "cumulative": Head(_falling, _above),
+    "sigmoid": Head(_dense, _positive),
+    "sigmoids": Head(_dense, _same),
 }
+
+
+def make_loss(head: str, options: Loss, y_train: NDArray[np.uint8]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Make the loss of a head: (B, C) truth in [0, 1] and (B, K) logits to (B,), the mean over sigmoid logits.
+
+    `y_train` (N, C) is what positive weights are counted on. RecipeError for a loss that the head does not have.
+    """
+    table = HEADS[head]
+    kinds = _EXCLUSIVE if table.exclusive else _SIGMOID
+    if options.kind not in kinds:
+        raise RecipeError(
+            f"The {options.kind} loss is for tasks with a sigmoid per label; this task has one answer per image.",
+            f"Choose --set train.loss.kind={' or '.join(kinds)}.",
+        )
+    targets = load_keras().ops.convert_to_numpy(table.targets(y_train.astype(np.float32)))
+    weight = positive_weights(targets, options.positive_weight, exclusive=table.exclusive)
+    value = kinds[options.kind]
+    return lambda y, logits: value(table.targets(y), logits, weight, options)
+
+
+def positive_weights(targets: NDArray[np.floating], kind: str, *, exclusive: bool) -> Floats:
+    """Weigh the positives of each logit, (K,): 1 with "none".
+
+    With "balanced" the positives of a label weigh as much as its negatives, or, of exclusive labels, all classes
+    weigh alike; "sqrt" is the square root of that, gentler on rare labels. Negatives keep weight 1, so an image
+    without findings keeps its weight too. A label without positives has weight 1.
+    """
+    n, positives = len(targets), np.maximum(targets.sum(axis=0), 1)
+    full = n / (targets.shape[1] * positives) if exclusive else np.maximum(n - positives, 1) / positives
+    exponent = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[kind]
+    return np.asarray(np.where(targets.sum(axis=0) > 0, full**exponent, 1), np.float32)
+
+
+def _cross_entropy(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
+    ops = load_keras().ops
+    return ops.mean(weight * t * ops.softplus(-logits) + (1 - t) * ops.softplus(logits), axis=-1)
+
+
+def _focal(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
+    """Lin et al., Focal Loss for Dense Object Detection (2017), equation 4."""
+    ops = load_keras().ops
+    p = ops.sigmoid(logits)
+    positive = weight * t * (1 - p) ** options.gamma * ops.softplus(-logits)
+    return ops.mean(positive + (1 - t) * p**options.gamma * ops.softplus(logits), axis=-1)
+
+
+def _asymmetric(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
+    """Ridnik et al., Asymmetric Loss for Multi-Label Classification (2021), equations 4 to 7: negatives are focused
+    with `gamma` and shifted by `margin`, positives are not focused."""
+    ops = load_keras().ops
+    shifted = ops.maximum(ops.sigmoid(logits) - options.margin, 0.0)
+    negative = -(shifted**options.gamma) * ops.log(1 - shifted + 1e-7)
+    return ops.mean(weight * t * ops.softplus(-logits) + (1 - t) * negative, axis=-1)
+
+
+def _softmax_cross_entropy(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
+    ops = load_keras().ops
+    return -ops.sum(weight * t * ops.log_softmax(logits, axis=-1), axis=-1)
+
+
+def _softmax_focal(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
+    ops = load_keras().ops
+    log_p = ops.log_softmax(logits, axis=-1)
+    return -ops.sum(weight * t * (1 - ops.exp(log_p)) ** options.gamma * log_p, axis=-1)
+
+
+_Value = Callable[[Tensor, Tensor, Floats, Loss], Tensor]
+_SIGMOID: dict[str, _Value] = {"cross-entropy": _cross_entropy, "focal": _focal, "asymmetric": _asymmetric}
+_EXCLUSIVE: dict[str, _Value] = {"cross-entropy": _softmax_cross_entropy, "focal": _softmax_focal}

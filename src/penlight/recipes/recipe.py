@@ -69,10 +69,38 @@ class Cnn(_Section):
     dropout: Below1 = 0.5
 
 
-Network = Cnn
+class Residual(_Section):
+    """A small residual network: a stem, then a stage per entry of `widths`, each half the size of the one before.
+
+    `blocks` per stage, pre-activation (He et al. 2016); `dropout` before the head.
+    """
+
+    backbone: Literal["residual"] = "residual"
+    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 64, 128)
+    blocks: Count = 1
+    dropout: Below1 = 0.2
+
+
+Network = Cnn | Residual
 """Models with a training loop."""
 
-Model = Annotated[Majority | Linear | Cnn, Field(discriminator="backbone")]
+Model = Annotated[Majority | Linear | Cnn | Residual, Field(discriminator="backbone")]
+
+
+class Loss(_Section):
+    """What training minimises.
+
+    `kind`: cross-entropy, or focal (hard images count more, by `gamma`), or asymmetric (for labels with few
+    positives: easy negatives count less, by `gamma`, and not at all below `margin`). `positive_weight` weighs the
+    positives of each label: "balanced" as much as its negatives, "sqrt" the square root of that. `smoothing` moves
+    the truth towards the uniform answer.
+    """
+
+    kind: Literal["cross-entropy", "focal", "asymmetric"] = "cross-entropy"
+    gamma: Annotated[float, Field(ge=0)] = 2.0
+    margin: Below1 = 0.05
+    positive_weight: Literal["none", "sqrt", "balanced"] = "none"
+    smoothing: Below1 = 0.0
 
 
 class Augment(_Section):
@@ -100,7 +128,7 @@ class Train(_Section):
     `patience` epochs without a better headline metric on val end the run; `keep` says which epoch's weights stay.
     `balance`: "copies" repeats images of minority classes until each has `balance_target` images ("mean" or "max" of
     the class counts), "weights" weighs the loss by inverse class frequency (mean weight 1), "sampling" draws every
-    class equally often.
+    class equally often. `precision` is that of the products inside the network; weights and scores stay float32.
     """
 
     epochs: Count = 30
@@ -112,9 +140,10 @@ class Train(_Section):
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     patience: Count | None = None
     keep: Literal["best", "last"] = "best"
-    label_smoothing: Below1 = 0.0
     balance: Literal["none", "copies", "weights", "sampling"] = "none"
     balance_target: Literal["mean", "max"] = "mean"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    loss: Loss = Loss()
     augment: Augment = Augment()
 
 
@@ -225,10 +254,13 @@ def _validated(values: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(f"In {where}, a value is of a kind that recipes do not have: {error}.") from error
 
 
+_BACKBONES = ("majority", "linear", "cnn", "residual")
+
+
 def _problem(error: Any) -> str:
     location = [str(part) for part in error["loc"]]
     # A tagged union repeats its tag in the location; it is not part of the key.
-    if len(location) > 1 and location[0] == "model" and location[1] in ("majority", "linear", "cnn"):
+    if len(location) > 1 and location[0] == "model" and location[1] in _BACKBONES:
         del location[1]
     key = ".".join(location)
     if error["type"] == "extra_forbidden":

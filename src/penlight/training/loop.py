@@ -15,7 +15,7 @@ from penlight.errors import TrainingError
 from penlight.evaluation import headline_value
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
-from penlight.models.heads import HEADS
+from penlight.models.heads import make_loss
 from penlight.recipes import Network, Recipe
 from penlight.runs import write_bytes
 from penlight.tasks import Task
@@ -62,13 +62,16 @@ class Trainer:
         self.train, self.task, self.seed = recipe.train, task, seed
         self.images, self.val = view.splits["train"], view.splits["val"]
         size, channels = view.dataset.size, view.dataset.info.channels
-        self.network = build_network(cast(Network, recipe.model), task, (size, size, channels), seed)
+        self.network = build_network(
+            cast(Network, recipe.model), task, (size, size, channels), seed, self.train.precision
+        )
         steps_per_epoch = -(-len(epoch_order(self.images.y_true, self.train, seed, 0)[0]) // self.train.batch_size)
         self.optimizer = make_optimizer(self.train, steps_per_epoch)
         self.noise = keras.random.SeedGenerator(seed)
-        self.steps: Steps = make_steps(self.network, self.optimizer, HEADS[task.head].loss, self._change())
+        self.loss = make_loss(task.head, self.train.loss, self.images.y_true)
+        self.steps: Steps = make_steps(self.network, self.optimizer, self.loss, self._change())
         self.weights = image_weights(self.images.y_true, self.train.balance)
-        self.targets = smoothed(self.images.y_true, self.train.label_smoothing, task.exclusive)
+        self.targets = smoothed(self.images.y_true, self.train.loss.smoothing, task.exclusive)
         self.history: list[Epoch] = []
         self.best: list[NDArray[Any]] = []
         self.best_epoch = 0
@@ -139,8 +142,8 @@ class Trainer:
 
     def _loss(self, y: NDArray[np.uint8], logits: NDArray[np.float32]) -> float:
         keras = load_keras()
-        target = smoothed(y, self.train.label_smoothing, self.task.exclusive)
-        values = HEADS[self.task.head].loss(*(keras.ops.convert_to_tensor(a) for a in (target, logits)))
+        target = smoothed(y, self.train.loss.smoothing, self.task.exclusive)
+        values = self.loss(*(keras.ops.convert_to_tensor(a) for a in (target, logits)))
         return float(np.mean(keras.ops.convert_to_numpy(values)))
 
     @staticmethod
