@@ -246,13 +246,18 @@ class Shown:
         return {**self.description.to_dict(), "files": [str(file) for file in self.files]}
 
 
-def show(dataset: str, size: int = 28, out: Path | None = None) -> Shown:
-    """Describe a dataset in numbers and pictures; the page goes to `out`, by default runs/data-<name>."""
+def show(dataset: str, size: int = 28, out: Path | None = None, view: str | None = None) -> Shown:
+    """Describe a dataset in numbers and pictures: through a view or, without one, as stored, whatever its flaws.
+
+    The page goes to `out`, by default runs/data-<name>-<size>, with -<view> after it.
+    """
     from penlight.data.show import write_show
 
     opened = open_dataset(dataset, size)
-    files = write_show(opened, out or Path("runs") / f"data-{opened.info.name}-{size}")
-    return Shown(describe(opened), files)
+    seen = opened if view is None else apply_view(opened, view)
+    name = "-".join(["data", opened.info.name, str(size), *([view] if view else [])])
+    files = write_show(seen, out or Path("runs") / name)
+    return Shown(describe(seen), files)
 
 
 def _train_one(

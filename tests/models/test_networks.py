@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from penlight.errors import RunError
+from penlight.errors import RecipeError, RunError
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
 from penlight.models.files import network_bytes, network_from_bytes
-from penlight.models.heads import HEADS, make_loss
-from penlight.recipes import Cnn, Loss
+from penlight.models.heads import HEADS, make_loss, positive_weights
+from penlight.recipes import Cnn, Loss, Residual
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, TASK_EXAMPLES
 
@@ -86,3 +86,66 @@ def test_a_network_survives_its_file_in_safe_mode(task):
 def test_a_damaged_file_is_a_named_error():
     with pytest.raises(RunError, match="cannot be read"):
         network_from_bytes(b"not a network")
+
+
+def value_of(head, options, y, logits):
+    y, logits = np.asarray(y, np.float32), np.asarray(logits, np.float32)
+    return load_keras().ops.convert_to_numpy(make_loss(head, options, y.astype(np.uint8))(y, logits))
+
+
+def test_focal_loss_by_hand():
+    p = np.array([0.9, 0.2])
+    logits = np.log(p / (1 - p))[None]
+    terms = [-((1 - 0.9) ** 2) * np.log(0.9), -(0.2**2) * np.log(0.8)]
+    np.testing.assert_allclose(value_of("sigmoids", Loss(kind="focal"), [[1, 0]], logits), np.mean(terms), rtol=1e-5)
+    of_softmax = value_of("softmax", Loss(kind="focal", gamma=1.0), [[1, 0]], [[np.log(0.7), np.log(0.3)]])
+    np.testing.assert_allclose(of_softmax, -0.3 * np.log(0.7), rtol=1e-5)
+
+
+def test_asymmetric_loss_by_hand():
+    p = np.array([0.9, 0.2, 0.04])
+    logits = np.log(p / (1 - p))[None]
+    terms = [-np.log(0.9), -(0.15**2) * np.log(1 - 0.15), 0.0]
+    loss = value_of("sigmoids", Loss(kind="asymmetric", gamma=2.0, margin=0.05), [[1, 0, 0]], logits)
+    np.testing.assert_allclose(loss, np.mean(terms), atol=1e-6)
+
+
+def test_a_loss_the_head_does_not_have_is_refused():
+    with pytest.raises(RecipeError, match="asymmetric"):
+        make_loss("softmax", Loss(kind="asymmetric"), np.eye(2, dtype=np.uint8))
+
+
+def test_positive_weights_leave_images_without_findings_their_weight():
+    """What the study got wrong: summed inverse frequencies gave an image without findings weight zero."""
+    y = np.zeros((100, 3), np.uint8)
+    y[:20, 0] = 1
+    y[:1, 1] = 1
+    np.testing.assert_allclose(positive_weights(y, "balanced", exclusive=False), [4, 99, 1])
+    np.testing.assert_allclose(positive_weights(y, "sqrt", exclusive=False), [2, 99**0.5, 1], rtol=1e-6)
+    options = Loss(positive_weight="balanced")
+    loss = make_loss("sigmoids", options, y)
+    logits = np.zeros((1, 3), np.float32)
+    without = load_keras().ops.convert_to_numpy(loss(np.zeros((1, 3), np.float32), logits))
+    np.testing.assert_allclose(without, np.log(2), rtol=1e-6)
+
+
+def test_balanced_weights_of_classes_make_them_weigh_alike():
+    y = np.eye(2, dtype=np.uint8)[[0] * 30 + [1] * 10]
+    weights = positive_weights(y, "balanced", exclusive=True)
+    np.testing.assert_allclose(weights * y.sum(axis=0), [20, 20])
+
+
+@pytest.mark.parametrize("options", [Residual(widths=(4, 8)), Residual(widths=(4,), blocks=2, dropout=0.0)])
+def test_residual_networks_give_logits_and_survive_their_file(options, task):
+    network = build_network(options, task, (28, 28, 3), seed=0)
+    logits = network.predict_on_batch(images())
+    assert logits.shape == (3, task.n_logits)
+    again = network_from_bytes(network_bytes(network))
+    np.testing.assert_allclose(again.predict_on_batch(images()), logits, atol=1e-6)
+
+
+def test_bfloat16_products_leave_weights_and_logits_float32():
+    network = build_network(SMALL, Ordinal(LABELS), (28, 28, 3), 0, precision="bfloat16")
+    assert {w.dtype for w in network.weights} == {"float32"}
+    assert network.predict_on_batch(images()).dtype == np.float32
+    assert load_keras().config.dtype_policy().name == "float32"

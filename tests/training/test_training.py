@@ -216,3 +216,30 @@ def test_only_copies_are_changed(ordinal_view, monkeypatch):
     trainer.epoch()
     strength = np.concatenate([b.strength.ravel() for b in blocks])
     assert 0 < strength.sum() == sum(b.strength.size for b in blocks) - len(y)
+
+
+def test_fused_normalisation_gives_the_numbers_of_keras_own():
+    """The training step of a normalised network, fused and not: same loss, same moving statistics."""
+    keras = load_keras()
+    import tensorflow as tf
+
+    from penlight.models.backbones import build_network
+    from penlight.tasks import MultiClass
+    from penlight.training.engine import _fuse_normalisation
+
+    images = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1)).astype(np.float32)
+    outputs, statistics = [], []
+    for fuse in (False, True):
+        network = build_network(
+            Cnn(filters=(4, 8), dense=4, normalise=True, dropout=0.0), MultiClass(("a", "b")), (28, 28, 1), 0
+        )
+        if fuse:
+            _fuse_normalisation(network)
+        with tf.GradientTape() as tape:
+            logits = network(images, training=True)
+            loss = tf.reduce_sum(logits**2)
+        slopes = tape.gradient(loss, network.trainable_variables)
+        outputs.append([keras.ops.convert_to_numpy(a) for a in (logits, *slopes)])
+        statistics.append([keras.ops.convert_to_numpy(v) for v in network.non_trainable_variables])
+    for plain, fused in zip(outputs[0] + statistics[0], outputs[1] + statistics[1], strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=2e-3, atol=2e-4)

@@ -150,6 +150,7 @@ def data_fetch(
 @data.command("show")
 def data_show(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, or its description file.")],
+    view: View = None,
     size: Size = None,
     out: Out = None,
     json: Json = False,
@@ -158,4 +159,4 @@ def data_show(
     from penlight import api
     from penlight.cli.show import print_description
 
-    print_description(api.show(dataset, size or 28, out), json)
+    print_description(api.show(dataset, size or 28, out, view), json)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.table import Table
 
 from penlight.api import Scores, SeedsScores, Shown, Trained, Watcher
+from penlight.data.summary import PER_IMAGE
 from penlight.evaluation import MetricRow, SeedsRow
 from penlight.training import Epoch
 
@@ -181,19 +182,32 @@ def print_path(path: Path, json: bool) -> None:
 
 
 def print_description(shown: Shown, json: bool) -> None:
-    """Print the table of splits and classes; the last line is the path of the page."""
+    """Print the view, the table of splits and labels, and what is to see; the last line is the path of the page."""
     if json:
         print_json(shown.to_dict())
         return
     about = shown.description
+    out = console()
+    out.print(about.view_text(), style="dim", markup=False)
+    out.print(_split_table(about.rows, about.counts, about.images, "label"))
+    if about.findings is not None:
+        out.print(_split_table(PER_IMAGE, about.findings.per_image, about.images, "in one image"))
+        out.print(about.findings.together_text(), markup=False)
+    out.print(about.positions.text(), markup=False)
+    print(shown.files[-1])  # noqa: T201
+
+
+def _split_table(
+    rows: Sequence[str], counts: Mapping[str, Sequence[int]], images: Mapping[str, int], head: str
+) -> Table:
+    """One line per row with its count and share by split, and a last line with the images."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("label")
-    for split in about.images:
+    table.add_column(head)
+    for split in images:
         table.add_column(split, justify="right")
         table.add_column("share", justify="right")
-    for i, label in enumerate(about.rows):
-        cells = [(f"{about.counts[s][i]:,}", f"{about.shares(s)[i]:.1%}") for s in about.images]
+    for i, label in enumerate(rows):
+        cells = [(f"{counts[s][i]:,}", f"{counts[s][i] / n:.1%}") for s, n in images.items()]
         table.add_row(label, *(cell for pair in cells for cell in pair))
-    table.add_row("images", *(cell for n in about.images.values() for cell in (f"{n:,}", "")), style="bold")
-    console().print(table)
-    print(shown.files[-1])  # noqa: T201
+    table.add_row("images", *(cell for n in images.values() for cell in (f"{n:,}", "")), style="bold")
+    return table

