@@ -7,9 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from penlight.data import Dataset, open_dataset
+from penlight import api
+from penlight.data import VIEWS, Dataset, apply_view, open_dataset
+from penlight.data.plots import plot_per_image, plot_positions, plot_presence, plot_together
 from penlight.data.show import choose_samples, describe, plot_classes, plot_samples, write_show
-from penlight.errors import StorageError
+from penlight.data.summary import VIEW_WORDS, Positions
+from penlight.errors import StorageError, UnknownNameError
 from tests.data.tiny_dataset import DESCRIPTION
 
 FINDINGS = {
@@ -83,14 +86,15 @@ def test_sample_pixels_are_those_stored(graded: Dataset) -> None:
 
 def test_the_page_holds_everything(findings: Dataset, tmp_path: Path) -> None:
     paths = write_show(findings, tmp_path / "show")
-    assert [path.name for path in paths] == ["classes.png", "samples.png", "index.html"]
+    figures = ["classes.png", "presence.png", "per-image.png", "together.png", "positions.png"]
+    assert [path.name for path in paths] == [*figures, "samples.png", "index.html"]
     assert sorted(path.name for path in (tmp_path / "show").iterdir()) == sorted(path.name for path in paths)
-    for path in paths[:2]:
+    for path in paths[:-1]:
         with Image.open(path) as image:
             assert min(image.size) > 100
     page = paths[-1].read_text()
     assert not re.search(r'(?:src|href|srcset)="(?!data:)', page)
-    assert page.count("<img") == page.count(" alt=") == 2
+    assert page.count("<img") == page.count(" alt=") == 6
     assert "Not for clinical use" in page
     assert all(word in page for word in ("CC0", "made up", findings.md5, "no finding", "prefers-color-scheme"))
     assert re.search(r'<th scope="row">some</th>\s*<td>7</td><td>77.8</td>', page)
@@ -105,6 +109,7 @@ def test_names_are_escaped_in_the_page(tiny, tmp_path: Path) -> None:
 
 def test_the_same_data_gives_the_same_bytes(graded: Dataset, tmp_path: Path) -> None:
     first, second = (write_show(graded, tmp_path / name) for name in ("a", "b"))
+    assert [path.name for path in first] == ["classes.png", "positions.png", "samples.png", "index.html"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
@@ -112,3 +117,133 @@ def test_a_folder_that_cannot_be_written(graded: Dataset, tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
         write_show(graded, tmp_path / "file" / "show")
+
+
+def test_findings_are_counted_by_image_and_by_company(findings: Dataset) -> None:
+    found = describe(findings).findings
+    assert found is not None
+    assert found.per_image == {"train": (2, 3, 4, 0, 0), "val": (6, 0, 0, 0, 0), "test": (0, 3, 0, 0, 0)}
+    assert found.together.tolist() == [[4, 4, 0], [4, 7, 0], [0, 0, 0]]
+    np.testing.assert_allclose(found.shares_together, [[np.nan, 1, 0], [4 / 7, np.nan, 0], [np.nan] * 3])
+
+
+def test_four_findings_and_more_are_one_group(tiny) -> None:
+    labels = "abcdef"
+    description = DESCRIPTION.replace("ordinal", "multi-label").replace(
+        '"none", "some", "much"', str([*labels])[1:-1]
+    )
+    rows = {
+        f"{split}_labels": np.tril(np.ones((n, 6), np.uint8)) for split, n in (("train", 9), ("val", 6), ("test", 3))
+    }
+    found = describe(open_dataset(tiny(description, **rows))).findings
+    assert found is not None
+    assert found.per_image == {"train": (0, 1, 1, 1, 6), "val": (0, 1, 1, 1, 3), "test": (0, 1, 1, 1, 0)}
+
+
+def test_exclusive_labels_have_no_findings_but_positions(graded: Dataset) -> None:
+    description = describe(graded)
+    assert description.findings is None
+    assert description.positions.counts["train"].tolist() == np.eye(3, dtype=int)[np.arange(9) % 3].tolist()
+    assert description.positions.text().startswith("Too few images")
+
+
+def positions(column: np.ndarray) -> Positions:
+    counts = column.reshape(10, -1).sum(axis=1)[:, None]
+    return Positions(("ill",), {"train": counts}, {"train": np.full(10, len(column) // 10)})
+
+
+def test_a_file_sorted_by_label_drifts_and_a_shuffled_one_does_not() -> None:
+    labels = np.arange(400) < 160
+    assert positions(labels).drifting() == {"train": ("ill",)}
+    assert "in train, that of ill" in positions(labels).text()
+    shuffled = positions(np.random.default_rng(0).permutation(labels))
+    assert shuffled.words() == ("steady",)
+    assert shuffled.text() == "Along the file no share changes more than it would in a shuffled one."
+
+
+def test_p_values_of_positions_are_scipys() -> None:
+    from scipy.stats import chi2_contingency
+
+    place = positions(np.random.default_rng(1).random(400) < 0.3)
+    having = place.counts["train"][:, 0]
+    expected = chi2_contingency(np.stack([having, 40 - having])).pvalue
+    assert place.p_values("train") == pytest.approx([expected])
+    assert np.isnan(positions(np.arange(400) < 5).p_values("train")).all()
+
+
+def test_the_band_of_chance_holds_a_shuffled_file() -> None:
+    place = positions(np.random.default_rng(2).permutation(np.arange(20_000) < 4_000))
+    low, high = place.chance("train")
+    inside = (place.shares("train") >= low) & (place.shares("train") <= high)
+    assert inside.mean() >= 0.8
+    assert high[0, 0] - low[0, 0] == pytest.approx(2 * 1.96 * np.sqrt(0.2 * 0.8 / 2000))
+
+
+@pytest.fixture
+def complete(tiny) -> Dataset:
+    """Findings of which each occurs alone in every split."""
+    labels = {f"{split}_labels": np.resize(np.eye(3, dtype=np.uint8), (n, 3)) for split, n in
+              (("train", 9), ("val", 6), ("test", 3))}  # fmt: skip
+    labels["train_labels"][0] = 1
+    labels["train_labels"][8] = 0
+    return open_dataset(tiny(DESCRIPTION.replace("ordinal", "multi-label"), **labels))
+
+
+def test_a_view_is_described_with_what_it_leaves_out(complete: Dataset, tmp_path: Path) -> None:
+    viewed = apply_view(complete, "single")
+    description = describe(viewed)
+    assert description.images == {"train": 7, "val": 6, "test": 3}
+    assert description.counts["train"] == (2, 3, 2)
+    assert description.findings is None
+    assert description.view_text() == (
+        "View single: only images with exactly one finding, each as one of the classes. "
+        "It leaves out of train 2 of 9 images and 3 positive labels."
+    )
+    assert description.to_dict()["left_out"]["train"] == {"images": 2, "positives": 3}
+    assert "only images with exactly one finding" in write_show(viewed, tmp_path)[-1].read_text()
+
+
+def test_show_takes_a_view(complete: Dataset, tmp_path: Path) -> None:
+    description = tmp_path / "data" / "tiny.toml"
+    viewed = api.show(str(description), out=tmp_path / "show", view="single")
+    assert viewed.to_dict()["view"] == "single"
+    assert viewed.to_dict()["images"]["train"] == 7
+    assert viewed.files[-1] == tmp_path / "show" / "index.html"
+    assert api.show(str(description), out=tmp_path / "native").to_dict()["findings"]["per_image"]["train"][0] == 1
+    with pytest.raises(UnknownNameError, match="view"):
+        api.show(str(description), out=tmp_path / "other", view="singel")
+    assert not (tmp_path / "other").exists()
+
+
+def test_samples_of_a_view_are_of_the_images_that_count(complete: Dataset) -> None:
+    viewed = apply_view(complete, "single")
+    chosen = choose_samples(viewed, per_class=2)["none"]
+    mosaic = np.asarray(plot_samples(viewed, per_class=2).axes[0].images[0].get_array())
+    images = viewed.splits["train"].images[viewed.splits["train"].index[chosen]]
+    assert 0 not in viewed.splits["train"].index[chosen]
+    np.testing.assert_array_equal(mosaic[:28, :28], images[0])
+
+
+def test_all_findings_of_a_sample_stand_below_it(findings: Dataset, graded: Dataset) -> None:
+    texts = [text.get_text() for text in plot_samples(findings, per_class=2).axes[0].texts]
+    assert texts[:4] == ["none", "some", "much (none in train)", "no finding"]
+    assert texts[4:] == ["none, some"] * 2 + texts[6:8] + ["none"] * 2
+    assert len(plot_samples(graded, per_class=2).axes[0].texts) == 3
+
+
+def test_drawings_show_the_numbers(findings: Dataset) -> None:
+    description = describe(findings)
+    assert description.findings is not None
+    axes = [Figure().subplots() for _ in range(4)]
+    plot_presence(description, axes[0])
+    assert [text.get_text() for text in axes[0].texts][:4] == ["7 / 2", "4 / 5", "7 / 2", "0 / 9"]
+    plot_per_image(description.findings, axes[1])
+    assert [bar.get_width() for bar in axes[1].patches] == pytest.approx([2 / 9, 3 / 9, 4 / 9, 0, 0])
+    plot_together(description.findings, axes[2])
+    assert [text.get_text() for text in axes[2].texts] == ["100", "0", "57", "0"]
+    plot_positions(description.positions, axes[3])
+    assert [panel.get_title(loc="left") for panel in axes[3].child_axes] == ["any finding", "none", "some", "much"]
+
+
+def test_every_view_has_words() -> None:
+    assert set(VIEW_WORDS) == set(VIEWS)

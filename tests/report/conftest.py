@@ -1,12 +1,17 @@
 """Contents of reports from small random arrays: grades, findings of which one never occurs, and two classes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from penlight.data.dataset import DatasetInfo
+from penlight.data.dataset import Dataset, DatasetInfo
+from penlight.data.summary import DataDescription, describe
+from penlight.data.views import LeftOut, ViewedDataset, ViewedSplit
 from penlight.evaluation import score
-from penlight.report import Rival, RunContent
+from penlight.report import Rival, RunContent, run_report
+from penlight.report.content import Sample
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Binary, MultiLabel, Ordinal, Task
 
@@ -40,12 +45,9 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
         ],
         history=history(rng),
         best_epoch=4,
-        class_counts=pd.DataFrame(
-            {split: y_true.sum(axis=0) for split in ("train", "val", "test")}, index=list(task.labels)
-        ),
-        split_sizes={"train": N, "val": N, "test": N},
+        data=make_data(task, y_true, images),
         images=images,
-        samples=dict.fromkeys(task.labels, images[:2]),
+        samples={label: [Sample(images[0], label), Sample(images[1], f"{label}, b")] for label in task.labels},
         recipe={"model": {"backbone": "cnn"}, "train": {"epochs": EPOCHS}},
         recipe_differences={"train.epochs": (30, EPOCHS)},
         recipe_toml="[train]\nepochs = 6\n",
@@ -53,12 +55,24 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
             "seed": seed,
             "versions": {"python": "3.11"},
             "machine": {"cores": 2},
-            "durations": {"train": 1.5},
+            "durations": {"fit": 1.5, "total": 75.0},
             "hashes": {"data": "ab" * 16},
             "parameters": 1234,
             "command": "penlight train runs/tiny-cnn-1/recipe.toml",
         },
+        checks=(),
     )
+
+
+def make_data(
+    task: Task, y_true: np.ndarray, images: np.ndarray, view: str = "native", left_out: int = 0
+) -> DataDescription:
+    """Three splits with the same labels; a view leaves `left_out` images and twice as many positives out of each."""
+    info = DatasetInfo("tiny", "Tiny set", task, 3, None, "CC BY 4.0", "drawn at random", "fundus")
+    split = ViewedSplit(images, np.arange(len(y_true)), y_true)
+    splits = dict.fromkeys(("train", "val", "test"), split)
+    lost = dict.fromkeys(splits, LeftOut(left_out, 2 * left_out))
+    return describe(ViewedDataset(Dataset(info, 8, {}, "ab" * 16), view, task, splits, lost))
 
 
 def history(rng: np.random.Generator) -> pd.DataFrame:
@@ -89,11 +103,12 @@ def ordinal() -> RunContent:
 
 @pytest.fixture(scope="session")
 def multi_label() -> RunContent:
-    """The last finding has no positive case."""
+    """The last finding has no positive case, and a threshold that could not be tuned."""
     task = MultiLabel(tuple(f"finding {i}" for i in range(9)))
     y = np.random.default_rng(1).integers(0, 2, (N, 9))
     y[:, -1] = 0
-    return make_content(task, task.encode(y))
+    note = "finding 8: 0 positive in val is too few to tune; cut at the prevalence in train"
+    return replace(make_content(task, task.encode(y)), decision_notes=(note,))
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +117,13 @@ def binary() -> RunContent:
     return make_content(task, task.encode(np.arange(N) % 2))
 
 
-@pytest.fixture(params=["ordinal", "multi_label", "binary"])
+@pytest.fixture(scope="session", params=["ordinal", "multi_label", "binary"])
 def content(request: pytest.FixtureRequest) -> RunContent:
     found: RunContent = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session")
+def text(content: RunContent) -> str:
+    """The report of `content`, rendered once for all tests."""
+    return run_report(content)

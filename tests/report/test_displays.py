@@ -1,12 +1,12 @@
 """Displays: their numbers against scikit-learn, and the contract that all of them keep."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     average_precision_score,
@@ -18,27 +18,34 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from penlight.evaluation import score_seeds
+from penlight.evaluation import MetricRow, score_seeds
 from penlight.report import DISPLAYS, Display, RunContent
 from penlight.report.displays import (
+    AlongTheFile,
     ClassDistribution,
     ConfusionMatrix,
     ErrorStrip,
     LabelConfusion,
     LabelRates,
+    LabelScores,
     LearningCurves,
     MissStrip,
+    PerImage,
     PrecisionRecallCurves,
+    Presence,
     Reliability,
     RightStrip,
     RocCurves,
     ScoreBars,
     SeedCurves,
     SeedDots,
+    TakenFor,
+    Together,
 )
 from penlight.report.figure import draw_svg
 from penlight.report.palette import palette
-from penlight.tasks import TASKS, MultiClass, Ordinal
+from penlight.runs.predictions import Predictions
+from penlight.tasks import TASKS, MultiClass, MultiLabel, Ordinal
 
 
 def seed_dots(c: RunContent) -> SeedDots:
@@ -46,15 +53,19 @@ def seed_dots(c: RunContent) -> SeedDots:
     return SeedDots.from_rows(["0", "1"], [c.rows[0]] * 2, overall, c.rivals)
 
 
+def no_auc(c: RunContent) -> list[MetricRow]:
+    return [MetricRow("auc", label, math.nan, math.nan, math.nan, 0, "no positive case") for label in c.task.labels]
+
+
 MAKERS: dict[str, Any] = {
     "bars": lambda c: ScoreBars.from_rows(c.rows, c.rivals, "cnn"),
     "rates": lambda c: LabelRates.from_predictions(c.test, c.decided),
     "labels": lambda c: LabelConfusion.from_predictions(c.test, c.decided),
-    "roc": lambda c: RocCurves.from_predictions(c.test, c.decided),
-    "precision_recall": lambda c: PrecisionRecallCurves.from_predictions(c.test, c.decided),
+    "label_scores": lambda c: LabelScores.from_rows([*c.rows, *no_auc(c)]),
+    "along": lambda c: AlongTheFile(c.data.positions),
     "reliability": lambda c: Reliability.from_predictions(c.test),
     "learning": lambda c: LearningCurves.from_history(c.history, "auc", c.best_epoch),
-    "classes": lambda c: ClassDistribution.from_counts(c.class_counts, c.split_sizes, c.task),
+    "classes": lambda c: ClassDistribution.from_description(c.data),
     "errors": lambda c: ErrorStrip.from_predictions(c.test, c.decided, c.images),
     "misses": lambda c: MissStrip.from_predictions(c.test, c.decided, c.images),
     "right": lambda c: RightStrip.from_predictions(c.test, c.decided, c.images),
@@ -66,6 +77,18 @@ MAKERS: dict[str, Any] = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_contract(name: str, content: RunContent) -> None:
     check(MAKERS[name](content))
+
+
+OF_FINDINGS: dict[str, Any] = {
+    "presence": lambda c: Presence(c.data),
+    "per_image": lambda c: PerImage(c.data.findings),
+    "together": lambda c: Together(c.data.findings),
+}
+
+
+@pytest.mark.parametrize("name", OF_FINDINGS)
+def test_contract_of_those_on_findings(name: str, multi_label: RunContent) -> None:
+    check(OF_FINDINGS[name](multi_label))
 
 
 def test_contract_of_those_that_tasks_name(content: RunContent) -> None:
@@ -80,9 +103,6 @@ def check(display: Display) -> None:
     assert "nan" not in (display.caption + display.description).split()
     assert display.title
     assert display.description.endswith(".")
-    figure = Figure()
-    FigureCanvasSVG(figure)
-    display.plot(figure.add_subplot())
     assert draw_svg(display, "a").count("<text") == draw_svg(display, "b").count("<text")
 
 
@@ -131,6 +151,55 @@ def test_confusion_of_labels_is_scikit_learns(multi_label: RunContent) -> None:
     expected = multilabel_confusion_matrix(multi_label.test.y_true, multi_label.decided)
     np.testing.assert_array_equal(display.counts, expected[:, [1, 1, 0, 0], [1, 0, 1, 0]])
     np.testing.assert_array_equal(np.isnan(display.rates[-1]), [True, True, False, False])
+
+
+def test_what_is_taken_for_what() -> None:
+    """Five images: a and b; a; a; b; none."""
+    task = MultiLabel(("a", "b"))
+    y = np.array([[1, 1], [1, 0], [1, 0], [0, 1], [0, 0]], np.uint8)
+    answers = np.array([[1, 1], [0, 1], [0, 0], [0, 1], [0, 1]], np.uint8)
+    test = Predictions(np.arange(5), y, answers * 0.9, task.logits(answers * 0.9), task, "tiny", "native", "test")
+    display = TakenFor.from_predictions(test, answers)
+    assert display.n.tolist() == [3, 2, 1]
+    assert display.counts.tolist() == [[1, 1, 1], [0, 2, 0], [0, 1, 0]]
+    np.testing.assert_allclose(display.rates[0], [1 / 3, 1 / 3, 1 / 3])
+
+
+def test_the_diagonal_of_what_is_taken_for_what_is_sensitivity(multi_label: RunContent) -> None:
+    test, decided = multi_label.test, multi_label.decided
+    rates = TakenFor.from_predictions(test, decided).rates
+    np.testing.assert_allclose(np.diag(rates)[:8], recall_score(test.y_true[:, :8], decided[:, :8], average=None))
+    assert np.isnan(rates[8]).all()
+    y, d = test.y_true, decided
+    for i, j in ((0, 3), (5, 2)):
+        assert rates[i, j] == pytest.approx(d[(y[:, i] == 1) & (y[:, j] == 0), j].sum() / y[:, i].sum())
+
+
+def test_scores_of_labels_are_sorted_and_the_undefined_come_last(multi_label: RunContent) -> None:
+    frame = LabelScores.from_rows(multi_label.rows).frame()
+    known = frame["value"].dropna()
+    assert known.is_monotonic_decreasing
+    assert len(known) == len(frame) - 1
+    assert frame.iloc[-1]["label"] == "finding 8"
+    assert "no positive" in frame.iloc[-1]["note"]
+    assert "finding 8: no positive" in LabelScores.from_rows(multi_label.rows).description
+
+
+def test_few_positives_are_not_judged_against_guessing() -> None:
+    rows = [MetricRow("auc", "rare", 0.2, 0.1, 0.3, 2), MetricRow("auc", "common", 0.3, 0.2, 0.4, 90)]
+    caption = LabelScores.from_rows(rows).caption
+    assert caption.startswith("Worse than guessing: common;")
+    assert "Open dots rest on fewer than 10 positive images" in caption
+    assert "Every interval is above guessing" in LabelScores.from_rows([replace(rows[1], low=0.6, high=0.8)]).caption
+
+
+def test_examples_are_found_in_the_whole_split(ordinal: RunContent) -> None:
+    moved = replace(ordinal.test, index=ordinal.test.index + 5)
+    whole = np.concatenate([np.zeros_like(ordinal.images[:5]), ordinal.images])
+    here = ErrorStrip.from_predictions(ordinal.test, ordinal.decided, ordinal.images).examples
+    there = ErrorStrip.from_predictions(moved, ordinal.decided, whole).examples
+    assert [e.index + 5 for e in here] == [e.index for e in there]
+    np.testing.assert_array_equal([e.image for e in here], [e.image for e in there])
 
 
 def test_reliability_is_scikit_learns(multi_label: RunContent) -> None:
@@ -184,8 +253,8 @@ def test_learning_curves_say_which_epoch_was_kept(ordinal: RunContent) -> None:
 
 
 def test_shares_are_of_the_split(ordinal: RunContent) -> None:
-    sizes = {"train": 120, "val": 60, "test": 240}
-    display = ClassDistribution.from_counts(ordinal.class_counts, sizes, ordinal.task)
+    data = replace(ordinal.data, images={"train": 120, "val": 60, "test": 240})
+    display = ClassDistribution.from_description(data)
     np.testing.assert_allclose(display.shares.loc["mild"], [20 / 120, 20 / 60, 20 / 240])
 
 
@@ -207,6 +276,4 @@ def test_figures_follow_day_and_night_and_are_the_same_twice(ordinal: RunContent
 
 
 def replace_predictions(content: RunContent, y_true: np.ndarray, prob: np.ndarray) -> Any:
-    from dataclasses import replace
-
     return replace(content.test, y_true=y_true, prob=prob)

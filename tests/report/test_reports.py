@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from penlight.data import CATALOG
 from penlight.evaluation import MetricRow, find_row, score_seeds
 from penlight.report import Check, Rival, RunContent, run_card, run_report, seeds_report
+from penlight.report.tables import label_table
 from penlight.report.verdict import compare
-from penlight.report.words import METRIC_WORDS, interval, number
+from penlight.report.words import METRIC_WORDS, image_words, interval, number
+from tests.report.conftest import make_data
 
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
 _ADDRESS = re.compile(r"#|data:image/(png|jpeg);base64,|seed-\d+/report\.html")
@@ -46,9 +50,9 @@ class Page(HTMLParser):
         return [value for _, attrs in self.elements for name in names if (value := attrs.get(name)) is not None]
 
 
-@pytest.fixture
-def page(content: RunContent) -> Page:
-    return Page(run_report(content))
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
 
 
 def check_page(page: Page) -> None:
@@ -85,68 +89,92 @@ def test_sections_come_in_the_order_of_the_house(page: Page) -> None:
     assert sections == ["verdict", "checks", "scores", "errors", "curves", "data", "making", "card"]
 
 
-def test_both_themes_print_and_the_notice_are_there(content: RunContent) -> None:
-    text = run_report(content)
+def test_both_themes_print_and_the_notice_are_there(text: str) -> None:
     assert "prefers-color-scheme: dark" in text
     assert '[data-theme="dark"]' in text
     assert "@media print" in text
     assert text.count("Not for clinical use.") >= 2
 
 
-def test_a_page_is_small_and_the_same_twice(content: RunContent) -> None:
-    assert len(run_report(content)) < 2_000_000
-    assert run_report(content) == run_report(content)
+def test_a_page_is_small_and_the_same_twice(content: RunContent, text: str) -> None:
+    assert len(text) < 2_000_000
+    assert run_report(content) == text
 
 
 def test_names_cannot_act(ordinal: RunContent) -> None:
     title = "<script>alert(1)</script>"
     hostile = replace(ordinal, title=title, name=title, dataset=replace(ordinal.dataset, title=title, source=title))
-    assert "<script>alert" not in run_report(hostile)
-    assert "&lt;script&gt;alert" in run_report(hostile)
+    text = run_report(hostile)
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
     assert "<script" not in run_card(hostile)
 
 
 def test_labels_cannot_act(ordinal: RunContent) -> None:
     labels = ("<b>none", 'mild" onload="x', "severe & worse")
     task = replace(ordinal.task, labels=labels)  # type: ignore[type-var]
-    hostile = replace(
-        ordinal, task=task, test=replace(ordinal.test, task=task), class_counts=ordinal.class_counts.set_axis(labels)
-    )
+    data = make_data(task, ordinal.test.y_true, ordinal.images)
+    hostile = replace(ordinal, task=task, test=replace(ordinal.test, task=task), data=data)
     page = Page(run_report(hostile))
     check_page(page)
     assert "b" not in {tag for tag, _ in page.elements}
     assert not page.values("onload")
 
 
-def test_an_undefined_score_is_a_dash_with_its_reason(multi_label: RunContent) -> None:
-    row = find_row(multi_label.rows, "auc", "finding 8")
+@pytest.mark.parametrize("content", ["multi_label"], indirect=True)
+def test_an_undefined_score_is_a_dash_with_its_reason(content: RunContent, page: Page) -> None:
+    row = find_row(content.rows, "auc", "finding 8")
     assert row is not None
     assert math.isnan(row.value)
-    words = "".join(Page(run_report(multi_label)).words)
+    words = "".join(page.words)
     assert "no positive" in words
     assert "nan" not in words.lower().split()
 
 
-def test_an_undefined_headline_is_said(ordinal: RunContent) -> None:
+@pytest.fixture(scope="module")
+def bare(ordinal: RunContent) -> str:
+    """The report of a run of which little is known, not even its headline score."""
     nothing = MetricRow("auc", None, math.nan, math.nan, math.nan, 60, "one class only")
-    text = run_report(replace(ordinal, rows=[nothing, *ordinal.rows[1:]]))
-    assert "the AUC of the cnn network is undefined: one class only." in text
+    rows = [nothing, *ordinal.rows[1:]]
+    empty = replace(ordinal, rows=rows, history=None, best_epoch=None, rivals=[], provenance={}, checks=None)
+    return run_report(empty)
 
 
-def test_what_is_missing_is_said(ordinal: RunContent) -> None:
-    words = "".join(Page(run_report(replace(ordinal, history=None, best_epoch=None, rivals=[], provenance={}))).words)
-    assert "No learning curves" in words
-    assert "not recorded" in words
-    assert "No check spoke up" in words
-
-
-def test_serious_checks_come_first(ordinal: RunContent) -> None:
+@pytest.fixture(scope="module")
+def viewed(ordinal: RunContent) -> RunContent:
+    """A run on a view that leaves images out, with checks that spoke up."""
+    data = make_data(ordinal.task, ordinal.test.y_true, ordinal.images, "single", left_out=1234)
     checks = [
         Check("P2", False, "Little data.", "Noise.", "Add."),
         Check("P1", True, "A leak.", "Flatters.", "Split."),
     ]
-    words = "".join(Page(run_report(replace(ordinal, checks=checks))).words)
-    assert words.index("Serious: A leak.") < words.index("Little data.")
+    return replace(ordinal, data=data, view="single", checks=checks)
+
+
+@pytest.fixture(scope="module")
+def viewed_words(viewed: RunContent) -> str:
+    return " ".join(Page(run_report(viewed)).words)
+
+
+def test_an_undefined_headline_is_said(bare: str) -> None:
+    assert "the AUC of the cnn network is undefined: one class only." in bare
+
+
+def test_what_is_missing_is_said(bare: str) -> None:
+    page = Page(bare)
+    words = "".join(page.words)
+    assert "No learning curves" in words
+    assert "not recorded" in words
+    assert "checks" not in page.values("id")
+    assert "No check" not in words
+
+
+def test_checks_that_found_nothing_are_said(page: Page) -> None:
+    assert "No check spoke up." in "".join(page.words)
+
+
+def test_serious_checks_come_first(viewed_words: str) -> None:
+    assert viewed_words.index("Serious: A leak.") < viewed_words.index("Little data.")
 
 
 def test_no_rival_of_oneself(ordinal: RunContent) -> None:
@@ -198,6 +226,58 @@ def test_one_seed_alone_has_no_deviation(ordinal: RunContent) -> None:
     page = Page(seeds_report("tiny-cnn", [ordinal], rows, [Rival("linear", ordinal.rows)]))
     check_page(page)
     assert "nan" not in "".join(page.words).split()
+
+
+@pytest.mark.parametrize("content", ["multi_label"], indirect=True)
+def test_findings_are_shown_with_their_company(page: Page) -> None:
+    titles = {
+        "Present and absent in train",
+        "Findings in one image",
+        "Which occur together in train",
+        "Along the file",
+    }
+    assert titles <= {word.strip() for word in page.words}
+    assert "finding 3, b" in page.words
+    assert "What is taken for what" in page.words
+    assert "fallback: 0 positive in val is too few to tune; cut at the prevalence in train" in page.words
+
+
+@pytest.mark.parametrize("content", ["ordinal"], indirect=True)
+def test_exclusive_labels_have_no_company(page: Page) -> None:
+    assert "Which occur together in train" not in page.words
+    assert not any(attrs.get("class") == "lightbox named" for _, attrs in page.elements)
+
+
+def test_thresholds_and_fallbacks_stand_in_the_table_of_labels(multi_label: RunContent) -> None:
+    note = multi_label.decision_notes[0]
+    cuts = np.linspace(0.1, 0.9, 9)
+    table = label_table(multi_label.rows, multi_label.task, cuts, multi_label.decision_notes)
+    assert [cut for cut, _ in table.thresholds] == [f"{cut:.3f}" for cut in cuts]
+    assert [why for _, why in table.thresholds] == [""] * 8 + [note.removeprefix("finding 8: ")]
+
+
+def test_only_the_threshold_that_counts_is_told_of_two_classes(binary: RunContent) -> None:
+    assert label_table(binary.rows, binary.task, np.array([0.5, 0.25])).thresholds == (("–", ""), ("0.250", ""))
+    assert label_table(binary.rows, binary.task, np.array([0.5, 1e-5])).thresholds[1] == ("< 0.001", "")
+    assert label_table(binary.rows, binary.task).thresholds == ()
+
+
+def test_what_a_view_leaves_out_is_said(viewed: RunContent, viewed_words: str) -> None:
+    assert viewed.left_out["val"].images == 1234
+    for text in (viewed_words, run_card(viewed)):
+        assert "only images with exactly one finding" in text
+        assert "val 1,234 of 1,294 images and 2,468 positive labels" in text
+
+
+@pytest.mark.parametrize("content", ["ordinal"], indirect=True)
+def test_durations_are_those_of_the_provenance(page: Page) -> None:
+    words = " ".join(" ".join(page.words).split())
+    assert "training time 1.5 s" in words
+    assert "1 min 15 s" in words
+
+
+def test_every_modality_of_the_catalog_has_words() -> None:
+    assert all(image_words(info.modality) != "images" for info in CATALOG.values())
 
 
 def test_every_metric_of_every_task_has_words(content: RunContent) -> None:

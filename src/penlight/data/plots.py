@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.lines import Line2D
@@ -76,7 +76,7 @@ def plot_presence(description: DataDescription, ax: Axes, colours: Colours = DAY
     ax.text(1.03, -0.95, "present / absent", va="center", color=colours.muted)
     ax.set_yticks(y, [wrapped(name) for name in (ANY_FINDING, *description.rows[:-1])])
     ax.set_ylim(len(y) - 0.4, -1.4)
-    ax.set_xlim(0, 1.42)
+    ax.set_xlim(0, 1.6)
     ax.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, colors=colours.ink)
@@ -107,10 +107,11 @@ def plot_positions(positions: Positions, ax: Axes, colours: Colours = DAY) -> No
     holds 95 % of the shares in a shuffled file."""
     rows, columns = position_grid(len(positions.rows))
     words = positions.words()
+    pad = 1.45 * rcParams["font.size"]
     panels = divide(ax, rows, columns, (0.09, 0.46 / rows))
     for column, (name, panel) in enumerate(zip(positions.rows, panels, strict=False)):
         _plot_position(positions, column, panel, colours)
-        panel.set_title(name, loc="left", color=colours.ink, fontsize="medium", pad=14)
+        panel.set_title(name, loc="left", color=colours.ink, fontsize="medium", pad=pad)
         colour = colours.bar if words[column].startswith("drifts") else colours.muted
         panel.annotate(words[column], (0, 1), (0, 4), "axes fraction", "offset points", color=colour,
                        fontsize="small")  # fmt: skip
@@ -173,6 +174,10 @@ def _plot_shares(
         frameon=False,
         labelcolor=colours.ink,
         borderaxespad=0.2,
+        borderpad=0.2,
+        handlelength=1.3,
+        handletextpad=0.4,
+        columnspacing=1,
     )
 
 

@@ -27,6 +27,7 @@ PARTS = 10
 
 _FEWEST = 20
 _ALPHA = 0.05
+_UNKNOWN = "too few to tell"
 
 VIEW_WORDS = {
     "native": "the labels as they are stored",
@@ -131,7 +132,7 @@ class Positions:
         p = {split: self.p_values(split) for split in self.counts}
         judged = sum(int(np.isfinite(values).sum()) for values in p.values())
         return {
-            split: tuple(row for row, value in zip(self.rows, values, strict=True) if value < _ALPHA / judged)
+            split: tuple(row for row, value in zip(self.rows, values, strict=True) if value * judged < _ALPHA)
             for split, values in p.items()
         }
 
@@ -141,13 +142,15 @@ class Positions:
         judged = np.any([np.isfinite(self.p_values(split)) for split in self.counts], axis=0)
         where = [[split for split, rows in drifting.items() if row in rows] for row in self.rows]
         return tuple(
-            f"drifts in {', '.join(splits)}" if splits else "steady" if known else "too few to tell"
+            f"drifts in {', '.join(splits)}" if splits else "steady" if known else _UNKNOWN
             for splits, known in zip(where, judged, strict=True)
         )
 
     def text(self) -> str:
         """Say which rows drift along which split."""
         drifting = {split: rows for split, rows in self.drifting().items() if rows}
+        if set(self.words()) == {_UNKNOWN}:
+            return "Too few images have, or lack, each label to tell whether shares change along the file."
         if not drifting:
             return "Along the file no share changes more than it would in a shuffled one."
         parts = "; ".join(f"in {split}, that of {_listed(rows)}" for split, rows in drifting.items())

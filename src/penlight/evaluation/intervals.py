@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 RARE = 30
 """A label with fewer positives than this is resampled in a stratum of its own, so that no resample lacks it."""
 
-_CHUNK_VALUES = 2_000_000
+_CHUNK_VALUES = 500_000
 
 
 def bootstrap_weights(

@@ -8,6 +8,7 @@ interval are one line of code, and a thousand resamples are one matrix product. 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,18 @@ class Sample:
         return y, prob, decided
 
     @cached_property
+    def _memory(self) -> dict[str, tuple[Floats, Any]]:
+        return {}
+
+    def once(self, what: str, w: Floats, compute: Callable[[], T]) -> T:
+        """Compute what several metrics need of the same weights one time; only the last weights are remembered."""
+        held = self._memory.get(what)
+        if held is None or held[0] is not w:
+            held = self._memory[what] = (w, compute())
+        value: T = held[1]
+        return value
+
+    @cached_property
     def columns(self) -> "list[Ranking]":
         """One ranking per label."""
         return [Ranking.of(self.y[:, c], self.prob[:, c]) for c in range(self.y.shape[1])]
@@ -61,33 +75,61 @@ def _argmax(columns: NDArray[np.generic]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Scores sorted once, for all resamples: `order` (M,) from low to high, `starts` the first place of each run of
-    equal scores, `y` (M,) the truth in that order."""
+    """Scores sorted once, for all resamples, M of them with P positives.
+
+    `order` (M,) goes from low to high; `positives` (P,) are the places of the positives in that order; `start` and
+    `end` (P,) are the first and last place of the run of equal scores that each positive is in, and `below` and
+    `through` (P,) count the positives before that run and up to its end.
+    """
 
     order: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    y: Floats
+    positives: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    below: NDArray[np.int64]
+    through: NDArray[np.int64]
 
     @classmethod
     def of(cls, y: NDArray[np.generic], score: Floats) -> "Ranking":
         """Sort `score` (M,) with its truth `y` (M,) 0/1."""
         order = np.argsort(score, kind="stable")
         sorted_score = score[order]
-        starts = np.flatnonzero(np.r_[True, sorted_score[1:] != sorted_score[:-1]])
-        return cls(order, starts, y[order].astype(float))
+        positives = np.flatnonzero(y[order])
+        start = np.searchsorted(sorted_score, sorted_score[positives], side="left")
+        end = np.searchsorted(sorted_score, sorted_score[positives], side="right") - 1
+        below = np.searchsorted(positives, start, side="left")
+        through = np.searchsorted(positives, end, side="right")
+        return cls(order, positives, start, end, below, through)
 
-    def tallies(self, w: Floats) -> tuple[Floats, Floats]:
-        """Weights (B, M) of positives and negatives at each distinct score, (B, G) both."""
-        in_order: Floats = w[:, self.order]
-        positive: Floats = in_order * self.y
-        in_order -= positive
-        if len(self.starts) == len(self.order):
-            return positive, in_order
-        return self._by_score(positive), self._by_score(in_order)
+    def areas(self, w: Floats, image_of: NDArray[np.int64] | None = None) -> tuple[Floats, Floats]:
+        """Area under the ROC curve and average precision, (B,) both, of weights (B, N); NaN where undefined.
 
-    def _by_score(self, weights: Floats) -> Floats:
-        total: Floats = np.add.reduceat(weights, self.starts, axis=1)
-        return total
+        `image_of` (M,) says which column of `w` a score belongs to, where it is not its own number. The area is
+        Mann-Whitney's: the share of (positive, negative) pairs in the right order, ties counting half. Average
+        precision is the sum over thresholds of (step in recall) x precision, as scikit-learn has it. Both need sums
+        over all images only at the positives, which are few: one cumulative sum is all that runs over M.
+        """
+        column = self.order if image_of is None else image_of[self.order]
+        if len(self.positives) == 0:
+            nothing = np.full(len(w), np.nan)
+            return nothing, nothing
+        summed = np.zeros((len(w), len(column) + 1))
+        np.cumsum(np.take(w, column, axis=1), axis=1, out=summed[:, 1:])
+        positive = np.take(w, column[self.positives], axis=1)
+        summed_positive = np.zeros((len(w), len(self.positives) + 1))
+        np.cumsum(positive, axis=1, out=summed_positive[:, 1:])
+        n, n_positive = summed[:, -1], summed_positive[:, -1]
+        all_below, positive_below = summed[:, self.start], summed_positive[:, self.below]
+        negative_below = all_below - positive_below
+        negative_through = summed[:, self.end + 1] - summed_positive[:, self.through]
+        pairs = np.einsum("bp,bp->b", positive, negative_below + negative_through) / 2
+        called = n[:, None] - all_below
+        hits = n_positive[:, None] - positive_below
+        precision = np.divide(hits, called, out=np.zeros_like(called), where=called > 0)
+        return (
+            _ratio(pairs, n_positive * (n - n_positive)),
+            _ratio(np.einsum("bp,bp->b", positive, precision), n_positive),
+        )
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
@@ -95,24 +137,6 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     out: Floats = np.full(np.broadcast(above, below).shape, np.nan)
     np.divide(above, below, out=out, where=below != 0)
     return out
-
-
-def _area_under_roc(ranking: Ranking, w: Floats) -> Floats:
-    """Mann-Whitney: the share of (positive, negative) pairs in the right order, ties counting half."""
-    positive, negative = ranking.tallies(w)
-    n_positive, n_negative = positive.sum(axis=1), negative.sum(axis=1)
-    below = np.cumsum(negative, axis=1)
-    below -= negative / 2
-    return _ratio(np.einsum("bg,bg->b", positive, below), n_positive * n_negative)
-
-
-def _average_precision(ranking: Ranking, w: Floats) -> Floats:
-    """Sum over thresholds of (step in recall) x precision, as scikit-learn has it (no interpolation)."""
-    positive, negative = (t[:, ::-1] for t in ranking.tallies(w))
-    true_positive = np.cumsum(positive, axis=1)
-    called = true_positive + np.cumsum(negative, axis=1)
-    precision = np.divide(true_positive, called, out=np.zeros_like(called), where=called > 0)
-    return _ratio(np.einsum("bg,bg->b", positive, precision), true_positive[:, -1])
 
 
 @dataclass(frozen=True)
@@ -126,20 +150,35 @@ class _Counts:
 
 
 def _counts(s: Sample, w: Floats) -> _Counts:
-    return _Counts(
-        w @ (s.y & s.decided).astype(float),
-        w @ s.y.astype(float),
-        w @ s.decided.astype(float),
-        w.sum(axis=1, keepdims=True),
-    )
+    return s.once("counts", w, lambda: _count(s, w))
+
+
+def _count(s: Sample, w: Floats) -> _Counts:
+    both, y, decided = (a.astype(float) for a in (s.y & s.decided, s.y, s.decided))
+    return _Counts(w @ both, w @ y, w @ decided, w.sum(axis=1, keepdims=True))
+
+
+def _label_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
+    """Area under the ROC curve and average precision of each label, (B, C) both."""
+
+    def compute() -> tuple[Floats, Floats]:
+        areas = [column.areas(w) for column in s.columns]
+        return np.stack([auc for auc, _ in areas], axis=1), np.stack([ap for _, ap in areas], axis=1)
+
+    return s.once("areas", w, compute)
+
+
+def _micro_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
+    image_of = np.repeat(np.arange(len(s.y)), s.y.shape[1])
+    return s.once("micro", w, lambda: s.micro.areas(w, image_of))
 
 
 def _label_auc(s: Sample, w: Floats) -> Floats:
-    return np.stack([_area_under_roc(column, w) for column in s.columns], axis=1)
+    return _label_areas(s, w)[0]
 
 
 def _label_average_precision(s: Sample, w: Floats) -> Floats:
-    return np.stack([_average_precision(column, w) for column in s.columns], axis=1)
+    return _label_areas(s, w)[1]
 
 
 def _label_precision(s: Sample, w: Floats) -> Floats:
@@ -182,14 +221,10 @@ def _macro(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats],
 def _weighted(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
     def mean(s: Sample, w: Floats) -> Floats:
         values = of(s, w)
-        support = np.where(np.isnan(values), 0, w @ s.y.astype(float))
+        support = np.where(np.isnan(values), 0, _counts(s, w).positive)
         return _ratio(np.nansum(values * support, axis=1), support.sum(axis=1))
 
     return mean
-
-
-def _micro(area: Callable[[Ranking, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
-    return lambda s, w: area(s.micro, np.repeat(w, s.y.shape[1], axis=1))
 
 
 def _mean(s: Sample, w: Floats, per_image: NDArray[np.generic]) -> Floats:
@@ -241,7 +276,7 @@ def _positive(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Float
 
 def _auc_referable(s: Sample, w: Floats) -> Floats:
     y, prob, _ = s.referable
-    return _area_under_roc(Ranking.of(y, prob), w)
+    return Ranking.of(y, prob).areas(w)[0]
 
 
 def _sensitivity_referable(s: Sample, w: Floats) -> Floats:
@@ -280,12 +315,14 @@ METRICS: dict[str, Metric] = {
     "f1_macro": Metric("f1_macro", _macro(_label_f1), mean_of="label_f1"),
     "f1_micro": Metric("f1_micro", _f1_micro, undefined=_NO_POSITIVE),
     "f1_weighted": Metric("f1_weighted", _weighted(_label_f1), mean_of="label_f1"),
-    "auc_micro": Metric("auc_micro", _micro(_area_under_roc)),
+    "auc_micro": Metric("auc_micro", lambda s, w: _micro_areas(s, w)[0]),
     "auc_weighted": Metric("auc_weighted", _weighted(_label_auc), mean_of="label_auc"),
     "average_precision": Metric(
         "average_precision", _macro(_label_average_precision), mean_of="label_average_precision"
     ),
-    "average_precision_micro": Metric("average_precision_micro", _micro(_average_precision), undefined=_NO_POSITIVE),
+    "average_precision_micro": Metric(
+        "average_precision_micro", lambda s, w: _micro_areas(s, w)[1], undefined=_NO_POSITIVE
+    ),
     "average_precision_weighted": Metric(
         "average_precision_weighted", _weighted(_label_average_precision), mean_of="label_average_precision"
     ),

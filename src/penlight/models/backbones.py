@@ -31,10 +31,20 @@ def build_network(
         keras.config.set_dtype_policy(before)
 
 
+def _scaled(images: Tensor, exposure: str) -> Tensor:
+    """Bring pixels to about unit size, by the full range or by each image's own mean and standard deviation."""
+    keras = load_keras()
+    if exposure == "fixed":
+        return keras.layers.Rescaling(1 / 255)(images)
+    mean = keras.ops.mean(images, axis=(1, 2, 3), keepdims=True)
+    spread = keras.ops.std(images, axis=(1, 2, 3), keepdims=True)
+    return (images - mean) / (spread + 1.0)
+
+
 def _cnn(images: Tensor, options: Cnn) -> Tensor:
     """Blocks of convolution (3 x 3), batch normalisation where asked, ReLU, max-pooling; then a dense layer."""
     layers = load_keras().layers
-    x = layers.Rescaling(1 / 255)(images)
+    x = _scaled(images, options.exposure)
     dropouts = _per_block(options.block_dropout, len(options.filters))
     for filters, dropout in zip(options.filters, dropouts, strict=True):
         for _ in range(options.convolutions):
@@ -61,7 +71,7 @@ def _residual(images: Tensor, options: Residual) -> Tensor:
     28-pixel film tells little more there.
     """
     layers = load_keras().layers
-    x = layers.Rescaling(1 / 127.5, offset=-1.0)(images)
+    x = _scaled(images, options.exposure)
     x = layers.Conv2D(options.widths[0], 5, strides=2, padding="same", use_bias=False)(x)
     for stage, width in enumerate(options.widths):
         for block in range(options.blocks):

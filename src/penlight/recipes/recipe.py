@@ -55,11 +55,13 @@ class Linear(_Section):
 class Cnn(_Section):
     """The study's network: convolution and pooling per entry of `filters`, a dense layer, dropout.
 
-    `convolutions` per block; `normalise` adds batch normalisation; `block_dropout` after each pooling, one value or
-    one per block; `pooling` is how the maps become a vector.
+    `exposure` is how pixels are scaled: "fixed" divides by 255, "per-image" takes each image's own mean and spread
+    away, for films whose exposure says nothing. `convolutions` per block; `normalise` adds batch normalisation;
+    `block_dropout` after each pooling, one value or one per block; `pooling` is how the maps become a vector.
     """
 
     backbone: Literal["cnn"] = "cnn"
+    exposure: Literal["fixed", "per-image"] = "fixed"
     filters: tuple[Count, ...] = (32, 64)
     convolutions: Count = 1
     normalise: bool = False
@@ -72,10 +74,11 @@ class Cnn(_Section):
 class Residual(_Section):
     """A small residual network: a stem, then a stage per entry of `widths`, each half the size of the one before.
 
-    `blocks` per stage, pre-activation (He et al. 2016); `dropout` before the head.
+    `blocks` per stage, pre-activation (He et al. 2016); `dropout` before the head; `exposure` as in `Cnn`.
     """
 
     backbone: Literal["residual"] = "residual"
+    exposure: Literal["fixed", "per-image"] = "fixed"
     widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 64, 128)
     blocks: Count = 1
     dropout: Below1 = 0.2

@@ -59,9 +59,10 @@ def limits(content: RunContent) -> list[str]:
 
 def _data(content: RunContent) -> list[str]:
     info = content.dataset
-    sizes = ", ".join(f"{name} {count(n)}" for name, n in content.split_sizes.items())
+    sizes = ", ".join(f"{name} {count(n)}" for name, n in content.data.images.items())
     found = [
-        f"{content.title} (`{info.name}`), {image_words(info.modality)}, {content.size} px, view {content.view}.",
+        f"{content.title} (`{info.name}`), {image_words(info.modality)}, {content.size} px.",
+        content.data.view_text(),
         f"Images by split: {sizes}.",
         f"{len(content.task.labels)} {label_words(content.task)}: {', '.join(content.task.labels)}.",
     ]

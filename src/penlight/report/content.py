@@ -1,7 +1,7 @@
 """What a report is made from: plain values and arrays, gathered by the caller from a run folder and its dataset."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,15 +47,15 @@ class Sample:
 class RunContent:
     """All that the report and the card of one run show. N test images, C labels.
 
-    `name` is that of the run folder, `title` that of the dataset. `test` is calibrated, `decided` (N, C) are its 0/1
-    decisions, `thresholds` (C,) where the task uses them; `decision_notes` say, "label: reason", which labels took a
-    fallback. `rows` are the scores of the test split. `history` has the columns epoch, loss, val_loss, the headline
-    metric, val_ and the headline metric, learning_rate, seconds; None for models without epochs. `data` counts the
-    images and labels that the view keeps, `left_out` by split what it drops. `images` (N, H, W, C) uint8 are the test
-    images in the order of `test`; `samples` has a few training images of each label. `recipe` holds nested sections,
-    `recipe_differences` dotted keys with (default, this). `provenance` has seed, versions, machine, durations (seconds:
-    fit, total), hashes, parameters (None where the model has none) and command. `checks` are those that spoke up, None
-    where none was run.
+    `name` is that of the run folder, `title` that of the dataset. `test` is calibrated, `decided` (N, C) are its
+    0/1 decisions, `thresholds` (C,) where the task uses them; `decision_notes` say, "label: reason", which labels
+    took a fallback. `rows` are the scores of the test split. `history` has the columns epoch, loss, val_loss, the
+    headline metric, val_ and the headline metric, learning_rate, seconds; None for models without epochs. `data`
+    counts the images and labels that the view keeps, and what it leaves out. `images` (M, H, W, C) uint8 is the
+    whole test split as stored, of which `test.index` are the rows; `samples` has a few training images of each
+    label. `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has
+    seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where the model has none) and
+    command. `checks` are those that spoke up, None where none was run.
     """
 
     name: str
@@ -79,5 +79,9 @@ class RunContent:
     recipe_toml: str
     provenance: Mapping[str, Any]
     checks: Sequence[Check] | None = None
-    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     decision_notes: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> Mapping[str, LeftOut]:
+        """What the view leaves out, by split."""
+        return self.data.left_out

@@ -38,13 +38,12 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         history=_history(run, test.task.headline),
         best_epoch=run.provenance["best_epoch"],
         data=describe(view),
-        images=np.asarray(view.splits["test"].images[test.index]),
+        images=view.splits["test"].images,
         samples=_samples(view.splits["train"], test.task),
         recipe=recipe.model_dump(mode="json"),
         recipe_differences=differences(recipe),
         recipe_toml=recipe.to_toml(),
         provenance=_provenance(run),
-        left_out=view.left_out,
         decision_notes=decision.notes,
     )
 

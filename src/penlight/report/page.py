@@ -17,14 +17,18 @@ from penlight.report.palette import Colour, variable
 from penlight.report.picture import data_address
 from penlight.report.words import probability
 
+_COLUMN = 560
+"""The widest figure in pixels that one of two columns shows nearly in full size."""
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """A display as a page shows it."""
+    """A display as a page shows it; a wide one takes both columns, and scrolls where the page is narrower."""
 
     title: str
     caption: str
     svg: Markup
+    wide: bool = False
 
 
 def render(template: str, colours: Sequence[Colour], **values: Any) -> str:
@@ -43,7 +47,8 @@ def render(template: str, colours: Sequence[Colour], **values: Any) -> str:
 def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> Drawn:
     """Draw a display under a name that is unique in its page."""
     # The SVG escapes its own texts.
-    return Drawn(display.title, unbroken(display.caption), Markup(draw_svg(display, name, colours)))
+    svg = Markup(draw_svg(display, name, colours))
+    return Drawn(display.title, unbroken(display.caption), svg, display.layout.width > _COLUMN)
 
 
 def unbroken(text: str) -> str:

@@ -3,19 +3,26 @@
 from collections.abc import Sequence
 from typing import Any
 
+from penlight.data.summary import DataDescription
+from penlight.evaluation.rows import MetricRow
 from penlight.report.card import about
 from penlight.report.content import RunContent
 from penlight.report.displays import (
     DISPLAYS,
+    AlongTheFile,
     ClassDistribution,
     Display,
     ErrorStrip,
     LabelRates,
+    LabelScores,
     LearningCurves,
     MissStrip,
+    PerImage,
+    Presence,
     Reliability,
     RightStrip,
     ScoreBars,
+    Together,
     headline_rows,
 )
 from penlight.report.page import Drawn, drawn, render
@@ -42,10 +49,11 @@ def run_report(content: RunContent) -> str:
         facts=facts(content),
         leading=leading_numbers(content),
         bars=drawn(ScoreBars.from_rows(content.rows, rivals_of(content), model_of(content)), "bars"),
-        checks=sorted(content.checks, key=lambda check: not check.serious),
+        checks=None if content.checks is None else sorted(content.checks, key=lambda check: not check.serious),
         rivals=[rival.name for rival in rivals_of(content)],
         scores=score_lines(content.rows, rivals_of(content)),
-        per_label=label_table(content.rows, content.task),
+        label_scores=label_scores(content.rows),
+        per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         errors=_figures(content, "errors", colours),
         strips=_strips(content),
         curves=_figures(content, "curves", colours),
@@ -57,18 +65,18 @@ def run_report(content: RunContent) -> str:
 def facts(content: RunContent) -> list[tuple[str, str]]:
     """Say in a line what was trained, on what."""
     made = content.provenance
-    sizes = " / ".join(count(content.split_sizes[split]) for split in ("train", "val", "test"))
+    sizes = " / ".join(count(n) for n in content.data.images.values())
     found = [
         ("model", model_of(content)),
         ("seed", str(made.get("seed", "not recorded"))),
         ("view", content.view),
         ("image size", f"{content.size} × {content.size} px"),
-        ("train / val / test", sizes),
+        (" / ".join(content.data.images), sizes),
     ]
     if made.get("parameters"):
         found.append(("parameters", count(made["parameters"])))
     spent = made.get("durations", {})
-    return [*found, ("training", duration(float(spent["train"])))] if "train" in spent else found
+    return [*found, ("training time", duration(float(spent["fit"])))] if "fit" in spent else found
 
 
 def leading_numbers(content: RunContent) -> list[tuple[str, str, str, bool]]:
@@ -86,15 +94,36 @@ def leading_numbers(content: RunContent) -> list[tuple[str, str, str, bool]]:
 
 def data_values(content: RunContent, colours: Sequence[Colour]) -> dict[str, Any]:
     """Give what the section on data shows."""
-    distribution = ClassDistribution.from_counts(content.class_counts, content.split_sizes, content.task)
+    distribution = ClassDistribution.from_description(content.data)
     return {
         "splits": split_lines(content),
-        "split_names": list(content.class_counts.columns),
+        "split_names": list(content.data.images),
         "distribution": drawn(distribution, "distribution", colours),
+        "data_figures": [drawn(display, name, colours) for name, display in data_displays(content.data).items()],
+        "view_text": content.data.view_text(),
         "samples": content.samples,
+        "samples_named": not content.data.task.exclusive,
         "images_noun": image_words(content.dataset.modality),
         "labels_noun": label_words(content.task),
     }
+
+
+def data_displays(data: DataDescription) -> dict[str, Display]:
+    """Make the displays of a dataset of findings; where an image has one label, the class distribution says it."""
+    if data.findings is None:
+        return {}
+    return {
+        "presence": Presence(data),
+        "per-image": PerImage(data.findings),
+        "together": Together(data.findings),
+        "along": AlongTheFile(data.positions),
+    }
+
+
+def label_scores(rows: Sequence[MetricRow]) -> Drawn | None:
+    """Draw the AUC of each label, where there are several."""
+    display = LabelScores.from_rows(rows)
+    return drawn(display, "label-scores") if len(display.rows) > 1 else None
 
 
 def making_values(content: RunContent) -> dict[str, Any]:
@@ -108,9 +137,9 @@ def making_values(content: RunContent) -> dict[str, Any]:
 
 
 def _figures(content: RunContent, section: str, colours: Sequence[Colour]) -> list[Drawn]:
-    return [
-        drawn(display, name, colours) for name, display in _displays(content).items() if display.section == section
-    ]
+    """Draw the displays of a section, those that take the width of the page last."""
+    found = [(name, display) for name, display in _displays(content).items() if display.section == section]
+    return sorted((drawn(display, name, colours) for name, display in found), key=lambda figure: figure.wide)
 
 
 def _displays(content: RunContent) -> dict[str, Display]:

@@ -8,7 +8,7 @@ from penlight.report.displays import ScoreBars, SeedCurves, SeedDots, headline_r
 from penlight.report.displays.score_bars import as_metric_row
 from penlight.report.page import Drawn, drawn, render
 from penlight.report.palette import palette
-from penlight.report.run import data_values, facts, making_values
+from penlight.report.run import data_values, facts, label_scores, making_values
 from penlight.report.tables import label_table, seeds_as_rows, seeds_lines
 from penlight.report.verdict import model_of, others_than, seeds_verdict
 from penlight.report.words import interval, metric_words, number
@@ -26,12 +26,13 @@ def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[Seeds
         name=name,
         content=first,
         verdict=seeds_verdict(first, overall, rivals, len(contents)),
-        facts=[fact for fact in facts(first) if fact[0] not in ("seed", "training")],
+        facts=[fact for fact in facts(first) if fact[0] not in ("seed", "training time")],
         leading=_leading(rows),
         bars=drawn(ScoreBars.from_rows(seeds_as_rows(rows), own, model_of(first)), "bars"),
         seeds=[_seed_line(content) for content in contents],
         rivals=[rival.name for rival in own],
         scores=seeds_lines(rows, own),
+        label_scores=label_scores(seeds_as_rows(rows)),
         per_label=label_table(seeds_as_rows(rows), first.task),
         figures=_figures(contents, overall, own),
         headline=metric_words(first.task.headline).short,

@@ -5,10 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
 from penlight.report.content import Rival, RunContent
+from penlight.report.displays.base import columns_shown
 from penlight.report.words import NO_VALUE, duration, interval, metric_words, number, plain, sentence
 from penlight.tasks import Task
+
+_TIMES = {"fit": "training", "total": "in all, with baselines and scores"}
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,14 @@ class ScoreLine:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Scores of each label: `metrics` head the columns, each line has the label, n, and (value, interval, note)."""
+    """Scores of each label: `metrics` head the columns, each line has the label, n, and (value, interval, note).
+
+    `thresholds` has for each line the threshold and, where it was not tuned as asked, why; none for tasks without.
+    """
 
     metrics: tuple[str, ...]
     lines: tuple[tuple[str, int, tuple[tuple[str, str, str], ...]], ...]
+    thresholds: tuple[tuple[str, str], ...] = ()
 
 
 def score_lines(rows: Iterable[MetricRow], rivals: Sequence[Rival]) -> list[ScoreLine]:
@@ -43,17 +53,42 @@ def seeds_lines(rows: Iterable[SeedsRow], rivals: Sequence[Rival]) -> list[Score
     return [_line(row, row.mean, row.sd, rivals) for row in rows if row.label is None]
 
 
-def label_table(rows: Sequence[MetricRow], task: Task) -> LabelTable:
-    """Arrange the rows of labels: a line per label, a column per metric."""
+def label_table(
+    rows: Sequence[MetricRow], task: Task, thresholds: NDArray[np.float64] | None = None, notes: Sequence[str] = ()
+) -> LabelTable:
+    """Arrange the rows of labels: a line per label, a column per metric, and its threshold with its note."""
     of_labels = [row for row in rows if row.label is not None]
     names = tuple(dict.fromkeys(row.name for row in of_labels))
     found = {(row.name, row.label): row for row in of_labels}
+    cuts = dict(zip(task.labels, threshold_cells(task, thresholds, notes), strict=False))
     lines = []
     for label in task.labels:
         own = [found.get((name, label)) for name in names]
         if any(own):
             lines.append((label, next(row.n for row in own if row), tuple(map(_cell, own))))
-    return LabelTable(tuple(sentence(metric_words(name, "").title) for name in names), tuple(lines))
+    return LabelTable(
+        tuple(sentence(metric_words(name, "").title) for name in names),
+        tuple(lines),
+        tuple(cuts[label] for label, _, _ in lines) if cuts else (),
+    )
+
+
+def threshold_cells(
+    task: Task, thresholds: NDArray[np.float64] | None, notes: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Write each label's threshold, and why it is not what was asked for; a dash where no answer depends on it."""
+    if thresholds is None:
+        return []
+    used = columns_shown(task.labels, task.exclusive)
+    reasons = dict(note.split(": ", 1) for note in notes if ": " in note)
+    return [
+        (_cut(float(cut)), reasons.get(label, "")) if column in used else (NO_VALUE, "")
+        for column, (label, cut) in enumerate(zip(task.labels, thresholds, strict=True))
+    ]
+
+
+def _cut(threshold: float) -> str:
+    return "< 0.001" if 0 < threshold < 0.0005 else number(threshold)
 
 
 def seeds_as_rows(rows: Iterable[SeedsRow]) -> list[MetricRow]:
@@ -71,7 +106,7 @@ def provenance_groups(content: RunContent) -> list[tuple[str, list[tuple[str, st
     about = content.provenance
     parameters = about.get("parameters")
     run = [("seed", plain(about.get("seed"))), ("parameters", f"{parameters:,}" if parameters else "not counted")]
-    times = [(name.replace("_", " "), duration(float(s))) for name, s in about.get("durations", {}).items()]
+    times = [(_TIMES.get(name, name), duration(float(s))) for name, s in about.get("durations", {}).items()]
     rest = [(name, about.get(name, {})) for name in ("machine", "versions", "hashes")]
     groups = [("Run", run), ("Durations", times), *((name.capitalize(), _pairs(values)) for name, values in rest)]
     return [(title, lines or [("", "not recorded")]) for title, lines in groups]
@@ -83,12 +118,9 @@ def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def split_lines(content: RunContent) -> list[tuple[str, list[str]]]:
     """Write the images of each split, then the count of each label in it."""
-    splits = list(content.class_counts.columns)
-    images = ("images", [f"{content.split_sizes[split]:,}" for split in splits])
-    of_labels = [
-        (str(label), [f"{int(row[split]):,}" for split in splits]) for label, row in content.class_counts.iterrows()
-    ]
-    return [images, *of_labels]
+    data = content.data
+    images = ("images", [f"{n:,}" for n in data.images.values()])
+    return [images, *((row, [f"{data.counts[s][i]:,}" for s in data.images]) for i, row in enumerate(data.rows))]
 
 
 def _line(row: MetricRow | SeedsRow, value: float, sd: float, rivals: Sequence[Rival]) -> ScoreLine:

@@ -64,14 +64,17 @@ LABEL_METRIC_WORDS: dict[str, MetricWords] = {
 
 _MODELS = {"majority": "the majority answer", "linear": "the linear baseline"}
 _LABELS = {"ordinal": ("grade", "grades"), "multi-label": ("finding", "findings")}
+# Keys are the words of the catalog; data of one's own may be of another modality.
 _IMAGES = {
     "fundus": "fundus photographs",
-    "film": "chest films",
-    "dermatoscopy": "dermatoscopic photographs",
-    "microscopy": "microscope images",
+    "film": "films",
+    "dermoscopy": "dermoscopic photographs",
+    "histology": "histological images",
+    "blood smear": "images of blood cells",
+    "kidney cortex microscope": "microscope images",
     "ultrasound": "ultrasound images",
     "OCT": "OCT images",
-    "CT": "CT slices",
+    "abdominal CT": "CT slices",
 }
 
 _MINUS = "\N{MINUS SIGN}"

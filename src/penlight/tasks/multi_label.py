@@ -43,7 +43,7 @@ class MultiLabel:
         "label_precision",
         "label_prevalence",
     )
-    figures: ClassVar[tuple[str, ...]] = ("confusion_labels", "roc", "precision_recall")
+    figures: ClassVar[tuple[str, ...]] = ("confusion_labels", "taken_for", "roc", "precision_recall")
 
     @property
     def n_logits(self) -> int:

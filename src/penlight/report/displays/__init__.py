@@ -10,22 +10,27 @@ from penlight.report.displays.base import Display, Layout
 from penlight.report.displays.classes import ClassDistribution
 from penlight.report.displays.confusion import ConfusionMatrix, LabelConfusion
 from penlight.report.displays.curves import PrecisionRecallCurves, RocCurves
+from penlight.report.displays.data import AlongTheFile, PerImage, Presence, Together
 from penlight.report.displays.examples import ErrorStrip, Example, MissStrip, RightStrip
+from penlight.report.displays.label_scores import LabelScores
 from penlight.report.displays.learning import LearningCurves, SeedCurves
 from penlight.report.displays.rates import LabelRates
 from penlight.report.displays.reliability import Reliability
 from penlight.report.displays.score_bars import ScoreBars, headline_rows
 from penlight.report.displays.seeds import SeedDots
+from penlight.report.displays.taken_for import TakenFor
 
 DISPLAYS: dict[str, type[Any]] = {
     "confusion": ConfusionMatrix,
     "confusion_labels": LabelConfusion,
+    "taken_for": TakenFor,
     "roc": RocCurves,
     "precision_recall": PrecisionRecallCurves,
 }
 
 __all__ = [
     "DISPLAYS",
+    "AlongTheFile",
     "ClassDistribution",
     "ConfusionMatrix",
     "Display",
@@ -33,15 +38,20 @@ __all__ = [
     "Example",
     "LabelConfusion",
     "LabelRates",
+    "LabelScores",
     "Layout",
     "LearningCurves",
     "MissStrip",
+    "PerImage",
     "PrecisionRecallCurves",
+    "Presence",
     "Reliability",
     "RightStrip",
     "RocCurves",
     "ScoreBars",
     "SeedCurves",
     "SeedDots",
+    "TakenFor",
+    "Together",
     "headline_rows",
 ]

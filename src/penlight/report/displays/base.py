@@ -41,7 +41,8 @@ class Layout:
 class Display(Protocol):
     """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes.
 
-    `section` is the part of a report it belongs to: "errors", "curves", "data" or "verdict".
+    `section` is the part of a report it belongs to: "verdict", "scores", "errors",
+    "curves" or "data".
     """
 
     section: ClassVar[str]
@@ -77,18 +78,6 @@ def margin_for(labels: Sequence[str], most: int = 150) -> int:
 def shorten(label: str, most: int = 20) -> str:
     """Cut a long label with an ellipsis."""
     return label if len(label) <= most else label[: most - 1].rstrip() + "…"
-
-
-def divide(ax: Axes, rows: int, columns: int, gap: tuple[float, float]) -> list[Axes]:
-    """Divide axes into panels, row by row from the top; `gap` (x, y) as shares of the axes."""
-    ax.set_axis_off()
-    width = (1 - gap[0] * (columns - 1)) / columns
-    height = (1 - gap[1] * (rows - 1)) / rows
-    return [
-        ax.inset_axes((c * (width + gap[0]), 1 - height - r * (height + gap[1]), width, height))
-        for r in range(rows)
-        for c in range(columns)
-    ]
 
 
 def rate_axis(ax: Axes, which: str = "xy") -> None:

@@ -1,6 +1,5 @@
 """How often each label occurs in each split."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from penlight.report.displays.base import Floats, Layout, margin_for, ratio, shorten
+from penlight.data.summary import DataDescription
+from penlight.report.displays.base import Floats, Layout, margin_for, shorten
 from penlight.report.palette import INK, MUTED, PAPER, palette
 from penlight.report.words import count, percent
-from penlight.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,13 @@ class ClassDistribution:
     title: ClassVar[str] = "How often each label occurs"
 
     @classmethod
-    def from_counts(cls, counts: pd.DataFrame, split_sizes: Mapping[str, int], task: Task) -> "ClassDistribution":
-        """Divide positives by the images of their split."""
-        shares = {name: _share(counts[name].to_numpy(float), float(split_sizes[name])) for name in counts.columns}
-        colours = tuple(colour.day for colour in palette(task))
-        return cls(counts, pd.DataFrame(shares, index=counts.index), colours)
+    def from_description(cls, data: DataDescription) -> "ClassDistribution":
+        """Take the counts of each label, and of images without one where there may be such."""
+        index = pd.Index(data.rows, name="label")
+        shares = pd.DataFrame({split: data.shares(split) for split in data.images}, index=index)
+        colours = [colour.day for colour in palette(data.task)]
+        without = [MUTED] * (len(data.rows) - len(colours))
+        return cls(pd.DataFrame(dict(data.counts), index=index), shares, (*colours, *without))
 
     @property
     def caption(self) -> str:
@@ -94,7 +95,3 @@ class ClassDistribution:
         for place, (sign, split) in enumerate(signs):
             ax.annotate(f"{sign} {split}", (0, 1), (64 * place, 14), "axes fraction", "offset points",
                         color=MUTED, fontsize=12, va="center")  # fmt: skip
-
-
-def _share(counts: Floats, n: float) -> Floats:
-    return ratio(counts, np.full_like(counts, n))

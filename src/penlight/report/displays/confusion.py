@@ -18,6 +18,7 @@ Counts = NDArray[np.int64]
 
 _SHADES = colormaps["cividis"]
 _LONGEST = 18
+_MANY = 8
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,10 @@ class ConfusionMatrix:
 
     @property
     def layout(self) -> Layout:
-        """Square cells, at most 60 px."""
+        """Square cells, at most 60 px; many classes keep room for four digits and take the width of the page."""
         left = margin_for([shorten(label, _LONGEST) for label in self.labels]) + 20
         side = min(300, 60 * len(self.labels)) if left > 110 else min(330, 66 * len(self.labels))
+        side = max(side, 36 * len(self.labels)) if len(self.labels) > _MANY else side
         # Names at 40 degrees, the name of the axis, the scale of shades.
         below = round(0.6 * margin_for([shorten(label, _LONGEST) for label in self.labels])) + 28 + 62
         return Layout(left + side + 12, side + below + 6, left=left, right=12, top=6, bottom=below)

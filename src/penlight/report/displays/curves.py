@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.data.plots import divide
 from penlight.report.displays.base import (
     Floats,
     Layout,
     columns_shown,
-    divide,
     is_number,
     rate_axis,
     ratio,

@@ -82,7 +82,8 @@ class ErrorStrip(_Strip):
         modality: str = "",
         most: int = MOST,
     ) -> "ErrorStrip":
-        """Choose among answers given and not true; at most one per image. `images` (N, H, W, C) fit `predictions`."""
+        """Choose among answers given and not true; at most one per image. `predictions.index` are rows of
+        `images` (M, H, W, C)."""
         false = (decided == 1) & (predictions.y_true == 0)
         wrong = int((decided != predictions.y_true).any(axis=1).sum())
         chosen = _surest(false, predictions.prob, most)
@@ -199,7 +200,7 @@ def _examples(
             label_of(task, decided[row]),
             task.labels[column],
             float(predictions.prob[row, column]),
-            images[row],
+            images[predictions.index[row]],
         )
         for row, column in cells
     )

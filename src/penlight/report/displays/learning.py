@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from penlight.report.displays.base import Layout, divide
+from penlight.data.plots import divide
+from penlight.report.displays.base import Layout
 from penlight.report.palette import ACCENT, INK, MUTED, RULE
 from penlight.report.words import metric_words, number
 
