@@ -15,7 +15,6 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from penlight.data.summary import ANY_FINDING, PER_IMAGE, DataDescription, Findings, Positions
-from penlight.tasks import Ordinal
 
 Floats = NDArray[np.float64]
 
@@ -193,7 +192,7 @@ def _plot_marks(shares: Sequence[float], split: str, ax: Axes, colours: Colours)
 
 def _bar_colours(description: DataDescription, colours: Colours) -> list[str]:
     n = len(description.rows)
-    if description.task.kind != Ordinal.kind:
+    if not description.task.ordered:
         return [colours.bar] * n
     ramp = LinearSegmentedColormap.from_list("grades", colours.ramp)
     return [to_hex(ramp(place)) for place in np.linspace(0, 1, n)]

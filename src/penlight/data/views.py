@@ -5,6 +5,7 @@ A task lists the names of its views; their readings are in `READINGS`. Scores of
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,21 +105,23 @@ def _require_positives(dataset: Dataset, train: Indicators) -> None:
         )
 
 
+def shared_patients(dataset: Dataset, one: str, other: str) -> set[object]:
+    """Give the patients who have images in both splits; none where the dataset does not name them."""
+    patients = [dataset.splits[name].patients for name in (one, other)]
+    seen = [set[object]() if names is None else set(names.tolist()) for names in patients]
+    return seen[0] & seen[1]
+
+
 def require_separate_patients(dataset: Dataset) -> None:
     """Raise DataError if a patient has images in two splits: scores would be those of remembered patients."""
-    seen: dict[str, set[object]] = {
-        name: set(split.patients.tolist()) for name, split in dataset.splits.items() if split.patients is not None
-    }
-    names = list(seen)
-    for i, one in enumerate(names):
-        for other in names[i + 1 :]:
-            shared = seen[one] & seen[other]
-            if shared:
-                raise DataError(
-                    f"{len(shared)} patients of {dataset.info.name} are in both {one} and {other}, "
-                    f"for example {min(map(str, shared))}.",
-                    "Split the images by patient.",
-                )
+    for one, other in combinations(dataset.splits, 2):
+        shared = shared_patients(dataset, one, other)
+        if shared:
+            raise DataError(
+                f"{len(shared)} patients of {dataset.info.name} are in both {one} and {other}, "
+                f"for example {min(map(str, shared))}.",
+                "Split the images by patient.",
+            )
 
 
 def _native(task: Task, native: Mapping[str, Indicators]) -> Reading:

@@ -29,8 +29,6 @@ _RAMP = ("#e0a468", "#b4581c", "#451503")
 _RAMP_AT_NIGHT = ("#ffe3c2", "#ee9a52", "#b04f16")
 
 # Kinds of task whose labels have an order.
-_ORDERED = frozenset({"ordinal"})
-
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """The second sign of a class, beside its colour."""
 
@@ -50,7 +48,7 @@ def palette(task: Task) -> tuple[Colour, ...]:
     accent, and figures name them instead.
     """
     n = len(task.labels)
-    if getattr(task, "ordered", task.kind in _ORDERED):
+    if task.ordered:
         return tuple(map(Colour, _ramp(_RAMP, n), _ramp(_RAMP_AT_NIGHT, n)))
     if n <= len(_CATEGORIES):
         return tuple(map(Colour, _CATEGORIES[:n], _CATEGORIES_AT_NIGHT[:n]))

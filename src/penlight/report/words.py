@@ -63,7 +63,6 @@ LABEL_METRIC_WORDS: dict[str, MetricWords] = {
 }
 
 _MODELS = {"majority": "the majority answer", "linear": "the linear baseline"}
-_LABELS = {"ordinal": ("grade", "grades"), "multi-label": ("finding", "findings")}
 # Keys are the words of the catalog; data of one's own may be of another modality.
 _IMAGES = {
     "fundus": "fundus photographs",
@@ -96,7 +95,7 @@ def model_words(name: str) -> str:
 
 def label_words(task: Task, count: int = 2) -> str:
     """Say what the labels of a task are: grades, findings or classes; `count` 1 gives the singular."""
-    one, many = _LABELS.get(task.kind, ("class", "classes"))
+    one, many = task.nouns
     return one if count == 1 else many
 
 

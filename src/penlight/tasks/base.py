@@ -19,12 +19,15 @@ class Task(Protocol):
 
     `metrics` names rows of `evaluation.METRICS`, headline rows first; `headline` is the one that early stopping
     and comparisons use; `figures` names displays of `report`. `kind` is the key in `TASKS`;
-    `exclusive` says that an image has exactly one label, `uses_thresholds` that answers depend on thresholds.
+    `exclusive` says that an image has exactly one label, `uses_thresholds` that answers depend on thresholds,
+    `ordered` that labels have a natural order; `nouns` are what one label and several labels are called.
     """
 
     kind: ClassVar[str]
     exclusive: ClassVar[bool]
     uses_thresholds: ClassVar[bool]
+    ordered: ClassVar[bool]
+    nouns: ClassVar[tuple[str, str]]
 
     @property
     def labels(self) -> tuple[str, ...]:

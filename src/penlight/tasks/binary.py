@@ -20,6 +20,8 @@ class Binary:
     head: ClassVar[str] = "sigmoid"
     exclusive: ClassVar[bool] = True
     uses_thresholds: ClassVar[bool] = True
+    ordered: ClassVar[bool] = False
+    nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     headline: ClassVar[str] = "auc"
     views: ClassVar[tuple[str, ...]] = ("native",)
     metrics: ClassVar[tuple[str, ...]] = (

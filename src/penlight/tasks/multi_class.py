@@ -19,6 +19,8 @@ class MultiClass:
     head: ClassVar[str] = "softmax"
     exclusive: ClassVar[bool] = True
     uses_thresholds: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
+    nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     headline: ClassVar[str] = "auc"
     views: ClassVar[tuple[str, ...]] = ("native",)
     metrics: ClassVar[tuple[str, ...]] = (

@@ -20,6 +20,8 @@ class MultiLabel:
     head: ClassVar[str] = "sigmoids"
     exclusive: ClassVar[bool] = False
     uses_thresholds: ClassVar[bool] = True
+    ordered: ClassVar[bool] = False
+    nouns: ClassVar[tuple[str, str]] = ("finding", "findings")
     headline: ClassVar[str] = "auc"
     views: ClassVar[tuple[str, ...]] = ("native", "single", "dominant", "any", "single+normal")
     metrics: ClassVar[tuple[str, ...]] = (

@@ -41,6 +41,8 @@ class Ordinal:
     kind: ClassVar[str] = "ordinal"
     exclusive: ClassVar[bool] = True
     uses_thresholds: ClassVar[bool] = False
+    ordered: ClassVar[bool] = True
+    nouns: ClassVar[tuple[str, str]] = ("grade", "grades")
     headline: ClassVar[str] = "auc"
     figures: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall")
 
