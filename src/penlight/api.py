@@ -12,11 +12,13 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, fetch_dataset, open_dataset
+from penlight.data.audit import Problem
+from penlight.data.audit import audit as find_problems
 from penlight.data.summary import DataDescription, describe
 from penlight.errors import PredictionsError, RunError
 from penlight.evaluation import Decision, MetricRow, SeedsRow, find_decision, score_seeds
@@ -30,13 +32,21 @@ from penlight.recipes import (
     preset_names,
     with_overrides,
 )
+from penlight.recipes.space import Space, Trial, default_space, load_space, with_values
 from penlight.runs import Predictions, Run, RunWriter, machine, open_run, read_claim, versions, write_json, write_text
 from penlight.runs.folder import MANIFEST
 from penlight.tasks import Task
 from penlight.training import Epoch, Fitted, fit
 
+if TYPE_CHECKING:
+    from penlight.report.study_content import StudyContent
+    from penlight.report.tuning import TuningContent
+    from penlight.study import Place, Plan
+
 BASELINE_MODELS: dict[str, Majority | Linear] = {"majority": Majority(), "linear": Linear()}
 SUMMARY = "summary.json"
+STUDY = "study.json"
+_TIMED = 512
 
 
 class Watcher:
@@ -47,6 +57,12 @@ class Watcher:
 
     def epoch(self, row: Epoch, planned: int) -> None:
         """Say that an epoch is done, of `planned`."""
+
+    def run(self, place: "Place") -> None:
+        """Say which run of a study begins."""
+
+    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+        """Say that `done` trials of a tuning are finished; `best` is NaN before the first is complete."""
 
 
 @dataclass(frozen=True)
@@ -145,21 +161,216 @@ def train(
     watcher.step("Opening the dataset")
     view = apply_view(open_dataset(recipe.data.dataset, recipe.data.size), recipe.data.view)
     folder = out or _default_folder(recipe, name, seed, seeds)
-    baselines = _Baselines(view, recipe, watcher)
+    baselines = _Baselines(view, watcher)
     if seeds == 1:
         run = _train_one(recipe, view, seed, folder, baselines, watcher)
         return Trained(folder, folder / "report.html", evaluate_run(run))
     runs = [_train_one(recipe, view, s, folder / f"seed-{s}", baselines, watcher) for s in range(seed, seed + seeds)]
     watcher.step("Writing the summary")
-    scores = _seeds_scores(runs, "test")
-    write_json(folder / SUMMARY, {"schema": 1, "recipe_hash": recipe.hash, **scores.to_dict()})
+    scores = _summarise(folder, runs, view)
+    return Trained(folder, folder / "report.html", scores)
+
+
+def _summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> SeedsScores:
+    """Write the summary and the report of a folder with a run per seed."""
     from penlight.report import Rival, seeds_report
     from penlight.report.gather import content_of_run
 
+    scores = _seeds_scores(runs, "test")
     contents = [content_of_run(run, view) for run in runs]
     rivals = [Rival(rival, rows) for rival, rows in scores.baselines.items()]
     write_text(folder / "report.html", seeds_report(folder.name, contents, scores.metrics, rivals))
-    return Trained(folder, folder / "report.html", scores)
+    write_json(folder / SUMMARY, {"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()})
+    return scores
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What `study` made: the folder, its report, and what its study.json holds."""
+
+    folder: Path
+    report: Path
+    record: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it."""
+        return {"folder": str(self.folder), "report": str(self.report), **self.record}
+
+
+def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) -> "Plan":
+    """List the runs of a study, by the name of one that ships or its file, and which are done; nothing is trained.
+
+    `out` is its folder, by default runs/study-<name>; `seeds` changes how many seeds there are of rows that do not
+    say so themselves.
+    """
+    from penlight.recipes.study import load_study
+    from penlight.study import plan_study as plan
+
+    study = load_study(name)
+    study = study if seeds is None else study.model_copy(update={"seeds": seeds})
+    return plan(
+        study, name, out or Path("runs") / f"study-{study.name}", lambda: open_dataset(study.dataset, study.size).md5
+    )
+
+
+def study(name: str, *, out: Path | None = None, seeds: int | None = None, watcher: Watcher | None = None) -> Studied:
+    """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
+
+    Arguments as in `plan_study`. RunError, naming them, if finished runs are of another recipe than the study's.
+    """
+    from penlight.report.study import study_report
+    from penlight.study import record_of, require_no_changed, run_plan
+
+    watcher = watcher or Watcher()
+    watcher.step("Reading the study")
+    plan = plan_study(name, out=out, seeds=seeds)
+    require_no_changed(plan)
+    watcher.step("Opening the dataset")
+    dataset = open_dataset(plan.study.dataset, plan.study.size)
+    views = {view: apply_view(dataset, view) for view in plan.views}
+    baselines = {view: _Baselines(views[view], watcher) for view in plan.views}
+
+    def train_run(recipe: Recipe, seed: int, folder: Path) -> Run:
+        view = recipe.data.view
+        if not (folder / MANIFEST).exists():
+            # A summary of other runs than those that will be here must not outlive them.
+            (folder.parent / SUMMARY).unlink(missing_ok=True)
+        return _train_one(recipe, views[view], seed, folder, baselines[view], watcher)
+
+    runs = run_plan(plan, train_run, watcher.run)
+    content = _compare(plan, runs, views, watcher)
+    watcher.step("Writing the study's report")
+    write_text(plan.folder / "report.html", study_report(content))
+    record = record_of(plan, content)
+    write_json(plan.folder / STUDY, record)
+    return Studied(plan.folder, plan.folder / "report.html", record)
+
+
+def _compare(
+    plan: "Plan", runs: Mapping[str, Sequence[Run]], views: Mapping[str, ViewedDataset], watcher: Watcher
+) -> "StudyContent":
+    """Score the rows of a study over their seeds, and compare them."""
+    from penlight.study import content_of_study, rows_of_one
+
+    rows: dict[str, Sequence[SeedsRow]] = {}
+    for name, own in runs.items():
+        watcher.step(f"Scoring {name}")
+        view = views[own[0].recipe.data.view]
+        rows[name] = rows_of_one(own[0]) if len(own) == 1 else _summary_rows(plan.folder / name, own, view)
+    watcher.step("Comparing the recipes")
+    return content_of_study(plan, runs, views, rows)
+
+
+def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> Sequence[SeedsRow]:
+    """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
+    from penlight.study import rows_of_summary
+
+    wanted = runs[0].recipe.hash, [run.seed for run in runs]
+    if (folder / SUMMARY).exists() and (folder / "report.html").exists():
+        known = rows_of_summary(folder / SUMMARY, *wanted)
+        if known is not None:
+            return known
+    return _summarise(folder, runs, view).metrics
+
+
+def _report_of_study(folder: Path) -> str:
+    """Make the report of a study from what is on disk; RunError if a run of it is missing."""
+    from penlight.report.study import study_report
+    from penlight.study import plan_study, read_study, require_complete
+
+    kept, source = read_study(folder)
+    dataset = open_dataset(kept.dataset, kept.size)
+    plan = plan_study(kept, source, folder, lambda: dataset.md5)
+    require_complete(plan)
+    runs: dict[str, list[Run]] = {}
+    for run in plan.runs:
+        runs.setdefault(run.row.id, []).append(open_run(run.folder))
+    views = {view: apply_view(dataset, view) for view in plan.views}
+    return study_report(_compare(plan, runs, views, Watcher()))
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What `tune` found: the folder, the best recipe's file, the page, and the trials.
+
+    `metric` on `judged_on` ("3 folds of train") is what trials are worth; `best` and `start` (the recipe as it was;
+    None where its values lie outside the space) are numbers of trials; `importance` is empty with too few trials.
+    """
+
+    folder: Path
+    recipe: Path
+    report: Path
+    metric: str
+    judged_on: str
+    trials: Sequence[Trial]
+    best: int
+    start: int | None
+    importance: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it."""
+        return {
+            "folder": str(self.folder),
+            "recipe": str(self.recipe),
+            "report": str(self.report),
+            "metric": self.metric,
+            "judged_on": self.judged_on,
+            "best": self.best,
+            "start": self.start,
+            "importance": dict(self.importance),
+            "trials": [trial.to_dict() for trial in self.trials],
+        }
+
+
+def tune(
+    recipe: Recipe,
+    *,
+    trials: int | None = None,
+    seconds: float | None = None,
+    sampler: str = "gp",
+    space: Path | None = None,
+    storage: str | None = None,
+    workers: int = 1,
+    seeds: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    watcher: Watcher | None = None,
+) -> Tuned:
+    """Search values of a recipe's keys, judged on val or, where that is small, on folds of train; test is not read.
+
+    Up to `trials` in all (15, if no time is given either); none begins after `seconds`. `space` is a TOML file, by
+    default the one that ships for the model. `storage` is an Optuna URL, by default tune.db in the folder. `seeds`
+    trainings of each trial are judged on val, whatever its size. `out` is the folder; by default the next free
+    runs/<dataset>-tune-<n>, or the unfinished one of the same search, which is continued.
+    """
+    searched = load_space(space, recipe) if space else default_space(recipe)
+    watcher = watcher or Watcher()
+    watcher.step("Opening the dataset")
+    view = apply_view(open_dataset(recipe.data.dataset, recipe.data.size), recipe.data.view)
+    from penlight.training import tuning
+
+    setup = tuning.make_setup(recipe, searched, view, sampler=sampler, seeds=seeds, seed=seed)
+    limits = tuning.make_limits(trials, seconds)
+    with tuning.TuningFolder(out or tuning.default_folder(setup), setup) as folder:
+        watcher.step("Tuning")
+        found = tuning.run(folder, view, limits, watcher, storage=storage, workers=workers)
+        watcher.step("Writing the report")
+        from penlight.report.tuning import write_tuning
+
+        result = Tuned(
+            folder.path,
+            folder.path / "best.toml",
+            folder.path / "report.html",
+            view.task.headline,
+            setup.repeats.words,
+            found.trials,
+            found.best.number,
+            found.start.number if found.start else None,
+            found.importance,
+        )
+        write_tuning(folder.path, _tuning_content(result, recipe, searched, view, sampler, seed))
+        folder.finish()
+    return result
 
 
 def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores:
@@ -198,10 +409,14 @@ def score(file: Path, dataset: str, *, view: str = "native", size: int = 28, spl
 
 
 def report(path: Path, out: Path | None = None) -> Path:
-    """Write the report of a run, or of a folder with several seeds, from what is on disk; give its path.
+    """Write the report of a run, of a folder with several seeds, or of a study, from what is on disk; give its path.
 
     A run's own report is part of it and stays as `train` wrote it; `out` is another file to write.
     """
+    if (path / STUDY).exists():
+        target = out or (path / "report.html")
+        write_text(target, _report_of_study(path))
+        return target
     from penlight.report import Rival, run_report, seeds_report
     from penlight.report.gather import content_of_run
 
@@ -232,6 +447,24 @@ def list_recipes() -> list[dict[str, str]]:
 def fetch(dataset: str, size: int = 28) -> Path:
     """Get a dataset onto disk, checked and ready to open; give the folder of its arrays."""
     return fetch_dataset(dataset, size)
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What `audit` found in a dataset, the serious problems first."""
+
+    dataset: str
+    problems: Sequence[Problem]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it."""
+        return {"dataset": self.dataset, "problems": [problem.to_dict() for problem in self.problems]}
+
+
+def audit(dataset: str, size: int = 28) -> Audited:
+    """Look for what would make scores false; see `penlight.data.audit`."""
+    opened = open_dataset(dataset, size)
+    return Audited(opened.info.name, find_problems(opened))
 
 
 @dataclass(frozen=True)
@@ -278,6 +511,7 @@ def _train_one(
         val = _predict(fitted, view, task, "val", recipe)
         decision = _decide(recipe, val, view)
         test = _predict(fitted, view, task, "test", recipe)
+        answering = _seconds_to_answer(fitted, view.splits["test"])
         writer.write_predictions("predictions-val", val)
         writer.write_predictions("predictions-test", test)
         writer.write_json("decision.json", decision.to_dict())
@@ -285,7 +519,8 @@ def _train_one(
         rows = rows_of(test, decision)
         rivals = baselines.write(writer)
         writer.write_json("metrics.json", Scores("test", rows, rivals).to_dict())
-        durations = {"fit": fitted.seconds, "total": time.perf_counter() - begun}
+        total = time.perf_counter() - begun
+        durations = {"fit": fitted.seconds, "predict": answering, "total": total}
         writer.write_json("provenance.json", _provenance(recipe, view, seed, fitted, durations))
         watcher.step("Writing the report")
         _write_report(writer, view)
@@ -311,6 +546,14 @@ def _predict(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe
     )
 
 
+def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
+    """Time the answers to a split that has been answered once, so that nothing is compiled; a large one by a part."""
+    few = ViewedSplit(part.images, part.index[:_TIMED], part.y_true[:_TIMED])
+    begun = time.perf_counter()
+    fitted.logits(few)
+    return (time.perf_counter() - begun) * len(part) / len(few)
+
+
 def _groups(part: ViewedSplit) -> Any:
     """Number the patients of a split, so that their names stay in the dataset."""
     return None if part.patients is None else np.unique(part.patients, return_inverse=True)[1].astype(np.int64)
@@ -323,36 +566,35 @@ def _decide(recipe: Recipe, val: Predictions, view: ViewedDataset) -> Decision:
 
 
 class _Baselines:
-    """The baselines of a view, fitted once for all seeds, and only when they are needed."""
+    """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed."""
 
-    def __init__(self, view: ViewedDataset, recipe: Recipe, watcher: Watcher) -> None:
-        self.view, self.recipe, self.watcher = view, recipe, watcher
-        self._made: dict[str, tuple[Predictions, Predictions, Decision]] = {}
-        self._rows: dict[str, list[MetricRow]] = {}
+    def __init__(self, view: ViewedDataset, watcher: Watcher) -> None:
+        self.view, self.watcher = view, watcher
+        self._made: dict[str, tuple[Predictions, Predictions, Decision, list[MetricRow]]] = {}
 
     def write(self, writer: RunWriter) -> dict[str, list[MetricRow]]:
         """Write the predictions of each baseline into a run, and give their rows on test."""
+        rows = {}
         for name, model in BASELINE_MODELS.items():
-            if model.backbone == self.recipe.model.backbone:
+            if model.backbone == writer.recipe.model.backbone:
                 continue
-            if name not in self._made:
-                self._fit(name, model)
-            val, test, decision = self._made[name]
+            recipe = Recipe(data=writer.recipe.data, model=model, decide=writer.recipe.decide)
+            if recipe.hash not in self._made:
+                self._made[recipe.hash] = self._fit(name, recipe)
+            val, test, decision, rows[name] = self._made[recipe.hash]
             writer.write_predictions(f"baseline-{name}-val", val)
             writer.write_predictions(f"baseline-{name}-test", test)
             writer.write_json(f"baseline-{name}-decision.json", decision.to_dict())
-        return self._rows
+        return rows
 
-    def _fit(self, name: str, model: Majority | Linear) -> None:
+    def _fit(self, name: str, recipe: Recipe) -> tuple[Predictions, Predictions, Decision, list[MetricRow]]:
         self.watcher.step(f"Fitting the baseline: {name}")
-        recipe = self.recipe.model_copy(update={"model": model})
         task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
         fitted = fit(recipe, self.view, task, seed=0)
         val = _predict(fitted, self.view, task, "val", recipe)
         decision = _decide(recipe, val, self.view)
         test = _predict(fitted, self.view, task, "test", recipe)
-        self._made[name] = val, test, decision
-        self._rows[name] = rows_of(test, decision)
+        return val, test, decision, rows_of(test, decision)
 
 
 def _baseline_rows(run: Run, split: str) -> dict[str, list[MetricRow]]:
@@ -414,6 +656,39 @@ def _write_report(writer: RunWriter, view: ViewedDataset) -> None:
     content = content_of_run(writer.draft(), view)
     writer.write("report.html", run_report(content))
     writer.write("card.md", run_card(content))
+
+
+def _tuning_content(
+    result: Tuned, recipe: Recipe, space: Space, view: ViewedDataset, sampler: str, seed: int
+) -> "TuningContent":
+    from penlight.report.tuning import TuningContent
+
+    numbered = {trial.number: trial for trial in result.trials}
+    best = numbered[result.best]
+    about = {
+        "dataset": view.dataset.info.name,
+        "view": view.view,
+        "size": f"{view.dataset.size} px",
+        "data": view.dataset.md5,
+        "recipe": recipe.hash,
+        "seed": seed,
+    }
+    return TuningContent(
+        name=result.folder.name,
+        title=view.dataset.info.title,
+        metric=result.metric,
+        judged_on=result.judged_on,
+        sampler=sampler,
+        space=space,
+        trials=result.trials,
+        best=best,
+        start=numbered.get(result.start or 0),
+        importance=result.importance,
+        recipe=recipe,
+        best_recipe=with_values(recipe, best.params),
+        command=f"penlight train {result.recipe}",
+        provenance=[(name, str(value)) for name, value in (about | machine() | versions()).items()],
+    )
 
 
 def _default_folder(recipe: Recipe, name: str, seed: int, seeds: int) -> Path:

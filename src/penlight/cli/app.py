@@ -77,6 +77,95 @@ def train(
 
 
 @app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="A study that ships (retina, chest, ...), or a study file.")],
+    seeds: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Seeds of each row, but of those that say so themselves; the study's unless given."),
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Folder to write; runs/study-<name> unless given.")] = None,  # noqa: UP045
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the runs and what is done; train nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train the recipes of a study, each with several seeds, and compare them; what is done is kept."""
+    from penlight import api
+    from penlight.cli.show import StudyView, print_plan, print_studied
+
+    if dry_run:
+        print_plan(api.plan_study(name, out=out, seeds=seeds), json)
+        return
+    with StudyView(quiet=json) as watcher:
+        result = api.study(name, out=out, seeds=seeds, watcher=watcher)
+    print_studied(result, json)
+
+
+def _seconds(text: str) -> float:
+    """Read a duration: 90s, 10m, 1.5h, or seconds alone."""
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 0.0)
+    try:
+        seconds = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(f"'{text}' is not a time; write it as 90s, 10m or 1h.")
+    return seconds
+
+
+@app.command()
+def tune(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, its description file, or a run's recipe.toml.")],
+    recipe: Annotated[str, typer.Option(help="A preset, or a recipe file.")] = "cnn",
+    trials: Annotated[Optional[int], typer.Option(min=1, help="Trials in all; 15 unless a time is given.")] = None,  # noqa: UP045
+    time: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(parser=_seconds, metavar="TIME", help="Begin no trial after this time, as 10m."),
+    ] = None,
+    sampler: Annotated[str, typer.Option(help="gp (Gaussian process) or tpe.")] = "gp",
+    space: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="TOML file of what to search; the study's unless given."),
+    ] = None,
+    storage: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Optuna storage URL; tune.db in the folder unless given."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share this machine's cores.")] = 1,
+    seeds: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Judge each trial on val with so many seeds; folds of train where val is small."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the search and of the first training.")] = 0,
+    view: View = None,
+    size: Size = None,
+    overrides: Overrides = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Search better values for a recipe, without reading test; the best recipe comes out as a file."""
+    from penlight import api
+    from penlight.cli.show import TuningView, print_tuned
+
+    chosen, _ = api.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
+    with TuningView(quiet=json) as watcher:
+        result = api.tune(
+            chosen,
+            trials=trials,
+            seconds=time,
+            sampler=sampler,
+            space=space,
+            storage=storage,
+            workers=workers,
+            seeds=seeds,
+            seed=seed,
+            out=out,
+            watcher=watcher,
+        )
+    print_tuned(result, json)
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder, or a folder with one run per seed.")],
     split: Annotated[str, typer.Option(help="val or test.")] = "test",
@@ -109,7 +198,7 @@ def score(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder, or a folder with one run per seed.")],
+    run: Annotated[Path, typer.Argument(help="A run folder, a folder with one run per seed, or a study's folder.")],
     out: Annotated[Optional[Path], typer.Option(help="HTML file to write; the run's own unless given.")] = None,  # noqa: UP045
 ) -> None:
     """Write a run's report again."""
@@ -160,3 +249,19 @@ def data_show(
     from penlight.cli.show import print_description
 
     print_description(api.show(dataset, size or 28, out, view), json)
+
+
+@data.command("audit")
+def data_audit(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, or its description file.")],
+    size: Size = None,
+    json: Json = False,
+) -> None:
+    """Look for what would make scores false: shared patients, duplicates, absent labels. Exit 1 if serious."""
+    from penlight import api
+    from penlight.cli.show import print_audit
+
+    audited = api.audit(dataset, size or 28)
+    print_audit(audited, json)
+    if any(problem.serious for problem in audited.problems):
+        raise typer.Exit(1)

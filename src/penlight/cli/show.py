@@ -3,19 +3,23 @@
 import json as json_format
 import math
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from penlight.api import Scores, SeedsScores, Shown, Trained, Watcher
+from penlight.api import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
 from penlight.data.summary import PER_IMAGE
 from penlight.evaluation import MetricRow, SeedsRow
 from penlight.training import Epoch
+
+if TYPE_CHECKING:
+    from penlight.study import Place, Plan
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -69,6 +73,221 @@ class TrainingView(Watcher):
         """See `Watcher.epoch`."""
         text = f"epoch {row.epoch}/{planned}  loss {row.loss:.3f}  val {row.val_headline:.3f}"
         self._progress.update(self._task, total=planned, completed=row.epoch, epochs=text)
+
+
+class StudyView(TrainingView):
+    """Draws a study on one line of standard error: the row, its seed, the epoch, the runs done, the time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self._progress.columns = self._progress.columns[:-1]
+        self._place: Place | None = None
+        self._begun = 0.0
+        self._said = ""
+
+    def run(self, place: "Place") -> None:
+        """See `Watcher.run`."""
+        self._place, self._begun = place, time.monotonic()
+        self._draw(0, None, "")
+        if self._plain:
+            self._console.print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip(), highlight=False)
+
+    def step(self, what: str) -> None:
+        """See `Watcher.step`; what belongs to a run stands behind its place."""
+        if self._place is None or what.startswith(("Scoring ", "Comparing", "Writing the study")):
+            super().step(what)
+        else:
+            self._draw(0, None, what.lower())
+
+    def epoch(self, row: Epoch, planned: int) -> None:
+        """See `Watcher.epoch`."""
+        self._draw(row.epoch, planned, f"epoch {row.epoch}/{planned}  val {row.val_headline:.3f}")
+
+    def _draw(self, done: int, planned: int | None, what: str) -> None:
+        if self._place is None:
+            return
+        spent = time.monotonic() - self._begun
+        own = spent / done * (planned - done) if done and planned else self._place.own
+        self._progress.update(
+            self._task,
+            description=_of_study(self._place),
+            total=planned,
+            completed=done,
+            epochs=f"{what}  {_left(self._place, own)}".strip(),
+        )
+
+
+def _of_study(place: "Place") -> str:
+    return f"run {place.number}/{place.total}  {place.title}, seed {place.seed}"
+
+
+def _left(place: "Place", own: float | None) -> str:
+    """Say what is left: at least so much, as long as rows have not been trained yet; nothing before any is known."""
+    seconds = place.after + (own or 0.0)
+    if not seconds:
+        return ""
+    about = "about" if own is not None and place.after_known else "at least"
+    minutes = math.ceil(seconds / 60)
+    return f"{about} {minutes} min left" if minutes < 90 else f"{about} {minutes / 60:.1f} h left"
+
+
+def print_plan(plan: "Plan", json: bool) -> None:
+    """Print the rows of a study with the states of their runs; the last line counts what is to be trained."""
+    if json:
+        print_json(plan.to_dict())
+        return
+    from penlight.study import states_by_row
+
+    out = console()
+    out.print(plan.study.question, markup=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("row", "recipe", "view", "runs", "state"):
+        table.add_column(name, justify="right" if name == "runs" else "left")
+    for row, states in states_by_row(plan):
+        said = ", ".join(f"{count} {state}" for state, count in states.items())
+        table.add_row(row.id, Path(row.recipe).stem, plan.study.view_of(row), str(states.total()), said)
+    out.print(table)
+    if plan.count("changed"):
+        out.print("changed: the folder holds a run of another recipe or data; move it away before the study runs.")
+    if plan.left_over:
+        out.print(f"Not of this study any more: {', '.join(map(str, plan.left_over))}", markup=False)
+    missing = len(plan.runs) - plan.count("done")
+    print(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")  # noqa: T201
+
+
+def print_studied(result: Studied, json: bool) -> None:
+    """Print a table for each view and its findings; the last line is the path of the report."""
+    if json:
+        print_json(result.to_dict())
+        return
+    out = console()
+    for part in result.record["tables"]:
+        out.print(f"view {part['view']}, {part['images']['test']:,} test images", style="dim")
+        out.print(_study_table(part))
+        for sentence in part["findings"]:
+            out.print(f"- {sentence}", markup=False)
+        out.print()
+    print(result.report)  # noqa: T201
+
+
+def _study_table(part: Mapping[str, Any]) -> Table:
+    """One line per row, the best first: the headline score and what it cost."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for name in (part["headline"], "sd", "95 % interval", "parameters", "training (s)", "ms an image"):
+        table.add_column(name, justify="right")
+    lines = [(row, _headline_of(row, part["headline"])) for row in part["rows"]]
+    lines.sort(key=lambda line: -math.inf if line[1]["mean"] is None else -line[1]["mean"])
+    for row, score in lines:
+        cost = row["cost"]
+        table.add_row(
+            row["title"],
+            _shown(score["mean"]),
+            _shown(score["sd"]),
+            f"{_shown(score['low'])} to {_shown(score['high'])}",
+            "-" if cost["parameters"] is None else f"{cost['parameters']:,}",
+            _shown(_mean_of(cost["fit_seconds"]), 1),
+            _shown(_mean_of(cost["predict_ms_per_image"]), 2),
+            style="bold" if row["id"] == part["best"] else None,
+        )
+    return table
+
+
+def _headline_of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    none = dict.fromkeys(("mean", "sd", "low", "high"))
+    return next((m for m in row["metrics"] if m["name"] == name and m["label"] is None), none)
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _shown(value: float | None, decimals: int = 3) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+class TuningView(Watcher):
+    """Draws a tuning on one line of standard error: the trial, the best so far, the epoch, time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[about]}"),
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None, about="")
+        self._plain = not quiet and not self._console.is_terminal
+        self._about = ""
+        self._end: float | None = None
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the line."""
+        self._progress.stop()
+
+    def step(self, what: str) -> None:
+        """See `Watcher.step`."""
+        self._progress.reset(self._task, description=what, total=None, about="")
+        if self._plain:
+            self._console.print(what)
+
+    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+        """See `Watcher.trial`."""
+        of = f"{done}/{planned}" if planned else f"{done}"
+        self._about = f"{of} trials  best {_number(best)}"
+        self._end = None if seconds_left is None else time.monotonic() + seconds_left
+        self._progress.update(self._task, total=planned, completed=done, about=self._line())
+        if self._plain:
+            self._console.print(self._line())
+
+    def epoch(self, row: Epoch, planned: int) -> None:
+        """See `Watcher.epoch`."""
+        self._progress.update(self._task, about=f"{self._line()}  epoch {row.epoch}/{planned}")
+
+    def _line(self) -> str:
+        if self._end is None:
+            return self._about
+        left = max(0, round(self._end - time.monotonic()))
+        return f"{self._about}  about {left // 60}:{left % 60:02d} left"
+
+
+_TRIALS_SHOWN = 5
+
+
+def print_tuned(result: Tuned, json: bool) -> None:
+    """Print the best trials and the recipe as it was; the last line is the path of the best recipe."""
+    if json:
+        print_json(result.to_dict())
+        return
+    ranked = sorted((t for t in result.trials if t.state == "complete"), key=lambda t: -t.value)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("trial", justify="right")
+    for name in (result.metric, *ranked[0].params):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for rank, trial in enumerate(ranked):
+        if rank < _TRIALS_SHOWN or trial.number == result.start:
+            cells = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in trial.params.values()]
+            about = "the recipe as it was" if trial.number == result.start else ""
+            style = None if rank else "bold"
+            table.add_row(str(trial.number), _number(trial.value), *cells, about, style=style)
+    out = console()
+    out.print(table)
+    out.print(f"{result.metric} on {result.judged_on}; test was not read.", style="dim")
+    print(result.report)  # noqa: T201
+    print(result.recipe)  # noqa: T201
 
 
 def print_trained(result: Trained, json: bool) -> None:
@@ -211,3 +430,15 @@ def _split_table(
         table.add_row(label, *(cell for pair in cells for cell in pair))
     table.add_row("images", *(cell for n in images.values() for cell in (f"{n:,}", "")), style="bold")
     return table
+
+
+def print_audit(audited: Audited, json: bool) -> None:
+    """Print what an audit found, the serious problems first."""
+    if json:
+        print_json(audited.to_dict())
+        return
+    for problem in audited.problems:
+        mark = "serious" if problem.serious else "note   "
+        console().print(f"{mark}  {problem.seen} {problem.do}", markup=False)
+    if not audited.problems:
+        console().print(f"Nothing was found in {audited.dataset}.")

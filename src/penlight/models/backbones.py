@@ -5,14 +5,14 @@ from typing import Any
 
 from penlight.models.backend import load_keras
 from penlight.models.heads import HEADS
-from penlight.recipes import Cnn, Network, Residual
+from penlight.recipes import Cnn, Residual, Scratch
 from penlight.tasks import Task
 
 Tensor = Any
 
 
 def build_network(
-    options: Network, task: Task, shape: tuple[int, int, int], seed: int, precision: str = "float32"
+    options: Scratch, task: Task, shape: tuple[int, int, int], seed: int, precision: str = "float32"
 ) -> Any:
     """Build a `keras.Model` from images (B, H, W, C), 0 to 255, to logits (B, K); its weights come from the seed.
 

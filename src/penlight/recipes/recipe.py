@@ -4,7 +4,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -84,10 +84,39 @@ class Residual(_Section):
     dropout: Below1 = 0.2
 
 
-Network = Cnn | Residual
+class FineTune(_Section):
+    """The second phase of a pre-trained network: its last `layers` are trained too, at a low `learning_rate`; batch
+    normalisation keeps its statistics. With 0 layers there is no second phase."""
+
+    layers: Annotated[int, Field(ge=0)] = 0
+    epochs: Count = 10
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-5
+
+
+class Pretrained(_Section):
+    """A network of `keras.applications` with ImageNet weights and a new head.
+
+    `weights` is "imagenet" (downloaded by Keras), the path or name of a weights file (looked for in $PENLIGHT_DATA
+    too), or "random". `width` is MobileNet's alone. Images are resized to `input_size` inside the network.
+    The first phase trains the head on the frozen network, by the section `train`; `fine_tune` is the second.
+    """
+
+    backbone: Literal["mobilenet", "mobilenetv2", "resnet50", "efficientnetv2b0", "densenet121"]
+    weights: Annotated[str, Field(min_length=1)] = "imagenet"
+    width: Annotated[float, Field(gt=0, le=2)] = 1.0
+    input_size: Annotated[int, Field(ge=32, le=512)] = 224
+    dense: Annotated[int, Field(ge=0)] = 128
+    dropout: Below1 = 0.5
+    fine_tune: FineTune = FineTune()
+
+
+Scratch = Cnn | Residual
+"""Networks that begin with random weights."""
+
+Network = Scratch | Pretrained
 """Models with a training loop."""
 
-Model = Annotated[Majority | Linear | Cnn | Residual, Field(discriminator="backbone")]
+Model = Annotated[Majority | Linear | Cnn | Residual | Pretrained, Field(discriminator="backbone")]
 
 
 class Loss(_Section):
@@ -214,7 +243,7 @@ def with_overrides(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
 
 def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     """Give what a recipe changes: dotted key -> (default, value), the default being that of the same backbone."""
-    plain = Recipe(model=type(recipe.model)())
+    plain = Recipe(model=type(recipe.model).model_validate({"backbone": recipe.model.backbone}))
     default, this = (_flat(r.model_dump(mode="json")) for r in (plain, recipe))
     return {key: (default.get(key), value) for key, value in this.items() if default.get(key) != value}
 
@@ -257,7 +286,7 @@ def _validated(values: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(f"In {where}, a value is of a kind that recipes do not have: {error}.") from error
 
 
-_BACKBONES = ("majority", "linear", "cnn", "residual")
+_BACKBONES = ("majority", "linear", "cnn", "residual", *get_args(Pretrained.model_fields["backbone"].annotation))
 
 
 def _problem(error: Any) -> str:

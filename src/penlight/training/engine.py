@@ -17,10 +17,11 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class Block:
-    """The batches of k steps: images (k, B, H, W, C) uint8, y (k, B, C) float32, weight (k, B) float32, strength
+    """The batches of k steps: images (k, B, H, W, C) uint8 or features (k, B, F)
+    float32, y (k, B, C) float32, weight (k, B) float32, strength
     (k, B) float32 of augmentation."""
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.generic]
     y: NDArray[np.float32]
     weight: NDArray[np.float32]
     strength: NDArray[np.float32]
@@ -54,9 +55,9 @@ def _tensorflow_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> S
         optimizer.apply(tape.gradient(value, variables), variables)
         return value, logits
 
-    shape = network.input_shape[1:]
+    shape, dtype = network.input_shape[1:], _stored_type(network)
     signature = [
-        tf.TensorSpec((None, None, *shape), tf.uint8),
+        tf.TensorSpec((None, None, *shape), dtype),
         tf.TensorSpec((None, None, None), tf.float32),
         tf.TensorSpec((None, None), tf.float32),
         tf.TensorSpec((None, None), tf.float32),
@@ -78,6 +79,11 @@ def _tensorflow_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> S
         return values.numpy(), seen.numpy()
 
     return run
+
+
+def _stored_type(network: Any) -> str:
+    """Images are stored as uint8, features of a frozen network as float32."""
+    return "uint8" if len(network.input_shape) == 4 else "float32"
 
 
 def _fuse_normalisation(network: Any) -> None:

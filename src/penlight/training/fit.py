@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.models import BASELINES
-from penlight.recipes import Recipe
+from penlight.recipes import Pretrained, Recipe
 from penlight.tasks import Task
 from penlight.training.loop import Epoch, Progress, gather, predict_logits, train_network
+from penlight.training.transfer import train_pretrained
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ def fit(
     begun = time.perf_counter()
     if recipe.model.backbone in BASELINES:
         return _fit_baseline(recipe, view, task, begun)
-    trained = train_network(recipe, view, task, seed, progress=progress, checkpoint=checkpoint)
+    if isinstance(recipe.model, Pretrained):
+        trained = train_pretrained(recipe, recipe.model, view, task, seed, progress=progress, checkpoint=checkpoint)
+    else:
+        trained = train_network(recipe, view, task, seed, progress=progress, checkpoint=checkpoint)
     network = trained.network
     return Fitted(
         lambda split: predict_logits(network, split),

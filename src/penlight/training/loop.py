@@ -16,7 +16,7 @@ from penlight.evaluation import headline_value
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
 from penlight.models.heads import make_loss
-from penlight.recipes import Network, Recipe
+from penlight.recipes import Recipe, Scratch
 from penlight.runs import write_bytes
 from penlight.tasks import Task
 from penlight.training.augment import augment, is_active
@@ -57,13 +57,24 @@ class Trained:
 class Trainer:
     """One run's training state; it goes from epoch to epoch, and from disk to memory and back."""
 
-    def __init__(self, recipe: Recipe, view: ViewedDataset, task: Task, seed: int) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        view: ViewedDataset,
+        task: Task,
+        seed: int,
+        network: Any = None,
+        *,
+        from_here: bool = False,
+    ) -> None:
+        """Begin with a new network of the recipe, or with the one given; `from_here` counts its weights as the best
+        so far, as epoch 0."""
         keras = load_keras()
         self.train, self.task, self.seed = recipe.train, task, seed
         self.images, self.val = view.splits["train"], view.splits["val"]
         size, channels = view.dataset.size, view.dataset.info.channels
-        self.network = build_network(
-            cast(Network, recipe.model), task, (size, size, channels), seed, self.train.precision
+        self.network = network or build_network(
+            cast(Scratch, recipe.model), task, (size, size, channels), seed, self.train.precision
         )
         steps_per_epoch = -(-len(epoch_order(self.images.y_true, self.train, seed, 0)[0]) // self.train.batch_size)
         self.optimizer = make_optimizer(self.train, steps_per_epoch)
@@ -73,8 +84,9 @@ class Trainer:
         self.weights = image_weights(self.images.y_true, self.train.balance)
         self.targets = smoothed(self.images.y_true, self.train.loss.smoothing, task.exclusive)
         self.history: list[Epoch] = []
-        self.best: list[NDArray[Any]] = []
         self.best_epoch = 0
+        self.best: list[NDArray[Any]] = self._values(self.network.variables) if from_here else []
+        self.start = self._headline_now() if from_here else -np.inf
 
     def _change(self) -> Callable[[Any, Any], Any]:
         options = self.train.augment
@@ -122,12 +134,18 @@ class Trainer:
 
     def _is_best(self, row: Epoch) -> bool:
         """Compare the headline metric on val; where val cannot give it, the loss."""
-        if self.train.keep == "last" or not self.history:
+        if self.train.keep == "last":
             return True
+        if self.best_epoch == 0:
+            return not row.val_headline <= self.start
         best = self.history[self.best_epoch - 1]
         if np.isnan(row.val_headline):
             return row.val_loss < best.val_loss
         return row.val_headline > best.val_headline
+
+    def _headline_now(self) -> float:
+        prob = self.task.probabilities(predict_logits(self.network, self.val))
+        return headline_value(self.task, self.val.y_true, prob)
 
     def _train(self, order: NDArray[np.int64], copies: NDArray[np.bool_]) -> tuple[float, NDArray[np.float32]]:
         total, logits = 0.0, []
@@ -197,16 +215,20 @@ def train_network(
 
     A continued training gives the same weights as an undisturbed one.
     """
-    trainer = Trainer(recipe, view, task, seed)
+    return run_epochs(Trainer(recipe, view, task, seed), recipe.train.epochs, progress, checkpoint)
+
+
+def run_epochs(trainer: Trainer, planned: int, progress: Progress | None, checkpoint: Path | None) -> Trained:
+    """Train until the trainer is finished; see `train_network`."""
     if checkpoint is not None and trainer.load(checkpoint) and progress:
         for row in trainer.history:
-            progress(row, recipe.train.epochs)
+            progress(row, planned)
     while not trainer.finished:
         row = trainer.epoch()
         if checkpoint is not None:
             trainer.save(checkpoint)
         if progress:
-            progress(row, recipe.train.epochs)
+            progress(row, planned)
     return trainer.keep_best()
 
 

@@ -1,0 +1,147 @@
+"""Which of several models are better by more than chance: paired differences on the same images.
+
+Every model is resampled with the same images, so what they find hard alike falls out of the difference; the seeds of
+each are resampled too, since another seed would have given another network. M models, S seeds, B resamples.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.metrics import METRICS, Sample
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 2000
+
+LEVEL = 0.05
+"""A corrected p below this is more than chance."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One metric of one model: `values` (S,) of its seeds, `resampled` (B,) means over resampled seeds and images."""
+
+    values: Floats
+    resampled: Floats
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds, on the images as they are."""
+        return float(self.values.mean())
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The score of `row` less that of `against`, with its 95 % interval.
+
+    `p` is two-sided; `p_holm` is corrected for all differences found together. NaN where a score is undefined.
+    """
+
+    row: str
+    against: str
+    value: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+
+    @property
+    def more_than_chance(self) -> bool:
+        """Whether the corrected p is below `LEVEL`; False where it is undefined."""
+        return self.p_holm < LEVEL
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the difference for JSON: NaN becomes null."""
+        return {key: _json_value(value) for key, value in asdict(self).items()}
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def paired_draws(
+    models: Mapping[str, Sequence[Sample]],
+    metric: str,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: NDArray[np.generic] | None = None,
+) -> dict[str, Draws]:
+    """Resample one metric of all models together; `models` has the samples of each model, one per seed.
+
+    `metric` is a key of `METRICS` that is of the whole. All samples are of the same N images in the same order;
+    `groups` (N,) as in `bootstrap_weights`. The result depends on `seed` and on the order of the models alone.
+    """
+    samples = [sample for own in models.values() for sample in own]
+    if not samples:
+        return {}
+    if any(not np.array_equal(sample.y, samples[0].y) for sample in samples):
+        raise ValueError("models are compared on the same images and labels")
+    compute = METRICS[metric].compute
+    whole = np.ones((1, len(samples[0].y)))
+    chunks = bootstrap_weights(samples[0].y, resamples, seed=seed, groups=groups)
+    drawn = np.concatenate([np.stack([compute(s, w) for s in samples]) for w in chunks], axis=1)
+    values = np.array([compute(s, whole)[0] for s in samples])
+    rng = np.random.default_rng([seed, 0x5EED])
+    out, start = {}, 0
+    for name, own in models.items():
+        place = slice(start, start + len(own))
+        out[name] = Draws(values[place], _over_seeds(drawn[place], rng))
+        start += len(own)
+    return out
+
+
+def _over_seeds(drawn: Floats, rng: np.random.Generator) -> Floats:
+    """(B,) means over seeds drawn with replacement from (S, B).
+
+    The spread of a mean over S drawn seeds is too small by (S - 1) / S; it is scaled up, as Rao and Wu (1988) do for
+    small strata. One seed says nothing about the others and adds no spread.
+    """
+    n_seeds, n_draws = drawn.shape
+    mean: Floats = drawn.mean(axis=0)
+    if n_seeds == 1:
+        return mean
+    chosen = rng.integers(0, n_seeds, (n_seeds, n_draws))
+    other = np.take_along_axis(drawn, chosen, axis=0).mean(axis=0)
+    out: Floats = mean + np.sqrt(n_seeds / (n_seeds - 1)) * (other - mean)
+    return out
+
+
+def differences(draws: Mapping[str, Draws], pairs: Iterable[tuple[str, str]]) -> list[Difference]:
+    """Compare each pair (row, against) of models, once, and correct all p together by Holm's method."""
+    wanted = list(dict.fromkeys(pairs))
+    found = [_difference(draws[row], draws[against]) for row, against in wanted]
+    corrected = holm(np.array([p for *_, p in found]))
+    return [
+        Difference(row, against, value, low, high, p, float(p_holm))
+        for (row, against), (value, low, high, p), p_holm in zip(wanted, found, corrected, strict=True)
+    ]
+
+
+def _difference(one: Draws, other: Draws) -> tuple[float, float, float, float]:
+    """Value, low, high and p: twice the share of resamples on the other side of zero, which counts itself
+    (Davison and Hinkley 1997, section 4.4)."""
+    value = one.mean - other.mean
+    resampled = one.resampled - other.resampled
+    resampled = resampled[np.isfinite(resampled)]
+    if not np.isfinite(value) or len(resampled) <= len(one.resampled) / 2:
+        return value, np.nan, np.nan, np.nan
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    rarer = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    return value, float(low), float(high), float(min(1.0, 2 * (rarer + 1) / (len(resampled) + 1)))
+
+
+def holm(p: Floats) -> Floats:
+    """Correct (P,) p-values for being looked at together (Holm 1979); NaN stays NaN and counts for nothing."""
+    p = np.asarray(p, np.float64)
+    out = np.full_like(p, np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    out[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return out

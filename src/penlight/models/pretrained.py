@@ -1,0 +1,156 @@
+"""Networks of `keras.applications` with ImageNet weights: a base from pixels to features, and a new head.
+
+Resizing, the third channel of grey images and each network's own scaling are inside the base, so that training and
+use cannot differ.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penlight.errors import DataError, DownloadError, RecipeError
+from penlight.models.backend import load_keras
+from penlight.models.heads import HEADS
+from penlight.recipes import Pretrained
+from penlight.tasks import Task
+
+Tensor = Any
+
+
+def _plus_minus_one(x: Tensor) -> Tensor:
+    return load_keras().layers.Rescaling(1 / 127.5, offset=-1.0)(x)
+
+
+def _blue_first(x: Tensor) -> Tensor:
+    """Turn channels round and take ImageNet's mean away, as the original ResNet did."""
+    keras = load_keras()
+    return keras.layers.Rescaling(1.0, offset=[-103.939, -116.779, -123.68])(keras.ops.flip(x, axis=-1))
+
+
+def _standardised(x: Tensor) -> Tensor:
+    """Take ImageNet's mean away and divide by its standard deviation, channel by channel."""
+    mean, spread = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    scale = [1 / (255 * s) for s in spread]
+    return load_keras().layers.Rescaling(scale, offset=[-m / s for m, s in zip(mean, spread, strict=True)])(x)
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
+@dataclass(frozen=True)
+class _Application:
+    """The class in `keras.applications`, its scaling of pixels from 0 to 255, and the start of its weights' name."""
+
+    name: str
+    scale: Callable[[Tensor], Tensor]
+    file: str
+
+
+APPLICATIONS: dict[str, _Application] = {
+    "mobilenet": _Application("MobileNet", _plus_minus_one, "mobilenet_1_0_224_tf_no_top.h5"),
+    "mobilenetv2": _Application(
+        "MobileNetV2", _plus_minus_one, "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+    ),
+    "resnet50": _Application("ResNet50", _blue_first, "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    "efficientnetv2b0": _Application("EfficientNetV2B0", _as_it_is, "efficientnetv2-b0_notop.h5"),
+    "densenet121": _Application(
+        "DenseNet121", _standardised, "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    ),
+}
+
+
+def frozen_base(options: Pretrained, shape: tuple[int, int, int]) -> Any:
+    """Build the frozen base, from images (B, H, W, C), 0 to 255, to features (B, F).
+
+    DownloadError if ImageNet weights can neither be found nor fetched, RecipeError if a file holds other weights.
+    """
+    keras = load_keras()
+    application = APPLICATIONS[options.backbone]
+    side = options.input_size
+    known: dict[str, Any] = {"include_top": False, "pooling": "avg", "input_shape": (side, side, 3)}
+    if options.backbone == "mobilenet":
+        known["alpha"] = options.width
+    body = _with_weights(getattr(keras.applications, application.name), known, options)
+    body.trainable = False
+    images = keras.Input(shape, name="image", dtype="float32")
+    x = images if shape[-1] == 3 else keras.layers.Concatenate()([images] * 3)
+    x = keras.layers.Resizing(side, side)(x)
+    return keras.Model(images, body(application.scale(x)), name="base")
+
+
+def new_head(options: Pretrained, task: Task, n_features: int, seed: int) -> Any:
+    """Build the head, from features (B, F) to logits (B, K); its weights come from the seed."""
+    keras = load_keras()
+    keras.utils.set_random_seed(seed)
+    features = keras.Input((n_features,), name="features")
+    x = keras.layers.Dense(options.dense, activation="relu")(features) if options.dense else features
+    x = keras.layers.Dropout(options.dropout)(x) if options.dropout else x
+    return keras.Model(features, HEADS[task.head].layers(x, task), name="head")
+
+
+def joined(base: Any, head: Any, name: str) -> Any:
+    """Put base and head together: images to logits, with the weights they have."""
+    keras = load_keras()
+    images = keras.Input(base.input_shape[1:], name="image", dtype="float32")
+    return keras.Model(images, head(base(images)), name=name)
+
+
+def thaw(base: Any, layers: int) -> None:
+    """Make the last `layers` of the base trainable; batch normalisation stays frozen, and so keeps its statistics."""
+    keras = load_keras()
+    body = next(layer for layer in base.layers if isinstance(layer, keras.Model))
+    body.trainable = True
+    for number, layer in enumerate(body.layers):
+        last = number >= len(body.layers) - layers
+        layer.trainable = last and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _with_weights(build: Callable[..., Any], known: dict[str, Any], options: Pretrained) -> Any:
+    if options.weights == "random":
+        return build(weights=None, **known)
+    if options.weights == "imagenet":
+        return _downloaded(build, known, options)
+    path = find_weights(options.weights)
+    try:
+        with warnings.catch_warnings():
+            # What Keras warns of while it reads the wrong file, the error below says.
+            warnings.simplefilter("ignore")
+            return build(weights=str(path), **known)
+    except (ValueError, OSError, KeyError) as error:
+        raise RecipeError(
+            f"{path} does not hold the weights of {options.backbone}"
+            + (f" at width {options.width:g}" if options.backbone == "mobilenet" else "")
+            + f": {str(error).splitlines()[0]}",
+            "Give the file of this network, without its top layer.",
+        ) from error
+
+
+def _downloaded(build: Callable[..., Any], known: dict[str, Any], options: Pretrained) -> Any:
+    try:
+        return build(weights="imagenet", **known)
+    except Exception as error:  # Keras raises a bare Exception where its download fails
+        if isinstance(error, ValueError):
+            raise RecipeError(f"{options.backbone} cannot be built so: {str(error).splitlines()[0]}") from error
+        raise DownloadError(
+            f"The ImageNet weights of {options.backbone} are not here and could not be fetched.",
+            f"Put {APPLICATIONS[options.backbone].file} into ~/.keras/models, or give a file with "
+            "--set model.weights=PATH.",
+        ) from error
+
+
+def find_weights(name: str) -> Path:
+    """Find a weights file by its path, or by its name in $PENLIGHT_DATA. DataError if it is not there."""
+    folders = [Path(f) for f in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if f]
+    places = [Path(name).expanduser(), *(folder / name for folder in folders)]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = ", ".join(str(place) for place in places)
+    raise DataError(
+        f"The weights file {name} was not found; looked for: {looked}.",
+        "Give its path with --set model.weights=PATH, or set PENLIGHT_DATA to its folder.",
+    )

@@ -1,0 +1,96 @@
+"""Training a pre-trained network in two phases: a new head on the frozen base, then the base's last layers.
+
+Where nothing is augmented the features of the frozen base are computed once, and reused by every epoch and seed.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data import ViewedDataset, ViewedSplit
+from penlight.models.pretrained import frozen_base, joined, new_head, thaw
+from penlight.recipes import Pretrained, Recipe
+from penlight.tasks import Task
+from penlight.training.augment import is_active
+from penlight.training.loop import Epoch, Progress, Trained, Trainer, predict_logits, run_epochs
+
+_FEATURES: dict[tuple[Any, ...], dict[str, NDArray[np.float32]]] = {}
+"""The features computed last, by base and data: the seeds of one command share them."""
+
+
+def train_pretrained(
+    recipe: Recipe,
+    options: Pretrained,
+    view: ViewedDataset,
+    task: Task,
+    seed: int,
+    *,
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> Trained:
+    """Train the head, then fine-tune where the recipe asks for it; the second phase begins with the first's weights.
+
+    The fine-tuned weights are kept only where val says they are better. See `train_network` for `checkpoint`.
+    """
+    size, channels = view.dataset.size, view.dataset.info.channels
+    base = frozen_base(options, (size, size, channels))
+    head = new_head(options, task, base.output_shape[-1], seed)
+    network = joined(base, head, options.backbone)
+    planned = recipe.train.epochs + (options.fine_tune.epochs if options.fine_tune.layers else 0)
+    first = _train_head(recipe, options, view, task, seed, base, head, network, planned, progress, checkpoint)
+    if not options.fine_tune.layers:
+        return replace(first, network=network)
+    thaw(base, options.fine_tune.layers)
+    tuning = {"epochs": options.fine_tune.epochs, "learning_rate": options.fine_tune.learning_rate}
+    second_recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update=tuning)})
+    trainer = Trainer(second_recipe, view, task, seed + 1, network, from_here=True)
+    done = len(first.history)
+    later = None if progress is None else lambda row, _: progress(_after(row, done), planned)
+    second = run_epochs(trainer, planned, later, _beside(checkpoint, "fine-tune"))
+    history = first.history + [_after(row, done) for row in second.history]
+    return Trained(network, history, done + second.best_epoch if second.best_epoch else first.best_epoch)
+
+
+def _train_head(
+    recipe: Recipe,
+    options: Pretrained,
+    view: ViewedDataset,
+    task: Task,
+    seed: int,
+    base: Any,
+    head: Any,
+    network: Any,
+    planned: int,
+    progress: Progress | None,
+    checkpoint: Path | None,
+) -> Trained:
+    if is_active(recipe.train.augment):
+        return run_epochs(Trainer(recipe, view, task, seed, network), planned, progress, checkpoint)
+    return run_epochs(
+        Trainer(recipe, _as_features(view, base, options), task, seed, head), planned, progress, checkpoint
+    )
+
+
+def _as_features(view: ViewedDataset, base: Any, options: Pretrained) -> ViewedDataset:
+    """Give the view with features (n, F) in the place of the images of train and val."""
+    key = (view.dataset.md5, view.view, options.backbone, options.weights, options.width, options.input_size)
+    if key not in _FEATURES:
+        _FEATURES.clear()
+        _FEATURES[key] = {name: predict_logits(base, view.splits[name]) for name in ("train", "val")}
+    splits = {name: _featured(view.splits[name], features) for name, features in _FEATURES[key].items()}
+    return replace(view, splits=splits)
+
+
+def _featured(split: ViewedSplit, features: NDArray[np.float32]) -> ViewedSplit:
+    return replace(split, images=features, index=np.arange(len(split)))  # type: ignore[arg-type]
+
+
+def _after(row: Epoch, done: int) -> Epoch:
+    return replace(row, epoch=row.epoch + done)
+
+
+def _beside(path: Path | None, what: str) -> Path | None:
+    return None if path is None else path.with_name(f"{path.stem}-{what}{path.suffix}")

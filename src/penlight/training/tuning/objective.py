@@ -1,0 +1,146 @@
+"""What a trial is worth: the headline metric on images that it was not trained on, never those of test."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data import ViewedDataset, ViewedSplit
+from penlight.errors import DataError
+from penlight.evaluation import headline_value
+from penlight.recipes import Recipe
+from penlight.training.balance import rarest_label
+from penlight.training.fit import fit
+from penlight.training.loop import Epoch
+
+SMALL_VAL = 500
+"""With fewer images in val, trials are judged on folds of train instead."""
+
+FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How often a trial is trained: once per fold of train, each judged on the fold left out, or once per seed, each
+    judged on val."""
+
+    kind: Literal["folds", "seeds"]
+    count: int
+
+    @property
+    def words(self) -> str:
+        """Say what judges a trial."""
+        if self.kind == "folds":
+            return f"{self.count} folds of train"
+        return "val" if self.count == 1 else f"val, mean of {self.count} seeds"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training of a trial: a view whose `val` judges it and which has no test, and a seed."""
+
+    view: ViewedDataset
+    seed: int
+
+
+Report = Callable[[int, float], None]
+"""Called after each epoch with its number over all repeats and the mean so far; it may raise to end the trial."""
+
+
+def choose_repeats(view: ViewedDataset, seeds: int | None) -> Repeats:
+    """Choose seeds on val where they are asked for or val is large, else folds of train.
+
+    On a small val the noise is that of its few images, which more seeds do not lessen: on RetinaMNIST val has 120
+    images, three folds of train judge on 1,080, for the cost of two trainings instead of three. And val, with which
+    the tuned recipe's epoch and thresholds are chosen later, stays unused.
+    """
+    if seeds is not None:
+        return Repeats("seeds", seeds)
+    return Repeats("seeds", 1) if len(view.splits["val"]) >= SMALL_VAL else Repeats("folds", FOLDS)
+
+
+def parts_of(view: ViewedDataset, repeats: Repeats, seed: int) -> list[Part]:
+    """Give the trainings of a trial; the same for every trial, so that trials differ by their values alone."""
+    train, val = view.splits["train"], view.splits["val"]
+    if repeats.kind == "seeds":
+        return [Part(replace(view, splits={"train": train, "val": val}), seed + i) for i in range(repeats.count)]
+    fold = folds(train, repeats.count, seed)
+    return [
+        Part(replace(view, splits={"train": _rows(train, fold != i), "val": _rows(train, fold == i)}), seed)
+        for i in range(repeats.count)
+    ]
+
+
+def folds(split: ViewedSplit, count: int, seed: int) -> NDArray[np.int64]:
+    """Deal images to folds, (N,) in 0..count-1: by patient where they are known, and by their rarest label.
+
+    Labels with fewer patients (or images) than folds get -1: they are always trained on and judge nothing, since a
+    network cannot be trained without an image of a label.
+    """
+    n = len(split)
+    patients = np.arange(n) if split.patients is None else np.unique(split.patients, return_inverse=True)[1]
+    rare_first = np.argsort(np.argsort(np.r_[split.y_true.sum(axis=0), n + 1], kind="stable"), kind="stable")
+    stratum = np.full(patients.max() + 1, split.y_true.shape[1])
+    np.minimum.at(stratum, patients, rare_first[rarest_label(split.y_true)])
+    order = np.lexsort((np.random.default_rng([seed, 0xF01D]).permutation(len(stratum)), stratum))
+    dealt = np.empty(len(stratum), np.int64)
+    dealt[order] = np.arange(len(stratum)) % count
+    dealt[np.bincount(stratum)[stratum] < count] = -1
+    return dealt[patients]
+
+
+def require_judgement(view: ViewedDataset, parts: list[Part]) -> None:
+    """Raise DataError if the images that judge a part cannot give the headline metric."""
+    for part in parts:
+        y = part.view.splits["val"].y_true
+        if not len(y) or not np.isfinite(headline_value(view.task, y, np.full(y.shape, 1 / y.shape[1]))):
+            raise DataError(
+                f"The {len(y)} images of {view.dataset.info.name} that would judge a trial cannot give "
+                f"{view.task.headline}: it needs a label that some of them have and others do not.",
+                "Choose another view, or --seeds 1 to judge on val.",
+            )
+
+
+def _rows(split: ViewedSplit, chosen: NDArray[np.bool_]) -> ViewedSplit:
+    patients = None if split.patients is None else split.patients[chosen]
+    return ViewedSplit(split.images, split.index[chosen], split.y_true[chosen], patients)
+
+
+def values_of(recipe: Recipe, parts: list[Part], report: Report, seen: Callable[[Epoch, int], None]) -> list[float]:
+    """Train a recipe on every part and give the headline metric of each.
+
+    A network's is that of the epoch whose weights it keeps, which was itself chosen on the same images. TrainingError
+    if the loss is no longer a number.
+    """
+    values: list[float] = []
+    for part in parts:
+        values.append(_value(recipe, part, _follow(recipe, values, report, seen)))
+    return values
+
+
+def _follow(
+    recipe: Recipe, done: list[float], report: Report, seen: Callable[[Epoch, int], None]
+) -> Callable[[Epoch, int], None]:
+    """Watch one training: report the mean of the repeats that are done and the best this one has reached."""
+    best = -np.inf
+    before = list(done)
+
+    def follow(row: Epoch, planned: int) -> None:
+        nonlocal best
+        seen(row, planned)
+        if np.isfinite(row.val_headline):
+            best = max(best, row.val_headline) if recipe.train.keep == "best" else row.val_headline
+            report(len(before) * planned + row.epoch, float(np.mean([*before, best])))
+
+    return follow
+
+
+def _value(recipe: Recipe, part: Part, follow: Callable[[Epoch, int], None]) -> float:
+    task = part.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+    fitted = fit(recipe, part.view, task, part.seed, progress=follow)
+    if fitted.best_epoch is not None:
+        return fitted.history[fitted.best_epoch - 1].val_headline
+    val = part.view.splits["val"]
+    return headline_value(task, val.y_true, task.probabilities(fitted.logits(val)))

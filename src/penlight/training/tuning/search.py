@@ -1,0 +1,264 @@
+"""Trials, one after the other, in an Optuna study that outlives the process."""
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import optuna
+from filelock import FileLock
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from penlight.data import ViewedDataset
+from penlight.errors import StorageError, TrainingError
+from penlight.recipes.space import Choices, Space, Trial, with_values
+from penlight.training.loop import Epoch
+from penlight.training.tuning.objective import Part, parts_of, values_of
+from penlight.training.tuning.samplers import SAMPLERS, SpaceSampler, distribution, from_stored, worth
+from penlight.training.tuning.setup import Setup
+
+DEFAULT_TRIALS = 15
+
+PRUNE_AFTER = 5
+"""So many trials must be complete before one is stopped for being worse than their median."""
+
+_FAIR_SHARE = 3  # a trial is left alone for the first third of its epochs
+_HEARTBEAT = 30  # seconds; a trial on another machine that is silent for four times that has failed
+_SQLITE_PATIENCE = 60  # seconds to wait for another worker's write
+_ENOUGH_FOR_IMPORTANCE = 4
+
+
+class TuningProgress(Protocol):
+    """Is told how a tuning goes on."""
+
+    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+        """Say that `done` trials are finished, of `planned`; `best` is NaN before the first."""
+
+    def epoch(self, row: Epoch, planned: int) -> None:
+        """Say that an epoch of a trial is done."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to begin no further trial: at `trials` in all, or at the time `deadline` (seconds since 1970)."""
+
+    trials: int | None
+    deadline: float | None
+
+    def allow(self, begun: int) -> bool:
+        """Say whether another trial may begin."""
+        return (self.trials is None or begun < self.trials) and (self.deadline is None or time.time() < self.deadline)
+
+    def seconds_left(self, trials: Sequence[Trial], workers: int) -> float | None:
+        """Estimate the time to the end; None where nothing is known yet."""
+        ends = [] if self.deadline is None else [max(0.0, self.deadline - time.time())]
+        if self.trials is not None and trials:
+            mean = float(np.mean([t.seconds for t in trials]))
+            ends.append(max(0, self.trials - len(trials)) * mean / workers)
+        return min(ends, default=None)
+
+
+def make_limits(trials: int | None, seconds: float | None) -> Limits:
+    """Give the limits from now on; a number of trials is set where neither is given."""
+    if trials is None and seconds is None:
+        trials = DEFAULT_TRIALS
+    return Limits(trials, None if seconds is None else time.time() + seconds)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a tuning found: all trials, the best complete one, the one with the recipe's own values where that was
+    tried, and how much of the trials' variance each key explains (empty with too few trials)."""
+
+    trials: Sequence[Trial]
+    best: Trial
+    start: Trial | None
+    importance: Mapping[str, float] = field(default_factory=dict)
+
+
+def open_study(storage: str, setup: Setup, *, shared: bool) -> optuna.Study:
+    """Open or make the study of a setup in a storage; `shared` says that other machines may write to it too.
+
+    StorageError if the storage cannot be opened.
+    """
+    start = setup.space.values_of(setup.recipe)
+    sampler = SpaceSampler(setup.space, start, setup.seed, SAMPLERS[setup.sampler])
+    pruner = optuna.pruners.MedianPruner(PRUNE_AFTER, n_warmup_steps=setup.recipe.train.epochs // _FAIR_SHARE)
+    with _storage_errors(storage):
+        return optuna.create_study(
+            study_name=setup.study,
+            storage=_storage(storage, shared),
+            sampler=sampler,
+            pruner=pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
+
+
+def sqlite_url(path: Path) -> str:
+    """Name a SQLite file as Optuna does."""
+    return f"sqlite:///{path.resolve()}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from logging; errors are raised all the same."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def fail_running(study: optuna.Study) -> None:
+    """Mark trials that a killed process left running as failed; they are tried again."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+def run_trials(
+    study: optuna.Study, setup: Setup, view: ViewedDataset, limits: Limits, ask_lock: Path, progress: TuningProgress
+) -> None:
+    """Run trials until the limits say so; other processes may do the same, one of them asks at a time."""
+    parts = parts_of(view, setup.repeats, setup.seed)
+    lock = FileLock(ask_lock)
+    while _run_one(study, setup, parts, limits, lock, progress):
+        done = records(study, setup.space)
+        progress.trial(len(done), limits.trials, best_value(done), limits.seconds_left(done, 1))
+
+
+def _run_one(
+    study: optuna.Study, setup: Setup, parts: list[Part], limits: Limits, lock: FileLock, progress: TuningProgress
+) -> bool:
+    """Run one trial; False where the limits allow none."""
+    lock.acquire()
+    try:
+        if not limits.allow(len(_counted(study))):
+            return False
+        study.optimize(lambda trial: _objective(trial, setup, parts, lock, progress), n_trials=1)
+    finally:
+        lock.release(force=True)
+    return True
+
+
+def _objective(
+    trial: optuna.Trial, setup: Setup, parts: list[Part], lock: FileLock, progress: TuningProgress
+) -> float:
+    values = {p.key: _suggest(trial, setup.space, p.key) for p in setup.space.parameters}
+    # The others may ask as soon as they can see what is tried here.
+    lock.release(force=True)
+
+    def report(step: int, value: float) -> None:
+        trial.report(value, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    try:
+        found = values_of(with_values(setup.recipe, from_stored(setup.space, values)), parts, report, progress.epoch)
+    except TrainingError as error:
+        trial.set_user_attr("note", error.problem)
+        raise optuna.TrialPruned from error
+    trial.set_user_attr("values", found)
+    return float(np.mean(found))
+
+
+def _suggest(trial: optuna.Trial, space: Space, key: str) -> Any:
+    p = next(p for p in space.parameters if p.key == key)
+    if isinstance(p, Choices):
+        return trial.suggest_categorical(key, distribution(p).choices)  # type: ignore[attr-defined]
+    if p.whole:
+        return trial.suggest_int(key, int(p.low), int(p.high), log=p.log)
+    return trial.suggest_float(key, p.low, p.high, log=p.log)
+
+
+def records(study: optuna.Study, space: Space) -> list[Trial]:
+    """Give the finished trials in the order they began, numbered from 1; failed ones are left out."""
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    complete = [t for t in finished if t.state == TrialState.COMPLETE]
+    return [_record(number, t, space, worth(t, complete)) for number, t in enumerate(finished, start=1)]
+
+
+def _record(number: int, trial: FrozenTrial, space: Space, value: float) -> Trial:
+    note = str(trial.user_attrs.get("note", ""))
+    pruned = trial.state == TrialState.PRUNED
+    return Trial(
+        number,
+        "diverged" if note else "pruned" if pruned else "complete",
+        float("nan") if note else value,
+        tuple(trial.user_attrs.get("values", ())),
+        from_stored(space, trial.params),
+        trial.duration.total_seconds() if trial.duration else 0.0,
+        note,
+    )
+
+
+def best_value(trials: Sequence[Trial]) -> float:
+    """Give the best value of the complete trials; NaN if there is none."""
+    return max((t.value for t in trials if t.state == "complete"), default=float("nan"))
+
+
+def found(study: optuna.Study, setup: Setup) -> Found:
+    """Sum a study up. TrainingError if no trial is complete."""
+    trials = records(study, setup.space)
+    complete = [t for t in trials if t.state == "complete"]
+    if not complete:
+        why = next((f" The first one: {t.note}" for t in trials if t.note), "")
+        raise TrainingError(
+            f"None of {len(trials)} trials is complete.{why}", "Try more, or search where training succeeds."
+        )
+    best = max(complete, key=lambda t: (t.value, -t.number))
+    own = setup.space.values_of(setup.recipe)
+    start = next((t for t in complete if t.params == own), None)
+    return Found(trials, best, start, _importance(study, setup, complete))
+
+
+def _importance(study: optuna.Study, setup: Setup, complete: Sequence[Trial]) -> dict[str, float]:
+    """Share of the complete trials' variance that each key explains (fANOVA, Hutter et al. 2014)."""
+    searched = [p.key for p in setup.space.parameters if len({str(t.params[p.key]) for t in complete}) > 1]
+    if len(complete) < _ENOUGH_FOR_IMPORTANCE or not searched or len({t.value for t in complete}) < 2:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=setup.seed)
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator, params=searched))
+
+
+def _counted(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
+
+
+def _storage(url: str, shared: bool) -> optuna.storages.BaseStorage:
+    options: dict[str, Any] = {}
+    if url.startswith("sqlite"):
+        options["engine_kwargs"] = {"connect_args": {"timeout": _SQLITE_PATIENCE}}
+    if shared:
+        options |= {"heartbeat_interval": _HEARTBEAT, "grace_period": 4 * _HEARTBEAT}
+    with warnings.catch_warnings():
+        # Heartbeats are marked as experimental.
+        warnings.simplefilter("ignore")
+        return optuna.storages.RDBStorage(url, **options)
+
+
+@contextlib.contextmanager
+def _storage_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise StorageError(
+            f"The storage {_without_password(url)} cannot be opened: {reason}.",
+            "Give an Optuna storage URL, as postgresql://user@host/name with its driver installed, with --storage; "
+            "or choose another folder with --out.",
+        ) from error
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "that was given"

@@ -1,0 +1,72 @@
+"""What decides the trials of a tuning: all of it, as one value that a folder keeps and workers read."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penlight.data import ViewedDataset
+from penlight.errors import UnknownNameError
+from penlight.recipes import Recipe, recipe_from_toml
+from penlight.recipes.space import Space, space_from_dict
+from penlight.training.tuning.objective import Repeats, choose_repeats
+from penlight.training.tuning.samplers import SAMPLERS
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The recipe that is tuned, the space, the sampler's name, how a trial is judged, the seed, the data's hash."""
+
+    recipe: Recipe
+    space: Space
+    sampler: str
+    repeats: Repeats
+    seed: int
+    data_md5: str
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name, for names of folders and studies."""
+        return Path(self.recipe.data.dataset).stem
+
+    @property
+    def study(self) -> str:
+        """Name of the study in a storage: the same on every machine that gives the same command."""
+        digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        return f"penlight-{self.dataset}-{digest[:12]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the setup as JSON has it."""
+        return {
+            "recipe": self.recipe.to_toml(),
+            "space": self.space.to_dict(),
+            "sampler": self.sampler,
+            "repeats": [self.repeats.kind, self.repeats.count],
+            "seed": self.seed,
+            "data_md5": self.data_md5,
+        }
+
+
+def make_setup(
+    recipe: Recipe, space: Space, view: ViewedDataset, *, sampler: str, seeds: int | None, seed: int
+) -> Setup:
+    """Put a setup together. UnknownNameError for a sampler there is none of."""
+    if sampler not in SAMPLERS:
+        raise UnknownNameError("sampler", sampler, SAMPLERS)
+    return Setup(recipe, space, sampler, choose_repeats(view, seeds), seed, view.dataset.md5)
+
+
+def setup_from_dict(values: Mapping[str, Any]) -> Setup:
+    """Read a setup as `to_dict` gives it. KeyError, TypeError, ValueError or RecipeError if it is damaged."""
+    recipe = recipe_from_toml(values["recipe"])
+    kind, count = values["repeats"]
+    return Setup(
+        recipe,
+        space_from_dict(values["space"], recipe),
+        str(values["sampler"]),
+        Repeats(kind, int(count)),
+        int(values["seed"]),
+        str(values["data_md5"]),
+    )

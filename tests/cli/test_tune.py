@@ -1,0 +1,174 @@
+"""`penlight tune` as a person and as a program use it, on a tiny dataset of one's own and the linear baseline."""
+
+import contextlib
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from penlight import api
+from penlight.cli import main
+from penlight.recipes import load_recipe
+from penlight.training.tuning.workers import thread_limits
+from tests.data.tiny_dataset import DESCRIPTION
+
+SPACE = "model.components = { low = 2, high = 8 }\nmodel.strength = { low = 0.1, high = 10, log = true }\n"
+
+
+@pytest.fixture
+def penlight(monkeypatch, capsys):
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["penlight", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def tune(own_folders):
+    """Words of a quick tuning in the working folder: tiny.toml with its npz, space.toml."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 30), ("val", 15), ("test", 15)):
+        labels = (np.arange(n) % 3).astype(np.uint8)[:, None]
+        noise = rng.integers(0, 150, (n, 28, 28), np.uint8)
+        arrays |= {f"{split}_images": noise + 20 * labels[:, :, None], f"{split}_labels": labels}
+    work = own_folders / "work"
+    np.savez(work / "tiny.npz", **arrays)
+    (work / "tiny.toml").write_text(DESCRIPTION)
+    (work / "space.toml").write_text(SPACE)
+    return ["tune", "tiny.toml", "--recipe", "linear", "--set", "model.components=4", "--space", "space.toml"]
+
+
+def test_the_last_line_is_a_recipe_that_train_takes(penlight, tune):
+    code, out, err = penlight(*tune, "--trials", 3)
+    assert code == 0
+    assert "3/3 trials" in err
+    best = out.splitlines()[-1]
+    assert best == "runs/tiny-tune-1/best.toml"
+    assert "the recipe as it was" in out
+    assert penlight("train", best, "--out", "one")[0] == 0
+    assert penlight("train", "tiny.toml", "--recipe", best, "--out", "two")[0] == 0
+    assert load_recipe("one/recipe.toml") == load_recipe("two/recipe.toml") == load_recipe(best)
+    assert penlight(*tune, "--trials", 1)[1].splitlines()[-1] == "runs/tiny-tune-2/best.toml"
+
+
+def test_json_alone(penlight, tune):
+    code, out, err = penlight(*tune, "--trials", 2, "--sampler", "tpe", "--seeds", 2, "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert answer["judged_on"] == "val, mean of 2 seeds"
+    assert [set(t) for t in answer["trials"]] == [
+        {"number", "state", "value", "values", "params", "seconds", "note"}
+    ] * 2
+    assert answer["trials"][answer["best"] - 1]["value"] == max(t["value"] for t in answer["trials"])
+    assert answer["trials"][0]["params"] == {"model.components": 4, "model.strength": 1.0}
+
+
+def test_workers_share_the_trials_and_go_on_after_a_kill(penlight, tune):
+    words = [*tune, "--workers", "2", "--out", "t", "--trials"]
+    code = f"import sys; sys.argv = {['penlight', *words, '500']!r}; from penlight.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    try:
+        _wait_for_trials(3)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = _trials()
+    total = len(before) + 4
+    answer = json.loads(penlight(*words, total, "--json")[1])
+    assert set(before) <= {t["value"] for t in answer["trials"]}
+    points = [tuple(t["params"].values()) for t in answer["trials"]]
+    assert len(points) == len(set(points)) == total
+
+
+def test_workers_take_a_share_of_the_cores():
+    alone, shared = (int(thread_limits(n)["TF_NUM_INTRAOP_THREADS"]) for n in (1, 2))
+    assert shared == max(1, alone // 2)
+
+
+def test_a_worker_that_fails_is_named(penlight, tune, own_folders, monkeypatch):
+    opened = api.open_dataset
+
+    def lost_after(name, size):
+        dataset = opened(name, size)
+        (own_folders / "work" / "tiny.toml").unlink()
+        return dataset
+
+    monkeypatch.setattr(api, "open_dataset", lost_after)
+    code, _, err = penlight(*tune, "--trials", 2, "--workers", 2)
+    assert code == 1
+    assert "A worker of the tuning stopped" in err
+    assert "tiny.toml" in err
+
+
+def _trials():
+    query = "select value from trial_values join trials using (trial_id) where state = 'COMPLETE'"
+    try:
+        with contextlib.closing(sqlite3.connect("file:t/tune.db?mode=ro", uri=True)) as database:
+            return [value for (value,) in database.execute(query)]
+    except sqlite3.Error:
+        return []
+
+
+def _wait_for_trials(count):
+    for _ in range(600):
+        if len(_trials()) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no trials were written")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--space", "absent.toml"], 1, "absent.toml"),
+        (["--sampler", "gpp"], 1, "sampler"),
+        (["--set", "model.backbone=majority"], 1, "not a key"),
+        (["--set", "model.component=3"], 1, "model.component"),
+        (["--view", "single"], 1, "view"),
+        (["--storage", "nonsense"], 1, "--storage"),
+        (["--time", "10x"], 2, "10x"),
+        (["--time", "0m"], 2, "0m"),
+        (["--trials", "0"], 2, "trials"),
+        (["--workers", "0"], 2, "workers"),
+    ],
+)
+def test_mistakes_are_named_and_train_nothing(penlight, tune, own_folders, words, code, said):
+    got, out, err = penlight(*tune, *words)
+    assert got == code
+    assert said in err
+    assert out == ""
+    assert not list((own_folders / "work").rglob("tune.db"))
+
+
+def test_a_space_with_no_valid_value_is_named(penlight, tune, own_folders):
+    (own_folders / "work" / "space.toml").write_text("model.components = { low = 8, high = 2 }")
+    code, _, err = penlight(*tune)
+    assert code == 1
+    assert "low 8 above high 2" in err
+    assert not (own_folders / "work" / "runs").exists()
+
+
+def test_time_is_read_with_its_unit():
+    from penlight.cli.app import _seconds
+
+    assert [_seconds(text) for text in ("90s", "10m", "1.5h", "45")] == [90, 600, 5400, 45]
+
+
+def test_only_tuning_loads_optuna(tune):
+    code = (
+        "import sys\nfrom penlight import api, cli\nimport penlight.cli.app, penlight.cli.show, penlight.training\n"
+        "print(sorted({'optuna', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,124 @@
+"""Paired differences: against a plain loop with scikit-learn, Holm by hand, and what chance alone does."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from penlight.evaluation import Sample, bootstrap_weights
+from penlight.evaluation.comparison import Difference, Draws, differences, holm, paired_draws
+from penlight.tasks import MultiClass
+
+TASK = MultiClass(("a", "b", "c"))
+N = 90
+
+
+def sample(skill, seed, n=N):
+    """Probabilities that know more of the truth the higher `skill` is; the truth is the same for every seed."""
+    y = TASK.encode(np.arange(n) % 3)
+    raw = np.random.default_rng(seed).uniform(0.05, 1, (n, 3)) + skill * y
+    prob = raw / raw.sum(axis=1, keepdims=True)
+    return Sample(TASK, y, prob, TASK.decide(prob))
+
+
+def test_draws_are_those_of_a_plain_loop_with_scikit_learn():
+    models = {"one": [sample(0.3, 1), sample(0.3, 2)], "other": [sample(0.1, 3)]}
+    b = 25
+    drawn = {metric: paired_draws(models, metric, resamples=b, seed=4) for metric in ("auc", "acc")}
+    weights = np.concatenate(list(bootstrap_weights(models["one"][0].y, b, seed=4)))
+    by_hand = {"auc": np.empty((3, b)), "acc": np.empty((3, b))}
+    for i, s in enumerate([*models["one"], *models["other"]]):
+        for j, w in enumerate(weights):
+            columns = [roc_auc_score(s.y[:, c], s.prob[:, c], sample_weight=w) for c in range(3)]
+            by_hand["auc"][i, j] = np.mean(columns)
+            by_hand["acc"][i, j] = accuracy_score(s.y.argmax(1), s.prob.argmax(1), sample_weight=w)
+    rng = np.random.default_rng([4, 0x5EED])
+    chosen = rng.integers(0, 2, (2, b))
+    for metric, values in by_hand.items():
+        # Two seeds: their mean, and what drawing them again adds, scaled up by the square root of 2 / (2 - 1).
+        mean = values[:2].mean(axis=0)
+        again = np.array([values[:2][chosen[:, j], j].mean() for j in range(b)])
+        np.testing.assert_allclose(drawn[metric]["one"].resampled, mean + math.sqrt(2) * (again - mean), atol=1e-12)
+        np.testing.assert_allclose(drawn[metric]["other"].resampled, values[2], atol=1e-12)
+    s = models["other"][0]
+    assert drawn["auc"]["other"].mean == pytest.approx(roc_auc_score(s.y, s.prob, average="macro"), abs=1e-12)
+
+
+def test_value_interval_and_p_are_those_of_the_definition():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(0.70, 0.02, 999), rng.normal(0.66, 0.02, 999)
+    draws = {"one": Draws(np.array([0.71, 0.69]), one), "other": Draws(np.array([0.66]), other)}
+    (found,) = differences(draws, [("one", "other")])
+    assert found.value == pytest.approx(0.04)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(one - other, [2.5, 97.5])))
+    assert found.p == pytest.approx(2 * (np.sum(one - other <= 0) + 1) / 1000)
+    assert found.p_holm == found.p
+
+
+def test_seeds_that_differ_widen_the_interval_and_as_much_as_they_differ():
+    """Seeds far apart, images that say the same: the spread is that of a mean over three seeds."""
+    models = {"one": [sample(k, 7) for k in (0.0, 0.4, 5.0)]}
+    drawn = paired_draws(models, "auc", resamples=4000)["one"]
+    values = drawn.values
+    assert drawn.resampled.std() > 0.9 * values.std(ddof=1) / math.sqrt(3)
+    alone = paired_draws({"one": models["one"][:1]}, "auc", resamples=400)["one"]
+    assert alone.resampled.std() < drawn.resampled.std() / 2
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm(np.array([0.4, np.nan, 0.3])), [0.6, np.nan, 0.6])
+    np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1, 1])
+    assert holm(np.array([])).shape == (0,)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_never_lowers_a_p_and_keeps_their_order(values):
+    p = np.array(values)
+    corrected = holm(p)
+    assert (corrected >= p).all()
+    assert (corrected <= 1).all()
+    assert (np.diff(corrected[np.argsort(p, kind="stable")]) >= 0).all()
+    assert corrected.max() <= len(p) * p.max() + 1e-12
+
+
+def test_a_model_against_itself_is_no_difference_and_a_far_better_one_is():
+    models = {"same": [sample(0.2, 1)], "again": [sample(0.2, 1)], "better": [sample(2.0, 5)]}
+    found = differences(paired_draws(models, "auc", resamples=500), [("again", "same"), ("better", "same")])
+    assert found[0].value == found[0].low == found[0].high == 0
+    assert found[0].p == 1
+    assert not found[0].more_than_chance
+    assert found[1].more_than_chance
+    assert found[1].low > 0
+    assert found[1].to_dict()["row"] == "better"
+
+
+def test_chance_alone_is_seldom_called_more():
+    """Two models of the same skill, drawn anew: about one in twenty differs at 0.05; nineteen in twenty must not."""
+    called = 0
+    for seed in range(60):
+        models = {"one": [sample(0.2, 1000 + seed)], "other": [sample(0.2, 2000 + seed)]}
+        (found,) = differences(paired_draws(models, "auc", resamples=300, seed=seed), [("one", "other")])
+        called += found.more_than_chance
+    assert called <= 9
+
+
+def test_pairs_are_compared_once_and_an_undefined_score_has_no_p():
+    undefined = Draws(np.array([np.nan]), np.full(10, np.nan))
+    known = Draws(np.array([0.7]), np.linspace(0.6, 0.8, 10))
+    found = differences({"a": known, "b": undefined, "c": known}, [("a", "b"), ("a", "c"), ("a", "c")])
+    assert [(d.row, d.against) for d in found] == [("a", "b"), ("a", "c")]
+    assert math.isnan(found[0].p_holm)
+    assert not found[0].more_than_chance
+    assert found[0].to_dict()["p"] is None
+    assert isinstance(found[1], Difference)
+
+
+def test_other_images_are_not_compared():
+    other = sample(0.2, 1)
+    shifted = Sample(TASK, np.roll(other.y, 1, axis=0), other.prob, other.decided)
+    with pytest.raises(ValueError, match="same images"):
+        paired_draws({"one": [other], "other": [shifted]}, "auc")

@@ -1,0 +1,192 @@
+"""Pre-trained networks: their own scaling, two phases, and errors that say which file to put where."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from penlight.data import apply_view
+from penlight.errors import DataError, DownloadError, RecipeError
+from penlight.models import load_keras
+from penlight.models.files import network_bytes, network_from_bytes
+from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head, thaw
+from penlight.recipes import Augment, Data, FineTune, Pretrained, Recipe, Train
+from penlight.tasks import MultiClass
+from penlight.training import fit, transfer
+from tests.conftest import small_dataset
+
+TASK = MultiClass(("a", "b", "c", "d"))
+TINY = Pretrained(backbone="mobilenet", weights="random", width=0.25, input_size=32, dense=8, dropout=0.0)
+TUNED = TINY.model_copy(update={"fine_tune": FineTune(layers=6, epochs=2, learning_rate=1e-4)})
+
+
+@pytest.fixture
+def view(monkeypatch):
+    monkeypatch.setattr(transfer, "_FEATURES", {})
+    load_keras().utils.set_random_seed(0)
+    return apply_view(small_dataset(TASK))
+
+
+def recipe(model, **train):
+    return Recipe(data=Data(dataset="small"), model=model, train=Train(**{"epochs": 3, "batch_size": 16, **train}))
+
+
+def weights_of(network):
+    return [np.array(w) for w in network.get_weights()]
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet", "mobilenetv2"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_base_and_head_give_logits_and_survive_their_file(backbone, channels):
+    options = TINY.model_copy(update={"backbone": backbone})
+    base = frozen_base(options, (28, 28, channels))
+    network = joined(base, new_head(options, TASK, base.output_shape[-1], seed=0), backbone)
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, channels)).astype(np.float32)
+    logits = network.predict_on_batch(images)
+    assert logits.shape == (2, 4)
+    np.testing.assert_allclose(
+        network_from_bytes(network_bytes(network)).predict_on_batch(images), logits, rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", sorted(APPLICATIONS))
+def test_scaling_is_that_of_keras_applications(name):
+    keras = load_keras()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 3)).astype(np.float32)
+    modules = {"mobilenetv2": "mobilenet_v2", "densenet121": "densenet", "efficientnetv2b0": "efficientnet_v2"}
+    theirs = getattr(keras.applications, modules.get(name, name)).preprocess_input(pixels.copy())
+    ours = keras.ops.convert_to_numpy(APPLICATIONS[name].scale(pixels))
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def test_the_first_phase_leaves_the_base_alone_and_trains_the_head(view):
+    model = fit(recipe(TINY, epochs=8, learning_rate=1e-2), view, TASK, seed=0)
+    assert model.history[-1].loss < model.history[0].loss
+    assert [row.epoch for row in model.history] == list(range(1, 9))
+    assert model.logits(view.splits["test"]).shape == (32, 4)
+
+
+def test_the_second_phase_begins_with_the_weights_of_the_first(view, monkeypatch):
+    """What the study lost: its fine-tuning began with a clone that had dropped its weights."""
+    seen = {}
+    run_epochs = transfer.run_epochs
+
+    def watched(trainer, *args):
+        if trainer.network.name == "mobilenet":
+            seen["logits"] = transfer.predict_logits(trainer.network, view.splits["val"])
+            seen["start"] = trainer.start
+            seen["statistics"] = statistics(trainer.network)
+        trained = run_epochs(trainer, *args)
+        if trainer.network.name == "head":
+            seen["after first"] = trained.history[trained.best_epoch - 1].val_headline
+        return trained
+
+    monkeypatch.setattr(transfer, "run_epochs", watched)
+    model = fit(recipe(TUNED), view, TASK, seed=0)
+    assert seen["start"] == pytest.approx(seen["after first"], abs=1e-9)
+    assert [row.epoch for row in model.history] == [1, 2, 3, 4, 5]
+    best = max([seen["start"], *(row.val_headline for row in model.history[3:])])
+    kept = TASK.probabilities(model.logits(view.splits["val"]))
+    from penlight.evaluation import headline_value
+
+    assert headline_value(TASK, view.splits["val"].y_true, kept) == pytest.approx(best, abs=1e-9)
+    for before, after in zip(seen["statistics"], statistics(model.network), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def statistics(network):
+    keras = load_keras()
+    body = next(layer for layer in network.get_layer("base").layers if isinstance(layer, keras.Model))
+    return [
+        keras.ops.convert_to_numpy(v)
+        for layer in body.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+        for v in (layer.moving_mean, layer.moving_variance)
+    ]
+
+
+def test_thawing_opens_the_last_layers_but_no_normalisation():
+    keras = load_keras()
+    base = frozen_base(TINY, (28, 28, 3))
+    assert base.trainable_variables == []
+    thaw(base, 6)
+    body = next(layer for layer in base.layers if isinstance(layer, keras.Model))
+    opened = [layer for layer in body.layers if layer.trainable and layer.weights]
+    assert opened
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in opened)
+    assert all(body.layers.index(layer) >= len(body.layers) - 6 for layer in opened)
+
+
+def test_features_are_computed_once_for_all_seeds_and_not_where_images_change(view, monkeypatch):
+    bases = []
+    predict = transfer.predict_logits
+    monkeypatch.setattr(transfer, "predict_logits", lambda network, split: bases.append(1) or predict(network, split))
+    for seed in (0, 1):
+        fit(recipe(TINY, epochs=1), view, TASK, seed=seed)
+    assert len(bases) == 2
+    fit(recipe(TINY, epochs=1, augment=Augment(flip_horizontal=True)), view, TASK, seed=0)
+    assert len(bases) == 2
+
+
+def test_same_seed_same_bytes_and_a_stopped_training_goes_on_to_them(view, tmp_path):
+    weights = tmp_path / "base.weights.h5"
+    load_keras().applications.MobileNet(
+        alpha=0.25, weights=None, include_top=False, pooling="avg", input_shape=(32, 32, 3)
+    ).save_weights(weights)
+    chosen = recipe(TUNED.model_copy(update={"weights": str(weights)}))
+    test = view.splits["test"]
+    undisturbed = fit(chosen, view, TASK, seed=0).logits(test).tobytes()
+
+    class PulledPlugError(Exception):
+        pass
+
+    def pull(row, planned):
+        if row.epoch == 4:
+            raise PulledPlugError
+
+    with pytest.raises(PulledPlugError):
+        fit(chosen, view, TASK, seed=0, checkpoint=tmp_path / "c.npz", progress=pull)
+    epochs = []
+    again = fit(
+        chosen,
+        view,
+        TASK,
+        seed=0,
+        checkpoint=tmp_path / "c.npz",
+        progress=lambda row, planned: epochs.append(row.epoch),
+    )
+    assert epochs == [1, 2, 3, 4, 5]
+    assert again.logits(test).tobytes() == undisturbed
+
+
+def test_weights_that_are_missing_or_of_another_network_are_named(tmp_path, monkeypatch):
+    keras = load_keras()
+    with pytest.raises(DataError, match=r"absent\.h5 was not found"):
+        frozen_base(TINY.model_copy(update={"weights": "absent.h5"}), (28, 28, 3))
+    other = keras.applications.MobileNet(alpha=0.5, weights=None, include_top=False, input_shape=(32, 32, 3))
+    other.save_weights(tmp_path / "half.weights.h5")
+    with pytest.raises(RecipeError, match=r"half.*mobilenet at width 0\.25"):
+        frozen_base(TINY.model_copy(update={"weights": str(tmp_path / "half.weights.h5")}), (28, 28, 3))
+    (tmp_path / "noise.h5").write_bytes(b"noise")
+    with pytest.raises(RecipeError, match="noise"):
+        frozen_base(TINY.model_copy(update={"weights": str(tmp_path / "noise.h5")}), (28, 28, 3))
+
+    def no_network(**_):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", no_network)
+    with pytest.raises(DownloadError, match=r"mobilenet_v2_weights.*~/\.keras/models"):
+        frozen_base(Pretrained(backbone="mobilenetv2"), (28, 28, 3))
+
+
+def test_a_size_the_network_cannot_take_is_refused():
+    with pytest.raises(ValidationError, match="input_size"):
+        Pretrained(backbone="resnet50", input_size=16)
+
+
+@pytest.mark.real
+def test_real_weights_load(real_data, monkeypatch):
+    monkeypatch.setenv("PENLIGHT_DATA", str(real_data))
+    options = TINY.model_copy(update={"weights": "mobilenet_2_5_224_tf_no_top.h5"})
+    features = frozen_base(options, (28, 28, 3)).predict_on_batch(np.zeros((1, 28, 28, 3), np.float32))
+    assert features.shape == (1, 256)
+    assert features.std() > 0.1
