@@ -277,3 +277,11 @@ def test_figures_follow_day_and_night_and_are_the_same_twice(ordinal: RunContent
 
 def replace_predictions(content: RunContent, y_true: np.ndarray, prob: np.ndarray) -> Any:
     return replace(content.test, y_true=y_true, prob=prob)
+
+
+def test_short_paths_leave_the_numbers_in_text_alone():
+    from penlight.report.figure import _compact
+
+    assert _compact('<path d="M 1.23456 7.5"/><text x="0.98765">0.754</text>') == (
+        '<path d="M 1.23 7.5"/><text x="0.99">0.754</text>'
+    )
