@@ -11,25 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from penlight.data.catalog import FINDINGS
 from penlight.data.phantoms.shared import Draws, Floats, bell, chunks, mottle, per_image, ramp
 from penlight.errors import DataError
-
-FINDINGS = (
-    "atelectasis",
-    "cardiomegaly",
-    "effusion",
-    "infiltration",
-    "mass",
-    "nodule",
-    "pneumonia",
-    "pneumothorax",
-    "consolidation",
-    "edema",
-    "emphysema",
-    "fibrosis",
-    "pleural thickening",
-    "hernia",
-)
 
 # Positive films of ChestMNIST's train split and its size, as published with MedMNIST.
 _POSITIVES = (7996, 1950, 9261, 13914, 3988, 4375, 978, 3705, 3263, 1690, 1799, 1158, 2279, 144)
