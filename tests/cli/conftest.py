@@ -1,7 +1,10 @@
-"""Phantoms are drawn once for all tests of the command."""
+"""The command in this process, and phantoms drawn once for all its tests."""
+
+import sys
 
 import pytest
 
+from penlight.cli import main
 from penlight.data import store
 
 _DRAWN = {}
@@ -17,3 +20,16 @@ def drawn_once(monkeypatch):
         return _DRAWN[info.name, size]
 
     monkeypatch.setattr(store, "_draw", remembered)
+
+
+@pytest.fixture
+def penlight(monkeypatch, capsys):
+    """Run a command in this process: exit code, standard output, standard error."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["penlight", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return run

@@ -8,24 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from penlight.cli import main
 from penlight.data import apply_view, open_dataset
 from penlight.recipes import load_recipe, preset_names
 
 QUICK = ["--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
-
-
-@pytest.fixture
-def penlight(monkeypatch, capsys):
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["penlight", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), *capsys.readouterr()
-
-    return run
 
 
 def test_train_evaluate_report_and_repeat(penlight, tmp_path):

@@ -3,13 +3,11 @@
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from penlight import api, study
-from penlight.cli import main
 from penlight.cli.show import StudyView
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row
@@ -60,17 +58,6 @@ def write(own_folders):
         return name
 
     return file
-
-
-@pytest.fixture
-def penlight(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["penlight", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), *capsys.readouterr()
-
-    return run
 
 
 class PulledPlugError(Exception):

@@ -12,25 +12,11 @@ import numpy as np
 import pytest
 
 from penlight import api
-from penlight.cli import main
 from penlight.recipes import load_recipe
 from penlight.training.tuning.workers import thread_limits
 from tests.data.tiny_dataset import DESCRIPTION
 
 SPACE = "model.components = { low = 2, high = 8 }\nmodel.strength = { low = 0.1, high = 10, log = true }\n"
-
-
-@pytest.fixture
-def penlight(monkeypatch, capsys):
-    """Run a command in this process: exit code, standard output, standard error."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["penlight", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -34,7 +34,24 @@ def print_json(values: Any) -> None:
     sys.stdout.write(json_format.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
-class TrainingView(Watcher):
+class _OneLine(Watcher):
+    """Draws on one line of standard error between entering and leaving; a subclass makes `_progress`."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the line."""
+        self._progress.stop()
+
+
+class TrainingView(_OneLine):
     """Draws a training on one line of standard error: what is done, loss, headline metric, time left."""
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -51,17 +68,6 @@ class TrainingView(Watcher):
         )
         self._task = self._progress.add_task("", total=None, epochs="")
         self._plain = not quiet and not self._console.is_terminal
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Clear the line."""
-        self._progress.stop()
 
     def step(self, what: str) -> None:
         """See `Watcher.step`."""
@@ -207,7 +213,7 @@ def _shown(value: float | None, decimals: int = 3) -> str:
     return "-" if value is None else f"{value:.{decimals}f}"
 
 
-class TuningView(Watcher):
+class TuningView(_OneLine):
     """Draws a tuning on one line of standard error: the trial, the best so far, the epoch, time left."""
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -225,17 +231,6 @@ class TuningView(Watcher):
         self._plain = not quiet and not self._console.is_terminal
         self._about = ""
         self._end: float | None = None
-
-    def __enter__(self) -> Self:
-        """Start drawing."""
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Clear the line."""
-        self._progress.stop()
 
     def step(self, what: str) -> None:
         """See `Watcher.step`."""
