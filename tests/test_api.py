@@ -25,7 +25,7 @@ def small(monkeypatch):
         if shuffle_test:
             labels = dataset.splits["test"].labels
             labels[:] = np.random.default_rng(1).permutation(labels)
-        monkeypatch.setattr(api, "open_dataset", lambda name, size: dataset)
+        monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
         return dataset
 
     use()
@@ -139,7 +139,3 @@ def test_a_report_of_another_dataset_is_refused(small, tmp_path):
     small(seed=9)
     with pytest.raises(RunError, match="another file"):
         api.report(tmp_path / "run")
-
-
-def test_the_store_is_where_data_comes_from():
-    assert api.open_dataset is store.open_dataset

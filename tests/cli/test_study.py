@@ -9,6 +9,7 @@ import pytest
 
 from penlight import api, study
 from penlight.cli.show import StudyView
+from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row
 from penlight.runs import open_run
@@ -39,7 +40,7 @@ def small(monkeypatch):
 
     def use(task=None, **options):
         dataset = small_dataset(task or Ordinal(LABELS, referable=2), **options)
-        monkeypatch.setattr(api, "open_dataset", lambda name, size: dataset)
+        monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
         monkeypatch.setattr(study, "dataset_info", lambda name: dataset.info)
 
     # The reports of runs have tests of their own; here they only have to be there.
@@ -113,7 +114,7 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     assert all(value > 0 for value in rows["cnn"]["cost"]["predict_ms_per_image"])
     found = next(m for m in rows["cnn"]["metrics"] if m["name"] == "auc" and m["label"] is None)
     runs = [open_run(tmp_path / "whole" / "cnn" / f"seed-{seed}") for seed in (0, 1)]
-    values = [find_row(api.evaluate_run(run).metrics, "auc").value for run in runs]
+    values = [find_row(api.evaluate(run.path).metrics, "auc").value for run in runs]
     assert found["mean"] == pytest.approx(sum(values) / 2, abs=1e-12)
     pairs = {frozenset((d["row"], d["against"])) for d in whole.record["tables"][0]["differences"]}
     assert {frozenset(("cnn", "linear")), frozenset(("same", "linear"))} <= pairs

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from penlight import api
+from penlight.data import store
 from penlight.recipes import load_recipe
 from penlight.training.tuning.workers import thread_limits
 from tests.data.tiny_dataset import DESCRIPTION
@@ -83,14 +83,14 @@ def test_workers_take_a_share_of_the_cores():
 
 
 def test_a_worker_that_fails_is_named(penlight, tune, own_folders, monkeypatch):
-    opened = api.open_dataset
+    opened = store.open_dataset
 
     def lost_after(name, size):
         dataset = opened(name, size)
         (own_folders / "work" / "tiny.toml").unlink()
         return dataset
 
-    monkeypatch.setattr(api, "open_dataset", lost_after)
+    monkeypatch.setattr(store, "open_dataset", lost_after)
     code, _, err = penlight(*tune, "--trials", 2, "--workers", 2)
     assert code == 1
     assert "A worker of the tuning stopped" in err

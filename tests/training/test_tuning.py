@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from penlight import api
-from penlight.data import Dataset, Split, apply_view
+from penlight.data import Dataset, Split, apply_view, store
 from penlight.errors import DataError, RunError, StorageError, TrainingError, UnknownNameError
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train, load_recipe
 from penlight.recipes.space import Choices, Range, Space, Trial, value_at
@@ -37,7 +37,7 @@ class KilledError(BaseException):
 @pytest.fixture
 def small(monkeypatch):
     dataset = small_dataset(Ordinal(LABELS, referable=2))
-    monkeypatch.setattr(api, "open_dataset", lambda name, size: dataset)
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
     return dataset
 
 

@@ -34,6 +34,11 @@ class ViewedSplit:
         """Count the images that count."""
         return len(self.index)
 
+    @property
+    def groups(self) -> Rows | None:
+        """Number the patients, (n,), so that their names stay in the dataset; None where they are not known."""
+        return None if self.patients is None else np.unique(self.patients, return_inverse=True)[1].astype(np.int64)
+
 
 @dataclass(frozen=True)
 class LeftOut:

@@ -5,6 +5,7 @@ A preset is a TOML file in `presets/`; its header says the command, the cost and
 
 from penlight.recipes.presets import PRESETS_FOLDER, load_recipe, preset_header, preset_names
 from penlight.recipes.recipe import (
+    BASELINE_MODELS,
     Augment,
     Cnn,
     Data,
@@ -26,6 +27,7 @@ from penlight.recipes.recipe import (
 )
 
 __all__ = [
+    "BASELINE_MODELS",
     "PRESETS_FOLDER",
     "Augment",
     "Cnn",

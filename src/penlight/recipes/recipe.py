@@ -110,6 +110,9 @@ class Pretrained(_Section):
     fine_tune: FineTune = FineTune()
 
 
+BASELINE_MODELS: dict[str, Majority | Linear] = {"majority": Majority(), "linear": Linear()}
+"""What every score stands beside, by name."""
+
 Scratch = Cnn | Residual
 """Networks that begin with random weights."""
 

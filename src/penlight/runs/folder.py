@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "manifest.json"
+SUMMARY = "summary.json"
 SCHEMA = 1
 _LOCK = ".lock"
 _STATE = ".state"
@@ -262,3 +263,8 @@ def open_run(path: Path) -> Run:
     if schema != SCHEMA:
         raise RunError(f"The run {path} was written by another version of Penlight.", "Repeat the run.")
     return run
+
+
+def seed_folders(path: Path) -> list[Path]:
+    """List the run folders, one per seed, of a folder with several seeds, in the order of the seeds."""
+    return sorted(path.glob("seed-*"), key=lambda p: int(p.name.removeprefix("seed-")))

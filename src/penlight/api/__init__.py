@@ -1,0 +1,39 @@
+"""What the commands, the server and a notebook call: train, study, tune, evaluate, score, report.
+
+Each function takes plain values, raises a PenlightError where a user can help, and gives a result whose
+`to_dict()` is the JSON of the command.
+"""
+
+from penlight.api.datasets import audit, fetch, show
+from penlight.api.reports import report
+from penlight.api.requests import is_recipe_file, list_recipes, resolve_recipe, resolve_request
+from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
+from penlight.api.scoring import evaluate, score
+from penlight.api.studies import plan_study, study
+from penlight.api.training import train
+from penlight.api.tuning import tune
+
+__all__ = [
+    "Audited",
+    "Scores",
+    "SeedsScores",
+    "Shown",
+    "Studied",
+    "Trained",
+    "Tuned",
+    "Watcher",
+    "audit",
+    "evaluate",
+    "fetch",
+    "is_recipe_file",
+    "list_recipes",
+    "plan_study",
+    "report",
+    "resolve_recipe",
+    "resolve_request",
+    "score",
+    "show",
+    "study",
+    "train",
+    "tune",
+]

@@ -1,0 +1,46 @@
+"""What is asked for: a recipe from a preset or a file, with what the command line changes."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from penlight.recipes import Recipe, load_recipe, preset_header, preset_names, with_overrides
+
+
+def resolve_recipe(
+    dataset: str | None,
+    recipe: str = "cnn",
+    overrides: Sequence[str] = (),
+    *,
+    view: str | None = None,
+    size: int | None = None,
+) -> Recipe:
+    """Read a preset or a recipe file, put dataset, view and size into it, then apply the overrides."""
+    chosen = load_recipe(recipe)
+    given = {"dataset": dataset, "view": view, "size": size}
+    data = chosen.data.model_copy(update={key: value for key, value in given.items() if value is not None})
+    return with_overrides(chosen.model_copy(update={"data": data}), overrides)
+
+
+def resolve_request(
+    dataset: str, recipe: str, overrides: Sequence[str], *, view: str | None = None, size: int | None = None
+) -> tuple[Recipe, str]:
+    """Resolve what `penlight train` was given, and name it: a dataset with a recipe, or a run's recipe.toml alone."""
+    if dataset.endswith(".toml") and is_recipe_file(Path(dataset)):
+        chosen = resolve_recipe(None, dataset, overrides, view=view, size=size)
+        return chosen, chosen.model.backbone
+    return resolve_recipe(dataset, recipe, overrides, view=view, size=size), Path(recipe).stem
+
+
+def is_recipe_file(path: Path) -> bool:
+    """Tell a recipe that names its dataset from the description of a dataset."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values.get("data"), dict) and "dataset" in values["data"]
+
+
+def list_recipes() -> list[dict[str, str]]:
+    """List the presets: name and the text of their header (what, command, cost, expected score)."""
+    return [{"name": name, "about": preset_header(name)} for name in preset_names()]

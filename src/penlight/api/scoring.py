@@ -1,0 +1,129 @@
+"""Scores from predictions on disk, Penlight's own or anybody's."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penlight.api.results import Scores, SeedsScores
+from penlight.data import ViewedDataset, apply_view, store
+from penlight.errors import PredictionsError, RunError
+from penlight.evaluation import Decision, MetricRow, score_seeds
+from penlight.evaluation import score as score_rows
+from penlight.recipes import BASELINE_MODELS
+from penlight.runs import Predictions, Run, open_run
+from penlight.runs.folder import SUMMARY, seed_folders
+from penlight.tasks import Task
+
+
+def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores:
+    """Score a run again, or the runs of several seeds, from the predictions on disk."""
+    if (path / SUMMARY).exists():
+        return seeds_scores([open_run(p) for p in seed_folders(path)], split)
+    return evaluate_run(open_run(path), split)
+
+
+def evaluate_run(run: Run, split: str = "test") -> Scores:
+    """Score one run from its predictions and its decision."""
+    rows = rows_of(run.predictions(split), run.decision)
+    return Scores(split, rows, _baseline_rows(run, split))
+
+
+def rows_of(predictions: Predictions, decision: Decision) -> list[MetricRow]:
+    """Every metric of predictions, with intervals."""
+    p = predictions
+    return score_rows(p.task, p.y_true, p.prob, decision.decide(p.task, p.prob), groups=p.groups)
+
+
+def score(file: Path, dataset: str, *, view: str = "native", size: int = 28, split: str | None = None) -> Scores:
+    """Score a file in the official result format, `index,p0,p1,...` without a header, made by anybody.
+
+    The split is taken from an official file name, else it is "test". PredictionsError says what does not fit.
+    """
+    split = split or _split_of_name(file.name)
+    viewed = apply_view(store.open_dataset(dataset, size), view)
+    predictions = _read_official(file, viewed, dataset, split)
+    return Scores(split, rows_of(predictions, Decision(found_on="none")))
+
+
+def _baseline_rows(run: Run, split: str) -> dict[str, list[MetricRow]]:
+    return {
+        name: rows_of(run.baseline_predictions(name, split), run.baseline_decision(name))
+        for name in BASELINE_MODELS
+        if name in run.baselines
+    }
+
+
+def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
+    """Score the runs of several seeds together. RunError if they are not of one recipe, view and dataset."""
+    predictions = [run.predictions(split) for run in runs]
+    first = predictions[0]
+    for run, other in zip(runs, predictions, strict=True):
+        if (other.data_hash, other.view, other.recipe_hash) != (first.data_hash, first.view, first.recipe_hash):
+            raise RunError(f"{run.path} is a run of another recipe, view or dataset than the seeds beside it.")
+    decisions = [run.decision.decide(p.task, p.prob) for run, p in zip(runs, predictions, strict=True)]
+    probs = [p.prob for p in predictions]
+    rows = score_seeds(first.task, first.y_true, probs, decisions, groups=first.groups)
+    return SeedsScores(split, [run.seed for run in runs], rows, _baseline_rows(runs[0], split))
+
+
+def _split_of_name(name: str) -> str:
+    return next((split for split in ("train", "val", "test") if f"_{split}_" in name), "test")
+
+
+def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) -> Predictions:
+    part = view.splits[split]
+    table = _numbers(file)
+    n, labels = len(part), view.task.labels
+    if len(table) != n:
+        raise PredictionsError(f"{file} has {len(table)} rows; {split} of {dataset} has {n} images in this view.")
+    order = np.argsort(table[:, 0], kind="stable")
+    if not np.array_equal(table[order, 0], np.arange(n)):
+        raise PredictionsError(f"The first column of {file} must hold each index from 0 to {n - 1} once.")
+    prob = _official_columns(table[order, 1:], view.task)
+    if prob.shape[1] != len(labels):
+        raise PredictionsError(
+            f"{file} has {prob.shape[1]} probabilities a row; {dataset} has {len(labels)}: {', '.join(labels)}."
+        )
+    return Predictions(
+        index=part.index,
+        y_true=part.y_true,
+        prob=prob,
+        logits=view.task.logits(prob),
+        task=view.task,
+        dataset=view.dataset.info.name,
+        view=view.view,
+        split=split,
+        data_hash=view.dataset.md5,
+        groups=part.groups,
+    )
+
+
+def _official_columns(prob: Any, task: Task) -> Any:
+    """Of two classes the official evaluator reads the last column alone."""
+    if len(task.labels) == 2 and task.exclusive and prob.shape[1] in (1, 2):
+        return np.stack([1 - prob[:, -1], prob[:, -1]], axis=1)
+    return prob
+
+
+def _numbers(file: Path) -> Any:
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows = list(_float_rows(file, csv.reader(lines)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PredictionsError(f"{file} cannot be read: {error}.", "Check the path.") from error
+    if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
+        raise PredictionsError(f"{file} must have rows of one length: index,p0,p1,... without a header.")
+    return np.array(rows)
+
+
+def _float_rows(file: Path, reader: Iterator[list[str]]) -> Iterator[list[float]]:
+    for number, row in enumerate(reader, start=1):
+        try:
+            yield [float(cell) for cell in row]
+        except ValueError as error:
+            raise PredictionsError(
+                f"Line {number} of {file} is not numbers: {error}.", "The format is index,p0,p1,... without a header."
+            ) from error

@@ -1,0 +1,110 @@
+"""Several recipes with several seeds each: planned, trained where missing, compared in one report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penlight.api.results import Studied, Watcher
+from penlight.api.training import Baselines, summarise, train_one
+from penlight.data import ViewedDataset, apply_view, store
+from penlight.evaluation import SeedsRow
+from penlight.recipes import Recipe
+from penlight.runs import Run, open_run, write_json, write_text
+from penlight.runs.folder import MANIFEST, SUMMARY
+
+if TYPE_CHECKING:
+    from penlight.report.study_content import StudyContent
+    from penlight.study import Plan
+
+STUDY = "study.json"
+
+
+def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) -> "Plan":
+    """List the runs of a study, by the name of one that ships or its file, and which are done; nothing is trained.
+
+    `out` is its folder, by default runs/study-<name>; `seeds` changes how many seeds there are of rows that do not
+    say so themselves.
+    """
+    from penlight.recipes.study import load_study
+    from penlight.study import plan_study as plan
+
+    study = load_study(name)
+    study = study if seeds is None else study.model_copy(update={"seeds": seeds})
+    folder = out or Path("runs") / f"study-{study.name}"
+    return plan(study, name, folder, lambda: store.open_dataset(study.dataset, study.size).md5)
+
+
+def study(name: str, *, out: Path | None = None, seeds: int | None = None, watcher: Watcher | None = None) -> Studied:
+    """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
+
+    Arguments as in `plan_study`. RunError, naming them, if finished runs are of another recipe than the study's.
+    """
+    from penlight.report.study import study_report
+    from penlight.study import record_of, require_no_changed, run_plan
+
+    watcher = watcher or Watcher()
+    watcher.step("Reading the study")
+    plan = plan_study(name, out=out, seeds=seeds)
+    require_no_changed(plan)
+    watcher.step("Opening the dataset")
+    dataset = store.open_dataset(plan.study.dataset, plan.study.size)
+    views = {view: apply_view(dataset, view) for view in plan.views}
+    baselines = {view: Baselines(views[view], watcher) for view in plan.views}
+
+    def train_run(recipe: Recipe, seed: int, folder: Path) -> Run:
+        view = recipe.data.view
+        if not (folder / MANIFEST).exists():
+            # A summary of other runs than those that will be here must not outlive them.
+            (folder.parent / SUMMARY).unlink(missing_ok=True)
+        return train_one(recipe, views[view], seed, folder, baselines[view], watcher)
+
+    runs = run_plan(plan, train_run, watcher.run)
+    content = _compare(plan, runs, views, watcher)
+    watcher.step("Writing the study's report")
+    write_text(plan.folder / "report.html", study_report(content))
+    record = record_of(plan, content)
+    write_json(plan.folder / STUDY, record)
+    return Studied(plan.folder, plan.folder / "report.html", record)
+
+
+def _compare(
+    plan: "Plan", runs: Mapping[str, Sequence[Run]], views: Mapping[str, ViewedDataset], watcher: Watcher
+) -> "StudyContent":
+    """Score the rows of a study over their seeds, and compare them."""
+    from penlight.study import content_of_study, rows_of_one
+
+    rows: dict[str, Sequence[SeedsRow]] = {}
+    for name, own in runs.items():
+        watcher.step(f"Scoring {name}")
+        view = views[own[0].recipe.data.view]
+        rows[name] = rows_of_one(own[0]) if len(own) == 1 else _summary_rows(plan.folder / name, own, view)
+    watcher.step("Comparing the recipes")
+    return content_of_study(plan, runs, views, rows)
+
+
+def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> Sequence[SeedsRow]:
+    """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
+    from penlight.study import rows_of_summary
+
+    wanted = runs[0].recipe.hash, [run.seed for run in runs]
+    if (folder / SUMMARY).exists() and (folder / "report.html").exists():
+        known = rows_of_summary(folder / SUMMARY, *wanted)
+        if known is not None:
+            return known
+    return summarise(folder, runs, view).metrics
+
+
+def report_of_study(folder: Path) -> str:
+    """Make the report of a study from what is on disk; RunError if a run of it is missing."""
+    from penlight.report.study import study_report
+    from penlight.study import plan_study, read_study, require_complete
+
+    kept, source = read_study(folder)
+    dataset = store.open_dataset(kept.dataset, kept.size)
+    plan = plan_study(kept, source, folder, lambda: dataset.md5)
+    require_complete(plan)
+    runs: dict[str, list[Run]] = {}
+    for run in plan.runs:
+        runs.setdefault(run.row.id, []).append(open_run(run.folder))
+    views = {view: apply_view(dataset, view) for view in plan.views}
+    return study_report(_compare(plan, runs, views, Watcher()))

@@ -1,0 +1,239 @@
+"""Train a recipe with one seed or several: into run folders, scored on test, with a report."""
+
+import contextlib
+import csv
+import io
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penlight.api.results import Scores, SeedsScores, Trained, Watcher
+from penlight.api.scoring import evaluate_run, rows_of, seeds_scores
+from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
+from penlight.errors import RunError
+from penlight.evaluation import Decision, MetricRow, find_decision
+from penlight.recipes import BASELINE_MODELS, Recipe
+from penlight.runs import (
+    Predictions,
+    Run,
+    RunWriter,
+    machine,
+    open_run,
+    read_claim,
+    versions,
+    write_json,
+    write_text,
+)
+from penlight.runs.folder import MANIFEST, SUMMARY
+from penlight.tasks import Task
+from penlight.training import Epoch, Fitted, fit
+
+_TIMED = 512
+
+
+def train(
+    recipe: Recipe,
+    *,
+    name: str = "custom",
+    out: Path | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    watcher: Watcher | None = None,
+) -> Trained:
+    """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
+
+    `out` is the folder to write; by default the next free runs/<dataset>-<name>-<n>, or the unfinished one of the
+    same recipe, which is continued.
+    """
+    watcher = watcher or Watcher()
+    watcher.step("Opening the dataset")
+    view = apply_view(store.open_dataset(recipe.data.dataset, recipe.data.size), recipe.data.view)
+    folder = out or _default_folder(recipe, name, seed, seeds)
+    baselines = Baselines(view, watcher)
+    if seeds == 1:
+        run = train_one(recipe, view, seed, folder, baselines, watcher)
+        return Trained(folder, folder / "report.html", evaluate_run(run))
+    runs = [train_one(recipe, view, s, folder / f"seed-{s}", baselines, watcher) for s in range(seed, seed + seeds)]
+    watcher.step("Writing the summary")
+    scores = summarise(folder, runs, view)
+    return Trained(folder, folder / "report.html", scores)
+
+
+def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> SeedsScores:
+    """Write the summary and the report of a folder with a run per seed."""
+    from penlight.report import Rival, seeds_report
+    from penlight.report.gather import content_of_run
+
+    scores = seeds_scores(runs, "test")
+    contents = [content_of_run(run, view) for run in runs]
+    rivals = [Rival(rival, rows) for rival, rows in scores.baselines.items()]
+    write_text(folder / "report.html", seeds_report(folder.name, contents, scores.metrics, rivals))
+    write_json(folder / SUMMARY, {"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()})
+    return scores
+
+
+def train_one(
+    recipe: Recipe, view: ViewedDataset, seed: int, folder: Path, baselines: "Baselines", watcher: Watcher
+) -> Run:
+    """Train one seed into its folder; a folder that already holds this very run is left as it is."""
+    if (folder / MANIFEST).exists():
+        done = open_run(folder)
+        if (done.recipe.hash, done.seed) == (recipe.hash, seed):
+            return done
+    with RunWriter(folder, recipe, seed) as writer:
+        begun = time.perf_counter()
+        task = view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+        watcher.step(f"Training with seed {seed}")
+        fitted = fit(recipe, view, task, seed, progress=watcher.epoch, checkpoint=writer.state / "checkpoint.npz")
+        _write_model(writer, fitted)
+        watcher.step("Choosing on val, then reading test")
+        val = _predict(fitted, view, task, "val", recipe)
+        decision = _decide(recipe, val, view)
+        test = _predict(fitted, view, task, "test", recipe)
+        answering = _seconds_to_answer(fitted, view.splits["test"])
+        writer.write_predictions("predictions-val", val)
+        writer.write_predictions("predictions-test", test)
+        writer.write_json("decision.json", decision.to_dict())
+        watcher.step("Scoring")
+        rows = rows_of(test, decision)
+        rivals = baselines.write(writer)
+        writer.write_json("metrics.json", Scores("test", rows, rivals).to_dict())
+        total = time.perf_counter() - begun
+        durations = {"fit": fitted.seconds, "predict": answering, "total": total}
+        writer.write_json("provenance.json", _provenance(recipe, view, seed, fitted, durations))
+        watcher.step("Writing the report")
+        _write_report(writer, view)
+        writer.finish()
+    return open_run(folder)
+
+
+def _predict(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe: Recipe) -> Predictions:
+    part = view.splits[split]
+    logits = np.asarray(fitted.logits(part), np.float64)
+    return Predictions(
+        index=part.index,
+        y_true=part.y_true,
+        prob=task.probabilities(logits),
+        logits=logits,
+        task=task,
+        dataset=view.dataset.info.name,
+        view=view.view,
+        split=split,
+        data_hash=view.dataset.md5,
+        recipe_hash=recipe.hash,
+        groups=part.groups,
+    )
+
+
+def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
+    """Time the answers to a split that has been answered once, so that nothing is compiled; a large one by a part."""
+    few = ViewedSplit(part.images, part.index[:_TIMED], part.y_true[:_TIMED])
+    begun = time.perf_counter()
+    fitted.logits(few)
+    return (time.perf_counter() - begun) * len(part) / len(few)
+
+
+def _decide(recipe: Recipe, val: Predictions, view: ViewedDataset) -> Decision:
+    prevalence = view.splits["train"].y_true.mean(axis=0)
+    rule, wanted = recipe.decide.thresholds, recipe.decide.wanted
+    return find_decision(val.task, val.y_true, val.prob, prevalence, rule=rule, wanted=wanted)
+
+
+class Baselines:
+    """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed."""
+
+    def __init__(self, view: ViewedDataset, watcher: Watcher) -> None:
+        self.view, self.watcher = view, watcher
+        self._made: dict[str, tuple[Predictions, Predictions, Decision, list[MetricRow]]] = {}
+
+    def write(self, writer: RunWriter) -> dict[str, list[MetricRow]]:
+        """Write the predictions of each baseline into a run, and give their rows on test."""
+        rows = {}
+        for name, model in BASELINE_MODELS.items():
+            if model.backbone == writer.recipe.model.backbone:
+                continue
+            recipe = Recipe(data=writer.recipe.data, model=model, decide=writer.recipe.decide)
+            if recipe.hash not in self._made:
+                self._made[recipe.hash] = self._fit(name, recipe)
+            val, test, decision, rows[name] = self._made[recipe.hash]
+            writer.write_predictions(f"baseline-{name}-val", val)
+            writer.write_predictions(f"baseline-{name}-test", test)
+            writer.write_json(f"baseline-{name}-decision.json", decision.to_dict())
+        return rows
+
+    def _fit(self, name: str, recipe: Recipe) -> tuple[Predictions, Predictions, Decision, list[MetricRow]]:
+        self.watcher.step(f"Fitting the baseline: {name}")
+        task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+        fitted = fit(recipe, self.view, task, seed=0)
+        val = _predict(fitted, self.view, task, "val", recipe)
+        decision = _decide(recipe, val, self.view)
+        test = _predict(fitted, self.view, task, "test", recipe)
+        return val, test, decision, rows_of(test, decision)
+
+
+def _write_model(writer: RunWriter, fitted: Fitted) -> None:
+    if fitted.network is None:
+        return
+    from penlight.models.files import network_bytes
+
+    writer.write("model.keras", network_bytes(fitted.network))
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(f.name for f in fields(Epoch))
+    rows.writerows(asdict(row).values() for row in fitted.history)
+    writer.write("history.csv", table.getvalue())
+
+
+def _provenance(
+    recipe: Recipe, view: ViewedDataset, seed: int, fitted: Fitted, durations: Mapping[str, float]
+) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "recipe_hash": recipe.hash,
+        "dataset": view.dataset.info.name,
+        "size": view.dataset.size,
+        "view": view.view,
+        "data_md5": view.dataset.md5,
+        "images": {name: len(split) for name, split in view.splits.items()},
+        "parameters": fitted.parameters,
+        "best_epoch": fitted.best_epoch,
+        "durations": {name: round(seconds, 3) for name, seconds in durations.items()},
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def _write_report(writer: RunWriter, view: ViewedDataset) -> None:
+    from penlight.report import run_card, run_report
+    from penlight.report.gather import content_of_run
+
+    content = content_of_run(writer.draft(), view)
+    writer.write("report.html", run_report(content))
+    writer.write("card.md", run_card(content))
+
+
+def _default_folder(recipe: Recipe, name: str, seed: int, seeds: int) -> Path:
+    """Find the next free runs/<dataset>-<name>-<n>, or the unfinished one of this very recipe and seed."""
+    stem = Path(recipe.data.dataset).stem
+    for number in range(1, 10_000):
+        folder = Path("runs") / f"{stem}-{name}-{number}"
+        if not folder.exists() or _continues(folder, recipe, seed, seeds):
+            return folder
+    raise RunError(f"There are 10,000 folders named runs/{stem}-{name}-*.", "Choose a folder with --out.")
+
+
+def _continues(folder: Path, recipe: Recipe, seed: int, seeds: int) -> bool:
+    wanted = {"recipe_hash": recipe.hash, "seed": seed}
+    if seeds == 1:
+        return bool(read_claim(folder) == wanted)
+    if (folder / SUMMARY).exists():
+        return False
+    first = folder / f"seed-{seed}"
+    with contextlib.suppress(RunError):
+        done = open_run(first)
+        return bool({"recipe_hash": done.recipe.hash, "seed": done.seed} == wanted)
+    return bool(read_claim(first) == wanted)
