@@ -20,6 +20,7 @@ from penlight.data.catalog import dataset_info
 from penlight.data.summary import describe
 from penlight.errors import PredictionsError, RunError, UnknownNameError
 from penlight.evaluation import Sample, SeedsRow, row_from_dict
+from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import RESAMPLES, Difference, differences, paired_draws
 from penlight.recipes import Cnn, Linear, Majority, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
@@ -29,6 +30,7 @@ from penlight.report.findings import findings
 from penlight.report.gather import content_of_run
 from penlight.report.study_content import Cost, Entry, Kind, StudyContent, StudyTable, pairs
 from penlight.runs import Predictions, Run, open_run, read_claim
+from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 
 RECORD = "study.json"
@@ -340,6 +342,7 @@ def _entry(
         changes=recipe_differences(recipe),
         address=f"{row.id}/report.html" if len(runs) > 1 else f"{row.id}/seed-{runs[0].seed}/report.html",
         compare_with=row.compare_with,
+        checks=check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs]),
     )
 
 

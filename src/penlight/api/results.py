@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from penlight.data.audit import Problem
 from penlight.data.summary import DataDescription
 from penlight.evaluation import MetricRow, SeedsRow
+from penlight.evaluation.checks import Check
 from penlight.recipes.space import Trial
 from penlight.training import Epoch
 
@@ -33,11 +34,13 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one run: rows of the split, and those of the baselines on the same images."""
+    """Scores of one run: rows of the split, those of the baselines on the same images, and the run's checks that
+    spoke up, the serious ones first."""
 
     split: str
     metrics: Sequence[MetricRow]
     baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
+    checks: Sequence[Check] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the scores as JSON has them."""
@@ -45,17 +48,20 @@ class Scores:
             "split": self.split,
             "metrics": [row.to_dict() for row in self.metrics],
             "baselines": {name: [row.to_dict() for row in rows] for name, rows in self.baselines.items()},
+            "checks": [check.to_dict() for check in self.checks],
         }
 
 
 @dataclass(frozen=True)
 class SeedsScores:
-    """Scores over the runs of several seeds, and those of the baselines on the same images."""
+    """Scores over the runs of several seeds, those of the baselines on the same images, and the checks that spoke up
+    in any seed or over all of them."""
 
     split: str
     seeds: Sequence[int]
     metrics: Sequence[SeedsRow]
     baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
+    checks: Sequence[Check] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the scores as JSON has them."""

@@ -9,11 +9,14 @@ import numpy as np
 
 from penlight.api.results import Scores, SeedsScores
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.record import record_of
 from penlight.errors import PredictionsError, RunError
 from penlight.evaluation import Decision, MetricRow, score_seeds
 from penlight.evaluation import score as score_rows
+from penlight.evaluation.checks import Evidence, check_seeds, run_checks
 from penlight.recipes import BASELINE_MODELS
 from penlight.runs import Predictions, Run, open_run
+from penlight.runs.evidence import answers_of, checks_kept, evidence_of_run, headline_kept
 from penlight.runs.folder import SUMMARY, seed_folders
 from penlight.tasks import Task
 
@@ -26,9 +29,10 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores:
 
 
 def evaluate_run(run: Run, split: str = "test") -> Scores:
-    """Score one run from its predictions and its decision."""
+    """Score one run from its predictions and its decision. Its checks are about test, whichever split is asked for."""
     rows = rows_of(run.predictions(split), run.decision)
-    return Scores(split, rows, _baseline_rows(run, split))
+    checks = run_checks(evidence_of_run(run, rows)) if split == "test" else checks_kept(run)
+    return Scores(split, rows, _baseline_rows(run, split), checks)
 
 
 def rows_of(predictions: Predictions, decision: Decision) -> list[MetricRow]:
@@ -44,8 +48,10 @@ def score(file: Path, dataset: str, *, view: str = "native", size: int = 28, spl
     """
     split = split or _split_of_name(file.name)
     viewed = apply_view(store.open_dataset(dataset, size), view)
-    predictions = _read_official(file, viewed, dataset, split)
-    return Scores(split, rows_of(predictions, Decision(found_on="none")))
+    predictions, decision = _read_official(file, viewed, dataset, split), Decision(found_on="none")
+    rows = rows_of(predictions, decision)
+    evidence = Evidence(answers_of(predictions, decision), rows, split, data=record_of(viewed))
+    return Scores(split, rows, checks=run_checks(evidence))
 
 
 def _baseline_rows(run: Run, split: str) -> dict[str, list[MetricRow]]:
@@ -66,7 +72,8 @@ def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     decisions = [run.decision.decide(p.task, p.prob) for run, p in zip(runs, predictions, strict=True)]
     probs = [p.prob for p in predictions]
     rows = score_seeds(first.task, first.y_true, probs, decisions, groups=first.groups)
-    return SeedsScores(split, [run.seed for run in runs], rows, _baseline_rows(runs[0], split))
+    checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
+    return SeedsScores(split, [run.seed for run in runs], rows, _baseline_rows(runs[0], split), checks)
 
 
 def _split_of_name(name: str) -> str:

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 from penlight.api.results import Scores, SeedsScores, Trained, Watcher
 from penlight.api.scoring import evaluate_run, rows_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
+from penlight.data.record import DataRecord, record_of
 from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, find_decision
+from penlight.evaluation.checks import run_checks
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.runs import (
     Predictions,
@@ -28,6 +31,7 @@ from penlight.runs import (
     write_json,
     write_text,
 )
+from penlight.runs.evidence import evidence_of_run
 from penlight.runs.folder import MANIFEST, SUMMARY
 from penlight.tasks import Task
 from penlight.training import Epoch, Fitted, fit
@@ -101,10 +105,13 @@ def train_one(
         watcher.step("Scoring")
         rows = rows_of(test, decision)
         rivals = baselines.write(writer)
-        writer.write_json("metrics.json", Scores("test", rows, rivals).to_dict())
+        writer.write_json("data.json", baselines.record.to_dict())
         total = time.perf_counter() - begun
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}
         writer.write_json("provenance.json", _provenance(recipe, view, seed, fitted, durations))
+        watcher.step("Checking")
+        checks = run_checks(evidence_of_run(writer.draft(), rows))
+        writer.write_json("metrics.json", Scores("test", rows, rivals, checks).to_dict())
         watcher.step("Writing the report")
         _write_report(writer, view)
         writer.finish()
@@ -144,7 +151,8 @@ def _decide(recipe: Recipe, val: Predictions, view: ViewedDataset) -> Decision:
 
 
 class Baselines:
-    """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed."""
+    """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed; and
+    what is known of its data, counted and audited once."""
 
     def __init__(self, view: ViewedDataset, watcher: Watcher) -> None:
         self.view, self.watcher = view, watcher
@@ -164,6 +172,12 @@ class Baselines:
             writer.write_predictions(f"baseline-{name}-test", test)
             writer.write_json(f"baseline-{name}-decision.json", decision.to_dict())
         return rows
+
+    @cached_property
+    def record(self) -> DataRecord:
+        """What each run keeps of the data."""
+        self.watcher.step("Auditing the data")
+        return record_of(self.view)
 
     def _fit(self, name: str, recipe: Recipe) -> tuple[Predictions, Predictions, Decision, list[MetricRow]]:
         self.watcher.step(f"Fitting the baseline: {name}")

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from penlight.api import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
 from penlight.data.summary import PER_IMAGE
 from penlight.evaluation import MetricRow, SeedsRow
+from penlight.evaluation.checks import Check
 from penlight.training import Epoch
 
 if TYPE_CHECKING:
@@ -182,6 +184,7 @@ def _study_table(part: Mapping[str, Any]) -> Table:
     table.add_column("")
     for name in (part["headline"], "sd", "95 % interval", "parameters", "training (s)", "ms an image"):
         table.add_column(name, justify="right")
+    table.add_column("checks")
     lines = [(row, _headline_of(row, part["headline"])) for row in part["rows"]]
     lines.sort(key=lambda line: -math.inf if line[1]["mean"] is None else -line[1]["mean"])
     for row, score in lines:
@@ -194,9 +197,15 @@ def _study_table(part: Mapping[str, Any]) -> Table:
             "-" if cost["parameters"] is None else f"{cost['parameters']:,}",
             _shown(_mean_of(cost["fit_seconds"]), 1),
             _shown(_mean_of(cost["predict_ms_per_image"]), 2),
+            _codes(row["checks"]),
             style="bold" if row["id"] == part["best"] else None,
         )
     return table
+
+
+def _codes(checks: Sequence[Mapping[str, Any]]) -> str:
+    """Give the numbers of the checks that spoke up, the serious ones marked."""
+    return " ".join(f"{check['code']}{'!' if check['serious'] else ''}" for check in checks) or "-"
 
 
 def _headline_of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -311,6 +320,20 @@ def _print_scores(scores: Scores | SeedsScores) -> None:
     for row in scores.metrics:
         if row.note and row.label is None:
             out.print(f"{row.name}: {row.note}.", style="dim")
+    _print_checks(scores.checks)
+
+
+def _print_checks(checks: Sequence[Check]) -> None:
+    """Print what spoke up, a paragraph each: how serious, its number, what was seen and what to do."""
+    out = console()
+    if not checks:
+        out.print("No check spoke up.", style="dim")
+        return
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for check in checks:
+        mark = Text("serious", "bold red") if check.serious else Text("note")
+        table.add_row(mark, check.code, Text.assemble(check.seen, " ", (check.do, "dim")))
+    out.print(table)
 
 
 def _whole_table(scores: Scores | SeedsScores) -> Table:

@@ -4,14 +4,13 @@
 """
 
 from penlight.report.card import run_card
-from penlight.report.content import Check, Rival, RunContent
+from penlight.report.content import Rival, RunContent
 from penlight.report.displays import DISPLAYS, Display
 from penlight.report.run import run_report
 from penlight.report.seeds import seeds_report
 
 __all__ = [
     "DISPLAYS",
-    "Check",
     "Display",
     "Rival",
     "RunContent",

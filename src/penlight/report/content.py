@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from penlight.data.dataset import DatasetInfo
 from penlight.data.summary import DataDescription
 from penlight.data.views import LeftOut
+from penlight.evaluation.checks import Check
 from penlight.evaluation.rows import MetricRow
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Task
@@ -22,17 +23,6 @@ class Rival:
 
     name: str
     rows: Sequence[MetricRow]
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check that spoke up: what was `seen`, `why` it matters, what to `do`."""
-
-    code: str
-    serious: bool
-    seen: str
-    why: str
-    do: str
 
 
 @dataclass(frozen=True)
@@ -55,7 +45,8 @@ class RunContent:
     whole test split as stored, of which `test.index` are the rows; `samples` has a few training images of each
     label. `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has
     seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where the model has none) and
-    command. `checks` are those that spoke up, None where none was run.
+    command. `checks` are those that spoke up, None where none was run. `patients` counts by split, None where the
+    dataset does not name them.
     """
 
     name: str
@@ -80,6 +71,7 @@ class RunContent:
     provenance: Mapping[str, Any]
     checks: Sequence[Check] | None = None
     decision_notes: tuple[str, ...] = ()
+    patients: Mapping[str, int] | None = None
 
     @property
     def left_out(self) -> Mapping[str, LeftOut]:

@@ -13,6 +13,7 @@ from penlight.evaluation import MetricRow, row_from_dict
 from penlight.recipes import differences
 from penlight.report.content import Rival, RunContent, Sample
 from penlight.runs import Run
+from penlight.runs.evidence import checks_kept, data_of
 from penlight.tasks import Task, label_of
 
 _SAMPLES_PER_LABEL = 6
@@ -21,6 +22,7 @@ _SAMPLES_PER_LABEL = 6
 def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
     """Read a run and take the pictures from its dataset. RunError if the dataset is not the one it was trained on."""
     test, decision, recipe, scores = run.predictions("test"), run.decision, run.recipe, run.metrics
+    kept = data_of(run)
     if test.data_hash != view.dataset.md5 or test.view != view.view:
         raise RunError(f"{run.path} was made from another file of {test.dataset} than the one that is here.")
     return RunContent(
@@ -44,7 +46,9 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         recipe_differences=differences(recipe),
         recipe_toml=recipe.to_toml(),
         provenance=_provenance(run),
+        checks=checks_kept(run),
         decision_notes=decision.notes,
+        patients=None if kept is None else kept.patients,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from penlight.data.summary import DataDescription
+from penlight.evaluation.checks import serious_first
 from penlight.evaluation.rows import MetricRow
 from penlight.report.card import about
 from penlight.report.content import RunContent
@@ -49,7 +50,7 @@ def run_report(content: RunContent) -> str:
         facts=facts(content),
         leading=leading_numbers(content),
         bars=drawn(ScoreBars.from_rows(content.rows, rivals_of(content), model_of(content)), "bars"),
-        checks=None if content.checks is None else sorted(content.checks, key=lambda check: not check.serious),
+        checks=None if content.checks is None else serious_first(content.checks),
         rivals=[rival.name for rival in rivals_of(content)],
         scores=score_lines(content.rows, rivals_of(content)),
         label_scores=label_scores(content.rows),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from penlight.evaluation.checks import Check, check_seeds
 from penlight.evaluation.rows import SeedsRow, find_row
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays import ScoreBars, SeedCurves, SeedDots, headline_rows
@@ -29,6 +30,7 @@ def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[Seeds
         facts=[fact for fact in facts(first) if fact[0] not in ("seed", "training time")],
         leading=_leading(rows),
         bars=drawn(ScoreBars.from_rows(seeds_as_rows(rows), own, model_of(first)), "bars"),
+        checks=_checks(contents),
         seeds=[_seed_line(content) for content in contents],
         rivals=[rival.name for rival in own],
         scores=seeds_lines(rows, own),
@@ -39,6 +41,13 @@ def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[Seeds
         **data_values(first, colours),
         **making_values(first),
     )
+
+
+def _checks(contents: Sequence[RunContent]) -> list[Check] | None:
+    """Give what spoke up in any seed or over all of them; None where no check was run."""
+    by_seed = {_seed(c): c.checks for c in contents if c.checks is not None}
+    headlines = [row for c in contents if (row := find_row(c.rows, c.task.headline)) is not None]
+    return check_seeds(by_seed, headlines) if by_seed else None
 
 
 def _seed(content: RunContent) -> str:

@@ -32,7 +32,8 @@ class ScoreCell:
 
 @dataclass(frozen=True)
 class EntryLine:
-    """One line of the table: an entry, its scores in the order of the columns, what it costs."""
+    """One line of the table: an entry, its scores in the order of the columns, what it costs, how many checks spoke
+    up, and their numbers with whether they are serious."""
 
     title: str
     address: str
@@ -41,6 +42,8 @@ class EntryLine:
     scores: tuple[ScoreCell, ...]
     costs: tuple[str, ...]
     taken: bool
+    checks: str
+    codes: tuple[tuple[str, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,13 @@ def _line(entry: Entry, table: StudyTable, names: Sequence[str], taken: bool) ->
         tuple(_cell(entry, table, name) for name in names),
         _costs(entry.cost),
         taken,
+        _counted(len(entry.checks)),
+        tuple((check.code, check.serious) for check in entry.checks),
     )
+
+
+def _counted(checks: int) -> str:
+    return "none" if not checks else "1 check" if checks == 1 else f"{checks} checks"
 
 
 def _cell(entry: Entry, table: StudyTable, name: str) -> ScoreCell:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
 from penlight.evaluation.rows import SeedsRow
 from penlight.report.content import RunContent
@@ -58,7 +59,8 @@ class Entry:
     `rows` are means over seeds on test; `headline_by_seed` (S,); `confusion` are counts summed over seeds, (C, C) of
     true and answered class, or (C, 4) of each finding as `LabelConfusion` has them; `histories` by seed, empty for
     models without epochs; `changes` is what its recipe sets, dotted key -> (default, value); `address` is where its
-    runs' report is, seen from the study's; `compare_with` names the entry that it is a variant of.
+    runs' report is, seen from the study's; `compare_with` names the entry that it is a variant of; `checks` are those
+    that spoke up in any of its runs or over its seeds.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Entry:
     changes: Mapping[str, tuple[Any, Any]]
     address: str
     compare_with: str | None = None
+    checks: Sequence[Check] = ()
 
     def row(self, name: str) -> SeedsRow:
         """Give the row of a metric of the whole; NaN with a note if it was not scored."""
@@ -94,6 +97,7 @@ class Entry:
             "metrics": [row.to_dict() for row in self.rows],
             "headline_by_seed": [_json_value(value) for value in self.headline_by_seed],
             "cost": self.cost.to_dict(),
+            "checks": [check.to_dict() for check in self.checks],
         }
 
 

@@ -203,6 +203,11 @@ class Run:
         return self._json("metrics.json")
 
     @property
+    def data(self) -> dict[str, Any]:
+        """Counts by split, patients, and what the audit found: what `data.record.DataRecord` holds."""
+        return self._json("data.json")
+
+    @property
     def decision(self) -> Decision:
         """Thresholds and temperature found on val."""
         return decision_from_dict(self._json("decision.json"))

@@ -1,0 +1,78 @@
+"""What a run keeps of its data, so that it can be judged without the dataset: counts, patients, the audit's finds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from penlight.data.audit import audit
+from penlight.data.catalog import is_phantom
+from penlight.data.views import ViewedDataset, ViewedSplit
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """A dataset seen through a view, in counts; C labels.
+
+    `images` counts the images of each split that the view keeps; `counts` has, for each split, how many of them have
+    each label, (C,); `patients` counts the patients of each split, None where the dataset does not name them.
+    `problems` are those of the audit of the whole dataset, as `Problem.to_dict` gives them.
+    """
+
+    labels: tuple[str, ...]
+    images: Mapping[str, int]
+    counts: Mapping[str, tuple[int, ...]]
+    patients: Mapping[str, int] | None = None
+    problems: tuple[Mapping[str, Any], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record for JSON."""
+        return {
+            "labels": list(self.labels),
+            "images": dict(self.images),
+            "counts": {split: list(counts) for split, counts in self.counts.items()},
+            "patients": None if self.patients is None else dict(self.patients),
+            "problems": [dict(problem) for problem in self.problems],
+        }
+
+
+def record_from_dict(values: Mapping[str, Any]) -> DataRecord:
+    """Read what `DataRecord.to_dict` gave."""
+    patients = values["patients"]
+    return DataRecord(
+        tuple(values["labels"]),
+        {split: int(n) for split, n in values["images"].items()},
+        {split: tuple(int(n) for n in counts) for split, counts in values["counts"].items()},
+        None if patients is None else {split: int(n) for split, n in patients.items()},
+        tuple(values["problems"]),
+    )
+
+
+def record_of(view: ViewedDataset) -> DataRecord:
+    """Count what a view keeps, and audit its dataset."""
+    return DataRecord(
+        view.task.labels,
+        {name: len(split) for name, split in view.splits.items()},
+        {name: tuple(int(n) for n in split.y_true.sum(axis=0)) for name, split in view.splits.items()},
+        _patients(view),
+        tuple(problems_of(view)),
+    )
+
+
+def problems_of(view: ViewedDataset) -> Sequence[Mapping[str, Any]]:
+    """Audit the dataset of a view."""
+    return [problem.to_dict() for problem in audit(view.dataset)]
+
+
+def _patients(view: ViewedDataset) -> dict[str, int] | None:
+    # A drawn image is nobody else's: each counts as a patient.
+    known = {name: _count(split, is_phantom(view.dataset.info)) for name, split in view.splits.items()}
+    counted = {name: n for name, n in known.items() if n is not None}
+    return counted if len(counted) == len(known) else None
+
+
+def _count(split: ViewedSplit, drawn: bool) -> int | None:
+    if split.patients is not None:
+        return len(np.unique(split.patients))
+    return len(split) if drawn else None

@@ -1,0 +1,78 @@
+"""What the audit of the dataset found, as far as scores depend on it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from penlight.evaluation.checks.check import Seen
+from penlight.evaluation.checks.evidence import Evidence
+from penlight.evaluation.checks.words import listed
+
+Problem = Mapping[str, Any]
+
+ACROSS, CONFLICT, SHIFT, ABSENT, OTHER = "across", "conflict", "shift", "absent", "other"
+
+_KINDS = (
+    (CONFLICT, ("label-conflict", "conflict", "different labels")),
+    (ACROSS, ("across", "shared-patients", "more than one split", "patients are in both")),
+    (SHIFT, ("shift",)),
+    (ABSENT, ("absent", "has the label")),
+)
+
+
+def kind_of(problem: Problem) -> str:
+    """Say what kind of problem the audit found, by its code or, without one, by its words."""
+    said = str(problem.get("code") or problem.get("seen", "")).lower()
+    return next((kind for kind, marks in _KINDS if any(mark in said for mark in marks)), OTHER)
+
+
+def duplicates_across_splits(e: Evidence) -> Seen | None:
+    """Speak where images or patients stand in more than one split."""
+    return _told(e, ACROSS)
+
+
+def conflicting_labels(e: Evidence) -> Seen | None:
+    """Speak where one image stands with different labels."""
+    return _told(e, CONFLICT)
+
+
+def other_problems(e: Evidence) -> Seen | None:
+    """Speak where the audit found anything that no other check speaks of."""
+    return _told(e, OTHER)
+
+
+def shift_problems(e: Evidence) -> list[Problem]:
+    """Give the shifts that the audit found."""
+    return _problems(e, SHIFT)
+
+
+def _problems(e: Evidence, kind: str) -> list[Problem]:
+    return [] if e.data is None else [problem for problem in e.data.problems if kind_of(problem) == kind]
+
+
+def _told(e: Evidence, kind: str) -> Seen | None:
+    found = _problems(e, kind)
+    if not found:
+        return None
+    return Seen(
+        " ".join(str(problem["seen"]) for problem in found), any(bool(problem["serious"]) for problem in found)
+    )
+
+
+def absent_in_a_split(e: Evidence) -> Seen | None:
+    """Speak where no image of a split has a label."""
+    if e.data is None:
+        return None
+    parts = []
+    for split, counts in e.data.counts.items():
+        absent = [label for label, n in zip(e.data.labels, counts, strict=True) if n == 0]
+        if absent:
+            parts.append(f"No image of {split} has {listed(absent)}.")
+    return Seen(" ".join(parts)) if parts else None
+
+
+def patients_unknown(e: Evidence) -> Seen | None:
+    """Speak where the dataset does not say whose the images are."""
+    if e.data is None or e.data.patients is not None:
+        return None
+    images = " / ".join(f"{split} {n:,}" for split, n in e.data.images.items())
+    return Seen(f"The dataset does not say which patient an image is of ({images} images).")

@@ -1,0 +1,60 @@
+"""A check: a numbered question put to the evidence, and what it says when it speaks up."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+E = TypeVar("E")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that spoke up: what was `seen`, `why` it matters, what to `do`."""
+
+    code: str
+    serious: bool
+    seen: str
+    why: str
+    do: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the check for JSON."""
+        return asdict(self)
+
+
+def check_from_dict(values: Mapping[str, Any]) -> Check:
+    """Read what `Check.to_dict` gave."""
+    return Check(values["code"], bool(values["serious"]), values["seen"], values["why"], values["do"])
+
+
+class Seen(NamedTuple):
+    """What a check saw, in whole sentences with the numbers, and whether scores may not be believed for it."""
+
+    text: str
+    serious: bool = False
+
+
+@dataclass(frozen=True)
+class Rule(Generic[E]):
+    """One numbered check.
+
+    `title` names it, `when` says when it speaks up, `why` and `do` are what it says then besides what was seen.
+    `look` gives what was seen; None where there is nothing to say, or not the evidence to say it.
+    """
+
+    code: str
+    title: str
+    when: str
+    why: str
+    do: str
+    look: Callable[[E], Seen | None]
+
+    def __call__(self, evidence: E) -> Check | None:
+        """Look at the evidence, and speak up or be silent."""
+        seen = self.look(evidence)
+        return None if seen is None else Check(self.code, seen.serious, seen.text, self.why, self.do)
+
+
+def serious_first(checks: Iterable[Check]) -> list[Check]:
+    """Order checks: the serious ones first, then by number."""
+    return sorted(checks, key=lambda check: (not check.serious, check.code))

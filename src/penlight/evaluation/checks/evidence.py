@@ -1,0 +1,137 @@
+"""What checks look at: plain arrays and counts, from a run folder or from anybody's predictions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data.record import DataRecord
+from penlight.evaluation.comparison import Difference, Draws, differences, paired_draws
+from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.rows import MetricRow
+from penlight.tasks import Task
+
+Floats = NDArray[np.float64]
+
+_RESAMPLES = (200, 1000)
+_RESAMPLED_VALUES = 50_000_000
+
+RUN, MAJORITY, LINEAR = "run", "majority", "linear"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said of a split: the `sample` that metrics see, and `groups` (N,), patients where known."""
+
+    sample: Sample
+    groups: NDArray[np.generic] | None = None
+
+    @property
+    def independent(self) -> int:
+        """Count what was drawn independently: patients where they are known, else images."""
+        return len(self.sample.y) if self.groups is None else len(np.unique(self.groups))
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Learning curves of E epochs, (E,) each: loss and headline metric on val and train, learning rate."""
+
+    loss: Floats
+    val_loss: Floats
+    val_headline: Floats
+    learning_rate: Floats
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a check may look at; what is not known is None or empty, and checks that need it are silent.
+
+    `test` is the split that was scored, with calibrated probabilities; `split` is its name; `rows` are its scores;
+    `baselines` said this of the same images. `decision_notes` are "label: reason"; `curves` are None for models
+    without epochs, of which `best_epoch` counts from 1 (0: the weights that training began with) and
+    `epochs_planned` is what the recipe asked for.
+    """
+
+    test: Answers
+    rows: Sequence[MetricRow] = ()
+    split: str = "test"
+    val: Answers | None = None
+    baselines: Mapping[str, Sample] = field(default_factory=dict)
+    decision_notes: tuple[str, ...] = ()
+    curves: Curves | None = None
+    best_epoch: int | None = None
+    epochs_planned: int | None = None
+    data: DataRecord | None = None
+
+    @property
+    def task(self) -> Task:
+        """The task of the predictions."""
+        return self.test.sample.task
+
+    @property
+    def headline(self) -> str:
+        """Key in METRICS of the metric that choices are made by."""
+        return self.task.headline
+
+    @cached_property
+    def prior(self) -> Floats:
+        """(C,) share of each label in train; in val, or in the scored split, where train is not known."""
+        if self.data is not None:
+            return np.array(self.data.counts["train"]) / max(1, self.data.images["train"])
+        known = self.test if self.val is None else self.val
+        share: Floats = known.sample.y.mean(axis=0)
+        return share
+
+    @cached_property
+    def majority(self) -> Sample:
+        """The answer of one who never looks at the image: the prior for every image."""
+        prob = np.tile(self.prior, (len(self.test.sample.y), 1))
+        return Sample(self.task, self.test.sample.y, prob, self.task.decide(prob))
+
+    @cached_property
+    def headline_draws(self) -> dict[str, Draws]:
+        """The headline metric of the run and of the baselines, resampled on the same images."""
+        models = {RUN: self.test.sample, MAJORITY: self.majority}
+        if LINEAR in self.baselines:
+            models[LINEAR] = self.baselines[LINEAR]
+        return _draws(models, self.headline, self.test)
+
+    def against(self, name: str) -> Difference | None:
+        """Give the paired difference of the headline metric to a baseline; None where it is not known."""
+        if name not in self.headline_draws:
+            return None
+        return differences(self.headline_draws, [(RUN, name)])[0]
+
+    def accuracy(self) -> tuple[float, Difference]:
+        """Give the accuracy of the majority answer, and the paired difference of the run's to it."""
+        key = "acc" if "acc" in self.task.metrics else "acc_mean"
+        draws = _draws({RUN: self.test.sample, MAJORITY: self.majority}, key, self.test)
+        return draws[MAJORITY].mean, differences(draws, [(RUN, MAJORITY)])[0]
+
+
+def _draws(models: Mapping[str, Sample], metric: str, of: Answers) -> dict[str, Draws]:
+    listed = {name: [sample] for name, sample in models.items()}
+    return paired_draws(listed, metric, resamples=_resamples(of), groups=of.groups)
+
+
+def _resamples(of: Answers) -> int:
+    """Choose how many resamples: fewer where there are many images, whose distribution is smooth."""
+    fewest, most = _RESAMPLES
+    return max(fewest, min(most, _RESAMPLED_VALUES // max(1, of.sample.y.size)))
+
+
+def value_and_draws(answers: Answers, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:
+    """Give a metric that is a mean over labels, over these labels alone, and its defined resampled values."""
+    compute = METRICS[METRICS[metric].mean_of or metric].compute
+    sample = answers.sample
+
+    def values(w: Floats) -> Floats:
+        computed = compute(sample, w)
+        return computed if computed.ndim == 1 else computed[:, columns].mean(axis=1)
+
+    chunks = bootstrap_weights(sample.y, _resamples(answers), seed=seed, groups=answers.groups)
+    drawn = np.concatenate([values(w) for w in chunks])
+    return float(values(np.ones((1, len(sample.y))))[0]), drawn[np.isfinite(drawn)]

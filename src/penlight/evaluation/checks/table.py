@@ -1,0 +1,236 @@
+"""Every check by its number. A number stays with its check, so that a report of today can be looked up later."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penlight.evaluation.checks import audited, numbers, skill, splits, training
+from penlight.evaluation.checks.check import Check, Rule, serious_first
+from penlight.evaluation.checks.evidence import Evidence
+from penlight.evaluation.decision import FEWEST
+from penlight.evaluation.rows import MetricRow
+
+CHECKS: tuple[Rule[Evidence], ...] = (
+    Rule(
+        "PL001",
+        "It does not beat the linear baseline",
+        "The headline score on test is no higher than that of the linear baseline. Serious.",
+        "The linear baseline is a logistic regression on principal components of the pixels: simpler, faster, and "
+        "here at least as good.",
+        "Use the linear baseline, or look at what the network lacks: more epochs, augmentation, larger images, "
+        "pre-trained weights.",
+        skill.no_better_than_linear,
+    ),
+    Rule(
+        "PL002",
+        "It may be no better than the linear baseline",
+        "The headline score on test is higher than that of the linear baseline, but the 95 % interval of the paired "
+        "difference, both resampled on the same images, holds zero.",
+        "A lead as small as this comes by chance as well; another test split could turn it round.",
+        "Do not call it better. Train several seeds, or test on more images.",
+        skill.not_clearly_better_than_linear,
+    ),
+    Rule(
+        "PL003",
+        "Val and test are apart",
+        "The 99 % interval of the headline score on val less that on test, over the labels that both have, does not "
+        f"hold zero. Serious if they are more than {splits.FAR_APART} apart.",
+        "What was chosen on val (the epoch, thresholds, calibration) was chosen on images that are easier or harder "
+        "than those of test, or so often that it fits val alone.",
+        "Believe test, not val. Look at how the splits were made and whether patients or sources differ; choose "
+        "among fewer settings, or by cross-validation on train.",
+        splits.val_and_test_apart,
+    ),
+    Rule(
+        "PL004",
+        "A label is never answered",
+        "No test image is given a label that some test images have. Serious if at least five have it.",
+        "Its sensitivity is 0, whatever the mean over labels says.",
+        "For findings and two classes, find thresholds on val (--set decide.thresholds=f1); for classes, balance "
+        "training (--set train.balance=sampling), or join labels that are too rare to learn.",
+        skill.never_answered,
+    ),
+    Rule(
+        "PL005",
+        "Accuracy is that of the majority answer",
+        "The 95 % interval of the paired difference between its accuracy and that of the most usual answer (the "
+        "most frequent class, or each finding's more frequent answer) holds zero or lies below it. Serious where an "
+        "image has one class; where it may have several findings, accuracy seldom says more.",
+        "An accuracy that looks high is reached without looking at the image.",
+        "Read AUC, balanced accuracy, sensitivity and specificity instead; balance training if rare classes matter.",
+        skill.accuracy_of_the_majority,
+    ),
+    Rule(
+        "PL006",
+        "Probabilities are not calibrated",
+        f"The expected calibration error on test is above {numbers.OFF} and above 99 % of the errors that perfectly "
+        "calibrated probabilities have by chance on as many images (simulated from the probabilities themselves). "
+        f"Serious from {numbers.FAR_OFF} on.",
+        "A probability of 0.9 does not mean that nine of ten are right; thresholds and decisions that rest on "
+        "probabilities are off.",
+        "Calibrate on val, train with less weight on rare labels, or use the order of the images alone.",
+        numbers.not_calibrated,
+    ),
+    Rule(
+        "PL007",
+        "Too few positives to tune a threshold",
+        f"A label has fewer than {FEWEST} images with it, or without it, in val; its threshold took the fallback.",
+        "The fallback cuts at the prevalence in train; nothing says that this is a good operating point.",
+        "Do not rely on the answers for these labels; use their probabilities, or get more images for val.",
+        numbers.too_few_to_tune,
+    ),
+    Rule(
+        "PL008",
+        "Images or patients stand in more than one split",
+        "The audit of the dataset found the same image, or the same patient, in two splits. Serious where the audit "
+        "says so.",
+        "The model has seen what it is tested on: scores are too high by an unknown amount.",
+        "Take them out of all splits but one (penlight data audit names them), and train again.",
+        audited.duplicates_across_splits,
+    ),
+    Rule(
+        "PL009",
+        "It was still improving when training ended",
+        f"The last epoch has the best headline score on val, by more than {training.GAIN}, and the learning rate had "
+        "not been lowered to less than a tenth of its peak.",
+        "More epochs may give a better model, so this one says little about what the recipe can do.",
+        "Train longer (--set train.epochs=...), with patience to stop when val no longer improves.",
+        training.still_improving,
+    ),
+    Rule(
+        "PL011",
+        "Test is shifted from train",
+        "The audit found a shift between splits; or a label's share differs between train and test by at least "
+        f"{splits.SHARE_MOVED:.0%} of the images and by more than chance (p below {splits.P_SHIFT}, corrected for "
+        "the labels); or the model's probabilities are distributed otherwise on test than on val (Kolmogorov-Smirnov "
+        f"distance at least {splits.OUTPUTS_MOVED}, p below {splits.P_SHIFT}, corrected).",
+        "Thresholds, calibration and predictive values found on val need not hold on test, nor anywhere else.",
+        "Find out what differs (device, hospital, time, selection); split again at random by patient, or say that "
+        "the test is of another population.",
+        splits.shifted,
+    ),
+    Rule(
+        "PL012",
+        "It learned nothing",
+        "The 95 % interval of the paired difference between its headline score and that of an answer that never "
+        "looks at the image holds zero or lies below it. Serious.",
+        "Its ranking of the images is no better than chance; every other number of the run is meaningless.",
+        "Check that images and labels belong together, that the loss falls, and that the learning rate is not far "
+        "too high or low; see whether the linear baseline learns anything.",
+        skill.learned_nothing,
+    ),
+    Rule(
+        "PL013",
+        "The same image has different labels",
+        "The audit of the dataset found an image more than once, with different labels. Serious where the audit "
+        "says so.",
+        "At least one of the labels is wrong, and others that nobody can see may be too.",
+        "Ask who read the images which label is right; take out what cannot be settled.",
+        audited.conflicting_labels,
+    ),
+    Rule(
+        "PL014",
+        "Scores rest on few images",
+        f"In test, fewer than {numbers.FEW} images have a label, or lack it; or the 95 % interval of the headline "
+        f"score is undefined or wider than {numbers.WIDE}.",
+        "One image more or less moves such a score visibly.",
+        "Read intervals before values; test on more images with these labels, or report them together.",
+        numbers.few_images,
+    ),
+    Rule(
+        "PL015",
+        "A label is absent from a split",
+        "No image of val or test has a label.",
+        "In val, nothing can be chosen for it; in test, it has no score, and means over labels leave it out.",
+        "Split again, stratified by label, or leave the label out of the dataset and say so.",
+        audited.absent_in_a_split,
+    ),
+    Rule(
+        "PL016",
+        "Patients are not known",
+        "The dataset does not say which patient an image is of. A note, true of most public sets.",
+        "Images of one patient may stand in two splits, and intervals take images as independent: scores may be too "
+        "high, intervals too narrow.",
+        "If you know the patients, name them in the dataset; else say so wherever you give the scores.",
+        audited.patients_unknown,
+    ),
+    Rule(
+        "PL017",
+        "The audit of the data found something else",
+        "The audit of the dataset found what no other check speaks of, such as blank images or images that stand "
+        "twice in one split. Serious where the audit says so.",
+        "Such images count in training and in scores.",
+        "Look at them (penlight data audit names them).",
+        audited.other_problems,
+    ),
+)
+
+SEEDS_CHECKS: tuple[Rule[Sequence[MetricRow]], ...] = (
+    Rule(
+        "PL010",
+        "Seeds disagree",
+        "The headline scores of several seeds lie further apart than the 95 % interval of one of them is wide. "
+        "Serious.",
+        "How good the model is depends more on the seed than on the test images; the best seed is luck.",
+        "Report the mean and standard deviation, never the best seed; lower the learning rate, train longer, or "
+        "average the seeds' probabilities.",
+        training.seeds_disagree,
+    ),
+)
+
+
+def run_checks(evidence: Evidence) -> list[Check]:
+    """Put every check to the evidence of a run; give those that speak up, the serious ones first."""
+    return serious_first([check for rule in CHECKS if (check := rule(evidence)) is not None])
+
+
+def check_seeds(by_seed: Mapping[Any, Sequence[Check]], headlines: Sequence[MetricRow]) -> list[Check]:
+    """Give what spoke up over several seeds: each check of a run once, and those of the seeds together.
+
+    `by_seed` has the checks of each seed, `headlines` are the seeds' rows of the headline metric.
+    """
+    codes = dict.fromkeys(check.code for own in by_seed.values() for check in own)
+    merged = [_merged(code, by_seed) for code in codes]
+    together = [check for rule in SEEDS_CHECKS if (check := rule(headlines)) is not None]
+    return serious_first([*merged, *together])
+
+
+def _merged(code: str, by_seed: Mapping[Any, Sequence[Check]]) -> Check:
+    """Say in which seeds a check spoke up, and what it saw in the first of them, a serious one if there is any."""
+    found = {seed: check for seed, own in by_seed.items() for check in own if check.code == code}
+    seed, first = next(((s, c) for s, c in found.items() if c.serious), next(iter(found.items())))
+    if len(found) == len(by_seed) and len({check.seen for check in found.values()}) == 1:
+        return first
+    where = f"all {len(by_seed)} seeds" if len(found) == len(by_seed) else f"{len(found)} of {len(by_seed)} seeds"
+    return Check(code, first.serious, f"In {where}; seed {seed}: {first.seen}", first.why, first.do)
+
+
+def describe_checks() -> str:
+    """Describe every check as the Markdown of docs/checks.md."""
+    rules: list[Rule[Any]] = sorted([*CHECKS, *SEEDS_CHECKS], key=_code)
+    return "\n".join([_HEAD, *(_described(rule) for rule in rules)])
+
+
+def _code(rule: Rule[Any]) -> str:
+    return rule.code
+
+
+def _described(rule: Rule[Any]) -> str:
+    return (
+        f"## {rule.code} {rule.title}\n\n**When.** {rule.when}\n\n**Why it matters.** {rule.why}\n\n"
+        f"**What to do.** {rule.do}\n"
+    )
+
+
+_HEAD = """# Checks
+
+Penlight looks at every run for what would make its scores less than they seem, and speaks up where it sees it: after
+`penlight train` and `penlight evaluate`, in the report, in the card, and under `checks` in JSON. A serious check says
+that a score may not be believed as it stands; the others are notes. Where a check lacks its evidence it is silent:
+`penlight score`, for predictions made elsewhere, has no val, no baselines and no learning curves. So silence proves
+nothing.
+
+A check that looks for more than chance says how sure it must be; most ask for 99 % or more, so that a clean run is
+seldom troubled.
+
+This page is written from the table that the checks are in: `python -m penlight.evaluation.checks > docs/checks.md`.
+"""

@@ -1,0 +1,51 @@
+"""Whether training had ended, and whether seeds agree."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from penlight.evaluation.checks.check import Seen
+from penlight.evaluation.checks.evidence import Evidence
+from penlight.evaluation.checks.words import interval, metric, number
+from penlight.evaluation.rows import MetricRow
+
+GAIN = 0.002
+"""A later epoch that gains less than this on val is not called better."""
+
+_FALLEN = 0.1
+
+
+def still_improving(e: Evidence) -> Seen | None:
+    """Speak where the last epoch is the best on val by more than `GAIN`, and the learning rate had not fallen below
+    a tenth of its peak, which ends a training too."""
+    curves = e.curves
+    if curves is None or len(curves.val_headline) < 2:
+        return None
+    values, name = curves.val_headline, metric(e.headline)
+    if not np.isfinite(values).all():
+        values, name = -curves.val_loss, "loss"
+    earlier, last = float(values[:-1].max()), float(values[-1])
+    annealed = curves.learning_rate[-1] < _FALLEN * curves.learning_rate.max()
+    if annealed or not last - earlier > GAIN:
+        return None
+    planned = f" of {e.epochs_planned} planned" if e.epochs_planned not in (None, len(values)) else ""
+    return Seen(
+        f"The last of {len(values)} epochs{planned} is the best on val: {name} {number(abs(last))}, "
+        f"before it at best {number(abs(earlier))}."
+    )
+
+
+def seeds_disagree(headlines: Sequence[MetricRow]) -> Seen | None:
+    """Speak where the headline scores of the seeds lie further apart than the mean 95 % interval of one is wide."""
+    values = np.array([row.value for row in headlines])
+    widths = np.array([row.high - row.low for row in headlines])
+    if len(values) < 2 or not (np.isfinite(values).all() and np.isfinite(widths).all()):
+        return None
+    spread, width = float(np.ptp(values)), float(widths.mean())
+    if spread <= width:
+        return None
+    return Seen(
+        f"{metric(headlines[0].name)} of {len(values)} seeds runs from {interval(values.min(), values.max())}, "
+        f"{number(spread)} apart; the 95 % interval of one seed is {number(width)} wide on average.",
+        serious=True,
+    )

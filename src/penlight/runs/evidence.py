@@ -1,0 +1,70 @@
+"""Gather from a run folder what checks look at; the dataset is not needed."""
+
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from penlight.data.record import DataRecord, record_from_dict
+from penlight.evaluation import Decision, MetricRow, Sample, find_row, row_from_dict
+from penlight.evaluation.checks import Answers, Check, Curves, Evidence, check_from_dict
+from penlight.recipes import Pretrained, Recipe
+from penlight.runs.folder import Run
+from penlight.runs.predictions import Predictions
+
+
+def evidence_of_run(run: Run, rows: Sequence[MetricRow]) -> Evidence:
+    """Read what a run says of val and test, beside its baselines; `rows` are its scores on test."""
+    return Evidence(
+        test=answers_of(run.predictions("test"), run.decision),
+        rows=rows,
+        val=answers_of(run.predictions("val"), run.decision),
+        baselines={
+            name: answers_of(run.baseline_predictions(name, "test"), run.baseline_decision(name)).sample
+            for name in run.baselines
+        },
+        decision_notes=run.decision.notes,
+        curves=_curves(run),
+        best_epoch=run.provenance["best_epoch"],
+        epochs_planned=_epochs(run.recipe),
+        data=data_of(run),
+    )
+
+
+def answers_of(predictions: Predictions, decision: Decision) -> Answers:
+    """Give predictions as metrics and checks see them."""
+    p = predictions
+    return Answers(Sample(p.task, p.y_true, p.prob, decision.decide(p.task, p.prob)), p.groups)
+
+
+def data_of(run: Run) -> DataRecord | None:
+    """Read what the run kept of its data; None for a run that kept nothing."""
+    return record_from_dict(run.data) if run.has("data.json") else None
+
+
+def checks_kept(run: Run) -> list[Check]:
+    """Read which checks spoke up when the run was made."""
+    return [check_from_dict(values) for values in run.metrics["checks"]]
+
+
+def headline_kept(run: Run) -> MetricRow:
+    """Read the run's headline score on test."""
+    rows = [row_from_dict(values) for values in run.metrics["metrics"]]
+    headline = run.predictions("test").task.headline
+    found = find_row(rows, headline)
+    return found or MetricRow(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
+
+
+def _curves(run: Run) -> Curves | None:
+    if not run.has("history.csv"):
+        return None
+    table = np.atleast_1d(np.genfromtxt(io.BytesIO(run.read("history.csv")), delimiter=",", names=True))
+    return Curves(table["loss"], table["val_loss"], table["val_headline"], table["learning_rate"])
+
+
+def _epochs(recipe: Recipe) -> int:
+    """Count the epochs that were planned, those of fine-tuning included."""
+    model = recipe.model
+    tuned = model.fine_tune.epochs if isinstance(model, Pretrained) and model.fine_tune.layers else 0
+    return recipe.train.epochs + tuned
