@@ -29,7 +29,7 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores:
 
 
 def evaluate_run(run: Run, split: str = "test") -> Scores:
-    """Score one run from its predictions and its decision. Its checks are about test, whichever split is asked for."""
+    """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
     rows = rows_of(run.predictions(split), run.decision)
     checks = run_checks(evidence_of_run(run, rows)) if split == "test" else checks_kept(run)
     return Scores(split, rows, _baseline_rows(run, split), checks)

@@ -3,15 +3,15 @@
 After Mitchell et al., Model Cards for Model Reporting (FAT* 2019).
 """
 
-import math
 from collections.abc import Sequence
 
-from penlight.evaluation.rows import find_row
+from penlight.evaluation.checks import serious_first
+from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
 from penlight.report.displays import Reliability, headline_rows
 from penlight.report.tables import ScoreLine, score_lines
 from penlight.report.verdict import model_of, rivals_of, run_verdict
-from penlight.report.words import count, image_words, label_words, listed, model_words, number, plain
+from penlight.report.words import count, image_words, label_words, listed, number, plain
 
 NOT_CLINICAL = "Not for clinical use."
 
@@ -26,8 +26,11 @@ def run_card(content: RunContent) -> str:
         f"**{NOT_CLINICAL}** {_escape(run_verdict(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[:2]),
         f"## Scores\n\n{_score_table(content)}",
+        f"## Calibration\n\n{_bullets([_calibration(content)])}",
+        f"## Checks\n\n{_bullets(_checks(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[2:]),
         f"## How it was made\n\n{_bullets(_how(content))}",
+        f"## Reporting checklist\n\n{SOURCES}\n\n{_asked(content)}",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -54,7 +57,7 @@ def limits(content: RunContent) -> list[str]:
     ]
     if n < _FEW_IMAGES:
         found.append(f"With {count(n)} images the intervals are wide; read them before the values.")
-    return [*found, *_rare(content), *_no_gain(content), _calibration(content)]
+    return [*found, *_rare(content)]
 
 
 def _data(content: RunContent) -> list[str]:
@@ -89,19 +92,23 @@ def _rare(content: RunContent) -> list[str]:
     return [f"Few test images, so uncertain scores, for {listed(rare, most=14)}."] if rare else []
 
 
-def _no_gain(content: RunContent) -> list[str]:
-    row = find_row(content.rows, content.task.headline)
-    found = []
-    for rival in rivals_of(content):
-        other = find_row(rival.rows, content.task.headline)
-        if row and other and math.isfinite(row.value) and row.value <= other.value:
-            found.append(f"It does not beat {model_words(rival.name)}, which is simpler and faster.")
-    return found
-
-
 def _calibration(content: RunContent) -> str:
     error = Reliability.from_predictions(content.test).error
     return f"Probabilities are off by {number(error, 3)} on average (expected calibration error on test)."
+
+
+def _checks(content: RunContent) -> list[str]:
+    """Say what spoke up, the serious first."""
+    if content.checks is None:
+        return ["No check was run."]
+    told = serious_first(content.checks)
+    said = [f"{'Serious, ' if check.serious else ''}{check.code}: {check.seen} {check.do}" for check in told]
+    return said or ["No check spoke up."]
+
+
+def _asked(content: RunContent) -> str:
+    items = checklist(content)
+    return "\n".join(f"- **{i.topic}** ({i.asked}): {_escape(i.text)}" for i in items)
 
 
 def _how(content: RunContent) -> list[str]:

@@ -7,6 +7,7 @@ from penlight.data.summary import DataDescription
 from penlight.evaluation.checks import serious_first
 from penlight.evaluation.rows import MetricRow
 from penlight.report.card import about
+from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
 from penlight.report.displays import (
     DISPLAYS,
@@ -134,6 +135,8 @@ def making_values(content: RunContent) -> dict[str, Any]:
         "provenance": provenance_groups(content),
         "command": content.provenance.get("command", ""),
         "card": about(content)[1:],
+        "checklist": checklist(content),
+        "checklist_sources": SOURCES,
     }
 
 

@@ -26,7 +26,6 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow]) -> Evidence:
         },
         decision_notes=run.decision.notes,
         curves=_curves(run),
-        best_epoch=run.provenance["best_epoch"],
         epochs_planned=_epochs(run.recipe),
         data=data_of(run),
     )

@@ -51,8 +51,7 @@ class Evidence:
 
     `test` is the split that was scored, with calibrated probabilities; `split` is its name; `rows` are its scores;
     `baselines` said this of the same images. `decision_notes` are "label: reason"; `curves` are None for models
-    without epochs, of which `best_epoch` counts from 1 (0: the weights that training began with) and
-    `epochs_planned` is what the recipe asked for.
+    without epochs, of which `epochs_planned` is what the recipe asked for.
     """
 
     test: Answers
@@ -62,7 +61,6 @@ class Evidence:
     baselines: Mapping[str, Sample] = field(default_factory=dict)
     decision_notes: tuple[str, ...] = ()
     curves: Curves | None = None
-    best_epoch: int | None = None
     epochs_planned: int | None = None
     data: DataRecord | None = None
 

@@ -2,8 +2,11 @@
 
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import LINEAR, MAJORITY, Evidence
-from penlight.evaluation.checks.words import interval, metric, number
+from penlight.evaluation.checks.words import interval, listed, metric, number
 from penlight.evaluation.comparison import Difference
+
+ENOUGH = 5
+"""A label that so many images have is missed seriously."""
 
 
 def learned_nothing(e: Evidence) -> Seen | None:
@@ -51,8 +54,8 @@ def never_answered(e: Evidence) -> Seen | None:
     never = [(label, int(n)) for label, n, k in zip(e.task.labels, truly, given, strict=True) if n > 0 and k == 0]
     if not never:
         return None
-    names = ", ".join(f"{label} (of which there are {n:,})" for label, n in never)
-    return Seen(f"No image of {e.split} is answered with {names}.", serious=any(n >= 5 for _, n in never))
+    names = listed([f"{label} ({n:,} have it)" for label, n in never])
+    return Seen(f"No image of {e.split} is answered with {names}.", any(n >= ENOUGH for _, n in never))
 
 
 def _scores(e: Evidence, found: Difference, other: str) -> str:

@@ -43,7 +43,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
     Rule(
         "PL004",
         "A label is never answered",
-        "No test image is given a label that some test images have. Serious if at least five have it.",
+        f"No test image is given a label that some test images have. Serious if at least {skill.ENOUGH} have it.",
         "Its sensitivity is 0, whatever the mean over labels says.",
         "For findings and two classes, find thresholds on val (--set decide.thresholds=f1); for classes, balance "
         "training (--set train.balance=sampling), or join labels that are too rare to learn.",
