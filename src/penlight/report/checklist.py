@@ -39,7 +39,8 @@ def checklist(content: RunContent) -> list[Item]:
 
 
 def _background(content: RunContent) -> list[Item]:
-    made = f"A {model_of(content)} model was developed and tested on {content.title}: {content.task.kind} task."
+    n, noun = len(content.task.labels), label_words(content.task)
+    made = f"A model ({model_of(content)}) for {n} {noun}, developed and tested on {content.title}."
     return [
         Item("Kind of study", "1, 4; CLAIM title, study design", made),
         _open("Clinical context, users, place in care", "3a, 3b; CLAIM introduction", "what it would be used for."),
@@ -64,7 +65,9 @@ def _methods(content: RunContent) -> list[Item]:
             "How labels were made", "8a, 8b; CLAIM reference standard", "who read the images, and how they agreed."
         ),
         Item(
-            "Sample size", "10; CLAIM data", f"{sizes} images; {_rarest(content)} Nobody calculated what is needed."
+            "Sample size",
+            "10; CLAIM data",
+            f"{sizes} images; {_rarest(content)} Whether that is enough was not calculated.",
         ),
         _open("Missing data", "11", "how images without a label or of poor quality were treated before."),
         Item("Partition", "12a, 16; CLAIM data partitions", _partition(content)),

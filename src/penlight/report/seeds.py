@@ -1,6 +1,7 @@
 """The report of one recipe trained with several seeds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from penlight.evaluation.checks import Check, check_seeds
 from penlight.evaluation.rows import SeedsRow, find_row
@@ -39,7 +40,7 @@ def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[Seeds
         figures=_figures(contents, overall, own),
         headline=metric_words(first.task.headline).short,
         **data_values(first, colours),
-        **making_values(first),
+        **making_values(replace(first, rows=seeds_as_rows(rows))),
     )
 
 

@@ -200,8 +200,8 @@ def _merged(code: str, by_seed: Mapping[Any, Sequence[Check]]) -> Check:
     seed, first = next(((s, c) for s, c in found.items() if c.serious), next(iter(found.items())))
     if len(found) == len(by_seed) and len({check.seen for check in found.values()}) == 1:
         return first
-    where = f"all {len(by_seed)} seeds" if len(found) == len(by_seed) else f"{len(found)} of {len(by_seed)} seeds"
-    return Check(code, first.serious, f"In {where}; seed {seed}: {first.seen}", first.why, first.do)
+    where = "every seed" if len(found) == len(by_seed) else f"{len(found)} of {len(by_seed)} seeds"
+    return Check(code, first.serious, f"In {where}; in seed {seed}: {first.seen}", first.why, first.do)
 
 
 def describe_checks() -> str:

@@ -1,0 +1,145 @@
+"""For every check, evidence that something is wrong: code -> (evidence, whether it is serious, words it must say)."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from penlight.data import apply_view
+from penlight.data.record import record_of
+from penlight.evaluation import MetricRow, find_decision
+from penlight.evaluation.checks import Answers
+from tests.conftest import small_dataset
+from tests.evaluation.checks.evidence import (
+    FINDINGS,
+    TASK,
+    blurred,
+    calibrated,
+    clean,
+    counted,
+    curves,
+    sample,
+    with_test,
+)
+
+
+def beaten_by_linear():
+    e = clean()
+    weak = blurred(TASK, e.test.sample, 1)
+    return replace(with_test(e, weak), baselines={"linear": e.test.sample})
+
+
+def barely_before_linear():
+    e = clean()
+    own = e.test.sample
+    rival = blurred(TASK, own, 1, amount=0.2)
+    one = replace(e, baselines={"linear": rival})
+    if one.against("linear").value > 0:
+        return one
+    return replace(with_test(e, rival), baselines={"linear": own})
+
+
+def flattering_val():
+    return replace(clean(spread=1.2), val=Answers(sample(TASK, *calibrated(TASK, 400, 5, spread=4.0))))
+
+
+def one_label_never_answered():
+    e = clean()
+    prob = e.test.sample.prob * [1, 1, 1, 1e-9]
+    return with_test(e, sample(TASK, e.test.sample.y, prob / prob.sum(axis=1, keepdims=True)))
+
+
+def mostly_one_class():
+    return clean(lean=6.0, spread=1.0)
+
+
+def too_sure():
+    e = clean(spread=1.0)
+    sharp = e.test.sample.prob**4
+    return with_test(e, sample(TASK, e.test.sample.y, sharp / sharp.sum(axis=1, keepdims=True)))
+
+
+def untuned_thresholds():
+    e = clean(FINDINGS)
+    y = e.val.sample.y.copy()
+    y[:, 2] = 0
+    decision = find_decision(FINDINGS, y, e.val.sample.prob, y.mean(axis=0) + 0.01, rule="f1")
+    return replace(e, decision_notes=decision.notes)
+
+
+def audited(change):
+    """Clean evidence, but for what the audit of a small dataset finds after `change`."""
+    dataset = small_dataset(TASK)
+    change(dataset.splits)
+    problems = record_of(apply_view(dataset)).problems
+    e = clean()
+    return replace(e, data=replace(e.data, problems=problems))
+
+
+def leaked(splits):
+    splits["test"].images[5], splits["test"].labels[5] = splits["train"].images[7], splits["train"].labels[7]
+
+
+def read_twice(splits):
+    splits["train"].images[3] = splits["train"].images[7]
+    splits["train"].labels[3] = (splits["train"].labels[7] + 1) % 4
+
+
+def blank(splits):
+    splits["train"].images[0] = 9
+
+
+def last_epoch_is_best():
+    return replace(clean(), curves=curves(0.6, 0.7, 0.75, 0.81))
+
+
+def other_shares_in_test():
+    e = clean()
+    counts = {**e.data.counts, "train": (700, 300, 300, 300)}
+    return replace(e, data=replace(e.data, counts=counts, images={**e.data.images, "train": 1600}))
+
+
+def learned_nothing():
+    e = clean()
+    prob = np.random.default_rng(1).permutation(e.test.sample.prob)
+    return replace(with_test(e, sample(TASK, e.test.sample.y, prob)), val=None)
+
+
+def few():
+    return clean(n=(400, 30))
+
+
+def no_hernia():
+    e = clean()
+    y = e.val.sample.y * np.array([1, 1, 1, 0], np.uint8)
+    train = e.test.sample.y
+    return replace(e, data=counted(TASK, train=train, val=y, test=e.test.sample.y))
+
+
+def no_patients():
+    e = clean()
+    return replace(e, data=replace(e.data, patients=None))
+
+
+def seeds_far_apart():
+    return [MetricRow("auc", None, value, value - 0.02, value + 0.02, 400) for value in (0.71, 0.75, 0.78)]
+
+
+CASES = {
+    "PL001": (beaten_by_linear, True, ("AUC is 0.", "linear baseline 0.", "difference −0.")),
+    "PL002": (barely_before_linear, False, ("difference 0.0", "interval −0.0")),
+    "PL003": (flattering_val, True, ("on val", "on test", "99 % interval 0.")),
+    "PL004": (one_label_never_answered, True, ("answered with d (", " have it)")),
+    "PL005": (mostly_one_class, True, ("Accuracy on test is 0.9", "gives 0.9")),
+    "PL006": (too_sure, True, ("too high", "off by 0.", "comes true")),
+    "PL007": (untuned_thresholds, False, ("c: 0 positive in val",)),
+    "PL008": (lambda: audited(leaked), True, ("more than one split",)),
+    "PL009": (last_epoch_is_best, False, ("last of 4 epochs", "0.810", "0.750")),
+    "PL010": (seeds_far_apart, True, ("3 seeds", "0.710 to 0.780", "0.070 apart", "0.040 wide")),
+    "PL011": (other_shares_in_test, False, ("other shares in train and test", "a 43.8%")),
+    "PL012": (learned_nothing, True, ("never looks at an image 0.500", "loss on train")),
+    "PL013": (lambda: audited(read_twice), True, ("different labels",)),
+    "PL014": (few, False, ("few images",)),
+    "PL015": (no_hernia, False, ("No image of val has d.",)),
+    "PL016": (no_patients, False, ("does not say which patient", "test 400")),
+    "PL017": (lambda: audited(blank), False, ("one value everywhere",)),
+}
