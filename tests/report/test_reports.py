@@ -11,7 +11,9 @@ import pytest
 
 from penlight.data import CATALOG
 from penlight.evaluation import MetricRow, find_row, score_seeds
-from penlight.report import Check, Rival, RunContent, run_card, run_report, seeds_report
+from penlight.evaluation.checks import Check
+from penlight.report import Rival, RunContent, run_card, run_report, seeds_report
+from penlight.report.checklist import checklist
 from penlight.report.tables import label_table
 from penlight.report.verdict import compare
 from penlight.report.words import METRIC_WORDS, image_words, interval, number
@@ -204,10 +206,71 @@ def test_verdicts_are_modest(
 def test_a_card_has_its_sections(content: RunContent) -> None:
     card = run_card(content)
     heads = [line[3:] for line in card.split("\n") if line.startswith("## ")]
-    assert heads == ["Data", "Intended use", "Scores", "Limits", "Licence", "How it was made"]
+    assert heads == [
+        *("Data", "Intended use", "Scores", "Calibration", "Checks", "Limits", "Licence"),
+        *("How it was made", "Reporting checklist"),
+    ]
+    assert "## Checks\n\n- No check spoke up.\n" in card
     assert "**Not for clinical use.**" in card
     assert "CC BY 4.0" in card
     assert "| AUC (macro, one against rest) (official MedMNIST) |" in card
+
+
+def test_a_card_tells_the_checks_and_when_none_was_run(viewed: RunContent) -> None:
+    assert "- Serious, P1: A leak. Split.\n- P2: Little data. Add.\n" in run_card(viewed)
+    assert "- No check was run." in run_card(replace(viewed, checks=None))
+
+
+def test_every_item_of_the_checklist_is_answered_or_open(content: RunContent) -> None:
+    items = checklist(content)
+    assert 20 <= len(items) <= 30
+    assert len({item.topic for item in items}) == len(items)
+    for item in items:
+        assert item.answer.endswith((".", "?"))
+        assert item.text.startswith("open: ") == item.open
+        tripod = item.asked.split("; CLAIM")[0].split(", ") if not item.asked.startswith("CLAIM") else []
+        for number_ in tripod:
+            assert all(1 <= int(part) <= 27 for part in re.findall(r"\d+", number_))
+    card = run_card(content)
+    assert card.count(": open: ") == sum(item.open for item in items)
+
+
+def test_the_checklist_knows_what_the_run_knows(ordinal: RunContent) -> None:
+    known = {item.topic: item.text for item in checklist(replace(ordinal, patients={"train": 7, "test": 3}))}
+    assert "patients: train 7, test 3" in known["Partition"]
+    assert "1,234 parameters; 6 epochs, weights of epoch 4" in known["Model and training"]
+    assert "on 60 test images" in known["Performance and how sure it is"]
+    assert "CC BY 4.0" in known["Data sharing"]
+    assert "`penlight train runs/tiny-cnn-1/recipe.toml`" in known["Code sharing"]
+    unknown = {item.topic: item.text for item in checklist(replace(ordinal, rows=[], provenance={}))}
+    assert "patients are not named" in unknown["Partition"]
+    assert "no headline score" in unknown["Performance and how sure it is"]
+    train = {"train": {"balance": "weights", "loss": {"positive_weight": "sqrt"}}}
+    balanced = checklist(replace(ordinal, recipe={**ordinal.recipe, **train}))
+    assert "Balanced by weights, positive weight sqrt" in " ".join(item.text for item in balanced)
+
+
+def test_a_report_folds_the_checklist(content: RunContent, page: Page) -> None:
+    items = checklist(content)
+    assert (
+        f"Reporting checklist: {sum(not i.open for i in items)} of {len(items)} items answered, the others are open"
+        in (page.words)
+    )
+
+
+def test_seeds_tell_their_checks_together(ordinal: RunContent) -> None:
+    leak = Check("PL008", True, "A leak.", "Flatters.", "Split.")
+    runs = [
+        replace(ordinal, provenance={**ordinal.provenance, "seed": seed}, checks=checks)
+        for seed, checks in ((3, ()), (7, (leak,)))
+    ]
+    rows = score_seeds(
+        ordinal.task, ordinal.test.y_true, [ordinal.test.prob] * 2, [ordinal.decided] * 2, resamples=10
+    )
+    words = " ".join(Page(seeds_report("tiny-cnn", runs, rows, ordinal.rivals)).words)
+    assert "Serious: In 1 of 2 seeds; in seed 7: A leak." in words
+    silent = [replace(run, checks=None) for run in runs]
+    assert "No check" not in " ".join(Page(seeds_report("tiny-cnn", silent, rows, [])).words)
 
 
 def test_seeds_have_one_report(ordinal: RunContent) -> None:

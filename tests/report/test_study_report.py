@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from penlight.evaluation import SeedsRow
+from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
 from penlight.report import findings as f
 from penlight.report.displays.study_confusion import ConfusionGrid, FindingGrid
@@ -301,3 +302,13 @@ def test_the_page_is_whole(page):
     assert all(target in ids for target in re.findall(r'href="#([^"]+)"', page))
     assert not re.search(r"(?:src|href)=\"https?:", page)
     assert "nan" not in re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL).lower().replace("finan", "")
+
+
+def test_a_row_counts_its_checks_and_names_them(ordinal):
+    checks = (Check("PL001", True, "Seen.", "Why.", "Do."), Check("PL016", False, "Seen.", "Why.", "Do."))
+    one = table(MAJORITY, replace(LINEAR, checks=checks[1:]), replace(entry("cnn", 0.72), checks=checks))
+    said = study_report(StudyContent("tiny", "Tiny study", "Which?", (one,), ordinal, (), "penlight study tiny"))
+    assert '2 checks<span class="under"><strong>PL001</strong> PL016 </span>' in said
+    assert '1 check<span class="under">PL016 </span>' in said
+    assert 'none<span class="under"></span>' in said
+    assert [row["checks"] for row in one.to_dict()["rows"]][2][0]["code"] == "PL001"

@@ -1,0 +1,144 @@
+"""Checks from end to end: a planted fault is told by train, evaluate, score and the reports; a clean run is not."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from penlight import api
+from penlight.data import store
+from penlight.evaluation import find_row
+from penlight.evaluation.checks import CHECKS, run_checks
+from penlight.recipes import Cnn, Data, Linear, Recipe, Train
+from penlight.runs import open_run
+from penlight.runs.evidence import evidence_of_run
+from penlight.tasks import MultiClass
+from tests.conftest import LABELS, small_dataset
+from tests.data.test_record import with_patients
+
+LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=10))
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Open a well learnable dataset under any name, after a change of its splits."""
+
+    def plant(change=lambda splits: None):
+        dataset = with_patients(small_dataset(MultiClass(LABELS), n=(400, 200, 240)), 1)
+        change(dataset.splits)
+        monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
+        return dataset
+
+    return plant
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave the figures of a run's report out; reports have tests of their own."""
+    monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
+
+
+def codes(scores):
+    return [check.code for check in scores.checks]
+
+
+def test_a_clean_run_raises_none(planted, tmp_path):
+    planted()
+    scores = api.train(LINEAR, out=tmp_path / "run").scores
+    assert [check.seen for check in scores.checks] == []
+    assert "No check spoke up." in (tmp_path / "run" / "report.html").read_text()
+    assert "No check spoke up." in (tmp_path / "run" / "card.md").read_text()
+
+
+def leaked(splits):
+    splits["test"].images[5], splits["test"].labels[5] = splits["train"].images[7], splits["train"].labels[7]
+
+
+def read_twice(splits):
+    splits["train"].images[3] = splits["train"].images[7]
+    splits["train"].labels[3] = (splits["train"].labels[7] + 1) % 4
+
+
+def underexposed(splits):
+    splits["test"].images[:] = splits["test"].images // 8
+
+
+def shuffled(splits):
+    labels = splits["train"].labels
+    labels[:] = np.random.default_rng(0).permutation(labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [(leaked, "PL008"), (read_twice, "PL013"), (underexposed, "PL011"), (shuffled, "PL012")]
+)
+def test_a_planted_fault_raises_its_check_and_evaluate_needs_no_dataset(
+    planted, quick, monkeypatch, tmp_path, change, code
+):
+    planted(change)
+    run = tmp_path / "run"
+    network = Recipe(
+        data=Data(dataset="small"), model=Cnn(filters=(4,), dense=8), train=Train(epochs=1, batch_size=64)
+    )
+    trained = api.train(network if change is shuffled else LINEAR, out=run)
+    assert code in codes(trained.scores)
+    said = next(check for check in trained.scores.checks if check.code == code)
+    assert said.seen in (run / "card.md").read_text()
+    monkeypatch.setattr(store, "open_dataset", None)
+    assert api.evaluate(run).to_dict() == trained.scores.to_dict() == json.loads((run / "metrics.json").read_text())
+    assert codes(api.evaluate(run, "val")) == codes(trained.scores)
+
+
+def test_evidence_of_a_run_is_what_its_files_say(planted, quick, tmp_path):
+    planted()
+    recipe = Recipe(
+        data=Data(dataset="small"), model=Cnn(filters=(4,), dense=8), train=Train(epochs=2, batch_size=64)
+    )
+    scores = api.train(recipe, out=tmp_path / "run").scores
+    run = open_run(tmp_path / "run")
+    e = evidence_of_run(run, scores.metrics)
+    np.testing.assert_array_equal(e.test.sample.prob, run.predictions("test").prob)
+    assert set(e.baselines) == {"majority", "linear"}
+    np.testing.assert_allclose(e.curves.val_headline, run.history["val_headline"])
+    np.testing.assert_allclose(e.curves.learning_rate, run.history["learning_rate"])
+    assert e.epochs_planned == 2
+    assert e.data.to_dict() == run.data
+    assert run.data["images"] == {"train": 400, "val": 200, "test": 240}
+    assert e.against("linear").value == pytest.approx(
+        find_row(scores.metrics, "auc").value - find_row(scores.baselines["linear"], "auc").value
+    )
+    assert len(CHECKS) > len(run_checks(e))
+
+
+def test_score_raises_what_its_evidence_shows(planted, tmp_path):
+    dataset = planted(leaked)
+    y = dataset.info.task.encode(dataset.splits["test"].labels)
+    good = y * 0.96 + 0.01
+    for name, prob in (("good", good), ("none", np.random.default_rng(0).permutation(good))):
+        np.savetxt(tmp_path / f"{name}.csv", np.column_stack([np.arange(len(y)), prob]), delimiter=",")
+    found = codes(api.score(tmp_path / "good.csv", "small"))
+    assert "PL008" in found
+    assert not {"PL001", "PL003", "PL009", "PL012"} & set(found)
+    assert {"PL006", "PL012"} <= set(codes(api.score(tmp_path / "none.csv", "small")))
+
+
+def test_seeds_have_their_checks_together(planted, quick, tmp_path):
+    planted(leaked)
+    scores = api.train(LINEAR, out=tmp_path / "runs", seeds=2).scores
+    assert codes(scores) == ["PL008"]
+    assert json.loads((tmp_path / "runs" / "summary.json").read_text())["checks"] == scores.to_dict()["checks"]
+    assert "PL008" in (tmp_path / "runs" / "report.html").read_text()
+    assert codes(api.evaluate(tmp_path / "runs")) == ["PL008"]
+
+
+def test_a_run_that_kept_no_data_is_checked_by_the_rest(planted, quick, tmp_path):
+    planted(lambda splits: (leaked(splits), underexposed(splits)))
+    api.train(LINEAR, out=tmp_path / "run")
+    run = tmp_path / "run"
+    manifest = json.loads((run / "manifest.json").read_text())
+    del manifest["files"]["data.json"]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    shutil.move(run / "data.json", tmp_path)
+    assert "PL011" in codes(api.evaluate(run))
+    assert "PL008" not in codes(api.evaluate(run))
+    assert evidence_of_run(open_run(run), []).data is None
