@@ -137,10 +137,28 @@ def test_outputs_that_moved_are_a_shift_and_patients_count_once():
 
 def test_a_shift_of_the_audit_is_told_in_its_words_and_as_serious():
     e = clean()
-    problem = {"code": "shift", "serious": True, "seen": "A classifier tells train from test.", "do": "Look."}
-    seen = shifted(replace(e, data=replace(e.data, problems=(problem,))))
-    assert seen.text == problem["seen"]
-    assert seen.serious
+    problem = {
+        "code": "images-shifted",
+        "serious": True,
+        "seen": "A classifier tells train from test.",
+        "do": "Look.",
+    }
+
+    def seen(**more):
+        return shifted(replace(e, data=replace(e.data, problems=({**problem, **more},))))
+
+    assert seen(splits=["train", "test"]).text == seen().text == problem["seen"]
+    assert seen().serious
+    assert seen(splits=["train", "val"]) is None
+
+
+def test_shares_that_the_audit_speaks_of_are_told_once():
+    e = clean()
+    counts = {**e.data.counts, "train": (700, 300, 300, 300)}
+    data = replace(e.data, counts=counts, images={**e.data.images, "train": 1600})
+    problem = {"code": "labels-shifted", "serious": False, "seen": "Labels of test differ.", "do": "Look."}
+    assert shifted(replace(e, data=data)).text.startswith("Labels have other shares in train and test: a 43.8%")
+    assert shifted(replace(e, data=replace(data, problems=(problem,)))).text == "Labels of test differ."
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,18 @@ from typing import Any
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import listed
+from penlight.evaluation.decision import FEWEST
 
 Problem = Mapping[str, Any]
 
 ACROSS, CONFLICT, SHIFT, ABSENT, OTHER = "across", "conflict", "shift", "absent", "other"
 
 _KINDS = (
-    (CONFLICT, ("label-conflict", "conflict", "different labels")),
-    (ACROSS, ("across", "shared-patients", "more than one split", "patients are in both")),
+    (CONFLICT, ("conflict", "different labels")),
+    (ACROSS, ("across", "more than one split", "are in both")),
     (SHIFT, ("shift",)),
-    (ABSENT, ("absent", "has the label")),
+    # Counts of the view say it better than those of the dataset.
+    (ABSENT, ("absent-label", "few-of-label", "has the label")),
 )
 
 
@@ -41,8 +43,8 @@ def other_problems(e: Evidence) -> Seen | None:
 
 
 def shift_problems(e: Evidence) -> list[Problem]:
-    """Give the shifts that the audit found."""
-    return _problems(e, SHIFT)
+    """Give the shifts of the scored split that the audit found."""
+    return [problem for problem in _problems(e, SHIFT) if e.split in problem.get("splits", (e.split,))]
 
 
 def _problems(e: Evidence, kind: str) -> list[Problem]:
@@ -59,14 +61,16 @@ def _told(e: Evidence, kind: str) -> Seen | None:
 
 
 def absent_in_a_split(e: Evidence) -> Seen | None:
-    """Speak where no image of a split has a label."""
+    """Speak where no image of a split has a label; where fewer than `FEWEST` have it, unless scores are of them."""
     if e.data is None:
         return None
     parts = []
     for split, counts in e.data.counts.items():
-        absent = [label for label, n in zip(e.data.labels, counts, strict=True) if n == 0]
-        if absent:
-            parts.append(f"No image of {split} has {listed(absent)}.")
+        own = dict(zip(e.data.labels, counts, strict=True))
+        absent = [label for label, n in own.items() if n == 0]
+        few = [f"{label} ({n})" for label, n in own.items() if 0 < n < FEWEST and split != e.split]
+        parts += [f"No image of {split} has {listed(absent)}."] if absent else []
+        parts += [f"Few images of {split} have {listed(few)}."] if few else []
     return Seen(" ".join(parts)) if parts else None
 
 

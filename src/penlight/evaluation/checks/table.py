@@ -138,9 +138,10 @@ CHECKS: tuple[Rule[Evidence], ...] = (
     ),
     Rule(
         "PL015",
-        "A label is absent from a split",
-        "No image of val or test has a label.",
-        "In val, nothing can be chosen for it; in test, it has no score, and means over labels leave it out.",
+        "A split lacks a label, or has hardly any of it",
+        f"No image of a split has a label; or fewer than {FEWEST} images of train or val have it.",
+        "In train, little can be learned of it; in val, little can be chosen for it; in test, it has no score, and "
+        "means over labels leave it out.",
         "Split again, stratified by label, or leave the label out of the dataset and say so.",
         audited.absent_in_a_split,
     ),
@@ -229,8 +230,8 @@ that a score may not be believed as it stands; the others are notes. Where a che
 `penlight score`, for predictions made elsewhere, has no val, no baselines and no learning curves. So silence proves
 nothing.
 
-A check that looks for more than chance says how sure it must be; most ask for 99 % or more, so that a clean run is
-seldom troubled.
+Checks that compare splits, and the one on calibration, speak only at 99 % or beyond, so that a clean run is seldom
+troubled; those that compare models use the 95 % interval that stands beside the scores.
 
 This page is written from the table that the checks are in: `python -m penlight.evaluation.checks > docs/checks.md`.
 """
