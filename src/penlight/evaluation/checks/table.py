@@ -110,10 +110,10 @@ CHECKS: tuple[Rule[Evidence], ...] = (
     ),
     Rule(
         "PL012",
-        "It learned nothing",
+        "Nothing shows that it learned anything",
         "The 95 % interval of the paired difference between its headline score and that of an answer that never "
         "looks at the image holds zero or lies below it. Serious.",
-        "Its ranking of the images is no better than chance; every other number of the run is meaningless.",
+        "Its ranking of the images cannot be told from chance, so no other number of the run says anything.",
         "Check that images and labels belong together, that the loss falls, and that the learning rate is not far "
         "too high or low; see whether the linear baseline learns anything.",
         skill.learned_nothing,
