@@ -97,7 +97,7 @@ def test_evidence_of_a_run_is_what_its_files_say(planted, quick, tmp_path):
     scores = api.train(recipe, out=tmp_path / "run").scores
     run = open_run(tmp_path / "run")
     e = evidence_of_run(run, scores.metrics)
-    np.testing.assert_array_equal(e.test.sample.prob, run.predictions("test").prob)
+    np.testing.assert_array_equal(e.test.sample.prob, run.answers("test").predictions.prob)
     assert set(e.baselines) == {"majority", "linear"}
     np.testing.assert_allclose(e.curves.val_headline, run.history["val_headline"])
     np.testing.assert_allclose(e.curves.learning_rate, run.history["learning_rate"])

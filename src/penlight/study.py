@@ -296,8 +296,8 @@ def _table(
 
 
 def _answers(run: Run) -> tuple[Predictions, Any]:
-    predictions = run.predictions("test")
-    return predictions, run.decision.decide(predictions.task, predictions.prob)
+    answers = run.answers("test")
+    return answers.predictions, answers.decided
 
 
 def _require_same_images(tests: Sequence[Predictions]) -> None:

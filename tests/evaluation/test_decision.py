@@ -1,10 +1,14 @@
 """Thresholds: found on val, by rule, with a stated fallback."""
 
+import json
+import math
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
 from penlight.errors import RecipeError, UnknownNameError
+from penlight.evaluation import Calibration, Conformal, fit_conformal
 from penlight.evaluation.decision import Decision, decision_from_dict, find_decision
 from penlight.tasks import MultiClass, MultiLabel
 
@@ -26,7 +30,7 @@ def all_cuts(prob):
 @pytest.mark.parametrize("rule", ["f1", "youden"])
 def test_the_threshold_is_the_best_there_is(val, rule):
     y, prob = val
-    decision = find_decision(TASK, y, prob, y.mean(axis=0), rule=rule)
+    decision = find_decision(TASK, y, prob, y.mean(axis=0), rule=rule, calibration="none")
 
     def gain(k, cut):
         answer = prob[:, k] > cut
@@ -42,11 +46,15 @@ def test_the_threshold_is_the_best_there_is(val, rule):
 def test_a_wanted_sensitivity_or_specificity_is_reached_and_no_more(val):
     y, prob = val
     for k in range(2):
-        cut = find_decision(TASK, y, prob, y.mean(axis=0), rule="sensitivity", wanted=0.9).thresholds[k]
+        cut = find_decision(
+            TASK, y, prob, y.mean(axis=0), rule="sensitivity", wanted=0.9, calibration="none"
+        ).thresholds[k]
         above = np.unique(prob[:, k])[np.unique(prob[:, k]) > cut][0]
         assert sk.recall_score(y[:, k], prob[:, k] > cut) >= 0.9
         assert sk.recall_score(y[:, k], prob[:, k] > above) < 0.9
-        cut = find_decision(TASK, y, prob, y.mean(axis=0), rule="specificity", wanted=0.9).thresholds[k]
+        cut = find_decision(
+            TASK, y, prob, y.mean(axis=0), rule="specificity", wanted=0.9, calibration="none"
+        ).thresholds[k]
         below = np.unique(prob[:, k])[np.unique(prob[:, k]) < cut][-1]
         assert sk.recall_score(1 - y[:, k], prob[:, k] <= cut) >= 0.9
         assert sk.recall_score(1 - y[:, k], prob[:, k] < below) < 0.9
@@ -56,7 +64,7 @@ def test_a_label_that_val_cannot_tune_takes_the_prevalence_of_train_and_says_so(
     y, prob = val
     y[:, 1] = 0
     y[:4, 1] = 1
-    decision = find_decision(TASK, y, prob, np.array([0.3, 0.05]), rule="f1")
+    decision = find_decision(TASK, y, prob, np.array([0.3, 0.05]), rule="f1", calibration="none")
     assert np.mean(prob[:, 1] > decision.thresholds[1]) == pytest.approx(0.05, abs=0.02)
     assert len(decision.notes) == 1
     assert decision.notes[0].startswith("seldom: 4 positive")
@@ -78,5 +86,15 @@ def test_bad_rules_are_refused():
 
 
 def test_round_trip():
-    decision = Decision((0.1, 0.2), 1.5, "val", ("a: b",))
-    assert decision_from_dict(decision.to_dict()) == decision
+    sets = Conformal(0.8, ((0.3, math.inf), (0.5, 0.6)), ("c: d",))
+    decision = Decision((0.1, 0.2), Calibration("temperature", (1.5, 2.0)), "val", ("a: b",), sets)
+    assert decision_from_dict(json.loads(json.dumps(decision.to_dict(), allow_nan=False))) == decision
+    assert Decision().sets(TASK, np.zeros((3, 2))) is None
+
+
+def test_sets_are_fitted_on_calibrated_probabilities(val):
+    y, prob = val
+    decision = find_decision(TASK, y, prob, y.mean(axis=0), coverage=0.7)
+    calibrated, _ = decision.answer(TASK, prob)
+    assert decision.conformal == fit_conformal(TASK, y, calibrated, 0.7)
+    np.testing.assert_array_equal(decision.sets(TASK, calibrated), decision.conformal.sets(TASK, calibrated))

@@ -5,7 +5,7 @@ import pytest
 
 from penlight.evaluation import bootstrap_weights, find_row, score, score_seeds
 from penlight.tasks import Binary, MultiClass, MultiLabel
-from tests.evaluation.test_metrics import scored
+from tests.evaluation.test_metrics import scored, sets_of
 
 
 def weights_of(*args, **kwargs):
@@ -63,8 +63,9 @@ def test_several_seeds_give_mean_sd_and_the_interval_of_the_mean():
     task = MultiLabel(tuple("abc"))
     y, prob, decided, _ = scored(task, n=200)
     _, other, other_decided, _ = scored(task, n=200, seed=5)
-    single = score(task, y, prob, decided, resamples=200)
-    same = score_seeds(task, y, [prob, prob], [decided, decided], resamples=200)
+    sets = sets_of(task, prob)
+    single = score(task, y, prob, decided, sets, resamples=200)
+    same = score_seeds(task, y, [prob, prob], [decided, decided], [sets, sets], resamples=200)
     for one, two in zip(single, same, strict=True):
         assert two.mean == pytest.approx(one.value, nan_ok=True)
         assert two.sd == pytest.approx(0, abs=1e-12)

@@ -8,11 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from penlight.evaluation import METRICS, Sample, find_row, score
+from penlight.evaluation import METRICS, Conformal, Sample, find_row, score
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.conftest import TASK_EXAMPLES, labels_for
 
 NAMES = tuple("abcde")
+
+
+def sets_of(task, prob):
+    """Sets by cuts that nothing was fitted for."""
+    cuts = ((0.5,),) if task.exclusive else ((0.3, 0.8),) * len(task.labels)
+    return Conformal(0.8, cuts).sets(task, prob)
 
 
 def scored(task, n=300, seed=0, ties=False):
@@ -22,7 +28,8 @@ def scored(task, n=300, seed=0, ties=False):
     if ties:
         prob = np.round(prob, 1)
     decided = task.decide(prob)
-    return y, prob, decided, {(r.name, r.label): r.value for r in score(task, y, prob, decided, resamples=0)}
+    rows = score(task, y, prob, decided, sets_of(task, prob), resamples=0)
+    return y, prob, decided, {(r.name, r.label): r.value for r in rows}
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -115,8 +122,9 @@ def test_what_holds_of_every_metric(seed, weight):
     for task in TASK_EXAMPLES:
         y, prob, decided, rows = scored(task, n=40, seed=seed)
         order = rng.permutation(len(y))
-        shuffled = score(task, y[order], prob[order], decided[order], resamples=0)
-        repeated = score(task, *(np.repeat(a, weight, axis=0) for a in (y, prob, decided)), resamples=0)
+        sets = sets_of(task, prob)
+        shuffled = score(task, y[order], prob[order], decided[order], sets[order], resamples=0)
+        repeated = score(task, *(np.repeat(a, weight, axis=0) for a in (y, prob, decided, sets)), resamples=0)
         monotone = score(task, y, prob**3, decided, resamples=0)
         for row in shuffled:
             assert row.value == pytest.approx(rows[row.name, row.label], abs=1e-9, nan_ok=True)
@@ -142,8 +150,9 @@ def test_weights_are_repetitions(seed):
             warnings.simplefilter("error")
             for key in task.metrics:
                 metric = METRICS[key].compute
-                weighted = metric(Sample(task, y, prob, decided), counts[None].astype(float))
-                repeated = metric(Sample(task, y[again], prob[again], decided[again]), np.ones((1, len(again))))
+                columns = (y, prob, decided, sets_of(task, prob))
+                weighted = metric(Sample(task, *columns), counts[None].astype(float))
+                repeated = metric(Sample(task, *(a[again] for a in columns)), np.ones((1, len(again))))
                 np.testing.assert_allclose(weighted, repeated, atol=1e-9, err_msg=key)
 
 
@@ -151,8 +160,7 @@ def test_relabelling_an_unordered_task_moves_the_rows_with_the_labels():
     task = MultiClass(NAMES)
     y, prob, decided, rows = scored(task)
     turn = np.roll(np.arange(5), 2)
-    turned = score(
-        MultiClass(tuple(NAMES[k] for k in turn)), y[:, turn], prob[:, turn], decided[:, turn], resamples=0
-    )
+    columns = (y[:, turn], prob[:, turn], decided[:, turn], sets_of(task, prob[:, turn]))
+    turned = score(MultiClass(tuple(NAMES[k] for k in turn)), *columns, resamples=0)
     for row in turned:
         assert row.value == pytest.approx(rows[row.name, row.label], abs=1e-9)

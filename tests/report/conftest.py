@@ -9,7 +9,7 @@ import pytest
 from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.summary import DataDescription, describe
 from penlight.data.views import LeftOut, ViewedDataset, ViewedSplit
-from penlight.evaluation import score
+from penlight.evaluation import Novelty, fit_conformal, score
 from penlight.report import Rival, RunContent, run_report
 from penlight.report.content import Sample
 from penlight.runs.predictions import Predictions
@@ -28,6 +28,8 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
     prior = np.tile(y_true.mean(axis=0), (N, 1))
     rival = _informed(task, y_true, rng)
     images = rng.integers(0, 256, (N, 8, 8, 3), dtype=np.uint8)
+    conformal = fit_conformal(task, y_true, prob, 0.8)
+    sets = conformal.sets(task, prob)
     return RunContent(
         name="tiny-cnn-1",
         title=title,
@@ -38,7 +40,7 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
         test=Predictions(np.arange(N), y_true, prob, task.logits(prob), task, "tiny", "native", "test"),
         decided=decided,
         thresholds=thresholds,
-        rows=score(task, y_true, prob, decided, resamples=40),
+        rows=score(task, y_true, prob, decided, sets, resamples=40),
         rivals=[
             Rival("majority", score(task, y_true, prior, task.decide(prior, thresholds), resamples=20)),
             Rival("linear", score(task, y_true, rival, task.decide(rival, thresholds), resamples=20)),
@@ -61,6 +63,8 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
             "command": "penlight train runs/tiny-cnn-1/recipe.toml",
         },
         checks=(),
+        conformal=conformal,
+        novelty=Novelty.fit(images, images[:20]),
     )
 
 

@@ -18,10 +18,11 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from penlight.evaluation import MetricRow, score_seeds
+from penlight.evaluation import MetricRow, find_row, score_seeds
 from penlight.report import DISPLAYS, Display, RunContent
 from penlight.report.displays import (
     AlongTheFile,
+    AnswerSets,
     ClassDistribution,
     ConfusionMatrix,
     ErrorStrip,
@@ -35,12 +36,14 @@ from penlight.report.displays import (
     Presence,
     Reliability,
     RightStrip,
+    RiskCurve,
     RocCurves,
     ScoreBars,
     SeedCurves,
     SeedDots,
     TakenFor,
     Together,
+    UnusualImages,
 )
 from penlight.report.figure import draw_svg
 from penlight.report.palette import palette
@@ -69,6 +72,10 @@ MAKERS: dict[str, Any] = {
     "errors": lambda c: ErrorStrip.from_predictions(c.test, c.decided, c.images),
     "misses": lambda c: MissStrip.from_predictions(c.test, c.decided, c.images),
     "right": lambda c: RightStrip.from_predictions(c.test, c.decided, c.images),
+    "risk": lambda c: RiskCurve.from_predictions(c.test, c.decided, c.conformal),
+    "risk_without_sets": lambda c: RiskCurve.from_predictions(c.test, c.decided),
+    "sets": lambda c: AnswerSets.from_predictions(c.test, c.conformal),
+    "unusual": lambda c: UnusualImages.from_images(c.novelty, c.images, c.test.index, "fundus"),
     "seed_dots": seed_dots,
     "seed_curves": lambda c: SeedCurves.from_histories({"0": c.history, "1": c.history}, "auc"),
 }
@@ -210,6 +217,49 @@ def test_reliability_is_scikit_learns(multi_label: RunContent) -> None:
     np.testing.assert_allclose(display.predicted[full], predicted)
     expected = np.average(np.abs(observed - predicted), weights=display.counts[full])
     assert display.error == pytest.approx(expected)
+
+
+def test_the_risk_curve_ends_at_the_error_of_all_and_marks_the_single_answers(content: RunContent) -> None:
+    display = RiskCurve.from_predictions(content.test, content.decided, content.conformal)
+    wrong = content.decided != content.test.y_true
+    assert display.error[-1] == pytest.approx((wrong.any(axis=1) if content.task.exclusive else wrong).mean())
+    assert display.share[-1] == 1
+    assert display.area == pytest.approx(find_row(content.rows, "aurc").value)
+    share, error = display.point
+    assert share == pytest.approx(find_row(content.rows, "single_answers").value)
+    assert 1 - error == pytest.approx(find_row(content.rows, "acc_single").value)
+
+
+def test_coverage_of_sets_is_that_of_the_rows(content: RunContent) -> None:
+    frame = AnswerSets.from_predictions(content.test, content.conformal).frame().set_index(content.task.nouns[0])
+    for label in content.task.labels:
+        assert frame.loc[label, "coverage"] == pytest.approx(
+            find_row(content.rows, "coverage", label).value, nan_ok=True
+        )
+    if content.task.exclusive:
+        assert frame.loc["all images", "coverage"] == pytest.approx(find_row(content.rows, "coverage").value)
+
+
+def test_sets_are_counted_by_size_or_by_answer(ordinal: RunContent, multi_label: RunContent) -> None:
+    of_grades = AnswerSets.from_predictions(ordinal.test, ordinal.conformal)
+    size = ordinal.conformal.sets(ordinal.task, ordinal.test.prob).sum(axis=(1, 2))
+    assert of_grades.counts[0].tolist() == [(size == k).sum() for k in (1, 2, 3)]
+    assert of_grades.kinds == ("1 grade", "2 grades", "3 grades")
+    assert (of_grades.counts[1:].sum(axis=0) == of_grades.counts[0]).all()
+    of_findings = AnswerSets.from_predictions(multi_label.test, multi_label.conformal)
+    assert of_findings.kinds == ("absent", "present", "either")
+    assert of_findings.counts[-1].tolist() == [0, 0, 60]
+    assert "Too few in val to rule out one answer, or any, for finding 8." in of_findings.caption
+
+
+def test_the_most_unusual_images_come_first(ordinal: RunContent) -> None:
+    strange = ordinal.images.copy()
+    strange[37] = 255
+    display = UnusualImages.from_images(ordinal.novelty, strange, ordinal.test.index[20:], "fundus")
+    assert display.index[0] == 37
+    np.testing.assert_array_equal(display.images[0], strange[37])
+    assert display.unusual == ordinal.novelty.unusual(strange[20:]).sum()
+    assert f"of {len(ordinal.test) - 20} test fundus photographs" in display.caption
 
 
 def test_rates_of_a_label_without_cases_are_undefined(multi_label: RunContent) -> None:

@@ -6,7 +6,7 @@ Each function takes plain values, raises a PenlightError where a user can help, 
 
 from penlight.api.datasets import audit, fetch, show
 from penlight.api.reports import report
-from penlight.api.requests import is_recipe_file, list_recipes, resolve_recipe, resolve_request
+from penlight.api.requests import is_recipe_file, list_recipes, resolve_decide, resolve_recipe, resolve_request
 from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
 from penlight.api.scoring import evaluate, score
 from penlight.api.studies import plan_study, study
@@ -29,6 +29,7 @@ __all__ = [
     "list_recipes",
     "plan_study",
     "report",
+    "resolve_decide",
     "resolve_recipe",
     "resolve_request",
     "score",

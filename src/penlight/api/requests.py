@@ -4,7 +4,8 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from penlight.recipes import Recipe, load_recipe, preset_header, preset_names, with_overrides
+from penlight.errors import RecipeError
+from penlight.recipes import Decide, Recipe, load_recipe, preset_header, preset_names, with_overrides
 
 
 def resolve_recipe(
@@ -30,6 +31,17 @@ def resolve_request(
         chosen = resolve_recipe(None, dataset, overrides, view=view, size=size)
         return chosen, chosen.model.backbone
     return resolve_recipe(dataset, recipe, overrides, view=view, size=size), Path(recipe).stem
+
+
+def resolve_decide(overrides: Sequence[str] = ()) -> Decide:
+    """Give how probabilities become answers, from `decide.key=value` overrides of the defaults.
+
+    RecipeError for a key of another section, since predictions that are there already cannot follow it.
+    """
+    other = [text for text in overrides if not text.strip().startswith("decide.")]
+    if other:
+        raise RecipeError(f"'{other[0]}' changes nothing of predictions.", "Keys here start with decide.")
+    return with_overrides(Recipe(), overrides).decide
 
 
 def is_recipe_file(path: Path) -> bool:

@@ -9,6 +9,7 @@ from penlight.data.audit import Problem
 from penlight.data.summary import DataDescription
 from penlight.evaluation import MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
+from penlight.evaluation.operating import OperatingPoint
 from penlight.recipes.space import Trial
 from penlight.training import Epoch
 
@@ -34,21 +35,28 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one run: rows of the split, those of the baselines on the same images, and the run's checks that
-    spoke up, the serious ones first."""
+    """Scores of one run: rows of the split, and those of the baselines on the same images.
+
+    `points` are the operating points of its yes-or-no questions; `before` are metrics of the probabilities before
+    calibration, empty where nothing was calibrated; `unavailable` says what could not be found, and why; `checks` are
+    those that spoke up, the serious ones first.
+    """
 
     split: str
     metrics: Sequence[MetricRow]
     baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
+    points: Sequence[OperatingPoint] = ()
+    before: Mapping[str, float] = field(default_factory=dict)
+    unavailable: Sequence[str] = ()
     checks: Sequence[Check] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the scores as JSON has them."""
         return {
-            "split": self.split,
-            "metrics": [row.to_dict() for row in self.metrics],
-            "baselines": {name: [row.to_dict() for row in rows] for name, rows in self.baselines.items()},
-            "checks": [check.to_dict() for check in self.checks],
+            **_rows_to_dict(self),
+            "operating_points": [point.to_dict() for point in self.points],
+            "before_calibration": dict(self.before),
+            "unavailable": list(self.unavailable),
         }
 
 
@@ -65,7 +73,16 @@ class SeedsScores:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the scores as JSON has them."""
-        return {"seeds": list(self.seeds), **Scores.to_dict(self)}  # type: ignore[arg-type]
+        return {"seeds": list(self.seeds), **_rows_to_dict(self)}
+
+
+def _rows_to_dict(scores: Scores | SeedsScores) -> dict[str, Any]:
+    return {
+        "split": scores.split,
+        "metrics": [row.to_dict() for row in scores.metrics],
+        "baselines": {name: [row.to_dict() for row in rows] for name, rows in scores.baselines.items()},
+        "checks": [check.to_dict() for check in scores.checks],
+    }
 
 
 @dataclass(frozen=True)

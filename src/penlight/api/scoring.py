@@ -1,7 +1,8 @@
 """Scores from predictions on disk, Penlight's own or anybody's."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,18 @@ from penlight.api.results import Scores, SeedsScores
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.record import record_of
 from penlight.errors import PredictionsError, RunError
-from penlight.evaluation import Decision, MetricRow, score_seeds
+from penlight.evaluation import Decision, MetricRow, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Evidence, check_seeds, run_checks
-from penlight.recipes import BASELINE_MODELS
-from penlight.runs import Predictions, Run, open_run
-from penlight.runs.evidence import answers_of, checks_kept, evidence_of_run, headline_kept
+from penlight.evaluation.operating import operating_points
+from penlight.evaluation.scores import values_of
+from penlight.recipes import BASELINE_MODELS, Decide
+from penlight.runs import Answers, Predictions, Run, answer, open_run
+from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
 from penlight.runs.folder import SUMMARY, seed_folders
 from penlight.tasks import Task
+
+_CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 
 
 def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores:
@@ -30,48 +35,117 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores:
 
 def evaluate_run(run: Run, split: str = "test") -> Scores:
     """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
-    rows = rows_of(run.predictions(split), run.decision)
-    checks = run_checks(evidence_of_run(run, rows)) if split == "test" else checks_kept(run)
-    return Scores(split, rows, _baseline_rows(run, split), checks)
+    rivals, prevalence = _baseline_rows(run, split), run.recipe.decide.prevalence
+    scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
+    checks = run_checks(evidence_of_run(run, scores.metrics)) if split == "test" else checks_kept(run)
+    return replace(scores, checks=checks)
 
 
-def rows_of(predictions: Predictions, decision: Decision) -> list[MetricRow]:
-    """Every metric of predictions, with intervals."""
-    p = predictions
-    return score_rows(p.task, p.y_true, p.prob, decision.decide(p.task, p.prob), groups=p.groups)
+def scores_of(
+    answers: Answers,
+    val: Answers | None,
+    baselines: Mapping[str, Sequence[MetricRow]] | None = None,
+    prevalence: float | None = None,
+) -> Scores:
+    """Score answers; `val` are those of val by the same decision, for other operating points."""
+    p = answers.predictions
+    points = operating_points(
+        p.task,
+        p.y_true,
+        p.prob,
+        answers.decided,
+        thresholds=answers.decision.thresholds,
+        val=None if val is None else (val.predictions.y_true, val.predictions.prob),
+        prevalence=prevalence,
+        groups=p.groups,
+    )
+    was, calibrated = answers.before, answers.decision.calibration.kind != "none"
+    before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
+    return Scores(p.split, rows_of(answers), baselines or {}, points, before)
 
 
-def score(file: Path, dataset: str, *, view: str = "native", size: int = 28, split: str | None = None) -> Scores:
+def rows_of(answers: Answers) -> list[MetricRow]:
+    """Every metric of answers, with intervals."""
+    p = answers.predictions
+    return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.groups)
+
+
+def score(
+    file: Path,
+    dataset: str,
+    *,
+    view: str = "native",
+    size: int = 28,
+    split: str | None = None,
+    val: Path | None = None,
+    decide: Decide | None = None,
+) -> Scores:
     """Score a file in the official result format, `index,p0,p1,...` without a header, made by anybody.
 
-    The split is taken from an official file name, else it is "test". PredictionsError says what does not fit.
+    The split is taken from an official file name, else it is "test". Calibration and thresholds are found as `decide`
+    says on `val`, a file of the same model's probabilities of val; without it, `unavailable` says what is not there.
+    PredictionsError says what does not fit.
     """
     split = split or _split_of_name(file.name)
     viewed = apply_view(store.open_dataset(dataset, size), view)
-    predictions, decision = _read_official(file, viewed, dataset, split), Decision(found_on="none")
-    rows = rows_of(predictions, decision)
-    evidence = Evidence(answers_of(predictions, decision), rows, split, data=record_of(viewed))
-    return Scores(split, rows, checks=run_checks(evidence))
+    predictions = _read_official(file, viewed, dataset, split)
+    how = decide or Decide()
+    of_val = None if val is None else _read_official(val, viewed, dataset, "val")
+    decision = Decision(found_on="none") if of_val is None else decide_on(of_val, viewed, how)
+    answers = answer(predictions, decision)
+    judged = None if of_val is None else answer(of_val, decision)
+    scores = scores_of(answers, judged, prevalence=how.prevalence)
+    evidence = Evidence(
+        seen(answers),
+        scores.metrics,
+        split,
+        val=None if judged is None else seen(judged),
+        decision_notes=decision.notes,
+        data=record_of(viewed),
+    )
+    unavailable = _without_val(viewed.task) if of_val is None else ()
+    return replace(scores, checks=run_checks(evidence), unavailable=unavailable)
+
+
+def decide_on(val: Predictions, view: ViewedDataset, how: Decide) -> Decision:
+    """Find calibration and thresholds on predictions of val, as the model gave them."""
+    return find_decision(
+        val.task,
+        val.y_true,
+        val.prob,
+        view.splits["train"].y_true.mean(axis=0),
+        rule=how.thresholds,
+        wanted=how.wanted,
+        calibration=how.calibration,
+        coverage=how.coverage,
+    )
+
+
+def _without_val(task: Task) -> tuple[str, ...]:
+    """Say what only predictions of val can give."""
+    found = [f"{what}: no predictions of val were given" for what in ("calibration", "sets of answers")]
+    if task.uses_thresholds:
+        found.append("thresholds other than 0.5: no predictions of val were given")
+    if task.questions:
+        found.append("operating points chosen on val: no predictions of val were given")
+    return tuple(found)
 
 
 def _baseline_rows(run: Run, split: str) -> dict[str, list[MetricRow]]:
-    return {
-        name: rows_of(run.baseline_predictions(name, split), run.baseline_decision(name))
-        for name in BASELINE_MODELS
-        if name in run.baselines
-    }
+    return {name: rows_of(run.baseline_answers(name, split)) for name in BASELINE_MODELS if name in run.baselines}
 
 
 def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     """Score the runs of several seeds together. RunError if they are not of one recipe, view and dataset."""
-    predictions = [run.predictions(split) for run in runs]
+    answers = [run.answers(split) for run in runs]
+    predictions = [own.predictions for own in answers]
     first = predictions[0]
     for run, other in zip(runs, predictions, strict=True):
         if (other.data_hash, other.view, other.recipe_hash) != (first.data_hash, first.view, first.recipe_hash):
             raise RunError(f"{run.path} is a run of another recipe, view or dataset than the seeds beside it.")
-    decisions = [run.decision.decide(p.task, p.prob) for run, p in zip(runs, predictions, strict=True)]
-    probs = [p.prob for p in predictions]
-    rows = score_seeds(first.task, first.y_true, probs, decisions, groups=first.groups)
+    probs, decided = [p.prob for p in predictions], [own.decided for own in answers]
+    sets = [own.sets for own in answers]
+    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.groups)
     checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
     return SeedsScores(split, [run.seed for run in runs], rows, _baseline_rows(runs[0], split), checks)
 

@@ -5,25 +5,27 @@ import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from penlight.api.results import Scores, SeedsScores, Trained, Watcher
-from penlight.api.scoring import evaluate_run, rows_of, seeds_scores
+from penlight.api.results import SeedsScores, Trained, Watcher
+from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.record import DataRecord, record_of
 from penlight.errors import RunError
-from penlight.evaluation import Decision, MetricRow, find_decision
+from penlight.evaluation import Decision, MetricRow
 from penlight.evaluation.checks import run_checks
+from penlight.evaluation.novelty import Novelty, evenly
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.runs import (
     Predictions,
     Run,
     RunWriter,
+    answer,
     machine,
     open_run,
     read_claim,
@@ -32,7 +34,7 @@ from penlight.runs import (
     write_text,
 )
 from penlight.runs.evidence import evidence_of_run
-from penlight.runs.folder import MANIFEST, SUMMARY
+from penlight.runs.folder import MANIFEST, NOVELTY, SUMMARY
 from penlight.tasks import Task
 from penlight.training import Epoch, Fitted, fit
 
@@ -96,22 +98,23 @@ def train_one(
         _write_model(writer, fitted)
         watcher.step("Choosing on val, then reading test")
         val = _predict(fitted, view, task, "val", recipe)
-        decision = _decide(recipe, val, view)
+        decision = decide_on(val, view, recipe.decide)
         test = _predict(fitted, view, task, "test", recipe)
         answering = _seconds_to_answer(fitted, view.splits["test"])
         writer.write_predictions("predictions-val", val)
         writer.write_predictions("predictions-test", test)
         writer.write_json("decision.json", decision.to_dict())
+        writer.write(NOVELTY, baselines.novelty.to_bytes())
         watcher.step("Scoring")
-        rows = rows_of(test, decision)
-        rivals = baselines.write(writer)
+        rivals, prevalence = baselines.write(writer), recipe.decide.prevalence
+        scores = scores_of(answer(test, decision), answer(val, decision), rivals, prevalence)
         writer.write_json("data.json", baselines.record.to_dict())
         total = time.perf_counter() - begun
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}
         writer.write_json("provenance.json", _provenance(recipe, view, seed, fitted, durations))
         watcher.step("Checking")
-        checks = run_checks(evidence_of_run(writer.draft(), rows))
-        writer.write_json("metrics.json", Scores("test", rows, rivals, checks).to_dict())
+        checks = run_checks(evidence_of_run(writer.draft(), scores.metrics))
+        writer.write_json("metrics.json", replace(scores, checks=checks).to_dict())
         watcher.step("Writing the report")
         _write_report(writer, view)
         writer.finish()
@@ -144,12 +147,6 @@ def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
     return (time.perf_counter() - begun) * len(part) / len(few)
 
 
-def _decide(recipe: Recipe, val: Predictions, view: ViewedDataset) -> Decision:
-    prevalence = view.splits["train"].y_true.mean(axis=0)
-    rule, wanted = recipe.decide.thresholds, recipe.decide.wanted
-    return find_decision(val.task, val.y_true, val.prob, prevalence, rule=rule, wanted=wanted)
-
-
 class Baselines:
     """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed; and
     what is known of its data, counted and audited once."""
@@ -157,6 +154,13 @@ class Baselines:
     def __init__(self, view: ViewedDataset, watcher: Watcher) -> None:
         self.view, self.watcher = view, watcher
         self._made: dict[str, tuple[Predictions, Predictions, Decision, list[MetricRow]]] = {}
+
+    @cached_property
+    def novelty(self) -> Novelty:
+        """What tells images unlike those in train; it depends on the images alone, so it too is fitted once."""
+        self.watcher.step("Learning what images look like")
+        train, val = (self.view.splits[name] for name in ("train", "val"))
+        return Novelty.fit(*(part.images[part.index[evenly(len(part))]] for part in (train, val)))
 
     def write(self, writer: RunWriter) -> dict[str, list[MetricRow]]:
         """Write the predictions of each baseline into a run, and give their rows on test."""
@@ -184,9 +188,9 @@ class Baselines:
         task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
         fitted = fit(recipe, self.view, task, seed=0)
         val = _predict(fitted, self.view, task, "val", recipe)
-        decision = _decide(recipe, val, self.view)
+        decision = decide_on(val, self.view, recipe.decide)
         test = _predict(fitted, self.view, task, "test", recipe)
-        return val, test, decision, rows_of(test, decision)
+        return val, test, decision, rows_of(answer(test, decision))
 
 
 def _write_model(writer: RunWriter, fitted: Fitted) -> None:

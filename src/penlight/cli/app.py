@@ -187,13 +187,24 @@ def score(
     view: View = None,
     size: Size = None,
     split: Annotated[Optional[str], typer.Option(help="val or test; from the file name unless given.")] = None,  # noqa: UP045
+    val: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="CSV of the same model's val split, to find calibration and thresholds on."),
+    ] = None,
+    overrides: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="How to decide, as in a recipe: decide.thresholds=f1."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Score probabilities made by anybody."""
     from penlight import api
     from penlight.cli.show import print_scores
 
-    print_scores(api.score(file, dataset, view=view or "native", size=size or 28, split=split), json)
+    how = api.resolve_decide(overrides or [])
+    print_scores(
+        api.score(file, dataset, view=view or "native", size=size or 28, split=split, val=val, decide=how), json
+    )
 
 
 @app.command()

@@ -18,6 +18,7 @@ from penlight.api import Audited, Scores, SeedsScores, Shown, Studied, Trained, 
 from penlight.data.summary import PER_IMAGE
 from penlight.evaluation import MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
+from penlight.evaluation.operating import OperatingPoint
 from penlight.training import Epoch
 
 if TYPE_CHECKING:
@@ -320,6 +321,8 @@ def _print_scores(scores: Scores | SeedsScores) -> None:
     for row in scores.metrics:
         if row.note and row.label is None:
             out.print(f"{row.name}: {row.note}.", style="dim")
+    if isinstance(scores, Scores):
+        _print_answers(scores)
     _print_checks(scores.checks)
 
 
@@ -334,6 +337,36 @@ def _print_checks(checks: Sequence[Check]) -> None:
         mark = Text("serious", "bold red") if check.serious else Text("note")
         table.add_row(mark, check.code, Text.assemble(check.seen, " ", (check.do, "dim")))
     out.print(table)
+
+
+def _print_answers(scores: Scores) -> None:
+    """Print what calibration did, the operating points, and what could not be found."""
+    out = console()
+    now = {row.name: row.value for row in scores.metrics if row.label is None}
+    if scores.before:
+        changes = ", ".join(f"{name} {_number(was)} to {_number(now[name])}" for name, was in scores.before.items())
+        out.print(f"Calibrated on val: {changes}.")
+    if scores.points:
+        out.print(_points_table(scores.points))
+    for what in scores.unavailable:
+        out.print(f"Unavailable: {what}.", style="dim")
+
+
+def _points_table(points: Sequence[OperatingPoint]) -> Table:
+    """One line per question and threshold, one column per rate."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in ("operating point", "", "cut"):
+        table.add_column(head)
+    names = {"sensitivity": "sens.", "specificity": "spec.", "ppv": "PPV", "npv": "NPV",
+             "likelihood_ratio_positive": "LR+", "likelihood_ratio_negative": "LR-",
+             "ppv_stated": "PPV stated", "npv_stated": "NPV stated"}  # fmt: skip
+    shown = [name for name in names if name in points[0].rates]
+    for name in shown:
+        table.add_column(names[name], justify="right")
+    for point in points:
+        values = (_number(point.rates[name].value) for name in shown)
+        table.add_row(point.question, point.chosen, _number(point.threshold), *values)
+    return table
 
 
 def _whole_table(scores: Scores | SeedsScores) -> Table:

@@ -1,24 +1,32 @@
-"""How good, and how sure: metrics, intervals, decisions. NumPy alone; whoever made the predictions.
+"""How good, and how sure: metrics, intervals, calibration, decisions. NumPy alone; whoever made the predictions.
 
 Add a metric by writing its function and putting it into `METRICS`; a task then lists its name.
 """
 
+from penlight.evaluation.calibration import Calibration, find_calibration
+from penlight.evaluation.conformal import Conformal, fit_conformal
 from penlight.evaluation.decision import Decision, find_decision
 from penlight.evaluation.intervals import bootstrap_weights
 from penlight.evaluation.metrics import METRICS, Metric, Sample
+from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row, row_from_dict
 from penlight.evaluation.scores import headline_value, score, score_seeds
 
 __all__ = [
     "METRICS",
+    "Calibration",
+    "Conformal",
     "Decision",
     "Metric",
     "MetricRow",
+    "Novelty",
     "Sample",
     "SeedsRow",
     "bootstrap_weights",
+    "find_calibration",
     "find_decision",
     "find_row",
+    "fit_conformal",
     "headline_value",
     "row_from_dict",
     "score",

@@ -1,5 +1,6 @@
-"""How probabilities become answers: thresholds, found on val alone and kept with the run."""
+"""How probabilities become answers: calibration and thresholds, found on val alone and kept with the run."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,46 +8,59 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import RecipeError, UnknownNameError
+from penlight.evaluation.calibration import (
+    UNCALIBRATED,
+    Calibration,
+    calibration_from_dict,
+    find_calibration,
+    too_few,
+)
+from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_from_dict, fit_conformal
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
 
 THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity", "specificity")
 
-FEWEST = 5
-"""A label with fewer positives or negatives than this in val is not tuned; it takes the fallback."""
-
 
 @dataclass(frozen=True)
 class Decision:
-    """What turns probabilities into answers.
+    """What turns a model's probabilities into answers.
 
-    `thresholds` (C,), None for tasks that answer by the most probable class; `notes` says, for a label, why its
-    threshold is not what was asked for.
+    `calibration` corrects the probabilities; `thresholds` (C,) cut the corrected ones, None for tasks that answer by
+    the most probable class; `notes` say, "label: reason", why a threshold is not what was asked for.
+    `conformal` makes sets of the corrected probabilities; None where no val was there to fit it on.
     """
 
     thresholds: tuple[float, ...] | None = None
-    temperature: float = 1.0
+    calibration: Calibration = UNCALIBRATED
     found_on: str = "val"
     notes: tuple[str, ...] = ()
+    conformal: Conformal | None = None
 
-    def decide(self, task: Task, prob: Floats) -> NDArray[np.uint8]:
-        """Turn (N, C) probabilities into (N, C) zeros and ones."""
-        return task.decide(prob, None if self.thresholds is None else np.array(self.thresholds))
+    def answer(self, task: Task, prob: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+        """Turn (N, C) probabilities as the model gave them into calibrated ones, and those into zeros and ones."""
+        calibrated = self.calibration.apply(task, prob)
+        return calibrated, task.decide(calibrated, None if self.thresholds is None else np.array(self.thresholds))
+
+    def sets(self, task: Task, calibrated: Floats) -> NDArray[np.uint8] | None:
+        """Turn calibrated probabilities (N, C) into sets of answers (N, Q, K), see `Conformal.sets`."""
+        return None if self.conformal is None else self.conformal.sets(task, calibrated)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the decision for JSON."""
-        return asdict(self)
+        return {**asdict(self), "conformal": None if self.conformal is None else self.conformal.to_dict()}
 
 
-def decision_from_dict(values: dict[str, Any]) -> Decision:
-    """Read what `Decision.to_dict` gave."""
-    cuts = values["thresholds"]
+def decision_from_dict(values: Mapping[str, Any]) -> Decision:
+    """Read what `Decision.to_dict` gave; a decision without calibration leaves probabilities as they are."""
+    cuts, calibration, conformal = values["thresholds"], values.get("calibration"), values.get("conformal")
     return Decision(
-        None if cuts is None else tuple(float(t) for t in cuts),
-        float(values["temperature"]),
-        str(values["found_on"]),
-        tuple(values["notes"]),
+        thresholds=None if cuts is None else tuple(float(t) for t in cuts),
+        calibration=UNCALIBRATED if calibration is None else calibration_from_dict(calibration),
+        found_on=str(values["found_on"]),
+        notes=tuple(values["notes"]),
+        conformal=None if conformal is None else conformal_from_dict(conformal),
     )
 
 
@@ -58,34 +72,52 @@ def find_decision(
     *,
     rule: str = "fixed",
     wanted: float | None = None,
+    calibration: str = "temperature",
+    coverage: float = COVERAGE,
 ) -> Decision:
-    """Choose a threshold per label on val: (N, C) truth and probabilities; `prevalence` (C,) is the share in train.
+    """Calibrate on val, then choose a threshold per label and fit the sets of answers.
 
-    "fixed" is 0.5 (or `wanted`); "f1" and "youden" maximise F1 or sensitivity + specificity - 1; "sensitivity" is the
-    highest threshold that reaches `wanted`, "specificity" the lowest. A label that val cannot tune takes the
-    threshold above which val has as many images as train has positives, and a note says so.
+    `y_val` and `prob_val` (N, C) are truth and probabilities as the model gave them; `prevalence` (C,) is the share
+    in train; `calibration` as in `find_calibration`, `coverage` as in `fit_conformal`. Thresholds are of calibrated
+    probabilities: "fixed" is 0.5 (or `wanted`); "f1" and "youden" maximise F1 or sensitivity + specificity - 1;
+    "sensitivity" is the highest threshold that reaches `wanted`, "specificity" the lowest. A label that val cannot
+    tune takes the threshold above which val has as many images as train has positives, and a note says so.
     """
     if rule not in THRESHOLD_RULES:
         raise UnknownNameError("threshold rule", rule, THRESHOLD_RULES)
     if rule in ("sensitivity", "specificity") and (wanted is None or not 0 < wanted <= 1):
         raise RecipeError(f"Thresholds by {rule} need the wanted value, above 0 and at most 1; {wanted} came.")
-    if not task.uses_thresholds:
-        return Decision()
+    found = find_calibration(task, y_val, prob_val, calibration)
+    calibrated = found.apply(task, prob_val)
+    cuts, notes = (
+        _thresholds(task, y_val, calibrated, prevalence, rule, wanted) if task.uses_thresholds else (None, [])
+    )
+    sets = fit_conformal(task, y_val, calibrated, coverage)
+    return Decision(cuts, found, notes=tuple(notes), conformal=sets)
+
+
+def _thresholds(
+    task: Task, y_val: NDArray[np.uint8], prob_val: Floats, prevalence: Floats, rule: str, wanted: float | None
+) -> tuple[tuple[float, ...], list[str]]:
+    """A threshold per label, and notes on those that val cannot tune."""
     if rule == "fixed":
-        return Decision((0.5 if wanted is None else wanted,) * len(task.labels))
+        return (0.5 if wanted is None else wanted,) * len(task.labels), []
     cuts, notes = [], []
     for c, label in enumerate(task.labels):
         positives = int(y_val[:, c].sum())
-        if min(positives, len(y_val) - positives) < FEWEST:
+        if too_few(y_val[:, c]):
             cuts.append(float(np.quantile(prob_val[:, c], 1 - prevalence[c])))
             notes.append(f"{label}: {positives} positive in val is too few to tune; cut at the prevalence in train")
         else:
-            cuts.append(_best_cut(y_val[:, c], prob_val[:, c], rule, wanted))
-    return Decision(tuple(cuts), notes=tuple(notes))
+            cuts.append(best_cut(y_val[:, c], prob_val[:, c], rule, wanted))
+    return tuple(cuts), notes
 
 
-def _best_cut(y: NDArray[np.uint8], prob: Floats, rule: str, wanted: float | None) -> float:
-    """Choose among the midpoints between distinct probabilities; answers are positive above the cut."""
+def best_cut(y: NDArray[np.uint8], prob: Floats, rule: str, wanted: float | None) -> float:
+    """Choose the threshold of one label by a rule of `find_decision`, on (N,) truth and probabilities.
+
+    It is a midpoint between distinct probabilities; answers are positive above it.
+    """
     cuts, sensitivity, specificity, f1 = _operating_points(y, prob)
     if rule == "f1":
         return float(cuts[np.argmax(f1)])

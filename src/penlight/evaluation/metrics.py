@@ -13,6 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.evaluation.calibration import log_losses
+from penlight.evaluation.conformal import options
+from penlight.evaluation.reliability import Brier, Stated, expected_error, label_errors
+from penlight.evaluation.selective import RiskCoverage, answered, certainty
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -21,12 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sample:
-    """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 answers."""
+    """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 answers, and `sets`
+    (N, Q, K) of answers that cannot be ruled out (see `conformal`), None where none were fitted."""
 
     task: Task
     y: NDArray[np.uint8]
     prob: Floats
     decided: NDArray[np.uint8]
+    sets: NDArray[np.uint8] | None = None
 
     @cached_property
     def grade(self) -> NDArray[np.int64]:
@@ -58,6 +64,23 @@ class Sample:
         return value
 
     @cached_property
+    def stated(self) -> Stated:
+        """What the answers state."""
+        return Stated.of_answers(self.task.exclusive, self.y, self.prob)
+
+    @cached_property
+    def brier(self) -> Brier:
+        """The Brier score and its parts."""
+        exclusive = self.task.exclusive
+        labels = Stated.of_labels(exclusive, self.y, self.prob) if exclusive else self.stated
+        return Brier(labels, exclusive)
+
+    @cached_property
+    def log_losses(self) -> Floats:
+        """(N,) log loss of each image."""
+        return log_losses(self.y, self.prob, self.task.exclusive)
+
+    @cached_property
     def columns(self) -> "list[Ranking]":
         """One ranking per label."""
         return [Ranking.of(self.y[:, c], self.prob[:, c]) for c in range(self.y.shape[1])]
@@ -66,6 +89,28 @@ class Sample:
     def micro(self) -> "Ranking":
         """The ranking of all (image, label) pairs together."""
         return Ranking.of(self.y.ravel(), self.prob.ravel())
+
+    @cached_property
+    def risk_coverage(self) -> RiskCoverage:
+        """The answers from the surest to the least sure."""
+        return RiskCoverage.of(*certainty(self.task, self.y, self.prob, self.decided))
+
+    @cached_property
+    def covered(self) -> NDArray[np.bool_]:
+        """(N, Q) whether the true answer is in the set."""
+        held: NDArray[np.uint8] = (options(self.task, self.y) & self._known_sets).max(axis=2)
+        return held.astype(bool)
+
+    @cached_property
+    def answered(self) -> NDArray[np.bool_]:
+        """(N, Q) whether the set leaves the decision alone."""
+        return answered(self._known_sets, options(self.task, self.decided))
+
+    @property
+    def _known_sets(self) -> NDArray[np.uint8]:
+        if self.sets is None:
+            raise ValueError("metrics of sets need sets")
+        return self.sets
 
 
 def _argmax(columns: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -289,20 +334,89 @@ def _specificity_referable(s: Sample, w: Floats) -> Floats:
     return _ratio(w @ ((1 - y) * (1 - decided)), w @ (1 - y))
 
 
+def _log_loss(s: Sample, w: Floats) -> Floats:
+    """Mean over images of the log loss of the true class, or of all labels."""
+    return _mean(s, w, s.log_losses)
+
+
+def _gaps(s: Sample, w: Floats, stated: Stated) -> Floats:
+    """Of what answers state or of all labels, which is the same where these are not exclusive."""
+    return s.once("gaps" if stated is s.stated else "gaps of labels", w, lambda: stated.gaps(w))
+
+
+def _ece(s: Sample, w: Floats) -> Floats:
+    return expected_error(_gaps(s, w, s.stated), w.sum(axis=1))
+
+
+def _label_ece(s: Sample, w: Floats) -> Floats:
+    return label_errors(_gaps(s, w, s.stated), w.sum(axis=1))
+
+
+def _brier_reliability(s: Sample, w: Floats) -> Floats:
+    labels = s.brier.labels
+    return s.once("reliability", w, lambda: s.brier.reliability(_gaps(s, w, labels), labels.members(w)))
+
+
+def _brier_resolution(s: Sample, w: Floats) -> Floats:
+    return s.brier.resolution(w, _brier_reliability(s, w))
+
+
+def _aurc(s: Sample, w: Floats) -> Floats:
+    return s.risk_coverage.area(w)
+
+
+def _of_sets(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
+    """A metric of the whole that is undefined without sets."""
+    return lambda s, w: np.full(len(w), np.nan) if s.sets is None else of(s, w)
+
+
+def _coverage(s: Sample, w: Floats) -> Floats:
+    return _mean(s, w, s.covered.mean(axis=1))
+
+
+def _set_size(s: Sample, w: Floats) -> Floats:
+    """Mean number of options in a set: labels of an exclusive task, else 1 or, where it may be either, 2."""
+    return _mean(s, w, s._known_sets.sum(axis=2).mean(axis=1))
+
+
+def _single_answers(s: Sample, w: Floats) -> Floats:
+    return _mean(s, w, s.answered.mean(axis=1))
+
+
+def _acc_single(s: Sample, w: Floats) -> Floats:
+    """Share of right answers among those that the set leaves alone."""
+    right = (s.answered & s.covered).sum(axis=1).astype(float)
+    return _ratio(w @ right, w @ s.answered.sum(axis=1).astype(float))
+
+
+def _label_coverage(s: Sample, w: Floats) -> Floats:
+    """Of the images that have a label, the share whose set has it too."""
+    if s.sets is None:
+        return np.full((len(w), s.y.shape[1]), np.nan)
+    possible = s.sets[:, 0] if s.task.exclusive else s.sets[:, :, 1]
+    return _ratio(w @ (s.y & possible).astype(float), _counts(s, w).positive)
+
+
 _NO_POSITIVE = "no positive case"
+_NO_SETS = "no sets, which are fitted on val"
 _ONE_KIND = "no positive or no negative case"
 
 
 @dataclass(frozen=True)
 class Metric:
     """A row of the score table: `name` in rows, its function, whether it is of each label, why it may be undefined,
-    and, for means over labels, the metric of labels that it is the mean of."""
+    for means over labels, the metric of labels that it is the mean of, and whether its resamples are `centred`.
+
+    An error that cannot cancel grows with the noise of resampling, so that most resamples lie above the value itself;
+    their spread is then taken about the value.
+    """
 
     name: str
     compute: Callable[[Sample, Floats], Floats]
     per_label: bool = False
     undefined: str = _ONE_KIND
     mean_of: str | None = None
+    centred: bool = False
 
 
 METRICS: dict[str, Metric] = {
@@ -333,6 +447,19 @@ METRICS: dict[str, Metric] = {
     "auc_referable": Metric("auc_referable", _auc_referable),
     "sensitivity_referable": Metric("sensitivity_referable", _sensitivity_referable, undefined=_NO_POSITIVE),
     "specificity_referable": Metric("specificity_referable", _specificity_referable, undefined="no negative case"),
+    "log_loss": Metric("log_loss", _log_loss),
+    "brier": Metric("brier", lambda s, w: s.brier.score(w)),
+    "brier_reliability": Metric("brier_reliability", _brier_reliability, centred=True),
+    "brier_resolution": Metric("brier_resolution", _brier_resolution, centred=True),
+    "brier_uncertainty": Metric("brier_uncertainty", lambda s, w: s.brier.uncertainty(w)),
+    "ece": Metric("ece", _ece, centred=True),
+    "ece_adaptive": Metric("ece_adaptive", lambda s, w: s.stated.adaptive_error(w), centred=True),
+    "aurc": Metric("aurc", _aurc),
+    "coverage": Metric("coverage", _of_sets(_coverage), undefined=_NO_SETS),
+    "set_size": Metric("set_size", _of_sets(_set_size), undefined=_NO_SETS),
+    "single_answers": Metric("single_answers", _of_sets(_single_answers), undefined=_NO_SETS),
+    "acc_single": Metric("acc_single", _of_sets(_acc_single), undefined="no answer is the only one left, or no sets"),
+    "label_coverage": Metric("coverage", _label_coverage, per_label=True, undefined=f"{_NO_POSITIVE}, or {_NO_SETS}"),
     "label_auc": Metric("auc", _label_auc, per_label=True),
     "label_average_precision": Metric(
         "average_precision", _label_average_precision, per_label=True, undefined=_NO_POSITIVE
@@ -341,5 +468,6 @@ METRICS: dict[str, Metric] = {
     "label_recall": Metric("recall", _label_recall, per_label=True, undefined=_NO_POSITIVE),
     "label_specificity": Metric("specificity", _label_specificity, per_label=True, undefined="no negative case"),
     "label_f1": Metric("f1", _label_f1, per_label=True, undefined=_NO_POSITIVE),
+    "label_ece": Metric("ece", _label_ece, per_label=True, centred=True),
     "label_prevalence": Metric("prevalence", _label_prevalence, per_label=True),
 }

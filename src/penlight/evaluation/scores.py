@@ -20,6 +20,7 @@ def score(
     y_true: NDArray[np.uint8],
     prob: Floats,
     decided: NDArray[np.uint8],
+    sets: NDArray[np.uint8] | None = None,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -28,10 +29,10 @@ def score(
     """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
 
     The interval is the 2.5 to 97.5 percentile of `resamples` bootstrap resamples (see `bootstrap_weights`); with
-    fewer than half of them defined, or none asked for, it is NaN.
+    fewer than half of them defined, or none asked for, it is NaN. `sets` (N, Q, K) of answers, see `Conformal.sets`.
     """
-    values, draws = _values_and_draws([Sample(task, y_true, prob, decided)], resamples, seed, groups)
-    low, high = _interval(draws[0], values[0])
+    values, draws = _values_and_draws([Sample(task, y_true, prob, decided, sets)], resamples, seed, groups)
+    low, high = _interval(task, draws[0], values[0])
     return [
         MetricRow(name, label, float(v), float(lo), float(hi), n, note)
         for (name, label, n, note), v, lo, hi in zip(
@@ -45,6 +46,7 @@ def score_seeds(
     y_true: NDArray[np.uint8],
     probs: Sequence[Floats],
     decisions: Sequence[NDArray[np.uint8]],
+    sets: Sequence[NDArray[np.uint8] | None] | None = None,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -54,11 +56,12 @@ def score_seeds(
 
     The interval is that of the mean over these seeds, over resamples of the images, the same for every seed.
     """
-    samples = [Sample(task, y_true, p, d) for p, d in zip(probs, decisions, strict=True)]
+    many_sets = [None] * len(probs) if sets is None else sets
+    samples = [Sample(task, y_true, p, d, s) for p, d, s in zip(probs, decisions, many_sets, strict=True)]
     values, draws = _values_and_draws(samples, resamples, seed, groups)
     mean = values.mean(axis=0)
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(mean, np.nan)
-    low, high = _interval(draws.mean(axis=0), mean)
+    low, high = _interval(task, draws.mean(axis=0), mean)
     return [
         SeedsRow(name, label, float(m), float(s), float(lo), float(hi), n, note)
         for (name, label, n, note), m, s, lo, hi in zip(
@@ -71,6 +74,14 @@ def headline_value(task: Task, y_true: NDArray[np.uint8], prob: Floats) -> float
     """Give the task's headline metric alone, without interval or thresholds."""
     sample = Sample(task, y_true, prob, task.decide(prob))
     return float(METRICS[task.headline].compute(sample, np.ones((1, len(prob))))[0])
+
+
+def values_of(
+    task: Task, y_true: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8], metrics: Sequence[str]
+) -> dict[str, float]:
+    """Give some metrics of the whole, by their keys in `METRICS`, without intervals."""
+    sample, whole = Sample(task, y_true, prob, decided), np.ones((1, len(prob)))
+    return {key: float(METRICS[key].compute(sample, whole)[0]) for key in metrics}
 
 
 def _values_and_draws(
@@ -91,13 +102,27 @@ def _all_rows(sample: Sample, w: Floats) -> Floats:
     return np.concatenate([v if v.ndim == 2 else v[:, None] for v in computed], axis=1)
 
 
-def _interval(draws: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """(R,) low and high of (B, R) draws."""
+def _interval(task: Task, draws: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """(R,) low and high of (B, R) draws; those of centred metrics, which are never negative, lie about the value."""
     low, high = np.full_like(values, np.nan), np.full_like(values, np.nan)
     enough = (np.isfinite(draws).sum(axis=0) > len(draws) / 2) & np.isfinite(values)
     if enough.any():
         low[enough], high[enough] = np.nanpercentile(draws[:, enough], [2.5, 97.5], axis=0)
+    centred = enough & _each_row(task, [METRICS[key].centred for key in task.metrics])
+    if centred.any():
+        shift = values[centred] - np.nanmean(draws[:, centred], axis=0)
+        low[centred], high[centred] = np.maximum(low[centred] + shift, 0), np.maximum(high[centred] + shift, 0)
     return low, high
+
+
+def _each_row(task: Task, of_metrics: Sequence[bool]) -> NDArray[np.bool_]:
+    """(R,): say for each row what is said of its metric."""
+    return np.repeat(of_metrics, _widths(task))
+
+
+def _widths(task: Task) -> list[int]:
+    """How many rows each metric of a task takes."""
+    return [len(task.labels) if METRICS[key].per_label else 1 for key in task.metrics]
 
 
 def _row_heads(task: Task, y_true: NDArray[np.uint8], values: Floats) -> list[tuple[str, str | None, int, str]]:
@@ -119,8 +144,7 @@ def _row_heads(task: Task, y_true: NDArray[np.uint8], values: Floats) -> list[tu
 
 
 def _columns_by_key(task: Task, values: Floats) -> dict[str, Floats]:
-    widths = [len(task.labels) if METRICS[key].per_label else 1 for key in task.metrics]
-    return dict(zip(task.metrics, np.split(values, np.cumsum(widths)[:-1]), strict=True))
+    return dict(zip(task.metrics, np.split(values, np.cumsum(_widths(task))[:-1]), strict=True))
 
 
 def _note(metric: Metric, value: float, task: Task, by_key: dict[str, Floats]) -> str:

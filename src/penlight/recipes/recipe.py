@@ -183,15 +183,22 @@ class Train(_Section):
 
 
 class Decide(_Section):
-    """How probabilities become answers; thresholds are found on val.
+    """How probabilities become answers; calibration and thresholds are found on val.
 
     `rule` for grades: the most probable, or the expected one rounded. `thresholds` for binary and multi-label tasks;
     `wanted` is the threshold itself with "fixed", the rate to reach with "sensitivity" and "specificity".
+    `calibration` corrects the probabilities: "temperature" by one number (per label, where labels are not exclusive),
+    "isotonic" by a monotone map, which needs a large val. `prevalence` is that of the people whom the answers are
+    meant for: predictive values are given at it too. `coverage` is how often the truth is wanted among the answers
+    that are not ruled out.
     """
 
     rule: Literal["argmax", "expected"] = "argmax"
     thresholds: Literal["fixed", "f1", "youden", "sensitivity", "specificity"] = "fixed"
     wanted: Annotated[float, Field(gt=0, le=1)] | None = None
+    calibration: Literal["temperature", "isotonic", "none"] = "temperature"
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
 
 
 class Recipe(_Section):
@@ -252,7 +259,7 @@ def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
 
 
 def _takes_none(path: list[str]) -> bool:
-    return path in (["train", "patience"], ["decide", "wanted"])
+    return path in (["train", "patience"], ["decide", "wanted"], ["decide", "prevalence"])
 
 
 def _value(text: str) -> Any:

@@ -93,8 +93,11 @@ def _rare(content: RunContent) -> list[str]:
 
 
 def _calibration(content: RunContent) -> str:
-    error = Reliability.from_predictions(content.test).error
-    return f"Probabilities are off by {number(error, 3)} on average (expected calibration error on test)."
+    found = Reliability.from_predictions(content.test, before=content.before)
+    before = f", {number(found.before.error, 3)} before calibration on val" if found.before else ""
+    return (
+        f"Probabilities are off by {number(found.error, 3)} on average (expected calibration error on test){before}."
+    )
 
 
 def _checks(content: RunContent) -> list[str]:

@@ -12,6 +12,9 @@ from penlight.data.dataset import DatasetInfo
 from penlight.data.summary import DataDescription
 from penlight.data.views import LeftOut
 from penlight.evaluation.checks import Check
+from penlight.evaluation.conformal import Conformal
+from penlight.evaluation.novelty import Novelty
+from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.rows import MetricRow
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Task
@@ -45,8 +48,10 @@ class RunContent:
     whole test split as stored, of which `test.index` are the rows; `samples` has a few training images of each
     label. `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has
     seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where the model has none) and
-    command. `checks` are those that spoke up, None where none was run. `patients` counts by split, None where the
-    dataset does not name them.
+    command. `before` are the test predictions before calibration, `calibration_notes` say what calibration left as it
+    was, `points` are the operating points. `conformal` makes sets of answers of `test`, and `novelty` says which
+    images are unlike those in train; None for runs made without. `checks` are those that spoke up, None where none
+    was run.
     """
 
     name: str
@@ -72,6 +77,11 @@ class RunContent:
     checks: Sequence[Check] | None = None
     decision_notes: tuple[str, ...] = ()
     patients: Mapping[str, int] | None = None
+    before: Predictions | None = None
+    calibration_notes: tuple[str, ...] = ()
+    points: Sequence[OperatingPoint] = ()
+    conformal: Conformal | None = None
+    novelty: Novelty | None = None
 
     @property
     def left_out(self) -> Mapping[str, LeftOut]:

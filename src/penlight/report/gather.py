@@ -10,6 +10,7 @@ from penlight.data import ViewedDataset, ViewedSplit
 from penlight.data.summary import describe
 from penlight.errors import RunError
 from penlight.evaluation import MetricRow, row_from_dict
+from penlight.evaluation.operating import point_from_dict
 from penlight.recipes import differences
 from penlight.report.content import Rival, RunContent, Sample
 from penlight.runs import Run
@@ -21,8 +22,8 @@ _SAMPLES_PER_LABEL = 6
 
 def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
     """Read a run and take the pictures from its dataset. RunError if the dataset is not the one it was trained on."""
-    test, decision, recipe, scores = run.predictions("test"), run.decision, run.recipe, run.metrics
-    kept = data_of(run)
+    answers, recipe, scores = run.answers("test"), run.recipe, run.metrics
+    test, decision, kept = answers.predictions, answers.decision, data_of(run)
     if test.data_hash != view.dataset.md5 or test.view != view.view:
         raise RunError(f"{run.path} was made from another file of {test.dataset} than the one that is here.")
     return RunContent(
@@ -33,7 +34,7 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         view=view.view,
         task=test.task,
         test=test,
-        decided=decision.decide(test.task, test.prob),
+        decided=answers.decided,
         thresholds=None if decision.thresholds is None else np.array(decision.thresholds),
         rows=_rows(scores["metrics"]),
         rivals=[Rival(name, _rows(rows)) for name, rows in scores["baselines"].items()],
@@ -49,6 +50,11 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         checks=checks_kept(run),
         decision_notes=decision.notes,
         patients=None if kept is None else kept.patients,
+        before=answers.before,
+        calibration_notes=decision.calibration.notes,
+        points=[point_from_dict(point) for point in scores.get("operating_points", [])],
+        conformal=decision.conformal,
+        novelty=run.novelty,
     )
 
 

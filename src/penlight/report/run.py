@@ -12,7 +12,9 @@ from penlight.report.content import RunContent
 from penlight.report.displays import (
     DISPLAYS,
     AlongTheFile,
+    AnswerSets,
     ClassDistribution,
+    DecisionCurve,
     Display,
     ErrorStrip,
     LabelRates,
@@ -23,15 +25,19 @@ from penlight.report.displays import (
     Presence,
     Reliability,
     RightStrip,
+    RiskCurve,
     ScoreBars,
     Together,
+    UnusualImages,
     headline_rows,
 )
 from penlight.report.page import Drawn, drawn, render
 from penlight.report.palette import Colour, palette
 from penlight.report.tables import (
+    POINT_HEADS,
     difference_lines,
     label_table,
+    point_lines,
     provenance_groups,
     score_lines,
     split_lines,
@@ -56,6 +62,8 @@ def run_report(content: RunContent) -> str:
         scores=score_lines(content.rows, rivals_of(content)),
         label_scores=label_scores(content.rows),
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
+        points=point_lines(content.points),
+        point_heads=POINT_HEADS,
         errors=_figures(content, "errors", colours),
         strips=_strips(content),
         curves=_figures(content, "curves", colours),
@@ -101,7 +109,7 @@ def data_values(content: RunContent, colours: Sequence[Colour]) -> dict[str, Any
         "splits": split_lines(content),
         "split_names": list(content.data.images),
         "distribution": drawn(distribution, "distribution", colours),
-        "data_figures": [drawn(display, name, colours) for name, display in data_displays(content.data).items()],
+        "data_figures": [drawn(display, name, colours) for name, display in _data_displays(content).items()],
         "view_text": content.data.view_text(),
         "samples": content.samples,
         "samples_named": not content.data.task.exclusive,
@@ -120,6 +128,15 @@ def data_displays(data: DataDescription) -> dict[str, Display]:
         "together": Together(data.findings),
         "along": AlongTheFile(data.positions),
     }
+
+
+def _data_displays(content: RunContent) -> dict[str, Display]:
+    """Make the displays of the dataset, and of what in test is unlike train."""
+    found = data_displays(content.data)
+    if content.novelty is None:
+        return found
+    index, modality = content.test.index, content.dataset.modality
+    return {**found, "unusual": UnusualImages.from_images(content.novelty, content.images, index, modality)}
 
 
 def label_scores(rows: Sequence[MetricRow]) -> Drawn | None:
@@ -152,7 +169,12 @@ def _displays(content: RunContent) -> dict[str, Display]:
         name: DISPLAYS[name].from_predictions(content.test, content.decided) for name in content.task.figures
     }
     found["rates"] = LabelRates.from_predictions(content.test, content.decided)
-    found["reliability"] = Reliability.from_predictions(content.test)
+    found["reliability"] = Reliability.from_predictions(content.test, before=content.before)
+    if content.task.questions:
+        found["decision"] = DecisionCurve.from_predictions(content.test)
+    found["risk"] = RiskCurve.from_predictions(content.test, content.decided, content.conformal)
+    if content.conformal is not None:
+        found["sets"] = AnswerSets.from_predictions(content.test, content.conformal)
     if content.history is not None and len(content.history):
         found["learning"] = LearningCurves.from_history(content.history, content.task.headline, content.best_epoch)
     return found

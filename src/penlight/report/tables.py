@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.evaluation.operating import OperatingPoint, Rate
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays.base import columns_shown
-from penlight.report.words import NO_VALUE, duration, interval, metric_words, number, plain, sentence
+from penlight.report.words import NO_VALUE, duration, interval, metric_words, number, percent, plain, sentence
 from penlight.tasks import Task
 
 _TIMES = {"fit": "training", "total": "in all, with baselines and scores"}
@@ -41,6 +42,53 @@ class LabelTable:
     metrics: tuple[str, ...]
     lines: tuple[tuple[str, int, tuple[tuple[str, str, str], ...]], ...]
     thresholds: tuple[tuple[str, str], ...] = ()
+
+
+RATES = {
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "Positive predictive value",
+    "npv": "Negative predictive value",
+    "likelihood_ratio_positive": "Likelihood ratio +",
+    "likelihood_ratio_negative": "Likelihood ratio −",
+}
+"""The rates of an operating point, as columns are headed."""
+
+POINT_HEADS = tuple(RATES.values())
+
+
+@dataclass(frozen=True)
+class PointLine:
+    """One operating point as text; a cell is (value, what stands below it)."""
+
+    question: str
+    prevalence: str
+    threshold: str
+    chosen: str
+    cells: tuple[tuple[str, str], ...]
+
+
+def point_lines(points: Iterable[OperatingPoint]) -> list[PointLine]:
+    """Make a line of each point, and one more of its predictive values at the stated prevalence, if there is one."""
+    lines = []
+    for point in points:
+        lines.append(_point_line(point, f"prevalence {percent(point.prevalence)}", {}))
+        if math.isfinite(point.stated):
+            renamed = {"ppv": "ppv_stated", "npv": "npv_stated"}
+            lines.append(_point_line(point, f"at a prevalence of {percent(point.stated)}", renamed))
+    return lines
+
+
+def _point_line(point: OperatingPoint, prevalence: str, renamed: Mapping[str, str]) -> PointLine:
+    cut = number(point.threshold) if math.isfinite(point.threshold) else NO_VALUE
+    cells = (_rate_cell(name, point.rates[renamed.get(name, name)]) for name in RATES)
+    return PointLine(point.question, prevalence, cut, point.chosen, tuple(cells))
+
+
+def _rate_cell(name: str, rate: Rate) -> tuple[str, str]:
+    decimals = 2 if name.startswith("likelihood") else 3
+    bounds = interval(rate.low, rate.high, decimals)
+    return number(rate.value, decimals), rate.note or bounds
 
 
 def score_lines(rows: Iterable[MetricRow], rivals: Sequence[Rival]) -> list[ScoreLine]:

@@ -47,9 +47,24 @@ METRIC_WORDS: dict[str, MetricWords] = {
     "auc_referable": MetricWords("AUC, referable disease", "AUC, referable"),
     "sensitivity_referable": MetricWords("sensitivity, referable disease", "sens., referable"),
     "specificity_referable": MetricWords("specificity, referable disease", "spec., referable"),
+    "aurc": MetricWords(
+        "area under the risk-coverage curve", "risk-coverage area", higher_is_better=False, rate=False
+    ),
+    "coverage": MetricWords("coverage, truth in the set of answers", "coverage"),
+    "set_size": MetricWords("mean size of the sets", "set size", higher_is_better=False, rate=False),
+    "single_answers": MetricWords("single answers, share of sets with one", "single answers"),
+    "acc_single": MetricWords("accuracy of the single answers", "accuracy, single answers"),
     "log_loss": MetricWords("log loss", "log loss", higher_is_better=False, rate=False),
-    "brier": MetricWords("Brier score", "Brier score", higher_is_better=False),
-    "ece": MetricWords("expected calibration error", "calibration error", higher_is_better=False),
+    "brier": MetricWords("Brier score", "Brier score", higher_is_better=False, rate=False),
+    "brier_reliability": MetricWords("Brier score, reliability", "reliability", higher_is_better=False, rate=False),
+    "brier_resolution": MetricWords("Brier score, resolution", "resolution", rate=False),
+    "brier_uncertainty": MetricWords("Brier score, uncertainty (of the labels)", "uncertainty", rate=False),
+    "ece": MetricWords(
+        "expected calibration error, 10 equal bins", "calibration error", higher_is_better=False, rate=False
+    ),
+    "ece_adaptive": MetricWords(
+        "expected calibration error, 10 bins of equal count", "adaptive error", higher_is_better=False, rate=False
+    ),
 }
 
 LABEL_METRIC_WORDS: dict[str, MetricWords] = {
@@ -59,7 +74,9 @@ LABEL_METRIC_WORDS: dict[str, MetricWords] = {
     "f1": MetricWords("F1", "F1"),
     "auc": MetricWords("AUC", "AUC"),
     "average_precision": MetricWords("average precision", "avg. precision"),
+    "ece": MetricWords("calibration error", "calibration error", higher_is_better=False, rate=False),
     "prevalence": MetricWords("prevalence", "prevalence"),
+    "coverage": MetricWords("coverage by the set", "coverage"),
 }
 
 _MODELS = {"majority": "the majority answer", "linear": "the linear baseline"}

@@ -4,15 +4,18 @@ Files are written whole or not at all; a run is complete when its manifest is th
 against it.
 """
 
+from penlight.runs.answers import Answers, answer
 from penlight.runs.files import write_bytes, write_json, write_text
 from penlight.runs.folder import Run, RunWriter, open_run, read_claim
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
 from penlight.runs.provenance import machine, versions
 
 __all__ = [
+    "Answers",
     "Predictions",
     "Run",
     "RunWriter",
+    "answer",
     "machine",
     "open_run",
     "predictions_from_bytes",

@@ -7,23 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from penlight.data.record import DataRecord, record_from_dict
-from penlight.evaluation import Decision, MetricRow, Sample, find_row, row_from_dict
-from penlight.evaluation.checks import Answers, Check, Curves, Evidence, check_from_dict
+from penlight.evaluation import MetricRow, Sample, find_row, row_from_dict
+from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
 from penlight.recipes import Pretrained, Recipe
+from penlight.runs.answers import Answers
 from penlight.runs.folder import Run
-from penlight.runs.predictions import Predictions
 
 
 def evidence_of_run(run: Run, rows: Sequence[MetricRow]) -> Evidence:
     """Read what a run says of val and test, beside its baselines; `rows` are its scores on test."""
     return Evidence(
-        test=answers_of(run.predictions("test"), run.decision),
+        test=seen(run.answers("test")),
         rows=rows,
-        val=answers_of(run.predictions("val"), run.decision),
-        baselines={
-            name: answers_of(run.baseline_predictions(name, "test"), run.baseline_decision(name)).sample
-            for name in run.baselines
-        },
+        val=seen(run.answers("val")),
+        baselines={name: seen(run.baseline_answers(name, "test")).sample for name in run.baselines},
         decision_notes=run.decision.notes,
         curves=_curves(run),
         epochs_planned=_epochs(run.recipe),
@@ -31,10 +28,10 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow]) -> Evidence:
     )
 
 
-def answers_of(predictions: Predictions, decision: Decision) -> Answers:
-    """Give predictions as metrics and checks see them."""
-    p = predictions
-    return Answers(Sample(p.task, p.y_true, p.prob, decision.decide(p.task, p.prob)), p.groups)
+def seen(answers: Answers) -> Answered:
+    """Give answers as metrics and checks see them."""
+    p = answers.predictions
+    return Answered(Sample(p.task, p.y_true, p.prob, answers.decided, answers.sets), p.groups)
 
 
 def data_of(run: Run) -> DataRecord | None:

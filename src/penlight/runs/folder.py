@@ -13,7 +13,9 @@ from filelock import FileLock, Timeout
 from penlight.disk import writing_to
 from penlight.errors import RunError
 from penlight.evaluation.decision import Decision, decision_from_dict
+from penlight.evaluation.novelty import Novelty, novelty_from_bytes
 from penlight.recipes import Recipe, recipe_from_toml
+from penlight.runs.answers import Answers, answer
 from penlight.runs.files import write_bytes, write_json
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
+NOVELTY = "novelty.npz"
 SCHEMA = 1
 _LOCK = ".lock"
 _STATE = ".state"
@@ -209,8 +212,13 @@ class Run:
 
     @property
     def decision(self) -> Decision:
-        """Thresholds and temperature found on val."""
+        """Calibration and thresholds found on val."""
         return decision_from_dict(self._json("decision.json"))
+
+    @property
+    def novelty(self) -> Novelty | None:
+        """What tells images unlike those in train; None for a run written without it."""
+        return novelty_from_bytes(self.read(NOVELTY), str(self.path / NOVELTY)) if self.has(NOVELTY) else None
 
     @property
     def history(self) -> "pd.DataFrame | None":
@@ -220,8 +228,12 @@ class Run:
         return pd.read_csv(io.BytesIO(self.read("history.csv"))) if self.has("history.csv") else None
 
     def predictions(self, split: str) -> Predictions:
-        """The run's predictions of "val" or "test"."""
+        """The run's predictions of "val" or "test" as the model gave them; scores and figures are of `answers`."""
         return self._predictions(f"predictions-{split}.npz")
+
+    def answers(self, split: str) -> Answers:
+        """The run's predictions of a split, calibrated and decided."""
+        return answer(self.predictions(split), self.decision)
 
     @property
     def baselines(self) -> list[str]:
@@ -231,11 +243,15 @@ class Run:
                 if n.startswith(prefix) and n.endswith(suffix)]  # fmt: skip
 
     def baseline_predictions(self, baseline: str, split: str) -> Predictions:
-        """A baseline's predictions of the same images."""
+        """A baseline's predictions of the same images as it gave them."""
         return self._predictions(f"baseline-{baseline}-{split}.npz")
 
+    def baseline_answers(self, baseline: str, split: str) -> Answers:
+        """A baseline's predictions of a split, calibrated and decided by its own decision."""
+        return answer(self.baseline_predictions(baseline, split), self.baseline_decision(baseline))
+
     def baseline_decision(self, baseline: str) -> Decision:
-        """Thresholds of a baseline, found on val as the run's were."""
+        """Calibration and thresholds of a baseline, found on val as the run's were."""
         return decision_from_dict(self._json(f"baseline-{baseline}-decision.json"))
 
     def _predictions(self, name: str) -> Predictions:

@@ -16,7 +16,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of the images of one split.
+    """What a model said of the images of one split; on disk, before any calibration.
 
     `index` (N,) int64 rows of the split as stored; `y_true` (N, C) uint8; `prob` (N, C) float64 in [0, 1];
     `logits` (N, K) float64, such that `task.probabilities(logits)` is `prob` before any calibration;

@@ -4,7 +4,7 @@ Every task speaks (N, C), binary included, so that one metric serves all. Add a 
 putting it into `TASKS`; the contract test then covers it.
 """
 
-from penlight.tasks.base import Task, label_of
+from penlight.tasks.base import OF_PROBABILITIES, OF_SETS, Question, Task, label_of
 from penlight.tasks.binary import Binary
 from penlight.tasks.multi_class import MultiClass
 from penlight.tasks.multi_label import MultiLabel
@@ -12,11 +12,14 @@ from penlight.tasks.ordinal import Ordinal
 from penlight.tasks.table import TASKS, task_from_dict, task_to_dict
 
 __all__ = [
+    "OF_PROBABILITIES",
+    "OF_SETS",
     "TASKS",
     "Binary",
     "MultiClass",
     "MultiLabel",
     "Ordinal",
+    "Question",
     "Task",
     "label_of",
     "task_from_dict",

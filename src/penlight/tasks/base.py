@@ -1,5 +1,6 @@
 """The protocol of a task, and what the exclusive ones share."""
 
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -14,19 +15,49 @@ Indicators = NDArray[np.uint8]
 _EPSILON = 1e-12
 
 
+OF_PROBABILITIES = (
+    "log_loss",
+    "brier",
+    "brier_reliability",
+    "brier_resolution",
+    "brier_uncertainty",
+    "ece",
+    "ece_adaptive",
+)
+"""Names of the metrics that ask whether probabilities mean what they say; every task has them."""
+
+OF_SETS = ("aurc", "coverage", "set_size", "single_answers", "acc_single")
+"""Names of the metrics that ask when not to answer; every task has them, and "label_coverage"."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What can be answered by yes or no: whether any of `columns` of the labels is true of an image."""
+
+    name: str
+    columns: tuple[int, ...]
+
+    def of(self, values: NDArray[np.generic]) -> Floats:
+        """(N,): sum the question's columns of (N, C) truth, answers, or probabilities."""
+        summed: Floats = values[:, list(self.columns)].sum(axis=1, dtype=float)
+        return summed
+
+
 class Task(Protocol):
     """What labels mean. N images, L label columns on disk, C classes or findings, K logits of a network.
 
     `metrics` names rows of `evaluation.METRICS`, headline rows first; `headline` is the one that early stopping
     and comparisons use; `figures` names displays of `report`. `kind` is the key in `TASKS`;
     `exclusive` says that an image has exactly one label, `uses_thresholds` that answers depend on thresholds,
-    `ordered` that labels have a natural order; `nouns` are what one label and several labels are called.
+    `ordered` that labels have a natural order; `sets` is the key in `evaluation.conformal.SETS` of how sets of
+    answers are made; `nouns` are what one label and several labels are called.
     """
 
     kind: ClassVar[str]
     exclusive: ClassVar[bool]
     uses_thresholds: ClassVar[bool]
     ordered: ClassVar[bool]
+    sets: ClassVar[str]
     nouns: ClassVar[tuple[str, str]]
 
     @property
@@ -48,6 +79,10 @@ class Task(Protocol):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that are reported, headline rows first."""
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The yes-or-no questions that answers hold, for operating points and decision curves; none of classes."""
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -7,7 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
-from penlight.tasks.base import Floats, Indicators, encode_classes, logit, one_hot, sigmoid
+from penlight.tasks.base import (
+    OF_PROBABILITIES,
+    OF_SETS,
+    Floats,
+    Indicators,
+    Question,
+    encode_classes,
+    logit,
+    one_hot,
+    sigmoid,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +31,7 @@ class Binary:
     exclusive: ClassVar[bool] = True
     uses_thresholds: ClassVar[bool] = True
     ordered: ClassVar[bool] = False
+    sets: ClassVar[str] = "adaptive"
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     headline: ClassVar[str] = "auc"
     views: ClassVar[tuple[str, ...]] = ("native",)
@@ -32,16 +43,24 @@ class Binary:
         "specificity",
         "f1_macro",
         "f1_weighted",
+        *OF_PROBABILITIES,
+        *OF_SETS,
         "label_precision",
         "label_recall",
         "label_f1",
         "label_average_precision",
+        "label_coverage",
     )
     figures: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall")
 
     def __post_init__(self) -> None:
         if len(self.labels) != 2:
             raise DataError(f"A binary task has two labels, {len(self.labels)} came: {', '.join(self.labels)}.")
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Whether the second class is there."""
+        return (Question(self.labels[1], (1,)),)
 
     @property
     def n_logits(self) -> int:

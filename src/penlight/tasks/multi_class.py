@@ -6,7 +6,17 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.tasks.base import Floats, Indicators, encode_classes, log_probability, one_hot, softmax
+from penlight.tasks.base import (
+    OF_PROBABILITIES,
+    OF_SETS,
+    Floats,
+    Indicators,
+    Question,
+    encode_classes,
+    log_probability,
+    one_hot,
+    softmax,
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +30,7 @@ class MultiClass:
     exclusive: ClassVar[bool] = True
     uses_thresholds: ClassVar[bool] = False
     ordered: ClassVar[bool] = False
+    sets: ClassVar[str] = "adaptive"
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     headline: ClassVar[str] = "auc"
     views: ClassVar[tuple[str, ...]] = ("native",)
@@ -29,12 +40,20 @@ class MultiClass:
         "balanced_accuracy",
         "f1_macro",
         "f1_weighted",
+        *OF_PROBABILITIES,
+        *OF_SETS,
         "label_precision",
         "label_recall",
         "label_f1",
         "label_auc",
+        "label_coverage",
     )
     figures: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall")
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """None; a class is one of several."""
+        return ()
 
     @property
     def n_logits(self) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
-from penlight.tasks.base import Floats, Indicators, logit, sigmoid
+from penlight.tasks.base import OF_PROBABILITIES, OF_SETS, Floats, Indicators, Question, logit, sigmoid
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class MultiLabel:
     exclusive: ClassVar[bool] = False
     uses_thresholds: ClassVar[bool] = True
     ordered: ClassVar[bool] = False
+    sets: ClassVar[str] = "per-finding"
     nouns: ClassVar[tuple[str, str]] = ("finding", "findings")
     headline: ClassVar[str] = "auc"
     views: ClassVar[tuple[str, ...]] = ("native", "single", "dominant", "any", "single+normal")
@@ -37,15 +38,24 @@ class MultiLabel:
         "f1_weighted",
         "exact_match",
         "hamming_loss",
+        *OF_PROBABILITIES,
+        *OF_SETS,
         "label_auc",
         "label_average_precision",
         "label_f1",
         "label_recall",
         "label_specificity",
         "label_precision",
+        "label_ece",
         "label_prevalence",
+        "label_coverage",
     )
     figures: ClassVar[tuple[str, ...]] = ("confusion_labels", "taken_for", "roc", "precision_recall")
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Whether each finding is there."""
+        return tuple(Question(label, (c,)) for c, label in enumerate(self.labels))
 
     @property
     def n_logits(self) -> int:

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 
 from penlight.errors import UnknownNameError
 from penlight.tasks.base import (
+    OF_PROBABILITIES,
+    OF_SETS,
     Floats,
     Indicators,
+    Question,
     encode_classes,
     log_probability,
     logit,
@@ -42,6 +45,7 @@ class Ordinal:
     exclusive: ClassVar[bool] = True
     uses_thresholds: ClassVar[bool] = False
     ordered: ClassVar[bool] = True
+    sets: ClassVar[str] = "contiguous"
     nouns: ClassVar[tuple[str, str]] = ("grade", "grades")
     headline: ClassVar[str] = "auc"
     figures: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall")
@@ -65,16 +69,26 @@ class Ordinal:
             "f1_macro",
             "f1_weighted",
             *(referable if self.referable is not None else ()),
+            *OF_PROBABILITIES,
+            *OF_SETS,
             "label_precision",
             "label_recall",
             "label_f1",
             "label_auc",
+            "label_coverage",
         )
 
     @property
     def views(self) -> tuple[str, ...]:
         """Native, and referable or not where that is defined."""
         return ("native",) if self.referable is None else ("native", "referable")
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Whether the grade needs a referral, where that is defined."""
+        if self.referable is None:
+            return ()
+        return (Question("referable", tuple(range(self.referable, len(self.labels)))),)
 
     @property
     def n_logits(self) -> int:

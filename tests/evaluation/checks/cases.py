@@ -7,7 +7,7 @@ import numpy as np
 from penlight.data import apply_view
 from penlight.data.record import record_of
 from penlight.evaluation import MetricRow, find_decision
-from penlight.evaluation.checks import Answers
+from penlight.evaluation.checks import Answered
 from tests.conftest import small_dataset
 from tests.evaluation.checks.evidence import (
     FINDINGS,
@@ -39,7 +39,7 @@ def barely_before_linear():
 
 
 def flattering_val():
-    return replace(clean(spread=1.2), val=Answers(sample(TASK, *calibrated(TASK, 400, 5, spread=4.0))))
+    return replace(clean(spread=1.2), val=Answered(sample(TASK, *calibrated(TASK, 400, 5, spread=4.0))))
 
 
 def one_label_never_answered():

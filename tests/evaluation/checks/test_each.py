@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from penlight.evaluation.checks import Answers, Evidence, check_seeds, run_checks
+from penlight.evaluation.checks import Answered, Evidence, check_seeds, run_checks
 from penlight.evaluation.checks.check import Check
 from penlight.evaluation.checks.numbers import calibration_error, simulated_errors, stated_and_true
 from penlight.evaluation.checks.skill import accuracy_of_the_majority, learned_nothing, never_answered
@@ -46,7 +46,7 @@ def test_accuracy_of_findings_is_official_and_only_a_note():
     y, _ = calibrated(FINDINGS, 300, 0, lean=0.0)
     rare = (y * (np.random.default_rng(0).random(y.shape) < 0.1)).astype(np.uint8)
     s = sample(FINDINGS, rare, np.full(y.shape, 0.1))
-    seen = accuracy_of_the_majority(Evidence(Answers(s)))
+    seen = accuracy_of_the_majority(Evidence(Answered(s)))
     assert not seen.serious
     assert number(float((rare == 0).mean())) in seen.text
 
@@ -72,16 +72,16 @@ def test_val_and_test_are_compared_over_labels_that_both_have():
     y = e.val.sample.y.copy()
     y[:, 3] = 0
     y[y.sum(axis=1) == 0] = [1, 0, 0, 0]
-    e = replace(e, val=Answers(sample(TASK, y, e.val.sample.prob)))
+    e = replace(e, val=Answered(sample(TASK, y, e.val.sample.prob)))
     columns = roc_auc_score(e.test.sample.y[:, :3], e.test.sample.prob[:, :3])
-    seen = val_and_test_apart(replace(e, val=Answers(sample(TASK, *calibrated(TASK, 400, 9, spread=0.3)))))
+    seen = val_and_test_apart(replace(e, val=Answered(sample(TASK, *calibrated(TASK, 400, 9, spread=0.3)))))
     assert seen is not None
-    lost = replace(e, val=Answers(sample(TASK, y, np.random.default_rng(0).permutation(e.val.sample.prob))))
+    lost = replace(e, val=Answered(sample(TASK, y, np.random.default_rng(0).permutation(e.val.sample.prob))))
     assert number(columns) in val_and_test_apart(lost).text
 
 
 def test_val_apart_speaks_in_both_directions_and_not_without_val():
-    low, high = (Answers(sample(TASK, *calibrated(TASK, 400, 3, spread=s))) for s in (0.5, 4.0))
+    low, high = (Answered(sample(TASK, *calibrated(TASK, 400, 3, spread=s))) for s in (0.5, 4.0))
     test = clean(spread=1.5)
     assert "difference −" in val_and_test_apart(replace(test, val=low)).text
     assert "difference 0." in val_and_test_apart(replace(test, val=high)).text
@@ -197,7 +197,7 @@ def test_over_seeds_a_check_is_told_once():
 def test_undefined_scores_are_not_compared():
     y = np.tile([1, 0, 0, 0], (30, 1)).astype(np.uint8)
     s = sample(TASK, y, calibrated(TASK, 30, 0)[1])
-    e = Evidence(Answers(s), val=Answers(s), baselines={"linear": s})
+    e = Evidence(Answered(s), val=Answered(s), baselines={"linear": s})
     assert math.isnan(e.against("linear").low)
     assert {c.code for c in run_checks(e)} <= {"PL005", "PL006"}
 

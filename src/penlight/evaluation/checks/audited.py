@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import listed
-from penlight.evaluation.decision import FEWEST
 
 Problem = Mapping[str, Any]
 

@@ -23,7 +23,7 @@ RUN, MAJORITY, LINEAR = "run", "majority", "linear"
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answered:
     """What a model said of a split: the `sample` that metrics see, and `groups` (N,), patients where known."""
 
     sample: Sample
@@ -54,10 +54,10 @@ class Evidence:
     without epochs, of which `epochs_planned` is what the recipe asked for.
     """
 
-    test: Answers
+    test: Answered
     rows: Sequence[MetricRow] = ()
     split: str = "test"
-    val: Answers | None = None
+    val: Answered | None = None
     baselines: Mapping[str, Sample] = field(default_factory=dict)
     decision_notes: tuple[str, ...] = ()
     curves: Curves | None = None
@@ -110,18 +110,18 @@ class Evidence:
         return draws[MAJORITY].mean, differences(draws, [(RUN, MAJORITY)])[0]
 
 
-def _draws(models: Mapping[str, Sample], metric: str, of: Answers) -> dict[str, Draws]:
+def _draws(models: Mapping[str, Sample], metric: str, of: Answered) -> dict[str, Draws]:
     listed = {name: [sample] for name, sample in models.items()}
     return paired_draws(listed, metric, resamples=_resamples(of), groups=of.groups)
 
 
-def _resamples(of: Answers) -> int:
+def _resamples(of: Answered) -> int:
     """Choose how many resamples: fewer where there are many images, whose distribution is smooth."""
     fewest, most = _RESAMPLES
     return max(fewest, min(most, _RESAMPLED_VALUES // max(1, of.sample.y.size)))
 
 
-def value_and_draws(answers: Answers, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:
+def value_and_draws(answers: Answered, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:
     """Give a metric that is a mean over labels, over these labels alone, and its defined resampled values."""
     compute = METRICS[METRICS[metric].mean_of or metric].compute
     sample = answers.sample

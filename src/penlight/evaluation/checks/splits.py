@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.checks.audited import shift_problems
 from penlight.evaluation.checks.check import Seen
-from penlight.evaluation.checks.evidence import RUN, Answers, Evidence, value_and_draws
+from penlight.evaluation.checks.evidence import RUN, Answered, Evidence, value_and_draws
 from penlight.evaluation.checks.words import interval, listed, metric, number
 
 Z_99 = 2.576
@@ -46,7 +46,7 @@ def val_and_test_apart(e: Evidence) -> Seen | None:
     )
 
 
-def _has_both(answers: Answers) -> NDArray[np.bool_]:
+def _has_both(answers: Answered) -> NDArray[np.bool_]:
     """(C,) whether a label has images with and without it."""
     share = answers.sample.y.mean(axis=0)
     return np.asarray((share > 0) & (share < 1))

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks import audited, numbers, skill, splits, training
 from penlight.evaluation.checks.check import Check, Rule, serious_first
 from penlight.evaluation.checks.evidence import Evidence
-from penlight.evaluation.decision import FEWEST
 from penlight.evaluation.rows import MetricRow
 
 CHECKS: tuple[Rule[Evidence], ...] = (

@@ -11,13 +11,16 @@ from penlight.report.displays.classes import ClassDistribution
 from penlight.report.displays.confusion import ConfusionMatrix, LabelConfusion
 from penlight.report.displays.curves import PrecisionRecallCurves, RocCurves
 from penlight.report.displays.data import AlongTheFile, PerImage, Presence, Together
+from penlight.report.displays.decision_curve import DecisionCurve
 from penlight.report.displays.examples import ErrorStrip, Example, MissStrip, RightStrip
 from penlight.report.displays.label_scores import LabelScores
 from penlight.report.displays.learning import LearningCurves, SeedCurves
+from penlight.report.displays.novelty import UnusualImages
 from penlight.report.displays.rates import LabelRates
 from penlight.report.displays.reliability import Reliability
 from penlight.report.displays.score_bars import ScoreBars, headline_rows
 from penlight.report.displays.seeds import SeedDots
+from penlight.report.displays.selective import AnswerSets, RiskCurve
 from penlight.report.displays.taken_for import TakenFor
 
 DISPLAYS: dict[str, type[Any]] = {
@@ -31,8 +34,10 @@ DISPLAYS: dict[str, type[Any]] = {
 __all__ = [
     "DISPLAYS",
     "AlongTheFile",
+    "AnswerSets",
     "ClassDistribution",
     "ConfusionMatrix",
+    "DecisionCurve",
     "Display",
     "ErrorStrip",
     "Example",
@@ -47,11 +52,13 @@ __all__ = [
     "Presence",
     "Reliability",
     "RightStrip",
+    "RiskCurve",
     "RocCurves",
     "ScoreBars",
     "SeedCurves",
     "SeedDots",
     "TakenFor",
     "Together",
+    "UnusualImages",
     "headline_rows",
 ]

@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 
 _CHARACTER = 7.2
 _NORMAL_95 = 1.959964
+_FINEST = 1 / 600
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,16 @@ def ratio(above: Floats, below: Floats) -> Floats:
 def columns_shown(labels: Sequence[str], exclusive: bool) -> range:
     """Choose the labels whose curves say something: of two exclusive ones, the second mirrors the first."""
     return range(1, 2) if exclusive and len(labels) == 2 else range(len(labels))
+
+
+def thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Leave out points of a curve in a unit square that are closer than half a pixel to the last one drawn, so that
+    large test splits stay small pages."""
+    step = np.hypot(np.diff(x, prepend=-1), np.diff(y, prepend=-1))
+    along = np.floor(np.cumsum(step) / _FINEST)
+    kept = np.diff(along, prepend=-1) > 0
+    kept[-1:] = True
+    return x[kept], y[kept]
 
 
 def is_number(value: float) -> bool:

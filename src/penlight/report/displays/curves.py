@@ -18,6 +18,7 @@ from penlight.report.displays.base import (
     rate_axis,
     ratio,
     shorten,
+    thinned,
 )
 from penlight.report.palette import INK, MUTED, PAPER, RULE, marker, palette
 from penlight.report.words import number
@@ -27,7 +28,6 @@ _ONE_PANEL = 7
 """So many curves share one panel; more take one each."""
 
 _GAP_X, _GAP_Y = 14, 48
-_FINEST = 1 / 600
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def _draw_panel(panel: Axes, curves: Sequence[Curve], own: int, area: str, refer
     curve = curves[own]
     for other in curves:
         if other is not curve:
-            panel.plot(*_thinned(other), color=RULE, linewidth=0.6, alpha=0.7, zorder=1)
+            panel.plot(*thinned(other.x, other.y), color=RULE, linewidth=0.6, alpha=0.7, zorder=1)
     rate_axis(panel)
     panel.annotate(shorten(curve.label, 18), (0, 1), (0, 20), "axes fraction", "offset points", color=INK)
     told = f"{area} {number(curve.area, 2)}" if is_number(curve.area) else curve.note
@@ -281,18 +281,9 @@ def _draw_panel(panel: Axes, curves: Sequence[Curve], own: int, area: str, refer
 
 
 def _draw(ax: Axes, curve: Curve) -> None:
-    ax.plot(*_thinned(curve), color=curve.colour, zorder=2)
+    ax.plot(*thinned(curve.x, curve.y), color=curve.colour, zorder=2)
     ax.plot(*curve.point, curve.sign, color=curve.colour, markeredgecolor=PAPER, markersize=9, zorder=4,
             clip_on=False)  # fmt: skip
-
-
-def _thinned(curve: Curve) -> tuple[Floats, Floats]:
-    """Leave out points closer than half a pixel to the last one drawn, so that large test splits stay small pages."""
-    step = np.hypot(np.diff(curve.x, prepend=-1), np.diff(curve.y, prepend=-1))
-    along = np.floor(np.cumsum(step) / _FINEST)
-    kept = np.diff(along, prepend=-1) > 0
-    kept[-1:] = True
-    return curve.x[kept], curve.y[kept]
 
 
 def _diagonal(ax: Axes, curve: Curve | None) -> None:

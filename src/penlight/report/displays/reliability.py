@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.evaluation.reliability import BINS, Stated, bin_of
+from penlight.evaluation.scores import values_of
 from penlight.report.displays.base import Floats, Layout, rate_axis, ratio, wilson
-from penlight.report.palette import ACCENT, MUTED, RULE
+from penlight.report.palette import ACCENT, MUTED, PAPER, RULE
 from penlight.report.words import count, number
 from penlight.runs.predictions import Predictions
-
-BINS = 10
 
 _CALIBRATED = 0.02
 _LOG_FROM = 20
@@ -24,7 +24,8 @@ class Reliability:
     """Mean probability and observed share in BINS equal bins of probability, (B,) each; NaN in an empty bin.
 
     For exclusive tasks it is of the most probable label; else of every pair of image and label. `error` is the
-    expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015).
+    expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015), `brier` the Brier score of all labels.
+    `before` is the same before calibration, None where nothing was calibrated.
     """
 
     predicted: Floats
@@ -32,23 +33,31 @@ class Reliability:
     counts: NDArray[np.int64]
     error: float
     noun: str
+    brier: float
+    before: "Reliability | None" = None
 
     section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Reliability"
 
     @classmethod
-    def from_predictions(cls, predictions: Predictions, bins: int = BINS) -> "Reliability":
-        """Bin the probabilities; the upper end of a bin belongs to it."""
-        confidence, right = _stated(predictions)
-        edges = np.linspace(0, 1, bins + 1)
-        which = np.searchsorted(edges[1:-1], confidence)
+    def from_predictions(
+        cls, predictions: Predictions, bins: int = BINS, before: Predictions | None = None
+    ) -> "Reliability":
+        """Bin the probabilities; the upper end of a bin belongs to it. `before` are the same before calibration."""
+        p = predictions
+        stated = Stated.of_answers(p.task.exclusive, p.y_true, p.prob)
+        confidence, right = stated.prob.ravel(), stated.true.ravel()
+        which = bin_of(confidence, bins)
         counts = np.bincount(which, minlength=bins)
         n = counts.astype(float)
         predicted = ratio(np.bincount(which, confidence, bins).astype(float), n)
         observed = ratio(np.bincount(which, right, bins).astype(float), n)
         error = float(np.nansum(n * np.abs(predicted - observed)) / max(n.sum(), 1))
-        noun = "answers" if predictions.task.exclusive else "pairs of image and finding"
-        return cls(predicted, observed, counts.astype(np.int64), error, noun)
+        noun = "answers" if p.task.exclusive else "pairs of image and finding"
+        brier = values_of(p.task, p.y_true, p.prob, p.task.decide(p.prob), ["brier"])["brier"]
+        same = before is None or np.array_equal(before.prob, p.prob)
+        other = None if before is None or same else cls.from_predictions(before, bins)
+        return cls(predicted, observed, counts.astype(np.int64), error, noun, brier, other)
 
     @property
     def caption(self) -> str:
@@ -60,8 +69,14 @@ class Reliability:
         return (
             f"Probabilities are {lean}: {number(self._mean(self.predicted), 2)} is stated, "
             f"{number(self._mean(self.observed), 2)} comes true; expected calibration error {number(self.error, 3)} "
-            f"over {len(self.counts)} bins."
+            f"over {len(self.counts)} equal bins, Brier score {number(self.brier, 3)}{self._was()}."
         )
+
+    def _was(self) -> str:
+        if self.before is None:
+            return ""
+        was = self.before
+        return f"; before calibration (open, dashed) {number(was.error, 3)} and {number(was.brier, 3)}"
 
     @property
     def description(self) -> str:
@@ -71,7 +86,8 @@ class Reliability:
             for p, o, n in zip(self.predicted, self.observed, self.counts, strict=True)
             if n
         )
-        return "Observed share against stated probability, with a histogram below. " + "; ".join(parts) + "."
+        drawn = " and before calibration, dashed" if self.before else ""
+        return f"Observed share against stated probability{drawn}, with a histogram below. " + "; ".join(parts) + "."
 
     @property
     def layout(self) -> Layout:
@@ -79,17 +95,23 @@ class Reliability:
         return Layout(420, 500, left=58, right=12, top=10, bottom=50)
 
     def frame(self) -> pd.DataFrame:
-        """One line per bin: low, high, predicted, observed, count."""
+        """One line per bin: low, high, predicted, observed, count; the last three before calibration too, if any."""
         edges = np.linspace(0, 1, len(self.counts) + 1)
-        return pd.DataFrame(
-            {
-                "low": edges[:-1],
-                "high": edges[1:],
-                "predicted": self.predicted,
-                "observed": self.observed,
-                "count": self.counts,
+        columns = {
+            "low": edges[:-1],
+            "high": edges[1:],
+            "predicted": self.predicted,
+            "observed": self.observed,
+            "count": self.counts,
+        }
+        if self.before is not None:
+            was = self.before
+            columns |= {
+                "predicted_before": was.predicted,
+                "observed_before": was.observed,
+                "count_before": was.counts,
             }
-        )
+        return pd.DataFrame(columns)
 
     def plot(self, ax: Axes) -> None:
         """Reliability above, histogram below, on the same axis of probability."""
@@ -103,6 +125,10 @@ class Reliability:
         low, high = wilson(self.observed[full] * n, n)
         ax.plot([0, 1], [0, 1], color=RULE, linewidth=1, zorder=0)
         ax.text(0.06, 0.11, "as sure as right", color=MUTED, fontsize=12, rotation=45, rotation_mode="anchor")
+        if self.before is not None:
+            was = self.before.counts > 0
+            ax.plot(self.before.predicted[was], self.before.observed[was], "o--", color=MUTED, markerfacecolor=PAPER,
+                    markersize=5, linewidth=1.2)  # fmt: skip
         ax.vlines(self.predicted[full], low, high, color=ACCENT, linewidth=4, alpha=0.35)
         ax.plot(self.predicted[full], self.observed[full], "o-", color=ACCENT, markersize=6, linewidth=1.5)
         rate_axis(ax)
@@ -128,12 +154,3 @@ class Reliability:
 
     def _mean(self, of_bins: Floats) -> float:
         return float(np.nansum(of_bins * self.counts) / max(1, self.counts.sum()))
-
-
-def _stated(predictions: Predictions) -> tuple[Floats, Floats]:
-    """Stated probabilities (M,) and whether each came true (M,)."""
-    if not predictions.task.exclusive:
-        return np.clip(predictions.prob.ravel(), 0, 1), predictions.y_true.ravel().astype(float)
-    rows = np.arange(len(predictions))
-    answer = np.argmax(predictions.prob, axis=1)
-    return np.clip(predictions.prob[rows, answer], 0, 1), predictions.y_true[rows, answer].astype(float)

@@ -1,0 +1,204 @@
+"""Answers as sets: for each image the labels that cannot be ruled out, so that the truth is among them as often as
+wanted (split conformal prediction; Vovk, Gammerman and Shafer 2005, chapter 4; Papadopoulos et al. 2002).
+
+A task asks questions of which exactly one option is true: an exclusive task one question with C options, a
+multi-label task C questions with two, absent and present. Every option gets a score that is low where it agrees with
+the probabilities; a set holds the options whose score is at most a cut, which is a quantile of the scores that the
+truth has on val. N images, Q questions, K options.
+
+What is promised: an image drawn as those of val were has its truth in the set with probability `coverage` or more,
+and, where scores have no ties, at most 1 / (n + 1) more. Val has also chosen the epoch, the thresholds and the
+calibration, so it is not quite as new to the model as test, and images of one patient are not drawn independently:
+coverage on test can fall short, and is therefore measured and reported.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.errors import RecipeError
+from penlight.evaluation.calibration import too_few
+from penlight.tasks import Task
+
+Floats = NDArray[np.float64]
+
+COVERAGE = 0.9
+"""How often the truth is wanted in the set, unless a recipe says otherwise."""
+
+
+def options(task: Task, columns: NDArray[Any]) -> NDArray[Any]:
+    """Turn (N, C) indicators or probabilities of labels into those of options, (N, Q, K)."""
+    return columns[:, None] if task.exclusive else np.stack([1 - columns, columns], axis=2)
+
+
+def adaptive_scores(prob: Floats) -> Floats:
+    """Score each option (N, Q, K) by the probability of all that are more probable; the most probable have 0.
+
+    The sets are the fewest most probable options that reach a mass (Romano, Sesia and Candes 2020), without their
+    random choice about the last one: the same image always has the same set, and no set is empty. The price is that
+    sets are up to one label larger, and cover more than is wanted where the first answer alone is right that often.
+    The penalty on large sets of Angelopoulos et al. (2021) is against the long tail of hundreds of classes; it is
+    left out, with the two settings that it needs.
+    """
+    scores: Floats = np.einsum("nqj,nqjk->nqk", prob, prob[..., :, None] > prob[..., None, :])
+    return scores
+
+
+def contiguous_scores(prob: Floats) -> Floats:
+    """Score each grade (N, 1, K) by the mass of the grades nearer to the most probable one, which has 0.
+
+    From the most probable grade the interval grows by the more probable of its two neighbours, the higher one if they
+    are equal; a grade's score is the mass before it joins (Lu, Angelopoulos and Pomerantz 2022).
+    """
+    n, _, k = prob.shape
+    rows = np.arange(n)
+    # A border that is never preferred, so that a grade i stands in column i + 1.
+    padded = np.pad(prob[:, 0], ((0, 0), (1, 1)), constant_values=-1.0)
+    low = high = np.argmax(prob[:, 0], axis=1) + 1
+    mass = padded[rows, low]
+    score = np.zeros((n, k + 2))
+    for _ in range(k - 1):
+        upwards = padded[rows, high + 1] >= padded[rows, low - 1]
+        joins = np.where(upwards, high + 1, low - 1)
+        score[rows, joins] = mass
+        mass = mass + padded[rows, joins]
+        low, high = np.minimum(low, joins), np.maximum(high, joins)
+    return score[:, None, 1:-1]
+
+
+def opposite_scores(prob: Floats) -> Floats:
+    """Score each option (N, Q, K) by the probability that it is not true."""
+    return 1 - prob
+
+
+def quantile(ordered: Floats, coverage: Floats | float) -> Floats:
+    """Give the cut that a further score exceeds with probability 1 - `coverage` at most.
+
+    It is the ceil((n + 1) coverage)-th smallest of n `ordered` scores; infinity, which excludes nothing, where n is
+    too small for one.
+    """
+    # What a product of decimals is too large by must not add an image.
+    place = np.ceil((len(ordered) + 1) * np.asarray(coverage) - 1e-9).astype(np.int64)
+    cut: Floats = np.r_[ordered, np.inf][place - 1]
+    return cut
+
+
+Cuts = tuple[tuple[float, ...], ...]
+Fitter = Callable[[Task, NDArray[np.uint8], Floats, float], tuple[Cuts, tuple[str, ...]]]
+
+
+def _one_cut(task: Task, truth: NDArray[np.uint8], scores: Floats, coverage: float) -> tuple[Cuts, tuple[str, ...]]:
+    """One cut for all options: coverage is over all images."""
+    cut = float(quantile(np.sort(scores[truth == 1]), coverage))
+    note = f"{len(truth)} images in val are too few for coverage {coverage:g}; no {task.nouns[0]} is ever ruled out"
+    return ((cut,),), () if math.isfinite(cut) else (note,)
+
+
+def _cuts_of_findings(
+    task: Task, truth: NDArray[np.uint8], scores: Floats, coverage: float
+) -> tuple[Cuts, tuple[str, ...]]:
+    """Two cuts for each finding: coverage is over the images that have it, and over those that do not.
+
+    One cut for both would be met, for a finding of one image in a hundred, by "absent" for all.
+    """
+    cuts, notes = [], []
+    for label, own, score in zip(task.labels, truth.transpose(1, 0, 2), scores.transpose(1, 0, 2), strict=True):
+        absent, present = (np.sort(score[own[:, k] == 1, k]) for k in (0, 1))
+        if too_few(own[:, 1]):
+            cuts.append((math.inf, math.inf))
+            n = f"{len(present)} images of val with it and {len(absent)} without"
+            notes.append(f"{label}: {n} are too few for a set; it may always be either")
+            continue
+        found = _meeting(absent, present, coverage)
+        cuts.append(found)
+        for name, cut, scored in zip(("absent", "present"), found, (absent, present), strict=True):
+            if math.isinf(cut):
+                few = f"{len(scored)} images of val in which it is {name} are too few for coverage {coverage:g}"
+                notes.append(f"{label}: {few}; {name} is never ruled out")
+    return tuple(cuts), tuple(notes)
+
+
+def _meeting(absent: Floats, present: Floats, coverage: float) -> tuple[float, float]:
+    """Cuts of both options from the sorted scores of images in which each is true; together they leave no gap.
+
+    A finding that val tells apart well has probabilities between the cuts, in neither option's reach. They go to the
+    option on whose side they lie of the point where, with growing coverage, the two first meet: so no set is empty,
+    and a larger coverage still gives larger sets.
+    """
+    cuts = float(quantile(absent, coverage)), float(quantile(present, coverage))
+    if cuts[0] >= 1 - cuts[1]:
+        return cuts
+    # Between these coverages neither cut changes; after the last, nothing is ruled out.
+    steps = np.unique(np.concatenate([np.arange(1, len(s) + 1) / (len(s) + 1) for s in (absent, present)]))
+    up_to = np.r_[quantile(absent, steps), np.inf]
+    down_to = 1 - np.r_[quantile(present, steps), np.inf]
+    meeting = int(np.argmax(up_to >= down_to))
+    low = max(up_to[meeting - 1], down_to[meeting])
+    high = min(down_to[meeting - 1], up_to[meeting])
+    middle = float(low + high) / 2
+    return max(cuts[0], middle), max(cuts[1], 1 - middle)
+
+
+@dataclass(frozen=True)
+class SetKind:
+    """One way to make sets: the `scores` of options from their probabilities, and how `cuts` are found on val."""
+
+    scores: Callable[[Floats], Floats]
+    cuts: Fitter
+
+
+SETS: dict[str, SetKind] = {
+    "adaptive": SetKind(adaptive_scores, _one_cut),
+    "contiguous": SetKind(contiguous_scores, _one_cut),
+    "per-finding": SetKind(opposite_scores, _cuts_of_findings),
+}
+"""By the name that a task has in `sets`."""
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """What turns probabilities into sets of answers, fitted on val for a wanted `coverage`, 0 < coverage < 1.
+
+    `cuts` (Q, K), or (Q, 1) where the options of a question share one; infinity rules nothing out. `notes` say where
+    that is so and why, "label: reason" where it is of one label.
+    """
+
+    coverage: float
+    cuts: Cuts
+    notes: tuple[str, ...] = ()
+
+    def sets(self, task: Task, prob: Floats) -> NDArray[np.uint8]:
+        """Turn (N, C) probabilities into sets (N, Q, K), 1 where an option cannot be ruled out; no set is empty.
+
+        Exclusive tasks have one question, so `[:, 0]` is (N, C); of multi-label tasks `[:, c, 0]` says that finding c
+        may be absent, and `[:, c, 1]` that it may be present.
+        """
+        scores = SETS[task.sets].scores(options(task, prob))
+        return (scores <= np.array(self.cuts)).astype(np.uint8)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the sets for JSON: an infinite cut becomes null."""
+        cuts = [[cut if math.isfinite(cut) else None for cut in row] for row in self.cuts]
+        return {"coverage": self.coverage, "cuts": cuts, "notes": list(self.notes)}
+
+
+def conformal_from_dict(values: dict[str, Any]) -> Conformal:
+    """Read what `Conformal.to_dict` gave."""
+    cuts = tuple(tuple(math.inf if cut is None else float(cut) for cut in row) for row in values["cuts"])
+    return Conformal(float(values["coverage"]), cuts, tuple(values["notes"]))
+
+
+def fit_conformal(task: Task, y_val: NDArray[np.uint8], prob_val: Floats, coverage: float = COVERAGE) -> Conformal:
+    """Find the cuts on val: (N, C) truth and probabilities, calibrated as those will be that sets are made of.
+
+    RecipeError if `coverage` is not between 0 and 1.
+    """
+    if not 0 < coverage < 1:
+        raise RecipeError(f"A coverage above 0 and below 1 was expected, {coverage} came.")
+    kind = SETS[task.sets]
+    cuts, notes = kind.cuts(task, options(task, y_val), kind.scores(options(task, prob_val)), coverage)
+    return Conformal(coverage, cuts, notes)

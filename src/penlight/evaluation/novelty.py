@@ -1,0 +1,237 @@
+"""Whether an image is like those a model was trained on at all: a cat is not to be graded by a model of fundus
+photographs.
+
+Three descriptions of an image, each against the Gaussian that fits the training images, with a few principal
+components and equal variance in all other directions (Tipping and Bishop 1999): what is where, at coarse pixels;
+which intensities and colours there are; and where it is smooth or busy. N images of H x W pixels with C channels.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.errors import DataError, RunError
+from penlight.evaluation.conformal import quantile
+
+Floats = NDArray[np.float64]
+Images = NDArray[np.uint8]
+
+SHARE = 0.99
+"""So many of the images that are like those in train are not called unusual."""
+
+SCHEMA = 1
+
+_MOST = 2000
+_FOLDS = 5
+_COMPONENTS = 40
+_KEPT_OF_RANK = 0.5
+_GRID, _CELLS, _BINS = 10, 4, 16
+_LEAST_CONTRAST = 1 / 255
+_CHUNK_VALUES = 4_000_000
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A Gaussian over F features: `mean` (F,), `axes` (F, K) with the `variance` (K,) along each, `rest` the variance
+    along any other direction; all but `rest` float32, as on disk."""
+
+    mean: NDArray[np.float32]
+    axes: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    rest: float
+
+    @classmethod
+    def fit(cls, features: Floats) -> "Gaussian":
+        """Fit to (N, F) features by principal components."""
+        f = features.shape[1]
+        mean = features.mean(axis=0)
+        variance, directions = _principal(features - mean)
+        rank = int((variance > 1e-9 * variance[:1].sum()).sum())
+        k = min(_COMPONENTS, int(rank * _KEPT_OF_RANK))
+        # The directions that so few images do not show have some variance too: spread over all, it is small.
+        rest = float(variance[k:].sum()) / max(1, f - k)
+        return cls(
+            mean.astype(np.float32), directions[:, :k].astype(np.float32), variance[:k].astype(np.float32), rest
+        )
+
+    def distance(self, features: Floats) -> Floats:
+        """Logarithm of the squared Mahalanobis distance of (N, F) features, (N,)."""
+        away = features - self.mean
+        along = away @ self.axes
+        off = np.maximum((away**2).sum(axis=1) - (along**2).sum(axis=1), 0)
+        squared = (along**2 / np.maximum(self.variance, _TINY)).sum(axis=1) + off / max(self.rest, _TINY)
+        out: Floats = np.log(np.maximum(squared, _TINY))
+        return out
+
+
+def _principal(centred: Floats) -> tuple[Floats, Floats]:
+    """Variances from high to low, and their directions as columns, of centred features (N, F)."""
+    n, f = centred.shape
+    if n < f:
+        _, spread, directions = np.linalg.svd(centred, full_matrices=False)
+        return spread**2 / max(1, n - 1), directions.T
+    variance, directions = np.linalg.eigh(centred.T @ centred / (n - 1))
+    return np.maximum(variance[::-1], 0), directions[:, ::-1]
+
+
+def describe_images(images: Images) -> tuple[Floats, Floats, Floats]:
+    """Describe images (N, H, W, C) as three tables of features, (N, F) each with F of its own.
+
+    Coarse pixels, means over the cells of a grid; square roots of the histogram of each channel, whose distance is
+    Hellinger's; logarithms of the mean difference of neighbours in each cell of a coarser grid, along rows and along
+    columns.
+    """
+    n, h, w, c = images.shape
+    parts = [_describe(images[rows]) for rows in _chunks(n, h * w * c)]
+    first, second, third = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return first, second, third
+
+
+def _chunks(n: int, values: int) -> list[slice]:
+    """At least one, so that no images have features too."""
+    size = max(1, _CHUNK_VALUES // max(1, values))
+    return [slice(start, start + size) for start in range(0, max(1, n), size)]
+
+
+def _describe(images: Images) -> tuple[Floats, Floats, Floats]:
+    n, h, w, c = images.shape
+    x: NDArray[np.float32] = images.astype(np.float32) / np.float32(255)
+    pixels = _averaged(x, _GRID)
+    level = (images.astype(np.int64) * _BINS // 256).reshape(n, h * w, c)
+    place = (np.arange(n)[:, None, None] * c + np.arange(c)) * _BINS + level
+    shares = np.bincount(place.ravel(), minlength=n * c * _BINS).reshape(n, c * _BINS) / (h * w)
+    busy = np.concatenate([_averaged(np.abs(np.diff(x, axis=axis)), _CELLS) for axis in (2, 1)], axis=1)
+    return pixels, np.sqrt(shares), np.log(busy + _LEAST_CONTRAST)
+
+
+def _averaged(x: NDArray[np.float32], grid: int) -> Floats:
+    """Mean of (N, H, W, C) over the cells of a `grid` x `grid`, (N, grid * grid * C); edges may cut pixels."""
+    n, h, w, c = x.shape
+    across = np.matmul(_shares(h, grid), x.reshape(n, h, w * c)).reshape(n, grid, w, c)
+    cells = np.matmul(_shares(w, grid), across)
+    out: Floats = cells.reshape(n, grid * grid * c).astype(np.float64)
+    return out
+
+
+def _shares(side: int, grid: int) -> NDArray[np.float32]:
+    """How much of each of `side` pixels lies in each of `grid` equal cells, as shares of the cell, (grid, side)."""
+    edges = np.arange(grid + 1)[:, None] * side / grid
+    pixel = np.arange(side)
+    inside = np.minimum(edges[1:], pixel + 1) - np.maximum(edges[:-1], pixel)
+    out: NDArray[np.float32] = (np.maximum(inside, 0) * grid / side).astype(np.float32)
+    return out
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How unlike the training images an image is.
+
+    `parts` are the Gaussians of the three descriptions; `usual` (3,) and `far` (3,) the median and the `SHARE`
+    quantile of their log-distances for images that were not fitted. `threshold` is the score that an image like those
+    in train exceeds once in a hundred times; `shape` (H, W, C) is that of the images.
+    """
+
+    parts: tuple[Gaussian, ...]
+    usual: tuple[float, ...]
+    far: tuple[float, ...]
+    threshold: float
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def fit(cls, train_images: Images, val_images: Images) -> "Novelty":
+        """Fit to uint8 (N, H, W, C) images of train; `evenly` chosen ones of many.
+
+        Distances of images that were fitted are too small. So those of train are taken from fits to the other four
+        fifths of train, and those of val from the fit to all; the threshold is the corrected 99 % quantile of both.
+        """
+        train, val = (describe_images(images[evenly(len(images))]) for images in (train_images, val_images))
+        parts = tuple(map(Gaussian.fit, train))
+        held_out = np.stack([_cross_fitted(features) for features in train], axis=1)
+        of_val = np.stack([part.distance(features) for part, features in zip(parts, val, strict=True)], axis=1)
+        unseen = np.concatenate([held_out, of_val])
+        usual, far = np.quantile(unseen, [0.5, SHARE], axis=0)
+        score = np.sort(_joined(unseen, usual, far))
+        cut = float(quantile(score, SHARE))
+        threshold = cut if np.isfinite(cut) else float(score[-1])
+        h, w, c = train_images.shape[1:]
+        return cls(parts, tuple(usual.tolist()), tuple(far.tolist()), threshold, (h, w, c))
+
+    def score(self, images: Images) -> Floats:
+        """Say how unlike the training images these are, (N,): 0 is as usual; by one description alone, 1 is as far
+        as one in a hundred. DataError if the images have another shape.
+        """
+        if images.ndim != 4 or images.shape[1:] != self.shape:
+            h, w, c = self.shape
+            raise DataError(
+                f"Images of shape (N, {h}, {w}, {c}) were expected, {images.shape} came.",
+                "Resize them as the model's own images are.",
+            )
+        features = zip(self.parts, describe_images(images), strict=True)
+        distances = np.stack([part.distance(own) for part, own in features], axis=1)
+        return _joined(distances, np.array(self.usual), np.array(self.far))
+
+    def unusual(self, images: Images) -> NDArray[np.bool_]:
+        """Say which images are too unlike those in train to be answered, (N,)."""
+        return self.score(images) > self.threshold
+
+    def to_bytes(self) -> bytes:
+        """Give the bytes of an npz; the same images always give the same bytes."""
+        about = {
+            "schema": SCHEMA,
+            "usual": self.usual,
+            "far": self.far,
+            "threshold": self.threshold,
+            "shape": self.shape,
+            "rest": [part.rest for part in self.parts],
+        }
+        arrays = {f"{name}{i}": getattr(p, name) for i, p in enumerate(self.parts) for name in _ARRAYS}
+        buffer = io.BytesIO()
+        np.savez(buffer, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
+        return buffer.getvalue()
+
+
+_ARRAYS = ("mean", "axes", "variance")
+
+
+def novelty_from_bytes(content: bytes, where: str = "novelty.npz") -> Novelty:
+    """Read what `Novelty.to_bytes` gave. RunError, naming `where`, if it is damaged or of another schema."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            about = json.loads(str(arrays["about"]))
+            parts = tuple(
+                Gaussian(arrays[f"mean{i}"], arrays[f"axes{i}"], arrays[f"variance{i}"], float(rest))
+                for i, rest in enumerate(about["rest"])
+            )
+    except Exception as error:
+        raise RunError(f"{where} is not what Penlight writes, or it is damaged.", "Repeat the run.") from error
+    if about["schema"] != SCHEMA:
+        raise RunError(f"{where} was written by another version of Penlight.", "Repeat the run.")
+    h, w, c = about["shape"]
+    return Novelty(parts, tuple(about["usual"]), tuple(about["far"]), float(about["threshold"]), (h, w, c))
+
+
+def evenly(n: int) -> NDArray[np.int64]:
+    """Rows of at most two thousand of n images, spread over all: enough to fit to, or to look at."""
+    return np.unique(np.linspace(0, n - 1, min(n, _MOST)).astype(np.int64))
+
+
+def _cross_fitted(features: Floats) -> Floats:
+    """Log-distances (N,) of each image from the fit to the images of other folds."""
+    fold = np.arange(len(features)) % _FOLDS
+    out = np.empty(len(features))
+    for number in np.unique(fold):
+        held = fold == number
+        out[held] = Gaussian.fit(features[~held]).distance(features[held])
+    return out
+
+
+def _joined(distances: Floats, usual: Floats, far: Floats) -> Floats:
+    """Join the three: the root of the sum of squares of what is beyond usual; being more usual than that makes up for
+    nothing."""
+    beyond = np.maximum((distances - usual) / np.maximum(far - usual, _TINY), 0)
+    score: Floats = np.sqrt((beyond**2).sum(axis=1))
+    return score

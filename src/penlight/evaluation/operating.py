@@ -1,0 +1,319 @@
+"""What answers are worth to those who act on them: operating points, and net benefit over thresholds.
+
+Both are of the yes-or-no questions of a task. N images, Q questions, B resamples.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from penlight.evaluation.calibration import too_few
+from penlight.evaluation.decision import best_cut
+from penlight.evaluation.intervals import bootstrap_weights
+from penlight.tasks import Question, Task
+
+Floats = NDArray[np.float64]
+Indicators = NDArray[np.uint8]
+
+RESAMPLES = 1000
+
+TARGETS = (("sensitivity", 0.9), ("specificity", 0.9))
+"""Rates that val is asked to reach, for points beside the one that was decided on."""
+
+AS_DECIDED = "as decided"
+
+_REASONS = {
+    "sensitivity": "no positive case",
+    "specificity": "no negative case",
+    "ppv": "never answered yes",
+    "npv": "never answered no",
+    "ppv_stated": "never answered yes, or one kind of case alone",
+    "npv_stated": "never answered no, or one kind of case alone",
+    "likelihood_ratio_positive": "no negative case is answered yes",
+    "likelihood_ratio_negative": "no negative case is answered no, or no positive case",
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A value with its 95 % interval; NaN where undefined, and `note` says why."""
+
+    value: float
+    low: float
+    high: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A question answered at one threshold.
+
+    `chosen` says how the threshold was found; `threshold` is NaN where answers are not cut by one, or where val
+    does not reach what was wanted, and `note` says which. `prevalence` is that of the images; `stated` the one that
+    `ppv_stated` and `npv_stated` are at, NaN where none was given. `rates` by name: sensitivity, specificity, ppv and
+    npv (predictive values), likelihood_ratio_positive and _negative, and the two at the stated prevalence, if any.
+    """
+
+    question: str
+    chosen: str
+    threshold: float
+    prevalence: float
+    stated: float
+    rates: dict[str, Rate]
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the point for JSON: NaN becomes null."""
+        plain: dict[str, Any] = _without_nan(asdict(self))
+        return plain
+
+
+def point_from_dict(values: Mapping[str, Any]) -> OperatingPoint:
+    """Read what `OperatingPoint.to_dict` gave."""
+    known = _with_nan(values)
+    return OperatingPoint(**{**known, "rates": {name: Rate(**rate) for name, rate in known["rates"].items()}})
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_nan(inner) for key, inner in value.items()}
+    return math.nan if value is None else value
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def predictive_values(sensitivity: Any, specificity: Any, prevalence: float) -> tuple[Any, Any]:
+    """Positive and negative predictive value at a prevalence, by Bayes' theorem; arrays or numbers, NaN where 0/0."""
+    true_positive, false_negative = sensitivity * prevalence, (1 - sensitivity) * prevalence
+    true_negative, false_positive = specificity * (1 - prevalence), (1 - specificity) * (1 - prevalence)
+    return (
+        _ratio(true_positive, true_positive + false_positive),
+        _ratio(true_negative, true_negative + false_negative),
+    )
+
+
+def _ratio(above: Any, below: Any) -> Floats:
+    """Divide; 0/0 is NaN, and a positive number over 0 is infinite, without a warning."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out: Floats = np.true_divide(above, below)
+    return out
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One way to answer a question: `answered` (N,) 0/1."""
+
+    question: Question
+    chosen: str
+    threshold: float
+    answered: Floats
+    note: str = ""
+
+
+def operating_points(
+    task: Task,
+    y_true: Indicators,
+    prob: Floats,
+    decided: Indicators,
+    *,
+    thresholds: Sequence[float] | None = None,
+    val: tuple[Indicators, Floats] | None = None,
+    prevalence: float | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: NDArray[np.generic] | None = None,
+) -> list[OperatingPoint]:
+    """Give the points of each question: as `decided` (N, C), and where val reaches each of `TARGETS`.
+
+    `prob` (N, C) is calibrated, as are the probabilities of `val`, its (N', C) truth and probabilities; without val
+    there are no other points. `thresholds` (C,) are those of the decisions, where the task has them; `prevalence` is
+    the stated one. Intervals as in `score`.
+    """
+    cuts = [
+        cut
+        for question in task.questions
+        for cut in _cuts(question, prob, decided, thresholds if task.uses_thresholds else None, val)
+    ]
+    if not cuts:
+        return []
+    y = np.stack([cut.question.of(y_true) for cut in cuts], axis=1)
+    answered = np.stack([cut.answered for cut in cuts], axis=1)
+    whole = np.ones((1, len(y)))
+    values = _rates(y, answered, whole, prevalence)
+    chunks = [
+        _rates(y, answered, w, prevalence) for w in bootstrap_weights(y_true, resamples, seed=seed, groups=groups)
+    ]
+    share = y.mean(axis=0)
+    stated = math.nan if prevalence is None else prevalence
+    points = []
+    for k, cut in enumerate(cuts):
+        rates = {
+            name: _rate(name, float(value[0, k]), np.concatenate([c[name][:, k] for c in chunks] or [np.empty(0)]))
+            for name, value in values.items()
+        }
+        if cut.note:
+            rates = {name: Rate(math.nan, math.nan, math.nan, cut.note) for name in rates}
+        points.append(
+            OperatingPoint(cut.question.name, cut.chosen, cut.threshold, float(share[k]), stated, rates, cut.note)
+        )
+    return points
+
+
+def _cuts(
+    question: Question,
+    prob: Floats,
+    decided: Indicators,
+    thresholds: Sequence[float] | None,
+    val: tuple[Indicators, Floats] | None,
+) -> Iterator[_Cut]:
+    own = math.nan if thresholds is None else float(thresholds[question.columns[0]])
+    yield _Cut(question, AS_DECIDED, own, question.of(decided))
+    if val is None:
+        return
+    y_val, stated = question.of(val[0]).astype(np.uint8), question.of(val[1])
+    for rule, wanted in TARGETS:
+        chosen = f"{rule} {wanted:.2f} on val"
+        if too_few(y_val):
+            note = f"{int(y_val.sum())} positive of {len(y_val)} in val is too few to choose by"
+            yield _Cut(question, chosen, math.nan, np.zeros(len(prob)), note)
+        else:
+            cut = best_cut(y_val, stated, rule, wanted)
+            yield _Cut(question, chosen, cut, (question.of(prob) > cut).astype(float))
+
+
+def _rates(y: Floats, answered: Floats, w: Floats, prevalence: float | None) -> dict[str, Floats]:
+    """Rates by name, (B, K), of K ways to answer: truth and answers (N, K)."""
+    both, positive, called = w @ (y * answered), w @ y, w @ answered
+    n = w.sum(axis=1, keepdims=True)
+    rejected = n - positive - called + both
+    sensitivity, specificity = _ratio(both, positive), _ratio(rejected, n - positive)
+    found = {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "ppv": _ratio(both, called),
+        "npv": _ratio(rejected, n - called),
+        "likelihood_ratio_positive": _ratio(sensitivity, 1 - specificity),
+        "likelihood_ratio_negative": _ratio(1 - sensitivity, specificity),
+    }
+    if prevalence is not None:
+        found["ppv_stated"], found["npv_stated"] = predictive_values(sensitivity, specificity, prevalence)
+    return found
+
+
+def _rate(name: str, value: float, draws: Floats) -> Rate:
+    """Value and percentiles; an infinite ratio is undefined, an infinite end of an interval open."""
+    if not math.isfinite(value):
+        return Rate(math.nan, math.nan, math.nan, _REASONS[name])
+    known = np.sort(draws[~np.isnan(draws)])
+    if len(known) <= len(draws) / 2:
+        return Rate(value, math.nan, math.nan)
+    # Draws themselves, not means of two, so that an infinite one spoils no other.
+    low, high = np.percentile(known, [2.5, 97.5], method="nearest")
+    note = "" if math.isfinite(high) else f"no upper end: in some resamples {_REASONS[name]}"
+    return Rate(value, float(low), float(high) if math.isfinite(high) else math.nan, note)
+
+
+@dataclass(frozen=True)
+class NetBenefit:
+    """Net benefit over thresholds (T,), per image, of one question: of acting on the answers with its 95 % interval,
+    and of treating all; treating none has 0. `note` says why there is none."""
+
+    question: str
+    positives: int
+    prevalence: float
+    threshold: Floats
+    model: Floats
+    low: Floats
+    high: Floats
+    treat_all: Floats
+    note: str = ""
+
+
+STEPS = 100
+
+
+def net_benefits(
+    task: Task,
+    y_true: Indicators,
+    prob: Floats,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: NDArray[np.generic] | None = None,
+) -> list[NetBenefit]:
+    """Decision curve of each question (Vickers and Elkin, Med. Decis. Making 2006), of (N, C) calibrated
+    probabilities.
+
+    At threshold t those with a probability above t are treated: true positives / N - false positives / N x
+    t / (1 - t). Thresholds go in STEPS steps from 0 to where few are treated: the 99.5th percentile of the
+    probabilities or twice the prevalence, whichever is higher, but below 1.
+    """
+    questions = task.questions
+    if not questions or not len(y_true):
+        return []
+    y, p = (np.stack([q.of(values) for q in questions], axis=1) for values in (y_true, np.clip(prob, 0, 1)))
+    share = y.mean(axis=0)
+    top = np.minimum(np.maximum(np.quantile(p, 0.995, axis=0), 2 * share), 0.99)
+    grids = [np.linspace(0, max(float(t), 1e-6), STEPS + 1) for t in top]
+    treated = _Treated(y, p, grids)
+    values = treated.benefit(np.ones((1, len(y))))[0]
+    chunks = [treated.benefit(w) for w in bootstrap_weights(y_true, resamples, seed=seed, groups=groups)]
+    low, high = _bounds(chunks, values)
+    return [
+        NetBenefit(
+            q.name,
+            int(y[:, k].sum()),
+            float(share[k]),
+            grid,
+            values[k],
+            low[k],
+            high[k],
+            share[k] - (1 - share[k]) * grid / (1 - grid),
+            "" if 0 < share[k] < 1 else "no positive or no negative case",
+        )
+        for k, (q, grid) in enumerate(zip(questions, grids, strict=True))
+    ]
+
+
+def _bounds(chunks: Sequence[Floats], values: Floats) -> tuple[Floats, Floats]:
+    if not chunks:
+        return np.full_like(values, np.nan), np.full_like(values, np.nan)
+    low, high = np.percentile(np.concatenate(chunks), [2.5, 97.5], axis=0)
+    return low, high
+
+
+class _Treated:
+    """How many are treated at each threshold of each question, for all resamples at once: an image stands at the
+    number of thresholds that it exceeds, and whoever stands at or beyond a threshold is treated."""
+
+    def __init__(self, y: Floats, prob: Floats, grids: Sequence[Floats]) -> None:
+        n, q = y.shape
+        self.odds = np.stack([grid / (1 - grid) for grid in grids])
+        exceeded = np.stack([np.searchsorted(grid, prob[:, k]) for k, grid in enumerate(grids)], axis=1)
+        # Place 0 exceeds no threshold, not even 0.
+        row = exceeded + (STEPS + 2) * np.arange(q)
+        where = (row.ravel(), np.repeat(np.arange(n), q))
+        shape = ((STEPS + 2) * q, n)
+        self.positive = sparse.csr_array((y.ravel(), where), shape=shape)
+        self.negative = sparse.csr_array((1 - y.ravel(), where), shape=shape)
+
+    def benefit(self, w: Floats) -> Floats:
+        """(B, Q, STEPS + 1) net benefit, of weights (B, N)."""
+        by_image = np.ascontiguousarray(w.T)
+        found, false = (self._at_least(places, by_image) for places in (self.positive, self.negative))
+        out: Floats = (found - false * self.odds) / w.sum(axis=1)[:, None, None]
+        return out
+
+    def _at_least(self, places: Any, by_image: Floats) -> Floats:
+        counts = (places @ by_image).T.reshape(by_image.shape[1], len(self.odds), STEPS + 2)
+        out: Floats = np.cumsum(counts[..., ::-1], axis=2)[..., ::-1][..., 1:]
+        return out

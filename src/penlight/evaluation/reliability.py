@@ -1,0 +1,180 @@
+"""How far stated probabilities are from what comes true: calibration errors, and the parts of the Brier score.
+
+As every metric: of weighted images, (B, N) weights to (B,) values, or (B, C). N images, P columns of probabilities, B
+resamples. What the weights do not change is prepared once.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+BINS = 10
+"""Bins of probability; equally wide, and for the adaptive error of equally many pairs."""
+
+
+def bin_of(prob: Floats, bins: int = BINS) -> Places:
+    """Number the equally wide bin of each probability; the upper end of a bin belongs to it."""
+    found: Places = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], prob)
+    return found
+
+
+@dataclass(frozen=True)
+class Stated:
+    """(N, P) stated probabilities in [0, 1], and 1.0 where they came true, else 0.0.
+
+    A pair is an image with one of its columns.
+    """
+
+    prob: Floats
+    true: Floats
+
+    @classmethod
+    def of_answers(cls, exclusive: bool, y: NDArray[np.uint8], prob: Floats) -> "Stated":
+        """Of (N, C) truth and probabilities, what an answer states: for exclusive labels the most probable one's
+        probability alone, else every label's."""
+        if not exclusive:
+            return cls(np.clip(prob, 0, 1), y.astype(float))
+        answer = np.argmax(prob, axis=1)[:, None]
+        true = np.take_along_axis(y, answer, axis=1).astype(float)
+        return cls(np.clip(np.take_along_axis(prob, answer, axis=1), 0, 1), true)
+
+    @classmethod
+    def of_labels(cls, exclusive: bool, y: NDArray[np.uint8], prob: Floats) -> "Stated":
+        """Of (N, C) truth and probabilities, every label's; of two exclusive ones the second, which says it all."""
+        columns = slice(1, None) if exclusive and y.shape[1] == 2 else slice(None)
+        return cls(np.clip(prob[:, columns], 0, 1), y[:, columns].astype(float))
+
+    def gaps(self, w: Floats) -> Floats:
+        """(B, P, BINS): the sum of stated less true in each bin."""
+        return self._summed(self._gaps, w)
+
+    def members(self, w: Floats) -> Floats:
+        """(B, P, BINS): how many pairs are in each bin."""
+        return self._summed(self._members, w)
+
+    def adaptive_error(self, w: Floats) -> Floats:
+        """Expected calibration error over BINS bins of equally many pairs (Nguyen and O'Connor, EMNLP 2015).
+
+        A pair's bin is BINS times the share of pairs with a lower probability, rounded down; equal ones stay
+        together.
+        """
+        off = np.array([self._ranked.off(row) for row in w])
+        out: Floats = off / (w.sum(axis=1) * self.prob.shape[1])
+        return out
+
+    @cached_property
+    def _ranked(self) -> "_Ranked":
+        return _Ranked.of(self)
+
+    @cached_property
+    def _gaps(self) -> Any:
+        return self._in_bins(self.prob - self.true)
+
+    @cached_property
+    def _members(self) -> Any:
+        return self._in_bins(np.ones_like(self.prob))
+
+    def _in_bins(self, values: Floats) -> Any:
+        """Sparse (P * BINS, N): each value at the bin of its probability."""
+        n, p = self.prob.shape
+        row = bin_of(self.prob) + BINS * np.arange(p)
+        image = np.repeat(np.arange(n), p)
+        return sparse.csr_array((values.ravel(), (row.ravel(), image)), shape=(p * BINS, n))
+
+    def _summed(self, in_bins: Any, w: Floats) -> Floats:
+        out: Floats = (in_bins @ np.ascontiguousarray(w.T)).T.reshape(len(w), -1, BINS)
+        return out
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The M pairs from the lowest probability to the highest: the image (M,) of each, its gap (M,), and the place of
+    the first of each run of equal probabilities, with M after them."""
+
+    image: Places
+    gap: Floats
+    first: Places
+
+    @classmethod
+    def of(cls, stated: Stated) -> "_Ranked":
+        prob, gap = stated.prob.ravel(), (stated.prob - stated.true).ravel()
+        order = np.argsort(prob, kind="stable")
+        first = np.flatnonzero(np.r_[True, np.diff(prob[order]) > 0, True])
+        return cls(order // stated.prob.shape[1], gap[order], first)
+
+    def off(self, w: Floats) -> float:
+        """Sum over bins how far their pairs are off, for the weights (N,) of one resample."""
+        weight = w[self.image]
+        through = np.cumsum(weight)
+        # A bin begins with the first run that has its share of pairs below it, wholly.
+        reached = np.searchsorted(through, through[-1] * np.arange(1, BINS) / BINS)
+        begins = np.unique(np.r_[0, self.first[np.searchsorted(self.first, reached, side="right")]])
+        return float(np.abs(np.add.reduceat(weight * self.gap, begins[begins < len(weight)])).sum())
+
+
+def expected_error(gaps: Floats, n: Floats) -> Floats:
+    """Expected calibration error over BINS equally wide bins (Naeini, Cooper and Hauskrecht, AAAI 2015).
+
+    The mean over all pairs, whose columns share the bins, of how far the pairs of a bin are off on average; `gaps`
+    (B, P, BINS) as `Stated.gaps`, `n` (B,) images.
+    """
+    out: Floats = np.abs(gaps.sum(axis=1)).sum(axis=1) / (n * gaps.shape[1])
+    return out
+
+
+def label_errors(gaps: Floats, n: Floats) -> Floats:
+    """(B, P): the expected calibration error of each column alone."""
+    out: Floats = np.abs(gaps).sum(axis=2) / n[:, None]
+    return out
+
+
+@dataclass(frozen=True)
+class Brier:
+    """The Brier score of `labels` and its parts, each of columns that are `summed`, else averaged.
+
+    Summed over the classes of an exclusive task (Brier 1950: from 0 to 2), of the second alone where there are two
+    (from 0 to 1), averaged over labels that are not exclusive (from 0 to 1). So are the parts.
+    """
+
+    labels: Stated
+    summed: bool
+
+    def score(self, w: Floats) -> Floats:
+        """(B,) mean squared distance of probabilities from the truth."""
+        out: Floats = w @ self._distance / w.sum(axis=1)
+        return out
+
+    def uncertainty(self, w: Floats) -> Floats:
+        """(B,): what the shares of the labels alone would score, share x (1 - share)."""
+        share = w @ self.labels.true / w.sum(axis=1, keepdims=True)
+        return self._over_columns(share * (1 - share))
+
+    def reliability(self, gaps: Floats, members: Floats) -> Floats:
+        """(B,): how far bins are off, squared, on average; 0 is calibrated. Sums (B, P, BINS) as `Stated` gives."""
+        squared = np.divide(gaps**2, members, out=np.zeros_like(gaps), where=members > 0)
+        out: Floats = self._over_columns(squared.sum(axis=2)) / members[:, 0].sum(axis=1)
+        return out
+
+    def resolution(self, w: Floats, reliability: Floats) -> Floats:
+        """(B,): what telling images apart gains, in score = reliability - resolution + uncertainty (Murphy, J. Appl.
+        Meteorol. 1973).
+
+        What is told apart within bins is counted in (Stephenson, Coelho and Jolliffe, Weather and Forecasting 2008),
+        so that the parts sum to the score.
+        """
+        return reliability + self.uncertainty(w) - self.score(w)
+
+    @cached_property
+    def _distance(self) -> Floats:
+        return self._over_columns((self.labels.prob - self.labels.true) ** 2)
+
+    def _over_columns(self, values: Floats) -> Floats:
+        out: Floats = values.sum(axis=1) if self.summed else values.mean(axis=1)
+        return out

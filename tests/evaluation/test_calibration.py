@@ -1,0 +1,190 @@
+"""Calibration: what it keeps, what it finds, and that val is never worse for it."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import log_loss
+
+from penlight.errors import UnknownNameError
+from penlight.evaluation import Calibration, find_calibration
+from penlight.evaluation.calibration import HOTTEST, KINDS, Steps, calibration_from_dict, log_losses
+from penlight.tasks import Binary, MultiClass, MultiLabel
+from tests.conftest import TASK_EXAMPLES
+
+
+def simulated(task, n=400, seed=0, sharpened=3.0):
+    """Truth drawn from honest probabilities, and those probabilities sharpened: (N, C) both."""
+    rng = np.random.default_rng(seed)
+    logits = 1.2 * rng.normal(size=(n, len(task.labels)))
+    if not task.exclusive:
+        honest = 1 / (1 + np.exp(-logits))
+        y = (rng.random(honest.shape) < honest).astype(np.uint8)
+        return y, 1 / (1 + np.exp(-sharpened * logits))
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    y = np.stack([rng.multinomial(1, p) for p in honest]).astype(np.uint8)
+    raised = honest**sharpened
+    return y, raised / raised.sum(axis=1, keepdims=True)
+
+
+def total_loss(task, y, prob):
+    return log_losses(y, prob, task.exclusive).mean()
+
+
+@pytest.mark.parametrize("true", [0.5, 1.7, 3.0])
+def test_a_known_temperature_is_found(task, true):
+    y, prob = simulated(task, n=20_000, sharpened=true)
+    found = find_calibration(task, y, prob)
+    np.testing.assert_allclose(found.temperatures, true, rtol=0.06)
+    assert len(found.temperatures) == (1 if task.exclusive else len(task.labels))
+    assert found.notes == ()
+
+
+def test_the_temperature_is_the_best_of_a_fine_grid(task):
+    y, prob = simulated(task)
+    found = find_calibration(task, y, prob)
+
+    def loss(t):
+        return total_loss(task, y, Calibration("temperature", t).apply(task, prob))
+
+    best = loss(found.temperatures)
+    for factor in (0.97, 0.999, 1.001, 1.03):
+        assert best < loss(tuple(factor * t for t in found.temperatures))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_calibration_keeps_every_order(kind, data, seed):
+    """Of the labels of an image where they are exclusive, of the images of a label where they are not."""
+    for task in TASK_EXAMPLES:
+        found = find_calibration(task, *simulated(task, n=60, seed=seed), kind)
+        logits = data.draw(arrays(np.float64, (12, task.n_logits), elements=st.floats(-60, 60)))
+        prob = task.probabilities(logits)
+        out = found.apply(task, prob)
+        assert ((out >= 0) & (out <= 1)).all()
+        before, after = (prob, out) if task.exclusive else (prob.T, out.T)
+        if task.exclusive:
+            np.testing.assert_allclose(out.sum(axis=1), 1, atol=1e-9)
+            np.testing.assert_array_equal(np.argmax(out, axis=1), np.argmax(prob, axis=1))
+        for one, other in zip(before, after, strict=True):
+            order = np.argsort(one, kind="stable")
+            # Rounding may join or turn two values that are one step of floats apart, no others.
+            assert (np.diff(other[order]) >= -4e-16).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ranking_stays_with_every_tie_and_no_new_one(task, kind):
+    y, prob = simulated(task)
+    prob = np.round(prob, 3) if not task.exclusive else prob
+    out = find_calibration(task, y, prob, kind).apply(task, prob)
+    for one, other in zip(*((prob, out) if task.exclusive else (prob.T, out.T)), strict=True):
+        np.testing.assert_array_equal(
+            np.unique(one, return_inverse=True)[1], np.unique(other, return_inverse=True)[1]
+        )
+
+
+def test_no_calibration_and_temperature_one_change_no_bit(task):
+    _, prob = simulated(task)
+    ones = (1.0,) * (1 if task.exclusive else len(task.labels))
+    for same in (Calibration(), Calibration("temperature", ones)):
+        np.testing.assert_array_equal(same.apply(task, prob), prob)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), sharpened=st.floats(0.05, 30), n=st.integers(0, 60))
+def test_log_loss_on_val_is_never_worse_after_temperature(seed, sharpened, n):
+    for task in TASK_EXAMPLES:
+        y, prob = simulated(task, n, seed, sharpened) if n else (np.zeros((0, 4), np.uint8), np.zeros((0, 4)))
+        after = find_calibration(task, y, prob).apply(task, prob)
+        before = log_losses(y, prob, task.exclusive).sum()
+        assert log_losses(y, after, task.exclusive).sum() <= before + 1e-9 * (1 + before)
+
+
+def test_log_loss_is_scikit_learns():
+    for task in (MultiClass(tuple("abc")), Binary(("no", "yes"))):
+        y, prob = simulated(task)
+        assert total_loss(task, y, prob) == pytest.approx(log_loss(y.argmax(axis=1), prob))
+    task = MultiLabel(tuple("abc"))
+    y, prob = simulated(task)
+    assert total_loss(task, y, prob) == pytest.approx(np.mean([log_loss(y[:, c], prob[:, c]) for c in range(3)]))
+
+
+def test_row_order_and_names_of_labels_do_not_matter(task):
+    y, prob = simulated(task)
+    order = np.random.default_rng(1).permutation(len(y))
+    turn = np.arange(len(task.labels))[::-1]
+    for kind in ("temperature", "isotonic"):
+        out = find_calibration(task, y, prob, kind).apply(task, prob)
+        shuffled = find_calibration(task, y[order], prob[order], kind).apply(task, prob)
+        np.testing.assert_allclose(shuffled, out, atol=1e-7)
+        turned = find_calibration(task, y[:, turn], prob[:, turn], kind).apply(task, prob[:, turn])
+        np.testing.assert_allclose(turned, out[:, turn], atol=1e-7)
+
+
+def test_a_label_that_val_cannot_tune_stays_and_says_so():
+    task = MultiLabel(("often", "seldom", "nearly always"))
+    y, prob = simulated(task)
+    y[:, 1], y[:, 2] = 0, 1
+    y[:4, 1], y[:2, 2] = 1, 0
+    for kind in ("temperature", "isotonic"):
+        found = find_calibration(task, y, prob, kind)
+        np.testing.assert_array_equal(found.apply(task, prob)[:, 1:], prob[:, 1:])
+        assert (found.apply(task, prob)[:, 0] != prob[:, 0]).any()
+        assert [note.split(":")[0] for note in found.notes] == ["seldom", "nearly always"]
+        assert "4 positive in val is too few" in found.notes[0]
+        assert "2 negative in val is too few" in found.notes[1]
+
+
+def test_answers_that_are_all_right_are_not_sharpened_without_end():
+    task = MultiClass(tuple("ab"))
+    y = task.encode(np.arange(40) % 2)
+    found = find_calibration(task, y, 0.1 + 0.8 * y)
+    assert found.temperatures == (1.0,)
+    assert "bounds no temperature" in found.notes[0]
+
+
+def test_sure_answers_that_are_mostly_wrong_are_flattened_to_the_bound():
+    task = MultiClass(tuple("ab"))
+    y = task.encode(np.r_[np.zeros(30, int), np.ones(10, int)])
+    found = find_calibration(task, y, np.tile([0.01, 0.99], (40, 1)))
+    assert found.temperatures == (HOTTEST,)
+    assert "above 8" in found.notes[0]
+
+
+def test_isotonic_finds_the_share_at_each_probability():
+    """Labels that come true half as often as stated."""
+    task = MultiLabel(("a",))
+    rng = np.random.default_rng(0)
+    prob = rng.random((20_000, 1))
+    y = (rng.random(prob.shape) < prob / 2).astype(np.uint8)
+    grid = np.linspace(0.1, 0.9, 9)[:, None]
+    np.testing.assert_allclose(find_calibration(task, y, prob, "isotonic").apply(task, grid), grid / 2, atol=0.05)
+
+
+def test_isotonic_never_claims_more_than_val_can_tell():
+    task = MultiLabel(("a",))
+    y = (np.arange(60) >= 30).astype(np.uint8)[:, None]
+    out = find_calibration(task, y, np.linspace(0.1, 0.9, 60)[:, None], "isotonic").apply(task, np.array([[0], [1]]))
+    assert 0 < out[0, 0] < 1 / 61
+    assert 60 / 61 < out[1, 0] < 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_round_trip_through_json(task, kind):
+    y, prob = simulated(task, n=60)
+    found = find_calibration(task, y, prob, kind)
+    assert calibration_from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_steps_are_lines_between_knots():
+    steps = Steps((0.2, 0.4), (0.1, 0.5))
+    np.testing.assert_allclose(steps(np.array([0.0, 0.3, 1.0])), 0.999 * np.array([0.1, 0.3, 0.5]) + [0, 3e-4, 1e-3])
+
+
+def test_a_kind_that_is_not_known_is_named():
+    with pytest.raises(UnknownNameError, match="temperature"):
+        find_calibration(MultiLabel(("a",)), np.zeros((0, 1), np.uint8), np.zeros((0, 1)), "temprature")
