@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from penlight.data import apply_view, open_dataset
+from penlight.data import apply_view, open_dataset, store
+from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
 
 QUICK = ["--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
@@ -147,6 +149,28 @@ def test_data_commands(penlight, tmp_path):
         ]
         == 1080
     )
+
+
+def test_audits_of_clean_and_leaking_data(penlight, own_folders, monkeypatch):
+    monkeypatch.setattr(shift, "_SHUFFLES", 99)
+    code, out, _ = penlight("data", "audit", "retina-phantom")
+    assert code == 0
+    assert "Nothing was found" in out
+    assert out.splitlines()[-1] == "runs/audit-retina-phantom-28/index.html"
+    assert (own_folders / "work" / "runs" / "audit-retina-phantom-28" / "index.html").exists()
+
+    opened = open_dataset("retina-phantom")
+    leaking = opened.splits["test"].images.copy()
+    leaking[3] = np.clip(opened.splits["train"].images[5] * 0.9 + 8, 0, 255)
+    splits = {**opened.splits, "test": replace(opened.splits["test"], images=leaking)}
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: replace(opened, splits=splits))
+    code, out, _ = penlight("data", "audit", "retina-phantom", "--out", own_folders / "page", "--json")
+    answer = json.loads(out)
+    assert code == 1
+    assert answer["problems"][0]["code"] == "near-across"
+    assert answer["problems"][0]["places"] == [["train", 5], ["test", 3]]
+    assert set(answer) == {"dataset", "schema", "images", "problems", "pairs", "shifts", "page"}
+    assert "serious" in penlight("data", "audit", "retina-phantom")[1]
 
 
 def test_recipes_are_listed_with_their_cost(penlight):

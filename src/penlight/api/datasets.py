@@ -4,7 +4,7 @@ from pathlib import Path
 
 from penlight.api.results import Audited, Shown
 from penlight.data import apply_view, fetch_dataset, store
-from penlight.data.audit import audit as find_problems
+from penlight.data.audit import kept_audit
 from penlight.data.summary import describe
 
 
@@ -13,10 +13,17 @@ def fetch(dataset: str, size: int = 28) -> Path:
     return fetch_dataset(dataset, size)
 
 
-def audit(dataset: str, size: int = 28) -> Audited:
-    """Look for what would make scores false; see `penlight.data.audit`."""
+def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:
+    """Look for what would make scores false; see `penlight.data.audit`. It is done once and kept beside the arrays.
+
+    The page with the pairs goes to `out`, by default runs/audit-<name>-<size>.
+    """
+    from penlight.data.audit.page import write_page
+
     opened = store.open_dataset(dataset, size)
-    return Audited(opened.info.name, find_problems(opened))
+    found = kept_audit(opened)
+    page = write_page(opened, found, out or Path("runs") / f"audit-{opened.info.name}-{size}")
+    return Audited(opened.info.name, found, page)
 
 
 def show(dataset: str, size: int = 28, out: Path | None = None, view: str | None = None) -> Shown:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penlight.data.audit import Problem
+from penlight.data.audit import Audit, Problem
 from penlight.data.summary import DataDescription
 from penlight.evaluation import MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
@@ -146,14 +146,20 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Audited:
-    """What `audit` found in a dataset, the serious problems first."""
+    """What `audit` found in a dataset, and the page that shows it."""
 
     dataset: str
-    problems: Sequence[Problem]
+    audit: Audit
+    page: Path
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """The problems, the serious ones first."""
+        return self.audit.problems
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
-        return {"dataset": self.dataset, "problems": [problem.to_dict() for problem in self.problems]}
+        return {"dataset": self.dataset, **self.audit.to_dict(), "page": str(self.page)}
 
 
 @dataclass(frozen=True)

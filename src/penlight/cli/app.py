@@ -266,13 +266,14 @@ def data_show(
 def data_audit(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, or its description file.")],
     size: Size = None,
+    out: Out = None,
     json: Json = False,
 ) -> None:
-    """Look for what would make scores false: shared patients, duplicates, absent labels. Exit 1 if serious."""
+    """Look for what would make scores false: leaks, duplicates, contradicting labels, shifts. Exit 1 if serious."""
     from penlight import api
     from penlight.cli.show import print_audit
 
-    audited = api.audit(dataset, size or 28)
+    audited = api.audit(dataset, size or 28, out)
     print_audit(audited, json)
     if any(problem.serious for problem in audited.problems):
         raise typer.Exit(1)

@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from penlight.api import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
+from penlight.data.audit import Shift
+from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
 from penlight.evaluation import MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
@@ -484,12 +486,28 @@ def _split_table(
 
 
 def print_audit(audited: Audited, json: bool) -> None:
-    """Print what an audit found, the serious problems first."""
+    """Print the problems, the serious ones first, and the shifts; the last line is the path of the page."""
     if json:
         print_json(audited.to_dict())
         return
+    out = console()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for problem in audited.problems:
-        mark = "serious" if problem.serious else "note   "
-        console().print(f"{mark}  {problem.seen} {problem.do}", markup=False)
-    if not audited.problems:
-        console().print(f"Nothing was found in {audited.dataset}.")
+        mark = Text("serious", style="bold") if problem.serious else Text("note")
+        table.add_row(mark, Text(f"{problem.seen} {problem.do}"))
+    out.print(table if audited.problems else f"Nothing was found in {audited.dataset}.")
+    if audited.audit.shifts:
+        out.print(_shift_table(audited.audit.shifts))
+    print(audited.page)  # noqa: T201
+
+
+def _shift_table(shifts: Sequence[Shift]) -> Table:
+    """One line per split: whether its images and its labels can be told from train's."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("against train", "AUC by images", "95 % interval", "p", "p by labels", "most apart"):
+        table.add_column(name, justify="left" if name in ("against train", "most apart") else "right")
+    for name in ("train, %", "here, %"):
+        table.add_column(name, justify="right")
+    for shift in shifts:
+        table.add_row(*map(Text, shift_cells(shift)))
+    return table

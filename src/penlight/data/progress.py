@@ -1,4 +1,4 @@
-"""One line of progress on standard error while bytes move, and none where nobody looks."""
+"""One line of progress on standard error while bytes move or images are read, and none where nobody looks."""
 
 import contextlib
 import sys
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass
 class ByteBar:
-    """A progress bar in bytes, in the form that pooch expects; `total` is 0 until it is known."""
+    """A progress bar in bytes or things, in the form that pooch expects; `total` is 0 until it is known."""
 
     draw: Callable[[int, int], None]
     total: int = 0
@@ -24,19 +24,31 @@ class ByteBar:
         self.done = 0
 
     def close(self) -> None:
-        """Do nothing: `byte_progress` clears the line."""
+        """Do nothing: whoever showed the bar clears the line."""
+
+
+def byte_progress(text: str, total: int = 0) -> contextlib.AbstractContextManager[ByteBar]:
+    """Show a bar until the block ends. Where standard error is not a terminal nothing is shown."""
+    return _progress(text, total, "DownloadColumn")
+
+
+def count_progress(text: str, total: int) -> contextlib.AbstractContextManager[ByteBar]:
+    """Show a bar that counts things, as `byte_progress` does bytes."""
+    return _progress(text, total, "MofNCompleteColumn")
 
 
 @contextlib.contextmanager
-def byte_progress(text: str, total: int = 0) -> Iterator[ByteBar]:
-    """Show a bar until the block ends. Where standard error is not a terminal nothing is shown."""
+def _progress(text: str, total: int, amount: str) -> Iterator[ByteBar]:
+    """Show a bar with the column of Rich named `amount`, which is imported only where it is seen."""
     if not sys.stderr.isatty():
         yield ByteBar(lambda done, total: None, total)
         return
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), getattr(rich, amount)())
+    with rich.Progress(
+        *columns, rich.TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as progress:
         task = progress.add_task(text, total=total or None)
         yield ByteBar(lambda done, total: progress.update(task, completed=done, total=total or None), total)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from penlight.data.audit import audit
+from penlight.data.audit import kept_audit
 from penlight.data.catalog import is_phantom
 from penlight.data.views import ViewedDataset, ViewedSplit
 
@@ -62,7 +62,7 @@ def record_of(view: ViewedDataset) -> DataRecord:
 
 def problems_of(view: ViewedDataset) -> Sequence[Mapping[str, Any]]:
     """Audit the dataset of a view."""
-    return [problem.to_dict() for problem in audit(view.dataset)]
+    return [problem.to_dict() for problem in kept_audit(view.dataset).problems]
 
 
 def _patients(view: ViewedDataset) -> dict[str, int] | None:

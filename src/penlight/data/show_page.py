@@ -1,12 +1,11 @@
-"""The page that shows a dataset: facts, split table and both pictures in one file."""
+"""The page that shows a dataset: facts, split table and both pictures in one file; and how such pages are made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from penlight.data.summary import DataDescription
-
-_TEMPLATE = Path(__file__).with_name("show.html")
 
 
 @dataclass(frozen=True)
@@ -21,16 +20,26 @@ class Picture:
 
 def page(description: DataDescription, pictures: Sequence[Picture], samples: str) -> str:
     """Give the page as HTML; `samples` is a data address."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    return render(
+        "show.html",
+        info=description.info,
         d=description,
         facts=facts(description),
         shares={split: description.shares(split) for split in description.images},
         pictures=pictures,
         samples=samples,
     )
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of this folder; all of them extend base.html, which needs `info`, and share its styles."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(**values)
 
 
 def facts(description: DataDescription) -> Mapping[str, str]:

@@ -1,0 +1,278 @@
+"""The looks of an audit: each takes what was read of a dataset and gives the problems it sees."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data.audit.near import find_near
+from penlight.data.audit.problem import CODES, Audit, Pair, Place, Problem
+from penlight.data.audit.shift import LEVEL, Shift, find_shifts, p_text
+from penlight.data.audit.thumbs import Thumbs, blocks, make_thumbs
+from penlight.data.dataset import Dataset
+from penlight.data.progress import count_progress
+from penlight.data.views import shared_patients
+
+FEW = 5
+"""A label with fewer images than this in a split is too rare for a score there."""
+
+LARGE_AUC = 0.8
+"""An image shift is serious if the interval of its AUC lies above this."""
+
+LARGE_H = 0.8
+"""A label shift is serious if Cohen's h is at least this (large, by Cohen 1988)."""
+
+# Below this, a shift that is beyond chance only because images are many is not worth a word.
+_SMALL_AUC = 0.55
+_CLEAR_AUC = 0.65
+_SMALL_H = 0.1
+_PLACES = 10
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the looks share: `groups` are exact duplicates, (split, row) in order, two or more each."""
+
+    dataset: Dataset
+    groups: Sequence[Sequence[Place]]
+    pairs: Sequence[Pair]
+    shifts: Sequence[Shift]
+
+
+def audit(dataset: Dataset) -> Audit:
+    """Look for shared patients, exact and near duplicates within and across splits, across patients and with other
+    labels, blank images, labels that a split lacks or has few of, and shifts between splits; the serious ones first.
+
+    Every image is read twice. Seconds for thousands of images; see `near.find_near` for more.
+    """
+    thumbs = make_thumbs(dataset)
+    groups = _exact_groups(dataset)
+    pairs = [*_exact_pairs(dataset, groups), *_near_pairs(dataset, thumbs, groups)]
+    shifts = find_shifts(dataset, thumbs, _repeats(thumbs, pairs))
+    read = _Read(dataset, groups, pairs, shifts)
+    problems = [problem for look in _LOOKS for problem in look(read)]
+    return Audit(
+        images={name: len(split) for name, split in dataset.splits.items()},
+        problems=tuple(sorted(problems, key=lambda p: (not p.serious, CODES.index(p.code)))),
+        pairs=tuple(sorted(pairs, key=lambda p: (not p.across, p.same_label, p.kind != "exact", -p.correlation))),
+        shifts=shifts,
+    )
+
+
+def _exact_groups(dataset: Dataset) -> list[list[Place]]:
+    """Group identical images, by the hash of their pixels."""
+    places: dict[bytes, list[Place]] = {}
+    with count_progress("hashing images", sum(map(len, dataset.splits.values()))) as bar:
+        for name, split in dataset.splits.items():
+            row = 0
+            for images in blocks(split):
+                for digest in _hashes(images):
+                    places.setdefault(digest, []).append((name, row))
+                    row += 1
+                bar.update(len(images))
+    return [group for group in places.values() if len(group) > 1]
+
+
+def _hashes(images: NDArray[np.uint8]) -> Iterator[bytes]:
+    for image in images:
+        yield hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+
+
+def _exact_pairs(dataset: Dataset, groups: Sequence[Sequence[Place]]) -> Iterator[Pair]:
+    """Pair the first of each group with every other one."""
+    for first, *others in groups:
+        for other in others:
+            yield Pair(first, other, "exact", 1.0, not _labels_differ(dataset, (first, other)))
+
+
+def _near_pairs(dataset: Dataset, thumbs: Thumbs, groups: Sequence[Sequence[Place]]) -> Iterator[Pair]:
+    """Pair near duplicates; of exact duplicates the first stands for all."""
+    once = np.ones(len(thumbs), np.bool_)
+    for _, *others in groups:
+        once[[thumbs.starts[name] + row for name, row in others]] = False
+    found = find_near(thumbs, np.flatnonzero(once))
+    for i, j, r, mirrored in zip(found.one, found.other, found.r, found.mirrored, strict=True):
+        one, other = thumbs.place(int(i)), thumbs.place(int(j))
+        kind = "mirrored" if mirrored else "near"
+        yield Pair(one, other, kind, min(1.0, round(float(r), 6)), not _labels_differ(dataset, (one, other)))
+
+
+def _repeats(thumbs: Thumbs, pairs: Sequence[Pair]) -> NDArray[np.bool_]:
+    out = np.zeros(len(thumbs), np.bool_)
+    later = [pair.other for pair in pairs if not pair.across]
+    out[[thumbs.starts[name] + row for name, row in later]] = True
+    return out
+
+
+def _patients(read: _Read) -> Iterator[Problem]:
+    for one, other in combinations(read.dataset.splits, 2):
+        shared = shared_patients(read.dataset, one, other)
+        if shared:
+            verb = "patient is" if len(shared) == 1 else "patients are"
+            yield Problem(
+                "patients-across",
+                True,
+                f"{len(shared):,} {verb} in both {one} and {other}, for example {min(map(str, shared))}.",
+                "Split the images by patient.",
+                splits=(one, other),
+                numbers={"patients": len(shared)},
+            )
+
+
+def _duplicates(read: _Read) -> Iterator[Problem]:
+    across = [group for group in read.groups if len({name for name, _ in group}) > 1]
+    within = [group for group in read.groups if len({name for name, _ in group}) == 1]
+    other_label = [group for group in read.groups if _labels_differ(read.dataset, group)]
+    found = (
+        ("duplicates-across", True, across, ", pixel by pixel, in more than one split",
+         "Take them out of all splits but one."),
+        ("duplicates-conflict", True, other_label, " more than once with different labels",
+         "Ask who read them which label is right."),
+        ("duplicates-within", False, within, " more than once in one split",
+         "Keep one of each, or know that they count double."),
+    )  # fmt: skip
+    for code, serious, groups, where, do in found:
+        if groups:
+            subject = "1 image stands" if len(groups) == 1 else f"{len(groups):,} images stand"
+            places = tuple(place for group in groups for place in group)
+            numbers = {"images": len(groups)}
+            yield Problem(code, serious, f"{subject}{where}.", do, _splits_of(places), numbers, places[:_PLACES])
+
+
+def _near(read: _Read) -> Iterator[Problem]:
+    near = [pair for pair in read.pairs if pair.kind != "exact"]
+    patients = [pair for pair in read.pairs if _patients_differ(read.dataset, pair)]
+    found = (
+        ("near-across", True, [p for p in near if p.across],
+         "are the same picture, though not pixel by pixel, in two splits",
+         "Look at them; take them out of all splits but one."),
+        ("near-conflict", False, [p for p in near if not p.same_label],
+         "are nearly the same picture with different labels",
+         "Look at them; scores cannot be better than labels that contradict each other."),
+        ("near-within", False, [p for p in near if not p.across],
+         "are nearly the same picture within a split",
+         "Know that they count double; keep one of each."),
+        ("near-patients", False, patients,
+         "are the same picture under two patients",
+         "Ask whether two numbers are one patient; a split by patient is only as good as they are."),
+    )  # fmt: skip
+    for code, serious, pairs, what, do in found:
+        if pairs:
+            yield _of_pairs(code, serious, pairs, what, do)
+
+
+def _of_pairs(code: str, serious: bool, pairs: Sequence[Pair], what: str, do: str) -> Problem:
+    places = tuple(place for pair in pairs for place in (pair.one, pair.other))
+    n = "1 pair of images" if len(pairs) == 1 else f"{len(pairs):,} pairs of images"
+    numbers = {"pairs": len(pairs), "mirrored": sum(pair.kind == "mirrored" for pair in pairs)}
+    where = _where(pairs) if code in ("near-across", "near-within") else ""
+    return Problem(code, serious, f"{n} {what}{where}.", do, _splits_of(places), numbers, places[:_PLACES])
+
+
+def _where(pairs: Sequence[Pair]) -> str:
+    """Count pairs by the splits they are in: " (17 in train, 6 in val)"."""
+    counts: dict[str, int] = {}
+    for pair in pairs:
+        key = f"{pair.one[0]} and {pair.other[0]}" if pair.across else pair.one[0]
+        counts[key] = counts.get(key, 0) + 1
+    return f" ({', '.join(f'{n:,} in {key}' for key, n in counts.items())})"
+
+
+def _labels(read: _Read) -> Iterator[Problem]:
+    task = read.dataset.info.task
+    for name, split in read.dataset.splits.items():
+        counts = dict(zip(task.labels, task.encode(split.labels).sum(axis=0).tolist(), strict=True))
+        absent = [label for label, n in counts.items() if n == 0]
+        few = {label: n for label, n in counts.items() if 0 < n < FEW}
+        if absent:
+            yield Problem(
+                "absent-label",
+                name == "train",
+                f"No image of {name} has the label {', '.join(absent)}.",
+                "Nothing can be learned of it." if name == "train" else "It has no score there.",
+                splits=(name,),
+                numbers={"labels": len(absent)},
+            )
+        if few:
+            yield Problem(
+                "few-of-label",
+                False,
+                f"Fewer than {FEW} images of {name} have the label "
+                f"{', '.join(f'{label} ({n})' for label, n in few.items())}.",
+                "Hardly anything can be learned of it."
+                if name == "train"
+                else "Its score there is close to a guess; read its interval.",
+                splits=(name,),
+                numbers={"labels": len(few), "fewest": min(few.values())},
+            )
+
+
+def _blank(read: _Read) -> Iterator[Problem]:
+    for name, split in read.dataset.splits.items():
+        constant = np.concatenate([_is_constant(images) for images in blocks(split)] or [np.zeros(0, np.bool_)])
+        rows = np.flatnonzero(constant)
+        if len(rows):
+            places = tuple((name, int(row)) for row in rows[:_PLACES])
+            subject = f"1 image of {name} has" if len(rows) == 1 else f"{len(rows):,} images of {name} have"
+            seen, do = f"{subject} one value everywhere.", "Look at them; an empty image has no label."
+            yield Problem("blank", False, seen, do, (name,), {"images": len(rows)}, places)
+
+
+def _is_constant(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    flat = images.reshape(len(images), -1)
+    return np.asarray(flat.min(axis=1) == flat.max(axis=1))
+
+
+def _shifted(read: _Read) -> Iterator[Problem]:
+    # Two tests for each split; the level is that of all together (Bonferroni).
+    level = LEVEL / (2 * max(1, len(read.shifts)))
+    for shift in read.shifts:
+        images, labels = shift.images, shift.labels
+        if images.p < level and images.auc >= _SMALL_AUC:
+            yield Problem(
+                "images-shifted",
+                images.low >= LARGE_AUC,
+                f"Images of {shift.split} differ{' a little' if images.auc < _CLEAR_AUC else ''} from train's: a "
+                f"linear classifier tells them apart with AUC {images.auc:.2f} "
+                f"({images.low:.2f} to {images.high:.2f}, p {p_text(images.p)}).",
+                f"Ask how the splits were drawn; scores on {shift.split} are for images that are not quite train's.",
+                splits=("train", shift.split),
+                numbers={"auc": images.auc, "low": images.low, "high": images.high, "p": images.p},
+            )
+        if labels.p < level and abs(labels.h) >= _SMALL_H:
+            yield Problem(
+                "labels-shifted",
+                abs(labels.h) >= LARGE_H,
+                f"Labels of {shift.split} are distributed otherwise than those of train (p {p_text(labels.p)}): "
+                f"{labels.label} is {labels.train_share:.1%} of train and {labels.share:.1%} of {shift.split}.",
+                f"Thresholds and probabilities made for train's shares need not fit {shift.split}.",
+                splits=("train", shift.split),
+                numbers={
+                    "p": labels.p,
+                    "h": labels.h,
+                    "train_share": labels.train_share,
+                    "share": labels.share,
+                },
+            )
+
+
+def _labels_differ(dataset: Dataset, group: Sequence[Place]) -> bool:
+    return len({dataset.splits[name].labels[row].tobytes() for name, row in group}) > 1
+
+
+def _patients_differ(dataset: Dataset, pair: Pair) -> bool:
+    patients = [dataset.splits[name].patients for name, _ in (pair.one, pair.other)]
+    if any(names is None for names in patients):
+        return False
+    one, other = (names[row] for names, (_, row) in zip(patients, (pair.one, pair.other), strict=True))  # type: ignore[index]
+    return bool(one != other)
+
+
+def _splits_of(places: Sequence[Place]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name, _ in places))
+
+
+_LOOKS: tuple[Callable[[_Read], Iterator[Problem]], ...] = (_patients, _duplicates, _near, _labels, _blank, _shifted)
