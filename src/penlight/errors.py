@@ -24,6 +24,18 @@ class DownloadError(DataError):
     """A file could not be fetched from its official address."""
 
 
+class PictureError(DataError):
+    """A picture cannot be turned into an image; `reason` says why in a few words, without the picture's name."""
+
+    def __init__(self, reason: str, remedy: str = "", name: str = "The picture") -> None:
+        super().__init__(f"{name} cannot be used: {reason}.", remedy)
+        self.reason = reason
+
+    def named(self, name: str) -> "PictureError":
+        """Give the same error with the name of the picture."""
+        return PictureError(self.reason, self.remedy, name)
+
+
 class StorageError(PenlightError):
     """A folder cannot be written, or the disk is full."""
 

@@ -127,7 +127,7 @@ BAD_ARRAYS = [
     ({"train_labels": np.full((9, 1), 3, np.uint8)}, "Labels must be 0 to 2; 9 are not, the first is 3"),
     ({"train_labels": np.full((9, 1), -1)}, "Labels must be 0 to 2"),
     ({"test_images": np.zeros((0, 28, 28, 3), np.uint8), "test_labels": np.zeros((0, 1), int)}, "test has no images"),
-    ({"train_patients": np.arange(3)}, "one patient for each image"),
+    ({"train_patients": np.arange(3)}, r"train_patients must have the shape \(9,\), one for each image"),
     ({"train_labels": np.array([[object()]] * 9)}, "pickled objects are never loaded"),
 ]
 

@@ -4,7 +4,7 @@ Each function takes plain values, raises a PenlightError where a user can help, 
 `to_dict()` is the JSON of the command.
 """
 
-from penlight.api.datasets import audit, fetch, show
+from penlight.api.datasets import audit, fetch, new_dataset, show
 from penlight.api.reports import report
 from penlight.api.requests import is_recipe_file, list_recipes, resolve_decide, resolve_recipe, resolve_request
 from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
@@ -27,6 +27,7 @@ __all__ = [
     "fetch",
     "is_recipe_file",
     "list_recipes",
+    "new_dataset",
     "plan_study",
     "report",
     "resolve_decide",

@@ -1,16 +1,42 @@
 """Datasets: onto disk, described, audited."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penlight.api.results import Audited, Shown
 from penlight.data import apply_view, fetch_dataset, store
 from penlight.data.audit import kept_audit
 from penlight.data.summary import describe
 
+if TYPE_CHECKING:
+    from penlight.data.own.new import Found
+
 
 def fetch(dataset: str, size: int = 28) -> Path:
     """Get a dataset onto disk, checked and ready to open; give the folder of its arrays."""
     return fetch_dataset(dataset, size)
+
+
+def new_dataset(
+    path: Path,
+    *,
+    task: str | None = None,
+    labels: Sequence[str] = (),
+    size: int = 28,
+    name: str | None = None,
+    seed: int = 0,
+    skip_unreadable: bool = False,
+    out: Path | None = None,
+) -> "Found":
+    """Describe and prepare images of one's own; see `penlight.data.own.new`.
+
+    `labels` gives their order, as they are written; `out` is the folder for the description, by default the working
+    folder.
+    """
+    from penlight.data.own.new import Asked, describe_images
+
+    return describe_images(path, Asked(task, labels, size, name, seed, skip_unreadable, out or Path()))
 
 
 def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:

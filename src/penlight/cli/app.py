@@ -247,6 +247,40 @@ def data_fetch(
     print_path(api.fetch(dataset, size or 28), json)
 
 
+@data.command("new")
+def data_new(
+    path: Annotated[Path, typer.Argument(help="Class folders, a CSV or Parquet table, or an npz.")],
+    task: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="multi-class, ordinal, binary or multi-label; proposed where the labels say it."),
+    ] = None,
+    labels: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The labels in their order, as they are written, with commas between."),
+    ] = None,
+    size: Annotated[int, typer.Option(min=8, max=1024, help="Side of the images in pixels.")] = 28,
+    name: Annotated[Optional[str], typer.Option(help="The dataset's name; from the path unless given.")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the splits.")] = 0,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out pictures that cannot be read.")
+    ] = False,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder for the description and the splits; the working folder unless given."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Describe images of your own, divide them, and prepare them for training."""
+    from penlight import api
+    from penlight.cli.show import print_found
+
+    order = [label.strip() for label in labels.split(",")] if labels else []
+    found = api.new_dataset(
+        path, task=task, labels=order, size=size, name=name, seed=seed, skip_unreadable=skip_unreadable, out=out
+    )
+    print_found(found, json)
+
+
 @data.command("show")
 def data_show(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, or its description file.")],

@@ -24,6 +24,7 @@ from penlight.evaluation.operating import OperatingPoint
 from penlight.training import Epoch
 
 if TYPE_CHECKING:
+    from penlight.data.own.new import Found
     from penlight.study import Place, Plan
 
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -271,6 +272,7 @@ class TuningView(_OneLine):
 
 
 _TRIALS_SHOWN = 5
+_FILES_SHOWN = 10
 
 
 def print_tuned(result: Tuned, json: bool) -> None:
@@ -451,6 +453,29 @@ def print_path(path: Path, json: bool) -> None:
         print_json({"path": str(path)})
     else:
         print(path)  # noqa: T201
+
+
+def print_found(found: "Found", json: bool) -> None:
+    """Print what was found and written; the last line is the next command."""
+    if json:
+        print_json(found.to_dict())
+        return
+    out = console()
+    out.print(f"{found.task}: {found.reason}", markup=False)
+    out.print(_split_table(found.labels, found.counts, found.images, "label"))
+    for what, listed in (
+        ("left out", [f"{path}: {reason}" for path, reason in found.problems.items()]),
+        ("ignored", list(found.ignored)),
+    ):
+        if listed:
+            noun = "file" if len(listed) == 1 else "files"
+            more = "; ..." if len(listed) > _FILES_SHOWN else ""
+            out.print(f"{len(listed):,} {noun} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}", markup=False)
+    for note in found.notes:
+        out.print(f"- {note}", markup=False)
+    for path in (found.description, *([found.splits] if found.splits else [])):
+        print(path)  # noqa: T201
+    print(f"Next: {found.next}")  # noqa: T201
 
 
 def print_description(shown: Shown, json: bool) -> None:

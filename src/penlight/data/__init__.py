@@ -1,7 +1,8 @@
 """Datasets: what is known of them, how they come to disk and into memory, and how their labels may be read.
 
 `open_dataset` gives images and labels by name; `apply_view` gives what a model is trained on. The catalog is in
-`catalog`, data of one's own in `description`, drawn data in `phantoms`, pictures of a dataset in `show`.
+`catalog`, data of one's own in `description` and `own`, drawn data in `phantoms`, how a file becomes an image in
+`pictures`, what shows a dataset in `show`.
 """
 
 from penlight.data.catalog import CATALOG, SIZES, dataset_info

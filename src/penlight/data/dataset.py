@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.pictures import Reading
 from penlight.tasks import Task
 
 SPLITS = ("train", "val", "test")
+METADATA = ("site", "age", "sex", "view")
+"""What may be known of an image beside its labels and its patient, for scores by subgroup."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class DatasetInfo:
 @dataclass(frozen=True)
 class Split:
     """Images uint8 (N, H, W, C), memory-mapped where they come from a file; labels (N, L) integers as stored;
-    `patients` (N,) where the file names them, else None."""
+    `patients` (N,) where the file names them, else None; `metadata` maps those of METADATA that are known to (N,):
+    ages in years, NaN where unknown, and texts, empty where unknown."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.integer]
     patients: NDArray[np.generic] | None = None
+    metadata: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the images."""
@@ -50,9 +55,11 @@ class Split:
 @dataclass(frozen=True)
 class Dataset:
     """An opened dataset: `splits` has exactly train, val and test; `size` is the side of an image in pixels; `md5` is
-    the hash of the file (or, for a phantom, of what it was drawn from)."""
+    the hash of the file (or, for pictures and phantoms, of the arrays); `reading` says how a picture becomes an
+    image of this dataset, None for arrays made elsewhere."""
 
     info: DatasetInfo
     size: int
     splits: Mapping[str, Split]
     md5: str
+    reading: Reading | None = None

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data.dataset import SPLITS, DatasetInfo
+from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.errors import DataError, PenlightError
 
 
@@ -32,8 +32,9 @@ def check_layout(info: DatasetInfo, size: int, arrays: Mapping[str, ArrayLike], 
         _check_images(info, size, images, f"{where}: {split}_images")
         _check_label_shape(info, labels, f"{where}: {split}_labels")
         _check_counts(info, split, images, labels, where)
-        if f"{split}_patients" in arrays:
-            _check_patients(arrays[f"{split}_patients"], labels, f"{where}: {split}_patients")
+        for kind in ("patients", *METADATA):
+            if f"{split}_{kind}" in arrays:
+                _check_one_for_each(arrays[f"{split}_{kind}"], labels, f"{where}: {split}_{kind}")
     if len({channels_of(arrays[f"{split}_images"]) for split in SPLITS}) > 1:
         raise DataError(f"{where}: some splits are grey and some are in colour.", "Make them all the same.")
 
@@ -105,9 +106,9 @@ def _check_counts(info: DatasetInfo, split: str, images: ArrayLike, labels: Arra
         )
 
 
-def _check_patients(patients: ArrayLike, labels: ArrayLike, what: str) -> None:
-    if patients.shape != labels.shape[:1]:
+def _check_one_for_each(values: ArrayLike, labels: ArrayLike, what: str) -> None:
+    if values.shape != labels.shape[:1]:
         raise DataError(
-            f"{what} must have the shape ({labels.shape[0]},), one patient for each image; it has {patients.shape}.",
+            f"{what} must have the shape ({labels.shape[0]},), one for each image; it has {values.shape}.",
             "Check how the array was made, or leave it out.",
         )

@@ -5,7 +5,7 @@ from typing import Any
 from penlight.data.catalog import CATALOG, SIZES, find_dataset, is_phantom
 from penlight.data.dataset import DatasetInfo
 from penlight.data.description import Description, described_names
-from penlight.data.store import on_disk, source_of
+from penlight.data.store import on_disk
 
 
 def list_datasets() -> list[dict[str, Any]]:
@@ -34,5 +34,5 @@ def _row(known: DatasetInfo | Description) -> dict[str, Any]:
 def _sizes(known: DatasetInfo | Description) -> list[int]:
     if isinstance(known, DatasetInfo) and is_phantom(known):
         return list(SIZES)
-    sizes = SIZES if isinstance(known, DatasetInfo) else sorted(known.files)
-    return [size for size in sizes if on_disk(source_of(known, size))]
+    sizes = SIZES if isinstance(known, DatasetInfo) else known.sizes
+    return [size for size in sizes if on_disk(known, size)]

@@ -1,15 +1,18 @@
 """The store: each npz once turned into a folder of memory-mapped arrays, under the cache folder.
 
     store/<name>-<size>-<first 12 digits of the npz's MD5>/
-      about.json  train_images.npy  train_labels.npy  [train_patients.npy]  ...
+      about.json  train_images.npy  train_labels.npy  [train_patients.npy  train_age.npy]  ...
 
 A folder is there whole or not at all, and it is known again by the size and time of the npz, without hashing that.
+One made of pictures has the hash of its arrays instead, and is known again by a fingerprint of the paths, sizes and
+times of the pictures.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from penlight import disk
-from penlight.data.dataset import SPLITS, DatasetInfo, Split
+from penlight.data.dataset import METADATA, SPLITS, DatasetInfo, Split
 from penlight.data.folders import cache_folder
 from penlight.data.layout import check_labels, check_layout
 from penlight.data.npz import Header, copy_array, read_headers
@@ -26,13 +29,14 @@ from penlight.errors import DataError
 
 _SCHEMA = 1
 _REMEDY = "Set PENLIGHT_CACHE to a folder you may write to, on a disk with room."
-_KINDS = ("images", "labels", "patients")
+_KINDS = ("images", "labels", "patients", *METADATA)
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class About:
-    """What about.json says of a folder of the store: the npz it was made from, and the bytes of each file in it."""
+    """What about.json says of a folder of the store: the npz it was made from, and the bytes of each file in it;
+    `fingerprint` is that of pictures, empty for an npz."""
 
     name: str
     size: int
@@ -42,6 +46,7 @@ class About:
     source_mtime_ns: int
     files: Mapping[str, int]
     schema: int = _SCHEMA
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,16 @@ def find_mapped(name: str, size: int, npz: Path | None, md5: str | None) -> Mapp
 
     `md5` None stands for any hash; the newest source is taken then.
     """
-    found = [mapped for mapped in _all_mapped(name, size) if md5 in (None, mapped.about.md5)]
+    found = [m for m in _all_mapped(name, size) if md5 in (None, m.about.md5) and not m.about.fingerprint]
     if npz is not None:
         state = _state(npz)
         found = [m for m in found if (m.about.source_bytes, m.about.source_mtime_ns) == state]
     return max(found, key=lambda mapped: mapped.about.source_mtime_ns, default=None)
+
+
+def find_pictures(name: str, size: int, fingerprint: str) -> Mapped | None:
+    """Find the folder that was made of pictures as they are now."""
+    return next((mapped for mapped in _all_mapped(name, size) if mapped.about.fingerprint == fingerprint), None)
 
 
 def convert(info: DatasetInfo, size: int, npz: Path) -> Mapped:
@@ -71,20 +81,51 @@ def convert(info: DatasetInfo, size: int, npz: Path) -> Mapped:
     the cache cannot be written.
     """
     state = _state(npz)
-    headers = {h.name: h for h in read_headers(npz).values() if h.name in _array_names()}
+    headers = {h.name: h for h in read_headers(npz).values() if h.name in array_names()}
     check_layout(info, size, headers, str(npz))
     about = About(info.name, size, _checked_md5(info, size, npz), npz.name, *state, files={})
-    store = _store_folder()
-    key = f"{info.name}-{size}"
-    with disk.writing_to(store, _REMEDY), disk.folders(store), disk.locked(store / f".{key}.lock"):
-        if (mapped := _again(about)) is None:
-            mapped = _write(info, about, headers, npz, key)
-    return mapped
+    with store_locked(info.name, size):
+        return _again(about) or _write(info, about, headers, npz)
+
+
+@contextlib.contextmanager
+def store_locked(name: str, size: int) -> Iterator[Path]:
+    """Hold what a dataset has in the store at one size, and give the store's folder; StorageError if it cannot be
+    written."""
+    store = cache_folder() / "store"
+    with disk.writing_to(store, _REMEDY), disk.folders(store), disk.locked(store / f".{name}-{size}.lock"):
+        yield store
+
+
+def put(
+    info: DatasetInfo, size: int, n_bytes: int, fill: Callable[[Path], About], require_same: Callable[[], None]
+) -> Mapped:
+    """Make a folder of the store; the caller holds its lock. `fill` writes `n_bytes` of arrays into an empty folder,
+    and `require_same` raises DataError if what they were made from has changed meanwhile.
+
+    DataError if they are not what `info` says. After an error nothing is left behind.
+    """
+    store = cache_folder() / "store"
+    disk.require_space(store, n_bytes, _REMEDY)
+    with disk.temporary_folder(store, f"{info.name}-{size}") as temporary:
+        about = fill(temporary)
+        read_splits(info, size, temporary)
+        require_same()
+        about = replace(about, files={path.name: path.stat().st_size for path in sorted(temporary.iterdir())})
+        disk.write_whole(temporary / "about.json", _to_json(about))
+        folder = _folder_of(about)
+        # What lies there was found damaged, or is the same again: no process takes it for whole.
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.chmod(0o777 & ~disk.umask())
+        disk.sync_folder(temporary)
+        temporary.rename(folder)
+    disk.sync_folder(store)
+    return Mapped(folder, about)
 
 
 def read_splits(info: DatasetInfo, size: int, folder: Path) -> dict[str, Split]:
     """Open the arrays of a folder: images mapped, labels and patients in memory. DataError if they do not fit."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _stored_names(folder)}
+    arrays = load_arrays(folder)
     check_layout(info, size, arrays, str(folder))
     for split in SPLITS:
         check_labels(info, arrays[f"{split}_labels"], f"{info.name}: {split}_labels")
@@ -99,23 +140,36 @@ def split_of(arrays: Mapping[str, np.ndarray[Any, Any]], split: str) -> Split:
         images=images if images.ndim == 4 else images[..., np.newaxis],
         labels=labels if labels.ndim == 2 else labels[:, np.newaxis],
         patients=None if patients is None else np.array(patients),
+        metadata={kind: np.array(arrays[f"{split}_{kind}"]) for kind in METADATA if f"{split}_{kind}" in arrays},
     )
 
 
-def _store_folder() -> Path:
-    return cache_folder() / "store"
+def md5_of(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """Hash arrays by name, type, shape and content."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def load_arrays(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Map the arrays of a folder by name."""
+    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _stored_names(folder)}
 
 
 def _folder_of(about: About) -> Path:
-    return _store_folder() / f"{about.name}-{about.size}-{about.md5[:12]}"
+    return cache_folder() / "store" / f"{about.name}-{about.size}-{about.md5[:12]}"
 
 
-def _array_names() -> tuple[str, ...]:
+def array_names() -> tuple[str, ...]:
+    """Name the arrays that the store keeps, those that must be there and those that may."""
     return tuple(f"{split}_{kind}" for split in SPLITS for kind in _KINDS)
 
 
 def _stored_names(folder: Path) -> list[str]:
-    return [name for name in _array_names() if (folder / f"{name}.npy").is_file()]
+    return [name for name in array_names() if (folder / f"{name}.npy").is_file()]
 
 
 def _state(npz: Path) -> tuple[int, int]:
@@ -127,7 +181,7 @@ def _state(npz: Path) -> tuple[int, int]:
 
 
 def _all_mapped(name: str, size: int) -> Iterator[Mapped]:
-    for folder in sorted(_store_folder().glob(f"{name}-{size}-*")):
+    for folder in sorted((cache_folder() / "store").glob(f"{name}-{size}-*")):
         about = _read_about(folder)
         if about is not None and (about.name, about.size) == (name, size):
             yield Mapped(folder, about)
@@ -177,26 +231,25 @@ def _again(about: About) -> Mapped | None:
     return Mapped(folder, now)
 
 
-def _write(info: DatasetInfo, about: About, headers: Mapping[str, Header], npz: Path, key: str) -> Mapped:
+def _write(info: DatasetInfo, about: About, headers: Mapping[str, Header], npz: Path) -> Mapped:
     n_bytes = sum(header.n_bytes for header in headers.values())
-    store, folder = _store_folder(), _folder_of(about)
-    disk.require_space(store, n_bytes, _REMEDY)
-    with disk.temporary_folder(store, key) as temporary:
+
+    def fill(folder: Path) -> About:
         with byte_progress(f"unpacking {npz.name}", n_bytes) as bar:
             for header in headers.values():
-                copy_array(npz, header, temporary / f"{header.name}.npy", bar.update)
-        read_splits(info, about.size, temporary)
+                copy_array(npz, header, folder / f"{header.name}.npy", bar.update)
+        return about
+
+    def require_same() -> None:
         if _state(npz) != (about.source_bytes, about.source_mtime_ns):
-            raise DataError(f"{npz} changed while it was read.", "Repeat the command when it is whole.")
-        about = replace(about, files={path.name: path.stat().st_size for path in sorted(temporary.iterdir())})
-        disk.write_whole(temporary / "about.json", _to_json(about))
-        # What lies there was found damaged: no process takes it for whole.
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.chmod(0o777 & ~disk.umask())
-        disk.sync_folder(temporary)
-        temporary.rename(folder)
-    disk.sync_folder(store)
-    return Mapped(folder, about)
+            raise changed(npz)
+
+    return put(info, about.size, n_bytes, fill, require_same)
+
+
+def changed(source: Path) -> DataError:
+    """Give the error for a source that changed while it was read."""
+    return DataError(f"{source} changed while it was read.", "Repeat the command when it is whole.")
 
 
 def _to_json(about: About) -> bytes:

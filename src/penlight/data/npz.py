@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from penlight.errors import DataError
 
@@ -62,13 +63,23 @@ def copy_array(path: Path, header: Header, target: Path, advance: Callable[[int]
     An array in Fortran order is held in memory for it.
     """
     with target.open("wb") as out:
-        descr = npy.dtype_to_descr(header.dtype)
-        npy.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": header.shape})
+        write_header(out, header.dtype, header.shape)
         for block in _in_c_order(_blocks(path, header), header):
             out.write(block)
             advance(len(block))
         out.flush()
         os.fsync(out.fileno())
+
+
+def read_array(path: Path, header: Header) -> NDArray[Any]:
+    """Read one array of an npz into memory. DataError if the npz is damaged."""
+    content = b"".join(_in_c_order(_blocks(path, header), header))
+    return np.frombuffer(content, header.dtype).reshape(header.shape)
+
+
+def write_header(out: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Begin a .npy file; the array's bytes in C order must follow."""
+    npy.write_array_header_1_0(out, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
 
 
 @contextlib.contextmanager

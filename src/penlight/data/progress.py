@@ -1,4 +1,4 @@
-"""One line of progress on standard error while bytes move or images are read, and none where nobody looks."""
+"""One line of progress on standard error while bytes move or pictures are read, and none where nobody looks."""
 
 import contextlib
 import sys

@@ -1,12 +1,7 @@
 """Opening a dataset by name: found on disk, fetched or drawn, checked, and mapped into memory."""
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from penlight.data.catalog import SIZES, find_dataset, is_phantom, official_file, official_url
 from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
@@ -14,7 +9,8 @@ from penlight.data.description import Description
 from penlight.data.download import download
 from penlight.data.folders import data_folders, download_folder, find_file
 from penlight.data.layout import channels_of, check_labels, check_layout
-from penlight.data.mapped import Mapped, convert, find_mapped, read_splits, split_of
+from penlight.data.mapped import Mapped, convert, find_mapped, md5_of, read_splits, split_of
+from penlight.data.pictures import Reading
 from penlight.errors import DataError
 
 
@@ -37,21 +33,27 @@ def open_dataset(name: str | Path, size: int = 28) -> Dataset:
     """Open a dataset by its name or by the path of its description, at `size` pixels a side.
 
     Looked for in the folders of PENLIGHT_DATA, then in ~/.medmnist; an official set is fetched if it is in neither.
-    The first time, the npz is checked and unpacked into the cache folder; images are mapped from there. Phantoms are
-    drawn, with seed 0. UnknownNameError, DataError, DownloadError and StorageError each say what to do.
+    The first time, the npz is checked and unpacked into the cache folder, and pictures are decoded into it; images
+    are mapped from there. Phantoms are drawn, with seed 0. UnknownNameError, DataError, DownloadError and
+    StorageError each say what to do.
     """
     known = find_dataset(name)
     if isinstance(known, DatasetInfo) and is_phantom(known):
         return _draw(known, _offered(known.name, size, SIZES))
-    source = source_of(known, size)
-    mapped = _mapped(source)
-    splits = read_splits(source.info, size, mapped.folder)
-    info = replace(source.info, channels=channels_of(splits["train"].images))
-    return Dataset(info, size, splits, mapped.about.md5)
+    if isinstance(known, Description) and known.pictures is not None:
+        mapped = _pictures(known, size)
+        info = known.info
+    else:
+        source = source_of(known, size)
+        mapped, info = _mapped(source), source.info
+    splits = read_splits(info, size, mapped.folder)
+    info = replace(info, channels=channels_of(splits["train"].images))
+    return Dataset(info, size, splits, mapped.about.md5, _reading(known, info, size))
 
 
 def fetch_dataset(name: str | Path, size: int = 28) -> Path:
-    """Give the path of a dataset's npz, fetched to ~/.medmnist if it is not on disk yet.
+    """Give the path of a dataset's npz, fetched to ~/.medmnist if it is not on disk yet; of pictures, that of the
+    arrays made of them.
 
     Errors as in `open_dataset`; DataError for a phantom, which has no file.
     """
@@ -60,6 +62,8 @@ def fetch_dataset(name: str | Path, size: int = 28) -> Path:
         raise DataError(
             f"{known.name} is drawn when it is opened; there is nothing to fetch.", "Open it by its name."
         )
+    if isinstance(known, Description) and known.pictures is not None:
+        return _pictures(known, size).folder
     source = source_of(known, size)
     return find_file(source.places) or _fetch(source)
 
@@ -67,25 +71,40 @@ def fetch_dataset(name: str | Path, size: int = 28) -> Path:
 def source_of(known: DatasetInfo | Description, size: int) -> Source:
     """Say where the npz of a dataset at this size may lie. DataError if there is none of this size."""
     if isinstance(known, Description):
-        _offered(known.info.name, size, known.files)
+        _offered(known.info.name, size, known.sizes)
         return Source(known.info, size, known.places(size), url=None)
     file = official_file(known.name, _offered(known.name, size, SIZES))
     return Source(known, size, [folder / file for folder in data_folders()], official_url(known.name, size))
 
 
-def on_disk(source: Source) -> bool:
-    """Say whether a dataset opens without a network."""
+def on_disk(known: DatasetInfo | Description, size: int) -> bool:
+    """Say whether a dataset opens at a size without a network."""
+    if isinstance(known, Description) and known.pictures is not None:
+        return (known.folder / known.pictures.source).exists()
+    source = source_of(known, size)
     return (
         find_file(source.places) is not None
         or find_mapped(source.info.name, source.size, npz=None, md5=source.md5) is not None
     )
 
 
-def _offered(name: str, size: int, sizes: Mapping[int, str] | tuple[int, ...]) -> int:
+def _offered(name: str, size: int, sizes: tuple[int, ...]) -> int:
     if size not in sizes:
         known = ", ".join(map(str, sorted(sizes)))
         raise DataError(f"{name} has images of {known} pixels; {size} was asked for.", "Choose one of these sizes.")
     return size
+
+
+def _pictures(known: Description, size: int) -> Mapped:
+    from penlight.data.own.opening import open_pictures
+
+    return open_pictures(known, _offered(known.info.name, size, known.sizes))
+
+
+def _reading(known: DatasetInfo | Description, info: DatasetInfo, size: int) -> Reading:
+    if isinstance(known, Description) and known.pictures is not None:
+        return known.pictures.reading(size, info.channels)
+    return Reading(size, info.channels)
 
 
 def _mapped(source: Source) -> Mapped:
@@ -112,14 +131,6 @@ def _draw(info: DatasetInfo, size: int) -> Dataset:
     check_layout(info, size, arrays, info.name)
     for split in SPLITS:
         check_labels(info, arrays[f"{split}_labels"], f"{info.name}: {split}_labels")
-    return Dataset(info, size, {split: split_of(arrays, split) for split in SPLITS}, _md5_of(arrays))
-
-
-def _md5_of(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
-    """Hash arrays by name, type, shape and content."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.data)
-    return digest.hexdigest()
+    return Dataset(
+        info, size, {split: split_of(arrays, split) for split in SPLITS}, md5_of(arrays), _reading(info, info, size)
+    )

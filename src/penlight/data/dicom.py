@@ -1,0 +1,135 @@
+"""DICOM: one frame as the picture a radiologist would be shown, by the file's own rescaling and window.
+
+DICOM PS3.3 2024: modality LUT C.11.1, VOI LUT C.11.2, photometric interpretation C.7.6.3.1.2.
+"""
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.errors import PictureError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset as Header
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+# Without a window the values between these percentiles are shown: burnt-in letters and dead pixels do not count.
+_PERCENTILES = (0.5, 99.5)
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META = 4096
+
+
+def look(content: bytes) -> tuple[int, int, bool]:
+    """Read width, height, and whether it is in colour. PictureError for what `pixels` would refuse by its header."""
+    header = _read(content, stop_before_pixels=True)
+    return int(header.Columns), int(header.Rows), _in_colour(header)
+
+
+def pixels(content: bytes) -> Pixels:
+    """Turn the bytes of a DICOM file into uint8 (H, W) or (H, W, 3).
+
+    Grey values are rescaled, then windowed by the first window or lookup table in the file or, where it has none,
+    between the 0.5th and 99.5th percentile of what is not padding; MONOCHROME1 is turned over, as white is dense.
+    PictureError for several frames, for no pixels, and for a compression that is not known here.
+    """
+    from pydicom.pixels.processing import apply_modality_lut
+    from pydicom.pixels.utils import pixel_array
+
+    header = _read(content)
+    if header.PhotometricInterpretation == "PALETTE COLOR":
+        return _by_palette(header)
+    try:
+        values = pixel_array(header)
+    except (RuntimeError, NotImplementedError) as error:
+        syntax = header.file_meta.TransferSyntaxUID.name
+        raise PictureError(
+            f"its compression ({syntax}) cannot be read here", "Uncompress it, with gdcmconv --raw for example."
+        ) from error
+    if _in_colour(header):
+        return _to_eight_bits(values, header.BitsStored)
+    counts = values != header.PixelPaddingValue if "PixelPaddingValue" in header else np.ones(values.shape, np.bool_)
+    seen = _windowed(header, np.asarray(apply_modality_lut(values, header), np.float64), counts)
+    return 255 - seen if header.PhotometricInterpretation == "MONOCHROME1" else seen
+
+
+def _read(content: bytes, *, stop_before_pixels: bool = False) -> "Header":
+    from pydicom import dcmread
+
+    from penlight.data.pictures import check_pixels
+
+    # The file's own header is never compressed; what follows it may be, to a thousandth.
+    if _DEFLATED in content[:_META]:
+        raise PictureError("it is deflated as a whole", "Uncompress it, with gdcmconv --raw for example.")
+    header = dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels)
+    if not all(word in header for word in ("Rows", "Columns", "PhotometricInterpretation")):
+        raise PictureError("it is a DICOM file without pixels", "Leave it out.")
+    frames = int(header.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise PictureError(f"it has {frames} frames, a volume or a film", "Save the frame that is meant by itself.")
+    check_pixels(header.Columns, header.Rows)
+    return header
+
+
+def _in_colour(header: "Header") -> bool:
+    return int(header.get("SamplesPerPixel", 1)) > 1 or header.PhotometricInterpretation == "PALETTE COLOR"
+
+
+def _by_palette(header: "Header") -> Pixels:
+    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.pixels.utils import pixel_array
+
+    bits = int(header.RedPaletteColorLookupTableDescriptor[2])
+    return _to_eight_bits(apply_color_lut(pixel_array(header), header), bits)
+
+
+def _to_eight_bits(values: NDArray[Any], bits: int) -> Pixels:
+    if bits == 8:
+        return values.astype(np.uint8)
+    scaled: Pixels = np.round(values * (255.0 / ((1 << bits) - 1))).astype(np.uint8)
+    return scaled
+
+
+def _windowed(header: "Header", values: Floats, counts: NDArray[np.bool_]) -> Pixels:
+    from pydicom.pixels.processing import apply_voi
+
+    if "WindowCenter" in header and "WindowWidth" in header:
+        centre, width = _first(header.WindowCenter), _first(header.WindowWidth)
+        shares = _WINDOWS.get(header.get("VOILUTFunction") or "LINEAR", _linear)(values, centre, width)
+    elif header.get("VOILUTSequence"):
+        top = (1 << int(header.VOILUTSequence[0].LUTDescriptor[2])) - 1
+        shares = np.asarray(apply_voi(values.astype(np.int64), header), np.float64) / top
+    else:
+        low, high = np.percentile(values[counts] if counts.any() else values, _PERCENTILES)
+        shares = (values - low) / max(high - low, np.finfo(np.float64).tiny)
+    seen: Pixels = np.round(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+    return seen
+
+
+def _first(value: Any) -> float:
+    return float(value[0] if hasattr(value, "__getitem__") and not isinstance(value, str) else value)
+
+
+def _linear(values: Floats, centre: float, width: float) -> Floats:
+    """C.11.2.1.2.1; a width of 1 is a threshold."""
+    return (values - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5
+
+
+def _linear_exact(values: Floats, centre: float, width: float) -> Floats:
+    """C.11.2.1.3.2."""
+    return (values - centre) / max(width, 1e-6) + 0.5
+
+
+def _sigmoid(values: Floats, centre: float, width: float) -> Floats:
+    """C.11.2.1.3.1."""
+    from penlight.tasks.base import sigmoid
+
+    return sigmoid(4 * (values - centre) / max(width, 1e-6))
+
+
+_WINDOWS: Mapping[str, Any] = {"LINEAR": _linear, "LINEAR_EXACT": _linear_exact, "SIGMOID": _sigmoid}

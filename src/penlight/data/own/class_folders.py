@@ -1,0 +1,44 @@
+"""Class folders: the folder a picture lies in is its label, with or without folders for the splits above them."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from penlight.data.own.rows import Listing, Row, composed, named, split_named
+from penlight.data.own.tree import Tree
+from penlight.errors import DataError
+
+
+def list_folders(tree: Tree) -> Listing:
+    """Read labels and splits from the folders; the order of the rows is by the hash of their paths.
+
+    DataError if there are no pictures in folders, or if some folders are named after splits and others are not.
+    """
+    parts = {path: PurePosixPath(path).parts for path in tree.pictures}
+    tops = sorted({own[0] for own in parts.values() if len(own) > 1})
+    splits = [name for name in tops if split_named(name)]
+    if splits and len(splits) < len(tops):
+        others = named(name for name in tops if name not in splits)
+        raise DataError(
+            f"{tree.root} has folders of splits ({named(splits)}) and others beside them ({others}).",
+            "Put class folders into each split's folder, or take the splits away.",
+        )
+    depth = 1 if splits else 0
+    rows = [
+        Row(path, (composed(own[depth]),), split=split_named(own[0]) if splits else None)
+        for path, own in parts.items()
+        if len(own) > depth + 1
+    ]
+    if not rows:
+        raise DataError(_nothing(tree, splits), "Put the pictures of each class into a folder, or give a CSV file.")
+    # By name, one class would follow the other, as if labels changed along the dataset.
+    rows.sort(key=lambda row: hashlib.blake2b(composed(row.path).encode()).digest())
+    placed = {row.path for row in rows}
+    return Listing(tree.root, rows, [*tree.others, *(path for path in tree.pictures if path not in placed)])
+
+
+def _nothing(tree: Tree, splits: Sequence[str]) -> str:
+    if not tree.pictures:
+        return f"{tree.root} has no PNG, JPEG, TIFF or DICOM pictures; it has {len(tree.others)} other files."
+    where = "split" if splits else "folder"
+    return f"{tree.root}: its {len(tree.pictures)} pictures lie directly in the {where}; nothing says their labels."

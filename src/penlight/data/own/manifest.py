@@ -1,0 +1,269 @@
+"""A manifest: a CSV or Parquet table with one row for each picture, its path, its labels, and what is known of it."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from penlight.data.dataset import METADATA
+from penlight.data.own.rows import Listing, Row, composed, named, split_named
+from penlight.data.own.tree import Tree
+from penlight.errors import DataError, MissingExtraError
+
+SUFFIXES = {".csv", ".tsv", ".parquet"}
+
+Table = Mapping[str, list[str]]
+
+# What a column may be called; matched without regard to case, and to anything but letters.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "path": ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "imageindex"),
+    "label": ("label", "labels", "class", "target", "diagnosis", "grade", "finding", "findings", "findinglabels"),
+    "patient": ("patient", "patientid", "subject", "subjectid"),
+    "split": ("split", "subset", "partition"),
+    "site": ("site", "hospital", "centre", "center", "institution"),
+    "age": ("age", "patientage", "ageyears"),
+    "sex": ("sex", "gender", "patientsex", "patientgender"),
+    "view": ("view", "viewposition", "projection"),
+}
+_SEPARATORS = ("|", ";")
+_NO_FINDING = ("no finding", "no findings")
+_YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column says what: `path`; either `label`, split at `separator` where cells hold several, or `labels`, one
+    column of 0 and 1 for each; the others by what they say ("patient", "split", "site", "age", "sex", "view").
+    `none` is the label that stands for none."""
+
+    path: str
+    label: str | None = None
+    labels: tuple[str, ...] = ()
+    separator: str | None = None
+    none: str | None = None
+    others: Mapping[str, str] | None = None
+
+
+def read_table(path: Path) -> Table:
+    """Read a manifest into columns of texts. DataError if it is damaged or has no rows; MissingExtraError for Parquet
+    without a library that reads it."""
+    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    if not columns or not next(iter(columns.values())):
+        raise DataError(f"{path} has no rows.", "A manifest has a line of column names, then a row for each picture.")
+    return columns
+
+
+def propose_columns(table: Table, path: Path) -> Columns:
+    """Find out which column says what. DataError if none can be the path or the labels, or if several can."""
+    found = {what: _column(table, what, path) for what in _NAMES}
+    if found["path"] is None:
+        raise DataError(
+            f"{path} has no column that names the files; it has {named(table)}.", "Name one of the columns 'path'."
+        )
+    others = {what: column for what, column in found.items() if column and what not in ("path", "label")}
+    if label := found["label"]:
+        separator = _separator(table[label], path)
+        none = _none(table[label], separator)
+        return Columns(found["path"], label, separator=separator, none=none, others=others)
+    used = {found["path"], *others.values()}
+    labels = tuple(name for name, cells in table.items() if name not in used and _is_yes_no(cells))
+    if len(labels) == 1:
+        return Columns(found["path"], labels[0], others=others)
+    if not labels:
+        raise DataError(
+            f"{path} has no labels: neither a column 'label' nor columns of 0 and 1; it has {named(table)}.",
+            "Add a column 'label'.",
+        )
+    return Columns(found["path"], labels=labels, others=others)
+
+
+def list_manifest(path: Path, columns: Columns, tree: Tree) -> Listing:
+    """Read rows and find their files below the manifest's folder.
+
+    A path is taken as it stands, from that folder; failing that, the one file whose path ends alike is taken, so that
+    paths from another machine, of Windows too, and bare file names work. DataError for columns that are not there,
+    rows without a label or a patient, splits of other names, a picture that stands twice, and paths that lead out.
+    """
+    table = read_table(path)
+    _require_columns(table, columns, path)
+    finder = _Finder(tree)
+    n = len(table[columns.path])
+    values = list(_values(table, columns, n))
+    if columns.label and not columns.separator and (empty := [i for i, own in enumerate(values) if not own]):
+        raise DataError(f"{path}: no label in the rows of {named(table[columns.path][i] for i in empty)}.", "Add it.")
+    others = columns.others or {}
+    rows, missing = [], []
+    for i in range(n):
+        written = table[columns.path][i]
+        place = finder.find(written, path)
+        if place is None:
+            missing.append(written)
+        metadata = {what: table[others[what]][i] for what in METADATA if what in others}
+        patient = table[others["patient"]][i] if "patient" in others else None
+        split = _split_of(table[others["split"]][i], written, path) if "split" in others else None
+        rows.append(Row(written if place is None else place, values[i], patient, split, metadata))
+    _require_sound(rows, path)
+    labelled = {row.path for row in rows}
+    ignored = [file for file in (*tree.others, *tree.pictures) if file not in labelled and tree.root / file != path]
+    return Listing(tree.root, rows, ignored, missing)
+
+
+def age_in_years(text: str) -> float:
+    """Read an age in years: 58, 58.5, or as DICOM writes it, 058Y, 006M, 003W, 010D; NaN for an empty cell.
+
+    DataError for anything else.
+    """
+    if not text.strip():
+        return float("nan")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([YMWD]?)", text.strip().upper())
+    if not match:
+        raise DataError(f"'{text}' is not an age in years.", "Write 58, 058Y or 006M, or leave it empty.")
+    return float(match[1]) / {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}[match[2]]
+
+
+def _read_csv(path: Path) -> dict[str, list[str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not in UTF-8: {error}.", "Save it as UTF-8.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from error
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if line]
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV file: {error}.", "Check its quotation marks.") from error
+    names = [name.strip() for name in lines[0]] if lines else []
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path} has several columns named {named(twice)}.", "Give each its own name.")
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != len(names):
+            raise DataError(f"{path}: row {number} has {len(line)} cells, the first has {len(names)}.", "Correct it.")
+    return {name: [composed(line[i].strip()) for line in lines[1:]] for i, name in enumerate(names)}
+
+
+def _read_parquet(path: Path) -> dict[str, list[str]]:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise MissingExtraError(
+            "Parquet files are read by another library, which is not installed.",
+            "Install it with: pip install 'penlight[parquet]', or save the table as CSV.",
+        ) from error
+    except Exception as error:
+        raise DataError(f"{path} is not a Parquet file: {error}.", "Write it again.") from error
+    return {str(name): [_text(value) for value in frame[name]] for name in frame.columns}
+
+
+def _text(value: object) -> str:
+    if value is None or value != value or type(value).__name__ == "NAType":
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return composed(str(value).strip())
+
+
+def _column(table: Table, what: str, path: Path) -> str | None:
+    by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in table}
+    found = [by_name[name] for name in _NAMES[what] if name in by_name]
+    if len(found) > 1 and found[0].lower() != what:
+        raise DataError(f"{path}: {named(found)} may each be the {what}.", f"Name the right one '{what}'.")
+    return found[0] if found else None
+
+
+def _separator(cells: Sequence[str], path: Path) -> str | None:
+    found = [separator for separator in _SEPARATORS if any(separator in cell for cell in cells)]
+    if len(found) > 1:
+        raise DataError(f"{path}: labels hold both '|' and ';'.", "Use one of them between labels.")
+    return found[0] if found else None
+
+
+def _none(cells: Sequence[str], separator: str | None) -> str | None:
+    if separator is None:
+        return None
+    return next((cell for cell in cells if cell.lower() in _NO_FINDING), None)
+
+
+def _is_yes_no(cells: Sequence[str]) -> bool:
+    return all(cell.lower() in _YES_NO for cell in cells)
+
+
+def _require_columns(table: Table, columns: Columns, path: Path) -> None:
+    wanted = [columns.path, *([columns.label] if columns.label else []), *columns.labels]
+    wanted += (columns.others or {}).values()
+    if absent := [name for name in wanted if name not in table]:
+        raise DataError(f"{path} has no column {named(absent)}; it has {named(table)}.", "Correct the description.")
+
+
+def _values(table: Table, columns: Columns, n: int) -> Iterator[tuple[str, ...]]:
+    for i in range(n):
+        if columns.labels:
+            yield tuple(name for name in columns.labels if _YES_NO.get(table[name][i].lower()))
+        else:
+            cell = table[columns.label or ""][i]
+            parts = cell.split(columns.separator) if columns.separator else [cell]
+            own = dict.fromkeys(part.strip() for part in parts)
+            yield tuple(value for value in own if value and value != columns.none)
+
+
+def _split_of(text: str, written: str, path: Path) -> str:
+    if split := split_named(text):
+        return split
+    raise DataError(f"{path}: the split of {written} is '{text}'.", "Splits are train, val and test.")
+
+
+def _require_sound(rows: Sequence[Row], path: Path) -> None:
+    twice = [name for name, count in Counter(row.path for row in rows).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")
+    if nameless := [row.path for row in rows if row.patient == ""]:
+        raise DataError(
+            f"{path}: no patient in the rows of {named(nameless)}.", "Name the patient, or remove that column."
+        )
+
+
+class _Finder:
+    """Finds the files that a manifest means, by whole paths or by how they end."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._root = tree.root
+        self._by_path = {composed(path): path for path in (*tree.pictures, *tree.others)}
+        self._by_name: dict[str, list[tuple[str, ...]]] = {}
+        for path in self._by_path:
+            parts = PurePosixPath(path).parts
+            self._by_name.setdefault(parts[-1], []).append(parts)
+
+    def find(self, written: str, manifest: Path) -> str | None:
+        """Give the path from the root of the file that is meant; None if there is none."""
+        if written in self._by_path:
+            return self._by_path[written]
+        parts = PureWindowsPath(written).parts
+        if ".." in parts:
+            raise DataError(f"{manifest}: {written} leads out of {self._root}.", "Move the manifest above them.")
+        # An absolute path was written where the folder had another place: as much of its end as fits counts.
+        absolute = bool(PureWindowsPath(written).anchor)
+        parts = parts[1:] if absolute else parts
+        places = self._by_name.get(parts[-1], []) if parts else []
+        common = [(_common_end(place, parts), place) for place in places]
+        longest = max((n for n, _ in common), default=0)
+        if longest < (1 if absolute else len(parts)):
+            return None
+        best = ["/".join(place) for n, place in common if n == longest]
+        if len(best) > 1:
+            raise DataError(f"{manifest}: {written} may be {named(best)}.", "Write more of its path.")
+        return self._by_path[best[0]] if best else None
+
+
+def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
+    n = 0
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if a != b:
+            break
+        n += 1
+    return n

@@ -1,0 +1,338 @@
+"""Looking at what lies there, and writing the description of it that a person can read and correct."""
+
+import math
+import os
+import shlex
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penlight import disk
+from penlight.data.dataset import METADATA, SPLITS
+from penlight.data.description import description_of, is_name, slug
+from penlight.data.mapped import array_names, convert, read_splits, store_locked
+from penlight.data.npz import Header, read_array, read_headers
+from penlight.data.own.class_folders import list_folders
+from penlight.data.own.manifest import SUFFIXES, Columns, list_manifest, propose_columns, read_table
+from penlight.data.own.opening import label_numbers, pictures_of, unreadable, write_problems
+from penlight.data.own.prepare import assemble, decoded
+from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
+from penlight.data.own.rows import Listing, Row, named, require_labels
+from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
+from penlight.data.own.tree import Tree, walk
+from penlight.data.progress import count_progress
+from penlight.errors import DataError
+from penlight.tasks import MultiLabel
+
+UNKNOWN = "unknown: please state"
+_ONE_LINE = 100
+_OURS = ("-splits.csv", "-unreadable.csv")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found and written. `counts` maps a split to its images of each label, `images` to all of them;
+    `problems` maps pictures that were left out to the reason; `ignored` are files that nothing was made of; `notes`
+    are sentences for a person."""
+
+    description: Path
+    name: str
+    task: str
+    reason: str
+    labels: tuple[str, ...]
+    size: int
+    channels: int
+    counts: Mapping[str, Sequence[int]]
+    images: Mapping[str, int]
+    splits: Path | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
+    ignored: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def next(self) -> str:
+        """Give the command that trains on it."""
+        size = "" if self.size == 28 else f" --size {self.size}"
+        return f"penlight train {shlex.quote(str(self.description))}{size}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it for JSON."""
+        return {
+            "description": str(self.description),
+            "splits": None if self.splits is None else str(self.splits),
+            "name": self.name,
+            "task": self.task,
+            "reason": self.reason,
+            "labels": list(self.labels),
+            "size": self.size,
+            "channels": self.channels,
+            "images": dict(self.images),
+            "counts": {split: list(counts) for split, counts in self.counts.items()},
+            "left_out": dict(self.problems),
+            "ignored": list(self.ignored),
+            "notes": list(self.notes),
+            "next": self.next,
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person said on the command line; `order` are the labels in their order."""
+
+    task: str | None = None
+    order: Sequence[str] = ()
+    size: int = 28
+    name: str | None = None
+    seed: int = 0
+    skip_unreadable: bool = False
+    out: Path = Path()
+
+
+def describe_images(path: Path, asked: Asked) -> Found:
+    """Look at class folders, a manifest or an npz, prepare the pictures, and write description and splits; the
+    description last, so that it is there only if all is.
+
+    DataError, among others, if the task is not clear, if labels or splits do not fit, and if pictures cannot be read
+    and are not to be left out.
+    """
+    place = _free_place(path, asked)
+    if path.suffix.lower() == ".npz":
+        return describe_npz(path, place, asked)
+    listing, columns, source = _list(path)
+    values = require_labels(listing.rows, str(source))
+    proposal = propose_task(listing.rows, values, asked.task, asked.order)
+    missing = set(listing.missing)
+    paths = [row.path for row in listing.rows if row.path not in missing]
+    with count_progress("looking at the pictures", len(paths)) as bar:
+        pictures = propose_format(listing.root, paths, asked.size, bar.update)
+    text = _description_text(place, source, columns, listing, proposal, pictures, asked)
+    description = description_of(tomllib.loads(text), place)
+    reading = pictures_of(description).reading(asked.size, pictures.channels)
+    with (
+        disk.writing_to(place.parent, "Choose another folder with --out."),
+        disk.folders(place.parent),
+        store_locked(place.stem, asked.size) as store,
+        decoded(store, place.stem, reading, listing.root, paths) as images,
+    ):
+        (place.parent / f"{place.stem}-unreadable.csv").unlink(missing_ok=True)
+        problems = {**dict.fromkeys(listing.missing, "there is no such file"), **images.problems}
+        if problems:
+            written = write_problems(place.parent, place.stem, problems)
+            if not asked.skip_unreadable:
+                raise unreadable(problems, written)
+        rows = [row for row in listing.rows if row.path not in problems]
+        labels = label_numbers(rows, pictures_of(description).values, description.info)
+        y = description.info.task.encode(labels)
+        rule = pictures_of(description).rule
+        splits = divide(rows, y, rule)
+        assemble(description.info, reading, images, rows, splits, labels)
+        by_path = dict(zip((row.path for row in rows), splits, strict=True))
+        everything = [row.path for row in listing.rows]
+        file = place.parent / rule.file
+        write_splits(file, everything, [by_path.get(own, LEFT_OUT) for own in everything])
+        disk.write_whole(place, text.encode())
+    return Found(
+        place,
+        place.stem,
+        proposal.task,
+        proposal.reason,
+        description.info.task.labels,
+        asked.size,
+        pictures.channels,
+        counts={split: y[np.array(splits) == split].sum(axis=0).tolist() for split in SPLITS},
+        images={split: splits.count(split) for split in SPLITS},
+        splits=file,
+        problems=problems,
+        ignored=listing.ignored,
+        notes=_notes(listing, proposal, pictures, asked),
+    )
+
+
+def describe_npz(path: Path, place: Path, asked: Asked) -> Found:
+    """Describe an npz in MedMNIST's layout; its labels are numbers until a person names them."""
+    headers = read_headers(path)
+    images, labels = (headers.get(f"train_{kind}") for kind in ("images", "labels"))
+    if images is None or labels is None or len(images.shape) not in (3, 4):
+        raise DataError(
+            f"{path} has the arrays {named(sorted(headers)) or 'none'}.",
+            "MedMNIST's are train_images (N, H, W) or (N, H, W, 3) and train_labels (N, L), and so for val and test.",
+        )
+    size = images.shape[1]
+    rows = _npz_rows(path, headers)
+    columns = labels.shape[1] if len(labels.shape) == 2 else 1
+    values = [f"{i}" for i in range(columns)] if columns > 1 else require_labels(rows, str(path))
+    proposal = (
+        propose_task(rows, values, asked.task, ()) if columns == 1 else _by_columns(columns, values, asked.task)
+    )
+    if asked.order and len(asked.order) != len(values):
+        raise DataError(f"--labels gives {len(asked.order)} names; the labels are {named(values)}.", "Name each.")
+    proposal = replace(proposal, values=tuple(asked.order) or proposal.values)
+    text = "\n".join(
+        [
+            *_head(place.stem, proposal, "names of the label columns, or of the numbers 0, 1, ... that labels are"),
+            _line("files", {str(size): _from(path, place.parent)}),
+        ]
+    )
+    description = description_of(tomllib.loads(text), place)
+    with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
+        splits = read_splits(description.info, size, convert(description.info, size, path).folder)
+        disk.write_whole(place, (text + "\n").encode())
+    y = {split: description.info.task.encode(own.labels) for split, own in splits.items()}
+    return Found(
+        place,
+        place.stem,
+        proposal.task,
+        proposal.reason,
+        proposal.values,
+        size,
+        splits["train"].images.shape[3],
+        counts={split: own.sum(axis=0).tolist() for split, own in y.items()},
+        images={split: len(own) for split, own in y.items()},
+        ignored=sorted(headers.keys() - set(array_names())),
+        notes=["Name the labels, which are numbers here, and state licence, source and modality in the description."],
+    )
+
+
+def _npz_rows(path: Path, headers: Mapping[str, Header]) -> list[Row]:
+    """Give the labels of an npz as rows, of those with one column."""
+    rows = []
+    for split in SPLITS:
+        header = headers.get(f"{split}_labels")
+        if header is not None and math.prod(header.shape) == header.shape[0]:
+            rows += [Row("", (str(value),), split=split) for value in read_array(path, header).ravel().tolist()]
+    return rows
+
+
+def _by_columns(columns: int, values: Sequence[str], task: str | None) -> Proposal:
+    if task not in (None, MultiLabel.kind):
+        raise DataError(f"A {task} task has one label column, and there are {columns}.", "Give --task multi-label.")
+    return Proposal(MultiLabel.kind, tuple(values), f"there are {columns} label columns")
+
+
+def _free_place(path: Path, asked: Asked) -> Path:
+    name = asked.name or slug(path.resolve().stem)
+    if not is_name(name):
+        raise DataError(f"The name '{name}' may have only letters, digits, '-' and '_'.")
+    place = asked.out / f"{name}.toml"
+    if place.exists():
+        raise DataError(
+            f"{place} is there already.",
+            "Correct it by hand, it is read anew each time; or delete it, or choose another --name.",
+        )
+    return place
+
+
+def _list(path: Path) -> tuple[Listing, Columns | None, Path]:
+    """List what a path holds; give the columns of a manifest, None for class folders, and the source itself."""
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        return _list_manifest(path, walk(path.parent))
+    tree = walk(path)
+    tables = [own for own in tree.others if "/" not in own and Path(own).suffix.lower() in SUFFIXES]
+    tables = [own for own in tables if not own.endswith(_OURS)]
+    if not tables:
+        return list_folders(tree), None, path
+    folders = {own.split("/")[0] for own in tree.pictures if "/" in own}
+    if len(tables) > 1 or len(folders) > 1:
+        raise DataError(
+            f"{path} has the tables {named(tables)} and {len(folders)} folders of pictures; which says the labels?",
+            f"Give the table, as {path / tables[0]}, or move the tables away to use the folders.",
+        )
+    return _list_manifest(path / tables[0], tree)
+
+
+def _list_manifest(path: Path, tree: Tree) -> tuple[Listing, Columns | None, Path]:
+    columns = propose_columns(read_table(path), path)
+    return list_manifest(path, columns, tree), columns, path
+
+
+def _description_text(
+    place: Path,
+    source: Path,
+    columns: Columns | None,
+    listing: Listing,
+    proposal: Proposal,
+    pictures: Format,
+    asked: Asked,
+) -> str:
+    said = sorted({row.split for row in listing.rows if row.split}, key=SPLITS.index)
+    by = "by patient, " if listing.rows[0].patient is not None else ""
+    made = [split for split in SPLITS if split not in said]
+    rule = f"made {by}stratified by label" if not said else f"{named(said)} as given"
+    if said and made:
+        rule += f"; {named(made)} taken from train {by}stratified by label"
+    table = {} if columns is None else _columns_table(columns)
+    lines = [
+        *_head(place.stem, proposal, "names for people, in the order of `values` below"),
+        _line("channels", pictures.channels, pictures.channels_reason),
+        "",
+        "[images]",
+        _line("from", _from(source, place.parent), "the folder or table, from this file's folder"),
+        _line("sizes", [asked.size], "sides in pixels; add one, as [28, 64], to open the dataset at it too"),
+        _line("fit", "crop", f'sides are {pictures.sides[0]} to {pictures.sides[1]} pixels; or "pad", "stretch"'),
+        *([_line("bits", pictures.bits, pictures.bits_reason)] if pictures.bits_reason else []),
+        _line("values", list(proposal.values), "what folders or cells call the labels"),
+        *(_line(key, value) for key, value in table.items()),
+        "",
+        "[split]",
+        _line("file", f"{place.stem}-splits.csv", rule),
+        "# Used only if that file is not there; delete it to divide the pictures anew.",
+        _line("seed", asked.seed),
+        _line("shares", dict(SHARES)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _head(name: str, proposal: Proposal, about_labels: str) -> list[str]:
+    return [
+        "# Written by `penlight data new`; correct what is wrong. It is read anew each time the dataset is opened.",
+        _line("name", name),
+        _line("title", name),
+        _line("task", proposal.task, proposal.reason),
+        _line("labels", list(proposal.values), about_labels),
+        _line("licence", UNKNOWN),
+        _line("source", UNKNOWN),
+        '# modality = "film"  # or "fundus", "ultrasound", ...; until it is stated, images are not mirrored',
+    ]
+
+
+def _line(key: str, value: Any, comment: str = "") -> str:
+    import tomli_w
+
+    line = tomli_w.dumps({key: value}).rstrip()
+    if isinstance(value, list) and len(line) < _ONE_LINE:
+        line = " ".join(line.replace(",\n]", "]").replace("[\n    ", "[").split("\n    "))
+    if isinstance(value, dict):
+        return "\n".join(f"{key}.{_line(own, inner)}" for own, inner in value.items())
+    return line if not comment else f"# {comment}\n{line}" if "\n" in line else f"{line}  # {comment}"
+
+
+def _columns_table(columns: Columns) -> dict[str, Any]:
+    labels: dict[str, Any] = {"label": columns.label} if columns.label else {"labels": list(columns.labels)}
+    table: dict[str, Any] = {"columns": {"path": columns.path, **labels, **(columns.others or {})}}
+    optional = {"separator": columns.separator, "none": columns.none}
+    return {**table, **{key: value for key, value in optional.items() if value is not None}}
+
+
+def _from(source: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        # On Windows there is no way from one drive to another.
+        return source.resolve().as_posix()
+
+
+def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: Asked) -> list[str]:
+    notes = [proposal.note] if proposal.note else []
+    if listing.rows[0].patient is None:
+        notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
+    if pictures.smaller:
+        notes.append(f"{pictures.smaller:,} pictures have a side below {asked.size} pixels and are enlarged.")
+    known = [kind for kind in METADATA if kind in listing.rows[0].metadata]
+    if known:
+        notes.append(f"Kept for scores by subgroup: {', '.join(known)}.")
+    notes.append("State licence, source and modality in the description.")
+    return notes

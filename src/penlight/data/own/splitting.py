@@ -1,0 +1,144 @@
+"""Dividing pictures into train, val and test: by patient, stratified by label, with a seed, written down.
+
+Iterative stratification: Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label data", ECML PKDD 2011,
+algorithm 1; here what is given to a split is a patient with all its pictures.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight import disk
+from penlight.data.dataset import SPLITS
+from penlight.data.own.rows import Row, composed, named, split_named
+from penlight.errors import DataError
+
+SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+"""How pictures are divided unless a description says otherwise; MedMNIST's shares."""
+
+LEFT_OUT = "left out"
+"""What stands for the split of a picture that cannot be read."""
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How splits are made, and the `file` that they are written to: the file counts; without it they are made."""
+
+    file: str
+    seed: int = 0
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
+
+
+def divide(rows: Sequence[Row], y: NDArray[np.integer], rule: Rule) -> list[str]:
+    """Give the split of each row; `y` (N, C) are the indicators of its labels.
+
+    Splits that are given are kept. Where val or test is not given, it is taken from train; where none is, all are
+    divided. DataError for a patient in two given splits, for given splits without train, and if a split stays empty.
+    """
+    given = {row.split for row in rows if row.split}
+    require_separate(rows, [row.split or "" for row in rows])
+    if given and "train" not in given:
+        raise DataError(f"There is a split {named(sorted(given))}, and none to train on.", "Name one of them train.")
+    splits = [row.split or "train" for row in rows]
+    wanted = [split for split in SPLITS if split not in given or split == "train"]
+    pool = [i for i, split in enumerate(splits) if split == "train"]
+    patients = np.array([row.patient if row.patient is not None else f"{i}" for i, row in enumerate(rows)])[pool]
+    shares = np.array([rule.shares[split] for split in wanted])
+    chosen = stratify(y[pool], patients, shares / shares.sum(), rule.seed)
+    for i, split in zip(pool, chosen, strict=True):
+        splits[i] = wanted[split]
+    if empty := [split for split in SPLITS if split not in splits]:
+        n = len(set(patients.tolist()))
+        raise DataError(f"{n} patients or pictures are too few: {named(empty)} stays empty.", "Add some.")
+    return splits
+
+
+def stratify(y: NDArray[np.integer], groups: NDArray[np.generic], shares: NDArray[np.floating], seed: int) -> Counts:
+    """Divide N images into parts: (N,) numbers of their parts, the images of a group always together.
+
+    `y` (N, C) indicators, `groups` (N,), `shares` (S,) that sum to 1. Label by label, the rarest first, each group
+    goes where images of that label are wanted most; groups with many images come first, so that small ones can even
+    out.
+    """
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    # Images without any label are a stratum too.
+    labels = np.concatenate([y, y.sum(axis=1, keepdims=True) == 0], axis=1).astype(np.int64)
+    counts = np.zeros((len(sizes), labels.shape[1]), np.int64)
+    np.add.at(counts, group, labels)
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(sizes))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    part = np.full(len(sizes), -1)
+    wanted, room = shares[:, None] * counts.sum(axis=0), shares * len(y)
+    left = counts.sum(axis=0)
+    while (left > 0).any():
+        label = int(np.where(left > 0, left, left.max() + 1).argmin())
+        for g in order[(part[order] < 0) & (counts[order, label] > 0)]:
+            best = _most(room, _most(wanted[:, label], np.arange(len(shares))))
+            part[g] = best[0] if len(best) == 1 else random.choice(best)
+            wanted[part[g]] -= counts[g]
+            room[part[g]] -= sizes[g]
+            left -= counts[g]
+    return np.asarray(part[group], np.int64)
+
+
+def _most(values: NDArray[np.floating], among: Counts) -> Counts:
+    """Give those of `among` whose value is the highest; what differs by rounding alone is equal."""
+    return np.asarray(among[values[among] >= values[among].max() - 1e-9], np.int64)
+
+
+def require_separate(rows: Sequence[Row], splits: Sequence[str]) -> None:
+    """Raise DataError, naming them, for patients whose pictures are in two splits."""
+    seen: dict[str, set[str]] = {}
+    for row, split in zip(rows, splits, strict=True):
+        if row.patient is not None and split in SPLITS:
+            seen.setdefault(split, set()).add(row.patient)
+    for one, other in combinations(seen, 2):
+        if shared := sorted(seen[one] & seen[other]):
+            raise DataError(
+                f"{len(shared)} patients have pictures in both {one} and {other}: {named(shared)}.",
+                "Give each patient one split, or leave the splits to be made.",
+            )
+
+
+def write_splits(path: Path, paths: Sequence[str], splits: Sequence[str]) -> None:
+    """Write the split of each picture, as columns path and split, sorted by path."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(("path", "split"))
+    rows.writerows(sorted(zip(paths, splits, strict=True)))
+    disk.write_whole(path, table.getvalue().encode())
+
+
+def read_splits_file(path: Path, paths: Sequence[str]) -> list[str]:
+    """Read the splits of these pictures: train, val, test or LEFT_OUT. DataError for a picture that is not in the
+    file, for one that is there no more, and for other splits."""
+    from penlight.data.own.manifest import read_table
+
+    table = read_table(path)
+    if not {"path", "split"} <= table.keys():
+        raise DataError(f"{path} must have the columns path and split; it has {named(table)}.", "Correct it.")
+    written = dict(zip(table["path"], table["split"], strict=True))
+    if absent := [own for own in paths if composed(own) not in written]:
+        raise DataError(
+            f"{path} does not say the split of {len(absent):,} pictures: {named(absent)}.",
+            "Add their rows, or delete the file to divide all anew.",
+        )
+    if gone := sorted(written.keys() - {composed(own) for own in paths}):
+        raise DataError(f"{len(gone):,} pictures of {path} are there no more: {named(gone)}.", "Remove their rows.")
+    return [_split(written[composed(own)], own, path) for own in paths]
+
+
+def _split(text: str, picture: str, path: Path) -> str:
+    split = LEFT_OUT if text == LEFT_OUT else split_named(text)
+    if split is None:
+        raise DataError(f"{path}: the split of {picture} is '{text}'.", f"Write train, val, test or {LEFT_OUT}.")
+    return split

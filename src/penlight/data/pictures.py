@@ -1,0 +1,310 @@
+"""Pictures: a file, or the bytes of an upload, turned into the image that a model is trained on and asked about.
+
+`load_picture` is the one way from PNG, JPEG, TIFF and DICOM to pixels; a file and its bytes go the same way, so
+training and use cannot differ.
+"""
+
+import contextlib
+import io
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.errors import PictureError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Pixels = NDArray[np.uint8]
+Fit = Literal["crop", "pad", "stretch"]
+FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
+"""What becomes of a picture that is not square: its middle, black bars, or another aspect."""
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom"}
+"""Endings of the files that are taken for pictures, in lower case; DICOM files without an ending are too."""
+
+LARGEST_PIXELS = 1 << 26
+"""Pixels that a picture may say it has; above it (8192 x 8192) it is refused before anything is unpacked."""
+
+_LARGEST_FILE = 1 << 29
+_FORMATS = ("PNG", "JPEG", "TIFF")
+_ORIENTATION = 0x0112
+_WHITE_IS_ZERO = 0
+_PHOTOMETRIC = 262
+
+# A JPEG is unpacked at 1/2, 1/4 or 1/8 where at least so many pixels are left for each pixel of the image; its blocks
+# are averaged by the decoder then, several times as fast as unpacking and averaging them.
+_LEFT_FOR_EACH = 3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a picture becomes an image: `size` pixels a side; `channels` 1 (grey) or 3 (colour); `fit` for what is not
+    square; `bits` that the values of 16-bit pictures use, 0 to 2**bits - 1 becoming 0 to 255; DICOM says its own."""
+
+    size: int
+    channels: int
+    fit: Fit = "crop"
+    bits: int = 16
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the reading as plain values; `Reading(**values)` reads them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the header of a picture says: width and height in pixels, colour or grey, 8 or 16 bits a value; `bits` is
+    0 for DICOM, which scales itself."""
+
+    width: int
+    height: int
+    colour: bool
+    bits: int
+
+
+def load_picture(source: Path | bytes, reading: Reading, name: str = "") -> Pixels:
+    """Turn a file or its bytes into an image, uint8 (size, size, channels).
+
+    Turned as its EXIF says, alpha on black, palettes resolved; what is not square is fitted; resized by bicubic
+    interpolation whose kernel grows with the area that a pixel stands for, so that nothing is skipped; a picture
+    that has the size keeps its values. PictureError, with `name` or the path in it, for what is no picture, is cut
+    off, has several frames, or says it is larger than LARGEST_PIXELS.
+    """
+    with _naming(source, name):
+        picture, whole = _unpack(_bytes_of(source), reading.bits, reading.size * _LEFT_FOR_EACH)
+        image = _turned(_fitted(picture, whole, reading), _orientation(picture))
+        return _array(image.convert("L" if reading.channels == 1 else "RGB"))
+
+
+def read_picture(source: Path | bytes, *, bits: int = 16, name: str = "") -> Pixels:
+    """Turn a file or its bytes into all its pixels, uint8 (H, W, 1) or (H, W, 3); errors as in `load_picture`."""
+    with _naming(source, name):
+        picture, _ = _unpack(_bytes_of(source), bits, 0)
+        return _array(_turned(picture, _orientation(picture)))
+
+
+def look_at(source: Path, name: str = "") -> Look:
+    """Read the header of a picture; errors as in `load_picture`, but for what only unpacking can find."""
+    from penlight.data import dicom
+
+    with _naming(source, name):
+        if is_dicom(source):
+            return Look(*dicom.look(_bytes_of(source)), bits=0)
+        with source.open("rb") as file:
+            picture = _open(file)
+            return Look(*picture.size, _in_colour(picture), 16 if _is_deep(picture) else 8)
+
+
+def largest_value(source: Path) -> int:
+    """Give the largest value of a 16-bit picture; errors as in `load_picture`."""
+    with _naming(source, ""):
+        return int(np.asarray(_open(io.BytesIO(_bytes_of(source)))).max())
+
+
+def is_dicom(source: Path | bytes) -> bool:
+    """Say whether a file or its bytes begin as DICOM does (PS3.10, section 7.1)."""
+    if isinstance(source, bytes):
+        return source[128:132] == b"DICM"
+    with source.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+@contextlib.contextmanager
+def _naming(source: Path | bytes, name: str) -> Iterator[None]:
+    """Give every error inside the block the name of the picture; what decoders raise becomes a PictureError."""
+    name = name or (str(source) if isinstance(source, Path) else "The picture")
+    try:
+        yield
+    except PictureError as error:
+        raise error.named(name) from error
+    # Decoders raise many kinds for damaged bytes: zlib's and struct's, SyntaxError for PNG.
+    except Exception as error:
+        raise PictureError(_reason(error), "Look at the file, or get it again.", name) from error
+
+
+def _reason(error: Exception) -> str:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"it says it has more than {LARGEST_PIXELS:,} pixels"
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no PNG, JPEG, TIFF or DICOM picture, or its first bytes are damaged"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    text = str(error).strip().rstrip(".")
+    return f"it is cut off or damaged ({text or type(error).__name__})"
+
+
+def _bytes_of(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    n_bytes = source.stat().st_size
+    if n_bytes > _LARGEST_FILE:
+        raise PictureError(f"the file has {n_bytes:,} bytes, more than {_LARGEST_FILE:,}", "Make it smaller.")
+    return source.read_bytes()
+
+
+def _open(stream: IO[bytes]) -> "Image.Image":
+    """Open a picture and check what its header says; nothing is unpacked yet."""
+    from PIL import Image
+
+    picture = Image.open(stream, formats=_FORMATS)
+    check_pixels(*picture.size)
+    # The further pictures of an MPO, as phones make them, are previews of the first.
+    frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+    if frames > 1:
+        raise PictureError(f"it has {frames} pages or frames", "Save the one that is meant as a file of its own.")
+    if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
+        raise PictureError(f"its values are of the type {_depth(picture)}", "Save it with 8 or 16 bits.")
+    return picture
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Raise PictureError for a picture that says it is too large to be unpacked."""
+    if width * height > LARGEST_PIXELS:
+        raise PictureError(
+            f"it says it has {width} x {height} pixels, more than {LARGEST_PIXELS:,}", "Make it smaller."
+        )
+
+
+def _depth(picture: "Image.Image") -> str:
+    return "32-bit float" if picture.mode == "F" else "signed or 32-bit integer"
+
+
+def _unpack(content: bytes, bits: int, least: int) -> tuple["Image.Image", tuple[int, int]]:
+    """Unpack a picture into grey or RGB of 8 bits, and give the width and height it has as a whole.
+
+    A JPEG is unpacked at 1/2, 1/4 or 1/8 if `least` pixels of its shorter side are left then; 0 for the whole.
+    """
+    if is_dicom(content):
+        from PIL import Image
+
+        from penlight.data import dicom
+
+        picture = Image.fromarray(dicom.pixels(content))
+        return picture, picture.size
+    picture = _open(io.BytesIO(content))
+    whole = picture.size if picture.format in ("JPEG", "MPO") else None
+    if whole and least:
+        shrink = max(min(whole) / least, 1)
+        picture.draft(None, (math.ceil(whole[0] / shrink), math.ceil(whole[1] / shrink)))
+    picture.load()
+    # Pillow turns a TIFF while it is unpacked, so its sides are known only now.
+    return _plain(picture, bits), whole or picture.size
+
+
+def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
+    """Resolve depth, palette, alpha and colour space; mode L or RGB."""
+    from PIL import Image
+
+    if _is_deep(picture):
+        plain = Image.fromarray(_eight_bits(np.asarray(picture), bits, _starts_white(picture)))
+    elif picture.mode in ("1", "L"):
+        plain = picture.convert("L")
+    elif _has_alpha(picture):
+        with_alpha = picture.convert("RGBA")
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        plain = Image.alpha_composite(black, with_alpha).convert("L" if picture.mode in ("LA", "La") else "RGB")
+    else:
+        plain = picture.convert("RGB")
+    plain.info["exif"] = picture.getexif()
+    return plain
+
+
+def _eight_bits(values: NDArray[Any], bits: int, starts_white: bool) -> Pixels:
+    top = (1 << bits) - 1
+    if values.max() > top:
+        raise PictureError(f"it holds the value {values.max()}, which needs more than {bits} bits", "Correct bits.")
+    scaled = np.round(values * (255.0 / top)).astype(np.uint8)
+    return 255 - scaled if starts_white else scaled
+
+
+def _is_deep(picture: "Image.Image") -> bool:
+    return picture.mode.startswith("I")
+
+
+def _starts_white(picture: "Image.Image") -> bool:
+    # Pillow turns such TIFF files over itself where they have 8 bits, and not where they have 16.
+    tags: Mapping[int, Any] = getattr(picture, "tag_v2", {})
+    return bool(tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO)
+
+
+def _has_alpha(picture: "Image.Image") -> bool:
+    return picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
+
+
+def _in_colour(picture: "Image.Image") -> bool:
+    if picture.mode == "P":
+        entries = np.asarray(picture.getpalette("RGB")).reshape(-1, 3)
+        return bool((entries != entries[:, :1]).any())
+    return picture.mode not in ("1", "L", "LA", "La") and not _is_deep(picture)
+
+
+def _fitted(picture: "Image.Image", whole: tuple[int, int], reading: Reading) -> "Image.Image":
+    """Make a picture square and resize it. It may have been unpacked smaller than the `whole` (width, height)."""
+    from PIL import Image
+
+    width, height = whole
+    square = (reading.size, reading.size)
+    if reading.fit != "pad":
+        box = _middle(width, height) if reading.fit == "crop" else (0, 0, width, height)
+        return _resized(picture, width, box, square)
+    longest = max(whole)
+    inner = (max(1, round(width * reading.size / longest)), max(1, round(height * reading.size / longest)))
+    on_black = Image.new(picture.mode, square)
+    corner = ((reading.size - inner[0]) // 2, (reading.size - inner[1]) // 2)
+    on_black.paste(_resized(picture, width, (0, 0, width, height), inner), corner)
+    return on_black
+
+
+def _resized(
+    picture: "Image.Image", width: int, box: tuple[int, int, int, int], size: tuple[int, int]
+) -> "Image.Image":
+    """Resize the part of a picture in `box`, given in pixels of the whole, which is `width` pixels wide."""
+    from PIL import Image
+
+    # Within a picture unpacked at 1/8 the edges of the box lie between pixels; they count in part.
+    by = next(by for by in (1, 2, 4, 8) if math.ceil(width / by) <= picture.width)
+    left, top, right, bottom = (edge / by for edge in box)
+    inside = (left, top, min(right, picture.width), min(bottom, picture.height))
+    return picture.resize(size, Image.Resampling.BICUBIC, box=inside)
+
+
+def _middle(width: int, height: int) -> tuple[int, int, int, int]:
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
+
+
+def _orientation(picture: "Image.Image") -> int:
+    exif = picture.info.get("exif")
+    orientation = exif.get(_ORIENTATION) if isinstance(exif, Mapping) else None
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _turned(picture: "Image.Image", orientation: int) -> "Image.Image":
+    """Turn a picture as its EXIF orientation says (EXIF 2.32, tag 0x0112)."""
+    from PIL import Image
+
+    turn = Image.Transpose
+    turns = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
+    return picture.transpose(turns[orientation]) if orientation in turns else picture
+
+
+def _array(image: "Image.Image") -> Pixels:
+    pixels = np.asarray(image, np.uint8)
+    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
