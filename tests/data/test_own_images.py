@@ -100,7 +100,7 @@ def test_class_folders_become_a_dataset_like_any_other(place: Path, tmp_path: Pa
     dataset = open_dataset("Muller-pics.toml")
     assert dataset.splits["train"].images.shape == (42, 28, 28, 1)
     assert isinstance(dataset.splits["train"].images, np.memmap)
-    assert audit(dataset) == []
+    assert not any(problem.serious for problem in audit(dataset).problems)
     assert len(apply_view(dataset).splits["test"]) == 12
     # The folder itself is a name for it, too.
     assert open_dataset(tmp_path / "Müller pics").md5 == dataset.md5
