@@ -8,7 +8,7 @@ import pytest
 
 from penlight import api
 from penlight.data import store
-from penlight.errors import RunError
+from penlight.errors import RecipeError, RunError
 from penlight.evaluation import find_row
 from penlight.recipes import Cnn, Data, Decide, Linear, Recipe, Train
 from penlight.runs import open_run
@@ -139,3 +139,47 @@ def test_a_report_of_another_dataset_is_refused(small, tmp_path):
     small(seed=9)
     with pytest.raises(RunError, match="another file"):
         api.report(tmp_path / "run")
+
+
+def official(path, predictions):
+    """Write predictions as the official result files are."""
+    np.savetxt(path, np.c_[np.arange(len(predictions)), predictions.prob], delimiter=",", fmt="%.17g")
+    return path
+
+
+@pytest.mark.parametrize("calibration", ["temperature", "isotonic", "none"])
+def test_every_reader_gives_calibrated_answers_and_acc_stays(small, tmp_path, calibration):
+    """The scores of a run are those of anybody's file with the same val; on disk is what the model gave."""
+    noisy = small(n=(96, 60, 60))
+    for split in noisy.splits.values():
+        split.labels[::3] = (split.labels[::3] + 1) % len(LABELS)
+    chosen = recipe(model=Linear(components=5), decide=Decide(calibration=calibration, prevalence=0.1))
+    api.train(chosen, out=tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    test = run.predictions("test")
+    np.testing.assert_array_equal(test.prob, test.task.probabilities(test.logits))
+    answers = run.answers("test")
+    assert answers.decision.calibration.kind == calibration
+    assert (answers.predictions.prob != test.prob).any() == (calibration != "none")
+    files = [official(tmp_path / f"{split}.csv", run.predictions(split)) for split in ("test", "val")]
+    own = api.evaluate(tmp_path / "run")
+    same = api.score(files[0], "small", split="test", val=files[1], decide=chosen.decide)
+    # The file has probabilities alone, of 17 digits.
+    assert json.dumps(own.to_dict()["operating_points"]) == json.dumps(same.to_dict()["operating_points"])
+    for one, other in zip(own.metrics, same.metrics, strict=True):
+        assert (one.name, one.label) == (other.name, other.label)
+        assert other.value == pytest.approx(one.value, nan_ok=True)
+    assert list(same.before) == ([] if calibration == "none" else ["log_loss", "brier", "ece", "ece_adaptive"])
+    alone = api.score(files[0], "small", split="test")
+    assert find_row(alone.metrics, "acc").value == find_row(own.metrics, "acc").value
+    assert [text.split(":")[0] for text in alone.unavailable] == ["calibration", "operating points chosen on val"]
+    assert same.unavailable == ()
+    assert {point.chosen for point in alone.points} == {"as decided"}
+    kept = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert kept["operating_points"] == own.to_dict()["operating_points"]
+
+
+def test_only_how_to_decide_may_change_of_predictions():
+    assert api.resolve_decide(["decide.thresholds=f1"]).thresholds == "f1"
+    with pytest.raises(RecipeError, match=r"train\.epochs"):
+        api.resolve_decide(["train.epochs=3"])

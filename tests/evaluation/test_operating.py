@@ -139,6 +139,10 @@ def test_the_band_holds_the_curve_and_rows_and_names_do_not_matter(asked):
     for curve, other in zip(net_benefits(asked, y, prob, resamples=40), shuffled, strict=True):
         inside = (curve.low <= curve.model + 1e-12) & (curve.model <= curve.high + 1e-12)
         assert inside.mean() > 0.9
+        better = np.maximum(curve.treat_all, 0)
+        assert (curve.gain_low <= curve.model - better + 1e-12).mean() > 0.9
+        # On the same resamples, treating all at threshold 0 gains nothing over itself.
+        assert curve.gain_low[0] == pytest.approx(0, abs=1e-12)
         np.testing.assert_allclose(other.model, curve.model, atol=1e-12)
 
 

@@ -18,13 +18,14 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from penlight.evaluation import MetricRow, find_row, score_seeds
+from penlight.evaluation import Calibration, MetricRow, find_row, score_seeds
 from penlight.report import DISPLAYS, Display, RunContent
 from penlight.report.displays import (
     AlongTheFile,
     AnswerSets,
     ClassDistribution,
     ConfusionMatrix,
+    DecisionCurve,
     ErrorStrip,
     LabelConfusion,
     LabelRates,
@@ -56,6 +57,12 @@ def seed_dots(c: RunContent) -> SeedDots:
     return SeedDots.from_rows(["0", "1"], [c.rows[0]] * 2, overall, c.rivals)
 
 
+def warmer(test: Predictions) -> Predictions:
+    """The same predictions as if they had not been calibrated."""
+    sizes = 1 if test.task.exclusive else len(test.task.labels)
+    return replace(test, prob=Calibration("temperature", (0.3,) * sizes).apply(test.task, test.prob))
+
+
 def no_auc(c: RunContent) -> list[MetricRow]:
     return [MetricRow("auc", label, math.nan, math.nan, math.nan, 0, "no positive case") for label in c.task.labels]
 
@@ -67,6 +74,7 @@ MAKERS: dict[str, Any] = {
     "label_scores": lambda c: LabelScores.from_rows([*c.rows, *no_auc(c)]),
     "along": lambda c: AlongTheFile(c.data.positions),
     "reliability": lambda c: Reliability.from_predictions(c.test),
+    "reliability_before": lambda c: Reliability.from_predictions(c.test, before=warmer(c.test)),
     "learning": lambda c: LearningCurves.from_history(c.history, "auc", c.best_epoch),
     "classes": lambda c: ClassDistribution.from_description(c.data),
     "errors": lambda c: ErrorStrip.from_predictions(c.test, c.decided, c.images),
@@ -96,6 +104,34 @@ OF_FINDINGS: dict[str, Any] = {
 @pytest.mark.parametrize("name", OF_FINDINGS)
 def test_contract_of_those_on_findings(name: str, multi_label: RunContent) -> None:
     check(OF_FINDINGS[name](multi_label))
+
+
+def test_contract_of_the_decision_curve(content: RunContent) -> None:
+    check(DecisionCurve.from_predictions(content.test))
+
+
+def test_a_decision_curve_draws_the_commonest_and_has_all_in_its_frame(multi_label: RunContent) -> None:
+    display = DecisionCurve.from_predictions(multi_label.test)
+    positives = multi_label.test.y_true.sum(axis=0)
+    shown = [int(curve.question.split()[1]) for curve in display.shown]
+    assert len(shown) == 4
+    assert min(positives[shown]) >= np.sort(positives)[-4]
+    assert set(display.frame()["question"]) == set(multi_label.task.labels)
+    chosen = DecisionCurve.from_predictions(multi_label.test, ["finding 2"])
+    assert [curve.question for curve in chosen.shown] == ["finding 2"]
+    none = DecisionCurve.from_predictions(multi_label.test, ["finding 8"])
+    assert "no net benefit" in none.caption
+
+
+def test_reliability_shows_before_and_after(ordinal: RunContent) -> None:
+    before = warmer(ordinal.test)
+    display = Reliability.from_predictions(ordinal.test, before=before)
+    alone = Reliability.from_predictions(before)
+    assert display.before is not None
+    assert display.before.error == alone.error
+    assert f"before calibration (open, dashed) {alone.error:.3f} and {alone.brier:.3f}" in display.caption
+    np.testing.assert_array_equal(display.frame()["observed_before"], alone.observed)
+    assert Reliability.from_predictions(ordinal.test, before=ordinal.test).before is None
 
 
 def test_contract_of_those_that_tasks_name(content: RunContent) -> None:

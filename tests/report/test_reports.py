@@ -12,9 +12,10 @@ import pytest
 from penlight.data import CATALOG
 from penlight.evaluation import MetricRow, find_row, score_seeds
 from penlight.evaluation.checks import Check
+from penlight.evaluation.operating import operating_points
 from penlight.report import Rival, RunContent, run_card, run_report, seeds_report
 from penlight.report.checklist import checklist
-from penlight.report.tables import label_table
+from penlight.report.tables import label_table, point_heads, point_lines
 from penlight.report.verdict import compare
 from penlight.report.words import METRIC_WORDS, image_words, interval, number
 from tests.report.conftest import make_data
@@ -317,6 +318,29 @@ def test_thresholds_and_fallbacks_stand_in_the_table_of_labels(multi_label: RunC
     table = label_table(multi_label.rows, multi_label.task, cuts, multi_label.decision_notes)
     assert [cut for cut, _ in table.thresholds] == [f"{cut:.3f}" for cut in cuts]
     assert [why for _, why in table.thresholds] == [""] * 8 + [note.removeprefix("finding 8: ")]
+
+
+def test_operating_points_stand_in_the_page(ordinal: RunContent) -> None:
+    points = operating_points(
+        ordinal.task,
+        ordinal.test.y_true,
+        ordinal.test.prob,
+        ordinal.decided,
+        val=(ordinal.test.y_true, ordinal.test.prob),
+        prevalence=0.15,
+        resamples=20,
+    )
+    shown = replace(ordinal, points=points, calibration_notes=("all: 3 images in val are too few",))
+    page = Page(run_report(shown))
+    check_page(page)
+    words = " ".join(page.words)
+    assert "Pos. pred. value at prevalence 15\N{NO-BREAK SPACE}%" in words
+    assert "sensitivity 0.90 on val" in words
+    assert "Calibration, all: 3 images in val are too few." in words
+    lines = point_lines(points)
+    assert [line.chosen for line in lines] == [point.chosen for point in points]
+    assert lines[0].cells[0][0] == number(points[0].rates["sensitivity"].value, 2)
+    assert {len(line.cells) for line in lines} == {len(point_heads(points))} == {8}
 
 
 def test_only_the_threshold_that_counts_is_told_of_two_classes(binary: RunContent) -> None:

@@ -20,7 +20,7 @@ from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
 from penlight.evaluation import MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
-from penlight.evaluation.operating import OperatingPoint
+from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
 from penlight.training import Epoch
 
 if TYPE_CHECKING:
@@ -356,14 +356,20 @@ def _print_answers(scores: Scores) -> None:
         out.print(f"Unavailable: {what}.", style="dim")
 
 
+_FEW_QUESTIONS = 3
+
+
 def _points_table(points: Sequence[OperatingPoint]) -> Table:
-    """One line per question and threshold, one column per rate."""
+    """One line per question and threshold, one column per rate; of many questions only the points decided on."""
+    if len({point.question for point in points}) > _FEW_QUESTIONS:
+        points = [point for point in points if point.chosen == AS_DECIDED]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in ("operating point", "", "cut"):
-        table.add_column(head)
+    for head in ("answered", "yes", "above"):
+        table.add_column(head, no_wrap=True)
+    at = f"at {points[0].stated:g}"
     names = {"sensitivity": "sens.", "specificity": "spec.", "ppv": "PPV", "npv": "NPV",
              "likelihood_ratio_positive": "LR+", "likelihood_ratio_negative": "LR-",
-             "ppv_stated": "PPV stated", "npv_stated": "NPV stated"}  # fmt: skip
+             "ppv_stated": f"PPV {at}", "npv_stated": f"NPV {at}"}  # fmt: skip
     shown = [name for name in names if name in points[0].rates]
     for name in shown:
         table.add_column(names[name], justify="right")

@@ -450,7 +450,7 @@ METRICS: dict[str, Metric] = {
     "log_loss": Metric("log_loss", _log_loss),
     "brier": Metric("brier", lambda s, w: s.brier.score(w)),
     "brier_reliability": Metric("brier_reliability", _brier_reliability, centred=True),
-    "brier_resolution": Metric("brier_resolution", _brier_resolution, centred=True),
+    "brier_resolution": Metric("brier_resolution", _brier_resolution),
     "brier_uncertainty": Metric("brier_uncertainty", lambda s, w: s.brier.uncertainty(w)),
     "ece": Metric("ece", _ece, centred=True),
     "ece_adaptive": Metric("ece_adaptive", lambda s, w: s.stated.adaptive_error(w), centred=True),

@@ -225,7 +225,8 @@ def _rate(name: str, value: float, draws: Floats) -> Rate:
 @dataclass(frozen=True)
 class NetBenefit:
     """Net benefit over thresholds (T,), per image, of one question: of acting on the answers with its 95 % interval,
-    and of treating all; treating none has 0. `note` says why there is none."""
+    and of treating all; treating none has 0. `gain_low` is the lower end of the interval of what the answers gain
+    over the better of these two, on the same resamples. `note` says why there is none."""
 
     question: str
     positives: int
@@ -235,6 +236,7 @@ class NetBenefit:
     low: Floats
     high: Floats
     treat_all: Floats
+    gain_low: Floats
     note: str = ""
 
 
@@ -265,9 +267,10 @@ def net_benefits(
     top = np.minimum(np.maximum(np.quantile(p, 0.995, axis=0), 2 * share), 0.99)
     grids = [np.linspace(0, max(float(t), 1e-6), STEPS + 1) for t in top]
     treated = _Treated(y, p, grids)
-    values = treated.benefit(np.ones((1, len(y))))[0]
-    chunks = [treated.benefit(w) for w in bootstrap_weights(y_true, resamples, seed=seed, groups=groups)]
-    low, high = _bounds(chunks, values)
+    values, everyone = (own[0] for own in treated.benefits(np.ones((1, len(y)))))
+    draws = [treated.benefits(w) for w in bootstrap_weights(y_true, resamples, seed=seed, groups=groups)]
+    low, high = _bounds([model for model, _ in draws], values)
+    gain_low, _ = _bounds([model - np.maximum(others, 0) for model, others in draws], values)
     return [
         NetBenefit(
             q.name,
@@ -277,7 +280,8 @@ def net_benefits(
             values[k],
             low[k],
             high[k],
-            share[k] - (1 - share[k]) * grid / (1 - grid),
+            everyone[k],
+            gain_low[k],
             "" if 0 < share[k] < 1 else "no positive or no negative case",
         )
         for k, (q, grid) in enumerate(zip(questions, grids, strict=True))
@@ -297,6 +301,7 @@ class _Treated:
 
     def __init__(self, y: Floats, prob: Floats, grids: Sequence[Floats]) -> None:
         n, q = y.shape
+        self.y = y
         self.odds = np.stack([grid / (1 - grid) for grid in grids])
         exceeded = np.stack([np.searchsorted(grid, prob[:, k]) for k, grid in enumerate(grids)], axis=1)
         # Place 0 exceeds no threshold, not even 0.
@@ -306,12 +311,13 @@ class _Treated:
         self.positive = sparse.csr_array((y.ravel(), where), shape=shape)
         self.negative = sparse.csr_array((1 - y.ravel(), where), shape=shape)
 
-    def benefit(self, w: Floats) -> Floats:
-        """(B, Q, STEPS + 1) net benefit, of weights (B, N)."""
+    def benefits(self, w: Floats) -> tuple[Floats, Floats]:
+        """(B, Q, STEPS + 1) net benefit of the answers and of treating all, of weights (B, N)."""
         by_image = np.ascontiguousarray(w.T)
         found, false = (self._at_least(places, by_image) for places in (self.positive, self.negative))
-        out: Floats = (found - false * self.odds) / w.sum(axis=1)[:, None, None]
-        return out
+        n = w.sum(axis=1)[:, None, None]
+        share = (w @ self.y)[:, :, None] / n
+        return (found - false * self.odds) / n, share - (1 - share) * self.odds
 
     def _at_least(self, places: Any, by_image: Floats) -> Floats:
         counts = (places @ by_image).T.reshape(by_image.shape[1], len(self.odds), STEPS + 2)

@@ -34,9 +34,9 @@ from penlight.report.displays import (
 from penlight.report.page import Drawn, drawn, render
 from penlight.report.palette import Colour, palette
 from penlight.report.tables import (
-    POINT_HEADS,
     difference_lines,
     label_table,
+    point_heads,
     point_lines,
     provenance_groups,
     score_lines,
@@ -63,7 +63,7 @@ def run_report(content: RunContent) -> str:
         label_scores=label_scores(content.rows),
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         points=point_lines(content.points),
-        point_heads=POINT_HEADS,
+        point_heads=point_heads(content.points),
         errors=_figures(content, "errors", colours),
         strips=_strips(content),
         curves=_figures(content, "curves", colours),

@@ -47,14 +47,14 @@ class LabelTable:
 RATES = {
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
-    "ppv": "Positive predictive value",
-    "npv": "Negative predictive value",
+    "ppv": "Pos. pred. value",
+    "npv": "Neg. pred. value",
     "likelihood_ratio_positive": "Likelihood ratio +",
     "likelihood_ratio_negative": "Likelihood ratio −",
+    "ppv_stated": "Pos. pred. value",
+    "npv_stated": "Neg. pred. value",
 }
-"""The rates of an operating point, as columns are headed."""
-
-POINT_HEADS = tuple(RATES.values())
+"""The rates of an operating point, as columns are headed; the last two at the prevalence that was stated."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +68,32 @@ class PointLine:
     cells: tuple[tuple[str, str], ...]
 
 
+def point_heads(points: Sequence[OperatingPoint]) -> list[str]:
+    """Head the columns of rates."""
+    shown = points[0].rates if points else {}
+    return [
+        f"{head} at prevalence {percent(points[0].stated)}" if name.endswith("_stated") else head
+        for name, head in RATES.items()
+        if name in shown
+    ]
+
+
 def point_lines(points: Iterable[OperatingPoint]) -> list[PointLine]:
-    """Make a line of each point, and one more of its predictive values at the stated prevalence, if there is one."""
-    lines = []
-    for point in points:
-        lines.append(_point_line(point, f"prevalence {percent(point.prevalence)}", {}))
-        if math.isfinite(point.stated):
-            renamed = {"ppv": "ppv_stated", "npv": "npv_stated"}
-            lines.append(_point_line(point, f"at a prevalence of {percent(point.stated)}", renamed))
-    return lines
+    """Make a line of each point."""
+    return [
+        PointLine(
+            point.question,
+            f"prevalence {percent(point.prevalence)}",
+            _cut(point.threshold),
+            point.chosen,
+            tuple(_rate_cell(point.rates[name]) for name in RATES if name in point.rates),
+        )
+        for point in points
+    ]
 
 
-def _point_line(point: OperatingPoint, prevalence: str, renamed: Mapping[str, str]) -> PointLine:
-    cut = number(point.threshold) if math.isfinite(point.threshold) else NO_VALUE
-    cells = (_rate_cell(name, point.rates[renamed.get(name, name)]) for name in RATES)
-    return PointLine(point.question, prevalence, cut, point.chosen, tuple(cells))
-
-
-def _rate_cell(name: str, rate: Rate) -> tuple[str, str]:
-    decimals = 2 if name.startswith("likelihood") else 3
-    bounds = interval(rate.low, rate.high, decimals)
-    return number(rate.value, decimals), rate.note or bounds
+def _rate_cell(rate: Rate) -> tuple[str, str]:
+    return number(rate.value, 2), rate.note or interval(rate.low, rate.high, 2)
 
 
 def score_lines(rows: Iterable[MetricRow], rivals: Sequence[Rival]) -> list[ScoreLine]:

@@ -51,8 +51,9 @@ class DecisionCurve:
         rest = len(self.curves) - len(self.shown)
         others = f" The {len(self.shown)} commonest of {len(self.curves)} are drawn." if rest else ""
         return (
-            f"{'; '.join(_gain(curve) for curve in self.shown)}. Net benefit is true positives less false positives, "
-            f"these weighed by the odds of the threshold, per image; bands are 95 % intervals.{others}"
+            f"Clearly worth more than treating all or none: {'; '.join(map(_gain, self.shown))}. Net benefit is true "
+            "positives less false positives, these weighed by the odds of the threshold, per image; bands are 95 % "
+            f"intervals.{others}"
         )
 
     @property
@@ -89,6 +90,7 @@ class DecisionCurve:
                     "low": c.low,
                     "high": c.high,
                     "treat_all": c.treat_all,
+                    "gain_low": c.gain_low,
                     "treat_none": 0.0,
                     "note": c.note,
                 }
@@ -122,13 +124,13 @@ class DecisionCurve:
 
 
 def _gain(curve: NetBenefit) -> str:
-    """Between which thresholds the whole interval lies above treating all and none."""
-    better = np.flatnonzero(curve.low > np.maximum(curve.treat_all, 0) + 1e-12)
+    """Between which thresholds the gain over the better of treating all and none is more than chance."""
+    better = np.flatnonzero(curve.gain_low > 0)
     if not len(better):
-        return f"{curve.question}: not clearly worth more than treating all or none at any threshold"
+        return f"{curve.question} at no threshold"
     low, high = (number(curve.threshold[at], 2) for at in (better[0], better[-1]))
     # Gaps inside are part of the range; the band in the figure shows them.
-    return f"{curve.question}: clearly worth more than treating all or none between {low} and {high}"
+    return f"{curve.question} between {low} and {high}"
 
 
 def _draw(ax: Axes, curve: NetBenefit) -> None:
@@ -142,7 +144,7 @@ def _draw(ax: Axes, curve: NetBenefit) -> None:
     ax.tick_params(length=3)
     ax.locator_params(axis="both", nbins=4)
     where = curve.threshold[-1]
-    ax.text(0.98 * where, -0.03 * top, "treat none", color=MUTED, fontsize=11, ha="right", va="top")
+    ax.text(0.98 * where, -0.13 * top, "treat none", color=MUTED, fontsize=11, ha="right", va="top")
     at = int(np.argmin(np.abs(curve.treat_all + 0.16 * top)))
     ax.text(curve.threshold[at] + 0.02 * where, -0.17 * top, "treat all", color=MUTED, fontsize=11, va="center")
     third = len(curve.model) // 4
