@@ -26,6 +26,7 @@ def test_train_evaluate_report_and_repeat(penlight, tmp_path):
         *(f"baseline-{b}-{w}" for b in ("majority", "linear") for w in ("val.npz", "test.npz", "decision.json")),
         *("recipe.toml", "provenance.json", "history.csv", "model.keras", "decision.json", "metrics.json"),
         *("data.json", "predictions-val.npz", "predictions-test.npz", "report.html", "card.md", "manifest.json"),
+        "novelty.npz",
     }  # fmt: skip
 
     code, out, _ = penlight("evaluate", tmp_path / "one", "--json")

@@ -96,21 +96,43 @@ class Sample:
         return RiskCoverage.of(*certainty(self.task, self.y, self.prob, self.decided))
 
     @cached_property
-    def covered(self) -> NDArray[np.bool_]:
-        """(N, Q) whether the true answer is in the set."""
-        held: NDArray[np.uint8] = (options(self.task, self.y) & self._known_sets).max(axis=2)
-        return held.astype(bool)
-
-    @cached_property
-    def answered(self) -> NDArray[np.bool_]:
-        """(N, Q) whether the set leaves the decision alone."""
-        return answered(self._known_sets, options(self.task, self.decided))
+    def of_sets(self) -> "SetCounts":
+        """What metrics count in the sets, once for all resamples."""
+        return SetCounts.of(self)
 
     @property
-    def _known_sets(self) -> NDArray[np.uint8]:
+    def known_sets(self) -> NDArray[np.uint8]:
+        """The sets, where there are any."""
         if self.sets is None:
             raise ValueError("metrics of sets need sets")
         return self.sets
+
+
+@dataclass(frozen=True)
+class SetCounts:
+    """Of the Q sets of each image, (N,): the share that hold the truth, the mean size, the share that leave the
+    decision alone (`answered`) and that do so rightly; `held` (N, C) marks labels that are there and in the set."""
+
+    covered: Floats
+    size: Floats
+    answered: Floats
+    right: Floats
+    held: Floats
+
+    @classmethod
+    def of(cls, s: Sample) -> "SetCounts":
+        """Count; the sample must have sets."""
+        sets = s.known_sets
+        covered = (options(s.task, s.y) & sets).max(axis=2)
+        alone = answered(sets, options(s.task, s.decided))
+        possible = sets[:, 0] if s.task.exclusive else sets[:, :, 1]
+        return cls(
+            covered.mean(axis=1),
+            sets.sum(axis=2).mean(axis=1),
+            alone.mean(axis=1),
+            (alone & (covered == 1)).mean(axis=1),
+            (s.y & possible).astype(float),
+        )
 
 
 def _argmax(columns: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -371,30 +393,28 @@ def _of_sets(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats
 
 
 def _coverage(s: Sample, w: Floats) -> Floats:
-    return _mean(s, w, s.covered.mean(axis=1))
+    return _mean(s, w, s.of_sets.covered)
 
 
 def _set_size(s: Sample, w: Floats) -> Floats:
     """Mean number of options in a set: labels of an exclusive task, else 1 or, where it may be either, 2."""
-    return _mean(s, w, s._known_sets.sum(axis=2).mean(axis=1))
+    return _mean(s, w, s.of_sets.size)
 
 
 def _single_answers(s: Sample, w: Floats) -> Floats:
-    return _mean(s, w, s.answered.mean(axis=1))
+    return _mean(s, w, s.of_sets.answered)
 
 
 def _acc_single(s: Sample, w: Floats) -> Floats:
     """Share of right answers among those that the set leaves alone."""
-    right = (s.answered & s.covered).sum(axis=1).astype(float)
-    return _ratio(w @ right, w @ s.answered.sum(axis=1).astype(float))
+    return _ratio(w @ s.of_sets.right, w @ s.of_sets.answered)
 
 
 def _label_coverage(s: Sample, w: Floats) -> Floats:
     """Of the images that have a label, the share whose set has it too."""
     if s.sets is None:
         return np.full((len(w), s.y.shape[1]), np.nan)
-    possible = s.sets[:, 0] if s.task.exclusive else s.sets[:, :, 1]
-    return _ratio(w @ (s.y & possible).astype(float), _counts(s, w).positive)
+    return _ratio(w @ s.of_sets.held, _counts(s, w).positive)
 
 
 _NO_POSITIVE = "no positive case"
