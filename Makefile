@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full check clean
+.PHONY: demo test test-full check bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -18,10 +18,14 @@ test-full: $(STAMP)
 	@$(BIN)/python -m pytest
 
 check: $(STAMP)
-	@$(BIN)/ruff check src tests
-	@$(BIN)/ruff format --check src tests
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check src tests benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# One table per file; files that begin with an underscore are shared, those in a folder below take too long.
+bench: $(STAMP)
+	@for file in $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Penlight needs Python 3.11 or newer; give one as PYTHON=...")'

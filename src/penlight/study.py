@@ -19,9 +19,9 @@ from penlight.data import ViewedDataset
 from penlight.data.catalog import dataset_info
 from penlight.data.summary import describe
 from penlight.errors import PredictionsError, RunError, UnknownNameError
-from penlight.evaluation import Sample, SeedsRow, row_from_dict
+from penlight.evaluation import SeedsRow, row_from_dict
 from penlight.evaluation.checks import check_seeds
-from penlight.evaluation.comparison import RESAMPLES, Difference, differences, paired_draws
+from penlight.evaluation.comparison import Difference, differences, paired_draws, resamples_for
 from penlight.recipes import Cnn, Linear, Majority, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
 from penlight.recipes.study import Study, StudyRow, study_from_dict
@@ -29,16 +29,12 @@ from penlight.report.displays import ConfusionMatrix, LabelConfusion
 from penlight.report.findings import findings
 from penlight.report.gather import content_of_run
 from penlight.report.study_content import Cost, Entry, Kind, StudyContent, StudyTable, pairs
-from penlight.runs import Predictions, Run, open_run, read_claim
+from penlight.runs import Answers, Predictions, Run, open_run, read_claim
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 
 RECORD = "study.json"
 SCHEMA = 1
-
-# Small test splits take more resamples: they are cheap there, and a p near 0.05 depends less on the draw.
-_MOST_RESAMPLES = 10_000
-_RESAMPLED_IMAGES = 5_000_000
 
 State = Literal["done", "begun", "missing", "changed"]
 Trainer = Callable[[Recipe, int, Path], Run]
@@ -278,8 +274,8 @@ def _table(
     rows_of: Mapping[str, Sequence[SeedsRow]],
 ) -> StudyTable:
     chosen = [row for row in study.rows if study.view_of(row) == view]
-    tests = {row.id: [_answers(run) for run in runs[row.id]] for row in chosen}
-    _require_same_images([p for own in tests.values() for p, _ in own])
+    tests = {row.id: [run.answers("test") for run in runs[row.id]] for row in chosen}
+    _require_same_images([answers.predictions for own in tests.values() for answers in own])
     task = viewed.task
     headlines = {row.id: tuple(_headline(run, task.headline) for run in runs[row.id]) for row in chosen}
     entries = tuple(
@@ -293,11 +289,6 @@ def _table(
         entries=entries,
         differences=tuple(_differences(entries, tests, task.headline)),
     )
-
-
-def _answers(run: Run) -> tuple[Predictions, Any]:
-    answers = run.answers("test")
-    return answers.predictions, answers.decided
 
 
 def _require_same_images(tests: Sequence[Predictions]) -> None:
@@ -321,7 +312,7 @@ def _entry(
     study: Study,
     row: StudyRow,
     runs: Sequence[Run],
-    tests: Sequence[tuple[Predictions, Any]],
+    tests: Sequence[Answers],
     rows: Sequence[SeedsRow],
     headline: tuple[float, ...],
 ) -> Entry:
@@ -366,22 +357,19 @@ def _cost(runs: Sequence[Run]) -> Cost:
     )
 
 
-def _confusion(tests: Sequence[tuple[Predictions, Any]]) -> Any:
+def _confusion(tests: Sequence[Answers]) -> Any:
     """Counts over all seeds: of classes where an image has one, else of each finding."""
-    display = ConfusionMatrix if tests[0][0].task.exclusive else LabelConfusion
-    return sum(display.from_predictions(predictions, decided).counts for predictions, decided in tests)
+    display = ConfusionMatrix if tests[0].predictions.task.exclusive else LabelConfusion
+    return sum(display.from_predictions(own.predictions, own.decided).counts for own in tests)
 
 
-def _differences(
-    entries: Sequence[Entry], tests: Mapping[str, Sequence[tuple[Predictions, Any]]], headline: str
-) -> list[Difference]:
+def _differences(entries: Sequence[Entry], tests: Mapping[str, Sequence[Answers]], headline: str) -> list[Difference]:
     wanted = pairs(entries, headline)
     names = [entry.id for entry in entries if any(entry.id in pair for pair in wanted)]
-    samples = {name: [Sample(p.task, p.y_true, p.prob, decided) for p, decided in tests[name]] for name in names}
-    groups = next((p.groups for own in tests.values() for p, _ in own), None)
-    n_images = len(next(iter(tests.values()))[0][0])
-    resamples = max(RESAMPLES, min(_MOST_RESAMPLES, _RESAMPLED_IMAGES // n_images))
-    return differences(paired_draws(samples, headline, resamples=resamples, groups=groups), wanted)
+    samples = {name: [own.sample for own in tests[name]] for name in names}
+    first = next(iter(tests.values()))[0].predictions
+    draws = paired_draws(samples, headline, resamples=resamples_for(len(first)), groups=first.groups)
+    return differences(draws, wanted)
 
 
 def states_by_row(plan: Plan) -> list[tuple[StudyRow, Counter[State]]]:

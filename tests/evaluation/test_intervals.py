@@ -1,10 +1,14 @@
 """Resamples and the intervals they give."""
 
+import time
+
 import numpy as np
 import pytest
+from sklearn import metrics as sk
 
-from penlight.evaluation import bootstrap_weights, find_row, score, score_seeds
-from penlight.tasks import Binary, MultiClass, MultiLabel
+from penlight.evaluation import Sample, bootstrap_weights, find_row, score, score_seeds
+from penlight.evaluation.scores import draws_of
+from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.evaluation.test_metrics import scored, sets_of
 
 
@@ -77,3 +81,72 @@ def test_several_seeds_give_mean_sd_and_the_interval_of_the_mean():
     assert mixed.mean == pytest.approx(np.mean(values))
     assert mixed.sd == pytest.approx(np.std(values, ddof=1))
     assert np.isnan(find_row(score_seeds(task, y, [prob], [decided], resamples=0), "auc").sd)
+
+
+def test_draws_are_those_of_a_plain_loop_with_scikit_learn():
+    """All rows of a multi-label score, ties and a rare label among them, resample by resample."""
+    task, rng = MultiLabel(tuple("abc")), np.random.default_rng(3)
+    y = (rng.random((90, 3)) < [0.5, 0.3, 0.06]).astype(np.uint8)
+    prob = (0.3 * y + rng.uniform(0, 0.7, y.shape)).round(1)
+    decided = task.decide(prob)
+    draws = draws_of(Sample(task, y, prob, decided), 6, seed=5)
+    for b, w in enumerate(weights_of(y, 6, seed=5)):
+        expected = {
+            ("auc", None): sk.roc_auc_score(y, prob, sample_weight=w),
+            ("auc_micro", None): sk.roc_auc_score(y, prob, average="micro", sample_weight=w),
+            ("average_precision", None): sk.average_precision_score(y, prob, sample_weight=w),
+            ("average_precision_micro", None): sk.average_precision_score(y, prob, average="micro", sample_weight=w),
+            ("f1_micro", None): sk.f1_score(y, decided, average="micro", sample_weight=w),
+            ("exact_match", None): sk.accuracy_score(y, decided, sample_weight=w),
+            ("hamming_loss", None): sk.hamming_loss(y, decided, sample_weight=w),
+        }
+        for c, label in enumerate(task.labels):
+            expected["auc", label] = sk.roc_auc_score(y[:, c], prob[:, c], sample_weight=w)
+            expected["average_precision", label] = sk.average_precision_score(y[:, c], prob[:, c], sample_weight=w)
+            expected["recall", label] = sk.recall_score(y[:, c], decided[:, c], sample_weight=w)
+        for row, value in expected.items():
+            assert draws[row][b] == pytest.approx(value, abs=1e-12), row
+
+
+def test_draws_do_not_depend_on_who_waits_for_them():
+    y = np.eye(4, dtype=np.uint8)[np.arange(60_000) % 4]
+    slow = []
+    for chunk in bootstrap_weights(y, 30, seed=9):
+        time.sleep(0.01)
+        slow.append(chunk)
+    assert len(slow) > 2
+    assert (np.concatenate(slow) == weights_of(y, 30, seed=9)).all()
+    next(bootstrap_weights(y, 30, seed=9)).sum()
+
+
+def coverage(n_samples, resamples, n=150):
+    """Share of samples whose interval holds the truth of each row, for graded images whose truth is known."""
+    task, rng = Ordinal(("none", "mild", "severe"), referable=1), np.random.default_rng(11)
+
+    def drawn(m):
+        grade = rng.choice(3, m, p=[0.5, 0.3, 0.2])
+        raw = rng.uniform(0.05, 1, (m, 3)) + 0.45 * np.eye(3)[grade] + 0.1 * (grade == 1)[:, None]
+        prob = raw / raw.sum(axis=1, keepdims=True)
+        return task.encode(grade), prob, task.decide(prob)
+
+    names = [("auc", None), ("acc", None), ("qwk", None), ("mae", None), ("recall", "severe"), ("auc", "severe")]
+    truth = {(r.name, r.label): r.value for r in score(task, *drawn(200_000), resamples=0)}
+    hits = dict.fromkeys(names, 0)
+    for seed in range(n_samples):
+        rows = score(task, *drawn(n), resamples=resamples, seed=seed)
+        for name, label in names:
+            row = find_row(rows, name, label)
+            hits[name, label] += row.low <= truth[name, label] <= row.high
+    return {name: count / n_samples for name, count in hits.items()}
+
+
+def test_coverage_is_near_95_percent():
+    """Of 150 samples, 0.95 give or take three standard errors; a percentile interval of 150 images is a bit short."""
+    for name, share in coverage(150, 200).items():
+        assert 0.88 <= share <= 0.995, name
+
+
+@pytest.mark.full
+def test_coverage_is_near_95_percent_in_many_samples():
+    for name, share in coverage(1500, 1000).items():
+        assert 0.925 <= share <= 0.97, name

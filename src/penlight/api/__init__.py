@@ -1,9 +1,10 @@
-"""What the commands, the server and a notebook call: train, study, tune, evaluate, score, report.
+"""What the commands, the server and a notebook call: train, study, tune, evaluate, score, compare, report.
 
 Each function takes plain values, raises a PenlightError where a user can help, and gives a result whose
 `to_dict()` is the JSON of the command.
 """
 
+from penlight.api.comparing import ComparedRuns, compare
 from penlight.api.datasets import audit, fetch, new_dataset, show
 from penlight.api.reports import report
 from penlight.api.requests import is_recipe_file, list_recipes, resolve_decide, resolve_recipe, resolve_request
@@ -15,6 +16,7 @@ from penlight.api.tuning import tune
 
 __all__ = [
     "Audited",
+    "ComparedRuns",
     "Scores",
     "SeedsScores",
     "Shown",
@@ -23,6 +25,7 @@ __all__ = [
     "Tuned",
     "Watcher",
     "audit",
+    "compare",
     "evaluate",
     "fetch",
     "is_recipe_file",

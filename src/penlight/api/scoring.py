@@ -131,23 +131,36 @@ def _without_val(task: Task) -> tuple[str, ...]:
     return tuple(found)
 
 
+def official_predictions(file: Path, dataset: str, *, view: str, size: int, split: str) -> Predictions:
+    """Read a file in the official result format as predictions of a split of a dataset."""
+    viewed = apply_view(store.open_dataset(dataset, size), view)
+    return _read_official(file, viewed, dataset, split)
+
+
 def _baseline_rows(run: Run, split: str) -> dict[str, list[MetricRow]]:
     return {name: rows_of(run.baseline_answers(name, split)) for name in BASELINE_MODELS if name in run.baselines}
 
 
 def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     """Score the runs of several seeds together. RunError if they are not of one recipe, view and dataset."""
+    answers = answers_of_seeds(runs, split)
+    first = answers[0].predictions
+    probs, decided = [own.predictions.prob for own in answers], [own.decided for own in answers]
+    sets = [own.sets for own in answers]
+    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.groups)
+    checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
+    return SeedsScores(split, [run.seed for run in runs], rows, _baseline_rows(runs[0], split), checks)
+
+
+def answers_of_seeds(runs: Sequence[Run], split: str) -> list[Answers]:
+    """Read the answers of several seeds. RunError if they are not of one recipe, view and dataset."""
     answers = [run.answers(split) for run in runs]
     predictions = [own.predictions for own in answers]
     first = predictions[0]
     for run, other in zip(runs, predictions, strict=True):
         if (other.data_hash, other.view, other.recipe_hash) != (first.data_hash, first.view, first.recipe_hash):
             raise RunError(f"{run.path} is a run of another recipe, view or dataset than the seeds beside it.")
-    probs, decided = [p.prob for p in predictions], [own.decided for own in answers]
-    sets = [own.sets for own in answers]
-    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.groups)
-    checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
-    return SeedsScores(split, [run.seed for run in runs], rows, _baseline_rows(runs[0], split), checks)
+    return answers
 
 
 def _split_of_name(name: str) -> str:

@@ -208,6 +208,54 @@ def score(
 
 
 @app.command()
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run folders, folders with one run per seed, a run's baseline as RUN:linear, or CSV files in the "
+            "official result format. The first is what the others are compared with.",
+        ),
+    ],
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="RUN", help="What the others are compared with; the first unless given."),
+    ] = None,
+    every_pair: Annotated[bool, typer.Option("--all", help="Compare each with each.")] = False,
+    metric: Annotated[Optional[str], typer.Option(help="A score of the whole; the headline unless given.")] = None,  # noqa: UP045
+    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    dataset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The dataset that CSV files are about; that of the first run unless given."),
+    ] = None,
+    view: View = None,
+    size: Size = None,
+    out: Annotated[Optional[Path], typer.Option(help="HTML page to write; none unless given.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Compare runs on the same images: paired differences, their intervals, and whether they are more than chance."""
+    from penlight import api
+    from penlight.cli.show import print_compared
+
+    if len({*runs, *([against] if against else [])}) < 2:
+        raise typer.BadParameter("Give at least two; a run's own baseline is RUN:linear.", param_hint="RUN...")
+    if every_pair and against:
+        raise typer.BadParameter("--all compares each with each; leave --against out.", param_hint="--all")
+    result = api.compare(
+        runs,
+        metric,
+        split,
+        against=against,
+        every_pair=every_pair,
+        dataset=dataset,
+        view=view,
+        size=size,
+        out=out,
+    )
+    print_compared(result, json)
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder, a folder with one run per seed, or a study's folder.")],
     out: Annotated[Optional[Path], typer.Option(help="HTML file to write; the run's own unless given.")] = None,  # noqa: UP045

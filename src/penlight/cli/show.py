@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.table import Table
 from rich.text import Text
 
-from penlight.api import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
+from penlight.api import Audited, ComparedRuns, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
 from penlight.data.audit import Shift
 from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
@@ -306,6 +306,38 @@ def print_trained(result: Trained, json: bool) -> None:
         return
     _print_scores(result.scores)
     print(result.report)  # noqa: T201
+
+
+def print_compared(result: ComparedRuns, json: bool) -> None:
+    """Print the verdict, the models and their differences; the last line is the page, if one was written."""
+    if json:
+        print_json(result.to_dict())
+        return
+    from penlight.report.comparison import comparison_verdict
+    from penlight.report.words import p_value
+
+    found, out = result.comparison, console()
+    out.print(comparison_verdict(found, result.modality), style="bold", markup=False)
+    scores = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    scores.add_column(f"{found.split}, {found.metric}")
+    for name in ("seeds", "mean", "sd", "95 % interval"):
+        scores.add_column(name, justify="right")
+    for m in found.models:
+        interval = f"{_number(m.low)} to {_number(m.high)}"
+        scores.add_row(m.name, str(len(m.seeds)), _number(m.mean), _number(m.sd), interval)
+    out.print(scores)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("difference")
+    table.add_column("against")
+    for name in ("", "95 % interval", "p", "p, Holm"):
+        table.add_column(name, justify="right")
+    for d in found.differences:
+        interval = f"{_number(d.low)} to {_number(d.high)}"
+        style = "bold" if d.more_than_chance else None
+        table.add_row(d.row, d.against, _number(d.value), interval, p_value(d.p), p_value(d.p_holm), style=style)
+    out.print(table)
+    if result.page is not None:
+        print(result.page)  # noqa: T201
 
 
 def print_scores(scores: Scores | SeedsScores, json: bool) -> None:

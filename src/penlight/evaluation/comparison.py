@@ -18,8 +18,17 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
 
+# Small test splits take more resamples: they are cheap there, and a p near 0.05 depends less on the draw.
+_MOST_RESAMPLES = 10_000
+_RESAMPLED_IMAGES = 5_000_000
+
 LEVEL = 0.05
 """A corrected p below this is more than chance."""
+
+
+def resamples_for(n_images: int) -> int:
+    """Say how many resamples of so many images a comparison takes."""
+    return max(RESAMPLES, min(_MOST_RESAMPLES, _RESAMPLED_IMAGES // max(1, n_images)))
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,64 @@ def _over_seeds(drawn: Floats, rng: np.random.Generator) -> Floats:
     other = np.take_along_axis(drawn, chosen, axis=0).mean(axis=0)
     out: Floats = mean + np.sqrt(n_seeds / (n_seeds - 1)) * (other - mean)
     return out
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One of the models of a comparison: its score over `seeds`, one `value` each, with the 95 % interval of the mean
+    over images and seeds. `sd` (n-1) is NaN for one seed; `source` is what it was named by."""
+
+    name: str
+    source: str
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+    @classmethod
+    def from_draws(cls, name: str, source: str, seeds: tuple[int, ...], draws: Draws) -> "Compared":
+        """Sum up what was drawn."""
+        known = draws.resampled[np.isfinite(draws.resampled)]
+        enough = len(known) > len(draws.resampled) / 2
+        low, high = np.percentile(known, [2.5, 97.5]) if enough else (np.nan, np.nan)
+        sd = float(draws.values.std(ddof=1)) if len(draws.values) > 1 else np.nan
+        return cls(name, source, seeds, tuple(draws.values.tolist()), draws.mean, sd, float(low), float(high))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the model for JSON: NaN becomes null."""
+        lists = {"seeds": list(self.seeds), "values": [_json_value(value) for value in self.values]}
+        return {key: _json_value(value) for key, value in asdict(self).items()} | lists
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Models on the same `images` of one split and view, by one metric.
+
+    `against` is the model that the others are compared with, None where all pairs are.
+    """
+
+    dataset: str
+    view: str
+    split: str
+    images: int
+    metric: str
+    against: str | None
+    models: tuple[Compared, ...]
+    differences: tuple[Difference, ...]
+
+    def model(self, name: str) -> Compared:
+        """Give the model of a name."""
+        return next(model for model in self.models if model.name == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the comparison for JSON."""
+        lists = {
+            "models": [model.to_dict() for model in self.models],
+            "differences": [{**d.to_dict(), "more_than_chance": d.more_than_chance} for d in self.differences],
+        }
+        return {key: value for key, value in asdict(self).items() if key not in lists} | lists
 
 
 def differences(draws: Mapping[str, Draws], pairs: Iterable[tuple[str, str]]) -> list[Difference]:

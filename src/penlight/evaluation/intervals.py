@@ -1,6 +1,7 @@
 """Resamples of a test split, as weights: how often each image is drawn."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,20 @@ def bootstrap_weights(
 
     `y_true` (N, C) decides the strata: an image belongs to its rarest label where that has fewer than `RARE`
     positives, else to the rest. With `groups` (N,), such as patients, whole groups are drawn. Efron and Tibshirani,
-    An Introduction to the Bootstrap (1993), chapters 6 and 8.
+    An Introduction to the Bootstrap (1993), chapters 6 and 8. A second thread draws the next chunk while the caller
+    works on one; the draws are those of `seed` alone.
     """
+    chunks = _draw(y_true, resamples, seed, groups)
+    with ThreadPoolExecutor(1) as thread:
+        ahead = thread.submit(next, chunks, None)
+        while (chunk := ahead.result()) is not None:
+            ahead = thread.submit(next, chunks, None)
+            yield chunk
+
+
+def _draw(
+    y_true: NDArray[np.uint8], resamples: int, seed: int, groups: NDArray[np.generic] | None
+) -> Iterator[NDArray[np.float64]]:
     rng = np.random.default_rng([seed, 0xB007])
     unit_of = np.arange(len(y_true)) if groups is None else np.unique(groups, return_inverse=True)[1]
     stratum = _strata(y_true, unit_of)

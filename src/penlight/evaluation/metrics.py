@@ -52,6 +52,12 @@ class Sample:
         return y, prob, decided
 
     @cached_property
+    def referable_ranking(self) -> "Ranking":
+        """The ranking of images by the probability of a grade that needs a referral."""
+        y, prob, _ = self.referable
+        return Ranking.of(y, prob)
+
+    @cached_property
     def _memory(self) -> dict[str, tuple[Floats, Any]]:
         return {}
 
@@ -88,7 +94,18 @@ class Sample:
     @cached_property
     def micro(self) -> "Ranking":
         """The ranking of all (image, label) pairs together."""
-        return Ranking.of(self.y.ravel(), self.prob.ravel())
+        image_of = np.repeat(np.arange(len(self.y)), self.y.shape[1])
+        return Ranking.of(self.y.ravel(), self.prob.ravel(), image_of, len(self.y))
+
+    @cached_property
+    def counted(self) -> Any:
+        """Sparse (3 C, N): which images count as right answers, as truths and as answers, of each label in turn."""
+        row, image = np.nonzero(np.hstack([self.y & self.decided, self.y, self.decided]).T)
+        return _summing(row, image, (3 * self.y.shape[1], len(self.y)))
+
+    def by_image(self, w: Floats) -> Floats:
+        """Give weights (B, N) as (N, B), all resamples of an image side by side."""
+        return self.once("by image", w, lambda: np.ascontiguousarray(w.T))
 
     @cached_property
     def risk_coverage(self) -> RiskCoverage:
@@ -142,61 +159,71 @@ def _argmax(columns: NDArray[np.generic]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Scores sorted once, for all resamples, M of them with P positives.
+    """Scores sorted once, for all resamples. R runs of equal scores hold all positives; they go from low to high.
 
-    `order` (M,) goes from low to high; `positives` (P,) are the places of the positives in that order; `start` and
-    `end` (P,) are the first and last place of the run of equal scores that each positive is in, and `below` and
-    `through` (P,) count the positives before that run and up to its end.
+    Each matrix sums what weights (N, B) it is multiplied with: `positive` (R, N) those of the positives in each run,
+    `tied` (R, N) those of the negatives in it, `between` (R + 1, N) those of the negatives between the run before and
+    this one, the last row those above all. Positives are few, so nothing but these sums runs over all images.
     """
 
-    order: NDArray[np.int64]
-    positives: NDArray[np.int64]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    below: NDArray[np.int64]
-    through: NDArray[np.int64]
+    positive: Any
+    tied: Any
+    between: Any
 
     @classmethod
-    def of(cls, y: NDArray[np.generic], score: Floats) -> "Ranking":
-        """Sort `score` (M,) with its truth `y` (M,) 0/1."""
-        order = np.argsort(score, kind="stable")
-        sorted_score = score[order]
-        positives = np.flatnonzero(y[order])
-        start = np.searchsorted(sorted_score, sorted_score[positives], side="left")
-        end = np.searchsorted(sorted_score, sorted_score[positives], side="right") - 1
-        below = np.searchsorted(positives, start, side="left")
-        through = np.searchsorted(positives, end, side="right")
-        return cls(order, positives, start, end, below, through)
+    def of(
+        cls, y: NDArray[np.generic], score: Floats, image_of: NDArray[np.int64] | None = None, images: int = 0
+    ) -> "Ranking":
+        """Sort `score` (M,) with its truth `y` (M,) 0/1.
 
-    def areas(self, w: Floats, image_of: NDArray[np.int64] | None = None) -> tuple[Floats, Floats]:
-        """Area under the ROC curve and average precision, (B,) both, of weights (B, N); NaN where undefined.
-
-        `image_of` (M,) says which column of `w` a score belongs to, where it is not its own number. The area is
-        Mann-Whitney's: the share of (positive, negative) pairs in the right order, ties counting half. Average
-        precision is the sum over thresholds of (step in recall) x precision, as scikit-learn has it. Both need sums
-        over all images only at the positives, which are few: one cumulative sum is all that runs over M.
+        `image_of` (M,) says which of `images` a score belongs to, where it is not its own number.
         """
-        column = self.order if image_of is None else image_of[self.order]
-        if len(self.positives) == 0:
-            nothing = np.full(len(w), np.nan)
+        order = np.argsort(score, kind="stable")
+        image = order if image_of is None else image_of[order]
+        n = images or len(order)
+        score, is_positive = score[order], y[order].astype(bool)
+        values = np.unique(score[is_positive])
+        run = np.searchsorted(values, score, side="left")
+        above = np.searchsorted(values, score, side="right")
+        in_run = above > run
+        negative = ~is_positive
+        return cls(
+            _summing(run[is_positive], image[is_positive], (len(values), n)),
+            _summing(run[in_run & negative], image[in_run & negative], (len(values), n)),
+            _summing(run[~in_run], image[~in_run], (len(values) + 1, n)),
+        )
+
+    def areas(self, w: Floats) -> tuple[Floats, Floats]:
+        """Area under the ROC curve and average precision, (B,) both, of weights (N, B); NaN where undefined.
+
+        The area is Mann-Whitney's: the share of (positive, negative) pairs in the right order, ties counting half.
+        Average precision is the sum over thresholds of (step in recall) x precision, as scikit-learn has it.
+        """
+        positive, between = self.positive @ w, self.between @ w
+        if len(positive) == 0:
+            nothing = np.full(w.shape[1], np.nan)
             return nothing, nothing
-        summed = np.zeros((len(w), len(column) + 1))
-        np.cumsum(np.take(w, column, axis=1), axis=1, out=summed[:, 1:])
-        positive = np.take(w, column[self.positives], axis=1)
-        summed_positive = np.zeros((len(w), len(self.positives) + 1))
-        np.cumsum(positive, axis=1, out=summed_positive[:, 1:])
-        n, n_positive = summed[:, -1], summed_positive[:, -1]
-        all_below, positive_below = summed[:, self.start], summed_positive[:, self.below]
-        negative_below = all_below - positive_below
-        negative_through = summed[:, self.end + 1] - summed_positive[:, self.through]
-        pairs = np.einsum("bp,bp->b", positive, negative_below + negative_through) / 2
-        called = n[:, None] - all_below
-        hits = n_positive[:, None] - positive_below
+        n_positive, hits = positive.sum(axis=0), np.cumsum(positive[::-1], axis=0)[::-1]
+        tied = self.tied @ w if self.tied.nnz else None
+        if tied is not None:
+            between[1:] += tied
+        below = np.cumsum(between, axis=0)
+        n_negative, below = below[-1], below[:-1]
+        pairs = np.einsum("rb,rb->b", positive, below if tied is None else below + tied / 2)
+        called = hits + (n_negative - below)
         precision = np.divide(hits, called, out=np.zeros_like(called), where=called > 0)
         return (
-            _ratio(pairs, n_positive * (n - n_positive)),
-            _ratio(np.einsum("bp,bp->b", positive, precision), n_positive),
+            _ratio(pairs, n_positive * n_negative),
+            _ratio(np.einsum("rb,rb->b", positive, precision), n_positive),
         )
+
+
+def _summing(row: NDArray[np.int64], column: NDArray[np.int64], shape: tuple[int, int]) -> Any:
+    """Give the sparse matrix that adds column j to row i once for each (i, j); `row` (M,) never falls."""
+    from scipy.sparse import csr_array
+
+    starts = np.searchsorted(row, np.arange(shape[0] + 1), side="left")
+    return csr_array((np.ones(len(row)), column.astype(np.int32), starts.astype(np.int32)), shape=shape)
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
@@ -221,23 +248,22 @@ def _counts(s: Sample, w: Floats) -> _Counts:
 
 
 def _count(s: Sample, w: Floats) -> _Counts:
-    both, y, decided = (a.astype(float) for a in (s.y & s.decided, s.y, s.decided))
-    return _Counts(w @ both, w @ y, w @ decided, w.sum(axis=1, keepdims=True))
+    right, true, called = np.split((s.counted @ s.by_image(w)).T, 3, axis=1)
+    return _Counts(right, true, called, w.sum(axis=1, keepdims=True))
 
 
 def _label_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
     """Area under the ROC curve and average precision of each label, (B, C) both."""
 
     def compute() -> tuple[Floats, Floats]:
-        areas = [column.areas(w) for column in s.columns]
+        areas = [column.areas(s.by_image(w)) for column in s.columns]
         return np.stack([auc for auc, _ in areas], axis=1), np.stack([ap for _, ap in areas], axis=1)
 
     return s.once("areas", w, compute)
 
 
 def _micro_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
-    image_of = np.repeat(np.arange(len(s.y)), s.y.shape[1])
-    return s.once("micro", w, lambda: s.micro.areas(w, image_of))
+    return s.once("micro", w, lambda: s.micro.areas(s.by_image(w)))
 
 
 def _label_auc(s: Sample, w: Floats) -> Floats:
@@ -295,7 +321,12 @@ def _weighted(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Float
 
 
 def _mean(s: Sample, w: Floats, per_image: NDArray[np.generic]) -> Floats:
-    out: Floats = (w @ per_image.astype(float)) / w.sum(axis=1)
+    return _total(w, per_image) / _counts(s, w).n[:, 0]
+
+
+def _total(w: Floats, per_image: NDArray[np.generic]) -> Floats:
+    """Sum (N,) values over weighted images, (B,). No BLAS: its idle threads would spin on the core that draws."""
+    out: Floats = np.einsum("bn,n->b", w, per_image.astype(float))
     return out
 
 
@@ -330,9 +361,8 @@ def _mae(s: Sample, w: Floats) -> Floats:
 def _qwk(s: Sample, w: Floats) -> Floats:
     """Quadratic weighted kappa (Cohen 1968): 1 - observed / expected squared disagreement."""
     grades = np.arange(s.y.shape[1], dtype=float)
-    observed = w @ ((s.decided_grade - s.grade) ** 2).astype(float)
-    true, decided = w @ s.y.astype(float), w @ s.decided.astype(float)
-    expected = np.einsum("bi,bj,ij->b", true, decided, (grades[:, None] - grades) ** 2) / w.sum(axis=1)
+    observed, c = _total(w, (s.decided_grade - s.grade) ** 2), _counts(s, w)
+    expected = np.einsum("bi,bj,ij->b", c.positive, c.called, (grades[:, None] - grades) ** 2) / c.n[:, 0]
     return 1 - _ratio(observed, expected)
 
 
@@ -342,18 +372,17 @@ def _positive(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Float
 
 
 def _auc_referable(s: Sample, w: Floats) -> Floats:
-    y, prob, _ = s.referable
-    return Ranking.of(y, prob).areas(w)[0]
+    return s.referable_ranking.areas(s.by_image(w))[0]
 
 
 def _sensitivity_referable(s: Sample, w: Floats) -> Floats:
     y, _, decided = s.referable
-    return _ratio(w @ (y * decided), w @ y)
+    return _ratio(_total(w, y * decided), _total(w, y))
 
 
 def _specificity_referable(s: Sample, w: Floats) -> Floats:
     y, _, decided = s.referable
-    return _ratio(w @ ((1 - y) * (1 - decided)), w @ (1 - y))
+    return _ratio(_total(w, (1 - y) * (1 - decided)), _total(w, 1 - y))
 
 
 def _log_loss(s: Sample, w: Floats) -> Floats:

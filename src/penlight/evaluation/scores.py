@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.evaluation.few import few_intervals
 from penlight.evaluation.intervals import bootstrap_weights
 from penlight.evaluation.metrics import METRICS, Metric, Sample
 from penlight.evaluation.rows import MetricRow, SeedsRow
@@ -13,6 +14,9 @@ from penlight.tasks import Task
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
+
+LONE = 5
+"""A label with fewer positives than this adds less than it should to the interval of a mean over labels."""
 
 
 def score(
@@ -29,10 +33,12 @@ def score(
     """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
 
     The interval is the 2.5 to 97.5 percentile of `resamples` bootstrap resamples (see `bootstrap_weights`); with
-    fewer than half of them defined, or none asked for, it is NaN. `sets` (N, Q, K) of answers, see `Conformal.sets`.
+    fewer than half of them defined, or none asked for, it is NaN. Scores of few images have that of
+    `penlight.evaluation.few`. `sets` (N, Q, K) of answers, see `Conformal.sets`.
     """
-    values, draws = _values_and_draws([Sample(task, y_true, prob, decided, sets)], resamples, seed, groups)
-    low, high = _interval(task, draws[0], values[0])
+    samples = [Sample(task, y_true, prob, decided, sets)]
+    values, draws = _values_and_draws(samples, resamples, seed, groups)
+    low, high = _intervals(task, draws[0], values[0], samples, groups)
     return [
         MetricRow(name, label, float(v), float(lo), float(hi), n, note)
         for (name, label, n, note), v, lo, hi in zip(
@@ -61,7 +67,7 @@ def score_seeds(
     values, draws = _values_and_draws(samples, resamples, seed, groups)
     mean = values.mean(axis=0)
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(mean, np.nan)
-    low, high = _interval(task, draws.mean(axis=0), mean)
+    low, high = _intervals(task, draws.mean(axis=0), mean, samples, groups)
     return [
         SeedsRow(name, label, float(m), float(s), float(lo), float(hi), n, note)
         for (name, label, n, note), m, s, lo, hi in zip(
@@ -84,6 +90,15 @@ def values_of(
     return {key: float(METRICS[key].compute(sample, whole)[0]) for key in metrics}
 
 
+def draws_of(
+    sample: Sample, resamples: int = RESAMPLES, *, seed: int = 0, groups: NDArray[np.generic] | None = None
+) -> dict[tuple[str, str | None], Floats]:
+    """Give the (resamples,) values that each row's interval is made from, by name and label of the row."""
+    values, draws = _values_and_draws([sample], resamples, seed, groups)
+    heads = _row_heads(sample.task, sample.y, values[0])
+    return {(name, label): column for (name, label, *_), column in zip(heads, draws[0].T, strict=True)}
+
+
 def _values_and_draws(
     samples: Sequence[Sample], resamples: int, seed: int, groups: NDArray[np.generic] | None
 ) -> tuple[Floats, Floats]:
@@ -102,7 +117,21 @@ def _all_rows(sample: Sample, w: Floats) -> Floats:
     return np.concatenate([v if v.ndim == 2 else v[:, None] for v in computed], axis=1)
 
 
-def _interval(task: Task, draws: Floats, values: Floats) -> tuple[Floats, Floats]:
+def _intervals(
+    task: Task, draws: Floats, values: Floats, samples: Sequence[Sample], groups: NDArray[np.generic] | None
+) -> tuple[Floats, Floats]:
+    """(R,) low and high: by resampling, and of few images by formula."""
+    low, high = _percentiles(task, draws, values)
+    if len(draws):
+        by_key = _columns_by_key(task, values)
+        found = [one for key, own in by_key.items() for one in few_intervals(key, own, samples, groups)]
+        for row, interval in enumerate(found):
+            if interval is not None:
+                low[row], high[row] = interval
+    return low, high
+
+
+def _percentiles(task: Task, draws: Floats, values: Floats) -> tuple[Floats, Floats]:
     """(R,) low and high of (B, R) draws; those of centred metrics, which are never negative, lie about the value."""
     low, high = np.full_like(values, np.nan), np.full_like(values, np.nan)
     enough = (np.isfinite(draws).sum(axis=0) > len(draws) / 2) & np.isfinite(values)
@@ -139,7 +168,7 @@ def _row_heads(task: Task, y_true: NDArray[np.uint8], values: Floats) -> list[tu
                 for label, n, note in zip(task.labels, positives, notes, strict=True)
             ]
         else:
-            heads.append((metric.name, None, len(y_true), _note(metric, own[0], task, by_key)))
+            heads.append((metric.name, None, len(y_true), _note(metric, own[0], task, by_key, positives)))
     return heads
 
 
@@ -147,10 +176,18 @@ def _columns_by_key(task: Task, values: Floats) -> dict[str, Floats]:
     return dict(zip(task.metrics, np.split(values, np.cumsum(_widths(task))[:-1]), strict=True))
 
 
-def _note(metric: Metric, value: float, task: Task, by_key: dict[str, Floats]) -> str:
-    """Why a mean over labels leaves some out, or why a value is undefined."""
+def _note(metric: Metric, value: float, task: Task, by_key: dict[str, Floats], positives: NDArray[np.integer]) -> str:
+    """Why a mean over labels leaves some out or is surer than it should be, or why a value is undefined."""
+    if np.isnan(value):
+        return metric.undefined
     parts = by_key.get(metric.mean_of or "")
-    missing = [] if parts is None else [name for name, v in zip(task.labels, parts, strict=True) if np.isnan(v)]
-    if missing:
-        return f"without {', '.join(missing)}: {METRICS[metric.mean_of or ''].undefined}"
-    return metric.undefined if np.isnan(value) else ""
+    if parts is None:
+        return ""
+    missing = [name for name, v in zip(task.labels, parts, strict=True) if np.isnan(v)]
+    lone = [
+        name for name, n, v in zip(task.labels, positives, parts, strict=True) if 0 < n < LONE and not np.isnan(v)
+    ]
+    said = [f"without {', '.join(missing)}: {METRICS[metric.mean_of or ''].undefined}"] if missing else []
+    if lone:
+        said.append(f"fewer than {LONE} positive cases of {', '.join(lone)}, so the interval is too narrow")
+    return "; ".join(said)

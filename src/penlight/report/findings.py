@@ -11,7 +11,17 @@ import numpy as np
 
 from penlight.evaluation.comparison import LEVEL, Difference
 from penlight.report.study_content import MAJORITY, Entry, StudyTable
-from penlight.report.words import count, duration, image_words, interval, label_words, listed, metric_words, number
+from penlight.report.words import (
+    count,
+    duration,
+    image_words,
+    interval,
+    label_words,
+    listed,
+    metric_words,
+    number,
+    signed,
+)
 
 _SMALLEST_P = 0.001
 
@@ -267,12 +277,6 @@ def _difference(found: Difference) -> str:
 def _sure(low: float, high: float) -> str:
     bounds = interval(low, high)
     return f" (95 % interval {bounds})" if bounds else ""
-
-
-def signed(value: float, decimals: int = 3) -> str:
-    """Write a difference with its sign."""
-    text = number(value, decimals)
-    return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
 def _or_inf(value: float) -> float:

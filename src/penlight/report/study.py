@@ -4,19 +4,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penlight.evaluation.comparison import Difference
 from penlight.evaluation.rows import SeedsRow
 from penlight.report.displays.score_bars import MOST
 from penlight.report.displays.study_confusion import ConfusionGrid, FindingGrid
 from penlight.report.displays.study_cost import PRE_TRAINED, CostPlot
 from penlight.report.displays.study_curves import StudyCurves, curve_colours
 from penlight.report.displays.study_differences import DifferenceBars
-from penlight.report.findings import findings, in_text, leader, network_to_take, signed, study_verdict
+from penlight.report.findings import findings, in_text, leader, network_to_take, study_verdict
 from penlight.report.page import Drawn, drawn, render
 from penlight.report.palette import Colour, palette
 from penlight.report.run import data_values
 from penlight.report.study_content import MAJORITY, Cost, Entry, StudyContent, StudyTable
-from penlight.report.tables import provenance_groups
+from penlight.report.tables import DifferenceLine, lines_of_differences, provenance_groups
 from penlight.report.words import NO_VALUE, count, duration, interval, metric_words, number, plain, sentence
 
 
@@ -57,7 +56,7 @@ class Part:
     columns: list[tuple[str, bool]]
     lines: list[EntryLine]
     bars: list[Drawn]
-    differences: list[tuple[str, str, str, str, str, str, str]]
+    differences: list[DifferenceLine]
     confusion: Drawn
     curves: Drawn | None
     n_test: str
@@ -141,7 +140,7 @@ def _part(table: StudyTable, key: str) -> Part:
         columns=[(sentence(metric_words(name).short), metric_words(name).official) for name in names],
         lines=[_line(entry, table, names, entry is taken) for entry in shown],
         bars=_bars(table, key),
-        differences=[_difference_line(found, table) for found in table.differences],
+        differences=lines_of_differences(table.differences, {entry.id: entry.title for entry in table.entries}),
         confusion=drawn(grid.from_table(table), f"{key}-confusion"),
         curves=drawn(curves, f"{key}-curves", list(_all_colours([table]))) if curves.curves else None,
         n_test=count(table.images["test"]),
@@ -215,23 +214,6 @@ def _bars(table: StudyTable, key: str) -> list[Drawn]:
 def _reference(entry: Entry, table: StudyTable) -> str:
     role = ", the best" if entry is table.best else ""
     return f"{in_text(entry)}{role}"
-
-
-def _difference_line(found: Difference, table: StudyTable) -> tuple[str, str, str, str, str, str, str]:
-    answer = "not known" if math.isnan(found.p_holm) else "yes" if found.more_than_chance else "no"
-    return (
-        table.entry(found.row).title,
-        table.entry(found.against).title,
-        signed(found.value),
-        interval(found.low, found.high) or NO_VALUE,
-        _p(found.p),
-        _p(found.p_holm),
-        answer,
-    )
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else number(value, 3)
 
 
 def _recipe_line(entry: Entry) -> tuple[str, str, str, str, str]:

@@ -8,11 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.evaluation.comparison import Difference
 from penlight.evaluation.operating import OperatingPoint, Rate
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays.base import columns_shown
-from penlight.report.words import NO_VALUE, duration, interval, metric_words, number, percent, plain, sentence
+from penlight.report.words import (
+    NO_VALUE,
+    duration,
+    interval,
+    metric_words,
+    number,
+    p_value,
+    percent,
+    plain,
+    sentence,
+    signed,
+)
 from penlight.tasks import Task
 
 _TIMES = {"fit": "training", "total": "in all, with baselines and scores"}
@@ -30,6 +42,19 @@ class ScoreLine:
     interval: str
     others: tuple[str, ...]
     note: str
+
+
+@dataclass(frozen=True)
+class DifferenceLine:
+    """One line of a table of differences, as text: the score of `row` less that of `against`."""
+
+    row: str
+    against: str
+    value: str
+    interval: str
+    p: str
+    p_holm: str
+    more_than_chance: str
 
 
 @dataclass(frozen=True)
@@ -163,6 +188,22 @@ def provenance_groups(content: RunContent) -> list[tuple[str, list[tuple[str, st
     rest = [(name, about.get(name, {})) for name in ("machine", "versions", "hashes")]
     groups = [("Run", run), ("Durations", times), *((name.capitalize(), _pairs(values)) for name, values in rest)]
     return [(title, lines or [("", "not recorded")]) for title, lines in groups]
+
+
+def lines_of_differences(found: Iterable[Difference], titles: Mapping[str, str]) -> list[DifferenceLine]:
+    """Make a line of each difference; `titles` are by name of the model."""
+    return [
+        DifferenceLine(
+            titles[d.row],
+            titles[d.against],
+            signed(d.value),
+            interval(d.low, d.high) or NO_VALUE,
+            p_value(d.p),
+            p_value(d.p_holm),
+            "not known" if math.isnan(d.p_holm) else "yes" if d.more_than_chance else "no",
+        )
+        for d in found
+    ]
 
 
 def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:

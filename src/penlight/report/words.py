@@ -129,6 +129,17 @@ def number(value: float, decimals: int = 3) -> str:
     return text.replace("-", _MINUS) if float(text) else text.lstrip("-")
 
 
+def signed(value: float, decimals: int = 3) -> str:
+    """Write a difference with its sign."""
+    text = number(value, decimals)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def p_value(value: float) -> str:
+    """Write a p; small ones are said to be so."""
+    return "< 0.001" if value < 0.001 else number(value)
+
+
 def interval(low: float, high: float, decimals: int = 3) -> str:
     """Write an interval, "0.71–0.79"; empty where either end is undefined."""
     if not (math.isfinite(low) and math.isfinite(high)):

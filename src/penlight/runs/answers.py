@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.decision import Decision
+from penlight.evaluation.metrics import Sample
 from penlight.runs.predictions import Predictions
 
 
@@ -23,6 +24,12 @@ class Answers:
     sets: NDArray[np.uint8] | None
     before: Predictions
     decision: Decision
+
+    @property
+    def sample(self) -> Sample:
+        """What metrics see."""
+        p = self.predictions
+        return Sample(p.task, p.y_true, p.prob, self.decided, self.sets)
 
 
 def answer(predictions: Predictions, decision: Decision) -> Answers:

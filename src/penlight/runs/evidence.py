@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from penlight.data.record import DataRecord, record_from_dict
-from penlight.evaluation import MetricRow, Sample, find_row, row_from_dict
+from penlight.evaluation import MetricRow, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs.answers import Answers
@@ -30,8 +30,7 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow]) -> Evidence:
 
 def seen(answers: Answers) -> Answered:
     """Give answers as metrics and checks see them."""
-    p = answers.predictions
-    return Answered(Sample(p.task, p.y_true, p.prob, answers.decided, answers.sets), p.groups)
+    return Answered(answers.sample, answers.predictions.groups)
 
 
 def data_of(run: Run) -> DataRecord | None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _CHARACTER = 7.2
-_NORMAL_95 = 1.959964
 _FINEST = 1 / 600
 
 
@@ -87,17 +86,6 @@ def rate_axis(ax: Axes, which: str = "xy") -> None:
         getattr(ax, f"set_{axis}lim")(-0.02, 1.02)
         getattr(ax, f"set_{axis}ticks")([0, 0.5, 1], ["0", "0.5", "1"])
     ax.tick_params(length=3)
-
-
-def wilson(successes: Floats, n: Floats) -> tuple[Floats, Floats]:
-    """95 % interval of a share (Wilson 1927); NaN where n is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = successes / n
-        spread = 1 + _NORMAL_95**2 / n
-        middle = (share + _NORMAL_95**2 / (2 * n)) / spread
-        half = _NORMAL_95 * np.sqrt(share * (1 - share) / n + _NORMAL_95**2 / (4 * n**2)) / spread
-    # At shares of 0 and 1 the end is exact, but for rounding.
-    return np.minimum(middle - half, share), np.maximum(middle + half, share)
 
 
 def ratio(above: Floats, below: Floats) -> Floats:

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.report.displays.base import Floats, Layout, margin_for, rate_axis, ratio, shorten, wilson
+from penlight.evaluation.few import wilson
+from penlight.report.displays.base import Floats, Layout, margin_for, rate_axis, ratio, shorten
 from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.report.words import count, number
 from penlight.runs.predictions import Predictions

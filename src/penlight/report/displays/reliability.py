@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.evaluation.few import wilson
 from penlight.evaluation.reliability import BINS, Stated, bin_of
 from penlight.evaluation.scores import values_of
-from penlight.report.displays.base import Floats, Layout, rate_axis, ratio, wilson
+from penlight.report.displays.base import Floats, Layout, rate_axis, ratio
 from penlight.report.palette import ACCENT, MUTED, PAPER, RULE
 from penlight.report.words import count, number
 from penlight.runs.predictions import Predictions

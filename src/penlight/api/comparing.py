@@ -1,0 +1,210 @@
+"""Runs compared on the same images: which is better by more than chance."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penlight.api.scoring import answers_of_seeds, official_predictions
+from penlight.data.catalog import dataset_info
+from penlight.errors import PredictionsError, RunError, UnknownNameError
+from penlight.evaluation import METRICS, Decision, Sample
+from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws, resamples_for
+from penlight.recipes import BASELINE_MODELS
+from penlight.runs import Answers, Predictions, Run, answer, open_run, write_text
+from penlight.runs.folder import SUMMARY, seed_folders
+from penlight.tasks import Task
+
+_NATIVE, _SIZE = "native", 28
+
+
+@dataclass(frozen=True)
+class ComparedRuns:
+    """What `compare` found, the modality of the images, and the page, if one was written."""
+
+    comparison: Comparison
+    modality: str
+    page: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it."""
+        return {**self.comparison.to_dict(), "page": None if self.page is None else str(self.page)}
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What is compared: the answers to one split, one per seed."""
+
+    source: str
+    seeds: tuple[int, ...]
+    answers: Sequence[Answers]
+
+    @property
+    def first(self) -> Predictions:
+        """The predictions of the first seed."""
+        return self.answers[0].predictions
+
+    def samples(self) -> list[Sample]:
+        """Give what metrics see, one per seed."""
+        return [own.sample for own in self.answers]
+
+
+def compare(
+    runs: Sequence[str | Path],
+    metric: str | None = None,
+    split: str = "test",
+    *,
+    against: str | Path | None = None,
+    every_pair: bool = False,
+    dataset: str | None = None,
+    view: str | None = None,
+    size: int | None = None,
+    out: Path | None = None,
+) -> ComparedRuns:
+    """Compare runs by a metric of the whole, the task's headline unless given, on the same images of a split.
+
+    Each of `runs` is a run folder, a folder with a run per seed, a baseline of either (`RUN:linear`), or a CSV file
+    in the official result format, which is about `dataset` through `view` at `size`, or else about those of the first
+    run. All are compared with `against`, or with the first; with `every_pair`, each with each. `out` is the page to
+    write. PredictionsError says in what they differ where they are not of the same images.
+    """
+    named = list(dict.fromkeys([*([str(against)] if against is not None else []), *map(str, runs)]))
+    if len(named) < 2:
+        raise RunError(
+            "A comparison needs at least two models.", "Give another run, or a run's baseline: RUN:linear."
+        )
+    about = _about_files(named, dataset, view, size)
+    models = [_read(source, split, about) for source in named]
+    for model in models[1:]:
+        _require_same_images(models[0], model)
+    comparison = _compare(models, metric, None if every_pair and len(models) > 2 else 0)
+    modality = _modality(comparison.dataset)
+    if out is not None:
+        from penlight.report.comparison import comparison_report
+
+        write_text(out, comparison_report(comparison, modality, models[0].first.data_hash))
+    return ComparedRuns(comparison, modality, out)
+
+
+def _compare(models: Sequence[_Model], metric: str | None, against: int | None) -> Comparison:
+    first = models[0].first
+    key = _key(first.task, metric)
+    names = _names([model.source for model in models])
+    samples = {name: model.samples() for name, model in zip(names, models, strict=True)}
+    draws = paired_draws(samples, key, resamples=resamples_for(len(first)), groups=first.groups)
+    wanted = (
+        itertools.combinations(names, 2) if against is None
+        else ((name, names[against]) for name in names if name != names[against])
+    )  # fmt: skip
+    return Comparison(
+        dataset=first.dataset,
+        view=first.view,
+        split=first.split,
+        images=len(first),
+        metric=METRICS[key].name,
+        against=None if against is None else names[against],
+        models=tuple(
+            Compared.from_draws(name, model.source, model.seeds, draws[name])
+            for name, model in zip(names, models, strict=True)
+        ),
+        differences=tuple(differences(draws, wanted)),
+    )
+
+
+def _key(task: Task, metric: str | None) -> str:
+    """Find the metric of the whole that a row of the task has by this name."""
+    if metric is None:
+        return task.headline
+    known = {METRICS[key].name: key for key in task.metrics if not METRICS[key].per_label}
+    if metric not in known:
+        raise UnknownNameError(f"score of the whole for {task.kind} tasks", metric, known)
+    return known[metric]
+
+
+def _names(sources: Sequence[str]) -> list[str]:
+    """Name each by its last part, in full where two would have one name."""
+    short = [Path(source).name or source for source in sources]
+    return [s if short.count(s) == 1 else source for s, source in zip(short, sources, strict=True)]
+
+
+def _read(source: str, split: str, about: Mapping[str, Any] | None) -> _Model:
+    path = Path(source)
+    if path.suffix == ".csv":
+        if about is None:
+            raise PredictionsError(f"What dataset {source} is about is not known.", "Give it with --dataset.")
+        predictions = official_predictions(path, split=split, **about)
+        return _Model(source, (0,), [answer(predictions, Decision(found_on="none"))])
+    folder, baseline = _parts(source)
+    runs = _runs(folder)
+    if baseline is not None:
+        return _baseline(source, runs[0], baseline, split)
+    return _Model(source, tuple(run.seed for run in runs), answers_of_seeds(runs, split))
+
+
+def _parts(source: str) -> tuple[Path, str | None]:
+    """Take RUN:linear apart; a folder may have a colon in its own name."""
+    folder, colon, baseline = source.rpartition(":")
+    if colon and not Path(source).exists() and Path(folder).is_dir():
+        return Path(folder), baseline
+    return Path(source), None
+
+
+def _runs(folder: Path) -> list[Run]:
+    return [open_run(p) for p in seed_folders(folder)] if (folder / SUMMARY).exists() else [open_run(folder)]
+
+
+def _baseline(source: str, run: Run, name: str, split: str) -> _Model:
+    """Read a baseline; it is the same for every seed, and has none of its own."""
+    if name not in BASELINE_MODELS or name not in run.baselines:
+        raise UnknownNameError(f"baseline of the run {run.path}", name, run.baselines)
+    return _Model(source, (0,), [run.baseline_answers(name, split)])
+
+
+def _about_files(
+    named: Sequence[str], dataset: str | None, view: str | None, size: int | None
+) -> Mapping[str, Any] | None:
+    """Say what CSV files are about: what was given, else what the first run is; None where neither says."""
+    folders = [source for source in named if Path(source).suffix != ".csv"]
+    if dataset is None and not folders:
+        return None
+    if dataset is not None or len(folders) == len(named):
+        return {"dataset": dataset, "view": view or _NATIVE, "size": size or _SIZE}
+    data = _runs(_parts(folders[0])[0])[0].recipe.data
+    return {"dataset": data.dataset, "view": view or data.view, "size": size or data.size}
+
+
+def _require_same_images(one: _Model, other: _Model) -> None:
+    """Raise PredictionsError, by name and with what differs, if two models are not of the same images and labels."""
+    a, b = one.first, other.first
+    for what, own, others in (
+        ("dataset", a.dataset, b.dataset),
+        ("view", a.view, b.view),
+        ("split", a.split, b.split),
+        ("file of the dataset (MD5)", a.data_hash, b.data_hash),
+        ("labels", ", ".join(a.task.labels), ", ".join(b.task.labels)),
+        ("number of images", len(a), len(b)),
+    ):
+        if own != others:
+            raise PredictionsError(
+                f"{one.source} and {other.source} cannot be compared, their {what} differs: {own} and {others}.",
+                "Compare runs of the same images and labels.",
+            )
+    for what, same in (
+        ("images", np.array_equal(a.index, b.index)),
+        ("true labels", np.array_equal(a.y_true, b.y_true)),
+    ):
+        if not same:
+            raise PredictionsError(
+                f"{one.source} and {other.source} cannot be compared, their {what} differ.",
+                "Compare runs of the same images and labels.",
+            )
+
+
+def _modality(dataset: str) -> str:
+    try:
+        return dataset_info(dataset).modality
+    except UnknownNameError:
+        return ""

@@ -1,0 +1,85 @@
+"""DeLong's areas: against scikit-learn, a plain double loop, the bootstrap, and the paired comparison."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from penlight.evaluation import Sample
+from penlight.evaluation.comparison import differences, paired_draws
+from penlight.evaluation.delong import delong
+from penlight.evaluation.scores import draws_of
+from penlight.tasks import Binary, MultiLabel
+
+
+def drawn(n=200, share=0.4, skill=(1.0, 0.6), seed=0, shared=0.5):
+    """Truth (N,) and correlated scores (S, N)."""
+    rng = np.random.default_rng(seed)
+    y = (np.arange(n) < share * n).astype(np.uint8)
+    both = rng.normal(size=n)
+    own = rng.normal(size=(len(skill), n))
+    return y, np.outer(skill, y) + shared**0.5 * both + (1 - shared) ** 0.5 * own
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), decimals=st.integers(0, 3), n=st.integers(4, 60))
+def test_areas_are_scikit_learns_and_the_covariance_is_that_of_the_definition(seed, decimals, n):
+    y, scores = drawn(n, 0.5, seed=seed)
+    scores = scores.round(decimals)
+    areas = delong(y, scores)
+    np.testing.assert_allclose(areas.auc, [roc_auc_score(y, s) for s in scores], atol=1e-12)
+    pairs = np.array([[[(a > b) + (a == b) / 2 for b in s[y == 0]] for a in s[y == 1]] for s in scores])
+    by_hand = np.cov(pairs.mean(axis=2)) / (y == 1).sum() + np.cov(pairs.mean(axis=1)) / (y == 0).sum()
+    np.testing.assert_allclose(areas.covariance, by_hand, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_its_interval_is_near_that_of_the_bootstrap(seed):
+    y, scores = drawn(300, skill=(1.0,), seed=seed)
+    prob = 1 / (1 + np.exp(-scores.T))
+    task = MultiLabel(("a",))
+    draws = draws_of(Sample(task, y[:, None], prob, task.decide(prob)), 2000)["auc", "a"]
+    areas = delong(y, scores)
+    assert draws.std() == pytest.approx(areas.covariance[0, 0] ** 0.5, rel=0.12)
+    width = np.subtract(*np.percentile(draws, [97.5, 2.5]))
+    np.testing.assert_allclose(areas.interval(), np.percentile(draws, [2.5, 97.5]), atol=0.15 * width)
+
+
+@pytest.mark.parametrize(("skill", "seed"), [((1.0, 0.6), 1), ((0.8, 0.8), 2), ((1.0, 0.8), 3), ((0.5, 0.9), 4)])
+def test_its_paired_test_is_near_that_of_compare(skill, seed):
+    y, scores = drawn(300, skill=skill, seed=seed)
+    task = Binary(("no", "yes"))
+    models = {}
+    for name, s in zip(("one", "other"), scores, strict=True):
+        positive = 1 / (1 + np.exp(-s))
+        prob = np.stack([1 - positive, positive], axis=1)
+        models[name] = [Sample(task, task.encode(y), prob, task.decide(prob))]
+    (found,) = differences(paired_draws(models, "auc", resamples=4000), [("one", "other")])
+    areas = delong(y, scores)
+    assert found.value == pytest.approx(areas.auc[0] - areas.auc[1], abs=1e-12)
+    assert found.p == pytest.approx(areas.p_of_difference(), abs=0.05)
+    half = 1.96 * (areas.covariance[0, 0] + areas.covariance[1, 1] - 2 * areas.covariance[0, 1]) ** 0.5
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.12)
+
+
+def test_coverage_is_near_95_percent():
+    from scipy.stats import norm
+
+    truth, hits = norm.cdf(1 / 2**0.5), 0
+    for seed in range(400):
+        y, scores = drawn(80, skill=(1.0,), seed=seed)
+        low, high = delong(y, scores).interval()
+        hits += low <= truth <= high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_what_is_undefined_is_nan():
+    y = np.array([1, 0, 0, 1], np.uint8)
+    assert np.isnan(delong(np.zeros(4, np.uint8), np.arange(4.0)).auc).all()
+    one = delong(np.array([1, 0, 0, 0]), np.arange(4.0))
+    assert one.auc[0] == 0
+    assert np.isnan(one.covariance).all()
+    assert np.isnan(delong(y, np.array([3.0, 0, 1, 2])).interval()).all()
+    same = delong(y, np.array([[0.3, 0.1, 0.7, 0.2]] * 2))
+    assert same.p_of_difference() == 1
