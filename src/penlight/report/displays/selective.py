@@ -20,7 +20,6 @@ from penlight.report.displays.base import (
     ratio,
     shorten,
     thinned,
-    wilson,
 )
 from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.report.words import count, label_words, listed, number, percent, sentence
