@@ -228,6 +228,14 @@ def test_mistakes_are_named_before_anything_runs(small, write, penlight, own_fol
     assert [path.name for path in (own_folders / "work").iterdir()] == [name]
 
 
+def test_weights_that_are_not_there_are_named_before_anything_runs(small, write, penlight, own_folders):
+    name = write(BASELINES + row("net", "mobilenet-frozen", overrides='["model.weights=absent.h5"]'))
+    code, out, err = penlight("study", name)
+    assert (code, out) == (1, "")
+    assert "The weights file absent.h5 was not found" in err
+    assert [path.name for path in (own_folders / "work").iterdir()] == [name]
+
+
 def test_an_incomplete_study_has_no_report(small, write, tmp_path):
     name = write(BASELINES)
     api.study(name, out=tmp_path)

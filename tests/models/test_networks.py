@@ -72,6 +72,13 @@ def test_golden_output_of_a_network_with_known_weights():
     np.testing.assert_allclose(white[0], [raw, raw - step, raw - 2 * step], rtol=1e-4)
 
 
+def test_more_blocks_than_can_halve_the_images_are_refused():
+    task = Ordinal(LABELS)
+    assert build_network(Cnn(filters=(2,) * 4, dense=0), task, (28, 28, 3), 0).output_shape == (None, 3)
+    with pytest.raises(RecipeError, match=r"5 blocks.*28 pixels can be halved 4 times.*--size"):
+        build_network(Cnn(filters=(2,) * 5), task, (28, 28, 3), 0)
+
+
 def test_the_studys_network_has_the_studys_parameters():
     network = build_network(Cnn(), Ordinal(tuple("01234"), head="softmax"), (28, 28, 3), seed=0)
     assert network.count_params() == (27 + 1) * 32 + (288 + 1) * 64 + (7 * 7 * 64 + 1) * 128 + 129 * 5

@@ -1,5 +1,6 @@
 """Reports and cards: what a page must hold, whoever the run is."""
 
+import html
 import math
 import re
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import operating_points
 from penlight.report import Rival, RunContent, run_card, run_report, seeds_report
 from penlight.report.checklist import checklist
+from penlight.report.notebook import Figure
+from penlight.report.palette import palette
+from penlight.report.run import run_displays
 from penlight.report.tables import label_table, point_heads, point_lines
 from penlight.report.verdict import compare
 from penlight.report.words import METRIC_WORDS, image_words, interval, number
@@ -378,3 +382,16 @@ def test_numbers_are_written_alike() -> None:
     assert interval(0.71, 0.789, 2) == "0.71–0.79"
     assert interval(-0.1, 0.2, 1) == "−0.1 to 0.2"
     assert interval(math.nan, 1) == ""
+
+
+def test_a_notebook_shows_the_figures_of_the_report(content, text):
+    figures = {name: Figure(display, name, palette(content.task)) for name, display in run_displays(content).items()}
+    assert {"bars", "rates", "reliability", "learning", "distribution", *content.task.figures} <= set(figures)
+    for name, figure in figures.items():
+        shown = figure._repr_html_()
+        assert html.escape(figure.title) in shown
+        assert html.escape(figure.caption) in shown
+        assert f'id="{name}-title"' in text
+        # What the report's sheet defines must be defined here too.
+        used = set(re.findall(r"var\((--[a-z]+)\)", shown))
+        assert used <= set(re.findall(r"(--[a-z]+):", shown))

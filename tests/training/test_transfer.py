@@ -120,9 +120,12 @@ def test_features_are_computed_once_for_all_seeds_and_not_where_images_change(vi
     bases = []
     predict = transfer.predict_logits
     monkeypatch.setattr(transfer, "predict_logits", lambda network, split: bases.append(1) or predict(network, split))
-    for seed in (0, 1):
-        fit(recipe(TINY, epochs=1), view, TASK, seed=seed)
+    models = [fit(recipe(TINY, epochs=1), view, TASK, seed=seed) for seed in (0, 1)]
     assert len(bases) == 2
+    # Each seed's training time has that of the features, which it would need alone.
+    before = [model.seconds - sum(row.seconds for row in model.history) for model in models]
+    assert before[0] == pytest.approx(before[1], abs=1e-9)
+    assert before[0] > 0
     fit(recipe(TINY, epochs=1, augment=Augment(flip_horizontal=True)), view, TASK, seed=0)
     assert len(bases) == 2
 
@@ -158,7 +161,7 @@ def test_same_seed_same_bytes_and_a_stopped_training_goes_on_to_them(view, tmp_p
     assert again.logits(test).tobytes() == undisturbed
 
 
-def test_weights_that_are_missing_or_of_another_network_are_named(tmp_path, monkeypatch):
+def test_weights_that_are_missing_or_of_another_network_are_named(tmp_path):
     keras = load_keras()
     with pytest.raises(DataError, match=r"absent\.h5 was not found"):
         frozen_base(TINY.model_copy(update={"weights": "absent.h5"}), (28, 28, 3))
@@ -170,17 +173,38 @@ def test_weights_that_are_missing_or_of_another_network_are_named(tmp_path, monk
     with pytest.raises(RecipeError, match="noise"):
         frozen_base(TINY.model_copy(update={"weights": str(tmp_path / "noise.h5")}), (28, 28, 3))
 
-    def no_network(**_):
+
+@pytest.mark.parametrize(
+    ("name", "width", "side"),
+    [
+        ("mobilenet", 0.25, 128),
+        ("mobilenet", 1.0, 100),
+        ("mobilenetv2", 1.0, 96),
+        *(pytest.param(name, 1.0, 224, marks=pytest.mark.full) for name in sorted(APPLICATIONS)),
+    ],
+)
+def test_without_a_network_the_file_that_keras_looks_for_is_named(name, width, side, monkeypatch, capsys):
+    from keras.src.utils import file_utils
+
+    asked = []
+
+    def no_network(file, *_, **__):
+        print("Downloading data")  # noqa: T201 - as Keras does
+        asked.append(file)
         raise Exception("URL fetch failure")
 
-    monkeypatch.setattr(keras.applications, "MobileNetV2", no_network)
-    with pytest.raises(DownloadError, match=r"mobilenet_v2_weights.*~/\.keras/models"):
-        frozen_base(Pretrained(backbone="mobilenetv2"), (28, 28, 3))
+    monkeypatch.setattr(file_utils, "get_file", no_network)
+    with pytest.raises(DownloadError, match=r"~/\.keras/models") as raised:
+        frozen_base(Pretrained(backbone=name, width=width, input_size=side), (28, 28, 3))
+    assert f"Put {asked[0]} into" in str(raised.value)
+    assert capsys.readouterr().out == ""
 
 
-def test_a_size_the_network_cannot_take_is_refused():
+def test_a_size_or_width_the_network_cannot_take_is_refused():
     with pytest.raises(ValidationError, match="input_size"):
         Pretrained(backbone="resnet50", input_size=16)
+    with pytest.raises(RecipeError, match=r"no ImageNet weights for these options.*0\.3.*model\.weights=PATH"):
+        frozen_base(Pretrained(backbone="mobilenet", width=0.3), (28, 28, 3))
 
 
 @pytest.mark.real

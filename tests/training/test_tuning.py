@@ -1,6 +1,9 @@
 """Tuning: judged without test, the same trials after a kill, pruned and diverged trials, samplers that search."""
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 
 import numpy as np
@@ -18,7 +21,7 @@ from penlight.tasks import MultiLabel, Ordinal
 from penlight.training.tuning import SAMPLERS, Repeats, choose_repeats, samplers, search
 from penlight.training.tuning.objective import folds, parts_of
 from penlight.training.tuning.samplers import SpaceSampler, encode, first_points, from_stored, stored
-from penlight.training.tuning.search import quiet
+from penlight.training.tuning.search import process_name, quiet
 from tests.conftest import LABELS, small_dataset
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=12))
@@ -260,6 +263,37 @@ def test_folders_with_one_storage_share_their_trials(fast, tmp_path):
     two = api.tune(LINEAR, trials=5, storage=url, out=tmp_path / "two")
     assert outcome(two)[:3] == outcome(one)
     assert not (tmp_path / "two" / "tune.db").exists()
+
+
+def test_of_a_shared_storage_only_what_a_dead_process_of_this_machine_left_is_tried_again(fast, tmp_path):
+    url = f"sqlite:///{tmp_path}/team.db"
+    api.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for process in (process_name(ended.pid), process_name(os.getpid()), "elsewhere-1:1", None):
+        left = optuna.load_study(study_name=None, storage=url).ask()
+        if process:
+            left.set_user_attr("process", process)
+    again = api.tune(LINEAR, trials=5, storage=url, out=tmp_path / "t")
+    states = [t.state.name for t in optuna.load_study(study_name=None, storage=url).get_trials()]
+    assert states == ["COMPLETE", "FAIL", "RUNNING", "RUNNING", "RUNNING", "COMPLETE"]
+    assert len(again.trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg://me:secret@host/x", r"psycopg, .*pip install 'penlight\[postgres\]'"),
+        ("mysql+pymysql://me:secret@host/x", "pymysql, .*pip install pymysql"),
+    ],
+)
+def test_a_missing_driver_is_named_with_what_to_install(fast, tmp_path, monkeypatch, url, said):
+    # None in the place of a module is what Python gives where there is no such module.
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    with pytest.raises(StorageError, match=said) as raised:
+        api.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
+    assert "secret" not in str(raised.value)
 
 
 def test_unknown_samplers_and_unjudgeable_data_leave_nothing(small, tmp_path):

@@ -6,7 +6,7 @@ Each function takes plain values, raises a PenlightError where a user can help, 
 
 from penlight.api.comparing import ComparedRuns, compare
 from penlight.api.datasets import audit, fetch, new_dataset, show
-from penlight.api.reports import report
+from penlight.api.reports import displays, report
 from penlight.api.requests import is_recipe_file, list_recipes, resolve_decide, resolve_recipe, resolve_request
 from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
 from penlight.api.scoring import evaluate, score
@@ -26,6 +26,7 @@ __all__ = [
     "Watcher",
     "audit",
     "compare",
+    "displays",
     "evaluate",
     "fetch",
     "is_recipe_file",

@@ -1,12 +1,19 @@
-"""Write the report of a run, of several seeds, or of a study again, from what is on disk."""
+"""The report of a run, of several seeds, or of a study, and its figures, from what is on disk."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penlight.api.scoring import seeds_scores
-from penlight.api.studies import STUDY, report_of_study
+from penlight.api.studies import STUDY, content_of_folder
 from penlight.data import apply_view, store
-from penlight.runs import open_run, write_text
+from penlight.runs import Run, open_run, write_text
 from penlight.runs.folder import SUMMARY, seed_folders
+
+if TYPE_CHECKING:
+    from penlight.evaluation import SeedsRow
+    from penlight.report import Rival, RunContent
+    from penlight.report.notebook import Figure
 
 
 def report(path: Path, out: Path | None = None) -> Path:
@@ -14,27 +21,69 @@ def report(path: Path, out: Path | None = None) -> Path:
 
     A run's own report is part of it and stays as `train` wrote it; `out` is another file to write.
     """
+    from penlight.report import run_report, seeds_report
+
+    target = out or (path / "report.html")
     if (path / STUDY).exists():
-        target = out or (path / "report.html")
-        write_text(target, report_of_study(path))
+        from penlight.report.study import study_report
+
+        write_text(target, study_report(content_of_folder(path)))
         return target
-    from penlight.report import Rival, run_report, seeds_report
+    runs, contents = _contents(path)
+    if (path / SUMMARY).exists():
+        write_text(target, seeds_report(path.name, contents, *_over_seeds(runs)))
+    elif out is not None:
+        write_text(target, run_report(contents[0]))
+    else:
+        runs[0].replace("report.html", run_report(contents[0]).encode())
+    return target
+
+
+def displays(path: Path) -> Mapping[str, "Figure"]:
+    """Give the figures of the report of a run, of several seeds, or of a study, by name, for a notebook.
+
+    Each has its numbers as `.frame()` and draws onto axes by `.plot(ax)`. Those of a study's further views have
+    "<view>-" before their names.
+    """
+    from penlight.report.notebook import Figure
+    from penlight.report.palette import palette
+    from penlight.report.run import run_displays
+    from penlight.report.seeds import seeds_displays
+
+    if (path / STUDY).exists():
+        return _of_study(path)
+    runs, contents = _contents(path)
+    many = (path / SUMMARY).exists()
+    found = seeds_displays(contents, *_over_seeds(runs)) if many else run_displays(contents[0])
+    colours = palette(contents[0].task)
+    return {name: Figure(display, f"{path.name}-{name}", colours) for name, display in found.items()}
+
+
+def _of_study(path: Path) -> dict[str, "Figure"]:
+    from penlight.report.notebook import Figure
+    from penlight.report.study import study_colours, study_displays
+
+    found = {}
+    for number, table in enumerate(content_of_folder(path).tables):
+        before = f"{table.view}-" if number else ""
+        for name, display in study_displays(table).items():
+            found[before + name] = Figure(display, f"v{number}-{name}", tuple(study_colours([table])))
+    return found
+
+
+def _contents(path: Path) -> tuple[list[Run], list["RunContent"]]:
+    """Gather the runs of a folder, one or one per seed, with what their reports show."""
     from penlight.report.gather import content_of_run
 
     many = (path / SUMMARY).exists()
     runs = [open_run(p) for p in seed_folders(path)] if many else [open_run(path)]
     data = runs[0].recipe.data
     view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
-    contents = [content_of_run(run, view) for run in runs]
-    if many:
-        scores = seeds_scores(runs, "test")
-        rivals = [Rival(rival, rows) for rival, rows in scores.baselines.items()]
-        page = seeds_report(path.name, contents, scores.metrics, rivals)
-    else:
-        page = run_report(contents[0])
-    target = out or (path / "report.html")
-    if out is not None or many:
-        write_text(target, page)
-    else:
-        runs[0].replace("report.html", page.encode())
-    return target
+    return runs, [content_of_run(run, view) for run in runs]
+
+
+def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["Rival"]]:
+    from penlight.report import Rival
+
+    scores = seeds_scores(runs, "test")
+    return scores.metrics, [Rival(rival, rows) for rival, rows in scores.baselines.items()]

@@ -1,5 +1,7 @@
 """What the API gives: results whose `to_dict()` is the JSON of the command, and who watches the way there."""
 
+import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,8 @@ from penlight.recipes.space import Trial
 from penlight.training import Epoch
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from penlight.study import Place
 
 
@@ -50,6 +54,10 @@ class Scores:
     unavailable: Sequence[str] = ()
     checks: Sequence[Check] = ()
 
+    def frame(self) -> "pd.DataFrame":
+        """Give the scores of the whole, a line each, with those of the baselines beside them."""
+        return _frame(self.metrics, self.baselines)
+
     def to_dict(self) -> dict[str, Any]:
         """Give the scores as JSON has them."""
         return {
@@ -70,6 +78,10 @@ class SeedsScores:
     metrics: Sequence[SeedsRow]
     baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
     checks: Sequence[Check] = ()
+
+    def frame(self) -> "pd.DataFrame":
+        """Give the scores of the whole, a line each, with those of the baselines beside them."""
+        return _frame(self.metrics, self.baselines)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the scores as JSON has them."""
@@ -105,6 +117,17 @@ class Studied:
     folder: Path
     report: Path
     record: Mapping[str, Any]
+
+    @property
+    def findings(self) -> dict[str, list[str]]:
+        """What the numbers of each view bear out, in sentences, the study's own view first."""
+        return {table["view"]: list(table["findings"]) for table in self.record["tables"]}
+
+    def frame(self) -> "pd.DataFrame":
+        """Give the headline score of each recipe on test, the highest of each view first, and its training time."""
+        import pandas as pd
+
+        return pd.DataFrame([_study_line(t, row) for t in self.record["tables"] for row in _highest_first(t)])
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
@@ -161,6 +184,13 @@ class Audited:
         """Give the result as JSON has it."""
         return {"dataset": self.dataset, **self.audit.to_dict(), "page": str(self.page)}
 
+    def frame(self) -> "pd.DataFrame":
+        """Give a line per problem: whether it is serious, what was seen, what to do."""
+        import pandas as pd
+
+        lines = [(problem.serious, problem.seen, problem.do) for problem in self.problems]
+        return pd.DataFrame(lines, columns=["serious", "seen", "do"])
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -172,3 +202,47 @@ class Shown:
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
         return {**self.description.to_dict(), "files": [str(file) for file in self.files]}
+
+    def _repr_html_(self) -> str:
+        """Show the pictures in a notebook."""
+        pictures = [(file.stem, file.read_bytes()) for file in self.files if file.suffix == ".png"]
+        return "".join(
+            f'<img alt="{name} of {self.description.info.name}" style="max-width:44rem;display:block;margin:0 0 1em" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
+            for name, png in pictures
+        )
+
+
+def _frame(
+    rows: Sequence[MetricRow] | Sequence[SeedsRow], baselines: Mapping[str, Sequence[MetricRow]]
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    whole = [row.to_dict() for row in rows if row.label is None]
+    table = pd.DataFrame(whole).set_index("name").drop(columns=["label", "note"])
+    for name, others in baselines.items():
+        table[name] = pd.Series({row.name: row.value for row in others if row.label is None})
+    return table
+
+
+def _highest_first(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return sorted(table["rows"], key=lambda row: -_mean_headline(table, row)["mean"])
+
+
+def _mean_headline(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, float]:
+    """Mean, deviation and interval of a row's headline score; NaN where a value is null."""
+    found = next(m for m in row["metrics"] if m["name"] == table["headline"] and m["label"] is None)
+    return {key: math.nan if found[key] is None else found[key] for key in ("mean", "sd", "low", "high")}
+
+
+def _study_line(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    known = [seconds for seconds in row["cost"]["fit_seconds"] if seconds is not None]
+    return {
+        "view": table["view"],
+        "recipe": row["title"],
+        "seeds": len(row["seeds"]),
+        "metric": table["headline"],
+        **_mean_headline(table, row),
+        "parameters": row["cost"]["parameters"],
+        "seconds": sum(known) / len(known) if known else math.nan,
+    }

@@ -1,6 +1,7 @@
 """Several recipes with several seeds each: planned, trained where missing, compared in one report."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,14 +32,16 @@ def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) 
     study = load_study(name)
     study = study if seeds is None else study.model_copy(update={"seeds": seeds})
     folder = out or Path("runs") / f"study-{study.name}"
-    return plan(study, name, folder, lambda: store.open_dataset(study.dataset, study.size).md5)
+    return plan(study, name, folder, cache(lambda: store.open_dataset(study.dataset, study.size).md5))
 
 
 def study(name: str, *, out: Path | None = None, seeds: int | None = None, watcher: Watcher | None = None) -> Studied:
     """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
 
     Arguments as in `plan_study`. RunError, naming them, if finished runs are of another recipe than the study's.
+    DataError if a file of weights is missing, before anything is trained.
     """
+    from penlight.models.pretrained import require_weights
     from penlight.report.study import study_report
     from penlight.study import record_of, require_no_changed, run_plan
 
@@ -46,6 +49,9 @@ def study(name: str, *, out: Path | None = None, seeds: int | None = None, watch
     watcher.step("Reading the study")
     plan = plan_study(name, out=out, seeds=seeds)
     require_no_changed(plan)
+    for run in plan.runs:
+        if run.state != "done":
+            require_weights(run.recipe.model)
     watcher.step("Opening the dataset")
     dataset = store.open_dataset(plan.study.dataset, plan.study.size)
     views = {view: apply_view(dataset, view) for view in plan.views}
@@ -94,9 +100,8 @@ def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> Seq
     return summarise(folder, runs, view).metrics
 
 
-def report_of_study(folder: Path) -> str:
-    """Make the report of a study from what is on disk; RunError if a run of it is missing."""
-    from penlight.report.study import study_report
+def content_of_folder(folder: Path) -> "StudyContent":
+    """Compare the runs of a study's folder; RunError if one of them is missing."""
     from penlight.study import plan_study, read_study, require_complete
 
     kept, source = read_study(folder)
@@ -107,4 +112,4 @@ def report_of_study(folder: Path) -> str:
     for run in plan.runs:
         runs.setdefault(run.row.id, []).append(open_run(run.folder))
     views = {view: apply_view(dataset, view) for view in plan.views}
-    return study_report(_compare(plan, runs, views, Watcher()))
+    return _compare(plan, runs, views, Watcher())

@@ -53,9 +53,12 @@ def train(
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
 
     `out` is the folder to write; by default the next free runs/<dataset>-<name>-<n>, or the unfinished one of the
-    same recipe, which is continued.
+    same recipe, which is continued. DataError if a file of weights is missing, before anything is written.
     """
+    from penlight.models.pretrained import require_weights
+
     watcher = watcher or Watcher()
+    require_weights(recipe.model)
     watcher.step("Opening the dataset")
     view = apply_view(store.open_dataset(recipe.data.dataset, recipe.data.size), recipe.data.view)
     folder = out or _default_folder(recipe, name, seed, seeds)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from penlight.errors import RecipeError
 from penlight.models.backend import load_keras
 from penlight.models.heads import HEADS
 from penlight.recipes import Cnn, Residual, Scratch
@@ -44,6 +45,7 @@ def _scaled(images: Tensor, exposure: str) -> Tensor:
 def _cnn(images: Tensor, options: Cnn) -> Tensor:
     """Blocks of convolution (3 x 3), batch normalisation where asked, ReLU, max-pooling; then a dense layer."""
     layers = load_keras().layers
+    _require_room(images, options)
     x = _scaled(images, options.exposure)
     dropouts = _per_block(options.block_dropout, len(options.filters))
     for filters, dropout in zip(options.filters, dropouts, strict=True):
@@ -56,6 +58,18 @@ def _cnn(images: Tensor, options: Cnn) -> Tensor:
     x = layers.Flatten()(x) if options.pooling == "flatten" else layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(options.dense, activation="relu")(x) if options.dense else x
     return layers.Dropout(options.dropout)(x) if options.dropout else x
+
+
+def _require_room(images: Tensor, options: Cnn) -> None:
+    """Refuse more blocks than can halve the images."""
+    side = min(images.shape[1:3])
+    most = side.bit_length() - 1
+    if len(options.filters) > most:
+        raise RecipeError(
+            f"model.filters has {len(options.filters)} blocks, each of which halves the image; {side} pixels can be "
+            f"halved {most} times.",
+            "Give fewer filters, or larger images with --size.",
+        )
 
 
 def _per_block(rates: tuple[float, ...], blocks: int) -> tuple[float, ...]:

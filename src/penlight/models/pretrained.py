@@ -4,7 +4,9 @@ Resizing, the third channel of grey images and each network's own scaling are in
 use cannot differ.
 """
 
+import contextlib
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,17 +45,34 @@ def _as_it_is(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Application:
-    """The class in `keras.applications`, its scaling of pixels from 0 to 255, and the start of its weights' name."""
+    """The class in `keras.applications`, its scaling of pixels from 0 to 255, and the name of its ImageNet weights.
+
+    The name may hold the `width` and the `side` that the weights were trained at; `sides` are those there are, and
+    224 serves the others.
+    """
 
     name: str
     scale: Callable[[Tensor], Tensor]
     file: str
+    sides: tuple[int, ...] = ()
 
+    def weights_file(self, options: Pretrained) -> str:
+        """Give the name of the file that Keras reads, or fetches, for these options."""
+        side = options.input_size if options.input_size in self.sides else 224
+        return self.file.format(width=_WIDTHS.get(options.width, "1_0"), side=side)
+
+
+_WIDTHS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 
 APPLICATIONS: dict[str, _Application] = {
-    "mobilenet": _Application("MobileNet", _plus_minus_one, "mobilenet_1_0_224_tf_no_top.h5"),
+    "mobilenet": _Application(
+        "MobileNet", _plus_minus_one, "mobilenet_{width}_{side}_tf_no_top.h5", (128, 160, 192, 224)
+    ),
     "mobilenetv2": _Application(
-        "MobileNetV2", _plus_minus_one, "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+        "MobileNetV2",
+        _plus_minus_one,
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{side}_no_top.h5",
+        (96, 128, 160, 192, 224),
     ),
     "resnet50": _Application("ResNet50", _blue_first, "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
     "efficientnetv2b0": _Application("EfficientNetV2B0", _as_it_is, "efficientnetv2-b0_notop.h5"),
@@ -124,33 +143,50 @@ def _with_weights(build: Callable[..., Any], known: dict[str, Any], options: Pre
         raise RecipeError(
             f"{path} does not hold the weights of {options.backbone}"
             + (f" at width {options.width:g}" if options.backbone == "mobilenet" else "")
-            + f": {str(error).splitlines()[0]}",
+            + f": {_first_line(error)}.",
             "Give the file of this network, without its top layer.",
         ) from error
 
 
 def _downloaded(build: Callable[..., Any], known: dict[str, Any], options: Pretrained) -> Any:
     try:
-        return build(weights="imagenet", **known)
+        # Keras says on standard output that it fetches, where a program may be reading JSON.
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            # That these weights were trained at another size is what resizing is about.
+            warnings.simplefilter("ignore")
+            return build(weights="imagenet", **known)
     except Exception as error:  # Keras raises a bare Exception where its download fails
         if isinstance(error, ValueError):
-            raise RecipeError(f"{options.backbone} cannot be built so: {str(error).splitlines()[0]}") from error
+            raise RecipeError(
+                f"{options.backbone} has no ImageNet weights for these options: {_first_line(error)}.",
+                "Choose others, or give a file with --set model.weights=PATH.",
+            ) from error
         raise DownloadError(
             f"The ImageNet weights of {options.backbone} are not here and could not be fetched.",
-            f"Put {APPLICATIONS[options.backbone].file} into ~/.keras/models, or give a file with "
+            f"Put {APPLICATIONS[options.backbone].weights_file(options)} into ~/.keras/models, or give a file with "
             "--set model.weights=PATH.",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")
+
+
+def require_weights(options: object) -> None:
+    """Raise DataError if a model is to begin with a file of weights that is not there; nothing is loaded."""
+    if isinstance(options, Pretrained) and options.weights not in ("imagenet", "random"):
+        find_weights(options.weights)
 
 
 def find_weights(name: str) -> Path:
     """Find a weights file by its path, or by its name in $PENLIGHT_DATA. DataError if it is not there."""
     folders = [Path(f) for f in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if f]
-    places = [Path(name).expanduser(), *(folder / name for folder in folders)]
+    places = list(dict.fromkeys([Path(name).expanduser(), *(folder / name for folder in folders)]))
     for place in places:
         if place.is_file():
             return place
     looked = ", ".join(str(place) for place in places)
     raise DataError(
         f"The weights file {name} was not found; looked for: {looked}.",
-        "Give its path with --set model.weights=PATH, or set PENLIGHT_DATA to its folder.",
+        "Put it there, set PENLIGHT_DATA to its folder, or give its path with --set model.weights=PATH.",
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from penlight.evaluation.comparison import LEVEL, Difference
+from penlight.evaluation.comparison import Difference
 from penlight.report.study_content import MAJORITY, Entry, StudyTable
 from penlight.report.words import (
     count,
@@ -24,6 +24,7 @@ from penlight.report.words import (
 )
 
 _SMALLEST_P = 0.001
+_STANDARD_ERRORS_IN_AN_INTERVAL = 2 * 1.959964
 
 
 def findings(table: StudyTable) -> list[str]:
@@ -151,11 +152,7 @@ def seen_at_all(table: StudyTable) -> str | None:
 
 def which_to_take(table: StudyTable) -> str | None:
     """Recommend: the linear baseline where no network beats it, and the cheapest network that keeps up with the best;
-    nothing where even the best may be guessing.
-
-    A network keeps up where the interval of its difference to the best, uncorrected, holds zero: what might be worse
-    is left out sooner than what is proven worse.
-    """
+    nothing where even the best may be guessing."""
     best = table.best
     if best is None:
         return None
@@ -163,14 +160,13 @@ def which_to_take(table: StudyTable) -> str | None:
         return f"Take none of them: not even the best, {in_text(best)}, is clearly better than guessing."
     network = network_to_take(table)
     linear = table.linear
-    beaten = linear is None or any(_beats(table, entry, linear) for entry in table.networks)
-    if not beaten and linear is not None:
-        first = f"Take {in_text(linear)}: no network is shown to be better{_trains_in(linear)}."
-        if network is None:
-            behind = f"No network keeps up with {in_text(best)}: the interval of each difference lies below zero."
-            return f"{first} {behind}" if table.networks else first
+    if linear is None or _holds_guessing(table, linear) or _beating(table):
+        return None if network is None else f"Take {in_text(network)}, {_why(table, network)}."
+    first = f"Take {in_text(linear)}: no network is shown to be better{_trains_in(linear)}."
+    if network is not None:
         return f"{first} If it is to be a network, take {in_text(network)}, {_why(table, network)}."
-    return None if network is None else f"Take {in_text(network)}, {_why(table, network)}."
+    behind = f"No network keeps up with {in_text(best)}: each lies more than a standard error below it."
+    return f"{first} {behind}" if table.networks else first
 
 
 def network_to_take(table: StudyTable) -> Entry | None:
@@ -178,32 +174,49 @@ def network_to_take(table: StudyTable) -> Entry | None:
 
     None if no network does, or if even the best may be guessing.
     """
+    return min(
+        _keeping_up(table), key=lambda entry: (_or_inf(entry.cost.fit_mean), -table.score(entry)), default=None
+    )
+
+
+def _keeping_up(table: StudyTable) -> list[Entry]:
+    """List the networks no further below the best than one standard error of the paired difference.
+
+    The one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3): of those
+    that cannot be told apart take the cheapest, but none that is probably worse. What may be guessing is none of
+    them, and where some network beats the linear baseline, one that does not is none of them either.
+    """
     if table.best is None or _holds_guessing(table, table.best):
-        return None
-    keeping = [entry for entry in _known(table, table.networks) if _keeps_up(table, entry)]
-    return min(keeping, key=lambda entry: (_or_inf(entry.cost.fit_mean), -table.score(entry)), default=None)
+        return []
+    beating = _beating(table)
+    known = [entry for entry in beating or _known(table, table.networks) if not _holds_guessing(table, entry)]
+    return [entry for entry in known if _keeps_up(table, entry)]
+
+
+def _beating(table: StudyTable) -> list[Entry]:
+    return [entry for entry in _known(table, table.networks) if _beats(table, entry, table.linear)]
 
 
 def _keeps_up(table: StudyTable, entry: Entry) -> bool:
     if entry is table.best:
         return True
     found = table.difference(entry, table.best)
-    return found is not None and (found.value >= 0 or found.p >= LEVEL)
+    return found is not None and found.value >= -(found.high - found.low) / _STANDARD_ERRORS_IN_AN_INTERVAL
 
 
 def _why(table: StudyTable, entry: Entry) -> str:
-    score = f"{metric_words(table.headline).short} {number(table.score(entry))}"
-    alone = sum(_keeps_up(table, other) for other in _known(table, table.networks)) == 1
-    if entry is table.best and alone:
-        return f"the only one of its score ({score}{_cost_of(entry)})"
+    score = f"{metric_words(table.headline).short} {number(table.score(entry))}{_cost_of(entry)}"
+    alone = len(_keeping_up(table)) == 1
+    if entry is table.best and _beating(table) == [entry]:
+        return f"the best, and the only network shown to be better than the linear baseline ({score})"
     if entry is table.best:
-        return f"the best, and the fastest to train of those that keep up with it ({score}{_cost_of(entry)})"
+        return f"the best{'' if alone else ', and the fastest to train of those that keep up with it'} ({score})"
     if alone:
-        return f"the only one that keeps up with the best ({score}{_cost_of(entry)})"
-    return f"the fastest to train of those that keep up with the best ({score}{_cost_of(entry)})"
+        return f"the only one that keeps up with the best ({score})"
+    return f"the fastest to train of those that keep up with the best ({score})"
 
 
-def _beats(table: StudyTable, entry: Entry, other: Entry) -> bool:
+def _beats(table: StudyTable, entry: Entry, other: Entry | None) -> bool:
     found = table.difference(entry, other)
     return found is not None and found.more_than_chance and found.value > 0
 

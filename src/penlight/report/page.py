@@ -1,5 +1,6 @@
 """Templates and what they share: one page, self-contained, in the colours of day and night."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -52,8 +53,8 @@ def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> Drawn:
 
 
 def unbroken(text: str) -> str:
-    """Keep a number and its per cent sign on one line."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+    """Keep a number and its unit on one line."""
+    return re.sub(r"(?<=\d) (?=(?:%|(?:s|ms|min|h)\b))", "\N{NO-BREAK SPACE}", text)
 
 
 @cache

@@ -141,8 +141,7 @@ def _data_displays(content: RunContent) -> dict[str, Display]:
 
 def label_scores(rows: Sequence[MetricRow]) -> Drawn | None:
     """Draw the AUC of each label, where there are several."""
-    display = LabelScores.from_rows(rows)
-    return drawn(display, "label-scores") if len(display.rows) > 1 else None
+    return next((drawn(display, name) for name, display in labels_displays(rows).items()), None)
 
 
 def making_values(content: RunContent) -> dict[str, Any]:
@@ -178,6 +177,22 @@ def _displays(content: RunContent) -> dict[str, Display]:
     if content.history is not None and len(content.history):
         found["learning"] = LearningCurves.from_history(content.history, content.task.headline, content.best_epoch)
     return found
+
+
+def run_displays(content: RunContent) -> dict[str, Display]:
+    """Give the figures of a run's report by their names in it, but for the strips of pictures."""
+    bars = ScoreBars.from_rows(content.rows, rivals_of(content), model_of(content))
+    return {"bars": bars, **_displays(content), **labels_displays(content.rows), **_of_data(content.data)}
+
+
+def _of_data(data: DataDescription) -> dict[str, Display]:
+    return {"distribution": ClassDistribution.from_description(data), **data_displays(data)}
+
+
+def labels_displays(rows: Sequence[MetricRow]) -> dict[str, Display]:
+    """Make the display of the AUC of each label, where there are several."""
+    display = LabelScores.from_rows(rows)
+    return {"label-scores": display} if len(display.rows) > 1 else {}
 
 
 def _strips(content: RunContent) -> list[Any]:

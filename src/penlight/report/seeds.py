@@ -6,11 +6,11 @@ from dataclasses import replace
 from penlight.evaluation.checks import Check, check_seeds
 from penlight.evaluation.rows import SeedsRow, find_row
 from penlight.report.content import Rival, RunContent
-from penlight.report.displays import ScoreBars, SeedCurves, SeedDots, headline_rows
+from penlight.report.displays import Display, ScoreBars, SeedCurves, SeedDots, headline_rows
 from penlight.report.displays.score_bars import as_metric_row
-from penlight.report.page import Drawn, drawn, render
+from penlight.report.page import drawn, render
 from penlight.report.palette import palette
-from penlight.report.run import data_values, facts, label_scores, making_values
+from penlight.report.run import data_values, facts, label_scores, labels_displays, making_values
 from penlight.report.tables import label_table, seeds_as_rows, seeds_lines
 from penlight.report.verdict import model_of, others_than, seeds_verdict
 from penlight.report.words import interval, metric_words, number
@@ -21,7 +21,7 @@ def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[Seeds
     first = contents[0]
     colours = palette(first.task)
     own = others_than(model_of(first), rivals, first.task.headline)
-    overall = next((row for row in rows if row.name == first.task.headline and row.label is None), None)
+    overall = _overall(first, rows)
     return render(
         "seeds.html",
         colours,
@@ -30,14 +30,14 @@ def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[Seeds
         verdict=seeds_verdict(first, overall, rivals, len(contents)),
         facts=[fact for fact in facts(first) if fact[0] not in ("seed", "training time")],
         leading=_leading(rows),
-        bars=drawn(ScoreBars.from_rows(seeds_as_rows(rows), own, model_of(first)), "bars"),
+        bars=drawn(_bars(first, rows, own), "bars"),
         checks=_checks(contents),
         seeds=[_seed_line(content) for content in contents],
         rivals=[rival.name for rival in own],
         scores=seeds_lines(rows, own),
         label_scores=label_scores(seeds_as_rows(rows)),
         per_label=label_table(seeds_as_rows(rows), first.task),
-        figures=_figures(contents, overall, own),
+        figures=[drawn(display, name) for name, display in _over_seeds(contents, overall, own).items()],
         headline=metric_words(first.task.headline).short,
         **data_values(first, colours),
         **making_values(replace(first, rows=seeds_as_rows(rows))),
@@ -76,14 +76,34 @@ def _leading(rows: Sequence[SeedsRow]) -> list[tuple[str, str, str, bool]]:
     ]
 
 
-def _figures(contents: Sequence[RunContent], overall: SeedsRow | None, rivals: Sequence[Rival]) -> list[Drawn]:
-    found = []
+def seeds_displays(
+    contents: Sequence[RunContent], rows: Sequence[SeedsRow], rivals: Sequence[Rival]
+) -> dict[str, Display]:
+    """Give the figures of the report of several seeds by their names in it."""
+    first = contents[0]
+    own = others_than(model_of(first), rivals, first.task.headline)
+    found: dict[str, Display] = {"bars": _bars(first, rows, own)}
+    return {**found, **_over_seeds(contents, _overall(first, rows), own), **labels_displays(seeds_as_rows(rows))}
+
+
+def _bars(first: RunContent, rows: Sequence[SeedsRow], rivals: Sequence[Rival]) -> ScoreBars:
+    return ScoreBars.from_rows(seeds_as_rows(rows), rivals, model_of(first))
+
+
+def _overall(first: RunContent, rows: Sequence[SeedsRow]) -> SeedsRow | None:
+    return next((row for row in rows if row.name == first.task.headline and row.label is None), None)
+
+
+def _over_seeds(
+    contents: Sequence[RunContent], overall: SeedsRow | None, rivals: Sequence[Rival]
+) -> dict[str, Display]:
+    found: dict[str, Display] = {}
     scored = [(_seed(c), find_row(c.rows, c.task.headline)) for c in contents]
     known = [(seed, row) for seed, row in scored if row is not None]
     if overall is not None and known:
         seeds, rows = zip(*known, strict=True)
-        found.append(drawn(SeedDots.from_rows(seeds, rows, overall, rivals), "seeds"))
+        found["seeds"] = SeedDots.from_rows(seeds, rows, overall, rivals)
     histories = {_seed(c): c.history for c in contents if c.history is not None and len(c.history)}
     if histories:
-        found.append(drawn(SeedCurves.from_histories(histories, contents[0].task.headline), "learning"))
+        found["learning"] = SeedCurves.from_histories(histories, contents[0].task.headline)
     return found

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penlight.evaluation.rows import SeedsRow
+from penlight.report.displays import Display
 from penlight.report.displays.score_bars import MOST
 from penlight.report.displays.study_confusion import ConfusionGrid, FindingGrid
 from penlight.report.displays.study_cost import PRE_TRAINED, CostPlot
 from penlight.report.displays.study_curves import StudyCurves, curve_colours
 from penlight.report.displays.study_differences import DifferenceBars
-from penlight.report.findings import findings, in_text, leader, network_to_take, study_verdict
+from penlight.report.findings import findings, in_text, leader, network_to_take, study_verdict, which_to_take
 from penlight.report.page import Drawn, drawn, render
 from penlight.report.palette import Colour, palette
 from penlight.report.run import data_values
@@ -47,10 +48,11 @@ class EntryLine:
 
 @dataclass(frozen=True)
 class Part:
-    """What the page shows of one view."""
+    """What the page shows of one view; `take` is the finding that recommends, `findings` are the others."""
 
     view: str
     view_text: str
+    take: str | None
     findings: list[str]
     cost: Drawn
     columns: list[tuple[str, bool]]
@@ -73,7 +75,7 @@ def study_report(content: StudyContent) -> str:
     colours = palette(content.example.task)
     return render(
         "study.html",
-        [*_all_colours(content.tables), *colours],
+        [*study_colours(content.tables), *colours],
         study=content,
         content=content.example,
         verdict=study_verdict(main, content.example.dataset.modality),
@@ -86,13 +88,6 @@ def study_report(content: StudyContent) -> str:
         hashes=[("data (MD5)", content.example.test.data_hash)],
         **data_values(content.example, colours),
     )
-
-
-def _all_colours(tables: Sequence[StudyTable]) -> list[Colour]:
-    found = [PRE_TRAINED]
-    for table in tables:
-        found += curve_colours([entry for entry in table.entries if entry.histories]).values()
-    return found
 
 
 def _facts(content: StudyContent) -> list[tuple[str, str]]:
@@ -126,23 +121,41 @@ def _leading(table: StudyTable) -> list[tuple[str, str, str, str]]:
     return lines
 
 
+def study_displays(table: StudyTable) -> dict[str, Display]:
+    """Give the figures of one view in a study's report, by name."""
+    grid = ConfusionGrid if table.task.exclusive else FindingGrid
+    curves = StudyCurves.from_table(table)
+    found: dict[str, Display] = {"cost": CostPlot.from_table(table), **_bars(table)}
+    found["confusion"] = grid.from_table(table)
+    return {**found, "curves": curves} if curves.curves else found
+
+
+def study_colours(tables: Sequence[StudyTable]) -> list[Colour]:
+    """Give the colours of the entries, in which their curves are drawn, and of their kinds."""
+    found = [PRE_TRAINED]
+    for table in tables:
+        found += curve_colours([entry for entry in table.entries if entry.histories]).values()
+    return found
+
+
 def _part(table: StudyTable, key: str) -> Part:
     names = _columns(table)
-    taken = network_to_take(table)
-    curves = StudyCurves.from_table(table)
-    grid = ConfusionGrid if table.task.exclusive else FindingGrid
+    take, taken = which_to_take(table), network_to_take(table)
     shown = sorted(table.entries, key=lambda entry: -_or_last(table.score(entry)))
+    colours = study_colours([table])
+    figures = {name: drawn(display, f"{key}-{name}", colours) for name, display in study_displays(table).items()}
     return Part(
         view=table.view,
         view_text=table.view_text,
-        findings=findings(table),
-        cost=drawn(CostPlot.from_table(table), f"{key}-cost"),
+        take=take,
+        findings=[sentence for sentence in findings(table) if sentence != take],
+        cost=figures["cost"],
         columns=[(sentence(metric_words(name).short), metric_words(name).official) for name in names],
         lines=[_line(entry, table, names, entry is taken) for entry in shown],
-        bars=_bars(table, key),
+        bars=[figure for name, figure in figures.items() if name.startswith("against-")],
         differences=lines_of_differences(table.differences, {entry.id: entry.title for entry in table.entries}),
-        confusion=drawn(grid.from_table(table), f"{key}-confusion"),
-        curves=drawn(curves, f"{key}-curves", list(_all_colours([table]))) if curves.curves else None,
+        confusion=figures["confusion"],
+        curves=figures.get("curves"),
         n_test=count(table.images["test"]),
     )
 
@@ -198,16 +211,16 @@ def _costs(cost: Cost) -> tuple[str, ...]:
     )
 
 
-def _bars(table: StudyTable, key: str) -> list[Drawn]:
-    """Draw the differences to the best and to the linear baseline; once where these are one."""
+def _bars(table: StudyTable) -> dict[str, Display]:
+    """Make the differences to the best and to the linear baseline; once where these are one."""
     references = {entry.id: entry for entry in (table.best, table.linear) if entry is not None}
-    out = []
+    out: dict[str, Display] = {}
     for name, reference in references.items():
         lanes = [(e.title, table.difference(e, reference)) for e in table.entries if e.backbone != MAJORITY]
         known = [(title, found) for title, found in lanes if found is not None]
         if known:
             display = DifferenceBars.from_differences(table.headline, _reference(reference, table), known)
-            out.append(drawn(display, f"{key}-against-{name.replace('.', '-')}"))
+            out[f"against-{name.replace('.', '-')}"] = display
     return out
 
 

@@ -56,7 +56,7 @@ def fit(
         trained.history,
         trained.best_epoch,
         int(network.count_params()),
-        sum(row.seconds for row in trained.history),
+        trained.before + sum(row.seconds for row in trained.history),
     )
 
 

@@ -47,11 +47,13 @@ Progress = Callable[[Epoch, int], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network with the weights that were kept, its curves, and the epoch those weights are of."""
+    """A trained network with the weights that were kept, its curves, and the epoch those weights are of; `before` are
+    the seconds spent ahead of the first epoch, as on the features of a frozen base."""
 
     network: Any
     history: list[Epoch]
     best_epoch: int
+    before: float = 0.0
 
 
 class Trainer:

@@ -3,6 +3,7 @@
 Where nothing is augmented the features of the frozen base are computed once, and reused by every epoch and seed.
 """
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from penlight.tasks import Task
 from penlight.training.augment import is_active
 from penlight.training.loop import Epoch, Progress, Trained, Trainer, predict_logits, run_epochs
 
-_FEATURES: dict[tuple[Any, ...], dict[str, NDArray[np.float32]]] = {}
-"""The features computed last, by base and data: the seeds of one command share them."""
+_FEATURES: dict[tuple[Any, ...], tuple[dict[str, NDArray[np.float32]], float]] = {}
+"""The features computed last and the seconds they took, by base and data: the seeds of one command share them."""
 
 
 def train_pretrained(
@@ -51,7 +52,8 @@ def train_pretrained(
     later = None if progress is None else lambda row, _: progress(_after(row, done), planned)
     second = run_epochs(trainer, planned, later, _beside(checkpoint, "fine-tune"))
     history = first.history + [_after(row, done) for row in second.history]
-    return Trained(network, history, done + second.best_epoch if second.best_epoch else first.best_epoch)
+    kept = done + second.best_epoch if second.best_epoch else first.best_epoch
+    return Trained(network, history, kept, first.before)
 
 
 def _train_head(
@@ -69,19 +71,24 @@ def _train_head(
 ) -> Trained:
     if is_active(recipe.train.augment):
         return run_epochs(Trainer(recipe, view, task, seed, network), planned, progress, checkpoint)
-    return run_epochs(
-        Trainer(recipe, _as_features(view, base, options), task, seed, head), planned, progress, checkpoint
-    )
+    featured, seconds = _as_features(view, base, options)
+    trained = run_epochs(Trainer(recipe, featured, task, seed, head), planned, progress, checkpoint)
+    return replace(trained, before=seconds)
 
 
-def _as_features(view: ViewedDataset, base: Any, options: Pretrained) -> ViewedDataset:
-    """Give the view with features (n, F) in the place of the images of train and val."""
+def _as_features(view: ViewedDataset, base: Any, options: Pretrained) -> tuple[ViewedDataset, float]:
+    """Give the view with features (n, F) in the place of the images of train and val, and the seconds that takes.
+
+    The seconds are those of the first time: each seed would need them, were it alone.
+    """
     key = (view.dataset.md5, view.view, options.backbone, options.weights, options.width, options.input_size)
     if key not in _FEATURES:
         _FEATURES.clear()
-        _FEATURES[key] = {name: predict_logits(base, view.splits[name]) for name in ("train", "val")}
-    splits = {name: _featured(view.splits[name], features) for name, features in _FEATURES[key].items()}
-    return replace(view, splits=splits)
+        begun = time.perf_counter()
+        features = {name: predict_logits(base, view.splits[name]) for name in ("train", "val")}
+        _FEATURES[key] = features, time.perf_counter() - begun
+    features, seconds = _FEATURES[key]
+    return replace(view, splits={name: _featured(view.splits[name], f) for name, f in features.items()}), seconds
 
 
 def _featured(split: ViewedSplit, features: NDArray[np.float32]) -> ViewedSplit:

@@ -1,7 +1,10 @@
 """Trials, one after the other, in an Optuna study that outlives the process."""
 
 import contextlib
+import os
+import platform
 import time
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +35,8 @@ _FAIR_SHARE = 3  # a trial is left alone for the first third of its epochs
 _HEARTBEAT = 30  # seconds; a trial on another machine that is silent for four times that has failed
 _SQLITE_PATIENCE = 60  # seconds to wait for another worker's write
 _ENOUGH_FOR_IMPORTANCE = 4
+_DRIVERS = {"psycopg": "'penlight[postgres]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+"""What to install for a driver, where that has another name."""
 
 
 class TuningProgress(Protocol):
@@ -117,10 +122,33 @@ def quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def fail_running(study: optuna.Study) -> None:
-    """Mark trials that a killed process left running as failed; they are tried again."""
+def fail_running(study: optuna.Study, *, shared: bool) -> None:
+    """Mark trials that a killed process left running as failed; they are tried again.
+
+    In a storage that other machines write to as well, only those of a process of this machine that has ended: what
+    became of the others, their heartbeat tells.
+    """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
+        if not shared or _has_ended(str(trial.user_attrs.get("process", ""))):
+            study.tell(trial.number, state=TrialState.FAIL)
+
+
+def process_name(pid: int) -> str:
+    """Name a process among those of many machines."""
+    return f"{platform.node()}-{uuid.getnode():x}:{pid}"
+
+
+def _has_ended(process: str) -> bool:
+    machine, _, pid = process.rpartition(":")
+    if not machine or process != process_name(int(pid)):
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def run_trials(
@@ -151,6 +179,7 @@ def _run_one(
 def _objective(
     trial: optuna.Trial, setup: Setup, parts: list[Part], lock: FileLock, progress: TuningProgress
 ) -> float:
+    trial.set_user_attr("process", process_name(os.getpid()))
     values = {p.key: _suggest(trial, setup.space, p.key) for p in setup.space.parameters}
     # The others may ask as soon as they can see what is tried here.
     lock.release(force=True)
@@ -248,11 +277,17 @@ def _storage(url: str, shared: bool) -> optuna.storages.BaseStorage:
 def _storage_errors(url: str) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, ValueError, RuntimeError) as error:
+    except ImportError as error:
+        driver = getattr(error.__cause__, "name", None) or make_url(url).get_driver_name()
+        raise StorageError(
+            f"The storage {_without_password(url)} is reached through {driver}, which is not installed.",
+            f"Install it: pip install {_DRIVERS.get(driver, driver)}. Or leave --storage out.",
+        ) from error
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise StorageError(
             f"The storage {_without_password(url)} cannot be opened: {reason}.",
-            "Give an Optuna storage URL, as postgresql://user@host/name with its driver installed, with --storage; "
+            "Give an Optuna storage URL, as postgresql+psycopg://user@host/name, with --storage; "
             "or choose another folder with --out.",
         ) from error
 

@@ -61,8 +61,7 @@ def run(
     url = storage or sqlite_url(folder.path / DATABASE)
     with quiet():
         study = open_study(url, setup, shared=storage is not None)
-        if storage is None:
-            fail_running(study)
+        fail_running(study, shared=storage is not None)
         _tell(study, setup, limits, progress, workers)
         if workers == 1:
             run_trials(study, setup, view, limits, folder.ask_lock, progress)
