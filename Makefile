@@ -12,10 +12,10 @@ demo: $(STAMP)
 	@$(BIN)/penlight demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -m "not full"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not full"
 
 test-full: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(STAMP)
 	@$(BIN)/ruff check src tests benchmarks
