@@ -60,6 +60,10 @@ class TrainingError(PenlightError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class ExportError(PenlightError):
+    """A model cannot be written in a format, or what was written does not answer as the model does."""
+
+
 class UnknownNameError(PenlightError):
     """A name that is not in a table of names; the message offers the nearest ones."""
 

@@ -27,6 +27,7 @@ def test_train_evaluate_report_and_repeat(penlight, tmp_path):
         *("recipe.toml", "provenance.json", "history.csv", "model.keras", "decision.json", "metrics.json"),
         *("data.json", "predictions-val.npz", "predictions-test.npz", "report.html", "card.md", "manifest.json"),
         "novelty.npz",
+        *("model.onnx", "export.json"),
     }  # fmt: skip
 
     code, out, _ = penlight("evaluate", tmp_path / "one", "--json")
@@ -218,3 +219,21 @@ def test_evaluate_and_score_need_no_keras(penlight, tmp_path):
             "print('LOADED', sorted({'keras', 'tensorflow', 'jax', 'matplotlib', 'sklearn'} & set(sys.modules)))"
         )
         assert "LOADED []" in loaded
+
+
+def test_export_writes_a_file_and_says_how_it_compares(penlight, tmp_path):
+    penlight("train", "retina-phantom", "--recipe", "linear", "--out", tmp_path / "run")
+    code, out, _ = penlight("export", tmp_path / "run")
+    assert code == 0
+    assert out.splitlines()[-1] == str(tmp_path / "run" / "model.onnx")
+    assert "largest difference" in out
+    answer = json.loads(penlight("export", tmp_path / "run", "--out", tmp_path / "mine.onnx", "--json")[1])
+    assert (answer["file"], answer["format"], answer["split"]) == (str(tmp_path / "mine.onnx"), "onnx", "test")
+    assert answer["batch_sizes"] == [1, 7]
+    assert max(abs(row["change"] or 0) for row in answer["metrics"]) < 0.01
+    code, _, err = penlight("export", tmp_path / "run", "--to", "litert")
+    assert code == 1
+    assert "no network" in err
+    code, _, err = penlight("export", tmp_path / "run", "--to", "onxx")
+    assert code == 1
+    assert "onnx" in err

@@ -1,4 +1,4 @@
-"""What the commands, the server and a notebook call: train, study, tune, evaluate, score, compare, report.
+"""What the commands, the server and a notebook call: train, study, tune, evaluate, score, compare, export, report.
 
 Each function takes plain values, raises a PenlightError where a user can help, and gives a result whose
 `to_dict()` is the JSON of the command.
@@ -6,6 +6,7 @@ Each function takes plain values, raises a PenlightError where a user can help, 
 
 from penlight.api.comparing import ComparedRuns, compare
 from penlight.api.datasets import audit, fetch, new_dataset, show
+from penlight.api.exports import Exported, export
 from penlight.api.reports import displays, report
 from penlight.api.requests import is_recipe_file, list_recipes, resolve_decide, resolve_recipe, resolve_request
 from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
@@ -17,6 +18,7 @@ from penlight.api.tuning import tune
 __all__ = [
     "Audited",
     "ComparedRuns",
+    "Exported",
     "Scores",
     "SeedsScores",
     "Shown",
@@ -28,6 +30,7 @@ __all__ = [
     "compare",
     "displays",
     "evaluate",
+    "export",
     "fetch",
     "is_recipe_file",
     "list_recipes",

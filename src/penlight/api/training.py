@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from penlight.api.exports import write_onnx
 from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
@@ -102,6 +103,7 @@ def train_one(
         watcher.step("Choosing on val, then reading test")
         val = _predict(fitted, view, task, "val", recipe)
         decision = decide_on(val, view, recipe.decide)
+        write_onnx(writer, fitted.model, view, val, decision)
         test = _predict(fitted, view, task, "test", recipe)
         answering = _seconds_to_answer(fitted, view.splits["test"])
         writer.write_predictions("predictions-val", val)

@@ -267,6 +267,21 @@ def report(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    to: Annotated[str, typer.Option(help="onnx, litert or keras.")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits, by images of train.")] = False,
+    out: Annotated[Optional[Path], typer.Option(help="File to write; into the run unless given.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Write a run's model as a file for others; it is written only if it answers as the model does."""
+    from penlight import api
+    from penlight.cli.show import print_exported
+
+    print_exported(api.export(run, to, int8=int8, out=out), json)
+
+
+@app.command()
 def recipes(json: Json = False) -> None:
     """List the recipes that ship, with what they cost and what to expect."""
     from penlight import api

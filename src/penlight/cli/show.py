@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.table import Table
 from rich.text import Text
 
-from penlight.api import Audited, ComparedRuns, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
+from penlight.api import Audited, ComparedRuns, Exported, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
 from penlight.data.audit import Shift
 from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
@@ -338,6 +338,29 @@ def print_compared(result: ComparedRuns, json: bool) -> None:
     out.print(table)
     if result.page is not None:
         print(result.page)  # noqa: T201
+
+
+def print_exported(result: Exported, json: bool) -> None:
+    """Print how a file compares with the model: probabilities, then each metric; the last line is its path."""
+    if json:
+        print_json(result.to_dict())
+        return
+    out, parity = console(), result.parity
+    out.print(
+        f"{result.to}, {result.precision}, {result.bytes:,} bytes. Over {parity.images:,} images of {parity.split} "
+        f"the largest difference of a probability is {parity.difference:.1e}.",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(parity.split)
+    for name in ("model", "file", "change"):
+        table.add_column(name, justify="right")
+    for change in parity.changes:
+        if change.label is None:
+            moved = change.file - change.model
+            table.add_row(change.name, _number(change.model), _number(change.file), f"{moved:+.4f}")
+    out.print(table)
+    print(result.file)  # noqa: T201
 
 
 def print_scores(scores: Scores | SeedsScores, json: bool) -> None:

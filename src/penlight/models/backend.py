@@ -24,7 +24,7 @@ def load_keras() -> ModuleType:
             )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # oneDNN stays on: it is the fast path, and repeatable on one machine. Its notice at start is what is not wanted.
-    with warnings.catch_warnings(), _quiet_stderr():
+    with warnings.catch_warnings(), quiet_stderr():
         warnings.simplefilter("ignore")
         import keras
 
@@ -37,7 +37,7 @@ def load_keras() -> ModuleType:
     return module
 
 
-class _quiet_stderr:  # noqa: N801 - a context manager, named as contextlib names its own
+class quiet_stderr:  # noqa: N801 - a context manager, named as contextlib names its own
     """Hold back what C++ libraries print to standard error while they load; Python errors are raised all the same."""
 
     def __enter__(self) -> None:

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from penlight.recipes import Linear, Majority
 from penlight.tasks import Task
+from penlight.tasks.base import sigmoid, softmax
+
+# The linear baseline reads so many pixels at once, in 64 bits.
+_VALUES_AT_ONCE = 2**22
 
 Floats = NDArray[np.float64]
 
@@ -44,12 +48,15 @@ class MajorityBaseline:
 class LinearBaseline:
     """Log-pixels, mirrored copies, principal components, logistic regression.
 
-    One multinomial regression for exclusive tasks, one regression per label else. Nothing here is random.
+    One multinomial regression for exclusive tasks, one regression per label else. Nothing here is random. What is
+    kept is one affine map of `LOG_PIXELS`: `weights` (H * W * C, C) and `bias` (C,); its softmax for exclusive tasks,
+    else its sigmoid, is the answer.
     """
 
     options: Linear
-    transform: Any = None
-    regressions: list[Any] = field(default_factory=list)
+    weights: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    bias: Floats = field(default_factory=lambda: np.empty(0))
+    exclusive: bool = True
 
     def fit(self, images: NDArray[np.uint8], y: NDArray[np.uint8], task: Task, *, mirrors: bool) -> Self:
         """See `Baseline.fit`."""
@@ -58,34 +65,60 @@ class LinearBaseline:
         copies = _mirrored(images) if mirrors and self.options.flips else [images]
         x = np.concatenate([_log_pixels(copy) for copy in copies])
         components = min(self.options.components, *x.shape)
-        self.transform = PCA(components, svd_solver="auto", iterated_power=7, random_state=0)
-        z = self.transform.fit_transform(x).astype(np.float64)
+        transform = PCA(components, svd_solver="auto", iterated_power=7, random_state=0)
+        z = transform.fit_transform(x).astype(np.float64)
         targets = np.argmax(y, axis=1)[:, None] if task.exclusive else y
-        self.regressions = [self._regression(z, np.tile(column, len(copies))) for column in targets.T]
-        self._n_labels = y.shape[1]
+        maps = [self._regression(z, np.tile(column, len(copies))) for column in targets.T]
+        coefficients, bias = _of_classes(*maps[0], y.shape[1]) if task.exclusive else _of_findings(maps)
+        axes = np.asarray(transform.components_, np.float64)
+        self.weights = (coefficients @ axes).T
+        self.bias = bias - np.asarray(transform.mean_, np.float64) @ self.weights
+        self.exclusive = task.exclusive
         return self
 
-    def _regression(self, z: Floats, target: NDArray[Any]) -> Any:
-        from sklearn.dummy import DummyClassifier
+    def _regression(self, z: Floats, target: NDArray[Any]) -> "_Regression":
+        """Fit one regression: coefficients and bias of each class that is there, and which those are."""
         from sklearn.linear_model import LogisticRegression
 
-        if len(np.unique(target)) == 1:
-            return DummyClassifier(strategy="prior").fit(z, target)
-        return LogisticRegression(C=self.options.strength, max_iter=1000).fit(z, target)
+        present = np.unique(target)
+        if len(present) == 1:
+            return np.zeros((1, z.shape[1])), np.zeros(1), present
+        fitted = LogisticRegression(C=self.options.strength, max_iter=1000).fit(z, target)
+        if len(present) == 2:
+            # Of two classes scikit-learn keeps the log-odds of the second.
+            return np.vstack([np.zeros_like(fitted.coef_), fitted.coef_]), np.r_[0.0, fitted.intercept_], present
+        return fitted.coef_, fitted.intercept_, present
 
     def predict(self, images: NDArray[np.uint8]) -> Floats:
         """See `Baseline.predict`."""
-        z = self.transform.transform(_log_pixels(images)).astype(np.float64)
-        if len(self.regressions) == 1 and self._n_labels > 1:
-            return _all_columns(self.regressions[0], z, self._n_labels)
-        return np.stack([_all_columns(r, z, 2)[:, 1] for r in self.regressions], axis=1)
+        rows = max(1, _VALUES_AT_ONCE // len(self.weights))
+        parts = [images[start : start + rows] for start in range(0, len(images), rows)]
+        scores = [_log_pixels(part).astype(np.float64) @ self.weights + self.bias for part in parts]
+        joined = np.concatenate([np.empty((0, len(self.bias))), *scores])
+        return softmax(joined) if self.exclusive else sigmoid(joined)
 
 
-def _all_columns(regression: Any, z: Floats, n_classes: int) -> Floats:
-    """Probabilities of all classes, zero for those that train did not have."""
-    out = np.zeros((len(z), n_classes))
-    out[:, regression.classes_] = regression.predict_proba(z)
-    return out
+_Regression = tuple[Floats, Floats, NDArray[Any]]
+
+# The score of what train does not have; its exponential is zero.
+_NEVER = -1e4
+
+
+def _of_classes(coefficients: Floats, bias: Floats, present: NDArray[Any], n_classes: int) -> tuple[Floats, Floats]:
+    """Put the scores of the classes that train has among those of all classes."""
+    rows, scores = np.zeros((n_classes, coefficients.shape[1])), np.full(n_classes, _NEVER)
+    rows[present], scores[present] = coefficients, bias
+    return rows, scores
+
+
+def _of_findings(regressions: list[_Regression]) -> tuple[Floats, Floats]:
+    """Turn scores of absent and present into log-odds, a row for each finding."""
+    both = [_of_classes(*regression, 2) for regression in regressions]
+    return np.stack([rows[1] - rows[0] for rows, _ in both]), np.array([scores[1] - scores[0] for _, scores in both])
+
+
+LOG_PIXELS = np.log(np.arange(256, dtype=np.float32) / 255 + 0.1)
+"""What the linear baseline sees of a pixel, (256,) float32."""
 
 
 def _log_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -94,8 +127,7 @@ def _log_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     A tenth of the range is added first, so that noise in the darkest pixels does not outweigh the rest; on
     RetinaMNIST's train the cross-validated AUC is 0.736 with 0.002, 0.740 with 0.004, 0.746 to 0.748 from 0.08 on.
     """
-    table = np.log(np.arange(256, dtype=np.float32) / 255 + 0.1)
-    return table[images.reshape(len(images), -1)]
+    return LOG_PIXELS[images.reshape(len(images), -1)]
 
 
 def _mirrored(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

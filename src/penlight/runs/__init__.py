@@ -5,18 +5,24 @@ against it.
 """
 
 from penlight.runs.answers import Answers, answer
+from penlight.runs.facts import ModelFacts, facts_from_properties
 from penlight.runs.files import write_bytes, write_json, write_text
 from penlight.runs.folder import Run, RunWriter, open_run, read_claim
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
+from penlight.runs.predictor import Predictor, open_predictor
 from penlight.runs.provenance import machine, versions
 
 __all__ = [
     "Answers",
+    "ModelFacts",
     "Predictions",
+    "Predictor",
     "Run",
     "RunWriter",
     "answer",
+    "facts_from_properties",
     "machine",
+    "open_predictor",
     "open_run",
     "predictions_from_bytes",
     "read_claim",

@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,11 @@ class Predictions:
     def __len__(self) -> int:
         """Count the images."""
         return len(self.index)
+
+    def first(self, n: int) -> "Predictions":
+        """Give the predictions of the first `n` images."""
+        rows = {name: getattr(self, name)[:n] for name in ("index", "y_true", "prob", "logits")}
+        return replace(self, **rows, groups=None if self.groups is None else self.groups[:n])
 
 
 def to_bytes(predictions: Predictions) -> bytes:

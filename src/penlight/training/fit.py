@@ -19,12 +19,14 @@ from penlight.training.transfer import train_pretrained
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted model: `logits` gives (N, K) for the images of a split; `network` is None for a baseline.
+    """A fitted model: `logits` gives (N, K) for the images of a split; `model` is the network or the baseline itself,
+    `network` is None for a baseline.
 
     `history` is empty and `best_epoch` None for models without epochs; `seconds` is the time of fitting.
     """
 
     logits: Callable[[ViewedSplit], NDArray[np.floating]]
+    model: Any
     network: Any
     history: list[Epoch]
     best_epoch: int | None
@@ -53,6 +55,7 @@ def fit(
     return Fitted(
         lambda split: predict_logits(network, split),
         network,
+        network,
         trained.history,
         trained.best_epoch,
         int(network.count_params()),
@@ -69,4 +72,4 @@ def _fit_baseline(recipe: Recipe, view: ViewedDataset, task: Task, begun: float)
     def logits(split: ViewedSplit) -> NDArray[np.floating]:
         return task.logits(model.predict(gather(split, np.arange(len(split)))))
 
-    return Fitted(logits, None, [], None, None, time.perf_counter() - begun)
+    return Fitted(logits, model, None, [], None, None, time.perf_counter() - begun)

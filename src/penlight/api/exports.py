@@ -1,0 +1,168 @@
+"""Export a run's model to a file, and prove that the file answers as the model does."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
+from penlight.errors import ExportError, RunError, UnknownNameError
+from penlight.evaluation import Decision
+from penlight.recipes import Recipe
+from penlight.runs import ModelFacts, Predictions, Predictor, Run, RunWriter, open_run, write_bytes, write_json
+from penlight.runs.predictor import MODEL
+
+if TYPE_CHECKING:
+    from penlight.export import Exporter, Parity, Source
+
+RECORD = "export.json"
+"""What is known of each exported file of a run, by its name."""
+
+# Training asks its file for so many images of val: enough to see a wrong layer, too few to wait for.
+_QUICK = 64
+
+# Ranges of int8 are found on so many images of train, taken evenly.
+_SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export` made: the file, its format and precision, and how it compares with the model."""
+
+    file: Path
+    to: str
+    precision: str
+    bytes: int
+    parity: "Parity"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it."""
+        return {"file": str(self.file), **self.record()}
+
+    def record(self) -> dict[str, Any]:
+        """Give what export.json holds of the file."""
+        about = {"written": True, "format": self.to, "precision": self.precision, "bytes": self.bytes}
+        return {**about, **self.parity.to_dict()}
+
+
+def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None = None) -> Exported:
+    """Write a run's model as "onnx", "litert" or "keras", in float32 or quantised to 8 bits.
+
+    What was written is asked the whole test split, one image at a time and by sevens; ExportError, and no file, if
+    it does not answer as the model does. `out` is the file to write, with its comparison beside it as
+    <file>.json; by default both are in the run.
+    """
+    from penlight.export import EXPORTERS
+
+    if to not in EXPORTERS:
+        raise UnknownNameError("format", to, EXPORTERS)
+    run = open_run(path)
+    data = run.recipe.data
+    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    test = run.predictions("test")
+    if view.dataset.md5 != test.data_hash:
+        raise RunError(
+            f"The run {path} was made from another file of {data.dataset} than the one here.",
+            "Put back the file it was made from.",
+        )
+    exporter = EXPORTERS[to]
+    content = exporter.write(_source(run, view, test), int8)
+    name = f"{'model' if to != 'keras' else 'answers'}{'-int8' if int8 else ''}{exporter.ending}"
+    parity = _compared(exporter, content, view, test, run, out or path / name, int8)
+    exported = Exported(out or path / name, to, "int8" if int8 else "float32", len(content), parity)
+    _keep(run, exported, content, out)
+    return exported
+
+
+def _source(run: Run, view: ViewedDataset, test: Predictions) -> "Source":
+    from penlight.export import Source
+
+    network, made = None, b""
+    if run.has("model.keras"):
+        from penlight.models.files import network_from_bytes
+
+        network = network_from_bytes(run.read("model.keras"))
+    elif run.has(MODEL):
+        made = run.read(MODEL)
+    else:
+        raise RunError(f"The run {run.path} keeps no model.", f"Repeat it: {run.command} --out FOLDER")
+    train = view.splits["train"]
+    rows = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
+    facts = facts_of(run.recipe, view, test, run.decision, run.seed)
+    return Source(network, made, facts, run.decision.calibration, _images(train, rows))
+
+
+def _images(split: ViewedSplit, rows: Any) -> NDArray[np.uint8]:
+    return np.asarray(split.images[split.index[rows]])
+
+
+def _compared(
+    exporter: "Exporter", content: bytes, view: ViewedDataset, test: Predictions, run: Run, file: Path, int8: bool
+) -> "Parity":
+    from penlight.export import compare, require_as_good, require_close
+
+    images = _images(view.splits["test"], slice(None))
+    parity = compare(exporter.answering(content), images, test, run.decision)
+    if int8:
+        require_as_good(parity, test.task.headline, str(file))
+    else:
+        require_close(parity, run.recipe.train.precision, str(file))
+    return parity
+
+
+def _keep(run: Run, exported: Exported, content: bytes, out: Path | None) -> None:
+    """Write the file, then what is known of it."""
+    if out is not None:
+        write_bytes(out, content)
+        write_json(out.with_name(f"{out.name}.json"), exported.record())
+        return
+    name = exported.file.name
+    known = json.loads(run.read(RECORD)) if run.has(RECORD) else {}
+    run.replace(name, content)
+    record = json.dumps({**known, name: exported.record()}, indent=1, allow_nan=False)
+    run.replace(RECORD, f"{record}\n".encode())
+
+
+def write_onnx(writer: RunWriter, model: Any, view: ViewedDataset, val: Predictions, decision: Decision) -> None:
+    """Write model.onnx into a run that is being made, checked on images of val; export.json says how far it is off.
+
+    A file that does not answer as the model does is not written, and export.json says why.
+    """
+    from penlight.export import compare, onnx_file, require_close
+
+    facts = facts_of(writer.recipe, view, val, decision, writer.seed)
+    few = val.first(_QUICK)
+    try:
+        content = onnx_file(model, facts, decision.calibration)
+        parity = compare(Predictor(content, MODEL).answer, view.splits["val"].images[few.index], few, decision)
+        require_close(parity, writer.recipe.train.precision, MODEL)
+    except ExportError as error:
+        writer.write_json(RECORD, {MODEL: {"written": False, "reason": str(error)}})
+        return
+    writer.write(MODEL, content)
+    record = Exported(writer.path / MODEL, "onnx", "float32", len(content), parity).record()
+    # Scores of so few images would say nothing.
+    writer.write_json(RECORD, {MODEL: {**record, "metrics": []}})
+
+
+def facts_of(
+    recipe: Recipe, view: ViewedDataset, predictions: Predictions, decision: Decision, seed: int
+) -> ModelFacts:
+    """Gather what a file is to say of the model of a run."""
+    info = view.dataset.info
+    return ModelFacts(
+        task=predictions.task,
+        size=view.dataset.size,
+        channels=info.channels,
+        dataset=info.name,
+        view=view.view,
+        licence=info.licence,
+        thresholds=decision.thresholds,
+        backbone=recipe.model.backbone,
+        recipe_hash=recipe.hash,
+        seed=seed,
+        data_hash=view.dataset.md5,
+    )

@@ -1,0 +1,237 @@
+"""An ONNX graph in the making: values with operators, nodes with names that depend on nothing but their order.
+
+Shapes leave out the batch. A value of shape (H, W, C) is held with the channels last, as Keras has it, or first, as
+ONNX's convolutions want it; `first` says which, and whoever needs the other asks for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+# Old enough for runtimes of 2023, new enough for everything used here.
+_OPSET = 18
+_IR_VERSION = 8
+
+_SMALL = 64
+
+IMAGE = "image"
+"""The name of the input."""
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph: its name, its shape (H, W, C) or (F,) without the batch, its layout and its type."""
+
+    graph: "Graph"
+    name: str
+    shape: Shape
+    first: bool = False
+    dtype: type[np.floating] = np.float32
+
+    def __add__(self, other: "Operand") -> "Value":
+        """Add elementwise, with broadcasting."""
+        return self.graph.elementwise("Add", self, other)
+
+    def __sub__(self, other: "Operand") -> "Value":
+        """Subtract elementwise, with broadcasting."""
+        return self.graph.elementwise("Sub", self, other)
+
+    def __mul__(self, other: "Operand") -> "Value":
+        """Multiply elementwise, with broadcasting."""
+        return self.graph.elementwise("Mul", self, other)
+
+    def __truediv__(self, other: "Operand") -> "Value":
+        """Divide elementwise, with broadcasting."""
+        return self.graph.elementwise("Div", self, other)
+
+    def __neg__(self) -> "Value":
+        """Change the sign."""
+        return self.graph.unary("Neg", self)
+
+    def __getitem__(self, key: tuple[slice, slice]) -> "Value":
+        """Take columns of (N, F): the first slice, over the batch, must be whole."""
+        return self.graph.columns(self, key[1])
+
+
+Operand = Value | float | NDArray[np.floating]
+
+
+class Graph:
+    """Nodes and constants in the order they were asked for.
+
+    The methods named as functions of `keras.ops` do the same, so that what is written for one can run on the other.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        """Begin with the input `image`, (N, *shape) uint8."""
+        self.shape = shape
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[tuple[str, Shape, bytes], str] = {}
+        self._initializers: list[TensorProto] = []
+
+    def node(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        shape: Shape,
+        *,
+        first: bool = False,
+        dtype: type[np.floating] = np.float32,
+        **options: Any,
+    ) -> Value:
+        """Add a node with one output of the given shape, layout and type; `options` are its attributes."""
+        name = f"{kind.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **options))
+        return Value(self, name, shape, first, dtype)
+
+    def constant(self, array: Any, dtype: Any = np.float32) -> str:
+        """Give the name of a constant; equal ones are kept once, unless they are large."""
+        values = np.array(array, dtype, order="C")
+        key = (str(values.dtype), values.shape, values.tobytes() if values.size < _SMALL else b"")
+        if key in self._constants and values.size < _SMALL:
+            return self._constants[key]
+        name = self._constants[key] = f"constant_{len(self._initializers)}"
+        self._initializers.append(numpy_helper.from_array(values, name))
+        return name
+
+    def unary(self, kind: str, x: Value, **options: Any) -> Value:
+        """Add a node that leaves shape, layout and type as they are."""
+        return self.node(kind, [x.name], x.shape, first=x.first, dtype=x.dtype, **options)
+
+    def elementwise(self, kind: str, x: Value, other: Operand) -> Value:
+        """Add a node of two operands that broadcast, as the last axes of (H, W, C) say."""
+        if not isinstance(other, Value):
+            array = np.asarray(other, x.dtype)
+            # A constant is () or (C,); with the channels first it must stand beside them.
+            beside = self.constant(array.reshape(-1, 1, 1) if x.first and array.ndim else array, x.dtype)
+            shape = np.broadcast_shapes(x.shape, array.shape)
+            return self.node(kind, [x.name, beside], shape, first=x.first, dtype=x.dtype)
+        x, other = self.alike([x, other])
+        shape = np.broadcast_shapes(x.shape, other.shape)
+        return self.node(kind, [x.name, other.name], shape, first=x.first, dtype=x.dtype)
+
+    def alike(self, values: Sequence[Value]) -> list[Value]:
+        """Bring values to one layout: channels first where any is."""
+        if any(value.first for value in values):
+            return [self.channels_first(value) for value in values]
+        return list(values)
+
+    def channels_first(self, x: Value) -> Value:
+        """Give a value of shape (H, W, C) with the channels first."""
+        if x.first:
+            return x
+        return self.node("Transpose", [x.name], x.shape, first=True, perm=[0, 3, 1, 2])
+
+    def channels_last(self, x: Value) -> Value:
+        """Give a value with the channels last; what has no channels is as it was."""
+        if not x.first:
+            return x
+        return self.node("Transpose", [x.name], x.shape, perm=[0, 2, 3, 1])
+
+    def reshape(self, x: Value, shape: Shape) -> Value:
+        """Give a value another shape, reading it as Keras would: channels last."""
+        target = self.constant([-1, *shape], np.int64)
+        return self.node("Reshape", [self.channels_last(x).name, target], shape)
+
+    def columns(self, x: Value, part: slice) -> Value:
+        """Take columns of (N, F)."""
+        start, stop, step = part.indices(x.shape[-1])
+        bounds = [self.constant([bound], np.int64) for bound in (start, stop, 1, step)]
+        return self.node("Slice", [x.name, *bounds], (len(range(start, stop, step)),), dtype=x.dtype)
+
+    def concatenate(self, values: Sequence[Value], axis: int = -1) -> Value:
+        """Put values side by side along their last axis, the channels."""
+        values = self.alike(values)
+        shape = (*values[0].shape[:-1], sum(value.shape[-1] for value in values))
+        first, dtype = values[0].first, values[0].dtype
+        names = [value.name for value in values]
+        return self.node("Concat", names, shape, first=first, dtype=dtype, axis=1 if first else len(shape))
+
+    def minimum(self, x: Value, other: Operand) -> Value:
+        """Take the smaller of two, elementwise."""
+        return self.elementwise("Min", x, other)
+
+    def maximum(self, x: Value, other: Operand) -> Value:
+        """Take the larger of two, elementwise."""
+        return self.elementwise("Max", x, other)
+
+    def sigmoid(self, x: Value) -> Value:
+        """Logistic function."""
+        return self.unary("Sigmoid", x)
+
+    def softmax(self, x: Value, axis: int = -1) -> Value:
+        """Softmax over the last axis of (N, F)."""
+        return self.unary("Softmax", x, axis=axis)
+
+    def tanh(self, x: Value) -> Value:
+        """Hyperbolic tangent."""
+        return self.unary("Tanh", x)
+
+    def exp(self, x: Value) -> Value:
+        """Exponential function."""
+        return self.unary("Exp", x)
+
+    def log(self, x: Value) -> Value:
+        """Natural logarithm."""
+        return self.unary("Log", x)
+
+    def dense(self, x: Value, kernel: NDArray[Any], bias: NDArray[Any] | None) -> Value:
+        """Multiply (N, F) by a kernel (F, G) and add a bias (G,)."""
+        names = [self.constant(array, x.dtype) for array in (kernel, bias) if array is not None]
+        return self.node("Gemm", [x.name, *names], (kernel.shape[1],), dtype=x.dtype)
+
+    def matmul(self, x: Value, kernel: NDArray[Any]) -> Value:
+        """Multiply (N, F) by a constant (F, G)."""
+        return self.node("MatMul", [x.name, self.constant(kernel, x.dtype)], (kernel.shape[1],), dtype=x.dtype)
+
+    def double(self, x: Value) -> Value:
+        """Go on with 64 bits."""
+        return self.node("Cast", [x.name], x.shape, first=x.first, dtype=np.float64, to=TensorProto.DOUBLE)
+
+    def pixels(self) -> Value:
+        """Give the input as float32, 0 to 255."""
+        return self.node("Cast", [IMAGE], self.shape, to=TensorProto.FLOAT)
+
+    def look_up(self, table: NDArray[np.float64]) -> Value:
+        """Give what `table` (256,) says of each pixel, as (N, H * W * C) of 64 bits."""
+        width = int(np.prod(self.shape))
+        flat = self.node("Reshape", [IMAGE, self.constant([-1, width], np.int64)], (width,))
+        index = self.node("Cast", [flat.name], (width,), to=TensorProto.INT32)
+        return self.node("Gather", [self.constant(table, np.float64), index.name], (width,), dtype=np.float64)
+
+    def repeated(self, row: NDArray[np.float64]) -> Value:
+        """Give the same row (F,) of 64 bits for every image."""
+        batch = self.node("Shape", [IMAGE], (), start=0, end=1)
+        sizes = self.node("Concat", [batch.name, self.constant([len(row)], np.int64)], (), axis=0)
+        return self.node("Expand", [self.constant(row, np.float64), sizes.name], row.shape, dtype=np.float64)
+
+    def model(self, outputs: dict[str, Value], version: str, properties: dict[str, str]) -> onnx.ModelProto:
+        """Give the checked model with its outputs (N, F) as float32, and its properties.
+
+        The same graph always gives the same bytes.
+        """
+        for name, value in outputs.items():
+            self._nodes.append(helper.make_node("Cast", [value.name], [name], name=name, to=TensorProto.FLOAT))
+        made = helper.make_model(
+            helper.make_graph(
+                self._nodes,
+                "penlight",
+                [helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["N", *self.shape])],
+                [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", *v.shape]) for n, v in outputs.items()],
+                self._initializers,
+            ),
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR_VERSION,
+            producer_name="penlight",
+            producer_version=version,
+        )
+        helper.set_model_props(made, properties)
+        onnx.checker.check_model(made)
+        return made

@@ -1,0 +1,51 @@
+"""The ONNX file of a model: uint8 images in, logits and probabilities out, and what a user must know as metadata."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from penlight import __version__
+from penlight.evaluation import Calibration
+from penlight.export.answers import answers, logits_of
+from penlight.export.graph import Graph, Value
+from penlight.export.layers import network_nodes
+from penlight.models import LinearBaseline, MajorityBaseline
+from penlight.models.baselines import LOG_PIXELS
+from penlight.runs import ModelFacts
+from penlight.tasks import Task
+
+
+def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
+    """Write a network, or a fitted baseline, as ONNX: `image` (N, H, W, C) uint8 to `logits` (N, K) and
+    calibrated `probabilities` (N, C), float32.
+
+    The same model gives the same bytes. ExportError for a layer that has no ONNX form.
+    """
+    graph = Graph((facts.size, facts.size, facts.channels))
+    logits = _logits(graph, model, facts.task)
+    # From here on 64 bits, as in NumPy: few numbers, and calibration may be steep.
+    prob = answers(graph, facts.task, calibration, graph.double(logits))
+    made = graph.model({"logits": logits, "probabilities": prob}, __version__, facts.to_properties())
+    content: bytes = made.SerializeToString(deterministic=True)
+    return content
+
+
+def _logits(graph: Graph, model: Any, task: Task) -> Value:
+    if type(model) not in _BASELINES:
+        return network_nodes(graph, model, graph.pixels())
+    logits: Value = logits_of(graph, task, _BASELINES[type(model)](graph, model))
+    return logits
+
+
+def _linear(graph: Graph, model: LinearBaseline) -> Value:
+    scores = graph.dense(graph.look_up(LOG_PIXELS.astype(np.float64)), model.weights, model.bias)
+    return graph.softmax(scores) if model.exclusive else graph.sigmoid(scores)
+
+
+def _majority(graph: Graph, model: MajorityBaseline) -> Value:
+    return graph.repeated(model.shares)
+
+
+_BASELINES: dict[type, Callable[[Graph, Any], Value]] = {LinearBaseline: _linear, MajorityBaseline: _majority}
+"""From images to probabilities (N, C), of the models that are no networks."""

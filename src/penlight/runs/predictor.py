@@ -1,0 +1,154 @@
+"""The predictor: a run's model.onnx on ONNX Runtime. It needs neither Keras nor TensorFlow."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.errors import DataError, MissingExtraError, RunError
+from penlight.runs.facts import ModelFacts, facts_from_properties
+from penlight.runs.folder import Run, open_run
+from penlight.tasks import Task
+
+MODEL = "model.onnx"
+
+Floats = NDArray[np.float64]
+Images = NDArray[np.uint8]
+
+# What a batch may hold at most, so that the maps of a small network stay in the processor's cache.
+_BATCH = 64
+_OUTPUTS = ["logits", "probabilities"]
+
+
+class Predictor:
+    """Answers for uint8 images (N, H, W, C), in batches of bounded memory; several threads may share one.
+
+    `facts` is what the file says of its model. DataError for images of another shape or type.
+    """
+
+    def __init__(
+        self, content: bytes, where: str, *, threads: int | None = None, spinning: bool = True, batch: int = _BATCH
+    ) -> None:
+        """Read an ONNX file. `threads` compute one batch, all cores unless given; with `spinning` they wait busily
+        for the next one, which is faster alone and a waste where many share the cores. RunError if it is damaged or
+        not Penlight's."""
+        self._session = _session(content, where, threads, spinning)
+        self._batch = batch
+        self.facts: ModelFacts = facts_from_properties(self._session.get_modelmeta().custom_metadata_map, where)
+
+    @property
+    def task(self) -> Task:
+        """What the labels mean."""
+        return self.facts.task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the C columns of `probabilities`."""
+        return self.facts.task.labels
+
+    @property
+    def size(self) -> int:
+        """Side of the images in pixels."""
+        return self.facts.size
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images: 1 for grey, 3 for colour."""
+        return self.facts.channels
+
+    def logits(self, images: Images) -> Floats:
+        """Give (N, K) logits, before calibration."""
+        return self.answer(images)[0]
+
+    def probabilities(self, images: Images) -> Floats:
+        """Give (N, C) calibrated probabilities."""
+        return self.answer(images)[1]
+
+    def answer(self, images: Images) -> tuple[Floats, Floats]:
+        """Give logits (N, K) and calibrated probabilities (N, C), of one pass."""
+        self._require(images)
+        parts = [self._session.run(_OUTPUTS, {"image": part}) for part in _parts(images, self._batch)]
+        widths = (self.task.n_logits, len(self.labels))
+        logits, prob = (
+            np.concatenate([np.empty((0, width)), *(part[i] for part in parts)]) for i, width in enumerate(widths)
+        )
+        return logits, prob
+
+    def decide(self, prob: Floats) -> NDArray[np.uint8]:
+        """Turn calibrated probabilities (N, C) into zeros and ones, by the thresholds found on val."""
+        cuts = self.facts.thresholds
+        return self.task.decide(prob, None if cuts is None else np.array(cuts))
+
+    def _require(self, images: Images) -> None:
+        wanted = (self.size, self.size, self.channels)
+        if images.dtype != np.uint8 or images.shape[1:] != wanted:
+            raise DataError(
+                f"Images of shape (N, {', '.join(map(str, wanted))}), uint8, were expected; "
+                f"{images.shape}, {images.dtype} came.",
+                "Bring them to the size and channels that the model was trained on.",
+            )
+
+
+def _parts(images: Images, batch: int) -> Iterator[Images]:
+    for start in range(0, len(images), batch):
+        yield np.ascontiguousarray(images[start : start + batch])
+
+
+def open_predictor(
+    source: Run | Path, *, threads: int | None = None, spinning: bool = True, batch: int = _BATCH
+) -> Predictor:
+    """Open the model of a run, given as `Run` or by its folder, or an exported ONNX file.
+
+    See `Predictor` for the options. RunError for a run without model.onnx.
+    """
+    if isinstance(source, Path) and source.suffix == ".onnx":
+        content, where = _file(source), str(source)
+    else:
+        run = open_run(source) if isinstance(source, Path) else source
+        content, where = _of_run(run), str(run.path / MODEL)
+    return Predictor(content, where, threads=threads, spinning=spinning, batch=batch)
+
+
+def _of_run(run: Run) -> bytes:
+    if not run.has(MODEL):
+        raise RunError(f"The run {run.path} has no {MODEL}.", f"Make it: penlight export {run.path} --to onnx")
+    return run.read(MODEL)
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.", "Check the path.") from error
+
+
+def _session(content: bytes, where: str, threads: int | None, spinning: bool) -> Any:
+    runtime = _runtime()
+    options = runtime.SessionOptions()
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    try:
+        return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has an exception class for each of its status codes
+        raise RunError(f"{where} cannot be read: {_first_line(error)}", "Export the run again.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _runtime() -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError(
+            "Predicting needs ONNX Runtime, which is not installed.", "Install it: pip install onnxruntime"
+        ) from error
+    onnxruntime.disable_telemetry_events()
+    module: ModuleType = onnxruntime
+    return module
