@@ -7,15 +7,25 @@ Each function takes plain values, raises a PenlightError where a user can help, 
 from penlight.api.comparing import ComparedRuns, compare
 from penlight.api.datasets import audit, fetch, new_dataset, show
 from penlight.api.exports import Exported, export
+from penlight.api.planning import plan
 from penlight.api.reports import displays, report
-from penlight.api.requests import is_recipe_file, list_recipes, resolve_decide, resolve_recipe, resolve_request
+from penlight.api.requests import (
+    is_recipe_file,
+    list_recipes,
+    request,
+    resolve_decide,
+    resolve_recipe,
+    resolve_request,
+)
 from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
 from penlight.api.scoring import evaluate, score
 from penlight.api.studies import plan_study, study
+from penlight.api.sweep import SWEEP, Swept, sweep
 from penlight.api.training import train
 from penlight.api.tuning import tune
 
 __all__ = [
+    "SWEEP",
     "Audited",
     "ComparedRuns",
     "Exported",
@@ -23,6 +33,7 @@ __all__ = [
     "SeedsScores",
     "Shown",
     "Studied",
+    "Swept",
     "Trained",
     "Tuned",
     "Watcher",
@@ -35,14 +46,17 @@ __all__ = [
     "is_recipe_file",
     "list_recipes",
     "new_dataset",
+    "plan",
     "plan_study",
     "report",
+    "request",
     "resolve_decide",
     "resolve_recipe",
     "resolve_request",
     "score",
     "show",
     "study",
+    "sweep",
     "train",
     "tune",
 ]

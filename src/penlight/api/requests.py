@@ -2,10 +2,13 @@
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from penlight.api.planning import plan, unfinished_plan
 from penlight.errors import RecipeError
 from penlight.recipes import Decide, Recipe, load_recipe, preset_header, preset_names, with_overrides
+from penlight.recipes.plan import Plan
 
 
 def resolve_recipe(
@@ -42,6 +45,38 @@ def resolve_decide(overrides: Sequence[str] = ()) -> Decide:
     if other:
         raise RecipeError(f"'{other[0]}' changes nothing of predictions.", "Keys here start with decide.")
     return with_overrides(Recipe(), overrides).decide
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `penlight train` was asked for: the recipe, its name, and the plan where the recipe came from one."""
+
+    recipe: Recipe
+    name: str
+    plan: Plan | None = None
+
+
+def request(
+    dataset: str,
+    recipe: str | None,
+    overrides: Sequence[str] = (),
+    *,
+    view: str | None = None,
+    size: int | None = None,
+    budget: float | None = None,
+) -> Request:
+    """Resolve a dataset with a recipe, a run's recipe.toml alone, or a dataset alone, for which a plan is made.
+
+    An unfinished planned run of the same data and budget is gone on with, by its own plan. `budget` is in seconds;
+    RecipeError if it is given with a recipe.
+    """
+    if recipe is None and not (dataset.endswith(".toml") and is_recipe_file(Path(dataset))):
+        made = plan(dataset, view=view, size=size, budget=budget)
+        made = unfinished_plan(made) or made
+        return Request(with_overrides(made.recipe, overrides), "plan", made)
+    if budget is not None:
+        raise RecipeError("A budget is for a plan, and a recipe was given.", "Leave --recipe out, or --budget.")
+    return Request(*resolve_request(dataset, recipe or "cnn", overrides, view=view, size=size))
 
 
 def is_recipe_file(path: Path) -> bool:

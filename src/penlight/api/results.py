@@ -12,6 +12,7 @@ from penlight.data.summary import DataDescription
 from penlight.evaluation import MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import OperatingPoint
+from penlight.recipes.plan import Plan
 from penlight.recipes.space import Trial
 from penlight.training import Epoch
 
@@ -99,15 +100,21 @@ def _rows_to_dict(scores: Scores | SeedsScores) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Trained:
-    """What `train` made: the folder, its report, the scores on test."""
+    """What `train` made: the folder, its report, the scores on test, and the plan where the recipe came from one.
+
+    `kept` names the model that each seed ended with, where the recipe falls back on another.
+    """
 
     folder: Path
     report: Path
     scores: Scores | SeedsScores
+    plan: Plan | None = None
+    kept: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
-        return {"folder": str(self.folder), "report": str(self.report), **self.scores.to_dict()}
+        planned = {} if self.plan is None else {"plan": self.plan.to_dict(), "kept": list(self.kept)}
+        return {"folder": str(self.folder), "report": str(self.report), **planned, **self.scores.to_dict()}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, se
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.record import DataRecord, record_of
 from penlight.errors import RunError
-from penlight.evaluation import Decision, MetricRow
+from penlight.evaluation import Decision, MetricRow, Sample
 from penlight.evaluation.checks import run_checks
+from penlight.evaluation.comparison import Margin, margin
 from penlight.evaluation.novelty import Novelty, evenly
 from penlight.recipes import BASELINE_MODELS, Recipe
+from penlight.recipes.plan import Plan
 from penlight.runs import (
     Predictions,
     Run,
@@ -35,7 +37,7 @@ from penlight.runs import (
     write_text,
 )
 from penlight.runs.evidence import evidence_of_run
-from penlight.runs.folder import MANIFEST, NOVELTY, SUMMARY
+from penlight.runs.folder import MANIFEST, NOVELTY, PLAN, SUMMARY
 from penlight.tasks import Task
 from penlight.training import Epoch, Fitted, fit
 
@@ -49,12 +51,14 @@ def train(
     out: Path | None = None,
     seed: int = 0,
     seeds: int = 1,
+    plan: Plan | None = None,
     watcher: Watcher | None = None,
 ) -> Trained:
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
 
     `out` is the folder to write; by default the next free runs/<dataset>-<name>-<n>, or the unfinished one of the
-    same recipe, which is continued. DataError if a file of weights is missing, before anything is written.
+    same recipe, which is continued. `plan` is where the recipe comes from, to be kept with it. DataError if a file of
+    weights is missing, before anything is written.
     """
     from penlight.models.pretrained import require_weights
 
@@ -65,12 +69,17 @@ def train(
     folder = out or _default_folder(recipe, name, seed, seeds)
     baselines = Baselines(view, watcher)
     if seeds == 1:
-        run = train_one(recipe, view, seed, folder, baselines, watcher)
-        return Trained(folder, folder / "report.html", evaluate_run(run))
-    runs = [train_one(recipe, view, s, folder / f"seed-{s}", baselines, watcher) for s in range(seed, seed + seeds)]
+        run = train_one(recipe, view, seed, folder, baselines, watcher, plan)
+        return Trained(folder, folder / "report.html", evaluate_run(run), plan, _kept([run]))
+    places = {s: folder / f"seed-{s}" for s in range(seed, seed + seeds)}
+    runs = [train_one(recipe, view, s, place, baselines, watcher, plan) for s, place in places.items()]
     watcher.step("Writing the summary")
     scores = summarise(folder, runs, view)
-    return Trained(folder, folder / "report.html", scores)
+    return Trained(folder, folder / "report.html", scores, plan, _kept(runs))
+
+
+def _kept(runs: Sequence[Run]) -> list[str]:
+    return [run.provenance["model"] for run in runs]
 
 
 def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> SeedsScores:
@@ -87,7 +96,13 @@ def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> SeedsSc
 
 
 def train_one(
-    recipe: Recipe, view: ViewedDataset, seed: int, folder: Path, baselines: "Baselines", watcher: Watcher
+    recipe: Recipe,
+    view: ViewedDataset,
+    seed: int,
+    folder: Path,
+    baselines: "Baselines",
+    watcher: Watcher,
+    plan: Plan | None = None,
 ) -> Run:
     """Train one seed into its folder; a folder that already holds this very run is left as it is."""
     if (folder / MANIFEST).exists():
@@ -98,7 +113,10 @@ def train_one(
         begun = time.perf_counter()
         task = view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
         watcher.step(f"Training with seed {seed}")
+        if plan is not None:
+            writer.write_json(PLAN, plan.to_dict())
         fitted = fit(recipe, view, task, seed, progress=watcher.epoch, checkpoint=writer.state / "checkpoint.npz")
+        fitted, kept = _better(fitted, recipe, view, task, baselines)
         _write_model(writer, fitted)
         watcher.step("Choosing on val, then reading test")
         val = _predict(fitted, view, task, "val", recipe)
@@ -111,12 +129,13 @@ def train_one(
         writer.write_json("decision.json", decision.to_dict())
         writer.write(NOVELTY, baselines.novelty.to_bytes())
         watcher.step("Scoring")
-        rivals, prevalence = baselines.write(writer), recipe.decide.prevalence
+        rivals, prevalence = baselines.write(writer, kept.model), recipe.decide.prevalence
         scores = scores_of(answer(test, decision), answer(val, decision), rivals, prevalence)
         writer.write_json("data.json", baselines.record.to_dict())
         total = time.perf_counter() - begun
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}
-        writer.write_json("provenance.json", _provenance(recipe, view, seed, fitted, durations))
+        made = _provenance(recipe, view, seed, fitted, durations)
+        writer.write_json("provenance.json", made | kept.to_dict())
         watcher.step("Checking")
         checks = run_checks(evidence_of_run(writer.draft(), scores.metrics))
         writer.write_json("metrics.json", replace(scores, checks=checks).to_dict())
@@ -124,6 +143,35 @@ def train_one(
         _write_report(writer, view)
         writer.finish()
     return open_run(folder)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The model that a run keeps and, where there was a choice on val, by how far its network was ahead."""
+
+    model: str
+    ahead: Margin | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what provenance.json says of it."""
+        return {"model": self.model, "ahead_of_linear_on_val": None if self.ahead is None else self.ahead.to_dict()}
+
+
+def _better(
+    fitted: Fitted, recipe: Recipe, view: ViewedDataset, task: Task, baselines: "Baselines"
+) -> tuple[Fitted, _Kept]:
+    """Keep the network, or the linear baseline where the recipe falls back on it and val does not say clearly that
+    the network is better."""
+    if recipe.decide.fallback == "none" or fitted.network is None:
+        return fitted, _Kept(recipe.model.backbone)
+    linear = baselines.fitted("linear", recipe)
+    val = _predict(fitted, view, task, "val", recipe)
+    one, other = (Sample(task, p.y_true, p.prob, task.decide(p.prob)) for p in (val, linear.val))
+    ahead = margin(one, other, groups=val.groups)
+    if ahead.is_clear:
+        return fitted, _Kept(recipe.model.backbone, ahead)
+    seconds = fitted.seconds + linear.model.seconds
+    return replace(linear.model, seconds=seconds), _Kept("linear", ahead)
 
 
 def _predict(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe: Recipe) -> Predictions:
@@ -158,7 +206,8 @@ class Baselines:
 
     def __init__(self, view: ViewedDataset, watcher: Watcher) -> None:
         self.view, self.watcher = view, watcher
-        self._made: dict[str, tuple[Predictions, Predictions, Decision, list[MetricRow]]] = {}
+        self._fitted: dict[str, _FittedBaseline] = {}
+        self._tested: dict[str, tuple[Predictions, list[MetricRow]]] = {}
 
     @cached_property
     def novelty(self) -> Novelty:
@@ -167,19 +216,18 @@ class Baselines:
         train, val = (self.view.splits[name] for name in ("train", "val"))
         return Novelty.fit(*(part.images[part.index[evenly(len(part))]] for part in (train, val)))
 
-    def write(self, writer: RunWriter) -> dict[str, list[MetricRow]]:
-        """Write the predictions of each baseline into a run, and give their rows on test."""
+    def write(self, writer: RunWriter, kept: str) -> dict[str, list[MetricRow]]:
+        """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on
+        test."""
         rows = {}
-        for name, model in BASELINE_MODELS.items():
-            if model.backbone == writer.recipe.model.backbone:
+        for name in BASELINE_MODELS:
+            if name == kept:
                 continue
-            recipe = Recipe(data=writer.recipe.data, model=model, decide=writer.recipe.decide)
-            if recipe.hash not in self._made:
-                self._made[recipe.hash] = self._fit(name, recipe)
-            val, test, decision, rows[name] = self._made[recipe.hash]
-            writer.write_predictions(f"baseline-{name}-val", val)
+            made = self.fitted(name, writer.recipe)
+            test, rows[name] = self._on_test(made)
+            writer.write_predictions(f"baseline-{name}-val", made.val)
             writer.write_predictions(f"baseline-{name}-test", test)
-            writer.write_json(f"baseline-{name}-decision.json", decision.to_dict())
+            writer.write_json(f"baseline-{name}-decision.json", made.decision.to_dict())
         return rows
 
     @cached_property
@@ -188,14 +236,33 @@ class Baselines:
         self.watcher.step("Auditing the data")
         return record_of(self.view)
 
-    def _fit(self, name: str, recipe: Recipe) -> tuple[Predictions, Predictions, Decision, list[MetricRow]]:
-        self.watcher.step(f"Fitting the baseline: {name}")
-        task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
-        fitted = fit(recipe, self.view, task, seed=0)
-        val = _predict(fitted, self.view, task, "val", recipe)
-        decision = decide_on(val, self.view, recipe.decide)
-        test = _predict(fitted, self.view, task, "test", recipe)
-        return val, test, decision, rows_of(answer(test, decision))
+    def fitted(self, name: str, beside: Recipe) -> "_FittedBaseline":
+        """Give a baseline as it stands beside a recipe, fitted and decided on val; test is not read."""
+        recipe = Recipe(data=beside.data, model=BASELINE_MODELS[name], decide=beside.decide)
+        if recipe.hash not in self._fitted:
+            self.watcher.step(f"Fitting the baseline: {name}")
+            task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+            model = fit(recipe, self.view, task, seed=0)
+            val = _predict(model, self.view, task, "val", recipe)
+            self._fitted[recipe.hash] = _FittedBaseline(recipe, model, val, decide_on(val, self.view, recipe.decide))
+        return self._fitted[recipe.hash]
+
+    def _on_test(self, made: "_FittedBaseline") -> tuple[Predictions, list[MetricRow]]:
+        key = made.recipe.hash
+        if key not in self._tested:
+            test = _predict(made.model, self.view, made.val.task, "test", made.recipe)
+            self._tested[key] = test, rows_of(answer(test, made.decision))
+        return self._tested[key]
+
+
+@dataclass(frozen=True)
+class _FittedBaseline:
+    """A baseline, what it says of val, and what was decided on that."""
+
+    recipe: Recipe
+    model: Fitted
+    val: Predictions
+    decision: Decision
 
 
 def _write_model(writer: RunWriter, fitted: Fitted) -> None:

@@ -34,6 +34,18 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _seconds(text: str) -> float:
+    """Read a duration: 90s, 10m, 1.5h, or seconds alone."""
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 0.0)
+    try:
+        seconds = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(f"'{text}' is not a time; write it as 90s, 10m or 1h.")
+    return seconds
+
+
 @app.callback()
 def root(
     version: Annotated[
@@ -57,7 +69,14 @@ def demo(out: Out = None, json: Json = False) -> None:
 @app.command()
 def train(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, its description file, or a run's recipe.toml.")],
-    recipe: Annotated[str, typer.Option(help="A preset, or a recipe file.")] = "cnn",
+    recipe: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A preset, or a recipe file; a plan for this dataset unless given."),
+    ] = None,
+    budget: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(parser=_seconds, metavar="TIME", help="Training time of a plan, as 5m; 10m unless given."),
+    ] = None,
     view: View = None,
     size: Size = None,
     overrides: Overrides = None,
@@ -68,17 +87,20 @@ def train(
 ) -> None:
     """Train a recipe on a dataset, score it on test, and write its report."""
     from penlight import api
-    from penlight.cli.show import TrainingView, print_trained
+    from penlight.cli.show import TrainingView, print_plan_made, print_trained
 
-    chosen, name = api.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
+    asked = api.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
+    print_plan_made(asked.plan, json)
     with TrainingView(quiet=json) as watcher:
-        result = api.train(chosen, name=name, out=out, seed=seed, seeds=seeds, watcher=watcher)
+        result = api.train(
+            asked.recipe, name=asked.name, out=out, seed=seed, seeds=seeds, plan=asked.plan, watcher=watcher
+        )
     print_trained(result, json)
 
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="A study that ships (retina, chest, ...), or a study file.")],
+    name: Annotated[str, typer.Argument(help="A study that ships (retina, medmnist2d, ...), or a study file.")],
     seeds: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Seeds of each row, but of those that say so themselves; the study's unless given."),
@@ -91,26 +113,19 @@ def study(
 ) -> None:
     """Train the recipes of a study, each with several seeds, and compare them; what is done is kept."""
     from penlight import api
-    from penlight.cli.show import StudyView, print_plan, print_studied
+    from penlight.cli.show import StudyView, TrainingView, print_plan, print_studied, print_swept
 
+    if name == api.SWEEP:
+        with TrainingView(quiet=json) as watcher:
+            swept = api.sweep(out=out, dry_run=dry_run, watcher=watcher)
+        print_swept(swept, json)
+        return
     if dry_run:
         print_plan(api.plan_study(name, out=out, seeds=seeds), json)
         return
     with StudyView(quiet=json) as watcher:
         result = api.study(name, out=out, seeds=seeds, watcher=watcher)
     print_studied(result, json)
-
-
-def _seconds(text: str) -> float:
-    """Read a duration: 90s, 10m, 1.5h, or seconds alone."""
-    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 0.0)
-    try:
-        seconds = float(text[:-1]) * unit if unit else float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise typer.BadParameter(f"'{text}' is not a time; write it as 90s, 10m or 1h.")
-    return seconds
 
 
 @app.command()

@@ -14,7 +14,19 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from rich.table import Table
 from rich.text import Text
 
-from penlight.api import Audited, ComparedRuns, Exported, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
+from penlight.api import (
+    Audited,
+    ComparedRuns,
+    Exported,
+    Scores,
+    SeedsScores,
+    Shown,
+    Studied,
+    Swept,
+    Trained,
+    Tuned,
+    Watcher,
+)
 from penlight.data.audit import Shift
 from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
@@ -25,6 +37,7 @@ from penlight.training import Epoch
 
 if TYPE_CHECKING:
     from penlight.data.own.new import Found
+    from penlight.recipes.plan import Plan as MadePlan
     from penlight.study import Place, Plan
 
 _WIDTH_WITHOUT_TERMINAL = 100
@@ -299,13 +312,73 @@ def print_tuned(result: Tuned, json: bool) -> None:
     print(result.recipe)  # noqa: T201
 
 
+def print_plan_made(plan: "MadePlan | None", json: bool) -> None:
+    """Print a plan before it is trained: each choice with its reason; nothing where no plan was made."""
+    if plan is None or json:
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("plan", "", "why"):
+        table.add_column(name)
+    for reason in plan.reasons:
+        table.add_row(reason.about, reason.choice, Text(reason.why, "dim"))
+    out = console()
+    out.print(table)
+    out.print(f"About {plan.seconds:.0f} s of training a seed on this machine.\n", style="dim", highlight=False)
+
+
+def print_swept(result: Swept, json: bool) -> None:
+    """Print the sets beside the published scores; the last line is the path of the report, where it was written."""
+    if json:
+        print_json(result.to_dict())
+        return
+    out = console()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("set", "model kept", "AUC", "95 % interval", "linear", "published", "ACC", "published", ""):
+        table.add_column(name, justify="left" if name in ("set", "model kept", "") else "right")
+    for row in result.rows:
+        auc, acc = row.lane("auc"), row.lane("acc")
+        table.add_row(
+            row.name,
+            row.kept,
+            _number(auc.own.value),
+            f"{_number(auc.own.low)} to {_number(auc.own.high)}",
+            _number(auc.linear),
+            _number(auc.published),
+            _number(acc.own.value),
+            _number(acc.published),
+            f"{auc.stands} in AUC",
+        )
+    if result.rows:
+        out.print(table)
+    if result.planned:
+        out.print(f"To train: {', '.join(result.planned)}.")
+    if result.absent:
+        out.print(f"Not on disk: {', '.join(result.absent)}.", style="dim")
+    if result.report is not None:
+        print(result.report)  # noqa: T201
+
+
 def print_trained(result: Trained, json: bool) -> None:
     """Print what `train` made; the last line is the path of the report."""
     if json:
         print_json(result.to_dict())
         return
     _print_scores(result.scores)
+    _print_kept(result)
     print(result.report)  # noqa: T201
+
+
+def _print_kept(result: Trained) -> None:
+    """Say where a plan ended with the linear baseline."""
+    linear = result.kept.count("linear")
+    if result.plan is None or not linear:
+        return
+    seeds = "" if len(result.kept) == 1 else f" with {linear} of {len(result.kept)} seeds"
+    console().print(
+        f"The linear baseline is the model that was kept{seeds}: on val the network was not better by more than the "
+        "standard error.",
+        style="bold",
+    )
 
 
 def print_compared(result: ComparedRuns, json: bool) -> None:

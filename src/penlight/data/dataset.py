@@ -13,6 +13,10 @@ SPLITS = ("train", "val", "test")
 METADATA = ("site", "age", "sex", "view")
 """What may be known of an image beside its labels and its patient, for scores by subgroup."""
 
+# A left eye mirrored is a right eye, and a film teaches what an opacity is from either side; none of them is seen
+# upside down.
+_SEEN_FROM_EITHER_SIDE = {"OCT", "ultrasound", "film"}
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -34,6 +38,13 @@ class DatasetInfo:
     modality: str = ""
     position_matters: bool = False
     md5: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def flips(self) -> tuple[str, ...]:
+        """The mirror images that still show what the label says, to train on: "horizontal", "vertical", or none."""
+        if not self.position_matters:
+            return ("horizontal", "vertical")
+        return ("horizontal",) if self.modality in _SEEN_FROM_EITHER_SIDE else ()
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,35 @@ def _difference(one: Draws, other: Draws) -> tuple[float, float, float, float]:
     return value, float(low), float(high), float(min(1.0, 2 * (rarer + 1) / (len(resampled) + 1)))
 
 
+@dataclass(frozen=True)
+class Margin:
+    """How far one model is ahead of another on the same images, in their headline metric, and the standard error of
+    that over resampled images."""
+
+    value: float
+    error: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is ahead by more than the standard error; False where either is undefined."""
+        return self.value > self.error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the margin for JSON: NaN becomes null."""
+        return {key: _json_value(value) for key, value in asdict(self).items()}
+
+
+def margin(
+    one: Sample, other: Sample, *, resamples: int = RESAMPLES, groups: NDArray[np.generic] | None = None
+) -> Margin:
+    """Say how far `one` is ahead of `other`, of the same task and images; `groups` as in `paired_draws`."""
+    draws = paired_draws({"one": [one], "other": [other]}, one.task.headline, resamples=resamples, groups=groups)
+    apart = draws["one"].resampled - draws["other"].resampled
+    apart = apart[np.isfinite(apart)]
+    error = float(apart.std(ddof=1)) if len(apart) > resamples / 2 else np.nan
+    return Margin(draws["one"].mean - draws["other"].mean, error)
+
+
 def holm(p: Floats) -> Floats:
     """Correct (P,) p-values for being looked at together (Holm 1979); NaN stays NaN and counts for nothing."""
     p = np.asarray(p, np.float64)

@@ -191,6 +191,8 @@ class Decide(_Section):
     "isotonic" by a monotone map, which needs a large val. `prevalence` is that of the people whom the answers are
     meant for: predictive values are given at it too. `coverage` is how often the truth is wanted among the answers
     that are not ruled out.
+    `fallback` "linear" keeps the linear baseline as the model where the network is not better on val by more than
+    the standard error of their difference.
     """
 
     rule: Literal["argmax", "expected"] = "argmax"
@@ -199,6 +201,7 @@ class Decide(_Section):
     calibration: Literal["temperature", "isotonic", "none"] = "temperature"
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    fallback: Literal["none", "linear"] = "none"
 
 
 class Recipe(_Section):

@@ -46,7 +46,8 @@ class RunContent:
     headline metric, val_ and the headline metric, learning_rate, seconds; None for models without epochs. `data`
     counts the images and labels that the view keeps, and what it leaves out. `images` (M, H, W, C) uint8 is the
     whole test split as stored, of which `test.index` are the rows; `samples` has a few training images of each
-    label. `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has
+    label. `plan` has the choices of a plan (about, choice, why), empty where there was none.
+    `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has
     seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where the model has none) and
     command. `before` are the test predictions before calibration, `calibration_notes` say what calibration left as it
     was, `points` are the operating points. `conformal` makes sets of answers of `test`, and `novelty` says which
@@ -76,6 +77,7 @@ class RunContent:
     provenance: Mapping[str, Any]
     checks: Sequence[Check] | None = None
     decision_notes: tuple[str, ...] = ()
+    plan: Sequence[Mapping[str, str]] = ()
     patients: Mapping[str, int] | None = None
     before: Predictions | None = None
     calibration_notes: tuple[str, ...] = ()

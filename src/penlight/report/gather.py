@@ -1,5 +1,6 @@
 """Gather what a report shows from a run folder and its dataset."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from penlight.recipes import differences
 from penlight.report.content import Rival, RunContent, Sample
 from penlight.runs import Run
 from penlight.runs.evidence import checks_kept, data_of
+from penlight.runs.folder import PLAN
 from penlight.tasks import Task, label_of
 
 _SAMPLES_PER_LABEL = 6
@@ -49,6 +51,7 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         provenance=_provenance(run),
         checks=checks_kept(run),
         decision_notes=decision.notes,
+        plan=json.loads(run.read(PLAN))["reasons"] if run.has(PLAN) else (),
         patients=None if kept is None else kept.patients,
         before=answers.before,
         calibration_notes=decision.calibration.notes,

@@ -42,7 +42,7 @@ from penlight.report.tables import (
     score_lines,
     split_lines,
 )
-from penlight.report.verdict import model_of, rivals_of, run_verdict
+from penlight.report.verdict import kept_words, model_of, rivals_of, run_verdict
 from penlight.report.words import count, duration, image_words, interval, label_words, metric_words, number
 
 
@@ -150,6 +150,7 @@ def making_values(content: RunContent) -> dict[str, Any]:
         "differences": difference_lines(content.recipe_differences),
         "provenance": provenance_groups(content),
         "command": content.provenance.get("command", ""),
+        "kept": kept_words(content),
         "card": about(content)[1:],
         "checklist": checklist(content),
         "checklist_sources": SOURCES,

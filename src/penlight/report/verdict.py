@@ -75,9 +75,25 @@ def against(row: MetricRow, rivals: Iterable[Rival], decimals: int = 2) -> str:
     return "".join(f", {part}" if i == 0 else f" and {part}" for i, part in enumerate(parts))
 
 
+def kept_words(content: RunContent) -> str:
+    """Say what a choice between the network and the linear baseline on val ended with; empty where there was none."""
+    ahead = content.provenance.get("ahead_of_linear_on_val")
+    if ahead is None:
+        return ""
+    network = model_words(str(content.recipe["model"]["backbone"]))
+    kept = "so it was kept" if model_of(content) != "linear" else "so the linear baseline was kept"
+    by, error = ahead["value"], ahead["error"]
+    if by is None or error is None:
+        return f"On val {network} could not be compared with the linear baseline, {kept}."
+    return (
+        f"On val {network} was {number(abs(by))} {'ahead of' if by >= 0 else 'behind'} the linear baseline in "
+        f"{metric_words(content.task.headline).short}, with a standard error of {number(error)}, {kept}."
+    )
+
+
 def model_of(content: RunContent) -> str:
-    """Name the model that was trained: the backbone of the recipe."""
-    return str(content.recipe.get("model", {}).get("backbone", "model"))
+    """Name the model that was kept: the backbone of the recipe, or what it falls back on."""
+    return str(content.provenance.get("model") or content.recipe.get("model", {}).get("backbone", "model"))
 
 
 def rivals_of(content: RunContent) -> list[Rival]:

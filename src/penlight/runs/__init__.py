@@ -10,7 +10,7 @@ from penlight.runs.files import write_bytes, write_json, write_text
 from penlight.runs.folder import Run, RunWriter, open_run, read_claim
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
 from penlight.runs.predictor import Predictor, open_predictor
-from penlight.runs.provenance import machine, versions
+from penlight.runs.provenance import machine, matrix_rate, versions
 
 __all__ = [
     "Answers",
@@ -22,6 +22,7 @@ __all__ = [
     "answer",
     "facts_from_properties",
     "machine",
+    "matrix_rate",
     "open_predictor",
     "open_run",
     "predictions_from_bytes",

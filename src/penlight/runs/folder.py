@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
+PLAN = "plan.json"
 NOVELTY = "novelty.npz"
 SCHEMA = 1
 _LOCK = ".lock"

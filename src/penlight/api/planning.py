@@ -1,0 +1,40 @@
+"""Make a plan for a dataset: a recipe from what is known of the data and of this machine, with its reasons."""
+
+import contextlib
+import json
+from pathlib import Path
+
+from penlight.data import apply_view, store
+from penlight.recipes.plan import BUDGET, Plan, fingerprint_of, make_plan, plan_from_dict
+from penlight.runs import machine, matrix_rate
+from penlight.runs.folder import MANIFEST, PLAN
+
+
+def plan(dataset: str, *, view: str | None = None, size: int | None = None, budget: float | None = None) -> Plan:
+    """Make the plan of a dataset seen through a view, for `budget` seconds of training (10 minutes unless given)."""
+    viewed = apply_view(store.open_dataset(dataset, size or 28), view or "native")
+    about = machine()
+    found = fingerprint_of(
+        viewed.dataset.info,
+        viewed.view,
+        viewed.task,
+        viewed.dataset.size,
+        {split: len(part) for split, part in viewed.splits.items()},
+        tuple(int(n) for n in viewed.splits["train"].y_true.sum(axis=0)),
+        {"cores": float(about["cores"]), "memory": float(about.get("memory_gib", 0)) * 2**30, "rate": matrix_rate()},
+        BUDGET if budget is None else budget,
+    )
+    return make_plan(found, dataset)
+
+
+def unfinished_plan(made: Plan) -> Plan | None:
+    """Find the plan of an unfinished run that was asked for alike, since a busier machine may plan otherwise."""
+    stem = Path(made.recipe.data.dataset).stem
+    for file in sorted(Path("runs").glob(f"{stem}-plan-*/**/{PLAN}")):
+        if (file.parent / MANIFEST).exists():
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found = plan_from_dict(json.loads(file.read_text(encoding="utf-8")))
+            if found.asks_as(made):
+                return found
+    return None

@@ -1,0 +1,117 @@
+"""Every official set that is on disk, each trained by a plan of its own, beside the published scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penlight.api.planning import plan
+from penlight.api.results import Watcher
+from penlight.api.training import train
+from penlight.data import dataset_info
+from penlight.data.listing import list_datasets
+from penlight.data.published import RESNET18
+from penlight.errors import DataError
+from penlight.evaluation import row_from_dict
+from penlight.runs import Run, machine, open_run, versions, write_json, write_text
+from penlight.runs.folder import MANIFEST
+
+if TYPE_CHECKING:
+    from penlight.report.sweep import SweepRow
+
+SWEEP = "medmnist2d"
+"""The name by which `penlight study` knows it."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What `sweep` made: the folder, the page (None where nothing was to be trained yet), and a row for each set that
+    is done; `planned` are those on disk that are not done, `absent` those that are not on disk."""
+
+    folder: Path
+    report: Path | None
+    rows: Sequence["SweepRow"]
+    planned: Sequence[str]
+    absent: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it."""
+        return {
+            "folder": str(self.folder),
+            "report": None if self.report is None else str(self.report),
+            "sets": [row.to_dict() for row in self.rows],
+            "planned": list(self.planned),
+            "absent": list(self.absent),
+        }
+
+
+def sweep(
+    *, out: Path | None = None, budget: float | None = None, dry_run: bool = False, watcher: Watcher | None = None
+) -> Swept:
+    """Train each official set that is on disk by its own plan, keeping what is done, and write the page that sets
+    the scores beside the published ones; a dry run only says what would be done. DataError if none is on disk."""
+    here, absent = sets_on_disk()
+    if not here:
+        raise DataError(
+            "None of the MedMNIST sets is on disk at 28 px.",
+            "Get one with penlight data fetch NAME, or set PENLIGHT_DATA.",
+        )
+    folder, watcher = out or Path("runs") / f"study-{SWEEP}", watcher or Watcher()
+    if dry_run:
+        done = [name for name in here if (folder / name / MANIFEST).exists()]
+        rows = [_row_of(name, open_run(folder / name)) for name in done]
+        return Swept(folder, None, rows, [name for name in here if name not in done], absent)
+    rows = [_row(name, folder / name, budget, watcher) for name in here]
+    write_text(folder / "report.html", _page(folder, rows, absent))
+    found = Swept(folder, folder / "report.html", rows, [], absent)
+    write_json(folder / "sweep.json", {"schema": 1, **found.to_dict()})
+    return found
+
+
+def sets_on_disk(size: int = 28) -> tuple[list[str], list[str]]:
+    """Name the official sets whose files are here, and those whose are not."""
+    here = {row["name"] for row in list_datasets() if size in row["sizes"]}
+    return [name for name in RESNET18 if name in here], [name for name in RESNET18 if name not in here]
+
+
+def _page(folder: Path, rows: Sequence["SweepRow"], absent: Sequence[str]) -> str:
+    from penlight.report.sweep import SweepContent, sweep_report
+
+    return sweep_report(
+        SweepContent(
+            name=SWEEP,
+            title="The MedMNIST sets, each by its own plan",
+            size=28,
+            rows=rows,
+            absent=absent,
+            command=f"penlight study {SWEEP} --out {folder}",
+            provenance=[(key, str(value)) for key, value in (machine() | versions()).items()],
+        )
+    )
+
+
+def _row(name: str, folder: Path, budget: float | None, watcher: Watcher) -> "SweepRow":
+    if not (folder / MANIFEST).exists():
+        watcher.step(f"Planning {name}")
+        made = plan(name, budget=budget)
+        train(made.recipe, name="plan", out=folder, plan=made, watcher=watcher)
+    return _row_of(name, open_run(folder))
+
+
+def _row_of(name: str, run: Run) -> "SweepRow":
+    from penlight.report.sweep import SweepRow
+
+    made, scores = run.provenance, run.metrics
+    linear: Sequence[dict[str, Any]] = scores["baselines"].get("linear", scores["metrics"])
+    return SweepRow(
+        name=name,
+        title=dataset_info(name).title,
+        images=made["images"],
+        kept=made["model"],
+        parameters=made["parameters"],
+        seconds=float(made["durations"]["total"]),
+        rows=[row_from_dict(row) for row in scores["metrics"]],
+        linear=[row_from_dict(row) for row in linear],
+        published=RESNET18[name],
+        address=f"{name}/report.html",
+    )

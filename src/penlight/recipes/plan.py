@@ -1,0 +1,342 @@
+"""The plan: a recipe made from what is known of a dataset and a machine, with a reason for each choice.
+
+It is a table of rules, not a search: the same fingerprint always gives the same plan.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from penlight.data.dataset import DatasetInfo
+from penlight.recipes.recipe import Augment, Cnn, Data, Decide, Recipe, Residual, Train
+from penlight.tasks import Task
+
+BUDGET = 600.0
+"""Seconds of training that a plan allows itself where none are given."""
+
+FEW, SOME = 3_000, 20_000
+"""Up to FEW training images a set is small, up to SOME of middle size."""
+
+_VIEWS_WANTED = 1_200_000
+_EPOCHS = (8, 60)
+_FEWEST_EPOCHS = 4
+_WIDTHS = (32, 64, 128, 256, 512)
+_SMALLEST_MAP = 4
+# Share of a processor's matrix-product rate that training such a network reaches (chest-residual, two-core Xeon).
+_EFFICIENCY = 0.5
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a plan is made from.
+
+    `images` counts by split and `positives` by label of train, in the view; `size` in pixels; `flips` as in
+    `DatasetInfo`; `rate` is the machine's matrix-product rate in floating-point operations a second, all cores
+    together, rounded coarsely so that a plan does not change from day to day; `memory` in bytes, 0 where it is not
+    known; `budget` in seconds.
+    """
+
+    dataset: str
+    view: str
+    size: int
+    channels: int
+    modality: str
+    flips: tuple[str, ...]
+    images: Mapping[str, int]
+    labels: tuple[str, ...]
+    positives: tuple[int, ...]
+    ordered: bool
+    exclusive: bool
+    uses_thresholds: bool
+    cores: int
+    memory: int
+    rate: float
+    budget: float = BUDGET
+
+    @property
+    def imbalance(self) -> float:
+        """How many times as many positives the most frequent label has as the rarest."""
+        return max(self.positives) / max(1, min(self.positives))
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One choice: what of the recipe it is about, what was chosen, and why; whole sentences."""
+
+    about: str
+    choice: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe, a reason for each choice, and the seconds that its training is expected to take."""
+
+    recipe: Recipe
+    reasons: tuple[Reason, ...]
+    seconds: float
+    fingerprint: Fingerprint
+
+    def asks_as(self, other: "Plan") -> bool:
+        """Whether another plan was made of the same data for the same time, on this machine or a busier one."""
+        one, two = (replace(plan.fingerprint, rate=0.0, memory=0, cores=0) for plan in (self, other))
+        return one == two
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the plan for JSON."""
+        return {
+            "fingerprint": {**asdict(self.fingerprint), "imbalance": round(self.fingerprint.imbalance, 2)},
+            "seconds": round(self.seconds, 1),
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+
+
+def plan_from_dict(values: Mapping[str, Any]) -> Plan:
+    """Read what `Plan.to_dict` gave."""
+    found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["fingerprint"].items()}
+    found.pop("imbalance")
+    reasons = tuple(Reason(**reason) for reason in values["reasons"])
+    recipe = Recipe.model_validate_json(json.dumps(values["recipe"]))
+    return Plan(recipe, reasons, float(values["seconds"]), Fingerprint(**found))
+
+
+def fingerprint_of(
+    info: DatasetInfo,
+    view: str,
+    task: Task,
+    size: int,
+    images: Mapping[str, int],
+    positives: tuple[int, ...],
+    machine: Mapping[str, float],
+    budget: float = BUDGET,
+) -> Fingerprint:
+    """Gather a fingerprint; `machine` has cores, memory (bytes) and rate (operations a second)."""
+    return Fingerprint(
+        dataset=info.name,
+        view=view,
+        size=size,
+        channels=info.channels,
+        modality=info.modality,
+        flips=info.flips,
+        images=dict(images),
+        labels=task.labels,
+        positives=positives,
+        ordered=task.ordered,
+        exclusive=task.exclusive,
+        uses_thresholds=task.uses_thresholds,
+        cores=int(machine["cores"]),
+        memory=int(machine["memory"]),
+        rate=_coarse(machine["rate"]),
+        budget=budget,
+    )
+
+
+def make_plan(f: Fingerprint, dataset: str = "") -> Plan:
+    """Choose backbone, epochs, augmentation, loss and balance, batch size and decision, each with its reason.
+
+    `dataset` is what the recipe names as its data, by default the fingerprint's name; a description is named by path.
+    """
+    model, on_model = _model(f)
+    batch, on_batch = _batch(f)
+    operations = 3 * operations_of(model, f.size, f.channels)
+    epochs, on_epochs = _epochs(f, operations)
+    if epochs < _FEWEST_EPOCHS and isinstance(model, Residual):
+        model = model.model_copy(update={"widths": tuple(width // 2 for width in model.widths)})
+        on_model = Reason(
+            on_model.about, "a residual network of half the width", f"{on_epochs.why} So the network is made smaller."
+        )
+        operations = 3 * operations_of(model, f.size, f.channels)
+        epochs, on_epochs = _epochs(f, operations)
+    augment, on_augment = _augment(f)
+    decide, on_decide = _decide(f)
+    train = Train(
+        epochs=epochs,
+        batch_size=batch,
+        optimizer="adamw",
+        learning_rate=_learning_rate(batch),
+        weight_decay=0.01,
+        schedule="cosine",
+        warmup_epochs=1 if epochs < 20 else 3,
+        augment=augment,
+    )
+    data = Data(dataset=dataset or f.dataset, size=f.size, view=f.view)
+    recipe = Recipe(data=data, model=model, train=train, decide=decide)
+    reasons = (on_model, on_epochs, on_batch, on_augment, _on_balance(f), *on_decide)
+    return Plan(recipe, reasons, epochs * _epoch_seconds(f, operations), f)
+
+
+def operations_of(model: Cnn | Residual, size: int, channels: int) -> float:
+    """Count the multiplications and additions of one image going forward, in convolutions and dense layers."""
+    if isinstance(model, Cnn):
+        return _cnn_operations(model, size, channels)
+    return _residual_operations(model, size, channels)
+
+
+def _convolution(kernel: int, side: int, given: int, made: int) -> float:
+    return 2.0 * kernel * kernel * side * side * given * made
+
+
+def _cnn_operations(model: Cnn, side: int, given: int) -> float:
+    total = 0.0
+    for filters in model.filters:
+        for _ in range(model.convolutions):
+            total += _convolution(3, side, given, filters)
+            given = filters
+        side //= 2
+    features = given * (side * side if model.pooling == "flatten" else 1)
+    return total + 2.0 * features * model.dense
+
+
+def _residual_operations(model: Residual, side: int, given: int) -> float:
+    side = -(-side // 2)
+    total = _convolution(5, side, given, model.widths[0])
+    given = model.widths[0]
+    for stage, width in enumerate(model.widths):
+        side = -(-side // 2) if stage else side
+        for block in range(model.blocks):
+            shortcut = _convolution(1, side, given, width) if (stage and not block) or given != width else 0.0
+            total += shortcut + _convolution(3, side, given, width) + _convolution(3, side, width, width)
+            given = width
+    return total
+
+
+def _coarse(rate: float) -> float:
+    """Round to a power of two: machines differ by more, one machine from day to day by less."""
+    return 2.0 ** round(math.log2(rate))
+
+
+def _epoch_seconds(f: Fingerprint, operations: float) -> float:
+    return f.images["train"] * operations / (_EFFICIENCY * f.rate)
+
+
+def _model(f: Fingerprint) -> tuple[Cnn | Residual, Reason]:
+    n, exposed = f.images["train"], f.modality == "film"
+    beside = " Each film's own exposure is taken away, since it says nothing of the patient." if exposed else ""
+    if exposed and n <= FEW:
+        plain = Cnn(
+            exposure="per-image",
+            filters=(32, 64, 128),
+            convolutions=2,
+            normalise=True,
+            block_dropout=(0.2, 0.3, 0.4),
+            pooling="average",
+            dense=256,
+            dropout=0.4,
+        )
+        why = f"For {n:,} films, few, a plain network with much dropout learns most from augmented copies.{beside}"
+        return plain, Reason("model", "a convolutional network of three blocks", why)
+    stages = min(max(3, round(math.log2(f.size / _SMALLEST_MAP))), len(_WIDTHS))
+    model = Residual(exposure="per-image" if exposed else "fixed", widths=_WIDTHS[:stages], dropout=0.3)
+    why = f"It halves a {f.size} px image to maps of about {_SMALLEST_MAP} px, and learns most per second on a CPU."
+    return model, Reason("model", f"a residual network of {stages} stages", why + beside)
+
+
+def _batch(f: Fingerprint) -> tuple[int, Reason]:
+    n = f.images["train"]
+    size = 32 if n <= FEW else 64 if n <= SOME else 128
+    why = (
+        f"{n:,} training images are few, and small batches make more steps of them."
+        if n <= FEW
+        else f"With {n:,} training images there are steps enough, and larger batches keep the cores busy."
+    )
+    return size, Reason("batch size", str(size), why)
+
+
+def _learning_rate(batch: int) -> float:
+    """Grow the rate with the square root of the batch (Krizhevsky 2014), from 0.001 at 32."""
+    return round(1e-3 * math.sqrt(batch / 32), 4)
+
+
+def _epochs(f: Fingerprint, operations: float) -> tuple[int, Reason]:
+    n = f.images["train"]
+    wanted = min(max(round(_VIEWS_WANTED / n), _EPOCHS[0]), _EPOCHS[1])
+    affordable = max(1, int(f.budget / _epoch_seconds(f, operations)))
+    if affordable < wanted:
+        why = f"{wanted} would be wanted for {n:,} images; {affordable} fit into {_minutes(f.budget)} here."
+        return affordable, Reason("epochs", str(affordable), why)
+    why = (
+        f"So {wanted * n:,} images are seen in all, which is enough for {n:,}; the epoch that is best on val is kept."
+    )
+    return wanted, Reason("epochs", str(wanted), why)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+
+
+@dataclass(frozen=True)
+class _Change:
+    """How images of a modality may be changed in training, and why so."""
+
+    options: Augment
+    why: str
+
+
+_STAINED = Augment(rotation=20, brightness=0.05, contrast=0.1)
+_CHANGES: dict[str, _Change] = {
+    "fundus": _Change(Augment(rotation=15, zoom=0.1), "a camera is held a little differently each time"),
+    "film": _Change(Augment(rotation=10, zoom=0.15, shift=0.07), "patients stand and breathe differently"),
+    "histology": _Change(_STAINED, "a slide has no up, and its stain varies"),
+    "blood smear": _Change(_STAINED, "a smear has no up, and its stain varies"),
+    "dermoscopy": _Change(Augment(rotation=20, zoom=0.1, contrast=0.1), "skin has no up, and light varies"),
+    "kidney cortex microscope": _Change(Augment(rotation=20, contrast=0.1), "cells have no up"),
+    "OCT": _Change(Augment(rotation=5, shift=0.05, contrast=0.1), "the retina lies level, with small tilts"),
+    "ultrasound": _Change(
+        Augment(rotation=5, zoom=0.1, shift=0.05, contrast=0.1), "the probe is held a little differently"
+    ),
+    "abdominal CT": _Change(Augment(rotation=5, zoom=0.1, shift=0.05), "the cut around an organ varies a little"),
+}
+_MILD = _Change(Augment(rotation=5, shift=0.03), "the modality is not known, so the changes are mild")
+
+
+def _augment(f: Fingerprint) -> tuple[Augment, Reason]:
+    change = _CHANGES.get(f.modality, _MILD)
+    options = change.options.model_copy(
+        update={"flip_horizontal": "horizontal" in f.flips, "flip_vertical": "vertical" in f.flips}
+    )
+    said = ["turned by up to " + f"{options.rotation:g} degrees"]
+    said += ["zoomed"] * bool(options.zoom) + ["shifted"] * bool(options.shift)
+    said += ["lit differently"] * bool(options.brightness or options.contrast)
+    said += {0: [], 1: ["mirrored"], 2: ["mirrored both ways"]}[len(f.flips)]
+    flips = {
+        0: "A mirrored image would be another anatomy.",
+        1: "It is never seen upside down.",
+        2: "It has no side and no up.",
+    }[len(f.flips)]
+    return options, Reason("augmentation", ", ".join(said), f"{change.why[0].upper()}{change.why[1:]}. {flips}")
+
+
+def _on_balance(f: Fingerprint) -> Reason:
+    rarest = f.labels[f.positives.index(min(f.positives))]
+    return Reason(
+        "balance",
+        "none",
+        f"The rarest label, {rarest}, has {min(f.positives):,} of {f.images['train']:,} images "
+        f"({f.imbalance:.3g} times fewer than the most frequent); weights would distort the probabilities, "
+        "and what is decided from them can be chosen afterwards.",
+    )
+
+
+def _decide(f: Fingerprint) -> tuple[Decide, tuple[Reason, ...]]:
+    why_fallback = "A network that is not better on val has not earned its cost, and is not kept."
+    fallback = Reason("fallback", "the linear baseline", why_fallback)
+    if f.uses_thresholds and f.exclusive:
+        why = "Sensitivity and specificity count alike."
+        return Decide(thresholds="youden", fallback="linear"), (_found_on_val("youden", why), fallback)
+    if f.uses_thresholds:
+        why = "Findings are rare, and F1 weighs those missed and those made up alike."
+        return Decide(thresholds="f1", fallback="linear"), (_found_on_val("f1", why), fallback)
+    if f.ordered:
+        why = "A grade beside the true one is a smaller error than one far off."
+        return Decide(rule="expected", fallback="linear"), (
+            Reason("decision", "the mean grade, rounded", why),
+            fallback,
+        )
+    return Decide(fallback="linear"), (Reason("decision", "the most probable class", "Errors count alike."), fallback)
+
+
+def _found_on_val(rule: str, why: str) -> Reason:
+    return Reason("decision", f"thresholds by {rule}, found on val", why)
