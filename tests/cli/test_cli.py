@@ -13,7 +13,7 @@ from penlight.data import apply_view, open_dataset, store
 from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
 
-QUICK = ["--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
+QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
 
 
 def test_train_evaluate_report_and_repeat(penlight, tmp_path):
