@@ -20,7 +20,7 @@ from penlight.api.requests import (
 from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
 from penlight.api.scoring import evaluate, score
 from penlight.api.studies import plan_study, study
-from penlight.api.sweep import SWEEP, Swept, sweep
+from penlight.api.sweeping import SWEEP, Swept, sweep
 from penlight.api.training import train
 from penlight.api.tuning import tune
 
