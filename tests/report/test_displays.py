@@ -19,12 +19,16 @@ from sklearn.metrics import (
 )
 
 from penlight.evaluation import Calibration, MetricRow, find_row, score_seeds
+from penlight.evaluation.corruptions import corruptions_for
+from penlight.evaluation.robustness import Robustness, observe, summarise
 from penlight.report import DISPLAYS, Display, RunContent
 from penlight.report.displays import (
     AlongTheFile,
     AnswerSets,
     ClassDistribution,
     ConfusionMatrix,
+    CorruptionCurves,
+    CorruptionStrip,
     DecisionCurve,
     ErrorStrip,
     LabelConfusion,
@@ -67,6 +71,19 @@ def no_auc(c: RunContent) -> list[MetricRow]:
     return [MetricRow("auc", label, math.nan, math.nan, math.nan, 0, "no positive case") for label in c.task.labels]
 
 
+def robustness(c: RunContent) -> Robustness:
+    """Of a model that turns to the first label where an image is spoilt beyond recognition."""
+
+    def answering(images: np.ndarray) -> np.ndarray:
+        changed = np.abs(images.astype(float) - c.images).mean(axis=(1, 2, 3)) > 40
+        return np.where(changed[:, None], np.arange(len(c.task.labels)) == 0, c.decided).astype(np.uint8)
+
+    corruptions = corruptions_for(c.dataset)
+    seen = observe(c.task, c.test.y_true, c.images, c.test.index, [(answering, c.decided)] * 2, corruptions)
+    model, linear = summarise(c.task, c.test.y_true, [[own] for own in seen], corruptions, resamples=40)
+    return Robustness((0,), len(c.test), model, {"linear": linear})
+
+
 MAKERS: dict[str, Any] = {
     "bars": lambda c: ScoreBars.from_rows(c.rows, c.rivals, "cnn"),
     "rates": lambda c: LabelRates.from_predictions(c.test, c.decided),
@@ -83,6 +100,8 @@ MAKERS: dict[str, Any] = {
     "risk": lambda c: RiskCurve.from_predictions(c.test, c.decided, c.conformal),
     "risk_without_sets": lambda c: RiskCurve.from_predictions(c.test, c.decided),
     "sets": lambda c: AnswerSets.from_predictions(c.test, c.conformal),
+    "corrupted": lambda c: CorruptionCurves(robustness(c)),
+    "corrupted_strip": lambda c: CorruptionStrip.from_images(robustness(c), c.images, c.test.index),
     "unusual": lambda c: UnusualImages.from_images(c.novelty, c.images, c.test.index, "fundus"),
     "seed_dots": seed_dots,
     "seed_curves": lambda c: SeedCurves.from_histories({"0": c.history, "1": c.history}, "auc"),
@@ -371,3 +390,11 @@ def test_short_paths_leave_the_numbers_in_text_alone():
     assert _compact('<path d="M 1.23456 7.5"/><text x="0.98765">0.754</text>') == (
         '<path d="M 1.23 7.5"/><text x="0.99">0.754</text>'
     )
+
+
+def test_corruption_curves_name_the_worst(ordinal: RunContent) -> None:
+    display = CorruptionCurves(robustness(ordinal))
+    worst = max(display.robustness.model.rows, key=lambda row: row.change.value)
+    assert display.rows[0] == worst
+    assert worst.name.replace("_", " ") in display.caption
+    assert list(display.frame()["corruption"]) == [c.name for c in corruptions_for(ordinal.dataset)]

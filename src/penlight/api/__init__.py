@@ -18,6 +18,7 @@ from penlight.api.requests import (
     resolve_request,
 )
 from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
+from penlight.api.robustness import Corrupted, evaluate_corrupted
 from penlight.api.scoring import evaluate, score
 from penlight.api.studies import plan_study, study
 from penlight.api.sweeping import SWEEP, Swept, sweep
@@ -28,6 +29,7 @@ __all__ = [
     "SWEEP",
     "Audited",
     "ComparedRuns",
+    "Corrupted",
     "Exported",
     "Scores",
     "SeedsScores",
@@ -41,6 +43,7 @@ __all__ = [
     "compare",
     "displays",
     "evaluate",
+    "evaluate_corrupted",
     "export",
     "fetch",
     "is_recipe_file",

@@ -8,7 +8,7 @@ from penlight.api.scoring import seeds_scores
 from penlight.api.studies import STUDY, content_of_folder
 from penlight.data import apply_view, store
 from penlight.runs import Run, open_run, write_text
-from penlight.runs.folder import SUMMARY, seed_folders
+from penlight.runs.folder import SUMMARY, robustness_of_seeds, seed_folders
 
 if TYPE_CHECKING:
     from penlight.evaluation import SeedsRow
@@ -31,7 +31,7 @@ def report(path: Path, out: Path | None = None) -> Path:
         return target
     runs, contents = _contents(path)
     if (path / SUMMARY).exists():
-        write_text(target, seeds_report(path.name, contents, *_over_seeds(runs)))
+        write_text(target, seeds_report(path.name, contents, *_over_seeds(runs), robustness_of_seeds(path)))
     elif out is not None:
         write_text(target, run_report(contents[0]))
     else:
@@ -54,7 +54,9 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
         return _of_study(path)
     runs, contents = _contents(path)
     many = (path / SUMMARY).exists()
-    found = seeds_displays(contents, *_over_seeds(runs)) if many else run_displays(contents[0])
+    found = (
+        seeds_displays(contents, *_over_seeds(runs), robustness_of_seeds(path)) if many else run_displays(contents[0])
+    )
     colours = palette(contents[0].task)
     return {name: Figure(display, f"{path.name}-{name}", colours) for name, display in found.items()}
 

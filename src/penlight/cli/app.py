@@ -184,12 +184,22 @@ def tune(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder, or a folder with one run per seed.")],
     split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="Ask the model again about corrupted images of test, and keep it.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Score a run again from its predictions on disk."""
     from penlight import api
-    from penlight.cli.show import print_scores
+    from penlight.cli.show import TrainingView, print_corrupted, print_scores
 
+    if corruptions and split != "test":
+        raise typer.BadParameter("Corruptions are asked on test alone.", param_hint="--split")
+    if corruptions:
+        with TrainingView(quiet=json) as watcher:
+            corrupted = api.evaluate_corrupted(run, watcher=watcher)
+        print_corrupted(corrupted, json)
+        return
     print_scores(api.evaluate(run, split), json)
 
 

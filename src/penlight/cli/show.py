@@ -17,6 +17,7 @@ from rich.text import Text
 from penlight.api import (
     Audited,
     ComparedRuns,
+    Corrupted,
     Exported,
     Scores,
     SeedsScores,
@@ -37,6 +38,7 @@ from penlight.training import Epoch
 
 if TYPE_CHECKING:
     from penlight.data.own.new import Found
+    from penlight.evaluation.robustness import Level, Robustness
     from penlight.recipes.plan import Plan as MadePlan
     from penlight.study import Place, Plan
 
@@ -434,6 +436,49 @@ def print_exported(result: Exported, json: bool) -> None:
             table.add_row(change.name, _number(change.model), _number(change.file), f"{moved:+.4f}")
     out.print(table)
     print(result.file)  # noqa: T201
+
+
+def print_corrupted(corrupted: Corrupted, json: bool) -> None:
+    """Print the balanced error under each corruption and severity; the last line is the path of the report."""
+    if json:
+        print_json(corrupted.to_dict())
+        return
+    out, found = console(), corrupted.robustness
+    out.print(_corruption_table(found))
+    over = f", mean over seeds {', '.join(map(str, found.seeds))}" if len(found.seeds) > 1 else ""
+    out.print(f"Balanced error on {found.n:,} images of test{over}; change is against clean images.", style="dim")
+    for note in found.notes:
+        out.print(f"Unavailable, {note}.", style="dim")
+    print(corrupted.report)  # noqa: T201
+
+
+def _corruption_table(found: "Robustness") -> Table:
+    """Clean, then one line per corruption with its severities, and the mean over corruptions."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("corruption")
+    several = len(found.seeds) > 1
+    numbers = [str(s + 1) for s in range(len(found.model.rows[0].severities))]
+    for name in (*numbers, "mean", *(["sd"] * several), "95 % interval", "change", *found.baselines):
+        table.add_column(name, justify="right")
+
+    def add(
+        name: str, severities: Sequence[float], level: "Level", change: "Level | None", rivals: "Sequence[Level]"
+    ) -> None:
+        cells = [*(map(_number, severities) if severities else [""] * len(numbers)), _number(level.value)]
+        cells += [_number(level.sd)] * several
+        cells += [f"{_number(level.low)} to {_number(level.high)}", "" if change is None else _signed(change.value)]
+        table.add_row(name, *cells, *(_number(rival.value) for rival in rivals), style=None if severities else "bold")
+
+    model, rivals = found.model, list(found.baselines.values())
+    add("clean", (), model.clean, None, [rival.clean for rival in rivals])
+    for place, row in enumerate(model.rows):
+        add(row.name, row.severities, row.mean, row.change, [rival.rows[place].mean for rival in rivals])
+    add("mean", (), model.mean, model.change, [rival.mean for rival in rivals])
+    return table
+
+
+def _signed(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:+.3f}"
 
 
 def print_scores(scores: Scores | SeedsScores, json: bool) -> None:

@@ -15,6 +15,7 @@ from penlight.evaluation.checks import Check
 from penlight.evaluation.conformal import Conformal
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.operating import OperatingPoint
+from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Task
@@ -51,8 +52,8 @@ class RunContent:
     seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where the model has none) and
     command. `before` are the test predictions before calibration, `calibration_notes` say what calibration left as it
     was, `points` are the operating points. `conformal` makes sets of answers of `test`, and `novelty` says which
-    images are unlike those in train; None for runs made without. `checks` are those that spoke up, None where none
-    was run.
+    images are unlike those in train; None for runs made without. `robustness` is what corrupted images did, None
+    where they were not asked. `checks` are those that spoke up, None where none was run.
     """
 
     name: str
@@ -84,6 +85,7 @@ class RunContent:
     points: Sequence[OperatingPoint] = ()
     conformal: Conformal | None = None
     novelty: Novelty | None = None
+    robustness: Robustness | None = None
 
     @property
     def left_out(self) -> Mapping[str, LeftOut]:

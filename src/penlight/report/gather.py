@@ -58,6 +58,7 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         points=[point_from_dict(point) for point in scores.get("operating_points", [])],
         conformal=decision.conformal,
         novelty=run.novelty,
+        robustness=run.robustness,
     )
 
 

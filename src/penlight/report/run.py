@@ -5,6 +5,7 @@ from typing import Any
 
 from penlight.data.summary import DataDescription
 from penlight.evaluation.checks import serious_first
+from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow
 from penlight.report.card import about
 from penlight.report.checklist import SOURCES, checklist
@@ -14,6 +15,8 @@ from penlight.report.displays import (
     AlongTheFile,
     AnswerSets,
     ClassDistribution,
+    CorruptionCurves,
+    CorruptionStrip,
     DecisionCurve,
     Display,
     ErrorStrip,
@@ -67,6 +70,7 @@ def run_report(content: RunContent) -> str:
         errors=_figures(content, "errors", colours),
         strips=_strips(content),
         curves=_figures(content, "curves", colours),
+        **robustness_values(content, content.robustness),
         **data_values(content, colours),
         **making_values(content),
     )
@@ -144,6 +148,17 @@ def label_scores(rows: Sequence[MetricRow]) -> Drawn | None:
     return next((drawn(display, name) for name, display in labels_displays(rows).items()), None)
 
 
+def robustness_values(content: RunContent, robustness: Robustness | None) -> dict[str, Any]:
+    """Give what the section on robustness shows; `corrupted` is None where corrupted images were not asked."""
+    if robustness is None:
+        return {"corrupted": None, "corrupted_strip": None, "corrupted_notes": ()}
+    return {
+        "corrupted": drawn(CorruptionCurves(robustness), "corrupted"),
+        "corrupted_strip": CorruptionStrip.from_images(robustness, content.images, content.test.index),
+        "corrupted_notes": robustness.notes,
+    }
+
+
 def making_values(content: RunContent) -> dict[str, Any]:
     """Give what the sections on making and the card show."""
     return {
@@ -183,7 +198,19 @@ def _displays(content: RunContent) -> dict[str, Display]:
 def run_displays(content: RunContent) -> dict[str, Display]:
     """Give the figures of a run's report by their names in it, but for the strips of pictures."""
     bars = ScoreBars.from_rows(content.rows, rivals_of(content), model_of(content))
-    return {"bars": bars, **_displays(content), **labels_displays(content.rows), **_of_data(content.data)}
+    corrupted = corrupted_displays(content.robustness)
+    return {
+        "bars": bars,
+        **_displays(content),
+        **corrupted,
+        **labels_displays(content.rows),
+        **_of_data(content.data),
+    }
+
+
+def corrupted_displays(robustness: Robustness | None) -> dict[str, Display]:
+    """Make the display of corrupted images, where they were asked."""
+    return {} if robustness is None else {"corrupted": CorruptionCurves(robustness)}
 
 
 def _of_data(data: DataDescription) -> dict[str, Display]:

@@ -4,20 +4,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penlight.evaluation.checks import Check, check_seeds
+from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import SeedsRow, find_row
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays import Display, ScoreBars, SeedCurves, SeedDots, headline_rows
 from penlight.report.displays.score_bars import as_metric_row
 from penlight.report.page import drawn, render
 from penlight.report.palette import palette
-from penlight.report.run import data_values, facts, label_scores, labels_displays, making_values
+from penlight.report.run import (
+    corrupted_displays,
+    data_values,
+    facts,
+    label_scores,
+    labels_displays,
+    making_values,
+    robustness_values,
+)
 from penlight.report.tables import label_table, seeds_as_rows, seeds_lines
 from penlight.report.verdict import model_of, others_than, seeds_verdict
 from penlight.report.words import interval, metric_words, number
 
 
-def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[SeedsRow], rivals: Sequence[Rival]) -> str:
-    """Write the report of a folder with one run per seed; it links to `seed-<k>/report.html` of each."""
+def seeds_report(
+    name: str,
+    contents: Sequence[RunContent],
+    rows: Sequence[SeedsRow],
+    rivals: Sequence[Rival],
+    robustness: Robustness | None = None,
+) -> str:
+    """Write the report of a folder with one run per seed; it links to `seed-<k>/report.html` of each.
+
+    `robustness` is that of all seeds together, None where corrupted images were not asked.
+    """
     first = contents[0]
     colours = palette(first.task)
     own = others_than(model_of(first), rivals, first.task.headline)
@@ -39,6 +57,7 @@ def seeds_report(name: str, contents: Sequence[RunContent], rows: Sequence[Seeds
         per_label=label_table(seeds_as_rows(rows), first.task),
         figures=[drawn(display, name) for name, display in _over_seeds(contents, overall, own).items()],
         headline=metric_words(first.task.headline).short,
+        **robustness_values(first, robustness),
         **data_values(first, colours),
         **making_values(replace(first, rows=seeds_as_rows(rows))),
     )
@@ -77,12 +96,15 @@ def _leading(rows: Sequence[SeedsRow]) -> list[tuple[str, str, str, bool]]:
 
 
 def seeds_displays(
-    contents: Sequence[RunContent], rows: Sequence[SeedsRow], rivals: Sequence[Rival]
+    contents: Sequence[RunContent],
+    rows: Sequence[SeedsRow],
+    rivals: Sequence[Rival],
+    robustness: Robustness | None = None,
 ) -> dict[str, Display]:
     """Give the figures of the report of several seeds by their names in it."""
     first = contents[0]
     own = others_than(model_of(first), rivals, first.task.headline)
-    found: dict[str, Display] = {"bars": _bars(first, rows, own)}
+    found: dict[str, Display] = {"bars": _bars(first, rows, own), **corrupted_displays(robustness)}
     return {**found, **_over_seeds(contents, _overall(first, rows), own), **labels_displays(seeds_as_rows(rows))}
 
 

@@ -22,5 +22,10 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, indented, without NaN, as `write_bytes` does."""
-    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    """Write JSON as `json_text` gives it, as `write_bytes` does."""
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """Give JSON, indented, without NaN."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -22,10 +22,13 @@ from penlight.runs.predictions import Predictions, predictions_from_bytes, to_by
 if TYPE_CHECKING:
     import pandas as pd
 
+    from penlight.evaluation.robustness import Robustness
+
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 PLAN = "plan.json"
 NOVELTY = "novelty.npz"
+CORRUPTIONS = "corruptions.json"
 SCHEMA = 1
 _LOCK = ".lock"
 _STATE = ".state"
@@ -222,6 +225,13 @@ class Run:
         return novelty_from_bytes(self.read(NOVELTY), str(self.path / NOVELTY)) if self.has(NOVELTY) else None
 
     @property
+    def robustness(self) -> "Robustness | None":
+        """What corrupted images did to the answers; None before `evaluate --corruptions` has asked."""
+        from penlight.evaluation.robustness import robustness_from_dict
+
+        return robustness_from_dict(self._json(CORRUPTIONS)) if self.has(CORRUPTIONS) else None
+
+    @property
     def history(self) -> "pd.DataFrame | None":
         """Learning curves, a row per epoch; None for a model without epochs."""
         import pandas as pd
@@ -285,6 +295,14 @@ def open_run(path: Path) -> Run:
     if schema != SCHEMA:
         raise RunError(f"The run {path} was written by another version of Penlight.", "Repeat the run.")
     return run
+
+
+def robustness_of_seeds(path: Path) -> "Robustness | None":
+    """Read what corrupted images did to the answers of all seeds together; None before they were asked."""
+    from penlight.evaluation.robustness import robustness_from_dict
+
+    file = path / CORRUPTIONS
+    return robustness_from_dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
 
 
 def seed_folders(path: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from penlight.report.displays.learning import LearningCurves, SeedCurves
 from penlight.report.displays.novelty import UnusualImages
 from penlight.report.displays.rates import LabelRates
 from penlight.report.displays.reliability import Reliability
+from penlight.report.displays.robustness import CorruptionCurves, CorruptionStrip
 from penlight.report.displays.score_bars import ScoreBars, headline_rows
 from penlight.report.displays.seeds import SeedDots
 from penlight.report.displays.selective import AnswerSets, RiskCurve
@@ -37,6 +38,8 @@ __all__ = [
     "AnswerSets",
     "ClassDistribution",
     "ConfusionMatrix",
+    "CorruptionCurves",
+    "CorruptionStrip",
     "DecisionCurve",
     "Display",
     "ErrorStrip",

@@ -42,7 +42,7 @@ class Display(Protocol):
     """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes.
 
     `section` is the part of a report it belongs to: "verdict", "scores", "errors",
-    "curves" or "data".
+    "curves", "robustness" or "data".
     """
 
     section: ClassVar[str]

@@ -1,0 +1,143 @@
+"""How a run answers when the images of test are corrupted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.api.reports import report
+from penlight.api.results import Watcher
+from penlight.data import ViewedDataset, apply_view, store
+from penlight.errors import RunError
+from penlight.evaluation import Decision
+from penlight.evaluation.corruptions import Corruption, Images, corruptions_for
+from penlight.evaluation.robustness import Indicators, Mistakes, Robustness, observe, summarise
+from penlight.recipes import BASELINE_MODELS, Recipe
+from penlight.runs import Run, open_predictor, open_run, write_json
+from penlight.runs.files import json_text
+from penlight.runs.folder import CORRUPTIONS, SUMMARY, seed_folders
+from penlight.tasks import Task
+
+LINEAR = "linear"
+
+# A baseline that is fitted again must give the probabilities that are on disk, but for the order of sums.
+_SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """What `evaluate --corruptions` made: the robustness of a run or of several seeds, and the report with it."""
+
+    robustness: Robustness
+    report: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it, and as corruptions.json holds it."""
+        return self.robustness.to_dict()
+
+
+def evaluate_corrupted(path: Path, *, watcher: Watcher | None = None) -> Corrupted:
+    """Corrupt test in the ways that fit the dataset, ask the model of a run, or those of all its seeds, and score.
+
+    The result is kept in the run as corruptions.json, and its report is written again. Everything that is applied,
+    calibration and thresholds, was found on val. RunError for a run without model.onnx, or of other data.
+    """
+    watcher = watcher or Watcher()
+    many = (path / SUMMARY).exists()
+    runs = [open_run(p) for p in seed_folders(path)] if many else [open_run(path)]
+    view = _view_of(runs)
+    corruptions = corruptions_for(view.dataset.info)
+    models = [_model(run) for run in runs]
+    linear, notes = _linear(runs[0], view, watcher)
+    test, task = view.splits["test"], models[0].task
+
+    def step(name: str) -> None:
+        watcher.step(f"Corrupting: {name.replace('_', ' ')}")
+
+    asked = [(model.answer, model.clean) for model in (*models, *linear)]
+    mistakes = observe(task, test.y_true, test.images, test.index, asked, corruptions, step=step)
+    watcher.step("Scoring")
+    found = _Found(task, view, corruptions, mistakes[: len(runs)], mistakes[len(runs) :], notes)
+    for place, run in enumerate(runs):
+        run.replace(CORRUPTIONS, json_text(found.of(runs, [place]).to_dict()).encode())
+    robustness = found.of(runs, range(len(runs)))
+    if many:
+        write_json(path / CORRUPTIONS, robustness.to_dict())
+    watcher.step("Writing the report")
+    for run in runs if many else ():
+        report(run.path)
+    return Corrupted(robustness, report(path))
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model with its decision: `clean` (N, C) are its answers to test as it is; `logits` of images, (n, K)."""
+
+    task: Task
+    decision: Decision
+    clean: Indicators
+    logits: Callable[[Images], NDArray[np.floating[Any]]]
+
+    def answer(self, images: Images) -> Indicators:
+        """Answer images (n, H, W, C) by zeros and ones (n, C)."""
+        return self.decision.answer(self.task, self.task.probabilities(self.logits(images)))[1]
+
+
+def _model(run: Run) -> _Model:
+    clean = run.answers("test")
+    return _Model(clean.predictions.task, clean.decision, clean.decided, open_predictor(run).logits)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The mistakes of each run and of the linear baseline, where there is one."""
+
+    task: Task
+    view: ViewedDataset
+    corruptions: Sequence[Corruption]
+    runs: Sequence[Mistakes]
+    linear: Sequence[Mistakes]
+    notes: tuple[str, ...]
+
+    def of(self, runs: Sequence[Run], places: Sequence[int]) -> Robustness:
+        """Sum up the runs at some places, together."""
+        test = self.view.splits["test"]
+        models = [[self.runs[place] for place in places], *([own] for own in self.linear)]
+        own, *others = summarise(self.task, test.y_true, models, self.corruptions, groups=test.groups)
+        seeds = tuple(runs[place].seed for place in places)
+        return Robustness(seeds, len(test), own, {LINEAR: others[0]} if others else {}, self.notes)
+
+
+def _view_of(runs: Sequence[Run]) -> ViewedDataset:
+    """Open the dataset that all runs were made from."""
+    data = runs[0].recipe.data
+    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    for run in runs:
+        test = run.predictions("test")
+        if test.data_hash != view.dataset.md5 or run.recipe.hash != runs[0].recipe.hash:
+            raise RunError(
+                f"{run.path} was made from another file of {test.dataset} than the one here, or by another recipe.",
+                "Put back the file it was made from.",
+            )
+    return view
+
+
+def _linear(run: Run, view: ViewedDataset, watcher: Watcher) -> tuple[list[_Model], tuple[str, ...]]:
+    """Fit the linear baseline again, which a run does not keep; say why it is left out where it cannot be had.
+
+    It has no seed: fitted on the same train it is the same, which is checked by the answers that the run kept.
+    """
+    if LINEAR not in run.baselines:
+        return [], ()
+    from penlight.training import fit
+
+    watcher.step("Fitting the linear baseline")
+    kept = run.baseline_answers(LINEAR, "test")
+    task, recipe = kept.before.task, run.recipe
+    fitted = fit(Recipe(data=recipe.data, model=BASELINE_MODELS[LINEAR], decide=recipe.decide), view, task, seed=0)
+    if not np.allclose(task.probabilities(fitted.logits(view.splits["test"])), kept.before.prob, atol=_SAME):
+        return [], ("linear: fitted again it gives other answers than those kept in the run, and is left out",)
+    return [_Model(task, kept.decision, kept.decided, lambda images: task.logits(fitted.model.predict(images)))], ()

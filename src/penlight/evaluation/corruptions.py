@@ -1,0 +1,439 @@
+"""Corrupted images: what a worse camera, a smaller file or another exposure makes of them, in five severities.
+
+Names, functions and strengths are those of MedMNIST-C (Di Salvo, Doerrich and Ledig 2024, arXiv 2406.17536; its code
+is https://github.com/francescodisalvo05/medmnistc-api), which builds on Hendrycks and Dietterich (2019). Every set in
+`BY_MODALITY` and `BY_DATASET` has MedMNIST-C's corruptions with its strengths, as its registry lists them. Left out
+are those that draw things into the picture (`stain_deposit`, `bubble`, `characters`, `black_corner`). MedMNIST-C
+has two sets for films: that of ChestMNIST stands for the modality, and PneumoniaMNIST has its own. `OTHER`, for a
+modality that is not known, is Penlight's choice.
+
+What differs, since MedMNIST-C is made at 224 pixels:
+
+- **Blur** is in pixels there. An image of another size is blurred as if each of its pixels were a block of the image
+  at 224, and brought back by averaging: a photograph is out of focus by the same share of its width at any size.
+- **Pixelate** is a share of the image's own size, as there: at 28 pixels it leaves very few. Boxes are exact; there
+  they are rounded to whole pixels, which at 28 would make some stronger ones do less.
+- **Noise** is per pixel, as there: at 28 pixels a pixel is a larger part of the picture, and noise hides more.
+- Motion has an angle from -45 to 45 degrees for each image, here in steps of 3 degrees.
+- Zoom is continuous, there in whole pixels. Values are rounded, there cut off.
+- Of one image every severity draws the same noise, so that severities differ in strength alone.
+"""
+
+import io
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.signal import fftconvolve
+
+from penlight.data.dataset import DatasetInfo
+
+Images = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Strength = tuple[float, ...]
+
+SEVERITIES = (1, 2, 3, 4, 5)
+
+# So many values at once stay near the processor.
+_BLOCK_VALUES = 1_000_000
+
+_MADE_AT = 224
+_ANGLES = np.arange(-45, 46, 3)
+
+# Weights of red, green and blue in grey (ITU-R 601-2), as Pillow has them.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """One way to spoil an image: a key of `FUNCTIONS`, and what that function takes at severities 1 to 5."""
+
+    name: str
+    strengths: tuple[Strength, Strength, Strength, Strength, Strength]
+
+    def apply(self, images: Images, severity: int, seed: int = 0) -> Images:
+        """Corrupt images (N, H, W, C) uint8, C 1 or 3, with `severity` 1 to 5; the same every time for one seed."""
+        rng = np.random.default_rng([seed, zlib.crc32(self.name.encode())])
+        out = np.empty(images.shape, np.uint8)
+        block = max(1, _BLOCK_VALUES // max(1, images[0].size if len(images) else 1))
+        for start in range(0, len(images), block):
+            part = slice(start, start + block)
+            out[part] = FUNCTIONS[self.name](images[part], self.strengths[severity - 1], rng)
+        return out
+
+
+def corruptions_for(info: DatasetInfo) -> tuple[Corruption, ...]:
+    """Give the corruptions that fit a dataset: its own, else those of its modality, else `OTHER`."""
+    return BY_DATASET.get(info.name) or BY_MODALITY.get(info.modality) or OTHER
+
+
+def _to_uint8(values: NDArray[np.floating[Any]]) -> Images:
+    whole: Images = np.rint(values).clip(0, 255).astype(np.uint8)
+    return whole
+
+
+def _pixelate(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Average over boxes, so many as a share of the pixels, and blow these up again."""
+    height, width = (_there_and_back(side, max(1, int(side * strength[0]))) for side in images.shape[1:3])
+    return _to_uint8(_from_planes(height @ _planes(images) @ width.T))
+
+
+def _there_and_back(side: int, boxes: int) -> Floats:
+    """(side, side) weights that average into boxes, and these into pixels, each by the length that lies within."""
+    ends, box_ends = np.arange(side + 1), np.linspace(0, side, boxes + 1)
+    reach = np.minimum(ends[1:], box_ends[1:, None]) - np.maximum(ends[:-1], box_ends[:-1, None])
+    within = np.maximum(reach, 0)
+    weights: Floats = (within.T @ (within * boxes / side)).astype(np.float32)
+    return weights
+
+
+def _planes(images: Images) -> Floats:
+    """(N, C, H, W) float32, so that rows and columns are products of matrices."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+
+
+def _from_planes(planes: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return planes.transpose(0, 2, 3, 1)
+
+
+def _jpeg_compression(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Write as JPEG of a quality and read again."""
+    quality = int(strength[0])
+    grey = images.shape[3] == 1
+
+    def one(image: Images) -> Images:
+        file = io.BytesIO()
+        Image.fromarray(image[..., 0] if grey else image).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file)).reshape(image.shape)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return np.stack(list(threads.map(one, images)))
+
+
+def _noise(
+    of: Callable[[Floats, Strength, np.random.Generator], Floats],
+) -> Callable[[Images, Strength, np.random.Generator], Images]:
+    """Make a corruption of a noise `of` colour images from 0 to 1. A grey image is taken as colour and its three
+    noisy channels become grey again, as MedMNIST-C does it: the noise is weaker for it."""
+
+    def corrupt(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+        colour = np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32) / np.float32(255)
+        noisy = of(colour, strength, rng).clip(0, 1)
+        return _to_uint8(255 * (noisy if images.shape[3] == 3 else (noisy @ _LUMA)[..., None]))
+
+    return corrupt
+
+
+def _gaussian_noise(images: Floats, strength: Strength, rng: np.random.Generator) -> Floats:
+    """Add noise of a standard deviation."""
+    return images + np.float32(strength[0]) * rng.standard_normal(images.shape, np.float32)
+
+
+def _speckle_noise(images: Floats, strength: Strength, rng: np.random.Generator) -> Floats:
+    """Add noise that grows with the light."""
+    return images + np.float32(strength[0]) * images * rng.standard_normal(images.shape, np.float32)
+
+
+def _impulse_noise(images: Floats, strength: Strength, rng: np.random.Generator) -> Floats:
+    """Make a share of the values black or white, half of them each."""
+    drawn, half = rng.random(images.shape, np.float32), np.float32(strength[0] / 2)
+    return np.where(drawn < half, np.float32(0), np.where(drawn >= 1 - half, np.float32(1), images))
+
+
+def _shot_noise(images: Floats, strength: Strength, rng: np.random.Generator) -> Floats:
+    """Count photons, so many in full light."""
+    return (rng.poisson(images * np.float32(strength[0])) / np.float32(strength[0])).astype(np.float32)
+
+
+def _brightness(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Multiply by a factor."""
+    return _to_uint8(np.arange(256) * strength[0])[images]
+
+
+def _gamma(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Raise to a power; above 1 the image is darker."""
+    return _to_uint8(255 * (np.arange(256) / 255) ** strength[0])[images]
+
+
+def _contrast(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Multiply the distance from the image's mean grey by a factor."""
+    luma = _LUMA if images.shape[3] == 3 else np.ones(1, np.float32)
+    mean = np.rint(images.mean(axis=(1, 2), dtype=np.float32) @ luma)[:, None, None, None]
+    return _to_uint8(mean + np.float32(strength[0]) * (images - mean))
+
+
+def _saturate(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Add to the saturation of hue, saturation, value; what has no hue becomes red, as there. Colour images only."""
+    x = images.astype(np.float32)
+    high, low = x.max(axis=3, keepdims=True), x.min(axis=3, keepdims=True)
+    was = (high - low) / np.maximum(high, 1)
+    will = np.minimum(was + np.float32(strength[0]), 1)
+    # In these terms a channel is value * (1 - saturation * how far it is from the highest to the lowest one).
+    place = np.where(high > low, (high - x) / np.maximum(high - low, 1), np.array([0, 1, 1], np.float32))
+    return _to_uint8(high * (1 - will * place))
+
+
+def _zoom_blur(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Average the image with itself at zooms from 1 to a largest one, in steps."""
+    largest, step = strength
+    zooms = np.arange(1, largest, step)
+    planes = _planes(images)
+    summed = planes.copy()
+    for zoom in zooms:
+        height, width = (_zoomed(side, float(zoom)) for side in images.shape[1:3])
+        summed += height @ planes @ width.T
+    return _to_uint8(_from_planes(summed / (len(zooms) + 1)))
+
+
+def _zoomed(side: int, zoom: float) -> Floats:
+    """(side, side) weights of a linear zoom about the middle."""
+    middle = (side - 1) / 2
+    place = middle + (np.arange(side) - middle) / zoom
+    weights: Floats = np.maximum(1 - np.abs(place[:, None] - np.arange(side)), 0).astype(np.float32)
+    return weights
+
+
+def _defocus_blur(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Spread each point over a disk of a radius, whose rim is softened a little."""
+    radius, rim = strength
+    reach = max(8, int(np.ceil(radius)))
+    x = np.arange(-reach, reach + 1)
+    disk = (x[:, None] ** 2 + x**2 <= radius**2).astype(float)
+    soft = np.exp(-(np.arange(-1, 2) ** 2) / (2 * rim**2))
+    soft /= soft.sum()
+    return _blurred(images, fftconvolve(disk, soft[:, None] * soft, mode="full"), "reflect")
+
+
+def _gaussian_blur(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Blur with a kernel of so many pixels; its deviation follows from these, as torchvision has it."""
+    size = int(strength[0])
+    x = np.arange(size) - size // 2
+    line = np.exp(-(x**2) / (2 * (0.15 * size + 0.35) ** 2))
+    return _blurred(images, line[:, None] * line, "reflect")
+
+
+def _motion_blur(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
+    """Draw each point out into a trail, which fades as one half of a Gaussian does, as ImageMagick has it."""
+    angle = rng.choice(_ANGLES, len(images))
+    out = np.empty_like(images)
+    for degrees in np.unique(angle):
+        chosen = angle == degrees
+        out[chosen] = _blurred(images[chosen], _trail(strength, float(np.deg2rad(degrees))), "edge")
+    return out
+
+
+def _trail(strength: Strength, angle: float) -> NDArray[np.float64]:
+    """Weights of a trail of 2 radius + 1 pixels from the middle on."""
+    radius, deviation = strength
+    reach = 2 * int(np.ceil(radius))
+    along = np.arange(reach + 1)
+    x, y = (np.ceil(along * part - 0.5).astype(int) for part in (np.cos(angle), np.sin(angle)))
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
+    np.add.at(kernel, (reach + y, reach + x), np.exp(-(along**2) / (2 * deviation**2)))
+    return kernel
+
+
+def _blurred(images: Images, kernel: NDArray[np.float64], border: str) -> Images:
+    """Convolve with a kernel that is for 224 pixels; `border` as in `np.pad`."""
+    own = _scaled(kernel, images.shape[1] / _MADE_AT)
+    reach = len(own) // 2
+    spread = ((0, 0), (reach, reach), (reach, reach), (0, 0))
+    padded = np.pad(images.astype(np.float32), spread, mode="edge" if border == "edge" else "reflect")
+    return _to_uint8(fftconvolve(padded, own[None, :, :, None], mode="valid", axes=(1, 2)))
+
+
+def _scaled(kernel: NDArray[np.float64], scale: float) -> Floats:
+    """Bring a kernel to an image that is `scale` times as large, weights summing to 1.
+
+    Blowing up by blocks, blurring and averaging over blocks weights each distance by the overlap of two blocks, a
+    triangle; at the size it was made for a kernel stays as it is.
+    """
+    reach = len(kernel) // 2
+    far = int(np.ceil(reach * scale))
+    gap = np.abs(np.arange(-far, far + 1)[:, None] / scale - np.arange(-reach, reach + 1))
+    overlap = np.maximum(1 - gap * min(scale, 1), 0)
+    own = overlap @ kernel @ overlap.T
+    weights: Floats = (own / own.sum()).astype(np.float32)
+    return weights
+
+
+FUNCTIONS: Mapping[str, Callable[[Images, Strength, np.random.Generator], Images]] = {
+    "pixelate": _pixelate,
+    "jpeg_compression": _jpeg_compression,
+    "gaussian_noise": _noise(_gaussian_noise),
+    "speckle_noise": _noise(_speckle_noise),
+    "impulse_noise": _noise(_impulse_noise),
+    "shot_noise": _noise(_shot_noise),
+    "defocus_blur": _defocus_blur,
+    "motion_blur": _motion_blur,
+    "zoom_blur": _zoom_blur,
+    "gaussian_blur": _gaussian_blur,
+    "brightness_up": _brightness,
+    "brightness_down": _brightness,
+    "contrast_up": _contrast,
+    "contrast_down": _contrast,
+    "gamma_corr_up": _gamma,
+    "gamma_corr_down": _gamma,
+    "saturate": _saturate,
+}
+"""Images (N, H, W, C), what the corruption takes, randomness -> images of the same shape; all uint8."""
+
+
+def _set(**strengths: tuple[float | Strength, ...]) -> tuple[Corruption, ...]:
+    """Make corruptions of five strengths each, single numbers or several."""
+    return tuple(
+        Corruption(name, (_strength(a), _strength(b), _strength(c), _strength(d), _strength(e)))
+        for name, (a, b, c, d, e) in strengths.items()
+    )
+
+
+def _strength(value: float | Strength) -> Strength:
+    return value if isinstance(value, tuple) else (value,)
+
+
+# Rows are the registry's; see the top. A zoom is its end, as of `np.arange`, and its step.
+# fmt: off
+BY_MODALITY: Mapping[str, tuple[Corruption, ...]] = {
+    "fundus": _set(
+        pixelate=(0.8, 0.6, 0.5, 0.4, 0.35),
+        jpeg_compression=(30, 25, 20, 10, 5),
+        gaussian_noise=(0.04, 0.08, 0.12, 0.16, 0.2),
+        speckle_noise=(0.1, 0.15, 0.2, 0.25, 0.3),
+        defocus_blur=((4, 0.1), (5, 0.2), (6, 0.3), (7, 0.4), (8, 0.5)),
+        motion_blur=((8, 5), (15, 5), (15, 8), (15, 12), (20, 15)),
+        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
+        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
+    ),
+    "film": _set(
+        pixelate=(0.3, 0.25, 0.2, 0.15, 0.1),
+        jpeg_compression=(50, 30, 15, 10, 7),
+        gaussian_noise=(0.04, 0.08, 0.12, 0.18, 0.26),
+        speckle_noise=(0.05, 0.15, 0.2, 0.35, 0.45),
+        impulse_noise=(0.01, 0.03, 0.06, 0.09, 0.17),
+        shot_noise=(60, 25, 18, 10, 5),
+        gaussian_blur=(3, 5, 7, 9, 11),
+        brightness_up=(1.1, 1.2, 1.3, 1.4, 1.5),
+        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
+        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
+        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
+        gamma_corr_up=(1.1, 1.2, 1.3, 1.4, 1.6),
+        gamma_corr_down=(0.9, 0.8, 0.7, 0.6, 0.4),
+    ),
+    "histology": _set(
+        pixelate=(0.8, 0.6, 0.4, 0.3, 0.25),
+        jpeg_compression=(50, 30, 15, 10, 7),
+        defocus_blur=((3, 0.1), (4, 0.1), (5, 0.2), (6, 0.2), (7, 0.3)),
+        motion_blur=((5, 5), (10, 5), (15, 5), (15, 8), (15, 12)),
+        brightness_up=(1.1, 1.15, 1.2, 1.22, 1.25),
+        brightness_down=(0.85, 0.8, 0.75, 0.72, 0.7),
+        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
+        contrast_down=(0.8, 0.7, 0.6, 0.55, 0.5),
+        saturate=(0.05, 0.1, 0.15, 0.2, 0.25),
+    ),
+    "blood smear": _set(
+        pixelate=(0.6, 0.5, 0.4, 0.3, 0.25),
+        jpeg_compression=(50, 30, 15, 10, 7),
+        defocus_blur=((2, 0.01), (3, 0.1), (4, 0.1), (5, 0.1), (6, 0.1)),
+        motion_blur=((3, 3), (5, 5), (10, 5), (10, 7), (10, 9)),
+        brightness_up=(1.1, 1.2, 1.3, 1.35, 1.4),
+        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
+        contrast_up=(1.1, 1.15, 1.2, 1.25, 1.3),
+        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.5),
+        saturate=(0.05, 0.1, 0.15, 0.17, 0.2),
+    ),
+    "dermoscopy": _set(
+        pixelate=(0.7, 0.5, 0.4, 0.3, 0.25),
+        jpeg_compression=(30, 20, 15, 10, 7),
+        gaussian_noise=(0.04, 0.08, 0.12, 0.18, 0.26),
+        speckle_noise=(0.05, 0.15, 0.2, 0.35, 0.45),
+        impulse_noise=(0.01, 0.03, 0.06, 0.09, 0.17),
+        shot_noise=(60, 25, 18, 10, 5),
+        defocus_blur=((4, 0.1), (5, 0.2), (6, 0.3), (7, 0.4), (8, 0.5)),
+        motion_blur=((10, 5), (15, 5), (15, 8), (15, 12), (20, 15)),
+        zoom_blur=((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)),
+        brightness_up=(1.1, 1.2, 1.3, 1.4, 1.5),
+        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
+        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
+        contrast_down=(0.8, 0.7, 0.6, 0.5, 0.4),
+    ),
+    "kidney cortex microscope": _set(
+        pixelate=(0.4, 0.3, 0.2, 0.15, 0.1),
+        jpeg_compression=(25, 20, 15, 10, 7),
+        impulse_noise=(0.01, 0.015, 0.02, 0.025, 0.03),
+        gaussian_blur=(13, 15, 17, 21, 25),
+        brightness_up=(1.3, 1.4, 1.5, 1.6, 1.7),
+        brightness_down=(0.8, 0.7, 0.6, 0.5, 0.4),
+        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
+        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
+    ),
+    "OCT": _set(
+        pixelate=(0.3, 0.25, 0.2, 0.15, 0.1),
+        jpeg_compression=(30, 15, 10, 7, 5),
+        speckle_noise=(0.15, 0.3, 0.4, 0.5, 0.6),
+        defocus_blur=((0.5, 0.6), (1, 0.5), (1.5, 0.1), (2, 0.5), (2.5, 0.1)),
+        motion_blur=((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
+        contrast_down=(0.6, 0.4, 0.3, 0.2, 0.15),
+    ),
+    "ultrasound": _set(
+        pixelate=(0.3, 0.25, 0.2, 0.15, 0.1),
+        jpeg_compression=(50, 30, 15, 10, 7),
+        speckle_noise=(0.1, 0.15, 0.2, 0.25, 0.3),
+        motion_blur=((5, 5), (9, 7), (9, 10), (13, 10), (17, 12)),
+        brightness_up=(1.4, 1.5, 1.6, 1.8, 2.0),
+        brightness_down=(0.55, 0.5, 0.45, 0.4, 0.3),
+        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
+    ),
+    "abdominal CT": _set(
+        pixelate=(0.7, 0.6, 0.5, 0.4, 0.35),
+        jpeg_compression=(50, 30, 15, 10, 7),
+        gaussian_noise=(0.04, 0.08, 0.12, 0.16, 0.2),
+        speckle_noise=(0.05, 0.1, 0.2, 0.3, 0.4),
+        impulse_noise=(0.01, 0.02, 0.03, 0.05, 0.08),
+        shot_noise=(200, 100, 50, 25, 15),
+        gaussian_blur=(11, 13, 15, 17, 21),
+        brightness_up=(1.2, 1.3, 1.4, 1.5, 1.6),
+        brightness_down=(0.8, 0.75, 0.7, 0.65, 0.6),
+        contrast_up=(1.3, 1.4, 1.6, 1.7, 1.8),
+        contrast_down=(0.8, 0.7, 0.6, 0.55, 0.5),
+        gamma_corr_up=(1.3, 1.4, 1.6, 1.8, 2.0),
+        gamma_corr_down=(0.9, 0.8, 0.7, 0.6, 0.4),
+    ),
+}
+
+BY_DATASET: Mapping[str, tuple[Corruption, ...]] = {
+    "pneumoniamnist": _set(
+        pixelate=(0.8, 0.7, 0.6, 0.5, 0.4),
+        jpeg_compression=(50, 30, 15, 10, 7),
+        gaussian_noise=(0.04, 0.05, 0.06, 0.07, 0.08),
+        speckle_noise=(0.05, 0.07, 0.1, 0.15, 0.2),
+        impulse_noise=(0.005, 0.01, 0.013, 0.017, 0.02),
+        shot_noise=(300, 200, 150, 100, 80),
+        gaussian_blur=(3, 5, 7, 9, 11),
+        brightness_up=(1.1, 1.2, 1.3, 1.4, 1.5),
+        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
+        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
+        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
+        gamma_corr_up=(1.1, 1.2, 1.3, 1.4, 1.6),
+        gamma_corr_down=(0.9, 0.8, 0.7, 0.6, 0.4),
+    ),
+}
+
+OTHER: tuple[Corruption, ...] = _set(
+    pixelate=(0.8, 0.6, 0.5, 0.4, 0.3),
+    jpeg_compression=(50, 30, 15, 10, 7),
+    gaussian_noise=(0.04, 0.08, 0.12, 0.16, 0.2),
+    defocus_blur=((3, 0.1), (4, 0.1), (5, 0.2), (6, 0.3), (7, 0.4)),
+    motion_blur=((5, 5), (10, 5), (15, 5), (15, 8), (15, 12)),
+    brightness_up=(1.1, 1.2, 1.3, 1.4, 1.5),
+    brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
+    contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
+    contrast_down=(0.9, 0.8, 0.7, 0.6, 0.5),
+)
+"""For images of a modality that is not known; Penlight's choice."""
+# fmt: on
