@@ -33,7 +33,15 @@ class PictureError(DataError):
 
     def named(self, name: str) -> "PictureError":
         """Give the same error with the name of the picture."""
-        return PictureError(self.reason, self.remedy, name)
+        return type(self)(self.reason, self.remedy, name)
+
+
+class NoPictureError(PictureError):
+    """What came begins as no kind of picture that can be read."""
+
+
+class LargePictureError(PictureError):
+    """A picture says that it has more pixels than are unpacked here."""
 
 
 class StorageError(PenlightError):
@@ -62,6 +70,10 @@ class TrainingError(PenlightError):
 
 class ExportError(PenlightError):
     """A model cannot be written in a format, or what was written does not answer as the model does."""
+
+
+class ServeError(PenlightError):
+    """The server may not start as asked."""
 
 
 class UnknownNameError(PenlightError):

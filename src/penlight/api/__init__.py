@@ -1,29 +1,53 @@
-"""What the commands, the server and a notebook call: train, study, tune, evaluate, score, compare, export, report.
+"""What the commands, the server and a notebook call: train, study, tune, evaluate, score, compare, predict, export,
+report.
 
 Each function takes plain values, raises a PenlightError where a user can help, and gives a result whose
 `to_dict()` is the JSON of the command.
 """
 
-from penlight.api.comparing import ComparedRuns, compare
-from penlight.api.datasets import audit, fetch, new_dataset, show
-from penlight.api.exports import Exported, export
-from penlight.api.planning import plan
-from penlight.api.reports import displays, report
-from penlight.api.requests import (
-    is_recipe_file,
-    list_recipes,
-    request,
-    resolve_decide,
-    resolve_recipe,
-    resolve_request,
-)
-from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
-from penlight.api.robustness import Corrupted, evaluate_corrupted
-from penlight.api.scoring import evaluate, score
-from penlight.api.studies import plan_study, study
-from penlight.api.sweeping import SWEEP, Swept, sweep
-from penlight.api.training import train
-from penlight.api.tuning import tune
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penlight.api.comparing import ComparedRuns, compare
+    from penlight.api.datasets import audit, fetch, new_dataset, show
+    from penlight.api.exports import Exported, export
+    from penlight.api.planning import plan
+    from penlight.api.predicting import Predicted, predict
+    from penlight.api.reports import displays, report
+    from penlight.api.requests import (
+        is_recipe_file,
+        list_recipes,
+        request,
+        resolve_decide,
+        resolve_recipe,
+        resolve_request,
+    )
+    from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
+    from penlight.api.robustness import Corrupted, evaluate_corrupted
+    from penlight.api.scoring import evaluate, score
+    from penlight.api.studies import plan_study, study
+    from penlight.api.sweeping import SWEEP, Swept, sweep
+    from penlight.api.training import train
+    from penlight.api.tuning import tune
+
+# Which file has which names.
+_PLACES = {
+    "comparing": "ComparedRuns compare",
+    "datasets": "audit fetch new_dataset show",
+    "exports": "Exported export",
+    "planning": "plan",
+    "predicting": "Predicted predict",
+    "reports": "displays report",
+    "requests": "is_recipe_file list_recipes request resolve_decide resolve_recipe resolve_request",
+    "results": "Audited Scores SeedsScores Shown Studied Trained Tuned Watcher",
+    "robustness": "Corrupted evaluate_corrupted",
+    "scoring": "evaluate score",
+    "studies": "plan_study study",
+    "sweeping": "SWEEP Swept sweep",
+    "training": "train",
+    "tuning": "tune",
+}
 
 __all__ = [
     "SWEEP",
@@ -31,6 +55,7 @@ __all__ = [
     "ComparedRuns",
     "Corrupted",
     "Exported",
+    "Predicted",
     "Scores",
     "SeedsScores",
     "Shown",
@@ -51,6 +76,7 @@ __all__ = [
     "new_dataset",
     "plan",
     "plan_study",
+    "predict",
     "report",
     "request",
     "resolve_decide",
@@ -63,3 +89,11 @@ __all__ = [
     "train",
     "tune",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a part when it is asked for: `penlight predict` must not wait for what only training needs."""
+    for module, names in _PLACES.items():
+        if name in names.split():
+            return getattr(importlib.import_module(f"penlight.api.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -307,6 +307,45 @@ def export(
 
 
 @app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="PNG, JPEG, TIFF or DICOM files, folders of them, npz files of images."),
+    ],
+    csv: Annotated[Optional[Path], typer.Option(help="CSV file to write, a row for each image.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Ask a run about images. Exit 1 if one of them could not be read; the others are answered."""
+    from penlight.cli.show_predicted import print_predictions
+
+    if print_predictions(run, paths, csv, json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold runs and studies.")],
+    host: Annotated[str, typer.Option(help="Address to listen at; loopback unless given.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
+    token: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(envvar="PENLIGHT_TOKEN", help="Ask for this token; needed where others can reach the address."),
+    ] = None,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Let everybody in who can reach the address.")] = False,
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Workers that answer; as many as cores, at most 4, unless given."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings only, not each request.")] = False,
+) -> None:
+    """Serve runs over HTTP and as pages, on this machine alone unless a token is given."""
+    from penlight.cli.serving import serve_runs
+
+    serve_runs(runs, host=host, port=port, token=token, no_auth=no_auth, threads=threads, quiet=quiet)
+
+
+@app.command()
 def recipes(json: Json = False) -> None:
     """List the recipes that ship, with what they cost and what to expect."""
     from penlight import api

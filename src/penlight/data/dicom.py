@@ -31,8 +31,8 @@ def look(content: bytes) -> tuple[int, int, bool]:
     return int(header.Columns), int(header.Rows), _in_colour(header)
 
 
-def pixels(content: bytes) -> Pixels:
-    """Turn the bytes of a DICOM file into uint8 (H, W) or (H, W, 3).
+def pixels(content: bytes, largest: int | None = None) -> Pixels:
+    """Turn the bytes of a DICOM file into uint8 (H, W) or (H, W, 3); `largest` as in `pictures.load_with_look`.
 
     Grey values are rescaled, then windowed by the first window or lookup table in the file or, where it has none,
     between the 0.5th and 99.5th percentile of what is not padding; MONOCHROME1 is turned over, as white is dense.
@@ -41,7 +41,7 @@ def pixels(content: bytes) -> Pixels:
     from pydicom.pixels.processing import apply_modality_lut
     from pydicom.pixels.utils import pixel_array
 
-    header = _read(content)
+    header = _read(content, largest=largest)
     if header.PhotometricInterpretation == "PALETTE COLOR":
         return _by_palette(header)
     try:
@@ -58,10 +58,10 @@ def pixels(content: bytes) -> Pixels:
     return 255 - seen if header.PhotometricInterpretation == "MONOCHROME1" else seen
 
 
-def _read(content: bytes, *, stop_before_pixels: bool = False) -> "Header":
+def _read(content: bytes, *, stop_before_pixels: bool = False, largest: int | None = None) -> "Header":
     from pydicom import dcmread
 
-    from penlight.data.pictures import check_pixels
+    from penlight.data.pictures import LARGEST_PIXELS, check_pixels
 
     # The file's own header is never compressed; what follows it may be, to a thousandth.
     if _DEFLATED in content[:_META]:
@@ -72,7 +72,7 @@ def _read(content: bytes, *, stop_before_pixels: bool = False) -> "Header":
     frames = int(header.get("NumberOfFrames") or 1)
     if frames > 1:
         raise PictureError(f"it has {frames} frames, a volume or a film", "Save the frame that is meant by itself.")
-    check_pixels(header.Columns, header.Rows)
+    check_pixels(header.Columns, header.Rows, LARGEST_PIXELS if largest is None else largest)
     return header
 
 

@@ -77,6 +77,19 @@ def read_array(path: Path, header: Header) -> NDArray[Any]:
     return np.frombuffer(content, header.dtype).reshape(header.shape)
 
 
+def read_rows(path: Path, header: Header) -> Iterator[NDArray[Any]]:
+    """Read an array of an npz row by row, with a block of it in memory; all of it where it is in Fortran order.
+    DataError if the npz is damaged."""
+    size = math.prod(header.shape[1:]) * header.dtype.itemsize
+    held = bytearray()
+    for block in _in_c_order(_blocks(path, header), header):
+        held += block
+        if whole := len(held) // size * size:
+            rows = np.frombuffer(bytes(held[:whole]), header.dtype).reshape(-1, *header.shape[1:])
+            del held[:whole]
+            yield from rows
+
+
 def write_header(out: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     """Begin a .npy file; the array's bytes in C order must follow."""
     npy.write_array_header_1_0(out, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.errors import PictureError
+from penlight.errors import LargePictureError, NoPictureError, PictureError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,8 +53,13 @@ class Reading:
     bits: int = 16
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the reading as plain values; `Reading(**values)` reads them."""
+        """Give the reading for JSON."""
         return asdict(self)
+
+
+def reading_from_dict(values: Mapping[str, Any] | None) -> Reading | None:
+    """Read what `Reading.to_dict` gave; None of None."""
+    return None if values is None else Reading(**values)
 
 
 @dataclass(frozen=True)
@@ -76,16 +81,37 @@ def load_picture(source: Path | bytes, reading: Reading, name: str = "") -> Pixe
     that has the size keeps its values. PictureError, with `name` or the path in it, for what is no picture, is cut
     off, has several frames, or says it is larger than LARGEST_PIXELS.
     """
+    return load_with_look(source, reading, name)[0]
+
+
+def load_with_look(
+    source: Path | bytes, reading: Reading, name: str = "", *, largest: int = LARGEST_PIXELS
+) -> tuple[Pixels, Look]:
+    """Load a picture as `load_picture` does, and say what its header said; `largest` is how many pixels it may say
+    it has. NoPictureError and LargePictureError are told from other damage."""
     with _naming(source, name):
-        picture, whole = _unpack(_bytes_of(source), reading.bits, reading.size * _LEFT_FOR_EACH)
-        image = _turned(_fitted(picture, whole, reading), _orientation(picture))
-        return _array(image.convert("L" if reading.channels == 1 else "RGB"))
+        content = _bytes_of(source)
+        picture, whole, look = _unpack(content, reading.bits, reading.size * _LEFT_FOR_EACH, largest)
+        return _image(picture, whole, reading), look
+
+
+def fit_pixels(pixels: Pixels, reading: Reading) -> Pixels:
+    """Bring pixels, uint8 (H, W), (H, W, 1) or (H, W, 3), to an image as `load_picture` does those of a file."""
+    from PIL import Image
+
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)
+    return _image(picture, picture.size, reading)
+
+
+def _image(picture: "Image.Image", whole: tuple[int, int], reading: Reading) -> Pixels:
+    image = _turned(_fitted(picture, whole, reading), _orientation(picture))
+    return _array(image.convert("L" if reading.channels == 1 else "RGB"))
 
 
 def read_picture(source: Path | bytes, *, bits: int = 16, name: str = "") -> Pixels:
     """Turn a file or its bytes into all its pixels, uint8 (H, W, 1) or (H, W, 3); errors as in `load_picture`."""
     with _naming(source, name):
-        picture, _ = _unpack(_bytes_of(source), bits, 0)
+        picture, _, _ = _unpack(_bytes_of(source), bits, 0)
         return _array(_turned(picture, _orientation(picture)))
 
 
@@ -98,7 +124,7 @@ def look_at(source: Path, name: str = "") -> Look:
             return Look(*dicom.look(_bytes_of(source)), bits=0)
         with source.open("rb") as file:
             picture = _open(file)
-            return Look(*picture.size, _in_colour(picture), 16 if _is_deep(picture) else 8)
+            return _look_of(picture)
 
 
 def largest_value(source: Path) -> int:
@@ -125,7 +151,15 @@ def _naming(source: Path | bytes, name: str) -> Iterator[None]:
         raise error.named(name) from error
     # Decoders raise many kinds for damaged bytes: zlib's and struct's, SyntaxError for PNG.
     except Exception as error:
-        raise PictureError(_reason(error), "Look at the file, or get it again.", name) from error
+        raise _kind(error)(_reason(error), "Look at the file, or get it again.", name) from error
+
+
+def _kind(error: Exception) -> type[PictureError]:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return LargePictureError
+    return NoPictureError if isinstance(error, UnidentifiedImageError) else PictureError
 
 
 def _reason(error: Exception) -> str:
@@ -150,12 +184,16 @@ def _bytes_of(source: Path | bytes) -> bytes:
     return source.read_bytes()
 
 
-def _open(stream: IO[bytes]) -> "Image.Image":
+def _look_of(picture: "Image.Image") -> Look:
+    return Look(*picture.size, _in_colour(picture), 16 if _is_deep(picture) else 8)
+
+
+def _open(stream: IO[bytes], largest: int = LARGEST_PIXELS) -> "Image.Image":
     """Open a picture and check what its header says; nothing is unpacked yet."""
     from PIL import Image
 
     picture = Image.open(stream, formats=_FORMATS)
-    check_pixels(*picture.size)
+    check_pixels(*picture.size, largest)
     # The further pictures of an MPO, as phones make them, are previews of the first.
     frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
     if frames > 1:
@@ -165,11 +203,11 @@ def _open(stream: IO[bytes]) -> "Image.Image":
     return picture
 
 
-def check_pixels(width: int, height: int) -> None:
-    """Raise PictureError for a picture that says it is too large to be unpacked."""
-    if width * height > LARGEST_PIXELS:
-        raise PictureError(
-            f"it says it has {width} x {height} pixels, more than {LARGEST_PIXELS:,}", "Make it smaller."
+def check_pixels(width: int, height: int, largest: int = LARGEST_PIXELS) -> None:
+    """Raise LargePictureError for a picture that says it is too large to be unpacked."""
+    if width * height > largest:
+        raise LargePictureError(
+            f"it says it has {width} x {height} pixels, more than {largest:,}", "Make it smaller."
         )
 
 
@@ -177,8 +215,10 @@ def _depth(picture: "Image.Image") -> str:
     return "32-bit float" if picture.mode == "F" else "signed or 32-bit integer"
 
 
-def _unpack(content: bytes, bits: int, least: int) -> tuple["Image.Image", tuple[int, int]]:
-    """Unpack a picture into grey or RGB of 8 bits, and give the width and height it has as a whole.
+def _unpack(
+    content: bytes, bits: int, least: int, largest: int = LARGEST_PIXELS
+) -> tuple["Image.Image", tuple[int, int], Look]:
+    """Unpack a picture into grey or RGB of 8 bits, and give the width and height it has as a whole, and its look.
 
     A JPEG is unpacked at 1/2, 1/4 or 1/8 if `least` pixels of its shorter side are left then; 0 for the whole.
     """
@@ -187,16 +227,17 @@ def _unpack(content: bytes, bits: int, least: int) -> tuple["Image.Image", tuple
 
         from penlight.data import dicom
 
-        picture = Image.fromarray(dicom.pixels(content))
-        return picture, picture.size
-    picture = _open(io.BytesIO(content))
+        picture = Image.fromarray(dicom.pixels(content, largest))
+        return picture, picture.size, Look(*picture.size, picture.mode != "L", bits=0)
+    picture = _open(io.BytesIO(content), largest)
+    look = _look_of(picture)
     whole = picture.size if picture.format in ("JPEG", "MPO") else None
     if whole and least:
         shrink = max(min(whole) / least, 1)
         picture.draft(None, (math.ceil(whole[0] / shrink), math.ceil(whole[1] / shrink)))
     picture.load()
     # Pillow turns a TIFF while it is unpacked, so its sides are known only now.
-    return _plain(picture, bits), whole or picture.size
+    return _plain(picture, bits), whole or picture.size, look
 
 
 def _plain(picture: "Image.Image", bits: int) -> "Image.Image":

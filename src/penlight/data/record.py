@@ -8,6 +8,7 @@ import numpy as np
 
 from penlight.data.audit.kept import find_audit, kept_audit
 from penlight.data.catalog import is_phantom
+from penlight.data.pictures import Reading, reading_from_dict
 from penlight.data.views import ViewedDataset, ViewedSplit
 
 
@@ -17,7 +18,8 @@ class DataRecord:
 
     `images` counts the images of each split that the view keeps; `counts` has, for each split, how many of them have
     each label, (C,); `patients` counts the patients of each split, None where the dataset does not name them.
-    `problems` are those of the audit of the whole dataset, as `Problem.to_dict` gives them.
+    `problems` are those of the audit of the whole dataset, as `Problem.to_dict` gives them; `reading` says how a
+    picture becomes an image of it.
     """
 
     labels: tuple[str, ...]
@@ -25,6 +27,7 @@ class DataRecord:
     counts: Mapping[str, tuple[int, ...]]
     patients: Mapping[str, int] | None = None
     problems: tuple[Mapping[str, Any], ...] = ()
+    reading: Reading | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the record for JSON."""
@@ -34,6 +37,7 @@ class DataRecord:
             "counts": {split: list(counts) for split, counts in self.counts.items()},
             "patients": None if self.patients is None else dict(self.patients),
             "problems": [dict(problem) for problem in self.problems],
+            "reading": None if self.reading is None else self.reading.to_dict(),
         }
 
 
@@ -46,6 +50,7 @@ def record_from_dict(values: Mapping[str, Any]) -> DataRecord:
         {split: tuple(int(n) for n in counts) for split, counts in values["counts"].items()},
         None if patients is None else {split: int(n) for split, n in patients.items()},
         tuple(values["problems"]),
+        reading_from_dict(values.get("reading")),
     )
 
 
@@ -57,6 +62,7 @@ def record_of(view: ViewedDataset, *, audit: bool = True) -> DataRecord:
         {name: tuple(int(n) for n in split.y_true.sum(axis=0)) for name, split in view.splits.items()},
         _patients(view),
         tuple(problems_of(view, audit)),
+        view.dataset.reading,
     )
 
 

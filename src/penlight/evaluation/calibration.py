@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from penlight.errors import UnknownNameError
 from penlight.tasks import Task
@@ -183,6 +182,8 @@ def _temperature(slope: Callable[[float], float], loss: Callable[[float], float]
         return 1.0, "val bounds no temperature from below; left as it is"
     if slope(flattest) > 0:
         return HOTTEST, f"val asks for a temperature above {HOTTEST:g}; {HOTTEST:g} is taken"
+    from scipy.optimize import brentq
+
     temperature = 1 / float(brentq(slope, flattest, sharpest, xtol=1e-9))
     return (temperature, "") if loss(temperature) <= loss(1.0) else (1.0, "")
 

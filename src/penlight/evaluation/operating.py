@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from penlight.evaluation.calibration import too_few
 from penlight.evaluation.decision import best_cut
@@ -300,6 +299,8 @@ class _Treated:
     number of thresholds that it exceeds, and whoever stands at or beyond a threshold is treated."""
 
     def __init__(self, y: Floats, prob: Floats, grids: Sequence[Floats]) -> None:
+        from scipy import sparse
+
         n, q = y.shape
         self.y = y
         self.odds = np.stack([grid / (1 - grid) for grid in grids])

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -83,6 +82,8 @@ class Stated:
 
     def _in_bins(self, values: Floats) -> Any:
         """Sparse (P * BINS, N): each value at the bin of its probability."""
+        from scipy import sparse
+
         n, p = self.prob.shape
         row = bin_of(self.prob) + BINS * np.arange(p)
         image = np.repeat(np.arange(n), p)

@@ -5,13 +5,16 @@ one. N images, Q questions an image, M = N Q questions in all, B resamples.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from penlight.evaluation.conformal import options
 from penlight.tasks import Task
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Floats = NDArray[np.float64]
 
@@ -46,12 +49,14 @@ class RiskCoverage:
     confidence: Floats
     right: NDArray[np.int64]
     wrong: NDArray[np.int64]
-    stretches: csr_array
-    errors: csr_array
+    stretches: "csr_array"
+    errors: "csr_array"
 
     @classmethod
     def of(cls, wrong: NDArray[np.bool_], confidence: Floats) -> "RiskCoverage":
         """Group the answers (N, Q) by `confidence`, the highest first."""
+        from scipy.sparse import csr_array
+
         n, q = wrong.shape
         values, run = np.unique(-confidence.ravel(), return_inverse=True)
         n_wrong = np.bincount(run, wrong.ravel(), len(values)).astype(np.int64)

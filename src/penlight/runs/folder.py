@@ -14,7 +14,6 @@ from penlight.disk import writing_to
 from penlight.errors import RunError
 from penlight.evaluation.decision import Decision, decision_from_dict
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
-from penlight.recipes import Recipe, recipe_from_toml
 from penlight.runs.answers import Answers, answer
 from penlight.runs.files import write_bytes, write_json
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from penlight.evaluation.robustness import Robustness
+    from penlight.recipes import Recipe
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
@@ -40,7 +40,7 @@ class RunWriter:
     RunError if another process is writing the folder, or if it holds another run.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, seed: int) -> None:
+    def __init__(self, path: Path, recipe: "Recipe", seed: int) -> None:
         self.path = path
         self.recipe = recipe
         self.seed = seed
@@ -195,8 +195,11 @@ class Run:
         return f"penlight train {self.path}/recipe.toml --seed {self.seed}"
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> "Recipe":
         """What was asked for."""
+        # Recipes need pydantic, which answering for a picture does not.
+        from penlight.recipes import recipe_from_toml
+
         return recipe_from_toml(self.read("recipe.toml").decode(), str(self.path / "recipe.toml"))
 
     @property

@@ -1,0 +1,17 @@
+"""Starting the server, where its libraries are installed."""
+
+from pathlib import Path
+from typing import Any
+
+from penlight.errors import MissingExtraError
+
+
+def serve_runs(runs: list[Path], **options: Any) -> None:
+    """Serve runs; see `penlight.serve.serve`. MissingExtraError without the extra."""
+    try:
+        from penlight.serve import serve
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Serving needs {error.name}, which is not installed.", "Install it: pip install 'penlight[serve]'"
+        ) from error
+    serve(runs, **options)

@@ -1,0 +1,218 @@
+"""A run's model as it is used: a picture comes in; an answer, and all that belongs to it, goes out.
+
+The command, the server and a notebook ask through here, each image by itself, so that the same bytes get the same
+answer everywhere, whatever came with them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data.pictures import (
+    LARGEST_PIXELS,
+    Look,
+    Pixels,
+    Reading,
+    fit_pixels,
+    load_with_look,
+    reading_from_dict,
+)
+from penlight.errors import RunError
+from penlight.evaluation.conformal import Conformal, options
+from penlight.evaluation.novelty import Novelty
+from penlight.evaluation.selective import answered
+from penlight.runs.facts import NOTICE, ModelFacts
+from penlight.runs.folder import SUMMARY, Run, open_run, seed_folders
+from penlight.runs.predictor import Predictor, open_predictor
+
+Floats = NDArray[np.float64]
+
+_DIGITS = 6
+"""Decimals of a probability; 32 bits have no more."""
+
+_CUT_OFF = 0.2
+_STRETCHED = 1.25
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """In what a picture is unlike those that the model was trained on: a `code` for programs, a sentence."""
+
+    code: str
+    text: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Give it for JSON."""
+        return {"code": self.code, "text": self.text}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one image.
+
+    `answers` are the labels decided on, none for an image without findings; `probabilities` are calibrated.
+    `possible` are the labels that cannot be ruled out; `undecided` those that are left open: all that are possible
+    where an exclusive task has no single answer, the findings of a multi-label task that may be there or not. Both
+    are None without sets. `novelty` is how unlike train the image is, None where that is not known, and `unusual`
+    that it is beyond the threshold. `abstains` says that nothing should be read from the answer: the image is too
+    unlike those in train, or every question is left open.
+    """
+
+    answers: tuple[str, ...]
+    probabilities: Mapping[str, float]
+    possible: tuple[str, ...] | None
+    undecided: tuple[str, ...] | None
+    novelty: float | None
+    unusual: bool
+    abstains: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the answer for JSON."""
+        return {
+            "answers": self.answers,
+            "probabilities": self.probabilities,
+            "possible": self.possible,
+            "undecided": self.undecided,
+            "novelty": self.novelty,
+            "unusual": self.unusual,
+            "abstains": self.abstains,
+        }
+
+
+class Classifier:
+    """Answers for pictures by a run; several threads may share one."""
+
+    def __init__(
+        self, predictor: Predictor, conformal: Conformal | None, novelty: Novelty | None, reading: Reading
+    ) -> None:
+        self._predictor = predictor
+        self._conformal = conformal
+        self._novelty = novelty
+        self.reading = reading
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What is known of the model."""
+        return self._predictor.facts
+
+    def about(self) -> dict[str, Any]:
+        """Say, for JSON, which model answers and how it decides."""
+        facts = self.facts
+        labels, cuts = facts.task.labels, facts.thresholds
+        return {
+            "dataset": facts.dataset,
+            "view": facts.view,
+            "task": facts.task.kind,
+            "labels": labels,
+            "thresholds": None if cuts is None else dict(zip(labels, cuts, strict=True)),
+            "coverage": None if self._conformal is None else self._conformal.coverage,
+            "novelty_threshold": None if self._novelty is None else round(self._novelty.threshold, 4),
+            "reading": self.reading.to_dict(),
+            "backbone": facts.backbone,
+            "recipe_hash": facts.recipe_hash,
+            "seed": facts.seed,
+            "data_md5": facts.data_hash,
+            "licence": facts.licence,
+            "version": facts.version,
+            "notice": NOTICE,
+        }
+
+    def load(
+        self, source: Path | bytes | Pixels, name: str = "", *, largest: int = LARGEST_PIXELS
+    ) -> tuple[Pixels, tuple[Unlike, ...]]:
+        """Turn a file, its bytes, or pixels (H, W) or (H, W, C) into an image, and say in what it is unlike train.
+
+        Errors as in `pictures.load_with_look`.
+        """
+        if isinstance(source, np.ndarray):
+            height, width = source.shape[:2]
+            look = Look(width, height, source.shape[2:] == (3,), 8)
+            return fit_pixels(source, self.reading), unlike(look, self.reading)
+        image, look = load_with_look(source, self.reading, name, largest=largest)
+        return image, unlike(look, self.reading)
+
+    def answer(self, images: NDArray[np.uint8]) -> list[Answer]:
+        """Answer for images (N, H, W, C) as `load` gives them; what an image gets does not depend on the others."""
+        if not len(images):
+            return []
+        prob = self._predictor.probabilities(images)
+        decided = self._predictor.decide(prob)
+        possible, undecided, open_ = self._sets(prob, decided)
+        novelty = None if self._novelty is None else self._novelty.score(images)
+        unusual = np.zeros(len(images), bool) if novelty is None else novelty > self._novelty_threshold
+        labels = self.facts.task.labels
+        return [
+            Answer(
+                _named(labels, decided[i]),
+                dict(zip(labels, row, strict=True)),
+                None if possible is None else _named(labels, possible[i]),
+                None if undecided is None else _named(labels, undecided[i]),
+                None if novelty is None else round(float(novelty[i]), 4),
+                bool(unusual[i]),
+                bool(unusual[i] or open_[i]),
+            )
+            for i, row in enumerate(prob.round(_DIGITS).tolist())
+        ]
+
+    @property
+    def _novelty_threshold(self) -> float:
+        return np.inf if self._novelty is None else self._novelty.threshold
+
+    def _sets(self, prob: Floats, decided: NDArray[np.uint8]) -> tuple[Any, Any, NDArray[np.bool_]]:
+        """Give which labels are possible and which undecided, (N, C) each, and whether all is left open, (N,)."""
+        task = self.facts.task
+        if self._conformal is None:
+            return None, None, np.zeros(len(prob), bool)
+        sets = self._conformal.sets(task, prob)
+        given = answered(sets, options(task, decided))
+        possible = sets[:, 0] if task.exclusive else sets[:, :, 1]
+        undecided = possible * ~given if task.exclusive else ~given
+        return possible, undecided, np.logical_not(given.any(axis=1))
+
+
+def _named(labels: Sequence[str], row: NDArray[Any]) -> tuple[str, ...]:
+    return tuple(name for name, on in zip(labels, row.tolist(), strict=True) if on)
+
+
+def unlike(look: Look, reading: Reading) -> tuple[Unlike, ...]:
+    """Say in what a picture of this look is unlike what a model reads."""
+    found = []
+    if look.colour and reading.channels == 1:
+        found.append(Unlike("colour", "A colour picture came to a model of grey images; its colours were dropped."))
+    if not look.colour and reading.channels == 3:
+        found.append(Unlike("grey", "A grey picture came to a model of colour images."))
+    if min(look.width, look.height) < reading.size:
+        has = f"It has {look.width} x {look.height} pixels"
+        found.append(Unlike("small", f"{has}, fewer than the {reading.size} that the model reads; it was enlarged."))
+    shorter, longer = sorted((look.width, look.height))
+    lost = 1 - shorter / longer
+    if reading.fit == "crop" and lost > _CUT_OFF:
+        found.append(Unlike("aspect", f"It is not square: {lost:.0%} of it, at its ends, was cut off."))
+    if reading.fit == "stretch" and longer / shorter > _STRETCHED:
+        found.append(Unlike("aspect", f"It is not square: {look.width} x {look.height} pixels were made square."))
+    return tuple(found)
+
+
+def open_classifier(path: Path) -> Classifier:
+    """Open a run to answer for pictures. RunError for no run, one without model.onnx, or a folder of several seeds.
+
+    Seeds are not averaged: the mean has no thresholds and sets of its own, which are found on val for one model.
+    """
+    if (path / SUMMARY).exists():
+        seeds = [str(folder) for folder in seed_folders(path)]
+        raise RunError(
+            f"{path} holds one run for each of {len(seeds)} seeds.", f"Give one of them: {', '.join(seeds)}."
+        )
+    run = open_run(path)
+    # One core for each image, and one image at a time: where many ask, they share the cores.
+    predictor = open_predictor(run, threads=1, spinning=False, batch=1)
+    return Classifier(predictor, run.decision.conformal, run.novelty, _reading(run, predictor.facts))
+
+
+def _reading(run: Run, facts: ModelFacts) -> Reading:
+    kept = reading_from_dict(run.data.get("reading")) if run.has("data.json") else None
+    return kept or Reading(facts.size, facts.channels)

@@ -1,0 +1,345 @@
+"""The routes: each decodes its request, asks, and answers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypeVar
+
+from fastapi import FastAPI, Path, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp
+
+from penlight import __version__
+from penlight.api.predicting import Predicted, Prediction
+from penlight.errors import LargePictureError, NoPictureError, PenlightError
+from penlight.runs.classifier import Classifier
+from penlight.serve import pages, schema
+from penlight.serve.explaining import explained
+from penlight.serve.guard import Guard
+from penlight.serve.limits import Budget, Limits, RequestError, busy
+from penlight.serve.metrics import Metrics
+from penlight.serve.pool import Pool, too_long
+from penlight.serve.shelf import Shelf, Shelved
+from penlight.serve.uploads import only, uploads
+
+_ABOUT = """Answers of trained classifiers for small medical images. **Not for clinical use.**
+
+`predict` gives what `penlight predict --json` prints for the same pictures."""
+
+RunId = Annotated[str, Path(description="A run's id, from the list of runs.", examples=["retinamnist-cnn-1"])]
+GroupId = Annotated[str, Path(description="A group's id, from the list of runs.", examples=["study-retina"])]
+T = TypeVar("T")
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe answers to requests that are not answered."""
+    about = {
+        400: "The body is malformed.",
+        401: "The token is missing or wrong.",
+        403: "A page of another site sent the request.",
+        404: "There is no such run.",
+        408: "The body came too slowly.",
+        409: "The run keeps nothing that could answer.",
+        411: "The body came without its length.",
+        413: "Too many bytes, files, or pixels.",
+        415: "The body, or the file, is no picture.",
+        421: "The request is for another host.",
+        422: "The picture is damaged, or is not one image; or a parameter is not valid.",
+        501: "This installation cannot explain.",
+        503: "Too much is being asked; try again after Retry-After.",
+        504: "The answer takes too long.",
+    }
+    every = (401, 403, 421)
+    return {status: {"model": schema.ErrorBody, "description": about[status]} for status in (*statuses, *every)}
+
+
+_BINARY = {"type": "string", "format": "binary"}
+_BODY = {
+    "required": True,
+    "description": "One or more pictures: PNG, JPEG, TIFF or DICOM.",
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "array", "minItems": 1, "items": _BINARY}},
+            }
+        },
+        **{
+            kind: {"schema": _BINARY}
+            for kind in ("image/png", "image/jpeg", "image/tiff", "application/dicom", "application/octet-stream")
+        },
+    },
+}
+_PREDICTING = (400, 404, 408, 409, 411, 413, 415, 422, 503, 504)
+
+
+class _Service:
+    """What the routes share: the shelf, the workers, the limits, the counts."""
+
+    def __init__(self, shelf: Shelf, limits: Limits, threads: int) -> None:
+        self.shelf, self.limits, self.threads = shelf, limits, threads
+        self.budget = Budget(limits.held)
+        self.metrics = Metrics()
+        self.explaining = 0
+        self._pool: Pool | None = None
+        self._explainer: ThreadPoolExecutor | None = None
+
+    @property
+    def pool(self) -> Pool:
+        """The workers; they start with the first request that needs them, or with the server."""
+        self._pool = self._pool or Pool(self.threads, self.limits)
+        return self._pool
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Start the workers, and end them after what they have begun."""
+        _ = self.pool
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+        if self._explainer is not None:
+            self._explainer.shutdown()
+            self._explainer = None
+
+    async def classifier(self, shelved: Shelved) -> Classifier:
+        """Open a run to answer; reading its model must not hold up others."""
+        if not shelved.links["predict"]:
+            raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
+                               "Make it on the server: penlight export RUN --to onnx")  # fmt: skip
+        opened = self.shelf.opened(shelved)
+        return opened if opened is not None else await asyncio.to_thread(self.shelf.classifier, shelved)
+
+    async def explain(self, request: Request, shelved: Shelved) -> dict[str, Any]:
+        """Explain one picture, one request at a time."""
+        if self.explaining >= self.limits.explaining:
+            raise busy("too many explanations are being made")
+        classifier = await self.classifier(shelved)
+        async with uploads(request, self.limits, self.budget) as pictures:
+            asked = (shelved, classifier, only(pictures), dict(request.query_params), self.limits)
+            self._explainer = self._explainer or ThreadPoolExecutor(1, "explainer")
+            making = asyncio.get_running_loop().run_in_executor(self._explainer, explained, *asked)
+            self.explaining += 1
+            making.add_done_callback(self._explained)
+            try:
+                async with asyncio.timeout(self.limits.seconds):
+                    return await making
+            except TimeoutError as error:
+                raise too_long(self.limits) from error
+
+    def _explained(self, _: "asyncio.Future[dict[str, Any]]") -> None:
+        self.explaining -= 1
+
+
+def make_app(
+    shelf: Shelf,
+    *,
+    token: str | None = None,
+    names: set[str] | None = None,
+    limits: Limits | None = None,
+    threads: int = 2,
+) -> ASGIApp:
+    """Make the ASGI application. `token`, and the host `names` that it answers to, as in `Guard`."""
+    service = _Service(shelf, limits or Limits(), threads)
+    app = FastAPI(
+        title="Penlight",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=service.lifespan,
+    )
+    _add_handlers(app)
+    _add_listing(app, service)
+    _add_asking(app, service)
+    _add_running(app, service)
+    _add_pages(app, service)
+    return Guard(app, service.metrics, token, names)
+
+
+def _add_handlers(app: FastAPI) -> None:
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        return error.response()
+
+    async def named(_: Request, error: Exception) -> Response:
+        assert isinstance(error, PenlightError)
+        # Its text may name a folder of the server.
+        return RequestError(
+            500, "The run could not be read.", "A whole run folder.", "Look at the server."
+        ).response()
+
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers) if error.headers else None
+        told = RequestError(error.status_code, str(error.detail), "A route of /api/v1/openapi.json.", "", headers)
+        return told.response()
+
+    app.add_exception_handler(RequestError, refused)
+    app.add_exception_handler(PenlightError, named)
+    app.add_exception_handler(HTTPException, http)
+
+
+def _found(table: Mapping[str, T], name: str) -> T:
+    if name not in table:
+        raise RequestError(404, "There is none of this id.", "An id from /api/v1/runs.", "Look it up there.")
+    return table[name]
+
+
+def _add_listing(app: FastAPI, service: _Service) -> None:
+    shelf = service.shelf
+
+    @app.get("/api/v1/runs", response_model=schema.Runs, responses=_errors(), summary="List runs and groups")
+    async def runs() -> Response:
+        """List the runs, studies and seeds that the server found when it started."""
+        listed = {"runs": [own.listed for own in shelf.runs.values()]}
+        return JSONResponse({**listed, "groups": [own.listed for own in shelf.groups.values()]})
+
+    @app.get("/api/v1/runs/{run}", response_model=schema.RunDetail, responses=_errors(404), summary="Show a run")
+    async def run(run: RunId) -> Response:
+        """Show a run: scores on test with intervals, checks, how it was made, how it decides."""
+        shelved = _found(shelf.runs, run)
+        about = (await service.classifier(shelved)).about() if shelved.links["predict"] else None
+        own = shelved.run
+        detail = {"scores": own.metrics, "provenance": own.provenance, "recipe": own.recipe.model_dump(mode="json")}
+        return JSONResponse({**shelved.listed, **detail, "model": about})
+
+    @app.get(
+        "/api/v1/groups/{group}", response_model=schema.GroupDetail, responses=_errors(404), summary="Show a group"
+    )
+    async def group(group: GroupId) -> Response:
+        """Show a study, or the seeds of one recipe, with its record."""
+        own = _found(shelf.groups, group)
+        return JSONResponse({**own.listed, "record": own.record})
+
+
+def _add_asking(app: FastAPI, service: _Service) -> None:
+    answer: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"application/json": {"example": schema.EXAMPLE}}, "description": "The answers."}
+    }
+
+    @app.post(
+        "/api/v1/runs/{run}/predict",
+        response_model=schema.Predicted,
+        responses={**_errors(*_PREDICTING), **answer},
+        openapi_extra={"requestBody": _BODY},
+        summary="Ask a run about pictures",
+    )
+    async def predict(request: Request, run: RunId) -> Response:
+        """Answer for each picture: probabilities, what is decided, what cannot be ruled out, warnings.
+
+        Of several pictures those that cannot be read have their error in the answer; a request of which none can be
+        read is refused.
+        """
+        classifier = await service.classifier(_found(service.shelf.runs, run))
+        async with uploads(request, service.limits, service.budget) as pictures:
+            predictions = await service.pool.ask(classifier, pictures)
+        _count(service.metrics, predictions)
+        if all(p.answer is None for p in predictions):
+            raise _unread(predictions[0].error)
+        body = json.dumps(Predicted(classifier.about(), predictions).to_dict(), allow_nan=False)
+        return Response(body.encode(), media_type="application/json")
+
+    @app.post(
+        "/api/v1/runs/{run}/explain",
+        responses=_errors(*_PREDICTING, 501),
+        openapi_extra={"requestBody": _BODY, "parameters": _EXPLAIN_PARAMETERS},
+        summary="Ask what an answer rests on",
+    )
+    async def explain(request: Request, run: RunId) -> Response:
+        """Give a map over one picture for each label answered, and the training images most like it."""
+        shelved = _found(service.shelf.runs, run)
+        return JSONResponse(await service.explain(request, shelved))
+
+
+_EXPLAIN_PARAMETERS = [
+    {"name": "label", "in": "query", "schema": {"type": "string"}, "description": "The label to explain."},
+    {"name": "method", "in": "query", "schema": {"type": "string"}, "description": "auto unless given."},
+    {
+        "name": "neighbours",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 20},
+        "description": "How many of the most similar training images to give; 0 unless given.",
+    },
+]
+
+
+def _count(metrics: Metrics, predictions: list[Prediction]) -> None:
+    failed = sum(p.answer is None for p in predictions)
+    abstained = sum(p.answer is not None and p.answer.abstains for p in predictions)
+    counted = {"failed": failed, "abstained": abstained, "answered": len(predictions) - failed - abstained}
+    for result, n in counted.items():
+        if n:
+            metrics.pictures(result, n)
+
+
+def _unread(error: PenlightError | None) -> RequestError:
+    """413, 415 or 422 for a picture that cannot be read."""
+    status = {LargePictureError: 413, NoPictureError: 415}.get(type(error), 422)  # type: ignore[arg-type]
+    told = ("", "") if error is None else (error.problem, error.remedy)
+    return RequestError(status, told[0], "A whole PNG, JPEG, TIFF or DICOM picture of one image.", told[1])
+
+
+def _add_running(app: FastAPI, service: _Service) -> None:
+    @app.get("/healthz", response_model=schema.Health, responses=_errors(), summary="Whether the server lives")
+    async def healthz() -> Response:
+        """Say that the server lives."""
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/readyz", response_model=schema.Health, responses=_errors(503), summary="Whether it takes requests")
+    async def readyz() -> Response:
+        """Say whether a picture would be answered now."""
+        if service.pool.waiting >= service.limits.waiting:
+            raise busy("too many pictures wait for an answer")
+        return JSONResponse({"status": "ok"})
+
+    @app.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses=_errors(),
+        summary="Counts and times for Prometheus",
+    )
+    async def metrics() -> Response:
+        """Give requests, times, pictures, waiting and memory in Prometheus' text format."""
+        gauges = {
+            "penlight_pictures_waiting": ("Pictures that wait for an answer.", float(service.pool.waiting)),
+            "penlight_upload_bytes": ("Bytes of bodies in memory.", float(service.budget.used)),
+            "penlight_runs": ("Runs that are offered.", float(len(service.shelf.runs))),
+        }
+        return PlainTextResponse(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_pages(app: FastAPI, service: _Service) -> None:
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return pages.index(service.shelf)
+
+    @app.get("/static/{name}", include_in_schema=False)
+    async def static(name: str) -> Response:
+        _found(pages.STATIC, name)
+        return pages.static(name)
+
+    @app.get("/runs/{run}/report", include_in_schema=False)
+    async def report(run: str) -> Response:
+        shelved = _found(service.shelf.runs, run)
+        if not shelved.links["report"]:
+            raise RequestError(404, "This run keeps no report.", "A run with a report.", "")
+        return await asyncio.to_thread(pages.run_report, shelved)
+
+    @app.get("/groups/{group}/report", include_in_schema=False)
+    async def group_report(group: str) -> Response:
+        own = _found(service.shelf.groups, group)
+        if own.listed["links"]["report"] is None:
+            raise RequestError(404, "This group has no report.", "A group with a report.", "")
+        return await asyncio.to_thread(pages.group_report, own)

@@ -1,0 +1,77 @@
+"""The server process: bound where it is safe, logging what it may, ending what it has begun."""
+
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from penlight.errors import ServeError
+from penlight.serve.app import make_app
+from penlight.serve.guard import is_loopback, names_of
+from penlight.serve.limits import Limits
+from penlight.serve.shelf import open_shelf
+
+_GRACE = 30
+_MOST_CONNECTIONS = 512
+
+
+def serve(
+    paths: Sequence[Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    no_auth: bool = False,
+    threads: int | None = None,
+    limits: Limits | None = None,
+    quiet: bool = False,
+) -> None:
+    """Serve the runs in folders until SIGTERM or SIGINT; requests that have begun are finished first.
+
+    ServeError for an address that others can reach without a token, or the explicit wish for none.
+    """
+    if not is_loopback(host) and not token and not no_auth:
+        raise ServeError(
+            f"{host} can be reached by others, and no token was given.",
+            "Give --token, or --no-auth if something else keeps others out.",
+        )
+    if token is not None and len(token) < 8:
+        raise ServeError("The token is shorter than 8 characters.", "Choose one that nobody guesses.")
+    _log_to_stderr(quiet)
+    shelf = open_shelf(paths)
+    names = names_of(host)
+    workers = threads or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    app = make_app(shelf, token=token, names=names, limits=limits, threads=workers)
+    logging.getLogger("penlight.serve").warning("%d runs at http://%s:%d", len(shelf.runs), host, port)
+    # uvicorn raises what ended it again, after all is finished; that is no error here.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_GRACE,
+        h11_max_incomplete_event_size=1 << 16,
+        ws="none",
+    )
+
+
+def _log_to_stderr(quiet: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    # The parser of forms warns of bytes that it was sent, which are not for the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    for name, level in (("penlight.serve", logging.WARNING if quiet else logging.INFO), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level)

@@ -1,0 +1,181 @@
+"""What the routes take and give, for the OpenAPI document alone: answers are made by the same `to_dict` as the
+command's, and tests hold the two together."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class ErrorBody(BaseModel):
+    """Why a request was not answered."""
+
+    error: str = Field(description="What is wrong.", examples=["The content type 'text/plain' came."])
+    expected: str = Field(description="What was expected.", examples=["multipart/form-data with one or more files."])
+    do: str = Field(description="What to do.", examples=["Set the content type."])
+
+
+class Warned(BaseModel):
+    """In what a picture is unlike those that the model was trained on."""
+
+    code: Literal["colour", "grey", "small", "aspect", "unlike-training"]
+    text: str
+
+
+class PictureFault(BaseModel):
+    """Why a picture has no answer."""
+
+    code: Literal["too-large", "no-picture", "unreadable"]
+    error: str
+    do: str
+
+
+class Image(BaseModel):
+    """The answer for one picture; one that could not be read has `file` and `error` alone."""
+
+    file: str = Field(description="The name that the picture came with.", examples=["left-eye.png"])
+    answers: list[str] = Field([], description="The labels decided on; none for an image without findings.")
+    probabilities: dict[str, float] = Field({}, description="Calibrated probability of each label.")
+    possible: list[str] | None = Field(None, description="Labels that cannot be ruled out; null without sets.")
+    undecided: list[str] | None = Field(None, description="Labels that are left open.")
+    novelty: float | None = Field(None, description="How unlike the training images it is; null where not known.")
+    unusual: bool = Field(False, description="Whether `novelty` is beyond `model.novelty_threshold`.")
+    abstains: bool = Field(False, description="Whether nothing should be read from the answer.")
+    warnings: list[Warned] = []
+    error: PictureFault | None = None
+
+
+class Model(BaseModel):
+    """Which model answered, and how it decides."""
+
+    dataset: str
+    view: str
+    task: Literal["multi-class", "ordinal", "binary", "multi-label"]
+    labels: list[str]
+    thresholds: dict[str, float] | None
+    coverage: float | None = Field(description="How often the truth should be among `possible`.")
+    novelty_threshold: float | None
+    reading: dict[str, Any] = Field(description="How a picture becomes an image: size, channels, fit, bits.")
+    backbone: str
+    recipe_hash: str
+    seed: int
+    data_md5: str
+    licence: str
+    version: str
+    notice: str
+
+
+class Predicted(BaseModel):
+    """What `penlight predict --json` prints for the same pictures."""
+
+    model: Model
+    images: list[Image]
+    failed: int = Field(description="How many pictures could not be read.")
+
+
+class Links(BaseModel):
+    """Addresses on this server; null for what there is not."""
+
+    self: str
+    predict: str | None
+    explain: str | None
+    report: str | None
+
+
+class Run(BaseModel):
+    """A run in the list. `headline` is the first row of its scores on test."""
+
+    id: str
+    name: str
+    group: str | None = Field(description="The id of the study, or of the folder of seeds, that it belongs to.")
+    dataset: str
+    view: str
+    size: int
+    backbone: str
+    seed: int
+    recipe_hash: str
+    parameters: int | None
+    images: dict[str, int]
+    headline: dict[str, Any] | None
+    serious_checks: int
+    answers: bool = Field(description="Whether the run keeps a model that answers.")
+    links: Links
+
+
+class Group(BaseModel):
+    """A study, or the seeds of one recipe, in the list."""
+
+    id: str
+    name: str
+    kind: Literal["study", "seeds"]
+    runs: list[str]
+    links: dict[str, str | None]
+
+
+class Runs(BaseModel):
+    """What the server offers."""
+
+    runs: list[Run]
+    groups: list[Group]
+
+
+class RunDetail(Run):
+    """A run: its scores as `penlight evaluate --json` gives them, and how it was made."""
+
+    scores: dict[str, Any]
+    provenance: dict[str, Any]
+    recipe: dict[str, Any]
+    model: Model | None
+
+
+class GroupDetail(Group):
+    """A group: its summary.json or study.json."""
+
+    record: dict[str, Any]
+
+
+class Health(BaseModel):
+    """Whether the server lives, or is ready."""
+
+    status: Literal["ok"]
+
+
+EXAMPLE: dict[str, Any] = {
+    "model": {
+        "dataset": "retinamnist",
+        "view": "native",
+        "task": "ordinal",
+        "labels": ["none", "mild", "moderate", "severe", "proliferative"],
+        "thresholds": None,
+        "coverage": 0.9,
+        "novelty_threshold": 1.4213,
+        "reading": {"size": 28, "channels": 3, "fit": "crop", "bits": 16},
+        "backbone": "cnn",
+        "recipe_hash": "5f2c9a1be07d4c33",
+        "seed": 0,
+        "data_md5": "bd4c0672f1bba3e3a89f0e4e876791e4",
+        "licence": "CC BY 4.0",
+        "version": "0.1.0",
+        "notice": "Not for clinical use.",
+    },
+    "images": [
+        {
+            "file": "left-eye.png",
+            "answers": ["moderate"],
+            "probabilities": {
+                "none": 0.061,
+                "mild": 0.124,
+                "moderate": 0.498,
+                "severe": 0.262,
+                "proliferative": 0.055,
+            },
+            "possible": ["mild", "moderate", "severe"],
+            "undecided": ["mild", "moderate", "severe"],
+            "novelty": 0.2134,
+            "unusual": False,
+            "abstains": True,
+            "warnings": [],
+        }
+    ],
+    "failed": 0,
+}
+"""A whole answer of `predict`."""

@@ -1,0 +1,26 @@
+"""The application in this process, over runs that are trained once."""
+
+from contextlib import contextmanager
+
+import pytest
+from starlette.testclient import TestClient
+
+from penlight.serve import Limits, make_app, open_shelf
+from tests.trained import trained
+
+NAMES = {"testserver"}
+
+
+@contextmanager
+def serving(limits=None, **options):
+    """A client of the application over both runs."""
+    shelf = open_shelf([trained("grades"), trained("findings")])
+    app = make_app(shelf, limits=limits or Limits(), **{"names": NAMES, **options})
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="package")
+def client():
+    with serving() as made:
+        yield made

@@ -1,0 +1,40 @@
+"""What the OpenAPI document says holds for whatever is sent: no 5xx, and no status that it does not name."""
+
+import importlib.util
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from penlight.serve import make_app, open_shelf, schema
+from tests.trained import trained
+
+app = make_app(open_shelf([trained("grades")]))
+document = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+EXPLAINS = importlib.util.find_spec("penlight.api.explaining") is not None
+"""Without it the route answers 501, which is what it should."""
+
+
+schemathesis.serializer.alias(["application/dicom", "image/tiff"], "application/octet-stream")
+
+
+@document.include(
+    path_regex="^/(api|healthz|readyz)" if EXPLAINS else "(runs|}|predict|healthz|readyz)$"
+).parametrize()
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def test_routes_are_as_the_document_says(case):
+    if case.path_parameters and "run" in case.path_parameters and case.method == "POST":
+        case.path_parameters["run"] = "grades"
+    case.call_and_validate(checks=CHECKS)
+
+
+def test_the_example_is_an_answer():
+    assert schema.Predicted.model_validate(schema.EXAMPLE).failed == 0

@@ -1,0 +1,36 @@
+"""Runs of small drawn data, trained once for all tests that ask one."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from penlight import api
+from penlight.api import training
+from penlight.data import record, store
+from penlight.recipes import Data, Linear, Recipe
+from penlight.tasks import MultiLabel, Ordinal, Task
+from tests.conftest import LABELS, small_dataset
+
+REPORT = "<!doctype html><title>A report</title><style>p {}</style><script>document.title = 'read'</script>"
+
+TASKS: dict[str, tuple[Task, int]] = {
+    "grades": (Ordinal(LABELS, referable=2), 3),
+    "findings": (MultiLabel(LABELS), 1),
+}
+
+
+@cache
+def trained(name: str) -> Path:
+    """Train the linear baseline, which takes no time and needs no Keras; give its folder."""
+    task, channels = TASKS[name]
+    dataset = small_dataset(task, channels=channels, n=(60, 60, 30))
+    out = Path(mkdtemp(prefix="penlight-tests-")) / name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "open_dataset", lambda name, size: dataset)
+        # The audit and the drawing of a report take longest, and nothing here reads them.
+        patch.setattr(record, "problems_of", lambda view, audit: ())
+        patch.setattr(training, "_write_report", lambda writer, view: writer.write("report.html", REPORT))
+        api.train(Recipe(data=Data(dataset="small"), model=Linear(components=5)), out=out)
+    return out
