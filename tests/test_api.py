@@ -59,7 +59,7 @@ def test_test_labels_change_no_file_but_scores(small, tmp_path):
     api.train(chosen, out=tmp_path / "shuffled")
     names = {p.name for p in (tmp_path / "true").iterdir()}
     differ = {n for n in names if (tmp_path / "true" / n).read_bytes() != (tmp_path / "shuffled" / n).read_bytes()}
-    scores = {"metrics.json", "report.html", "card.md", "predictions-test.npz", "manifest.json"}
+    scores = {"metrics.json", "report.html", "card.md", "predictions-test.npz", "explained.npz", "manifest.json"}
     # Durations differ from run to run, and the Keras file holds its time of writing.
     own = {"provenance.json", "history.csv", "model.keras"}
     assert differ <= scores | own | {f"baseline-{b}-test.npz" for b in ("majority", "linear")}

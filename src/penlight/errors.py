@@ -76,6 +76,10 @@ class ServeError(PenlightError):
     """The server may not start as asked."""
 
 
+class ExplainError(PenlightError):
+    """An explanation was asked for that a model, or what is known of it, does not allow."""
+
+
 class UnknownNameError(PenlightError):
     """A name that is not in a table of names; the message offers the nearest ones."""
 

@@ -27,7 +27,7 @@ def test_train_evaluate_report_and_repeat(penlight, tmp_path):
         *("recipe.toml", "provenance.json", "history.csv", "model.keras", "decision.json", "metrics.json"),
         *("data.json", "predictions-val.npz", "predictions-test.npz", "report.html", "card.md", "manifest.json"),
         "novelty.npz",
-        *("model.onnx", "export.json"),
+        *("model.onnx", "export.json", "explained.npz", "neighbours.npz"),
     }  # fmt: skip
 
     code, out, _ = penlight("evaluate", tmp_path / "one", "--json")

@@ -12,6 +12,7 @@ from penlight.data.views import LeftOut, ViewedDataset, ViewedSplit
 from penlight.evaluation import Novelty, fit_conformal, score
 from penlight.report import Rival, RunContent, run_report
 from penlight.report.content import Sample
+from penlight.runs.cases import ExplainedCases
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Binary, MultiLabel, Ordinal, Task
 
@@ -65,7 +66,16 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
         checks=(),
         conformal=conformal,
         novelty=Novelty.fit(images, images[:20]),
+        cases=cases(rng, len(task.labels)),
     )
+
+
+def cases(rng: np.random.Generator, labels: int) -> ExplainedCases:
+    """Maps of six images, of which one is empty and one correlation is undefined."""
+    maps = rng.random((6, 8, 8)).astype(np.float32)
+    maps[2] = 0
+    alike = np.array([0.1, -0.2, np.nan, 0.3, 0.0, 0.1])
+    return ExplainedCases(np.arange(6), np.arange(6) % labels, maps, "occlusion", "A map shows what it shows.", alike)
 
 
 def make_data(

@@ -35,6 +35,7 @@ from penlight.report.displays import (
     LabelRates,
     LabelScores,
     LearningCurves,
+    LookedAt,
     MissStrip,
     PerImage,
     PrecisionRecallCurves,
@@ -103,6 +104,7 @@ MAKERS: dict[str, Any] = {
     "corrupted": lambda c: CorruptionCurves(robustness(c)),
     "corrupted_strip": lambda c: CorruptionStrip.from_images(robustness(c), c.images, c.test.index),
     "unusual": lambda c: UnusualImages.from_images(c.novelty, c.images, c.test.index, "fundus"),
+    "looked": lambda c: LookedAt.from_cases(c.cases, c.test, c.decided, c.images),
     "seed_dots": seed_dots,
     "seed_curves": lambda c: SeedCurves.from_histories({"0": c.history, "1": c.history}, "auc"),
 }
@@ -398,3 +400,29 @@ def test_corruption_curves_name_the_worst(ordinal: RunContent) -> None:
     assert display.rows[0] == worst
     assert worst.name.replace("_", " ") in display.caption
     assert list(display.frame()["corruption"]) == [c.name for c in corruptions_for(ordinal.dataset)]
+
+
+def test_what_was_looked_at_holds_the_cases_and_their_peaks(ordinal: RunContent) -> None:
+    assert ordinal.cases is not None
+    display = LookedAt.from_cases(ordinal.cases, ordinal.test, ordinal.decided, ordinal.images)
+    frame = display.frame()
+    assert list(frame["index"]) == list(range(6))
+    assert list(frame["right"]) == [bool(y) for y in ordinal.test.y_true[np.arange(6), np.arange(6) % 3]]
+    for n, (row, column) in enumerate(zip(frame["row"], frame["column"], strict=True)):
+        own = ordinal.cases.maps[n]
+        assert math.isnan(row) if n == 2 else own[int(row), int(column)] == own.max()
+    assert display.alike == pytest.approx(0.06)
+    assert "for mild speaks most at row" in display.description
+    assert "for severe speaks nowhere" in display.description
+
+
+def test_maps_that_random_weights_make_too_are_said_to_show_nothing_learned(ordinal: RunContent) -> None:
+    assert ordinal.cases is not None
+
+    def caption(alike: float) -> str:
+        cases = replace(ordinal.cases, alike=np.full(6, alike))  # type: ignore[type-var]
+        return LookedAt.from_cases(cases, ordinal.test, ordinal.decided, ordinal.images).caption
+
+    assert "more than what was learned" in caption(0.9)
+    assert "depend on what was learned" in caption(0.1)
+    assert "random weights" not in caption(math.nan)

@@ -1,6 +1,8 @@
 """Reports and cards: what a page must hold, whoever the run is."""
 
+import base64
 import html
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from penlight.data import CATALOG
 from penlight.evaluation import MetricRow, find_row, score_seeds
@@ -18,6 +21,7 @@ from penlight.report import Rival, RunContent, run_card, run_report, seeds_repor
 from penlight.report.checklist import checklist
 from penlight.report.notebook import Figure
 from penlight.report.palette import palette
+from penlight.report.picture import shaded_address
 from penlight.report.run import run_displays
 from penlight.report.tables import label_table, point_heads, point_lines
 from penlight.report.verdict import compare
@@ -93,7 +97,7 @@ def test_tables_have_captions_and_scopes(page: Page) -> None:
 
 def test_sections_come_in_the_order_of_the_house(page: Page) -> None:
     sections = [attrs["id"] for tag, attrs in page.elements if tag == "section"]
-    assert sections == ["verdict", "checks", "scores", "errors", "curves", "data", "making", "card"]
+    assert sections == ["verdict", "checks", "scores", "errors", "looked", "curves", "data", "making", "card"]
 
 
 def test_both_themes_print_and_the_notice_are_there(text: str) -> None:
@@ -395,3 +399,24 @@ def test_a_notebook_shows_the_figures_of_the_report(content, text):
         # What the report's sheet defines must be defined here too.
         used = set(re.findall(r"var\((--[a-z]+)\)", shown))
         assert used <= set(re.findall(r"(--[a-z]+):", shown))
+
+
+def test_maps_lie_over_their_images(content: RunContent, page: Page) -> None:
+    assert content.cases is not None
+    heats = [attrs for tag, attrs in page.elements if tag == "img" and attrs.get("class") == "heat"]
+    assert len(heats) == len(content.cases.rows)
+    assert "A map shows what it shows." in "".join(page.words)
+
+
+def test_a_run_without_maps_says_so(ordinal: RunContent) -> None:
+    page = Page(run_report(replace(ordinal, cases=None)))
+    check_page(page)
+    assert "No maps: none was made" in "".join(page.words)
+
+
+def test_maps_of_large_images_are_thinned() -> None:
+    values = np.random.default_rng(0).random((224, 224))
+    address = shaded_address(values)
+    picture = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+    assert picture.size == (56, 56)
+    assert picture.mode == "RGBA"

@@ -1,5 +1,4 @@
-"""What the commands, the server and a notebook call: train, study, tune, evaluate, score, compare, predict, export,
-report.
+"""What the commands, the server and a notebook call: train, evaluate, compare, predict, explain, export, report.
 
 Each function takes plain values, raises a PenlightError where a user can help, and gives a result whose
 `to_dict()` is the JSON of the command.
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penlight.api.comparing import ComparedRuns, compare
     from penlight.api.datasets import audit, fetch, new_dataset, show
+    from penlight.api.explaining import Explained, Explainer, Explanation, Source, explain, open_explainer
     from penlight.api.exports import Exported, export
     from penlight.api.planning import plan
     from penlight.api.predicting import Predicted, predict
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "comparing": "ComparedRuns compare",
     "datasets": "audit fetch new_dataset show",
+    "explaining": "Explained Explainer Explanation Source explain open_explainer",
     "exports": "Exported export",
     "planning": "plan",
     "predicting": "Predicted predict",
@@ -54,11 +55,15 @@ __all__ = [
     "Audited",
     "ComparedRuns",
     "Corrupted",
+    "Explained",
+    "Explainer",
+    "Explanation",
     "Exported",
     "Predicted",
     "Scores",
     "SeedsScores",
     "Shown",
+    "Source",
     "Studied",
     "Swept",
     "Trained",
@@ -69,11 +74,13 @@ __all__ = [
     "displays",
     "evaluate",
     "evaluate_corrupted",
+    "explain",
     "export",
     "fetch",
     "is_recipe_file",
     "list_recipes",
     "new_dataset",
+    "open_explainer",
     "plan",
     "plan_study",
     "predict",

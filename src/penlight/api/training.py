@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from penlight.api.explaining import write_explained, write_neighbours
 from penlight.api.exports import write_onnx
 from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
@@ -127,10 +128,14 @@ def train_one(
         writer.write_predictions("predictions-val", val)
         writer.write_predictions("predictions-test", test)
         writer.write_json("decision.json", decision.to_dict())
+        answers = answer(test, decision)
+        watcher.step("Looking at what it looked at")
+        write_explained(writer, fitted, view, answers)
+        write_neighbours(writer, view)
         writer.write(NOVELTY, baselines.novelty.to_bytes())
         watcher.step("Scoring")
         rivals, prevalence = baselines.write(writer, kept.model), recipe.decide.prevalence
-        scores = scores_of(answer(test, decision), answer(val, decision), rivals, prevalence)
+        scores = scores_of(answers, answer(val, decision), rivals, prevalence)
         writer.write_json("data.json", baselines.record.to_dict())
         total = time.perf_counter() - begun
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}

@@ -1,7 +1,7 @@
 """The commands."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -201,6 +201,58 @@ def evaluate(
         print_corrupted(corrupted, json)
         return
     print_scores(api.evaluate(run, split), json)
+
+
+def _rows(text: str) -> list[int]:
+    """Read row numbers, 3,17."""
+    if not all(part.strip().isdigit() for part in text.split(",")):
+        raise typer.BadParameter(f"'{text}' is not a list of rows; write it as 3,17.")
+    return [int(part) for part in text.split(",")]
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    paths: Annotated[Optional[list[Path]], typer.Argument(help="Pictures, and folders of pictures.")] = None,  # noqa: UP045
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Explain images of the run's own dataset: train, val or test; with --rows."),
+    ] = None,
+    rows: Annotated[
+        Optional[Any],  # noqa: UP045
+        typer.Option(parser=_rows, metavar="ROWS", help="Rows of the split as stored, from 0, as 3,17."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="auto, occlusion, cam, gradcam or hirescam.")] = "auto",
+    label: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The label to explain; what was answered unless given."),
+    ] = None,
+    neighbours: Annotated[int, typer.Option(min=0, help="Name so many training images that are like it.")] = 0,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder for the pictures; runs/explained-<run> unless given."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show what answers rest on: a map over each picture, and a sheet. Exit 1 if a file is unreadable."""
+    from penlight import api
+    from penlight.cli.show import print_explained
+
+    if split and paths:
+        raise typer.BadParameter("Give pictures, or --split with --rows, not both.")
+    explained = api.explain(
+        run,
+        paths or [],
+        split=split,
+        rows=rows or [],
+        method=method,
+        label=label,
+        neighbours=neighbours,
+        out=out,
+    )
+    print_explained(explained, json)
+    if explained.problems:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -75,6 +75,8 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, Shape, bytes], str] = {}
         self._initializers: list[TensorProto] = []
+        self.features: Value | None = None
+        """What the last dense layer so far reads, (N, F)."""
 
     def node(
         self,
@@ -184,6 +186,7 @@ class Graph:
 
     def dense(self, x: Value, kernel: NDArray[Any], bias: NDArray[Any] | None) -> Value:
         """Multiply (N, F) by a kernel (F, G) and add a bias (G,)."""
+        self.features = x
         names = [self.constant(array, x.dtype) for array in (kernel, bias) if array is not None]
         return self.node("Gemm", [x.name, *names], (kernel.shape[1],), dtype=x.dtype)
 

@@ -13,20 +13,29 @@ from penlight.export.layers import network_nodes
 from penlight.models import LinearBaseline, MajorityBaseline
 from penlight.models.baselines import LOG_PIXELS
 from penlight.runs import ModelFacts
+from penlight.runs.predictor import FEATURES
 from penlight.tasks import Task
+
+WIDEST = 4096
+"""Features that a file gives at most: those of the linear baseline are all the pixels."""
 
 
 def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
     """Write a network, or a fitted baseline, as ONNX: `image` (N, H, W, C) uint8 to `logits` (N, K) and
-    calibrated `probabilities` (N, C), float32.
+    calibrated `probabilities` (N, C), float32; and `features` (N, F), what the last dense layer reads, unless
+    there is none or they are more than `WIDEST`.
 
     The same model gives the same bytes. ExportError for a layer that has no ONNX form.
     """
     graph = Graph((facts.size, facts.size, facts.channels))
     logits = _logits(graph, model, facts.task)
+    features = graph.features
     # From here on 64 bits, as in NumPy: few numbers, and calibration may be steep.
     prob = answers(graph, facts.task, calibration, graph.double(logits))
-    made = graph.model({"logits": logits, "probabilities": prob}, __version__, facts.to_properties())
+    outputs = {"logits": logits, "probabilities": prob}
+    if features is not None and features.shape[-1] <= WIDEST:
+        outputs[FEATURES] = features
+    made = graph.model(outputs, __version__, facts.to_properties())
     content: bytes = made.SerializeToString(deterministic=True)
     return content
 

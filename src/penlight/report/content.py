@@ -17,6 +17,7 @@ from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow
+from penlight.runs.cases import ExplainedCases
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Task
 
@@ -53,7 +54,8 @@ class RunContent:
     command. `before` are the test predictions before calibration, `calibration_notes` say what calibration left as it
     was, `points` are the operating points. `conformal` makes sets of answers of `test`, and `novelty` says which
     images are unlike those in train; None for runs made without. `robustness` is what corrupted images did, None
-    where they were not asked. `checks` are those that spoke up, None where none was run.
+    where they were not asked. `checks` are those that spoke up, None where none was run. `cases` are maps of a few
+    test images, None where none was made.
     """
 
     name: str
@@ -77,6 +79,7 @@ class RunContent:
     recipe_toml: str
     provenance: Mapping[str, Any]
     checks: Sequence[Check] | None = None
+    cases: ExplainedCases | None = None
     decision_notes: tuple[str, ...] = ()
     plan: Sequence[Mapping[str, str]] = ()
     patients: Mapping[str, int] | None = None

@@ -15,6 +15,7 @@ from penlight.evaluation.operating import point_from_dict
 from penlight.recipes import differences
 from penlight.report.content import Rival, RunContent, Sample
 from penlight.runs import Run
+from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.evidence import checks_kept, data_of
 from penlight.runs.folder import PLAN
 from penlight.tasks import Task, label_of
@@ -50,6 +51,7 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         recipe_toml=recipe.to_toml(),
         provenance=_provenance(run),
         checks=checks_kept(run),
+        cases=cases_from_bytes(run.read(EXPLAINED), str(run.path / EXPLAINED)) if run.has(EXPLAINED) else None,
         decision_notes=decision.notes,
         plan=json.loads(run.read(PLAN))["reasons"] if run.has(PLAN) else (),
         patients=None if kept is None else kept.patients,

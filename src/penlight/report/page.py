@@ -11,11 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from penlight import __version__
+from penlight.explain.pictures import png_address, scale
 from penlight.report.card import NOT_CLINICAL
 from penlight.report.displays import Display
 from penlight.report.figure import draw_svg
 from penlight.report.palette import Colour, variable
-from penlight.report.picture import data_address
+from penlight.report.picture import data_address, shaded_address
 from penlight.report.words import probability
 
 _COLUMN = 560
@@ -67,6 +68,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["picture"] = data_address
+    environment.filters["shaded"] = shaded_address
+    environment.globals["heat_scale"] = lambda: png_address(scale())
     environment.filters["unbroken"] = unbroken
     environment.filters["probability"] = probability
     return environment

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from penlight.explain.pictures import png_address, shade
+
 _EXACT_SIDE = 64
 _LARGEST_SIDE = 112
 
@@ -22,6 +24,15 @@ def data_address(image: NDArray[np.uint8]) -> str:
         return _encode(picture, "PNG", optimize=True)
     picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS)
     return _encode(picture, "JPEG", quality=90)
+
+
+def shaded_address(values: NDArray[np.floating]) -> str:
+    """Give a map (H, W) of 0 to 1 as the data address of its colours, clear where it is 0.
+
+    Maps are smooth: those of large images are thinned to at most 64 px a side.
+    """
+    step = -(-max(values.shape) // _EXACT_SIDE)
+    return png_address(shade(values[step // 2 :: step, step // 2 :: step]))
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

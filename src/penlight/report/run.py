@@ -23,6 +23,7 @@ from penlight.report.displays import (
     LabelRates,
     LabelScores,
     LearningCurves,
+    LookedAt,
     MissStrip,
     PerImage,
     Presence,
@@ -69,6 +70,7 @@ def run_report(content: RunContent) -> str:
         point_heads=point_heads(content.points),
         errors=_figures(content, "errors", colours),
         strips=_strips(content),
+        looked=_looked_at(content),
         curves=_figures(content, "curves", colours),
         **robustness_values(content, content.robustness),
         **data_values(content, colours),
@@ -221,6 +223,13 @@ def labels_displays(rows: Sequence[MetricRow]) -> dict[str, Display]:
     """Make the display of the AUC of each label, where there are several."""
     display = LabelScores.from_rows(rows)
     return {"label-scores": display} if len(display.rows) > 1 else {}
+
+
+def _looked_at(content: RunContent) -> LookedAt | None:
+    if content.cases is None:
+        return None
+    modality = content.dataset.modality
+    return LookedAt.from_cases(content.cases, content.test, content.decided, content.images, modality=modality)
 
 
 def _strips(content: RunContent) -> list[Any]:

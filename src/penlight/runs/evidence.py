@@ -11,6 +11,7 @@ from penlight.evaluation import MetricRow, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs.answers import Answers
+from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.folder import Run
 
 
@@ -25,6 +26,7 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow]) -> Evidence:
         curves=_curves(run),
         epochs_planned=_epochs(run.recipe),
         data=data_of(run),
+        maps_alike=cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike if run.has(EXPLAINED) else None,
     )
 
 

@@ -14,6 +14,7 @@ from penlight.runs.folder import Run, open_run
 from penlight.tasks import Task
 
 MODEL = "model.onnx"
+FEATURES = "features"
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -69,7 +70,7 @@ class Predictor:
 
     def answer(self, images: Images) -> tuple[Floats, Floats]:
         """Give logits (N, K) and calibrated probabilities (N, C), of one pass."""
-        self._require(images)
+        require_images(images, self.size, self.channels)
         parts = [self._session.run(_OUTPUTS, {"image": part}) for part in _parts(images, self._batch)]
         widths = (self.task.n_logits, len(self.labels))
         logits, prob = (
@@ -77,19 +78,31 @@ class Predictor:
         )
         return logits, prob
 
+    @property
+    def has_features(self) -> bool:
+        """Say whether the file gives `features`."""
+        return any(output.name == FEATURES for output in self._session.get_outputs())
+
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """Give (N, F) what the model's last layer reads of images; only a file that has them can."""
+        require_images(images, self.size, self.channels)
+        return np.concatenate([self._session.run([FEATURES], {"image": p})[0] for p in _parts(images, self._batch)])
+
     def decide(self, prob: Floats) -> NDArray[np.uint8]:
         """Turn calibrated probabilities (N, C) into zeros and ones, by the thresholds found on val."""
         cuts = self.facts.thresholds
         return self.task.decide(prob, None if cuts is None else np.array(cuts))
 
-    def _require(self, images: Images) -> None:
-        wanted = (self.size, self.size, self.channels)
-        if images.dtype != np.uint8 or images.shape[1:] != wanted:
-            raise DataError(
-                f"Images of shape (N, {', '.join(map(str, wanted))}), uint8, were expected; "
-                f"{images.shape}, {images.dtype} came.",
-                "Bring them to the size and channels that the model was trained on.",
-            )
+
+def require_images(images: Images, size: int, channels: int) -> None:
+    """Raise DataError if images are not (N, size, size, channels) uint8."""
+    wanted = (size, size, channels)
+    if images.dtype != np.uint8 or images.shape[1:] != wanted:
+        raise DataError(
+            f"Images of shape (N, {', '.join(map(str, wanted))}), uint8, were expected; "
+            f"{images.shape}, {images.dtype} came.",
+            "Bring them to the size and channels that the model was trained on.",
+        )
 
 
 def _parts(images: Images, batch: int) -> Iterator[Images]:

@@ -125,6 +125,10 @@ def seeds_far_apart():
     return [MetricRow("auc", None, value, value - 0.02, value + 0.02, 400) for value in (0.71, 0.75, 0.78)]
 
 
+def maps_of_anything():
+    return replace(clean(), maps_alike=0.82)
+
+
 CASES = {
     "PL001": (beaten_by_linear, True, ("AUC is 0.", "linear baseline 0.", "difference −0.")),
     "PL002": (barely_before_linear, False, ("difference 0.0", "interval −0.0")),
@@ -143,4 +147,5 @@ CASES = {
     "PL015": (no_hernia, False, ("No image of val has d.", "Few images of train have d (3).")),
     "PL016": (no_patients, False, ("does not say which patient", "test 400")),
     "PL017": (lambda: audited(blank), False, ("one value everywhere",)),
+    "PL019": (maps_of_anything, False, ("random weights", "0.820")),
 }

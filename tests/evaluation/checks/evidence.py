@@ -65,6 +65,7 @@ def clean(task=TASK, seed=0, n=(400, 400), **options):
         curves=curves(0.6, 0.8, 0.9, 0.9),
         epochs_planned=4,
         data=counted(task, train=train, val=val.y, test=test.y),
+        maps_alike=0.1,
     )
 
 

@@ -51,7 +51,8 @@ class Evidence:
 
     `test` is the split that was scored, with calibrated probabilities; `split` is its name; `rows` are its scores;
     `baselines` said this of the same images. `decision_notes` are "label: reason"; `curves` are None for models
-    without epochs, of which `epochs_planned` is what the recipe asked for.
+    without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike` is the mean rank correlation
+    of maps of what the model looked at with those of random weights.
     """
 
     test: Answered
@@ -63,6 +64,7 @@ class Evidence:
     curves: Curves | None = None
     epochs_planned: int | None = None
     data: DataRecord | None = None
+    maps_alike: float | None = None
 
     @property
     def task(self) -> Task:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penlight.evaluation.calibration import FEWEST
-from penlight.evaluation.checks import audited, numbers, skill, splits, training
+from penlight.evaluation.checks import audited, looking, numbers, skill, splits, training
 from penlight.evaluation.checks.check import Check, Rule, serious_first
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.rows import MetricRow
@@ -162,6 +162,16 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Such images count in training and in scores.",
         "Look at them (penlight data audit names them).",
         audited.other_problems,
+    ),
+    Rule(
+        "PL019",
+        "Maps hardly depend on what was learned",
+        "The maps of a few test images have a mean rank correlation of at least "
+        f"{looking.ALIKE} with the maps of the same model with random weights.",
+        "Such a map shows the image, its edges and contrast, and says next to nothing of why the model answers so.",
+        "Do not read this run's maps as reasons; explain it by another method (penlight explain --method occlusion), "
+        "and see whether the model has learned anything.",
+        looking.maps_without_learning,
     ),
 )
 

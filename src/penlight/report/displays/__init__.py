@@ -15,6 +15,7 @@ from penlight.report.displays.decision_curve import DecisionCurve
 from penlight.report.displays.examples import ErrorStrip, Example, MissStrip, RightStrip
 from penlight.report.displays.label_scores import LabelScores
 from penlight.report.displays.learning import LearningCurves, SeedCurves
+from penlight.report.displays.looked_at import Look, LookedAt
 from penlight.report.displays.novelty import UnusualImages
 from penlight.report.displays.rates import LabelRates
 from penlight.report.displays.reliability import Reliability
@@ -49,6 +50,8 @@ __all__ = [
     "LabelScores",
     "Layout",
     "LearningCurves",
+    "Look",
+    "LookedAt",
     "MissStrip",
     "PerImage",
     "PrecisionRecallCurves",

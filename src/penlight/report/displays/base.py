@@ -42,7 +42,7 @@ class Display(Protocol):
     """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes.
 
     `section` is the part of a report it belongs to: "verdict", "scores", "errors",
-    "curves", "robustness" or "data".
+    "looked", "curves", "robustness" or "data".
     """
 
     section: ClassVar[str]

@@ -86,8 +86,8 @@ class ErrorStrip(_Strip):
         `images` (M, H, W, C)."""
         false = (decided == 1) & (predictions.y_true == 0)
         wrong = int((decided != predictions.y_true).any(axis=1).sum())
-        chosen = _surest(false, predictions.prob, most)
-        return cls(_examples(predictions, decided, images, chosen), modality, wrong, len(predictions))
+        chosen = surest(false, predictions.prob, most)
+        return cls(examples_of(predictions, decided, images, chosen), modality, wrong, len(predictions))
 
     @property
     def caption(self) -> str:
@@ -123,8 +123,8 @@ class MissStrip(_Strip):
     ) -> "MissStrip":
         """Choose among true labels that were not answered; at most one per image."""
         missed = (decided == 0) & (predictions.y_true == 1)
-        chosen = _surest(missed, 1 - predictions.prob, most)
-        return cls(_examples(predictions, decided, images, chosen), modality)
+        chosen = surest(missed, 1 - predictions.prob, most)
+        return cls(examples_of(predictions, decided, images, chosen), modality)
 
     @property
     def caption(self) -> str:
@@ -157,13 +157,8 @@ class RightStrip(_Strip):
     ) -> "RightStrip":
         """Choose among answers given and true, an equal number per label as far as there are any."""
         right = (decided == 1) & (predictions.y_true == 1)
-        each = max(1, most // right.shape[1])
-        chosen: list[tuple[int, int]] = []
-        for c in range(right.shape[1]):
-            only = np.zeros_like(right)
-            only[:, c] = right[:, c]
-            chosen += _surest(only, predictions.prob, each)
-        return cls(_examples(predictions, decided, images, chosen[:most]), modality)
+        chosen = surest_of_each(right, predictions.prob, most)
+        return cls(examples_of(predictions, decided, images, chosen), modality)
 
     @property
     def caption(self) -> str:
@@ -178,20 +173,32 @@ class RightStrip(_Strip):
         return self._listed()
 
 
-def _surest(where: NDArray[np.bool_], sureness: Floats, most: int) -> list[tuple[int, int]]:
-    """Rows and columns of the surest cells among `where` (N, C), one per row, the surest first."""
+def surest(where: NDArray[np.bool_], sureness: Floats, most: int) -> list[tuple[int, int]]:
+    """Give rows and columns of the surest cells among `where` (N, C), one per row, the surest first."""
     masked = np.where(where, sureness, -np.inf)
     best = masked.max(axis=1)
     rows = np.argsort(-best, kind="stable")[:most]
     return [(int(r), int(np.argmax(masked[r]))) for r in rows if np.isfinite(best[r])]
 
 
-def _examples(
+def surest_of_each(where: NDArray[np.bool_], sureness: Floats, most: int) -> list[tuple[int, int]]:
+    """Give rows and columns of the surest cells of each column in turn, an equal number of each, at most `most`."""
+    each = max(1, most // where.shape[1])
+    chosen: list[tuple[int, int]] = []
+    for c in range(where.shape[1]):
+        only = np.zeros_like(where)
+        only[:, c] = where[:, c]
+        chosen += surest(only, sureness, each)
+    return chosen[:most]
+
+
+def examples_of(
     predictions: Predictions,
     decided: NDArray[np.uint8],
     images: NDArray[np.uint8],
     cells: Sequence[tuple[int, int]],
 ) -> tuple[Example, ...]:
+    """Make examples of cells, rows and columns of predictions; `predictions.index` are rows of `images`."""
     task = predictions.task
     return tuple(
         Example(

@@ -1,0 +1,401 @@
+"""What a run's answers rest on: maps over images, as pictures and numbers, and the training images like them."""
+
+import contextlib
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.pictures import SUFFIXES, Reading, load_picture
+from penlight.errors import DataError, MissingExtraError, PictureError, UnknownNameError
+from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
+from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
+from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
+from penlight.explain.sanity import correlations, untrained, untrained_linear
+from penlight.models import LinearBaseline
+from penlight.recipes import Pretrained, Recipe
+from penlight.runs import Answers, Run, RunWriter, open_predictor, open_run, write_bytes
+from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes
+from penlight.runs.predictor import MODEL, require_images
+from penlight.tasks import Task, label_of
+from penlight.training import Fitted
+
+Images = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+NEIGHBOURS = "neighbours.npz"
+NETWORK = "model.keras"
+SHEET = "sheet.png"
+
+_CASES = 4
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image came from: a file's name or a row of a split; `truth` is what its labels say, where known."""
+
+    name: str
+    split: str | None = None
+    row: int | None = None
+    truth: str | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one answer rests on: `label` is what the map is about, `probability` (calibrated) how probable it seemed.
+
+    `map` (H, W) is 0 where nothing speaks for the label and 1 where most does; `peak` is row and column of that
+    place, None for a map that is 0 everywhere. `alike` are the training images most like it, where they were asked.
+    """
+
+    source: Source
+    image: Images
+    label: str
+    answer: str
+    probability: float
+    method: str
+    map: NDArray[np.float32]
+    peak: tuple[int, int] | None
+    alike: Sequence[Mapping[str, Any]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the explanation for JSON; `map` is a grey PNG at the image's size, of which 255 is 1, and `overlay`
+        the same in colours with transparency, to be laid over the image; both are data addresses."""
+        own = self.source
+        peak = None if self.peak is None else {"row": self.peak[0], "column": self.peak[1]}
+        return {
+            "file": own.name if own.row is None else None,
+            "split": own.split,
+            "row": own.row,
+            "truth": own.truth,
+            "answer": self.answer,
+            "label": self.label,
+            "probability": self.probability,
+            "method": self.method,
+            "peak": peak,
+            "map": png_address(grey(self.map)),
+            "overlay": png_address(shade(self.map)),
+            **({} if self.alike is None else {"neighbours": list(self.alike)}),
+        }
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What `explain` made: an explanation for each image and label, the files written, and what could not be read."""
+
+    run: str
+    method: str
+    meaning: str
+    explanations: Sequence[Explanation]
+    files: Sequence[Path] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it."""
+        return {
+            "run": self.run,
+            "method": self.method,
+            "meaning": self.meaning,
+            "explanations": [explanation.to_dict() for explanation in self.explanations],
+            "files": [str(path) for path in self.files],
+            "problems": dict(self.problems),
+        }
+
+
+class Explainer:
+    """Explains images for one run; it holds the model, so that many requests open it once.
+
+    With "auto" small images are explained through model.onnx, and Keras is not loaded. RunError for a run without a
+    model, ExplainError for a method that does not fit, UnknownNameError for one that is not there.
+    """
+
+    def __init__(self, run: Run, method: str = AUTO) -> None:
+        self.run = run
+        self.predictor = open_predictor(run) if run.has(MODEL) or not run.has(NETWORK) else None
+        self.subject = self._subject(method)
+        self.method = choose(self.subject, _side(run.recipe, self.size), method)
+
+    @functools.cached_property
+    def task(self) -> Task:
+        """What the labels mean."""
+        return self.predictor.task if self.predictor else self.run.predictions("test").task
+
+    @property
+    def size(self) -> int:
+        """Side of the images in pixels."""
+        return self.predictor.size if self.predictor else int(self.subject.network.input_shape[1])
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return self.predictor.channels if self.predictor else int(self.subject.network.input_shape[-1])
+
+    @property
+    def reading(self) -> Reading:
+        """How a picture becomes an image of this run."""
+        return Reading(self.size, self.channels)
+
+    def explain(
+        self,
+        images: Images,
+        sources: Sequence[Source] | None = None,
+        *,
+        label: str | None = None,
+        neighbours: int = 0,
+    ) -> Explained:
+        """Explain uint8 images (N, H, W, C): the label asked for, or else what was answered of each.
+
+        Of several findings that were answered each has a map; where none was, the most probable one has. With
+        `neighbours`, each explanation has so many training images that are most like the image. DataError for images
+        of another shape, UnknownNameError for a label that is not there.
+        """
+        require_images(images, self.size, self.channels)
+        named = sources or [Source(f"image {i + 1}") for i in range(len(images))]
+        prob, decided = self._answers(images)
+        rows, columns = self._asked(prob, decided, label)
+        maps = explain_images(self.subject, images[rows], columns, self.method)
+        alike = self.neighbours(images, neighbours) if neighbours else None
+        explanations = [
+            Explanation(
+                named[row],
+                images[row],
+                self.task.labels[column],
+                label_of(self.task, decided[row]),
+                float(prob[row, column]),
+                self.method,
+                own,
+                peak,
+                None if alike is None else [_neighbour_dict(n, self.task) for n in alike[row]],
+            )
+            for row, column, own, peak in zip(rows, columns, maps, peaks(maps), strict=True)
+        ]
+        return Explained(str(self.run.path), self.method, METHODS[self.method].meaning, explanations)
+
+    def neighbours(self, images: Images, most: int = 5) -> list[list[Neighbour]]:
+        """Find the training images most like each image; RunError for a run that keeps none."""
+        return self._kept.nearest(self.predictor, images, most)
+
+    @functools.cached_property
+    def _kept(self) -> Neighbours:
+        return neighbours_from_bytes(self.run.read(NEIGHBOURS), str(self.run.path / NEIGHBOURS))
+
+    def _subject(self, method: str) -> Subject:
+        """The model as the method wants it; Keras is loaded only for a method that looks inside."""
+        if self.predictor is None:
+            network = _network_of(self.run)
+            return Subject(self.task, functools.partial(_logits_of, network), network)
+        wanted = METHODS[candidates(_side(self.run.recipe, self.size), method)[0]].inside and self.run.has(NETWORK)
+        # Without Keras "auto" goes on to what does without; a method that was asked for by name must have it.
+        with contextlib.suppress(*([MissingExtraError] if method == AUTO else [])):
+            return Subject(self.task, self.predictor.logits, _network_of(self.run) if wanted else None)
+        return Subject(self.task, self.predictor.logits)
+
+    def _answers(self, images: Images) -> tuple[Floats, NDArray[np.uint8]]:
+        if self.predictor is not None:
+            prob = self.predictor.probabilities(images)
+            return prob, self.predictor.decide(prob)
+        return self.run.decision.answer(self.task, self.task.probabilities(self.subject.logits(images)))
+
+    def _asked(
+        self, prob: Floats, decided: NDArray[np.uint8], label: str | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        labels = self.task.labels
+        if label is not None:
+            if label not in labels:
+                raise UnknownNameError("label", label, labels)
+            return np.arange(len(prob)), np.full(len(prob), labels.index(label))
+        asked = decided.astype(bool)
+        silent = ~asked.any(axis=1)
+        asked[silent, prob[silent].argmax(axis=1)] = True
+        rows, columns = np.nonzero(asked)
+        return rows, columns
+
+
+def _side(recipe: Recipe, size: int) -> int:
+    """Give the side in pixels that the model computes with; a pre-trained network resizes images first."""
+    return recipe.model.input_size if isinstance(recipe.model, Pretrained) else size
+
+
+def _network_of(run: Run) -> Any:
+    from penlight.models.files import network_from_bytes
+
+    return network_from_bytes(run.read(NETWORK))
+
+
+def _logits_of(network: Any, images: Images) -> NDArray[np.floating]:
+    return np.asarray(network.predict_on_batch(images))
+
+
+def _neighbour_dict(neighbour: Neighbour, task: Task) -> dict[str, Any]:
+    shown = neighbour.image[..., 0] if neighbour.image.shape[-1] == 1 else neighbour.image
+    return {
+        "row": neighbour.row,
+        "labels": labelled(task.labels, neighbour.labels),
+        "similarity": neighbour.similarity,
+        "image": png_address(shown),
+    }
+
+
+def open_explainer(path: Path, method: str = AUTO) -> Explainer:
+    """Open a run to explain its answers; see `Explainer`."""
+    return Explainer(open_run(path), method)
+
+
+def explain(
+    run: Path,
+    paths: Sequence[Path] = (),
+    *,
+    split: str | None = None,
+    rows: Sequence[int] = (),
+    method: str = AUTO,
+    label: str | None = None,
+    neighbours: int = 0,
+    out: Path | None = None,
+) -> Explained:
+    """Explain pictures, given as files and folders, or rows of a split of the run's own dataset; write the pictures.
+
+    Files that cannot be read are in `problems`; DataError if none can. The pictures go to `out`, by default
+    runs/explained-<run>: one for each image and label, and a sheet where there are several.
+    """
+    explainer = open_explainer(run, method)
+    images, sources, problems = _from_split(explainer, split, rows) if split else _from_files(explainer, paths)
+    done = explainer.explain(images, sources, label=label, neighbours=neighbours)
+    files = _write_pictures(out or Path("runs") / f"explained-{Path(run).name}", done.explanations)
+    return replace(done, files=files, problems=problems)
+
+
+def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, list[Source], dict[str, str]]:
+    if not paths:
+        raise DataError("No picture was given.", "Give files or folders, or --split test --rows 3,17.")
+    images, sources, problems = [], [], {}
+    for path in _pictures(paths):
+        try:
+            images.append(load_picture(path, explainer.reading))
+            sources.append(Source(str(path)))
+        except PictureError as error:
+            if len(paths) == 1 and path == paths[0]:
+                raise
+            problems[str(path)] = error.reason
+    if not images:
+        first, reason = next(iter(problems.items()))
+        raise DataError(f"None of {len(problems)} pictures can be used; {first}: {reason}.", "Look at the files.")
+    return np.stack(images), sources, problems
+
+
+def _pictures(paths: Sequence[Path]) -> list[Path]:
+    """List the files that are meant: those given, and of folders what looks like a picture, in the order of names."""
+    found = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"There is no file or folder {path}.", "Check the path.")
+        inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path]
+        if not inside:
+            raise DataError(f"There is no picture in {path}.", f"Pictures end in {', '.join(sorted(SUFFIXES))}.")
+        found += inside
+    return found
+
+
+def _from_split(explainer: Explainer, split: str, rows: Sequence[int]) -> tuple[Images, list[Source], dict[str, str]]:
+    data = explainer.run.recipe.data
+    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    if split not in view.splits:
+        raise UnknownNameError("split", split, view.splits)
+    part = view.splits[split]
+    places = {int(row): place for place, row in enumerate(part.index)}
+    bad = [row for row in rows if row not in places]
+    if bad or not rows:
+        what = f"Row {bad[0]} is not" if bad else "No row was given"
+        raise DataError(f"{what} in {split} of {view.dataset.info.name} as the run sees it.", "Give --rows 3,17.")
+    sources = [
+        Source(f"{split} {row}", split, row, label_of(explainer.task, part.y_true[places[row]])) for row in rows
+    ]
+    return np.asarray(part.images[list(rows)]), sources, {}
+
+
+def _write_pictures(folder: Path, explanations: Sequence[Explanation]) -> list[Path]:
+    pieces = [_piece(explanation) for explanation in explanations]
+    files = []
+    for name, piece in zip(_names(explanations), pieces, strict=True):
+        files.append(folder / name)
+        write_bytes(files[-1], draw_piece(piece))
+    if len(pieces) > 1:
+        files.append(folder / SHEET)
+        write_bytes(files[-1], draw_sheet(pieces))
+    return files
+
+
+def _piece(explanation: Explanation) -> Piece:
+    own = explanation.source
+    told = f"{explanation.label} {explanation.probability:.2f}"
+    said = "" if explanation.answer == explanation.label else f", answered {explanation.answer}"
+    truth = "" if own.truth is None else f", truly {own.truth}"
+    method = METHODS[explanation.method].title
+    return Piece(explanation.image, explanation.map, (told + said + truth, f"{Path(own.name).name}, {method}"))
+
+
+def _names(explanations: Sequence[Explanation]) -> list[str]:
+    """Name a picture after its image and label; where two images have one name, after their numbers too."""
+    stems = [f"{_plain(Path(e.source.name).stem)}-{_plain(e.label)}" for e in explanations]
+    return [f"{stem}.png" if stems.count(stem) == 1 else f"{i + 1:04d}-{stem}.png" for i, stem in enumerate(stems)]
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "._" else "-" for c in text)
+
+
+def write_explained(writer: RunWriter, fitted: Fitted, view: ViewedDataset, test: Answers) -> None:
+    """Write explained.npz into a run that is being made: maps of a few right and wrong answers on test, and how much
+    they are like those of random weights."""
+    task = test.predictions.task
+    subject = _fitted_subject(task, fitted.model, fitted.network)
+    rows, columns = _telling(test)
+    if not len(rows):
+        return
+    images = np.asarray(view.splits["test"].images[test.predictions.index[rows]])
+    method = choose(subject, _side(writer.recipe, view.dataset.size))
+    maps = explain_images(subject, images, columns, method)
+    alike = np.full(len(rows), np.nan)
+    random = _randomised(task, fitted)
+    if random is not None:
+        alike = correlations(maps, explain_images(random, images, columns, method))
+    cases = ExplainedCases(rows, columns, maps, method, METHODS[method].meaning, alike)
+    writer.write(EXPLAINED, cases_to_bytes(cases))
+
+
+def write_neighbours(writer: RunWriter, view: ViewedDataset) -> None:
+    """Write neighbours.npz into a run that is being made, whose model.onnx is there if it has one."""
+    predictor = open_predictor(writer.draft()) if (writer.path / MODEL).exists() else None
+    train = view.splits["train"]
+    writer.write(NEIGHBOURS, Neighbours.fit(predictor, train.images, train.index, train.y_true).to_bytes())
+
+
+def _fitted_subject(task: Task, model: Any, network: Any) -> Subject:
+    if network is not None:
+        return Subject(task, functools.partial(_logits_of, network), network)
+    return Subject(task, lambda images: task.logits(model.predict(images)))
+
+
+def _randomised(task: Task, fitted: Fitted) -> Subject | None:
+    """The same model with random weights; None for one that has none."""
+    if fitted.network is not None:
+        network = untrained(fitted.network)
+        return _fitted_subject(task, None, network)
+    if isinstance(fitted.model, LinearBaseline):
+        return _fitted_subject(task, untrained_linear(fitted.model), None)
+    return None
+
+
+def _telling(test: Answers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose a few of the surest wrong answers, and of the surest right ones of each label: rows and columns."""
+    from penlight.report.displays.examples import surest, surest_of_each
+
+    p, given = test.predictions, test.decided == 1
+    wrong = surest(given & (p.y_true == 0), p.prob, _CASES)
+    right = surest_of_each(given & (p.y_true == 1), p.prob, _CASES)
+    cells = np.array([*wrong, *right], np.int64).reshape(-1, 2)
+    return cells[:, 0], cells[:, 1]

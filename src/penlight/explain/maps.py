@@ -1,0 +1,44 @@
+"""What every method gives in the end: a map of each image, at the image's own resolution, from 0 to 1."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Images = NDArray[np.uint8]
+
+
+def relative(raw: NDArray[np.floating]) -> Floats:
+    """Bring maps (N, H, W) to 0..1: 0 where nothing speaks for the label, 1 where most does, each image by itself.
+
+    A map in which nothing does is 0 everywhere.
+    """
+    positive = np.maximum(np.asarray(raw, np.float64), 0)
+    most = positive.max(axis=(1, 2), keepdims=True)
+    out: Floats = np.divide(positive, most, out=np.zeros_like(positive), where=most > 0)
+    return out
+
+
+def peaks(maps: NDArray[np.floating]) -> list[tuple[int, int] | None]:
+    """Give row and column of the highest place of each map (N, H, W), the first of equals; None for an empty map."""
+    width = maps.shape[2]
+    flat = maps.reshape(len(maps), -1)
+    best = flat.argmax(axis=1)
+    return [divmod(int(i), width) if flat[n, i] > 0 else None for n, i in enumerate(best)]
+
+
+def enlarged(maps: NDArray[np.floating], height: int, width: int) -> Floats:
+    """Resize maps (N, h, w) by bilinear interpolation; the outer edges of both grids lie on each other."""
+    rows, columns = _weights(maps.shape[1], height), _weights(maps.shape[2], width)
+    out: Floats = rows @ np.asarray(maps, np.float64) @ columns.T
+    return out
+
+
+def _weights(before: int, after: int) -> Floats:
+    """Weights (after, before) of linear interpolation; beyond the middle of the outermost cells their value holds."""
+    place = np.clip((np.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
+    left = np.minimum(np.floor(place).astype(np.int64), max(before - 2, 0))
+    out = np.zeros((after, before))
+    rows = np.arange(after)
+    out[rows, left] = 1 - (place - left)
+    out[rows, np.minimum(left + 1, before - 1)] += place - left
+    return out
