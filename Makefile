@@ -6,16 +6,23 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full check bench clean
+.PHONY: demo test test-full chromium check bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
 
-test: $(STAMP)
+test: $(STAMP) chromium
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not full"
 
-test-full: $(STAMP)
+test-full: $(STAMP) chromium
 	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+# The pages are tested in a browser. It is installed where that can be done, and else said to be missing.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium, which the tests of pages need." && \
+	  { apt-get install -y -qq chromium >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }; }; } || \
+	  echo "Chromium is missing; the tests of pages are skipped, in CI they fail. Install it: apt-get install chromium"
 
 check: $(STAMP)
 	@$(BIN)/ruff check src tests benchmarks

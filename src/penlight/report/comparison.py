@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from typing import Any
 
 from penlight.evaluation.comparison import Compared, Comparison, Difference
 from penlight.report.displays.alike import AlikeBars
@@ -23,24 +24,27 @@ from penlight.report.words import (
 
 def comparison_report(found: Comparison, modality: str, data_hash: str) -> str:
     """Write a comparison as one HTML page; `modality` says what the images are, `data_hash` of which file."""
+    return render("comparison.html", (), **comparison_values(found, modality, data_hash))
+
+
+def comparison_values(found: Comparison, modality: str, data_hash: str) -> dict[str, Any]:
+    """Give what the page of a comparison shows."""
     words = metric_words(found.metric)
-    return render(
-        "comparison.html",
-        (),
-        found=found,
-        verdict=comparison_verdict(found, modality),
-        title=f"{listed([model.name for model in found.models], 3)} by {words.short}",
-        facts=_facts(found),
-        metric=words,
-        heading=sentence(words.short),
-        scored=sentence(words.title),
-        figures=_figures(found),
-        models=[_line(model, found) for model in found.models],
-        differences=lines_of_differences(found.differences, {m.name: m.name for m in found.models}),
-        hidden=_hidden(found),
-        data_hash=data_hash,
-        command=_command(found),
-    )
+    return {
+        "found": found,
+        "verdict": comparison_verdict(found, modality),
+        "title": f"{listed([model.name for model in found.models], 3)} by {words.short}",
+        "facts": _facts(found),
+        "metric": words,
+        "heading": sentence(words.short),
+        "scored": sentence(words.title),
+        "figures": _figures(found),
+        "models": [_line(model, found) for model in found.models],
+        "differences": lines_of_differences(found.differences, {m.name: m.name for m in found.models}),
+        "hidden": _hidden(found),
+        "data_hash": data_hash,
+        "command": _command(found),
+    }
 
 
 def comparison_verdict(found: Comparison, modality: str) -> str:

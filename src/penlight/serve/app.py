@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp
@@ -169,22 +169,21 @@ def make_app(
 
 
 def _add_handlers(app: FastAPI) -> None:
-    async def refused(_: Request, error: Exception) -> Response:
+    async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
-        return error.response()
+        return pages.error_page(error) if pages.wants_page(request) else error.response()
 
-    async def named(_: Request, error: Exception) -> Response:
+    async def named(request: Request, error: Exception) -> Response:
         assert isinstance(error, PenlightError)
         # Its text may name a folder of the server.
-        return RequestError(
-            500, "The run could not be read.", "A whole run folder.", "Look at the server."
-        ).response()
+        told = RequestError(500, "The run could not be read.", "A whole run folder.", "Look at the server.")
+        return await refused(request, told)
 
-    async def http(_: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         headers = dict(error.headers) if error.headers else None
         told = RequestError(error.status_code, str(error.detail), "A route of /api/v1/openapi.json.", "", headers)
-        return told.response()
+        return await refused(request, told)
 
     app.add_exception_handler(RequestError, refused)
     app.add_exception_handler(PenlightError, named)
@@ -321,25 +320,53 @@ def _add_running(app: FastAPI, service: _Service) -> None:
 
 
 def _add_pages(app: FastAPI, service: _Service) -> None:
+    shelf = service.shelf
+
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
-        return pages.index(service.shelf)
+        return await asyncio.to_thread(pages.index, shelf)
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         _found(pages.STATIC, name)
         return pages.static(name)
 
+    @app.get("/compare", include_in_schema=False)
+    async def compare(run: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006
+        return await asyncio.to_thread(pages.compare, shelf, run)
+
+    @app.get("/runs/{run}", include_in_schema=False)
+    async def run_page(run: str) -> Response:
+        shelved = _found(shelf.runs, run)
+        await service.classifier(shelved)
+        return await asyncio.to_thread(pages.run_page, shelved)
+
+    @app.get("/runs/{run}/example", include_in_schema=False)
+    async def example(run: str, number: Annotated[int, Query(ge=0, lt=pages.EXAMPLES)] = 0) -> Response:
+        shelved = _found(shelf.runs, run)
+        if not pages.drawn(shelved):
+            raise RequestError(404, "This run's images are not drawn.", "A run of a phantom.", "")
+        return await asyncio.to_thread(pages.example, shelved, number)
+
+    @app.post("/runs/{run}/image", include_in_schema=False)
+    async def image(request: Request, run: str) -> Response:
+        classifier = await service.classifier(_found(shelf.runs, run))
+        async with uploads(request, service.limits, service.budget) as pictures:
+            try:
+                return await asyncio.to_thread(pages.picture, classifier, only(pictures), service.limits.pixels)
+            except PenlightError as error:
+                raise _unread(error) from error
+
     @app.get("/runs/{run}/report", include_in_schema=False)
     async def report(run: str) -> Response:
-        shelved = _found(service.shelf.runs, run)
+        shelved = _found(shelf.runs, run)
         if not shelved.links["report"]:
             raise RequestError(404, "This run keeps no report.", "A run with a report.", "")
         return await asyncio.to_thread(pages.run_report, shelved)
 
     @app.get("/groups/{group}/report", include_in_schema=False)
     async def group_report(group: str) -> Response:
-        own = _found(service.shelf.groups, group)
+        own = _found(shelf.groups, group)
         if own.listed["links"]["report"] is None:
             raise RequestError(404, "This group has no report.", "A group with a report.", "")
         return await asyncio.to_thread(pages.group_report, own)

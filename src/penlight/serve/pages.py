@@ -1,33 +1,221 @@
-"""The pages: the list of runs, and each report from the run's own file."""
+"""The pages: the gallery, a run to ask, comparisons, and each report from its own file.
+
+Pages hold no script and no style of their own, so that the strict policy of every answer stands; all they load is
+served from here.
+"""
 
 import base64
 import hashlib
+import io
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from penlight import __version__
+from penlight.data.catalog import dataset_info, is_phantom
+from penlight.errors import PenlightError
+from penlight.runs.facts import NOTICE
+from penlight.serve.limits import RequestError
 from penlight.serve.shelf import REPORT, Shelf, Shelved, ShelvedGroup
 
-STATIC = {"style.css": ("report", "text/css; charset=utf-8")}
-"""Files that pages use, by name, with the room that they lie in."""
+if TYPE_CHECKING:
+    from penlight.api.comparing import ComparedRuns
+    from penlight.api.predicting import Picture
+    from penlight.data.pictures import Pixels
+    from penlight.runs.classifier import Classifier
+    from penlight.serve.gallery import Score
+
+_CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
+STATIC = {
+    "style.css": ("report/style.css", _CSS),
+    "theme.js": ("report/theme.js", _JS),
+    "pages.css": ("serve/static/pages.css", _CSS),
+    "gallery.js": ("serve/static/gallery.js", _JS),
+    "run.js": ("serve/static/run.js", _JS),
+    "pictures.js": ("serve/static/pictures.js", _JS),
+    "icon.svg": ("serve/static/icon.svg", "image/svg+xml"),
+}
+"""Files that pages use, by name: where they lie in the package, and the content type."""
+
+EXAMPLES = 10_000
+"""So many examples can be drawn."""
 
 _SCRIPT = re.compile(rb"<script[^>]*>(.*?)</script>", re.DOTALL)
+_STYLE = re.compile(r' style="([^"]*)"')
+_CANVAS = 448
+_NEIGHBOURS = 5
 
 
 def index(shelf: Shelf) -> HTMLResponse:
-    """List the runs and groups."""
-    page = _environment().get_template("index.html")
-    runs, groups = ([own.listed for own in table.values()] for table in (shelf.runs, shelf.groups))
-    return HTMLResponse(page.render(runs=runs, groups=groups))
+    """Show the runs and studies with their headline scores, those of the same images together."""
+    from penlight.serve.gallery import gather
+
+    gallery = gather(shelf)
+    studies = sum(len(group.studies) for group in gallery.groups)
+    counted = [_counted(gallery.n_runs, "run"), *([_counted(studies, "study", "studies")] if studies else [])]
+    measured = "Scores are those on test; what stands together was measured on the same images."
+    return _page("gallery.html", gallery=gallery, summary=f"{' and '.join(counted)}. {measured}")
+
+
+def run_page(shelved: Shelved) -> HTMLResponse:
+    """Show a run with a place to drop images on."""
+    from penlight.report.words import label_words
+    from penlight.serve.gallery import find_entry
+
+    group, entry = find_entry(shelved)
+    task = shelved.run.predictions("test").task
+    model = shelved.run.decision
+    channels = "colour" if _channels(shelved) == 3 else "grey"
+    return _page(
+        "run.html",
+        entry=entry,
+        group=group,
+        told=_told(entry.score, group.images),
+        reads=f"{channels} images of {group.size} × {group.size} px",
+        labels=task.labels,
+        noun=label_words(task, 1),
+        ordered=task.ordered,
+        exclusive=task.exclusive,
+        thresholds=model.thresholds is not None,
+        methods=_methods(shelved),
+        drawn=drawn(shelved),
+        neighbours=_NEIGHBOURS if shelved.run.has("neighbours.npz") else 0,
+        canvas=_CANVAS,
+    )
+
+
+def _told(score: "Score", images: int) -> str:
+    from penlight.report.words import count, metric_words
+
+    words = metric_words(score.row.name).short
+    sure = f" ({score.sure})" if score.sure else ""
+    beside = f", the linear baseline {score.beside}" if score.beside else ""
+    return f"On {count(images)} test images it has {words} {score.value}{sure}{beside}."
+
+
+def _channels(shelved: Shelved) -> int:
+    reading = (shelved.run.data if shelved.run.has("data.json") else {}).get("reading") or {}
+    return int(reading.get("channels") or dataset_info(shelved.run.recipe.data.dataset).channels)
+
+
+def _methods(shelved: Shelved) -> list[tuple[str, str]]:
+    """The methods of explanation that a run may allow; those that look inside need its Keras file."""
+    methods = [("auto", "the method that fits"), ("occlusion", "occlusion")]
+    inside = [("cam", "class activation map"), ("gradcam", "Grad-CAM"), ("hirescam", "HiResCAM")]
+    return [*methods, *(inside if shelved.run.has("model.keras") else [])]
+
+
+def drawn(shelved: Shelved) -> bool:
+    """Say whether the run's dataset is a phantom, of which another image can be drawn."""
+    try:
+        return is_phantom(dataset_info(shelved.run.recipe.data.dataset))
+    except PenlightError:
+        return False
+
+
+def example(shelved: Shelved, number: int) -> Response:
+    """Draw an image that is in no split, as a PNG; the header Penlight-Truth says with which labels."""
+    import numpy as np
+
+    from penlight.data.phantoms import FINDINGS, draw_chest, draw_retina, sample_findings, split_seed
+
+    data = shelved.run.recipe.data
+    labels = shelved.run.predictions("test").task.labels
+    seed = split_seed(data.dataset, "test", EXAMPLES + number)
+    if data.dataset == "retina-phantom":
+        grade = number % len(labels) if data.view == "native" else number % 5
+        image, truth = draw_retina(np.array([grade]), data.size, seed)[0][0], f"grade {grade}"
+        truth = labels[grade] if data.view == "native" else truth
+    else:
+        findings = sample_findings(1, seed)
+        image = draw_chest(findings, data.size, seed)[0][0]
+        truth = ", ".join(name for name, on in zip(FINDINGS, findings[0], strict=True) if on) or "no finding"
+    return Response(_png(image), media_type="image/png", headers={"penlight-truth": truth})
+
+
+def picture(classifier: "Classifier", asked: "Picture", largest: int) -> Response:
+    """Give a picture as the model reads it, as a PNG. Errors as in `Classifier.load`."""
+    assert isinstance(asked.source, bytes)
+    image, _ = classifier.load(asked.source, asked.name, largest=largest)
+    return Response(_png(image), media_type="image/png")
+
+
+def _png(image: "Pixels") -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def compare(shelf: Shelf, names: Sequence[str]) -> HTMLResponse:
+    """Compare runs, or the seeds of recipes, on the same images. RequestError: 404 for an id that is not there, 400
+    for fewer than two, and for runs that were not measured on the same images."""
+    chosen = list(dict.fromkeys(names))
+    folders = {_folder(shelf, name): name for name in chosen}
+    if len(folders) < 2:
+        raise RequestError(400, f"{_counted(len(folders), 'run')} cannot be compared.", "Two runs or more.",
+                           "Go back, and choose two runs of the same images.")  # fmt: skip
+    from penlight.api import compare as compare_runs
+    from penlight.report.comparison import comparison_values
+
+    try:
+        found = compare_runs(list(folders))
+    except PenlightError as error:
+        # The server's own folders are no part of the answer.
+        told = error.problem
+        for folder, name in folders.items():
+            told = told.replace(str(folder), name)
+        raise RequestError(400, told, "Runs of the same images and labels.", error.remedy) from error
+    values = comparison_values(_named(found, folders), found.modality, _data_hash(shelf, chosen[0]))
+    return _page("comparison.html", **{**values, "command": ""})
+
+
+def _folder(shelf: Shelf, name: str) -> Path:
+    if name in shelf.runs:
+        return shelf.runs[name].run.path
+    if name in shelf.groups:
+        return shelf.groups[name].folder
+    raise RequestError(404, "One of the chosen runs is not here.", "Runs of the gallery.", "Choose again there.")
+
+
+def _named(found: "ComparedRuns", folders: dict[Path, str]) -> Any:
+    """Name the compared by their ids instead of their folders."""
+    names = {str(folder): name for folder, name in folders.items()}
+    models = tuple(replace(model, source=names.get(model.source, model.name)) for model in found.comparison.models)
+    return replace(found.comparison, models=models)
+
+
+def _data_hash(shelf: Shelf, name: str) -> str:
+    run = shelf.runs[name] if name in shelf.runs else shelf.runs[shelf.groups[name].runs[0]]
+    return str(run.run.provenance["data_md5"])
 
 
 def static(name: str) -> Response:
     """Give a file of `STATIC`."""
-    room, kind = STATIC[name]
-    return Response(_file(room, name), media_type=kind, headers={"cache-control": "max-age=3600"})
+    place, kind = STATIC[name]
+    return Response(_file(place), media_type=kind, headers={"cache-control": "no-cache"})
+
+
+def wants_page(request: Request) -> bool:
+    """Say whether a request is of a person who reads, not of a program."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+
+
+def error_page(error: RequestError) -> HTMLResponse:
+    """Say in words why a page is not shown."""
+    headings = {400: "That cannot be done", 404: "There is nothing here", 409: "This run cannot be asked"}
+    heading = headings.get(error.status, "That did not work")
+    return _page("error.html", error.status, error.headers, heading=heading, status=error.status,
+                 problem=error.error, remedy=error.do)  # fmt: skip
 
 
 def run_report(shelved: Shelved) -> Response:
@@ -52,18 +240,57 @@ def report(page: bytes) -> Response:
     return HTMLResponse(page, headers=headers)
 
 
+def _page(template: str, status: int = 200, headers: dict[str, str] | None = None, /, **values: Any) -> HTMLResponse:
+    text = _environment().get_template(template).render(not_clinical=NOTICE, version=__version__, **values)
+    return HTMLResponse(_STYLE.sub(_as_attributes, text), status, headers)
+
+
+def _as_attributes(style: re.Match[str]) -> str:
+    """Write the style of a figure's element as its attributes, which the policy allows."""
+    pairs = (part.split(":", 1) for part in style[1].split(";") if ":" in part)
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
+
+
+def axis_of(score: "Score") -> dict[str, float | None]:
+    """Place a score and the baseline on an axis of 240 units from 0 to 1; None for what is not known."""
+    own, other = score.row, score.linear
+    return {
+        **{key: _place(getattr(own, key), own.value) for key in ("value", "low", "high")},
+        "linear": None if other is None else _place(other.value),
+        "linear_low": None if other is None else _place(other.low, other.value),
+        "linear_high": None if other is None else _place(other.high, other.value),
+    }
+
+
+def _place(value: float, otherwise: float = float("nan")) -> float | None:
+    known = value if value == value else otherwise
+    return round(8 + 224 * min(1.0, max(0.0, known)), 1) if known == known else None
+
+
+def _counted(n: int, one: str, many: str = "") -> str:
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("penlight.serve"),
+    from penlight.report.page import unbroken
+    from penlight.report.picture import data_address
+    from penlight.report.words import probability
+
+    environment = Environment(
+        # The frame of pages takes the place of the frame of reports, so that what both show is written once.
+        loader=ChoiceLoader([PackageLoader("penlight", "serve/templates"), PackageLoader("penlight", "report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"picture": data_address, "unbroken": unbroken, "probability": probability}
+    environment.globals["axis_of"] = axis_of
+    return environment
 
 
 @cache
-def _file(room: str, name: str) -> bytes:
+def _file(place: str) -> bytes:
     # By way of the package, as importing a room for its files would load what it draws with.
-    return resources.files("penlight").joinpath(room, name).read_bytes()
+    return resources.files("penlight").joinpath(place).read_bytes()

@@ -1,0 +1,291 @@
+"""What a shelf of runs and studies holds, as the gallery shows it: gathered here, drawn in the templates.
+
+Scores are those that were written when a run was made. What stands together was measured on the same images: a group
+is one file of a dataset through one view.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from penlight.data.catalog import dataset_info
+from penlight.errors import PenlightError
+from penlight.evaluation.rows import MetricRow, find_row, row_from_dict
+from penlight.report.words import count, interval, metric_words, number, sentence
+from penlight.runs import Run
+from penlight.runs.evidence import checks_kept, headline_kept
+from penlight.runs.folder import MANIFEST
+from penlight.runs.predictor import MODEL
+from penlight.serve.shelf import REPORT, Shelf, Shelved, ShelvedGroup
+
+_BASELINE = "linear"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A headline score with its interval, and that of the linear baseline on the same images where it is another."""
+
+    row: MetricRow
+    linear: MetricRow | None = None
+    decimals: int = 2
+
+    @property
+    def value(self) -> str:
+        """The number."""
+        return number(self.row.value, self.decimals)
+
+    @property
+    def sure(self) -> str:
+        """The interval, or why there is no number."""
+        return interval(self.row.low, self.row.high, self.decimals) or self.row.note
+
+    @property
+    def beside(self) -> str:
+        """The linear baseline's number; empty where it is not known or is the model itself."""
+        return number(self.linear.value, self.decimals) if self.linear and math.isfinite(self.linear.value) else ""
+
+    @property
+    def spoken(self) -> str:
+        """What the bar shows, in words."""
+        words = metric_words(self.row.name).short
+        own = f"{words} {self.value}" + (f", 95 % interval {self.sure}" if self.sure else "")
+        return own + (f"; linear baseline {self.beside}" if self.beside else "")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run, or what holds several: a folder of seeds, a study.
+
+    `id` is what addresses use; `kind` is "run", "seeds", "study" or "row" (a recipe of a study). `recipe` says what
+    was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the checks that spoke
+    up, None where none was run. `opens` says whether pictures can be asked about, `report` whether there is one.
+    `parts` are the runs inside, the rows of a study before them.
+    """
+
+    id: str
+    kind: str
+    name: str
+    recipe: str
+    detail: str
+    score: Score
+    serious: int | None = None
+    remarks: int | None = None
+    opens: bool = False
+    report: bool = False
+    rows: tuple["Entry", ...] = ()
+    parts: tuple["Entry", ...] = ()
+
+    @property
+    def to_report(self) -> str:
+        """The address of the report."""
+        return f"/{'runs' if self.kind == 'run' else 'groups'}/{self.id}/report"
+
+    @property
+    def checks(self) -> str:
+        """Say how many checks spoke up."""
+        if self.serious is None or self.remarks is None:
+            return ""
+        spoke = self.serious + self.remarks
+        return f"{spoke} {'check' if spoke == 1 else 'checks'}" if spoke else "no check spoke up"
+
+
+@dataclass(frozen=True)
+class Group:
+    """What was measured on the same images, studies first, then by score."""
+
+    dataset: str
+    title: str
+    view: str
+    size: int
+    images: int
+    metric: str
+    studies: tuple[Entry, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def about(self) -> str:
+        """Say what the images are."""
+        return f"{self.view} view, {self.size} × {self.size} px, {count(self.images)} test images"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The groups of a folder, and by name what in it could not be read and why."""
+
+    groups: tuple[Group, ...]
+    problems: Mapping[str, str]
+
+    @property
+    def n_runs(self) -> int:
+        """How many models there are, those in folders of seeds and studies included."""
+        tops = [e for g in self.groups for e in (*g.studies, *g.entries)]
+        return sum(len(e.parts) if e.parts else 1 for e in tops)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What groups are made by; `data` is the MD5 of the images."""
+
+    dataset: str
+    view: str
+    size: int
+    data: str
+
+
+_Found = tuple[_Place, int, Entry]
+
+
+def gather(shelf: Shelf) -> Gallery:
+    """Read the scores of what is on a shelf. What cannot be read is said, and stops nothing."""
+    found: list[_Found] = []
+    problems: dict[str, str] = {}
+    alone = [own for own in shelf.runs.values() if own.group is None]
+    inside = {own.group for own in shelf.runs.values()}
+    whole = [group for group in shelf.groups.values() if group.id in inside]
+    readers: list[tuple[str, Callable[[], list[_Found]]]] = [
+        *((own.id, functools.partial(_of_run, own)) for own in alone),
+        *((group.id, functools.partial(_of_group, group, shelf)) for group in whole),
+    ]
+    for name, read in readers:
+        try:
+            found += read()
+        except PenlightError as error:
+            problems[name] = str(error)
+        except (KeyError, ValueError, TypeError, IndexError, OSError):
+            problems[name] = f"{name} is damaged, or not as this version of Penlight writes it."
+    places = dict.fromkeys(place for place, _, _ in found)
+    groups = [_group(place, [(n, e) for p, n, e in found if p == place]) for place in places]
+    return Gallery(tuple(sorted(groups, key=lambda g: (g.title, g.view, g.size))), problems)
+
+
+def find_entry(shelved: Shelved) -> tuple[Group, Entry]:
+    """Give one run as the gallery shows it, and the group it belongs to."""
+    ((place, images, entry),) = _of_run(shelved)
+    return _group(place, [(images, entry)]), entry
+
+
+def _of_run(shelved: Shelved) -> list[_Found]:
+    place, images, entry = _run(shelved.run, (shelved.run.path / MANIFEST).stat().st_mtime_ns)
+    return [(place, images, replace(entry, id=shelved.id))]
+
+
+@functools.lru_cache(4096)
+def _run(run: Run, changed: int) -> _Found:
+    """Read a run once for each time that it is changed."""
+    del changed
+    recipe, made, row = run.recipe, run.provenance, headline_kept(run)
+    checks = checks_kept(run)
+    serious = sum(check.serious for check in checks)
+    model = str(recipe.model.backbone)
+    detail = [f"seed {run.seed}"]
+    if made.get("parameters"):
+        detail.append(f"{count(made['parameters'])} parameters")
+    entry = Entry(
+        id=run.name,
+        kind="run",
+        name=run.name,
+        recipe=model,
+        detail=", ".join(detail),
+        score=Score(row, None if model == _BASELINE else _baseline(run.metrics, row.name)),
+        serious=serious,
+        remarks=len(checks) - serious,
+        opens=run.has(MODEL),
+        report=run.has(REPORT),
+    )
+    place = _Place(str(made["dataset"]), str(made["view"]), int(made["size"]), str(made["data_md5"]))
+    return place, row.n, entry
+
+
+def _baseline(metrics: Mapping[str, Any], name: str) -> MetricRow | None:
+    return find_row([row_from_dict(row) for row in metrics["baselines"].get(_BASELINE, ())], name)
+
+
+def _of_group(group: ShelvedGroup, shelf: Shelf) -> list[_Found]:
+    runs = [found for name in group.runs for found in _of_run(shelf.runs[name])]
+    return _of_study(group, runs) if group.kind == "study" else [_of_seeds(group, runs)]
+
+
+def _of_seeds(group: ShelvedGroup, runs: Sequence[_Found]) -> _Found:
+    place, images, first = runs[0]
+    row = find_row(_means(group.record["metrics"]), first.score.row.name)
+    entry = Entry(
+        id=group.id,
+        kind="seeds",
+        name=group.name,
+        recipe=first.recipe,
+        detail=f"mean of {len(runs)} seeds",
+        score=replace(first.score, row=row or first.score.row),
+        report=group.listed["links"]["report"] is not None,
+        parts=tuple(run for _, _, run in runs),
+    )
+    return place, images, entry
+
+
+def _means(rows: Iterable[dict[str, Any]]) -> list[MetricRow]:
+    return [row_from_dict({**row, "value": row["mean"]}) for row in rows]
+
+
+def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:
+    """Read a study: an entry in each view that it has a table of."""
+    record = group.record
+    study = record["study"]
+    found = []
+    for table in record["tables"]:
+        place = _Place(record["dataset"], table["view"], int(study["size"]), record["data_md5"])
+        rows = [_of_row(row, table["headline"]) for row in table["rows"]]
+        linear = next((row.score.row for row in rows if row.recipe == _BASELINE), None)
+        rows = [replace(r, score=replace(r.score, linear=None if r.recipe == _BASELINE else linear)) for r in rows]
+        n_seeds = sum(len(row["seeds"]) for row in table["rows"])
+        entry = Entry(
+            id=group.id,
+            kind="study",
+            name=study["title"],
+            recipe=study["question"],
+            detail=f"{len(rows)} recipes, {n_seeds} runs",
+            score=max(rows, key=lambda row: _worth(row.score.row)).score,
+            report=group.listed["links"]["report"] is not None,
+            rows=tuple(sorted(rows, key=lambda row: -_worth(row.score.row))),
+            parts=tuple(run for own, _, run in runs if own == place),
+        )
+        found.append((place, int(table["images"]["test"]), entry))
+    return found
+
+
+def _of_row(row: Mapping[str, Any], headline: str) -> Entry:
+    score = find_row(_means(row["metrics"]), headline)
+    missing = MetricRow(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
+    seeds = len(row["seeds"])
+    return Entry(row["id"], "row", row["title"], row["recipe"], f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
+                 Score(score or missing, decimals=3))  # fmt: skip
+
+
+def _group(place: _Place, found: list[tuple[int, Entry]]) -> Group:
+    entries = [entry for _, entry in found]
+    row = entries[0].score.row
+    return Group(
+        dataset=place.dataset,
+        title=_title(place.dataset),
+        view=place.view,
+        size=place.size,
+        images=found[0][0],
+        metric=sentence(metric_words(row.name).short),
+        studies=tuple(e for e in entries if e.kind == "study"),
+        entries=tuple(sorted((e for e in entries if e.kind != "study"), key=lambda e: -_worth(e.score.row))),
+    )
+
+
+def _worth(row: MetricRow) -> float:
+    if not math.isfinite(row.value):
+        return -math.inf
+    return row.value if metric_words(row.name).higher_is_better else -row.value
+
+
+def _title(dataset: str) -> str:
+    """The title of a dataset; its name where its description is not at hand."""
+    try:
+        return dataset_info(dataset).title
+    except PenlightError:
+        return Path(dataset).stem

@@ -1,0 +1,125 @@
+"""A server in this process over runs that are trained once, and a Chromium that looks at it."""
+
+import asyncio
+import importlib.util
+import io
+import os
+import shutil
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from penlight.serve import make_app, open_shelf
+from tests.drawn import shelf_folder
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WAIT_MS = 15_000
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/browser" in item.path.as_posix():
+            item.add_marker("browser")
+
+
+def missing(what):
+    """Without a browser these tests say so; where everything must run, that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} CI must have it.")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        missing("Chromium is not installed: apt-get install chromium.")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("Playwright is not installed: pip install playwright.")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield started
+        started.close()
+    # Playwright leaves its own event loop as that of this thread.
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="session")
+def address():
+    """Where the server listens: a free port of this machine."""
+    app = make_app(open_shelf([shelf_folder()]), names={"127.0.0.1"})
+    server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@dataclass
+class Seen:
+    """What a page did that it should not: messages of its console, and addresses outside the server."""
+
+    messages: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def seen():
+    return Seen()
+
+
+@pytest.fixture
+def context(browser, address, seen, explains):
+    made = browser.new_context(base_url=address, viewport={"width": 1280, "height": 900})
+    made.set_default_timeout(WAIT_MS)
+    made.on("console", lambda message: _note(seen, message, explains))
+    made.on("weberror", lambda error: seen.messages.append(str(error.error)))
+    made.on("request", lambda request: request.url.startswith(address) or seen.outside.append(request.url))
+    yield made
+    made.close()
+    assert seen.messages == []
+    assert seen.outside == []
+
+
+def _note(seen, message, explains):
+    told = not explains and "501" in message.text
+    if message.type in ("error", "warning") and not told:
+        seen.messages.append(message.text)
+
+
+@pytest.fixture
+def page(context):
+    return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def explains():
+    """Whether this installation can explain; where it cannot, pages say so."""
+    return importlib.util.find_spec("penlight.api.explaining") is not None
+
+
+def png(number=0, side=28):
+    """A picture that is no photograph: bytes of a PNG."""
+    pixels = np.random.default_rng(number).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()

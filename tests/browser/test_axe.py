@@ -1,0 +1,35 @@
+"""axe-core finds no serious and no critical fault on any page, by day and by night."""
+
+import pytest
+
+from tests.browser.test_browser import RUN, choose, drawn
+
+Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
+
+ADDRESSES = {
+    "gallery": "/",
+    "empty": RUN,
+    "answer": RUN,
+    "findings": "/runs/films",
+    "compare": "/compare?run=fundus&run=fundus-rough",
+    "error": "/compare?run=fundus",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_no_serious_fault(page, context, name, scheme, seen):
+    page.emulate_media(color_scheme=scheme)
+    page.goto(ADDRESSES[name])
+    if name in ("answer", "findings"):
+        run = ADDRESSES[name].rpartition("/")[2]
+        choose(page, drawn(context, 2, run), drawn(context, 3, run))
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    faults = [
+        f"{fault['id']}: {node['target']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+    assert faults == []
+    seen.messages.clear()
