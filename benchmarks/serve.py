@@ -2,10 +2,10 @@
 
     python benchmarks/serve.py RUN [--seconds 10] [--connections 32] [--form multipart|raw] [--threads 2]
 
-Starts `penlight serve RUN` on a free port of loopback, keeps that many connections asking, and stops it by
-SIGTERM. Prints requests a second, the median and 99 % quantile of their times, errors, processor time of a
-request (which other work on the machine hardly changes, as it does the rest), and the server's memory after
-each tenth of the time. The run must be of images of 28 pixels; the pictures are noise of its colours.
+Starts `penlight serve RUN` on a free port of loopback, keeps that many connections asking, and stops it by SIGTERM.
+Prints requests a second, the median and 99 % quantile of their times, errors, processor time of a request (which
+other work on the machine changes less than it does the rest), and the server's memory after each tenth of the time.
+The run must be of images of 28 pixels; the pictures are noise of its colours.
 """
 
 import argparse

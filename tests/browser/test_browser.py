@@ -21,6 +21,8 @@ TRANSFER = """([name, content]) => {
   transfer.items.add(new File([bytes], name, { type: "image/png" }));
   return transfer;
 }"""
+
+
 def transfer(page, name, content):
     return page.evaluate_handle(TRANSFER, [name, base64.b64encode(content).decode()])
 

@@ -216,7 +216,7 @@ def test_evaluate_and_score_need_no_keras(penlight, tmp_path):
             f"import sys; sys.argv = ['penlight', *{words!r}]\n"
             "from penlight.cli import main\n"
             "try: main()\nexcept SystemExit as e: assert not e.code, e.code\n"
-            "print('LOADED', sorted({'keras', 'tensorflow', 'jax', 'matplotlib', 'sklearn'} & set(sys.modules)))"
+            "print('LOADED', sorted({'keras', 'tensorflow', 'jax', 'matplotlib'} & set(sys.modules)))"
         )
         assert "LOADED []" in loaded
 

@@ -101,7 +101,7 @@ def score(
         split,
         val=None if judged is None else seen(judged),
         decision_notes=decision.notes,
-        data=record_of(viewed, audit=False),
+        data=record_of(viewed),
     )
     unavailable = _without_val(viewed.task) if of_val is None else ()
     return replace(scores, checks=run_checks(evidence), unavailable=unavailable)

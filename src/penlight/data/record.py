@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from penlight.data.audit.kept import find_audit, kept_audit
+from penlight.data.audit import kept_audit
 from penlight.data.catalog import is_phantom
 from penlight.data.pictures import Reading, reading_from_dict
 from penlight.data.views import ViewedDataset, ViewedSplit
@@ -54,22 +54,21 @@ def record_from_dict(values: Mapping[str, Any]) -> DataRecord:
     )
 
 
-def record_of(view: ViewedDataset, *, audit: bool = True) -> DataRecord:
-    """Count what a view keeps, and audit its dataset; without `audit`, only what an earlier one found is told."""
+def record_of(view: ViewedDataset) -> DataRecord:
+    """Count what a view keeps, and audit its dataset."""
     return DataRecord(
         view.task.labels,
         {name: len(split) for name, split in view.splits.items()},
         {name: tuple(int(n) for n in split.y_true.sum(axis=0)) for name, split in view.splits.items()},
         _patients(view),
-        tuple(problems_of(view, audit)),
+        tuple(problems_of(view)),
         view.dataset.reading,
     )
 
 
-def problems_of(view: ViewedDataset, audit: bool) -> Sequence[Mapping[str, Any]]:
+def problems_of(view: ViewedDataset) -> Sequence[Mapping[str, Any]]:
     """Give what the audit of a view's dataset found."""
-    found = kept_audit(view.dataset) if audit else find_audit(view.dataset)
-    return [] if found is None else [problem.to_dict() for problem in found.problems]
+    return [problem.to_dict() for problem in kept_audit(view.dataset).problems]
 
 
 def _patients(view: ViewedDataset) -> dict[str, int] | None:

@@ -20,21 +20,16 @@ def kept_audit(dataset: Dataset) -> Audit:
 
     What is not in the store, such as a phantom, is audited each time. A store that cannot be written keeps nothing.
     """
-    found = find_audit(dataset)
+    path = _path(dataset)
+    found = None if path is None else _read(path, dataset)
     if found is not None:
         return found
-    made, path = audit(dataset), _path(dataset)
+    made = audit(dataset)
     if path is not None:
         content = {"labels": _meaning(dataset), "audit": made.to_dict()}
         with contextlib.suppress(OSError):
             disk.write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
     return made
-
-
-def find_audit(dataset: Dataset) -> Audit | None:
-    """Give the kept audit of a dataset; None where there is none that is sound."""
-    path = _path(dataset)
-    return None if path is None else _read(path, dataset)
 
 
 def _path(dataset: Dataset) -> Path | None:
