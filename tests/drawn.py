@@ -66,7 +66,7 @@ def shelf_folder() -> Path:
     folder = Path(mkdtemp(prefix="penlight-pages-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_draw", _draw)
-        patch.setattr(record, "problems_of", lambda view: ())
+        patch.setattr(record, "problems_of", lambda *_: ())
         patch.setattr("penlight.report.seeds_report", lambda *_: REPORT)
         patch.setattr("penlight.report.study.study_report", lambda *_: REPORT)
         for name, (dataset, recipe, overrides, seeds) in RUNS.items():
