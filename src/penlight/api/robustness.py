@@ -23,8 +23,9 @@ from penlight.tasks import Task
 
 LINEAR = "linear"
 
-# A baseline that is fitted again must give the probabilities that are on disk, but for the order of sums.
-_SAME = 1e-6
+# A baseline that is fitted again must give the probabilities that are on disk. With another number of threads sums
+# have another order and the solver ends elsewhere within its tolerance: 0.0005 apart on RetinaMNIST.
+_SAME = 0.005
 
 
 @dataclass(frozen=True)
