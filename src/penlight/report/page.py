@@ -67,12 +67,19 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["picture"] = data_address
-    environment.filters["shaded"] = shaded_address
-    environment.globals["heat_scale"] = lambda: png_address(scale())
-    environment.filters["unbroken"] = unbroken
-    environment.filters["probability"] = probability
+    with_shared(environment)
     return environment
+
+
+def with_shared(environment: Environment) -> None:
+    """Give an environment what `parts.html` uses."""
+    environment.filters |= {
+        "picture": data_address,
+        "shaded": shaded_address,
+        "unbroken": unbroken,
+        "probability": probability,
+    }
+    environment.globals["heat_scale"] = lambda: png_address(scale())
 
 
 @cache

@@ -273,9 +273,7 @@ def _counted(n: int, one: str, many: str = "") -> str:
 
 @cache
 def _environment() -> Environment:
-    from penlight.report.page import unbroken
-    from penlight.report.picture import data_address
-    from penlight.report.words import probability
+    from penlight.report.page import with_shared
 
     environment = Environment(
         # The frame of pages takes the place of the frame of reports, so that what both show is written once.
@@ -285,7 +283,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"picture": data_address, "unbroken": unbroken, "probability": probability}
+    with_shared(environment)
     environment.globals["axis_of"] = axis_of
     return environment
 
