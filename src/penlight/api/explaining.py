@@ -21,6 +21,7 @@ from penlight.models import LinearBaseline
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs import Answers, Run, RunWriter, open_predictor, open_run, write_bytes
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes
+from penlight.runs.classifier import reading_of
 from penlight.runs.predictor import MODEL, require_images
 from penlight.tasks import Task, label_of
 from penlight.training import Fitted
@@ -138,7 +139,7 @@ class Explainer:
     @property
     def reading(self) -> Reading:
         """How a picture becomes an image of this run."""
-        return Reading(self.size, self.channels)
+        return reading_of(self.run, self.size, self.channels)
 
     def explain(
         self,

@@ -210,9 +210,12 @@ def open_classifier(path: Path) -> Classifier:
     run = open_run(path)
     # One core for each image, and one image at a time: where many ask, they share the cores.
     predictor = open_predictor(run, threads=1, spinning=False, batch=1)
-    return Classifier(predictor, run.decision.conformal, run.novelty, _reading(run, predictor.facts))
+    return Classifier(
+        predictor, run.decision.conformal, run.novelty, reading_of(run, predictor.size, predictor.channels)
+    )
 
 
-def _reading(run: Run, facts: ModelFacts) -> Reading:
+def reading_of(run: Run, size: int, channels: int) -> Reading:
+    """Say how a picture becomes an image of a run: as its dataset was read, where the run kept that."""
     kept = reading_from_dict(run.data.get("reading")) if run.has("data.json") else None
-    return kept or Reading(facts.size, facts.channels)
+    return kept or Reading(size, channels)
