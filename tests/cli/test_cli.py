@@ -12,6 +12,7 @@ import pytest
 from penlight.data import apply_view, open_dataset, store
 from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
+from tests.test_folds import named
 
 QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
 
@@ -237,3 +238,20 @@ def test_export_writes_a_file_and_says_how_it_compares(penlight, tmp_path):
     code, _, err = penlight("export", tmp_path / "run", "--to", "onxx")
     assert code == 1
     assert "onnx" in err
+
+
+def test_folds_are_cross_validated_and_seeds_beside_them_are_refused(penlight, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: named())
+    words = ("train", "small", "--recipe", "linear", "--folds", 2, "--out", tmp_path / "folds")
+    code, out, _ = penlight(*words, "--json")
+    assert code == 0
+    made = json.loads(out)
+    assert made["folds"] == [1, 2]
+    assert [row["fold"] for row in made["by_fold"]] == [1, 2]
+    code, out, _ = penlight("evaluate", tmp_path / "folds")
+    assert code == 0
+    assert "by fold: " in out
+    assert "Test was not read." in out
+    code, _, error = penlight(*words, "--seeds", 3)
+    assert code == 2
+    assert "leave --seeds out" in error

@@ -152,3 +152,14 @@ def test_predictions_must_fit_together():
 def test_replacing_a_report_keeps_the_run_whole(run_folder):
     open_run(run_folder).replace("history.csv", b"epoch,loss\n1,0.25\n")
     assert open_run(run_folder).history["loss"].tolist() == [0.25]
+
+
+def test_metadata_comes_back_as_numbers_and_texts():
+    known = {"age": np.linspace(1, 90, 12), "sex": np.array(["F", "", "M"] * 4, object)}
+    again = predictions_from_bytes(to_bytes(predictions(metadata=known)), "here")
+    assert set(again.metadata) == {"age", "sex"}
+    np.testing.assert_array_equal(again.metadata["age"], known["age"])
+    assert again.metadata["sex"].tolist() == known["sex"].tolist()
+    assert dict(predictions_from_bytes(to_bytes(predictions()), "here").metadata) == {}
+    with pytest.raises(PredictionsError, match="12 images as many values of age"):
+        predictions(metadata={"age": np.zeros(11)})

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penlight.api.datasets import audit, fetch, new_dataset, show
     from penlight.api.explaining import Explained, Explainer, Explanation, Source, explain, open_explainer
     from penlight.api.exports import Exported, export
+    from penlight.api.folding import cross_validate
     from penlight.api.planning import plan
     from penlight.api.predicting import Predicted, predict
     from penlight.api.reports import displays, report
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
         resolve_recipe,
         resolve_request,
     )
-    from penlight.api.results import Audited, Scores, SeedsScores, Shown, Studied, Trained, Tuned, Watcher
+    from penlight.api.results import (
+        Audited,
+        FoldsScores,
+        Scores,
+        SeedsScores,
+        Shown,
+        Studied,
+        Trained,
+        Tuned,
+        Watcher,
+    )
     from penlight.api.robustness import Corrupted, evaluate_corrupted
     from penlight.api.scoring import evaluate, score
     from penlight.api.studies import plan_study, study
@@ -37,11 +48,12 @@ _PLACES = {
     "datasets": "audit fetch new_dataset show",
     "explaining": "Explained Explainer Explanation Source explain open_explainer",
     "exports": "Exported export",
+    "folding": "cross_validate",
     "planning": "plan",
     "predicting": "Predicted predict",
     "reports": "displays report",
     "requests": "is_recipe_file list_recipes request resolve_decide resolve_recipe resolve_request",
-    "results": "Audited Scores SeedsScores Shown Studied Trained Tuned Watcher",
+    "results": "Audited FoldsScores Scores SeedsScores Shown Studied Trained Tuned Watcher",
     "robustness": "Corrupted evaluate_corrupted",
     "scoring": "evaluate score",
     "studies": "plan_study study",
@@ -59,6 +71,7 @@ __all__ = [
     "Explainer",
     "Explanation",
     "Exported",
+    "FoldsScores",
     "Predicted",
     "Scores",
     "SeedsScores",
@@ -71,6 +84,7 @@ __all__ = [
     "Watcher",
     "audit",
     "compare",
+    "cross_validate",
     "displays",
     "evaluate",
     "evaluate_corrupted",

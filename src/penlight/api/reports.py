@@ -4,20 +4,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penlight.api.scoring import seeds_scores
+from penlight.api.folding import folds_content, folds_of
+from penlight.api.scoring import folds_scores, runs_of_folds, seeds_scores
 from penlight.api.studies import STUDY, content_of_folder
 from penlight.data import apply_view, store
 from penlight.runs import Run, open_run, write_text
-from penlight.runs.folder import SUMMARY, robustness_of_seeds, seed_folders
+from penlight.runs.folder import FOLDS, SUMMARY, robustness_of_seeds, seed_folders
 
 if TYPE_CHECKING:
     from penlight.evaluation import SeedsRow
+    from penlight.evaluation.subgroups import Subgroup
     from penlight.report import Rival, RunContent
     from penlight.report.notebook import Figure
 
 
 def report(path: Path, out: Path | None = None) -> Path:
-    """Write the report of a run, of a folder with several seeds, or of a study, from what is on disk; give its path.
+    """Write the report of a run, of several seeds or folds, or of a study, from what is on disk; give its path.
 
     A run's own report is part of it and stays as `train` wrote it; `out` is another file to write.
     """
@@ -29,9 +31,14 @@ def report(path: Path, out: Path | None = None) -> Path:
 
         write_text(target, study_report(content_of_folder(path)))
         return target
+    if (path / FOLDS).exists():
+        write_text(target, run_report(_of_folds(path)))
+        return target
     runs, contents = _contents(path)
     if (path / SUMMARY).exists():
-        write_text(target, seeds_report(path.name, contents, *_over_seeds(runs), robustness_of_seeds(path)))
+        write_text(
+            target, seeds_report(path.name, contents, *_over_seeds(runs), robustness=robustness_of_seeds(path))
+        )
     elif out is not None:
         write_text(target, run_report(contents[0]))
     else:
@@ -52,10 +59,12 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
 
     if (path / STUDY).exists():
         return _of_study(path)
-    runs, contents = _contents(path)
-    many = (path / SUMMARY).exists()
+    runs, contents = ([], [_of_folds(path)]) if (path / FOLDS).exists() else _contents(path)
+    many = (path / SUMMARY).exists() and bool(runs)
     found = (
-        seeds_displays(contents, *_over_seeds(runs), robustness_of_seeds(path)) if many else run_displays(contents[0])
+        seeds_displays(contents, *_over_seeds(runs), robustness=robustness_of_seeds(path))
+        if many
+        else run_displays(contents[0])
     )
     colours = palette(contents[0].task)
     return {name: Figure(display, f"{path.name}-{name}", colours) for name, display in found.items()}
@@ -79,13 +88,21 @@ def _contents(path: Path) -> tuple[list[Run], list["RunContent"]]:
 
     many = (path / SUMMARY).exists()
     runs = [open_run(p) for p in seed_folders(path)] if many else [open_run(path)]
+    if (path.parent / FOLDS).exists():
+        number = int(path.name.removeprefix("fold-")) - 1
+        return runs, [content_of_run(runs[0], folds_of(path.parent, runs).fold(number))]
     data = runs[0].recipe.data
     view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
     return runs, [content_of_run(run, view) for run in runs]
 
 
-def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["Rival"]]:
+def _of_folds(path: Path) -> "RunContent":
+    """Gather what the report of a cross-validation shows."""
+    return folds_content(path, folds_of(path, runs_of_folds(path)[0]), folds_scores(path))
+
+
+def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["Rival"], Sequence["Subgroup"]]:
     from penlight.report import Rival
 
     scores = seeds_scores(runs, "test")
-    return scores.metrics, [Rival(rival, rows) for rival, rows in scores.baselines.items()]
+    return scores.metrics, [Rival(rival, rows) for rival, rows in scores.baselines.items()], scores.subgroups

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from penlight.data.audit import Audit, Problem
 from penlight.data.summary import DataDescription
-from penlight.evaluation import MetricRow, SeedsRow
+from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import OperatingPoint
+from penlight.evaluation.subgroups import Subgroup
 from penlight.recipes.plan import Plan
 from penlight.recipes.space import Trial
 from penlight.training import Epoch
@@ -44,7 +45,7 @@ class Scores:
 
     `points` are the operating points of its yes-or-no questions; `before` are metrics of the probabilities before
     calibration, empty where nothing was calibrated; `unavailable` says what could not be found, and why; `checks` are
-    those that spoke up, the serious ones first.
+    those that spoke up, the serious ones first; `subgroups` are empty where the dataset names none.
     """
 
     split: str
@@ -54,6 +55,7 @@ class Scores:
     before: Mapping[str, float] = field(default_factory=dict)
     unavailable: Sequence[str] = ()
     checks: Sequence[Check] = ()
+    subgroups: Sequence[Subgroup] = ()
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -71,14 +73,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class SeedsScores:
-    """Scores over the runs of several seeds, those of the baselines on the same images, and the checks that spoke up
-    in any seed or over all of them."""
+    """Scores over the runs of several seeds, those of the baselines on the same images, the checks that spoke up in
+    any seed or over all of them, and subgroups, whose scores are means over seeds."""
 
     split: str
     seeds: Sequence[int]
     metrics: Sequence[SeedsRow]
     baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
     checks: Sequence[Check] = ()
+    subgroups: Sequence[Subgroup] = ()
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -89,12 +92,42 @@ class SeedsScores:
         return {"seeds": list(self.seeds), **_rows_to_dict(self)}
 
 
-def _rows_to_dict(scores: Scores | SeedsScores) -> dict[str, Any]:
+@dataclass(frozen=True)
+class FoldsScores:
+    """Scores of a cross-validation, of the predictions of all folds together; `by_fold` is the headline row of each
+    fold's own images, `folds` numbers them from 1. `unavailable` says what has no prediction or no score, and why."""
+
+    split: str
+    folds: Sequence[int]
+    metrics: Sequence[FoldsRow]
+    by_fold: Sequence[MetricRow]
+    baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
+    checks: Sequence[Check] = ()
+    subgroups: Sequence[Subgroup] = ()
+    unavailable: Sequence[str] = ()
+
+    def frame(self) -> "pd.DataFrame":
+        """Give the scores of the whole, a line each, with those of the baselines beside them."""
+        return _frame(self.metrics, self.baselines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the scores as JSON has them."""
+        by_fold = [{"fold": number, **row.to_dict()} for number, row in zip(self.folds, self.by_fold, strict=True)]
+        return {
+            "folds": list(self.folds),
+            **_rows_to_dict(self),
+            "by_fold": by_fold,
+            "unavailable": list(self.unavailable),
+        }
+
+
+def _rows_to_dict(scores: Scores | SeedsScores | FoldsScores) -> dict[str, Any]:
     return {
         "split": scores.split,
         "metrics": [row.to_dict() for row in scores.metrics],
         "baselines": {name: [row.to_dict() for row in rows] for name, rows in scores.baselines.items()},
         "checks": [check.to_dict() for check in scores.checks],
+        "subgroups": [group.to_dict() for group in scores.subgroups],
     }
 
 
@@ -107,7 +140,7 @@ class Trained:
 
     folder: Path
     report: Path
-    scores: Scores | SeedsScores
+    scores: Scores | SeedsScores | FoldsScores
     plan: Plan | None = None
     kept: Sequence[str] = ()
 

@@ -2,32 +2,38 @@
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from penlight.api.results import Scores, SeedsScores
+from penlight.api.results import FoldsScores, Scores, SeedsScores
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.record import record_of
 from penlight.errors import PredictionsError, RunError
-from penlight.evaluation import Decision, MetricRow, find_decision, score_seeds
+from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
-from penlight.evaluation.checks import Evidence, check_seeds, run_checks
+from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
+from penlight.evaluation.subgroups import score_subgroups, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
-from penlight.runs import Answers, Predictions, Run, answer, open_run
+from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
-from penlight.runs.folder import SUMMARY, seed_folders
+from penlight.runs.folder import FOLDS, SUMMARY, fold_folders, read_folds, seed_folders
 from penlight.tasks import Task
 
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 
 
-def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores:
-    """Score a run again, or the runs of several seeds, from the predictions on disk."""
+def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsScores:
+    """Score a run again, or the runs of several seeds or folds, from the predictions on disk.
+
+    A cross-validation is scored on the images of all folds, whichever split is asked for.
+    """
+    if (path / FOLDS).exists():
+        return folds_scores(path)
     if (path / SUMMARY).exists():
         return seeds_scores([open_run(p) for p in seed_folders(path)], split)
     return evaluate_run(open_run(path), split)
@@ -37,7 +43,8 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
     """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
     rivals, prevalence = _baseline_rows(run, split), run.recipe.decide.prevalence
     scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
-    checks = run_checks(evidence_of_run(run, scores.metrics)) if split == "test" else checks_kept(run)
+    evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
+    checks = run_checks(evidence) if split == "test" else checks_kept(run)
     return replace(scores, checks=checks)
 
 
@@ -61,7 +68,9 @@ def scores_of(
     )
     was, calibrated = answers.before, answers.decision.calibration.kind != "none"
     before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
-    return Scores(p.split, rows_of(answers), baselines or {}, points, before)
+    subgroups = score_subgroups([answers.sample], p.metadata, groups=p.groups)
+    unavailable = unavailable_subgroups(p.metadata)
+    return Scores(p.split, rows_of(answers), baselines or {}, points, before, unavailable, subgroups=subgroups)
 
 
 def rows_of(answers: Answers) -> list[MetricRow]:
@@ -102,8 +111,9 @@ def score(
         val=None if judged is None else seen(judged),
         decision_notes=decision.notes,
         data=record_of(viewed),
+        subgroups=scores.subgroups,
     )
-    unavailable = _without_val(viewed.task) if of_val is None else ()
+    unavailable = [*(_without_val(viewed.task) if of_val is None else ()), *scores.unavailable]
     return replace(scores, checks=run_checks(evidence), unavailable=unavailable)
 
 
@@ -149,7 +159,9 @@ def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     sets = [own.sets for own in answers]
     rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.groups)
     checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
-    return SeedsScores(split, [run.seed for run in runs], rows, _baseline_rows(runs[0], split), checks)
+    subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.groups)
+    seeds = [run.seed for run in runs]
+    return SeedsScores(split, seeds, rows, _baseline_rows(runs[0], split), checks, subgroups)
 
 
 def answers_of_seeds(runs: Sequence[Run], split: str) -> list[Answers]:
@@ -161,6 +173,64 @@ def answers_of_seeds(runs: Sequence[Run], split: str) -> list[Answers]:
         if (other.data_hash, other.view, other.recipe_hash) != (first.data_hash, first.view, first.recipe_hash):
             raise RunError(f"{run.path} is a run of another recipe, view or dataset than the seeds beside it.")
     return answers
+
+
+def folds_scores(path: Path) -> FoldsScores:
+    """Score a cross-validation from the runs of its folds. RunError if one is missing."""
+    runs, claim = runs_of_folds(path)
+    joined = joined_folds(runs, claim["data_md5"])
+    rivals = {
+        name: join_folds([run.baseline_answers(name, "test") for run in runs], claim["data_md5"]).sample
+        for name in BASELINE_MODELS
+        if name in runs[0].baselines
+    }
+    groups = joined.predictions.groups
+    rows = _folds_rows(joined.sample, runs, groups)
+    subgroups = score_subgroups([joined.sample], joined.predictions.metadata, groups=groups)
+    evidence = Evidence(Answered(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups, baselines=rivals)
+    checks = [*run_checks(evidence), *check_folds({run.path.name: checks_kept(run) for run in runs})]
+    left = claim["images"] - len(joined.predictions)
+    never = f"answers to {left:,} images, which every fold is trained on: hardly any others have their rarest label"
+    return FoldsScores(
+        FOLDS_SPLIT,
+        list(range(1, len(runs) + 1)),
+        rows,
+        [headline_kept(run) for run in runs],
+        {name: _sample_rows(rival, groups) for name, rival in rivals.items()},
+        serious_first(checks),
+        subgroups,
+        [*([never] if left else []), *unavailable_subgroups(joined.predictions.metadata)],
+    )
+
+
+def runs_of_folds(path: Path) -> tuple[list[Run], dict[str, Any]]:
+    """Open the runs of a cross-validation. RunError if one is missing or not complete, or is not of it."""
+    claim, folders = read_folds(path), fold_folders(path)
+    if claim is None or len(folders) != claim["folds"]:
+        raise RunError(f"{path} lacks folds of its cross-validation.", "Repeat the command that began it.")
+    runs = [open_run(folder) for folder in folders]
+    if any(run.recipe.hash != claim["recipe_hash"] for run in runs):
+        raise RunError(f"{path} holds folds of another recipe.", "Repeat the training in another folder.")
+    return runs, claim
+
+
+def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
+    """Join the answers of each fold to the images that it was not trained on."""
+    return join_folds([run.answers("test") for run in runs], data_md5)
+
+
+def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Any) -> list[FoldsRow]:
+    """Score all folds together, with the spread of their own values."""
+    own = [[row["value"] for row in run.metrics["metrics"]] for run in runs]
+    sd = np.array(own, np.float64).std(axis=0, ddof=1)
+    return [
+        FoldsRow(**{f.name: getattr(row, f.name) for f in fields(row)}, sd=float(s))
+        for row, s in zip(_sample_rows(sample, groups), sd, strict=True)
+    ]
+
+
+def _sample_rows(sample: Sample, groups: Any) -> list[MetricRow]:
+    return score_rows(sample.task, sample.y, sample.prob, sample.decided, sample.sets, groups=groups)
 
 
 def _split_of_name(name: str) -> str:
@@ -192,6 +262,7 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
         split=split,
         data_hash=view.dataset.md5,
         groups=part.groups,
+        metadata=part.metadata,
     )
 
 

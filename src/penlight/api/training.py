@@ -4,7 +4,7 @@ import contextlib
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -67,19 +67,20 @@ def train(
     require_weights(recipe.model)
     watcher.step("Opening the dataset")
     view = apply_view(store.open_dataset(recipe.data.dataset, recipe.data.size), recipe.data.view)
-    folder = out or _default_folder(recipe, name, seed, seeds)
+    folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
     baselines = Baselines(view, watcher)
     if seeds == 1:
         run = train_one(recipe, view, seed, folder, baselines, watcher, plan)
-        return Trained(folder, folder / "report.html", evaluate_run(run), plan, _kept([run]))
+        return Trained(folder, folder / "report.html", evaluate_run(run), plan, kept_models([run]))
     places = {s: folder / f"seed-{s}" for s in range(seed, seed + seeds)}
     runs = [train_one(recipe, view, s, place, baselines, watcher, plan) for s, place in places.items()]
     watcher.step("Writing the summary")
     scores = summarise(folder, runs, view)
-    return Trained(folder, folder / "report.html", scores, plan, _kept(runs))
+    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs))
 
 
-def _kept(runs: Sequence[Run]) -> list[str]:
+def kept_models(runs: Sequence[Run]) -> list[str]:
+    """Name the model that each run ended with."""
     return [run.provenance["model"] for run in runs]
 
 
@@ -91,7 +92,8 @@ def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> SeedsSc
     scores = seeds_scores(runs, "test")
     contents = [content_of_run(run, view) for run in runs]
     rivals = [Rival(rival, rows) for rival, rows in scores.baselines.items()]
-    write_text(folder / "report.html", seeds_report(folder.name, contents, scores.metrics, rivals))
+    page = seeds_report(folder.name, contents, scores.metrics, rivals, scores.subgroups)
+    write_text(folder / "report.html", page)
     write_json(folder / SUMMARY, {"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()})
     return scores
 
@@ -142,7 +144,7 @@ def train_one(
         made = _provenance(recipe, view, seed, fitted, durations)
         writer.write_json("provenance.json", made | kept.to_dict())
         watcher.step("Checking")
-        checks = run_checks(evidence_of_run(writer.draft(), scores.metrics))
+        checks = run_checks(evidence_of_run(writer.draft(), scores.metrics, scores.subgroups))
         writer.write_json("metrics.json", replace(scores, checks=checks).to_dict())
         watcher.step("Writing the report")
         _write_report(writer, view)
@@ -194,12 +196,13 @@ def _predict(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe
         data_hash=view.dataset.md5,
         recipe_hash=recipe.hash,
         groups=part.groups,
+        metadata=part.metadata,
     )
 
 
 def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
     """Time the answers to a split that has been answered once, so that nothing is compiled; a large one by a part."""
-    few = ViewedSplit(part.images, part.index[:_TIMED], part.y_true[:_TIMED])
+    few = part.part(slice(_TIMED))
     begun = time.perf_counter()
     fitted.logits(few)
     return (time.perf_counter() - begun) * len(part) / len(few)
@@ -311,12 +314,12 @@ def _write_report(writer: RunWriter, view: ViewedDataset) -> None:
     writer.write("card.md", run_card(content))
 
 
-def _default_folder(recipe: Recipe, name: str, seed: int, seeds: int) -> Path:
-    """Find the next free runs/<dataset>-<name>-<n>, or the unfinished one of this very recipe and seed."""
+def default_folder(recipe: Recipe, name: str, continues: Callable[[Path], bool]) -> Path:
+    """Find the next free runs/<dataset>-<name>-<n>, or the unfinished one that goes on with what is asked for."""
     stem = Path(recipe.data.dataset).stem
     for number in range(1, 10_000):
         folder = Path("runs") / f"{stem}-{name}-{number}"
-        if not folder.exists() or _continues(folder, recipe, seed, seeds):
+        if not folder.exists() or continues(folder):
             return folder
     raise RunError(f"There are 10,000 folders named runs/{stem}-{name}-*.", "Choose a folder with --out.")
 

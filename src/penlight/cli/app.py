@@ -82,6 +82,10 @@ def train(
     overrides: Overrides = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each is a run of its own.")] = 1,
+    folds: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=2, help="Cross-validate on so many folds of train and val, without reading test."),
+    ] = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -89,12 +93,16 @@ def train(
     from penlight import api
     from penlight.cli.show import TrainingView, print_plan_made, print_trained
 
+    if folds and seeds > 1:
+        raise typer.BadParameter("--folds trains every fold with one seed; leave --seeds out.", param_hint="--folds")
     asked = api.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
     print_plan_made(asked.plan, json)
+    how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan}
     with TrainingView(quiet=json) as watcher:
-        result = api.train(
-            asked.recipe, name=asked.name, out=out, seed=seed, seeds=seeds, plan=asked.plan, watcher=watcher
-        )
+        if folds:
+            result = api.cross_validate(asked.recipe, folds=folds, watcher=watcher, **how)
+        else:
+            result = api.train(asked.recipe, seeds=seeds, watcher=watcher, **how)
     print_trained(result, json)
 
 

@@ -20,6 +20,7 @@ from penlight.api import (
     Corrupted,
     Explained,
     Exported,
+    FoldsScores,
     Scores,
     SeedsScores,
     Shown,
@@ -32,9 +33,10 @@ from penlight.api import (
 from penlight.data.audit import Shift
 from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
-from penlight.evaluation import MetricRow, SeedsRow
+from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
+from penlight.evaluation.subgroups import Subgroup
 from penlight.training import Epoch
 
 if TYPE_CHECKING:
@@ -482,7 +484,7 @@ def _signed(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:+.3f}"
 
 
-def print_scores(scores: Scores | SeedsScores, json: bool) -> None:
+def print_scores(scores: Scores | SeedsScores | FoldsScores, json: bool) -> None:
     """Print scores with intervals, the baselines beside them."""
     if json:
         print_json(scores.to_dict())
@@ -490,7 +492,7 @@ def print_scores(scores: Scores | SeedsScores, json: bool) -> None:
         _print_scores(scores)
 
 
-def _print_scores(scores: Scores | SeedsScores) -> None:
+def _print_scores(scores: Scores | SeedsScores | FoldsScores) -> None:
     out = console()
     out.print(_whole_table(scores))
     labels = [row for row in scores.metrics if row.label is not None]
@@ -501,6 +503,10 @@ def _print_scores(scores: Scores | SeedsScores) -> None:
             out.print(f"{row.name}: {row.note}.", style="dim")
     if isinstance(scores, Scores):
         _print_answers(scores)
+    if isinstance(scores, FoldsScores):
+        _print_folds(scores)
+    if scores.subgroups:
+        out.print(_subgroup_table(scores.subgroups))
     _print_checks(scores.checks)
 
 
@@ -530,6 +536,31 @@ def _print_answers(scores: Scores) -> None:
         out.print(f"Unavailable: {what}.", style="dim")
 
 
+def _subgroup_table(groups: Sequence[Subgroup]) -> Table:
+    """One line per group: its headline score and how far it is from all others; more than chance in bold."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("group")
+    for name in ("n", groups[0].metric, "95 % interval", "difference", "95 % interval", "p, Holm"):
+        table.add_column(name, justify="right")
+    for g in groups:
+        cells = [g.note, "", "", ""] if g.note else [
+            f"{_number(g.low)} to {_number(g.high)}", _number(g.difference),
+            f"{_number(g.difference_low)} to {_number(g.difference_high)}", _number(g.p_holm),
+        ]  # fmt: skip
+        style = "bold" if g.more_than_chance else None
+        table.add_row(f"{g.column} {g.group}", f"{g.n:,}", _number(g.value), *cells, style=style)
+    return table
+
+
+def _print_folds(scores: FoldsScores) -> None:
+    """Print the headline score of each fold, and what has no answer or no score."""
+    out = console()
+    own = ", ".join(_number(row.value) for row in scores.by_fold)
+    out.print(f"{scores.by_fold[0].name} by fold: {own}. Test was not read.")
+    for what in scores.unavailable:
+        out.print(f"Unavailable: {what}.", style="dim")
+
+
 _FEW_QUESTIONS = 3
 
 
@@ -553,12 +584,11 @@ def _points_table(points: Sequence[OperatingPoint]) -> Table:
     return table
 
 
-def _whole_table(scores: Scores | SeedsScores) -> Table:
+def _whole_table(scores: Scores | SeedsScores | FoldsScores) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    over_seeds = isinstance(scores, SeedsScores)
-    table.add_column(scores.split)
-    table.add_column("mean" if over_seeds else "value", justify="right")
-    if over_seeds:
+    table.add_column("out of fold" if isinstance(scores, FoldsScores) else scores.split)
+    table.add_column("mean" if isinstance(scores, SeedsScores) else "value", justify="right")
+    if not isinstance(scores, Scores):
         table.add_column("sd", justify="right")
     table.add_column("95 % interval", justify="right")
     for name in scores.baselines:
@@ -573,7 +603,7 @@ def _cells(row: MetricRow | SeedsRow) -> list[str]:
     interval = f"{_number(row.low)} to {_number(row.high)}"
     if isinstance(row, SeedsRow):
         return [_number(row.mean), _number(row.sd), interval]
-    return [_number(row.value), interval]
+    return [_number(row.value), *([_number(row.sd)] if isinstance(row, FoldsRow) else []), interval]
 
 
 def _label_table(rows: Sequence[MetricRow | SeedsRow]) -> Table:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset, DatasetInfo
-from penlight.data.views import NO_FINDING, LeftOut, ViewedDataset, ViewedSplit
+from penlight.data.views import NO_FINDING, LeftOut, ViewedDataset, viewed
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def as_viewed(data: Dataset | ViewedDataset) -> ViewedDataset:
     if isinstance(data, ViewedDataset):
         return data
     splits = {
-        name: ViewedSplit(split.images, np.arange(len(split)), data.info.task.encode(split.labels), split.patients)
+        name: viewed(split, np.arange(len(split)), data.info.task.encode(split.labels))
         for name, split in data.splits.items()
     }
     return ViewedDataset(data, "native", data.info.task, splits)

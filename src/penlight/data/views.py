@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data.dataset import Dataset
+from penlight.data.dataset import Dataset, Split
 from penlight.errors import DataError, UnknownNameError
 from penlight.tasks import Binary, MultiClass, Task
 
@@ -23,12 +23,13 @@ NO_FINDING = "no finding"
 @dataclass(frozen=True)
 class ViewedSplit:
     """The images of a split that count in a view: `images` (N, H, W, C) uint8 is the whole split, `index` (n,) its
-    rows that count, `y_true` (n, C) their indicators, `patients` (n,) where known."""
+    rows that count, `y_true` (n, C) their indicators, `patients` (n,) where known, `metadata` as in `Split`, (n,)."""
 
     images: NDArray[np.uint8]
     index: Rows
     y_true: Indicators
     patients: NDArray[np.generic] | None = None
+    metadata: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the images that count."""
@@ -38,6 +39,16 @@ class ViewedSplit:
     def groups(self) -> Rows | None:
         """Number the patients, (n,), so that their names stay in the dataset; None where they are not known."""
         return None if self.patients is None else np.unique(self.patients, return_inverse=True)[1].astype(np.int64)
+
+    def part(self, chosen: NDArray[np.generic] | slice) -> "ViewedSplit":
+        """Keep some of the images that count: by number, by (n,) yes or no, or a slice."""
+        return ViewedSplit(
+            self.images,
+            self.index[chosen],
+            self.y_true[chosen],
+            None if self.patients is None else self.patients[chosen],
+            {column: values[chosen] for column, values in self.metadata.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -88,11 +99,16 @@ def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
                 f"The view '{view}' leaves no image in {name} of {dataset.info.name}.", "Choose another view."
             )
         whole = dataset.splits[name]
-        splits[name] = ViewedSplit(
-            whole.images, rows, y_true, None if whole.patients is None else whole.patients[rows]
-        )
+        splits[name] = viewed(whole, rows, y_true)
     left_out = {name: _left_out(native[name], splits[name]) for name in splits}
     return ViewedDataset(dataset, view, reading.task, splits, left_out)
+
+
+def viewed(split: Split, rows: Rows, y_true: Indicators) -> ViewedSplit:
+    """See the rows of a split that count, (n,), with their indicators (n, C)."""
+    patients = None if split.patients is None else split.patients[rows]
+    metadata = {column: values[rows] for column, values in split.metadata.items()}
+    return ViewedSplit(split.images, rows, y_true, patients, metadata)
 
 
 def _left_out(native: Indicators, split: ViewedSplit) -> LeftOut:

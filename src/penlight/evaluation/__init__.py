@@ -9,7 +9,7 @@ from penlight.evaluation.decision import Decision, find_decision
 from penlight.evaluation.intervals import bootstrap_weights
 from penlight.evaluation.metrics import METRICS, Metric, Sample
 from penlight.evaluation.novelty import Novelty
-from penlight.evaluation.rows import MetricRow, SeedsRow, find_row, row_from_dict
+from penlight.evaluation.rows import FoldsRow, MetricRow, SeedsRow, find_row, row_from_dict
 from penlight.evaluation.scores import headline_value, score, score_seeds
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Calibration",
     "Conformal",
     "Decision",
+    "FoldsRow",
     "Metric",
     "MetricRow",
     "Novelty",

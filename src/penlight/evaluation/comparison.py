@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.intervals import bootstrap_weights, percentile_interval
 from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.rows import to_json
 
 Floats = NDArray[np.float64]
 
@@ -66,11 +67,7 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the difference for JSON: NaN becomes null."""
-        return {key: _json_value(value) for key, value in asdict(self).items()}
-
-
-def _json_value(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+        return {key: to_json(value) for key, value in asdict(self).items()}
 
 
 def paired_draws(
@@ -138,16 +135,14 @@ class Compared:
     @classmethod
     def from_draws(cls, name: str, source: str, seeds: tuple[int, ...], draws: Draws) -> "Compared":
         """Sum up what was drawn."""
-        known = draws.resampled[np.isfinite(draws.resampled)]
-        enough = len(known) > len(draws.resampled) / 2
-        low, high = np.percentile(known, [2.5, 97.5]) if enough else (np.nan, np.nan)
+        low, high = percentile_interval(draws.resampled)
         sd = float(draws.values.std(ddof=1)) if len(draws.values) > 1 else np.nan
-        return cls(name, source, seeds, tuple(draws.values.tolist()), draws.mean, sd, float(low), float(high))
+        return cls(name, source, seeds, tuple(draws.values.tolist()), draws.mean, sd, low, high)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the model for JSON: NaN becomes null."""
-        lists = {"seeds": list(self.seeds), "values": [_json_value(value) for value in self.values]}
-        return {key: _json_value(value) for key, value in asdict(self).items()} | lists
+        lists = {"seeds": list(self.seeds), "values": [to_json(value) for value in self.values]}
+        return {key: to_json(value) for key, value in asdict(self).items()} | lists
 
 
 @dataclass(frozen=True)
@@ -195,12 +190,12 @@ def _difference(one: Draws, other: Draws) -> tuple[float, float, float, float]:
     (Davison and Hinkley 1997, section 4.4)."""
     value = one.mean - other.mean
     resampled = one.resampled - other.resampled
-    resampled = resampled[np.isfinite(resampled)]
-    if not np.isfinite(value) or len(resampled) <= len(one.resampled) / 2:
+    low, high = percentile_interval(resampled)
+    if not np.isfinite([value, low]).all():
         return value, np.nan, np.nan, np.nan
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    resampled = resampled[np.isfinite(resampled)]
     rarer = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    return value, float(low), float(high), float(min(1.0, 2 * (rarer + 1) / (len(resampled) + 1)))
+    return value, low, high, float(min(1.0, 2 * (rarer + 1) / (len(resampled) + 1)))
 
 
 @dataclass(frozen=True)
@@ -218,7 +213,7 @@ class Margin:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the margin for JSON: NaN becomes null."""
-        return {key: _json_value(value) for key, value in asdict(self).items()}
+        return {key: to_json(value) for key, value in asdict(self).items()}
 
 
 def margin(

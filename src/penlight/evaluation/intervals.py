@@ -34,12 +34,21 @@ def bootstrap_weights(
             yield chunk
 
 
+def percentile_interval(resampled: NDArray[np.float64]) -> tuple[float, float]:
+    """Give the 2.5 to 97.5 percentile of (B,) values that are defined; NaN with half of them or fewer."""
+    known = resampled[np.isfinite(resampled)]
+    if len(known) <= len(resampled) / 2:
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def _draw(
     y_true: NDArray[np.uint8], resamples: int, seed: int, groups: NDArray[np.generic] | None
 ) -> Iterator[NDArray[np.float64]]:
     rng = np.random.default_rng([seed, 0xB007])
     unit_of = np.arange(len(y_true)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    stratum = _strata(y_true, unit_of)
+    stratum = strata(y_true, unit_of, RARE)
     members = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
     rows = max(1, _CHUNK_VALUES // max(1, len(y_true)))
     for start in range(0, resamples, rows):
@@ -50,12 +59,15 @@ def _draw(
         yield drawn[:, unit_of]
 
 
-def _strata(y_true: NDArray[np.uint8], unit_of: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give each unit (image or group) the number of its rarest rare label, or C for the rest; (U,) integers."""
+def strata(y_true: NDArray[np.uint8], unit_of: NDArray[np.int64], rare: float = np.inf) -> NDArray[np.int64]:
+    """Give each unit (image or group) the number of its rarest label, or C for none; (U,) integers.
+
+    `unit_of` (N,) numbers the units; labels with `rare` positives or more do not count.
+    """
     n_labels = y_true.shape[1]
     positives = y_true.sum(axis=0)
     rank = np.argsort(np.argsort(positives, kind="stable"), kind="stable")
-    rank = np.where((positives < RARE) & (positives > 0), rank, n_labels)
+    rank = np.where((positives < rare) & (positives > 0), rank, n_labels)
     of_image = np.where(y_true > 0, rank, n_labels).min(axis=1, initial=n_labels)
     of_unit = np.full(int(unit_of.max(initial=-1)) + 1, n_labels)
     np.minimum.at(of_unit, unit_of, of_image)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from penlight.evaluation.calibration import too_few
 from penlight.evaluation.decision import best_cut
 from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.rows import to_json
 from penlight.tasks import Question, Task
 
 Floats = NDArray[np.float64]
@@ -68,7 +69,7 @@ class OperatingPoint:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the point for JSON: NaN becomes null."""
-        plain: dict[str, Any] = _without_nan(asdict(self))
+        plain: dict[str, Any] = to_json(asdict(self))
         return plain
 
 
@@ -82,12 +83,6 @@ def _with_nan(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _with_nan(inner) for key, inner in value.items()}
     return math.nan if value is None else value
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def predictive_values(sensitivity: Any, specificity: Any, prevalence: float) -> tuple[Any, Any]:

@@ -25,7 +25,8 @@ class MetricRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the row for JSON: NaN becomes null."""
-        return {key: _json_value(value) for key, value in asdict(self).items()}
+        values: dict[str, Any] = to_json(asdict(self))
+        return values
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,23 @@ class SeedsRow:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the row for JSON: NaN becomes null."""
-        return {key: _json_value(value) for key, value in asdict(self).items()}
+        values: dict[str, Any] = to_json(asdict(self))
+        return values
 
 
-def _json_value(value: Any) -> Any:
+@dataclass(frozen=True)
+class FoldsRow(MetricRow):
+    """One metric of the predictions of all folds together; `sd` (n-1) is that of the folds' own values."""
+
+    sd: float = math.nan
+
+
+def to_json(value: Any) -> Any:
+    """Give a value for JSON, and what it holds: a number that is not finite becomes null, a tuple a list."""
+    if isinstance(value, dict):
+        return {key: to_json(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return [to_json(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -3,15 +3,17 @@
 After Mitchell et al., Model Cards for Model Reporting (FAT* 2019).
 """
 
+import math
 from collections.abc import Sequence
 
 from penlight.evaluation.checks import serious_first
+from penlight.evaluation.subgroups import unavailable_subgroups
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
 from penlight.report.displays import Reliability, headline_rows
 from penlight.report.tables import ScoreLine, score_lines
 from penlight.report.verdict import model_of, rivals_of, run_verdict
-from penlight.report.words import count, image_words, label_words, listed, number, plain
+from penlight.report.words import count, image_words, label_words, listed, metric_words, number, plain
 
 NOT_CLINICAL = "Not for clinical use."
 
@@ -50,14 +52,29 @@ def limits(content: RunContent) -> list[str]:
     """Say what the numbers do not show, made from the numbers."""
     n = len(content.test)
     found = [
-        f"Measured on {count(n)} test images of the same collection it was trained on; other devices, "
+        f"Measured on {count(n)} {content.tested} images of the same collection it was trained on; other devices, "
         "hospitals and populations were not tested.",
         f"Images are {content.size} × {content.size} px; signs smaller than a pixel at that size cannot be seen.",
-        "No results by age, sex, device or hospital: the data used here do not name them.",
+        "No results by device: the data used here do not name it.",
+        *(f"No {what}." for what in unavailable_subgroups(content.test.metadata)),
+        *_by_group(content),
     ]
     if n < _FEW_IMAGES:
         found.append(f"With {count(n)} images the intervals are wide; read them before the values.")
     return [*found, *_rare(content)]
+
+
+def _by_group(content: RunContent) -> list[str]:
+    """Say which groups were scored, and of which the score of the whole says too much or too little."""
+    scored = [group for group in content.subgroups if math.isfinite(group.value)]
+    if not scored:
+        return []
+    metric = metric_words(content.task.headline).short
+    apart = [f"{g.column} {g.group} ({number(g.value)})" for g in scored if g.more_than_chance]
+    columns = listed(list(dict.fromkeys(group.column for group in scored)))
+    if not apart:
+        return [f"By {columns} no difference in {metric} was more than chance, which small groups could not show."]
+    return [f"By {columns}, {metric} differs from that of all others, by more than chance, for {listed(apart)}."]
 
 
 def _data(content: RunContent) -> list[str]:

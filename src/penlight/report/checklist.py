@@ -4,6 +4,7 @@ After TRIPOD+AI (Collins et al., BMJ 2024) and CLAIM (2024 update: Tejani et al.
 2024), grouped and shortened. TRIPOD+AI is cited by item, CLAIM by the part of it. It is no substitute for either.
 """
 
+import math
 from dataclasses import dataclass
 
 from penlight.report.content import RunContent
@@ -81,18 +82,28 @@ def _methods(content: RunContent) -> list[Item]:
 def _results(content: RunContent) -> list[Item]:
     row = next((r for r in content.rows if r.name == content.task.headline and r.label is None), None)
     words = metric_words(content.task.headline).short
-    said = "no headline score" if row is None else f"{words} {with_interval(row, 3)} on {count(row.n)} test images"
+    said = (
+        "no headline score"
+        if row is None
+        else f"{words} {with_interval(row, 3)} on {count(row.n)} {content.tested} images"
+    )
     shown = "calibration, every metric with its interval, and the errors are in the report"
     return [
         Item("Performance and how sure it is", "12e, 23a; CLAIM evaluation, results", f"{said}; {shown}."),
         _open("Age, sex and other characteristics", "20b; CLAIM results", "of the people in each split."),
-        _open(
-            "Fairness, subgroups, centres", "12d, 14, 23a, 23b", "results by group; the data used do not name any."
-        ),
+        _groups(content),
         _open("Testing on data of another place", "16; CLAIM evaluation", "none was done here."),
         _open("Robustness and explanations", "CLAIM evaluation", "whether they were looked at, and how."),
         Item("Failures", "CLAIM results", "Confusions and the most confident errors are shown in the report."),
     ]
+
+
+def _groups(content: RunContent) -> Item:
+    topic, asked = "Fairness, subgroups, centres", "12d, 14, 23a, 23b"
+    columns = list(dict.fromkeys(group.column for group in content.subgroups if math.isfinite(group.value)))
+    if not columns:
+        return _open(topic, asked, "results by group; the data used do not name any that could be scored.")
+    return Item(topic, asked, f"Scores by {listed(columns)} are in the report; fairness was not judged beyond them.")
 
 
 def _rest(content: RunContent) -> list[Item]:
@@ -124,6 +135,12 @@ def _rarest(content: RunContent) -> str:
 
 
 def _partition(content: RunContent) -> str:
+    if content.folds:
+        kept = "images" if content.patients is None else "patients"
+        return (
+            f"{len(content.folds)} folds of the dataset's train and val, stratified by label, with {kept} and near "
+            "duplicates kept together; the dataset's test was left alone."
+        )
     if content.patients is None:
         return "The dataset's own splits; patients are not named, so whether one is in two splits is not known."
     people = ", ".join(f"{name} {count(n)}" for name, n in content.patients.items())

@@ -17,6 +17,7 @@ from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.subgroups import Subgroup
 from penlight.runs.cases import ExplainedCases
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Task
@@ -39,6 +40,17 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class FoldContent:
+    """One fold of a cross-validation: its number from 1, the folder of its run, its headline row on its own images,
+    and its learning curves, as `RunContent.history`."""
+
+    number: int
+    folder: str
+    row: MetricRow
+    history: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
 class RunContent:
     """All that the report and the card of one run show. N test images, C labels.
 
@@ -55,7 +67,9 @@ class RunContent:
     was, `points` are the operating points. `conformal` makes sets of answers of `test`, and `novelty` says which
     images are unlike those in train; None for runs made without. `robustness` is what corrupted images did, None
     where they were not asked. `checks` are those that spoke up, None where none was run. `cases` are maps of a few
-    test images, None where none was made.
+    test images, None where none was made. `subgroups` are the headline scores of groups of test images, empty where
+    `test` has no metadata. `folds` are those of a cross-validation, whose `test` are the answers of each fold to the
+    images it left out.
     """
 
     name: str
@@ -89,6 +103,13 @@ class RunContent:
     conformal: Conformal | None = None
     novelty: Novelty | None = None
     robustness: Robustness | None = None
+    subgroups: Sequence[Subgroup] = ()
+    folds: Sequence[FoldContent] = ()
+
+    @property
+    def tested(self) -> str:
+        """What the images that were scored are: test images, or those that each fold left out."""
+        return "out-of-fold" if self.folds else "test"
 
     @property
     def left_out(self) -> Mapping[str, LeftOut]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from penlight.data import ViewedDataset, ViewedSplit
 from penlight.data.summary import describe
 from penlight.errors import RunError
 from penlight.evaluation import MetricRow, row_from_dict
+from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import point_from_dict
+from penlight.evaluation.subgroups import Subgroup, subgroup_from_dict
 from penlight.recipes import differences
-from penlight.report.content import Rival, RunContent, Sample
-from penlight.runs import Run
+from penlight.report.content import FoldContent, Rival, RunContent, Sample
+from penlight.runs import Joined, Run
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
-from penlight.runs.evidence import checks_kept, data_of
+from penlight.runs.evidence import checks_kept, data_of, headline_kept
 from penlight.runs.folder import PLAN
 from penlight.tasks import Task, label_of
 
@@ -61,7 +64,61 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         conformal=decision.conformal,
         novelty=run.novelty,
         robustness=run.robustness,
+        subgroups=[subgroup_from_dict(group) for group in scores.get("subgroups", [])],
     )
+
+
+def content_of_folds(
+    name: str,
+    runs: Sequence[Run],
+    view: ViewedDataset,
+    first: ViewedDataset,
+    joined: Joined,
+    rows: Sequence[MetricRow],
+    rivals: Sequence[Rival],
+    checks: Sequence[Check],
+    subgroups: Sequence[Subgroup],
+) -> RunContent:
+    """Gather what the report of a cross-validation shows: `view` is what was divided, `first` its first fold,
+    `joined` the answers of all folds, to which the scores belong."""
+    used = {split: view.splits[split] for split in ("train", "val")}
+    left_out = {split: view.left_out[split] for split in used if split in view.left_out}
+    headline = joined.predictions.task.headline
+    known = all(split.patients is not None for split in used.values())
+    return replace(
+        content_of_run(runs[0], first),
+        name=name,
+        test=replace(joined.predictions, prob=joined.sample.prob),
+        decided=joined.sample.decided,
+        thresholds=None,
+        rows=rows,
+        rivals=rivals,
+        history=None,
+        best_epoch=None,
+        data=describe(replace(view, splits=used, left_out=left_out)),
+        provenance=_provenance_of_folds(runs, view),
+        checks=checks,
+        decision_notes=(),
+        patients={n: len(np.unique(split.patients)) for n, split in used.items()} if known else None,  # type: ignore[arg-type]
+        before=joined.predictions,
+        calibration_notes=(),
+        points=(),
+        conformal=None,
+        novelty=None,
+        subgroups=subgroups,
+        folds=[
+            FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))
+            for number, run in enumerate(runs, start=1)
+        ],
+    )
+
+
+def _provenance_of_folds(runs: Sequence[Run], view: ViewedDataset) -> dict[str, Any]:
+    """Say how all folds were made: the durations are their sums."""
+    made = _provenance(runs[0])
+    spent = [run.provenance["durations"] for run in runs]
+    durations = {what: round(sum(own[what] for own in spent), 3) for what in spent[0]}
+    return {**made, "durations": durations, "hashes": {**made["hashes"], "data (MD5)": view.dataset.md5}}
 
 
 def _rows(values: Sequence[dict[str, Any]]) -> list[MetricRow]:

@@ -15,10 +15,11 @@ MUTED = "#5b626d"
 RULE = "#c6cad1"
 PAPER = "#fcfcfa"
 ACCENT = "#1a5fb4"
+ALARM = "#a3260f"
 
 # The page's own colours: style.css defines these variables for day and night.
 TOKENS = {INK: "currentColor", MUTED: "var(--muted)", RULE: "var(--rule)", PAPER: "var(--paper)",
-          ACCENT: "var(--accent)"}  # fmt: skip
+          ACCENT: "var(--accent)", ALARM: "var(--alarm)"}  # fmt: skip
 
 # Okabe and Ito (2008), the ones that stand out on white first; black is left to the ink.
 _CATEGORIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b3a70c")

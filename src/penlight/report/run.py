@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from penlight.data.summary import DataDescription
 from penlight.evaluation.checks import serious_first
 from penlight.evaluation.robustness import Robustness
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.subgroups import Metadata, Subgroup, unavailable_subgroups
 from penlight.report.card import about
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
@@ -31,6 +34,9 @@ from penlight.report.displays import (
     RightStrip,
     RiskCurve,
     ScoreBars,
+    SeedCurves,
+    SeedDots,
+    SubgroupForest,
     Together,
     UnusualImages,
     headline_rows,
@@ -45,6 +51,7 @@ from penlight.report.tables import (
     provenance_groups,
     score_lines,
     split_lines,
+    subgroup_lines,
 )
 from penlight.report.verdict import kept_words, model_of, rivals_of, run_verdict
 from penlight.report.words import count, duration, image_words, interval, label_words, metric_words, number
@@ -68,11 +75,15 @@ def run_report(content: RunContent) -> str:
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         points=point_lines(content.points),
         point_heads=point_heads(content.points),
+        **subgroup_values(content.subgroups, content.rows, content.test.metadata),
         errors=_figures(content, "errors", colours),
         strips=_strips(content),
         looked=_looked_at(content),
         curves=_figures(content, "curves", colours),
         **robustness_values(content, content.robustness),
+        fold_figures=[drawn(display, name) for name, display in folds_displays(content).items()],
+        fold_lines=[(fold, number(fold.row.value), interval(fold.row.low, fold.row.high)) for fold in content.folds],
+        headline=metric_words(content.task.headline).short,
         **data_values(content, colours),
         **making_values(content),
     )
@@ -91,6 +102,8 @@ def facts(content: RunContent) -> list[tuple[str, str]]:
     ]
     if made.get("parameters"):
         found.append(("parameters", count(made["parameters"])))
+    if content.folds:
+        found.append(("folds", str(len(content.folds))))
     spent = made.get("durations", {})
     return [*found, ("training time", duration(float(spent["fit"])))] if "fit" in spent else found
 
@@ -161,6 +174,36 @@ def robustness_values(content: RunContent, robustness: Robustness | None) -> dic
     }
 
 
+def subgroup_values(groups: Sequence[Subgroup], rows: Sequence[MetricRow], metadata: Metadata) -> dict[str, Any]:
+    """Give what the section on subgroups shows, and says to be unavailable; `metadata` is that of the predictions."""
+    found = subgroups_displays(groups, rows)
+    return {
+        "forest": next((drawn(display, name) for name, display in found.items()), None),
+        "subgroups": subgroup_lines(groups),
+        "no_subgroups": unavailable_subgroups(metadata),
+    }
+
+
+def subgroups_displays(groups: Sequence[Subgroup], rows: Sequence[MetricRow]) -> dict[str, Display]:
+    """Make the display of the headline score of each group, where there are any."""
+    return {"subgroups": SubgroupForest.from_groups(groups, rows)} if groups else {}
+
+
+def folds_displays(content: RunContent) -> dict[str, Display]:
+    """Make the displays of the folds of a cross-validation."""
+    row = find_row(content.rows, content.task.headline)
+    if not content.folds or row is None:
+        return {}
+    names, rows = [str(fold.number) for fold in content.folds], [fold.row for fold in content.folds]
+    sd = float(np.std([own.value for own in rows], ddof=1))
+    overall = SeedsRow(row.name, None, row.value, sd, row.low, row.high, row.n)
+    found: dict[str, Display] = {"folds": SeedDots.from_rows(names, rows, overall, rivals_of(content), noun="fold")}
+    histories = {str(f.number): f.history for f in content.folds if f.history is not None and len(f.history)}
+    if histories:
+        found["fold-curves"] = SeedCurves.from_histories(histories, content.task.headline, noun="fold")
+    return found
+
+
 def making_values(content: RunContent) -> dict[str, Any]:
     """Give what the sections on making and the card show."""
     return {
@@ -206,6 +249,8 @@ def run_displays(content: RunContent) -> dict[str, Display]:
         **_displays(content),
         **corrupted,
         **labels_displays(content.rows),
+        **folds_displays(content),
+        **subgroups_displays(content.subgroups, content.rows),
         **_of_data(content.data),
     }
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from penlight.evaluation.checks import Check, check_seeds
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import SeedsRow, find_row
+from penlight.evaluation.subgroups import Subgroup
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays import Display, ScoreBars, SeedCurves, SeedDots, headline_rows
 from penlight.report.displays.score_bars import as_metric_row
@@ -19,6 +20,8 @@ from penlight.report.run import (
     labels_displays,
     making_values,
     robustness_values,
+    subgroup_values,
+    subgroups_displays,
 )
 from penlight.report.tables import label_table, seeds_as_rows, seeds_lines
 from penlight.report.verdict import model_of, others_than, seeds_verdict
@@ -30,6 +33,7 @@ def seeds_report(
     contents: Sequence[RunContent],
     rows: Sequence[SeedsRow],
     rivals: Sequence[Rival],
+    subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
 ) -> str:
     """Write the report of a folder with one run per seed; it links to `seed-<k>/report.html` of each.
@@ -55,11 +59,12 @@ def seeds_report(
         scores=seeds_lines(rows, own),
         label_scores=label_scores(seeds_as_rows(rows)),
         per_label=label_table(seeds_as_rows(rows), first.task),
+        **subgroup_values(subgroups, seeds_as_rows(rows), first.test.metadata),
         figures=[drawn(display, name) for name, display in _over_seeds(contents, overall, own).items()],
         headline=metric_words(first.task.headline).short,
         **robustness_values(first, robustness),
         **data_values(first, colours),
-        **making_values(replace(first, rows=seeds_as_rows(rows))),
+        **making_values(replace(first, rows=seeds_as_rows(rows), subgroups=subgroups)),
     )
 
 
@@ -99,13 +104,16 @@ def seeds_displays(
     contents: Sequence[RunContent],
     rows: Sequence[SeedsRow],
     rivals: Sequence[Rival],
+    subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
 ) -> dict[str, Display]:
     """Give the figures of the report of several seeds by their names in it."""
     first = contents[0]
     own = others_than(model_of(first), rivals, first.task.headline)
     found: dict[str, Display] = {"bars": _bars(first, rows, own), **corrupted_displays(robustness)}
-    return {**found, **_over_seeds(contents, _overall(first, rows), own), **labels_displays(seeds_as_rows(rows))}
+    as_rows = seeds_as_rows(rows)
+    over_seeds = _over_seeds(contents, _overall(first, rows), own)
+    return {**found, **over_seeds, **labels_displays(as_rows), **subgroups_displays(subgroups, as_rows)}
 
 
 def _bars(first: RunContent, rows: Sequence[SeedsRow], rivals: Sequence[Rival]) -> ScoreBars:

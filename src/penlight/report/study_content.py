@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
-from penlight.evaluation.rows import SeedsRow
+from penlight.evaluation.rows import SeedsRow, to_json
 from penlight.report.content import RunContent
 from penlight.tasks import Task
 
@@ -47,8 +47,8 @@ class Cost:
         return {
             "parameters": self.parameters,
             "model_bytes": self.model_bytes,
-            "fit_seconds": [_json_value(value) for value in self.fit],
-            "predict_ms_per_image": [_json_value(value) for value in self.predict],
+            "fit_seconds": [to_json(value) for value in self.fit],
+            "predict_ms_per_image": [to_json(value) for value in self.predict],
         }
 
 
@@ -95,7 +95,7 @@ class Entry:
             "recipe_hash": self.recipe_hash,
             "seeds": list(self.seeds),
             "metrics": [row.to_dict() for row in self.rows],
-            "headline_by_seed": [_json_value(value) for value in self.headline_by_seed],
+            "headline_by_seed": [to_json(value) for value in self.headline_by_seed],
             "cost": self.cost.to_dict(),
             "checks": [check.to_dict() for check in self.checks],
         }
@@ -222,7 +222,3 @@ def turned(found: Difference) -> Difference:
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if math.isfinite(value)]
     return sum(known) / len(known) if known else math.nan
-
-
-def _json_value(value: float) -> float | None:
-    return value if math.isfinite(value) else None

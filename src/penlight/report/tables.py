@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from penlight.evaluation.comparison import Difference
 from penlight.evaluation.operating import OperatingPoint, Rate
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.subgroups import Subgroup
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays.base import columns_shown
 from penlight.report.words import (
@@ -203,6 +204,43 @@ def lines_of_differences(found: Iterable[Difference], titles: Mapping[str, str])
             "not known" if math.isnan(d.p_holm) else "yes" if d.more_than_chance else "no",
         )
         for d in found
+    ]
+
+
+@dataclass(frozen=True)
+class SubgroupLine:
+    """One line of the table of subgroups, as text; `more_than_chance` is yes or no, a dash where it was not asked."""
+
+    column: str
+    group: str
+    n: str
+    value: str
+    interval: str
+    difference: str
+    difference_interval: str
+    p: str
+    p_holm: str
+    more_than_chance: str
+    note: str
+
+
+def subgroup_lines(groups: Iterable[Subgroup]) -> list[SubgroupLine]:
+    """Make a line of each group."""
+    return [
+        SubgroupLine(
+            g.column,
+            g.group,
+            f"{g.n:,}" if g.n == g.units else f"{g.n:,} ({g.units:,})",
+            number(g.value),
+            interval(g.low, g.high) or NO_VALUE,
+            signed(g.difference),
+            interval(g.difference_low, g.difference_high) or NO_VALUE,
+            p_value(g.p),
+            p_value(g.p_holm),
+            NO_VALUE if math.isnan(g.p_holm) else "yes" if g.more_than_chance else "no",
+            g.note or (f"without {', '.join(g.left_out)}: too few cases" if g.left_out else ""),
+        )
+        for g in groups
     ]
 
 

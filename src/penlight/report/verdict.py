@@ -40,7 +40,8 @@ def run_verdict(content: RunContent) -> str:
     """Say what was tested, how good it is, how sure, and whether it beats the baselines."""
     model = model_of(content)
     row = find_row(content.rows, content.task.headline)
-    images = f"{count(len(content.test))} test {image_words(content.dataset.modality)}"
+    images = f"{count(len(content.test))} {content.tested} {image_words(content.dataset.modality)}"
+    images += f" of {len(content.folds)} folds" if content.folds else ""
     if row is None or not math.isfinite(row.value):
         return undefined(images, model, content.task, row)
     score = f"{metric_words(row.name).short} {with_interval(row)}"

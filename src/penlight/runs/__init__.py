@@ -4,7 +4,7 @@ Files are written whole or not at all; a run is complete when its manifest is th
 against it.
 """
 
-from penlight.runs.answers import Answers, answer
+from penlight.runs.answers import FOLDS_SPLIT, Answers, Joined, answer, join_folds
 from penlight.runs.facts import ModelFacts, facts_from_properties
 from penlight.runs.files import write_bytes, write_json, write_text
 from penlight.runs.folder import Run, RunWriter, open_run, read_claim
@@ -13,7 +13,9 @@ from penlight.runs.predictor import Predictor, open_predictor
 from penlight.runs.provenance import machine, matrix_rate, versions
 
 __all__ = [
+    "FOLDS_SPLIT",
     "Answers",
+    "Joined",
     "ModelFacts",
     "Predictions",
     "Predictor",
@@ -21,6 +23,7 @@ __all__ = [
     "RunWriter",
     "answer",
     "facts_from_properties",
+    "join_folds",
     "machine",
     "matrix_rate",
     "open_predictor",

@@ -1,6 +1,8 @@
 """What scores and figures are made of: predictions, calibrated and decided by one decision."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,11 @@ from numpy.typing import NDArray
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.metrics import Sample
 from penlight.runs.predictions import Predictions
+
+T = TypeVar("T", bound=np.generic)
+
+FOLDS_SPLIT = "folds"
+"""The split of joined predictions: each image was answered by the model of the fold that was not trained on it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,50 @@ class Answers:
         """What metrics see."""
         p = self.predictions
         return Sample(p.task, p.y_true, p.prob, self.decided, self.sets)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The answers of several models, each to its own images: `predictions` of all as the models gave them, in the
+    order of their index, and the `sample` that metrics see, each part calibrated and decided by its own decision."""
+
+    predictions: Predictions
+    sample: Sample
+
+
+def join_folds(parts: Sequence[Answers], data_hash: str) -> Joined:
+    """Join the answers to the test images of each fold; `data_hash` is that of the dataset they were divided from."""
+    first = parts[0].before
+    order = np.argsort(np.concatenate([part.before.index for part in parts]), kind="stable")
+
+    def joined(of: Callable[[Answers], NDArray[T]]) -> NDArray[T]:
+        return np.concatenate([of(part) for part in parts])[order]
+
+    predictions = replace(
+        first,
+        index=joined(lambda part: part.before.index),
+        y_true=joined(lambda part: part.before.y_true),
+        prob=joined(lambda part: part.before.prob),
+        logits=joined(lambda part: part.before.logits),
+        split=FOLDS_SPLIT,
+        data_hash=data_hash,
+        groups=None if first.groups is None else np.concatenate(_numbered_through(parts))[order],
+        metadata={c: joined(lambda part, c=c: part.before.metadata[c]) for c in first.metadata},  # type: ignore[misc]
+    )
+    sets = None if any(part.sets is None for part in parts) else joined(lambda part: part.sample.known_sets)
+    prob, decided = joined(lambda part: part.predictions.prob), joined(lambda part: part.decided)
+    return Joined(predictions, Sample(first.task, predictions.y_true, prob, decided, sets))
+
+
+def _numbered_through(parts: Sequence[Answers]) -> list[NDArray[np.int64]]:
+    """Number patients through all parts; no patient is in two of them."""
+    start, out = 0, []
+    for part in parts:
+        groups = part.before.groups
+        if groups is not None:
+            out.append(groups + start)
+            start += int(groups.max(initial=-1)) + 1
+    return out
 
 
 def answer(predictions: Predictions, decision: Decision) -> Answers:

@@ -9,14 +9,15 @@ import numpy as np
 from penlight.data.record import DataRecord, record_from_dict
 from penlight.evaluation import MetricRow, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
+from penlight.evaluation.subgroups import Subgroup
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs.answers import Answers
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.folder import Run
 
 
-def evidence_of_run(run: Run, rows: Sequence[MetricRow]) -> Evidence:
-    """Read what a run says of val and test, beside its baselines; `rows` are its scores on test."""
+def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Subgroup] = ()) -> Evidence:
+    """Read what a run says of val and test, beside its baselines; `rows` and `subgroups` are its scores on test."""
     return Evidence(
         test=seen(run.answers("test")),
         rows=rows,
@@ -27,6 +28,7 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow]) -> Evidence:
         epochs_planned=_epochs(run.recipe),
         data=data_of(run),
         maps_alike=cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike if run.has(EXPLAINED) else None,
+        subgroups=subgroups,
     )
 
 

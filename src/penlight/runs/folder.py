@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 PLAN = "plan.json"
+FOLDS = "folds.json"
 NOVELTY = "novelty.npz"
 CORRUPTIONS = "corruptions.json"
 SCHEMA = 1
@@ -192,7 +193,9 @@ class Run:
     @property
     def command(self) -> str:
         """The command that repeats the run."""
-        return f"penlight train {self.path}/recipe.toml --seed {self.seed}"
+        folds = read_folds(self.path.parent)
+        one_of = f" --folds {folds['folds']}" if folds else ""
+        return f"penlight train {self.path}/recipe.toml --seed {self.seed}{one_of}"
 
     @property
     def recipe(self) -> "Recipe":
@@ -306,6 +309,20 @@ def robustness_of_seeds(path: Path) -> "Robustness | None":
 
     file = path / CORRUPTIONS
     return robustness_from_dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+
+
+def fold_folders(path: Path) -> list[Path]:
+    """List the run folders, one per fold, of a folder with a cross-validation, in the order of the folds."""
+    return sorted(path.glob("fold-*"), key=lambda p: int(p.name.removeprefix("fold-")))
+
+
+def read_folds(path: Path) -> dict[str, Any] | None:
+    """Read what a folder is a cross-validation of: recipe_hash, data_md5, folds, seed. None if it is none."""
+    try:
+        claim = json.loads((path / FOLDS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return claim if isinstance(claim, dict) else None
 
 
 def seed_folders(path: Path) -> list[Path]:

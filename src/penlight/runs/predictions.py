@@ -2,7 +2,8 @@
 
 import io
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from penlight.errors import PredictionsError
 from penlight.tasks import Task, task_from_dict, task_to_dict
 
 SCHEMA = 1
+_META = "meta_"
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Predictions:
     `index` (N,) int64 rows of the split as stored; `y_true` (N, C) uint8; `prob` (N, C) float64 in [0, 1];
     `logits` (N, K) float64, such that `task.probabilities(logits)` is `prob` before any calibration;
     `data_hash` is the hash of the dataset's file; `recipe_hash` is empty for predictions made elsewhere. `groups`
-    (N,) int64 numbers the patients, where the dataset names them, so that intervals can draw whole patients.
+    (N,) int64 numbers the patients, where the dataset names them, so that intervals can draw whole patients;
+    `metadata` is that of `data.dataset.Split`, for scores by subgroup.
     """
 
     index: NDArray[np.int64]
@@ -35,6 +38,7 @@ class Predictions:
     data_hash: str = ""
     recipe_hash: str = ""
     groups: NDArray[np.int64] | None = None
+    metadata: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n, c = len(self.index), len(self.task.labels)
@@ -43,6 +47,8 @@ class Predictions:
                 f"For {n} images and {c} labels, y_true and prob of shape ({n}, {c}) were expected; "
                 f"y_true {self.y_true.shape}, prob {self.prob.shape} and logits {self.logits.shape} came."
             )
+        if wrong := [column for column, values in self.metadata.items() if values.shape != (n,)]:
+            raise PredictionsError(f"For {n} images as many values of {', '.join(wrong)} were expected.")
         if not np.isfinite(self.prob).all() or (self.prob < -1e-9).any() or (self.prob > 1 + 1e-6).any():
             bad = int((~np.isfinite(self.prob) | (self.prob < -1e-9) | (self.prob > 1 + 1e-6)).any(axis=1).sum())
             raise PredictionsError(f"Probabilities must be numbers from 0 to 1; those of {bad} images are not.")
@@ -73,8 +79,14 @@ def to_bytes(predictions: Predictions) -> bytes:
     arrays: dict[str, Any] = {"index": p.index, "y_true": p.y_true, "prob": p.prob, "logits": p.logits}
     if p.groups is not None:
         arrays["groups"] = p.groups
+    arrays |= {_META + column: _plain(values) for column, values in p.metadata.items()}
     np.savez(buffer, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
     return buffer.getvalue()
+
+
+def _plain(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Give values as numbers or texts, which are stored without pickles."""
+    return values if np.issubdtype(values.dtype, np.number) else values.astype(np.str_)
 
 
 def predictions_from_bytes(content: bytes, where: str) -> Predictions:
@@ -91,4 +103,5 @@ def predictions_from_bytes(content: bytes, where: str) -> Predictions:
         raise PredictionsError(f"{where} was written by another version of Penlight.", "Repeat the run that made it.")
     if not {"index", "y_true", "prob", "logits"} <= values.keys():
         raise PredictionsError(f"{where} lacks an array that predictions have.", "Repeat the run that made it.")
-    return Predictions(**values, task=task_from_dict(about.pop("task")), **about)
+    metadata = {name.removeprefix(_META): values.pop(name) for name in [*values] if name.startswith(_META)}
+    return Predictions(**values, metadata=metadata, task=task_from_dict(about.pop("task")), **about)

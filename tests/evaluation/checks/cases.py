@@ -8,6 +8,7 @@ from penlight.data import apply_view
 from penlight.data.record import record_of
 from penlight.evaluation import MetricRow, find_decision
 from penlight.evaluation.checks import Answered
+from penlight.evaluation.subgroups import score_subgroups
 from tests.conftest import small_dataset
 from tests.evaluation.checks.evidence import (
     FINDINGS,
@@ -121,6 +122,14 @@ def no_patients():
     return replace(e, data=replace(e.data, patients=None))
 
 
+def one_sex_missed():
+    e = clean()
+    s, female = e.test.sample, np.random.default_rng(0).random(len(e.test.sample.y)) < 0.4
+    prob = np.where(female[:, None], blurred(TASK, s, 1, amount=4.0).prob, s.prob)
+    groups = score_subgroups([sample(TASK, s.y, prob)], {"sex": np.where(female, "F", "M")}, resamples=100)
+    return replace(e, subgroups=groups)
+
+
 def seeds_far_apart():
     return [MetricRow("auc", None, value, value - 0.02, value + 0.02, 400) for value in (0.71, 0.75, 0.78)]
 
@@ -147,5 +156,6 @@ CASES = {
     "PL015": (no_hernia, False, ("No image of val has d.", "Few images of train have d (3).")),
     "PL016": (no_patients, False, ("does not say which patient", "test 400")),
     "PL017": (lambda: audited(blank), False, ("one value everywhere",)),
+    "PL018": (one_sex_missed, True, ("test differs by group", "for sex F and 0.", "difference −0.")),
     "PL019": (maps_of_anything, False, ("random weights", "0.820")),
 }

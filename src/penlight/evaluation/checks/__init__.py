@@ -5,7 +5,14 @@ Add a check by writing a function of the evidence and listing it in `CHECKS`; do
 
 from penlight.evaluation.checks.check import Check, Rule, Seen, check_from_dict, serious_first
 from penlight.evaluation.checks.evidence import Answered, Curves, Evidence
-from penlight.evaluation.checks.table import CHECKS, SEEDS_CHECKS, check_seeds, describe_checks, run_checks
+from penlight.evaluation.checks.table import (
+    CHECKS,
+    SEEDS_CHECKS,
+    check_folds,
+    check_seeds,
+    describe_checks,
+    run_checks,
+)
 
 __all__ = [
     "CHECKS",
@@ -16,6 +23,7 @@ __all__ = [
     "Evidence",
     "Rule",
     "Seen",
+    "check_folds",
     "check_from_dict",
     "check_seeds",
     "describe_checks",

@@ -12,6 +12,7 @@ from penlight.evaluation.comparison import Difference, Draws, differences, paire
 from penlight.evaluation.intervals import bootstrap_weights
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.subgroups import Subgroup
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -49,10 +50,10 @@ class Curves:
 class Evidence:
     """What a check may look at; what is not known is None or empty, and checks that need it are silent.
 
-    `test` is the split that was scored, with calibrated probabilities; `split` is its name; `rows` are its scores;
-    `baselines` said this of the same images. `decision_notes` are "label: reason"; `curves` are None for models
-    without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike` is the mean rank correlation
-    of maps of what the model looked at with those of random weights.
+    `test` is the split that was scored, with calibrated probabilities; `split` is its name; `rows` are its scores and
+    `subgroups` those of groups; `baselines` said this of the same images. `decision_notes` are "label: reason";
+    `curves` are None for models without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike`
+    is the mean rank correlation of maps of what the model looked at with those of random weights.
     """
 
     test: Answered
@@ -65,6 +66,7 @@ class Evidence:
     epochs_planned: int | None = None
     data: DataRecord | None = None
     maps_alike: float | None = None
+    subgroups: Sequence[Subgroup] = ()
 
     @property
     def task(self) -> Task:

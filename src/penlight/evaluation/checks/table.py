@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penlight.evaluation.calibration import FEWEST
-from penlight.evaluation.checks import audited, looking, numbers, skill, splits, training
+from penlight.evaluation.checks import audited, looking, numbers, skill, splits, subgroups, training
 from penlight.evaluation.checks.check import Check, Rule, serious_first
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.subgroups import FEWEST_UNITS
 
 CHECKS: tuple[Rule[Evidence], ...] = (
     Rule(
@@ -164,6 +165,18 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         audited.other_problems,
     ),
     Rule(
+        "PL018",
+        "A subgroup's score differs",
+        "The headline score of a group (by site, age in bands, sex, view) differs from that of all other test images "
+        "by more than chance: p below 0.05 by drawing memberships anew, corrected over all groups (Holm), and the "
+        "95 % interval of the difference does not hold zero. Serious where it is lower by more than "
+        f"{subgroups.FAR_BELOW}. Groups of fewer than {FEWEST_UNITS} patients or images are not asked.",
+        "The score of the whole promises this group more, or less, than it gets.",
+        "Give scores by group wherever you give the whole; see what differs in its images and labels, and train on "
+        "more of it. One division that was looked for later proves little.",
+        subgroups.a_group_differs,
+    ),
+    Rule(
         "PL019",
         "Maps hardly depend on what was learned",
         "The maps of a few test images have a mean rank correlation of at least "
@@ -205,14 +218,26 @@ def check_seeds(by_seed: Mapping[Any, Sequence[Check]], headlines: Sequence[Metr
     return serious_first([*merged, *together])
 
 
-def _merged(code: str, by_seed: Mapping[Any, Sequence[Check]]) -> Check:
+def check_folds(by_fold: Mapping[str, Sequence[Check]]) -> list[Check]:
+    """Give what spoke up in any fold of a cross-validation about its training and data; of scores, all folds together
+    say more. `by_fold` has the checks of each fold by its name."""
+    asked = {name: [check for check in own if check.code in _OF_EACH_FOLD] for name, own in by_fold.items()}
+    codes = dict.fromkeys(check.code for own in asked.values() for check in own)
+    return serious_first([_merged(code, asked, "fold") for code in codes])
+
+
+_OF_EACH_FOLD = ("PL007", "PL008", "PL009", "PL013", "PL016", "PL017")
+
+
+def _merged(code: str, by_seed: Mapping[Any, Sequence[Check]], noun: str = "seed") -> Check:
     """Say in which seeds a check spoke up, and what it saw in the first of them, a serious one if there is any."""
     found = {seed: check for seed, own in by_seed.items() for check in own if check.code == code}
     seed, first = next(((s, c) for s, c in found.items() if c.serious), next(iter(found.items())))
     if len(found) == len(by_seed) and len({check.seen for check in found.values()}) == 1:
         return first
-    where = "every seed" if len(found) == len(by_seed) else f"{len(found)} of {len(by_seed)} seeds"
-    return Check(code, first.serious, f"In {where}; in seed {seed}: {first.seen}", first.why, first.do)
+    where = f"every {noun}" if len(found) == len(by_seed) else f"{len(found)} of {len(by_seed)} {noun}s"
+    one = str(seed).removeprefix(f"{noun}-")
+    return Check(code, first.serious, f"In {where}; in {noun} {one}: {first.seen}", first.why, first.do)
 
 
 def describe_checks() -> str:

@@ -23,6 +23,7 @@ from penlight.report.displays.robustness import CorruptionCurves, CorruptionStri
 from penlight.report.displays.score_bars import ScoreBars, headline_rows
 from penlight.report.displays.seeds import SeedDots
 from penlight.report.displays.selective import AnswerSets, RiskCurve
+from penlight.report.displays.subgroups import SubgroupForest
 from penlight.report.displays.taken_for import TakenFor
 
 DISPLAYS: dict[str, type[Any]] = {
@@ -63,6 +64,7 @@ __all__ = [
     "ScoreBars",
     "SeedCurves",
     "SeedDots",
+    "SubgroupForest",
     "TakenFor",
     "Together",
     "UnusualImages",

@@ -105,14 +105,19 @@ class SeedCurves:
 
     histories: Mapping[str, pd.DataFrame]
     headline: str
+    noun: str = "seed"
 
     section: ClassVar[str] = "curves"
-    title: ClassVar[str] = "Learning curves of all seeds, on val"
 
     @classmethod
-    def from_histories(cls, histories: Mapping[str, pd.DataFrame], headline: str) -> "SeedCurves":
-        """Take the histories by name of the seed."""
-        return cls(dict(histories), headline)
+    def from_histories(cls, histories: Mapping[str, pd.DataFrame], headline: str, noun: str = "seed") -> "SeedCurves":
+        """Take the histories by name of the seed, or of the fold, the `noun`."""
+        return cls(dict(histories), headline, noun)
+
+    @property
+    def title(self) -> str:
+        """Name what is drawn."""
+        return f"Learning curves of all {self.noun}s, on val"
 
     @property
     def caption(self) -> str:
@@ -123,13 +128,13 @@ class SeedCurves:
             return "No headline metric was kept by epoch."
         return (
             f"The best {metric_words(self.headline).short} on val lies between {number(min(best), 2)} "
-            f"and {number(max(best), 2)} over {len(best)} seeds."
+            f"and {number(max(best), 2)} over {len(best)} {self.noun}s."
         )
 
     @property
     def description(self) -> str:
         """Say how many lines there are."""
-        return f"One line per seed for each of {len(self.histories)} seeds, loss and headline metric by epoch."
+        return f"One line for each of {len(self.histories)} {self.noun}s, loss and headline metric by epoch."
 
     @property
     def layout(self) -> Layout:
@@ -138,8 +143,8 @@ class SeedCurves:
 
     def frame(self) -> pd.DataFrame:
         """One line per seed and epoch."""
-        parts = [h.assign(seed=seed) for seed, h in self.histories.items()]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["seed", "epoch"])
+        parts = [h.assign(**{self.noun: name}) for name, h in self.histories.items()]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[self.noun, "epoch"])
 
     def plot(self, ax: Axes) -> None:
         """Every seed is a thin line of the same colour: they differ by chance alone."""

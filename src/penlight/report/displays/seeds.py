@@ -25,35 +25,49 @@ class SeedDots:
     mean: float
     sd: float
     rivals: tuple[tuple[str, MetricRow], ...]
+    noun: str = "seed"
 
     section: ClassVar[str] = "verdict"
-    title: ClassVar[str] = "The headline score of every seed"
 
     @classmethod
     def from_rows(
-        cls, seeds: Sequence[str], rows: Sequence[MetricRow], overall: SeedsRow, rivals: Sequence[Rival]
+        cls,
+        seeds: Sequence[str],
+        rows: Sequence[MetricRow],
+        overall: SeedsRow,
+        rivals: Sequence[Rival],
+        noun: str = "seed",
     ) -> "SeedDots":
-        """Take one row per seed, the row over seeds, and the same row of each rival."""
+        """Take one row per seed, the row over seeds, and the same row of each rival; or those of folds, the `noun`,
+        whose overall value is that of all their predictions together."""
         found = ((rival.name, find_row(rival.rows, overall.name)) for rival in rivals)
         others = tuple((name, row) for name, row in found if row is not None)
-        return cls(overall.name, tuple(seeds), tuple(rows), overall.mean, overall.sd, others)
+        return cls(overall.name, tuple(seeds), tuple(rows), overall.mean, overall.sd, others, noun)
+
+    @property
+    def title(self) -> str:
+        """Name what is drawn."""
+        return f"The headline score of every {self.noun}"
 
     @property
     def caption(self) -> str:
         """Say how far apart chance alone puts the seeds."""
         values = [row.value for row in self.rows if np.isfinite(row.value)]
         if not values:
-            return "The headline metric is undefined for every seed."
-        return (
-            f"Chance alone puts the seeds between {number(min(values), 3)} and {number(max(values), 3)}; "
-            f"each bar is the 95 % interval over images."
-        )
+            return f"The headline metric is undefined for every {self.noun}."
+        ends = f"between {number(min(values), 3)} and {number(max(values), 3)}"
+        if self.noun == "fold":
+            return (
+                f"The folds lie {ends}, as their images and what they were trained on differ; the line is the score "
+                "of all their answers together, each bar a 95 % interval over images."
+            )
+        return f"Chance alone puts the seeds {ends}; each bar is the 95 % interval over images."
 
     @property
     def description(self) -> str:
         """Say every seed's value."""
         own = (f"{seed}: {number(row.value)} {interval(row.low, row.high)}" for seed, row in self._lanes())
-        return f"{metric_words(self.metric).short} by seed and of the baselines. " + "; ".join(own) + "."
+        return f"{metric_words(self.metric).short} by {self.noun} and of the baselines. " + "; ".join(own) + "."
 
     @property
     def layout(self) -> Layout:
@@ -96,5 +110,5 @@ class SeedDots:
                     color=INK if own else MUTED, **side)  # fmt: skip
 
     def _lanes(self) -> list[tuple[str, MetricRow]]:
-        own = [(f"seed {seed}", row) for seed, row in zip(self.seeds, self.rows, strict=True)]
+        own = [(f"{self.noun} {seed}", row) for seed, row in zip(self.seeds, self.rows, strict=True)]
         return own + list(self.rivals)

@@ -11,8 +11,8 @@ from penlight.data import ViewedDataset, ViewedSplit
 from penlight.errors import DataError
 from penlight.evaluation import headline_value
 from penlight.recipes import Recipe
-from penlight.training.balance import rarest_label
 from penlight.training.fit import fit
+from penlight.training.folds import can_judge, deal
 from penlight.training.loop import Epoch
 
 SMALL_VAL = 500
@@ -68,44 +68,27 @@ def parts_of(view: ViewedDataset, repeats: Repeats, seed: int) -> list[Part]:
         return [Part(replace(view, splits={"train": train, "val": val}), seed + i) for i in range(repeats.count)]
     fold = folds(train, repeats.count, seed)
     return [
-        Part(replace(view, splits={"train": _rows(train, fold != i), "val": _rows(train, fold == i)}), seed)
+        Part(replace(view, splits={"train": train.part(fold != i), "val": train.part(fold == i)}), seed)
         for i in range(repeats.count)
     ]
 
 
 def folds(split: ViewedSplit, count: int, seed: int) -> NDArray[np.int64]:
-    """Deal images to folds, (N,) in 0..count-1: by patient where they are known, and by their rarest label.
-
-    Labels with fewer patients (or images) than folds get -1: they are always trained on and judge nothing, since a
-    network cannot be trained without an image of a label.
-    """
-    n = len(split)
-    patients = np.arange(n) if split.patients is None else np.unique(split.patients, return_inverse=True)[1]
-    rare_first = np.argsort(np.argsort(np.r_[split.y_true.sum(axis=0), n + 1], kind="stable"), kind="stable")
-    stratum = np.full(patients.max() + 1, split.y_true.shape[1])
-    np.minimum.at(stratum, patients, rare_first[rarest_label(split.y_true)])
-    order = np.lexsort((np.random.default_rng([seed, 0xF01D]).permutation(len(stratum)), stratum))
-    dealt = np.empty(len(stratum), np.int64)
-    dealt[order] = np.arange(len(stratum)) % count
-    dealt[np.bincount(stratum)[stratum] < count] = -1
-    return dealt[patients]
+    """Deal images to folds, (N,) in 0..count-1, or -1 with a label of fewer patients (or images) than folds."""
+    units = np.arange(len(split)) if split.patients is None else split.patients
+    return deal(split.y_true, units, count, seed, fewest=count)
 
 
 def require_judgement(view: ViewedDataset, parts: list[Part]) -> None:
     """Raise DataError if the images that judge a part cannot give the headline metric."""
     for part in parts:
         y = part.view.splits["val"].y_true
-        if not len(y) or not np.isfinite(headline_value(view.task, y, np.full(y.shape, 1 / y.shape[1]))):
+        if not can_judge(view.task, y):
             raise DataError(
                 f"The {len(y)} images of {view.dataset.info.name} that would judge a trial cannot give "
                 f"{view.task.headline}: it needs a label that some of them have and others do not.",
                 "Choose another view, or --seeds 1 to judge on val.",
             )
-
-
-def _rows(split: ViewedSplit, chosen: NDArray[np.bool_]) -> ViewedSplit:
-    patients = None if split.patients is None else split.patients[chosen]
-    return ViewedSplit(split.images, split.index[chosen], split.y_true[chosen], patients)
 
 
 def values_of(recipe: Recipe, parts: list[Part], report: Report, seen: Callable[[Epoch, int], None]) -> list[float]:

@@ -1,0 +1,129 @@
+"""Cross-validation: a training per fold of train and val, and the answers of all folds scored together."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penlight.api.results import FoldsScores, Trained, Watcher
+from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
+from penlight.api.training import Baselines, default_folder, kept_models, train_one
+from penlight.data import apply_view, store
+from penlight.errors import RunError
+from penlight.recipes import Recipe
+from penlight.recipes.plan import Plan
+from penlight.runs import Run, to_bytes, write_bytes, write_json, write_text
+from penlight.runs.folder import FOLDS, SUMMARY, read_folds
+from penlight.training.folds import Folds, make_folds
+
+if TYPE_CHECKING:
+    from penlight.report import RunContent
+
+PREDICTIONS = "predictions-folds.npz"
+
+
+def cross_validate(
+    recipe: Recipe,
+    *,
+    folds: int,
+    name: str = "custom",
+    out: Path | None = None,
+    seed: int = 0,
+    plan: Plan | None = None,
+    watcher: Watcher | None = None,
+) -> Trained:
+    """Divide train and val into folds, train on all but one for each, and score the answers to those left out.
+
+    Test is not read, and stays for later. Inside a fold, a part of what it is trained on chooses the epoch,
+    thresholds and calibration. `out` is the folder to write, with a run per fold; by default the next free
+    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. DataError where there are
+    too few images for so many folds; RunError for a folder that holds something else.
+    """
+    from penlight.models.pretrained import require_weights
+
+    watcher = watcher or Watcher()
+    require_weights(recipe.model)
+    watcher.step("Dividing the dataset")
+    divided = _divided(recipe, folds, seed)
+    claim = _claim(recipe, divided)
+    folder = out or default_folder(
+        recipe, name, lambda path: read_folds(path) == claim and not (path / SUMMARY).exists()
+    )
+    _take(folder, claim)
+    for number in range(folds):
+        watcher.step(f"Fold {number + 1} of {folds}")
+        part = divided.fold(number)
+        train_one(recipe, part, seed, folder / f"fold-{number + 1}", Baselines(part, watcher), watcher, plan)
+    watcher.step("Scoring all folds")
+    scores = _summarise(folder, divided)
+    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs_of_folds(folder)[0]))
+
+
+def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:
+    """Divide the dataset of a cross-validation again. RunError if it is not the one that was divided."""
+    claim = read_folds(folder) or {}
+    divided = _divided(runs[0].recipe, claim["folds"], claim["seed"])
+    if divided.view.dataset.md5 != claim["data_md5"]:
+        raise RunError(f"{folder} was made from another file of {divided.view.dataset.info.name} than is here.")
+    return divided
+
+
+def folds_content(folder: Path, divided: Folds, scores: FoldsScores) -> "RunContent":
+    """Gather what the report of a cross-validation shows."""
+    from penlight.report import Rival
+    from penlight.report.gather import content_of_folds
+
+    runs, claim = runs_of_folds(folder)
+    return content_of_folds(
+        folder.name,
+        runs,
+        divided.view,
+        divided.fold(0),
+        joined_folds(runs, claim["data_md5"]),
+        scores.metrics,
+        [Rival(rival, rows) for rival, rows in scores.baselines.items()],
+        scores.checks,
+        scores.subgroups,
+    )
+
+
+def _divided(recipe: Recipe, folds: int, seed: int) -> Folds:
+    data = recipe.data
+    return make_folds(apply_view(store.open_dataset(data.dataset, data.size), data.view), folds, seed)
+
+
+def _claim(recipe: Recipe, divided: Folds) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "recipe_hash": recipe.hash,
+        "data_md5": divided.view.dataset.md5,
+        "folds": divided.count,
+        "seed": divided.seed,
+        "images": len(divided.whole),
+    }
+
+
+def _take(folder: Path, claim: Mapping[str, Any]) -> None:
+    """Make a folder that of this cross-validation, or raise RunError if it is that of something else."""
+    held = read_folds(folder)
+    if held is None and folder.exists() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty, and not a cross-validation.", "Choose another folder with --out.")
+    if held is not None and held != claim:
+        raise RunError(
+            f"{folder} holds a cross-validation of another recipe, dataset, seed or number of folds.",
+            "Choose another folder with --out, or repeat the command that began it.",
+        )
+    write_json(folder / FOLDS, claim)
+
+
+def _summarise(folder: Path, divided: Folds) -> FoldsScores:
+    """Write the joined predictions, the scores, the report and the card of all folds."""
+    from penlight.report import run_card, run_report
+
+    runs, claim = runs_of_folds(folder)
+    scores = folds_scores(folder)
+    content = folds_content(folder, divided, scores)
+    write_bytes(folder / PREDICTIONS, to_bytes(joined_folds(runs, claim["data_md5"]).predictions))
+    write_text(folder / "report.html", run_report(content))
+    write_text(folder / "card.md", run_card(content))
+    write_json(folder / SUMMARY, {"schema": 1, "recipe_hash": claim["recipe_hash"], **scores.to_dict()})
+    return scores

@@ -1,0 +1,305 @@
+"""Scores of subgroups: by site, age, sex and view, each group beside all other images.
+
+A mean over labels is compared over the labels that have enough cases inside the group and outside it: a group without
+a rare finding must not look better for lacking it.
+
+Two questions are kept apart. How far apart are the scores: by resampling, as everywhere. And would a group that is
+like the others differ as much: by giving membership to other units, drawn at random among those with the same rarest
+label (a permutation test; Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005, chapter 3). That
+holds its level in small groups, where resampling says too little.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data.dataset import METADATA
+from penlight.evaluation.comparison import LEVEL, holm
+from penlight.evaluation.intervals import bootstrap_weights, percentile_interval, strata
+from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.rows import to_json
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Metadata = Mapping[str, NDArray[np.generic]]
+
+AGE = "age"
+AGE_BANDS = (18, 40, 60, 80)
+"""Ages at which a band begins, in years; the first band is below them all."""
+
+UNKNOWN = "unknown"
+
+FEWEST_UNITS = 10
+"""A group of fewer patients, or images where patients are unknown, has no score, nor has one that leaves fewer."""
+
+FEWEST_CASES = 5
+"""A label with fewer images that have it, or lack it, inside or outside is left out of a mean over labels."""
+
+MOST_GROUPS = 20
+"""A column with more texts than this names things, not groups; the most frequent ones are scored."""
+
+_PERMUTATIONS = 2000
+# With so many that are as large, the p is known well enough (Besag and Clifford 1991): large splits end here.
+_CLEAR = 50
+_RESAMPLES = (200, 1000)
+_RESAMPLED_VALUES = 50_000_000
+_CHUNK_VALUES = 500_000
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """The headline score of one group of images, and how far it is from that of all others.
+
+    `n` counts its images, `units` its patients (images, where patients are unknown). `value`, `low`, `high` as in a
+    `MetricRow`, but NaN where all resamples are alike; `difference` is the group's score less that of the others,
+    with its 95 % interval, two-sided p, and p corrected over all groups (Holm). Labels with too few cases are
+    `left_out` of it all. An undefined score is NaN, and `note` says why.
+    """
+
+    column: str
+    group: str
+    metric: str
+    n: int
+    units: int
+    value: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    difference: float = np.nan
+    difference_low: float = np.nan
+    difference_high: float = np.nan
+    p: float = np.nan
+    p_holm: float = np.nan
+    left_out: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def more_than_chance(self) -> bool:
+        """Whether the corrected p is below `LEVEL` and the interval of the difference does not hold zero."""
+        return self.p_holm < LEVEL and (self.difference_low > 0 or self.difference_high < 0)
+
+    @property
+    def others(self) -> float:
+        """The score of all other images, over the same labels."""
+        return self.value - self.difference
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the subgroup for JSON: NaN becomes null."""
+        return {**to_json(asdict(self)), "more_than_chance": self.more_than_chance}
+
+
+def subgroup_from_dict(values: Mapping[str, Any]) -> Subgroup:
+    """Read what `Subgroup.to_dict` gave."""
+    kept: dict[str, Any] = {key: np.nan if value is None else value for key, value in values.items()}
+    del kept["more_than_chance"]
+    return Subgroup(**{**kept, "left_out": tuple(values["left_out"])})
+
+
+def score_subgroups(
+    samples: Sequence[Sample],
+    metadata: Metadata,
+    *,
+    resamples: int | None = None,
+    permutations: int = _PERMUTATIONS,
+    seed: int = 0,
+    groups: NDArray[np.generic] | None = None,
+) -> list[Subgroup]:
+    """Score the headline metric in each group of each column; `metadata` maps a column's name to (N,) values.
+
+    `samples` are of the same N images, one per seed, and a score is its mean over them. `groups` (N,) are patients,
+    as in `bootstrap_weights`; all groups share the same resamples, 1000 unless there are many images. A column with
+    one group only has no row.
+    """
+    members = [
+        (column, name, inside)
+        for column, values in metadata.items()
+        for name, inside in groups_of(column, values)
+        if not inside.all()
+    ]
+    rows = [_row(samples[0], column, name, inside, groups) for column, name, inside in members]
+    scored = [
+        _Scored(row, inside, _metric_over(samples, row.left_out))
+        for row, (_, _, inside) in zip(rows, members, strict=True)
+        if not row.note
+    ]
+    if scored:
+        y = samples[0].y
+        weights = bootstrap_weights(y, resamples or _resamples(y), seed=seed, groups=groups)
+        drawn = np.concatenate([np.stack([group.both(w) for group in scored]) for w in weights], axis=2)
+        unit_of = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        p = _each_once(scored, lambda group: group.p(y, unit_of, permutations, seed))
+        columns = zip(scored, drawn, p, _holm(scored, p), strict=True)
+        found = iter(_finished(*values) for values in columns)
+        rows = [row if row.note else next(found) for row in rows]
+    return rows
+
+
+def _resamples(y: NDArray[np.uint8]) -> int:
+    fewest, most = _RESAMPLES
+    return max(fewest, min(most, _RESAMPLED_VALUES // max(1, y.size)))
+
+
+def groups_of(column: str, values: NDArray[np.generic]) -> list[tuple[str, Mask]]:
+    """Name the groups of a column with the images of each, (N,), in their order: bands of ages, which are numbers
+    with NaN where unknown, and texts, empty where unknown."""
+    if column == AGE and np.issubdtype(values.dtype, np.number):
+        return list(_bands(values.astype(float)))
+    texts = _texts(values)
+    names, counts = np.unique(texts[texts != ""], return_counts=True)
+    kept = sorted(names[np.argsort(-counts, kind="stable")][:MOST_GROUPS].tolist())
+    found = [(name, np.asarray(texts == name)) for name in kept]
+    return [*found, *_unknown(np.asarray(texts == ""))]
+
+
+def unavailable_subgroups(metadata: Metadata) -> list[str]:
+    """Say by which columns there are no scores, and why."""
+    groups = {column: [name for name, _ in groups_of(column, values)] for column, values in metadata.items()}
+    missing = [column for column in METADATA if set(groups.get(column, ())) <= {UNKNOWN}]
+    alone = {column: names[0] for column, names in groups.items() if column not in missing and len(names) == 1}
+    named = "them" if len(missing) > 1 else "it"
+    said = [f"scores by {', '.join(missing)}: the dataset does not name {named}"] if missing else []
+    said += [f"scores by {column}: all images are of the group {name}" for column, name in alone.items()]
+    return said + [
+        f"scores by every {column}: {len(names)} are named, and the {MOST_GROUPS} most frequent were scored"
+        for column, values in metadata.items()
+        if column != AGE and len(names := set(_texts(values).tolist()) - {""}) > MOST_GROUPS
+    ]
+
+
+def _texts(values: NDArray[np.generic]) -> NDArray[np.str_]:
+    """Read values as texts, empty where unknown."""
+    return np.array(["" if value != value else str(value).strip() for value in values.tolist()], np.str_)
+
+
+def _bands(ages: Floats) -> Iterable[tuple[str, Mask]]:
+    edges = (-np.inf, *AGE_BANDS, np.inf)
+    names = [f"under {AGE_BANDS[0]}", *(f"{a}-{b - 1}" for a, b in itertools.pairwise(AGE_BANDS))]
+    for name, (low, high) in zip([*names, f"{AGE_BANDS[-1]} and over"], itertools.pairwise(edges), strict=True):
+        inside = (ages >= low) & (ages < high)
+        if inside.any():
+            yield name, inside
+    yield from _unknown(np.isnan(ages))
+
+
+def _unknown(inside: Mask) -> list[tuple[str, Mask]]:
+    return [(UNKNOWN, inside)] if inside.any() else []
+
+
+def _row(sample: Sample, column: str, name: str, inside: Mask, groups: NDArray[np.generic] | None) -> Subgroup:
+    """Count a group, and say which labels are left out, or why it has no score."""
+    units, others = (int(m.sum()) if groups is None else len(np.unique(groups[m])) for m in (inside, ~inside))
+    row = Subgroup(column, name, sample.task.headline, int(inside.sum()), units)
+    what = "images" if groups is None else "patients"
+    if units < FEWEST_UNITS:
+        return replace(row, note=f"fewer than {FEWEST_UNITS} {what}")
+    if others < FEWEST_UNITS:
+        return replace(row, note=f"fewer than {FEWEST_UNITS} {what} in other groups")
+    enough = _enough(sample.y[inside]) & _enough(sample.y[~inside])
+    if not enough.any():
+        return replace(row, note=f"no label has {FEWEST_CASES} images with it and without it, inside and outside")
+    return replace(row, left_out=tuple(np.array(sample.task.labels)[~enough].tolist()))
+
+
+def _enough(y: NDArray[np.uint8]) -> Mask:
+    """(C,) whether enough images have a label, and lack it."""
+    having = y.sum(axis=0, dtype=int)
+    return np.asarray(np.minimum(having, len(y) - having) >= FEWEST_CASES)
+
+
+def _metric_over(samples: Sequence[Sample], left_out: Sequence[str]) -> Callable[[Floats], Floats]:
+    """Give the headline metric as a function of weights: the mean over samples and, of labels, over those kept."""
+    metric = METRICS[samples[0].task.headline]
+    compute = METRICS[metric.mean_of or samples[0].task.headline].compute
+    kept = [c for c, name in enumerate(samples[0].task.labels) if name not in left_out]
+
+    def of(sample: Sample, w: Floats) -> Floats:
+        computed = compute(sample, w)
+        return computed if computed.ndim == 1 else computed[:, kept].mean(axis=1)
+
+    return lambda w: np.mean([of(sample, w) for sample in samples], axis=0)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A group that has a score: its row so far, which of N images are `inside`, and its metric of weights (B, N)."""
+
+    row: Subgroup
+    inside: Mask
+    metric: Callable[[Floats], Floats]
+
+    def both(self, w: Floats, inside: Mask | None = None) -> Floats:
+        """(2, B): the metric inside and outside, of the group or of `inside` (B, N)."""
+        inside = self.inside if inside is None else inside
+        return np.stack([self.metric(w * inside), self.metric(w * ~inside)])
+
+    def p(self, y: NDArray[np.uint8], unit_of: NDArray[np.int64], permutations: int, seed: int) -> float:
+        """Give the share of drawn memberships whose difference is as large, the true one counted among them.
+
+        A unit is what a patient has on one side: whole patients where all images are on the same.
+        """
+        _, first, of_image = np.unique(2 * unit_of + self.inside, return_index=True, return_inverse=True)
+        stratum, member = strata(y, of_image), self.inside[first]
+        rng = np.random.default_rng([seed, 0x5B])
+        rows = max(1, _CHUNK_VALUES // len(y))
+        observed = abs(float(np.diff(self.both(np.ones((1, len(y)))), axis=0)[0, 0])) - 1e-12
+        beyond = 0
+        for start in range(0, permutations, rows):
+            drawn = _shuffled(member, stratum, min(rows, permutations - start), rng)[:, of_image]
+            inside, outside = self.both(np.ones(len(y)), drawn)
+            # What is undefined counts against a difference.
+            beyond += int((~(np.abs(inside - outside) < observed)).sum())
+            if beyond >= _CLEAR:
+                return (beyond + 1) / (start + len(drawn) + 1)
+        return (beyond + 1) / (permutations + 1)
+
+
+def _shuffled(member: Mask, stratum: NDArray[np.int64], count: int, rng: np.random.Generator) -> Mask:
+    """(count, U): membership given to other units of the same stratum."""
+    out = np.empty((count, len(member)), bool)
+    for units in (np.flatnonzero(stratum == s) for s in np.unique(stratum)):
+        out[:, units] = rng.permuted(np.tile(member[units], (count, 1)), axis=1)
+    return out
+
+
+def _division(group: _Scored) -> bytes:
+    """Name how a group divides the images: two groups that are each other's rest are one comparison."""
+    return (group.inside if group.inside[0] else ~group.inside).tobytes()
+
+
+def _each_once(scored: Sequence[_Scored], p_of: Callable[[_Scored], float]) -> list[float]:
+    known: dict[bytes, float] = {}
+    for group in scored:
+        if _division(group) not in known:
+            known[_division(group)] = p_of(group)
+    return [known[_division(group)] for group in scored]
+
+
+def _holm(scored: Sequence[_Scored], p: Sequence[float]) -> list[float]:
+    """Correct over the comparisons, each counted once."""
+    once = dict(zip(map(_division, scored), p, strict=True))
+    corrected = dict(zip(once, holm(np.array(list(once.values()))).tolist(), strict=True))
+    return [corrected[_division(group)] for group in scored]
+
+
+def _finished(group: _Scored, drawn: Floats, p: float, p_holm: float) -> Subgroup:
+    """Fill in the row of a group from its draws (2, B), inside and outside."""
+    (value,), (others,) = group.both(np.ones((1, len(group.inside)))).tolist()
+    low, high = percentile_interval(drawn[0])
+    if low == high:
+        # Few images that are all in order: resampling them says nothing about the next ones.
+        low = high = np.nan
+    difference_low, difference_high = percentile_interval(drawn[0] - drawn[1])
+    return replace(
+        group.row,
+        value=value,
+        low=low,
+        high=high,
+        difference=value - others,
+        difference_low=difference_low,
+        difference_high=difference_high,
+        p=p,
+        p_holm=p_holm,
+    )

@@ -1,0 +1,168 @@
+"""Folds: images dealt to parts, by patient and by label, for cross-validation.
+
+`deal` is what tuning judges its trials on, too. `make_folds` divides train and val of a dataset; each fold is the
+test of a training on the others, and test itself is left alone.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data import Dataset, Split, ViewedDataset, ViewedSplit
+from penlight.data.audit import Pair, kept_audit
+from penlight.errors import DataError
+from penlight.evaluation import headline_value
+from penlight.tasks import Task
+from penlight.training.balance import rarest_label
+
+INNER = 8
+"""One in so many of the images of the other folds choose the epoch, thresholds and calibration, as val does."""
+
+Numbers = NDArray[np.int64]
+T = TypeVar("T", bound=np.generic)
+
+
+def deal(y_true: NDArray[np.uint8], units: NDArray[np.generic], count: int, seed: int, fewest: int) -> Numbers:
+    """Deal images to folds, (N,) in 0..count-1: whole units, (N,), and evenly by their rarest label.
+
+    Labels with fewer units than `fewest` get -1: they are always trained on and judge nothing, since a network
+    cannot be trained without an image of a label.
+    """
+    unit = np.unique(units, return_inverse=True)[1]
+    n = len(y_true)
+    rare_first = np.argsort(np.argsort(np.r_[y_true.sum(axis=0), n + 1], kind="stable"), kind="stable")
+    stratum = np.full(unit.max(initial=-1) + 1, y_true.shape[1])
+    np.minimum.at(stratum, unit, rare_first[rarest_label(y_true)])
+    order = np.lexsort((np.random.default_rng([seed, 0xF01D]).permutation(len(stratum)), stratum))
+    dealt = np.empty(len(stratum), np.int64)
+    dealt[order] = np.arange(len(stratum)) % count
+    dealt[np.bincount(stratum)[stratum] < fewest] = -1
+    return dealt[unit]
+
+
+def can_judge(task: Task, y_true: NDArray[np.uint8]) -> bool:
+    """Say whether images with this truth, (n, C), can give the headline metric."""
+    return len(y_true) > 0 and bool(
+        np.isfinite(headline_value(task, y_true, np.full(y_true.shape, 1 / y_true.shape[1])))
+    )
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Train and val of a view as one split, `whole`, and the `number` of each image's fold, (N,) in 0..count-1; -1
+    for images that every fold is trained on. `units` (N,) are what is never divided: patients, and near duplicates.
+
+    `whole.images` holds those of train, then those of val, as stored; the rows of `whole.index` count them through.
+    """
+
+    view: ViewedDataset
+    whole: ViewedSplit
+    units: Numbers
+    number: Numbers
+    count: int
+    seed: int
+
+    def fold(self, number: int) -> ViewedDataset:
+        """Give what a fold is trained on, as a dataset of its own: the fold is its test, and one part in `INNER` of
+        the others its val. Its MD5 is that of the dataset and of how it was divided."""
+        others = self.number != number
+        inner = np.zeros(len(self.units), bool)
+        rest = np.flatnonzero(others)
+        inner[rest] = deal(self.whole.y_true[rest], self.units[rest], INNER, self.seed, 2) == 0
+        chosen = {"train": others & ~inner, "val": inner, "test": ~others}
+        labels = _joined([self.view.dataset.splits[name].labels for name in ("train", "val")])
+        parts = {name: self.whole.part(mask) for name, mask in chosen.items()}
+        stored = {
+            name: Split(part.images[part.index], labels[part.index], part.patients, part.metadata)
+            for name, part in parts.items()
+        }
+        info = replace(self.view.dataset.info, samples=None)
+        dataset = Dataset(info, self.view.dataset.size, stored, self._md5(number), self.view.dataset.reading)
+        return ViewedDataset(dataset, self.view.view, self.view.task, parts)
+
+    def _md5(self, number: int) -> str:
+        about = f"{self.view.dataset.md5} {self.view.view} {self.count} {self.seed} {number} "
+        return hashlib.md5(about.encode() + self.number.tobytes(), usedforsecurity=False).hexdigest()
+
+
+def make_folds(view: ViewedDataset, count: int, seed: int) -> Folds:
+    """Divide train and val of a view into `count` folds; the same for the same seed.
+
+    Images of one patient, and those that the audit found to be nearly the same, stay in one fold. DataError where
+    there are too few: where a fold, or what chooses for it, cannot give the headline metric, or where what it is
+    trained on lacks a label.
+    """
+    whole, places = _pooled(view)
+    units = _units(view, whole, places)
+    n_units = len(np.unique(units))
+    if count > n_units:
+        raise _too_few(view, count, n_units, f"there are more folds than {_what(view)}")
+    folds = Folds(view, whole, units, deal(whole.y_true, units, count, seed, 2), count, seed)
+    for number in range(count):
+        splits = folds.fold(number).splits
+        for name, part in splits.items():
+            if name != "train" and not can_judge(view.task, part.y_true):
+                what = "fold" if name == "test" else "the val inside fold"
+                raise _too_few(view, count, n_units, f"{what} {number + 1} cannot give {view.task.headline}")
+        missing = [
+            label for label, n in zip(view.task.labels, splits["train"].y_true.sum(axis=0), strict=True) if not n
+        ]
+        if missing:
+            raise _too_few(view, count, n_units, f"fold {number + 1} would be trained without {', '.join(missing)}")
+    return folds
+
+
+def _too_few(view: ViewedDataset, count: int, n_units: int, why: str) -> DataError:
+    return DataError(
+        f"{n_units:,} {_what(view)} in train and val of {view.dataset.info.name} are too few for {count} folds: "
+        f"{why}.",
+        "Give another number of folds, more images, or another view.",
+    )
+
+
+def _what(view: ViewedDataset) -> str:
+    return "images" if view.splits["train"].patients is None else "patients"
+
+
+def _pooled(view: ViewedDataset) -> tuple[ViewedSplit, dict[str, int]]:
+    """Put train and val into one split; where each begins among the stored images."""
+    train, val = view.splits["train"], view.splits["val"]
+    known = train.patients is not None and val.patients is not None
+    whole = ViewedSplit(
+        _joined([train.images, val.images]),
+        np.concatenate([train.index, len(train.images) + val.index]),
+        np.concatenate([train.y_true, val.y_true]),
+        np.concatenate([train.patients, val.patients]) if known else None,
+        {c: np.concatenate([train.metadata[c], val.metadata[c]]) for c in train.metadata if c in val.metadata},
+    )
+    return whole, {"train": 0, "val": len(train.images)}
+
+
+def _joined(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
+    return np.concatenate(list(arrays))
+
+
+def _units(view: ViewedDataset, whole: ViewedSplit, starts: dict[str, int]) -> Numbers:
+    """Number what is never divided: the images of a patient, and all that a chain of alike pairs holds together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(whole)
+    place = {int(row): i for i, row in enumerate(whole.index)}
+    pairs = [_both(pair, starts, place) for pair in kept_audit(view.dataset).pairs]
+    one, other = np.array([pair for pair in pairs if pair], np.int64).reshape(-1, 2).T
+    if whole.patients is not None:
+        first = np.unique(whole.patients, return_index=True, return_inverse=True)
+        one, other = np.r_[one, np.arange(n)], np.r_[other, first[1][first[2]]]
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def _both(pair: Pair, starts: dict[str, int], place: dict[int, int]) -> tuple[int, int] | None:
+    """Find both images of a pair; None if one is of test, or does not count in the view."""
+    found = [place.get(starts[name] + row) for name, row in (pair.one, pair.other) if name in starts]
+    return (found[0], found[1]) if len(found) == 2 and None not in found else None  # type: ignore[return-value]

@@ -1,0 +1,180 @@
+"""Cross-validation and subgroups through the API: on disk, again from disk, and the same bytes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from penlight import api
+from penlight.data import store
+from penlight.errors import DataError, RunError
+from penlight.evaluation import find_row, headline_value
+from penlight.recipes import Cnn, Data, Linear, Recipe, Train
+from penlight.runs import open_run, predictions_from_bytes
+from penlight.tasks import Ordinal
+from tests.conftest import LABELS, small_dataset
+
+LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=4))
+NETWORK = Recipe(data=Data(dataset="small"), model=Cnn(filters=(4,), dense=4), train=Train(epochs=1, batch_size=16))
+KEPT = {"predictions-folds.npz", "summary.json", "folds.json"}
+
+
+def named(md5="0" * 32):
+    """A small dataset that names patients, age and sex."""
+    dataset = small_dataset(Ordinal(LABELS, referable=2), channels=1, n=(60, 20, 96))
+    splits, start = {}, 0
+    for name, split in dataset.splits.items():
+        n = len(split)
+        split.labels[::3] = (split.labels[::3] + 1) % len(LABELS)
+        known = {"age": np.linspace(20, 59, n), "sex": np.where(np.arange(n) % 3, "F", "M").astype(object)}
+        splits[name] = replace(split, patients=np.arange(n) // 2 + start, metadata=known)
+        start += n
+    return replace(dataset, splits=splits, md5=md5)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Open such a dataset under any name."""
+
+    def use(md5="0" * 32):
+        dataset = named(md5)
+        monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
+        return dataset
+
+    use()
+    return use
+
+
+@pytest.fixture(scope="module")
+def validated(tmp_path_factory):
+    """A cross-validation of the linear recipe in two folds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "open_dataset", lambda name, size: named())
+        return api.cross_validate(LINEAR, folds=2, out=tmp_path_factory.mktemp("validated") / "folds")
+
+
+def files(folder):
+    return {name: (folder / name).read_bytes() for name in KEPT}
+
+
+def test_a_cross_validation_is_on_disk_and_the_same_from_there(validated):
+    result, folder = validated, validated.folder
+    made = result.to_dict()
+    assert json.loads(json.dumps(made, allow_nan=False))["folds"] == [1, 2]
+    assert result.scores.to_dict() == api.evaluate(folder).to_dict()
+    assert json.loads((folder / "summary.json").read_text())["metrics"] == made["metrics"]
+    joined = predictions_from_bytes((folder / "predictions-folds.npz").read_bytes(), "folds")
+    assert joined.index.tolist() == list(range(80))
+    assert (joined.split, joined.data_hash) == ("folds", "0" * 32)
+    assert len(np.unique(joined.groups)) == 40
+    assert set(joined.metadata) == {"age", "sex"}
+    runs = [open_run(folder / f"fold-{number}") for number in (1, 2)]
+    answers = [run.answers("test").predictions for run in runs]
+    prob, y = np.concatenate([a.prob for a in answers]), np.concatenate([a.y_true for a in answers])
+    row = result.scores.metrics[0]
+    assert row.value == pytest.approx(headline_value(joined.task, y, prob))
+    own = [headline_value(a.task, a.y_true, a.prob) for a in answers]
+    assert [r.value for r in result.scores.by_fold] == pytest.approx(own)
+    assert row.sd == pytest.approx(np.std(own, ddof=1))
+    assert row.low < row.value < row.high
+    majority = find_row(result.scores.baselines["majority"], "auc")
+    assert majority.n == 80
+    assert {group.column for group in result.scores.subgroups} == {"age", "sex"}
+    assert runs[1].command.endswith("/fold-2/recipe.toml --seed 0 --folds 2")
+
+
+def test_its_report_shows_every_fold_and_can_be_written_again(small, validated):
+    folder = validated.folder
+    page = (folder / "report.html").read_text()
+    assert "80 out-of-fold images of 2 folds" in page
+    for number in (1, 2):
+        assert f'href="fold-{number}/report.html"' in page
+        own = folder / f"fold-{number}" / "report.html"
+        before = own.read_bytes()
+        assert api.report(own.parent) == own
+        assert own.read_bytes() == before
+    assert api.report(folder) == folder / "report.html"
+    assert (folder / "report.html").read_text() == page
+    assert "own test was left alone" in page
+    assert {"folds", "subgroups", "roc"} <= set(api.displays(folder))
+    assert "the dataset's test was left alone" in (folder / "card.md").read_text()
+    with pytest.raises(RunError, match="no answers to test"):
+        api.compare([folder, folder / "fold-1"])
+
+
+def test_repeated_it_is_the_same_bytes_and_test_labels_change_nothing(small, validated, tmp_path):
+    dataset = small()
+    labels = dataset.splits["test"].labels
+    labels[:] = np.random.default_rng(1).permutation(labels)
+    api.cross_validate(LINEAR, folds=2, out=tmp_path / "other")
+    assert files(validated.folder) == files(tmp_path / "other")
+    api.cross_validate(LINEAR, folds=2, seed=1, out=tmp_path / "seeded")
+    assert files(validated.folder) != files(tmp_path / "seeded")
+
+
+def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, own_folders):
+    class PulledPlugError(Exception):
+        pass
+
+    class Pull(api.Watcher):
+        def step(self, what):
+            if what == "Fold 2 of 2":
+                raise PulledPlugError
+
+    with pytest.raises(PulledPlugError):
+        api.cross_validate(LINEAR, folds=2, name="linear", watcher=Pull())
+    begun = own_folders / "work" / "runs" / "small-linear-1"
+    with pytest.raises(RunError, match="lacks folds"):
+        api.evaluate(begun)
+    first = (begun / "fold-1" / "manifest.json").read_bytes()
+    result = api.cross_validate(LINEAR, folds=2, name="linear")
+    assert str(result.folder) == "runs/small-linear-1"
+    assert (begun / "fold-1" / "manifest.json").read_bytes() == first
+    assert files(begun) == files(validated.folder)
+
+
+def test_folders_of_something_else_and_other_datasets_are_refused(small, validated, tmp_path):
+    folder = validated.folder
+    with pytest.raises(RunError, match="number of folds"):
+        api.cross_validate(LINEAR, folds=3, out=folder)
+    with pytest.raises(RunError, match="not a cross-validation"):
+        api.cross_validate(LINEAR, folds=3, out=folder / "fold-1")
+    with pytest.raises(DataError, match="too few"):
+        api.cross_validate(LINEAR, folds=60, out=tmp_path / "many")
+    assert not (tmp_path / "many").exists()
+    small(md5="1" * 32)
+    with pytest.raises(RunError, match="another file of small"):
+        api.report(folder)
+    assert api.evaluate(folder).folds == [1, 2]
+
+
+def test_networks_stop_by_the_val_inside_a_fold(small, tmp_path):
+    result = api.cross_validate(NETWORK, folds=2, out=tmp_path / "folds")
+    assert len(result.scores.by_fold) == 2
+    assert "fold-curves" in api.displays(tmp_path / "folds")
+    assert "Learning curves of all folds" in (tmp_path / "folds" / "report.html").read_text()
+
+
+def test_subgroups_are_scored_again_without_the_dataset(small, tmp_path, monkeypatch):
+    result = api.train(LINEAR, out=tmp_path / "run")
+    rows = result.to_dict()["subgroups"]
+    assert [row["group"] for row in rows if row["column"] == "sex"] == ["F", "M"]
+    run = open_run(tmp_path / "run")
+    assert run.predictions("test").metadata["sex"].dtype.kind == "U"
+    page, card = ((tmp_path / "run" / name).read_text() for name in ("report.html", "card.md"))
+    assert "Score of each subgroup" in page
+    assert "Unavailable: scores by site, view: the dataset does not name them." in page
+    assert "No scores by site, view: the dataset does not name them." in card
+    assert "By age and sex" in card
+    assert "Fairness, subgroups, centres** (12d, 14, 23a, 23b): Scores by" in card
+    monkeypatch.setattr(store, "open_dataset", None)
+    assert api.evaluate(tmp_path / "run").to_dict()["subgroups"] == rows
+
+
+def test_over_seeds_a_subgroup_has_its_mean(small, tmp_path):
+    result = api.train(NETWORK, out=tmp_path / "seeds", seeds=2)
+    own = [api.evaluate(tmp_path / "seeds" / f"seed-{seed}").subgroups for seed in (0, 1)]
+    for mean, one, other in zip(result.scores.subgroups, *own, strict=True):
+        assert mean.value == pytest.approx((one.value + other.value) / 2, nan_ok=True)
+    assert "Score of each subgroup" in result.report.read_text()
