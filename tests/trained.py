@@ -30,7 +30,7 @@ def trained(name: str) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "open_dataset", lambda name, size: dataset)
         # The audit and the drawing of a report take longest, and nothing here reads them.
-        patch.setattr(record, "problems_of", lambda view, audit: ())
+        patch.setattr(record, "problems_of", lambda view: ())
         patch.setattr(training, "_write_report", lambda writer, view: writer.write("report.html", REPORT))
         api.train(Recipe(data=Data(dataset="small"), model=Linear(components=5)), out=out)
     return out
