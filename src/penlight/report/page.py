@@ -1,6 +1,5 @@
 """Templates and what they share: one page, self-contained, in the colours of day and night."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,13 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from penlight import __version__
-from penlight.explain.pictures import png_address, scale
 from penlight.report.card import NOT_CLINICAL
 from penlight.report.displays import Display
 from penlight.report.figure import draw_svg
+from penlight.report.filters import FILTERS, GLOBALS
 from penlight.report.palette import Colour, variable
-from penlight.report.picture import data_address, shaded_address
-from penlight.report.words import probability
+from penlight.report.words import unbroken
 
 _COLUMN = 560
 """The widest figure in pixels that one of two columns shows nearly in full size."""
@@ -53,11 +51,6 @@ def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> Drawn:
     return Drawn(display.title, unbroken(display.caption), svg, display.layout.width > _COLUMN)
 
 
-def unbroken(text: str) -> str:
-    """Keep a number and its unit on one line."""
-    return re.sub(r"(?<=\d) (?=(?:%|(?:s|ms|min|h)\b))", "\N{NO-BREAK SPACE}", text)
-
-
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -67,19 +60,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    with_shared(environment)
+    environment.filters |= FILTERS
+    environment.globals |= GLOBALS
     return environment
-
-
-def with_shared(environment: Environment) -> None:
-    """Give an environment what `parts.html` uses."""
-    environment.filters |= {
-        "picture": data_address,
-        "shaded": shaded_address,
-        "unbroken": unbroken,
-        "probability": probability,
-    }
-    environment.globals["heat_scale"] = lambda: png_address(scale())
 
 
 @cache

@@ -1,6 +1,7 @@
 """Words and numbers as a reader sees them: titles of metrics, models and labels, and how numbers are written."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -171,6 +172,11 @@ def probability(value: float) -> str:
     if 0 < value < 0.005:
         return "< 0.01"
     return "> 0.99" if 0.995 <= value < 1 else number(value, 2)
+
+
+def unbroken(text: str) -> str:
+    """Keep a number and its unit on one line."""
+    return re.sub(r"(?<=\d) (?=(?:%|(?:s|ms|min|h)\b))", "\N{NO-BREAK SPACE}", text)
 
 
 def duration(seconds: float) -> str:

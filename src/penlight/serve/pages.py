@@ -273,7 +273,7 @@ def _counted(n: int, one: str, many: str = "") -> str:
 
 @cache
 def _environment() -> Environment:
-    from penlight.report.page import with_shared
+    from penlight.report.filters import FILTERS, GLOBALS
 
     environment = Environment(
         # The frame of pages takes the place of the frame of reports, so that what both show is written once.
@@ -283,8 +283,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    with_shared(environment)
-    environment.globals["axis_of"] = axis_of
+    environment.filters |= FILTERS
+    environment.globals |= {**GLOBALS, "axis_of": axis_of}
     return environment
 
 

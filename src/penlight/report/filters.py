@@ -1,0 +1,16 @@
+"""What the templates of this room call, for whoever fills them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from penlight.explain.pictures import png_address, scale
+from penlight.report.picture import data_address, shaded_address
+from penlight.report.words import probability, unbroken
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "picture": data_address,
+    "probability": probability,
+    "shaded": shaded_address,
+    "unbroken": unbroken,
+}
+GLOBALS: dict[str, Callable[..., Any]] = {"heat_scale": lambda: png_address(scale())}
