@@ -12,7 +12,7 @@ from penlight.errors import DataError, RunError
 from penlight.evaluation import find_row, headline_value
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.runs import open_run, predictions_from_bytes
-from penlight.tasks import Ordinal
+from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=4))
@@ -147,6 +147,22 @@ def test_folders_of_something_else_and_other_datasets_are_refused(small, validat
     with pytest.raises(RunError, match="another file of small"):
         api.report(folder)
     assert api.evaluate(folder).folds == [1, 2]
+
+
+def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, monkeypatch):
+    dataset = small_dataset(MultiLabel(LABELS), channels=1, n=(60, 20, 20))
+    for split in dataset.splits.values():
+        split.labels[:, 3] = 0
+    dataset.splits["train"].labels[7, 3] = 1
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
+    result = api.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
+    said, nameless = result.to_dict()["unavailable"]
+    assert said.startswith("answers to 1 images, which every fold is trained on")
+    assert nameless.startswith("scores by site, age, sex, view")
+    assert find_row(result.scores.metrics, "auc", LABELS[3]).note
+    page = result.report.read_text()
+    assert said.split(":")[0] in page
+    assert "79 out-of-fold images" in page
 
 
 def test_networks_stop_by_the_val_inside_a_fold(small, tmp_path):

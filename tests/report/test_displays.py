@@ -21,6 +21,7 @@ from sklearn.metrics import (
 from penlight.evaluation import Calibration, MetricRow, find_row, score_seeds
 from penlight.evaluation.corruptions import corruptions_for
 from penlight.evaluation.robustness import Robustness, observe, summarise
+from penlight.evaluation.subgroups import Subgroup
 from penlight.report import DISPLAYS, Display, RunContent
 from penlight.report.displays import (
     AlongTheFile,
@@ -47,6 +48,7 @@ from penlight.report.displays import (
     ScoreBars,
     SeedCurves,
     SeedDots,
+    SubgroupForest,
     TakenFor,
     Together,
     UnusualImages,
@@ -85,7 +87,19 @@ def robustness(c: RunContent) -> Robustness:
     return Robustness((0,), len(c.test), model, {"linear": linear})
 
 
+def forest(c: RunContent) -> SubgroupForest:
+    """Two sites of which one is much worse, a few images of a third, and all answers of one age right."""
+    groups = [
+        Subgroup("site", "A", "auc", 300, 300, 0.81, 0.78, 0.84, 0.2, 0.1, 0.3, 0.001, 0.004),
+        Subgroup("site", "B", "auc", 90, 90, 0.61, 0.55, 0.68, -0.2, -0.3, -0.1, 0.001, 0.004, ("x",)),
+        Subgroup("site", "C", "auc", 4, 4, note="fewer than 10 images"),
+        Subgroup("age", "60-79", "auc", 40, 40, 1.0, difference=0.2, p=0.3, p_holm=0.6),
+    ]
+    return SubgroupForest.from_groups(groups, c.rows)
+
+
 MAKERS: dict[str, Any] = {
+    "subgroups": forest,
     "bars": lambda c: ScoreBars.from_rows(c.rows, c.rivals, "cnn"),
     "rates": lambda c: LabelRates.from_predictions(c.test, c.decided),
     "labels": lambda c: LabelConfusion.from_predictions(c.test, c.decided),
@@ -426,3 +440,16 @@ def test_maps_that_random_weights_make_too_are_said_to_show_nothing_learned(ordi
     assert "more than what was learned" in caption(0.9)
     assert "depend on what was learned" in caption(0.1)
     assert "random weights" not in caption(math.nan)
+
+
+def test_the_forest_names_the_groups_that_differ_and_marks_them_by_shape(ordinal: RunContent) -> None:
+    display = forest(ordinal)
+    assert display.caption.startswith("More than chance apart, drawn as diamonds: site A (0.81, all others 0.61)")
+    assert "site C: fewer than 10 images" in display.description
+    assert display.frame()["differs"].tolist() == [True, True, False, False]
+    assert display.whole == ordinal.rows[0].value
+    alone = SubgroupForest.from_groups(display.groups[2:], ordinal.rows)
+    assert alone.caption.startswith("None of 1 groups differs")
+    assert SubgroupForest.from_groups(display.groups[2:3], ordinal.rows).caption.startswith("No group has enough")
+    for some in (display, alone):
+        assert "<svg" in draw_svg(some, "forest", palette(ordinal.task))

@@ -83,6 +83,7 @@ def folds_content(folder: Path, divided: Folds, scores: FoldsScores) -> "RunCont
         [Rival(rival, rows) for rival, rows in scores.baselines.items()],
         scores.checks,
         scores.subgroups,
+        scores.unanswered,
     )
 
 

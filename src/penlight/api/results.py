@@ -95,7 +95,8 @@ class SeedsScores:
 @dataclass(frozen=True)
 class FoldsScores:
     """Scores of a cross-validation, of the predictions of all folds together; `by_fold` is the headline row of each
-    fold's own images, `folds` numbers them from 1. `unavailable` says what has no prediction or no score, and why."""
+    fold's own images, `folds` numbers them from 1. `unanswered` says which images have no answer, and why, and
+    `unavailable` what else could not be found."""
 
     split: str
     folds: Sequence[int]
@@ -105,6 +106,7 @@ class FoldsScores:
     checks: Sequence[Check] = ()
     subgroups: Sequence[Subgroup] = ()
     unavailable: Sequence[str] = ()
+    unanswered: Sequence[str] = ()
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -117,7 +119,7 @@ class FoldsScores:
             "folds": list(self.folds),
             **_rows_to_dict(self),
             "by_fold": by_fold,
-            "unavailable": list(self.unavailable),
+            "unavailable": [*self.unanswered, *self.unavailable],
         }
 
 

@@ -199,7 +199,8 @@ def folds_scores(path: Path) -> FoldsScores:
         {name: _sample_rows(rival, groups) for name, rival in rivals.items()},
         serious_first(checks),
         subgroups,
-        [*([never] if left else []), *unavailable_subgroups(joined.predictions.metadata)],
+        unavailable_subgroups(joined.predictions.metadata),
+        [never] if left else [],
     )
 
 

@@ -4,7 +4,7 @@ Sizes of text follow the style in force, so that the same drawing serves a pictu
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,7 +117,7 @@ def plot_positions(positions: Positions, ax: Axes, colours: Colours = DAY) -> No
         panel.tick_params(labelbottom=column + columns >= len(positions.rows))
     for panel in panels[len(positions.rows) :]:
         panel.set_axis_off()
-    _key(ax, colours)
+    _key(ax, positions.counts, colours)
 
 
 def position_grid(n: int) -> tuple[int, int]:
@@ -153,7 +153,7 @@ def _plot_shares(
 ) -> None:
     y = np.arange(len(names))
     bars = ax.barh(y, shares["train"], height=0.68, color=bar_colours)
-    marks = [_plot_marks(shares[split], split, ax, colours) for split in _MARKS]
+    marks = {split: _plot_marks(shares[split], split, ax, colours) for split in _MARKS if split in shares}
     ends = np.max(list(shares.values()), axis=0)
     for row, share in enumerate(shares["train"]):
         text = f"{share:.1%}  ({counts[row]:,})"
@@ -165,8 +165,8 @@ def _plot_shares(
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, colors=colours.ink)
     ax.legend(
-        [bars, *marks],
-        ["train, with share and count", *_MARKS],
+        [bars, *marks.values()],
+        ["train, with share and count", *marks],
         loc="lower left",
         bbox_to_anchor=(0, 1),
         ncols=3,
@@ -224,12 +224,13 @@ def _plot_position(positions: Positions, row: int, ax: Axes, colours: Colours) -
     last.set_horizontalalignment("right")
 
 
-def _key(ax: Axes, colours: Colours) -> None:
+def _key(ax: Axes, splits: Iterable[str], colours: Colours) -> None:
+    dashes = {split: own for split, own in _LINES.items() if split in splits}
     lines = [Line2D([], [], color=colours.bar, linewidth=1.8)]
-    lines += [Line2D([], [], color=colours.muted, linewidth=1.1, dashes=dashes) for dashes in _LINES.values()]
+    lines += [Line2D([], [], color=colours.muted, linewidth=1.1, dashes=own) for own in dashes.values()]
     ax.legend(
         lines,
-        ["train, with the band of chance", *_LINES],
+        ["train, with the band of chance", *dashes],
         loc="lower left",
         # The titles of the first row of panels stand in between.
         bbox_to_anchor=(0, 1),

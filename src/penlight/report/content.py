@@ -69,7 +69,7 @@ class RunContent:
     where they were not asked. `checks` are those that spoke up, None where none was run. `cases` are maps of a few
     test images, None where none was made. `subgroups` are the headline scores of groups of test images, empty where
     `test` has no metadata. `folds` are those of a cross-validation, whose `test` are the answers of each fold to the
-    images it left out.
+    images it left out; `unanswered` says which have none.
     """
 
     name: str
@@ -105,6 +105,7 @@ class RunContent:
     robustness: Robustness | None = None
     subgroups: Sequence[Subgroup] = ()
     folds: Sequence[FoldContent] = ()
+    unanswered: Sequence[str] = ()
 
     @property
     def tested(self) -> str:

@@ -78,6 +78,7 @@ def content_of_folds(
     rivals: Sequence[Rival],
     checks: Sequence[Check],
     subgroups: Sequence[Subgroup],
+    unanswered: Sequence[str],
 ) -> RunContent:
     """Gather what the report of a cross-validation shows: `view` is what was divided, `first` its first fold,
     `joined` the answers of all folds, to which the scores belong."""
@@ -106,6 +107,7 @@ def content_of_folds(
         conformal=None,
         novelty=None,
         subgroups=subgroups,
+        unanswered=unanswered,
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))
             for number, run in enumerate(runs, start=1)
