@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Not --quiet: it would keep --strict from seeing warnings.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full chromium check bench clean
+.PHONY: demo test test-full chromium check docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -25,10 +27,16 @@ chromium:
 	  echo "Chromium is missing; the tests of pages are skipped, in CI they fail. Install it: apt-get install chromium"
 
 check: $(STAMP)
-	@$(BIN)/ruff check src tests benchmarks
-	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks docs
+	@$(BIN)/ruff format --check src tests benchmarks docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(MKDOCS)
+
+# The reference pages are written from the code, then the manual is built, in build/site.
+docs: $(STAMP)
+	@$(BIN)/python docs/_reference.py
+	@$(MKDOCS)
 
 # One table per file; files that begin with an underscore are shared, those in a folder below take too long.
 bench: $(STAMP)

@@ -1,0 +1,92 @@
+"""Make the pictures of the manual by the commands that it shows, on drawn images: `python docs/_pictures.py`.
+
+Screenshots need chromium; without it they are left as they are. It takes about two minutes on two cores.
+"""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from penlight import api
+from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
+
+IMAGES = Path(__file__).parent / "images"
+
+_COMMANDS = """
+train retina-phantom --recipe demo --out network
+data show retina-phantom --out shown
+study small.toml --out study
+"""
+
+_STUDY = """
+name = "small"
+title = "Three models of drawn photographs"
+question = "What does more training buy?"
+dataset = "retina-phantom"
+seeds = 3
+rows = [
+  { id = "short", recipe = "demo", title = "Network, 4 epochs", overrides = ["train.epochs=4"] },
+  { id = "long", recipe = "demo", title = "Network, 12 epochs" },
+  { id = "linear", recipe = "linear", title = "Linear baseline", seeds = 1 },
+]
+"""
+
+_FIGURES = {
+    "calibration": ("network", "reliability"),
+    "sets": ("network", "sets"),
+    "study-differences": ("study", "against-linear"),
+}
+"""Name of a picture to the folder and the name of its display."""
+
+_COLOURS = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER, "accent": ACCENT}
+
+
+def main() -> None:
+    """Run the commands in a folder that is thrown away, and keep the pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("small.toml").write_text(_STUDY, encoding="utf-8")
+        for line in _COMMANDS.split("\n"):
+            if line:
+                subprocess.run(
+                    [sys.executable, "-c", "from penlight.cli import main; main()", *line.split()], check=True
+                )
+        for name, (run, display) in _FIGURES.items():
+            (IMAGES / f"{name}.svg").write_text(_alone(api.displays(Path(run))[display].svg()), encoding="utf-8")
+        _keep(Image.open("shown/samples.png"), "data-show")
+        if chromium := shutil.which("chromium"):
+            _keep(_screenshot(chromium, Path("network/report.html").resolve()), "run-report")
+
+
+def _alone(svg: str) -> str:
+    """Give an SVG the colours that a report's sheet would give it."""
+    before, after = svg.split(">", 1)
+    colours = ";".join(f"--{name}:{colour}" for name, colour in _COLOURS.items())
+    return f"{before}><style>svg{{color:{INK};{colours}}}</style>{after}\n"
+
+
+def _screenshot(chromium: str, page: Path) -> Image.Image:
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
+    subprocess.run(
+        [chromium, *quiet, "--screenshot=page.png", "--window-size=1280,900", page.as_uri()],
+        check=True,
+        capture_output=True,
+    )
+    return Image.open("page.png")
+
+
+def _keep(picture: Image.Image, name: str) -> None:
+    """Write a PNG of at most 256 colours."""
+    buffer = io.BytesIO()
+    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    (IMAGES / f"{name}.png").write_bytes(buffer.getvalue())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,417 @@
+"""The manual cannot go stale: pages written from the code say what it says, and every command that is shown runs.
+
+A page's blocks run one after the other in one empty folder: `sh` by line, `python` in one namespace, `toml` and `csv`
+with a title as a file of that name. Real datasets become phantoms of few images, networks train for one epoch with
+one seed, and what was trained for one page is copied for the next. A comment before a block says what else is
+different here:
+
+    <!-- run: add --set model.weights=random -->   words that are added to each command; several with "; " between
+    <!-- run: exit 1, none is on disk -->          the exit code that each command ends with, and why
+    <!-- in full: it builds a MobileNet -->        run in the full tests alone, otherwise as the next
+    <!-- not run: needs two machines -->           its words are checked: there is such a command with such options
+
+and `<!-- files: films -->` at the head of a page, which of `FILES` lie there before.
+"""
+
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+import sys
+import tomllib
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+from penlight import api
+from penlight.api import training
+from penlight.cli.app import app
+from penlight.data import record, store
+from penlight.data.phantoms import PHANTOMS, arrays
+from penlight.models.backbones import BACKBONES
+from penlight.models.pretrained import APPLICATIONS
+from penlight.serve import running
+from penlight.tasks import TASKS
+from tests.cli.conftest import penlight  # noqa: F401
+from tests.data.test_dicom import dicom as dicom_bytes
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_FENCE = re.compile(
+    r"(?:<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
+    re.M | re.S,
+)
+_INLINE = re.compile(r"`(penlight [^`\n]+)`")
+
+STAND_INS = {"retinamnist": "retina-phantom", "chestmnist": "chest-phantom", "nih1000": "chest-phantom"}
+IMAGES = {"train": 160, "val": 60, "test": 80}
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    title: str
+    text: str
+    note: str
+    line: int
+
+    @property
+    def lines(self):
+        """The commands of a shell block, continued lines joined."""
+        joined = self.text.replace("\\\n", " ").splitlines()
+        return [line for line in map(str.strip, joined) if line and not line.startswith("#")]
+
+    def said(self, word):
+        """What the comment says after a word, as texts; empty if it does not say it."""
+        _, _, rest = self.note.partition(": ")
+        return [part.removeprefix(f"{word} ") for part in rest.split("; ") if part.startswith(f"{word} ")]
+
+    def runs(self, *, full):
+        kind = self.note.partition(": ")[0]
+        return kind != "not run" and (full or kind != "in full")
+
+
+def blocks(page):
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(m["language"], m["title"] or "", m["text"], m["note"] or "", text.count("\n", 0, m.start("text")))
+        for m in _FENCE.finditer(text)
+    ]
+
+
+def films(folder):
+    """Class folders of small pictures that differ in brightness, and a table that names patients."""
+    rows = ["file,finding,patient,age,sex"]
+    random = np.random.default_rng(0)
+    for label, light in (("normal", 50), ("effusion", 110)):
+        (folder / "films" / label).mkdir(parents=True)
+        for i in range(40):
+            pixels = random.integers(0, 90, (32, 40), np.uint8) + light
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / "films" / label / f"{label}-{i}.png")
+            rows.append(f"films/{label}/{label}-{i}.png,{label},p{label}{i // 2},{20 + i},{'FM'[i % 2]}")
+    (folder / "films.csv").write_text("\n".join(rows) + "\n")
+
+
+def dicom(folder):
+    """The same, as DICOM files without an ending."""
+    for label, light in (("normal", 200), ("effusion", 900)):
+        (folder / "dicom" / label).mkdir(parents=True)
+        for i in range(30):
+            pixels = np.random.default_rng(i).integers(0, 900, (32, 32), np.uint16) + light
+            (folder / "dicom" / label / f"IM{i:03}").write_bytes(dicom_bytes(pixels.astype(np.uint16)))
+
+
+def official(folder):
+    """Probabilities of val and test of retina-phantom in the official format, as somebody else's code wrote them."""
+    dataset = store.open_dataset("retina-phantom", 28)
+    random = np.random.default_rng(0)
+    for split in ("val", "test"):
+        y = dataset.info.task.encode(dataset.splits[split].labels)
+        prob = y + random.uniform(0.1, 1, y.shape)
+        rows = np.column_stack([np.arange(len(y)), prob / prob.sum(axis=1, keepdims=True)])
+        np.savetxt(folder / f"theirs_{split}.csv", rows, delimiter=",")
+
+
+def eye(folder):
+    """Pictures of retina-phantom, one here and some in a folder."""
+    (folder / "pictures").mkdir()
+    images = store.open_dataset("retina-phantom", 28).splits["test"].images
+    for i, place in enumerate(("eye.png", "pictures/one.png", "pictures/two.png")):
+        Image.fromarray(np.asarray(images[i])).save(folder / place)
+
+
+FILES = {"films": films, "dicom": dicom, "official": official, "eye": eye}
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+_DRAWN = {}
+
+
+@pytest.fixture
+def desk(own_folders, shared_cache, monkeypatch):
+    """An empty working folder, with phantoms of few images that are drawn once for all pages."""
+    draw = store._draw
+
+    def once(info, size):
+        if (info.name, size) not in _DRAWN:
+            _DRAWN[info.name, size] = draw(replace(info, samples=IMAGES), size)
+        return _DRAWN[info.name, size]
+
+    for name in PHANTOMS:
+        monkeypatch.setitem(arrays._SAMPLES, name, IMAGES)
+    monkeypatch.setattr(store, "_draw", once)
+    monkeypatch.setenv("PENLIGHT_CACHE", str(shared_cache))
+    monkeypatch.delenv("PENLIGHT_DATA", raising=False)
+    # A server would wait for requests, and take this process's signals and logs.
+    monkeypatch.setattr(running.uvicorn, "run", lambda app, **_: None)
+    monkeypatch.setattr(running.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(running, "_log_to_stderr", lambda quiet: None)
+    return own_folders / "work"
+
+
+def leaf(words):
+    """The command that words name, and what is left of them."""
+    command = typer.main.get_command(app)
+    words = list(words)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    return command, words
+
+
+def check_words(words):
+    """The command exists, and takes these arguments and options."""
+    command, rest = leaf(words)
+    assert not hasattr(command, "commands") or not rest or rest[0] == "--version", words
+    if rest and not hasattr(command, "commands"):
+        command.make_context("penlight", rest)
+
+
+def as_run_here(words, block):
+    """A command on phantoms and with few epochs, and with what the page's comment adds."""
+    for name, stand_in in STAND_INS.items():
+        words = [re.sub(rf"\b{name}\b", stand_in, word) for word in words]
+    if words[0] == "train":
+        words = [*_without("--seeds", _without("--set", words, "train.epochs=")), "--set", "train.epochs=1"]
+    for added in block.said("add"):
+        words += shlex.split(added)
+    return words
+
+
+class Terminal:
+    """Where a page's commands are typed; `full` draws every report and trains what was trained for another page."""
+
+    trained: ClassVar = {}
+
+    def __init__(self, penlight, monkeypatch, kept, *, full):  # noqa: F811
+        self.penlight, self.setenv, self.kept, self.full = penlight, monkeypatch.setenv, kept, full
+
+    def run(self, block):
+        for line in block.lines:
+            for words in _simple_commands(line):
+                self.run_one(words, block)
+
+    def run_one(self, words, block):
+        name, rest = Path(words[0]).name, words[1:]
+        if name == "penlight":
+            check_words(rest)
+            if block.runs(full=self.full):
+                self.run_penlight(as_run_here(rest, block), int((block.said("exit") or ["0"])[0][:1]))
+        elif name == "export":
+            self.setenv(*rest[0].split("=", 1))
+        else:
+            OTHERS[name or words[0]](rest)
+
+    def run_penlight(self, words, expected):
+        known = tuple(_without("--out", words))
+        repeatable = words[0] == "train" and not words[1].endswith(".toml") and "--json" not in words
+        if repeatable and known in self.trained and not self.full:
+            kept, folder = self.trained[known]
+            shutil.copytree(kept, words[words.index("--out") + 1] if "--out" in words else folder)
+            return
+        code, out, err = self.penlight(*words)
+        assert code == expected, f"{shlex.join(words)}\n{err}"
+        if repeatable and known not in self.trained:
+            folder = Path(out.splitlines()[-1]).parent
+            self.trained[known] = self.kept / f"trained-{len(self.trained)}", folder
+            shutil.copytree(folder, self.trained[known][0])
+
+
+def _without(option, words, value=""):
+    """Leave an option out where its value begins with `value`."""
+    pairs = list(pairwise(["", *words, ""]))
+    places = [i for i, (word, after) in enumerate(pairs[1:]) if word == option and after.startswith(value)]
+    return [word for i, word in enumerate(words) if i not in places and i - 1 not in places]
+
+
+def _simple_commands(line):
+    words = shlex.split(line, comments=True)
+    while "&&" in words:
+        yield words[: words.index("&&")]
+        words = words[words.index("&&") + 1 :]
+    yield words
+
+
+def _target_exists(words):
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"^{word}:", makefile, re.M) for word in words if "=" not in word), words
+
+
+def _extras_exist(words):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for word in words:
+        asked = re.fullmatch(r"(?:penlight|\.)\[(.+)\]", word)
+        assert asked is None or set(asked[1].split(",")) <= set(extras), word
+
+
+def _module_exists(words):
+    if words[0] == "-m" and words[1] == "pip":
+        _extras_exist(words[2:])
+    elif words[0] == "-m":
+        assert words[1] in {"venv", "http.server"} or importlib.util.find_spec(words[1])
+    else:
+        assert (ROOT / words[0]).exists()
+
+
+def _nothing(words):
+    """Files are moved about; nothing here depends on it."""
+
+
+OTHERS = {
+    "make": _target_exists,
+    "pip": _extras_exist,
+    "python": _module_exists,
+    "python3": _module_exists,
+    **dict.fromkeys((".", "cd", "cp", "mkdir", "jupyter", "curl"), _nothing),
+}
+
+
+@pytest.fixture
+def tables_kept():
+    """Take back what a page adds to the tables of the package."""
+    from penlight.evaluation import METRICS
+
+    kept = [(table, dict(table)) for table in (METRICS, TASKS, BACKBONES)]
+    yield
+    for table, before in kept:
+        table.clear()
+        table.update(before)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Reports are not drawn, and what is fitted to a phantom besides the model is fitted once for all pages."""
+    for module, name in (
+        ("report", "run_report"),
+        ("report", "seeds_report"),
+        ("report.study", "study_report"),
+        ("report.tuning", "tuning_report"),
+    ):
+        monkeypatch.setattr(f"penlight.{module}.{name}", lambda *_: "a report")
+    make, audit = training.Baselines, record.kept_audit
+
+    def baselines(view, watcher):
+        key = (id(view.dataset), view.view)
+        return _BASELINES.setdefault(key, make(view, watcher)) if drawn(view.dataset) else make(view, watcher)
+
+    def audited(dataset):
+        if not drawn(dataset):
+            return audit(dataset)
+        if id(dataset) not in _AUDITS:
+            _AUDITS[id(dataset)] = audit(dataset)
+        return _AUDITS[id(dataset)]
+
+    monkeypatch.setattr(training, "Baselines", baselines)
+    monkeypatch.setattr(record, "kept_audit", audited)
+
+
+def drawn(dataset):
+    return any(dataset is known for known in _DRAWN.values())
+
+
+_BASELINES, _AUDITS = {}, {}
+
+
+@pytest.fixture
+def unexplained(monkeypatch):
+    """Maps for the report are left out."""
+    monkeypatch.setattr(training, "write_explained", lambda *_: None)
+
+
+def run_page(page, desk, terminal):
+    text = page.read_text(encoding="utf-8")
+    for kind in re.findall(r"<!-- files: (.+) -->", text):
+        FILES[kind](desk)
+    scope = {"__name__": page.stem}
+    for block in blocks(page):
+        if block.language == "sh":
+            terminal.run(block)
+        elif block.language == "python" and block.runs(full=terminal.full):
+            exec(compile("\n" * block.line + block.text, name_of(page), "exec"), scope)
+        elif block.language == "toml":
+            tomllib.loads(block.text)
+        elif block.language == "json":
+            json.loads(block.text)
+        if block.title:
+            Path(block.title).write_text(block.text)
+    for span in _INLINE.findall(text):
+        check_words(shlex.split(span)[1:])
+
+
+SHOWING = [page for page in PAGES if re.search(r"^```(sh|python)|`penlight ", page.read_text(), re.M)]
+
+
+@pytest.mark.parametrize("page", SHOWING, ids=name_of)
+def test_what_a_page_shows_runs(page, desk, quick, unexplained, penlight, monkeypatch, tables_kept, shared_cache):  # noqa: F811
+    run_page(page, desk, Terminal(penlight, monkeypatch, shared_cache, full=False))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("page", SHOWING, ids=name_of)
+def test_what_a_page_shows_runs_in_full(page, desk, penlight, monkeypatch, tables_kept, shared_cache):  # noqa: F811
+    run_page(page, desk, Terminal(penlight, monkeypatch, shared_cache, full=True))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_says_why_a_block_is_not_run(page):
+    for block in blocks(page):
+        kind, _, reason = block.note.partition(": ")
+        assert not block.note or (kind in ("run", "in full", "not run") and reason), block.note
+        assert block.language in {"sh", "python", "toml", "json", "csv", "text"}, block.language
+
+
+def reference():
+    spec = importlib.util.spec_from_file_location("docs_reference", ROOT / "docs" / "_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.PAGES
+
+
+@pytest.mark.parametrize("name", ["commands", "recipe", "presets", "datasets", "metrics", "python"])
+def test_a_page_of_the_reference_says_what_the_code_says(name):
+    pages = reference()
+    assert name in pages
+    assert (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8") == pages[name](), "run: make docs"
+
+
+def test_every_file_of_a_run_is_described(desk, quick):
+    text = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
+    recipe = api.resolve_recipe("retina-phantom", "demo", ["train.epochs=1", "model.filters=[4]", "model.dense=4"])
+    run = api.train(recipe, out=Path("run")).folder
+    for file in run.iterdir():
+        kind = re.sub(r"-(majority|linear)-", "-NAME-", re.sub(r"-(val|test)\.", "-SPLIT.", file.name))
+        assert f"`{kind}`" in text, kind
+        if file.suffix == ".json":
+            missing = [key for key in json.loads(file.read_text()) if f"`{key}`" not in text]
+            assert missing == [], file.name
+
+
+def test_weights_that_have_to_be_fetched_by_hand_are_named():
+    text = (ROOT / "docs" / "how-to" / "air-gapped.md").read_text(encoding="utf-8")
+    for application in APPLICATIONS.values():
+        assert application.file.split("{")[0] in text
+
+
+def test_the_manual_is_built_from_what_lies_here():
+    """No page is left out of the navigation, and nothing is loaded from elsewhere."""
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r": ([\w/-]+\.md)$", config, re.M))
+    assert listed == {str(page.relative_to(ROOT / "docs")) for page in PAGES[1:]}
+    assert "https://" not in config
+    for page in PAGES[1:]:
+        assert not re.search(r"!\[[^]]*\]\(https?:|<(img|script|iframe)\b[^>]*https?:", page.read_text()), page
