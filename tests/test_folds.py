@@ -12,6 +12,9 @@ from penlight.errors import DataError, RunError
 from penlight.evaluation import find_row, headline_value
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.runs import open_run, predictions_from_bytes
+from penlight.runs.classifier import open_classifier
+from penlight.serve.gallery import gather
+from penlight.serve.shelf import open_shelf
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
 
@@ -147,6 +150,20 @@ def test_folders_of_something_else_and_other_datasets_are_refused(small, validat
     with pytest.raises(RunError, match="another file of small"):
         api.report(folder)
     assert api.evaluate(folder).folds == [1, 2]
+
+
+def test_what_needs_one_model_or_answers_to_test_refuses_it_and_the_gallery_shows_it(validated):
+    folder = validated.folder
+    with pytest.raises(RunError, match="one run for each of 2 folds"):
+        open_classifier(folder)
+    with pytest.raises(RunError, match="no answers to test"):
+        api.evaluate_corrupted(folder)
+    shelf = open_shelf([folder])
+    (group,) = shelf.groups.values()
+    assert (group.kind, len(group.runs)) == ("folds", 2)
+    (own,) = [entry for part in gather(shelf).groups for entry in part.entries if entry.kind == "folds"]
+    assert own.score.row.value == validated.scores.metrics[0].value
+    assert own.detail == "answers of 2 folds"
 
 
 def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from penlight.evaluation.robustness import Indicators, Mistakes, Robustness, obs
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.runs import Run, open_predictor, open_run, write_json
 from penlight.runs.files import json_text
-from penlight.runs.folder import CORRUPTIONS, SUMMARY, seed_folders
+from penlight.runs.folder import CORRUPTIONS, FOLDS, SUMMARY, seed_folders
 from penlight.tasks import Task
 
 LINEAR = "linear"
@@ -47,6 +47,8 @@ def evaluate_corrupted(path: Path, *, watcher: Watcher | None = None) -> Corrupt
     calibration and thresholds, was found on val. RunError for a run without model.onnx, or of other data.
     """
     watcher = watcher or Watcher()
+    if (path / FOLDS).exists():
+        raise RunError(f"{path} is a cross-validation, which has no answers to test.", "Corrupt the test of a run.")
     many = (path / SUMMARY).exists()
     runs = [open_run(p) for p in seed_folders(path)] if many else [open_run(path)]
     view = _view_of(runs)

@@ -26,7 +26,7 @@ from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.selective import answered
 from penlight.runs.facts import NOTICE, ModelFacts
-from penlight.runs.folder import SUMMARY, Run, open_run, seed_folders
+from penlight.runs.folder import SUMMARY, Run, fold_folders, open_run, read_folds, seed_folders
 from penlight.runs.predictor import Predictor, open_predictor
 
 Floats = NDArray[np.float64]
@@ -203,10 +203,10 @@ def open_classifier(path: Path) -> Classifier:
     Seeds are not averaged: the mean has no thresholds and sets of its own, which are found on val for one model.
     """
     if (path / SUMMARY).exists():
-        seeds = [str(folder) for folder in seed_folders(path)]
-        raise RunError(
-            f"{path} holds one run for each of {len(seeds)} seeds.", f"Give one of them: {', '.join(seeds)}."
-        )
+        folds = read_folds(path)
+        own = [str(folder) for folder in (fold_folders(path) if folds else seed_folders(path))]
+        what = "folds" if folds else "seeds"
+        raise RunError(f"{path} holds one run for each of {len(own)} {what}.", f"Give one of them: {', '.join(own)}.")
     run = open_run(path)
     # One core for each image, and one image at a time: where many ask, they share the cores.
     predictor = open_predictor(run, threads=1, spinning=False, batch=1)

@@ -57,10 +57,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Entry:
-    """A run, or what holds several: a folder of seeds, a study.
+    """A run, or what holds several: a folder of seeds or folds, a study.
 
-    `id` is what addresses use; `kind` is "run", "seeds", "study" or "row" (a recipe of a study). `recipe` says what
-    was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the checks that spoke
+    `id` is what addresses use; `kind` is "run", "seeds", "folds", "study" or "row" (a recipe of a study). `recipe`
+    says what was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the checks that spoke
     up, None where none was run. `opens` says whether pictures can be asked about, `report` whether there is one.
     `parts` are the runs inside, the rows of a study before them.
     """
@@ -213,10 +213,10 @@ def _of_seeds(group: ShelvedGroup, runs: Sequence[_Found]) -> _Found:
     row = find_row(_means(group.record["metrics"]), first.score.row.name)
     entry = Entry(
         id=group.id,
-        kind="seeds",
+        kind=group.kind,
         name=group.name,
         recipe=first.recipe,
-        detail=f"mean of {len(runs)} seeds",
+        detail=f"{'answers' if group.kind == 'folds' else 'mean'} of {len(runs)} {group.kind}",
         score=replace(first.score, row=row or first.score.row),
         report=group.listed["links"]["report"] is not None,
         parts=tuple(run for _, _, run in runs),
@@ -225,7 +225,8 @@ def _of_seeds(group: ShelvedGroup, runs: Sequence[_Found]) -> _Found:
 
 
 def _means(rows: Iterable[dict[str, Any]]) -> list[MetricRow]:
-    return [row_from_dict({**row, "value": row["mean"]}) for row in rows]
+    # Over seeds a row has a mean; of folds, the value of all answers together.
+    return [row_from_dict({**row, "value": row["mean"] if "mean" in row else row["value"]}) for row in rows]
 
 
 def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:

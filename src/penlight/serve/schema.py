@@ -102,11 +102,11 @@ class Run(BaseModel):
 
 
 class Group(BaseModel):
-    """A study, or the seeds of one recipe, in the list."""
+    """A study, or the seeds or folds of one recipe, in the list."""
 
     id: str
     name: str
-    kind: Literal["study", "seeds"]
+    kind: Literal["study", "seeds", "folds"]
     runs: list[str]
     links: dict[str, str | None]
 

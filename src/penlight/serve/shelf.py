@@ -14,7 +14,7 @@ from typing import Any
 
 from penlight.errors import PenlightError, RunError
 from penlight.runs.classifier import Classifier, open_classifier
-from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
+from penlight.runs.folder import FOLDS, MANIFEST, SUMMARY, Run, open_run
 from penlight.runs.predictor import MODEL
 
 log = logging.getLogger("penlight.serve")
@@ -73,7 +73,7 @@ class Shelved:
 
 @dataclass(frozen=True)
 class ShelvedGroup:
-    """A folder of several runs: a study, or the seeds of one recipe."""
+    """A folder of several runs: a study, or the seeds or folds of one recipe."""
 
     id: str
     name: str
@@ -90,7 +90,7 @@ class ShelvedGroup:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """The summary of the seeds, or the record of the study, as it is on disk."""
+        """The summary of the seeds or folds, or the record of the study, as it is on disk."""
         name = STUDY if self.kind == "study" else SUMMARY
         values: dict[str, Any] = json.loads((self.folder / name).read_bytes())
         return values
@@ -157,7 +157,7 @@ def _collect(
     if (folder / MANIFEST).is_file():
         runs.extend(_shelved(folder, root, group, names))
         return
-    kind = "study" if (folder / STUDY).is_file() else "seeds" if (folder / SUMMARY).is_file() else None
+    kind = _kind_of_group(folder)
     own = None if kind is None else _id(folder, root, names)
     before = len(runs)
     if depth:
@@ -165,6 +165,14 @@ def _collect(
             _collect(inner, root, group or own, names, runs, groups, depth - 1)
     if kind is not None and own is not None:
         groups.append(ShelvedGroup(own, folder.resolve().name, kind, folder, tuple(run.id for run in runs[before:])))
+
+
+def _kind_of_group(folder: Path) -> str | None:
+    if (folder / STUDY).is_file():
+        return "study"
+    if not (folder / SUMMARY).is_file():
+        return None
+    return "folds" if (folder / FOLDS).is_file() else "seeds"
 
 
 def _shelved(folder: Path, root: Path, group: str | None, names: set[str]) -> Iterator[Shelved]:
