@@ -13,11 +13,15 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 demo: $(STAMP)
 	@$(BIN)/penlight demo
 
+# A process for each core, and one thread in each: more would only wait for one another.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: $(STAMP) chromium
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not full"
+	@$(PYTEST) -m "not full"
 
 test-full: $(STAMP) chromium
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(PYTEST)
 
 # The pages are tested in a browser. It is installed where that can be done, and else said to be missing.
 chromium:

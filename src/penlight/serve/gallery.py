@@ -60,8 +60,8 @@ class Entry:
     """A run, or what holds several: a folder of seeds or folds, a study.
 
     `id` is what addresses use; `kind` is "run", "seeds", "folds", "study" or "row" (a recipe of a study). `recipe`
-    says what was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the checks that spoke
-    up, None where none was run. `opens` says whether pictures can be asked about, `report` whether there is one.
+    says what was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the
+    checks that spoke up, None where none was run. `opens` says whether pictures can be asked about, `report` whether there is one.
     `parts` are the runs inside, the rows of a study before them.
     """
 
