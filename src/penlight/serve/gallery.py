@@ -61,8 +61,8 @@ class Entry:
 
     `id` is what addresses use; `kind` is "run", "seeds", "folds", "study" or "row" (a recipe of a study). `recipe`
     says what was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the
-    checks that spoke up, None where none was run. `opens` says whether pictures can be asked about, `report` whether there is one.
-    `parts` are the runs inside, the rows of a study before them.
+    checks that spoke up, None where none was run. `opens` says whether pictures can be asked about, `report` whether
+    there is one. `parts` are the runs inside, the rows of a study before them.
     """
 
     id: str
