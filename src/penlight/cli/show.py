@@ -16,16 +16,11 @@ from rich.text import Text
 
 from penlight.api import (
     Audited,
-    ComparedRuns,
-    Corrupted,
-    Explained,
-    Exported,
     FoldsScores,
     Scores,
     SeedsScores,
     Shown,
     Studied,
-    Swept,
     Trained,
     Tuned,
     Watcher,
@@ -40,6 +35,7 @@ from penlight.evaluation.subgroups import Subgroup
 from penlight.training import Epoch
 
 if TYPE_CHECKING:
+    from penlight.api import ComparedRuns, Corrupted, Explained, Exported, Swept
     from penlight.data.own.new import Found
     from penlight.evaluation.robustness import Level, Robustness
     from penlight.recipes.plan import Plan as MadePlan
@@ -331,7 +327,7 @@ def print_plan_made(plan: "MadePlan | None", json: bool) -> None:
     out.print(f"About {plan.seconds:.0f} s of training a seed on this machine.\n", style="dim", highlight=False)
 
 
-def print_swept(result: Swept, json: bool) -> None:
+def print_swept(result: "Swept", json: bool) -> None:
     """Print the sets beside the published scores; the last line is the path of the report, where it was written."""
     if json:
         print_json(result.to_dict())
@@ -386,7 +382,7 @@ def _print_kept(result: Trained) -> None:
     )
 
 
-def print_compared(result: ComparedRuns, json: bool) -> None:
+def print_compared(result: "ComparedRuns", json: bool) -> None:
     """Print the verdict, the models and their differences; the last line is the page, if one was written."""
     if json:
         print_json(result.to_dict())
@@ -418,7 +414,7 @@ def print_compared(result: ComparedRuns, json: bool) -> None:
         print(result.page)  # noqa: T201
 
 
-def print_exported(result: Exported, json: bool) -> None:
+def print_exported(result: "Exported", json: bool) -> None:
     """Print how a file compares with the model: probabilities, then each metric; the last line is its path."""
     if json:
         print_json(result.to_dict())
@@ -441,7 +437,7 @@ def print_exported(result: Exported, json: bool) -> None:
     print(result.file)  # noqa: T201
 
 
-def print_corrupted(corrupted: Corrupted, json: bool) -> None:
+def print_corrupted(corrupted: "Corrupted", json: bool) -> None:
     """Print the balanced error under each corruption and severity; the last line is the path of the report."""
     if json:
         print_json(corrupted.to_dict())
@@ -633,7 +629,7 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def print_explained(explained: Explained, json: bool) -> None:
+def print_explained(explained: "Explained", json: bool) -> None:
     """Print a line for each image and label, and what a map means; the last line is the path of the picture."""
     if json:
         print_json(explained.to_dict())
