@@ -9,7 +9,7 @@ import pytest
 from penlight import api
 from penlight.data import store
 from penlight.errors import DataError, RunError
-from penlight.evaluation import find_row, headline_value
+from penlight.evaluation import METRICS, Sample, find_row, headline_value
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.runs import open_run, predictions_from_bytes
 from penlight.runs.classifier import open_classifier
@@ -76,13 +76,15 @@ def test_a_cross_validation_is_on_disk_and_the_same_from_there(validated):
     answers = [run.answers("test").predictions for run in runs]
     prob, y = np.concatenate([a.prob for a in answers]), np.concatenate([a.y_true for a in answers])
     row = result.scores.metrics[0]
-    assert row.value == pytest.approx(headline_value(joined.task, y, prob))
+    fold = np.repeat([0, 1], [len(a) for a in answers])
+    sample = Sample(joined.task, y, prob, joined.task.decide(prob), fold=fold)
+    assert row.value == pytest.approx(METRICS["auc"].compute(sample, np.ones((1, 80)))[0])
     own = [headline_value(a.task, a.y_true, a.prob) for a in answers]
     assert [r.value for r in result.scores.by_fold] == pytest.approx(own)
     assert row.sd == pytest.approx(np.std(own, ddof=1))
     assert row.low < row.value < row.high
     majority = find_row(result.scores.baselines["majority"], "auc")
-    assert majority.n == 80
+    assert (majority.n, majority.value) == (80, 0.5)
     assert {group.column for group in result.scores.subgroups} == {"age", "sex"}
     assert runs[1].command.endswith("/fold-2/recipe.toml --seed 0 --folds 2")
 

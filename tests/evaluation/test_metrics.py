@@ -164,3 +164,25 @@ def test_relabelling_an_unordered_task_moves_the_rows_with_the_labels():
     turned = score(MultiClass(tuple(NAMES[k] for k in turn)), *columns, resamples=0)
     for row in turned:
         assert row.value == pytest.approx(rows[row.name, row.label], abs=1e-9)
+
+
+def test_answers_of_several_folds_rank_by_their_place_within_the_fold():
+    """Another scale in each fold changes no ranking, and a constant answer is guessing whatever the prior."""
+    task = MultiLabel(("a", "b"))
+    rng = np.random.default_rng(0)
+    y = (rng.random((200, 2)) < 0.3).astype(np.uint8)
+    prob = np.clip(rng.random((200, 2)) * 0.5 + 0.2 * y, 0, 1)
+    fold = rng.permutation(np.arange(200) % 4)
+    scaled = prob ** (1 + fold[:, None])
+    ones = np.ones((1, 200))
+
+    def areas(p, folds):
+        sample = Sample(task, y, p, task.decide(p), None, folds)
+        return [METRICS[key].compute(sample, ones)[0] for key in ("auc", "average_precision", "auc_micro")]
+
+    assert areas(scaled, fold)[:2] == pytest.approx(areas(prob, fold)[:2])
+    assert areas(prob, fold)[0] == pytest.approx(areas(prob, None)[0], abs=0.05)
+    assert areas(prob, np.zeros(200, int)) == pytest.approx(areas(prob, None))
+    prior = np.array([y[fold != k].mean(axis=0) for k in range(4)])[fold]
+    assert areas(prior, fold)[0] == pytest.approx(0.5, abs=1e-9)
+    assert areas(prior, None)[0] < 0.5

@@ -231,7 +231,8 @@ def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Any) -> list[FoldsR
 
 
 def _sample_rows(sample: Sample, groups: Any) -> list[MetricRow]:
-    return score_rows(sample.task, sample.y, sample.prob, sample.decided, sample.sets, groups=groups)
+    s = sample
+    return score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold)
 
 
 def _split_of_name(name: str) -> str:

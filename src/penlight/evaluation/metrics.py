@@ -26,13 +26,18 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Sample:
     """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 answers, and `sets`
-    (N, Q, K) of answers that cannot be ruled out (see `conformal`), None where none were fitted."""
+    (N, Q, K) of answers that cannot be ruled out (see `conformal`), None where none were fitted.
+
+    Where several models answered, each its own images, `fold` (N,) says which: their probabilities are not on one
+    scale, so what ranks is the place of an image among those of its fold.
+    """
 
     task: Task
     y: NDArray[np.uint8]
     prob: Floats
     decided: NDArray[np.uint8]
     sets: NDArray[np.uint8] | None = None
+    fold: NDArray[np.int64] | None = None
 
     @cached_property
     def grade(self) -> NDArray[np.int64]:
@@ -55,7 +60,7 @@ class Sample:
     def referable_ranking(self) -> "Ranking":
         """The ranking of images by the probability of a grade that needs a referral."""
         y, prob, _ = self.referable
-        return Ranking.of(y, prob)
+        return Ranking.of(y, places(prob, self.fold))
 
     @cached_property
     def _memory(self) -> dict[str, tuple[Floats, Any]]:
@@ -89,13 +94,14 @@ class Sample:
     @cached_property
     def columns(self) -> "list[Ranking]":
         """One ranking per label."""
-        return [Ranking.of(self.y[:, c], self.prob[:, c]) for c in range(self.y.shape[1])]
+        return [Ranking.of(self.y[:, c], places(self.prob[:, c], self.fold)) for c in range(self.y.shape[1])]
 
     @cached_property
     def micro(self) -> "Ranking":
         """The ranking of all (image, label) pairs together."""
         image_of = np.repeat(np.arange(len(self.y)), self.y.shape[1])
-        return Ranking.of(self.y.ravel(), self.prob.ravel(), image_of, len(self.y))
+        fold = None if self.fold is None else self.fold[image_of]
+        return Ranking.of(self.y.ravel(), places(self.prob.ravel(), fold), image_of, len(self.y))
 
     @cached_property
     def counted(self) -> Any:
@@ -123,6 +129,19 @@ class Sample:
         if self.sets is None:
             raise ValueError("metrics of sets need sets")
         return self.sets
+
+
+def places(score: Floats, fold: NDArray[np.int64] | None) -> Floats:
+    """Give the place of each score (M,) among those of its fold, above 0 to 1, equal ones sharing theirs; the scores
+    themselves without folds."""
+    if fold is None:
+        return score
+    from scipy.stats import rankdata
+
+    out: Floats = np.empty(len(score))
+    for own in (fold == number for number in np.unique(fold)):
+        out[own] = (rankdata(score[own]) - 0.5) / own.sum()
+    return out
 
 
 @dataclass(frozen=True)

@@ -29,14 +29,15 @@ def score(
     resamples: int = RESAMPLES,
     seed: int = 0,
     groups: NDArray[np.generic] | None = None,
+    fold: NDArray[np.int64] | None = None,
 ) -> list[MetricRow]:
     """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
 
     The interval is the 2.5 to 97.5 percentile of `resamples` bootstrap resamples (see `bootstrap_weights`); with
     fewer than half of them defined, or none asked for, it is NaN. Scores of few images have that of
-    `penlight.evaluation.few`. `sets` (N, Q, K) of answers, see `Conformal.sets`.
+    `penlight.evaluation.few`. `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in `Sample`.
     """
-    samples = [Sample(task, y_true, prob, decided, sets)]
+    samples = [Sample(task, y_true, prob, decided, sets, fold)]
     values, draws = _values_and_draws(samples, resamples, seed, groups)
     low, high = _intervals(task, draws[0], values[0], samples, groups)
     return [

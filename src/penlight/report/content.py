@@ -69,7 +69,8 @@ class RunContent:
     where they were not asked. `checks` are those that spoke up, None where none was run. `cases` are maps of a few
     test images, None where none was made. `subgroups` are the headline scores of groups of test images, empty where
     `test` has no metadata. `folds` are those of a cross-validation, whose `test` are the answers of each fold to the
-    images it left out; `unanswered` says which have none.
+    images it left out; `unanswered` says which have none, and `ranking` is `test` with the places of the images in
+    their folds instead of probabilities, for curves of what ranks.
     """
 
     name: str
@@ -106,6 +107,7 @@ class RunContent:
     subgroups: Sequence[Subgroup] = ()
     folds: Sequence[FoldContent] = ()
     unanswered: Sequence[str] = ()
+    ranking: Predictions | None = None
 
     @property
     def tested(self) -> str:

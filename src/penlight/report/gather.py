@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.data.summary import describe
 from penlight.errors import RunError
 from penlight.evaluation import MetricRow, row_from_dict
 from penlight.evaluation.checks import Check
+from penlight.evaluation.metrics import places
 from penlight.evaluation.operating import point_from_dict
 from penlight.evaluation.subgroups import Subgroup, subgroup_from_dict
 from penlight.recipes import differences
@@ -108,11 +110,18 @@ def content_of_folds(
         novelty=None,
         subgroups=subgroups,
         unanswered=unanswered,
+        ranking=replace(joined.predictions, prob=_places(joined)),
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))
             for number, run in enumerate(runs, start=1)
         ],
     )
+
+
+def _places(joined: Joined) -> NDArray[np.float64]:
+    """(N, C) places of the images in their folds, by the probability of each label."""
+    sample = joined.sample
+    return np.stack([places(column, sample.fold) for column in sample.prob.T], axis=1)
 
 
 def _provenance_of_folds(runs: Sequence[Run], view: ViewedDataset) -> dict[str, Any]:

@@ -56,6 +56,8 @@ from penlight.report.tables import (
 from penlight.report.verdict import kept_words, model_of, rivals_of, run_verdict
 from penlight.report.words import count, duration, image_words, interval, label_words, metric_words, number
 
+_OF_RANKS = ("roc", "precision_recall")
+
 
 def run_report(content: RunContent) -> str:
     """Write the report of a run: one HTML page that needs nothing beside it."""
@@ -226,7 +228,10 @@ def _figures(content: RunContent, section: str, colours: Sequence[Colour]) -> li
 def _displays(content: RunContent) -> dict[str, Display]:
     """Make the displays that the task names, and those that every run has."""
     found: dict[str, Display] = {
-        name: DISPLAYS[name].from_predictions(content.test, content.decided) for name in content.task.figures
+        name: DISPLAYS[name].from_predictions(
+            content.ranking or content.test if name in _OF_RANKS else content.test, content.decided
+        )
+        for name in content.task.figures
     }
     found["rates"] = LabelRates.from_predictions(content.test, content.decided)
     found["reliability"] = Reliability.from_predictions(content.test, before=content.before)

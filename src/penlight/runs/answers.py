@@ -69,7 +69,8 @@ def join_folds(parts: Sequence[Answers], data_hash: str) -> Joined:
     )
     sets = None if any(part.sets is None for part in parts) else joined(lambda part: part.sample.known_sets)
     prob, decided = joined(lambda part: part.predictions.prob), joined(lambda part: part.decided)
-    return Joined(predictions, Sample(first.task, predictions.y_true, prob, decided, sets))
+    fold = np.repeat(np.arange(len(parts)), [len(part.before) for part in parts])[order]
+    return Joined(predictions, Sample(first.task, predictions.y_true, prob, decided, sets, fold))
 
 
 def _numbered_through(parts: Sequence[Answers]) -> list[NDArray[np.int64]]:
