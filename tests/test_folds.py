@@ -176,7 +176,7 @@ def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, m
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
     result = api.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
     said, nameless = result.to_dict()["unavailable"]
-    assert said.startswith("answers to 1 images, which every fold is trained on")
+    assert said.startswith("answers to 1 images, on which every fold is trained")
     assert nameless.startswith("scores by site, age, sex, view")
     assert find_row(result.scores.metrics, "auc", LABELS[3]).note
     page = result.report.read_text()

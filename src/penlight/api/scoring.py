@@ -190,7 +190,7 @@ def folds_scores(path: Path) -> FoldsScores:
     evidence = Evidence(Answered(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups, baselines=rivals)
     checks = [*run_checks(evidence), *check_folds({run.path.name: checks_kept(run) for run in runs})]
     left = claim["images"] - len(joined.predictions)
-    never = f"answers to {left:,} images, which every fold is trained on: hardly any others have their rarest label"
+    never = f"answers to {left:,} images, on which every fold is trained: nobody else has one of their labels"
     return FoldsScores(
         FOLDS_SPLIT,
         list(range(1, len(runs) + 1)),

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from penlight.data import Dataset, Split, ViewedDataset, ViewedSplit
 from penlight.data.audit import Pair, kept_audit
+from penlight.data.own.splitting import stratify
 from penlight.errors import DataError
 from penlight.evaluation import headline_value
 from penlight.tasks import Task
-from penlight.training.balance import rarest_label
 
 INNER = 8
 """One in so many of the images of the other folds choose the epoch, thresholds and calibration, as val does."""
@@ -27,21 +27,19 @@ T = TypeVar("T", bound=np.generic)
 
 
 def deal(y_true: NDArray[np.uint8], units: NDArray[np.generic], count: int, seed: int, fewest: int) -> Numbers:
-    """Deal images to folds, (N,) in 0..count-1: whole units, (N,), and evenly by their rarest label.
+    """Deal images to folds, (N,) in 0..count-1: whole units, (N,), evenly by images and by labels.
 
-    Labels with fewer units than `fewest` get -1: they are always trained on and judge nothing, since a network
-    cannot be trained without an image of a label.
+    Units with a label that fewer than `fewest` have get -1: they are always trained on and judge nothing, since a
+    network cannot be trained without an image of a label.
     """
     unit = np.unique(units, return_inverse=True)[1]
-    n = len(y_true)
-    rare_first = np.argsort(np.argsort(np.r_[y_true.sum(axis=0), n + 1], kind="stable"), kind="stable")
-    stratum = np.full(unit.max(initial=-1) + 1, y_true.shape[1])
-    np.minimum.at(stratum, unit, rare_first[rarest_label(y_true)])
-    order = np.lexsort((np.random.default_rng([seed, 0xF01D]).permutation(len(stratum)), stratum))
-    dealt = np.empty(len(stratum), np.int64)
-    dealt[order] = np.arange(len(stratum)) % count
-    dealt[np.bincount(stratum)[stratum] < fewest] = -1
-    return dealt[unit]
+    having = np.zeros((unit.max(initial=-1) + 1, y_true.shape[1]), bool)
+    np.logical_or.at(having, unit, y_true > 0)
+    rare = having.any(axis=0) & (having.sum(axis=0) < fewest)
+    dealt = np.full(len(unit), -1)
+    free = np.flatnonzero(~having[unit][:, rare].any(axis=1))
+    dealt[free] = stratify(y_true[free], unit[free], np.full(count, 1 / count), seed)
+    return dealt
 
 
 def can_judge(task: Task, y_true: NDArray[np.uint8]) -> bool:
