@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penlight import api, study
-from penlight.cli.show import StudyView
+from penlight.cli.show.progress import StudyView
 from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row

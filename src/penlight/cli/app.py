@@ -59,7 +59,8 @@ def root(
 def demo(out: Out = None, json: Json = False) -> None:
     """A drawn dataset end to end, without a download: train, score, report."""
     from penlight import api
-    from penlight.cli.show import TrainingView, print_trained
+    from penlight.cli.show.progress import TrainingView
+    from penlight.cli.show.trained import print_trained
 
     with TrainingView(quiet=json) as watcher:
         result = api.train(api.resolve_recipe("retina-phantom", "demo"), name="demo", out=out, watcher=watcher)
@@ -91,7 +92,8 @@ def train(
 ) -> None:
     """Train a recipe on a dataset, score it on test, and write its report."""
     from penlight import api
-    from penlight.cli.show import TrainingView, print_plan_made, print_trained
+    from penlight.cli.show.progress import TrainingView
+    from penlight.cli.show.trained import print_plan_made, print_trained
 
     if folds and seeds > 1:
         raise typer.BadParameter("--folds trains every fold with one seed; leave --seeds out.", param_hint="--folds")
@@ -121,7 +123,8 @@ def study(
 ) -> None:
     """Train the recipes of a study, each with several seeds, and compare them; what is done is kept."""
     from penlight import api
-    from penlight.cli.show import StudyView, TrainingView, print_plan, print_studied, print_swept
+    from penlight.cli.show.progress import StudyView, TrainingView
+    from penlight.cli.show.studies import print_plan, print_studied, print_swept
 
     if name == api.SWEEP:
         with TrainingView(quiet=json) as watcher:
@@ -168,7 +171,8 @@ def tune(
 ) -> None:
     """Search better values for a recipe, without reading test; the best recipe comes out as a file."""
     from penlight import api
-    from penlight.cli.show import TuningView, print_tuned
+    from penlight.cli.show.progress import TuningView
+    from penlight.cli.show.tuned import print_tuned
 
     chosen, _ = api.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
     with TuningView(quiet=json) as watcher:
@@ -199,7 +203,9 @@ def evaluate(
 ) -> None:
     """Score a run again from its predictions on disk."""
     from penlight import api
-    from penlight.cli.show import TrainingView, print_corrupted, print_scores
+    from penlight.cli.show.corrupted import print_corrupted
+    from penlight.cli.show.progress import TrainingView
+    from penlight.cli.show.scores import print_scores
 
     if corruptions and split != "test":
         raise typer.BadParameter("Corruptions are asked on test alone.", param_hint="--split")
@@ -244,7 +250,7 @@ def explain(
 ) -> None:
     """Show what answers rest on: a map over each picture, and a sheet. Exit 1 if a file is unreadable."""
     from penlight import api
-    from penlight.cli.show import print_explained
+    from penlight.cli.show.explained import print_explained
 
     if split and paths:
         raise typer.BadParameter("Give pictures, or --split with --rows, not both.")
@@ -284,7 +290,7 @@ def score(
 ) -> None:
     """Score probabilities made by anybody."""
     from penlight import api
-    from penlight.cli.show import print_scores
+    from penlight.cli.show.scores import print_scores
 
     how = api.resolve_decide(overrides or [])
     print_scores(
@@ -320,7 +326,7 @@ def compare(
 ) -> None:
     """Compare runs on the same images: paired differences, their intervals, and whether they are more than chance."""
     from penlight import api
-    from penlight.cli.show import print_compared
+    from penlight.cli.show.compared import print_compared
 
     if len({*runs, *([against] if against else [])}) < 2:
         raise typer.BadParameter("Give at least two; a run's own baseline is RUN:linear.", param_hint="RUN...")
@@ -361,7 +367,7 @@ def export(
 ) -> None:
     """Write a run's model as a file for others; it is written only if it answers as the model does."""
     from penlight import api
-    from penlight.cli.show import print_exported
+    from penlight.cli.show.exported import print_exported
 
     print_exported(api.export(run, to, int8=int8, out=out), json)
 
@@ -377,7 +383,7 @@ def predict(
     json: Json = False,
 ) -> None:
     """Ask a run about images. Exit 1 if one of them could not be read; the others are answered."""
-    from penlight.cli.show_predicted import print_predictions
+    from penlight.cli.show.predicted import print_predictions
 
     if print_predictions(run, paths, csv, json):
         raise typer.Exit(1)
@@ -409,7 +415,7 @@ def serve(
 def recipes(json: Json = False) -> None:
     """List the recipes that ship, with what they cost and what to expect."""
     from penlight import api
-    from penlight.cli.show import print_recipes
+    from penlight.cli.show.listed import print_recipes
 
     print_recipes(api.list_recipes(), json)
 
@@ -417,7 +423,7 @@ def recipes(json: Json = False) -> None:
 @data.command("list")
 def data_list(json: Json = False) -> None:
     """List the datasets, and which sizes are on disk."""
-    from penlight.cli.show import print_datasets
+    from penlight.cli.show.listed import print_datasets
     from penlight.data.listing import list_datasets
 
     print_datasets(list_datasets(), json)
@@ -429,7 +435,7 @@ def data_fetch(
 ) -> None:
     """Get a dataset onto disk, checked, and ready to open."""
     from penlight import api
-    from penlight.cli.show import print_path
+    from penlight.cli.show.listed import print_path
 
     print_path(api.fetch(dataset, size or 28), json)
 
@@ -459,7 +465,7 @@ def data_new(
 ) -> None:
     """Describe images of your own, divide them, and prepare them for training."""
     from penlight import api
-    from penlight.cli.show import print_found
+    from penlight.cli.show.datasets import print_found
 
     order = [label.strip() for label in labels.split(",")] if labels else []
     found = api.new_dataset(
@@ -478,7 +484,7 @@ def data_show(
 ) -> None:
     """Show what is in a dataset: splits, classes, samples, as a table, pictures and a page."""
     from penlight import api
-    from penlight.cli.show import print_description
+    from penlight.cli.show.datasets import print_description
 
     print_description(api.show(dataset, size or 28, out, view), json)
 
@@ -492,7 +498,7 @@ def data_audit(
 ) -> None:
     """Look for what would make scores false: leaks, duplicates, contradicting labels, shifts. Exit 1 if serious."""
     from penlight import api
-    from penlight.cli.show import print_audit
+    from penlight.cli.show.datasets import print_audit
 
     audited = api.audit(dataset, size or 28, out)
     print_audit(audited, json)

@@ -1,4 +1,4 @@
-"""What `penlight predict` prints. Apart from `show`, so that one picture need not wait for what reports need."""
+"""What `penlight predict` prints. One picture must not wait for a library of tables."""
 
 import contextlib
 import csv

@@ -1,0 +1,56 @@
+"""What `penlight evaluate --corruptions` prints."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from penlight.cli.show.output import console, number, plain_table, print_json
+
+if TYPE_CHECKING:
+    from penlight.api import Corrupted
+    from penlight.evaluation.robustness import Level, Robustness
+
+
+def print_corrupted(corrupted: "Corrupted", json: bool) -> None:
+    """Print the balanced error under each corruption and severity; the last line is the path of the report."""
+    if json:
+        print_json(corrupted.to_dict())
+        return
+    out, found = console(), corrupted.robustness
+    out.print(_corruption_table(found))
+    over = f", mean over seeds {', '.join(map(str, found.seeds))}" if len(found.seeds) > 1 else ""
+    out.print(f"Balanced error on {found.n:,} images of test{over}; change is against clean images.", style="dim")
+    for note in found.notes:
+        out.print(f"Unavailable, {note}.", style="dim")
+    print(corrupted.report)  # noqa: T201
+
+
+def _corruption_table(found: "Robustness") -> Table:
+    """Clean, then one line per corruption with its severities, and the mean over corruptions."""
+    table = plain_table()
+    table.add_column("corruption")
+    several = len(found.seeds) > 1
+    numbers = [str(s + 1) for s in range(len(found.model.rows[0].severities))]
+    for name in (*numbers, "mean", *(["sd"] * several), "95 % interval", "change", *found.baselines):
+        table.add_column(name, justify="right")
+
+    def add(
+        name: str, severities: Sequence[float], level: "Level", change: "Level | None", rivals: "Sequence[Level]"
+    ) -> None:
+        cells = [*(map(number, severities) if severities else [""] * len(numbers)), number(level.value)]
+        cells += [number(level.sd)] * several
+        cells += [f"{number(level.low)} to {number(level.high)}", "" if change is None else _signed(change.value)]
+        table.add_row(name, *cells, *(number(rival.value) for rival in rivals), style=None if severities else "bold")
+
+    model, rivals = found.model, list(found.baselines.values())
+    add("clean", (), model.clean, None, [rival.clean for rival in rivals])
+    for place, row in enumerate(model.rows):
+        add(row.name, row.severities, row.mean, row.change, [rival.rows[place].mean for rival in rivals])
+    add("mean", (), model.mean, model.change, [rival.mean for rival in rivals])
+    return table
+
+
+def _signed(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:+.3f}"

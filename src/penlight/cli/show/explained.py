@@ -1,0 +1,33 @@
+"""What `penlight explain` prints."""
+
+from typing import TYPE_CHECKING
+
+from penlight.cli.show.output import console, number, plain_table, print_json
+
+if TYPE_CHECKING:
+    from penlight.api import Explained
+
+
+def print_explained(explained: "Explained", json: bool) -> None:
+    """Print a line for each image and label, and what a map means; the last line is the path of the picture."""
+    if json:
+        print_json(explained.to_dict())
+        return
+    out = console()
+    table = plain_table()
+    truths = any(e.source.truth is not None for e in explained.explanations)
+    for name in ("image", *(["truth"] if truths else []), "answer", "label", "probability", "peak (row, column)"):
+        table.add_column(name, justify="right" if name.startswith(("prob", "peak")) else "left")
+    for e in explained.explanations:
+        peak = "nowhere" if e.peak is None else f"{e.peak[0]}, {e.peak[1]}"
+        truth = [e.source.truth or ""] if truths else []
+        table.add_row(e.source.name, *truth, e.answer, e.label, number(e.probability), peak)
+    out.print(table)
+    for e in explained.explanations:
+        if e.alike is not None:
+            like = ", ".join(f"train {n['row']} ({' and '.join(n['labels']) or 'none'})" for n in e.alike)
+            out.print(f"{e.source.name} is most like {like}.", markup=False)
+    out.print(f"By {explained.method}. {explained.meaning}", style="dim", markup=False)
+    for path, reason in explained.problems.items():
+        out.print(f"{path} was left out: {reason}.", markup=False)
+    print(explained.files[-1])  # noqa: T201

@@ -1,0 +1,31 @@
+"""What `penlight export` prints."""
+
+from typing import TYPE_CHECKING
+
+from penlight.cli.show.output import console, number, plain_table, print_json
+
+if TYPE_CHECKING:
+    from penlight.api import Exported
+
+
+def print_exported(result: "Exported", json: bool) -> None:
+    """Print how a file compares with the model: probabilities, then each metric; the last line is its path."""
+    if json:
+        print_json(result.to_dict())
+        return
+    out, parity = console(), result.parity
+    out.print(
+        f"{result.to}, {result.precision}, {result.bytes:,} bytes. Over {parity.images:,} images of {parity.split} "
+        f"the largest difference of a probability is {parity.difference:.1e}.",
+        highlight=False,
+    )
+    table = plain_table()
+    table.add_column(parity.split)
+    for name in ("model", "file", "change"):
+        table.add_column(name, justify="right")
+    for change in parity.changes:
+        if change.label is None:
+            moved = change.file - change.model
+            table.add_row(change.name, number(change.model), number(change.file), f"{moved:+.4f}")
+    out.print(table)
+    print(result.file)  # noqa: T201

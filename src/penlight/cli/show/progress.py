@@ -1,0 +1,164 @@
+"""Progress on one line of standard error: a training, a study, a tuning."""
+
+import math
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from penlight.api import Watcher
+from penlight.cli.show.output import number
+
+if TYPE_CHECKING:
+    from penlight.study import Place
+    from penlight.training import Epoch
+
+
+class _OneLine(Watcher):
+    """Draws on one line of standard error between entering and leaving; a subclass makes `_progress`."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the line."""
+        self._progress.stop()
+
+
+class TrainingView(_OneLine):
+    """Draws a training on one line of standard error: what is done, loss, headline metric, time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[epochs]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None, epochs="")
+        self._plain = not quiet and not self._console.is_terminal
+
+    def step(self, what: str) -> None:
+        """See `Watcher.step`."""
+        self._progress.reset(self._task, description=what, total=None, epochs="")
+        if self._plain:
+            self._console.print(what, highlight=False)
+
+    def epoch(self, row: "Epoch", planned: int) -> None:
+        """See `Watcher.epoch`."""
+        text = f"epoch {row.epoch}/{planned}  loss {row.loss:.3f}  val {row.val_headline:.3f}"
+        self._progress.update(self._task, total=planned, completed=row.epoch, epochs=text)
+
+
+class StudyView(TrainingView):
+    """Draws a study on one line of standard error: the row, its seed, the epoch, the runs done, the time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self._progress.columns = self._progress.columns[:-1]
+        self._place: Place | None = None
+        self._begun = 0.0
+        self._said = ""
+
+    def run(self, place: "Place") -> None:
+        """See `Watcher.run`."""
+        self._place, self._begun = place, time.monotonic()
+        self._draw(0, None, "")
+        if self._plain:
+            self._console.print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip(), highlight=False)
+
+    def step(self, what: str) -> None:
+        """See `Watcher.step`; what belongs to a run stands behind its place."""
+        if self._place is None or what.startswith(("Scoring ", "Comparing", "Writing the study")):
+            super().step(what)
+        else:
+            self._draw(0, None, what.lower())
+
+    def epoch(self, row: "Epoch", planned: int) -> None:
+        """See `Watcher.epoch`."""
+        self._draw(row.epoch, planned, f"epoch {row.epoch}/{planned}  val {row.val_headline:.3f}")
+
+    def _draw(self, done: int, planned: int | None, what: str) -> None:
+        if self._place is None:
+            return
+        spent = time.monotonic() - self._begun
+        own = spent / done * (planned - done) if done and planned else self._place.own
+        self._progress.update(
+            self._task,
+            description=_of_study(self._place),
+            total=planned,
+            completed=done,
+            epochs=f"{what}  {_left(self._place, own)}".strip(),
+        )
+
+
+def _of_study(place: "Place") -> str:
+    return f"run {place.number}/{place.total}  {place.title}, seed {place.seed}"
+
+
+def _left(place: "Place", own: float | None) -> str:
+    """Say what is left: at least so much, as long as rows have not been trained yet; nothing before any is known."""
+    seconds = place.after + (own or 0.0)
+    if not seconds:
+        return ""
+    about = "about" if own is not None and place.after_known else "at least"
+    minutes = math.ceil(seconds / 60)
+    return f"{about} {minutes} min left" if minutes < 90 else f"{about} {minutes / 60:.1f} h left"
+
+
+class TuningView(_OneLine):
+    """Draws a tuning on one line of standard error: the trial, the best so far, the epoch, time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[about]}"),
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None, about="")
+        self._plain = not quiet and not self._console.is_terminal
+        self._about = ""
+        self._end: float | None = None
+
+    def step(self, what: str) -> None:
+        """See `Watcher.step`."""
+        self._progress.reset(self._task, description=what, total=None, about="")
+        if self._plain:
+            self._console.print(what)
+
+    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+        """See `Watcher.trial`."""
+        of = f"{done}/{planned}" if planned else f"{done}"
+        self._about = f"{of} trials  best {number(best)}"
+        self._end = None if seconds_left is None else time.monotonic() + seconds_left
+        self._progress.update(self._task, total=planned, completed=done, about=self._line())
+        if self._plain:
+            self._console.print(self._line())
+
+    def epoch(self, row: "Epoch", planned: int) -> None:
+        """See `Watcher.epoch`."""
+        self._progress.update(self._task, about=f"{self._line()}  epoch {row.epoch}/{planned}")
+
+    def _line(self) -> str:
+        if self._end is None:
+            return self._about
+        left = max(0, round(self._end - time.monotonic()))
+        return f"{self._about}  about {left // 60}:{left % 60:02d} left"

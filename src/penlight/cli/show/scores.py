@@ -1,0 +1,162 @@
+"""What `penlight evaluate` and `score` print: scores, operating points, subgroups, checks."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from penlight.api import FoldsScores, Scores, SeedsScores
+from penlight.cli.show.output import console, number, plain_table, print_json
+from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
+from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
+
+if TYPE_CHECKING:
+    from penlight.evaluation.checks import Check
+    from penlight.evaluation.subgroups import Subgroup
+
+
+def print_scores(scores: Scores | SeedsScores | FoldsScores, json: bool) -> None:
+    """Print scores with intervals, the baselines beside them."""
+    if json:
+        print_json(scores.to_dict())
+    else:
+        print_score_tables(scores)
+
+
+def print_score_tables(scores: Scores | SeedsScores | FoldsScores) -> None:
+    """Print the tables of scores, what belongs to them, and the checks."""
+    out = console()
+    out.print(_whole_table(scores))
+    labels = [row for row in scores.metrics if row.label is not None]
+    if labels:
+        out.print(_label_table(labels))
+    for row in scores.metrics:
+        if row.note and row.label is None:
+            out.print(f"{row.name}: {row.note}.", style="dim")
+    if isinstance(scores, Scores):
+        _print_answers(scores)
+    if isinstance(scores, FoldsScores):
+        _print_folds(scores)
+    if scores.subgroups:
+        out.print(_subgroup_table(scores.subgroups))
+    _print_checks(scores.checks)
+
+
+def _print_checks(checks: "Sequence[Check]") -> None:
+    """Print what spoke up, a paragraph each: how serious, its number, what was seen and what to do."""
+    out = console()
+    if not checks:
+        out.print("No check spoke up.", style="dim")
+        return
+    table = plain_table(heads=False)
+    for check in checks:
+        mark = Text("serious", "bold red") if check.serious else Text("note")
+        table.add_row(mark, check.code, Text.assemble(check.seen, " ", (check.do, "dim")))
+    out.print(table)
+
+
+def _print_answers(scores: Scores) -> None:
+    """Print what calibration did, the operating points, and what could not be found."""
+    out = console()
+    now = {row.name: row.value for row in scores.metrics if row.label is None}
+    if scores.before:
+        changes = ", ".join(f"{name} {number(was)} to {number(now[name])}" for name, was in scores.before.items())
+        out.print(f"Calibrated on val: {changes}.")
+    if scores.points:
+        out.print(_points_table(scores.points))
+    for what in scores.unavailable:
+        out.print(f"Unavailable: {what}.", style="dim")
+
+
+def _subgroup_table(groups: "Sequence[Subgroup]") -> Table:
+    """One line per group: its headline score and how far it is from all others; more than chance in bold."""
+    table = plain_table()
+    table.add_column("group")
+    for name in ("n", groups[0].metric, "95 % interval", "difference", "95 % interval", "p, Holm"):
+        table.add_column(name, justify="right")
+    for g in groups:
+        cells = [g.note, "", "", ""] if g.note else [
+            f"{number(g.low)} to {number(g.high)}", number(g.difference),
+            f"{number(g.difference_low)} to {number(g.difference_high)}", number(g.p_holm),
+        ]  # fmt: skip
+        style = "bold" if g.more_than_chance else None
+        table.add_row(f"{g.column} {g.group}", f"{g.n:,}", number(g.value), *cells, style=style)
+    return table
+
+
+def _print_folds(scores: FoldsScores) -> None:
+    """Print the headline score of each fold, and what has no answer or no score."""
+    out = console()
+    own = ", ".join(number(row.value) for row in scores.by_fold)
+    out.print(f"{scores.by_fold[0].name} by fold: {own}. Test was not read.")
+    for what in (*scores.unanswered, *scores.unavailable):
+        out.print(f"Unavailable: {what}.", style="dim")
+
+
+_FEW_QUESTIONS = 3
+
+
+def _points_table(points: Sequence[OperatingPoint]) -> Table:
+    """One line per question and threshold, one column per rate; of many questions only the points decided on."""
+    if len({point.question for point in points}) > _FEW_QUESTIONS:
+        points = [point for point in points if point.chosen == AS_DECIDED]
+    table = plain_table()
+    for head in ("answered", "yes", "above"):
+        table.add_column(head, no_wrap=True)
+    at = f"at {points[0].stated:g}"
+    names = {"sensitivity": "sens.", "specificity": "spec.", "ppv": "PPV", "npv": "NPV",
+             "likelihood_ratio_positive": "LR+", "likelihood_ratio_negative": "LR-",
+             "ppv_stated": f"PPV {at}", "npv_stated": f"NPV {at}"}  # fmt: skip
+    shown = [name for name in names if name in points[0].rates]
+    for name in shown:
+        table.add_column(names[name], justify="right")
+    for point in points:
+        values = (number(point.rates[name].value) for name in shown)
+        table.add_row(point.question, point.chosen, number(point.threshold), *values)
+    return table
+
+
+def _whole_table(scores: Scores | SeedsScores | FoldsScores) -> Table:
+    table = plain_table()
+    table.add_column("out of fold" if isinstance(scores, FoldsScores) else scores.split)
+    table.add_column("mean" if isinstance(scores, SeedsScores) else "value", justify="right")
+    if not isinstance(scores, Scores):
+        table.add_column("sd", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name in scores.baselines:
+        table.add_column(name, justify="right")
+    for position, row in enumerate(r for r in scores.metrics if r.label is None):
+        rivals = [_value_of(rows, row.name) for rows in scores.baselines.values()]
+        table.add_row(row.name, *_cells(row), *rivals, style="bold" if position == 0 else None)
+    return table
+
+
+def _cells(row: MetricRow | SeedsRow) -> list[str]:
+    interval = f"{number(row.low)} to {number(row.high)}"
+    if isinstance(row, SeedsRow):
+        return [number(row.mean), number(row.sd), interval]
+    return [number(row.value), *([number(row.sd)] if isinstance(row, FoldsRow) else []), interval]
+
+
+def _label_table(rows: Sequence[MetricRow | SeedsRow]) -> Table:
+    """One line per label, one column per metric, and how many images truly have the label."""
+    names = list(dict.fromkeys(row.name for row in rows))
+    table = plain_table()
+    table.add_column("")
+    table.add_column("n", justify="right")
+    for name in names:
+        table.add_column(name, justify="right")
+    for label in dict.fromkeys(row.label for row in rows):
+        own = {row.name: row for row in rows if row.label == label}
+        values = [number(_main(own[name])) if name in own else "" for name in names]
+        table.add_row(str(label), str(next(iter(own.values())).n), *values)
+    return table
+
+
+def _main(row: MetricRow | SeedsRow) -> float:
+    return row.mean if isinstance(row, SeedsRow) else row.value
+
+
+def _value_of(rows: Sequence[MetricRow], name: str) -> str:
+    return next((number(row.value) for row in rows if row.name == name and row.label is None), "")

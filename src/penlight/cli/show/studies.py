@@ -1,0 +1,129 @@
+"""What `penlight study` prints: the plan, the rows compared, the sets beside published scores."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from penlight.cli.show.output import console, number, plain_table, print_json
+
+if TYPE_CHECKING:
+    from penlight.api import Studied, Swept
+    from penlight.study import Plan
+
+
+def print_plan(plan: "Plan", json: bool) -> None:
+    """Print the rows of a study with the states of their runs; the last line counts what is to be trained."""
+    if json:
+        print_json(plan.to_dict())
+        return
+    from penlight.study import states_by_row
+
+    out = console()
+    out.print(plan.study.question, markup=False)
+    table = plain_table()
+    for name in ("row", "recipe", "view", "runs", "state"):
+        table.add_column(name, justify="right" if name == "runs" else "left")
+    for row, states in states_by_row(plan):
+        said = ", ".join(f"{count} {state}" for state, count in states.items())
+        table.add_row(row.id, Path(row.recipe).stem, plan.study.view_of(row), str(states.total()), said)
+    out.print(table)
+    if plan.count("changed"):
+        out.print("changed: the folder holds a run of another recipe or data; move it away before the study runs.")
+    if plan.left_over:
+        out.print(f"Not of this study any more: {', '.join(map(str, plan.left_over))}", markup=False)
+    missing = len(plan.runs) - plan.count("done")
+    print(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")  # noqa: T201
+
+
+def print_studied(result: "Studied", json: bool) -> None:
+    """Print a table for each view and its findings; the last line is the path of the report."""
+    if json:
+        print_json(result.to_dict())
+        return
+    out = console()
+    for part in result.record["tables"]:
+        out.print(f"view {part['view']}, {part['images']['test']:,} test images", style="dim")
+        out.print(_study_table(part))
+        for sentence in part["findings"]:
+            out.print(f"- {sentence}", markup=False)
+        out.print()
+    print(result.report)  # noqa: T201
+
+
+def _study_table(part: Mapping[str, Any]) -> Table:
+    """One line per row, the best first: the headline score and what it cost."""
+    table = plain_table()
+    table.add_column("")
+    for name in (part["headline"], "sd", "95 % interval", "parameters", "training (s)", "ms an image"):
+        table.add_column(name, justify="right")
+    table.add_column("checks")
+    lines = [(row, _headline_of(row, part["headline"])) for row in part["rows"]]
+    lines.sort(key=lambda line: -math.inf if line[1]["mean"] is None else -line[1]["mean"])
+    for row, score in lines:
+        cost = row["cost"]
+        table.add_row(
+            row["title"],
+            _shown(score["mean"]),
+            _shown(score["sd"]),
+            f"{_shown(score['low'])} to {_shown(score['high'])}",
+            "-" if cost["parameters"] is None else f"{cost['parameters']:,}",
+            _shown(_mean_of(cost["fit_seconds"]), 1),
+            _shown(_mean_of(cost["predict_ms_per_image"]), 2),
+            _codes(row["checks"]),
+            style="bold" if row["id"] == part["best"] else None,
+        )
+    return table
+
+
+def _codes(checks: Sequence[Mapping[str, Any]]) -> str:
+    """Give the numbers of the checks that spoke up, the serious ones marked."""
+    return " ".join(f"{check['code']}{'!' if check['serious'] else ''}" for check in checks) or "-"
+
+
+def _headline_of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    none = dict.fromkeys(("mean", "sd", "low", "high"))
+    return next((m for m in row["metrics"] if m["name"] == name and m["label"] is None), none)
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _shown(value: float | None, decimals: int = 3) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def print_swept(result: "Swept", json: bool) -> None:
+    """Print the sets beside the published scores; the last line is the path of the report, where it was written."""
+    if json:
+        print_json(result.to_dict())
+        return
+    out = console()
+    table = plain_table()
+    for name in ("set", "model kept", "AUC", "95 % interval", "linear", "published", "ACC", "published", ""):
+        table.add_column(name, justify="left" if name in ("set", "model kept", "") else "right")
+    for row in result.rows:
+        auc, acc = row.lane("auc"), row.lane("acc")
+        table.add_row(
+            row.name,
+            row.kept,
+            number(auc.own.value),
+            f"{number(auc.own.low)} to {number(auc.own.high)}",
+            number(auc.linear),
+            number(auc.published),
+            number(acc.own.value),
+            number(acc.published),
+            f"{auc.stands} in AUC",
+        )
+    if result.rows:
+        out.print(table)
+    if result.planned:
+        out.print(f"To train: {', '.join(result.planned)}.")
+    if result.absent:
+        out.print(f"Not on disk: {', '.join(result.absent)}.", style="dim")
+    if result.report is not None:
+        print(result.report)  # noqa: T201

@@ -1,0 +1,49 @@
+"""What `penlight train` prints: the plan, then what came out."""
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from penlight.cli.show.output import console, plain_table, print_json
+from penlight.cli.show.scores import print_score_tables
+
+if TYPE_CHECKING:
+    from penlight.api import Trained
+    from penlight.recipes.plan import Plan
+
+
+def print_plan_made(plan: "Plan | None", json: bool) -> None:
+    """Print a plan before it is trained: each choice with its reason; nothing where no plan was made."""
+    if plan is None or json:
+        return
+    table = plain_table()
+    for name in ("plan", "", "why"):
+        table.add_column(name)
+    for reason in plan.reasons:
+        table.add_row(reason.about, reason.choice, Text(reason.why, "dim"))
+    out = console()
+    out.print(table)
+    out.print(f"About {plan.seconds:.0f} s of training a seed on this machine.\n", style="dim", highlight=False)
+
+
+def print_trained(result: "Trained", json: bool) -> None:
+    """Print what `train` made; the last line is the path of the report."""
+    if json:
+        print_json(result.to_dict())
+        return
+    print_score_tables(result.scores)
+    _print_kept(result)
+    print(result.report)  # noqa: T201
+
+
+def _print_kept(result: "Trained") -> None:
+    """Say where a plan ended with the linear baseline."""
+    linear = result.kept.count("linear")
+    if result.plan is None or not linear:
+        return
+    seeds = "" if len(result.kept) == 1 else f" with {linear} of {len(result.kept)} seeds"
+    console().print(
+        f"The linear baseline is the model that was kept{seeds}: on val the network was not better by more than the "
+        "standard error.",
+        style="bold",
+    )
