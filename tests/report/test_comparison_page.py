@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from penlight.evaluation.comparison import Compared, Comparison, Difference
-from penlight.report.comparison import comparison_report, comparison_verdict
+from penlight.report.comparison import comparison_report
+from penlight.report.comparison_verdict import comparison_verdict
 from penlight.report.displays.alike import AlikeBars
 from penlight.report.figure import draw_svg
 

@@ -4,8 +4,9 @@ Each function takes plain values, raises a PenlightError where a user can help, 
 `to_dict()` is the JSON of the command.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penlight.lazy import names_on_request
 
 if TYPE_CHECKING:
     from penlight.api.comparing import ComparedRuns, compare
@@ -111,10 +112,5 @@ __all__ = [
     "tune",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a part when it is asked for: `penlight predict` must not wait for what only training needs."""
-    for module, names in _PLACES.items():
-        if name in names.split():
-            return getattr(importlib.import_module(f"penlight.api.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# `penlight predict` must not wait for what only training needs.
+__getattr__ = names_on_request(__name__, _PLACES)

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penlight.data.audit import Audit, Problem
-from penlight.data.summary import DataDescription
 from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.subgroups import Subgroup
-from penlight.recipes.plan import Plan
-from penlight.recipes.space import Trial
-from penlight.training import Epoch
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from penlight.data.audit import Audit, Problem
+    from penlight.data.summary import DataDescription
+    from penlight.recipes.plan import Plan
+    from penlight.recipes.space import Trial
     from penlight.study import Place
+    from penlight.training import Epoch
 
 
 class Watcher:
@@ -29,7 +29,7 @@ class Watcher:
     def step(self, what: str) -> None:
         """Say what is being done now."""
 
-    def epoch(self, row: Epoch, planned: int) -> None:
+    def epoch(self, row: "Epoch", planned: int) -> None:
         """Say that an epoch is done, of `planned`."""
 
     def run(self, place: "Place") -> None:
@@ -143,7 +143,7 @@ class Trained:
     folder: Path
     report: Path
     scores: Scores | SeedsScores | FoldsScores
-    plan: Plan | None = None
+    plan: "Plan | None" = None
     kept: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -189,7 +189,7 @@ class Tuned:
     report: Path
     metric: str
     judged_on: str
-    trials: Sequence[Trial]
+    trials: "Sequence[Trial]"
     best: int
     start: int | None
     importance: Mapping[str, float]
@@ -214,11 +214,11 @@ class Audited:
     """What `audit` found in a dataset, and the page that shows it."""
 
     dataset: str
-    audit: Audit
+    audit: "Audit"
     page: Path
 
     @property
-    def problems(self) -> Sequence[Problem]:
+    def problems(self) -> "Sequence[Problem]":
         """The problems, the serious ones first."""
         return self.audit.problems
 
@@ -238,7 +238,7 @@ class Audited:
 class Shown:
     """What `show` made: the description in numbers, and the files written."""
 
-    description: DataDescription
+    description: "DataDescription"
     files: Sequence[Path]
 
     def to_dict(self) -> dict[str, Any]:

@@ -203,17 +203,19 @@ def evaluate(
 ) -> None:
     """Score a run again from its predictions on disk."""
     from penlight import api
-    from penlight.cli.show.corrupted import print_corrupted
-    from penlight.cli.show.progress import TrainingView
-    from penlight.cli.show.scores import print_scores
 
     if corruptions and split != "test":
         raise typer.BadParameter("Corruptions are asked on test alone.", param_hint="--split")
     if corruptions:
+        from penlight.cli.show.corrupted import print_corrupted
+        from penlight.cli.show.progress import TrainingView
+
         with TrainingView(quiet=json) as watcher:
             corrupted = api.evaluate_corrupted(run, watcher=watcher)
         print_corrupted(corrupted, json)
         return
+    from penlight.cli.show.scores import print_scores
+
     print_scores(api.evaluate(run, split), json)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from penlight.data.audit import kept_audit
 from penlight.data.catalog import is_phantom
 from penlight.data.pictures import Reading, reading_from_dict
 from penlight.data.views import ViewedDataset, ViewedSplit
@@ -68,6 +67,8 @@ def record_of(view: ViewedDataset) -> DataRecord:
 
 def problems_of(view: ViewedDataset) -> Sequence[Mapping[str, Any]]:
     """Give what the audit of a view's dataset found."""
+    from penlight.data.audit import kept_audit
+
     return [problem.to_dict() for problem in kept_audit(view.dataset).problems]
 
 

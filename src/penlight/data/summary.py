@@ -114,7 +114,7 @@ class Positions:
 
         NaN for a row that fewer than 20 images have, or lack: the test does not hold there.
         """
-        from scipy.stats import chi2
+        from scipy.special import chdtrc
 
         counts, n = self.counts[split].astype(float), self.images[split][:, None].astype(float)
         having = counts.sum(axis=0)
@@ -124,7 +124,7 @@ class Positions:
         expected = (n * having / n.sum())[:, judged]
         variance = expected * (lacking / n.sum())[judged]
         uneven = ((counts[:, judged] - expected) ** 2 / variance).sum(axis=0)
-        p[judged] = chi2.sf(uneven, len(n) - 1)
+        p[judged] = chdtrc(len(n) - 1, uneven)
         return p
 
     def drifting(self) -> Mapping[str, tuple[str, ...]]:

@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.signal import fftconvolve
 
 from penlight.data.dataset import DatasetInfo
 
@@ -201,6 +200,8 @@ def _zoomed(side: int, zoom: float) -> Floats:
 
 def _defocus_blur(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
     """Spread each point over a disk of a radius, whose rim is softened a little."""
+    from scipy.signal import fftconvolve
+
     radius, rim = strength
     reach = max(8, int(np.ceil(radius)))
     x = np.arange(-reach, reach + 1)
@@ -241,6 +242,8 @@ def _trail(strength: Strength, angle: float) -> NDArray[np.float64]:
 
 def _blurred(images: Images, kernel: NDArray[np.float64], border: str) -> Images:
     """Convolve with a kernel that is for 224 pixels; `border` as in `np.pad`."""
+    from scipy.signal import fftconvolve
+
     own = _scaled(kernel, images.shape[1] / _MADE_AT)
     reach = len(own) // 2
     spread = ((0, 0), (reach, reach), (reach, reach), (0, 0))

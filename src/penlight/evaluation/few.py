@@ -5,6 +5,7 @@ of 95 (`tests/evaluation/test_few.py` simulates it). Shares take Wilson's interv
 Newcombe. With patients, n counts patients, not images: those of one patient are taken to say the same.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,19 +42,27 @@ def newcombe(area: float, n_positive: float, n_negative: float) -> Interval:
     Newcombe (2006, Statistics in Medicine 25:559), method 5: the areas whose standard error, by Hanley and McNeil's
     formula with both numbers of cases set to their mean in its two last terms, reaches the one that was found.
     """
-    from scipy.optimize import brentq
-
     middling = (n_positive + n_negative) / 2 - 1
 
     def beyond(a: float) -> float:
         terms = 1 + middling * (1 - a) / (2 - a) + middling * a / (1 + a)
-        return float(abs(area - a) - _NORMAL_95 * np.sqrt(a * (1 - a) * terms / (n_positive * n_negative)))
+        return abs(area - a) - _NORMAL_95 * math.sqrt(a * (1 - a) * terms / (n_positive * n_negative))
 
     # Areas of 0 and 1 have no error themselves, and so solve the equation; those just inside do not.
     inside = min(max(area, _TINY), 1 - _TINY)
-    low = brentq(beyond, 0, inside) if area > 0 else 0.0
-    high = brentq(beyond, inside, 1) if area < 1 else 1.0
-    return float(low), float(high)
+    low = _root(beyond, 0.0, inside) if area > 0 else 0.0
+    high = _root(beyond, 1.0, inside) if area < 1 else 1.0
+    return low, high
+
+
+def _root(f: Callable[[float], float], above: float, below: float) -> float:
+    """Give where `f` crosses 0 between `above`, where it is not negative, and `below`, where it is.
+
+    To the last digit, by halves: SciPy's solvers take longer to load than all intervals of a run to find.
+    """
+    while (middle := (above + below) / 2) not in (above, below):
+        above, below = (middle, below) if f(middle) >= 0 else (above, middle)
+    return above
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 `run_report` and `run_card` take a `RunContent` and give text; writing it to a file is the caller's.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from penlight.lazy import names_on_request
 
 if TYPE_CHECKING:
     from penlight.report.card import run_card
@@ -32,10 +33,5 @@ __all__ = [
     "seeds_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a part when it is asked for: pages use the words of reports, and must not wait for what draws."""
-    for module, names in _PLACES.items():
-        if name in names.split():
-            return getattr(importlib.import_module(f"penlight.report.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Pages use the words of reports, and must not wait for what draws.
+__getattr__ = names_on_request(__name__, _PLACES)

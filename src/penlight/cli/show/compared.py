@@ -13,7 +13,7 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     if json:
         print_json(result.to_dict())
         return
-    from penlight.report.comparison import comparison_verdict
+    from penlight.report.comparison_verdict import comparison_verdict
     from penlight.report.words import p_value
 
     found, out = result.comparison, console()

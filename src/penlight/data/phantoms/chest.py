@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from penlight.data.catalog import FINDINGS
 from penlight.data.phantoms.shared import Draws, Floats, bell, chunks, mottle, per_image, ramp
@@ -67,6 +66,8 @@ def sample_findings(n: int, seed: int) -> NDArray[np.uint8]:
     A Gaussian copula: a finding is present where a normal number exceeds the quantile of its prevalence, and the
     normal numbers of findings that come together are correlated.
     """
+    from scipy.special import ndtri
+
     # A key apart from those of `Draws`, so that the findings are not drawn with the numbers of the anatomy.
     stream = np.random.default_rng((seed, 0, len(FINDINGS)))
     latent = stream.standard_normal((n, len(FINDINGS))) @ np.linalg.cholesky(_correlations()).T
