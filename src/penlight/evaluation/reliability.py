@@ -130,6 +130,16 @@ def expected_error(gaps: Floats, n: Floats) -> Floats:
     return out
 
 
+def outcome_errors(stated: Floats, true: NDArray[np.generic]) -> Floats:
+    """Give the expected calibration error (B,) of each of (B, M) outcomes of the same (M,) stated probabilities."""
+    which = bin_of(stated)
+    order = np.argsort(which, kind="stable")
+    starts = np.unique(which[order], return_index=True)[1]
+    gaps = np.add.reduceat(stated[order][None] - true[:, order].astype(float), starts, axis=1)
+    out: Floats = np.abs(gaps).sum(axis=1) / len(stated)
+    return out
+
+
 def label_errors(gaps: Floats, n: Floats) -> Floats:
     """(B, P): the expected calibration error of each column alone."""
     out: Floats = np.abs(gaps).sum(axis=2) / n[:, None]

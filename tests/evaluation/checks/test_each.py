@@ -12,11 +12,12 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from penlight.evaluation.checks import Answered, Evidence, check_seeds, run_checks
 from penlight.evaluation.checks.check import Check
-from penlight.evaluation.checks.numbers import calibration_error, simulated_errors, stated_and_true
+from penlight.evaluation.checks.numbers import calibration_error, simulated_errors
 from penlight.evaluation.checks.skill import accuracy_of_the_majority, learned_nothing, never_answered
 from penlight.evaluation.checks.splits import ks_distance, shifted, val_and_test_apart
 from penlight.evaluation.checks.training import still_improving
 from penlight.evaluation.checks.words import listed, number
+from penlight.evaluation.reliability import outcome_errors
 from tests.evaluation.checks.evidence import FINDINGS, TASK, calibrated, clean, curves, sample, with_test
 
 
@@ -96,16 +97,16 @@ def test_errors_of_calibration_are_those_of_a_plain_loop(seed, n):
     for low in np.linspace(0, 1, 11)[:-1]:
         inside = (stated > low) & (stated <= low + 0.1) if low else stated <= 0.1
         by_hand += abs((stated[inside] - true[inside]).sum()) / n
-    assert calibration_error(stated, true) == pytest.approx(by_hand, abs=1e-9)
+    assert outcome_errors(stated, true[None])[0] == pytest.approx(by_hand, abs=1e-9)
 
 
 def test_errors_by_chance_cover_what_calibrated_probabilities_have():
     errors, limits = [], []
     for seed in range(60):
         y, prob = calibrated(TASK, 200, seed)
-        stated, true = stated_and_true(sample(TASK, y, prob))
-        errors.append(calibration_error(stated, true))
-        limits.append(np.quantile(simulated_errors(stated, seed=seed)[:200], 0.9))
+        own = sample(TASK, y, prob)
+        errors.append(calibration_error(own))
+        limits.append(np.quantile(simulated_errors(own.stated.prob.ravel(), seed=seed)[:200], 0.9))
     above = int(np.sum(np.array(errors) > np.array(limits)))
     # One in ten of sixty; 15 or more would come in under one of a thousand repetitions.
     assert 0 < above < 15

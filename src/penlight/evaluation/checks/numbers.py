@@ -3,15 +3,14 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Evidence, Floats
 from penlight.evaluation.checks.words import counted, interval, metric, number
-from penlight.evaluation.metrics import Sample
+from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.reliability import BINS, outcome_errors
 from penlight.evaluation.rows import find_row
 
-BINS = 10
 BY_CHANCE = 0.99
 OFF = 0.03
 FAR_OFF = 0.1
@@ -26,10 +25,10 @@ _CHUNK_VALUES = 4_000_000
 def not_calibrated(e: Evidence) -> Seen | None:
     """Speak where the expected calibration error is above `OFF` and above 99 % of what perfectly calibrated
     probabilities have by chance, with the same probabilities on as many images."""
-    stated, true = stated_and_true(e.test.sample)
+    stated, true = e.test.sample.stated.prob.ravel(), e.test.sample.stated.true
     if not len(stated):
         return None
-    error = calibration_error(stated, true)
+    error = calibration_error(e.test.sample)
     chance = float(np.quantile(simulated_errors(stated), BY_CHANCE))
     if not error > max(OFF, chance):
         return None
@@ -42,18 +41,9 @@ def not_calibrated(e: Evidence) -> Seen | None:
     )
 
 
-def stated_and_true(sample: Sample) -> tuple[Floats, Floats]:
-    """Stated probabilities (M,) and whether each came true: of the top class, or of each pair of image and label."""
-    if not sample.task.exclusive:
-        return np.clip(sample.prob.ravel(), 0, 1), sample.y.ravel().astype(float)
-    answer = np.argmax(sample.prob, axis=1)
-    rows = np.arange(len(answer))
-    return np.clip(sample.prob[rows, answer], 0, 1), sample.y[rows, answer].astype(float)
-
-
-def calibration_error(stated: Floats, true: Floats) -> float:
-    """Expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015); the upper end of a bin belongs to it."""
-    return float(_errors(stated, true[None])[0])
+def calibration_error(sample: Sample) -> float:
+    """Give the expected calibration error of the images, which the scores have as `ece`."""
+    return float(METRICS["ece"].compute(sample, np.ones((1, len(sample.y))))[0])
 
 
 def simulated_errors(stated: Floats, *, seed: int = 0) -> Floats:
@@ -63,17 +53,7 @@ def simulated_errors(stated: Floats, *, seed: int = 0) -> Floats:
     wanted = max(fewest, min(most, _SIMULATED_VALUES // len(stated)))
     rows = max(1, _CHUNK_VALUES // len(stated))
     sizes = [min(rows, wanted - start) for start in range(0, wanted, rows)]
-    return np.concatenate([_errors(stated, rng.random((b, len(stated))) < stated) for b in sizes])
-
-
-def _errors(stated: Floats, true: NDArray[np.generic]) -> Floats:
-    """(B,) errors of (B, M) outcomes."""
-    which = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], stated)
-    order = np.argsort(which, kind="stable")
-    starts = np.unique(which[order], return_index=True)[1]
-    gaps = np.add.reduceat(stated[order][None] - true[:, order].astype(float), starts, axis=1)
-    out: Floats = np.abs(gaps).sum(axis=1) / len(stated)
-    return out
+    return np.concatenate([outcome_errors(stated, rng.random((b, len(stated))) < stated) for b in sizes])
 
 
 def too_few_to_tune(e: Evidence) -> Seen | None:
