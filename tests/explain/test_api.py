@@ -153,6 +153,16 @@ def test_what_cannot_be_read_is_named_and_left_out(runs, penlight, tmp_path):  #
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_rows_of_an_npz_are_explained_as_their_pictures_are(runs, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
+    save(tmp_path / "in", images)
+    np.savez(tmp_path / "in.npz", images=images)
+    files, rows = (api.explain(runs / "cnn", [tmp_path / n], out=tmp_path / "out") for n in ("in", "in.npz"))
+    assert [e.source.name for e in rows.explanations] == [f"{tmp_path}/in.npz:images[{i}]" for i in (0, 1)]
+    for one, other in zip(files.explanations, rows.explanations, strict=True):
+        np.testing.assert_array_equal(one.map, other.map)
+
+
 def test_mistakes_are_named(runs, dataset, penlight, tmp_path):  # noqa: F811
     bad, worse, cnn = tmp_path / "bad.png", tmp_path / "worse.png", runs / "cnn"
     bad.write_bytes(b"no picture")

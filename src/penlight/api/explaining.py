@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.api.predicting import Picture, pictures
 from penlight.data import ViewedDataset, apply_view, store
-from penlight.data.pictures import SUFFIXES, Reading, load_picture
+from penlight.data.pictures import SUFFIXES, Reading
 from penlight.errors import DataError, MissingExtraError, PictureError, UnknownNameError
 from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
@@ -258,7 +259,7 @@ def explain(
     neighbours: int = 0,
     out: Path | None = None,
 ) -> Explained:
-    """Explain pictures, given as files and folders, or rows of a split of the run's own dataset; write the pictures.
+    """Explain pictures, files and folders as `predict` takes them, or rows of a split of the run's own dataset.
 
     Files that cannot be read are in `problems`; DataError if none can. The pictures go to `out`, by default
     runs/explained-<run>: one for each image and label, and a sheet where there are several.
@@ -274,30 +275,27 @@ def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, li
     if not paths:
         raise DataError("No picture was given.", "Give files or folders, or --split test --rows 3,17.")
     images, sources, problems = [], [], {}
-    for path in _pictures(paths):
+    for picture in (picture for path in paths for picture in _pictures(path)):
         try:
-            images.append(load_picture(path, explainer.reading))
-            sources.append(Source(str(path)))
-        except PictureError as error:
-            if len(paths) == 1 and path == paths[0]:
+            images.append(picture.image(explainer.reading))
+            sources.append(Source(picture.name))
+        except DataError as error:
+            if len(paths) == 1 and picture.name == str(paths[0]):
                 raise
-            problems[str(path)] = error.reason
+            problems[picture.name] = error.reason if isinstance(error, PictureError) else error.problem
     if not images:
         first, reason = next(iter(problems.items()))
         raise DataError(f"None of {len(problems)} pictures can be used; {first}: {reason}.", "Look at the files.")
     return np.stack(images), sources, problems
 
 
-def _pictures(paths: Sequence[Path]) -> list[Path]:
-    """List the files that are meant: those given, and of folders what looks like a picture, in the order of names."""
-    found = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"There is no file or folder {path}.", "Check the path.")
-        inside = [p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES] if path.is_dir() else [path]
-        if not inside:
-            raise DataError(f"There is no picture in {path}.", f"Pictures end in {', '.join(sorted(SUFFIXES))}.")
-        found += inside
+def _pictures(path: Path) -> list[Picture]:
+    """List the pictures of a file or folder; DataError if there is none."""
+    if not path.exists():
+        raise DataError(f"There is no file or folder {path}.", "Check the path.")
+    found = list(pictures([path]))
+    if not found:
+        raise DataError(f"There is no picture in {path}.", f"Pictures end in {', '.join(sorted(SUFFIXES))}.")
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.npz import Header, read_headers, read_rows
-from penlight.data.pictures import LARGEST_PIXELS, SUFFIXES, Pixels, is_dicom
+from penlight.data.pictures import LARGEST_PIXELS, SUFFIXES, Pixels, Reading, fit_pixels, is_dicom, load_picture
 from penlight.errors import DataError, LargePictureError, NoPictureError, PenlightError
 from penlight.runs.classifier import Answer, Classifier, Unlike, open_classifier
 
@@ -69,6 +69,14 @@ class Picture:
 
     name: str
     source: Path | bytes | Pixels | PenlightError
+
+    def image(self, reading: Reading) -> Pixels:
+        """Turn it into an image as `reading` says. Its own error is raised; others as in `pictures.load_picture`."""
+        if isinstance(self.source, PenlightError):
+            raise self.source
+        if isinstance(self.source, np.ndarray):
+            return fit_pixels(self.source, reading)
+        return load_picture(self.source, reading, self.name)
 
 
 def predict(run: Path, sources: Iterable[Source]) -> Predicted:
