@@ -20,6 +20,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON alone, for progra
 View = Annotated[Optional[str], typer.Option(help="Reading of the labels; native unless given.")]  # noqa: UP045
 Size = Annotated[Optional[int], typer.Option(help="Side of the images in pixels: 28, 64, 128 or 224.")]  # noqa: UP045
 Out = Annotated[Optional[Path], typer.Option(help="Folder to write; a free one under runs/ unless given.")]  # noqa: UP045
+Trainable = Annotated[str, typer.Argument(help="A dataset's name, its description file, or a run's recipe.toml.")]
+Known = Annotated[str, typer.Argument(help="A dataset's name, or its description file.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
+Scored = Annotated[str, typer.Option(help="val or test.")]
 Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe, as train.epochs=3."),
@@ -69,7 +73,7 @@ def demo(out: Out = None, json: Json = False) -> None:
 
 @app.command()
 def train(
-    dataset: Annotated[str, typer.Argument(help="A dataset's name, its description file, or a run's recipe.toml.")],
+    dataset: Trainable,
     recipe: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="A preset, or a recipe file; a plan for this dataset unless given."),
@@ -141,7 +145,7 @@ def study(
 
 @app.command()
 def tune(
-    dataset: Annotated[str, typer.Argument(help="A dataset's name, its description file, or a run's recipe.toml.")],
+    dataset: Trainable,
     recipe: Annotated[str, typer.Option(help="A preset, or a recipe file.")] = "cnn",
     trials: Annotated[Optional[int], typer.Option(min=1, help="Trials in all; 15 unless a time is given.")] = None,  # noqa: UP045
     time: Annotated[
@@ -195,7 +199,7 @@ def tune(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder, or a folder with one run per seed.")],
-    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    split: Scored = "test",
     corruptions: Annotated[
         bool, typer.Option("--corruptions", help="Ask the model again about corrupted images of test, and keep it.")
     ] = False,
@@ -228,7 +232,7 @@ def _rows(text: str) -> list[int]:
 
 @app.command()
 def explain(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: RunFolder,
     paths: Annotated[Optional[list[Path]], typer.Argument(help="Pictures, and folders of pictures.")] = None,  # noqa: UP045
     split: Annotated[
         Optional[str],  # noqa: UP045
@@ -316,7 +320,7 @@ def compare(
     ] = None,
     every_pair: Annotated[bool, typer.Option("--all", help="Compare each with each.")] = False,
     metric: Annotated[Optional[str], typer.Option(help="A score of the whole; the headline unless given.")] = None,  # noqa: UP045
-    split: Annotated[str, typer.Option(help="val or test.")] = "test",
+    split: Scored = "test",
     dataset: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="The dataset that CSV files are about; that of the first run unless given."),
@@ -361,7 +365,7 @@ def report(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: RunFolder,
     to: Annotated[str, typer.Option(help="onnx, litert or keras.")] = "onnx",
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits, by images of train.")] = False,
     out: Annotated[Optional[Path], typer.Option(help="File to write; into the run unless given.")] = None,  # noqa: UP045
@@ -376,7 +380,7 @@ def export(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: RunFolder,
     paths: Annotated[
         list[Path],
         typer.Argument(help="PNG, JPEG, TIFF or DICOM files, folders of them, npz files of images."),
@@ -478,7 +482,7 @@ def data_new(
 
 @data.command("show")
 def data_show(
-    dataset: Annotated[str, typer.Argument(help="A dataset's name, or its description file.")],
+    dataset: Known,
     view: View = None,
     size: Size = None,
     out: Out = None,
@@ -493,7 +497,7 @@ def data_show(
 
 @data.command("audit")
 def data_audit(
-    dataset: Annotated[str, typer.Argument(help="A dataset's name, or its description file.")],
+    dataset: Known,
     size: Size = None,
     out: Out = None,
     json: Json = False,
