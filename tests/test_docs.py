@@ -20,7 +20,7 @@ import shlex
 import shutil
 import sys
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
@@ -33,7 +33,7 @@ from PIL import Image
 from penlight import api
 from penlight.api import training
 from penlight.cli.app import app
-from penlight.data import record, store
+from penlight.data import store
 from penlight.data.phantoms import PHANTOMS, arrays
 from penlight.models.backbones import BACKBONES
 from penlight.models.pretrained import APPLICATIONS
@@ -41,6 +41,7 @@ from penlight.serve import running
 from penlight.tasks import TASKS
 from tests.cli.conftest import penlight  # noqa: F401
 from tests.data.test_dicom import dicom as dicom_bytes
+from tests.remembered import audit_once, draw_once, is_drawn
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -139,22 +140,12 @@ def shared_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-_DRAWN = {}
-
-
 @pytest.fixture
 def desk(own_folders, shared_cache, monkeypatch):
     """An empty working folder, with phantoms of few images that are drawn once for all pages."""
-    draw = store._draw
-
-    def once(info, size):
-        if (info.name, size) not in _DRAWN:
-            _DRAWN[info.name, size] = draw(replace(info, samples=IMAGES), size)
-        return _DRAWN[info.name, size]
-
     for name in PHANTOMS:
         monkeypatch.setitem(arrays._SAMPLES, name, IMAGES)
-    monkeypatch.setattr(store, "_draw", once)
+    draw_once(monkeypatch, IMAGES)
     monkeypatch.setenv("PENLIGHT_CACHE", str(shared_cache))
     monkeypatch.delenv("PENLIGHT_DATA", raising=False)
     # A server would wait for requests, and take this process's signals and logs.
@@ -312,28 +303,17 @@ def quick(monkeypatch):
         ("report.tuning", "tuning_report"),
     ):
         monkeypatch.setattr(f"penlight.{module}.{name}", lambda *_: "a report")
-    make, audit = training.Baselines, record.kept_audit
+    audit_once(monkeypatch)
+    make = training.Baselines
 
     def baselines(view, watcher):
         key = (id(view.dataset), view.view)
-        return _BASELINES.setdefault(key, make(view, watcher)) if drawn(view.dataset) else make(view, watcher)
-
-    def audited(dataset):
-        if not drawn(dataset):
-            return audit(dataset)
-        if id(dataset) not in _AUDITS:
-            _AUDITS[id(dataset)] = audit(dataset)
-        return _AUDITS[id(dataset)]
+        return _BASELINES.setdefault(key, make(view, watcher)) if is_drawn(view.dataset) else make(view, watcher)
 
     monkeypatch.setattr(training, "Baselines", baselines)
-    monkeypatch.setattr(record, "kept_audit", audited)
 
 
-def drawn(dataset):
-    return any(dataset is known for known in _DRAWN.values())
-
-
-_BASELINES, _AUDITS = {}, {}
+_BASELINES = {}
 
 
 @pytest.fixture

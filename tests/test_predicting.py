@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -225,22 +223,3 @@ def test_many_are_summed_up(penlight, tmp_path):  # noqa: F811
     counted = {line.split()[0]: int(line.split()[1]) for line in out.splitlines()[1:5]}
     assert code == 0
     assert counted == {label: sum(label in own for own in said) for label in ("a", "b", "c", "d")}
-
-
-def test_predicting_loads_no_heavy_library(tmp_path):
-    """Not pydantic either, but for the part that Typer itself looks at."""
-    (tmp_path / "a.png").write_bytes(png(images_of("grades")[0]))
-    code = (
-        "import sys; sys.argv = ['penlight', 'predict', *sys.argv[1:]]\n"
-        "from penlight.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as ended: assert not ended.code\n"
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    )
-    words = [sys.executable, "-c", code, str(trained("grades")), str(tmp_path / "a.png"), "--json"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.splitlines()[-1].split())
-    heavy = {"tensorflow", "keras", "jax", "torch", "pandas", "matplotlib", "scipy", "sklearn", "onnx",
-             "jinja2", "fastapi", "optuna", "requests", "pydicom"}  # fmt: skip
-    assert "onnxruntime" in loaded
-    assert loaded & heavy == set()

@@ -1,25 +1,17 @@
-"""The command in this process, and phantoms drawn once for all its tests."""
+"""The command in this process, and phantoms drawn and audited once for all its tests."""
 
 import sys
 
 import pytest
 
 from penlight.cli import main
-from penlight.data import store
-
-_DRAWN = {}
+from tests.remembered import audit_once, draw_once
 
 
 @pytest.fixture(autouse=True)
-def drawn_once(monkeypatch):
-    draw = store._draw
-
-    def remembered(info, size):
-        if (info.name, size) not in _DRAWN:
-            _DRAWN[info.name, size] = draw(info, size)
-        return _DRAWN[info.name, size]
-
-    monkeypatch.setattr(store, "_draw", remembered)
+def made_once(monkeypatch):
+    draw_once(monkeypatch)
+    audit_once(monkeypatch)
 
 
 @pytest.fixture

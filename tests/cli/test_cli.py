@@ -205,23 +205,6 @@ def test_help_loads_nothing_heavy_and_makes_nothing(own_folders):
     assert not (own_folders / "cache").exists()
 
 
-def test_evaluate_and_score_need_no_keras(penlight, tmp_path):
-    penlight("train", "retina-phantom", "--recipe", "majority", "--out", tmp_path / "run")
-    view = apply_view(open_dataset("retina-phantom"))
-    write_official(tmp_path / "s.csv", np.full(view.splits["test"].y_true.shape, 0.2))
-    for words in (
-        ["evaluate", str(tmp_path / "run")],
-        ["score", str(tmp_path / "s.csv"), "--dataset", "retina-phantom"],
-    ):
-        loaded = in_a_new_process(
-            f"import sys; sys.argv = ['penlight', *{words!r}]\n"
-            "from penlight.cli import main\n"
-            "try: main()\nexcept SystemExit as e: assert not e.code, e.code\n"
-            "print('LOADED', sorted({'keras', 'tensorflow', 'jax', 'matplotlib'} & set(sys.modules)))"
-        )
-        assert "LOADED []" in loaded
-
-
 def test_export_writes_a_file_and_says_how_it_compares(penlight, tmp_path):
     penlight("train", "retina-phantom", "--recipe", "linear", "--out", tmp_path / "run")
     code, out, _ = penlight("export", tmp_path / "run")

@@ -29,7 +29,7 @@ def draw_few(draw):
 
 
 @pytest.fixture(autouse=True)
-def few(drawn_once, monkeypatch):
+def few(made_once, monkeypatch):
     monkeypatch.setattr(store, "_draw", draw_few(store._draw))
 
 

@@ -1,0 +1,39 @@
+"""What is made of a phantom is made once for all tests of a process: a test repeats what it asks, not the drawing."""
+
+from dataclasses import replace
+
+from penlight.data import record, store
+
+_DRAWN, _PROBLEMS = {}, {}
+
+
+def draw_once(monkeypatch, samples=None):
+    """Draw each phantom once, of so many images by split, or of its own number."""
+    draw = store._draw
+
+    def once(info, size):
+        wanted = replace(info, samples=samples or info.samples)
+        key = (info.name, size, *wanted.samples.values())
+        if key not in _DRAWN:
+            _DRAWN[key] = draw(wanted, size)
+        return _DRAWN[key]
+
+    monkeypatch.setattr(store, "_draw", once)
+
+
+def audit_once(monkeypatch):
+    """Audit each phantom that was drawn so once, for the runs of it; `penlight data audit` looks itself."""
+    problems_of = record.problems_of
+
+    def once(view):
+        if not is_drawn(view.dataset):
+            return problems_of(view)
+        if id(view.dataset) not in _PROBLEMS:
+            _PROBLEMS[id(view.dataset)] = problems_of(view)
+        return _PROBLEMS[id(view.dataset)]
+
+    monkeypatch.setattr(record, "problems_of", once)
+
+
+def is_drawn(dataset):
+    return any(dataset is known for known in _DRAWN.values())
