@@ -37,3 +37,14 @@ def audit_once(monkeypatch):
 
 def is_drawn(dataset):
     return any(dataset is known for known in _DRAWN.values())
+
+
+def leave_reports_out(monkeypatch):
+    """Draw no report: where a test looks at none, that takes most of its time."""
+    for module, name in (
+        ("report", "run_report"),
+        ("report", "seeds_report"),
+        ("report.study", "study_report"),
+        ("report.tuning", "tuning_report"),
+    ):
+        monkeypatch.setattr(f"penlight.{module}.{name}", lambda *_: "a report")

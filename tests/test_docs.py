@@ -41,7 +41,7 @@ from penlight.serve import running
 from penlight.tasks import TASKS
 from tests.cli.conftest import penlight  # noqa: F401
 from tests.data.test_dicom import dicom as dicom_bytes
-from tests.remembered import audit_once, draw_once, is_drawn
+from tests.remembered import audit_once, draw_once, is_drawn, leave_reports_out
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -296,13 +296,7 @@ def tables_kept():
 @pytest.fixture
 def quick(monkeypatch):
     """Reports are not drawn, and what is fitted to a phantom besides the model is fitted once for all pages."""
-    for module, name in (
-        ("report", "run_report"),
-        ("report", "seeds_report"),
-        ("report.study", "study_report"),
-        ("report.tuning", "tuning_report"),
-    ):
-        monkeypatch.setattr(f"penlight.{module}.{name}", lambda *_: "a report")
+    leave_reports_out(monkeypatch)
     audit_once(monkeypatch)
     make = training.Baselines
 

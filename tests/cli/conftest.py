@@ -5,13 +5,19 @@ import sys
 import pytest
 
 from penlight.cli import main
-from tests.remembered import audit_once, draw_once
+from tests.remembered import audit_once, draw_once, leave_reports_out
 
 
 @pytest.fixture(autouse=True)
 def made_once(monkeypatch):
     draw_once(monkeypatch)
     audit_once(monkeypatch)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports are left out."""
+    leave_reports_out(monkeypatch)
 
 
 @pytest.fixture

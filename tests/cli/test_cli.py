@@ -65,7 +65,7 @@ def test_several_seeds_are_runs_with_a_summary(penlight, tmp_path):
     assert penlight("report", tmp_path / "runs")[0] == 0
 
 
-def test_the_default_folder_is_the_next_free_one(penlight, own_folders):
+def test_the_default_folder_is_the_next_free_one(penlight, undrawn, own_folders):
     for number in (1, 2):
         _, out, _ = penlight("train", "retina-phantom", "--recipe", "majority")
         assert out.splitlines()[-1] == f"runs/retina-phantom-majority-{number}/report.html"
@@ -205,7 +205,7 @@ def test_help_loads_nothing_heavy_and_makes_nothing(own_folders):
     assert not (own_folders / "cache").exists()
 
 
-def test_export_writes_a_file_and_says_how_it_compares(penlight, tmp_path):
+def test_export_writes_a_file_and_says_how_it_compares(penlight, undrawn, tmp_path):
     penlight("train", "retina-phantom", "--recipe", "linear", "--out", tmp_path / "run")
     code, out, _ = penlight("export", tmp_path / "run")
     assert code == 0
@@ -223,7 +223,7 @@ def test_export_writes_a_file_and_says_how_it_compares(penlight, tmp_path):
     assert "onnx" in err
 
 
-def test_folds_are_cross_validated_and_seeds_beside_them_are_refused(penlight, tmp_path, monkeypatch):
+def test_folds_are_cross_validated_and_seeds_beside_them_are_refused(penlight, undrawn, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "open_dataset", lambda name, size: named())
     words = ("train", "small", "--recipe", "linear", "--folds", 2, "--out", tmp_path / "folds")
     code, out, _ = penlight(*words, "--json")

@@ -21,7 +21,7 @@ def films(own_folders):
     return folder
 
 
-def test_a_folder_becomes_a_run_by_the_printed_command(penlight, films):
+def test_a_folder_becomes_a_run_by_the_printed_command(penlight, undrawn, films):
     code, out, err = penlight("data", "new", films.name)
     assert (code, err) == (0, "")
     lines = out.splitlines()

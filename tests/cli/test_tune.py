@@ -35,7 +35,7 @@ def tune(own_folders):
     return ["tune", "tiny.toml", "--recipe", "linear", "--set", "model.components=4", "--space", "space.toml"]
 
 
-def test_the_last_line_is_a_recipe_that_train_takes(penlight, tune):
+def test_the_last_line_is_a_recipe_that_train_takes(penlight, undrawn, tune):
     code, out, err = penlight(*tune, "--trials", 3)
     assert code == 0
     assert "3/3 trials" in err

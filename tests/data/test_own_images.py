@@ -19,6 +19,7 @@ from penlight.errors import DataError
 from tests.data.test_dicom import dicom
 from tests.data.test_pictures import bomb, pages
 from tests.data.tiny_dataset import tiny_arrays
+from tests.remembered import leave_reports_out
 
 RANDOM = np.random.default_rng(0)
 
@@ -641,7 +642,7 @@ def test_a_folder_without_a_description_says_what_to_do(place: Path) -> None:
 
 
 @pytest.mark.real
-def test_nih1000_as_pictures_is_nih1000_as_npz(place: Path, real_data: Path) -> None:
+def test_nih1000_as_pictures_is_nih1000_as_npz(place: Path, real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written out as PNG files with a table, it has the same arrays, splits and, with the linear recipe, scores."""
     npz = open_dataset("nih1000")
     labels, rows = npz.info.task.labels, []
@@ -660,6 +661,7 @@ def test_nih1000_as_pictures_is_nih1000_as_npz(place: Path, real_data: Path) -> 
     for name, split in npz.splits.items():
         for kind in ("images", "labels", "patients"):
             np.testing.assert_array_equal(getattr(pictures.splits[name], kind), getattr(split, kind))
+    leave_reports_out(monkeypatch)
     scores = [
         api.train(
             api.resolve_recipe(str(dataset), "linear"), out=place / "runs" / Path(dataset).stem

@@ -21,6 +21,7 @@ from penlight.tasks import MultiLabel, Ordinal
 from tests.cli.conftest import penlight  # noqa: F401 - a fixture
 from tests.cli.test_cli import in_a_new_process
 from tests.conftest import LABELS, small_dataset
+from tests.remembered import leave_reports_out
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,7 @@ def runs(tmp_path_factory):
         "linear": (MultiLabel(LABELS), Linear(components=5)),
     }
     with pytest.MonkeyPatch.context() as patch:
+        leave_reports_out(patch)
         for name, (task, model) in made.items():
             dataset = small_dataset(task)
             patch.setattr(store, "open_dataset", lambda name, size, d=dataset: d)
