@@ -13,7 +13,8 @@ from penlight.data import ViewedDataset, ViewedSplit
 from penlight.models import BASELINES
 from penlight.recipes import Pretrained, Recipe
 from penlight.tasks import Task
-from penlight.training.loop import Epoch, Progress, gather, predict_logits, train_network
+from penlight.training.batches import gather
+from penlight.training.loop import Epoch, Progress, predict_logits, train_network
 from penlight.training.transfer import train_pretrained
 
 

@@ -20,12 +20,14 @@ from penlight.recipes import Recipe, Scratch
 from penlight.runs import write_bytes
 from penlight.tasks import Task
 from penlight.training.augment import augment, is_active
-from penlight.training.balance import epoch_order, image_weights
-from penlight.training.engine import Block, Steps, make_steps
+from penlight.training.balance import image_weights
+from penlight.training.batches import Drawn, draw_epoch, epoch_blocks, gather
+from penlight.training.engine import Steps, make_steps
 from penlight.training.schedule import optimizer as make_optimizer
 
-_BLOCK_BYTES = 32 * 2**20
 _PREDICT_BATCH = 512
+# Of large images a batch has so many pixels at most: the maps of a network are some hundred bytes for each of them.
+_PREDICT_PIXELS = 2**20
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Trainer:
         self.network = network or build_network(
             cast(Scratch, recipe.model), task, (size, size, channels), seed, self.train.precision
         )
-        steps_per_epoch = -(-len(epoch_order(self.images.y_true, self.train, seed, 0)[0]) // self.train.batch_size)
+        steps_per_epoch = -(-len(draw_epoch(self.images, self.train, seed, 0)) // self.train.batch_size)
         self.optimizer = make_optimizer(self.train, steps_per_epoch)
         self.noise = keras.random.SeedGenerator(seed)
         self.loss = make_loss(task.head, self.train.loss, self.images.y_true)
@@ -111,8 +113,8 @@ class Trainer:
         """Train one epoch, look at val, and keep the weights if they are the best so far."""
         begun = time.perf_counter()
         number = len(self.history) + 1
-        order, copies = epoch_order(self.images.y_true, self.train, self.seed, number)
-        loss, logits = self._train(order, copies)
+        drawn = draw_epoch(self.images, self.train, self.seed, number)
+        loss, logits = self._train(drawn)
         if not np.isfinite(loss):
             raise TrainingError(
                 f"The loss was no longer a number in epoch {number}.",
@@ -124,7 +126,7 @@ class Trainer:
             number,
             loss,
             self._loss(self.val.y_true, val_logits),
-            headline_value(self.task, self.images.y_true[order], self.task.probabilities(logits)),
+            headline_value(self.task, self.images.y_true[drawn.rows], self.task.probabilities(logits)),
             headline_value(self.task, self.val.y_true, self.task.probabilities(val_logits)),
             rate,
             time.perf_counter() - begun,
@@ -149,16 +151,15 @@ class Trainer:
         prob = self.task.probabilities(predict_logits(self.network, self.val))
         return headline_value(self.task, self.val.y_true, prob)
 
-    def _train(self, order: NDArray[np.int64], copies: NDArray[np.bool_]) -> tuple[float, NDArray[np.float32]]:
-        total, logits = 0.0, []
-        for rows, is_copy in _blocks(order, copies, self.train.batch_size, self.images.images[:1].nbytes):
-            strength = is_copy if self.train.augment.only_copies else np.ones_like(is_copy)
-            values, seen = self.steps(
-                Block(gather(self.images, rows), self.targets[rows], self.weights[rows], strength.astype(np.float32))
-            )
-            total += float(values.sum(dtype=np.float64)) * rows.shape[1]
-            logits.append(seen.reshape(rows.size, -1))
-        return total / len(order), np.concatenate(logits)
+    def _train(self, drawn: Drawn) -> tuple[float, NDArray[np.float32]]:
+        total, logits, only_copies = 0.0, [], self.train.augment.only_copies
+        for block in epoch_blocks(
+            self.images, drawn, self.targets, self.weights, self.train.batch_size, only_copies=only_copies
+        ):
+            values, seen = self.steps(block)
+            total += float(values.sum(dtype=np.float64)) * block.weight.shape[1]
+            logits.append(seen.reshape(block.weight.size, -1))
+        return total / len(drawn), np.concatenate(logits)
 
     def _loss(self, y: NDArray[np.uint8], logits: NDArray[np.float32]) -> float:
         keras = load_keras()
@@ -236,38 +237,25 @@ def run_epochs(trainer: Trainer, planned: int, progress: Progress | None, checkp
 
 def predict_logits(network: Any, split: ViewedSplit) -> NDArray[np.float32]:
     """Give (N, K) logits of the images of a split that count, in batches of one shape."""
-    out = []
-    for start in range(0, len(split), _PREDICT_BATCH):
-        rows = np.arange(start, min(start + _PREDICT_BATCH, len(split)))
+    out, batch = [], _predict_batch(split.images.shape)
+    for start in range(0, len(split), batch):
+        rows = np.arange(start, min(start + batch, len(split)))
         # A last, shorter batch is filled up: one shape means one compiled function.
-        filled = np.resize(rows, _PREDICT_BATCH if len(split) > _PREDICT_BATCH else len(rows))
+        filled = np.resize(rows, batch if len(split) > batch else len(rows))
         out.append(np.asarray(network.predict_on_batch(gather(split, filled)))[: len(rows)])
     return np.concatenate(out)
 
 
-def gather(split: ViewedSplit, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Read images of the view by their row numbers, of any shape: (...,) -> (..., H, W, C) uint8."""
-    return np.asarray(split.images[split.index[rows]])
+def _predict_batch(shape: tuple[int, ...]) -> int:
+    """Count the images (N, H, W, C), or features (N, F), of a batch to be answered."""
+    pixels = shape[1] * shape[2] if len(shape) == 4 else 1
+    return max(1, min(_PREDICT_BATCH, _PREDICT_PIXELS // pixels))
 
 
 def smoothed(y: NDArray[np.uint8], amount: float, exclusive: bool) -> NDArray[np.float32]:
     """Move indicators (N, C) towards the uniform answer: 1/C of exclusive labels, 1/2 else."""
     uniform = 1 / y.shape[1] if exclusive else 0.5
     return (y * (1 - amount) + amount * uniform).astype(np.float32)
-
-
-def _blocks(
-    order: NDArray[np.int64], copies: NDArray[np.bool_], batch: int, image_bytes: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
-    """Cut an epoch into blocks (k, B) of whole batches, and a last one (1, r) with what is left."""
-    whole = len(order) - len(order) % batch
-    steps = max(1, _BLOCK_BYTES // (batch * image_bytes))
-    starts = range(0, whole, steps * batch)
-    cuts = [slice(start, min(start + steps * batch, whole)) for start in starts]
-    blocks = [(order[cut].reshape(-1, batch), copies[cut].reshape(-1, batch)) for cut in cuts]
-    if whole < len(order):
-        blocks.append((order[None, whole:], copies[None, whole:]))
-    return blocks
 
 
 def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:

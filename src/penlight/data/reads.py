@@ -1,0 +1,124 @@
+"""Reading images that lie mapped on disk, in bounded memory.
+
+What is read of a mapped file stays in the memory of the process until something else needs it, and counts as its own.
+Here rows are copied in parts, and each part's pages are let go of when it has been; they stay in the system's cache
+for the next time.
+"""
+
+import mmap
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
+Images = NDArray[np.uint8]
+Rows = NDArray[np.int64]
+
+_PART_BYTES = 2**23
+# A run of rows of so many bytes is worth a call that asks the system to fetch it.
+_RUN_BYTES = 2**17
+
+
+class Readable(Protocol):
+    """Images (N, H, W, C) uint8 in memory, or read when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+
+    def __len__(self) -> int:
+        """Count the images."""
+
+    def __getitem__(self, part: slice, /) -> Images:
+        """Read some of them."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The rows (n,) of images (N, H, W, C), read when they are asked for; it stands where an array (n, H, W, C) of so
+    many images would not fit memory."""
+
+    images: Images
+    rows: Rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return (len(self.rows), *self.images.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
+        return self.images.dtype
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.rows)
+
+    def __getitem__(self, part: slice | NDArray[np.generic], /) -> Images:
+        """Read some of them, as an array of its own."""
+        return read(self.images, self.rows[part])
+
+
+@overload
+def read(images: NDArray[T], rows: NDArray[np.integer]) -> NDArray[T]: ...
+@overload
+def read(images: NDArray[T], rows: slice) -> NDArray[T]: ...
+
+
+def read(images: NDArray[T], rows: NDArray[np.integer] | slice) -> NDArray[T]:
+    """Copy rows of any shape (...) of images (N, H, W, C), mapped or not: (..., H, W, C).
+
+    Whatever their number, at most 8 MiB of a mapped file are held beside the copy. Threads may read at the same time.
+    """
+    if isinstance(rows, slice):
+        rows = np.arange(*rows.indices(len(images)))
+    source, mapping, flat = np.asarray(images), _mapping(images), rows.ravel()
+    out = np.empty((len(flat), *source.shape[1:]), source.dtype)
+    step = max(1, _PART_BYTES // max(1, source[:1].nbytes))
+    for start in range(0, len(flat), step):
+        part = flat[start : start + step]
+        if mapping is not None:
+            _fetch(mapping, source, part)
+        out[start : start + step] = source[part]
+        if mapping is not None:
+            _let_go(mapping)
+    return out.reshape(*rows.shape, *source.shape[1:])
+
+
+def _mapping(images: NDArray[np.generic]) -> mmap.mmap | None:
+    """Find the mapped file that an array is a view of; None for one in memory, or where pages cannot be let go."""
+    if not hasattr(mmap, "MADV_DONTNEED"):
+        return None
+    base: Any = images
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def _fetch(mapping: mmap.mmap, source: NDArray[np.generic], rows: NDArray[np.integer]) -> None:
+    """Ask for long runs of rows at once, so that a disk reads them in one go and several at a time."""
+    each = source[:1].nbytes
+    ends = np.flatnonzero(np.diff(rows) != 1) + 1
+    firsts, counts = rows[np.r_[0, ends]], np.diff(np.r_[0, ends, len(rows)])
+    long = counts * each >= _RUN_BYTES
+    if not long.any() or not source.flags.c_contiguous:
+        return
+    begin = _address(source) - _address(np.frombuffer(mapping, np.uint8))
+    for first, count in zip(firsts[long].tolist(), counts[long].tolist(), strict=True):
+        start = (begin + first * each) // mmap.PAGESIZE * mmap.PAGESIZE
+        mapping.madvise(mmap.MADV_WILLNEED, start, begin + (first + count) * each - start)
+
+
+def _let_go(mapping: mmap.mmap) -> None:
+    mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _address(array: NDArray[np.generic]) -> int:
+    return int(array.__array_interface__["data"][0])
