@@ -1,12 +1,17 @@
 """The baselines: what they say, and that they need no Keras."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
 
 from penlight.data import apply_view, open_dataset
 from penlight.evaluation import score
-from penlight.models import BASELINES, LinearBaseline, MajorityBaseline
+from penlight.models import BASELINES, LinearBaseline, MajorityBaseline, baselines
 from penlight.recipes import Linear, Majority
 from penlight.tasks import MultiClass
 from tests.conftest import LABELS, small_dataset
@@ -76,3 +81,55 @@ def test_linear_on_the_real_retinas(real_data):
     }
     assert rows["auc"] >= 0.73
     assert rows["acc"] >= 0.54
+
+
+def many_films(n=300, side=70, channels=1):
+    """Smooth noise, and in half of the images a bright corner that says their class; the other half is without."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(20, 200, (n, 7, 7, channels), dtype=np.uint8)
+    images = np.repeat(np.repeat(coarse, -(-side // 7), axis=1), -(-side // 7), axis=2)[:, :side, :side].copy()
+    classes = np.arange(n) % 2
+    images[classes == 1, : side // 4, : side // 3] //= 2
+    return images, np.eye(2, dtype=np.uint8)[classes]
+
+
+def by_hand(images, y, mirrors, cells):
+    """The same model by scikit-learn alone, on means over whole cells, which must divide the side."""
+    copies = [images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]] if mirrors else [images]
+    x = np.concatenate([np.log(copy / 255 + 0.1) for copy in copies])
+    by = images.shape[1] // cells
+    x = x.reshape(len(x), cells, by, cells, by, -1).mean(axis=(2, 4)).reshape(len(x), -1)
+    model = make_pipeline(PCA(5, svd_solver="full"), LogisticRegression(max_iter=1000))
+    return model.fit(x, np.tile(y.argmax(axis=1), len(copies))).predict_proba(x[: len(images)])
+
+
+@pytest.mark.parametrize("mirrors", [False, True])
+@pytest.mark.parametrize(("side", "channels", "cells"), [(14, 1, 14), (14, 3, 14), (32, 3, 16), (48, 1, 16)])
+def test_a_table_too_large_for_memory_is_streamed_to_the_same_model(monkeypatch, mirrors, side, channels, cells):
+    images, y = many_films(150, side, channels)
+    for name, value in (("TABLE_BYTES", 0), ("CELLS", 16), ("_VALUES_AT_ONCE", 2**16)):
+        monkeypatch.setattr(baselines, name, value)
+    model = LinearBaseline(Linear(components=5)).fit(images, y, MultiClass(("a", "b")), mirrors=mirrors)
+    assert model.weights.shape == (side * side * channels, 2)
+    np.testing.assert_allclose(model.predict(images), by_hand(images, y, mirrors, cells), atol=2e-4)
+
+
+def test_cells_need_not_divide_the_side(monkeypatch):
+    images, y = many_films(side=75)
+    monkeypatch.setattr(baselines, "TABLE_BYTES", 0)
+    model = LinearBaseline(Linear(components=10)).fit(images, y, MultiClass(("a", "b")), mirrors=False)
+    assert roc_auc_score(y[:, 1], model.predict(images)[:, 1]) > 0.9
+
+
+def test_memory_for_the_linear_baseline_does_not_grow_with_the_images(monkeypatch):
+    monkeypatch.setattr(baselines, "TABLE_BYTES", 0)
+    monkeypatch.setattr(baselines, "_VALUES_AT_ONCE", 2**16)
+    peaks = []
+    for n in (200, 2000):
+        images, y = many_films(n, 40)
+        tracemalloc.start()
+        LinearBaseline(Linear(components=3)).fit(images, y, MultiClass(("a", "b")), mirrors=True)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # Beside the covariance, each image has its three places in 64 bits, a few times over, and never its pixels.
+    assert peaks[1] - peaks[0] < 1800 * 4 * 3 * 8 * 8 < 1800 * 40 * 40

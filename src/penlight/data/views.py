@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset, Split
+from penlight.data.reads import Chosen
 from penlight.errors import DataError, UnknownNameError
 from penlight.tasks import Binary, MultiClass, Task
 
@@ -39,6 +40,11 @@ class ViewedSplit:
     def groups(self) -> Rows | None:
         """Number the patients, (n,), so that their names stay in the dataset; None where they are not known."""
         return None if self.patients is None else np.unique(self.patients, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def chosen(self) -> Chosen:
+        """The images that count, read when they are asked for."""
+        return Chosen(self.images, self.index)
 
     def part(self, chosen: NDArray[np.generic] | slice) -> "ViewedSplit":
         """Keep some of the images that count: by number, by (n,) yes or no, or a slice."""

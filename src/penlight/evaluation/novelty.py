@@ -111,13 +111,13 @@ def _describe(images: Images) -> tuple[Floats, Floats, Floats]:
 def _averaged(x: NDArray[np.float32], grid: int) -> Floats:
     """Mean of (N, H, W, C) over the cells of a `grid` x `grid`, (N, grid * grid * C); edges may cut pixels."""
     n, h, w, c = x.shape
-    across = np.matmul(_shares(h, grid), x.reshape(n, h, w * c)).reshape(n, grid, w, c)
-    cells = np.matmul(_shares(w, grid), across)
+    across = np.matmul(cell_shares(h, grid), x.reshape(n, h, w * c)).reshape(n, grid, w, c)
+    cells = np.matmul(cell_shares(w, grid), across)
     out: Floats = cells.reshape(n, grid * grid * c).astype(np.float64)
     return out
 
 
-def _shares(side: int, grid: int) -> NDArray[np.float32]:
+def cell_shares(side: int, grid: int) -> NDArray[np.float32]:
     """How much of each of `side` pixels lies in each of `grid` equal cells, as shares of the cell, (grid, side)."""
     edges = np.arange(grid + 1)[:, None] * side / grid
     pixel = np.arange(side)

@@ -13,7 +13,6 @@ from penlight.data import ViewedDataset, ViewedSplit
 from penlight.models import BASELINES
 from penlight.recipes import Pretrained, Recipe
 from penlight.tasks import Task
-from penlight.training.batches import gather
 from penlight.training.loop import Epoch, Progress, predict_logits, train_network
 from penlight.training.transfer import train_pretrained
 
@@ -68,9 +67,9 @@ def _fit_baseline(recipe: Recipe, view: ViewedDataset, task: Task, begun: float)
     train = view.splits["train"]
     mirrors = not view.dataset.info.position_matters
     model = BASELINES[recipe.model.backbone](recipe.model)
-    model.fit(gather(train, np.arange(len(train))), train.y_true, task, mirrors=mirrors)
+    model.fit(train.chosen, train.y_true, task, mirrors=mirrors)
 
     def logits(split: ViewedSplit) -> NDArray[np.floating]:
-        return task.logits(model.predict(gather(split, np.arange(len(split)))))
+        return task.logits(model.predict(split.chosen))
 
     return Fitted(logits, model, None, [], None, None, time.perf_counter() - begun)
