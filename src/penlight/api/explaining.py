@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from penlight.api.predicting import Picture, pictures
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.pictures import SUFFIXES, Reading
+from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PictureError, UnknownNameError
 from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
@@ -35,6 +36,8 @@ NETWORK = "model.keras"
 SHEET = "sheet.png"
 
 _CASES = 4
+# Of large images a network is asked about so many pixels at once.
+_PIXELS = 2**20
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,9 @@ def _network_of(run: Run) -> Any:
 
 
 def _logits_of(network: Any, images: Images) -> NDArray[np.floating]:
-    return np.asarray(network.predict_on_batch(images))
+    batch = at_once(images.shape, len(images), _PIXELS)
+    parts = [network.predict_on_batch(images[s : s + batch]) for s in range(0, len(images), batch)]
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _neighbour_dict(neighbour: Neighbour, task: Task) -> dict[str, Any]:

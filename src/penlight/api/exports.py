@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
+from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.reads import read
 from penlight.errors import ExportError, RunError, UnknownNameError
 from penlight.evaluation import Decision
 from penlight.recipes import Recipe
@@ -92,11 +92,7 @@ def _source(run: Run, view: ViewedDataset, test: Predictions) -> "Source":
     train = view.splits["train"]
     rows = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
     facts = facts_of(run.recipe, view, test, run.decision, run.seed)
-    return Source(network, made, facts, run.decision.calibration, _images(train, rows))
-
-
-def _images(split: ViewedSplit, rows: Any) -> NDArray[np.uint8]:
-    return np.asarray(split.images[split.index[rows]])
+    return Source(network, made, facts, run.decision.calibration, train.chosen[rows])
 
 
 def _compared(
@@ -104,8 +100,7 @@ def _compared(
 ) -> "Parity":
     from penlight.export import compare, require_as_good, require_close
 
-    images = _images(view.splits["test"], slice(None))
-    parity = compare(exporter.answering(content), images, test, run.decision)
+    parity = compare(exporter.answering(content), view.splits["test"].chosen, test, run.decision)
     if int8:
         require_as_good(parity, test.task.headline, str(file))
     else:
@@ -137,7 +132,7 @@ def write_onnx(writer: RunWriter, model: Any, view: ViewedDataset, val: Predicti
     few = val.first(_QUICK)
     try:
         content = onnx_file(model, facts, decision.calibration)
-        parity = compare(Predictor(content, MODEL).answer, view.splits["val"].images[few.index], few, decision)
+        parity = compare(Predictor(content, MODEL).answer, read(view.splits["val"].images, few.index), few, decision)
         require_close(parity, writer.recipe.train.precision, MODEL)
     except ExportError as error:
         writer.write_json(RECORD, {MODEL: {"written": False, "reason": str(error)}})

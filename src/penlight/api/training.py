@@ -22,7 +22,7 @@ from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, Sample
 from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Margin, margin
-from penlight.evaluation.novelty import Novelty, evenly
+from penlight.evaluation.novelty import Novelty
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.recipes.plan import Plan
 from penlight.runs import (
@@ -222,7 +222,7 @@ class Baselines:
         """What tells images unlike those in train; it depends on the images alone, so it too is fitted once."""
         self.watcher.step("Learning what images look like")
         train, val = (self.view.splits[name] for name in ("train", "val"))
-        return Novelty.fit(*(part.images[part.index[evenly(len(part))]] for part in (train, val)))
+        return Novelty.fit(train.chosen, val.chosen)
 
     def write(self, writer: RunWriter, kept: str) -> dict[str, list[MetricRow]]:
         """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on

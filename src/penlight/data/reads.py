@@ -6,8 +6,9 @@ for the next time.
 """
 
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,24 +20,6 @@ Rows = NDArray[np.int64]
 _PART_BYTES = 2**23
 # A run of rows of so many bytes is worth a call that asks the system to fetch it.
 _RUN_BYTES = 2**17
-
-
-class Readable(Protocol):
-    """Images (N, H, W, C) uint8 in memory, or read when they are asked for."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the elements."""
-
-    def __len__(self) -> int:
-        """Count the images."""
-
-    def __getitem__(self, part: slice, /) -> Images:
-        """Read some of them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +49,15 @@ class Chosen:
         return read(self.images, self.rows[part])
 
 
+Readable = Images | Chosen
+"""Images (N, H, W, C) uint8, in memory or read when they are asked for."""
+
+
+def some(images: Readable, rows: Rows) -> Chosen:
+    """Choose rows of images, (n,), which are not read yet."""
+    return Chosen(images.images, images.rows[rows]) if isinstance(images, Chosen) else Chosen(images, rows)
+
+
 @overload
 def read(images: NDArray[T], rows: NDArray[np.integer]) -> NDArray[T]: ...
 @overload
@@ -90,6 +82,13 @@ def read(images: NDArray[T], rows: NDArray[np.integer] | slice) -> NDArray[T]:
         if mapping is not None:
             _let_go(mapping)
     return out.reshape(*rows.shape, *source.shape[1:])
+
+
+def at_once(shape: Sequence[int], most: int, pixels: int) -> int:
+    """Count the images of a batch: at most `most`, and together of at most `pixels` pixels; `shape` is that of all
+    images (N, H, W, C), or of features (N, F), which count as a pixel."""
+    each = shape[1] * shape[2] if len(shape) == 4 else 1
+    return max(1, min(most, pixels // max(1, each)))
 
 
 def _mapping(images: NDArray[np.generic]) -> mmap.mmap | None:

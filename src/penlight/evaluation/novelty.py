@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.reads import Readable, some
 from penlight.errors import DataError, RunError
 from penlight.evaluation.conformal import quantile
 
@@ -78,7 +79,7 @@ def _principal(centred: Floats) -> tuple[Floats, Floats]:
     return np.maximum(variance[::-1], 0), directions[:, ::-1]
 
 
-def describe_images(images: Images) -> tuple[Floats, Floats, Floats]:
+def describe_images(images: Readable) -> tuple[Floats, Floats, Floats]:
     """Describe images (N, H, W, C) as three tables of features, (N, F) each with F of its own.
 
     Coarse pixels, means over the cells of a grid; square roots of the histogram of each channel, whose distance is
@@ -142,13 +143,13 @@ class Novelty:
     shape: tuple[int, int, int]
 
     @classmethod
-    def fit(cls, train_images: Images, val_images: Images) -> "Novelty":
-        """Fit to uint8 (N, H, W, C) images of train; `evenly` chosen ones of many.
+    def fit(cls, train_images: Readable, val_images: Readable) -> "Novelty":
+        """Fit to uint8 (N, H, W, C) images of train; `evenly` chosen ones of many. A part of them is read at a time.
 
         Distances of images that were fitted are too small. So those of train are taken from fits to the other four
         fifths of train, and those of val from the fit to all; the threshold is the corrected 99 % quantile of both.
         """
-        train, val = (describe_images(images[evenly(len(images))]) for images in (train_images, val_images))
+        train, val = (describe_images(some(images, evenly(len(images)))) for images in (train_images, val_images))
         parts = tuple(map(Gaussian.fit, train))
         held_out = np.stack([_cross_fitted(features) for features in train], axis=1)
         of_val = np.stack([part.distance(features) for part, features in zip(parts, val, strict=True)], axis=1)
@@ -160,11 +161,11 @@ class Novelty:
         h, w, c = train_images.shape[1:]
         return cls(parts, tuple(usual.tolist()), tuple(far.tolist()), threshold, (h, w, c))
 
-    def score(self, images: Images) -> Floats:
+    def score(self, images: Readable) -> Floats:
         """Say how unlike the training images these are, (N,): 0 is as usual; by one description alone, 1 is as far
         as one in a hundred. DataError if the images have another shape.
         """
-        if images.ndim != 4 or images.shape[1:] != self.shape:
+        if len(images.shape) != 4 or images.shape[1:] != self.shape:
             h, w, c = self.shape
             raise DataError(
                 f"Images of shape (N, {h}, {w}, {c}) were expected, {images.shape} came.",

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.reads import read
 from penlight.evaluation.conformal import options
 from penlight.evaluation.corruptions import SEVERITIES, Corruption, Images
 from penlight.evaluation.intervals import bootstrap_weights
@@ -249,7 +250,7 @@ def _answers(
     """Corrupt so many images at a time as fit memory, and ask every model about them."""
     parts: list[list[Indicators]] = [[] for _ in models]
     for start, rows in _chunks(index, int(np.prod(images.shape[1:]))):
-        spoilt = corruption.apply(images[rows], severity, seed + start)
+        spoilt = corruption.apply(read(images, rows), severity, seed + start)
         for own, answering in zip(parts, models, strict=True):
             own.append(answering(spoilt))
     return [np.concatenate(own) for own in parts]

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.reads import at_once
 from penlight.explain.evidence import Columns, contrasts
 from penlight.explain.networks import linear_end, walk
 from penlight.explain.subject import Subject
@@ -11,6 +12,8 @@ from penlight.models import load_keras
 Floats = NDArray[np.float64]
 
 _BATCH = 32
+# Of large images a batch has so many pixels at most, since the maps of all layers are held.
+_PIXELS = 2**18
 
 
 def fits(subject: Subject) -> bool:
@@ -30,7 +33,8 @@ def cam(subject: Subject, images: NDArray[np.uint8], columns: Columns) -> Floats
     end, weights = linear_end(subject.network), contrasts(subject.task, columns)
     if end is None or weights is None:
         raise ValueError("CAM was asked of a network that does not end in a global average and a dense layer.")
-    parts = [_maps(subject.network, end.maps, images[s : s + _BATCH]) for s in range(0, len(images), _BATCH)]
+    batch = at_once(images.shape, _BATCH, _PIXELS)
+    parts = [_maps(subject.network, end.maps, images[s : s + batch]) for s in range(0, len(images), batch)]
     of_label = end.kernel @ weights.T
     out: Floats = np.einsum("nhwf,fn->nhw", np.concatenate(parts), of_label)
     return out

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.reads import at_once
 from penlight.explain.evidence import Columns, slopes
 from penlight.explain.networks import Step, last_maps, walk
 from penlight.explain.subject import Subject
@@ -19,6 +20,8 @@ Tensor = Any
 Floats = NDArray[np.float64]
 
 _BATCH = 32
+# Of large images a batch has so many pixels at most, since the maps of all layers are held.
+_PIXELS = 2**18
 
 ValueOf = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From what is added to the maps (B, h, w, F) to the sum that is derived, and the maps themselves."""
@@ -54,7 +57,8 @@ def _maps_and_gradients(subject: Subject, images: NDArray[np.uint8], columns: Co
     if at is None:
         raise ValueError("Gradients by maps were asked of a network without maps.")
     slope = slopes(subject.task, subject.logits(images), columns).astype(np.float32)
-    cuts = [slice(start, start + _BATCH) for start in range(0, len(images), _BATCH)]
+    batch = at_once(images.shape, _BATCH, _PIXELS)
+    cuts = [slice(start, start + batch) for start in range(0, len(images), batch)]
     parts = [_of_batch(subject.network, at, images[cut], slope[cut]) for cut in cuts]
     maps, gradients = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
     return maps, gradients

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.reads import Chosen
 from penlight.errors import DataError, RunError
 
 Images = NDArray[np.uint8]
@@ -24,6 +25,8 @@ _MOST_BYTES = 8_000_000
 _SIDE = 64
 _PIXEL_SIDE = 16
 _COMPONENTS = 32
+# A multiple of the images that a predictor answers at once.
+_BLOCK = 256
 
 
 class Featured(Protocol):
@@ -74,14 +77,18 @@ class Neighbours:
         Places are principal components of standardised features; the same images give the same places.
         """
         kept = evenly(len(rows), _most(images))
-        own = np.asarray(images[rows[kept]])
         by = "features" if model is not None and model.has_features else "pixels"
-        looks = looks_of(model, own, by)
+        own = Chosen(images, np.asarray(rows[kept], np.int64))
+        found = []
+        for start in range(0, len(own), _BLOCK):
+            part = own[start : start + _BLOCK]
+            found.append((looks_of(model, part, by), _small(part, _SIDE)))
+        looks, small = (np.concatenate(parts) for parts in zip(*found, strict=True))
         mean, spread = looks.mean(axis=0), looks.std(axis=0)
         scale = np.where(spread > 0, spread, 1).astype(np.float32)
         axes = _axes((looks - mean) / scale)
         places = _unit(((looks - mean) / scale) @ axes)
-        return cls(np.asarray(rows[kept], np.int64), _small(own, _SIDE), labels[kept], places, mean, scale, axes, by)
+        return cls(own.rows, small, labels[kept], places, mean, scale, axes, by)
 
     def nearest(self, model: Featured | None, images: Images, most: int = 5) -> list[list[Neighbour]]:
         """Find for each image (N, H, W, C) the `most` similar ones, the most similar first; of equals the first kept.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.reads import Readable
 from penlight.errors import ExportError
 from penlight.evaluation import Decision, MetricRow, score
 from penlight.runs import Predictions, answer
@@ -76,7 +77,7 @@ class Parity:
         }
 
 
-def compare(file: Answering, images: Images, model: Predictions, decision: Decision) -> Parity:
+def compare(file: Answering, images: Readable, model: Predictions, decision: Decision) -> Parity:
     """Ask the file for `images`, those of the model's predictions (not calibrated), at every batch size."""
     task, truth = model.task, answer(model, decision)
     logits, prob = zip(*(_in_batches(file, images, batch) for batch in BATCHES), strict=True)
@@ -93,7 +94,7 @@ def compare(file: Answering, images: Images, model: Predictions, decision: Decis
     )
 
 
-def _in_batches(file: Answering, images: Images, batch: int) -> tuple[Floats, Floats]:
+def _in_batches(file: Answering, images: Readable, batch: int) -> tuple[Floats, Floats]:
     parts = [file(np.asarray(images[start : start + batch])) for start in range(0, len(images), batch)]
     logits, prob = zip(*parts, strict=True)
     return np.concatenate(logits), np.concatenate(prob)

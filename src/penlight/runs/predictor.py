@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, RunError
 from penlight.runs.facts import ModelFacts, facts_from_properties
 from penlight.runs.folder import Run, open_run
@@ -19,8 +20,10 @@ FEATURES = "features"
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
 
-# What a batch may hold at most, so that the maps of a small network stay in the processor's cache.
+# What a batch may hold at most, so that the maps of a small network stay in the processor's cache: so many images,
+# and of images above 64 px so many pixels.
 _BATCH = 64
+_PIXELS = 2**18
 _OUTPUTS = ["logits", "probabilities"]
 
 
@@ -71,7 +74,7 @@ class Predictor:
     def answer(self, images: Images) -> tuple[Floats, Floats]:
         """Give logits (N, K) and calibrated probabilities (N, C), of one pass."""
         require_images(images, self.size, self.channels)
-        parts = [self._session.run(_OUTPUTS, {"image": part}) for part in _parts(images, self._batch)]
+        parts = [self._session.run(_OUTPUTS, {"image": part}) for part in self._parts(images)]
         widths = (self.task.n_logits, len(self.labels))
         logits, prob = (
             np.concatenate([np.empty((0, width)), *(part[i] for part in parts)]) for i, width in enumerate(widths)
@@ -86,7 +89,12 @@ class Predictor:
     def features(self, images: Images) -> NDArray[np.float32]:
         """Give (N, F) what the model's last layer reads of images; only a file that has them can."""
         require_images(images, self.size, self.channels)
-        return np.concatenate([self._session.run([FEATURES], {"image": p})[0] for p in _parts(images, self._batch)])
+        return np.concatenate([self._session.run([FEATURES], {"image": p})[0] for p in self._parts(images)])
+
+    def _parts(self, images: Images) -> Iterator[Images]:
+        batch = at_once(images.shape, self._batch, _PIXELS)
+        for start in range(0, len(images), batch):
+            yield np.ascontiguousarray(images[start : start + batch])
 
     def decide(self, prob: Floats) -> NDArray[np.uint8]:
         """Turn calibrated probabilities (N, C) into zeros and ones, by the thresholds found on val."""
@@ -103,11 +111,6 @@ def require_images(images: Images, size: int, channels: int) -> None:
             f"{images.shape}, {images.dtype} came.",
             "Bring them to the size and channels that the model was trained on.",
         )
-
-
-def _parts(images: Images, batch: int) -> Iterator[Images]:
-    for start in range(0, len(images), batch):
-        yield np.ascontiguousarray(images[start : start + batch])
 
 
 def open_predictor(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset, ViewedSplit
+from penlight.data.reads import at_once
 from penlight.errors import TrainingError
 from penlight.evaluation import headline_value
 from penlight.models import load_keras
@@ -237,19 +238,13 @@ def run_epochs(trainer: Trainer, planned: int, progress: Progress | None, checkp
 
 def predict_logits(network: Any, split: ViewedSplit) -> NDArray[np.float32]:
     """Give (N, K) logits of the images of a split that count, in batches of one shape."""
-    out, batch = [], _predict_batch(split.images.shape)
+    out, batch = [], at_once(split.images.shape, _PREDICT_BATCH, _PREDICT_PIXELS)
     for start in range(0, len(split), batch):
         rows = np.arange(start, min(start + batch, len(split)))
         # A last, shorter batch is filled up: one shape means one compiled function.
         filled = np.resize(rows, batch if len(split) > batch else len(rows))
         out.append(np.asarray(network.predict_on_batch(gather(split, filled)))[: len(rows)])
     return np.concatenate(out)
-
-
-def _predict_batch(shape: tuple[int, ...]) -> int:
-    """Count the images (N, H, W, C), or features (N, F), of a batch to be answered."""
-    pixels = shape[1] * shape[2] if len(shape) == 4 else 1
-    return max(1, min(_PREDICT_BATCH, _PREDICT_PIXELS // pixels))
 
 
 def smoothed(y: NDArray[np.uint8], amount: float, exclusive: bool) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset, Split
 from penlight.data.progress import count_progress
+from penlight.data.reads import read
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -59,7 +60,7 @@ def blocks(split: Split) -> Iterator[NDArray[np.uint8]]:
     """Give a split's images in blocks that fit memory."""
     step = max(1, _BLOCK_VALUES // max(1, int(np.prod(split.images.shape[1:]))))
     for start in range(0, len(split), step):
-        yield np.asarray(split.images[start : start + step])
+        yield read(split.images, slice(start, start + step))
 
 
 def _averaged(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

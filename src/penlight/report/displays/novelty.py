@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.data.reads import Chosen, read
 from penlight.evaluation.novelty import Novelty, evenly
 from penlight.report.displays.base import Floats, Layout
 from penlight.report.picture import as_rgb
@@ -37,9 +38,9 @@ class UnusualImages:
     ) -> "UnusualImages":
         """Score the rows `index` of test images as stored (N, H, W, C), evenly chosen ones where they are many."""
         rows = index[evenly(len(index))]
-        score = novelty.score(images[rows]) / max(novelty.threshold, 1e-9)
+        score = novelty.score(Chosen(images, rows)) / max(novelty.threshold, 1e-9)
         first = np.argsort(-score, kind="stable")[:MOST]
-        return cls(rows[first], score[first], images[rows[first]], int((score > 1).sum()), len(rows), modality)
+        return cls(rows[first], score[first], read(images, rows[first]), int((score > 1).sum()), len(rows), modality)
 
     @property
     def caption(self) -> str:
