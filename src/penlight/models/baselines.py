@@ -102,8 +102,7 @@ class LinearBaseline:
 
     def predict(self, images: Readable) -> Floats:
         """See `Baseline.predict`."""
-        rows = max(1, _VALUES_AT_ONCE // len(self.weights))
-        parts = [images[start : start + rows] for start in range(0, len(images), rows)]
+        parts = (images[part] for part in _parts(images))
         scores = [_log_pixels(part).astype(np.float64) @ self.weights + self.bias for part in parts]
         joined = np.concatenate([np.empty((0, len(self.bias))), *scores])
         return softmax(joined) if self.exclusive else sigmoid(joined)
@@ -184,7 +183,8 @@ class _Cells:
         """Turn weights of the cells, (h * w * C, K), into those of the pixels, (H * W * C, K), which give the same
         sums."""
         of_cells = weights.reshape(*self.shape, -1)
-        of_pixels: Floats = np.einsum("ijck,ih,jw->hwck", of_cells, self.down, self.across, optimize=True)
+        of_rows = np.tensordot(self.down, of_cells, axes=(0, 0))
+        of_pixels: Floats = np.einsum("hjck,jw->hwck", of_rows, self.across)
         return of_pixels.reshape(-1, weights.shape[1])
 
 
