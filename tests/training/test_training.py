@@ -243,3 +243,60 @@ def test_fused_normalisation_gives_the_numbers_of_keras_own():
         statistics.append([keras.ops.convert_to_numpy(v) for v in network.non_trainable_variables])
     for plain, fused in zip(outputs[0] + statistics[0], outputs[1] + statistics[1], strict=True):
         np.testing.assert_allclose(fused, plain, rtol=2e-3, atol=2e-4)
+
+
+def _weights_after(optimizer, fuse):
+    """Five updates of two weights, a matrix and a vector, by slopes that stay the same."""
+    keras = load_keras()
+    import tensorflow as tf
+
+    from penlight.training.engine import _fuse_adam
+
+    rng = np.random.default_rng(0)
+    variables = [keras.Variable(rng.normal(size=shape).astype(np.float32)) for shape in ((7, 3), (5,))]
+    slopes = [tf.constant(rng.normal(size=v.shape).astype(np.float32)) for v in variables]
+    optimizer.build(variables)
+    if fuse:
+        _fuse_adam(optimizer)
+    for _ in range(5):
+        optimizer.apply(slopes, variables)
+    held = [*variables, *optimizer.variables]
+    return [keras.ops.convert_to_numpy(v) for v in held if v.dtype == "float32"]
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_fused_adam_gives_the_numbers_of_keras_own(name):
+    keras = load_keras()
+    plain, fused = (
+        _weights_after(getattr(keras.optimizers, name)(0.01, weight_decay=0.1), fuse) for fuse in (False, True)
+    )
+    for one, other in zip(plain, fused, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-7)
+
+
+def test_other_optimizers_stay_as_they_are():
+    keras = load_keras()
+    plain, fused = (_weights_after(keras.optimizers.SGD(0.01, momentum=0.9), fuse) for fuse in (False, True))
+    np.testing.assert_array_equal(
+        np.concatenate([a.ravel() for a in plain]), np.concatenate([a.ravel() for a in fused])
+    )
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.73])
+def test_short_dropout_keeps_the_share_and_the_mean(rate):
+    keras = load_keras()
+    from penlight.training.engine import _shorten_dropout
+
+    inputs = keras.Input((9, 5, 3))
+    network = keras.Model(inputs, keras.layers.Dropout(rate, seed=3)(inputs))
+    _shorten_dropout(network)
+    ones = np.ones((999, 9, 5, 3), np.float32)
+    first, second = (np.asarray(network(ones, training=True)) for _ in range(2))
+    n, kept = ones.size, (first > 0).sum()
+    assert abs(kept - n * (1 - rate)) < 5 * np.sqrt(n * rate * (1 - rate))
+    np.testing.assert_allclose(np.unique(first), [0, 1 / (1 - rate)], rtol=1e-4)
+    assert (first != second).any()
+    # No neighbour says anything of the next: two halves of one word least of all.
+    alike = np.corrcoef((first.ravel()[:-1] > 0)[::2], (first.ravel()[1:] > 0)[::2])[0, 1]
+    assert abs(alike) < 5 / np.sqrt(n / 2)
+    np.testing.assert_array_equal(np.asarray(network(ones, training=False)), ones)
