@@ -219,7 +219,8 @@ def test_only_copies_are_changed(ordinal_view, monkeypatch):
 
 
 def test_fused_normalisation_gives_the_numbers_of_keras_own():
-    """The training step of a normalised network, fused and not: same loss, same moving statistics."""
+    """The training step of a normalised network, fused and not: same loss, and the moving statistics after two halves
+    that are alike are those after the whole."""
     keras = load_keras()
     import tensorflow as tf
 
@@ -235,6 +236,7 @@ def test_fused_normalisation_gives_the_numbers_of_keras_own():
         )
         if fuse:
             _fuse_normalisation(network)
+            network(images, training=True)
         with tf.GradientTape() as tape:
             logits = network(images, training=True)
             loss = tf.reduce_sum(logits**2)
@@ -300,3 +302,50 @@ def test_short_dropout_keeps_the_share_and_the_mean(rate):
     alike = np.corrcoef((first.ravel()[:-1] > 0)[::2], (first.ravel()[1:] > 0)[::2])[0, 1]
     assert abs(alike) < 5 / np.sqrt(n / 2)
     np.testing.assert_array_equal(np.asarray(network(ones, training=False)), ones)
+
+
+def test_a_step_in_halves_is_the_step_of_the_whole():
+    """Without dropout and normalisation the halves add up to Keras' own update; a single image counts once."""
+    keras = load_keras()
+    from penlight.models.backbones import build_network
+    from penlight.tasks import MultiClass
+    from penlight.training.engine import Block, make_steps
+
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 7):
+        images = rng.integers(0, 256, (1, n, 28, 28, 1), dtype=np.uint8)
+        y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, (1, n))]
+        weight = rng.uniform(0.5, 2, (1, n)).astype(np.float32)
+        networks = [
+            build_network(Cnn(filters=(4,), dense=4, dropout=0.0), MultiClass(tuple("abc")), (28, 28, 1), 0)
+            for _ in range(2)
+        ]
+        run = make_steps(
+            networks[0],
+            keras.optimizers.SGD(0.1),
+            lambda t, z: keras.ops.sum(t * keras.ops.softplus(-z), axis=-1),
+            lambda x, s: x,
+        )
+        loss, logits = run(Block(images, y, weight, np.ones_like(weight)))
+        networks[1].compile(
+            keras.optimizers.SGD(0.1), loss=lambda t, z: keras.ops.sum(t * keras.ops.softplus(-z), axis=-1)
+        )
+        before = networks[1].predict_on_batch(images[0])
+        networks[1].train_on_batch(images[0], y[0], sample_weight=weight[0])
+        np.testing.assert_allclose(logits[0], before, rtol=1e-4, atol=1e-5)
+        assert loss[0] == pytest.approx(float((weight * (y * np.logaddexp(0, -before)).sum(-1)).mean()), rel=1e-4)
+        for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_forward_answers_as_keras_does(n):
+    from penlight.models.backbones import build_network
+    from penlight.tasks import MultiClass
+    from penlight.training.engine import make_forward
+
+    network = build_network(
+        Cnn(filters=(4, 8), dense=4, normalise=True), MultiClass(tuple("abc")), (28, 28, 1), seed=0
+    )
+    images = np.random.default_rng(0).integers(0, 256, (n, 28, 28, 1), dtype=np.uint8)
+    np.testing.assert_allclose(make_forward(network)(images), network.predict_on_batch(images), rtol=1e-4, atol=1e-5)

@@ -1,5 +1,6 @@
 """Loading Keras once, quietly, with the backend that is asked for."""
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -33,8 +34,21 @@ def load_keras() -> ModuleType:
 
             tf.get_logger().setLevel("ERROR")
             tf.config.experimental.enable_op_determinism()
+            _set_threads(tf)
     module: ModuleType = keras
     return module
+
+
+def _set_threads(tf: ModuleType) -> None:
+    """Give TensorFlow two workers, for the halves of a batch, and each kernel half of the cores; what the environment
+    says goes first. A TensorFlow that already computes, as in a notebook, keeps the threads it has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threading = tf.config.threading
+    with contextlib.suppress(RuntimeError):
+        if "TF_NUM_INTRAOP_THREADS" not in os.environ:
+            threading.set_intra_op_parallelism_threads(max(1, cores // 2))
+        if "TF_NUM_INTEROP_THREADS" not in os.environ:
+            threading.set_inter_op_parallelism_threads(2)
 
 
 class quiet_stderr:  # noqa: N801 - a context manager, named as contextlib names its own

@@ -23,7 +23,7 @@ from penlight.tasks import Task
 from penlight.training.augment import augment, is_active
 from penlight.training.balance import image_weights
 from penlight.training.batches import Drawn, draw_epoch, epoch_blocks, gather
-from penlight.training.engine import Steps, make_steps
+from penlight.training.engine import Steps, make_forward, make_steps
 from penlight.training.schedule import optimizer as make_optimizer
 
 _PREDICT_BATCH = 512
@@ -237,14 +237,11 @@ def run_epochs(trainer: Trainer, planned: int, progress: Progress | None, checkp
 
 
 def predict_logits(network: Any, split: ViewedSplit) -> NDArray[np.float32]:
-    """Give (N, K) logits of the images of a split that count, in batches of one shape."""
-    out, batch = [], at_once(split.images.shape, _PREDICT_BATCH, _PREDICT_PIXELS)
-    for start in range(0, len(split), batch):
-        rows = np.arange(start, min(start + batch, len(split)))
-        # A last, shorter batch is filled up: one shape means one compiled function.
-        filled = np.resize(rows, batch if len(split) > batch else len(rows))
-        out.append(np.asarray(network.predict_on_batch(gather(split, filled)))[: len(rows)])
-    return np.concatenate(out)
+    """Give (N, K) logits of the images of a split that count, batch by batch."""
+    forward, n = make_forward(network), len(split)
+    batch = at_once(split.images.shape, _PREDICT_BATCH, _PREDICT_PIXELS)
+    parts = [np.arange(start, min(start + batch, n)) for start in range(0, n, batch)]
+    return np.concatenate([forward(gather(split, rows)) for rows in parts])
 
 
 def smoothed(y: NDArray[np.uint8], amount: float, exclusive: bool) -> NDArray[np.float32]:
