@@ -13,6 +13,7 @@ from penlight.evaluation.checks import CHECKS, run_checks
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.runs import open_run
 from penlight.runs.evidence import evidence_of_run
+from penlight.runs.files import sealed
 from penlight.tasks import MultiClass
 from tests.conftest import LABELS, small_dataset
 from tests.data.test_record import with_patients
@@ -139,7 +140,7 @@ def test_a_run_that_kept_no_data_is_checked_by_the_rest(planted, quick, tmp_path
     run = tmp_path / "run"
     manifest = json.loads((run / "manifest.json").read_text())
     del manifest["files"]["data.json"]
-    (run / "manifest.json").write_text(json.dumps(manifest))
+    (run / "manifest.json").write_text(json.dumps(sealed(manifest)))
     shutil.move(run / "data.json", tmp_path)
     assert "PL011" in codes(api.evaluate(run))
     assert "PL008" not in codes(api.evaluate(run))

@@ -68,6 +68,10 @@ class TrainingError(PenlightError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class MemoryShortError(PenlightError):
+    """The machine, or its accelerator, has not enough memory for what was asked."""
+
+
 class ExportError(PenlightError):
     """A model cannot be written in a format, or what was written does not answer as the model does."""
 
@@ -78,6 +82,15 @@ class ServeError(PenlightError):
 
 class ExplainError(PenlightError):
     """An explanation was asked for that a model, or what is known of it, does not allow."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is one of Python, TensorFlow or JAX for want of memory; neither is imported for it."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "ResourceExhaustedError"
+        or str(error).startswith("RESOURCE_EXHAUSTED")
+    )
 
 
 class UnknownNameError(PenlightError):

@@ -31,6 +31,7 @@ from penlight.report.gather import content_of_run
 from penlight.report.study_content import Cost, Entry, Kind, StudyContent, StudyTable, pairs
 from penlight.runs import Answers, Predictions, Run, open_run, read_claim
 from penlight.runs.evidence import checks_kept, headline_kept
+from penlight.runs.files import is_sound
 from penlight.runs.folder import MANIFEST
 
 RECORD = "study.json"
@@ -248,10 +249,10 @@ def rows_of_summary(path: Path, recipe_hash: str, seeds: list[int]) -> list[Seed
     """Read the rows over seeds from a summary; None if it is damaged, or of another recipe or other seeds."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        if (summary["recipe_hash"], summary["seeds"]) != (recipe_hash, seeds):
+        if not is_sound(summary) or (summary["recipe_hash"], summary["seeds"]) != (recipe_hash, seeds):
             return None
         return [_seeds_row(values) for values in summary["metrics"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -11,7 +11,7 @@ from penlight.models.files import network_bytes, network_from_bytes
 from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head, thaw
 from penlight.recipes import Augment, Data, FineTune, Pretrained, Recipe, Train
 from penlight.tasks import MultiClass
-from penlight.training import fit, transfer
+from penlight.training import Checkpoints, fit, transfer
 from tests.conftest import small_dataset
 
 TASK = MultiClass(("a", "b", "c", "d"))
@@ -147,14 +147,14 @@ def test_same_seed_same_bytes_and_a_stopped_training_goes_on_to_them(view, tmp_p
             raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        fit(chosen, view, TASK, seed=0, checkpoint=tmp_path / "c.npz", progress=pull)
+        fit(chosen, view, TASK, seed=0, checkpoints=Checkpoints(tmp_path / "c"), progress=pull)
     epochs = []
     again = fit(
         chosen,
         view,
         TASK,
         seed=0,
-        checkpoint=tmp_path / "c.npz",
+        checkpoints=Checkpoints(tmp_path / "c"),
         progress=lambda row, planned: epochs.append(row.epoch),
     )
     assert epochs == [1, 2, 3, 4, 5]

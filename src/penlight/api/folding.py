@@ -8,11 +8,13 @@ from penlight.api.results import FoldsScores, Trained, Watcher
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.api.training import Baselines, default_folder, kept_models, train_one
 from penlight.data import apply_view, store
+from penlight.disk import FolderHold
 from penlight.errors import RunError
 from penlight.recipes import Recipe
 from penlight.recipes.plan import Plan
 from penlight.runs import Run, to_bytes, write_bytes, write_json, write_text
-from penlight.runs.folder import FOLDS, SUMMARY, read_folds
+from penlight.runs.files import sealed
+from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds
 from penlight.training.folds import Folds, make_folds
 
 if TYPE_CHECKING:
@@ -45,16 +47,15 @@ def cross_validate(
     watcher.step("Dividing the dataset")
     divided = _divided(recipe, folds, seed)
     claim = _claim(recipe, divided)
-    folder = out or default_folder(
-        recipe, name, lambda path: read_folds(path) == claim and not (path / SUMMARY).exists()
-    )
-    _take(folder, claim)
-    for number in range(folds):
-        watcher.step(f"Fold {number + 1} of {folds}")
-        part = divided.fold(number)
-        train_one(recipe, part, seed, folder / f"fold-{number + 1}", Baselines(part, watcher), watcher, plan)
-    watcher.step("Scoring all folds")
-    scores = _summarise(folder, divided)
+    folder = out or default_folder(recipe, name, lambda path: _continues(path, claim))
+    with FolderHold(folder):
+        _take(folder, claim)
+        for number in range(folds):
+            watcher.step(f"Fold {number + 1} of {folds}")
+            part = divided.fold(number)
+            train_one(recipe, part, seed, folder / f"fold-{number + 1}", Baselines(part, watcher), watcher, plan)
+        watcher.step("Scoring all folds")
+        scores = _summarise(folder, divided)
     return Trained(folder, folder / "report.html", scores, plan, kept_models(runs_of_folds(folder)[0]))
 
 
@@ -103,10 +104,15 @@ def _claim(recipe: Recipe, divided: Folds) -> dict[str, Any]:
     }
 
 
+def _continues(folder: Path, claim: Mapping[str, Any]) -> bool:
+    unfinished = not (folder / SUMMARY).exists() or is_untidy(folder)
+    return is_bare(folder) or (unfinished and read_folds(folder) == claim)
+
+
 def _take(folder: Path, claim: Mapping[str, Any]) -> None:
     """Make a folder that of this cross-validation, or raise RunError if it is that of something else."""
     held = read_folds(folder)
-    if held is None and folder.exists() and any(folder.iterdir()):
+    if held is None and not is_bare(folder):
         raise RunError(f"{folder} is not empty, and not a cross-validation.", "Choose another folder with --out.")
     if held is not None and held != claim:
         raise RunError(
@@ -126,5 +132,5 @@ def _summarise(folder: Path, divided: Folds) -> FoldsScores:
     write_bytes(folder / PREDICTIONS, to_bytes(joined_folds(runs, claim["data_md5"]).predictions))
     write_text(folder / "report.html", run_report(content))
     write_text(folder / "card.md", run_card(content))
-    write_json(folder / SUMMARY, {"schema": 1, "recipe_hash": claim["recipe_hash"], **scores.to_dict()})
+    write_json(folder / SUMMARY, sealed({"schema": 1, "recipe_hash": claim["recipe_hash"], **scores.to_dict()}))
     return scores

@@ -29,6 +29,9 @@ class Watcher:
     def step(self, what: str) -> None:
         """Say what is being done now."""
 
+    def note(self, what: str) -> None:
+        """Say, in a sentence, what a person should know of, such as a damaged checkpoint; it is not to pass by."""
+
     def epoch(self, row: "Epoch", planned: int) -> None:
         """Say that an epoch is done, of `planned`."""
 

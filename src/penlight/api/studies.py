@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from penlight.api.results import Studied, Watcher
 from penlight.api.training import Baselines, summarise, train_one
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.disk import FolderHold
 from penlight.evaluation import SeedsRow
 from penlight.recipes import Recipe
 from penlight.runs import Run, open_run, write_json, write_text
@@ -64,12 +65,13 @@ def study(name: str, *, out: Path | None = None, seeds: int | None = None, watch
             (folder.parent / SUMMARY).unlink(missing_ok=True)
         return train_one(recipe, views[view], seed, folder, baselines[view], watcher)
 
-    runs = run_plan(plan, train_run, watcher.run)
-    content = _compare(plan, runs, views, watcher)
-    watcher.step("Writing the study's report")
-    write_text(plan.folder / "report.html", study_report(content))
-    record = record_of(plan, content)
-    write_json(plan.folder / STUDY, record)
+    with FolderHold(plan.folder):
+        runs = run_plan(plan, train_run, watcher.run)
+        content = _compare(plan, runs, views, watcher)
+        watcher.step("Writing the study's report")
+        write_text(plan.folder / "report.html", study_report(content))
+        record = record_of(plan, content)
+        write_json(plan.folder / STUDY, record)
     return Studied(plan.folder, plan.folder / "report.html", record)
 
 

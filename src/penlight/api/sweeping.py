@@ -11,6 +11,7 @@ from penlight.api.training import train
 from penlight.data import dataset_info
 from penlight.data.listing import list_datasets
 from penlight.data.published import RESNET18
+from penlight.disk import FolderHold
 from penlight.errors import DataError
 from penlight.evaluation import row_from_dict
 from penlight.runs import Run, machine, open_run, versions, write_json, write_text
@@ -61,10 +62,11 @@ def sweep(
         done = [name for name in here if (folder / name / MANIFEST).exists()]
         rows = [_row_of(name, open_run(folder / name)) for name in done]
         return Swept(folder, None, rows, [name for name in here if name not in done], absent)
-    rows = [_row(name, folder / name, budget, watcher) for name in here]
-    write_text(folder / "report.html", _page(folder, rows, absent))
-    found = Swept(folder, folder / "report.html", rows, [], absent)
-    write_json(folder / "sweep.json", {"schema": 1, **found.to_dict()})
+    with FolderHold(folder):
+        rows = [_row(name, folder / name, budget, watcher) for name in here]
+        write_text(folder / "report.html", _page(folder, rows, absent))
+        found = Swept(folder, folder / "report.html", rows, [], absent)
+        write_json(folder / "sweep.json", {"schema": 1, **found.to_dict()})
     return found
 
 

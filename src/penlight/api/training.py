@@ -1,6 +1,5 @@
 """Train a recipe with one seed or several: into run folders, scored on test, with a report."""
 
-import contextlib
 import csv
 import io
 import time
@@ -18,6 +17,7 @@ from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.record import DataRecord, record_of
+from penlight.disk import FolderHold
 from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, Sample
 from penlight.evaluation.checks import run_checks
@@ -32,15 +32,25 @@ from penlight.runs import (
     answer,
     machine,
     open_run,
-    read_claim,
     versions,
     write_json,
     write_text,
 )
 from penlight.runs.evidence import evidence_of_run
-from penlight.runs.folder import MANIFEST, NOVELTY, PLAN, SUMMARY
+from penlight.runs.files import sealed
+from penlight.runs.folder import (
+    MANIFEST,
+    NOVELTY,
+    PLAN,
+    SUMMARY,
+    clear_away,
+    goes_on,
+    is_bare,
+    is_run_of,
+    is_untidy,
+)
 from penlight.tasks import Task
-from penlight.training import Epoch, Fitted, fit
+from penlight.training import Checkpoints, Epoch, Fitted, fit
 
 _TIMED = 512
 
@@ -73,9 +83,10 @@ def train(
         run = train_one(recipe, view, seed, folder, baselines, watcher, plan)
         return Trained(folder, folder / "report.html", evaluate_run(run), plan, kept_models([run]))
     places = {s: folder / f"seed-{s}" for s in range(seed, seed + seeds)}
-    runs = [train_one(recipe, view, s, place, baselines, watcher, plan) for s, place in places.items()]
-    watcher.step("Writing the summary")
-    scores = summarise(folder, runs, view)
+    with FolderHold(folder):
+        runs = [train_one(recipe, view, s, place, baselines, watcher, plan) for s, place in places.items()]
+        watcher.step("Writing the summary")
+        scores = summarise(folder, runs, view)
     return Trained(folder, folder / "report.html", scores, plan, kept_models(runs))
 
 
@@ -94,7 +105,7 @@ def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> SeedsSc
     rivals = [Rival(rival, rows) for rival, rows in scores.baselines.items()]
     page = seeds_report(folder.name, contents, scores.metrics, rivals, scores.subgroups)
     write_text(folder / "report.html", page)
-    write_json(folder / SUMMARY, {"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()})
+    write_json(folder / SUMMARY, sealed({"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()}))
     return scores
 
 
@@ -111,6 +122,7 @@ def train_one(
     if (folder / MANIFEST).exists():
         done = open_run(folder)
         if (done.recipe.hash, done.seed) == (recipe.hash, seed):
+            clear_away(folder)
             return done
     with RunWriter(folder, recipe, seed) as writer:
         begun = time.perf_counter()
@@ -118,7 +130,9 @@ def train_one(
         watcher.step(f"Training with seed {seed}")
         if plan is not None:
             writer.write_json(PLAN, plan.to_dict())
-        fitted = fit(recipe, view, task, seed, progress=watcher.epoch, checkpoint=writer.state / "checkpoint.npz")
+        about = {"recipe": recipe.hash, "seed": str(seed), "data": view.dataset.md5}
+        checkpoints = Checkpoints(writer.state / "checkpoint", about, watcher.note)
+        fitted = fit(recipe, view, task, seed, progress=watcher.epoch, checkpoints=checkpoints)
         fitted, kept = _better(fitted, recipe, view, task, baselines)
         _write_model(writer, fitted)
         watcher.step("Choosing on val, then reading test")
@@ -325,13 +339,9 @@ def default_folder(recipe: Recipe, name: str, continues: Callable[[Path], bool])
 
 
 def _continues(folder: Path, recipe: Recipe, seed: int, seeds: int) -> bool:
-    wanted = {"recipe_hash": recipe.hash, "seed": seed}
     if seeds == 1:
-        return bool(read_claim(folder) == wanted)
-    if (folder / SUMMARY).exists():
+        return goes_on(folder, recipe.hash, seed)
+    if (folder / SUMMARY).exists() and not is_untidy(folder):
         return False
     first = folder / f"seed-{seed}"
-    with contextlib.suppress(RunError):
-        done = open_run(first)
-        return bool({"recipe_hash": done.recipe.hash, "seed": done.seed} == wanted)
-    return bool(read_claim(first) == wanted)
+    return is_bare(folder) or goes_on(first, recipe.hash, seed) or is_run_of(first, recipe.hash, seed)

@@ -3,22 +3,21 @@
 import sys
 from typing import NoReturn
 
-from penlight.errors import PenlightError
+from penlight.cli.ending import end, stopped_by_signals
 
 
 def main() -> NoReturn:
-    """Run the command. Exit codes: 0 done, 1 a named error, 2 wrong usage, 130 interrupted."""
-    from penlight.cli.app import app
-
+    """Run the command. Exit codes: 0 done, 1 a named error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
     try:
-        app()
-    except PenlightError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("Interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        with stopped_by_signals():
+            from penlight.cli.app import app
+
+            app()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        code = end(error)
+        if code is None:
+            raise
+        sys.exit(code)
     sys.exit(0)

@@ -93,8 +93,28 @@ def store_locked(name: str, size: int) -> Iterator[Path]:
     """Hold what a dataset has in the store at one size, and give the store's folder; StorageError if it cannot be
     written."""
     store = cache_folder() / "store"
-    with disk.writing_to(store, _REMEDY), disk.folders(store), disk.locked(store / f".{name}-{size}.lock"):
+    with disk.writing_to(store, _REMEDY), disk.folders(store), disk.locked(_lock_of(store, name, size)):
         yield store
+
+
+def parts_folder(name: str, size: int) -> Path:
+    """Give the folder for what is decoded of a dataset's pictures while its folder of the store is made."""
+    return cache_folder() / "store" / f".{name}-{size}.parts"
+
+
+def clear_away(name: str, size: int) -> None:
+    """Remove what a process that was killed left of a dataset whose folder is there, unless another makes one now."""
+    store = cache_folder() / "store"
+    lock = _lock_of(store, name, size)
+    if lock.exists():
+        with contextlib.suppress(OSError), disk.locked(lock, wait=False) as mine:
+            if mine:
+                disk.remove_temporary_folders(store, f"{name}-{size}")
+                shutil.rmtree(parts_folder(name, size), ignore_errors=True)
+
+
+def _lock_of(store: Path, name: str, size: int) -> Path:
+    return store / f".{name}-{size}.lock"
 
 
 def put(

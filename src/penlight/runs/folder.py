@@ -1,5 +1,6 @@
 """A run folder: written by one process at a time, read only when it is whole."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -8,14 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from filelock import FileLock, Timeout
-
-from penlight.disk import writing_to
-from penlight.errors import RunError
+from penlight.disk import LOCK, FolderHold, remove_orphans, writing_to
+from penlight.errors import RunError, TrainingError
 from penlight.evaluation.decision import Decision, decision_from_dict
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
 from penlight.runs.answers import Answers, answer
-from penlight.runs.files import write_bytes, write_json
+from penlight.runs.files import SEAL, is_sound, sealed, write_bytes, write_json
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
 
 if TYPE_CHECKING:
@@ -31,70 +30,73 @@ FOLDS = "folds.json"
 NOVELTY = "novelty.npz"
 CORRUPTIONS = "corruptions.json"
 SCHEMA = 1
-_LOCK = ".lock"
 _STATE = ".state"
+_CLAIM = "claim.json"
+_IN_MANIFEST = {"schema", "recipe_hash", "seed", "files"}
+_PENDING = "pending"
 
 
 class RunWriter:
-    """Writes one run. Use it as a context: it holds the folder's lock, and `finish` makes the run complete.
+    """Writes one run. Use it as a context: it holds the folder, and `finish` makes the run complete.
 
-    RunError if another process is writing the folder, or if it holds another run.
+    A run that ends in an error, or is killed, is gone on with by the next writer of the same recipe and seed; one
+    that cannot go on (TrainingError) leaves nothing behind. RunError if another process is writing the folder, or if
+    it holds another run.
     """
 
     def __init__(self, path: Path, recipe: "Recipe", seed: int) -> None:
         self.path = path
         self.recipe = recipe
         self.seed = seed
-        self._lock = FileLock(path / _LOCK)
+        self._hold = FolderHold(path)
 
     def __enter__(self) -> Self:
-        """Take the lock and the folder; leftovers of a killed process go."""
-        with writing_to(self.path, "Choose a folder you may write to, with --out."):
-            self.path.mkdir(parents=True, exist_ok=True)
-            held = self._try_lock()
-        if not held:
-            raise RunError(
-                f"Another process is writing the run {self.path}.",
-                "Wait for it, or choose another folder with --out.",
-            )
-        try:
+        """Take the folder; leftovers of a killed process go."""
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._hold)
+            held.callback(self._drop_empty_state)
             self._claim()
-        except BaseException:
-            self._lock.release()
-            raise
+            held.pop_all()
         return self
-
-    def _try_lock(self) -> bool:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            return False
-        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the lock back."""
-        self._lock.release()
-        if (self.path / MANIFEST).exists():
-            (self.path / _LOCK).unlink(missing_ok=True)
+        """Give the folder back."""
+        if kind is not None and issubclass(kind, TrainingError):
+            drop_state(self.path)
+            for name in ("recipe.toml", PLAN):
+                (self.path / name).unlink(missing_ok=True)
+        self._hold.__exit__(kind, error, trace)
+
+    def _drop_empty_state(self) -> None:
+        with contextlib.suppress(OSError):
+            self.state.rmdir()
 
     def _claim(self) -> None:
-        for leftover in self.path.glob(".*.part"):
-            leftover.unlink(missing_ok=True)
-        claim = {"recipe_hash": self.recipe.hash, "seed": self.seed}
+        claim = _claim_of(self.recipe, self.seed)
         if (self.path / MANIFEST).exists():
             raise RunError(f"{self.path} already holds a complete run.", "Choose another folder with --out.")
         held = read_claim(self.path)
-        if held is None and any(p.name != _LOCK for p in self.path.iterdir()):
+        if held is None and not (is_bare(self.path) or self._lost_its_claim()):
             raise RunError(f"{self.path} is not empty, and not a run.", "Choose another folder with --out.")
         if held is not None and held != claim:
             raise RunError(
                 f"{self.path} holds an unfinished run of another recipe or seed.",
-                "Choose another folder with --out, or repeat the command that began it.",
+                "Choose another folder with --out, repeat the command that began it, or delete it.",
             )
-        write_json(self.path / _STATE / "claim.json", claim)
+        with writing_to(self.path, "Choose a folder you may write to, with --out."):
+            remove_orphans(self.path)
+        write_json(self.path / _STATE / _CLAIM, claim)
         write_bytes(self.path / "recipe.toml", self.recipe.to_toml().encode())
+
+    def _lost_its_claim(self) -> bool:
+        """Say whether the folder is that of an unfinished run of this recipe whose claim is damaged."""
+        try:
+            known = (self.path / "recipe.toml").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return False
+        return (self.path / _STATE).is_dir() and known == self.recipe.to_toml()
 
     @property
     def state(self) -> Path:
@@ -119,31 +121,79 @@ class RunWriter:
 
     def finish(self) -> None:
         """Make the run complete: hash every file into the manifest, then drop the state of the unfinished run."""
-        self.write_json(MANIFEST, self._manifest())
+        self.write_json(MANIFEST, sealed(self._manifest()))
         drop_state(self.path)
 
     def _manifest(self) -> dict[str, Any]:
         files = {
             str(p.relative_to(self.path).as_posix()): _fingerprint(p.read_bytes())
             for p in sorted(self.path.rglob("*"))
-            if p.is_file() and p.name != _LOCK and _STATE not in p.parts
+            if p.is_file() and p.name != LOCK and p.suffix != ".part" and _STATE not in p.parts
         }
         return {"schema": SCHEMA, "recipe_hash": self.recipe.hash, "seed": self.seed, "files": files}
 
 
 def drop_state(path: Path) -> None:
-    """Remove what only an unfinished run needs."""
+    """Remove what only an unfinished run needs, its claim last: killed on the way, the same command comes here
+    again."""
     state = path / _STATE
-    for file in state.glob("*"):
+    for file in sorted(state.glob("*"), key=lambda file: file.name == _CLAIM):
         file.unlink(missing_ok=True)
     if state.exists():
         state.rmdir()
 
 
+def goes_on(path: Path, recipe_hash: str, seed: int) -> bool:
+    """Say whether the command that trains a recipe with a seed has something to do in a folder that exists: nothing
+    was written to it yet, its run is not finished, or what the run needed was not cleared away."""
+    if is_bare(path):
+        return True
+    wanted = {"recipe_hash": recipe_hash, "seed": seed}
+    if not (path / MANIFEST).exists():
+        return read_claim(path) == wanted
+    return is_untidy(path) and is_run_of(path, recipe_hash, seed)
+
+
+def is_run_of(path: Path, recipe_hash: str, seed: int) -> bool:
+    """Say whether a folder holds the complete run of a recipe and a seed."""
+    with contextlib.suppress(RunError):
+        run = open_run(path)
+        return (run.recipe.hash, run.seed) == (recipe_hash, seed)
+    return False
+
+
+def clear_away(path: Path) -> None:
+    """Remove what a process that was killed at its end left beside a complete run. RunError if it still writes."""
+    if is_untidy(path):
+        with FolderHold(path):
+            drop_state(path)
+            remove_orphans(path)
+
+
+def is_untidy(path: Path) -> bool:
+    """Say whether something lies in a folder that is there only while a process writes it."""
+    return (path / LOCK).exists() or (path / _STATE).exists() or any(path.glob(".*.part"))
+
+
+def is_bare(path: Path) -> bool:
+    """Say whether a folder holds nothing but what a process leaves that is killed before it wrote anything."""
+    if not path.is_dir():
+        return False
+    left = [place for place in path.iterdir() if place.name != LOCK and place.suffix != ".part"]
+    return all(
+        place.name == _STATE and place.is_dir() and all(file.suffix == ".part" for file in place.iterdir())
+        for place in left
+    )
+
+
+def _claim_of(recipe: "Recipe", seed: int) -> dict[str, Any]:
+    return {"recipe_hash": recipe.hash, "seed": seed}
+
+
 def read_claim(path: Path) -> dict[str, Any] | None:
     """Give the recipe hash and seed of the unfinished run in a folder; None if there is none."""
     try:
-        claim = json.loads((path / _STATE / "claim.json").read_text(encoding="utf-8"))
+        claim = json.loads((path / _STATE / _CLAIM).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return claim if isinstance(claim, dict) else None
@@ -161,6 +211,7 @@ class Run:
         self.seed = int(manifest["seed"])
         self._manifest = manifest
         self._files = dict(manifest["files"])
+        self._pending = dict(manifest.get(_PENDING, {}))
 
     @property
     def name(self) -> str:
@@ -176,15 +227,35 @@ class Run:
             content = (self.path / name).read_bytes()
         except OSError as error:
             raise RunError(f"{name} is missing from the run {self.path}.", f"Repeat it: {self.command}") from error
-        if _fingerprint(content) != known:
+        if _fingerprint(content) not in (known, self._pending.get(name)):
             raise RunError(f"{name} in the run {self.path} is damaged or was changed.", f"Repeat it: {self.command}")
         return content
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file of a complete run anew, and its fingerprint into the manifest."""
-        self._files[name] = _fingerprint(content)
-        write_bytes(self.path / name, content)
-        write_json(self.path / MANIFEST, {**self._manifest, "files": self._files})
+        """Write a file of a complete run anew, and its fingerprint into the manifest.
+
+        The manifest first says what is to come, so that the run is whole at every moment: killed on the way, the
+        file is the old one or the other. RunError if another process is writing the run.
+        """
+        with FolderHold(self.path):
+            remove_orphans(self.path)
+            # Another command may have written a file of the run since it was opened.
+            kept = open_run(self.path)
+            files, to_come = kept._settled(), {name: _fingerprint(content)}
+            about = {key: kept._manifest[key] for key in _IN_MANIFEST}
+            write_json(self.path / MANIFEST, sealed({**about, "files": files, _PENDING: to_come}))
+            write_bytes(self.path / name, content)
+            self._files, self._pending = {**files, **to_come}, {}
+            write_json(self.path / MANIFEST, sealed({**about, "files": self._files}))
+
+    def _settled(self) -> dict[str, Any]:
+        """Give the fingerprints of the files, of those that were to come as they did or did not."""
+        came = {}
+        for name, print_ in self._pending.items():
+            with contextlib.suppress(OSError):
+                if _fingerprint((self.path / name).read_bytes()) == print_:
+                    came[name] = print_
+        return {**self._files, **came}
 
     def has(self, name: str) -> bool:
         """Say whether the run was written with this file."""
@@ -287,6 +358,7 @@ def open_run(path: Path) -> Run:
         manifest = json.loads((path / MANIFEST).read_bytes())
         schema = manifest["schema"]
         run = Run(path, manifest)
+        whole = schema != SCHEMA or _is_whole(manifest)
     except FileNotFoundError as error:
         if read_claim(path) is not None:
             raise RunError(
@@ -297,18 +369,40 @@ def open_run(path: Path) -> Run:
             "Give a folder that `penlight train` wrote.",
         ) from error
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise RunError(f"manifest.json in the run {path} is damaged.", "Repeat the run.") from error
+        raise _damaged(path) from error
+    if not whole:
+        raise _damaged(path)
     if schema != SCHEMA:
         raise RunError(f"The run {path} was written by another version of Penlight.", "Repeat the run.")
     return run
 
 
+def _is_whole(manifest: Mapping[str, Any]) -> bool:
+    """Say whether a manifest is as it was written; one without a seal is of an earlier version."""
+    if SEAL in manifest:
+        return is_sound(manifest)
+    return set(manifest) == _IN_MANIFEST
+
+
+def _damaged(path: Path) -> RunError:
+    return RunError(
+        f"manifest.json in the run {path} is damaged.",
+        f"Nothing in it can be trusted. Repeat it: penlight train {path}/recipe.toml, then delete {path}.",
+    )
+
+
 def robustness_of_seeds(path: Path) -> "Robustness | None":
-    """Read what corrupted images did to the answers of all seeds together; None before they were asked."""
+    """Read what corrupted images did to the answers of all seeds together; None before they were asked. RunError if
+    it is damaged."""
     from penlight.evaluation.robustness import robustness_from_dict
 
     file = path / CORRUPTIONS
-    return robustness_from_dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+    if not file.exists():
+        return None
+    try:
+        return robustness_from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{file} is damaged.", f"Ask again: penlight evaluate {path} --corruptions") from error
 
 
 def fold_folders(path: Path) -> list[Path]:

@@ -1,18 +1,20 @@
 """Fit the model that a recipe asks for, network or baseline, behind one face."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset, ViewedSplit
+from penlight.errors import MemoryShortError, is_out_of_memory
 from penlight.models import BASELINES
 from penlight.recipes import Pretrained, Recipe
 from penlight.tasks import Task
+from penlight.training.checkpoints import Checkpoints
 from penlight.training.loop import Epoch, Progress, predict_logits, train_network
 from penlight.training.transfer import train_pretrained
 
@@ -41,16 +43,21 @@ def fit(
     seed: int,
     *,
     progress: Progress | None = None,
-    checkpoint: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
-    """Fit on train (and choose the epoch on val); test is not looked at. See `train_network` for `checkpoint`."""
+    """Fit on train (and choose the epoch on val); test is not looked at. See `train_network` for `checkpoints`.
+
+    TrainingError if the loss is no longer a number, MemoryShortError if there is not enough memory.
+    """
     begun = time.perf_counter()
-    if recipe.model.backbone in BASELINES:
-        return _fit_baseline(recipe, view, task, begun)
-    if isinstance(recipe.model, Pretrained):
-        trained = train_pretrained(recipe, recipe.model, view, task, seed, progress=progress, checkpoint=checkpoint)
-    else:
-        trained = train_network(recipe, view, task, seed, progress=progress, checkpoint=checkpoint)
+    how: dict[str, Any] = {"progress": progress, "checkpoints": checkpoints}
+    with _enough_memory(recipe, view):
+        if recipe.model.backbone in BASELINES:
+            return _fit_baseline(recipe, view, task, begun)
+        if isinstance(recipe.model, Pretrained):
+            trained = train_pretrained(recipe, recipe.model, view, task, seed, **how)
+        else:
+            trained = train_network(recipe, view, task, seed, **how)
     network = trained.network
     return Fitted(
         lambda split: predict_logits(network, split),
@@ -61,6 +68,22 @@ def fit(
         int(network.count_params()),
         trained.before + sum(row.seconds for row in trained.history),
     )
+
+
+@contextlib.contextmanager
+def _enough_memory(recipe: Recipe, view: ViewedDataset) -> Iterator[None]:
+    """Turn errors for want of memory into MemoryShortError, which says what would need less."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        half = max(1, recipe.train.batch_size // 2)
+        raise MemoryShortError(
+            f"There is not enough memory to fit {recipe.model.backbone} to images of {view.dataset.size} px in "
+            f"batches of {recipe.train.batch_size}.",
+            f"Close other programs and repeat the command, or ask for less, as with --set train.batch_size={half}.",
+        ) from error
 
 
 def _fit_baseline(recipe: Recipe, view: ViewedDataset, task: Task, begun: float) -> Fitted:

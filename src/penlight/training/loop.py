@@ -1,10 +1,8 @@
 """The training loop of a network: epochs, the exact headline metric on val, early stopping, checkpoints."""
 
-import io
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -18,11 +16,11 @@ from penlight.models import load_keras
 from penlight.models.backbones import build_network
 from penlight.models.heads import make_loss
 from penlight.recipes import Recipe, Scratch
-from penlight.runs import write_bytes
 from penlight.tasks import Task
 from penlight.training.augment import augment, is_active
 from penlight.training.balance import image_weights
 from penlight.training.batches import Drawn, draw_epoch, epoch_blocks, gather
+from penlight.training.checkpoints import Arrays, Checkpoints
 from penlight.training.engine import Steps, make_forward, make_steps
 from penlight.training.schedule import optimizer as make_optimizer
 
@@ -176,28 +174,28 @@ class Trainer:
     def _state(self) -> list[Any]:
         return [*self.network.variables, *self.optimizer.variables, self.noise.state]
 
-    def save(self, path: Path) -> None:
+    def save(self, checkpoints: Checkpoints) -> None:
         """Write all that the next epoch needs, whole or not at all."""
-        buffer = io.BytesIO()
         rows = np.array([list(asdict(row).values()) for row in self.history])
         arrays: dict[str, Any] = {"history": rows, "best_epoch": np.array(self.best_epoch)}
         arrays |= {f"now-{i}": a for i, a in enumerate(self._values(self._state()))}
         arrays |= {f"best-{i}": a for i, a in enumerate(self.best)}
-        np.savez(buffer, **arrays)
-        write_bytes(path, buffer.getvalue())
+        checkpoints.write(len(self.history), arrays)
 
-    def load(self, path: Path) -> bool:
-        """Go on from what `save` wrote; False, with nothing changed, where there is none or it is damaged."""
-        try:
-            with np.load(path, allow_pickle=False) as saved:
-                rows, best_epoch = saved["history"], int(saved["best_epoch"])
-                now = [saved[f"now-{i}"] for i in range(len(self._state()))]
-                best = [saved[f"best-{i}"] for i in range(len(self.network.variables))]
-        except Exception:  # numpy and zipfile raise many kinds for a damaged file; from the start is always right
+    def load(self, checkpoints: Checkpoints) -> bool:
+        """Go on from what `save` wrote last; False, with nothing changed, where there is none that can be used."""
+        return checkpoints.read(self._take) > 0
+
+    def _take(self, saved: Arrays) -> bool:
+        """Take a state over; False, with nothing changed, if it is not that of such a network."""
+        state, best = self._state(), self.network.variables
+        names = {f"now-{i}": v for i, v in enumerate(state)} | {f"best-{i}": v for i, v in enumerate(best)}
+        if any(key not in saved or saved[key].shape != tuple(v.shape) for key, v in names.items()):
             return False
-        _assign(self._state(), now)
-        self.best_epoch, self.best = best_epoch, best
-        self.history = [Epoch(int(row[0]), *(float(v) for v in row[1:])) for row in rows]
+        _assign(state, [saved[f"now-{i}"] for i in range(len(state))])
+        self.best = [saved[f"best-{i}"] for i in range(len(best))]
+        self.best_epoch = int(saved["best_epoch"])
+        self.history = [Epoch(int(row[0]), *(float(v) for v in row[1:])) for row in saved["history"]]
         return True
 
     def keep_best(self) -> Trained:
@@ -213,24 +211,24 @@ def train_network(
     seed: int,
     *,
     progress: Progress | None = None,
-    checkpoint: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
-    """Train the recipe's network; with `checkpoint`, go on from that file where it is there, and write it each epoch.
+    """Train the recipe's network; with `checkpoints`, go on from the last that is there, and write one each epoch.
 
     A continued training gives the same weights as an undisturbed one.
     """
-    return run_epochs(Trainer(recipe, view, task, seed), recipe.train.epochs, progress, checkpoint)
+    return run_epochs(Trainer(recipe, view, task, seed), recipe.train.epochs, progress, checkpoints)
 
 
-def run_epochs(trainer: Trainer, planned: int, progress: Progress | None, checkpoint: Path | None) -> Trained:
+def run_epochs(trainer: Trainer, planned: int, progress: Progress | None, checkpoints: Checkpoints | None) -> Trained:
     """Train until the trainer is finished; see `train_network`."""
-    if checkpoint is not None and trainer.load(checkpoint) and progress:
+    if checkpoints is not None and trainer.load(checkpoints) and progress:
         for row in trainer.history:
             progress(row, planned)
     while not trainer.finished:
         row = trainer.epoch()
-        if checkpoint is not None:
-            trainer.save(checkpoint)
+        if checkpoints is not None:
+            trainer.save(checkpoints)
         if progress:
             progress(row, planned)
     return trainer.keep_best()

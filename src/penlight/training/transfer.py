@@ -5,7 +5,6 @@ Where nothing is augmented the features of the frozen base are computed once, an
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from penlight.models.pretrained import frozen_base, joined, new_head, thaw
 from penlight.recipes import Pretrained, Recipe
 from penlight.tasks import Task
 from penlight.training.augment import is_active
+from penlight.training.checkpoints import Checkpoints
 from penlight.training.loop import Epoch, Progress, Trained, Trainer, predict_logits, run_epochs
 
 _FEATURES: dict[tuple[Any, ...], tuple[dict[str, NDArray[np.float32]], float]] = {}
@@ -30,18 +30,18 @@ def train_pretrained(
     seed: int,
     *,
     progress: Progress | None = None,
-    checkpoint: Path | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train the head, then fine-tune where the recipe asks for it; the second phase begins with the first's weights.
 
-    The fine-tuned weights are kept only where val says they are better. See `train_network` for `checkpoint`.
+    The fine-tuned weights are kept only where val says they are better. See `train_network` for `checkpoints`.
     """
     size, channels = view.dataset.size, view.dataset.info.channels
     base = frozen_base(options, (size, size, channels))
     head = new_head(options, task, base.output_shape[-1], seed)
     network = joined(base, head, options.backbone)
     planned = recipe.train.epochs + (options.fine_tune.epochs if options.fine_tune.layers else 0)
-    first = _train_head(recipe, options, view, task, seed, base, head, network, planned, progress, checkpoint)
+    first = _train_head(recipe, options, view, task, seed, base, head, network, planned, progress, checkpoints)
     if not options.fine_tune.layers:
         return replace(first, network=network)
     thaw(base, options.fine_tune.layers)
@@ -50,7 +50,7 @@ def train_pretrained(
     trainer = Trainer(second_recipe, view, task, seed + 1, network, from_here=True)
     done = len(first.history)
     later = None if progress is None else lambda row, _: progress(_after(row, done), planned)
-    second = run_epochs(trainer, planned, later, _beside(checkpoint, "fine-tune"))
+    second = run_epochs(trainer, planned, later, checkpoints and checkpoints.beside("fine-tune"))
     history = first.history + [_after(row, done) for row in second.history]
     kept = done + second.best_epoch if second.best_epoch else first.best_epoch
     return Trained(network, history, kept, first.before)
@@ -67,12 +67,12 @@ def _train_head(
     network: Any,
     planned: int,
     progress: Progress | None,
-    checkpoint: Path | None,
+    checkpoints: Checkpoints | None,
 ) -> Trained:
     if is_active(recipe.train.augment):
-        return run_epochs(Trainer(recipe, view, task, seed, network), planned, progress, checkpoint)
+        return run_epochs(Trainer(recipe, view, task, seed, network), planned, progress, checkpoints)
     featured, seconds = _as_features(view, base, options)
-    trained = run_epochs(Trainer(recipe, featured, task, seed, head), planned, progress, checkpoint)
+    trained = run_epochs(Trainer(recipe, featured, task, seed, head), planned, progress, checkpoints)
     return replace(trained, before=seconds)
 
 
@@ -97,7 +97,3 @@ def _featured(split: ViewedSplit, features: NDArray[np.float32]) -> ViewedSplit:
 
 def _after(row: Epoch, done: int) -> Epoch:
     return replace(row, epoch=row.epoch + done)
-
-
-def _beside(path: Path | None, what: str) -> Path | None:
-    return None if path is None else path.with_name(f"{path.stem}-{what}{path.suffix}")

@@ -1,9 +1,8 @@
 """What `penlight predict` prints. One picture must not wait for a library of tables."""
 
-import contextlib
 import csv
+import io
 import json as json_format
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from penlight.api.predicting import Predicted, Prediction, count_pictures, pictures, predict_each
-from penlight.disk import umask, writing_to
+from penlight.disk import writing_to, writing_whole
 from penlight.runs.classifier import Classifier, open_classifier
 
 _FEW = 20
@@ -55,20 +54,15 @@ def _counted(predictions: Iterator[Prediction], paths: Sequence[Path]) -> Iterat
 
 def _to_csv(predictions: Iterator[Prediction], classifier: Classifier, path: Path) -> Iterator[Prediction]:
     """Write each prediction as it passes; the file takes its name when all have."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     labels = classifier.facts.task.labels
-    try:
-        with writing_to(path.parent, "Choose another file with --csv."), part.open("w", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(("file", "answers", *labels, "possible", "abstains", "novelty", "warnings", "error"))
-            for prediction in predictions:
-                rows.writerow(_csv_row(prediction, labels))
-                yield prediction
-        part.chmod(0o666 & ~umask())
-        part.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    with writing_to(path.parent, "Choose another file with --csv."), writing_whole(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(("file", "answers", *labels, "possible", "abstains", "novelty", "warnings", "error"))
+        for prediction in predictions:
+            rows.writerow(_csv_row(prediction, labels))
+            yield prediction
+        text.detach()  # which writes what it still holds, and leaves the file open
 
 
 def _csv_row(prediction: Prediction, labels: Sequence[str]) -> list[Any]:

@@ -20,6 +20,12 @@ class _OneLine(Watcher):
     """Draws on one line of standard error between entering and leaving; a subclass makes `_progress`."""
 
     _progress: Progress
+    _console: Console
+
+    def note(self, what: str) -> None:
+        """See `Watcher.note`; it stays above the line, and is said where nothing else is."""
+        out = Console(stderr=True) if self._console.quiet else self._console
+        out.print(what, markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
         """Start drawing."""

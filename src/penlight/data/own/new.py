@@ -115,8 +115,8 @@ def describe_images(path: Path, asked: Asked) -> Found:
     with (
         disk.writing_to(place.parent, "Choose another folder with --out."),
         disk.folders(place.parent),
-        store_locked(place.stem, asked.size) as store,
-        decoded(store, place.stem, reading, listing.root, paths) as images,
+        store_locked(place.stem, asked.size),
+        decoded(place.stem, reading, listing.root, paths) as images,
     ):
         (place.parent / f"{place.stem}-unreadable.csv").unlink(missing_ok=True)
         problems = {**dict.fromkeys(listing.missing, "there is no such file"), **images.problems}

@@ -47,11 +47,11 @@ def open_pictures(description: Description, size: int) -> Mapped:
         return ready
     paths = [row.path for row in found.rows]
     name = description.info.name
-    with store_locked(name, size) as store:
+    with store_locked(name, size):
         # Another process may have made it while this one waited.
         if ready := find_pictures(name, size, print_):
             return ready
-        with decoded(store, name, reading, found.root, paths) as source:
+        with decoded(name, reading, found.root, paths) as source:
             if source.problems:
                 raise unreadable(source.problems, write_problems(description.folder, name, source.problems))
             return assemble(description.info, reading, source, found.rows, found.splits, found.labels)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
-from penlight.data.mapped import About, Mapped, changed, load_arrays, md5_of, put
+from penlight.data.mapped import About, Mapped, changed, load_arrays, md5_of, parts_folder, put
 from penlight.data.npz import write_header
 from penlight.data.own.manifest import age_in_years
 from penlight.data.own.rows import Row
@@ -84,12 +84,12 @@ def fingerprint(
 
 
 @contextlib.contextmanager
-def decoded(store: Path, name: str, reading: Reading, root: Path, paths: Sequence[str]) -> Iterator[Decoded]:
+def decoded(name: str, reading: Reading, root: Path, paths: Sequence[str]) -> Iterator[Decoded]:
     """Decode pictures, or go on where it was stopped; the caller holds the dataset's place in the store.
 
     What was decoded is removed when the block ends well, and kept when it ends in an error.
     """
-    work = store / f".{name}-{reading.size}.parts"
+    work = parts_folder(name, reading.size)
     work.mkdir(exist_ok=True)
     states = states_of(root, paths)
     parts = [
@@ -124,7 +124,8 @@ def assemble(
         for split in SPLITS:
             chosen = np.array([own == split for own in splits])
             for kind, values in columns.items():
-                np.save(folder / f"{split}_{kind}.npy", values[chosen], allow_pickle=False)
+                with disk.writing_whole(folder / f"{split}_{kind}.npy") as file:
+                    np.save(file, values[chosen], allow_pickle=False)
         n_bytes = sum(n for n, _ in states.values())
         newest = max(time for _, time in states.values())
         md5 = md5_of(load_arrays(folder))

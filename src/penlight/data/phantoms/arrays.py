@@ -1,7 +1,6 @@
 """The phantoms as arrays and files in the layout of MedMNIST."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight import disk
 from penlight.data.dataset import SPLITS
 from penlight.data.phantoms.chest import draw_chest, sample_findings
 from penlight.data.phantoms.retina import draw_retina
@@ -59,7 +59,8 @@ def write_npz(
     arrays = phantom_arrays(name, size, seed=seed, samples=samples)
     path = Path(path)
     try:
-        _write_whole(path, arrays)
+        with disk.writing_whole(path) as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     except OSError as error:
         raise StorageError(
             f"{path} could not be written: {error.strerror or error}.",
@@ -118,16 +119,3 @@ def _grade_quota(counts: NDArray[np.integer], total: int) -> NDArray[np.int64]:
         quota[missing] = 1
         quota[np.argmax(quota)] -= missing.sum()
     return quota
-
-
-def _write_whole(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

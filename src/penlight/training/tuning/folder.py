@@ -1,20 +1,19 @@
 """The folder of a tuning: held by one command at a time, continued by the same command, refused to another."""
 
+import contextlib
 import json
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
-from penlight.disk import writing_to
+from penlight.disk import FolderHold, remove_orphans
 from penlight.errors import PenlightError, RunError
 from penlight.runs import write_json
+from penlight.runs.folder import is_bare, is_untidy
 from penlight.training.tuning.setup import Setup, setup_from_dict
 
 SETUP = "tune.json"
 DATABASE = "tune.db"
-_LOCK = ".lock"
 _ASK_LOCK = ".ask.lock"
 _REMEDY = "Choose another folder with --out."
 
@@ -27,45 +26,33 @@ class TuningFolder:
 
     def __init__(self, path: Path, setup: Setup) -> None:
         self.path, self.setup = path, setup
-        self._lock = FileLock(path / _LOCK)
+        self._hold = FolderHold(path)
 
     def __enter__(self) -> Self:
         """Take the lock and claim the folder."""
-        with writing_to(self.path, _REMEDY):
-            self.path.mkdir(parents=True, exist_ok=True)
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout:
-                raise RunError(f"Another process is tuning in {self.path}.", f"Wait for it. {_REMEDY}") from None
-        try:
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._hold)
             self._claim()
-        except BaseException:
-            self._release()
-            raise
+            held.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the lock back."""
-        self._release()
-
-    def _release(self) -> None:
-        self._lock.release()
-        for name in (_LOCK, _ASK_LOCK):
-            (self.path / name).unlink(missing_ok=True)
+        self.ask_lock.unlink(missing_ok=True)
+        self._hold.__exit__(kind, error, trace)
 
     def _claim(self) -> None:
-        for leftover in self.path.glob(".*.part"):
-            leftover.unlink(missing_ok=True)
         if not (self.path / SETUP).exists():
-            if any(p.name != _LOCK for p in self.path.iterdir()):
+            if not is_bare(self.path):
                 raise RunError(f"{self.path} is not empty, and not a tuning.", _REMEDY)
         elif read_setup(self.path) != self.setup:
             raise RunError(
                 f"{self.path} holds a tuning of another recipe, space, sampler, seed or dataset.",
                 f"{_REMEDY} Or repeat the command that began it.",
             )
+        remove_orphans(self.path)
         self._mark(finished=False)
 
     def finish(self) -> None:
@@ -100,7 +87,9 @@ def default_folder(setup: Setup) -> Path:
 
 def _continues(folder: Path, setup: Setup) -> bool:
     try:
-        return not _read(folder)["finished"] and read_setup(folder) == setup
+        if is_bare(folder):
+            return True
+        return (not _read(folder)["finished"] or is_untidy(folder)) and read_setup(folder) == setup
     except (OSError, ValueError, KeyError, TypeError, RunError):
         return False
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from penlight.data import ViewedDataset
-from penlight.errors import StorageError, TrainingError
+from penlight.errors import MemoryShortError, StorageError, TrainingError
 from penlight.recipes.space import Choices, Space, Trial, with_values
 from penlight.training.loop import Epoch
 from penlight.training.tuning.objective import Part, parts_of, values_of
@@ -191,7 +191,7 @@ def _objective(
 
     try:
         found = values_of(with_values(setup.recipe, from_stored(setup.space, values)), parts, report, progress.epoch)
-    except TrainingError as error:
+    except (TrainingError, MemoryShortError) as error:
         trial.set_user_attr("note", error.problem)
         raise optuna.TrialPruned from error
     trial.set_user_attr("values", found)
@@ -289,6 +289,19 @@ def _storage_errors(url: str) -> Iterator[None]:
             f"The storage {_without_password(url)} cannot be opened: {reason}.",
             "Give an Optuna storage URL, as postgresql+psycopg://user@host/name, with --storage; "
             "or choose another folder with --out.",
+        ) from error
+
+
+@contextlib.contextmanager
+def storage_kept(url: str) -> Iterator[None]:
+    """Turn errors of a storage that was open, such as a full disk, into StorageError."""
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+        raise StorageError(
+            f"The storage {_without_password(url)} can no longer be used: {reason}.",
+            "See that its disk has room and that it can be reached; the same command goes on after the last trial.",
         ) from error
 
 

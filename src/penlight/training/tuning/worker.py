@@ -10,7 +10,7 @@ from penlight.data import apply_view, open_dataset
 from penlight.errors import PenlightError
 from penlight.training.loop import Epoch
 from penlight.training.tuning.folder import DATABASE, TuningFolder, read_setup
-from penlight.training.tuning.search import Limits, open_study, quiet, run_trials, sqlite_url
+from penlight.training.tuning.search import Limits, open_study, quiet, run_trials, sqlite_url, storage_kept
 
 
 class _Silent:
@@ -36,8 +36,9 @@ def _work(path: Path, storage: str | None, limits: Limits) -> None:
     setup = read_setup(path)
     data = setup.recipe.data
     view = apply_view(open_dataset(data.dataset, data.size), data.view)
-    with quiet():
-        study = open_study(storage or sqlite_url(path / DATABASE), setup, shared=storage is not None)
+    url = storage or sqlite_url(path / DATABASE)
+    with quiet(), storage_kept(url):
+        study = open_study(url, setup, shared=storage is not None)
         run_trials(study, setup, view, limits, TuningFolder(path, setup).ask_lock, _Silent())
 
 

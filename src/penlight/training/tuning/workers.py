@@ -31,6 +31,7 @@ from penlight.training.tuning.search import (
     records,
     run_trials,
     sqlite_url,
+    storage_kept,
 )
 from penlight.training.tuning.setup import Setup
 
@@ -59,7 +60,7 @@ def run(
     setup = folder.setup
     require_judgement(view, parts_of(view, setup.repeats, setup.seed))
     url = storage or sqlite_url(folder.path / DATABASE)
-    with quiet():
+    with quiet(), storage_kept(url):
         study = open_study(url, setup, shared=storage is not None)
         fail_running(study, shared=storage is not None)
         _tell(study, setup, limits, progress, workers)
