@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full chromium check docs bench clean
+.PHONY: demo test test-full test-survival chromium check docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -18,10 +18,14 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
 
 test: $(STAMP) chromium
-	@$(PYTEST) -m "not full"
+	@$(PYTEST) -m "not full and not survival"
 
 test-full: $(STAMP) chromium
-	@$(PYTEST)
+	@$(PYTEST) -m "not survival"
+
+# Commands killed at twenty points each, and given again.
+test-survival: $(STAMP)
+	@$(PYTEST) -m survival tests/survival
 
 # The pages are tested in a browser. It is installed where that can be done, and else said to be missing.
 chromium:

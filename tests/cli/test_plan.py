@@ -9,7 +9,8 @@ from penlight import api
 from penlight.api import sweeping, training
 from penlight.data import store
 from penlight.data.published import RESNET18
-from penlight.errors import DataError, RecipeError
+from penlight.disk import FolderHold
+from penlight.errors import DataError, RecipeError, RunError
 from penlight.recipes import Cnn, Data, Decide, Recipe, Train
 from penlight.recipes.plan import plan_from_dict
 from penlight.report.displays.published import BesidePublished
@@ -124,6 +125,12 @@ def test_a_sweep_stands_beside_the_published_scores(small, penlight, monkeypatch
     assert code == 0
     assert out.splitlines()[-1] == str(tmp_path / "all" / "report.html")
     assert (tmp_path / "all" / "breastmnist" / "manifest.json").read_bytes() == before
+
+
+def test_a_sweep_is_one_commands_at_a_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(sweeping, "sets_on_disk", lambda: (["breastmnist"], []))
+    with FolderHold(tmp_path / "all"), pytest.raises(RunError, match=r"Another process .* is writing .*all"):
+        api.sweep(out=tmp_path / "all")
 
 
 def test_a_sweep_without_any_set_says_what_to_do(monkeypatch):

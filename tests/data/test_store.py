@@ -354,3 +354,23 @@ def test_the_real_nih1000(size: int) -> None:
     patients = [set(split.patients.tolist()) for split in dataset.splits.values()]
     assert not patients[0] & patients[1]
     assert not patients[0] & patients[2]
+
+
+def test_what_a_killed_process_left_of_a_whole_dataset_is_cleared_away_unless_another_makes_it(
+    tiny, tmp_path
+) -> None:
+    from penlight import disk
+
+    name = tiny()
+    open_dataset(name)
+    store = tmp_path / "cache" / "store"
+    (whole,) = store_of(tmp_path)
+    for left in (".tiny-28.abcdefgh.part", ".tiny-28.parts", ".tiny-64.abcdefgh.part"):
+        (store / left).mkdir()
+        (store / left / "half.npy").write_bytes(b"half")
+    with disk.locked(store / ".tiny-28.lock"):
+        open_dataset(name)
+        assert len(store_of(tmp_path)) == 5
+    (store / ".tiny-28.lock").touch()
+    open_dataset(name)
+    assert store_of(tmp_path) == [".tiny-64.abcdefgh.part", whole]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tomllib
@@ -10,10 +11,11 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from penlight import api
 from penlight.data import Dataset, Split, apply_view, store
-from penlight.errors import DataError, RunError, StorageError, TrainingError, UnknownNameError
+from penlight.errors import DataError, MemoryShortError, RunError, StorageError, TrainingError, UnknownNameError
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train, load_recipe
 from penlight.recipes.space import Choices, Range, Space, Trial, value_at
 from penlight.report.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory
@@ -21,7 +23,7 @@ from penlight.tasks import MultiLabel, Ordinal
 from penlight.training.tuning import SAMPLERS, Repeats, choose_repeats, samplers, search
 from penlight.training.tuning.objective import folds, parts_of
 from penlight.training.tuning.samplers import SpaceSampler, encode, first_points, from_stored, stored
-from penlight.training.tuning.search import process_name, quiet
+from penlight.training.tuning.search import process_name, quiet, storage_kept
 from tests.conftest import LABELS, small_dataset
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=12))
@@ -172,17 +174,24 @@ def test_a_pruned_trial_is_estimated_beside_those_that_went_on(small, tmp_path, 
     assert bad.value == pytest.approx(0.4)
 
 
-def test_a_trial_that_diverges_is_kept_as_such(small, tmp_path, worth):
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        (TrainingError, "The loss was no longer a number in epoch 2."),
+        (MemoryShortError, "There is not enough memory."),
+    ],
+)
+def test_a_trial_that_cannot_be_trained_is_kept_as_such(small, tmp_path, worth, kind, problem):
     def breaks(recipe, report):
         if recipe.model.components > 60:
-            raise TrainingError("The loss was no longer a number in epoch 2.", "Lower the learning rate.")
+            raise kind(problem, "Lower the learning rate.")
         return 1 / recipe.model.components
 
     worth(breaks)
     result = api.tune(LINEAR, trials=8, out=tmp_path / "t")
     broken = [t for t in result.trials if t.state == "diverged"]
     assert 0 < len(broken) < 8
-    assert all(np.isnan(t.value) and "no longer a number" in t.note for t in broken)
+    assert all(np.isnan(t.value) and t.note == problem for t in broken)
     assert all(t.params["model.components"] > 60 for t in broken)
     assert result.to_dict()["trials"][broken[0].number - 1]["value"] is None
     assert "diverged" in result.report.read_text()
@@ -239,6 +248,17 @@ def test_a_tuning_is_one_commands_at_a_time(small, tmp_path, worth):
 
     worth(again)
     assert len(api.tune(LINEAR, trials=1, out=tmp_path / "t").trials) == 1
+
+
+def test_a_storage_that_is_lost_on_the_way_is_named():
+    def lost(reason):
+        with storage_kept("sqlite:////somewhere/tune.db"):
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError(reason))
+
+    with pytest.raises(StorageError, match=r"The disk is full: the storage .*tune\.db.*Free some space"):
+        lost("database or disk is full")
+    with pytest.raises(StorageError, match=r"can no longer be used: .*malformed.*goes on after the last trial"):
+        lost("database disk image is malformed")
 
 
 @pytest.mark.parametrize(

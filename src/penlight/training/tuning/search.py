@@ -284,9 +284,10 @@ def _storage_errors(url: str) -> Iterator[None]:
             f"Install it: pip install {_DRIVERS.get(driver, driver)}. Or leave --storage out.",
         ) from error
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise StorageError(
-            f"The storage {_without_password(url)} cannot be opened: {reason}.",
+        raise _storage_error(
+            url,
+            error,
+            "cannot be opened",
             "Give an Optuna storage URL, as postgresql+psycopg://user@host/name, with --storage; "
             "or choose another folder with --out.",
         ) from error
@@ -298,11 +299,20 @@ def storage_kept(url: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
-        raise StorageError(
-            f"The storage {_without_password(url)} can no longer be used: {reason}.",
-            "See that its disk has room and that it can be reached; the same command goes on after the last trial.",
-        ) from error
+        remedy = "See that it can be reached; the same command goes on after the last trial."
+        raise _storage_error(url, error, "can no longer be used", remedy) from error
+
+
+def _storage_error(url: str, error: Exception, what: str, remedy: str) -> StorageError:
+    """Name what happened to a storage; Optuna and SQLAlchemy say the reason in the first line of the first error."""
+    first = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else None
+    reason = str(first or error).splitlines()[0].rstrip(".")
+    if "disk is full" in reason:
+        return StorageError(
+            f"The disk is full: the storage {_without_password(url)} cannot take more.",
+            "Free some space; the same command goes on after the last trial.",
+        )
+    return StorageError(f"The storage {_without_password(url)} {what}: {reason}.", remedy)
 
 
 def _without_password(url: str) -> str:

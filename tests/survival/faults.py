@@ -1,0 +1,59 @@
+"""What goes wrong around a command, put into its process before it begins."""
+
+import errno
+import os
+import tempfile
+
+
+def full_disk(number: int) -> None:
+    """From write number `number` on, counted from 1, the disk takes no more."""
+    count, own = 0, os.fsync
+
+    def fsync(handle):
+        nonlocal count
+        count += 1
+        if count >= number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        own(handle)
+
+    os.fsync = fsync
+
+
+def read_only(part: str) -> None:
+    """Folders whose path has this part are on a file system that can only be read."""
+    own = tempfile.mkstemp
+
+    def mkstemp(**how):
+        if part in str(how["dir"]):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(how["dir"]))
+        return own(**how)
+
+    tempfile.mkstemp = mkstemp
+
+
+def no_memory(epoch: int, *, of_tensorflow: bool = False) -> None:
+    """In this epoch there is no memory: for Python, or for TensorFlow."""
+    from penlight.training.loop import Trainer
+
+    own = Trainer.epoch
+
+    def train(self):
+        if len(self.history) + 1 == epoch:
+            if of_tensorflow:
+                import tensorflow as tf
+
+                raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            raise MemoryError
+        return own(self)
+
+    Trainer.epoch = train
+
+
+def no_memory_to_score() -> None:
+    """There is no memory where scores are computed, which is of no training."""
+    from penlight.api import training
+
+    def scores_of(*_):
+        raise MemoryError
+
+    training.scores_of = scores_of
