@@ -38,7 +38,8 @@ def commands_page() -> str:
     head = """# Commands
 
 Every command prints for people and, with `--json`, JSON alone on standard output, which is what the same function of
-[the Python API](python.md) gives as `to_dict()`. Exit codes: 0 done, 1 a named error, 2 wrong usage, 130 interrupted.
+[the Python API](python.md) gives as `to_dict()`. Exit codes: 0 done, 1 a named error, 2 wrong usage, 130 Ctrl-C,
+143 SIGTERM.
 """
     return _page(head, (_command(name, function) for name, function in _walk(app, "penlight")))
 

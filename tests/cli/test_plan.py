@@ -104,6 +104,21 @@ def test_a_stopped_plan_is_gone_on_with_though_the_machine_is_slower_then(small,
     assert api.request("small", None, budget=2.0).recipe != first.recipe
 
 
+def test_a_plan_of_several_seeds_is_gone_on_with_until_their_summary_is_there(small, own_folders, monkeypatch):
+    first = api.request("small", None, budget=1.0)
+    seeds = own_folders / "work" / "runs" / "small-plan-1"
+    (seeds / "seed-0").mkdir(parents=True)
+    (seeds / "seed-0" / "plan.json").write_text(json.dumps(first.plan.to_dict()))
+    (seeds / "seed-0" / "manifest.json").write_text("{}")
+    monkeypatch.setattr("penlight.api.planning.matrix_rate", lambda: 1e9)
+    assert api.request("small", None, budget=1.0).recipe == first.recipe
+    (seeds / "summary.json").write_text("{}")
+    assert api.request("small", None, budget=1.0).recipe != first.recipe
+    # Killed at its very end, the same command has something to clear away.
+    (seeds / ".lock").touch()
+    assert api.request("small", None, budget=1.0).recipe == first.recipe
+
+
 def test_a_sweep_stands_beside_the_published_scores(small, penlight, monkeypatch, tmp_path):
     quick = ["breastmnist", "retinamnist"]
     monkeypatch.setattr(sweeping, "sets_on_disk", lambda: (quick, ["pathmnist"]))

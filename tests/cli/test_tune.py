@@ -8,13 +8,12 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 from penlight.data import store
 from penlight.recipes import load_recipe
 from penlight.training.tuning.workers import thread_limits
-from tests.data.tiny_dataset import DESCRIPTION
+from tests.data.tiny_dataset import write_tiny
 
 SPACE = "model.components = { low = 2, high = 8 }\nmodel.strength = { low = 0.1, high = 10, log = true }\n"
 
@@ -22,15 +21,8 @@ SPACE = "model.components = { low = 2, high = 8 }\nmodel.strength = { low = 0.1,
 @pytest.fixture
 def tune(own_folders):
     """Words of a quick tuning in the working folder: tiny.toml with its npz, space.toml."""
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for split, n in (("train", 30), ("val", 15), ("test", 15)):
-        labels = (np.arange(n) % 3).astype(np.uint8)[:, None]
-        noise = rng.integers(0, 150, (n, 28, 28), np.uint8)
-        arrays |= {f"{split}_images": noise + 20 * labels[:, :, None], f"{split}_labels": labels}
     work = own_folders / "work"
-    np.savez(work / "tiny.npz", **arrays)
-    (work / "tiny.toml").write_text(DESCRIPTION)
+    write_tiny(work)
     (work / "space.toml").write_text(SPACE)
     return ["tune", "tiny.toml", "--recipe", "linear", "--set", "model.components=4", "--space", "space.toml"]
 

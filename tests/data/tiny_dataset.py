@@ -1,4 +1,6 @@
-"""A dataset of eighteen images, as arrays and as a description."""
+"""A dataset of eighteen images, as arrays and as a description, and one of sixty that can be learned."""
+
+from pathlib import Path
 
 import numpy as np
 
@@ -24,3 +26,15 @@ def tiny_arrays(*, labels: int = 3, channels: int = 3, size: int = 28) -> Arrays
         arrays[f"{split}_images"] = random.integers(0, 256, shape, np.uint8)
         arrays[f"{split}_labels"] = (np.arange(n) % labels).astype(np.uint8)[:, None]
     return arrays
+
+
+def write_tiny(folder: Path) -> None:
+    """Write tiny.toml and its npz: 30, 15 and 15 grey images in three classes that differ in brightness."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 30), ("val", 15), ("test", 15)):
+        labels = (np.arange(n) % 3).astype(np.uint8)[:, None]
+        noise = rng.integers(0, 150, (n, 28, 28), np.uint8)
+        arrays |= {f"{split}_images": noise + 20 * labels[:, :, None], f"{split}_labels": labels}
+    np.savez(folder / "tiny.npz", **arrays)
+    (folder / "tiny.toml").write_text(DESCRIPTION)

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import platform
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.data.tiny_dataset import DESCRIPTION
+from tests.data.tiny_dataset import write_tiny
 from tests.survival.server import Command
 
 Words = tuple[str, ...]
@@ -137,6 +139,8 @@ class Place:
         for path in (self.work, self.streams):
             path.mkdir(parents=True)
         write_tiny(self.work)
+        (self.work / "small.toml").write_text(STUDY_FILE)
+        (self.work / "space.toml").write_text("model.strength = { low = 0.1, high = 10, log = true }\n")
         write_pictures(self.work)
 
     def start(self, *words: str, **how: str) -> Process:
@@ -162,20 +166,6 @@ class Place:
         return {
             path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found
         }
-
-
-def write_tiny(folder: Path) -> None:
-    """Write tiny.toml and its npz: 30, 15 and 15 grey images in three classes that differ in brightness."""
-    rng = np.random.default_rng(0)
-    arrays = {}
-    for split, n in (("train", 30), ("val", 15), ("test", 15)):
-        labels = (np.arange(n) % 3).astype(np.uint8)[:, None]
-        noise = rng.integers(0, 150, (n, 28, 28), np.uint8)
-        arrays |= {f"{split}_images": noise + 20 * labels[:, :, None], f"{split}_labels": labels}
-    np.savez(folder / "tiny.npz", **arrays)
-    (folder / "tiny.toml").write_text(DESCRIPTION)
-    (folder / "small.toml").write_text(STUDY_FILE)
-    (folder / "space.toml").write_text("model.strength = { low = 0.1, high = 10, log = true }\n")
 
 
 def write_pictures(folder: Path) -> None:
@@ -219,3 +209,16 @@ def require_one_line(ended: Ended, begins: str, *words: str) -> None:
     assert sum(line.startswith(begins) for line in ended.err.splitlines()) == 1
     for word in words:
         assert word in ended.said
+
+
+def require_refused(place: Place, words: Words, stop: str, folder: str) -> None:
+    """Stop a command before an event; check that the next is refused the folder, and that one goes on when the first
+    is killed."""
+    first = place.start(*words, kill_on=stop, kill_by=signal.SIGSTOP)
+    first.until(stop)
+    second = place.run(*words)
+    assert second.code == 1
+    require_one_line(second, f"Error: Another process ({first.id} on {platform.node()}) is writing {folder}.")
+    os.kill(first.id, signal.SIGKILL)
+    assert first.wait().code == -signal.SIGKILL
+    assert place.run(*words).code == 0

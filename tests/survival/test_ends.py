@@ -2,13 +2,12 @@
 folder that cannot be written, no memory, a loss that is no number, another process in the folder."""
 
 import json
-import os
 import signal
 
 import pytest
 
 from penlight.runs import open_run
-from tests.survival.place import LINEAR, NETWORK, SEEDS, Place, require_one_line, require_same
+from tests.survival.place import LINEAR, NETWORK, SEEDS, Place, require_one_line, require_refused, require_same
 
 RUN = "work/runs/tiny-cnn-1"
 
@@ -100,12 +99,5 @@ def test_a_loss_that_is_no_number_leaves_nothing_and_another_recipe_takes_the_na
 )
 def test_the_second_process_is_refused_and_the_third_goes_on(undisturbed, place: Place, words, stop, folder):
     other, _ = undisturbed(words)
-    first = place.start(*words, kill_on=stop, kill_by=signal.SIGSTOP)
-    first.until(stop)
-    second = place.run(*words)
-    assert second.code == 1
-    require_one_line(second, f"Error: Another process ({first.id} on {os.uname().nodename}) is writing {folder}.")
-    os.kill(first.id, signal.SIGKILL)
-    assert first.wait().code == -9
-    assert place.run(*words).code == 0
+    require_refused(place, words, stop, folder)
     require_same(place, other)

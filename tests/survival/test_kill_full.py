@@ -21,6 +21,7 @@ from tests.survival.place import (
     drawn,
     pattern_of,
     require_one_line,
+    require_refused,
     require_same,
 )
 
@@ -144,14 +145,7 @@ def test_a_disk_that_is_full_from_any_write_on(undisturbed, place: Place, comman
 )
 def test_the_second_process_is_refused_and_the_third_goes_on(undisturbed, place: Place, words, stop, folder):
     other, _ = undisturbed(words)
-    first = place.start(*words, kill_on=stop, kill_by=signal.SIGSTOP)
-    first.until(stop)
-    second = place.run(*words)
-    assert second.code == 1
-    require_one_line(second, f"Error: Another process ({first.id} on {os.uname().nodename}) is writing {folder}.")
-    os.kill(first.id, signal.SIGKILL)
-    assert first.wait().code == -9
-    assert place.run(*words).code == 0
+    require_refused(place, words, stop, folder)
     require_same(place, other)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from penlight.data import apply_view, store
 from penlight.recipes.plan import BUDGET, Plan, fingerprint_of, make_plan, plan_from_dict
 from penlight.runs import machine, matrix_rate
-from penlight.runs.folder import MANIFEST, PLAN
+from penlight.runs.folder import MANIFEST, PLAN, SUMMARY, is_untidy
 
 
 def plan(dataset: str, *, view: str | None = None, size: int | None = None, budget: float | None = None) -> Plan:
@@ -31,10 +31,17 @@ def unfinished_plan(made: Plan) -> Plan | None:
     """Find the plan of an unfinished run that was asked for alike, since a busier machine may plan otherwise."""
     stem = Path(made.recipe.data.dataset).stem
     for file in sorted(Path("runs").glob(f"{stem}-plan-*/**/{PLAN}")):
-        if (file.parent / MANIFEST).exists():
+        if _is_finished(file.parent):
             continue
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found = plan_from_dict(json.loads(file.read_text(encoding="utf-8")))
             if found.asks_as(made):
                 return found
     return None
+
+
+def _is_finished(run: Path) -> bool:
+    """Say whether a run is complete, and all that were asked for with it: its seeds or folds."""
+    if run.name.startswith(("seed-", "fold-")):
+        return (run.parent / SUMMARY).exists() and not is_untidy(run.parent)
+    return (run / MANIFEST).exists() and not is_untidy(run)
