@@ -124,7 +124,9 @@ def serve() -> None:
     import penlight.api.studies
     import penlight.api.training
     import penlight.cli.app
-    import penlight.cli.show
+    import penlight.cli.show.studies
+    import penlight.cli.show.trained
+    import penlight.cli.show.tuned
     import penlight.models.baselines
     import penlight.report.gather
     import penlight.study
