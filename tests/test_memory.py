@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penlight.data import Dataset, DatasetInfo, Split, ViewedDataset, apply_view, open_dataset, reads
+from penlight.data import Dataset, DatasetInfo, Split, ViewedDataset, apply_view, open_dataset, reads, together
 from penlight.data.audit import thumbs
 from penlight.data.audit.looks import _exact_groups
 from penlight.data.audit.thumbs import make_thumbs
+from penlight.data.reads import every, read
+from penlight.data.together import put_together
 from penlight.evaluation import novelty
 from penlight.evaluation.novelty import Novelty
 from penlight.explain import neighbours
@@ -25,6 +27,7 @@ from penlight.report.displays.novelty import UnusualImages
 from penlight.tasks import MultiLabel
 from penlight.training import batches
 from penlight.training.batches import draw_epoch, epoch_blocks
+from penlight.training.folds import Folds
 
 ROOT = Path(__file__).parent.parent
 COUNTS = {"train": 600, "val": 60, "test": 200}
@@ -91,6 +94,16 @@ def show_unusual(view: ViewedDataset) -> None:
     UnusualImages.from_images(Novelty.fit(test.chosen, test.chosen), test.images, test.index)
 
 
+def divide(view: ViewedDataset) -> None:
+    train = view.splits["train"]
+    folds = Folds(view, train, np.arange(len(train)), np.arange(len(train)) % 3, 3, 0)
+    fold = replace(folds, whole=replace(train, images=put_together([every(train.images)]))).fold(1)
+    assert (len(train) == 40) != isinstance(fold.dataset.splits["train"].images, np.memmap)
+    stored, own = fold.dataset.splits["test"].images, fold.splits["test"]
+    np.testing.assert_array_equal(read(stored, slice(5)), train.images[np.flatnonzero(folds.number == 1)[:5]])
+    np.testing.assert_array_equal(own.chosen[:5], read(stored, slice(5)))
+
+
 STEPS: dict[str, Callable[[ViewedDataset], object]] = {
     "the batches of an epoch": read_epoch,
     "the linear baseline": fit_linear,
@@ -100,6 +113,7 @@ STEPS: dict[str, Callable[[ViewedDataset], object]] = {
     "similar images": keep_neighbours,
     "the parity of a file": compare_a_file,
     "unusual images": show_unusual,
+    "the folds of a cross-validation": divide,
 }
 
 
@@ -112,6 +126,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         reads: {"_PART_BYTES": MB},
         thumbs: {"_BLOCK_VALUES": MB},
         neighbours: {"_BLOCK": 32},
+        together: {"HELD_BYTES": 4 * MB, "_PART_BYTES": MB},
         novelty: {"_CHUNK_VALUES": MB // 4},
     }
     for module, values in sizes.items():

@@ -58,6 +58,11 @@ def some(images: Readable, rows: Rows) -> Chosen:
     return Chosen(images.images, images.rows[rows]) if isinstance(images, Chosen) else Chosen(images, rows)
 
 
+def every(images: Images) -> Chosen:
+    """Choose all images, which are not read yet."""
+    return Chosen(images, np.arange(len(images)))
+
+
 @overload
 def read(images: NDArray[T], rows: NDArray[np.integer]) -> NDArray[T]: ...
 @overload

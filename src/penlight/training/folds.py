@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from penlight.data import Dataset, Split, ViewedDataset, ViewedSplit
 from penlight.data.audit import Pair, kept_audit
 from penlight.data.own.splitting import stratify
+from penlight.data.reads import every
+from penlight.data.together import put_together
 from penlight.errors import DataError
 from penlight.evaluation import headline_value
 from penlight.tasks import Task
@@ -67,20 +69,24 @@ class Folds:
     def fold(self, number: int) -> ViewedDataset:
         """Give what a fold is trained on, as a dataset of its own: the fold is its test, and one part in `INNER` of
         the others its val. Its MD5 is that of the dataset and of how it was divided."""
-        others = self.number != number
-        inner = np.zeros(len(self.units), bool)
-        rest = np.flatnonzero(others)
-        inner[rest] = deal(self.whole.y_true[rest], self.units[rest], INNER, self.seed, 2) == 0
-        chosen = {"train": others & ~inner, "val": inner, "test": ~others}
         labels = _joined([self.view.dataset.splits[name].labels for name in ("train", "val")])
-        parts = {name: self.whole.part(mask) for name, mask in chosen.items()}
+        parts = self.parts(number)
         stored = {
-            name: Split(part.images[part.index], labels[part.index], part.patients, part.metadata)
+            name: Split(put_together([part.chosen]), labels[part.index], part.patients, part.metadata)
             for name, part in parts.items()
         }
         info = replace(self.view.dataset.info, samples=None)
         dataset = Dataset(info, self.view.dataset.size, stored, self._md5(number), self.view.dataset.reading)
         return ViewedDataset(dataset, self.view.view, self.view.task, parts)
+
+    def parts(self, number: int) -> dict[str, ViewedSplit]:
+        """Give train, val and test of a fold, as rows of `whole`."""
+        others = self.number != number
+        inner = np.zeros(len(self.units), bool)
+        rest = np.flatnonzero(others)
+        inner[rest] = deal(self.whole.y_true[rest], self.units[rest], INNER, self.seed, 2) == 0
+        chosen = {"train": others & ~inner, "val": inner, "test": ~others}
+        return {name: self.whole.part(mask) for name, mask in chosen.items()}
 
     def _md5(self, number: int) -> str:
         about = f"{self.view.dataset.md5} {self.view.view} {self.count} {self.seed} {number} "
@@ -101,7 +107,7 @@ def make_folds(view: ViewedDataset, count: int, seed: int) -> Folds:
         raise _too_few(view, count, n_units, f"there are more folds than {_what(view)}")
     folds = Folds(view, whole, units, deal(whole.y_true, units, count, seed, 2), count, seed)
     for number in range(count):
-        splits = folds.fold(number).splits
+        splits = folds.parts(number)
         for name, part in splits.items():
             if name != "train" and not can_judge(view.task, part.y_true):
                 what = "fold" if name == "test" else "the val inside fold"
@@ -131,7 +137,7 @@ def _pooled(view: ViewedDataset) -> tuple[ViewedSplit, dict[str, int]]:
     train, val = view.splits["train"], view.splits["val"]
     known = train.patients is not None and val.patients is not None
     whole = ViewedSplit(
-        _joined([train.images, val.images]),
+        put_together([every(part.images) for part in (train, val)]),
         np.concatenate([train.index, len(train.images) + val.index]),
         np.concatenate([train.y_true, val.y_true]),
         np.concatenate([train.patients, val.patients]) if known else None,
