@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from penlight.data import reads
-from penlight.data.reads import Chosen, read
+from penlight.data import reads, together
+from penlight.data.reads import Chosen, at_once, every, read, some
+from penlight.data.together import put_together
+from penlight.errors import StorageError
 
 SHAPE = (300, 64, 64)
 
@@ -54,6 +56,40 @@ def test_slices(mapped, part) -> None:
 def test_chosen_images_have_the_shape_of_what_they_stand_for(mapped) -> None:
     chosen = Chosen(mapped[..., np.newaxis], np.array([4, 2]))
     assert (len(chosen), chosen.shape, chosen.dtype) == (2, (2, 64, 64, 1), np.uint8)
+
+
+def test_some_of_chosen_images_are_chosen_of_the_same_file(mapped) -> None:
+    images, rows = mapped[..., np.newaxis], np.array([9, 3, 3, 200])
+    for source in (images, every(images), Chosen(images[::-1], np.arange(299, -1, -1))):
+        found = some(source, rows)
+        assert isinstance(found, Chosen)
+        np.testing.assert_array_equal(found[:], images[rows])
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch"),
+    [((9, 28, 28, 3), 64), ((9, 64, 64, 1), 64), ((9, 224, 224, 1), 5), ((9, 2048), 64), ((0, 9999, 9999, 1), 1)],
+)
+def test_of_large_images_fewer_are_taken_at_once(shape, batch) -> None:
+    assert at_once(shape, 64, 2**18) == batch
+
+
+@pytest.mark.parametrize("most", [0, 10**9])
+def test_images_put_together_are_those_of_the_parts(mapped, monkeypatch: pytest.MonkeyPatch, most) -> None:
+    monkeypatch.setattr(together, "HELD_BYTES", most)
+    images = mapped[..., np.newaxis]
+    found = put_together([every(images), Chosen(images, np.array([5, 5])), np.array(images[:7])])
+    np.testing.assert_array_equal(found, np.concatenate([images, images[[5, 5]], images[:7]]))
+    assert isinstance(found, np.memmap) == (most == 0)
+    np.testing.assert_array_equal(read(found, np.array([300, 0])), images[[5, 0]])
+
+
+def test_a_folder_that_takes_no_file_is_named(mapped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "HELD_BYTES", 0)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(StorageError, match="PENLIGHT_CACHE"):
+        put_together([every(mapped[..., np.newaxis])])
 
 
 def test_a_row_that_is_not_there_is_an_error(mapped) -> None:

@@ -2,7 +2,7 @@
 
 A split of at most `WHOLE_BYTES` is shuffled as a whole. Of a larger one, blocks of neighbouring images are shuffled;
 so many of them as fill a buffer are read at once, and the images in the buffer are shuffled. A disk then reads runs
-of images instead of single ones, and memory holds two buffers: the one in use, and the one that is being read.
+of images instead of single ones, and memory holds one buffer beside the batches in use and those that come next.
 
 The batches depend on the seed, the epoch and the images alone, never on how fast they are read.
 """
@@ -10,6 +10,7 @@ The batches depend on the seed, the epoch and the images alone, never on how fas
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -124,21 +125,15 @@ def _images(split: ViewedSplit, drawn: Drawn, batch: int) -> Iterator[tuple[slic
         for cut in _cuts(0, len(drawn), batch, each):
             yield cut, gather(split, drawn.rows[cut])
         return
-    for start, stop, held, place in ahead(_held(split, drawn, drawn.buffers, batch)):
+    # A batch that goes over into the next buffer is read with that, its few first images by themselves.
+    bounds = np.unique(np.r_[drawn.buffers // batch * batch, len(drawn)]).tolist()
+    for start, stop in pairwise(bounds):
+        own, place = np.unique(drawn.rows[start:stop], return_inverse=True)
+        held = gather(split, own)
         for cut in _cuts(start, stop, batch, each):
             yield cut, held[place[cut.start - start : cut.stop - start]]
-
-
-def _held(
-    split: ViewedSplit, drawn: Drawn, buffers: Numbers, batch: int
-) -> Iterator[tuple[int, int, NDArray[np.generic], NDArray[np.intp]]]:
-    """Read one buffer after the other: where it begins and ends in the epoch, its images in the order of the file,
-    and which of them each of the epoch is."""
-    # A batch that goes over into the next buffer is read with that, its few first images by themselves.
-    bounds = np.unique(np.r_[buffers // batch * batch, len(drawn)])
-    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        own, place = np.unique(drawn.rows[start:stop], return_inverse=True)
-        yield start, stop, gather(split, own), place
+        # Before the next one is read.
+        del held
 
 
 def _cuts(start: int, stop: int, batch: int, image_bytes: int) -> Iterator[slice]:
