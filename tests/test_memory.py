@@ -14,6 +14,7 @@ from penlight.data import Dataset, DatasetInfo, Split, ViewedDataset, apply_view
 from penlight.data.audit import thumbs
 from penlight.data.audit.looks import _exact_groups
 from penlight.data.audit.thumbs import make_thumbs
+from penlight.data.mapped import md5_of
 from penlight.data.reads import every, read
 from penlight.data.together import put_together
 from penlight.evaluation import novelty
@@ -114,6 +115,7 @@ STEPS: dict[str, Callable[[ViewedDataset], object]] = {
     "the parity of a file": compare_a_file,
     "unusual images": show_unusual,
     "the folds of a cross-validation": divide,
+    "the hash of pictures": lambda view: md5_of({name: s.images for name, s in view.dataset.splits.items()}),
 }
 
 
