@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penlight.data import ViewedSplit
-from penlight.recipes import Augment, Train
-from penlight.training import batches
+from penlight.recipes import Augment, Cnn, Recipe, Train
+from penlight.training import batches, fit
 from penlight.training.balance import epoch_order
 from penlight.training.batches import ahead, draw_epoch, epoch_blocks, gather
 from penlight.training.engine import Block
@@ -111,6 +111,29 @@ def test_reading_ahead_or_not_gives_the_same_blocks(monkeypatch: pytest.MonkeyPa
         for name in ("images", "y", "weight", "strength"):
             assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
     assert 0 < sum(block.strength.sum() for block in plain) == sum(block.strength.size for block in plain) - 300
+
+
+def test_a_stopped_training_on_a_large_set_goes_on_to_the_same_bytes(ordinal_view, tmp_path, monkeypatch) -> None:
+    each = ordinal_view.splits["train"].images[:1].nbytes
+    for name, images in (("WHOLE_BYTES", 20), ("BUFFER_BYTES", 12), ("BLOCK_BYTES", 3), ("_CALL_BYTES", 20)):
+        monkeypatch.setattr(batches, name, images * each)
+    recipe = Recipe(model=Cnn(filters=(4,), dense=0), train=Train(epochs=3, batch_size=10))
+    test = ordinal_view.splits["test"]
+
+    class PulledPlugError(Exception):
+        pass
+
+    def pull(row, planned) -> None:
+        if row.epoch == 2:
+            raise PulledPlugError
+
+    undisturbed = fit(recipe, ordinal_view, ordinal_view.task, 0)
+    with pytest.raises(PulledPlugError):
+        fit(recipe, ordinal_view, ordinal_view.task, 0, checkpoint=tmp_path / "c.npz", progress=pull)
+    continued = fit(recipe, ordinal_view, ordinal_view.task, 0, checkpoint=tmp_path / "c.npz")
+    assert draw_epoch(ordinal_view.splits["train"], recipe.train, 0, 1).buffers is not None
+    assert continued.logits(test).tobytes() == undisturbed.logits(test).tobytes()
+    assert [row.loss for row in continued.history] == [row.loss for row in undisturbed.history]
 
 
 def test_ahead_reads_one_more_than_is_used_and_passes_errors_on() -> None:
