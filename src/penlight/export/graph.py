@@ -13,8 +13,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from penlight.models.readers import Forest
+
 # Old enough for runtimes of 2023, new enough for everything used here.
 _OPSET = 18
+_TREES_DOMAIN, _TREES_OPSET = "ai.onnx.ml", 3
 _IR_VERSION = 8
 
 _SMALL = 64
@@ -60,6 +63,31 @@ class Value:
         return self.graph.columns(self, key[1])
 
 
+def tree_attributes(forest: Forest) -> dict[str, Any]:
+    """Say decision trees as the attributes of ONNX's TreeEnsembleRegressor; a leaf's shares are divided by the number
+    of trees, and sums of 32 bits are averages then. Shares of 0 are left out."""
+    count, own = len(forest.feature), np.append(forest.roots, len(forest.feature))
+    tree = np.repeat(np.arange(len(forest.roots)), np.diff(own))
+    leaf = forest.feature < 0
+    number = np.arange(count) - forest.roots[tree]
+    leaves, labels = np.nonzero(leaf[:, None] & (forest.prob > 0))
+    shares = forest.prob[leaves, labels] / len(forest.roots)
+    return {
+        "n_targets": forest.prob.shape[1],
+        "nodes_treeids": tree.tolist(),
+        "nodes_nodeids": number.tolist(),
+        "nodes_featureids": np.maximum(forest.feature, 0).tolist(),
+        "nodes_values": np.where(leaf, 0, forest.threshold).astype(np.float32).tolist(),
+        "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        "nodes_truenodeids": np.where(leaf, 0, forest.left - forest.roots[tree]).tolist(),
+        "nodes_falsenodeids": np.where(leaf, 0, forest.right - forest.roots[tree]).tolist(),
+        "target_treeids": tree[leaves].tolist(),
+        "target_nodeids": number[leaves].tolist(),
+        "target_ids": labels.tolist(),
+        "target_weights": shares.astype(np.float32).tolist(),
+    }
+
+
 Operand = Value | float | NDArray[np.floating]
 
 
@@ -75,6 +103,7 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, Shape, bytes], str] = {}
         self._initializers: list[TensorProto] = []
+        self._uses_trees = False
         self.features: Value | None = None
         """What the last dense layer so far reads, (N, F)."""
 
@@ -209,6 +238,24 @@ class Graph:
         index = self.node("Cast", [flat.name], (width,), to=TensorProto.INT32)
         return self.node("Gather", [self.constant(table, np.float64), index.name], (width,), dtype=np.float64)
 
+    def sorted(self, x: Value) -> Value:
+        """Sort the last axis, smallest first."""
+        names = [f"topk_{len(self._nodes)}", f"topk_{len(self._nodes)}_places"]
+        count = self.constant([x.shape[-1]], np.int64)
+        self._nodes.append(
+            helper.make_node("TopK", [x.name, count], names, name=names[0], axis=len(x.shape), largest=0, sorted=1)
+        )
+        return Value(self, names[0], x.shape, x.first, x.dtype)
+
+    def trees(self, x: Value, forest: Forest) -> Value:
+        """Average the leaves (C,) of decision trees that (N, F) of 32 bits fall into."""
+        name = f"trees_{len(self._nodes)}"
+        self._uses_trees = True
+        self._nodes.append(helper.make_node(
+            "TreeEnsembleRegressor", [x.name], [name], name=name, domain=_TREES_DOMAIN, **tree_attributes(forest)
+        ))  # fmt: skip
+        return Value(self, name, (forest.prob.shape[1],))
+
     def repeated(self, row: NDArray[np.float64]) -> Value:
         """Give the same row (F,) of 64 bits for every image."""
         batch = self.node("Shape", [IMAGE], (), start=0, end=1)
@@ -222,6 +269,8 @@ class Graph:
         """
         for name, value in outputs.items():
             self._nodes.append(helper.make_node("Cast", [value.name], [name], name=name, to=TensorProto.FLOAT))
+        opsets = [helper.make_opsetid("", _OPSET)]
+        opsets += [helper.make_opsetid(_TREES_DOMAIN, _TREES_OPSET)] * self._uses_trees
         made = helper.make_model(
             helper.make_graph(
                 self._nodes,
@@ -230,7 +279,7 @@ class Graph:
                 [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", *v.shape]) for n, v in outputs.items()],
                 self._initializers,
             ),
-            opset_imports=[helper.make_opsetid("", _OPSET)],
+            opset_imports=opsets,
             ir_version=_IR_VERSION,
             producer_name="penlight",
             producer_version=version,

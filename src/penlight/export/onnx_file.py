@@ -7,11 +7,14 @@ import numpy as np
 
 from penlight import __version__
 from penlight.evaluation import Calibration
+from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.export.answers import answers, logits_of
 from penlight.export.graph import Graph, Value
 from penlight.export.layers import network_nodes
+from penlight.export.summaries import Summarised
 from penlight.models import LinearBaseline, MajorityBaseline
 from penlight.models.baselines import LOG_PIXELS
+from penlight.models.ensemble import EnsembleModel, LinearMember, NetworkMember, Scorer, SummaryModel
 from penlight.runs import ModelFacts
 from penlight.runs.predictor import FEATURES
 from penlight.tasks import Task
@@ -56,5 +59,32 @@ def _majority(graph: Graph, model: MajorityBaseline) -> Value:
     return graph.repeated(model.shares)
 
 
-_BASELINES: dict[type, Callable[[Graph, Any], Value]] = {LinearBaseline: _linear, MajorityBaseline: _majority}
+def _ensemble(graph: Graph, model: EnsembleModel) -> Value:
+    made = Summarised(graph)
+    total = None
+    for member, weight in zip(model.members, model.weights.tolist(), strict=True):
+        own = _member(graph, member, made) * weight
+        total = own if total is None else total + own
+    assert total is not None
+    graph.features = made.features
+    return made.to_prob(total, model.exclusive)
+
+
+def _member(graph: Graph, member: Scorer, made: Summarised) -> Value:
+    """Give the scores (N, C) of a member, in 64 bits."""
+    if isinstance(member, SummaryModel):
+        return made.scores(member.summaries, member.reader, member.exclusive)
+    if isinstance(member, LinearMember):
+        return made.to_scores(_linear(graph, member.model), member.model.exclusive)
+    assert isinstance(member, NetworkMember)
+    logits = graph.double(network_nodes(graph, member.network, graph.pixels()))
+    prob = answers(graph, member.task, UNCALIBRATED, logits)
+    return made.to_scores(prob, member.task.exclusive)
+
+
+_BASELINES: dict[type, Callable[[Graph, Any], Value]] = {
+    LinearBaseline: _linear,
+    MajorityBaseline: _majority,
+    EnsembleModel: _ensemble,
+}
 """From images to probabilities (N, C), of the models that are no networks."""

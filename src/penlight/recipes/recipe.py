@@ -110,6 +110,48 @@ class Pretrained(_Section):
     fine_tune: FineTune = FineTune()
 
 
+class _Summarised(_Section):
+    """What all readers of summaries share: `patches` is how many patches are looked for."""
+
+    patches: Annotated[int, Field(ge=8, le=1000)] = 200
+
+
+class Kernel(_Summarised):
+    """Kernel ridge regression on summaries of the images, for few of them.
+
+    `width` is the mean squared distance of two images in the exponent of the kernel; `ridge` the penalty; of more
+    than `landmarks` images so many stand for the rest.
+    """
+
+    backbone: Literal["kernel"] = "kernel"
+    width: Annotated[float, Field(gt=0)] = 0.28
+    ridge: Annotated[float, Field(gt=0)] = 0.1
+    landmarks: Annotated[int, Field(ge=8, le=4000)] = 2000
+
+
+class Trees(_Summarised):
+    """Extra trees on summaries: `leaf` is the fewest images in a leaf, `share` that of the numbers looked at for each
+    split."""
+
+    backbone: Literal["trees"] = "trees"
+    trees: Annotated[int, Field(ge=1, le=1000)] = 300
+    leaf: Count = 3
+    share: Annotated[float, Field(gt=0, le=1)] = 0.2
+
+
+class Perceptron(_Summarised):
+    """A small network of one hidden layer on summaries, with `penalty` on its weights; the answers of several
+    `starts` are averaged. Patches are read by their first principal `components`."""
+
+    backbone: Literal["perceptron"] = "perceptron"
+    hidden: Count = 64
+    penalty: Annotated[float, Field(ge=0)] = 1.0
+    epochs: Count = 25
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    starts: Annotated[int, Field(ge=1, le=50)] = 5
+    components: Count = 60
+
+
 BASELINE_MODELS: dict[str, Majority | Linear] = {"majority": Majority(), "linear": Linear()}
 """What every score stands beside, by name."""
 
@@ -119,7 +161,8 @@ Scratch = Cnn | Residual
 Network = Scratch | Pretrained
 """Models with a training loop."""
 
-Model = Annotated[Majority | Linear | Cnn | Residual | Pretrained, Field(discriminator="backbone")]
+Summarised = Kernel | Trees | Perceptron
+"""Models that read summaries of images."""
 
 
 class Loss(_Section):
@@ -180,6 +223,41 @@ class Train(_Section):
     precision: Literal["float32", "bfloat16"] = "float32"
     loss: Loss = Loss()
     augment: Augment = Augment()
+
+
+class Member(_Section):
+    """One model of an ensemble: `weight` is how much its scores count; a network is trained as `train` says.
+
+    With `views` a network sees about so many images in all: as many epochs as that makes, at least 4 and at most
+    `train.epochs`. With `flips` it sees mirror images too, where the anatomy allows them.
+    """
+
+    model: Annotated[Linear | Kernel | Trees | Perceptron | Cnn | Residual, Field(discriminator="backbone")]
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    views: Count | None = None
+    flips: bool = True
+    train: Train = Train()
+
+
+class Ensemble(_Section):
+    """Several models that answer together: their log-probabilities, or log-odds of each finding, are added by weight.
+
+    The weights given count as much as `worth` images of val, and val decides the rest; with "none" they stay.
+    """
+
+    backbone: Literal["ensemble"] = "ensemble"
+    members: Annotated[tuple[Member, ...], Field(min_length=1, max_length=20)] = (
+        Member(model=Kernel(), weight=0.3),
+        Member(model=Trees(), weight=0.45),
+        Member(model=Perceptron(), weight=0.25),
+    )
+    worth: Annotated[float, Field(ge=0)] | None = 300.0
+
+
+Model = Annotated[
+    Majority | Linear | Kernel | Trees | Perceptron | Cnn | Residual | Pretrained | Ensemble,
+    Field(discriminator="backbone"),
+]
 
 
 class Decide(_Section):
@@ -262,7 +340,7 @@ def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
 
 
 def _takes_none(path: list[str]) -> bool:
-    return path in (["train", "patience"], ["decide", "wanted"], ["decide", "prevalence"])
+    return path in (["train", "patience"], ["decide", "wanted"], ["decide", "prevalence"], ["model", "worth"])
 
 
 def _value(text: str) -> Any:
@@ -299,7 +377,10 @@ def _validated(values: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(f"In {where}, a value is of a kind that recipes do not have: {error}.") from error
 
 
-_BACKBONES = ("majority", "linear", "cnn", "residual", *get_args(Pretrained.model_fields["backbone"].annotation))
+_BACKBONES = (
+    *("majority", "linear", "kernel", "trees", "perceptron", "cnn", "residual", "ensemble"),
+    *get_args(Pretrained.model_fields["backbone"].annotation),
+)
 
 
 def _problem(error: Any) -> str:
@@ -315,11 +396,12 @@ def _problem(error: Any) -> str:
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if value is not None
-    }
+    def clean(value: Any) -> Any:
+        if isinstance(value, list):
+            return [clean(part) for part in value]
+        return _without_none(value) if isinstance(value, dict) else value
+
+    return {key: clean(value) for key, value in values.items() if value is not None}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.errors import MemoryShortError, is_out_of_memory
 from penlight.models import BASELINES
-from penlight.recipes import Pretrained, Recipe
+from penlight.recipes import Ensemble, Pretrained, Recipe, Summarised
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
+from penlight.training.ensemble import FittedEnsemble, fit_ensemble, fit_summaries
 from penlight.training.loop import Epoch, Progress, predict_logits, train_network
 from penlight.training.transfer import train_pretrained
 
@@ -24,7 +25,8 @@ class Fitted:
     """A fitted model: `logits` gives (N, K) for the images of a split; `model` is the network or the baseline itself,
     `network` is None for a baseline.
 
-    `history` is empty and `best_epoch` None for models without epochs; `seconds` is the time of fitting.
+    `history` is empty and `best_epoch` None for models without epochs; `seconds` is the time of fitting;
+    `out_of_fold` are (N_train, C) probabilities of the images of train by models that did not see them, else None.
     """
 
     logits: Callable[[ViewedSplit], NDArray[np.floating]]
@@ -34,6 +36,7 @@ class Fitted:
     best_epoch: int | None
     parameters: int | None
     seconds: float
+    out_of_fold: NDArray[np.float64] | None = None
 
 
 def fit(
@@ -54,6 +57,10 @@ def fit(
     with _enough_memory(recipe, view):
         if recipe.model.backbone in BASELINES:
             return _fit_baseline(recipe, view, task, begun)
+        if isinstance(recipe.model, Summarised):
+            return _of_ensemble(fit_summaries(recipe.model, view, task, seed), task, begun)
+        if isinstance(recipe.model, Ensemble):
+            return _of_ensemble(fit_ensemble(recipe, recipe.model, view, task, seed, **how), task, begun)
         if isinstance(recipe.model, Pretrained):
             trained = train_pretrained(recipe, recipe.model, view, task, seed, **how)
         else:
@@ -96,3 +103,13 @@ def _fit_baseline(recipe: Recipe, view: ViewedDataset, task: Task, begun: float)
         return task.logits(model.predict(split.chosen))
 
     return Fitted(logits, model, None, [], None, None, time.perf_counter() - begun)
+
+
+def _of_ensemble(made: FittedEnsemble, task: Task, begun: float) -> Fitted:
+    model = made.model
+
+    def logits(split: ViewedSplit) -> NDArray[np.floating]:
+        return task.logits(model.predict(split.chosen))
+
+    seconds = time.perf_counter() - begun
+    return Fitted(logits, model, None, [], None, made.parameters, seconds, made.out_of_fold)

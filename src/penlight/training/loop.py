@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset, ViewedSplit
-from penlight.data.reads import at_once
+from penlight.data.reads import Readable, at_once
 from penlight.errors import TrainingError
 from penlight.evaluation import headline_value
 from penlight.models import load_keras
@@ -19,7 +19,7 @@ from penlight.recipes import Recipe, Scratch
 from penlight.tasks import Task
 from penlight.training.augment import augment, is_active
 from penlight.training.balance import image_weights
-from penlight.training.batches import Drawn, draw_epoch, epoch_blocks, gather
+from penlight.training.batches import Drawn, draw_epoch, epoch_blocks
 from penlight.training.checkpoints import Arrays, Checkpoints
 from penlight.training.engine import Steps, make_forward, make_steps
 from penlight.training.schedule import optimizer as make_optimizer
@@ -236,10 +236,15 @@ def run_epochs(trainer: Trainer, planned: int, progress: Progress | None, checkp
 
 def predict_logits(network: Any, split: ViewedSplit) -> NDArray[np.float32]:
     """Give (N, K) logits of the images of a split that count, batch by batch."""
-    forward, n = make_forward(network), len(split)
-    batch = at_once(split.images.shape, _PREDICT_BATCH, _PREDICT_PIXELS)
-    parts = [np.arange(start, min(start + batch, n)) for start in range(0, n, batch)]
-    return np.concatenate([forward(gather(split, rows)) for rows in parts])
+    return predict_images(network, split.chosen)
+
+
+def predict_images(network: Any, images: Readable) -> NDArray[np.float32]:
+    """Give (N, K) logits of images (N, H, W, C), or of features (N, F), batch by batch."""
+    forward, n = make_forward(network), len(images)
+    batch = at_once(images.shape, _PREDICT_BATCH, _PREDICT_PIXELS)
+    parts = [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
+    return np.concatenate([forward(np.asarray(images[part])) for part in parts])
 
 
 def smoothed(y: NDArray[np.uint8], amount: float, exclusive: bool) -> NDArray[np.float32]:

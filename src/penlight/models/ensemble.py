@@ -1,0 +1,175 @@
+"""Several models as one: their scores are added by weight. And the models of summaries, by themselves or as members.
+
+Scores are (N, C): log-probabilities of an exclusive task less their mean, log-odds of each label else.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data.reads import Readable
+from penlight.models.baselines import LinearBaseline
+from penlight.models.readers import READERS, Floats, Reader, prob_of, scores_of
+from penlight.models.summaries import Patches, Summaries
+from penlight.recipes import Summarised
+from penlight.tasks import Task
+
+MOST = 10_000
+"""Models of summaries learn from at most so many images, drawn by the seed."""
+
+_PART = 4096
+
+
+class Scorer(Protocol):
+    """A member of an ensemble."""
+
+    def scores(self, images: Readable, seen: "Seen") -> Floats:
+        """Give (N, C) scores; `seen` are the summaries of these images, made at most once."""
+
+
+class Seen:
+    """The summaries of some images, made when they are first asked for."""
+
+    def __init__(self, images: Readable) -> None:
+        self._images = images
+        self._known: dict[int, Floats] = {}
+
+    def by(self, summaries: Summaries) -> Floats:
+        """Give (N, F) summaries of the images."""
+        if id(summaries) not in self._known:
+            self._known[id(summaries)] = summaries.of(self._images)
+        return self._known[id(summaries)]
+
+
+@dataclass
+class SummaryModel:
+    """A reader of summaries, from images to answers."""
+
+    summaries: Summaries
+    reader: Reader
+    exclusive: bool
+
+    def scores(self, images: Readable, seen: Seen) -> Floats:
+        """See `Scorer`."""
+        return self.reader.scores(seen.by(self.summaries))
+
+    def predict(self, images: Readable) -> Floats:
+        """Give (N, C) probabilities."""
+        return prob_of(_in_parts(images, lambda part: self.scores(part, Seen(part))), exclusive=self.exclusive)
+
+
+@dataclass
+class LinearMember:
+    """The linear baseline as a member."""
+
+    model: LinearBaseline
+
+    def scores(self, images: Readable, seen: Seen) -> Floats:
+        """See `Scorer`."""
+        return scores_of(self.model.predict(images), exclusive=self.model.exclusive)
+
+
+@dataclass
+class NetworkMember:
+    """A network as a member: `logits` gives (N, K) for images (N, H, W, C)."""
+
+    network: Any
+    task: Task
+    logits: Callable[[Readable], NDArray[np.floating]]
+
+    def scores(self, images: Readable, seen: Seen) -> Floats:
+        """See `Scorer`."""
+        prob = self.task.probabilities(np.asarray(self.logits(images), np.float64))
+        return scores_of(prob, exclusive=self.task.exclusive)
+
+
+@dataclass
+class EnsembleModel:
+    """Members and their weights (M,); `names` are the backbones of the members."""
+
+    members: Sequence[Scorer]
+    weights: Floats
+    names: Sequence[str]
+    exclusive: bool
+
+    def predict(self, images: Readable) -> Floats:
+        """Give (N, C) probabilities."""
+        return prob_of(_in_parts(images, self._scores), exclusive=self.exclusive)
+
+    def _scores(self, images: Readable) -> Floats:
+        return np.asarray(np.tensordot(self.weights, scores_of_members(self.members, images), axes=1))
+
+    def without_idle(self) -> Self:
+        """Leave out members whose weight says that they add nothing."""
+        kept = np.flatnonzero(self.weights > _IDLE * self.weights.sum()).tolist()
+        parts = [self.members[i] for i in kept], self.weights[kept], [self.names[i] for i in kept]
+        return type(self)(*parts, self.exclusive)
+
+
+_IDLE = 0.005
+
+
+def scores_of_members(members: Sequence[Scorer], images: Readable) -> Floats:
+    """Give (M, N, C) scores; what members share is computed once."""
+    seen = Seen(images)
+    return np.stack([member.scores(images, seen) for member in members])
+
+
+def _in_parts(images: Readable, scores: Callable[[Readable], Floats]) -> Floats:
+    return np.concatenate([scores(images[start : start + _PART]) for start in range(0, len(images), _PART)])
+
+
+def summarised(images: NDArray[np.uint8], options: Summarised, seed: int) -> Summaries:
+    """Learn summaries from images (N, H, W, C)."""
+    return Summaries(Patches(options.patches)).fit(images, seed)
+
+
+def few_of(n: int, seed: int) -> NDArray[np.int64]:
+    """Draw the rows of train that models of summaries learn from, in order: all, or `MOST` of them."""
+    return np.sort(np.random.default_rng([seed, 0xFE3]).permutation(n)[:MOST])
+
+
+def new_reader(options: Summarised) -> Reader:
+    """Make the reader that a recipe asks for."""
+    return READERS[options.backbone](options)
+
+
+def weigh(scores: Floats, y: NDArray[np.uint8], given: Floats, worth: float, *, exclusive: bool) -> Floats:
+    """Find the weights (M,), none below 0, under which scores (M, N, C) explain the truth (N, C) best.
+
+    The loss is the log loss, and away from the `given` weights it counts `worth` images more: those weights are
+    the mean of a Gaussian whose precision is that of `worth` images like these.
+    """
+    from scipy.optimize import minimize
+
+    n = scores.shape[1]
+    precision = worth * _curvature(scores, given, exclusive) + 1e-3 * np.eye(len(given))
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        away = weights - given
+        prob = prob_of(np.tensordot(weights, scores, axes=1), exclusive=exclusive)
+        if exclusive:
+            value = -np.log(np.maximum((prob * y).sum(axis=1), 1e-12)).sum()
+            slope = np.einsum("mnc,nc->m", scores, prob - y)
+        else:
+            sure = np.maximum(np.where(y, prob, 1 - prob), 1e-12)
+            value = -np.log(sure).sum() / y.shape[1]
+            slope = np.einsum("mnc,nc->m", scores, prob - y) / y.shape[1]
+        return float(value + away @ precision @ away / 2), slope + precision @ away
+
+    start = np.maximum(given, 0.05)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(given)) if n else None
+    return np.asarray(given if found is None else found.x)
+
+
+def _curvature(scores: Floats, weights: Floats, exclusive: bool) -> Floats:
+    """The second derivative of the mean log loss in the weights, (M, M)."""
+    prob = prob_of(np.tensordot(weights, scores, axes=1), exclusive=exclusive)
+    if not exclusive:
+        spread = prob * (1 - prob) / prob.shape[1]
+        return np.asarray(np.einsum("mnc,nc,knc->mk", scores, spread, scores) / len(prob))
+    mean = np.einsum("mnc,nc->mn", scores, prob)
+    return np.asarray((np.einsum("mnc,nc,knc->mk", scores, prob, scores) - mean @ mean.T) / len(prob))

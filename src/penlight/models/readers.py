@@ -1,0 +1,345 @@
+"""Models that read summaries of images: kernel ridge regression, extra trees, and a small perceptron.
+
+Each learns from (N, F) standardised summaries and indicators (N, C), and answers with log-probabilities (N, C) of an
+exclusive task, less their mean, or log-odds of each label else. Sets are small, so all is found in seconds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.recipes import Kernel, Perceptron, Trees
+from penlight.tasks.base import sigmoid, softmax
+
+Floats = NDArray[np.float64]
+Groups = Mapping[str, slice]
+
+PATCHES = "patches"
+_LEAST = 1e-6
+
+
+class Reader(Protocol):
+    """A model of summaries; see the module."""
+
+    def fit(self, z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int) -> Self:
+        """Learn from summaries (N, F) in `groups` and indicators (N, C)."""
+
+    def scores(self, z: Floats) -> Floats:
+        """Give (N, C) log-probabilities less their mean, or log-odds."""
+
+
+def scores_of(prob: Floats, *, exclusive: bool) -> Floats:
+    """Turn probabilities (N, C) into log-probabilities less their mean, or log-odds, kept finite."""
+    p = np.clip(prob, _LEAST, 1)
+    if exclusive:
+        return np.asarray(np.log(p) - np.log(p).mean(axis=1, keepdims=True))
+    return np.asarray(np.log(p) - np.log(np.clip(1 - prob, _LEAST, 1)))
+
+
+def prob_of(scores: Floats, *, exclusive: bool) -> Floats:
+    """Turn scores (N, C) into probabilities."""
+    return np.asarray(softmax(scores) if exclusive else sigmoid(scores))
+
+
+def folds_of(y: NDArray[np.uint8], count: int, exclusive: bool, seed: int) -> list[NDArray[np.int64]]:
+    """Deal images into folds, each class evenly where labels are exclusive."""
+    order = np.random.default_rng([seed, 0xF01D]).permutation(len(y))
+    if exclusive:
+        order = order[np.argsort(np.argmax(y[order], axis=1), kind="stable")]
+    return [np.sort(order[start::count]) for start in range(count)]
+
+
+def out_of_fold(
+    make: Callable[[], Reader], z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int
+) -> Floats:
+    """Give scores (N, C) of each image by a reader that did not learn from it, in five folds."""
+    out = np.zeros(y.shape)
+    for fold in folds_of(y, 5, exclusive, seed):
+        rest = np.setdiff1d(np.arange(len(y)), fold)
+        out[fold] = make().fit(z[rest], y[rest], groups, exclusive=exclusive, seed=seed).scores(z[fold])
+    return out
+
+
+@dataclass
+class KernelReader:
+    """Kernel ridge regression with a Gaussian kernel in which every group of summaries counts alike, rare classes
+    more; what it says of an image of train when that is left out teaches a logistic regression the probabilities.
+
+    The leave-one-out answers have a closed form (Rasmussen and Williams, Gaussian Processes for Machine Learning,
+    2006, 5.4.2). Of more than `landmarks` images so many are drawn, and the function is a sum of kernels about those
+    (Nystroem's way).
+    """
+
+    options: Kernel
+    scale: Floats = field(default_factory=lambda: np.empty(0))
+    centres: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    weights: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    mean: Floats = field(default_factory=lambda: np.empty(0))
+    links: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    bias: Floats = field(default_factory=lambda: np.empty(0))
+
+    STEEP = 4.0
+
+    def fit(self, z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int) -> Self:
+        """See `Reader`."""
+        self.scale = _group_scales(z, groups, self.options.width)
+        x, targets = z * self.scale, y.astype(np.float64)
+        weight = _class_weights(targets) if exclusive else np.ones(len(y))
+        self.mean = np.average(targets, axis=0, weights=weight)
+        away = targets - self.mean
+        rng = np.random.default_rng([seed, 0xCE])
+        rows = np.sort(rng.permutation(len(x))[: self.options.landmarks])
+        self.centres = x[rows]
+        near = _gauss(x, self.centres)
+        if len(rows) == len(x):
+            inverse = np.linalg.inv(near + np.diag(self.options.ridge / weight))
+            self.weights = inverse @ away
+            left_out = targets - self.weights / np.diag(inverse)[:, None]
+        else:
+            gram = near.T @ (weight[:, None] * near) + self.options.ridge * near[rows]
+            gram[np.diag_indices_from(gram)] += 1e-8 * len(x)
+            found = np.linalg.solve(gram, np.concatenate([near.T @ (weight[:, None] * away), near.T], axis=1))
+            self.weights, hat = found[:, : y.shape[1]], found[:, y.shape[1] :]
+            own = weight * np.einsum("nm,mn->n", near, hat)
+            left_out = targets - (away - near @ self.weights) / np.maximum(1 - own, 1e-3)[:, None]
+        self.links, self.bias = _link(self.STEEP * left_out, y, exclusive)
+        return self
+
+    def scores(self, z: Floats) -> Floats:
+        """See `Reader`."""
+        said = _gauss(z * self.scale, self.centres) @ self.weights + self.mean
+        return np.asarray(self.STEEP * said @ self.links + self.bias)
+
+
+def _gauss(x: Floats, centres: Floats) -> Floats:
+    """Gaussian kernel exp(-|x - c|²), (N, M)."""
+    far = (x**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1) - 2 * x @ centres.T
+    return np.asarray(np.exp(-np.maximum(far, 0)))
+
+
+def _group_scales(z: Floats, groups: Groups, width: float) -> Floats:
+    """Scale each number so that the mean squared distance within a group, over pairs of images, is the same for all
+    groups and `width` in all."""
+    spread = z.var(axis=0)
+    scale = np.zeros(z.shape[1])
+    for place in groups.values():
+        total = 2 * spread[place].sum()
+        if total > 0:
+            scale[place] = np.sqrt(width / len(groups) / total)
+    return scale
+
+
+def _class_weights(targets: Floats) -> Floats:
+    share = np.maximum(targets.mean(axis=0), 1 / len(targets))
+    weight = (targets @ share**-0.5).astype(np.float64)
+    return np.asarray(weight / weight.mean())
+
+
+def _link(said: Floats, y: NDArray[np.uint8], exclusive: bool) -> tuple[Floats, Floats]:
+    """Learn scores from what was said of images left out: a map (C, C) and a bias (C,)."""
+    from sklearn.linear_model import LogisticRegression
+
+    labels = y.shape[1]
+    links, bias = np.zeros((labels, labels)), np.full(labels, np.log(_LEAST))
+    if exclusive:
+        truth = np.argmax(y, axis=1)
+        present = np.unique(truth)
+        bias[present] = 0.0
+        if len(present) > 1:
+            fitted = LogisticRegression(max_iter=1000).fit(said, truth)
+            both = len(present) == 2
+            coefficients = np.vstack([0 * fitted.coef_, fitted.coef_]) if both else fitted.coef_
+            links[:, present] = coefficients.T
+            bias[present] = np.r_[0.0, fitted.intercept_] if both else fitted.intercept_
+        return links, bias
+    for c in range(labels):
+        if 0 < y[:, c].sum() < len(y):
+            fitted = LogisticRegression(max_iter=1000).fit(said[:, c : c + 1], y[:, c])
+            links[c, c], bias[c] = fitted.coef_[0, 0], fitted.intercept_[0]
+        elif y[:, c].all():
+            bias[c] = -np.log(_LEAST)
+    return links, bias
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees as arrays, node after node of all of them: `feature` (M,) -1 at a leaf, `threshold` (M,) float32, left
+    where a number is at most that, `left` and `right` (M,) nodes, `prob` (M, C) of leaves; `roots` (T,)."""
+
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float32]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    prob: Floats
+    roots: NDArray[np.int64]
+
+    def predict(self, z: NDArray[np.float32]) -> Floats:
+        """Average the leaves (N, C) that numbers (N, F) fall into."""
+        total = np.zeros((len(z), self.prob.shape[1]))
+        rows = np.arange(len(z))
+        for root in self.roots:
+            at = np.full(len(z), root)
+            while (inner := self.feature[at] >= 0).any():
+                down = at[inner]
+                goes_left = z[rows[inner], self.feature[down]] <= self.threshold[down]
+                at[inner] = np.where(goes_left, self.left[down], self.right[down])
+            total += self.prob[at]
+        return total / len(self.roots)
+
+
+@dataclass
+class TreesReader:
+    """Extra trees (Geurts, Ernst and Wehenkel 2006): the mean of the shares in the leaves of many random trees."""
+
+    options: Trees
+    exclusive: bool = True
+    forest: Forest | None = None
+
+    def fit(self, z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int) -> Self:
+        """See `Reader`."""
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        self.exclusive = exclusive
+        model = ExtraTreesClassifier(
+            self.options.trees,
+            min_samples_leaf=self.options.leaf,
+            max_features=self.options.share,
+            random_state=seed,
+        )
+        x = z.astype(np.float32)
+        model.fit(x, np.argmax(y, axis=1) if exclusive else y)
+        self.forest = _forest(model, y.shape[1], exclusive)
+        return self
+
+    def scores(self, z: Floats) -> Floats:
+        """See `Reader`."""
+        assert self.forest is not None
+        return scores_of(self.forest.predict(z.astype(np.float32)), exclusive=self.exclusive)
+
+
+def _forest(model: Any, labels: int, exclusive: bool) -> Forest:
+    feature, threshold, left, right, prob, roots = [], [], [], [], [], []
+    start = 0
+    for tree in (estimator.tree_ for estimator in model.estimators_):
+        leaf = tree.children_left < 0
+        roots.append(start)
+        feature.append(np.where(leaf, -1, tree.feature))
+        # Rounded down to 32 bits, "at most" says the same of every 32-bit number.
+        cut = tree.threshold.astype(np.float32)
+        threshold.append(np.where(cut > tree.threshold, np.nextafter(cut, np.float32(-np.inf)), cut))
+        left.append(np.where(leaf, -1, tree.children_left + start))
+        right.append(np.where(leaf, -1, tree.children_right + start))
+        prob.append(_leaf_shares(tree.value, model.classes_, labels, exclusive))
+        start += tree.node_count
+    return Forest(
+        np.concatenate(feature),
+        np.concatenate(threshold),
+        np.concatenate(left),
+        np.concatenate(right),
+        np.concatenate(prob),
+        np.array(roots),
+    )
+
+
+def _leaf_shares(value: Floats, classes: Any, labels: int, exclusive: bool) -> Floats:
+    """Shares of the labels at each node, (M, C), from scikit-learn's (M, outputs, classes)."""
+    out = np.zeros((len(value), labels))
+    if exclusive:
+        out[:, classes] = value[:, 0] / value[:, 0].sum(axis=1, keepdims=True)
+        return out
+    for c in range(labels):
+        own = classes[c]
+        shares = value[:, c, : len(own)] / value[:, c, : len(own)].sum(axis=1, keepdims=True)
+        out[:, c] = shares[:, list(own).index(1)] if 1 in own else 0.0
+    return out
+
+
+@dataclass
+class PerceptronReader:
+    """One hidden layer with a strong penalty, from several starts; it sees the patches by their principal components.
+
+    Each start is two affine maps, `layers`: (F, H), (H,), (H, C), (C,); their scores are averaged.
+    """
+
+    options: Perceptron
+    exclusive: bool = True
+    layers: Sequence[tuple[Floats, Floats, Floats, Floats]] = ()
+
+    _SPREAD = 1.5
+
+    def fit(self, z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int) -> Self:
+        """See `Reader`."""
+        import warnings
+
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPClassifier
+
+        self.exclusive = exclusive
+        axes = _narrow(z, groups, self.options.components, self._SPREAD)
+        x, layers = z @ axes, []
+        for start in range(self.options.starts):
+            model = MLPClassifier(
+                (self.options.hidden,),
+                alpha=self.options.penalty,
+                learning_rate_init=self.options.learning_rate,
+                max_iter=self.options.epochs,
+                batch_size=min(64, len(x)),
+                random_state=1000 * seed + start,
+            )
+            with warnings.catch_warnings():
+                # The number of epochs is chosen; they need not settle.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(x, np.argmax(y, axis=1) if exclusive else y)
+            weights, bias = _output(model, y, exclusive)
+            layers.append((axes @ model.coefs_[0], np.asarray(model.intercepts_[0]), weights, bias))
+        self.layers = layers
+        return self
+
+    def scores(self, z: Floats) -> Floats:
+        """See `Reader`."""
+        each = [np.maximum(z @ a + b, 0) @ c + d for a, b, c, d in self.layers]
+        found = [scores_of(prob_of(one, exclusive=self.exclusive), exclusive=self.exclusive) for one in each]
+        return np.asarray(np.mean(found, axis=0))
+
+
+def _narrow(z: Floats, groups: Groups, components: int, spread: float) -> Floats:
+    """The map (F, G) that keeps each number but the patches, and of those the principal components, the first of them
+    with the given spread."""
+    keep = np.eye(z.shape[1])
+    if PATCHES not in groups:
+        return keep
+    own = z[:, groups[PATCHES]]
+    values, vectors = np.linalg.eigh(np.cov(own.T))
+    first = vectors[:, ::-1][:, : min(components, own.shape[1], len(z))]
+    # An eigenvector has no sign of its own; its largest entry is made positive.
+    first = first * np.sign(first[np.abs(first).argmax(axis=0), np.arange(first.shape[1])])
+    others = np.delete(np.arange(z.shape[1]), np.arange(z.shape[1])[groups[PATCHES]])
+    out = np.zeros((z.shape[1], len(others) + first.shape[1]))
+    out[others, np.arange(len(others))] = 1.0
+    out[groups[PATCHES], len(others) :] = first * spread / np.sqrt(max(values[-1], 1e-12))
+    return out
+
+
+def _output(model: Any, y: NDArray[np.uint8], exclusive: bool) -> tuple[Floats, Floats]:
+    """The last layer of a perceptron as scores of all C labels."""
+    weights, bias = np.asarray(model.coefs_[1]), np.asarray(model.intercepts_[1])
+    if not exclusive:
+        return weights, bias
+    out = np.zeros((weights.shape[0], y.shape[1])), np.full(y.shape[1], np.log(_LEAST))
+    present = np.asarray(model.classes_)
+    if len(present) == 2:
+        weights, bias = np.hstack([0 * weights, weights]), np.r_[0.0, bias]
+    out[0][:, present] = weights if len(present) > 1 else 0.0
+    out[1][present] = bias if len(present) > 1 else 0.0
+    return out
+
+
+READERS: dict[str, Callable[[Any], Reader]] = {
+    "kernel": KernelReader,
+    "trees": TreesReader,
+    "perceptron": PerceptronReader,
+}
+"""Readers of summaries by the recipe's `model.backbone`."""

@@ -1,0 +1,157 @@
+"""Fitting an ensemble: each member on train, then their weights on val; and models of summaries by themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from penlight.data import ViewedDataset
+from penlight.models.baselines import LinearBaseline
+from penlight.models.ensemble import (
+    EnsembleModel,
+    LinearMember,
+    NetworkMember,
+    Scorer,
+    SummaryModel,
+    few_of,
+    new_reader,
+    scores_of_members,
+    summarised,
+    weigh,
+)
+from penlight.models.readers import Floats, out_of_fold, prob_of
+from penlight.models.summaries import Summaries
+from penlight.recipes import Ensemble, Linear, Member, Recipe, Summarised
+from penlight.tasks import Task
+from penlight.training.checkpoints import Checkpoints
+from penlight.training.loop import Progress, predict_images, train_network
+
+_FEW = 3_000
+"""Up to so many training images each is also answered by models that have not seen it."""
+
+_MOSTLY = 0.8
+_FEWEST_EPOCHS = 4
+
+
+@dataclass(frozen=True)
+class FittedEnsemble:
+    """An ensemble; the answers (N, C) to the images of train by models that did not see them, None where the set is
+    large; and the number of trained parameters of its networks."""
+
+    model: EnsembleModel
+    out_of_fold: Floats | None
+    parameters: int | None
+
+
+def fit_summaries(options: Summarised, view: ViewedDataset, task: Task, seed: int) -> FittedEnsemble:
+    """Fit a model of summaries as an ensemble of one, with the weight 1."""
+    member = Member(model=options)
+    return _Fitting(view, task, seed).all([member], None)
+
+
+def fit_ensemble(
+    recipe: Recipe,
+    options: Ensemble,
+    view: ViewedDataset,
+    task: Task,
+    seed: int,
+    *,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> FittedEnsemble:
+    """Fit the members one after another, then weigh them on val; a network has checkpoints of its own beside
+    `checkpoints`."""
+    return _Fitting(view, task, seed, recipe, progress, checkpoints).all(options.members, options.worth)
+
+
+class _Fitting:
+    """What the members of one ensemble share while they are fitted."""
+
+    def __init__(
+        self,
+        view: ViewedDataset,
+        task: Task,
+        seed: int,
+        recipe: Recipe | None = None,
+        progress: Progress | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        self.view, self.task, self.seed, self.recipe = view, task, seed, recipe
+        self.progress, self.checkpoints = progress, checkpoints
+        self.train, self.val = view.splits["train"], view.splits["val"]
+        self._summaries: dict[int, tuple[Summaries, Floats]] = {}
+        self._rows = few_of(len(self.train), seed)
+
+    def all(self, members: Sequence[Member], worth: float | None) -> FittedEnsemble:
+        """Fit every member and weigh them."""
+        fitted = [self.one(number, member) for number, member in enumerate(members)]
+        given = np.array([member.weight for member in members])
+        weights = given if len(members) == 1 or worth is None else self._weights(fitted, given, worth)
+        names = [member.model.backbone for member in members]
+        model = EnsembleModel(fitted, weights, names, self.task.exclusive)
+        networks = [m.network.count_params() for m in fitted if isinstance(m, NetworkMember)]
+        held_out = self._out_of_fold(members, weights)
+        return FittedEnsemble(model.without_idle(), held_out, int(sum(networks)) if networks else None)
+
+    def _weights(self, fitted: Sequence[Scorer], given: Floats, worth: float) -> Floats:
+        scores = scores_of_members(fitted, self.val.chosen)
+        return weigh(scores, self.val.y_true, given, worth, exclusive=self.task.exclusive)
+
+    def one(self, number: int, member: Member) -> Scorer:
+        """Fit a member on train."""
+        options = member.model
+        if isinstance(options, Summarised):
+            summaries, z = self._summarised(options)
+            reader = new_reader(options).fit(
+                z, self.train.y_true[self._rows], summaries.groups, exclusive=self.task.exclusive, seed=self.seed
+            )
+            return SummaryModel(summaries, reader, self.task.exclusive)
+        if isinstance(options, Linear):
+            mirrors = not self.view.dataset.info.position_matters
+            return LinearMember(
+                LinearBaseline(options).fit(self.train.chosen, self.train.y_true, self.task, mirrors=mirrors)
+            )
+        return self._network(number, member)
+
+    def _network(self, number: int, member: Member) -> NetworkMember:
+        assert self.recipe is not None
+        epochs = member.train.epochs
+        if member.views is not None:
+            epochs = min(epochs, max(_FEWEST_EPOCHS, round(member.views / len(self.train))))
+        mirrors = self.view.dataset.info.flips if member.flips else ()
+        flips = {f"flip_{way}": True for way in mirrors}
+        augment = member.train.augment.model_copy(update=flips)
+        train = member.train.model_copy(update={"epochs": epochs, "augment": augment})
+        recipe = self.recipe.model_copy(update={"model": member.model, "train": train})
+        place = self.checkpoints and self.checkpoints.beside(f"member-{number}")
+        trained = train_network(recipe, self.view, self.task, self.seed, progress=self.progress, checkpoints=place)
+        network = trained.network
+        return NetworkMember(network, self.task, lambda images: predict_images(network, images))
+
+    def _summarised(self, options: Summarised) -> tuple[Summaries, Floats]:
+        if options.patches not in self._summaries:
+            images = self.train.chosen[self._rows]
+            summaries = summarised(np.asarray(images), options, self.seed)
+            self._summaries[options.patches] = summaries, summaries.of(images)
+        return self._summaries[options.patches]
+
+    def _out_of_fold(self, members: Sequence[Member], weights: Floats) -> Floats | None:
+        """Answer the images of train by members that did not see them, where models of summaries carry the ensemble:
+        networks and the linear model are left out of these answers."""
+        own = [m for m, member in enumerate(members) if isinstance(member.model, Summarised) and weights[m] > 0]
+        if len(self.train) > _FEW or weights[own].sum() < _MOSTLY * weights.sum():
+            return None
+        total: Floats = np.zeros(self.train.y_true.shape)
+        for m in own:
+            options = members[m].model
+            assert isinstance(options, Summarised)
+            summaries, z = self._summarised(options)
+            total += weights[m] * out_of_fold(
+                lambda options=options: new_reader(options),  # type: ignore[misc]
+                z,
+                self.train.y_true,
+                summaries.groups,
+                exclusive=self.task.exclusive,
+                seed=self.seed,
+            )
+        return prob_of(total * weights.sum() / weights[own].sum(), exclusive=self.task.exclusive)
