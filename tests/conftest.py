@@ -65,12 +65,13 @@ TASK_EXAMPLES = [
     MultiClass(LABELS),
     Ordinal(LABELS, referable=2),
     Ordinal(LABELS, head="softmax", rule="expected"),
+    Ordinal(LABELS, rule="kappa"),
     Binary(("no", "yes")),
     MultiLabel(LABELS),
 ]
 
 
-@pytest.fixture(params=TASK_EXAMPLES, ids=lambda t: f"{t.kind}-{t.head}")
+@pytest.fixture(params=TASK_EXAMPLES, ids=lambda t: f"{t.kind}-{t.head}{'-kappa' if t.cut_points else ''}")
 def task(request: pytest.FixtureRequest) -> Task:
     """Every task, in turn."""
     return request.param

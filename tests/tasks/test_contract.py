@@ -88,6 +88,19 @@ def test_a_task_that_is_not_known_is_named():
         task_from_dict({"kind": "binary", "labels": ["a", "b"], "colour": "red"})
 
 
+def test_cut_points_cut_where_they_are_given_and_halfway_otherwise(task):
+    points = task.cut_points
+    assert len(points) in (0, len(task.labels) - 1)
+    assert (np.diff(points) > 0).all()
+    if points:
+        assert task.answers
+        prob = task.probabilities(np.random.default_rng(3).normal(size=(60, task.n_logits)))
+        np.testing.assert_array_equal(task.decide(prob), task.decide(prob, np.array(points)))
+        lowered = task.decide(prob, np.array(points) - 0.3)
+        assert (np.argmax(lowered, axis=1) >= np.argmax(task.decide(prob), axis=1)).all()
+        assert (lowered != task.decide(prob)).any()
+
+
 def test_expected_grade_is_the_rounded_mean():
     prob = np.array([[0.5, 0.0, 0.0, 0.5], [0.9, 0.1, 0.0, 0.0]])
     assert np.argmax(Ordinal(tuple("abcd"), rule="expected").decide(prob), axis=1).tolist() == [2, 0]

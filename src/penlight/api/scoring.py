@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penlight.api.results import FoldsScores, Scores, SeedsScores
 from penlight.data import ViewedDataset, apply_view, store
@@ -96,9 +97,9 @@ def score(
     PredictionsError says what does not fit.
     """
     split = split or _split_of_name(file.name)
-    viewed = apply_view(store.open_dataset(dataset, size), view)
+    how, viewed = decide or Decide(), apply_view(store.open_dataset(dataset, size), view)
+    viewed = replace(viewed, task=viewed.task.reading(head="auto", rule=how.rule))
     predictions = _read_official(file, viewed, dataset, split)
-    how = decide or Decide()
     of_val = None if val is None else _read_official(val, viewed, dataset, "val")
     decision = Decision(found_on="none") if of_val is None else decide_on(of_val, viewed, how)
     answers = answer(predictions, decision)
@@ -117,17 +118,25 @@ def score(
     return replace(scores, checks=run_checks(evidence), unavailable=unavailable)
 
 
-def decide_on(val: Predictions, view: ViewedDataset, how: Decide) -> Decision:
-    """Find calibration and thresholds on predictions of val, as the model gave them."""
+def decide_on(
+    val: Predictions, view: ViewedDataset, how: Decide, out_of_fold: NDArray[np.float64] | None = None
+) -> Decision:
+    """Find calibration, thresholds and cut points on predictions of val, as the model gave them, and on those of
+    train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image."""
+    y_train, held_out = view.splits["train"].y_true, None
+    if out_of_fold is not None:
+        known = np.isfinite(out_of_fold).all(axis=1)
+        held_out = y_train[known], out_of_fold[known]
     return find_decision(
         val.task,
         val.y_true,
         val.prob,
-        view.splits["train"].y_true.mean(axis=0),
+        y_train.mean(axis=0),
         rule=how.thresholds,
         wanted=how.wanted,
         calibration=how.calibration,
         coverage=how.coverage,
+        out_of_fold=held_out,
     )
 
 
@@ -136,6 +145,8 @@ def _without_val(task: Task) -> tuple[str, ...]:
     found = [f"{what}: no predictions of val were given" for what in ("calibration", "sets of answers")]
     if task.uses_thresholds:
         found.append("thresholds other than 0.5: no predictions of val were given")
+    if task.cut_points:
+        found.append("cut points other than halfway between the grades: no predictions of val were given")
     if task.questions:
         found.append("operating points chosen on val: no predictions of val were given")
     return tuple(found)

@@ -137,7 +137,7 @@ def train_one(
         _write_model(writer, fitted)
         watcher.step("Choosing on val, then reading test")
         val = _predict(fitted, view, task, "val", recipe)
-        decision = decide_on(val, view, recipe.decide)
+        decision = decide_on(val, view, recipe.decide, fitted.out_of_fold)
         write_onnx(writer, fitted.model, view, val, decision)
         test = _predict(fitted, view, task, "test", recipe)
         answering = _seconds_to_answer(fitted, view.splits["test"])
@@ -266,7 +266,8 @@ class Baselines:
             task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
             model = fit(recipe, self.view, task, seed=0)
             val = _predict(model, self.view, task, "val", recipe)
-            self._fitted[recipe.hash] = _FittedBaseline(recipe, model, val, decide_on(val, self.view, recipe.decide))
+            decision = decide_on(val, self.view, recipe.decide, model.out_of_fold)
+            self._fitted[recipe.hash] = _FittedBaseline(recipe, model, val, decision)
         return self._fitted[recipe.hash]
 
     def _on_test(self, made: "_FittedBaseline") -> tuple[Predictions, list[MetricRow]]:

@@ -98,8 +98,10 @@ def calibration_from_dict(values: Mapping[str, Any]) -> Calibration:
     )
 
 
-def find_calibration(task: Task, y_val: Indicators, prob_val: Floats, kind: str = "temperature") -> Calibration:
-    """Fit a calibration to (N, C) truth and probabilities of val.
+def find_calibration(
+    task: Task, y_val: Indicators, prob_val: Floats, kind: str = "temperature", found_on: str = "val"
+) -> Calibration:
+    """Fit a calibration to (N, C) truth and probabilities of val, or of what `found_on` names in the notes.
 
     "temperature" minimises the log loss (Guo et al., ICML 2017): for exclusive tasks the one T of
     p ** (1 / T), normalised; for multi-label one T per label, that log-odds are divided by. "isotonic" (Zadrozny and
@@ -111,14 +113,14 @@ def find_calibration(task: Task, y_val: Indicators, prob_val: Floats, kind: str 
     if kind == "none":
         return UNCALIBRATED
     if task.exclusive:
-        return _fitted_together(task, y_val, prob_val, kind)
-    return _fitted_per_label(task, y_val, prob_val, kind)
+        return _fitted_together(task, y_val, prob_val, kind, found_on)
+    return _fitted_per_label(task, y_val, prob_val, kind, found_on)
 
 
-def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str) -> Calibration:
+def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, found_on: str) -> Calibration:
     temperature, steps, why = 1.0, UNCHANGED, ""
     if len(y) < FEWEST:
-        why = f"{len(y)} images in val are too few to calibrate; left as they are"
+        why = f"{len(y)} images in {found_on} are too few to calibrate; left as they are"
     elif kind == "isotonic":
         steps = _isotonic(y.ravel(), prob.ravel())
     else:
@@ -127,14 +129,14 @@ def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str) -> Cali
     return _calibration(kind, [temperature], [steps], notes)
 
 
-def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: str) -> Calibration:
+def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: str, found_on: str) -> Calibration:
     temperatures, maps, notes = [], [], []
     for c, label in enumerate(task.labels):
         positives = int(y[:, c].sum())
         temperature, steps, why = 1.0, UNCHANGED, ""
         if too_few(y[:, c]):
             few, what = (positives, "positive") if 2 * positives <= len(y) else (len(y) - positives, "negative")
-            why = f"{few} {what} in val is too few to calibrate; left as it is"
+            why = f"{few} {what} in {found_on} is too few to calibrate; left as it is"
         elif kind == "isotonic":
             steps = _isotonic(y[:, c], prob[:, c])
         else:

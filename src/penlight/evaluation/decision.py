@@ -1,4 +1,4 @@
-"""How probabilities become answers: calibration and thresholds, found on val alone and kept with the run."""
+"""How probabilities become answers: calibration and thresholds, found on held-out answers and kept with the run."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,9 +16,13 @@ from penlight.evaluation.calibration import (
     too_few,
 )
 from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_from_dict, fit_conformal
+from penlight.evaluation.cut_points import best_cut_points
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
+
+WITH_TRAIN = "val and train"
+"""What held-out answers are called where those to train, out of fold, are among them."""
 
 THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity", "specificity")
 
@@ -27,8 +31,10 @@ THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity", "specificity")
 class Decision:
     """What turns a model's probabilities into answers.
 
-    `calibration` corrects the probabilities; `thresholds` (C,) cut the corrected ones, None for tasks that answer by
-    the most probable class; `notes` say, "label: reason", why a threshold is not what was asked for.
+    `calibration` corrects the probabilities; `thresholds` (C,) cut the corrected ones, or as (C-1,) cut points their
+    expected grade, None for tasks that answer by the most probable class; `notes` say, "label: reason", why a
+    threshold is not what was asked for. `found_on` names the answers that calibration and thresholds were found on,
+    and `images` counts them, None where that was not kept.
     `conformal` makes sets of the corrected probabilities; None where no val was there to fit it on.
     """
 
@@ -37,6 +43,7 @@ class Decision:
     found_on: str = "val"
     notes: tuple[str, ...] = ()
     conformal: Conformal | None = None
+    images: int | None = None
 
     def answer(self, task: Task, prob: Floats) -> tuple[Floats, NDArray[np.uint8]]:
         """Turn (N, C) probabilities as the model gave them into calibrated ones, and those into zeros and ones."""
@@ -61,6 +68,7 @@ def decision_from_dict(values: Mapping[str, Any]) -> Decision:
         found_on=str(values["found_on"]),
         notes=tuple(values["notes"]),
         conformal=None if conformal is None else conformal_from_dict(conformal),
+        images=values.get("images"),
     )
 
 
@@ -74,32 +82,50 @@ def find_decision(
     wanted: float | None = None,
     calibration: str = "temperature",
     coverage: float = COVERAGE,
+    out_of_fold: tuple[NDArray[np.uint8], Floats] | None = None,
 ) -> Decision:
-    """Calibrate on val, then choose a threshold per label and fit the sets of answers.
+    """Calibrate on held-out answers, then choose thresholds or cut points, and fit the sets of answers.
+
+    The held-out answers are those to val and, where `out_of_fold` is given, its truth and probabilities, (M, C) each,
+    of images of train, each by a model that did not see it. Sets are fitted on val alone: they promise something of
+    the very model that answers later.
 
     `y_val` and `prob_val` (N, C) are truth and probabilities as the model gave them; `prevalence` (C,) is the share
     in train; `calibration` as in `find_calibration`, `coverage` as in `fit_conformal`. Thresholds are of calibrated
     probabilities: "fixed" is 0.5 (or `wanted`); "f1" and "youden" maximise F1 or sensitivity + specificity - 1;
     "sensitivity" is the highest threshold that reaches `wanted`, "specificity" the lowest. A label that val cannot
-    tune takes the threshold above which val has as many images as train has positives, and a note says so.
+    tune takes the threshold above which val has as many images as train has positives, and a note says so. The
+    expected grade is cut by `cut_points.best_cut_points`, where the task cuts it.
     """
     if rule not in THRESHOLD_RULES:
         raise UnknownNameError("threshold rule", rule, THRESHOLD_RULES)
     if rule in ("sensitivity", "specificity") and (wanted is None or not 0 < wanted <= 1):
         raise RecipeError(f"Thresholds by {rule} need the wanted value, above 0 and at most 1; {wanted} came.")
-    found = find_calibration(task, y_val, prob_val, calibration)
-    calibrated = found.apply(task, prob_val)
-    cuts, notes = (
-        _thresholds(task, y_val, calibrated, prevalence, rule, wanted) if task.uses_thresholds else (None, [])
-    )
-    sets = fit_conformal(task, y_val, calibrated, coverage)
-    return Decision(cuts, found, notes=tuple(notes), conformal=sets)
+    y, prob, found_on = y_val, prob_val, "val"
+    if out_of_fold is not None:
+        y, prob = np.concatenate([y_val, out_of_fold[0]]), np.concatenate([prob_val, out_of_fold[1]])
+        found_on = WITH_TRAIN
+    found = find_calibration(task, y, prob, calibration, found_on)
+    calibrated = found.apply(task, prob)
+    cuts, notes = None, list[str]()
+    if task.uses_thresholds:
+        cuts, notes = _thresholds(task, y, calibrated, prevalence, rule, wanted, found_on)
+    elif task.cut_points:
+        cuts, notes = best_cut_points(task, y, calibrated, found_on)
+    sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage)
+    return Decision(cuts, found, found_on, tuple(notes), sets, len(y))
 
 
 def _thresholds(
-    task: Task, y_val: NDArray[np.uint8], prob_val: Floats, prevalence: Floats, rule: str, wanted: float | None
+    task: Task,
+    y_val: NDArray[np.uint8],
+    prob_val: Floats,
+    prevalence: Floats,
+    rule: str,
+    wanted: float | None,
+    found_on: str,
 ) -> tuple[tuple[float, ...], list[str]]:
-    """A threshold per label, and notes on those that val cannot tune."""
+    """A threshold per label, and notes on those that the answers, named `found_on`, cannot tune."""
     if rule == "fixed":
         return (0.5 if wanted is None else wanted,) * len(task.labels), []
     cuts, notes = [], []
@@ -107,7 +133,9 @@ def _thresholds(
         positives = int(y_val[:, c].sum())
         if too_few(y_val[:, c]):
             cuts.append(float(np.quantile(prob_val[:, c], 1 - prevalence[c])))
-            notes.append(f"{label}: {positives} positive in val is too few to tune; cut at the prevalence in train")
+            notes.append(
+                f"{label}: {positives} positive in {found_on} is too few to tune; cut at the prevalence in train"
+            )
         else:
             cuts.append(best_cut(y_val[:, c], prob_val[:, c], rule, wanted))
     return tuple(cuts), notes

@@ -261,9 +261,11 @@ Model = Annotated[
 
 
 class Decide(_Section):
-    """How probabilities become answers; calibration and thresholds are found on val.
+    """How probabilities become answers; calibration, thresholds and cut points are found on val, and on the answers
+    to train of models that have not seen the image, where training makes such.
 
-    `rule` for grades: the most probable, or the expected one rounded. `thresholds` for binary and multi-label tasks;
+    `rule` for grades: the most probable; the expected one rounded; or with "kappa" the expected one cut at points
+    found for the best quadratic weighted kappa. `thresholds` for binary and multi-label tasks;
     `wanted` is the threshold itself with "fixed", the rate to reach with "sensitivity" and "specificity".
     `calibration` corrects the probabilities: "temperature" by one number (per label, where labels are not exclusive),
     "isotonic" by a monotone map, which needs a large val. `prevalence` is that of the people whom the answers are
@@ -273,7 +275,7 @@ class Decide(_Section):
     the standard error of their difference.
     """
 
-    rule: Literal["argmax", "expected"] = "argmax"
+    rule: Literal["argmax", "expected", "kappa"] = "argmax"
     thresholds: Literal["fixed", "f1", "youden", "sensitivity", "specificity"] = "fixed"
     wanted: Annotated[float, Field(gt=0, le=1)] | None = None
     calibration: Literal["temperature", "isotonic", "none"] = "temperature"

@@ -10,6 +10,7 @@ from penlight.evaluation.checks import serious_first
 from penlight.evaluation.subgroups import unavailable_subgroups
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
+from penlight.report.decided import decided_words
 from penlight.report.displays import Reliability, headline_rows
 from penlight.report.tables import ScoreLine, score_lines
 from penlight.report.verdict import model_of, rivals_of, run_verdict
@@ -28,7 +29,7 @@ def run_card(content: RunContent) -> str:
         f"**{NOT_CLINICAL}** {_escape(run_verdict(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[:2]),
         f"## Scores\n\n{_score_table(content)}",
-        f"## Calibration\n\n{_bullets([_calibration(content)])}",
+        f"## Calibration\n\n{_bullets([_calibration(content), *decided_words(content)])}",
         f"## Checks\n\n{_bullets(_checks(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[2:]),
         f"## How it was made\n\n{_bullets(_how(content))}",

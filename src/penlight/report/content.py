@@ -13,6 +13,7 @@ from penlight.data.summary import DataDescription
 from penlight.data.views import LeftOut
 from penlight.evaluation.checks import Check
 from penlight.evaluation.conformal import Conformal
+from penlight.evaluation.decision import Decision
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.robustness import Robustness
@@ -71,6 +72,7 @@ class RunContent:
     `test` has no metadata. `folds` are those of a cross-validation, whose `test` are the answers of each fold to the
     images it left out; `unanswered` says which have none, and `ranking` is `test` with the places of the images in
     their folds instead of probabilities, for curves of what ranks.
+    `decision` is what made answers of `before`; None where each fold has its own.
     """
 
     name: str
@@ -108,6 +110,7 @@ class RunContent:
     folds: Sequence[FoldContent] = ()
     unanswered: Sequence[str] = ()
     ranking: Predictions | None = None
+    decision: Decision | None = None
 
     @property
     def tested(self) -> str:

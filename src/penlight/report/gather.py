@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.data.summary import describe
 from penlight.errors import RunError
-from penlight.evaluation import MetricRow, row_from_dict
+from penlight.evaluation import Decision, MetricRow, row_from_dict
 from penlight.evaluation.checks import Check
 from penlight.evaluation.metrics import places
 from penlight.evaluation.operating import point_from_dict
@@ -43,7 +43,7 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         task=test.task,
         test=test,
         decided=answers.decided,
-        thresholds=None if decision.thresholds is None else np.array(decision.thresholds),
+        thresholds=_thresholds(decision, test.task),
         rows=_rows(scores["metrics"]),
         rivals=[Rival(name, _rows(rows)) for name, rows in scores["baselines"].items()],
         history=_history(run, test.task.headline),
@@ -67,7 +67,13 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         novelty=run.novelty,
         robustness=run.robustness,
         subgroups=[subgroup_from_dict(group) for group in scores.get("subgroups", [])],
+        decision=decision,
     )
+
+
+def _thresholds(decision: Decision, task: Task) -> NDArray[np.float64] | None:
+    """The thresholds of labels; cut points are none."""
+    return np.array(decision.thresholds) if task.uses_thresholds and decision.thresholds is not None else None
 
 
 def content_of_folds(
@@ -107,6 +113,7 @@ def content_of_folds(
         calibration_notes=(),
         points=(),
         conformal=None,
+        decision=None,
         novelty=None,
         subgroups=subgroups,
         unanswered=unanswered,

@@ -102,13 +102,14 @@ class Classifier:
     def about(self) -> dict[str, Any]:
         """Say, for JSON, which model answers and how it decides."""
         facts = self.facts
-        labels, cuts = facts.task.labels, facts.thresholds
+        labels, cuts, of_labels = facts.task.labels, facts.thresholds, facts.task.uses_thresholds
         return {
             "dataset": facts.dataset,
             "view": facts.view,
             "task": facts.task.kind,
             "labels": labels,
-            "thresholds": None if cuts is None else dict(zip(labels, cuts, strict=True)),
+            "thresholds": dict(zip(labels, cuts, strict=True)) if cuts is not None and of_labels else None,
+            "cut_points": None if of_labels else cuts,
             "coverage": None if self._conformal is None else self._conformal.coverage,
             "novelty_threshold": None if self._novelty is None else round(self._novelty.threshold, 4),
             "reading": self.reading.to_dict(),

@@ -18,7 +18,7 @@ class ModelFacts:
     """What a model's file says of itself.
 
     Images are `size` pixels square with `channels` channels, uint8; `thresholds` (C,) are for the calibrated
-    probabilities, None for tasks that have none; `licence` is that of the data.
+    probabilities, or (C-1,) for their expected grade, None for tasks that have none; `licence` is that of the data.
     """
 
     task: Task

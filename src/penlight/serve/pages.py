@@ -84,7 +84,7 @@ def run_page(shelved: Shelved) -> HTMLResponse:
         noun=label_words(task, 1),
         ordered=task.ordered,
         exclusive=task.exclusive,
-        thresholds=model.thresholds is not None,
+        thresholds=task.uses_thresholds and model.thresholds is not None,
         methods=_methods(shelved),
         drawn=drawn(shelved),
         neighbours=_NEIGHBOURS if shelved.run.has("neighbours.npz") else 0,

@@ -52,6 +52,7 @@ class Model(BaseModel):
     task: Literal["multi-class", "ordinal", "binary", "multi-label"]
     labels: list[str]
     thresholds: dict[str, float] | None
+    cut_points: list[float] | None = Field(description="Where the expected grade is cut; null where it is not.")
     coverage: float | None = Field(description="How often the truth should be among `possible`.")
     novelty_threshold: float | None
     reading: dict[str, Any] = Field(description="How a picture becomes an image: size, channels, fit, bits.")
@@ -146,6 +147,7 @@ EXAMPLE: dict[str, Any] = {
         "task": "ordinal",
         "labels": ["none", "mild", "moderate", "severe", "proliferative"],
         "thresholds": None,
+        "cut_points": None,
         "coverage": 0.9,
         "novelty_threshold": 1.4213,
         "reading": {"size": 28, "channels": 3, "fit": "crop", "bits": 16},

@@ -85,6 +85,15 @@ class Task(Protocol):
         """The yes-or-no questions that answers hold, for operating points and decision curves; none of classes."""
 
     @property
+    def cut_points(self) -> tuple[float, ...]:
+        """The C - 1 points, rising, at which the expected grade is cut unless better ones are found; none where
+        answers are not cut from it."""
+
+    @property
+    def answers(self) -> str:
+        """What an answer is, in words, where it is not the most probable label or those above their thresholds."""
+
+    @property
     def views(self) -> tuple[str, ...]:
         """Names of the readings of these labels in `data.views`, "native" first."""
 
@@ -108,7 +117,8 @@ class Task(Protocol):
         """Turn (N, C) probabilities into the (N, K) logits that give them: the inverse of `probabilities`."""
 
     def decide(self, prob: NDArray[np.floating], thresholds: NDArray[np.floating] | None = None) -> Indicators:
-        """Turn (N, C) probabilities into (N, C) zeros and ones; `thresholds` (C,) where the task uses them."""
+        """Turn (N, C) probabilities into (N, C) zeros and ones; `thresholds` (C,) where the task uses them, or
+        the (C-1,) `cut_points` that were found."""
 
 
 def one_hot(index: NDArray[np.integer], n_classes: int) -> Indicators:

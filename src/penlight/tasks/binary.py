@@ -63,6 +63,16 @@ class Binary:
         return (Question(self.labels[1], (1,)),)
 
     @property
+    def cut_points(self) -> tuple[float, ...]:
+        """None; there are no grades."""
+        return ()
+
+    @property
+    def answers(self) -> str:
+        """Nothing else than is usual."""
+        return ""
+
+    @property
     def n_logits(self) -> int:
         """One, for the second class."""
         return 1

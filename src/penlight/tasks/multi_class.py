@@ -56,6 +56,16 @@ class MultiClass:
         return ()
 
     @property
+    def cut_points(self) -> tuple[float, ...]:
+        """None; there are no grades."""
+        return ()
+
+    @property
+    def answers(self) -> str:
+        """Nothing else than is usual."""
+        return ""
+
+    @property
     def n_logits(self) -> int:
         """One logit per class."""
         return len(self.labels)

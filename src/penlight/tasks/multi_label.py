@@ -58,6 +58,16 @@ class MultiLabel:
         return tuple(Question(label, (c,)) for c, label in enumerate(self.labels))
 
     @property
+    def cut_points(self) -> tuple[float, ...]:
+        """None; there are no grades."""
+        return ()
+
+    @property
+    def answers(self) -> str:
+        """Nothing else than is usual."""
+        return ""
+
+    @property
     def n_logits(self) -> int:
         """One logit per finding."""
         return len(self.labels)

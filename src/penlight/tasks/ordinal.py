@@ -1,5 +1,6 @@
 """One of C ordered grades."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ from penlight.tasks.base import (
     softmax,
 )
 
-RULES = ("argmax", "expected")
+RULES = ("argmax", "expected", "kappa")
 HEADS = ("cumulative", "softmax")
 
 
@@ -31,8 +32,9 @@ class Ordinal:
 
     `head` says what logits are: with "cumulative", C-1 of them, logit k being the log-odds of a grade above k; with
     "softmax", one per grade, which forgets the order in training (the official tables do so).
-    `rule` says how a distribution over grades becomes one grade: "argmax", the most probable (the official one), or
-    "expected", the mean grade rounded half up, which costs less squared error and so a higher weighted kappa.
+    `rule` says how a distribution over grades becomes one grade: "argmax", the most probable (the official one);
+    "expected", the mean grade rounded half up, which costs less squared error and so a higher weighted kappa; or
+    "kappa", the mean grade cut at points that were found for the best weighted kappa (`evaluation.cut_points`).
     `referable` is the lowest grade that needs a referral; None where the notion does not apply.
     """
 
@@ -91,6 +93,20 @@ class Ordinal:
         return (Question("referable", tuple(range(self.referable, len(self.labels)))),)
 
     @property
+    def cut_points(self) -> tuple[float, ...]:
+        """Halfway between the grades, with the rule "kappa"."""
+        return self._halfway if self.rule == "kappa" else ()
+
+    @property
+    def answers(self) -> str:
+        """The expected grade, as `rule` makes a grade of it."""
+        return "" if self.rule == "argmax" else f"the expected grade, {'cut' if self.cut_points else 'rounded'}"
+
+    @property
+    def _halfway(self) -> tuple[float, ...]:
+        return tuple(k + 0.5 for k in range(len(self.labels) - 1))
+
+    @property
     def n_logits(self) -> int:
         """One per step from a grade to the next, or one per grade, as `head` says."""
         return len(self.labels) - (self.head == "cumulative")
@@ -126,9 +142,18 @@ class Ordinal:
         return logit(above[:, 1:])
 
     def decide(self, prob: NDArray[np.floating], thresholds: NDArray[np.floating] | None = None) -> Indicators:
-        """One grade by `rule`; `thresholds` are not used."""
+        """One grade by `rule`; with "kappa", `thresholds` (C-1,) are the points at which the expected grade is cut,
+        halfway between the grades where none were found."""
         if self.rule == "argmax":
-            grade = np.argmax(prob, axis=1)
-        else:
-            grade = np.floor(prob @ np.arange(len(self.labels)) + 0.5).astype(np.int64)
-        return one_hot(grade, len(self.labels))
+            return one_hot(np.argmax(prob, axis=1), len(self.labels))
+        points = self._halfway if self.rule == "expected" or thresholds is None else thresholds
+        return one_hot(cut(self.expected(prob), points), len(self.labels))
+
+    def expected(self, prob: NDArray[np.floating]) -> Floats:
+        """(N,) expected grade of (N, C) probabilities."""
+        return np.asarray(prob, np.float64) @ np.arange(len(self.labels))
+
+
+def cut(expected: Floats, points: NDArray[np.floating] | Sequence[float]) -> NDArray[np.int64]:
+    """Give the grade of each expected grade (N,): the number of `points`, which rise, that it reaches."""
+    return np.searchsorted(np.asarray(points, np.float64), expected, side="right").astype(np.int64)

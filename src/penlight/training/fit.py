@@ -25,8 +25,9 @@ class Fitted:
     """A fitted model: `logits` gives (N, K) for the images of a split; `model` is the network or the baseline itself,
     `network` is None for a baseline.
 
-    `history` is empty and `best_epoch` None for models without epochs; `seconds` is the time of fitting;
-    `out_of_fold` are (N_train, C) probabilities of the images of train by models that did not see them, else None.
+    `history` is empty and `best_epoch` None for models without epochs; `seconds` is the time of fitting.
+    `out_of_fold` has (N_train, C) probabilities of the images of train, each by a model that did not see it, and NaN
+    for an image that every model saw; None where fitting makes none.
     """
 
     logits: Callable[[ViewedSplit], NDArray[np.floating]]
