@@ -314,6 +314,7 @@ def _provenance(
         "images": {name: len(split) for name, split in view.splits.items()},
         "parameters": fitted.parameters,
         "best_epoch": fitted.best_epoch,
+        "members": [{"model": name, "weight": round(weight, 4)} for name, weight in fitted.members],
         "durations": {name: round(seconds, 3) for name, seconds in durations.items()},
         "versions": versions(),
         "machine": machine(),

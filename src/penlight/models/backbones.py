@@ -99,7 +99,10 @@ def _residual_block(x: Tensor, width: int, stride: int) -> Tensor:
     layers = load_keras().layers
     active = layers.ReLU()(layers.BatchNormalization()(x))
     if stride > 1 or x.shape[-1] != width:
-        x = layers.Conv2D(width, 1, strides=stride, use_bias=False)(active)
+        # The same as a 1 x 1 convolution with a stride, which oneDNN computes for fewer than 16 channels by reading
+        # beyond its arrays: on large images the process ends there.
+        every = layers.MaxPooling2D(1, strides=stride)(active) if stride > 1 else active
+        x = layers.Conv2D(width, 1, use_bias=False)(every)
     active = layers.Conv2D(width, 3, strides=stride, padding="same", use_bias=False)(active)
     active = layers.ReLU()(layers.BatchNormalization()(active))
     return layers.Add()([x, layers.Conv2D(width, 3, padding="same", use_bias=False)(active)])

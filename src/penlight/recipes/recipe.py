@@ -225,24 +225,28 @@ class Train(_Section):
     augment: Augment = Augment()
 
 
+class Planned(_Section):
+    """The network, and its training, that a plan would choose for the data within `budget` seconds, on a machine of
+    2.7e11 multiplications and additions a second, as two cores have: so the choice is the same on every machine."""
+
+    backbone: Literal["planned"] = "planned"
+    budget: Annotated[float, Field(gt=0)] = 300.0
+
+
 class Member(_Section):
-    """One model of an ensemble: `weight` is how much its scores count; a network is trained as `train` says.
+    """One model of an ensemble: `weight` is how much its scores count; a network is trained as `train` says, one that
+    is planned as its plan says."""
 
-    With `views` a network sees about so many images in all: as many epochs as that makes, at least 4 and at most
-    `train.epochs`. With `flips` it sees mirror images too, where the anatomy allows them.
-    """
-
-    model: Annotated[Linear | Kernel | Trees | Perceptron | Cnn | Residual, Field(discriminator="backbone")]
+    model: Annotated[Linear | Kernel | Trees | Perceptron | Cnn | Residual | Planned, Field(discriminator="backbone")]
     weight: Annotated[float, Field(ge=0)] = 1.0
-    views: Count | None = None
-    flips: bool = True
     train: Train = Train()
 
 
 class Ensemble(_Section):
     """Several models that answer together: their log-probabilities, or log-odds of each finding, are added by weight.
 
-    The weights given count as much as `worth` images of val, and val decides the rest; with "none" they stay.
+    `weigh` "val": the weights given count as much as `worth` images of val, and val decides the rest; "given": they
+    stay.
     """
 
     backbone: Literal["ensemble"] = "ensemble"
@@ -251,7 +255,8 @@ class Ensemble(_Section):
         Member(model=Trees(), weight=0.45),
         Member(model=Perceptron(), weight=0.25),
     )
-    worth: Annotated[float, Field(ge=0)] | None = 300.0
+    weigh: Literal["val", "given"] = "val"
+    worth: Annotated[float, Field(ge=0)] = 100.0
 
 
 Model = Annotated[
@@ -342,7 +347,7 @@ def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
 
 
 def _takes_none(path: list[str]) -> bool:
-    return path in (["train", "patience"], ["decide", "wanted"], ["decide", "prevalence"], ["model", "worth"])
+    return path in (["train", "patience"], ["decide", "wanted"], ["decide", "prevalence"])
 
 
 def _value(text: str) -> Any:
@@ -380,7 +385,7 @@ def _validated(values: Mapping[str, Any], where: str) -> Recipe:
 
 
 _BACKBONES = (
-    *("majority", "linear", "kernel", "trees", "perceptron", "cnn", "residual", "ensemble"),
+    *("majority", "linear", "kernel", "trees", "perceptron", "cnn", "residual", "planned", "ensemble"),
     *get_args(Pretrained.model_fields["backbone"].annotation),
 )
 

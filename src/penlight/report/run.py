@@ -104,6 +104,8 @@ def facts(content: RunContent) -> list[tuple[str, str]]:
         ("image size", f"{content.size} × {content.size} px"),
         (" / ".join(content.data.images), sizes),
     ]
+    if len(members := made.get("members", ())) > 1:
+        found.append(("members", ", ".join(f"{m['model']} {number(m['weight'], 2)}" for m in members)))
     if made.get("parameters"):
         found.append(("parameters", count(made["parameters"])))
     if content.folds:

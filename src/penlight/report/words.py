@@ -80,7 +80,14 @@ LABEL_METRIC_WORDS: dict[str, MetricWords] = {
     "coverage": MetricWords("coverage by the set", "coverage"),
 }
 
-_MODELS = {"majority": "the majority answer", "linear": "the linear baseline"}
+_MODELS = {
+    "majority": "the majority answer",
+    "linear": "the linear baseline",
+    "kernel": "the kernel ridge regression",
+    "trees": "the extra trees",
+    "perceptron": "the small perceptron",
+    "ensemble": "the ensemble",
+}
 # Keys are the words of the catalog; data of one's own may be of another modality.
 _IMAGES = {
     "fundus": "fundus photographs",

@@ -21,7 +21,8 @@ from penlight.models.ensemble import (
 )
 from penlight.models.readers import Floats, out_of_fold, prob_of
 from penlight.models.summaries import Summaries
-from penlight.recipes import Ensemble, Linear, Member, Recipe, Summarised
+from penlight.recipes import Ensemble, Linear, Member, Planned, Recipe, Summarised
+from penlight.recipes.plan import fingerprint_of, make_plan
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.loop import Progress, predict_images, train_network
@@ -30,7 +31,9 @@ _FEW = 3_000
 """Up to so many training images each is also answered by models that have not seen it."""
 
 _MOSTLY = 0.8
-_FEWEST_EPOCHS = 4
+
+_RATE = 2.0**38
+"""Operations a second of the machine that a planned member is planned for, whatever this one has."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class FittedEnsemble:
 def fit_summaries(options: Summarised, view: ViewedDataset, task: Task, seed: int) -> FittedEnsemble:
     """Fit a model of summaries as an ensemble of one, with the weight 1."""
     member = Member(model=options)
-    return _Fitting(view, task, seed).all([member], None)
+    return _Fitting(view, task, seed).all([member])
 
 
 def fit_ensemble(
@@ -61,7 +64,9 @@ def fit_ensemble(
 ) -> FittedEnsemble:
     """Fit the members one after another, then weigh them on val; a network has checkpoints of its own beside
     `checkpoints`."""
-    return _Fitting(view, task, seed, recipe, progress, checkpoints).all(options.members, options.worth)
+    return _Fitting(view, task, seed, recipe, progress, checkpoints).all(
+        options.members, options.worth if options.weigh == "val" else None
+    )
 
 
 class _Fitting:
@@ -82,7 +87,7 @@ class _Fitting:
         self._summaries: dict[int, tuple[Summaries, Floats]] = {}
         self._rows = few_of(len(self.train), seed)
 
-    def all(self, members: Sequence[Member], worth: float | None) -> FittedEnsemble:
+    def all(self, members: Sequence[Member], worth: float | None = None) -> FittedEnsemble:
         """Fit every member and weigh them."""
         fitted = [self.one(number, member) for number, member in enumerate(members)]
         given = np.array([member.weight for member in members])
@@ -115,18 +120,28 @@ class _Fitting:
 
     def _network(self, number: int, member: Member) -> NetworkMember:
         assert self.recipe is not None
-        epochs = member.train.epochs
-        if member.views is not None:
-            epochs = min(epochs, max(_FEWEST_EPOCHS, round(member.views / len(self.train))))
-        mirrors = self.view.dataset.info.flips if member.flips else ()
-        flips = {f"flip_{way}": True for way in mirrors}
-        augment = member.train.augment.model_copy(update=flips)
-        train = member.train.model_copy(update={"epochs": epochs, "augment": augment})
-        recipe = self.recipe.model_copy(update={"model": member.model, "train": train})
+        recipe = self.recipe.model_copy(update={"model": member.model, "train": member.train})
+        if isinstance(member.model, Planned):
+            planned = self._planned(member.model.budget)
+            recipe = self.recipe.model_copy(update={"model": planned.model, "train": planned.train})
         place = self.checkpoints and self.checkpoints.beside(f"member-{number}")
         trained = train_network(recipe, self.view, self.task, self.seed, progress=self.progress, checkpoints=place)
         network = trained.network
         return NetworkMember(network, self.task, lambda images: predict_images(network, images))
+
+    def _planned(self, budget: float) -> Recipe:
+        """Choose a network by the data alone."""
+        found = fingerprint_of(
+            self.view.dataset.info,
+            self.view.view,
+            self.task,
+            self.view.dataset.size,
+            {split: len(part) for split, part in self.view.splits.items()},
+            tuple(int(n) for n in self.train.y_true.sum(axis=0)),
+            {"cores": 2, "memory": 0, "rate": _RATE},
+            budget,
+        )
+        return make_plan(found).recipe
 
     def _summarised(self, options: Summarised) -> tuple[Summaries, Floats]:
         if options.patches not in self._summaries:

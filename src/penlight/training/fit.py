@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,8 @@ class Fitted:
 
     `history` is empty and `best_epoch` None for models without epochs; `seconds` is the time of fitting.
     `out_of_fold` has (N_train, C) probabilities of the images of train, each by a model that did not see it, and NaN
-    for an image that every model saw; None where fitting makes none.
+    for an image that every model saw; None where fitting makes none. `members` are the backbones and weights of an
+    ensemble.
     """
 
     logits: Callable[[ViewedSplit], NDArray[np.floating]]
@@ -38,6 +39,7 @@ class Fitted:
     parameters: int | None
     seconds: float
     out_of_fold: NDArray[np.float64] | None = None
+    members: Sequence[tuple[str, float]] = ()
 
 
 def fit(
@@ -113,4 +115,5 @@ def _of_ensemble(made: FittedEnsemble, task: Task, begun: float) -> Fitted:
         return task.logits(model.predict(split.chosen))
 
     seconds = time.perf_counter() - begun
-    return Fitted(logits, model, None, [], None, made.parameters, seconds, made.out_of_fold)
+    members = list(zip(model.names, model.weights.tolist(), strict=True))
+    return Fitted(logits, model, None, [], None, made.parameters, seconds, made.out_of_fold, members)

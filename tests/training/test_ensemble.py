@@ -1,0 +1,115 @@
+"""Ensembles from recipe to run: weights, answers out of fold, one ONNX file that says the same, any task."""
+
+import numpy as np
+import pytest
+
+from penlight import api
+from penlight.data import apply_view, store
+from penlight.recipes import (
+    Cnn,
+    Data,
+    Ensemble,
+    Kernel,
+    Linear,
+    Member,
+    Perceptron,
+    Planned,
+    Recipe,
+    Train,
+    Trees,
+    load_recipe,
+    recipe_from_toml,
+    with_overrides,
+)
+from penlight.runs import open_predictor, open_run
+from penlight.training import fit
+from penlight.training.ensemble import FittedEnsemble, fit_ensemble
+from tests.conftest import small_dataset
+
+READERS = (
+    Member(model=Kernel(patches=8), weight=0.5),
+    Member(model=Trees(patches=8, trees=4), weight=0.3),
+    Member(model=Perceptron(patches=8, starts=1, epochs=3, components=4), weight=0.2),
+)
+NETWORK = Member(model=Cnn(filters=(4,), dense=4, normalise=True), weight=0.2, train=Train(epochs=2, batch_size=16))
+ALL = Ensemble(members=(*READERS, Member(model=Linear(components=8), weight=0.1), NETWORK))
+
+
+def fitted(task, options, seed=0) -> FittedEnsemble:
+    view = apply_view(small_dataset(task))
+    return fit_ensemble(Recipe(data=Data(dataset="small"), model=options), options, view, view.task, seed)
+
+
+def test_the_answers_of_every_task_are_probabilities_and_out_of_fold_ones_too(task):
+    made = fitted(task, Ensemble(members=READERS))
+    view = apply_view(small_dataset(task))
+    for prob in (made.model.predict(view.splits["val"].chosen), made.out_of_fold):
+        assert ((prob >= 0) & (prob <= 1)).all()
+        if task.exclusive:
+            np.testing.assert_allclose(prob.sum(axis=1), 1)
+    assert made.out_of_fold.shape == view.splits["train"].y_true.shape
+
+
+def test_networks_have_no_answers_out_of_fold_and_make_them_missing_where_they_carry_the_ensemble(ordinal_view):
+    heavy = NETWORK.model_copy(update={"weight": 5.0})
+    task = ordinal_view.task
+    assert fitted(task, Ensemble(members=(*READERS, heavy), weigh="given")).out_of_fold is None
+    assert fitted(task, Ensemble(members=(*READERS, NETWORK), weigh="given")).out_of_fold is not None
+
+
+def test_weights_stay_where_they_are_to_and_idle_members_go(ordinal_view):
+    idle = NETWORK.model_copy(update={"weight": 0.0})
+    made = fitted(ordinal_view.task, Ensemble(members=(*READERS, idle), weigh="given"))
+    np.testing.assert_array_equal(made.model.weights, [0.5, 0.3, 0.2])
+    assert made.model.names == ["kernel", "trees", "perceptron"]
+    assert made.parameters is not None
+
+
+def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, tmp_path, monkeypatch):
+    dataset = small_dataset(task)
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
+    monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
+    recipe = Recipe(data=Data(dataset="small"), model=ALL)
+    api.train(recipe, out=tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    assert run.has("model.onnx")
+    assert not run.has("model.keras")
+    assert {m["model"] for m in run.provenance["members"]} <= {"kernel", "trees", "perceptron", "linear", "cnn"}
+    test = run.predictions("test")
+    answers = open_predictor(run).logits(dataset.splits["test"].images)
+    np.testing.assert_allclose(answers, test.logits, rtol=1e-4, atol=1e-4)
+    api.train(recipe, out=tmp_path / "again")
+    for name in ("predictions-val.npz", "predictions-test.npz", "model.onnx"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_a_reader_by_itself_is_a_model_too(ordinal_view):
+    recipe = Recipe(data=Data(dataset="small"), model=Kernel(patches=8))
+    made = fit(recipe, ordinal_view, ordinal_view.task, 0)
+    assert made.members == [("kernel", 1.0)]
+    assert made.logits(ordinal_view.splits["val"]).shape == (24, ordinal_view.task.n_logits)
+
+
+def test_a_planned_member_is_the_network_of_the_plan(ordinal_view, monkeypatch):
+    asked = []
+
+    def remember(recipe, *args, **how):
+        asked.append(recipe)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("penlight.training.ensemble.train_network", remember)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(ordinal_view.task, Ensemble(members=(Member(model=Planned()),)))
+    assert asked[0].model.backbone == "residual"
+    assert asked[0].train.schedule == "cosine"
+
+
+def test_recipes_of_ensembles_go_through_toml_and_overrides():
+    recipe = load_recipe("retina-best")
+    assert recipe_from_toml(recipe.to_toml()) == recipe
+    assert with_overrides(recipe, ["model.weigh=given"]).model.weigh == "given"
+    assert [m.model.backbone for m in with_overrides(Recipe(), ["model.backbone=ensemble"]).model.members] == [
+        "kernel",
+        "trees",
+        "perceptron",
+    ]
