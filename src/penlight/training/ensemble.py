@@ -123,7 +123,9 @@ class _Fitting:
         recipe = self.recipe.model_copy(update={"model": member.model, "train": member.train})
         if isinstance(member.model, Planned):
             planned = self._planned(member.model.budget)
-            recipe = self.recipe.model_copy(update={"model": planned.model, "train": planned.train})
+            # An epoch chosen on val would look better there than it is, and get too much weight.
+            train = planned.train.model_copy(update={"keep": "last"})
+            recipe = self.recipe.model_copy(update={"model": planned.model, "train": train})
         place = self.checkpoints and self.checkpoints.beside(f"member-{number}")
         trained = train_network(recipe, self.view, self.task, self.seed, progress=self.progress, checkpoints=place)
         network = trained.network
