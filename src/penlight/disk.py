@@ -238,6 +238,20 @@ class FolderHold:
             return ""
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, in one write, so that lines of several processes do not mix; the file and its folder are
+    made if need be. What was cut off before, as by a full disk, stays a line of its own. OSError if that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else f"\n{line}"
+        content = f"{line}\n".encode()
+        if file.write(content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(file.fileno())
+
+
 def umask() -> int:
     """Give the permission bits that this process takes from new files."""
     mask = os.umask(0o022)

@@ -9,6 +9,7 @@ import numpy as np
 
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.reads import read
+from penlight.data.tested import Readings
 from penlight.errors import ExportError, RunError, UnknownNameError
 from penlight.evaluation import Decision
 from penlight.recipes import Recipe
@@ -68,6 +69,7 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
             f"The run {path} was made from another file of {data.dataset} than the one here.",
             "Put back the file it was made from.",
         )
+    Readings(view.dataset, "export").add(view.view, run.recipe.hash, run.seed, run.name)
     exporter = EXPORTERS[to]
     content = exporter.write(_source(run, view, test), int8)
     name = f"{'model' if to != 'keras' else 'answers'}{'-int8' if int8 else ''}{exporter.ending}"

@@ -8,6 +8,7 @@ from penlight.api.results import FoldsScores, Trained, Watcher
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.api.training import Baselines, default_folder, kept_models, train_one
 from penlight.data import apply_view, store
+from penlight.data.tested import Readings
 from penlight.disk import FolderHold
 from penlight.errors import RunError
 from penlight.recipes import Recipe
@@ -52,8 +53,9 @@ def cross_validate(
         _take(folder, claim)
         for number in range(folds):
             watcher.step(f"Fold {number + 1} of {folds}")
-            part = divided.fold(number)
-            train_one(recipe, part, seed, folder / f"fold-{number + 1}", Baselines(part, watcher), watcher, plan)
+            part, name = divided.fold(number), f"fold-{number + 1}"
+            readings = Readings(divided.view.dataset, "folds", f"fold {number + 1} of {folds}")
+            train_one(recipe, part, seed, folder / name, Baselines(part, watcher, readings), watcher, plan)
         watcher.step("Scoring all folds")
         scores = _summarise(folder, divided)
     return Trained(folder, folder / "report.html", scores, plan, kept_models(runs_of_folds(folder)[0]))

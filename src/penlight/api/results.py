@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penlight.data.tested import readings_to_dict
 from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import OperatingPoint
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from penlight.data.audit import Audit, Problem
     from penlight.data.summary import DataDescription
+    from penlight.data.tested import Tested
     from penlight.recipes.plan import Plan
     from penlight.recipes.space import Trial
     from penlight.study import Place
@@ -214,11 +216,12 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Audited:
-    """What `audit` found in a dataset, and the page that shows it."""
+    """What `audit` found in a dataset, the page that shows it, and the readings of its test images so far."""
 
     dataset: str
     audit: "Audit"
     page: Path
+    readings: "Sequence[Tested]" = ()
 
     @property
     def problems(self) -> "Sequence[Problem]":
@@ -227,7 +230,8 @@ class Audited:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
-        return {"dataset": self.dataset, **self.audit.to_dict(), "page": str(self.page)}
+        read = {"test_readings": readings_to_dict(self.readings)}
+        return {"dataset": self.dataset, **self.audit.to_dict(), **read, "page": str(self.page)}
 
     def frame(self) -> "pd.DataFrame":
         """Give a line per problem: whether it is serious, what was seen, what to do."""
@@ -239,14 +243,16 @@ class Audited:
 
 @dataclass(frozen=True)
 class Shown:
-    """What `show` made: the description in numbers, and the files written."""
+    """What `show` made: the description in numbers, the files written, and the readings of the test images so far."""
 
     description: "DataDescription"
     files: Sequence[Path]
+    readings: "Sequence[Tested]" = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
-        return {**self.description.to_dict(), "files": [str(file) for file in self.files]}
+        read = {"test_readings": readings_to_dict(self.readings)}
+        return {**self.description.to_dict(), **read, "files": [str(file) for file in self.files]}
 
     def _repr_html_(self) -> str:
         """Show the pictures in a notebook."""

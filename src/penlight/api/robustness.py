@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from penlight.api.reports import report
 from penlight.api.results import Watcher
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.tested import Readings
 from penlight.errors import RunError
 from penlight.evaluation import Decision
 from penlight.evaluation.corruptions import Corruption, Images, corruptions_for
@@ -56,6 +57,10 @@ def evaluate_corrupted(path: Path, *, watcher: Watcher | None = None) -> Corrupt
     models = [_model(run) for run in runs]
     linear, notes = _linear(runs[0], view, watcher)
     test, task = view.splits["test"], models[0].task
+
+    readings = Readings(view.dataset, "corruptions")
+    for run in runs:
+        readings.add(view.view, run.recipe.hash, run.seed, run.name)
 
     def step(name: str) -> None:
         watcher.step(f"Corrupting: {name.replace('_', ' ')}")

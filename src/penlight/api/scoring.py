@@ -1,6 +1,7 @@
 """Scores from predictions on disk, Penlight's own or anybody's."""
 
 import csv
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from penlight.api.results import FoldsScores, Scores, SeedsScores
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.record import record_of
+from penlight.data.tested import TEST, Readings
 from penlight.errors import PredictionsError, RunError
 from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
@@ -100,6 +102,7 @@ def score(
     how, viewed = decide or Decide(), apply_view(store.open_dataset(dataset, size), view)
     viewed = replace(viewed, task=viewed.task.reading(head="auto", rule=how.rule))
     predictions = _read_official(file, viewed, dataset, split)
+    before = _read_elsewhere(predictions, viewed, "score")
     of_val = None if val is None else _read_official(val, viewed, dataset, "val")
     decision = Decision(found_on="none") if of_val is None else decide_on(of_val, viewed, how)
     answers = answer(predictions, decision)
@@ -113,6 +116,7 @@ def score(
         decision_notes=decision.notes,
         data=record_of(viewed),
         subgroups=scores.subgroups,
+        read_before=before,
     )
     unavailable = [*(_without_val(viewed.task) if of_val is None else ()), *scores.unavailable]
     return replace(scores, checks=run_checks(evidence), unavailable=unavailable)
@@ -155,7 +159,17 @@ def _without_val(task: Task) -> tuple[str, ...]:
 def official_predictions(file: Path, dataset: str, *, view: str, size: int, split: str) -> Predictions:
     """Read a file in the official result format as predictions of a split of a dataset."""
     viewed = apply_view(store.open_dataset(dataset, size), view)
-    return _read_official(file, viewed, dataset, split)
+    predictions = _read_official(file, viewed, dataset, split)
+    _read_elsewhere(predictions, viewed, "compare")
+    return predictions
+
+
+def _read_elsewhere(predictions: Predictions, view: ViewedDataset, by: str) -> int | None:
+    """Record that predictions made elsewhere are scored on test, and give how many others had been before."""
+    if predictions.split != TEST:
+        return None
+    name = hashlib.sha256(predictions.prob.tobytes()).hexdigest()[:16]
+    return Readings(view.dataset, by).add(view.view, name)
 
 
 def _baseline_rows(run: Run, split: str) -> dict[str, list[MetricRow]]:

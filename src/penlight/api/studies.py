@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from penlight.api.results import Studied, Watcher
 from penlight.api.training import Baselines, summarise, train_one
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.tested import Readings
 from penlight.disk import FolderHold
 from penlight.evaluation import SeedsRow
 from penlight.recipes import Recipe
@@ -56,7 +57,7 @@ def study(name: str, *, out: Path | None = None, seeds: int | None = None, watch
     watcher.step("Opening the dataset")
     dataset = store.open_dataset(plan.study.dataset, plan.study.size)
     views = {view: apply_view(dataset, view) for view in plan.views}
-    baselines = {view: Baselines(views[view], watcher) for view in plan.views}
+    baselines = {view: Baselines(views[view], watcher, Readings(views[view].dataset, "study")) for view in plan.views}
 
     def train_run(recipe: Recipe, seed: int, folder: Path) -> Run:
         view = recipe.data.view

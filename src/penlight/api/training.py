@@ -17,6 +17,7 @@ from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.record import DataRecord, record_of
+from penlight.data.tested import BASELINE, Readings
 from penlight.disk import FolderHold
 from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, Sample
@@ -78,7 +79,7 @@ def train(
     watcher.step("Opening the dataset")
     view = apply_view(store.open_dataset(recipe.data.dataset, recipe.data.size), recipe.data.view)
     folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
-    baselines = Baselines(view, watcher)
+    baselines = Baselines(view, watcher, Readings(view.dataset, "train"))
     if seeds == 1:
         run = train_one(recipe, view, seed, folder, baselines, watcher, plan)
         return Trained(folder, folder / "report.html", evaluate_run(run), plan, kept_models([run]))
@@ -139,6 +140,7 @@ def train_one(
         val = _predict(fitted, view, task, "val", recipe)
         decision = decide_on(val, view, recipe.decide, fitted.out_of_fold)
         write_onnx(writer, fitted.model, view, val, decision)
+        read = baselines.readings.keep(view.view, recipe.hash, seed, folder.name)
         test = _predict(fitted, view, task, "test", recipe)
         answering = _seconds_to_answer(fitted, view.splits["test"])
         writer.write_predictions("predictions-val", val)
@@ -156,7 +158,7 @@ def train_one(
         total = time.perf_counter() - begun
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}
         made = _provenance(recipe, view, seed, fitted, durations)
-        writer.write_json("provenance.json", made | kept.to_dict())
+        writer.write_json("provenance.json", made | kept.to_dict() | read)
         watcher.step("Checking")
         checks = run_checks(evidence_of_run(writer.draft(), scores.metrics, scores.subgroups))
         writer.write_json("metrics.json", replace(scores, checks=checks).to_dict())
@@ -224,10 +226,10 @@ def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
 
 class Baselines:
     """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed; and
-    what is known of its data, counted and audited once."""
+    what is known of its data, counted and audited once. `readings` is where each reading of test is recorded."""
 
-    def __init__(self, view: ViewedDataset, watcher: Watcher) -> None:
-        self.view, self.watcher = view, watcher
+    def __init__(self, view: ViewedDataset, watcher: Watcher, readings: Readings) -> None:
+        self.view, self.watcher, self.readings = view, watcher, readings
         self._fitted: dict[str, _FittedBaseline] = {}
         self._tested: dict[str, tuple[Predictions, list[MetricRow]]] = {}
 
@@ -273,6 +275,7 @@ class Baselines:
     def _on_test(self, made: "_FittedBaseline") -> tuple[Predictions, list[MetricRow]]:
         key = made.recipe.hash
         if key not in self._tested:
+            self.readings.add(self.view.view, key, by=BASELINE)
             test = _predict(made.model, self.view, made.val.task, "test", made.recipe)
             self._tested[key] = test, rows_of(answer(test, made.decision))
         return self._tested[key]

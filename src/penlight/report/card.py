@@ -10,8 +10,8 @@ from penlight.evaluation.checks import serious_first
 from penlight.evaluation.subgroups import unavailable_subgroups
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
-from penlight.report.decided import decided_words
 from penlight.report.displays import Reliability, headline_rows
+from penlight.report.notes import decided_words, read_before_words
 from penlight.report.tables import ScoreLine, score_lines
 from penlight.report.verdict import model_of, rivals_of, run_verdict
 from penlight.report.words import count, image_words, label_words, listed, metric_words, number, plain
@@ -138,6 +138,7 @@ def _how(content: RunContent) -> list[str]:
     return [
         f"Model: {model_of(content)}, seed {plain(content.provenance.get('seed'))}.",
         f"Recipe: {'; '.join(changed) or 'all defaults'}.",
+        *read_before_words(content),
         f"Repeat it with: `{command}`" if command else "The command that made it was not recorded.",
     ]
 

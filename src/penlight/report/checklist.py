@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from penlight.report.content import RunContent
+from penlight.report.notes import read_before_words
 from penlight.report.verdict import model_of
 from penlight.report.words import count, image_words, label_words, listed, metric_words, plain, with_interval
 
@@ -73,7 +74,7 @@ def _methods(content: RunContent) -> list[Item]:
         _open("Missing data", "11", "how images without a label or of poor quality were treated before."),
         Item("Partition", "12a, 16; CLAIM data partitions", _partition(content)),
         Item("Model and training", "12c, 22; CLAIM model, training", _model(content)),
-        Item("Choices", "12c; CLAIM training", f"{_CHOSEN_ON_VAL}; test was read after that."),
+        Item("Choices", "12c; CLAIM training", _chosen(content)),
         Item("Class imbalance", "13", _balance(content)),
         Item("Output", "15", _output(content)),
     ]
@@ -157,6 +158,10 @@ def _model(content: RunContent) -> str:
         found += [f"optimizer {optimizer}"] if optimizer else []
     found.append(f"seed {plain(made.get('seed'))}")
     return f"{'; '.join(found)}. The recipe in full is recipe.toml."
+
+
+def _chosen(content: RunContent) -> str:
+    return " ".join([f"{_CHOSEN_ON_VAL}; test was read after that.", *read_before_words(content)])
 
 
 def _balance(content: RunContent) -> str:

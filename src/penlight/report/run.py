@@ -13,7 +13,6 @@ from penlight.evaluation.subgroups import Metadata, Subgroup, unavailable_subgro
 from penlight.report.card import about
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
-from penlight.report.decided import decided_words
 from penlight.report.displays import (
     DISPLAYS,
     AlongTheFile,
@@ -42,6 +41,7 @@ from penlight.report.displays import (
     UnusualImages,
     headline_rows,
 )
+from penlight.report.notes import decided_words, read_before_words
 from penlight.report.page import Drawn, drawn, render
 from penlight.report.palette import Colour, palette
 from penlight.report.tables import (
@@ -74,7 +74,7 @@ def run_report(content: RunContent) -> str:
         checks=None if content.checks is None else serious_first(content.checks),
         rivals=[rival.name for rival in rivals_of(content)],
         scores=score_lines(content.rows, rivals_of(content)),
-        decided=decided_words(content),
+        notes=[*decided_words(content), *read_before_words(content)],
         label_scores=label_scores(content.rows),
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         points=point_lines(content.points),

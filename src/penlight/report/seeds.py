@@ -8,9 +8,9 @@ from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import SeedsRow, find_row
 from penlight.evaluation.subgroups import Subgroup
 from penlight.report.content import Rival, RunContent
-from penlight.report.decided import answers_words
 from penlight.report.displays import Display, ScoreBars, SeedCurves, SeedDots, headline_rows
 from penlight.report.displays.score_bars import as_metric_row
+from penlight.report.notes import answers_words, read_before_words
 from penlight.report.page import drawn, render
 from penlight.report.palette import palette
 from penlight.report.run import (
@@ -58,7 +58,7 @@ def seeds_report(
         seeds=[_seed_line(content) for content in contents],
         rivals=[rival.name for rival in own],
         scores=seeds_lines(rows, own),
-        decided=answers_words(first),
+        notes=[*answers_words(first), *read_before_words(first)],
         label_scores=label_scores(seeds_as_rows(rows)),
         per_label=label_table(seeds_as_rows(rows), first.task),
         **subgroup_values(subgroups, seeds_as_rows(rows), first.test.metadata),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from penlight.data.record import DataRecord, record_from_dict
+from penlight.data.tested import READ_BEFORE
 from penlight.evaluation import MetricRow, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
 from penlight.evaluation.subgroups import Subgroup
@@ -29,6 +30,7 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
         data=data_of(run),
         maps_alike=cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike if run.has(EXPLAINED) else None,
         subgroups=subgroups,
+        read_before=run.provenance.get(READ_BEFORE),
     )
 
 

@@ -100,7 +100,8 @@ class Ordinal:
     @property
     def answers(self) -> str:
         """The expected grade, as `rule` makes a grade of it."""
-        return "" if self.rule == "argmax" else f"the expected grade, {'cut' if self.cut_points else 'rounded'}"
+        how = {"expected": "rounded", "kappa": "cut where weighted kappa was best on held-out answers"}
+        return f"the expected grade, {how[self.rule]}" if self.rule in how else ""
 
     @property
     def _halfway(self) -> tuple[float, ...]:

@@ -138,6 +138,10 @@ def maps_of_anything():
     return replace(clean(), maps_alike=0.82)
 
 
+def read_by_many():
+    return replace(clean(), read_before=1234)
+
+
 CASES = {
     "PL001": (beaten_by_linear, True, ("AUC is 0.", "linear baseline 0.", "difference −0.")),
     "PL002": (barely_before_linear, False, ("difference 0.0", "interval −0.0")),
@@ -158,4 +162,5 @@ CASES = {
     "PL017": (lambda: audited(blank), False, ("one value everywhere",)),
     "PL018": (one_sex_missed, True, ("test differs by group", "for sex F and 0.", "difference −0.")),
     "PL019": (maps_of_anything, False, ("random weights", "0.820")),
+    "PL020": (read_by_many, False, ("read by 1,234 other recipes",)),
 }

@@ -66,6 +66,7 @@ def clean(task=TASK, seed=0, n=(400, 400), **options):
         epochs_planned=4,
         data=counted(task, train=train, val=val.y, test=test.y),
         maps_alike=0.1,
+        read_before=3,
     )
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
+from penlight.data.tested import readings_text
 
 if TYPE_CHECKING:
     from penlight.api import Audited, Shown
@@ -54,6 +55,7 @@ def print_description(shown: "Shown", json: bool) -> None:
         out.print(_split_table(PER_IMAGE, about.findings.per_image, about.images, "in one image"))
         out.print(about.findings.together_text(), markup=False)
     out.print(about.positions.text(), markup=False)
+    out.print(readings_text(shown.readings), markup=False)
     print(shown.files[-1])  # noqa: T201
 
 
@@ -86,6 +88,7 @@ def print_audit(audited: "Audited", json: bool) -> None:
     out.print(table if audited.problems else f"Nothing was found in {audited.dataset}.")
     if audited.audit.shifts:
         out.print(_shift_table(audited.audit.shifts))
+    out.print(readings_text(audited.readings), markup=False)
     print(audited.page)  # noqa: T201
 
 

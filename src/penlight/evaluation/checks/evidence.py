@@ -53,7 +53,8 @@ class Evidence:
     `test` is the split that was scored, with calibrated probabilities; `split` is its name; `rows` are its scores and
     `subgroups` those of groups; `baselines` said this of the same images. `decision_notes` are "label: reason";
     `curves` are None for models without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike`
-    is the mean rank correlation of maps of what the model looked at with those of random weights.
+    is the mean rank correlation of maps of what the model looked at with those of random weights. `read_before`
+    counts the other recipes that had been read on the same test images before.
     """
 
     test: Answered
@@ -67,6 +68,7 @@ class Evidence:
     data: DataRecord | None = None
     maps_alike: float | None = None
     subgroups: Sequence[Subgroup] = ()
+    read_before: int | None = None
 
     @property
     def task(self) -> Task:

@@ -17,6 +17,7 @@ P_SHIFT = 0.001
 SHARE_MOVED = 0.05
 OUTPUTS_MOVED = 0.1
 
+MANY_RECIPES = 20
 FAR_APART = 0.1
 
 
@@ -106,3 +107,10 @@ def ks_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     at = np.concatenate([one, other])
     below = [np.searchsorted(np.sort(sample), at, side="right") / len(sample) for sample in (one, other)]
     return float(np.abs(below[0] - below[1]).max())
+
+
+def read_often(e: Evidence) -> Seen | None:
+    """Speak where `MANY_RECIPES` or more other recipes had been read on the same test images."""
+    if e.read_before is None or e.read_before < MANY_RECIPES:
+        return None
+    return Seen(f"The test images had been read by {e.read_before:,} other recipes on this machine before this run.")

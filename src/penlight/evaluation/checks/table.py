@@ -186,6 +186,17 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "and see whether the model has learned anything.",
         looking.maps_without_learning,
     ),
+    Rule(
+        "PL020",
+        "Many recipes have been read on the same test images",
+        f"On this machine at least {splits.MANY_RECIPES} other recipes had been read on these test images before, by "
+        "the record that penlight data show lists. A note; baselines and cross-validation do not count.",
+        "The best of many scores on the same images is partly luck: whoever chooses among them by test flatters the "
+        "one that is chosen.",
+        "Choose on val or by cross-validation (--folds), as tuning does, and say how many recipes were read; confirm "
+        "what matters on images that nobody has scored.",
+        splits.read_often,
+    ),
 )
 
 SEEDS_CHECKS: tuple[Rule[Sequence[MetricRow]], ...] = (

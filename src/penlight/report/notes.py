@@ -1,5 +1,6 @@
-"""How a run's answers were decided, and on what that was found, in sentences."""
+"""What stands below the scores: how answers were decided, on what that was found, and who had read test before."""
 
+from penlight.data.tested import READ_BEFORE
 from penlight.evaluation.decision import WITH_TRAIN
 from penlight.report.content import RunContent
 from penlight.report.words import count, listed
@@ -21,13 +22,27 @@ def answers_words(content: RunContent) -> list[str]:
     ]
 
 
+def read_before_words(content: RunContent) -> list[str]:
+    """Say how many other recipes had been read on the test images before; nothing where no test image was read, or
+    where the run was made before that was kept."""
+    if content.folds or READ_BEFORE not in content.provenance:
+        return []
+    before = content.provenance[READ_BEFORE]
+    if before is None:
+        return ["Whether the test images had been read before is not known: the record of it could not be written."]
+    if before == 0:
+        return ["No other recipe had been read on the test images on this machine before this run."]
+    recipes = "1 other recipe" if before == 1 else f"{count(before)} other recipes"
+    return [f"The test images had been read by {recipes} on this machine before this run."]
+
+
 def _answers(content: RunContent) -> list[str]:
     said = answers_words(content)
     points = None if content.decision is None else content.decision.thresholds
     if not content.task.cut_points or points is None:
         return said
     cuts = listed([f"{point:.2f}" for point in points], most=len(points))
-    return [*said, f"The expected grade is cut at {cuts}, found for the best weighted kappa."]
+    return [*said, f"The expected grade is cut at {cuts}."]
 
 
 def _found_on(content: RunContent) -> list[str]:

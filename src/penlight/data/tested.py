@@ -1,0 +1,139 @@
+"""A record of every time the test images of a dataset were read for a score on this machine, so that whoever reads a
+score can see how often the same images had been asked before.
+
+    readings/<name>-<size>-<first 12 digits of the dataset's MD5>.jsonl
+
+under the cache folder has a line for each reading, and is only ever added to. A reading is when answers to test are
+made; scoring them again is none.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from penlight import disk
+from penlight.data.dataset import Dataset
+from penlight.data.folders import cache_folder
+
+READ_BEFORE = "test_readings_before"
+"""The key of provenance.json under which a run keeps how many other recipes had been read before it."""
+
+BASELINE = "baseline"
+TEST = "test"
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One reading.
+
+    `time` is UTC, as 2026-11-24T10:00:00Z; `by` what read it: "train", "study", "folds", "baseline", "corruptions",
+    "export", "score" or "compare"; `split` is "test", or the fold of a cross-validation, whose images are of train
+    and val. `recipe` is the hash of the recipe; of predictions made elsewhere, that of their numbers, and `seed` and
+    `run`, the name of the folder, are None.
+    """
+
+    time: str
+    by: str
+    split: str
+    view: str
+    recipe: str
+    seed: int | None
+    run: str | None
+
+
+class Readings:
+    """The readings of a dataset by one command; those of a cross-validation name their fold as `split`."""
+
+    def __init__(self, dataset: Dataset, by: str, split: str = TEST) -> None:
+        self._path, self._by, self._split = _path(dataset), by, split
+
+    def add(
+        self, view: str, recipe: str, seed: int | None = None, run: str | None = None, *, by: str = ""
+    ) -> int | None:
+        """Add a reading that is being made now, and give how many other recipes had been read on the test images
+        before; None where the record cannot be read or written. Baselines are not counted, nor are folds.
+
+        `by` stands for that of the command where a part of it reads.
+        """
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        tested = Tested(now, by or self._by, self._split, view, recipe, seed, run)
+        try:
+            before = recipes_of(_read(self._path)) - {recipe}
+            disk.append_line(self._path, json.dumps(asdict(tested)))
+        except OSError:
+            return None
+        return len(before)
+
+    def keep(self, view: str, recipe: str, seed: int, run: str) -> dict[str, int | None]:
+        """Add a reading as `add` does, and give what provenance.json keeps of it: nothing of a fold."""
+        before = self.add(view, recipe, seed, run)
+        return {READ_BEFORE: before} if self._split == TEST else {}
+
+
+def readings_of(dataset: Dataset) -> list[Tested]:
+    """Give every reading of a dataset on this machine, the oldest first; none where the record cannot be read."""
+    try:
+        return _read(_path(dataset))
+    except OSError:
+        return []
+
+
+def recipes_of(readings: Iterable[Tested]) -> set[str]:
+    """Give the recipes that were read on test, those of the baselines beside them left out."""
+    return {tested.recipe for tested in _counted(readings)}
+
+
+def readings_text(readings: Iterable[Tested]) -> str:
+    """Say in a sentence how often the test images were read, and when last."""
+    found = _counted(readings)
+    if not found:
+        return "On this machine the test images have not been read for a score."
+    n = len(recipes_of(found))
+    last = found[-1]
+    of = f" of {last.run}" if last.run else ""
+    times = "once" if len(found) == 1 else f"{len(found):,} times"
+    recipes = "1 recipe" if n == 1 else f"{n:,} recipes"
+    return (
+        f"On this machine the test images have been read {times}, for {recipes}, baselines not counted; last on "
+        f"{last.time[:10]} ({last.by}{of})."
+    )
+
+
+def readings_to_dict(readings: Iterable[Tested]) -> dict[str, Any]:
+    """Give for JSON how many readings and recipes of test there were, baselines left out, and the last few."""
+    found = _counted(readings)
+    return {
+        "readings": len(found),
+        "recipes": len(recipes_of(found)),
+        "last": [asdict(tested) for tested in found[-_SHOWN:]],
+    }
+
+
+def _counted(readings: Iterable[Tested]) -> list[Tested]:
+    return [tested for tested in readings if tested.split == TEST and tested.by != BASELINE]
+
+
+def _path(dataset: Dataset) -> Path:
+    return cache_folder() / "readings" / f"{dataset.info.name}-{dataset.size}-{dataset.md5[:12]}.jsonl"
+
+
+def _read(path: Path) -> list[Tested]:
+    """Read a record; what is no whole line of it is passed over, as a full disk leaves it."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    return [tested for line in lines if (tested := _tested(line)) is not None]
+
+
+def _tested(line: str) -> Tested | None:
+    try:
+        values = json.loads(line)
+        return Tested(**{f.name: values[f.name] for f in fields(Tested)})
+    except (ValueError, KeyError, TypeError):
+        return None
