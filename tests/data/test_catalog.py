@@ -62,6 +62,16 @@ def test_position_matters_where_a_mirror_shows_another_anatomy() -> None:
     }
 
 
+def test_cautions_come_from_the_catalog_and_from_a_description(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "another camera" in CATALOG["retinamnist"].cautions[0]
+    file = tiny()
+    file.write_text(f'cautions = ["All ill people had one camera."]\n{file.read_text()}')
+    assert dataset_info(file).cautions == ("All ill people had one camera.",)
+    file.write_text(file.read_text().replace('["All ill people had one camera."]', "[3]"))
+    with pytest.raises(DataError, match="cautions must be texts"):
+        dataset_info(file)
+
+
 def test_official_files_and_addresses() -> None:
     assert official_file("retinamnist", 28) == "retinamnist.npz"
     assert official_url("chestmnist", 224).endswith("/10519652/files/chestmnist_224.npz?download=1")

@@ -25,7 +25,8 @@ class DatasetInfo:
     `task` is what the labels mean natively; `samples` counts images by split, None where only the file knows, as
     `channels` is 0 before it is opened; `md5` maps a size in pixels to the hash of the official file, empty for data
     of one's own; `modality` is one of the words the catalog uses ("fundus", "film", ...); `position_matters` is True
-    where a mirrored image would be another anatomy, so that flips must not be used blindly.
+    where a mirrored image would be another anatomy, so that flips must not be used blindly. `cautions` are sentences
+    on what its scores may rest on beside what the labels mean; every card repeats them.
     """
 
     name: str
@@ -38,6 +39,7 @@ class DatasetInfo:
     modality: str = ""
     position_matters: bool = False
     md5: Mapping[int, str] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
 
     @property
     def flips(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ modality = "film"                           # optional; so is all that follows, 
 channels = 1                                # 1 grey, 3 colour; otherwise the file says it
 referable = 2                               # ordinal only: the lowest grade that needs a referral
 position_matters = true                     # a mirrored image would be another anatomy
+cautions = ["Most are from one hospital."]  # sentences that every card repeats among its limits
 samples = { train = 623, val = 154, test = 223 }
 files = { "28" = "nih1000.npz", "64" = "nih1000_64.npz" }
 md5 = { "28" = "9c79246ef76223ce2bdc7f61bafb68e8" }
@@ -63,6 +64,7 @@ _OPTIONAL: Mapping[str, type] = {
     "channels": int,
     "referable": int,
     "position_matters": bool,
+    "cautions": list,
     "samples": dict,
     "files": dict,
     "md5": dict,
@@ -239,6 +241,7 @@ def _info(values: Mapping[str, Any], path: Path) -> DatasetInfo:
         modality=modality,
         position_matters=values.get("position_matters", position_matters(modality)),
         md5=_hashes(values.get("md5", {})),
+        cautions=_cautions(values.get("cautions", [])),
     )
 
 
@@ -275,6 +278,12 @@ def _labels(labels: list[Any]) -> tuple[str, ...]:
     if not labels or len(set(labels)) < len(labels):
         raise DataError(f"labels must be a list of different names; {labels!r} came.")
     return tuple(labels)
+
+
+def _cautions(cautions: list[Any]) -> tuple[str, ...]:
+    if not all(isinstance(caution, str) and caution.strip() for caution in cautions):
+        raise DataError(f"cautions must be texts, not empty; {cautions!r} came.")
+    return tuple(cautions)
 
 
 def _channels(channels: int) -> int:

@@ -56,6 +56,7 @@ def limits(content: RunContent) -> list[str]:
         f"Measured on {count(n)} {content.tested} images of the same collection it was trained on; other devices, "
         "hospitals and populations were not tested.",
         f"Images are {content.size} × {content.size} px; signs smaller than a pixel at that size cannot be seen.",
+        *content.dataset.cautions,
         "No results by device: the data used here do not name it.",
         *(f"No {what}." for what in unavailable_subgroups(content.test.metadata)),
         *_by_group(content),
