@@ -132,9 +132,9 @@ _ROWS = (
              "e48e916a24454daf90583d4e6efb1a18", "eae7e3b6f3fcbda4ae613ebdcbe35348"),
         # docs/retina-28.md, "Much of the signal lies around the eye".
         cautions=(
-            "The dark surround of the eye alone ranks grades with an AUC of 0.74 (cross-validated on train at 28 px), "
-            "most likely because it tells the camera, so a score on this set should not be counted on with another "
-            "camera.",
+            "The dark surround of the eye alone ranks grades with an AUC of 0.74 (cross-validated on train at 28 "
+            "px), most likely because it tells the camera, so a score on this set should not be counted on with "
+            "another camera.",
         ),
     ),
     _row(

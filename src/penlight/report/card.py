@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from penlight.evaluation.checks import serious_first
 from penlight.evaluation.subgroups import unavailable_subgroups
+from penlight.report.beside import published_lines, published_notes
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
 from penlight.report.displays import Reliability, headline_rows
@@ -29,6 +30,7 @@ def run_card(content: RunContent) -> str:
         f"**{NOT_CLINICAL}** {_escape(run_verdict(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[:2]),
         f"## Scores\n\n{_score_table(content)}",
+        *_published(content),
         f"## Calibration\n\n{_bullets([_calibration(content), *decided_words(content)])}",
         f"## Checks\n\n{_bullets(_checks(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[2:]),
@@ -152,6 +154,23 @@ def _score_table(content: RunContent) -> str:
     ruler = ["---"] + ["---:"] * (len(heads) - 1)
     lines = [_score_cells(line) for line in score_lines(rows, rivals)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ruler, *lines])
+
+
+def _published(content: RunContent) -> list[str]:
+    """The section on published scores, where there are any."""
+    lines = published_lines(content, content.rows)
+    if not lines:
+        return []
+    heads = ["published", "started", "chosen on", "AUC", "accuracy", "source"]
+    ruler = ["---", "---", "---", "---:", "---:", "---"]
+    rows = [[x.model, x.start, x.chosen_on, *map(_published_cell, x.scores), x.source] for x in lines]
+    table = "\n".join(f"| {' | '.join(map(_escape, cells))} |" for cells in [heads, ruler, *rows])
+    return [f"## Beside published scores\n\n{table}\n\n{_bullets(published_notes(content, content.rows))}"]
+
+
+def _published_cell(score: tuple[str, str]) -> str:
+    value, stands = score
+    return f"{value} ({stands})" if stands else value
 
 
 def _score_cells(line: ScoreLine) -> list[str]:

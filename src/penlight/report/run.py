@@ -10,9 +10,10 @@ from penlight.evaluation.checks import serious_first
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
 from penlight.evaluation.subgroups import Metadata, Subgroup, unavailable_subgroups
+from penlight.report.beside import published_displays, published_lines, published_notes
 from penlight.report.card import about
 from penlight.report.checklist import SOURCES, checklist
-from penlight.report.content import RunContent
+from penlight.report.content import Rival, RunContent
 from penlight.report.displays import (
     DISPLAYS,
     AlongTheFile,
@@ -74,6 +75,7 @@ def run_report(content: RunContent) -> str:
         checks=None if content.checks is None else serious_first(content.checks),
         rivals=[rival.name for rival in rivals_of(content)],
         scores=score_lines(content.rows, rivals_of(content)),
+        **published_values(content, content.rows, content.rivals),
         notes=[*decided_words(content), *read_before_words(content)],
         label_scores=label_scores(content.rows),
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
@@ -91,6 +93,15 @@ def run_report(content: RunContent) -> str:
         **data_values(content, colours),
         **making_values(content),
     )
+
+
+def published_values(content: RunContent, rows: Sequence[MetricRow], rivals: Sequence[Rival]) -> dict[str, Any]:
+    """Give what stands beside published scores; no lines where none are published."""
+    return {
+        "published": published_lines(content, rows),
+        "published_figures": [drawn(d, name) for name, d in published_displays(content, rows, rivals).items()],
+        "published_notes": published_notes(content, rows),
+    }
 
 
 def facts(content: RunContent) -> list[tuple[str, str]]:
@@ -260,6 +271,7 @@ def run_displays(content: RunContent) -> dict[str, Display]:
         **labels_displays(content.rows),
         **folds_displays(content),
         **subgroups_displays(content.subgroups, content.rows),
+        **published_displays(content, content.rows, content.rivals),
         **_of_data(content.data),
     }
 

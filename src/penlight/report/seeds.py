@@ -7,6 +7,7 @@ from penlight.evaluation.checks import Check, check_seeds
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import SeedsRow, find_row
 from penlight.evaluation.subgroups import Subgroup
+from penlight.report.beside import published_displays
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays import Display, ScoreBars, SeedCurves, SeedDots, headline_rows
 from penlight.report.displays.score_bars import as_metric_row
@@ -20,6 +21,7 @@ from penlight.report.run import (
     label_scores,
     labels_displays,
     making_values,
+    published_values,
     robustness_values,
     subgroup_values,
     subgroups_displays,
@@ -58,6 +60,7 @@ def seeds_report(
         seeds=[_seed_line(content) for content in contents],
         rivals=[rival.name for rival in own],
         scores=seeds_lines(rows, own),
+        **published_values(first, seeds_as_rows(rows), rivals),
         notes=[*answers_words(first), *read_before_words(first)],
         label_scores=label_scores(seeds_as_rows(rows)),
         per_label=label_table(seeds_as_rows(rows), first.task),
@@ -115,7 +118,8 @@ def seeds_displays(
     found: dict[str, Display] = {"bars": _bars(first, rows, own), **corrupted_displays(robustness)}
     as_rows = seeds_as_rows(rows)
     over_seeds = _over_seeds(contents, _overall(first, rows), own)
-    return {**found, **over_seeds, **labels_displays(as_rows), **subgroups_displays(subgroups, as_rows)}
+    published = published_displays(first, as_rows, rivals)
+    return {**found, **over_seeds, **labels_displays(as_rows), **subgroups_displays(subgroups, as_rows), **published}
 
 
 def _bars(first: RunContent, rows: Sequence[SeedsRow], rivals: Sequence[Rival]) -> ScoreBars:

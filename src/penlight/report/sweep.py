@@ -7,12 +7,10 @@ from typing import Any
 
 from penlight.data.published import Published
 from penlight.evaluation.rows import MetricRow, find_row
+from penlight.report.beside import OFFICIAL
 from penlight.report.displays.published import BesidePublished, Lane
 from penlight.report.page import drawn, render
 from penlight.report.words import count, duration, interval, listed, number
-
-OFFICIAL = ("auc", "acc")
-"""The metrics that published tables give."""
 
 
 @dataclass(frozen=True)

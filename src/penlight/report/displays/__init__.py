@@ -17,6 +17,7 @@ from penlight.report.displays.label_scores import LabelScores
 from penlight.report.displays.learning import LearningCurves, SeedCurves
 from penlight.report.displays.looked_at import Look, LookedAt
 from penlight.report.displays.novelty import UnusualImages
+from penlight.report.displays.published import PublishedScores
 from penlight.report.displays.rates import LabelRates
 from penlight.report.displays.reliability import Reliability
 from penlight.report.displays.robustness import CorruptionCurves, CorruptionStrip
@@ -57,6 +58,7 @@ __all__ = [
     "PerImage",
     "PrecisionRecallCurves",
     "Presence",
+    "PublishedScores",
     "Reliability",
     "RightStrip",
     "RiskCurve",
