@@ -300,9 +300,11 @@ def quick(monkeypatch):
     audit_once(monkeypatch)
     make = training.Baselines
 
-    def baselines(view, watcher):
-        key = (id(view.dataset), view.view)
-        return _BASELINES.setdefault(key, make(view, watcher)) if is_drawn(view.dataset) else make(view, watcher)
+    def baselines(view, watcher, readings):
+        key, made = (id(view.dataset), view.view), make(view, watcher, readings)
+        made = _BASELINES.setdefault(key, made) if is_drawn(view.dataset) else made
+        made.readings = readings
+        return made
 
     monkeypatch.setattr(training, "Baselines", baselines)
 

@@ -19,7 +19,8 @@ OFFICIAL = ("auc", "acc")
 
 @dataclass(frozen=True)
 class PublishedLine:
-    """One line of the table, as text; `scores` has AUC and ACC, each with where the run's own stands to it."""
+    """One line of the table, as text; `scores` has AUC and ACC, each with where the run's own
+    lies to it: "above", "below" or "level"; empty where it is not published."""
 
     model: str
     start: str
@@ -70,7 +71,7 @@ def published_lines(content: RunContent, rows: Sequence[MetricRow]) -> list[Publ
 def _beside(own: MetricRow | None, published: float) -> tuple[str, str]:
     if own is None or not math.isfinite(published):
         return NO_VALUE, ""
-    return number(published), f"this run is {stands_to(own, published)}"
+    return number(published), stands_to(own, published)
 
 
 def published_notes(content: RunContent, rows: Sequence[MetricRow]) -> list[str]:
@@ -80,7 +81,7 @@ def published_notes(content: RunContent, rows: Sequence[MetricRow]) -> list[str]
         return []
     own = [f"{metric_words(name).short} {with_interval(row, 3)}" for name, row in official_rows(rows).items()]
     on_test = [row.model for row in published if row.chosen_on == "test"]
-    said = [f"This run: {', '.join(own)}. It is above or below a published value where its whole interval is."]
+    said = [f"This run: {', '.join(own)}."]
     if on_test:
         said.append(f"Chosen by its score on test, and so too high by an unknown amount: {'; '.join(on_test)}.")
     return [*said, ON_TEST_LEFT_OUT]

@@ -170,7 +170,7 @@ def _published(content: RunContent) -> list[str]:
 
 def _published_cell(score: tuple[str, str]) -> str:
     value, stands = score
-    return f"{value} ({stands})" if stands else value
+    return f"{value} (run {stands})" if stands else value
 
 
 def _score_cells(line: ScoreLine) -> list[str]:

@@ -13,7 +13,7 @@ from penlight.data.published import Published
 from penlight.evaluation.rows import MetricRow
 from penlight.report.displays.base import Layout, margin_for
 from penlight.report.palette import ACCENT, ALARM, INK, MUTED, RULE
-from penlight.report.words import listed, metric_words, number
+from penlight.report.words import listed, metric_words, number, sentence
 
 _LANE = 30
 
@@ -146,7 +146,7 @@ class PublishedScores:
     @property
     def title(self) -> str:
         """The metric."""
-        return f"{metric_words(self.own.name).short} beside published scores"
+        return sentence(f"{metric_words(self.own.name).short} beside published scores")
 
     @property
     def caption(self) -> str:
@@ -159,7 +159,7 @@ class PublishedScores:
         ]
         crossed = " A cross: chosen by its score on test." if any(r.chosen_on == "test" for r in self.rows) else ""
         return (
-            f"Line and band: this run with its 95 % interval; of {len(found)} published values {listed(parts)}. "
+            f"Line and band: this run with its 95 % interval; of {len(found)} published values, {listed(parts)}. "
             f"Ring: from scratch; square: pre-trained; diamond: not said.{crossed} Tick: the linear baseline. "
             "Published values have no interval."
         )
