@@ -12,6 +12,7 @@ from penlight.recipes import Augment, Cnn, Recipe, Train
 from penlight.training import batches, fit
 from penlight.training.balance import epoch_order
 from penlight.training.batches import ahead, draw_epoch, epoch_blocks, gather
+from penlight.training.checkpoints import Checkpoints
 from penlight.training.engine import Block
 
 FILMS = 78_468
@@ -129,8 +130,8 @@ def test_a_stopped_training_on_a_large_set_goes_on_to_the_same_bytes(ordinal_vie
 
     undisturbed = fit(recipe, ordinal_view, ordinal_view.task, 0)
     with pytest.raises(PulledPlugError):
-        fit(recipe, ordinal_view, ordinal_view.task, 0, checkpoint=tmp_path / "c.npz", progress=pull)
-    continued = fit(recipe, ordinal_view, ordinal_view.task, 0, checkpoint=tmp_path / "c.npz")
+        fit(recipe, ordinal_view, ordinal_view.task, 0, checkpoints=Checkpoints(tmp_path / "c"), progress=pull)
+    continued = fit(recipe, ordinal_view, ordinal_view.task, 0, checkpoints=Checkpoints(tmp_path / "c"))
     assert draw_epoch(ordinal_view.splits["train"], recipe.train, 0, 1).buffers is not None
     assert continued.logits(test).tobytes() == undisturbed.logits(test).tobytes()
     assert [row.loss for row in continued.history] == [row.loss for row in undisturbed.history]
