@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+JAX_VENV := .venv-jax
 # Not --quiet: it would keep --strict from seeing warnings.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full test-survival chromium check docs bench clean
+.PHONY: demo test test-full test-survival test-jax chromium check docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -26,6 +27,13 @@ test-full: $(STAMP) chromium
 # Commands killed at twenty points each, and given again.
 test-survival: $(STAMP)
 	@$(PYTEST) -m survival tests/survival
+
+# The same suite with JAX in the place of TensorFlow, which is not installed there. Compiled programs are kept: XLA makes
+# most of them several times.
+test-jax: $(JAX_VENV)/.installed chromium
+	@KERAS_BACKEND=jax $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
+	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
+	  $(JAX_VENV)/bin/python -m pytest -n auto --dist loadfile -m "not full and not survival" -rs
 
 # The pages are tested in a browser. It is installed where that can be done, and else said to be missing.
 chromium:
@@ -50,12 +58,14 @@ docs: $(STAMP)
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): EXTRAS := dev
+$(JAX_VENV)/.installed: EXTRAS := jax,test
+$(STAMP) $(JAX_VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Penlight needs Python 3.11 or newer; give one as PYTHON=...")'
-	@echo "Setting up $(VENV); this takes a few minutes the first time."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $(STAMP)
+	@echo "Setting up $(@D); this takes a few minutes the first time."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(JAX_VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
+from penlight.models.backend import BACKENDS, chosen_backend
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 
 LABELS = ("a", "b", "c", "d")
@@ -15,6 +16,15 @@ LABELS = ("a", "b", "c", "d")
 def pytest_configure(config: pytest.Config) -> None:
     """Keep Keras' and TensorFlow's own warnings at import from being errors of ours."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave tests that are about the code for one backend to that backend; this is the one place that does."""
+    used = chosen_backend()
+    for item in items:
+        for other in BACKENDS.keys() - {used}:
+            if item.get_closest_marker(other):
+                item.add_marker(pytest.mark.skip(reason=f"is about the code for {other}; the backend is {used}"))
 
 
 @pytest.fixture(autouse=True)

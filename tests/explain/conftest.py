@@ -84,7 +84,7 @@ def retina() -> Lesions:
         return images, y[:, None], np.stack([np.zeros_like(ill), ill], axis=1)
 
     model = Cnn(filters=(16, 32), pooling="average", dense=0, dropout=0.0)
-    return _trained(Binary(("healthy", "severe")), model, draw, 120, epochs=20, learning_rate=0.005)
+    return _trained(Binary(("healthy", "severe")), model, draw, 120, epochs=14, learning_rate=0.003, keep="last")
 
 
 @pytest.fixture(scope="session")
@@ -101,4 +101,4 @@ def chest() -> Lesions:
         return images, y, np.stack([(masks >> place) & 1 > 0 for place in places], axis=1)
 
     model = Cnn(filters=(16, 32), dense=32, dropout=0.0)
-    return _trained(MultiLabel(names), model, draw, 80, epochs=8, learning_rate=0.005)
+    return _trained(MultiLabel(names), model, draw, 80, epochs=12, learning_rate=0.003, keep="last")

@@ -17,6 +17,7 @@ from penlight.export import onnx_file
 from penlight.export.answers import answers, logits_of
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
+from penlight.models.backend import chosen_backend
 from penlight.models.pretrained import APPLICATIONS
 from penlight.recipes import Cnn, Pretrained, Residual
 from penlight.runs import Predictor
@@ -71,8 +72,12 @@ def plain(ops, task, logits):
     return answers(ops, task, UNCALIBRATED, logits)
 
 
+# Keras on JAX computes in 32 bits.
+PRECISIONS = ["float32", "float64"] if chosen_backend() == "tensorflow" else ["float32"]
+
+
 @settings(max_examples=30, deadline=None)
-@given(st.sampled_from(TASK_EXAMPLES), st.data(), st.sampled_from(["float32", "float64"]))
+@given(st.sampled_from(TASK_EXAMPLES), st.data(), st.sampled_from(PRECISIONS))
 def test_answers_are_the_tasks_own_in_either_precision(task, data, dtype):
     values = st.floats(-30, 30, width=32)
     drawn = data.draw(st.lists(values, min_size=2 * task.n_logits, max_size=2 * task.n_logits))
@@ -82,6 +87,7 @@ def test_answers_are_the_tasks_own_in_either_precision(task, data, dtype):
     np.testing.assert_allclose(got, task.probabilities(logits), atol=1e-6 if dtype == "float32" else 1e-12)
 
 
+@pytest.mark.tensorflow  # in 64 bits
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(TASK_EXAMPLES), st.lists(st.floats(-40, 40), min_size=8, max_size=8))
 def test_logits_of_probabilities_are_the_tasks_own(task, values):
@@ -105,7 +111,7 @@ def test_any_size_and_channels(options, size, channels):
     images = pixels(7, size, channels)
     network = alive(build_network(options, task, (size, size, channels), seed=0), images)
     predictor = Predictor(onnx_file(network, facts(task, size=size, channels=channels), UNCALIBRATED), "file")
-    np.testing.assert_allclose(predictor.logits(images), network.predict_on_batch(images), atol=1e-5)
+    np.testing.assert_allclose(predictor.logits(images), network.predict_on_batch(images), atol=2e-5)
 
 
 def check_pretrained(backbone, size, channels, side):

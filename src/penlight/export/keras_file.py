@@ -26,9 +26,10 @@ _SAVED = "2000-01-01@00:00:00"
 def answering_network(network: Any, facts: ModelFacts, calibration: Calibration, *, exact: bool = True) -> Any:
     """Give a network from images (N, H, W, C) uint8 to `logits` (N, K) and calibrated `probabilities` (N, C).
 
-    With `exact` the probabilities are computed in 64 bits, which not every runtime has.
+    With `exact` the probabilities are computed in 64 bits, which not every runtime has; JAX has 32.
     """
     keras = load_keras()
+    exact = exact and keras.backend.backend() != "jax"
     image = keras.Input((facts.size, facts.size, facts.channels), dtype="uint8", name="image")
     logits = network(keras.ops.cast(image, "float32"))
     wide = keras.ops.cast(logits, "float64") if exact else logits

@@ -7,21 +7,37 @@ import os
 import warnings
 from types import ModuleType
 
-from penlight.errors import MissingExtraError
+from penlight.errors import MissingExtraError, UnknownNameError
+
+
+BACKENDS = {"tensorflow": "train", "jax": "jax"}
+"""The libraries that Keras may compute with, in the order of preference, and the extra that brings each."""
+
+
+def chosen_backend() -> str:
+    """Name the backend that Keras is to have: KERAS_BACKEND, else TensorFlow, or JAX where only that is installed.
+
+    UnknownNameError for a backend that networks cannot be trained with here.
+    """
+    installed = (name for name in BACKENDS if importlib.util.find_spec(name) is not None)
+    name = os.environ.get("KERAS_BACKEND") or next(installed, "tensorflow")
+    if name not in BACKENDS:
+        raise UnknownNameError("backend for KERAS_BACKEND", name, BACKENDS)
+    return name
 
 
 @functools.cache
 def load_keras() -> ModuleType:
-    """Import Keras; TensorFlow is the backend unless KERAS_BACKEND says otherwise.
+    """Import Keras with the backend of `chosen_backend`.
 
     MissingExtraError if Keras or its backend is not installed.
     """
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    backend = os.environ["KERAS_BACKEND"] = chosen_backend()
     for name in ("keras", backend):
         if importlib.util.find_spec(name) is None:
             raise MissingExtraError(
                 f"Training a network needs {name}, which is not installed.",
-                "Install it: pip install 'penlight[train]'",
+                f"Install it: pip install 'penlight[{BACKENDS[backend]}]'",
             )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # oneDNN stays on: it is the fast path, and repeatable on one machine. Its notice at start is what is not wanted.
