@@ -213,6 +213,7 @@ def test_only_copies_are_changed(ordinal_view, monkeypatch):
     assert 0 < strength.sum() == sum(b.strength.size for b in blocks) - len(y)
 
 
+@pytest.mark.tensorflow
 def test_fused_normalisation_gives_the_numbers_of_keras_own():
     """The training step of a normalised network, fused and not: same loss, and the moving statistics after two halves
     that are alike are those after the whole."""
@@ -261,6 +262,7 @@ def _weights_after(optimizer, fuse):
     return [keras.ops.convert_to_numpy(v) for v in held if v.dtype == "float32"]
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_fused_adam_gives_the_numbers_of_keras_own(name):
     keras = load_keras()
@@ -271,6 +273,7 @@ def test_fused_adam_gives_the_numbers_of_keras_own(name):
         np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.tensorflow
 def test_other_optimizers_stay_as_they_are():
     keras = load_keras()
     plain, fused = (_weights_after(keras.optimizers.SGD(0.01, momentum=0.9), fuse) for fuse in (False, True))
@@ -279,6 +282,7 @@ def test_other_optimizers_stay_as_they_are():
     )
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("rate", [0.2, 0.5, 0.73])
 def test_short_dropout_keeps_the_share_and_the_mean(rate):
     keras = load_keras()

@@ -5,10 +5,12 @@ This is the one place that takes gradients for training. k steps, B images, C la
 With TensorFlow each batch is computed as two halves that do not wait for one another, each by kernels of half the
 cores (`models.backend` sets those), and their gradients are added. A kernel on all cores ends with the slower of
 them, many hundred times a step. Batch normalisation sees a half at a time, as in any data-parallel training.
+
+With JAX a batch is shared out among the devices there are (`training.devices`); batch normalisation sees all of it.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.models import load_keras
+from penlight.training.devices import devices_for
 
 Tensor = Any
 
@@ -37,14 +40,19 @@ Steps = Callable[[Block], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def make_steps(
-    network: Any, optimizer: Any, loss: Callable[[Tensor, Tensor], Tensor], change: Callable[[Tensor, Tensor], Tensor]
+    network: Any,
+    optimizer: Any,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    change: Callable[[Tensor, Tensor], Tensor],
+    seeds: Sequence[Any] = (),
 ) -> Steps:
-    """Compile the training step of a network; `change` augments (B, H, W, C) float images by strength (B,)."""
+    """Compile the training step of a network; `change` augments (B, H, W, C) float images by strength (B,), and draws
+    from the state in `seeds`, which are Keras variables."""
     backend = load_keras().backend.backend()
-    return _MAKERS[backend](network, optimizer, loss, change)
+    return _MAKERS[backend](network, optimizer, loss, change, seeds)
 
 
-def _tensorflow_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> Steps:
+def _tensorflow_steps(network: Any, optimizer: Any, loss: Any, change: Any, seeds: Sequence[Any]) -> Steps:
     import tensorflow as tf
 
     variables = network.trainable_variables
@@ -102,12 +110,17 @@ def _halves(n: Tensor) -> list[slice]:
     return [slice(0, tf.maximum(n // 2, 1)), slice(n // 2, n)]
 
 
+Forward = Callable[[NDArray[np.generic]], NDArray[np.float32]]
+
+
 @functools.lru_cache(maxsize=4)
-def make_forward(network: Any) -> Callable[[NDArray[np.generic]], NDArray[np.float32]]:
+def make_forward(network: Any) -> Forward:
     """Compile the way of a batch of images (B, H, W, C) uint8, or features (B, F) float32, to logits (B, K); kept for
     the networks asked for last."""
-    if load_keras().backend.backend() != "tensorflow":
-        return lambda images: np.asarray(network.predict_on_batch(images))
+    return _FORWARDS[load_keras().backend.backend()](network)
+
+
+def _tensorflow_forward(network: Any) -> Forward:
     import tensorflow as tf
 
     signature = [tf.TensorSpec((None, *network.input_shape[1:]), _stored_type(network))]
@@ -219,15 +232,15 @@ def _fuse_adam(optimizer: Any) -> None:
     optimizer.update_step = update_step
 
 
-def _jax_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> Steps:
+def _jax_steps(network: Any, optimizer: Any, loss: Any, change: Any, seeds: Sequence[Any]) -> Steps:
     import jax
     from keras import StatelessScope
 
     optimizer.build(network.trainable_variables)
-    seeds = change.seed_variables  # the augmentation's random state travels with the network's
 
     def value_of(trainable: Any, rest: Any, seed_values: Any, batch: Any) -> Any:
         images, y, weight, strength = batch
+        # The augmentation's random state travels with the network's.
         with StatelessScope(state_mapping=list(zip(seeds, seed_values, strict=True))) as scope:
             seen = change(jax.numpy.asarray(images, "float32"), strength)
         seed_values = [scope.get_current_value(v) for v in seeds]
@@ -243,11 +256,13 @@ def _jax_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> Steps:
         return (trainable, rest, moments, seed_values), (value, logits)
 
     scan = jax.jit(lambda state, block: jax.lax.scan(step, state, block))
-    held = [network.trainable_variables, network.non_trainable_variables, optimizer.variables, seeds]
+    held = [network.trainable_variables, network.non_trainable_variables, optimizer.variables, list(seeds)]
 
     def run(block: Block) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        state = tuple([v.value for v in group] for group in held)
-        state, (values, seen) = scan(state, (block.images, block.y, block.weight, block.strength))
+        on = devices_for(block.weight.shape[1])
+        state = tuple([on.whole(v.value) for v in group] for group in held)
+        batches = tuple(on.shared(a, 1) for a in (block.images, block.y, block.weight, block.strength))
+        state, (values, seen) = scan(state, batches)
         for group, new in zip(held, state, strict=True):
             for variable, value in zip(group, new, strict=True):
                 variable.assign(value)
@@ -256,4 +271,22 @@ def _jax_steps(network: Any, optimizer: Any, loss: Any, change: Any) -> Steps:
     return run
 
 
+def _jax_forward(network: Any) -> Forward:
+    import jax
+
+    @jax.jit
+    def forward(trainable: Any, rest: Any, images: Tensor) -> Tensor:
+        logits, _ = network.stateless_call(trainable, rest, jax.numpy.asarray(images, "float32"), training=False)
+        return logits
+
+    def run(images: NDArray[np.generic]) -> NDArray[np.float32]:
+        on = devices_for(len(images))
+        groups = network.trainable_variables, network.non_trainable_variables
+        state = ([on.whole(v.value) for v in group] for group in groups)
+        return np.asarray(forward(*state, on.shared(images, 0)))
+
+    return run
+
+
 _MAKERS: dict[str, Callable[..., Steps]] = {"tensorflow": _tensorflow_steps, "jax": _jax_steps}
+_FORWARDS: dict[str, Callable[[Any], Forward]] = {"tensorflow": _tensorflow_forward, "jax": _jax_forward}

@@ -83,7 +83,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.train, steps_per_epoch)
         self.noise = keras.random.SeedGenerator(seed)
         self.loss = make_loss(task.head, self.train.loss, self.images.y_true)
-        self.steps: Steps = make_steps(self.network, self.optimizer, self.loss, self._change())
+        self.steps: Steps = make_steps(self.network, self.optimizer, self.loss, self._change, self._seeds)
         self.weights = image_weights(self.images.y_true, self.train.balance)
         self.targets = smoothed(self.images.y_true, self.train.loss.smoothing, task.exclusive)
         self.history: list[Epoch] = []
@@ -91,14 +91,13 @@ class Trainer:
         self.best: list[NDArray[Any]] = self._values(self.network.variables) if from_here else []
         self.start = self._headline_now() if from_here else -np.inf
 
-    def _change(self) -> Callable[[Any, Any], Any]:
+    @property
+    def _seeds(self) -> list[Any]:
+        return [self.noise.state] if is_active(self.train.augment) else []
+
+    def _change(self, images: Any, strength: Any) -> Any:
         options = self.train.augment
-
-        def change(images: Any, strength: Any) -> Any:
-            return augment(images, strength, options, self.noise) if is_active(options) else images
-
-        change.seed_variables = [self.noise.state] if is_active(options) else []  # type: ignore[attr-defined]
-        return change
+        return augment(images, strength, options, self.noise) if is_active(options) else images
 
     @property
     def finished(self) -> bool:
