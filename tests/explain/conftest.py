@@ -84,7 +84,7 @@ def retina() -> Lesions:
         return images, y[:, None], np.stack([np.zeros_like(ill), ill], axis=1)
 
     model = Cnn(filters=(16, 32), pooling="average", dense=0, dropout=0.0)
-    return _trained(Binary(("healthy", "severe")), model, draw, 120, epochs=14, learning_rate=0.003, keep="last")
+    return _trained(Binary(("healthy", "severe")), model, draw, 120, epochs=24, learning_rate=0.003, keep="last")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Every shipped preset: the same recipe and seed give the same bytes, however images are read and whatever else ran."""
+"""Every shipped preset: same recipe and seed, same bytes, however images are read and whatever else ran."""
 
 import threading
 from collections.abc import Iterator

@@ -9,7 +9,6 @@ from types import ModuleType
 
 from penlight.errors import MissingExtraError, UnknownNameError
 
-
 BACKENDS = {"tensorflow": "train", "jax": "jax"}
 """The libraries that Keras may compute with, in the order of preference, and the extra that brings each."""
 

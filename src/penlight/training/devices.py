@@ -18,7 +18,7 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class Devices:
-    """Devices that compute a batch together; `together` is a `keras.distribution.DataParallel`, None for one device."""
+    """Devices that compute a batch together; `together` is a `keras.distribution.DataParallel`, None for one."""
 
     together: Any = None
 
