@@ -274,10 +274,11 @@ def _jax_steps(network: Any, optimizer: Any, loss: Any, change: Any, seeds: Sequ
 def _jax_forward(network: Any) -> Forward:
     import jax
 
-    @jax.jit
-    def forward(trainable: Any, rest: Any, images: Tensor) -> Tensor:
+    def answer(trainable: Any, rest: Any, images: Tensor) -> Tensor:
         logits, _ = network.stateless_call(trainable, rest, jax.numpy.asarray(images, "float32"), training=False)
         return logits
+
+    forward = jax.jit(answer)
 
     def run(images: NDArray[np.generic]) -> NDArray[np.float32]:
         on = devices_for(len(images))
