@@ -165,6 +165,8 @@ def _chosen(content: RunContent) -> str:
 
 
 def _balance(content: RunContent) -> str:
+    if content.recipe.get("model", {}).get("backbone") in ("kernel", "ensemble"):
+        return "Its kernel weighs rare classes more; scores of each label and balanced ones stand beside accuracy."
     train = content.recipe.get("train", {})
     balance, weight = train.get("balance", "none"), train.get("loss", {}).get("positive_weight", "none")
     if (balance, weight) == ("none", "none") or content.history is None:
