@@ -172,7 +172,7 @@ def test_audits_of_clean_and_leaking_data(penlight, own_folders, monkeypatch):
     assert code == 1
     assert answer["problems"][0]["code"] == "near-across"
     assert answer["problems"][0]["places"] == [["train", 5], ["test", 3]]
-    assert set(answer) == {"dataset", "schema", "images", "problems", "pairs", "shifts", "page"}
+    assert set(answer) == {"dataset", "schema", "images", "problems", "pairs", "shifts", "test_readings", "page"}
     assert "serious" in penlight("data", "audit", "retina-phantom")[1]
 
 
