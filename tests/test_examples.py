@@ -55,7 +55,8 @@ def on_phantom(own_folders, monkeypatch):
     return use
 
 
-@pytest.mark.parametrize("name", ["retina", pytest.param("chest", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["retina", "chest"])
 def test_a_notebook_runs_on_phantoms(name, on_phantom, capsys):
     on_phantom(name)
     scope, shown = run(name)

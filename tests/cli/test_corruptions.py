@@ -33,6 +33,7 @@ def few(made_once, monkeypatch):
     monkeypatch.setattr(store, "_draw", draw_few(store._draw))
 
 
+@pytest.mark.full
 def test_evaluate_corruptions(penlight, tmp_path):
     run = tmp_path / "runs" / "seed-0"
     assert penlight("train", "retina-phantom", *QUICK, "--seeds", 2, "--out", tmp_path / "runs")[0] == 0

@@ -52,6 +52,7 @@ def test_json_alone(penlight, tune):
     assert answer["trials"][0]["params"] == {"model.components": 4, "model.strength": 1.0}
 
 
+@pytest.mark.full
 def test_workers_share_the_trials_and_go_on_after_a_kill(penlight, tune):
     words = [*tune, "--workers", "2", "--out", "t", "--trials"]
     code = f"import sys; sys.argv = {['penlight', *words, '500']!r}; from penlight.cli import main; main()"

@@ -22,9 +22,10 @@ from penlight.recipes import (
     with_overrides,
 )
 from penlight.runs import open_predictor, open_run
+from penlight.tasks import Ordinal
 from penlight.training import fit
 from penlight.training.ensemble import FittedEnsemble, fit_ensemble
-from tests.conftest import small_dataset
+from tests.conftest import LABELS, small_dataset
 
 READERS = (
     Member(model=Kernel(patches=8), weight=0.5),
@@ -78,7 +79,15 @@ def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, tmp_path, 
     test = run.predictions("test")
     answers = open_predictor(run).logits(dataset.splits["test"].images)
     np.testing.assert_allclose(answers, test.logits, rtol=1e-4, atol=1e-4)
-    api.train(recipe, out=tmp_path / "again")
+
+
+def test_an_ensemble_repeated_is_the_same_bytes(tmp_path, monkeypatch):
+    dataset = small_dataset(Ordinal(LABELS, rule="kappa"))
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
+    monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
+    recipe = Recipe(data=Data(dataset="small"), model=ALL)
+    for place in ("run", "again"):
+        api.train(recipe, out=tmp_path / place)
     for name in ("predictions-val.npz", "predictions-test.npz", "model.onnx"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
 

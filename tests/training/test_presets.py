@@ -9,7 +9,7 @@ import pytest
 from penlight.data import ViewedDataset, apply_view
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
-from penlight.recipes import Cnn, FineTune, Pretrained, Recipe, load_recipe, preset_names
+from penlight.recipes import Cnn, Ensemble, FineTune, Member, Pretrained, Recipe, load_recipe, preset_names
 from penlight.tasks import MultiLabel, Ordinal, Task
 from penlight.training import batches, fit, transfer
 from tests.conftest import LABELS, small_dataset
@@ -18,17 +18,29 @@ GRADES = Ordinal(LABELS, head="softmax")
 LARGE = ("mobilenetv2", "resnet50", "densenet121", "efficientnetv2b0")
 """Networks whose graph takes long to make, whatever the size of the images."""
 
+ALIKE = ("residual", "mobilenet-tuned", "film-small", "chest-deep", "chest-tuned", "chest-weighted", "cnn-balanced")
+"""Presets that differ from one that is always tested in numbers alone."""
+
 
 def cases() -> list[object]:
-    """All presets; those of large networks only where slow tests are run."""
-    large = {name for name in preset_names() if load_recipe(name).model.backbone in LARGE}
+    """All presets; those of large networks, and all but one of what is made alike, only where slow tests are run."""
+    large = {name for name in preset_names() if load_recipe(name).model.backbone in LARGE} | set(ALIKE)
     return [pytest.param(name, marks=pytest.mark.full if name in large else ()) for name in preset_names()]
+
+
+def quick(member: Member) -> Member:
+    """The member with few of everything; what is planned has time for one epoch."""
+    few = {"patches": 8, "trees": 4, "starts": 1, "epochs": 2, "budget": 0.001}
+    own = {key: value for key, value in few.items() if key in type(member.model).model_fields}
+    return member.model_copy(update={"model": member.model.model_copy(update=own)})
 
 
 def small(name: str) -> Recipe:
     """The preset for one epoch, and one of fine-tuning; what is pre-trained begins with random weights."""
     recipe = load_recipe(name)
     changes: dict[str, object] = {"train": recipe.train.model_copy(update={"epochs": 1, "batch_size": 20})}
+    if isinstance(recipe.model, Ensemble):
+        changes["model"] = Ensemble(members=tuple(map(quick, recipe.model.members)))
     if isinstance(recipe.model, Pretrained):
         tuned = FineTune(layers=min(recipe.model.fine_tune.layers, 6), epochs=1)
         known = {"weights": "random", "input_size": 32, "fine_tune": tuned}

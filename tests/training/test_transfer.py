@@ -130,6 +130,7 @@ def test_features_are_computed_once_for_all_seeds_and_not_where_images_change(vi
     assert len(bases) == 2
 
 
+@pytest.mark.full
 def test_same_seed_same_bytes_and_a_stopped_training_goes_on_to_them(view, tmp_path):
     weights = tmp_path / "base.weights.h5"
     load_keras().applications.MobileNet(
