@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from penlight.data import apply_view, store
-from penlight.recipes.plan import BUDGET, Plan, fingerprint_of, make_plan, plan_from_dict
+from penlight.recipes.plan import BUDGET, Plan, fingerprint_of_view, make_plan, plan_from_dict
 from penlight.runs import machine, matrix_rate
 from penlight.runs.folder import MANIFEST, PLAN, SUMMARY, is_untidy
 
@@ -14,17 +14,12 @@ def plan(dataset: str, *, view: str | None = None, size: int | None = None, budg
     """Make the plan of a dataset seen through a view, for `budget` seconds of training (10 minutes unless given)."""
     viewed = apply_view(store.open_dataset(dataset, size or 28), view or "native")
     about = machine()
-    found = fingerprint_of(
-        viewed.dataset.info,
-        viewed.view,
-        viewed.task,
-        viewed.dataset.size,
-        {split: len(part) for split, part in viewed.splits.items()},
-        tuple(int(n) for n in viewed.splits["train"].y_true.sum(axis=0)),
-        {"cores": float(about["cores"]), "memory": float(about.get("memory_gib", 0)) * 2**30, "rate": matrix_rate()},
-        BUDGET if budget is None else budget,
-    )
-    return make_plan(found, dataset)
+    known = {
+        "cores": float(about["cores"]),
+        "memory": float(about.get("memory_gib", 0)) * 2**30,
+        "rate": matrix_rate(),
+    }
+    return make_plan(fingerprint_of_view(viewed, known, BUDGET if budget is None else budget), dataset)
 
 
 def unfinished_plan(made: Plan) -> Plan | None:

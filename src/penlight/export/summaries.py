@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.export.graph import Graph, Value
-from penlight.models.readers import Forest, KernelReader, PerceptronReader, Reader, TreesReader
+from penlight.models.readers import LEAST, Forest, KernelReader, PerceptronReader, Reader, TreesReader
 from penlight.models.summaries import Summaries
 
 Floats = NDArray[np.float64]
-
-_LEAST = 1e-6  # as in models.readers
 
 
 class GraphOps:
@@ -164,8 +162,8 @@ class Summarised:
     def to_scores(self, prob: Value, exclusive: bool) -> Value:
         """Turn probabilities into scores; see `models.readers.scores_of`."""
         ops = self.ops
-        logs = ops.log(self.graph.minimum(ops.maximum(prob, _LEAST), 1.0))
+        logs = ops.log(self.graph.minimum(ops.maximum(prob, LEAST), 1.0))
         if exclusive:
             labels = prob.shape[-1]
             return logs - ops.matmul(logs, np.full((labels, 1), 1 / labels))
-        return logs - ops.log(self.graph.minimum(ops.maximum(-prob + 1.0, _LEAST), 1.0))
+        return logs - ops.log(self.graph.minimum(ops.maximum(-prob + 1.0, LEAST), 1.0))

@@ -21,6 +21,7 @@ MOST = 10_000
 """Models of summaries learn from at most so many images, drawn by the seed."""
 
 _PART = 4096
+_IDLE = 0.005
 
 
 class Scorer(Protocol):
@@ -55,10 +56,6 @@ class SummaryModel:
     def scores(self, images: Readable, seen: Seen) -> Floats:
         """See `Scorer`."""
         return self.reader.scores(seen.by(self.summaries))
-
-    def predict(self, images: Readable) -> Floats:
-        """Give (N, C) probabilities."""
-        return prob_of(_in_parts(images, lambda part: self.scores(part, Seen(part))), exclusive=self.exclusive)
 
 
 @dataclass
@@ -107,9 +104,6 @@ class EnsembleModel:
         kept = np.flatnonzero(self.weights > _IDLE * self.weights.sum()).tolist()
         parts = [self.members[i] for i in kept], self.weights[kept], [self.names[i] for i in kept]
         return type(self)(*parts, self.exclusive)
-
-
-_IDLE = 0.005
 
 
 def scores_of_members(members: Sequence[Scorer], images: Readable) -> Floats:

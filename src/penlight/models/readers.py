@@ -18,7 +18,8 @@ Floats = NDArray[np.float64]
 Groups = Mapping[str, slice]
 
 PATCHES = "patches"
-_LEAST = 1e-6
+LEAST = 1e-6
+"""How far probabilities are kept from 0 and 1 before a logarithm."""
 
 
 class Reader(Protocol):
@@ -33,10 +34,10 @@ class Reader(Protocol):
 
 def scores_of(prob: Floats, *, exclusive: bool) -> Floats:
     """Turn probabilities (N, C) into log-probabilities less their mean, or log-odds, kept finite."""
-    p = np.clip(prob, _LEAST, 1)
+    p = np.clip(prob, LEAST, 1)
     if exclusive:
         return np.asarray(np.log(p) - np.log(p).mean(axis=1, keepdims=True))
-    return np.asarray(np.log(p) - np.log(np.clip(1 - prob, _LEAST, 1)))
+    return np.asarray(np.log(p) - np.log(np.clip(1 - prob, LEAST, 1)))
 
 
 def prob_of(scores: Floats, *, exclusive: bool) -> Floats:
@@ -143,7 +144,7 @@ def _link(said: Floats, y: NDArray[np.uint8], exclusive: bool) -> tuple[Floats, 
     from sklearn.linear_model import LogisticRegression
 
     labels = y.shape[1]
-    links, bias = np.zeros((labels, labels)), np.full(labels, np.log(_LEAST))
+    links, bias = np.zeros((labels, labels)), np.full(labels, np.log(LEAST))
     if exclusive:
         truth = np.argmax(y, axis=1)
         present = np.unique(truth)
@@ -160,7 +161,7 @@ def _link(said: Floats, y: NDArray[np.uint8], exclusive: bool) -> tuple[Floats, 
             fitted = LogisticRegression(max_iter=1000).fit(said[:, c : c + 1], y[:, c])
             links[c, c], bias[c] = fitted.coef_[0, 0], fitted.intercept_[0]
         elif y[:, c].all():
-            bias[c] = -np.log(_LEAST)
+            bias[c] = -np.log(LEAST)
     return links, bias
 
 
@@ -328,7 +329,7 @@ def _output(model: Any, y: NDArray[np.uint8], exclusive: bool) -> tuple[Floats, 
     weights, bias = np.asarray(model.coefs_[1]), np.asarray(model.intercepts_[1])
     if not exclusive:
         return weights, bias
-    out = np.zeros((weights.shape[0], y.shape[1])), np.full(y.shape[1], np.log(_LEAST))
+    out = np.zeros((weights.shape[0], y.shape[1])), np.full(y.shape[1], np.log(LEAST))
     present = np.asarray(model.classes_)
     if len(present) == 2:
         weights, bias = np.hstack([0 * weights, weights]), np.r_[0.0, bias]

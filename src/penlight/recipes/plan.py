@@ -7,11 +7,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penlight.data.dataset import DatasetInfo
 from penlight.recipes.recipe import Augment, Cnn, Data, Decide, Recipe, Residual, Train
 from penlight.tasks import Task
+
+if TYPE_CHECKING:
+    from penlight.data.views import ViewedDataset
 
 BUDGET = 600.0
 """Seconds of training that a plan allows itself where none are given."""
@@ -131,6 +134,20 @@ def fingerprint_of(
         memory=int(machine["memory"]),
         rate=_coarse(machine["rate"]),
         budget=budget,
+    )
+
+
+def fingerprint_of_view(view: "ViewedDataset", machine: Mapping[str, float], budget: float = BUDGET) -> Fingerprint:
+    """Gather the fingerprint of a dataset seen through a view; see `fingerprint_of`."""
+    return fingerprint_of(
+        view.dataset.info,
+        view.view,
+        view.task,
+        view.dataset.size,
+        {split: len(part) for split, part in view.splits.items()},
+        tuple(int(n) for n in view.splits["train"].y_true.sum(axis=0)),
+        machine,
+        budget,
     )
 
 

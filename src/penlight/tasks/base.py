@@ -43,6 +43,20 @@ class Question:
         return summed
 
 
+class Ungraded:
+    """What tasks without grades have in common: nothing is cut, and an answer is what is usual. See `Task`."""
+
+    @property
+    def cut_points(self) -> tuple[float, ...]:
+        """None; there are no grades."""
+        return ()
+
+    @property
+    def answers(self) -> str:
+        """Nothing else than is usual."""
+        return ""
+
+
 class Task(Protocol):
     """What labels mean. N images, L label columns on disk, C classes or findings, K logits of a network.
 

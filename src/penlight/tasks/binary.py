@@ -13,6 +13,7 @@ from penlight.tasks.base import (
     Floats,
     Indicators,
     Question,
+    Ungraded,
     encode_classes,
     logit,
     one_hot,
@@ -21,7 +22,7 @@ from penlight.tasks.base import (
 
 
 @dataclass(frozen=True)
-class Binary:
+class Binary(Ungraded):
     """Negative or positive, as two columns; one logit, for the positive class."""
 
     labels: tuple[str, ...]
@@ -61,16 +62,6 @@ class Binary:
     def questions(self) -> tuple[Question, ...]:
         """Whether the second class is there."""
         return (Question(self.labels[1], (1,)),)
-
-    @property
-    def cut_points(self) -> tuple[float, ...]:
-        """None; there are no grades."""
-        return ()
-
-    @property
-    def answers(self) -> str:
-        """Nothing else than is usual."""
-        return ""
 
     @property
     def n_logits(self) -> int:

@@ -12,6 +12,7 @@ from penlight.tasks.base import (
     Floats,
     Indicators,
     Question,
+    Ungraded,
     encode_classes,
     log_probability,
     one_hot,
@@ -20,7 +21,7 @@ from penlight.tasks.base import (
 
 
 @dataclass(frozen=True)
-class MultiClass:
+class MultiClass(Ungraded):
     """One of C classes: softmax probabilities, the most probable class is the answer."""
 
     labels: tuple[str, ...]
@@ -54,16 +55,6 @@ class MultiClass:
     def questions(self) -> tuple[Question, ...]:
         """None; a class is one of several."""
         return ()
-
-    @property
-    def cut_points(self) -> tuple[float, ...]:
-        """None; there are no grades."""
-        return ()
-
-    @property
-    def answers(self) -> str:
-        """Nothing else than is usual."""
-        return ""
 
     @property
     def n_logits(self) -> int:

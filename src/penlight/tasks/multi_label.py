@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
-from penlight.tasks.base import OF_PROBABILITIES, OF_SETS, Floats, Indicators, Question, logit, sigmoid
+from penlight.tasks.base import OF_PROBABILITIES, OF_SETS, Floats, Indicators, Question, Ungraded, logit, sigmoid
 
 
 @dataclass(frozen=True)
-class MultiLabel:
+class MultiLabel(Ungraded):
     """C findings, each present or absent on its own: a sigmoid and a threshold per finding."""
 
     labels: tuple[str, ...]
@@ -56,16 +56,6 @@ class MultiLabel:
     def questions(self) -> tuple[Question, ...]:
         """Whether each finding is there."""
         return tuple(Question(label, (c,)) for c, label in enumerate(self.labels))
-
-    @property
-    def cut_points(self) -> tuple[float, ...]:
-        """None; there are no grades."""
-        return ()
-
-    @property
-    def answers(self) -> str:
-        """Nothing else than is usual."""
-        return ""
 
     @property
     def n_logits(self) -> int:

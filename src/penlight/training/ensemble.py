@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from penlight.models.ensemble import (
 from penlight.models.readers import Floats, out_of_fold, prob_of
 from penlight.models.summaries import Summaries
 from penlight.recipes import Ensemble, Linear, Member, Planned, Recipe, Summarised
-from penlight.recipes.plan import fingerprint_of, make_plan
+from penlight.recipes.plan import fingerprint_of_view, make_plan
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.loop import Progress, predict_images, train_network
@@ -133,17 +134,7 @@ class _Fitting:
 
     def _planned(self, budget: float) -> Recipe:
         """Choose a network by the data alone."""
-        found = fingerprint_of(
-            self.view.dataset.info,
-            self.view.view,
-            self.task,
-            self.view.dataset.size,
-            {split: len(part) for split, part in self.view.splits.items()},
-            tuple(int(n) for n in self.train.y_true.sum(axis=0)),
-            {"cores": 2, "memory": 0, "rate": _RATE},
-            budget,
-        )
-        return make_plan(found).recipe
+        return make_plan(fingerprint_of_view(self.view, {"cores": 2, "memory": 0, "rate": _RATE}, budget)).recipe
 
     def _summarised(self, options: Summarised) -> tuple[Summaries, Floats]:
         if options.patches not in self._summaries:
@@ -164,7 +155,7 @@ class _Fitting:
             assert isinstance(options, Summarised)
             summaries, z = self._summarised(options)
             total += weights[m] * out_of_fold(
-                lambda options=options: new_reader(options),  # type: ignore[misc]
+                partial(new_reader, options),
                 z,
                 self.train.y_true,
                 summaries.groups,
