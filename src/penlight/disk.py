@@ -6,10 +6,11 @@ import glob
 import os
 import platform
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, Self
 
@@ -147,6 +148,106 @@ def writing_whole(path: Path) -> Iterator[IO[bytes]]:
             Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+class RefusedFileError(OSError):
+    """A file in somebody else's folder that is not opened; `strerror` says why."""
+
+    def __init__(self, reason: str, path: Path) -> None:
+        super().__init__(errno.EPERM, reason, str(path))
+
+
+def read_inside(folder: Path, name: str, largest: int) -> bytes:
+    """Read a file of a folder that may have come from a stranger: see `open_inside`.
+
+    RefusedFileError for more than `largest` bytes, too; another OSError if it is missing or cannot be read.
+    """
+    with open_inside(folder, name) as file:
+        n_bytes = os.fstat(file.fileno()).st_size
+        if n_bytes <= largest:
+            # One byte more than it may have, as a file can grow while it is read.
+            content = file.read(largest + 1)
+            n_bytes = len(content)
+        if n_bytes > largest:
+            raise RefusedFileError(f"it has {n_bytes:,} bytes, more than {largest:,}", folder / name)
+        return content
+
+
+def open_inside(folder: Path, name: str) -> IO[bytes]:
+    """Open a file in or below a folder to read, and nothing else: `name` is a plain relative path with "/"; no link
+    is followed on the way; pipes, devices and folders are refused without waiting for them.
+
+    RefusedFileError for all of these; FileNotFoundError if it is not there. The folder itself may be a link, since
+    whoever asks has named it.
+    """
+    path = folder / name
+    parts = plain_parts(name)
+    if parts is None:
+        raise RefusedFileError("its name leads out of the folder", path)
+    if sys.platform == "win32":
+        return _open_without_links(folder, parts)
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            inner = _open_at(part, os.O_DIRECTORY, place, path)
+            os.close(place)
+            place = inner
+        # A pipe that nobody writes to would be waited for.
+        handle = _open_at(parts[-1], os.O_NONBLOCK, place, path)
+    finally:
+        os.close(place)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise RefusedFileError("it is not a regular file", path)
+    return os.fdopen(handle, "rb")
+
+
+def plain_parts(name: str) -> tuple[str, ...] | None:
+    """Give the parts of a plain relative path with "/"; None for one that is absolute, empty, or leads up, on any
+    system."""
+    parts = PurePosixPath(name).parts
+    # What separates parts, or begins another drive, on Windows does so here too: a folder may have come from there.
+    strange = not parts or name.startswith("/") or "\\" in name or "\0" in name or name[1:2] == ":"
+    return None if strange or any(part in ("..", ".") for part in name.split("/")) else parts
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Say whether `open_inside` would open a file."""
+    try:
+        open_inside(folder, name).close()
+    except OSError:
+        return False
+    return True
+
+
+def _open_at(name: str, flags: int, folder: int, path: Path) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
+    except OSError as error:
+        # ELOOP, or ENOTDIR where a folder was wanted: a link.
+        if error.errno in (errno.ELOOP, errno.EMLINK) or _is_link(name, folder):
+            raise RefusedFileError("it is a link, and links are not followed", path) from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _is_link(name: str, folder: int) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+def _open_without_links(folder: Path, parts: tuple[str, ...]) -> IO[bytes]:
+    """Do what `open_inside` does where files are not opened relative to folders; another process of the same user
+    could change a part between the look and the opening."""
+    path = folder
+    for part in parts:
+        path = path / part
+        if path.is_symlink() or path.is_junction():  # type: ignore[attr-defined,unused-ignore]
+            raise RefusedFileError("it is a link, and links are not followed", path)
+    if not path.is_file():
+        raise (RefusedFileError("it is not a regular file", path) if path.exists() else FileNotFoundError(path))
+    return path.open("rb")
 
 
 def remove_orphans(folder: Path, name: str = "") -> None:

@@ -1,13 +1,15 @@
 """Reading npz files without trusting them, and without holding them in memory.
 
 The header of every array is read and checked against the zip's own sizes before any of its bytes are, and arrays are
-copied block by block. Nothing here unpickles.
+copied block by block. Nothing here unpickles, and only numbers, truth values and texts are read. This is the one
+reader of npz files: those of datasets lie on disk, those of runs come as bytes.
 """
 
 import contextlib
 import io
 import math
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,8 +23,15 @@ from numpy.typing import NDArray
 
 from penlight.errors import DataError
 
+Source = Path | bytes
+
 _BLOCK = 1 << 20
 _LARGEST_HEADER = 1 << 14
+_MOST_ARRAYS = 1000
+_KINDS = "biufSU"
+# Deflate packs at most 1,032 to 1, and real images hardly 10 to 1; what is small may be constant.
+_MOST_PACKED = 200
+_SMALL = 64 << 20
 _READERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
@@ -45,15 +54,32 @@ class Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_headers(path: Path) -> dict[str, Header]:
-    """Read the headers of all arrays of an npz, by name.
+def read_headers(path: Source, what: str = "") -> dict[str, Header]:
+    """Read the headers of all arrays of an npz, by name; `what` names it in errors, if it is not a path.
 
-    DataError for a damaged zip, for objects that would need unpickling, and where header and zip disagree on sizes.
+    DataError for a damaged zip, for objects that would need unpickling, for arrays of dates, records or complex
+    numbers, for very many arrays, for one packed as no image is, and where header and zip disagree on sizes.
     """
-    with _open(path) as archive:
+    what = what or str(path)
+    with _open(path, what) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-        headers = [_read_header(archive, member, path) for member in members]
+        if len(members) > _MOST_ARRAYS:
+            raise DataError(f"{what} holds {len(members):,} arrays, more than {_MOST_ARRAYS:,}.", "Save fewer.")
+        headers = [_read_header(archive, member, what) for member in members]
     return {header.name: header for header in headers}
+
+
+def read_arrays(content: bytes, what: str, largest: int) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz, given by its bytes, by name; they are read-only.
+
+    DataError as in `read_headers`, and where the arrays have more than `largest` bytes together.
+    """
+    headers = read_headers(content, what)
+    if (n_bytes := sum(header.n_bytes for header in headers.values())) > largest:
+        raise DataError(
+            f"{what} unpacks to {n_bytes:,} bytes, more than {largest:,}.", "It is damaged or was made to harm."
+        )
+    return {name: read_array(content, header, what) for name, header in headers.items()}
 
 
 def copy_array(path: Path, header: Header, target: Path, advance: Callable[[int], None]) -> None:
@@ -64,16 +90,16 @@ def copy_array(path: Path, header: Header, target: Path, advance: Callable[[int]
     """
     with target.open("wb") as out:
         write_header(out, header.dtype, header.shape)
-        for block in _in_c_order(_blocks(path, header), header):
+        for block in _in_c_order(_blocks(path, header, str(path)), header):
             out.write(block)
             advance(len(block))
         out.flush()
         os.fsync(out.fileno())
 
 
-def read_array(path: Path, header: Header) -> NDArray[Any]:
+def read_array(path: Source, header: Header, what: str = "") -> NDArray[Any]:
     """Read one array of an npz into memory. DataError if the npz is damaged."""
-    content = b"".join(_in_c_order(_blocks(path, header), header))
+    content = b"".join(_in_c_order(_blocks(path, header, what or str(path)), header))
     return np.frombuffer(content, header.dtype).reshape(header.shape)
 
 
@@ -82,7 +108,7 @@ def read_rows(path: Path, header: Header) -> Iterator[NDArray[Any]]:
     DataError if the npz is damaged."""
     size = math.prod(header.shape[1:]) * header.dtype.itemsize
     held = bytearray()
-    for block in _in_c_order(_blocks(path, header), header):
+    for block in _in_c_order(_blocks(path, header, str(path)), header):
         held += block
         if whole := len(held) // size * size:
             rows = np.frombuffer(bytes(held[:whole]), header.dtype).reshape(-1, *header.shape[1:])
@@ -96,42 +122,50 @@ def write_header(out: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[zipfile.ZipFile]:
-    with _damage_named(path), zipfile.ZipFile(path) as archive:
+def _open(path: Source, what: str) -> Iterator[zipfile.ZipFile]:
+    with _damage_named(what), zipfile.ZipFile(io.BytesIO(path) if isinstance(path, bytes) else path) as archive:
         yield archive
 
 
 @contextlib.contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _damage_named(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
-    # RuntimeError: the zip is encrypted, or packed by a method this Python does not know.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise DataError(f"{what} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
+    # RuntimeError: the zip is encrypted, or packed by a method this Python does not know. The others come of damaged
+    # names, dates and sizes in its directory.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise DataError(
-            f"{path} is not a whole npz file: {error or type(error).__name__}.",
+            f"{what} is not a whole npz file: {error or type(error).__name__}.",
             "It may have been cut off or damaged on its way: delete it and get it again.",
         ) from error
 
 
-def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Header:
+def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str) -> Header:
     name = member.filename.removesuffix(".npy")
     with archive.open(member) as stream:
         # NumPy reads as many bytes as a header claims to have before it looks at them; it gets no more than these.
         start = io.BytesIO(stream.read(_LARGEST_HEADER))
-    shape, fortran_order, dtype = _parse_header(start, f"{path}: {name}")
+    shape, fortran_order, dtype = _parse_header(start, f"{what}: {name}")
     header = Header(name, shape, dtype, fortran_order, start.tell())
     if dtype.hasobject:
         raise DataError(
-            f"{path}: {name} holds pickled objects (dtype {dtype}); pickled objects are never loaded.",
+            f"{what}: {name} holds pickled objects (dtype {dtype}); pickled objects are never loaded.",
             "Save it as an array of numbers, with numpy.savez_compressed(..., allow_pickle=False).",
         )
+    if dtype.kind not in _KINDS or dtype.names:
+        raise DataError(f"{what}: {name} has the dtype {dtype}; numbers and texts are read.", "Convert it.")
     if header.offset + header.n_bytes != member.file_size:
         raise DataError(
-            f"{path}: {name} says it holds {header.n_bytes:,} bytes in shape {shape}, but the zip has "
+            f"{what}: {name} says it holds {header.n_bytes:,} bytes in shape {shape}, but the zip has "
             f"{member.file_size - header.offset:,}.",
             "The file is damaged or was made to harm: get it again from its source.",
+        )
+    if member.file_size > max(_SMALL, _MOST_PACKED * member.compress_size):
+        raise DataError(
+            f"{what}: {name} unpacks {member.compress_size:,} bytes to {member.file_size:,}, as no images do.",
+            "It was made to fill a disk; if it was not, save it with numpy.savez, which does not pack.",
         )
     return header
 
@@ -150,10 +184,10 @@ def _parse_header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, 
     return shape, fortran_order, dtype
 
 
-def _blocks(path: Path, header: Header) -> Iterator[bytes]:
+def _blocks(path: Source, header: Header, what: str) -> Iterator[bytes]:
     """Give the array's bytes in order; reading to the end lets the zip check its sum."""
     left = header.n_bytes
-    with _open(path) as archive, archive.open(f"{header.name}.npy") as stream:
+    with _open(path, what) as archive, archive.open(f"{header.name}.npy") as stream:
         stream.read(header.offset)
         while block := stream.read(_BLOCK):
             left -= len(block)
