@@ -5,14 +5,15 @@ import errno
 import glob
 import os
 import platform
+import re
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from penlight.errors import RunError, StorageError
 
@@ -150,6 +151,10 @@ def writing_whole(path: Path) -> Iterator[IO[bytes]]:
         Path(temporary).unlink(missing_ok=True)
 
 
+# As tempfile.mkstemp makes them.
+_PART = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
+
+
 class RefusedFileError(OSError):
     """A file in somebody else's folder that is not opened; `strerror` says why."""
 
@@ -181,25 +186,44 @@ def open_inside(folder: Path, name: str) -> IO[bytes]:
     whoever asks has named it.
     """
     path = folder / name
-    parts = plain_parts(name)
-    if parts is None:
-        raise RefusedFileError("its name leads out of the folder", path)
+    parts = _require_parts(folder, name)
     if sys.platform == "win32":
         return _open_without_links(folder, parts)
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for part in parts[:-1]:
-            inner = _open_at(part, os.O_DIRECTORY, place, path)
-            os.close(place)
-            place = inner
+    with _opened_folder(folder, parts[:-1]) as place:
         # A pipe that nobody writes to would be waited for.
         handle = _open_at(parts[-1], os.O_NONBLOCK, place, path)
-    finally:
-        os.close(place)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise RefusedFileError("it is not a regular file", path)
     return os.fdopen(handle, "rb")
+
+
+def _require_parts(folder: Path, name: str) -> tuple[str, ...]:
+    parts = plain_parts(name)
+    if parts is None:
+        raise RefusedFileError("its name leads out of the folder", folder / name)
+    return parts
+
+
+@contextlib.contextmanager
+def _opened_folder(folder: Path, inner: tuple[str, ...]) -> Iterator[Any]:
+    """Give the descriptor of a folder, or of one below it that no link leads to; on Windows its path."""
+    path = folder.joinpath(*inner)
+    if sys.platform == "win32":
+        for number in range(len(inner)):
+            if _is_link_or_junction(folder.joinpath(*inner[: number + 1])):
+                raise RefusedFileError("it is a link, and links are not followed", path)
+        yield path
+        return
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in inner:
+            below = _open_at(part, os.O_DIRECTORY, place, path)
+            os.close(place)
+            place = below
+        yield place
+    finally:
+        os.close(place)
 
 
 def plain_parts(name: str) -> tuple[str, ...] | None:
@@ -237,13 +261,18 @@ def _is_link(name: str, folder: int) -> bool:
         return False
 
 
+def _is_link_or_junction(path: Path) -> bool:
+    # Junctions are known from Python 3.12 on.
+    return path.is_symlink() or bool(getattr(path, "is_junction", lambda: False)())
+
+
 def _open_without_links(folder: Path, parts: tuple[str, ...]) -> IO[bytes]:
     """Do what `open_inside` does where files are not opened relative to folders; another process of the same user
     could change a part between the look and the opening."""
     path = folder
     for part in parts:
         path = path / part
-        if path.is_symlink() or path.is_junction():  # type: ignore[attr-defined,unused-ignore]
+        if _is_link_or_junction(path):
             raise RefusedFileError("it is a link, and links are not followed", path)
     if not path.is_file():
         raise (RefusedFileError("it is not a regular file", path) if path.exists() else FileNotFoundError(path))
@@ -252,14 +281,80 @@ def _open_without_links(folder: Path, parts: tuple[str, ...]) -> IO[bytes]:
 
 def remove_orphans(folder: Path, name: str = "") -> None:
     """Remove temporary files of `writing_whole` whose process has ended: those of the file `name`, or all."""
-    for part in folder.glob(f".{glob.escape(name)}*.part"):
+    for part in regular_files(folder):
+        found = _PART.fullmatch(part)
+        if found is None or name not in ("", found["name"]):
+            continue
         with contextlib.suppress(OSError):
             if sys.platform == "win32":
-                part.unlink()  # refused there while a process has it open
+                (folder / part).unlink()  # refused there while a process has it open
                 continue
-            with part.open("r+b") as file:
+            with open_inside(folder, part) as file:
                 if _locks(file.fileno()):
-                    part.unlink()
+                    remove_inside(folder, part)
+
+
+def is_part(name: str) -> bool:
+    """Say whether a file of this name is a temporary file of `writing_whole`."""
+    return _PART.fullmatch(name) is not None
+
+
+def regular_files(folder: Path, inner: str = "") -> list[str]:
+    """List the names of the regular files in a folder, or in its folder `inner`, in alphabetical order; links and
+    others are left out. An empty list if there is no such folder, or `inner` is a link."""
+    return _listed(folder, inner, stat.S_ISREG)
+
+
+def inner_folders(folder: Path) -> list[str]:
+    """List the names of the folders in a folder, in alphabetical order; links are left out."""
+    return _listed(folder, "", stat.S_ISDIR)
+
+
+def links_in(folder: Path) -> list[str]:
+    """List the names of the links in a folder, in alphabetical order."""
+    return _listed(folder, "", stat.S_ISLNK)
+
+
+def _listed(folder: Path, inner: str, kind: Callable[[int], bool]) -> list[str]:
+    found = []
+    below = (inner,) if inner else ()
+    with contextlib.suppress(OSError), _opened_folder(folder, below) as place, os.scandir(place) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if kind(entry.stat(follow_symlinks=False).st_mode):
+                    found.append(entry.name)
+    return sorted(found)
+
+
+def remove_inside(folder: Path, name: str) -> None:
+    """Remove a regular file in or below a folder. Links are not followed on the way, and neither they nor folders are
+    removed; OSError for them."""
+    *before, last = _require_parts(folder, name)
+    with _opened_folder(folder, tuple(before)) as place:
+        if isinstance(place, int):
+            if not stat.S_ISREG(os.stat(last, dir_fd=place, follow_symlinks=False).st_mode):
+                raise RefusedFileError("it is not a regular file", folder / name)
+            os.unlink(last, dir_fd=place)
+        else:
+            if (place / last).is_symlink():
+                raise RefusedFileError("it is a link, and links are not followed", folder / name)
+            (place / last).unlink()
+
+
+def remove_empty_folder(folder: Path, name: str) -> None:
+    """Remove an empty folder of a folder; OSError if it is a link or not empty."""
+    _require_parts(folder, name)
+    with _opened_folder(folder, ()) as place:
+        if isinstance(place, int):
+            os.rmdir(name, dir_fd=place)
+        else:
+            (place / name).rmdir()
+
+
+def require_no_link(path: Path, remedy: str = "Remove the link, or choose another folder with --out.") -> None:
+    """Raise RunError if a path is a link: what Penlight writes inside a folder it writes there, and nowhere else."""
+    if path.is_symlink():
+        raise RunError(f"{path} is a link, and links in a run folder are not followed.", remedy)
 
 
 def _own_part(path: Path) -> tuple[int, str]:
@@ -285,6 +380,22 @@ def _locks(handle: int) -> bool:
     return True
 
 
+def _locks_byte(handle: int) -> bool:
+    """Do what `_locks` does on Windows, where a part of a file is locked."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        # Bytes far behind what is written, so that others can read who holds it.
+        os.lseek(handle, 1 << 30, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(handle, 0, os.SEEK_SET)
+    return True
+
+
 class FolderHold:
     """The right to write a folder: one process has it at a time, and it ends with the process.
 
@@ -293,50 +404,81 @@ class FolderHold:
     """
 
     def __init__(self, folder: Path) -> None:
-        from filelock import FileLock
-
         self.folder = folder
-        self._lock = FileLock(folder / LOCK)
+        self._lock: _Lock | None = None
         self._made: list[Path] = []
 
     def __enter__(self) -> Self:
         """Take the folder."""
-        from filelock import Timeout
-
         with writing_to(self.folder, "Choose a folder you may write to, with --out."):
             self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                self._lock.acquire(timeout=0)
-            except Timeout:
+            require_no_link(self.folder / LOCK)
+            self._lock = _Lock.take(self.folder / LOCK)
+            if self._lock is None:
                 raise RunError(
                     f"Another process{self._holder()} is writing {self.folder}.",
                     "Wait for it, or choose another folder with --out.",
-                ) from None
-            # Who holds it is told to others, but not needed.
-            with contextlib.suppress(OSError):
-                (self.folder / LOCK).write_text(f"{os.getpid()} on {platform.node()}", encoding="utf-8")
+                )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the folder back."""
-        # Removed while held: a process that waits on the removed file finds so and makes its own.
+        if self._lock is not None:
+            self._lock.give_back()
+            self._lock = None
         with contextlib.suppress(OSError):
-            (self.folder / LOCK).unlink()
-        self._lock.release()
-        with contextlib.suppress(OSError):
-            if sys.platform == "win32":
-                (self.folder / LOCK).unlink(missing_ok=True)
             for place in self._made:
                 place.rmdir()
 
     def _holder(self) -> str:
         try:
-            return f" ({text})" if (text := (self.folder / LOCK).read_text(encoding="utf-8").strip()) else ""
+            text = read_inside(self.folder, LOCK, 1000).decode().strip()
         except (OSError, ValueError):
             return ""
+        return f" ({text})" if text.isprintable() and text else ""
+
+
+class _Lock:
+    """A lock file that this process holds; what it says of the holder is not needed. It is never a link's target."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self._path, self._handle = path, handle
+
+    @classmethod
+    def take(cls, path: Path) -> "_Lock | None":
+        """Lock a file, which is made if need be; None if another process has it. OSError if it cannot be made."""
+        while True:
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+            handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+            taken = False
+            try:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    raise RefusedFileError("it is not a regular file", path)
+                if not (_locks_byte(handle) if sys.platform == "win32" else _locks(handle)):
+                    return None
+                # Who had it may have removed the file in the meantime: then another process makes its own.
+                taken = sys.platform == "win32" or os.fstat(handle).st_nlink > 0
+                if taken:
+                    with contextlib.suppress(OSError):
+                        os.ftruncate(handle, 0)
+                        os.write(handle, f"{os.getpid()} on {platform.node()}".encode())
+                    return cls(path, handle)
+            finally:
+                if not taken:
+                    os.close(handle)
+
+    def give_back(self) -> None:
+        """Remove the file, and the lock with it."""
+        if sys.platform == "win32":
+            os.close(self._handle)
+        # Removed while held: a process that waits on the removed file finds so and makes its own.
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        if sys.platform != "win32":
+            os.close(self._handle)
 
 
 def append_line(path: Path, line: str) -> None:

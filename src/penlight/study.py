@@ -3,7 +3,6 @@
 Training itself is the caller's: `run_plan` is given a function that trains one recipe with one seed into a folder.
 """
 
-import json
 import math
 import shlex
 import time
@@ -18,13 +17,17 @@ import numpy as np
 from penlight.data import ViewedDataset
 from penlight.data.catalog import dataset_info
 from penlight.data.summary import describe
-from penlight.errors import PredictionsError, RunError, UnknownNameError
+from penlight.disk import inner_folders, is_inside
+from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
 from penlight.evaluation import SeedsRow, row_from_dict
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws, resamples_for
+from penlight.parsing import parse_json_object
 from penlight.recipes import Cnn, Linear, Majority, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
 from penlight.recipes.study import Study, StudyRow, study_from_dict
+from penlight.records import check_record
+from penlight.records.groups import SummaryOfSeeds
 from penlight.report.displays import ConfusionMatrix, LabelConfusion
 from penlight.report.findings import findings
 from penlight.report.gather import content_of_run
@@ -32,9 +35,9 @@ from penlight.report.study_content import Cost, Entry, Kind, StudyContent, Study
 from penlight.runs import Answers, Predictions, Run, open_run, read_claim
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
-from penlight.runs.folder import MANIFEST
+from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, seed_folders
+from penlight.runs.groups import STUDY, open_group
 
-RECORD = "study.json"
 SCHEMA = 1
 
 State = Literal["done", "begun", "missing", "changed"]
@@ -122,10 +125,10 @@ def plan_study(study: Study, source: str, folder: Path, data_md5: Callable[[], s
     runs = []
     for row in study.rows:
         for seed in range(study.seeds_of(row)):
-            path = folder / row.id / f"seed-{seed}"
+            path = run_folder_in(folder, row.id, f"seed-{seed}")
             runs.append(PlannedRun(row, recipes[row.id], seed, path, _state(path, recipes[row.id], seed, data_md5)))
     own = {run.folder for run in runs}
-    found = sorted(path for path in folder.glob("*/seed-*") if path.is_dir() and path not in own)
+    found = [path for row in inner_folders(folder) for path in seed_folders(folder / row) if path not in own]
     return Plan(study, source, folder, tuple(runs), tuple(found))
 
 
@@ -137,7 +140,7 @@ def _check_views(study: Study) -> None:
 
 
 def _state(path: Path, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -> State:
-    if (path / MANIFEST).exists():
+    if is_inside(path, MANIFEST):
         run = open_run(path)
         kept = (run.recipe.hash, run.seed) == (recipe.hash, seed) and run.provenance["data_md5"] == data_md5()
         return "done" if kept else "changed"
@@ -227,12 +230,11 @@ def record_of(plan: Plan, content: StudyContent) -> dict[str, Any]:
 
 def read_study(folder: Path) -> tuple[Study, str]:
     """Read the study of a folder, and its source. RunError if its study.json is missing or damaged."""
+    record = open_group(folder).record
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        values, source = record["study"], str(record["source"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder / RECORD} is missing or damaged.", "Repeat the study.") from error
-    return study_from_dict(values, str(folder / RECORD)), source
+        return study_from_dict(record["study"], str(folder / STUDY)), record["source"]
+    except RecipeError as error:
+        raise RunError(f"{folder / STUDY} is damaged. {error.problem}", "Repeat the study.") from error
 
 
 def require_complete(plan: Plan) -> None:
@@ -245,20 +247,17 @@ def require_complete(plan: Plan) -> None:
         )
 
 
-def rows_of_summary(path: Path, recipe_hash: str, seeds: list[int]) -> list[SeedsRow] | None:
-    """Read the rows over seeds from a summary; None if it is damaged, or of another recipe or other seeds."""
+def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[SeedsRow] | None:
+    """Read the rows over seeds from the summary of a folder; None if it is not sealed or damaged, or of another
+    recipe or other seeds."""
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        if not is_sound(summary) or (summary["recipe_hash"], summary["seeds"]) != (recipe_hash, seeds):
-            return None
-        return [_seeds_row(values) for values in summary["metrics"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        values = parse_json_object(open_group(folder).read(SUMMARY), str(folder / SUMMARY), error=RunError)
+        summary = check_record(SummaryOfSeeds, values, str(folder / SUMMARY))
+    except RunError:
         return None
-
-
-def _seeds_row(values: Mapping[str, Any]) -> SeedsRow:
-    numbers = {key: math.nan if values[key] is None else float(values[key]) for key in ("mean", "sd", "low", "high")}
-    return SeedsRow(values["name"], values["label"], **numbers, n=int(values["n"]), note=values["note"])
+    if not is_sound(values) or (summary.recipe_hash, [*summary.seeds]) != (recipe_hash, seeds):
+        return None
+    return [SeedsRow(**row.model_dump()) for row in summary.metrics]
 
 
 def rows_of_one(run: Run) -> list[SeedsRow]:
@@ -347,10 +346,10 @@ def _kind(recipe: Recipe) -> Kind:
 
 def _cost(runs: Sequence[Run]) -> Cost:
     made = [run.provenance for run in runs]
-    model = runs[0].path / "model.keras"
+    model = "model.keras"
     return Cost(
         parameters=made[0]["parameters"],
-        model_bytes=model.stat().st_size if runs[0].has("model.keras") else None,
+        model_bytes=runs[0].n_bytes(model) if runs[0].has(model) else None,
         fit=tuple(float(one["durations"]["fit"]) for one in made),
         predict=tuple(
             1000 * float(one["durations"].get("predict", math.nan)) / one["images"]["test"] for one in made

@@ -15,7 +15,7 @@ from penlight.evaluation import METRICS, Decision, Sample
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws, resamples_for
 from penlight.recipes import BASELINE_MODELS
 from penlight.runs import Answers, Predictions, Run, answer, open_run, write_text
-from penlight.runs.folder import FOLDS, SUMMARY, seed_folders
+from penlight.runs.groups import kind_of, open_group
 from penlight.tasks import Task
 
 _NATIVE, _SIZE = "native", 28
@@ -153,9 +153,10 @@ def _parts(source: str) -> tuple[Path, str | None]:
 
 
 def _runs(folder: Path) -> list[Run]:
-    if (folder / FOLDS).exists():
+    kind = kind_of(folder)
+    if kind == "folds":
         raise RunError(f"{folder} is a cross-validation, which has no answers to test.", "Compare trained runs.")
-    return [open_run(p) for p in seed_folders(folder)] if (folder / SUMMARY).exists() else [open_run(folder)]
+    return open_group(folder).runs() if kind == "seeds" else [open_run(folder)]
 
 
 def _baseline(source: str, run: Run, name: str, split: str) -> _Model:

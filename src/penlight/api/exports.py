@@ -117,7 +117,7 @@ def _keep(run: Run, exported: Exported, content: bytes, out: Path | None) -> Non
         write_json(out.with_name(f"{out.name}.json"), exported.record())
         return
     name = exported.file.name
-    known = json.loads(run.read(RECORD)) if run.has(RECORD) else {}
+    known = run.exports
     run.replace(name, content)
     record = json.dumps({**known, name: exported.record()}, indent=1, allow_nan=False)
     run.replace(RECORD, f"{record}\n".encode())

@@ -1,5 +1,6 @@
 """Cross-validation: a training per fold of train and val, and the answers of all folds scored together."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,14 @@ from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.api.training import Baselines, default_folder, kept_models, train_one
 from penlight.data import apply_view, store
 from penlight.data.tested import Readings
-from penlight.disk import FolderHold
+from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
 from penlight.recipes import Recipe
 from penlight.recipes.plan import Plan
-from penlight.runs import Run, to_bytes, write_bytes, write_json, write_text
-from penlight.runs.files import sealed
-from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds
+from penlight.runs import Run, to_bytes, write_json
+from penlight.runs.files import json_text, sealed
+from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
+from penlight.runs.groups import write_group
 from penlight.training.folds import Folds, make_folds
 
 if TYPE_CHECKING:
@@ -53,9 +55,9 @@ def cross_validate(
         _take(folder, claim)
         for number in range(folds):
             watcher.step(f"Fold {number + 1} of {folds}")
-            part, name = divided.fold(number), f"fold-{number + 1}"
+            part, place = divided.fold(number), run_folder_in(folder, f"fold-{number + 1}")
             readings = Readings(divided.view.dataset, "folds", f"fold {number + 1} of {folds}")
-            train_one(recipe, part, seed, folder / name, Baselines(part, watcher, readings), watcher, plan)
+            train_one(recipe, part, seed, place, Baselines(part, watcher, readings), watcher, plan)
         watcher.step("Scoring all folds")
         scores = _summarise(folder, divided)
     return Trained(folder, folder / "report.html", scores, plan, kept_models(runs_of_folds(folder)[0]))
@@ -107,8 +109,10 @@ def _claim(recipe: Recipe, divided: Folds) -> dict[str, Any]:
 
 
 def _continues(folder: Path, claim: Mapping[str, Any]) -> bool:
-    unfinished = not (folder / SUMMARY).exists() or is_untidy(folder)
-    return is_bare(folder) or (unfinished and read_folds(folder) == claim)
+    unfinished = not is_inside(folder, SUMMARY) or is_untidy(folder)
+    with contextlib.suppress(RunError):
+        return is_bare(folder) or (unfinished and read_folds(folder) == claim)
+    return False
 
 
 def _take(folder: Path, claim: Mapping[str, Any]) -> None:
@@ -131,8 +135,13 @@ def _summarise(folder: Path, divided: Folds) -> FoldsScores:
     runs, claim = runs_of_folds(folder)
     scores = folds_scores(folder)
     content = folds_content(folder, divided, scores)
-    write_bytes(folder / PREDICTIONS, to_bytes(joined_folds(runs, claim["data_md5"]).predictions))
-    write_text(folder / "report.html", run_report(content))
-    write_text(folder / "card.md", run_card(content))
-    write_json(folder / SUMMARY, sealed({"schema": 1, "recipe_hash": claim["recipe_hash"], **scores.to_dict()}))
+    summary = sealed({"schema": 1, "recipe_hash": claim["recipe_hash"], **scores.to_dict()})
+    files = {
+        FOLDS: json_text(claim).encode(),
+        PREDICTIONS: to_bytes(joined_folds(runs, claim["data_md5"]).predictions),
+        "report.html": run_report(content).encode(),
+        "card.md": run_card(content).encode(),
+        SUMMARY: json_text(summary).encode(),
+    }
+    write_group(folder, "folds", files, {run.path.name: run for run in runs})
     return scores

@@ -1,12 +1,15 @@
 """Make a plan for a dataset: a recipe from what is known of the data and of this machine, with its reasons."""
 
 import contextlib
-import json
 from pathlib import Path
 
 from penlight.data import apply_view, store
+from penlight.disk import is_inside
+from penlight.errors import PenlightError, RunError
+from penlight.parsing import parse_json_object
 from penlight.recipes.plan import BUDGET, Plan, fingerprint_of_view, make_plan, plan_from_dict
 from penlight.runs import machine, matrix_rate
+from penlight.runs.files import read_file
 from penlight.runs.folder import MANIFEST, PLAN, SUMMARY, is_untidy
 
 
@@ -28,8 +31,8 @@ def unfinished_plan(made: Plan) -> Plan | None:
     for file in sorted(Path("runs").glob(f"{stem}-plan-*/**/{PLAN}")):
         if _is_finished(file.parent):
             continue
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found = plan_from_dict(json.loads(file.read_text(encoding="utf-8")))
+        with contextlib.suppress(PenlightError):
+            found = plan_from_dict(parse_json_object(read_file(file.parent, PLAN), str(file), error=RunError))
             if found.asks_as(made):
                 return found
     return None
@@ -38,5 +41,5 @@ def unfinished_plan(made: Plan) -> Plan | None:
 def _is_finished(run: Path) -> bool:
     """Say whether a run is complete, and all that were asked for with it: its seeds or folds."""
     if run.name.startswith(("seed-", "fold-")):
-        return (run.parent / SUMMARY).exists() and not is_untidy(run.parent)
-    return (run / MANIFEST).exists() and not is_untidy(run)
+        return is_inside(run.parent, SUMMARY) and not is_untidy(run.parent)
+    return is_inside(run, MANIFEST) and not is_untidy(run)

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from penlight.api.folding import folds_content, folds_of
 from penlight.api.scoring import folds_scores, runs_of_folds, seeds_scores
-from penlight.api.studies import STUDY, content_of_folder
+from penlight.api.studies import content_of_folder
 from penlight.data import apply_view, store
+from penlight.disk import is_inside
 from penlight.runs import Run, open_run, write_text
-from penlight.runs.folder import FOLDS, SUMMARY, robustness_of_seeds, seed_folders
+from penlight.runs.folder import FOLDS, fold_folders
+from penlight.runs.groups import REPORT, Group, kind_of, open_group
 
 if TYPE_CHECKING:
     from penlight.evaluation import SeedsRow
@@ -25,25 +27,29 @@ def report(path: Path, out: Path | None = None) -> Path:
     """
     from penlight.report import run_report, seeds_report
 
-    target = out or (path / "report.html")
-    if (path / STUDY).exists():
+    kind = kind_of(path)
+    if kind is None:
+        runs, contents = _contents(path)
+        return _written(runs[0], run_report(contents[0]), out)
+    group = open_group(path)
+    if kind == "study":
         from penlight.report.study import study_report
 
-        write_text(target, study_report(content_of_folder(path)))
-        return target
-    if (path / FOLDS).exists():
-        write_text(target, run_report(_of_folds(path)))
-        return target
+        return _written(group, study_report(content_of_folder(path)), out)
+    if kind == "folds":
+        return _written(group, run_report(_of_folds(path)), out)
     runs, contents = _contents(path)
-    if (path / SUMMARY).exists():
-        write_text(
-            target, seeds_report(path.name, contents, *_over_seeds(runs), robustness=robustness_of_seeds(path))
-        )
-    elif out is not None:
-        write_text(target, run_report(contents[0]))
-    else:
-        runs[0].replace("report.html", run_report(contents[0]).encode())
-    return target
+    page = seeds_report(path.name, contents, *_over_seeds(runs), robustness=group.robustness)
+    return _written(group, page, out)
+
+
+def _written(made: Run | Group, page: str, out: Path | None) -> Path:
+    """Write a page into what it is of, or to another file."""
+    if out is None:
+        made.replace(REPORT, page.encode())
+        return made.path / REPORT
+    write_text(out, page)
+    return out
 
 
 def displays(path: Path) -> Mapping[str, "Figure"]:
@@ -57,13 +63,13 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
     from penlight.report.run import run_displays
     from penlight.report.seeds import seeds_displays
 
-    if (path / STUDY).exists():
+    kind = kind_of(path)
+    if kind == "study":
         return _of_study(path)
-    runs, contents = ([], [_of_folds(path)]) if (path / FOLDS).exists() else _contents(path)
-    many = (path / SUMMARY).exists() and bool(runs)
+    runs, contents = ([], [_of_folds(path)]) if kind == "folds" else _contents(path)
     found = (
-        seeds_displays(contents, *_over_seeds(runs), robustness=robustness_of_seeds(path))
-        if many
+        seeds_displays(contents, *_over_seeds(runs), robustness=open_group(path).robustness)
+        if kind == "seeds"
         else run_displays(contents[0])
     )
     colours = palette(contents[0].task)
@@ -86,9 +92,8 @@ def _contents(path: Path) -> tuple[list[Run], list["RunContent"]]:
     """Gather the runs of a folder, one or one per seed, with what their reports show."""
     from penlight.report.gather import content_of_run
 
-    many = (path / SUMMARY).exists()
-    runs = [open_run(p) for p in seed_folders(path)] if many else [open_run(path)]
-    if (path.parent / FOLDS).exists():
+    runs = open_group(path).runs() if kind_of(path) == "seeds" else [open_run(path)]
+    if is_inside(path.parent, FOLDS) and path in fold_folders(path.parent):
         number = int(path.name.removeprefix("fold-")) - 1
         return runs, [content_of_run(runs[0], folds_of(path.parent, runs).fold(number))]
     data = runs[0].recipe.data

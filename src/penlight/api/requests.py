@@ -1,12 +1,12 @@
 """What is asked for: a recipe from a preset or a file, with what the command line changes."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from penlight.api.planning import plan, unfinished_plan
-from penlight.errors import RecipeError
+from penlight.errors import PenlightError, RecipeError
+from penlight.parsing import parse_toml
 from penlight.recipes import Decide, Recipe, load_recipe, preset_header, preset_names, with_overrides
 from penlight.recipes.plan import Plan
 
@@ -82,8 +82,8 @@ def request(
 def is_recipe_file(path: Path) -> bool:
     """Tell a recipe that names its dataset from the description of a dataset."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = parse_toml(path.read_bytes(), str(path))
+    except (OSError, PenlightError):
         return False
     return isinstance(values.get("data"), dict) and "dataset" in values["data"]
 

@@ -17,9 +17,10 @@ from penlight.evaluation import Decision
 from penlight.evaluation.corruptions import Corruption, Images, corruptions_for
 from penlight.evaluation.robustness import Indicators, Mistakes, Robustness, observe, summarise
 from penlight.recipes import BASELINE_MODELS, Recipe
-from penlight.runs import Run, open_predictor, open_run, write_json
+from penlight.runs import Run, open_predictor, open_run
 from penlight.runs.files import json_text
-from penlight.runs.folder import CORRUPTIONS, FOLDS, SUMMARY, seed_folders
+from penlight.runs.folder import CORRUPTIONS
+from penlight.runs.groups import kind_of, open_group
 from penlight.tasks import Task
 
 LINEAR = "linear"
@@ -48,10 +49,11 @@ def evaluate_corrupted(path: Path, *, watcher: Watcher | None = None) -> Corrupt
     calibration and thresholds, was found on val. RunError for a run without model.onnx, or of other data.
     """
     watcher = watcher or Watcher()
-    if (path / FOLDS).exists():
+    kind = kind_of(path)
+    if kind == "folds":
         raise RunError(f"{path} is a cross-validation, which has no answers to test.", "Corrupt the test of a run.")
-    many = (path / SUMMARY).exists()
-    runs = [open_run(p) for p in seed_folders(path)] if many else [open_run(path)]
+    many = kind == "seeds"
+    runs = open_group(path).runs() if many else [open_run(path)]
     view = _view_of(runs)
     corruptions = corruptions_for(view.dataset.info)
     models = [_model(run) for run in runs]
@@ -73,7 +75,7 @@ def evaluate_corrupted(path: Path, *, watcher: Watcher | None = None) -> Corrupt
         run.replace(CORRUPTIONS, json_text(found.of(runs, [place]).to_dict()).encode())
     robustness = found.of(runs, range(len(runs)))
     if many:
-        write_json(path / CORRUPTIONS, robustness.to_dict())
+        open_group(path).replace(CORRUPTIONS, json_text(robustness.to_dict()).encode())
     watcher.step("Writing the report")
     for run in runs if many else ():
         report(run.path)

@@ -24,7 +24,7 @@ from penlight.evaluation.subgroups import score_subgroups, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
-from penlight.runs.folder import FOLDS, SUMMARY, fold_folders, read_folds, seed_folders
+from penlight.runs.groups import kind_of, open_group
 from penlight.tasks import Task
 
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
@@ -35,10 +35,11 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
 
     A cross-validation is scored on the images of all folds, whichever split is asked for.
     """
-    if (path / FOLDS).exists():
+    kind = kind_of(path)
+    if kind == "folds":
         return folds_scores(path)
-    if (path / SUMMARY).exists():
-        return seeds_scores([open_run(p) for p in seed_folders(path)], split)
+    if kind == "seeds":
+        return seeds_scores(open_group(path).runs(), split)
     return evaluate_run(open_run(path), split)
 
 
@@ -231,10 +232,11 @@ def folds_scores(path: Path) -> FoldsScores:
 
 def runs_of_folds(path: Path) -> tuple[list[Run], dict[str, Any]]:
     """Open the runs of a cross-validation. RunError if one is missing or not complete, or is not of it."""
-    claim, folders = read_folds(path), fold_folders(path)
-    if claim is None or len(folders) != claim["folds"]:
+    group = open_group(path)
+    claim = group.claim.to_json()
+    if len(group.folders) != claim["folds"]:
         raise RunError(f"{path} lacks folds of its cross-validation.", "Repeat the command that began it.")
-    runs = [open_run(folder) for folder in folders]
+    runs = group.runs()
     if any(run.recipe.hash != claim["recipe_hash"] for run in runs):
         raise RunError(f"{path} holds folds of another recipe.", "Repeat the training in another folder.")
     return runs, claim

@@ -9,17 +9,17 @@ from penlight.api.results import Studied, Watcher
 from penlight.api.training import Baselines, summarise, train_one
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.tested import Readings
-from penlight.disk import FolderHold
+from penlight.disk import FolderHold, is_inside
 from penlight.evaluation import SeedsRow
 from penlight.recipes import Recipe
-from penlight.runs import Run, open_run, write_json, write_text
+from penlight.runs import Run, open_run
+from penlight.runs.files import json_text
 from penlight.runs.folder import MANIFEST, SUMMARY
+from penlight.runs.groups import REPORT, STUDY, open_group, unseal, write_group
 
 if TYPE_CHECKING:
     from penlight.report.study_content import StudyContent
     from penlight.study import Plan
-
-STUDY = "study.json"
 
 
 def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) -> "Plan":
@@ -61,8 +61,9 @@ def study(name: str, *, out: Path | None = None, seeds: int | None = None, watch
 
     def train_run(recipe: Recipe, seed: int, folder: Path) -> Run:
         view = recipe.data.view
-        if not (folder / MANIFEST).exists():
+        if not is_inside(folder, MANIFEST):
             # A summary of other runs than those that will be here must not outlive them.
+            unseal(folder.parent)
             (folder.parent / SUMMARY).unlink(missing_ok=True)
         return train_one(recipe, views[view], seed, folder, baselines[view], watcher)
 
@@ -70,9 +71,10 @@ def study(name: str, *, out: Path | None = None, seeds: int | None = None, watch
         runs = run_plan(plan, train_run, watcher.run)
         content = _compare(plan, runs, views, watcher)
         watcher.step("Writing the study's report")
-        write_text(plan.folder / "report.html", study_report(content))
         record = record_of(plan, content)
-        write_json(plan.folder / STUDY, record)
+        files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
+        own = {run.path.relative_to(plan.folder).as_posix(): run for some in runs.values() for run in some}
+        write_group(plan.folder, "study", files, own)
     return Studied(plan.folder, plan.folder / "report.html", record)
 
 
@@ -96,8 +98,8 @@ def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> Seq
     from penlight.study import rows_of_summary
 
     wanted = runs[0].recipe.hash, [run.seed for run in runs]
-    if (folder / SUMMARY).exists() and (folder / "report.html").exists():
-        known = rows_of_summary(folder / SUMMARY, *wanted)
+    if is_inside(folder, SUMMARY) and is_inside(folder, REPORT):
+        known = rows_of_summary(folder, *wanted)
         if known is not None:
             return known
     return summarise(folder, runs, view).metrics
@@ -111,6 +113,7 @@ def content_of_folder(folder: Path) -> "StudyContent":
     dataset = store.open_dataset(kept.dataset, kept.size)
     plan = plan_study(kept, source, folder, lambda: dataset.md5)
     require_complete(plan)
+    open_group(folder).runs()
     runs: dict[str, list[Run]] = {}
     for run in plan.runs:
         runs.setdefault(run.row.id, []).append(open_run(run.folder))

@@ -11,11 +11,14 @@ from penlight.api.training import train
 from penlight.data import dataset_info
 from penlight.data.listing import list_datasets
 from penlight.data.published import RESNET18
-from penlight.disk import FolderHold
+from penlight.disk import FolderHold, is_inside
 from penlight.errors import DataError
 from penlight.evaluation import row_from_dict
-from penlight.runs import Run, machine, open_run, versions, write_json, write_text
-from penlight.runs.folder import MANIFEST
+from penlight.runs import Run, machine, open_run, versions
+from penlight.runs.files import json_text
+from penlight.runs.folder import MANIFEST, run_folder_in
+from penlight.runs.groups import REPORT, write_group
+from penlight.runs.groups import SWEEP as SWEEP_RECORD
 
 if TYPE_CHECKING:
     from penlight.report.sweep import SweepRow
@@ -59,14 +62,15 @@ def sweep(
         )
     folder, watcher = out or Path("runs") / f"study-{SWEEP}", watcher or Watcher()
     if dry_run:
-        done = [name for name in here if (folder / name / MANIFEST).exists()]
+        done = [name for name in here if is_inside(folder, f"{name}/{MANIFEST}")]
         rows = [_row_of(name, open_run(folder / name)) for name in done]
         return Swept(folder, None, rows, [name for name in here if name not in done], absent)
     with FolderHold(folder):
-        rows = [_row(name, folder / name, budget, watcher) for name in here]
-        write_text(folder / "report.html", _page(folder, rows, absent))
-        found = Swept(folder, folder / "report.html", rows, [], absent)
-        write_json(folder / "sweep.json", {"schema": 1, **found.to_dict()})
+        rows = [_row(name, run_folder_in(folder, name), budget, watcher) for name in here]
+        found = Swept(folder, folder / REPORT, rows, [], absent)
+        record = json_text({"schema": 1, **found.to_dict()}).encode()
+        files = {REPORT: _page(folder, rows, absent).encode(), SWEEP_RECORD: record}
+        write_group(folder, "sweep", files, {name: open_run(folder / name) for name in here})
     return found
 
 
@@ -93,7 +97,7 @@ def _page(folder: Path, rows: Sequence["SweepRow"], absent: Sequence[str]) -> st
 
 
 def _row(name: str, folder: Path, budget: float | None, watcher: Watcher) -> "SweepRow":
-    if not (folder / MANIFEST).exists():
+    if not is_inside(folder, MANIFEST):
         watcher.step(f"Planning {name}")
         made = plan(name, budget=budget)
         train(made.recipe, name="plan", out=folder, plan=made, watcher=watcher)

@@ -18,7 +18,7 @@ from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, se
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.record import DataRecord, record_of
 from penlight.data.tested import BASELINE, Readings
-from penlight.disk import FolderHold
+from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, Sample
 from penlight.evaluation.checks import run_checks
@@ -34,11 +34,9 @@ from penlight.runs import (
     machine,
     open_run,
     versions,
-    write_json,
-    write_text,
 )
 from penlight.runs.evidence import evidence_of_run
-from penlight.runs.files import sealed
+from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import (
     MANIFEST,
     NOVELTY,
@@ -49,7 +47,9 @@ from penlight.runs.folder import (
     is_bare,
     is_run_of,
     is_untidy,
+    run_folder_in,
 )
+from penlight.runs.groups import write_group
 from penlight.tasks import Task
 from penlight.training import Checkpoints, Epoch, Fitted, fit
 
@@ -83,7 +83,7 @@ def train(
     if seeds == 1:
         run = train_one(recipe, view, seed, folder, baselines, watcher, plan)
         return Trained(folder, folder / "report.html", evaluate_run(run), plan, kept_models([run]))
-    places = {s: folder / f"seed-{s}" for s in range(seed, seed + seeds)}
+    places = {s: run_folder_in(folder, f"seed-{s}") for s in range(seed, seed + seeds)}
     with FolderHold(folder):
         runs = [train_one(recipe, view, s, place, baselines, watcher, plan) for s, place in places.items()]
         watcher.step("Writing the summary")
@@ -105,8 +105,9 @@ def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> SeedsSc
     contents = [content_of_run(run, view) for run in runs]
     rivals = [Rival(rival, rows) for rival, rows in scores.baselines.items()]
     page = seeds_report(folder.name, contents, scores.metrics, rivals, scores.subgroups)
-    write_text(folder / "report.html", page)
-    write_json(folder / SUMMARY, sealed({"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()}))
+    summary = sealed({"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()})
+    files = {"report.html": page.encode(), SUMMARY: json_text(summary).encode()}
+    write_group(folder, "seeds", files, {run.path.name: run for run in runs})
     return scores
 
 
@@ -120,7 +121,7 @@ def train_one(
     plan: Plan | None = None,
 ) -> Run:
     """Train one seed into its folder; a folder that already holds this very run is left as it is."""
-    if (folder / MANIFEST).exists():
+    if is_inside(folder, MANIFEST):
         done = open_run(folder)
         if (done.recipe.hash, done.seed) == (recipe.hash, seed):
             clear_away(folder)
@@ -346,7 +347,7 @@ def default_folder(recipe: Recipe, name: str, continues: Callable[[Path], bool])
 def _continues(folder: Path, recipe: Recipe, seed: int, seeds: int) -> bool:
     if seeds == 1:
         return goes_on(folder, recipe.hash, seed)
-    if (folder / SUMMARY).exists() and not is_untidy(folder):
+    if is_inside(folder, SUMMARY) and not is_untidy(folder):
         return False
     first = folder / f"seed-{seed}"
     return is_bare(folder) or goes_on(first, recipe.hash, seed) or is_run_of(first, recipe.hash, seed)

@@ -54,32 +54,33 @@ class Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_headers(path: Source, what: str = "") -> dict[str, Header]:
+def read_headers(path: Source, what: str = "", most: int = _MOST_ARRAYS) -> dict[str, Header]:
     """Read the headers of all arrays of an npz, by name; `what` names it in errors, if it is not a path.
 
     DataError for a damaged zip, for objects that would need unpickling, for arrays of dates, records or complex
-    numbers, for very many arrays, for one packed as no image is, and where header and zip disagree on sizes.
+    numbers, for more than `most` arrays, for one packed as no image is, and where header and zip disagree on sizes.
     """
     what = what or str(path)
     with _open(path, what) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-        if len(members) > _MOST_ARRAYS:
-            raise DataError(f"{what} holds {len(members):,} arrays, more than {_MOST_ARRAYS:,}.", "Save fewer.")
+        if len(members) > most:
+            raise DataError(f"{what} holds {len(members):,} arrays, more than {most:,}.", "Save fewer.")
         headers = [_read_header(archive, member, what) for member in members]
     return {header.name: header for header in headers}
 
 
-def read_arrays(content: bytes, what: str, largest: int) -> dict[str, NDArray[Any]]:
+def read_arrays(content: bytes, what: str, largest: int, most: int = _MOST_ARRAYS) -> dict[str, NDArray[Any]]:
     """Read all arrays of an npz, given by its bytes, by name; they are read-only.
 
     DataError as in `read_headers`, and where the arrays have more than `largest` bytes together.
     """
-    headers = read_headers(content, what)
+    headers = read_headers(content, what, most)
     if (n_bytes := sum(header.n_bytes for header in headers.values())) > largest:
         raise DataError(
             f"{what} unpacks to {n_bytes:,} bytes, more than {largest:,}.", "It is damaged or was made to harm."
         )
-    return {name: read_array(content, header, what) for name, header in headers.items()}
+    with _open(content, what) as archive:
+        return {name: _array(_blocks_of(archive, header), header) for name, header in headers.items()}
 
 
 def copy_array(path: Path, header: Header, target: Path, advance: Callable[[int], None]) -> None:
@@ -99,8 +100,11 @@ def copy_array(path: Path, header: Header, target: Path, advance: Callable[[int]
 
 def read_array(path: Source, header: Header, what: str = "") -> NDArray[Any]:
     """Read one array of an npz into memory. DataError if the npz is damaged."""
-    content = b"".join(_in_c_order(_blocks(path, header, what or str(path)), header))
-    return np.frombuffer(content, header.dtype).reshape(header.shape)
+    return _array(_blocks(path, header, what or str(path)), header)
+
+
+def _array(blocks: Iterator[bytes], header: Header) -> NDArray[Any]:
+    return np.frombuffer(b"".join(_in_c_order(blocks, header)), header.dtype).reshape(header.shape)
 
 
 def read_rows(path: Path, header: Header) -> Iterator[NDArray[Any]]:
@@ -185,9 +189,14 @@ def _parse_header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, 
 
 
 def _blocks(path: Source, header: Header, what: str) -> Iterator[bytes]:
+    with _open(path, what) as archive:
+        yield from _blocks_of(archive, header)
+
+
+def _blocks_of(archive: zipfile.ZipFile, header: Header) -> Iterator[bytes]:
     """Give the array's bytes in order; reading to the end lets the zip check its sum."""
     left = header.n_bytes
-    with _open(path, what) as archive, archive.open(f"{header.name}.npy") as stream:
+    with archive.open(f"{header.name}.npy") as stream:
         stream.read(header.offset)
         while block := stream.read(_BLOCK):
             left -= len(block)

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from penlight.data.catalog import is_phantom
-from penlight.data.pictures import Reading, reading_from_dict
+from penlight.data.pictures import Reading
 from penlight.data.views import ViewedDataset, ViewedSplit
+
+if TYPE_CHECKING:
+    from penlight.records.scores import DataJson
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,15 @@ class DataRecord:
         }
 
 
-def record_from_dict(values: Mapping[str, Any]) -> DataRecord:
-    """Read what `DataRecord.to_dict` gave."""
-    patients = values["patients"]
+def record_of_json(values: "DataJson") -> DataRecord:
+    """Give what data.json of a run says, which was checked as it was read."""
     return DataRecord(
-        tuple(values["labels"]),
-        {split: int(n) for split, n in values["images"].items()},
-        {split: tuple(int(n) for n in counts) for split, counts in values["counts"].items()},
-        None if patients is None else {split: int(n) for split, n in patients.items()},
-        tuple(values["problems"]),
-        reading_from_dict(values.get("reading")),
+        values.labels,
+        values.images,
+        values.counts,
+        values.patients,
+        tuple(problem.to_json() for problem in values.problems),
+        None if values.reading is None else Reading(**values.reading.model_dump()),
     )
 
 

@@ -4,16 +4,19 @@ Works on probabilities alone, so that predictions made by anybody are calibrated
 labels.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.errors import UnknownNameError
+from penlight.errors import PredictionsError, UnknownNameError
 from penlight.tasks import Task
 from penlight.tasks.base import log_probability, logit, sigmoid, softmax
+
+if TYPE_CHECKING:
+    from penlight.records.run import CalibrationRecord
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
@@ -73,7 +76,16 @@ class Calibration:
         """Correct (N, C) probabilities; rows of exclusive tasks sum to 1.
 
         The order of the labels of an image (exclusive tasks) and of the images of a label (multi-label) stays.
+        PredictionsError for the calibration of another task.
         """
+        found = {"temperature": self.temperatures, "isotonic": self.maps}.get(self.kind)
+        wanted = 1 if task.exclusive else len(task.labels)
+        if found is not None and len(found) != wanted:
+            raise PredictionsError(
+                f"A calibration of {len(task.labels)} labels needs {wanted} {self.kind} value{'s' * (wanted > 1)}, "
+                f"{len(found)} came.",
+                "Take the decision that was made for this model.",
+            )
         if self.kind == "temperature":
             return _cooled(task, prob, np.array(self.temperatures))
         if self.kind == "isotonic":
@@ -88,14 +100,10 @@ class Calibration:
 UNCALIBRATED = Calibration()
 
 
-def calibration_from_dict(values: Mapping[str, Any]) -> Calibration:
-    """Read what `Calibration.to_dict` gave."""
-    return Calibration(
-        str(values["kind"]),
-        tuple(float(t) for t in values["temperatures"]),
-        tuple(Steps(*(tuple(float(v) for v in steps[axis]) for axis in ("x", "y"))) for steps in values["maps"]),
-        tuple(values["notes"]),
-    )
+def calibration_of(values: "CalibrationRecord") -> Calibration:
+    """Give the calibration that a decision holds, which was checked as it was read."""
+    maps = tuple(Steps(steps.x, steps.y) for steps in values.maps)
+    return Calibration(values.kind, values.temperatures, maps, values.notes)
 
 
 def find_calibration(

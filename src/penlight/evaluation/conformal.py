@@ -15,14 +15,17 @@ coverage on test can fall short, and is therefore measured and reported.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.errors import RecipeError
+from penlight.errors import PredictionsError, RecipeError
 from penlight.evaluation.calibration import too_few
 from penlight.tasks import Task
+
+if TYPE_CHECKING:
+    from penlight.records.run import ConformalRecord
 
 Floats = NDArray[np.float64]
 
@@ -178,7 +181,13 @@ class Conformal:
         may be absent, and `[:, c, 1]` that it may be present.
         """
         scores = SETS[task.sets].scores(options(task, prob))
-        return (scores <= np.array(self.cuts)).astype(np.uint8)
+        _, questions, answers = scores.shape
+        if len(self.cuts) != questions or any(len(row) not in (1, answers) for row in self.cuts):
+            raise PredictionsError(
+                f"Sets of {len(task.labels)} labels need {questions} rows of cuts, of one or {answers}; others came.",
+                "Take the decision that was made for this model.",
+            )
+        return (scores <= np.array([np.broadcast_to(row, answers) for row in self.cuts])).astype(np.uint8)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the sets for JSON: an infinite cut becomes null."""
@@ -186,10 +195,10 @@ class Conformal:
         return {"coverage": self.coverage, "cuts": cuts, "notes": list(self.notes)}
 
 
-def conformal_from_dict(values: dict[str, Any]) -> Conformal:
-    """Read what `Conformal.to_dict` gave."""
-    cuts = tuple(tuple(math.inf if cut is None else float(cut) for cut in row) for row in values["cuts"])
-    return Conformal(float(values["coverage"]), cuts, tuple(values["notes"]))
+def conformal_of(values: "ConformalRecord") -> Conformal:
+    """Give the sets of answers that a decision holds, which was checked as it was read."""
+    cuts = tuple(tuple(math.inf if math.isnan(cut) else cut for cut in row) for row in values.cuts)
+    return Conformal(values.coverage, cuts, values.notes)
 
 
 def fit_conformal(task: Task, y_val: NDArray[np.uint8], prob_val: Floats, coverage: float = COVERAGE) -> Conformal:

@@ -1,23 +1,25 @@
 """How probabilities become answers: calibration and thresholds, found on held-out answers and kept with the run."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.errors import RecipeError, UnknownNameError
+from penlight.errors import PredictionsError, RecipeError, UnknownNameError
 from penlight.evaluation.calibration import (
     UNCALIBRATED,
     Calibration,
-    calibration_from_dict,
+    calibration_of,
     find_calibration,
     too_few,
 )
-from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_from_dict, fit_conformal
+from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
 from penlight.evaluation.cut_points import best_cut_points
 from penlight.tasks import Task
+
+if TYPE_CHECKING:
+    from penlight.records.run import DecisionRecord
 
 Floats = NDArray[np.float64]
 
@@ -46,9 +48,20 @@ class Decision:
     images: int | None = None
 
     def answer(self, task: Task, prob: Floats) -> tuple[Floats, NDArray[np.uint8]]:
-        """Turn (N, C) probabilities as the model gave them into calibrated ones, and those into zeros and ones."""
+        """Turn (N, C) probabilities as the model gave them into calibrated ones, and those into zeros and ones.
+        PredictionsError for a decision of another task."""
+        self._require_fits(task)
         calibrated = self.calibration.apply(task, prob)
         return calibrated, task.decide(calibrated, None if self.thresholds is None else np.array(self.thresholds))
+
+    def _require_fits(self, task: Task) -> None:
+        cuts = None if self.thresholds is None else len(self.thresholds)
+        wanted = len(task.labels) if task.uses_thresholds else len(task.cut_points) or cuts
+        if cuts is not None and cuts != wanted:
+            raise PredictionsError(
+                f"A decision about {len(task.labels)} labels needs {wanted} thresholds, {cuts} came.",
+                "Take the decision that was made for this model.",
+            )
 
     def sets(self, task: Task, calibrated: Floats) -> NDArray[np.uint8] | None:
         """Turn calibrated probabilities (N, C) into sets of answers (N, Q, K), see `Conformal.sets`."""
@@ -59,16 +72,17 @@ class Decision:
         return {**asdict(self), "conformal": None if self.conformal is None else self.conformal.to_dict()}
 
 
-def decision_from_dict(values: Mapping[str, Any]) -> Decision:
-    """Read what `Decision.to_dict` gave; a decision without calibration leaves probabilities as they are."""
-    cuts, calibration, conformal = values["thresholds"], values.get("calibration"), values.get("conformal")
+def decision_of(values: "DecisionRecord") -> Decision:
+    """Give the decision that decision.json holds, which was checked as it was read; one without calibration leaves
+    probabilities as they are."""
+    calibration, conformal = values.calibration, values.conformal
     return Decision(
-        thresholds=None if cuts is None else tuple(float(t) for t in cuts),
-        calibration=UNCALIBRATED if calibration is None else calibration_from_dict(calibration),
-        found_on=str(values["found_on"]),
-        notes=tuple(values["notes"]),
-        conformal=None if conformal is None else conformal_from_dict(conformal),
-        images=values.get("images"),
+        thresholds=values.thresholds,
+        calibration=UNCALIBRATED if calibration is None else calibration_of(calibration),
+        found_on=values.found_on,
+        notes=values.notes,
+        conformal=None if conformal is None else conformal_of(conformal),
+        images=values.images,
     )
 
 

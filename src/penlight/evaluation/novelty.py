@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.archives import Wanted, read_archive, require_numbers
 from penlight.data.reads import Readable, some
 from penlight.errors import DataError, RunError
 from penlight.evaluation.conformal import quantile
+from penlight.records.run import NoveltyRecord
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -195,24 +197,28 @@ class Novelty:
         return buffer.getvalue()
 
 
-_ARRAYS = ("mean", "axes", "variance")
+_ARRAYS = {"mean": 1, "axes": 2, "variance": 1}
+_PARTS = 3
+_LARGEST = 64 << 20
 
 
 def novelty_from_bytes(content: bytes, where: str = "novelty.npz") -> Novelty:
     """Read what `Novelty.to_bytes` gave. RunError, naming `where`, if it is damaged or of another schema."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            parts = tuple(
-                Gaussian(arrays[f"mean{i}"], arrays[f"axes{i}"], arrays[f"variance{i}"], float(rest))
-                for i, rest in enumerate(about["rest"])
-            )
-    except Exception as error:
-        raise RunError(f"{where} is not what Penlight writes, or it is damaged.", "Repeat the run.") from error
-    if about["schema"] != SCHEMA:
-        raise RunError(f"{where} was written by another version of Penlight.", "Repeat the run.")
-    h, w, c = about["shape"]
-    return Novelty(parts, tuple(about["usual"]), tuple(about["far"]), float(about["threshold"]), (h, w, c))
+    again = "Repeat the run."
+    wanted = {f"{name}{i}": Wanted(np.float32, axes) for i in range(_PARTS) for name, axes in _ARRAYS.items()}
+    about, arrays = read_archive(NoveltyRecord, content, wanted, where, again, largest=_LARGEST, schema=SCHEMA)
+    require_numbers({name: arrays[name] for name in wanted}, where, again)
+    parts = tuple(
+        Gaussian(arrays[f"mean{i}"], arrays[f"axes{i}"], arrays[f"variance{i}"], rest)
+        for i, rest in enumerate(about.rest)
+    )
+    found = Novelty(parts, about.usual, about.far, about.threshold, about.shape)
+    widths = [features.shape[1] for features in describe_images(np.zeros((0, *found.shape), np.uint8))]
+    for part, width in zip(parts, widths, strict=True):
+        k = len(part.variance)
+        if part.mean.shape != (width,) or part.axes.shape != (width, k) or part.rest < 0 or (part.variance < 0).any():
+            raise RunError(f"{where} does not fit images of {found.shape[0]} x {found.shape[1]} pixels.", again)
+    return found
 
 
 def evenly(n: int) -> NDArray[np.int64]:

@@ -33,6 +33,8 @@ from penlight.tasks import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+    from penlight.records.scores import CorruptionsRecord, LevelRow, RobustRow
+
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
 Answering = Callable[[Images], Indicators]
@@ -126,37 +128,22 @@ class Robustness:
         }
 
 
-def robustness_from_dict(values: Mapping[str, Any]) -> Robustness:
-    """Read what `Robustness.to_dict` gave."""
-    return Robustness(
-        tuple(values["seeds"]),
-        int(values["n"]),
-        _robust_from_dict(values),
-        {name: _robust_from_dict(own) for name, own in values["baselines"].items()},
-        tuple(values["notes"]),
-    )
+def robustness_of(values: "CorruptionsRecord") -> Robustness:
+    """Give what corrupted images did, as corruptions.json says, which was checked as it was read."""
+    others = {name: _robust_of(own) for name, own in values.baselines.items()}
+    return Robustness(values.seeds, values.n, _robust_of(values), others, values.notes)
 
 
-def _robust_from_dict(values: Mapping[str, Any]) -> Robust:
+def _robust_of(values: "RobustRow") -> Robust:
     rows = tuple(
-        CorruptionRow(
-            row["name"],
-            tuple(tuple(strength) for strength in row["strengths"]),
-            tuple(_number(error) for error in row["severities"]),
-            _level(row["mean"]),
-            _level(row["change"]),
-        )
-        for row in values["rows"]
+        CorruptionRow(row.name, row.strengths, row.severities, _level(row.mean), _level(row.change))
+        for row in values.rows
     )
-    return Robust(_level(values["clean"]), rows, _level(values["mean"]), _level(values["change"]))
+    return Robust(_level(values.clean), rows, _level(values.mean), _level(values.change))
 
 
-def _level(values: Mapping[str, float | None]) -> Level:
-    return Level(**{key: _number(value) for key, value in values.items()})
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _level(values: "LevelRow") -> Level:
+    return Level(**values.model_dump())
 
 
 def _without_nan(value: Any) -> Any:

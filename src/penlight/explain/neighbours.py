@@ -12,8 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.archives import Wanted, read_archive, require_numbers
 from penlight.data.reads import Chosen
 from penlight.errors import DataError, RunError
+from penlight.records.run import NeighboursRecord
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -123,19 +125,36 @@ class Neighbours:
 
 
 _ARRAYS = ("rows", "images", "labels", "places", "mean", "scale", "axes")
+_WANTED = {
+    "rows": Wanted(np.int64, 1),
+    "images": Wanted(np.uint8, 4),
+    "labels": Wanted(np.uint8, 2),
+    "places": Wanted(np.float32, 2),
+    "mean": Wanted(np.float32, 1),
+    "scale": Wanted(np.float32, 1),
+    "axes": Wanted(np.float32, 2),
+}
+_LARGEST = 128 << 20
 
 
 def neighbours_from_bytes(content: bytes, where: str = "neighbours.npz") -> Neighbours:
     """Read what `Neighbours.to_bytes` gave. RunError, naming `where`, if it is damaged or of another schema."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            values = {name: arrays[name] for name in _ARRAYS}
-    except Exception as error:
-        raise RunError(f"{where} is not what Penlight writes, or it is damaged.", "Repeat the run.") from error
-    if about.get("schema") != SCHEMA:
-        raise RunError(f"{where} was written by another version of Penlight.", "Repeat the run.")
-    return Neighbours(**values, by=about["by"])
+    about, arrays = read_archive(
+        NeighboursRecord, content, _WANTED, where, "Repeat the run.", largest=_LARGEST, schema=SCHEMA
+    )
+    kept = {name: arrays[name] for name in _WANTED}
+    found = Neighbours(**kept, by=about.by)
+    m, (f, k) = len(found.rows), found.axes.shape
+    sizes = {"images": m, "labels": m, "places": m, "mean": f, "scale": f}
+    fits = all(len(kept[name]) == n for name, n in sizes.items()) and found.places.shape[1] == k
+    channels = found.images.shape[3]
+    if not fits or channels not in (1, 3) or not all(1 <= side <= _SIDE for side in found.images.shape[1:3]):
+        shapes = ", ".join(f"{name} {values.shape}" for name, values in kept.items())
+        raise RunError(f"The arrays of {where} do not fit together: {shapes}.", "Repeat the run.")
+    require_numbers({name: kept[name] for name in ("places", "mean", "scale", "axes")}, where, "Repeat the run.")
+    if (found.scale <= 0).any() or (found.labels > 1).any() or (found.rows < 0).any():
+        raise RunError(f"{where} holds values that no training images have.", "Repeat the run.")
+    return found
 
 
 def looks_of(model: Featured | None, images: Images, by: str) -> Floats:

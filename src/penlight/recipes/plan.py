@@ -3,14 +3,13 @@
 It is a table of rules, not a search: the same fingerprint always gives the same plan.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from penlight.data.dataset import DatasetInfo
-from penlight.recipes.recipe import Augment, Cnn, Data, Decide, Recipe, Residual, Train
+from penlight.recipes.recipe import Augment, Cnn, Data, Decide, Recipe, Residual, Train, recipe_from_dict
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -98,12 +97,14 @@ class Plan:
 
 
 def plan_from_dict(values: Mapping[str, Any]) -> Plan:
-    """Read what `Plan.to_dict` gave."""
-    found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values["fingerprint"].items()}
-    found.pop("imbalance")
-    reasons = tuple(Reason(**reason) for reason in values["reasons"])
-    recipe = Recipe.model_validate_json(json.dumps(values["recipe"]))
-    return Plan(recipe, reasons, float(values["seconds"]), Fingerprint(**found))
+    """Read what `Plan.to_dict` gave. RunError or RecipeError if it did not."""
+    from penlight.records import check_record
+    from penlight.records.scores import PlanRecord
+
+    record = check_record(PlanRecord, values, "A plan")
+    fingerprint = Fingerprint(**record.fingerprint.model_dump())
+    reasons = tuple(Reason(**reason.model_dump()) for reason in record.reasons)
+    return Plan(recipe_from_dict(record.recipe, "A plan"), reasons, record.seconds, fingerprint)
 
 
 def fingerprint_of(

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from penlight.errors import RecipeError
+from penlight.errors import PenlightError, RecipeError
+from penlight.parsing import parse_toml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
@@ -310,10 +310,11 @@ class Recipe(_Section):
 
 def recipe_from_toml(text: str, where: str = "the recipe") -> Recipe:
     """Read a recipe; what the text leaves out takes its default. RecipeError names the key that is wrong."""
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{where} is not valid TOML: {error}.") from error
+    return _validated(parse_toml(text, where, error=RecipeError), where)
+
+
+def recipe_from_dict(values: Mapping[str, Any], where: str) -> Recipe:
+    """Read a recipe from plain values; RecipeError, naming `where`, says what is wrong."""
     return _validated(values, where)
 
 
@@ -352,8 +353,8 @@ def _takes_none(path: list[str]) -> bool:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"v = {text}", "A value")["v"]
+    except PenlightError:
         return text
 
 

@@ -4,13 +4,13 @@ A space is TOML: a dotted key with `low`, `high` and `log`, or with `choices`. T
 """
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from penlight.errors import RecipeError
+from penlight.parsing import parse_toml
 from penlight.recipes.recipe import Linear, Majority, Recipe, with_overrides
 
 SPACES_FOLDER = Path(__file__).parent / "spaces"
@@ -111,7 +111,7 @@ def default_space(recipe: Recipe) -> Space:
     if isinstance(recipe.model, Majority):
         raise RecipeError("The majority answer has nothing to tune.", "Choose another recipe with --recipe.")
     path = SPACES_FOLDER / ("linear.toml" if isinstance(recipe.model, Linear) else "network.toml")
-    tables = _tables(tomllib.loads(path.read_text(encoding="utf-8")), path.name)
+    tables = _tables(parse_toml(path.read_bytes(), path.name), path.name)
     here = {key: table for key, table in tables.items() if has_key(recipe, key)}
     return space_from_dict(here, recipe, path.name)
 
@@ -119,13 +119,12 @@ def default_space(recipe: Recipe) -> Space:
 def load_space(path: Path, recipe: Recipe) -> Space:
     """Read a space from a TOML file and check every value against the recipe. RecipeError names what is wrong."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise RecipeError(
             f"The space {path} cannot be read: {error}.", "Check the path given with --space."
         ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"The space {path} is not valid TOML: {error}.") from error
+    values = parse_toml(content, f"The space {path}", error=RecipeError)
     return space_from_dict(_tables(values, str(path)), recipe, str(path))
 
 

@@ -1,13 +1,13 @@
 """The Study: several recipes on one dataset, each with several seeds, to be compared; frozen and validated."""
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from penlight.errors import PenlightError, RecipeError, UnknownNameError
+from penlight.parsing import parse_toml
 from penlight.recipes.presets import load_recipe
 from penlight.recipes.recipe import Count, Recipe, with_overrides
 
@@ -98,11 +98,10 @@ def load_study(name_or_path: str) -> Study:
         return load_study(str(STUDIES_FOLDER / f"{name_or_path}.toml"))
     path = Path(name_or_path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise RecipeError(f"The study file {path} cannot be read: {error}.", "Check the path.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path} is not valid TOML: {error}.") from error
+    values = parse_toml(content, str(path), error=RecipeError)
     return study_from_dict(_beside(values, path.parent), str(path))
 
 

@@ -1,6 +1,5 @@
 """Gather what a report shows from a run folder and its dataset."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,8 +20,7 @@ from penlight.recipes import differences
 from penlight.report.content import FoldContent, Rival, RunContent, Sample
 from penlight.runs import Joined, Run
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
-from penlight.runs.evidence import checks_kept, data_of, headline_kept
-from penlight.runs.folder import PLAN
+from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.tasks import Task, label_of
 
 _SAMPLES_PER_LABEL = 6
@@ -31,7 +29,7 @@ _SAMPLES_PER_LABEL = 6
 def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
     """Read a run and take the pictures from its dataset. RunError if the dataset is not the one it was trained on."""
     answers, recipe, scores = run.answers("test"), run.recipe, run.metrics
-    test, decision, kept = answers.predictions, answers.decision, data_of(run)
+    test, decision, kept = answers.predictions, answers.decision, run.data
     if test.data_hash != view.dataset.md5 or test.view != view.view:
         raise RunError(f"{run.path} was made from another file of {test.dataset} than the one that is here.")
     return RunContent(
@@ -58,7 +56,7 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         checks=checks_kept(run),
         cases=cases_from_bytes(run.read(EXPLAINED), str(run.path / EXPLAINED)) if run.has(EXPLAINED) else None,
         decision_notes=decision.notes,
-        plan=json.loads(run.read(PLAN))["reasons"] if run.has(PLAN) else (),
+        plan=run.reasons,
         patients=None if kept is None else kept.patients,
         before=answers.before,
         calibration_notes=decision.calibration.notes,

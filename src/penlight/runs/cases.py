@@ -7,10 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.archives import Wanted, read_archive
 from penlight.errors import RunError
+from penlight.records.run import ExplainedRecord
 
 EXPLAINED = "explained.npz"
 SCHEMA = 1
+
+_WANTED = {
+    "rows": Wanted(np.int64, 1),
+    "columns": Wanted(np.int64, 1),
+    "maps": Wanted(np.uint8, 3),
+    "alike": Wanted(np.float64, 1),
+}
+_LARGEST = 64 << 20
+_MOST = 10_000
+_LARGEST_SIDE = 4096
+_TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -53,12 +66,17 @@ def cases_to_bytes(cases: ExplainedCases) -> bytes:
 
 def cases_from_bytes(content: bytes, where: str = EXPLAINED) -> ExplainedCases:
     """Read what `cases_to_bytes` gave. RunError, naming `where`, if it is damaged or of another schema."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            rows, columns, maps, alike = (arrays[name] for name in ("rows", "columns", "maps", "alike"))
-    except Exception as error:
-        raise RunError(f"{where} is not what Penlight writes, or it is damaged.", "Repeat the run.") from error
-    if about.get("schema") != SCHEMA:
-        raise RunError(f"{where} was written by another version of Penlight.", "Repeat the run.")
-    return ExplainedCases(rows, columns, maps.astype(np.float32) / 255, about["method"], about["meaning"], alike)
+    about, arrays = read_archive(
+        ExplainedRecord, content, _WANTED, where, "Repeat the run.", largest=_LARGEST, schema=SCHEMA
+    )
+    rows, columns, maps, alike = arrays["rows"], arrays["columns"], arrays["maps"], arrays["alike"]
+    n = len(rows)
+    if any(len(part) != n for part in (columns, maps, alike)) or (n and min(rows.min(), columns.min()) < 0):
+        raise RunError(f"{where} does not have a row, a label and a map for each image.", "Repeat the run.")
+    if n > _MOST or not all(1 <= side <= _LARGEST_SIDE for side in maps.shape[1:]):
+        raise RunError(f"{where} has maps of the shape {maps.shape}.", "Repeat the run.")
+    if np.isinf(alike).any() or (np.abs(alike) > 1 + _TINY).any():
+        raise RunError(f"alike in {where} must hold correlations, from -1 to 1.", "Repeat the run.")
+    return ExplainedCases(
+        rows, columns, maps.astype(np.float32) / np.float32(255), about.method, about.meaning, alike
+    )

@@ -19,7 +19,6 @@ from penlight.data.pictures import (
     Reading,
     fit_pixels,
     load_with_look,
-    reading_from_dict,
 )
 from penlight.errors import RunError
 from penlight.evaluation.conformal import Conformal, options
@@ -218,5 +217,5 @@ def open_classifier(path: Path) -> Classifier:
 
 def reading_of(run: Run, size: int, channels: int) -> Reading:
     """Say how a picture becomes an image of a run: as its dataset was read, where the run kept that."""
-    kept = reading_from_dict(run.data.get("reading")) if run.has("data.json") else None
-    return kept or Reading(size, channels)
+    kept = run.reading
+    return Reading(size, channels) if kept is None else Reading(**kept.model_dump())

@@ -1,12 +1,10 @@
 """Gather from a run folder what checks look at; the dataset is not needed."""
 
-import io
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from penlight.data.record import DataRecord, record_from_dict
 from penlight.data.tested import READ_BEFORE
 from penlight.evaluation import MetricRow, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
@@ -15,6 +13,8 @@ from penlight.recipes import Pretrained, Recipe
 from penlight.runs.answers import Answers
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.folder import Run
+
+_OF_CURVES = ("loss", "val_loss", "val_headline", "learning_rate")
 
 
 def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Subgroup] = ()) -> Evidence:
@@ -27,7 +27,7 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
         decision_notes=run.decision.notes,
         curves=_curves(run),
         epochs_planned=_epochs(run.recipe),
-        data=data_of(run),
+        data=run.data,
         maps_alike=cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike if run.has(EXPLAINED) else None,
         subgroups=subgroups,
         read_before=run.provenance.get(READ_BEFORE),
@@ -37,11 +37,6 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
 def seen(answers: Answers) -> Answered:
     """Give answers as metrics and checks see them."""
     return Answered(answers.sample, answers.predictions.groups)
-
-
-def data_of(run: Run) -> DataRecord | None:
-    """Read what the run kept of its data; None for a run that kept nothing."""
-    return record_from_dict(run.data) if run.has("data.json") else None
 
 
 def checks_kept(run: Run) -> list[Check]:
@@ -58,10 +53,10 @@ def headline_kept(run: Run) -> MetricRow:
 
 
 def _curves(run: Run) -> Curves | None:
-    if not run.has("history.csv"):
+    table = run.curves
+    if table is None:
         return None
-    table = np.atleast_1d(np.genfromtxt(io.BytesIO(run.read("history.csv")), delimiter=",", names=True))
-    return Curves(table["loss"], table["val_loss"], table["val_headline"], table["learning_rate"])
+    return Curves(*(np.asarray(table[name], np.float64) for name in _OF_CURVES))
 
 
 def _epochs(recipe: Recipe) -> int:

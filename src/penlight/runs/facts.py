@@ -3,14 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from penlight import __version__
 from penlight.errors import RunError
-from penlight.tasks import Task, task_from_dict, task_to_dict
+from penlight.parsing import parse_json
+from penlight.records import check_record
+from penlight.records.run import FactsRecord
+from penlight.tasks import Task, task_of, task_to_dict
 
 NOTICE = "Not for clinical use."
 SCHEMA = 1
+
+_NUMBERS = ("size", "channels", "seed")
+_REMEDY = "Export the run again."
 
 
 @dataclass(frozen=True)
@@ -58,22 +63,34 @@ class ModelFacts:
 def facts_from_properties(values: Mapping[str, str], where: str) -> ModelFacts:
     """Read what `ModelFacts.to_properties` gave. RunError if it did not, or if another schema is meant."""
     if values.get("schema") != str(SCHEMA) or "task" not in values:
-        raise RunError(f"{where} was not written by this version of Penlight.", "Export the run again.")
-    try:
-        cuts: Any = json.loads(values["thresholds"])
-        return ModelFacts(
-            task=task_from_dict(json.loads(values["task"])),
-            size=int(values["size"]),
-            channels=int(values["channels"]),
-            dataset=values["dataset"],
-            view=values["view"],
-            licence=values["licence"],
-            thresholds=None if cuts is None else tuple(float(cut) for cut in cuts),
-            backbone=values["backbone"],
-            recipe_hash=values["recipe_hash"],
-            seed=int(values["seed"]),
-            data_hash=values["data_md5"],
-            version=values["penlight_version"],
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise RunError(f"What {where} says of its model is damaged.", "Export the run again.") from error
+        raise RunError(f"{where} was not written by this version of Penlight.", _REMEDY)
+    what = f"What {where} says of its model"
+    # What the record knows is read; the values of the others are not even parsed.
+    plain = {key: value for key, value in values.items() if key not in ("task", "thresholds", *_NUMBERS)}
+    numbers = {key: _number(values.get(key, ""), what) for key in _NUMBERS}
+    parsed = {key: parse_json(values.get(key, ""), what, _REMEDY, error=RunError) for key in ("task", "thresholds")}
+    record = check_record(FactsRecord, {**plain, **numbers, **parsed}, what, _REMEDY)
+    task = task_of(record.task)
+    wanted = len(task.labels) if task.uses_thresholds else len(task.cut_points)
+    if record.thresholds is not None and len(record.thresholds) != (wanted or len(record.thresholds)):
+        raise RunError(f"{what} has {len(record.thresholds)} thresholds, {wanted} were expected.", _REMEDY)
+    return ModelFacts(
+        task=task,
+        size=record.size,
+        channels=record.channels,
+        dataset=record.dataset,
+        view=record.view,
+        licence=record.licence,
+        thresholds=record.thresholds,
+        backbone=record.backbone,
+        recipe_hash=record.recipe_hash,
+        seed=record.seed,
+        data_hash=record.data_md5,
+        version=record.penlight_version,
+    )
+
+
+def _number(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise RunError(f"{what} is damaged: a whole number was expected, {text[:20]!r} came.", _REMEDY)
+    return int(text)

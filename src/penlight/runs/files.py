@@ -1,17 +1,63 @@
-"""Files of a run: there whole, or as they were before."""
+"""Files of a run: there whole, or as they were before; read as what a stranger may have made."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from penlight.disk import write_whole, writing_to
+from penlight.disk import read_inside, write_whole, writing_to
+from penlight.errors import RunError
+from penlight.parsing import LARGEST_TOML, parse_json
 
 SEAL = "sha256"
 """The key of sealed JSON that holds the hash of all its other values."""
 
 _REMEDY = "Choose a folder you may write to, with --out."
+
+# A metrics.json of a hundred labels has under 2 MB, a report of a large study under 20.
+_LARGEST = {
+    ".json": 16 << 20,
+    ".toml": LARGEST_TOML,
+    ".csv": 16 << 20,
+    ".md": 16 << 20,
+    ".html": 256 << 20,
+    ".npz": 1 << 30,
+}
+_LARGEST_MODEL = 2 << 30
+
+
+def largest_of(name: str) -> int:
+    """Say how many bytes of a file are read at most, by the ending of its name; models have up to 2 GiB."""
+    return _LARGEST.get(PurePosixPath(name).suffix, _LARGEST_MODEL)
+
+
+def read_file(folder: Path, name: str, remedy: str = "", *, largest: int | None = None) -> bytes:
+    """Read a file in a folder of runs: see `disk.read_inside`. RunError, by name, if it is missing or refused."""
+    try:
+        return read_inside(folder, name, largest_of(name) if largest is None else largest)
+    except FileNotFoundError as error:
+        raise RunError(f"{folder / name} is missing.", remedy) from error
+    except OSError as error:
+        raise unreadable(folder / name, error, remedy) from error
+
+
+def unreadable(path: Path, error: OSError, remedy: str) -> RunError:
+    """Give the named error for a file that is there and cannot be read, or is refused."""
+    why = error.strerror or str(error)
+    return RunError(
+        f"{path} cannot be read: {why[:1].lower()}{why[1:]}.", remedy or "Remove it, or check the folder."
+    )
+
+
+def read_if_there(folder: Path, name: str, remedy: str = "") -> bytes | None:
+    """Read a file as `read_file` does; None if there is none of that name."""
+    try:
+        return read_inside(folder, name, largest_of(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise unreadable(folder / name, error, remedy) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -36,10 +82,15 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
+def fingerprint(content: bytes) -> dict[str, Any]:
+    """Give what a manifest or seal says of a file."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Give values with their own hash, so that a reader knows whether they are what was written."""
     own = {key: value for key, value in values.items() if key != SEAL}
-    return {**own, SEAL: _hash(own)}
+    return {**own, SEAL: hash_of(own)}
 
 
 def is_sound(values: Mapping[str, Any]) -> bool:
@@ -47,6 +98,7 @@ def is_sound(values: Mapping[str, Any]) -> bool:
     return bool(values.get(SEAL) == sealed(values)[SEAL])
 
 
-def _hash(values: Mapping[str, Any]) -> str:
-    values = json.loads(json.dumps(values))  # keys and numbers as a reader has them
+def hash_of(values: Mapping[str, Any]) -> str:
+    """Hash values as JSON, whatever the order of their keys."""
+    values = parse_json(json.dumps(values), "What is sealed")  # keys and numbers as a reader has them
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,25 +1,56 @@
 """A run folder: written by one process at a time, read only when it is whole."""
 
 import contextlib
-import hashlib
-import io
-import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from penlight.disk import LOCK, FolderHold, remove_orphans, writing_to
+from penlight.disk import (
+    LOCK,
+    FolderHold,
+    inner_folders,
+    is_inside,
+    is_part,
+    open_inside,
+    read_inside,
+    regular_files,
+    remove_empty_folder,
+    remove_inside,
+    remove_orphans,
+    require_no_link,
+    writing_to,
+)
 from penlight.errors import RunError, TrainingError
-from penlight.evaluation.decision import Decision, decision_from_dict
+from penlight.evaluation.decision import Decision, decision_of
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
+from penlight.parsing import parse_json_object
+from penlight.records import Record, check_record, read_record
+from penlight.records.run import ClaimRecord, DecisionRecord, ManifestRecord, ReadingRecord, ReadsRecord
 from penlight.runs.answers import Answers, answer
-from penlight.runs.files import SEAL, is_sound, sealed, write_bytes, write_json
+from penlight.runs.files import (
+    SEAL,
+    fingerprint,
+    hash_of,
+    is_sound,
+    largest_of,
+    read_file,
+    read_if_there,
+    sealed,
+    unreadable,
+    write_bytes,
+    write_json,
+)
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
+    from penlight.data.record import DataRecord
     from penlight.evaluation.robustness import Robustness
     from penlight.recipes import Recipe
 
@@ -29,11 +60,18 @@ PLAN = "plan.json"
 FOLDS = "folds.json"
 NOVELTY = "novelty.npz"
 CORRUPTIONS = "corruptions.json"
+DATA = "data.json"
+EXPORTS = "export.json"
 SCHEMA = 1
 _STATE = ".state"
 _CLAIM = "claim.json"
 _IN_MANIFEST = {"schema", "recipe_hash", "seed", "files"}
 _PENDING = "pending"
+_CHECKPOINT = re.compile(r"checkpoint(-[a-z0-9-]+)?-[0-9]{1,9}\.npz")
+_MEASURED = ("recipe.toml", "provenance.json", "data.json", "metrics.json", "decision.json", "-val.npz", "-test.npz")
+_AGAIN = "Repeat the run, or get it again from where it came."
+
+R = TypeVar("R", bound=Record)
 
 
 class RunWriter:
@@ -66,16 +104,18 @@ class RunWriter:
         if kind is not None and issubclass(kind, TrainingError):
             drop_state(self.path)
             for name in ("recipe.toml", PLAN):
-                (self.path / name).unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    remove_inside(self.path, name)
         self._hold.__exit__(kind, error, trace)
 
     def _drop_empty_state(self) -> None:
         with contextlib.suppress(OSError):
-            self.state.rmdir()
+            remove_empty_folder(self.path, _STATE)
 
     def _claim(self) -> None:
         claim = _claim_of(self.recipe, self.seed)
-        if (self.path / MANIFEST).exists():
+        require_no_link(self.state)
+        if os.path.lexists(self.path / MANIFEST):
             raise RunError(f"{self.path} already holds a complete run.", "Choose another folder with --out.")
         held = read_claim(self.path)
         if held is None and not (is_bare(self.path) or self._lost_its_claim()):
@@ -93,10 +133,10 @@ class RunWriter:
     def _lost_its_claim(self) -> bool:
         """Say whether the folder is that of an unfinished run of this recipe whose claim is damaged."""
         try:
-            known = (self.path / "recipe.toml").read_text(encoding="utf-8")
-        except (OSError, ValueError):
+            known = read_if_there(self.path, "recipe.toml")
+        except RunError:
             return False
-        return (self.path / _STATE).is_dir() and known == self.recipe.to_toml()
+        return self.state.is_dir() and known == self.recipe.to_toml().encode()
 
     @property
     def state(self) -> Path:
@@ -117,7 +157,7 @@ class RunWriter:
 
     def draft(self) -> "Run":
         """Give the run as it is so far, for what is made from it before it is complete."""
-        return Run(self.path, self._manifest())
+        return Run(self.path, ManifestRecord.model_validate(self._manifest()))
 
     def finish(self) -> None:
         """Make the run complete: hash every file into the manifest, then drop the state of the unfinished run."""
@@ -126,21 +166,25 @@ class RunWriter:
 
     def _manifest(self) -> dict[str, Any]:
         files = {
-            str(p.relative_to(self.path).as_posix()): _fingerprint(p.read_bytes())
-            for p in sorted(self.path.rglob("*"))
-            if p.is_file() and p.name != LOCK and p.suffix != ".part" and _STATE not in p.parts
+            name: fingerprint(read_file(self.path, name))
+            for name in regular_files(self.path)
+            if name != LOCK and not is_part(name)
         }
         return {"schema": SCHEMA, "recipe_hash": self.recipe.hash, "seed": self.seed, "files": files}
 
 
 def drop_state(path: Path) -> None:
     """Remove what only an unfinished run needs, its claim last: killed on the way, the same command comes here
-    again."""
-    state = path / _STATE
-    for file in sorted(state.glob("*"), key=lambda file: file.name == _CLAIM):
-        file.unlink(missing_ok=True)
-    if state.exists():
-        state.rmdir()
+    again. Only what Penlight wrote is removed; links are not followed, and what else lies there is left."""
+    for name in sorted(regular_files(path, _STATE), key=lambda name: name == _CLAIM):
+        if _is_of_state(name):
+            remove_inside(path, f"{_STATE}/{name}")
+    with contextlib.suppress(OSError):
+        remove_empty_folder(path, _STATE)
+
+
+def _is_of_state(name: str) -> bool:
+    return name == _CLAIM or is_part(name) or _CHECKPOINT.fullmatch(name) is not None
 
 
 def goes_on(path: Path, recipe_hash: str, seed: int) -> bool:
@@ -149,7 +193,7 @@ def goes_on(path: Path, recipe_hash: str, seed: int) -> bool:
     if is_bare(path):
         return True
     wanted = {"recipe_hash": recipe_hash, "seed": seed}
-    if not (path / MANIFEST).exists():
+    if not is_inside(path, MANIFEST):
         return read_claim(path) == wanted
     return is_untidy(path) and is_run_of(path, recipe_hash, seed)
 
@@ -172,18 +216,24 @@ def clear_away(path: Path) -> None:
 
 def is_untidy(path: Path) -> bool:
     """Say whether something lies in a folder that is there only while a process writes it."""
-    return (path / LOCK).exists() or (path / _STATE).exists() or any(path.glob(".*.part"))
+    names = regular_files(path)
+    if LOCK in names or any(map(is_part, names)):
+        return True
+    return _STATE in inner_folders(path) and all(map(_is_of_state, _names(path / _STATE)))
 
 
 def is_bare(path: Path) -> bool:
     """Say whether a folder holds nothing but what a process leaves that is killed before it wrote anything."""
     if not path.is_dir():
         return False
-    left = [place for place in path.iterdir() if place.name != LOCK and place.suffix != ".part"]
-    return all(
-        place.name == _STATE and place.is_dir() and all(file.suffix == ".part" for file in place.iterdir())
-        for place in left
-    )
+    left = {name for name in _names(path) if name != LOCK and not is_part(name)}
+    if not left:
+        return True
+    return left == {_STATE} == {*inner_folders(path)} and all(map(is_part, _names(path / _STATE)))
+
+
+def _names(folder: Path) -> set[str]:
+    return {place.name for place in folder.iterdir()}
 
 
 def _claim_of(recipe: "Recipe", seed: int) -> dict[str, Any]:
@@ -192,26 +242,21 @@ def _claim_of(recipe: "Recipe", seed: int) -> dict[str, Any]:
 
 def read_claim(path: Path) -> dict[str, Any] | None:
     """Give the recipe hash and seed of the unfinished run in a folder; None if there is none."""
-    try:
-        claim = json.loads((path / _STATE / _CLAIM).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return claim if isinstance(claim, dict) else None
-
-
-def _fingerprint(content: bytes) -> dict[str, Any]:
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    with contextlib.suppress(RunError):
+        if (content := read_if_there(path, f"{_STATE}/{_CLAIM}")) is not None:
+            return read_record(ClaimRecord, content, f"{path / _STATE / _CLAIM}").to_json()
+    return None
 
 
 class Run:
     """A complete run, read from its folder. Every file is checked against the manifest when it is read."""
 
-    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: ManifestRecord) -> None:
         self.path = path
-        self.seed = int(manifest["seed"])
-        self._manifest = manifest
-        self._files = dict(manifest["files"])
-        self._pending = dict(manifest.get(_PENDING, {}))
+        self.seed = manifest.seed
+        self.recipe_hash = manifest.recipe_hash
+        self._files = {name: own.model_dump() for name, own in manifest.files.items()}
+        self._pending = {name: own.model_dump() for name, own in manifest.pending.items()}
 
     @property
     def name(self) -> str:
@@ -223,13 +268,33 @@ class Run:
         known = self._files.get(name)
         if known is None:
             raise RunError(f"The run {self.path} has no {name}.", "It belongs to a model that makes none.")
+        prints = [own for own in (known, self._pending.get(name)) if own is not None]
+        if known["bytes"] > largest_of(name):
+            raise RunError(
+                f"{name} in the run {self.path} has {known['bytes']:,} bytes, more than {largest_of(name):,}.", _AGAIN
+            )
         try:
-            content = (self.path / name).read_bytes()
-        except OSError as error:
+            with open_inside(self.path, name) as file:
+                # What is not as long as the manifest says is not read at all.
+                n_bytes = os.fstat(file.fileno()).st_size
+                content = file.read(n_bytes) if n_bytes in (own["bytes"] for own in prints) else b""
+        except FileNotFoundError as error:
             raise RunError(f"{name} is missing from the run {self.path}.", f"Repeat it: {self.command}") from error
-        if _fingerprint(content) not in (known, self._pending.get(name)):
+        except OSError as error:
+            raise unreadable(self.path / name, error, f"Repeat the run: {self.command}") from error
+        if fingerprint(content) not in prints:
             raise RunError(f"{name} in the run {self.path} is damaged or was changed.", f"Repeat it: {self.command}")
         return content
+
+    def n_bytes(self, name: str) -> int:
+        """Give the size of a file of the run, as the manifest has it."""
+        return int(self._files[name]["bytes"])
+
+    @property
+    def measured(self) -> str:
+        """Hash of what the run's scores rest on: recipe, seed, and the files that no later command rewrites."""
+        files = {name: own for name, own in self._files.items() if name.endswith(_MEASURED)}
+        return hash_of({"recipe_hash": self.recipe_hash, "seed": self.seed, "files": files})
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a file of a complete run anew, and its fingerprint into the manifest.
@@ -241,8 +306,8 @@ class Run:
             remove_orphans(self.path)
             # Another command may have written a file of the run since it was opened.
             kept = open_run(self.path)
-            files, to_come = kept._settled(), {name: _fingerprint(content)}
-            about = {key: kept._manifest[key] for key in _IN_MANIFEST}
+            files, to_come = kept._settled(), {name: fingerprint(content)}
+            about = {"schema": SCHEMA, "recipe_hash": kept.recipe_hash, "seed": kept.seed}
             write_json(self.path / MANIFEST, sealed({**about, "files": files, _PENDING: to_come}))
             write_bytes(self.path / name, content)
             self._files, self._pending = {**files, **to_come}, {}
@@ -253,7 +318,7 @@ class Run:
         came = {}
         for name, print_ in self._pending.items():
             with contextlib.suppress(OSError):
-                if _fingerprint((self.path / name).read_bytes()) == print_:
+                if fingerprint(read_inside(self.path, name, print_["bytes"])) == print_:
                     came[name] = print_
         return {**self._files, **came}
 
@@ -264,8 +329,10 @@ class Run:
     @property
     def command(self) -> str:
         """The command that repeats the run."""
-        folds = read_folds(self.path.parent)
-        one_of = f" --folds {folds['folds']}" if folds else ""
+        one_of = ""
+        with contextlib.suppress(RunError):
+            folds = read_folds(self.path.parent)
+            one_of = f" --folds {folds['folds']}" if folds else ""
         return f"penlight train {self.path}/recipe.toml --seed {self.seed}{one_of}"
 
     @property
@@ -274,27 +341,43 @@ class Run:
         # Recipes need pydantic, which answering for a picture does not.
         from penlight.recipes import recipe_from_toml
 
-        return recipe_from_toml(self.read("recipe.toml").decode(), str(self.path / "recipe.toml"))
+        where = str(self.path / "recipe.toml")
+        try:
+            return recipe_from_toml(self.read("recipe.toml").decode(), where)
+        except UnicodeDecodeError as error:
+            raise RunError(f"{where} is not a text in UTF-8.", _AGAIN) from error
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Seed, versions, hashes, machine, durations."""
-        return self._json("provenance.json")
+        from penlight.records.scores import ProvenanceRecord
+
+        return self._json(ProvenanceRecord, "provenance.json")
 
     @property
     def metrics(self) -> dict[str, Any]:
         """The scores as `train` wrote them."""
-        return self._json("metrics.json")
+        from penlight.records.scores import MetricsRecord
+
+        return self._json(MetricsRecord, "metrics.json")
 
     @property
-    def data(self) -> dict[str, Any]:
-        """Counts by split, patients, and what the audit found: what `data.record.DataRecord` holds."""
-        return self._json("data.json")
+    def data(self) -> "DataRecord | None":
+        """Counts by split, patients, and what the audit found; None for a run that kept nothing of its data."""
+        from penlight.data.record import record_of_json
+        from penlight.records.scores import DataJson
+
+        return record_of_json(self._record(DataJson, DATA)) if self.has(DATA) else None
+
+    @property
+    def reading(self) -> "ReadingRecord | None":
+        """How a picture becomes an image of the run's dataset; None where that was not kept."""
+        return self._record(ReadsRecord, DATA).reading if self.has(DATA) else None
 
     @property
     def decision(self) -> Decision:
         """Calibration and thresholds found on val."""
-        return decision_from_dict(self._json("decision.json"))
+        return decision_of(self._record(DecisionRecord, "decision.json"))
 
     @property
     def novelty(self) -> Novelty | None:
@@ -304,16 +387,45 @@ class Run:
     @property
     def robustness(self) -> "Robustness | None":
         """What corrupted images did to the answers; None before `evaluate --corruptions` has asked."""
-        from penlight.evaluation.robustness import robustness_from_dict
+        from penlight.evaluation.robustness import robustness_of
+        from penlight.records.scores import CorruptionsRecord
 
-        return robustness_from_dict(self._json(CORRUPTIONS)) if self.has(CORRUPTIONS) else None
+        return robustness_of(self._record(CorruptionsRecord, CORRUPTIONS)) if self.has(CORRUPTIONS) else None
 
     @property
     def history(self) -> "pd.DataFrame | None":
         """Learning curves, a row per epoch; None for a model without epochs."""
         import pandas as pd
 
-        return pd.read_csv(io.BytesIO(self.read("history.csv"))) if self.has("history.csv") else None
+        curves = self.curves
+        return None if curves is None else pd.DataFrame(curves)
+
+    @property
+    def curves(self) -> "dict[str, NDArray[np.generic]] | None":
+        """Learning curves, (epochs,) each; None for a model without epochs."""
+        from penlight.runs.history import HISTORY, read_history
+
+        return read_history(self.read(HISTORY), str(self.path / HISTORY)) if self.has(HISTORY) else None
+
+    @property
+    def reasons(self) -> list[dict[str, str]]:
+        """The choices of the plan that the recipe came from; none for a recipe of another source."""
+        from penlight.records.scores import PlanRecord
+
+        if not self.has(PLAN):
+            return []
+        return [reason.model_dump() for reason in self._record(PlanRecord, PLAN).reasons]
+
+    @property
+    def exports(self) -> dict[str, Any]:
+        """What is known of each exported file, by its name."""
+        from penlight.records.scores import ExportsRecord
+
+        if not self.has(EXPORTS):
+            return {}
+        values = parse_json_object(self.read(EXPORTS), f"{EXPORTS} in the run {self.path}", _AGAIN, error=RunError)
+        record = check_record(ExportsRecord, {"files": values}, f"{EXPORTS} in the run {self.path}", _AGAIN)
+        return {name: own.to_json(given_only=True) for name, own in record.files.items()}
 
     def predictions(self, split: str) -> Predictions:
         """The run's predictions of "val" or "test" as the model gave them; scores and figures are of `answers`."""
@@ -340,41 +452,50 @@ class Run:
 
     def baseline_decision(self, baseline: str) -> Decision:
         """Calibration and thresholds of a baseline, found on val as the run's were."""
-        return decision_from_dict(self._json(f"baseline-{baseline}-decision.json"))
+        return decision_of(self._record(DecisionRecord, f"baseline-{baseline}-decision.json"))
 
     def _predictions(self, name: str) -> Predictions:
         return predictions_from_bytes(self.read(name), str(self.path / name))
 
-    def _json(self, name: str) -> dict[str, Any]:
-        values: dict[str, Any] = json.loads(self.read(name))
-        return values
+    def _record(self, kind: type[R], name: str) -> R:
+        return read_record(kind, self.read(name), f"{name} in the run {self.path}", _AGAIN)
+
+    def _json(self, kind: type[Record], name: str) -> dict[str, Any]:
+        return self._record(kind, name).to_json(given_only=True)
 
 
 def open_run(path: Path) -> Run:
     """Open a complete run. RunError, by name, for a folder that is missing, no run, incomplete, or damaged."""
     if not path.is_dir():
         raise RunError(f"There is no run folder {path}.", "Give the folder that `penlight train` printed last.")
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-        schema = manifest["schema"]
-        run = Run(path, manifest)
-        whole = schema != SCHEMA or _is_whole(manifest)
-    except FileNotFoundError as error:
+    content = read_if_there(path, MANIFEST)
+    if content is None:
         if read_claim(path) is not None:
             raise RunError(
                 f"The run {path} is not complete.", f"Finish it: penlight train {path}/recipe.toml --out {path}"
-            ) from error
+            )
         raise RunError(
             f"{path} is not a run folder, or its manifest.json was deleted.",
             "Give a folder that `penlight train` wrote.",
-        ) from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise _damaged(path) from error
-    if not whole:
-        raise _damaged(path)
-    if schema != SCHEMA:
-        raise RunError(f"The run {path} was written by another version of Penlight.", "Repeat the run.")
-    return run
+        )
+    return Run(path, _manifest_of(path, content))
+
+
+def _manifest_of(path: Path, content: bytes) -> ManifestRecord:
+    what = f"manifest.json in the run {path}"
+    try:
+        values = parse_json_object(content, what, error=RunError)
+        schema = values.get("schema", SCHEMA)
+        if isinstance(schema, int) and schema != SCHEMA:
+            raise RunError(f"The run {path} was written by another version of Penlight.", "Repeat the run.")
+        manifest = check_record(ManifestRecord, values, what)
+    except RunError as error:
+        if not error.problem.startswith(what):
+            raise
+        raise _damaged(path, error.problem.removeprefix(what).strip(" .")) from error
+    if not _is_whole(values):
+        raise _damaged(path, "has another hash than it says")
+    return manifest
 
 
 def _is_whole(manifest: Mapping[str, Any]) -> bool:
@@ -384,41 +505,46 @@ def _is_whole(manifest: Mapping[str, Any]) -> bool:
     return set(manifest) == _IN_MANIFEST
 
 
-def _damaged(path: Path) -> RunError:
+def _damaged(path: Path, why: str) -> RunError:
     return RunError(
-        f"manifest.json in the run {path} is damaged.",
+        f"manifest.json in the run {path} is damaged: it {why}.",
         f"Nothing in it can be trusted. Repeat it: penlight train {path}/recipe.toml, then delete {path}.",
     )
 
 
-def robustness_of_seeds(path: Path) -> "Robustness | None":
-    """Read what corrupted images did to the answers of all seeds together; None before they were asked. RunError if
-    it is damaged."""
-    from penlight.evaluation.robustness import robustness_from_dict
+def read_folds(path: Path) -> dict[str, Any] | None:
+    """Read what a folder is a cross-validation of: recipe_hash, data_md5, folds, seed. None if it is none; RunError
+    if that is damaged."""
+    from penlight.records.groups import FoldsRecord
 
-    file = path / CORRUPTIONS
-    if not file.exists():
-        return None
-    try:
-        return robustness_from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{file} is damaged.", f"Ask again: penlight evaluate {path} --corruptions") from error
+    content = read_if_there(path, FOLDS)
+    what = str(path / FOLDS)
+    return None if content is None else read_record(FoldsRecord, content, what, _AGAIN).to_json()
+
+
+def run_folders(path: Path, what: Literal["seed", "fold"]) -> list[Path]:
+    """List the run folders `seed-0`, `seed-1`, ... or `fold-1`, ... in a folder, in the order of their numbers.
+    Others, such as a copy `seed-0.bak`, and links are none."""
+    name = re.compile(rf"{what}-(0|[1-9][0-9]{{0,9}})")
+    found = filter(name.fullmatch, inner_folders(path))
+    return [path / own for own in sorted(found, key=lambda own: int(own.removeprefix(f"{what}-")))]
 
 
 def fold_folders(path: Path) -> list[Path]:
     """List the run folders, one per fold, of a folder with a cross-validation, in the order of the folds."""
-    return sorted(path.glob("fold-*"), key=lambda p: int(p.name.removeprefix("fold-")))
-
-
-def read_folds(path: Path) -> dict[str, Any] | None:
-    """Read what a folder is a cross-validation of: recipe_hash, data_md5, folds, seed. None if it is none."""
-    try:
-        claim = json.loads((path / FOLDS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return claim if isinstance(claim, dict) else None
+    return run_folders(path, "fold")
 
 
 def seed_folders(path: Path) -> list[Path]:
     """List the run folders, one per seed, of a folder with several seeds, in the order of the seeds."""
-    return sorted(path.glob("seed-*"), key=lambda p: int(p.name.removeprefix("seed-")))
+    return run_folders(path, "seed")
+
+
+def run_folder_in(group: Path, *names: str) -> Path:
+    """Give the folder of a run in a folder of several, to write to. RunError if it, or a folder on the way, is a
+    link."""
+    place = group
+    for name in names:
+        place = place / name
+        require_no_link(place)
+    return place

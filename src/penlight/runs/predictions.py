@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,11 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.errors import PredictionsError
-from penlight.tasks import Task, task_from_dict, task_to_dict
+from penlight.data.archives import Wanted, read_archive
+from penlight.data.dataset import METADATA
+from penlight.errors import PenlightError, PredictionsError
+from penlight.records.run import PredictionsRecord
+from penlight.tasks import Task, task_of, task_to_dict
 
 SCHEMA = 1
 _META = "meta_"
+
+_WANTED = {
+    "index": Wanted(np.int64, 1),
+    "y_true": Wanted(np.uint8, 2),
+    "prob": Wanted(np.float64, 2),
+    "logits": Wanted(np.float64, 2),
+}
+_SMALL = 64 << 20
+_OFF_ONE = 1e-6
+_LONGEST_VALUE = 4 * 1_000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_REMEDY = "Repeat the run that made it."
 
 
 @dataclass(frozen=True)
@@ -90,18 +106,57 @@ def _plain(values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def predictions_from_bytes(content: bytes, where: str) -> Predictions:
-    """Read what `to_bytes` gave. PredictionsError, naming `where`, if it is damaged or of another schema."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            values = {name: arrays[name] for name in arrays.files if name != "about"}
-    except Exception as error:
-        raise PredictionsError(
-            f"{where} is not a predictions file, or it is damaged ({error}).", "Repeat the run that made it."
-        ) from error
-    if about.pop("schema", None) != SCHEMA:
-        raise PredictionsError(f"{where} was written by another version of Penlight.", "Repeat the run that made it.")
-    if not {"index", "y_true", "prob", "logits"} <= values.keys():
-        raise PredictionsError(f"{where} lacks an array that predictions have.", "Repeat the run that made it.")
+    """Read what `to_bytes` gave.
+
+    PredictionsError, naming `where`, if it is damaged, of another schema, or holds what no model says of images.
+    """
+    # They are written unpacked, so that a small file has no reason to hold much.
+    about, values = read_archive(
+        PredictionsRecord, content, _WANTED, where, _REMEDY, largest=max(_SMALL, len(content)), schema=SCHEMA,
+        error=PredictionsError,
+    )  # fmt: skip
     metadata = {name.removeprefix(_META): values.pop(name) for name in [*values] if name.startswith(_META)}
-    return Predictions(**values, metadata=metadata, task=task_from_dict(about.pop("task")), **about)
+    groups = values.pop("groups", None)
+    try:
+        predictions = Predictions(
+            index=values["index"],
+            y_true=values["y_true"],
+            prob=values["prob"],
+            logits=values["logits"],
+            task=task_of(about.task),
+            dataset=about.dataset,
+            view=about.view,
+            split=about.split,
+            data_hash=about.data_hash,
+            recipe_hash=about.recipe_hash,
+            groups=groups,
+            metadata=metadata,
+        )
+        _require_possible(predictions)
+    except PenlightError as error:
+        raise PredictionsError(f"{where} is damaged: {error.problem}", _REMEDY) from error
+    return predictions
+
+
+def _require_possible(p: Predictions) -> None:
+    """Raise PredictionsError for values that no model gives and no dataset has."""
+    n = len(p)
+    if (p.index < 0).any() or len(np.unique(p.index)) != n:
+        raise PredictionsError("Each image must have a row of its own in the split; index has others.")
+    if (p.y_true > 1).any():
+        raise PredictionsError("The truth must be 0 or 1 for each label; y_true has other values.")
+    if p.task.exclusive and not (p.y_true.sum(axis=1) == 1).all():
+        raise PredictionsError("Each image must have one label; y_true has others.")
+    if p.task.exclusive and n and np.abs(p.prob.sum(axis=1) - 1).max() > _OFF_ONE:
+        raise PredictionsError("The probabilities of an image must sum to 1; those in prob do not.")
+    if p.logits.shape != (n, p.task.n_logits) or not np.isfinite(p.logits).all():
+        raise PredictionsError(f"Each image must have {p.task.n_logits} finite logits; logits has others.")
+    if p.groups is not None and (p.groups.shape != (n,) or p.groups.dtype.kind not in "iu" or (p.groups < 0).any()):
+        raise PredictionsError("Patients must be numbered, one for each image; groups has others.")
+    for column, values in p.metadata.items():
+        if column not in METADATA or values.dtype.itemsize > _LONGEST_VALUE:
+            raise PredictionsError(f"Columns of images are {', '.join(METADATA)}, with short values; others came.")
+        if (values.dtype.kind == "U") == (column == "age"):
+            raise PredictionsError(f"The column {column} of images has the type {values.dtype}.")
+        if values.dtype.kind == "U" and any(_CONTROL.search(str(value)) for value in np.unique(values)):
+            raise PredictionsError(f"The column {column} of images holds control characters.")

@@ -18,8 +18,9 @@ from penlight.report.words import count, interval, metric_words, number, sentenc
 from penlight.runs import Run
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
+from penlight.runs.groups import REPORT, UNSEALED
 from penlight.runs.predictor import MODEL
-from penlight.serve.shelf import REPORT, Shelf, Shelved, ShelvedGroup
+from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
 
 _BASELINE = "linear"
 
@@ -216,12 +217,16 @@ def _of_seeds(group: ShelvedGroup, runs: Sequence[_Found]) -> _Found:
         kind=group.kind,
         name=group.name,
         recipe=first.recipe,
-        detail=f"{'answers' if group.kind == 'folds' else 'mean'} of {len(runs)} {group.kind}",
+        detail=f"{'answers' if group.kind == 'folds' else 'mean'} of {len(runs)} {group.kind}{_unsealed(group)}",
         score=replace(first.score, row=row or first.score.row),
         report=group.listed["links"]["report"] is not None,
         parts=tuple(run for _, _, run in runs),
     )
     return place, images, entry
+
+
+def _unsealed(group: ShelvedGroup) -> str:
+    return "" if group.sealed else f", {UNSEALED}"
 
 
 def _means(rows: Iterable[dict[str, Any]]) -> list[MetricRow]:
@@ -245,7 +250,7 @@ def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:
             kind="study",
             name=study["title"],
             recipe=study["question"],
-            detail=f"{len(rows)} recipes, {n_seeds} runs",
+            detail=f"{len(rows)} recipes, {n_seeds} runs{_unsealed(group)}",
             score=max(rows, key=lambda row: _worth(row.score.row)).score,
             report=group.listed["links"]["report"] is not None,
             rows=tuple(sorted(rows, key=lambda row: -_worth(row.score.row))),

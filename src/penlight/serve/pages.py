@@ -23,8 +23,9 @@ from penlight import __version__
 from penlight.data.catalog import dataset_info, is_phantom
 from penlight.errors import PenlightError
 from penlight.runs.facts import NOTICE
+from penlight.runs.groups import REPORT
 from penlight.serve.limits import RequestError
-from penlight.serve.shelf import REPORT, Shelf, Shelved, ShelvedGroup
+from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
 
 if TYPE_CHECKING:
     from penlight.api.comparing import ComparedRuns
@@ -102,8 +103,8 @@ def _told(score: "Score", images: int) -> str:
 
 
 def _channels(shelved: Shelved) -> int:
-    reading = (shelved.run.data if shelved.run.has("data.json") else {}).get("reading") or {}
-    return int(reading.get("channels") or dataset_info(shelved.run.recipe.data.dataset).channels)
+    reading = shelved.run.reading
+    return dataset_info(shelved.run.recipe.data.dataset).channels if reading is None else reading.channels
 
 
 def _methods(shelved: Shelved) -> list[tuple[str, str]]:

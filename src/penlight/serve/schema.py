@@ -108,6 +108,7 @@ class Group(BaseModel):
     id: str
     name: str
     kind: Literal["study", "seeds", "folds"]
+    sealed: bool = Field(description="Whether its own files are known by hashes; those of Penlight 0.1.0 are not.")
     runs: list[str]
     links: dict[str, str | None]
 

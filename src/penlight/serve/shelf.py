@@ -1,7 +1,6 @@
 """The runs and studies that a server offers, found once when it starts. A request names one by its id, which is
 looked up here; no path is ever made from a request."""
 
-import json
 import logging
 import re
 import threading
@@ -12,15 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from penlight.disk import inner_folders, is_inside, links_in
 from penlight.errors import PenlightError, RunError
 from penlight.runs.classifier import Classifier, open_classifier
-from penlight.runs.folder import FOLDS, MANIFEST, SUMMARY, Run, open_run
+from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
+from penlight.runs.groups import REPORT, Group, kind_of, open_group
 from penlight.runs.predictor import MODEL
 
 log = logging.getLogger("penlight.serve")
 
-STUDY = "study.json"
-REPORT = "report.html"
+_KINDS = ("study", "folds", "seeds")
 
 _DEPTH = 4
 _OPEN = 16
@@ -77,28 +77,41 @@ class ShelvedGroup:
 
     id: str
     name: str
-    kind: str
-    folder: Path
+    own: Group
     runs: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """What it holds: "study", "seeds" or "folds"."""
+        return self.own.kind
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self.own.path
+
+    @property
+    def sealed(self) -> bool:
+        """Whether its own files are known by their hashes; those that Penlight 0.1.0 wrote are not."""
+        return self.own.is_sealed
 
     @cached_property
     def listed(self) -> dict[str, Any]:
         """What the list of groups says of it, for JSON."""
-        report = f"/groups/{self.id}/report" if (self.folder / REPORT).is_file() else None
+        report = f"/groups/{self.id}/report" if self.own.has(REPORT) else None
         links = {"self": f"/api/v1/groups/{self.id}", "report": report}
-        return {"id": self.id, "name": self.name, "kind": self.kind, "runs": self.runs, "links": links}
+        about = {"id": self.id, "name": self.name, "kind": self.kind, "sealed": self.sealed}
+        return {**about, "runs": self.runs, "links": links}
 
-    @cached_property
+    @property
     def record(self) -> dict[str, Any]:
-        """The summary of the seeds or folds, or the record of the study, as it is on disk."""
-        name = STUDY if self.kind == "study" else SUMMARY
-        values: dict[str, Any] = json.loads((self.folder / name).read_bytes())
-        return values
+        """The summary of the seeds or folds, or the record of the study. RunError if it is damaged."""
+        return self.own.record
 
-    @cached_property
+    @property
     def report(self) -> bytes:
-        """The page of the group."""
-        return (self.folder / REPORT).read_bytes()
+        """The page of the group. RunError if it is not what was written."""
+        return self.own.read(REPORT)
 
 
 class Shelf:
@@ -138,7 +151,7 @@ def open_shelf(paths: Sequence[Path]) -> Shelf:
         if not root.is_dir():
             raise RunError(f"There is no folder {root}.", "Give run folders, or folders that hold runs.")
         # Runs of a study that is given by itself keep its name.
-        whole = (root / STUDY).is_file() or (root / SUMMARY).is_file()
+        whole = not is_inside(root, MANIFEST) and _group_of(root) is not None
         _collect(root, root.resolve().parent if whole else root.resolve(), None, names, runs, groups, _DEPTH)
     if not runs:
         raise RunError(f"There is no run in {', '.join(map(str, paths))}.", "Train one: penlight demo")
@@ -154,33 +167,50 @@ def _collect(
     groups: list[ShelvedGroup],
     depth: int,
 ) -> None:
-    if (folder / MANIFEST).is_file():
+    if is_inside(folder, MANIFEST):
         runs.extend(_shelved(folder, root, group, names))
         return
-    kind = _kind_of_group(folder)
-    own = None if kind is None else _id(folder, root, names)
+    made = _group_of(folder)
+    own = None if made is None else _id(folder, root, names)
     before = len(runs)
     if depth:
-        for inner in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            _collect(inner, root, group or own, names, runs, groups, depth - 1)
-    if kind is not None and own is not None:
-        groups.append(ShelvedGroup(own, folder.resolve().name, kind, folder, tuple(run.id for run in runs[before:])))
+        for name in _folders_in(folder):
+            _collect(folder / name, root, group or own, names, runs, groups, depth - 1)
+    if made is not None and own is not None:
+        groups.append(ShelvedGroup(own, folder.resolve().name, made, tuple(run.id for run in runs[before:])))
 
 
-def _kind_of_group(folder: Path) -> str | None:
-    if (folder / STUDY).is_file():
-        return "study"
-    if not (folder / SUMMARY).is_file():
+def _folders_in(folder: Path) -> list[str]:
+    """Name the folders in a folder that may hold runs. Links are not followed: what they lead to was not given."""
+    for name in links_in(folder):
+        log.warning("left out: %s is a link, and links are not followed", folder / name)
+    return [name for name in inner_folders(folder) if not name.startswith(".")]
+
+
+def _group_of(folder: Path) -> Group | None:
+    """Open a folder of several runs; None for another, and for one that is damaged, with a line in the log."""
+    try:
+        kind = kind_of(folder)
+        # A cross-validation that is not complete has nothing to show.
+        if kind not in _KINDS or (kind == "folds" and not is_inside(folder, SUMMARY)):
+            return None
+        found = open_group(folder)
+        _ = found.record
+    except PenlightError as error:
+        log.warning("left out: %s", error)
         return None
-    return "folds" if (folder / FOLDS).is_file() else "seeds"
+    return found
 
 
 def _shelved(folder: Path, root: Path, group: str | None, names: set[str]) -> Iterator[Shelved]:
     try:
         own = Shelved(_id(folder, root, names), group, open_run(folder))
         _ = own.listed
-    except (PenlightError, KeyError, ValueError) as error:
+    except PenlightError as error:
         log.warning("left out: %s", error)
+        return
+    except Exception as error:  # whatever is wrong with one run, the others are offered
+        log.warning("left out: %s cannot be read (%s)", folder, type(error).__name__)
         return
     yield own
 

@@ -9,7 +9,7 @@ from penlight.tasks.binary import Binary
 from penlight.tasks.multi_class import MultiClass
 from penlight.tasks.multi_label import MultiLabel
 from penlight.tasks.ordinal import Ordinal
-from penlight.tasks.table import TASKS, task_from_dict, task_to_dict
+from penlight.tasks.table import TASKS, task_from_dict, task_of, task_to_dict
 
 __all__ = [
     "OF_PROBABILITIES",
@@ -23,5 +23,6 @@ __all__ = [
     "Task",
     "label_of",
     "task_from_dict",
+    "task_of",
     "task_to_dict",
 ]

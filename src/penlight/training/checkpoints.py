@@ -9,7 +9,7 @@ A state is written before older ones are removed, so that there is one to fall b
 import contextlib
 import hashlib
 import io
-import zipfile
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.npz import read_arrays
+from penlight.disk import read_inside, regular_files, remove_inside, require_no_link
+from penlight.errors import DataError
 from penlight.models import load_keras
 from penlight.runs import write_bytes
 
@@ -24,6 +27,8 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 _FORMAT = b"Penlight checkpoint 1\n"
 _KEPT = 2
+_LARGEST = 16 << 30
+_MOST_ARRAYS = 100_000
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,12 @@ class Checkpoints:
         np.savez(buffer, **{**arrays, **self._marks()})  # type: ignore[arg-type]
         content = buffer.getbuffer()
         digest = hashlib.sha256(content).hexdigest().encode()
-        write_bytes(self._place(epoch), b"".join((_FORMAT, digest, b"\n", content)))
+        require_no_link(self.stem.parent)
+        write_bytes(self.stem.with_name(self._name(epoch)), b"".join((_FORMAT, digest, b"\n", content)))
         for old in self._epochs():
             if not epoch - _KEPT < old <= epoch:
                 with contextlib.suppress(OSError):
-                    self._place(old).unlink()
+                    remove_inside(self.stem.parent, self._name(old))
 
     def read(self, use: Callable[[Arrays], bool]) -> int:
         """Hand the newest state to `use`; where it is damaged, or `use` says that it does not fit, the one before.
@@ -70,13 +76,13 @@ class Checkpoints:
 
     def _arrays(self, epoch: int) -> Arrays | None:
         try:
-            name, digest, content = self._place(epoch).read_bytes().split(b"\n", 2)
+            name, digest, content = read_inside(self.stem.parent, self._name(epoch), _LARGEST).split(b"\n", 2)
             if name + b"\n" != _FORMAT or hashlib.sha256(content).hexdigest().encode() != digest:
                 return None
-            with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-                arrays = {key: saved[key] for key in saved.files}
+            # Weights are written unpacked.
+            arrays = read_arrays(content, self._name(epoch), len(content), _MOST_ARRAYS)
         # Whole by its hash and yet no npz of arrays: not one that was written here.
-        except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, DataError):
             return None
         own = self._marks()
         return arrays if all(np.array_equal(arrays.pop(key, ""), own[key]) for key in own) else None
@@ -85,11 +91,11 @@ class Checkpoints:
         about = {**self.about, "backend": load_keras().backend.backend()}
         return {"about": np.array([f"{key}={value}" for key, value in sorted(about.items())], np.str_)}
 
-    def _place(self, epoch: int) -> Path:
-        return self.stem.with_name(f"{self.stem.name}-{epoch}.npz")
+    def _name(self, epoch: int) -> str:
+        return f"{self.stem.name}-{epoch}.npz"
 
     def _epochs(self) -> list[int]:
         """List the epochs there are, the newest first."""
-        before = f"{self.stem.name}-"
-        ends = (place.stem.removeprefix(before) for place in self.stem.parent.glob(f"{before}*.npz"))
-        return sorted((int(end) for end in ends if end.isascii() and end.isdecimal()), reverse=True)
+        name = re.compile(rf"{re.escape(self.stem.name)}-([0-9]{{1,9}})\.npz")
+        found = map(name.fullmatch, regular_files(self.stem.parent))
+        return sorted((int(match[1]) for match in found if match), reverse=True)

@@ -1,20 +1,24 @@
 """The folder of a tuning: held by one command at a time, continued by the same command, refused to another."""
 
 import contextlib
-import json
+import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from penlight.disk import FolderHold, remove_orphans
+from penlight.disk import FolderHold, is_inside, remove_inside, remove_orphans, require_no_link
 from penlight.errors import PenlightError, RunError
-from penlight.runs import write_json
+from penlight.records import read_record
+from penlight.records.groups import TuningRecord
+from penlight.runs import write_bytes
+from penlight.runs.files import json_text, read_file
 from penlight.runs.folder import is_bare, is_untidy
-from penlight.training.tuning.setup import Setup, setup_from_dict
+from penlight.runs.groups import SETUP, open_group, unseal, write_group
+from penlight.training.tuning.setup import Setup, setup_of
 
-SETUP = "tune.json"
 DATABASE = "tune.db"
 _ASK_LOCK = ".ask.lock"
+_RESULTS = ("best.toml", "trials.csv", "report.html")
 _REMEDY = "Choose another folder with --out."
 
 
@@ -40,11 +44,15 @@ class TuningFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the lock back."""
-        self.ask_lock.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            remove_inside(self.path, _ASK_LOCK)
         self._hold.__exit__(kind, error, trace)
 
     def _claim(self) -> None:
-        if not (self.path / SETUP).exists():
+        # Written through their names by SQLite and by the lock, which would follow a link.
+        for name in (DATABASE, *(f"{DATABASE}-{end}" for end in ("journal", "wal", "shm")), _ASK_LOCK):
+            require_no_link(self.path / name)
+        if not os.path.lexists(self.path / SETUP):
             if not is_bare(self.path):
                 raise RunError(f"{self.path} is not empty, and not a tuning.", _REMEDY)
         elif read_setup(self.path) != self.setup:
@@ -56,11 +64,17 @@ class TuningFolder:
         self._mark(finished=False)
 
     def finish(self) -> None:
-        """Say that the tuning is complete: the next one of the same setup takes a new folder by default."""
-        self._mark(finished=True)
+        """Say that the tuning is complete, and seal what it wrote but for the database, which may grow: the next one
+        of the same setup takes a new folder by default."""
+        found = {name: read_file(self.path, name) for name in _RESULTS if is_inside(self.path, name)}
+        write_group(self.path, "tuning", {**found, SETUP: self._content(finished=True)}, {})
 
     def _mark(self, *, finished: bool) -> None:
-        write_json(self.path / SETUP, {"schema": 1, **self.setup.to_dict(), "finished": finished})
+        unseal(self.path)
+        write_bytes(self.path / SETUP, self._content(finished=finished))
+
+    def _content(self, *, finished: bool) -> bytes:
+        return json_text({"schema": 1, **self.setup.to_dict(), "finished": finished}).encode()
 
     @property
     def ask_lock(self) -> Path:
@@ -71,9 +85,9 @@ class TuningFolder:
 def read_setup(path: Path) -> Setup:
     """Read what a folder's tuning searches. RunError if it cannot be read."""
     try:
-        return setup_from_dict(_read(path))
-    except (OSError, ValueError, KeyError, TypeError, PenlightError) as error:
-        raise RunError(f"{path / SETUP} is missing or damaged.", _REMEDY) from error
+        return setup_of(_read(path))
+    except PenlightError as error:
+        raise RunError(f"{path / SETUP} is missing or damaged. {error.problem}", _REMEDY) from error
 
 
 def default_folder(setup: Setup) -> Path:
@@ -89,11 +103,10 @@ def _continues(folder: Path, setup: Setup) -> bool:
     try:
         if is_bare(folder):
             return True
-        return (not _read(folder)["finished"] or is_untidy(folder)) and read_setup(folder) == setup
-    except (OSError, ValueError, KeyError, TypeError, RunError):
+        return (not _read(folder).finished or is_untidy(folder)) and read_setup(folder) == setup
+    except RunError:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((path / SETUP).read_text(encoding="utf-8"))
-    return values
+def _read(path: Path) -> TuningRecord:
+    return read_record(TuningRecord, open_group(path).read(SETUP), str(path / SETUP))

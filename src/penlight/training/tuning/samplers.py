@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from penlight.parsing import parse_json
 from penlight.recipes.space import Parameter, Range, Space
 
 Floats = NDArray[np.float64]
@@ -122,7 +123,9 @@ def stored(space: Space, values: Values) -> dict[str, Any]:
 
 def from_stored(space: Space, values: Values) -> dict[str, Any]:
     """Turn values of a storage into those of a recipe."""
-    return {p.key: values[p.key] if isinstance(p, Range) else json.loads(values[p.key]) for p in space.parameters}
+    return {
+        p.key: values[p.key] if isinstance(p, Range) else parse_json(values[p.key], p.key) for p in space.parameters
+    }
 
 
 def encode(space: Space, values: Values) -> Floats:

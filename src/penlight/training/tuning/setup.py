@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penlight.data import ViewedDataset
 from penlight.errors import UnknownNameError
@@ -13,6 +12,9 @@ from penlight.recipes import Recipe, recipe_from_toml
 from penlight.recipes.space import Space, space_from_dict
 from penlight.training.tuning.objective import Repeats, choose_repeats
 from penlight.training.tuning.samplers import SAMPLERS
+
+if TYPE_CHECKING:
+    from penlight.records.groups import TuningRecord
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,10 @@ def make_setup(
     return Setup(recipe, space, sampler, choose_repeats(view, seeds), seed, view.dataset.md5)
 
 
-def setup_from_dict(values: Mapping[str, Any]) -> Setup:
-    """Read a setup as `to_dict` gives it. KeyError, TypeError, ValueError or RecipeError if it is damaged."""
-    recipe = recipe_from_toml(values["recipe"])
-    kind, count = values["repeats"]
-    return Setup(
-        recipe,
-        space_from_dict(values["space"], recipe),
-        str(values["sampler"]),
-        Repeats(kind, int(count)),
-        int(values["seed"]),
-        str(values["data_md5"]),
-    )
+def setup_of(record: "TuningRecord") -> Setup:
+    """Give the setup that tune.json holds, which was checked as it was read. RecipeError for a recipe or a space that
+    is none."""
+    recipe = recipe_from_toml(record.recipe)
+    kind, count = record.repeats
+    space = space_from_dict(record.space, recipe)
+    return Setup(recipe, space, record.sampler, Repeats(kind, count), record.seed, record.data_md5)

@@ -1,6 +1,5 @@
 """One worker process: reads its task as a line of JSON from standard input, and runs trials until it is done."""
 
-import json
 import os
 import sys
 import threading
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from penlight.data import apply_view, open_dataset
 from penlight.errors import PenlightError
+from penlight.parsing import parse_json_object
 from penlight.training.loop import Epoch
 from penlight.training.tuning.folder import DATABASE, TuningFolder, read_setup
 from penlight.training.tuning.search import Limits, open_study, quiet, run_trials, sqlite_url, storage_kept
@@ -23,7 +23,7 @@ class _Silent:
 
 def main() -> None:
     """Run trials of the folder that the first line names; exit code 1 and a last line that says why, if it fails."""
-    task = json.loads(sys.stdin.readline())
+    task = parse_json_object(sys.stdin.readline(), "The task of a worker")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _work(Path(task["folder"]), task["storage"], Limits(task["trials"], task["deadline"]))

@@ -1,0 +1,249 @@
+"""A folder of several runs: the seeds or folds of one recipe, a study, a sweep, or a tuning.
+
+Its own files are known by group.json, written last, as those of a run are by its manifest: a print of each file, and
+for each run a hash of what its scores rest on (`Run.measured`), so that a run whose report is written anew stays the
+run that was summarised. Folders that Penlight 0.1.0 wrote have no group.json; they are read and said to be unsealed.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from penlight.disk import FolderHold, is_inside, open_inside, remove_inside, remove_orphans
+from penlight.errors import RunError
+from penlight.parsing import parse_json_object
+from penlight.records import Record, check_record, read_record
+from penlight.records.groups import (
+    FoldsRecord,
+    SealRecord,
+    StudyRecord,
+    SummaryOfFolds,
+    SummaryOfSeeds,
+    TuningRecord,
+)
+from penlight.runs.files import (
+    fingerprint,
+    is_sound,
+    largest_of,
+    read_file,
+    sealed,
+    unreadable,
+    write_bytes,
+    write_json,
+)
+from penlight.runs.folder import CORRUPTIONS, FOLDS, MANIFEST, SUMMARY, Run, open_run, run_folder_in, run_folders
+
+if TYPE_CHECKING:
+    from penlight.evaluation.robustness import Robustness
+
+Kind = Literal["seeds", "folds", "study", "sweep", "tuning"]
+
+SEAL_FILE = "group.json"
+STUDY = "study.json"
+SWEEP = "sweep.json"
+SETUP = "tune.json"
+REPORT = "report.html"
+SCHEMA = 1
+
+UNSEALED = "not sealed (written by Penlight 0.1.0)"
+"""What is said of a folder without group.json: whether its own files are as they were written is not known."""
+
+# What a folder without a seal is known by, the first that is there.
+_KNOWN_BY: dict[str, Kind] = {STUDY: "study", FOLDS: "folds", SUMMARY: "seeds", SWEEP: "sweep", SETUP: "tuning"}
+_RECORDS: dict[Kind, tuple[str, type[Record]]] = {
+    "seeds": (SUMMARY, SummaryOfSeeds),
+    "folds": (SUMMARY, SummaryOfFolds),
+    "study": (STUDY, StudyRecord),
+    "tuning": (SETUP, TuningRecord),
+}
+_AGAIN = "Repeat the command that wrote it, or get the folder again from where it came."
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Say what a folder of several runs is; None for a run and for anything else. RunError if its seal is damaged."""
+    if is_inside(path, MANIFEST):
+        return None
+    seal = _read_seal(path)
+    if seal is not None:
+        return seal.kind
+    return next((kind for name, kind in _KNOWN_BY.items() if is_inside(path, name)), None)
+
+
+class Group:
+    """A folder of several runs; each file is checked against the seal when it is read, where there is a seal."""
+
+    def __init__(self, path: Path, kind: Kind, seal: SealRecord | None) -> None:
+        self.path = path
+        self.kind = kind
+        self._seal = seal
+
+    @property
+    def is_sealed(self) -> bool:
+        """Say whether the files of the folder are known by their hashes."""
+        return self._seal is not None
+
+    def has(self, name: str) -> bool:
+        """Say whether the folder was written with this file."""
+        return is_inside(self.path, name) if self._seal is None else name in self._seal.files
+
+    def read(self, name: str) -> bytes:
+        """Read a file of the folder. RunError if it is missing, refused, or not what was written."""
+        if self._seal is None:
+            return read_file(self.path, name, _AGAIN)
+        prints = [own.model_dump() for files in (self._seal.files, self._seal.pending)
+                  if (own := files.get(name)) is not None]  # fmt: skip
+        if not prints:
+            raise RunError(f"{self.path} was not written with {name}.", _AGAIN)
+        try:
+            with open_inside(self.path, name) as file:
+                n_bytes = os.fstat(file.fileno()).st_size
+                known = n_bytes in (own["bytes"] for own in prints) and n_bytes <= largest_of(name)
+                content = file.read(n_bytes) if known else b""
+        except FileNotFoundError as error:
+            raise RunError(f"{name} is missing from {self.path}.", _AGAIN) from error
+        except OSError as error:
+            raise unreadable(self.path / name, error, _AGAIN) from error
+        if fingerprint(content) not in prints:
+            raise RunError(f"{name} in {self.path} is damaged or was changed.", _AGAIN)
+        return content
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the folder's summary.json, study.json or tune.json holds."""
+        name, kind = _RECORDS[self.kind]
+        return read_record(kind, self.read(name), f"{name} in {self.path}", _AGAIN).to_json(given_only=True)
+
+    @property
+    def claim(self) -> FoldsRecord:
+        """What the folder is a cross-validation of."""
+        return read_record(FoldsRecord, self.read(FOLDS), f"{FOLDS} in {self.path}", _AGAIN)
+
+    @property
+    def robustness(self) -> "Robustness | None":
+        """What corrupted images did to the answers of all seeds together; None before that was asked."""
+        from penlight.evaluation.robustness import robustness_of
+        from penlight.records.scores import CorruptionsRecord
+
+        if not self.has(CORRUPTIONS):
+            return None
+        what = f"{CORRUPTIONS} in {self.path}"
+        return robustness_of(read_record(CorruptionsRecord, self.read(CORRUPTIONS), what, _AGAIN))
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of its runs, in the order of their numbers: those that it was sealed with, else all that are
+        named as Penlight names them. RunError if one is a link."""
+        if self._seal is None:
+            if self.kind == "study":
+                rows = [self.path / name for name in inner_folders(self.path)]
+                return [folder for row in rows for folder in run_folders(row, "seed")]
+            return run_folders(self.path, "fold" if self.kind == "folds" else "seed")
+        return [run_folder_in(self.path, *name.split("/")) for name in sorted(self._seal.runs, key=_in_order)]
+
+    def runs(self) -> list[Run]:
+        """Open its runs. RunError if one is missing, damaged, or not the one that was summarised."""
+        runs = [open_run(folder) for folder in self.folders]
+        if not runs:
+            raise RunError(f"There is no run in {self.path}.", _AGAIN)
+        if self._seal is not None:
+            for run in runs:
+                if run.measured != self._seal.runs[run.path.relative_to(self.path).as_posix()]:
+                    raise RunError(f"{run.path} holds another run than the one that {self.path} sums up.", _AGAIN)
+        return runs
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file of the folder anew, and its print into the seal, as `Run.replace` does. A folder without a
+        seal stays without one. RunError if another process is writing the folder."""
+        with FolderHold(self.path):
+            remove_orphans(self.path)
+            kept = open_group(self.path)
+            if kept._seal is None:
+                write_bytes(self.path / name, content)
+                return
+            _write(self.path, kept._seal, {name: content}, {**kept._seal.runs}, {**kept._settled()})
+            self._seal = _read_seal(self.path)
+
+    def _settled(self) -> dict[str, Any]:
+        """Give the prints of the files, of those that were to come as they did or did not."""
+        assert self._seal is not None
+        found = {name: own.model_dump() for name, own in self._seal.files.items()}
+        for name, own in self._seal.pending.items():
+            try:
+                came = fingerprint(read_file(self.path, name)) == own.model_dump()
+            except RunError:
+                continue
+            if came:
+                found[name] = own.model_dump()
+        return found
+
+
+def open_group(path: Path) -> Group:
+    """Open a folder of several runs. RunError if it is none, or if its seal is damaged."""
+    kind = kind_of(path)
+    if kind is None:
+        raise RunError(f"{path} is not a folder of several runs.", "Give a folder that Penlight wrote.")
+    return Group(path, kind, _read_seal(path))
+
+
+def write_group(path: Path, kind: Kind, files: Mapping[str, bytes], runs: Mapping[str, Run]) -> None:
+    """Write the files of a folder in this order, then its seal; `runs` by the names of their folders in it.
+
+    Of a folder that is sealed already the seal first says what is to come, so that it holds at every moment.
+    """
+    measured = {name: run.measured for name, run in runs.items()}
+    try:
+        before = _read_seal(path)
+    except RunError:
+        before = None
+    kept: dict[str, Any] = {}
+    if before is not None and before.kind == kind and before.runs == measured:
+        kept = Group(path, kind, before)._settled()
+    seal = SealRecord(schema=SCHEMA, kind=kind, files={}, runs=measured)
+    _write(path, seal if before is None else before, files, measured, kept, fresh=before is None)
+
+
+def unseal(path: Path) -> None:
+    """Remove the seal of a folder that is about to be written anew."""
+    if is_inside(path, SEAL_FILE):
+        remove_inside(path, SEAL_FILE)
+
+
+def _in_order(name: str) -> tuple[str, int]:
+    stem, _, number = name.rpartition("-")
+    return (stem, int(number)) if number.isascii() and number.isdecimal() and len(number) < 12 else (name, 0)
+
+
+def _write(
+    path: Path,
+    before: SealRecord,
+    files: Mapping[str, bytes],
+    runs: Mapping[str, str],
+    kept: Mapping[str, Any],
+    *,
+    fresh: bool = False,
+) -> None:
+    prints = {name: fingerprint(content) for name, content in files.items()}
+    about = {"schema": SCHEMA, "kind": before.kind}
+    if not fresh:
+        known = {name: own.model_dump() for name, own in before.files.items()}
+        write_json(
+            path / SEAL_FILE, sealed({**about, "files": {**known, **kept}, "runs": before.runs, "pending": prints})
+        )
+    for name, content in files.items():
+        write_bytes(path / name, content)
+    write_json(path / SEAL_FILE, sealed({**about, "files": {**kept, **prints}, "runs": dict(runs)}))
+
+
+def _read_seal(path: Path) -> SealRecord | None:
+    """Read the seal of a folder; None if it has none."""
+    if not os.path.lexists(path / SEAL_FILE):
+        return None
+    what = f"{SEAL_FILE} in {path}"
+    values = parse_json_object(read_file(path, SEAL_FILE, _AGAIN), what, _AGAIN, error=RunError)
+    if values.get("schema") != SCHEMA:
+        raise RunError(f"{path} was written by another version of Penlight.", "Repeat the command that wrote it.")
+    seal = check_record(SealRecord, values, what, _AGAIN)
+    if not is_sound(values):
+        raise RunError(f"{what} is damaged: it has another hash than it says.", _AGAIN)
+    return seal
