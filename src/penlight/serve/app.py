@@ -82,7 +82,7 @@ class _Service:
 
     def __init__(self, shelf: Shelf, limits: Limits, threads: int) -> None:
         self.shelf, self.limits, self.threads = shelf, limits, threads
-        self.budget = Budget(limits.held)
+        self.budget = Budget(limits.held, limits.peer_held)
         self.metrics = Metrics()
         self.explaining = 0
         self._pool: Pool | None = None

@@ -1,21 +1,23 @@
 """The server process: bound where it is safe, logging what it may, ending what it has begun."""
 
+import asyncio
 import logging
 import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 
 from penlight.errors import ServeError
 from penlight.serve.app import make_app
+from penlight.serve.connections import protocol
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.limits import Limits
 from penlight.serve.shelf import open_shelf
 
 _GRACE = 30
-_MOST_CONNECTIONS = 512
 
 
 def serve(
@@ -40,6 +42,7 @@ def serve(
         )
     if token is not None and len(token) < 8:
         raise ServeError("The token is shorter than 8 characters.", "Choose one that nobody guesses.")
+    limits = limits or Limits()
     _log_to_stderr(quiet)
     shelf = open_shelf(paths)
     names = names_of(host)
@@ -58,10 +61,9 @@ def serve(
         server_header=False,
         date_header=True,
         proxy_headers=False,
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=15,
+        http=cast("type[asyncio.Protocol]", protocol(limits)),
+        timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=_GRACE,
-        h11_max_incomplete_event_size=1 << 16,
         ws="none",
     )
 
