@@ -1,8 +1,8 @@
 """Connections to strangers: deadlines and limits that hold before a request is understood or its sender known.
 
 uvicorn limits how many connections there are and how long one stays idle, and no more. With httptools, which is what
-it uses here, a head may come as slowly as its sender likes and be as long, an answer may stay unread for ever, and the
-limit on connections turns everybody away once anybody has filled it. This subclass of uvicorn's protocol adds the
+it uses here, a head may come as slowly as its sender likes and be as long, an answer may stay unread for ever, and
+the limit on connections turns everybody away once anybody has filled it. This subclass of uvicorn's protocol adds the
 limits that are missing. All of them are in `Limits`; bodies have theirs in `uploads`.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +21,7 @@ from penlight.serve.limits import SECURITY_HEADERS, Limits, RequestError
 
 _SLICE = 4096
 _SWEEP_SECONDS = 0.25
+_BODY_HEADERS = {b"content-length", b"transfer-encoding"}
 
 
 class Connections:
@@ -119,6 +120,7 @@ class _Connection(HttpToolsProtocol):
         self._closing_since: float | None = None
         self._discarded = 0
         self._refusal: RequestError | None = None
+        self._is_deaf = False
 
     # What the event loop calls.
 
@@ -146,7 +148,7 @@ class _Connection(HttpToolsProtocol):
             return
         if self.head_since is None and (self.cycle is None or self.cycle.response_complete):
             self.head_since = self.progress
-        while data and self._closing_since is None and not self.transport.is_closing():
+        while data and self._closing_since is None and not self._is_deaf and not self.transport.is_closing():
             if self.head_since is None:
                 piece, data = data, b""
             else:
@@ -163,10 +165,10 @@ class _Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             # The request is answered as any other, which is how HTTP refuses an upgrade; what follows it is of a
             # protocol that is not spoken here.
-            if self.cycle is None or self.cycle.response_complete:
+            self._is_deaf = True
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:
                 self.transport.close()
-            else:
-                self.cycle.keep_alive = False
         except httptools.HttpParserError:
             self._answer(self._refusal or _malformed("The request is not HTTP."))
 
@@ -203,6 +205,10 @@ class _Connection(HttpToolsProtocol):
             return RequestError(
                 414, "The address is too long.", f"At most {self._limits.target:,} bytes.", "Shorten it."
             )
+        if self.parser.should_upgrade() and {name for name, _ in self.headers} & _BODY_HEADERS:
+            return _malformed("The request asks for another protocol, and has a body.")
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            return RequestError(505, "The request is of another version of HTTP.", "HTTP/1.1.", "Set the version.")
         if not self.url.startswith(b"/"):
             return _malformed("The request is for a proxy, or its address is not one of this server.")
         return None
@@ -281,9 +287,15 @@ class _Connection(HttpToolsProtocol):
         return RequestError(431, "The head of the request is too long.", most, "Send less.")
 
     def _answer(self, refusal: RequestError) -> None:
-        """Refuse what cannot reach the application, and close; without a word where an answer has begun."""
-        if self._is_busy or self.transport.is_closing():
-            self.transport.close()
+        """Refuse what cannot reach the application, and close; without a word where another answer has begun."""
+        if self._is_busy:
+            if self.pipeline or self.cycle.response_started:
+                self.transport.close()
+                return
+            # What the application still answers to the damaged request goes nowhere.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.is_closing():
             return
         body = json.dumps(refusal.to_dict()).encode()
         status = HTTPStatus(refusal.status)
@@ -313,9 +325,17 @@ class _Connection(HttpToolsProtocol):
         self._answer(_malformed("The request is not HTTP."))
 
 
-def protocol(limits: Limits) -> Callable[..., asyncio.Protocol]:
-    """Give what uvicorn's `http` setting takes: the maker of the protocols of one server's connections."""
-    return Connections(limits).protocol
+def settings(limits: Limits) -> dict[str, Any]:
+    """Give uvicorn's settings for how requests are received and answered."""
+    return {
+        "http": Connections(limits).protocol,
+        "timeout_keep_alive": limits.idle_seconds,
+        "ws": "none",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "log_config": None,
+    }
 
 
 def peer_of(host: str) -> str:

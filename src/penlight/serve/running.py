@@ -1,18 +1,16 @@
 """The server process: bound where it is safe, logging what it may, ending what it has begun."""
 
-import asyncio
 import logging
 import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import uvicorn
 
 from penlight.errors import ServeError
 from penlight.serve.app import make_app
-from penlight.serve.connections import protocol
+from penlight.serve.connections import settings
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.limits import Limits
 from penlight.serve.shelf import open_shelf
@@ -52,20 +50,7 @@ def serve(
     # uvicorn raises what ended it again, after all is finished; that is no error here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=True,
-        proxy_headers=False,
-        http=cast("type[asyncio.Protocol]", protocol(limits)),
-        timeout_keep_alive=limits.idle_seconds,
-        timeout_graceful_shutdown=_GRACE,
-        ws="none",
-    )
+    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=_GRACE, **settings(limits))
 
 
 def _log_to_stderr(quiet: bool) -> None:
@@ -73,7 +58,8 @@ def _log_to_stderr(quiet: bool) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     # The parser of forms warns of bytes that it was sent, which are not for the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    for name, level in (("penlight.serve", logging.WARNING if quiet else logging.INFO), ("uvicorn", logging.WARNING)):
+    # So does uvicorn of requests that are not HTTP.
+    for name, level in (("penlight.serve", logging.WARNING if quiet else logging.INFO), ("uvicorn", logging.ERROR)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)

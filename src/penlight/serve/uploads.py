@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -28,6 +29,7 @@ _FORM = "multipart/form-data"
 _LONGEST_NAME = 255
 _LONGEST_FIELD = 64 << 10
 _SLICE = 64 << 10
+_SPARE_DELIMITERS = 64
 
 
 @asynccontextmanager
@@ -128,6 +130,9 @@ class _FormParser(MultiPartParser):
             max_part_size=_LONGEST_FIELD,
         )
         self._ended = False
+        boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"")
+        self._delimiter = b"\r\n--" + boundary
+        self._delimiters_left = limits.files + limits.fields + _SPARE_DELIMITERS
 
     def on_end(self) -> None:
         """Note the last boundary."""
@@ -135,6 +140,10 @@ class _FormParser(MultiPartParser):
 
     async def _to_the_end(self, body: _Body) -> AsyncGenerator[bytes, None]:
         async for part in body.parts():
+            # What looks like a boundary and is none costs the parser a step in Python each time.
+            self._delimiters_left -= part.count(self._delimiter)
+            if self._delimiters_left < 0:
+                raise MultiPartException("it has too many boundaries")
             yield part
         if not self._ended:
             raise MultiPartException("it is cut off")
