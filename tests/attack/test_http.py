@@ -2,16 +2,20 @@
 
 import threading
 import time
+from collections import OrderedDict
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import pytest
 
+from penlight.errors import ExplainError, PictureError, RunError, UnknownNameError
 from penlight.serve import Limits
 from penlight.serve.connections import peer_of
-from penlight.serve.limits import Budget, RequestError
+from penlight.serve.limits import Budget, RequestError, for_client
 from tests.attack.conftest import QUICK, named, received, send, serving, status
+from tests.serve.conftest import client  # noqa: F401
 from tests.serve.test_routes import GOOD, PREDICT
+from tests.trained import trained
 
 HOST = b"Host: localhost\r\n"
 GET = b"GET /healthz HTTP/1.1\r\n" + HOST
@@ -292,7 +296,9 @@ def test_content_types_of_forms_are_malformed_by_name(server, kind, expected):
 
 def test_names_of_files_are_cut_and_kept_as_text(server):
     names = (b"a" * 3000, b"%2e%2e%2fetc%2fpasswd", b"../../etc/passwd", b"a\x1b[31m.png", "ü.png".encode())
-    parts = [b'--b\r\nContent-Disposition: form-data; name="f"; filename="%s"\r\n\r\n%s\r\n' % (n, GOOD) for n in names]
+    parts = [
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="%s"\r\n\r\n%s\r\n' % (n, GOOD) for n in names
+    ]
     answer = server.ask(with_body(form(parts), kind=FORM))
     assert status(answer) == 200
     assert b"a" * 256 not in answer
@@ -396,3 +402,94 @@ def test_another_site_may_link_here_and_load_nothing(server):
     for mode, expected in (("navigate", 200), ("no-cors", 403), ("cors", 403)):
         answer = server.get("/api/v1/runs", "Sec-Fetch-Site: cross-site", f"Sec-Fetch-Mode: {mode}")
         assert status(answer) == expected
+
+
+def shaped(answer):
+    return set(answer.json()) == {"error", "expected", "do"}
+
+
+def test_every_error_has_one_shape_and_the_right_status(client):
+    for method, path, expected in [
+        ("GET", "/runs/grades/example?number=-1", 422),
+        ("GET", "/runs/grades/example?number=x%1b[31m", 422),
+        ("GET", "/compare", 400),
+        ("GET", "/compare?run=none&run=grades", 404),
+        ("GET", "/api/v1/none", 404),
+        ("GET", "/%00", 404),
+        ("GET", "/runs/" + "a" * 5000, 404),
+        ("GET", PREDICT, 405),
+        ("DELETE", "/api/v1/runs", 405),
+        ("POST", "/", 405),
+        ("PUT", "/healthz", 405),
+    ]:
+        answer = client.request(method, path)
+        assert (answer.status_code, shaped(answer)) == (expected, True), path
+        assert "\x1b" not in answer.text
+        if expected == 405:
+            assert ("HEAD" in answer.headers["allow"]) == ("GET" in answer.headers["allow"])
+
+
+def test_head_is_get_without_its_body_and_options_names_the_methods(client):
+    for path in ("/", "/healthz", "/api/v1/runs", "/api/v1/openapi.json", "/static/style.css", "/runs/grades/report"):
+        head, got = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers == got.headers
+    assert client.head(PREDICT).status_code == 405
+    assert client.head("/none").status_code == 404
+    options = client.options(PREDICT)
+    assert (options.status_code, options.headers["allow"]) == (204, "OPTIONS, POST")
+    assert "access-control-allow-origin" not in options.headers
+
+
+def test_what_is_raised_raw_reaches_neither_client_nor_log(client, monkeypatch, caplog):
+    def fails(*args):
+        raise ValueError("secret in /home/someone/file")
+
+    monkeypatch.setattr("penlight.serve.pages.index", fails)
+    with caplog.at_level("DEBUG"):
+        for accept in ("text/html", "*/*"):
+            answer = client.get("/", headers={"accept": accept})
+            assert answer.status_code == 500
+            assert "secret" not in answer.text
+            assert "Traceback" not in answer.text
+    assert shaped(answer)
+    assert "secret" not in caplog.text
+    assert "ValueError in " in caplog.text
+
+
+FOLDER = "/srv/hospital/runs/one"
+
+
+@pytest.mark.parametrize(
+    ("error", "names", "told"),
+    [
+        (RunError(f"{FOLDER} is damaged.", "Repeat it."), None, False),
+        (RunError(f"{FOLDER} is damaged.", "Repeat it."), {FOLDER: "one"}, True),
+        (RunError(f"{FOLDER}/x and /srv/hospital/secret.", ""), {FOLDER: "one"}, False),
+        (RunError("runs/one is damaged.", ""), None, False),
+        (ExplainError("cam does not fit this model.", "Use --method auto."), None, True),
+        (ExplainError("cam does not fit /srv/x.", ""), None, False),
+        (ExplainError("cam does not fit C:\\runs.", ""), None, False),
+        (UnknownNameError("label", "a", ["PNG/JPEG", "b"]), None, True),
+        (PictureError("it is cut off", "", "/etc/passwd"), None, True),
+        (PictureError("no file at /tmp/x", "", "a.png"), None, False),
+    ],
+)
+def test_one_place_decides_what_of_an_error_a_client_reads(error, names, told):
+    made = for_client(error, 422, "x", names)
+    assert ("Ask who runs" not in made.do) == told
+    assert "/srv" not in made.error + made.do
+    assert "/tmp" not in made.error
+
+
+def test_explain_names_no_folder_of_the_server(client, monkeypatch):
+    from penlight.api import explaining
+
+    def fails(*args):
+        raise RunError(f"{trained('grades')}/neighbours.npz is damaged.", f"Repeat {trained('grades')}.")
+
+    monkeypatch.setattr(explaining.Explainer, "__init__", fails)
+    monkeypatch.setattr("penlight.serve.explaining._explainers", OrderedDict())
+    answer = client.post("/api/v1/runs/grades/explain", content=GOOD, headers={"content-type": "image/png"})
+    assert (answer.status_code, shaped(answer)) == (422, True)
+    assert str(trained("grades")) not in answer.text

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import logging
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -61,33 +62,43 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 500
+        begun, status, started = time.perf_counter(), 500, False
         self._metrics.running += 1
+        # Every route that has GET answers HEAD as well, which FastAPI's do not by themselves.
+        is_head = scope["method"] == "HEAD"
+        inner = {**scope, "method": "GET"} if is_head else scope
 
         async def send_guarded(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 _add_headers(message)
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
             refused = self._refused(scope)
             if refused is None:
-                await self._app(scope, receive, send_guarded)
+                await self._app(inner, receive, send_guarded)
             else:
-                await refused.response()(scope, receive, send_guarded)
+                await refused.response()(inner, receive, send_guarded)
         except asyncio.CancelledError:
             status = 499
             raise
+        except Exception as error:  # one request must not reach uvicorn's log with names and paths, nor end others
+            _log_failure(error)
+            if not started:
+                failed = RequestError(500, "The server failed at this request.", "", "Ask who runs the server.")
+                await failed.response()(inner, receive, send_guarded)
         finally:
             self._metrics.running -= 1
-            self._record(scope, status, time.perf_counter() - begun)
+            self._record(inner, scope["method"], status, time.perf_counter() - begun)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "none")
-        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
+        method = method if method in ("GET", "HEAD", "POST") else "other"
         self._metrics.count(method, path, status, seconds)
         log.info("%s %s %d %.1f ms", method, path, status, seconds * 1000)
 
@@ -141,6 +152,16 @@ def _is_foreign(headers: Mapping[bytes, bytes], method: str) -> bool:
     origin = headers.get(b"origin")
     own = origin is None or origin.lower().partition(b"://")[2] == headers.get(b"host", b"").lower() != b""
     return foreign or not own
+
+
+def _log_failure(error: Exception) -> None:
+    """Log where an error that has no name was raised: the kind of error, and the lines of Penlight that led there.
+
+    Its text may hold what a client sent, or a path, and is left out.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{frame.name}:{frame.lineno}" for frame in frames if "penlight" in frame.filename]
+    log.error("%s in %s", type(error).__name__, " > ".join(lines[-6:]) or "the server")
 
 
 def names_of(host: str) -> set[str] | None:

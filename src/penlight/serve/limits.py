@@ -1,10 +1,21 @@
 """What a request may ask for, and what becomes of it when it asks for more."""
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import JSONResponse
+
+from penlight.errors import (
+    ExplainError,
+    LargePictureError,
+    NoPictureError,
+    PenlightError,
+    PictureError,
+    UnknownNameError,
+)
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -74,6 +85,36 @@ class RequestError(Exception):
     def response(self) -> JSONResponse:
         """Give the answer."""
         return JSONResponse(self.to_dict(), self.status, self.headers)
+
+
+_TELLABLE = (PictureError, ExplainError, UnknownNameError)
+_PATH = re.compile(r"(?<![\w./])(?:~|[A-Za-z]:)?[/\\]\w")
+_UNTOLD = "What went wrong is in the server's own files, and is not for clients."
+
+
+def for_client(
+    error: PenlightError, status: int, expected: str, names: Mapping[str, str] | None = None
+) -> RequestError:
+    """Decide what of a Penlight error a client may read; nothing else hands one on.
+
+    The errors that are about what the client sent are told, the others only where `names` gives what to say for each
+    of the server's folders in them; and none whose text still holds a path.
+    """
+    problem, remedy = error.problem, error.remedy
+    for folder, name in sorted((names or {}).items(), key=lambda pair: -len(pair[0])):
+        problem, remedy = problem.replace(folder, name), remedy.replace(folder, name)
+    # The name of a picture is the client's own, and may look like a path.
+    searched = error.reason if isinstance(error, PictureError) else f"{problem} {remedy}"
+    if (names is None and not isinstance(error, _TELLABLE)) or _PATH.search(searched):
+        return RequestError(status, _UNTOLD, expected, "Ask who runs the server.")
+    return RequestError(status, problem, expected, remedy)
+
+
+def unread(error: PenlightError | None) -> RequestError:
+    """413, 415 or 422 for a picture that cannot be read."""
+    status = {LargePictureError: 413, NoPictureError: 415}.get(type(error), 422)  # type: ignore[arg-type]
+    expected = "A whole PNG, JPEG, TIFF or DICOM picture of one image."
+    return RequestError(status, "", expected) if error is None else for_client(error, status, expected)
 
 
 def busy(what: str) -> RequestError:

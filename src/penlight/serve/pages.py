@@ -23,7 +23,7 @@ from penlight import __version__
 from penlight.data.catalog import dataset_info, is_phantom
 from penlight.errors import PenlightError
 from penlight.runs.facts import NOTICE
-from penlight.serve.limits import RequestError
+from penlight.serve.limits import RequestError, for_client
 from penlight.serve.shelf import REPORT, Shelf, Shelved, ShelvedGroup
 
 if TYPE_CHECKING:
@@ -169,11 +169,8 @@ def compare(shelf: Shelf, names: Sequence[str]) -> HTMLResponse:
     try:
         found = compare_runs(list(folders))
     except PenlightError as error:
-        # The server's own folders are no part of the answer.
-        told = error.problem
-        for folder, name in folders.items():
-            told = told.replace(str(folder), name)
-        raise RequestError(400, told, "Runs of the same images and labels.", error.remedy) from error
+        known = {str(folder): name for folder, name in folders.items()}
+        raise for_client(error, 400, "Runs of the same images and labels.", known) from error
     values = comparison_values(_named(found, folders), found.modality, _data_hash(shelf, chosen[0]))
     return _page("comparison.html", **{**values, "command": ""})
 
