@@ -12,6 +12,7 @@ import uvicorn
 
 from penlight.serve import Limits, make_app, open_shelf
 from penlight.serve.connections import settings
+from tests.serve.conftest import serving as serving_in_process
 from tests.trained import trained
 
 QUICK = Limits(head_seconds=0.6, stall_seconds=0.6, seconds=2.0, linger_seconds=0.5, idle_seconds=1)
@@ -71,6 +72,13 @@ def named(answer):
     """Whether an answer is an error in the shape that all have."""
     head, _, body = answer.partition(b"\r\n\r\n")
     return b"application/json" in head and set(json.loads(body)) == {"error", "expected", "do"}
+
+
+@pytest.fixture(scope="package")
+def client():
+    """The application in this process."""
+    with serving_in_process() as made:
+        yield made
 
 
 @contextmanager

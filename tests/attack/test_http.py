@@ -13,7 +13,6 @@ from penlight.serve import Limits
 from penlight.serve.connections import peer_of
 from penlight.serve.limits import Budget, RequestError, for_client
 from tests.attack.conftest import QUICK, named, received, send, serving, status
-from tests.serve.conftest import client  # noqa: F401
 from tests.serve.test_routes import GOOD, PREDICT
 from tests.trained import trained
 

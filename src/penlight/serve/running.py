@@ -14,6 +14,7 @@ from penlight.serve.connections import settings
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.limits import Limits
 from penlight.serve.shelf import open_shelf
+from penlight.serve.token import VARIABLE, check_token
 
 _GRACE = 30
 
@@ -36,10 +37,11 @@ def serve(
     if not is_loopback(host) and not token and not no_auth:
         raise ServeError(
             f"{host} can be reached by others, and no token was given.",
-            "Give --token, or --no-auth if something else keeps others out.",
+            f"Put one in a file for --token-file, or in {VARIABLE}; or give --no-auth if something else keeps others "
+            "out.",
         )
-    if token is not None and len(token) < 8:
-        raise ServeError("The token is shorter than 8 characters.", "Choose one that nobody guesses.")
+    if token is not None:
+        check_token(token)
     limits = limits or Limits()
     _log_to_stderr(quiet)
     shelf = open_shelf(paths)
