@@ -400,9 +400,12 @@ def serve(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold runs and studies.")],
     host: Annotated[str, typer.Option(help="Address to listen at; loopback unless given.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
-    token: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(envvar="PENLIGHT_TOKEN", help="Ask for this token; needed where others can reach the address."),
+    token_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="File with the token to ask for, readable by its owner alone; PENLIGHT_TOKEN unless given. One is "
+            "needed where others can reach the address."
+        ),
     ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Let everybody in who can reach the address.")] = False,
     threads: Annotated[
@@ -414,7 +417,7 @@ def serve(
     """Serve runs over HTTP and as pages, on this machine alone unless a token is given."""
     from penlight.cli.serving import serve_runs
 
-    serve_runs(runs, host=host, port=port, token=token, no_auth=no_auth, threads=threads, quiet=quiet)
+    serve_runs(runs, host=host, port=port, token_file=token_file, no_auth=no_auth, threads=threads, quiet=quiet)
 
 
 @app.command()

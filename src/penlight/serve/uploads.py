@@ -1,14 +1,17 @@
 """The pictures of a request, from its body, in memory and nowhere else."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from email.message import Message
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from penlight.api.predicting import Picture
+from penlight.serve.connections import peer_of
 from penlight.serve.limits import Budget, Limits, RequestError
 
 if TYPE_CHECKING:
@@ -22,157 +25,152 @@ _EXPECTED = (
     "content type image/png, image/jpeg, image/tiff, application/dicom or application/octet-stream."
 )
 _BODIES = ("image/", "application/dicom", "application/octet-stream")
+_FORM = "multipart/form-data"
 _LONGEST_NAME = 255
-_HEADER_BYTES = 8192
+_LONGEST_FIELD = 64 << 10
+_SLICE = 64 << 10
+_SPARE_DELIMITERS = 64
 
 
 @asynccontextmanager
 async def uploads(request: Request, limits: Limits, budget: Budget) -> "AsyncIterator[list[Picture]]":
-    """Receive a body and give its pictures; its bytes count against the budget until the block ends.
+    """Receive a body and give its pictures; its bytes count against the budget, as they come, until the block ends.
 
     RequestError: 408 for a body that is too slow, 411 and 413 for one without length or too large, 415 for another
     content type, 400 for one that is malformed, 503 when the budget is spent.
     """
     n_bytes = _length(request, limits)
-    kind = request.headers.get("content-type", "")
-    if not kind.startswith(("multipart/form-data", *_BODIES)):
+    kind = request.headers.get("content-type", "").lower()
+    if not kind.startswith((_FORM, *_BODIES)):
         raise RequestError(415, f"The content type '{kind[:100]}' came.", _EXPECTED, "Set the content type.")
-    budget.take(n_bytes)
+    body = _Body(request, n_bytes, limits, budget)
     try:
-        body = await _receive(request, n_bytes, limits)
-        if kind.startswith("multipart/form-data"):
-            yield _of_form(body, kind, limits)
-        else:
-            yield [Picture(RAW, _some(body))]
+        yield await (_of_form(request, body, limits) if kind.startswith(_FORM) else _of_body(body))
     finally:
-        budget.give(n_bytes)
+        body.release()
 
 
 def _length(request: Request, limits: Limits) -> int:
     told = request.headers.get("content-length", "")
-    if not told.isdecimal():
+    # The length of the text first: Python reads no number of more than 4,300 digits.
+    if not (told.isascii() and told.isdecimal()):
         raise RequestError(411, "The body came without its length.", "A Content-Length header.", "Send it.")
-    if int(told) > limits.upload:
-        raise too_large(int(told), limits)
+    if len(told) > 15 or int(told) > limits.upload:
+        raise too_large(limits)
     return int(told)
 
 
-def too_large(n_bytes: int, limits: Limits) -> RequestError:
+def too_large(limits: Limits) -> RequestError:
     """413 for the bytes of a body."""
-    return RequestError(413, f"{n_bytes:,} bytes came.", f"At most {limits.upload:,} bytes in one request.",
+    return RequestError(413, "The body is too large.", f"At most {limits.upload:,} bytes in one request.",
                         "Send fewer or smaller pictures.")  # fmt: skip
 
 
-async def _receive(request: Request, n_bytes: int, limits: Limits) -> bytes:
-    parts: list[bytes] = []
-    received = 0
-    try:
-        async with asyncio.timeout(limits.seconds):
-            async for part in request.stream():
-                received += len(part)
-                if received > n_bytes:
-                    raise too_large(received, limits)
-                parts.append(part)
-    except TimeoutError as error:
-        raise RequestError(408, f"The body did not come within {limits.seconds:g} s.", "A faster upload.",
-                           "Send fewer or smaller pictures.") from error  # fmt: skip
-    except ClientDisconnect as error:
-        raise RequestError(400, "The connection ended before the body did.") from error
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+class _Body:
+    """The bytes of a body as they come, with deadlines and a count."""
+
+    def __init__(self, request: Request, n_bytes: int, limits: Limits, budget: Budget) -> None:
+        self._request, self._n_bytes, self._limits, self._budget = request, n_bytes, limits, budget
+        self._peer = peer_of(request.client.host if request.client else "")
+        self._received = 0
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """Give the parts of the body, small enough that parsing one holds up nobody."""
+        limits, loop = self._limits, asyncio.get_running_loop()
+        deadline = loop.time() + limits.seconds
+        stream = self._request.stream()
+        try:
+            while True:
+                async with asyncio.timeout_at(min(deadline, loop.time() + limits.stall_seconds)):
+                    part = await anext(stream, None)
+                if part is None:
+                    return
+                self._count(len(part))
+                for start in range(0, len(part), _SLICE):
+                    if start:
+                        await asyncio.sleep(0)
+                    yield part[start : start + _SLICE]
+        except TimeoutError as error:
+            raise RequestError(408, f"The body did not come within {limits.seconds:g} s, or nothing of it for "
+                               f"{limits.stall_seconds:g} s.", "A faster upload.",
+                               "Send fewer or smaller pictures.") from error  # fmt: skip
+        except ClientDisconnect as error:
+            raise RequestError(400, "The connection ended before the body did.") from error
+
+    def _count(self, n_bytes: int) -> None:
+        if self._received + n_bytes > self._n_bytes:
+            raise too_large(self._limits)
+        self._budget.take(n_bytes, self._peer)
+        self._received += n_bytes
+
+    def release(self) -> None:
+        """Give the budget what the body took of it."""
+        self._budget.give(self._received, self._peer)
 
 
-def _some(body: bytes) -> bytes:
-    if not body:
+async def _of_body(body: _Body) -> list[Picture]:
+    content = b"".join([part async for part in body.parts()])
+    if not content:
         raise RequestError(400, "The body is empty.", _EXPECTED, "Send a picture.")
-    return body
+    return [Picture(RAW, content)]
 
 
-def _of_form(body: bytes, kind: str, limits: Limits) -> list[Picture]:
-    from python_multipart.exceptions import MultipartParseError
-    from python_multipart.multipart import MultipartParser, parse_options_header
+class _FormParser(MultiPartParser):
+    """Starlette's parser of forms, which keeps in memory what it would else write to disk; the body's own limit holds
+    for all files together. A form that is cut off is an error here."""
 
-    _, options = parse_options_header(kind)
-    boundary = options.get(b"boundary", b"")
-    collected = _Collected(limits)
+    spool_max_size = 1 << 62
+
+    def __init__(self, request: Request, body: _Body, limits: Limits) -> None:
+        super().__init__(
+            request.headers,
+            self._to_the_end(body),
+            max_files=limits.files,
+            max_fields=limits.fields,
+            max_part_size=_LONGEST_FIELD,
+        )
+        self._ended = False
+        boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"")
+        self._delimiter = b"\r\n--" + boundary
+        self._delimiters_left = limits.files + limits.fields + _SPARE_DELIMITERS
+
+    def on_end(self) -> None:
+        """Note the last boundary."""
+        self._ended = True
+
+    async def _to_the_end(self, body: _Body) -> AsyncGenerator[bytes, None]:
+        async for part in body.parts():
+            # What looks like a boundary and is none costs the parser a step in Python each time.
+            self._delimiters_left -= part.count(self._delimiter)
+            if self._delimiters_left < 0:
+                raise MultiPartException("it has too many boundaries")
+            yield part
+        if not self._ended:
+            raise MultiPartException("it is cut off")
+
+
+async def _of_form(request: Request, body: _Body, limits: Limits) -> list[Picture]:
     try:
-        parser = MultipartParser(boundary, collected.callbacks(), max_size=limits.upload)
-        parser.write(body)
-        parser.finalize()
-    except (MultipartParseError, ValueError) as error:
-        raise RequestError(
-            400, f"The form is malformed: {error}.", _EXPECTED, "Send it as HTTP clients do."
-        ) from error
-    if not collected.pictures or not collected.ended:
-        what = "The form is cut off." if collected.pictures else "The form has no file."
-        raise RequestError(400, what, _EXPECTED, "Send a file in the field 'file'.")
-    return collected.pictures
+        form = await _FormParser(request, body, limits).parse()
+    except (MultiPartException, ValueError) as error:
+        raise _bad_form(error, limits) from error
+    pictures = [_picture(file) for _, file in form.multi_items() if isinstance(file, UploadFile)]
+    if not pictures:
+        raise RequestError(400, "The form has no file.", _EXPECTED, "Send a file in the field 'file'.")
+    return pictures
 
 
-class _Collected:
-    """What the parser of forms calls back with, put together: the files; other fields are passed over."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.pictures: list[Picture] = []
-        self.ended = False
-        self._limits = limits
-        self._begin()
-
-    def callbacks(self) -> Any:
-        return {
-            "on_part_begin": self._begin,
-            "on_part_data": self._on_data,
-            "on_part_end": self._on_part_end,
-            "on_header_field": self._on_field,
-            "on_header_value": self._on_value,
-            "on_header_end": self._on_header,
-            "on_end": self._on_end,
-        }
-
-    def _begin(self) -> None:
-        self._name: str | None = None
-        self._field, self._value, self._header_bytes = b"", b"", 0
-        self._data: list[bytes] = []
-
-    def _on_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
-        self._grow(end - start)
-
-    def _on_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-        self._grow(end - start)
-
-    def _grow(self, n_bytes: int) -> None:
-        self._header_bytes += n_bytes
-        if self._header_bytes > _HEADER_BYTES:
-            raise RequestError(400, "A part of the form has very long headers.", _EXPECTED, "Shorten them.")
-
-    def _on_header(self) -> None:
-        if self._field.lower() == b"content-disposition":
-            self._name = _filename(self._value)
-        self._field, self._value = b"", b""
-
-    def _on_data(self, data: bytes, start: int, end: int) -> None:
-        if self._name is not None:
-            self._data.append(data[start:end])
-
-    def _on_part_end(self) -> None:
-        if self._name is None:
-            return
-        if len(self.pictures) == self._limits.files:
-            most = self._limits.files
-            raise RequestError(413, f"More than {most} files came.", f"At most {most} files.", "Send them in parts.")
-        self.pictures.append(Picture(self._name, b"".join(self._data)))
-
-    def _on_end(self) -> None:
-        self.ended = True
+def _picture(file: UploadFile) -> Picture:
+    with file.file as content:
+        return Picture((file.filename or RAW)[:_LONGEST_NAME], content.read())
 
 
-def _filename(value: bytes) -> str | None:
-    """Read the name of a file from a Content-Disposition header, for the answer only; None for a plain field."""
-    message = Message()
-    message["content-disposition"] = value.decode("utf-8", "replace").replace("\r", " ").replace("\n", " ")
-    name = message.get_filename()
-    return None if name is None else (name or RAW)[:_LONGEST_NAME]
+def _bad_form(error: Exception, limits: Limits) -> RequestError:
+    message = error.message if isinstance(error, MultiPartException) else str(error)
+    if message.startswith("Too many files"):
+        most = limits.files
+        return RequestError(413, f"More than {most} files came.", f"At most {most} files.", "Send them in parts.")
+    return RequestError(400, f"The form is malformed: {message[:200]}", _EXPECTED, "Send it as HTTP clients do.")
 
 
 def only(pictures: Sequence[Picture]) -> Picture:
