@@ -1,9 +1,11 @@
-"""A server as `penlight serve` starts it, in a thread, with limits that a test can wait for; and raw sockets."""
+"""A server as `penlight serve` starts it, in a thread, with limits that a test can wait for; raw sockets; and counts of
+what was tried, printed when the tests have ended, also where several processes ran them."""
 
 import json
 import socket
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +16,8 @@ from penlight.serve import Limits, make_app, open_shelf
 from penlight.serve.connections import settings
 from tests.serve.conftest import serving as serving_in_process
 from tests.trained import trained
+
+_COUNT = "attack"
 
 QUICK = Limits(head_seconds=0.6, stall_seconds=0.6, seconds=2.0, linger_seconds=0.5, idle_seconds=1)
 
@@ -104,3 +108,22 @@ def server():
     """A server with quick limits, for all tests of a module."""
     with serving() as made:
         yield made
+
+
+@pytest.fixture
+def count(record_property):
+    """Give a function that counts attempts of a kind: `count("pictures refused by name", 3)`."""
+    return lambda what, n=1: record_property(_COUNT, (what, n))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Add up what the tests counted; their reports come from all processes."""
+    total = Counter()
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == _COUNT:
+                total[value[0]] += value[1]
+    if total:
+        terminalreporter.section("attacks")
+        for what, n in sorted(total.items()):
+            terminalreporter.line(f"{n:>9,}  {what}")

@@ -131,9 +131,19 @@ def thaw(base: Any, layers: int) -> None:
 def _with_weights(build: Callable[..., Any], known: dict[str, Any], options: Pretrained) -> Any:
     if options.weights == "random":
         return build(weights=None, **known)
-    if options.weights == "imagenet":
+    own = _in_home(options) if options.weights == "imagenet" else find_weights(options.weights)
+    if own is None:
         return _downloaded(build, known, options)
-    path = find_weights(options.weights)
+    return _from_file(build, known, options, own)
+
+
+def _in_home(options: Pretrained) -> Path | None:
+    """Give the file of ImageNet weights in ~/.keras/models, where the command has Keras keep its files elsewhere."""
+    path = Path.home() / ".keras" / "models" / APPLICATIONS[options.backbone].weights_file(options)
+    return path if "KERAS_HOME" in os.environ and path.is_file() else None
+
+
+def _from_file(build: Callable[..., Any], known: dict[str, Any], options: Pretrained, path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             # What Keras warns of while it reads the wrong file, the error below says.
