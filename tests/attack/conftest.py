@@ -1,5 +1,5 @@
-"""A server as `penlight serve` starts it, in a thread, with limits that a test can wait for; raw sockets; and counts of
-what was tried, printed when the tests have ended, also where several processes ran them."""
+"""A server as `penlight serve` starts it, in a thread, with limits that a test can wait for; raw sockets; and counts
+of what was tried, printed when the tests have ended, also where several processes ran them."""
 
 import json
 import socket
