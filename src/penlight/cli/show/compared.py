@@ -17,7 +17,7 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     from penlight.report.words import p_value
 
     found, out = result.comparison, console()
-    out.print(comparison_verdict(found, result.modality), style="bold", markup=False)
+    out.print(comparison_verdict(found, result.modality), style="bold")
     scores = plain_table()
     scores.add_column(f"{found.split}, {found.metric}")
     for name in ("seeds", "mean", "sd", "95 % interval"):

@@ -25,7 +25,7 @@ def print_found(found: "Found", json: bool) -> None:
         print_json(found.to_dict())
         return
     out = console()
-    out.print(f"{found.task}: {found.reason}", markup=False)
+    out.print(f"{found.task}: {found.reason}")
     out.print(_split_table(found.labels, found.counts, found.images, "label"))
     for what, listed in (
         ("left out", [f"{path}: {reason}" for path, reason in found.problems.items()]),
@@ -34,9 +34,9 @@ def print_found(found: "Found", json: bool) -> None:
         if listed:
             noun = "file" if len(listed) == 1 else "files"
             more = "; ..." if len(listed) > _FILES_SHOWN else ""
-            out.print(f"{len(listed):,} {noun} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}", markup=False)
+            out.print(f"{len(listed):,} {noun} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}")
     for note in found.notes:
-        out.print(f"- {note}", markup=False)
+        out.print(f"- {note}")
     for path in (found.description, *([found.splits] if found.splits else [])):
         print(path)  # noqa: T201
     print(f"Next: {found.next}")  # noqa: T201
@@ -49,13 +49,13 @@ def print_description(shown: "Shown", json: bool) -> None:
         return
     about = shown.description
     out = console()
-    out.print(about.view_text(), style="dim", markup=False)
+    out.print(about.view_text(), style="dim")
     out.print(_split_table(about.rows, about.counts, about.images, "label"))
     if about.findings is not None:
         out.print(_split_table(PER_IMAGE, about.findings.per_image, about.images, "in one image"))
-        out.print(about.findings.together_text(), markup=False)
-    out.print(about.positions.text(), markup=False)
-    out.print(readings_text(shown.readings), markup=False)
+        out.print(about.findings.together_text())
+    out.print(about.positions.text())
+    out.print(readings_text(shown.readings))
     print(shown.files[-1])  # noqa: T201
 
 
@@ -88,7 +88,7 @@ def print_audit(audited: "Audited", json: bool) -> None:
     out.print(table if audited.problems else f"Nothing was found in {audited.dataset}.")
     if audited.audit.shifts:
         out.print(_shift_table(audited.audit.shifts))
-    out.print(readings_text(audited.readings), markup=False)
+    out.print(readings_text(audited.readings))
     print(audited.page)  # noqa: T201
 
 

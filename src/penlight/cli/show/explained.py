@@ -26,8 +26,8 @@ def print_explained(explained: "Explained", json: bool) -> None:
     for e in explained.explanations:
         if e.alike is not None:
             like = ", ".join(f"train {n['row']} ({' and '.join(n['labels']) or 'none'})" for n in e.alike)
-            out.print(f"{e.source.name} is most like {like}.", markup=False)
-    out.print(f"By {explained.method}. {explained.meaning}", style="dim", markup=False)
+            out.print(f"{e.source.name} is most like {like}.")
+    out.print(f"By {explained.method}. {explained.meaning}", style="dim")
     for path, reason in explained.problems.items():
-        out.print(f"{path} was left out: {reason}.", markup=False)
+        out.print(f"{path} was left out: {reason}.")
     print(explained.files[-1])  # noqa: T201

@@ -14,7 +14,7 @@ def print_recipes(recipes: Sequence[Mapping[str, str]], json: bool) -> None:
         return
     for recipe in recipes:
         console().print(recipe["name"], style="bold")
-        console().print(recipe["about"] + "\n", markup=False)
+        console().print(recipe["about"] + "\n")
 
 
 def print_datasets(datasets: Sequence[Mapping[str, Any]], json: bool) -> None:

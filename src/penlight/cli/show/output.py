@@ -13,7 +13,16 @@ _WIDTH_WITHOUT_TERMINAL = 100
 
 def console() -> Console:
     """Standard output; without a terminal, plain text of a fixed width."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False, soft_wrap=False)
+    return plain_console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+
+
+def plain_console(**options: Any) -> Console:
+    """Make a console that prints text as it is; every console of the command is made here.
+
+    Labels, file names and titles are a user's own: Rich must not read "[red]" as a style, "[/x]" as the end of one,
+    or ":smile:" as a picture. Styles are given as arguments, or with `rich.text.Text`.
+    """
+    return Console(markup=False, emoji=False, highlight=False, **options)
 
 
 def print_json(values: Any) -> None:

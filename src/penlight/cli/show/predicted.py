@@ -40,11 +40,12 @@ def _counted(predictions: Iterator[Prediction], paths: Sequence[Path]) -> Iterat
     if not sys.stderr.isatty():
         yield from predictions
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from penlight.cli.show.output import plain_console
+
     columns = (TextColumn("Predicting"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=plain_console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=count_pictures(paths))
         for number, prediction in enumerate(predictions, 1):
             if number % _REDRAW == 0:

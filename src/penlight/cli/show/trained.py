@@ -23,7 +23,7 @@ def print_plan_made(plan: "Plan | None", json: bool) -> None:
         table.add_row(reason.about, reason.choice, Text(reason.why, "dim"))
     out = console()
     out.print(table)
-    out.print(f"About {plan.seconds:.0f} s of training a seed on this machine.\n", style="dim", highlight=False)
+    out.print(f"About {plan.seconds:.0f} s of training a seed on this machine.\n", style="dim")
 
 
 def print_trained(result: "Trained", json: bool) -> None:
