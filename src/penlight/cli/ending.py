@@ -1,6 +1,7 @@
 """How a command ends that does not end well: one line on standard error, and an exit code."""
 
 import contextlib
+import re
 import signal
 import sys
 import threading
@@ -11,6 +12,8 @@ from penlight.errors import MemoryShortError, PenlightError, is_out_of_memory
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GO_ON = "The same command goes on from what is finished."
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Stopped(BaseException):
@@ -77,4 +80,5 @@ def _named(error: BaseException) -> PenlightError | None:
 def _say(text: str) -> None:
     # Where standard error is closed or its disk is full, the exit code alone says it.
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        # An error may quote a file that came from a stranger, and with it sequences that a terminal obeys.
+        print(_CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text), file=sys.stderr, flush=True)  # noqa: T201

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penlight.errors import DataError, DownloadError, RecipeError
+from penlight.errors import DataError, DownloadError, RecipeError, RunError
 from penlight.models.backend import load_keras
 from penlight.models.heads import HEADS
+from penlight.models.keras_archive import check_weights_file
 from penlight.recipes import Pretrained
 from penlight.tasks import Task
 
@@ -148,8 +149,9 @@ def _from_file(build: Callable[..., Any], known: dict[str, Any], options: Pretra
         with warnings.catch_warnings():
             # What Keras warns of while it reads the wrong file, the error below says.
             warnings.simplefilter("ignore")
+            check_weights_file(path)
             return build(weights=str(path), **known)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, RunError) as error:
         raise RecipeError(
             f"{path} does not hold the weights of {options.backbone}"
             + (f" at width {options.width:g}" if options.backbone == "mobilenet" else "")
