@@ -25,7 +25,8 @@ from penlight.recipes import Data, Kernel, Linear, Recipe
 from penlight.report import page
 from penlight.report.displays import UnusualImages
 from penlight.report.picture import data_address
-from penlight.runs import open_run
+from penlight.runs import RunWriter, open_run
+from penlight.runs.groups import open_group
 from penlight.runs.traces import Traces
 from penlight.serve.shelf import open_shelf
 from tests.cli.conftest import penlight  # noqa: F401
@@ -229,7 +230,7 @@ SHARING = "SHARING.md"
 
 
 def test_the_audit_had_found_rows_that_are_gone(runs):
-    assert any(problem["places"] for problem in open_run(runs / "run").data["problems"])
+    assert any(problem["places"] for problem in open_run(runs / "run").data.problems)
 
 
 def test_patients_have_other_numbers_and_the_same_images(runs):
@@ -252,6 +253,15 @@ def comparable(scores):
     values = scores.to_dict()
     values["subgroups"] = [group for group in values["subgroups"] if group["value"] is not None]
     return {key: value for key, value in values.items() if key != "unavailable"}
+
+
+@pytest.mark.parametrize("kind", ["seeds", "folds", "study"])
+def test_the_files_of_a_copied_folder_are_sealed(runs, kind):
+    group = open_group(runs / f"{kind}-shared")
+    assert group.is_sealed
+    assert len(group.runs()) == 2
+    assert group.has(SHARING)
+    assert group.has("report.html")
 
 
 @pytest.mark.parametrize("kind", ["run", "kernel", "seeds", "folds", "findings"])
@@ -358,9 +368,14 @@ def test_the_command_prints_what_is_left_out_and_what_remains(runs, tmp_path, un
 
 @pytest.fixture
 def plain(world, runs, tmp_path, monkeypatch, penlight):  # noqa: F811
-    """The same run, made without images."""
+    """The same run, made without images, where a process was killed before that kept them."""
+    recipe = world[1].recipe()
+    with pytest.raises(KeyboardInterrupt), RunWriter(tmp_path / "plain", recipe, 0) as writer:
+        for name in ("neighbours.npz", "explained.npz"):
+            writer.write(name, (runs / "run" / name).read_bytes())
+        raise KeyboardInterrupt
     monkeypatch.chdir(world[0])
-    monkeypatch.setattr(record, "problems_of", lambda view: open_run(runs / "run").data["problems"])
+    monkeypatch.setattr(record, "problems_of", lambda view: open_run(runs / "run").data.problems)
     words = ["--recipe", "linear", "--set", "model.components=4", "--out", tmp_path / "plain", "--no-images"]
     code, out, err = penlight("train", world[1].toml, *words)
     assert code == 0, err
