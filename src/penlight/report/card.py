@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 from penlight.evaluation.checks import serious_first
-from penlight.evaluation.subgroups import unavailable_subgroups
 from penlight.report.beside import published_lines, published_notes
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
@@ -41,13 +40,14 @@ def run_card(content: RunContent) -> str:
 
 
 def about(content: RunContent) -> list[tuple[str, list[str]]]:
-    """Give the sections that a report and a card share: data, intended use, limits, licence; each a list of
-    sentences."""
+    """Give the sections that a report and a card share: data, intended use, limits, licence, what is held of the
+    data; each a list of sentences."""
     return [
         ("Data", _data(content)),
         ("Intended use", _use(content)),
         ("Limits", limits(content)),
         ("Licence", _licence(content)),
+        *([("What this run holds", list(content.holds))] if content.holds else []),
     ]
 
 
@@ -60,7 +60,7 @@ def limits(content: RunContent) -> list[str]:
         f"Images are {content.size} × {content.size} px; signs smaller than a pixel at that size cannot be seen.",
         *content.dataset.cautions,
         "No results by device: the data used here do not name it.",
-        *(f"No {what}." for what in unavailable_subgroups(content.test.metadata)),
+        *(f"No {what}." for what in content.unavailable_groups),
         *_by_group(content),
     ]
     if n < _FEW_IMAGES:

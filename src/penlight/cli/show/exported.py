@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
-    from penlight.api import Exported
+    from penlight.api import Copied, Exported
 
 
 def print_exported(result: "Exported", json: bool) -> None:
@@ -29,3 +29,21 @@ def print_exported(result: "Exported", json: bool) -> None:
             table.add_row(change.name, number(change.model), number(change.file), f"{moved:+.4f}")
     out.print(table)
     print(result.file)  # noqa: T201
+
+
+def print_copied(result: "Copied", json: bool) -> None:
+    """Print what a copy of a run is without, and what of the data is still in it; the last line is its path."""
+    if json:
+        print_json(result.to_dict())
+        return
+    out = console()
+    for title, lines in (
+        ("Left out", result.left_out),
+        ("What remains of the data", result.remains),
+        ("Not copied, since Penlight does not know it", result.unknown),
+    ):
+        if lines:
+            out.print(f"{title}:", style="bold")
+            for line in lines:
+                out.print(f"  {line}", highlight=False, markup=False)
+    print(result.folder)  # noqa: T201

@@ -33,7 +33,21 @@ def print_trained(result: "Trained", json: bool) -> None:
         return
     print_score_tables(result.scores)
     _print_kept(result)
+    _print_held(result)
     print(result.report)  # noqa: T201
+
+
+def _print_held(result: "Trained") -> None:
+    """Say how many images the folder holds, before somebody passes it on."""
+    training, pictures = result.holds.get("training_images", 0), result.holds.get("pictures", 0)
+    if not training and not pictures:
+        console().print("The folder holds no image of the dataset.", style="dim")
+        return
+    console().print(
+        f"The folder holds {training:,} training images in neighbours.npz and {pictures:,} pictures in report.html: "
+        "--no-images leaves them out; penlight export RUN --for-sharing makes a copy without.",
+        style="dim",
+    )
 
 
 def _print_kept(result: "Trained") -> None:
