@@ -12,6 +12,7 @@ from penlight.runs import Predictions, RunWriter, open_run, predictions_from_byt
 from penlight.tasks import Ordinal
 
 TASK = Ordinal(("a", "b", "c"), referable=1)
+HEADER = "epoch,loss,val_loss,headline,val_headline,learning_rate,seconds\n"
 
 
 def predictions(n=12, **changes):
@@ -36,7 +37,7 @@ def run_folder(tmp_path):
     with RunWriter(folder, Recipe(), seed=3) as writer:
         writer.write_predictions("predictions-test", predictions())
         writer.write_json("decision.json", Decision().to_dict())
-        writer.write("history.csv", "epoch,loss\n1,0.5\n")
+        writer.write("history.csv", HEADER + "1,0.5,0.6,0.7,0.7,0.001,2\n")
         writer.finish()
     return folder
 
@@ -46,7 +47,7 @@ def test_a_run_reads_back_what_was_written(run_folder):
     assert run.recipe == Recipe()
     assert run.seed == 3
     assert run.decision == Decision()
-    assert run.history.to_dict("records") == [{"epoch": 1, "loss": 0.5}]
+    assert run.history[["epoch", "loss"]].to_dict("records") == [{"epoch": 1, "loss": 0.5}]
     back = run.predictions("test")
     np.testing.assert_array_equal(back.prob, predictions().prob)
     assert back.task == TASK
@@ -125,7 +126,7 @@ def test_a_folder_of_something_else_is_left_alone(run_folder, tmp_path):
 
 def test_a_killed_writer_leaves_nothing_behind_for_the_next(tmp_path):
     with RunWriter(tmp_path / "run", Recipe(), seed=0) as writer:
-        (tmp_path / "run" / ".predictions-test.npz.abc.part").write_bytes(b"half")
+        (tmp_path / "run" / ".predictions-test.npz.abcdefgh.part").write_bytes(b"half")
         writer.write_json("decision.json", Decision().to_dict())
     with RunWriter(tmp_path / "run", Recipe(), seed=0) as writer:
         writer.finish()
@@ -145,12 +146,12 @@ def test_predictions_must_fit_together():
     prob[4, 1] = np.nan
     with pytest.raises(PredictionsError, match="1 images"):
         predictions(prob=prob)
-    with pytest.raises(PredictionsError, match="not a predictions file"):
+    with pytest.raises(PredictionsError, match="not what Penlight writes"):
         predictions_from_bytes(b"nonsense", "x.npz")
 
 
 def test_replacing_a_report_keeps_the_run_whole(run_folder):
-    open_run(run_folder).replace("history.csv", b"epoch,loss\n1,0.25\n")
+    open_run(run_folder).replace("history.csv", (HEADER + "1,0.25,0.6,0.7,0.7,0.001,2\n").encode())
     assert open_run(run_folder).history["loss"].tolist() == [0.25]
 
 

@@ -46,7 +46,8 @@ def read_archive(
     try:
         arrays = read_arrays(content, what, largest)
     except DataError as cause:
-        raise error(cause.problem, remedy) from cause
+        problem = cause.problem.removeprefix(what).lstrip(": ")
+        raise error(f"{what} is not what Penlight writes, or it is damaged: {problem}", remedy) from cause
     text = arrays.pop(ABOUT, None)
     if text is None or text.dtype.kind != "U" or text.ndim or text.nbytes > _LONGEST_ABOUT:
         raise error(f"{what} lacks the text that says what it holds.", remedy)

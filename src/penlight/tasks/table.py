@@ -38,7 +38,7 @@ def task_from_dict(values: dict[str, Any]) -> Task:
 
 def task_of(record: "TaskRecord") -> Task:
     """Give the task that a file describes, which was checked as it was read. PredictionsError if it is none."""
-    made, given = TASKS[record.kind], record.model_dump(exclude_unset=True, exclude={"kind"})
+    made, given = TASKS[record.kind], record.model_dump(exclude_none=True, exclude={"kind"})
     known = {own.name for own in fields(made)}
     if strange := sorted(given.keys() - known):
         raise PredictionsError(f"A {record.kind} task has no {', '.join(strange)}.")
