@@ -321,10 +321,19 @@ def _official_columns(prob: Any, task: Task) -> Any:
 
 
 def _numbers(file: Path) -> Any:
+    if file.suffix.lower() in (".npy", ".npz"):
+        raise PredictionsError(
+            f"{file} is a NumPy file; a CSV file with rows index,p0,p1,... was expected.",
+            "Write one with numpy.savetxt: the index of each image, then its probabilities, separated by commas.",
+        )
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             rows = list(_float_rows(file, csv.reader(lines)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise PredictionsError(
+            f"{file} is not a text file; a CSV file with rows index,p0,p1,... was expected.", "Check the path."
+        ) from error
+    except (OSError, csv.Error) as error:
         raise PredictionsError(f"{file} cannot be read: {error}.", "Check the path.") from error
     if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         raise PredictionsError(f"{file} must have rows of one length: index,p0,p1,... without a header.")
