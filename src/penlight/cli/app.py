@@ -369,8 +369,9 @@ def report(
 ) -> None:
     """Write a run's report again."""
     from penlight import api
+    from penlight.cli.show.lines import say
 
-    typer.echo(api.report(run, out, images=images))
+    say(api.report(run, out, images=images))
 
 
 @app.command()

@@ -1,7 +1,6 @@
 """How a command ends that does not end well: one line on standard error, and an exit code."""
 
 import contextlib
-import re
 import signal
 import sys
 import threading
@@ -9,11 +8,10 @@ from collections.abc import Iterator
 from types import FrameType
 
 from penlight.errors import MemoryShortError, PenlightError, is_out_of_memory
+from penlight.escaping import printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GO_ON = "The same command goes on from what is finished."
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Stopped(BaseException):
@@ -81,4 +79,4 @@ def _say(text: str) -> None:
     # Where standard error is closed or its disk is full, the exit code alone says it.
     with contextlib.suppress(OSError, ValueError):
         # An error may quote a file that came from a stranger, and with it sequences that a terminal obeys.
-        print(_CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text), file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(text), file=sys.stderr, flush=True)  # noqa: T201

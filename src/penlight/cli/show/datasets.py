@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
@@ -38,8 +39,8 @@ def print_found(found: "Found", json: bool) -> None:
     for note in found.notes:
         out.print(f"- {note}")
     for path in (found.description, *([found.splits] if found.splits else [])):
-        print(path)  # noqa: T201
-    print(f"Next: {found.next}")  # noqa: T201
+        say(path)
+    say(f"Next: {found.next}")
 
 
 def print_description(shown: "Shown", json: bool) -> None:
@@ -56,7 +57,7 @@ def print_description(shown: "Shown", json: bool) -> None:
         out.print(about.findings.together_text())
     out.print(about.positions.text())
     out.print(readings_text(shown.readings))
-    print(shown.files[-1])  # noqa: T201
+    say(shown.files[-1])
 
 
 def _split_table(
@@ -89,7 +90,7 @@ def print_audit(audited: "Audited", json: bool) -> None:
     if audited.audit.shifts:
         out.print(_shift_table(audited.audit.shifts))
     out.print(readings_text(audited.readings))
-    print(audited.page)  # noqa: T201
+    say(audited.page)
 
 
 def _shift_table(shifts: "Sequence[Shift]") -> Table:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -30,4 +31,4 @@ def print_explained(explained: "Explained", json: bool) -> None:
     out.print(f"By {explained.method}. {explained.meaning}", style="dim")
     for path, reason in explained.problems.items():
         out.print(f"{path} was left out: {reason}.")
-    print(explained.files[-1])  # noqa: T201
+    say(explained.files[-1])

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ def print_exported(result: "Exported", json: bool) -> None:
     out.print(
         f"{result.to}, {result.precision}, {result.bytes:,} bytes. Over {parity.images:,} images of {parity.split} "
         f"the largest difference of a probability is {parity.difference:.1e}.",
-        highlight=False,
     )
     table = plain_table()
     table.add_column(parity.split)
@@ -28,7 +28,7 @@ def print_exported(result: "Exported", json: bool) -> None:
             moved = change.file - change.model
             table.add_row(change.name, number(change.model), number(change.file), f"{moved:+.4f}")
     out.print(table)
-    print(result.file)  # noqa: T201
+    say(result.file)
 
 
 def print_copied(result: "Copied", json: bool) -> None:
@@ -45,5 +45,5 @@ def print_copied(result: "Copied", json: bool) -> None:
         if lines:
             out.print(f"{title}:", style="bold")
             for line in lines:
-                out.print(f"  {line}", highlight=False, markup=False)
-    print(result.folder)  # noqa: T201
+                out.print(f"  {line}")
+    say(result.folder)

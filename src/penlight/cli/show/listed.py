@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 
 
@@ -36,4 +37,4 @@ def print_path(path: Path, json: bool) -> None:
     if json:
         print_json({"path": str(path)})
     else:
-        print(path)  # noqa: T201
+        say(path)

@@ -3,10 +3,14 @@
 import json as json_format
 import math
 import sys
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+
+from penlight.escaping import printable
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -19,10 +23,18 @@ def console() -> Console:
 def plain_console(**options: Any) -> Console:
     """Make a console that prints text as it is; every console of the command is made here.
 
-    Labels, file names and titles are a user's own: Rich must not read "[red]" as a style, "[/x]" as the end of one,
-    or ":smile:" as a picture. Styles are given as arguments, or with `rich.text.Text`.
+    Labels, file names and titles are a user's own, or a stranger's: Rich must not read "[red]" as a style, "[/x]" as
+    the end of one, or ":smile:" as a picture, and the terminal must not obey what is in them. Styles are given as
+    arguments, or with `rich.text.Text`.
     """
-    return Console(markup=False, emoji=False, highlight=False, **options)
+    return _PlainConsole(markup=False, emoji=False, highlight=False, **options)
+
+
+class _PlainConsole(Console):
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, with what would act on a terminal made visible. Colours are no part of the texts."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text, lines=True), style, control)
 
 
 def print_json(values: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def print_plan(plan: "Plan", json: bool) -> None:
     if plan.left_over:
         out.print(f"Not of this study any more: {', '.join(map(str, plan.left_over))}")
     missing = len(plan.runs) - plan.count("done")
-    print(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")  # noqa: T201
+    say(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")
 
 
 def print_studied(result: "Studied", json: bool) -> None:
@@ -50,7 +51,7 @@ def print_studied(result: "Studied", json: bool) -> None:
         for sentence in part["findings"]:
             out.print(f"- {sentence}")
         out.print()
-    print(result.report)  # noqa: T201
+    say(result.report)
 
 
 def _study_table(part: Mapping[str, Any]) -> Table:
@@ -126,4 +127,4 @@ def print_swept(result: "Swept", json: bool) -> None:
     if result.absent:
         out.print(f"Not on disk: {', '.join(result.absent)}.", style="dim")
     if result.report is not None:
-        print(result.report)  # noqa: T201
+        say(result.report)

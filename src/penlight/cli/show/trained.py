@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.cli.show.scores import print_score_tables
 
@@ -34,7 +35,7 @@ def print_trained(result: "Trained", json: bool) -> None:
     print_score_tables(result.scores)
     _print_kept(result)
     _print_held(result)
-    print(result.report)  # noqa: T201
+    say(result.report)
 
 
 def _print_held(result: "Trained") -> None:
