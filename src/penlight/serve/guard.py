@@ -114,9 +114,10 @@ class Guard:
                                 "Open the server's own page.")  # fmt: skip
         if self._token is None or scope["path"] in _OPEN or self._may(headers.get(b"authorization", b"")):
             return None
+        # Browsers ask their user for a name and a password; a second scheme beside Basic keeps Chromium from asking.
         return RequestError(401, "The token is missing or wrong.", "Authorization: Bearer TOKEN",
                             "Send the token that the server was started with.",
-                            {"WWW-Authenticate": 'Basic realm="Penlight, token as password", Bearer'})  # fmt: skip
+                            {"WWW-Authenticate": 'Basic realm="Penlight, token as password"'})  # fmt: skip
 
     def _may(self, authorization: bytes) -> bool:
         """Compare in constant time; a browser, which asks its user, sends the token as a password."""
