@@ -2,11 +2,13 @@
 
 import csv
 import io
+import logging
 import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import markdown as renderer
 import pytest
@@ -20,6 +22,10 @@ from penlight.cli.show.output import plain_console, plain_table
 from penlight.errors import DataError
 from penlight.escaping import cell, cells, markdown, markdown_code, printable
 from penlight.report import run_card
+from penlight.report.displays.confusion import ConfusionMatrix
+from penlight.report.figure import draw_svg
+from penlight.serve.pages import _TAG, _with_attributes
+from penlight.serve.running import _Formatter
 from tests.report.conftest import *  # noqa: F403
 from tests.serve.test_routes import GOOD
 from tests.trained import trained
@@ -191,6 +197,38 @@ def test_predict_shows_names_and_its_csv_is_safe(tmp_path):
         ["'=1+1.png", "'-x.png", "esc\\x1b[31m.png", "line\\nend.png", "a;'@b.png", "\\x1b[2Jbad.png"]
     )
     assert all(0 <= float(row[label]) <= 1 for row in rows if not row["error"] for label in list(row)[2:5])
+
+
+LABELS = (
+    "</text><script>alert(1)</script>",
+    'x" onload="alert(1)',
+    ' style="onload:alert(1)"',
+    "$\\frac{1}{$ $x$",
+    "--><img src=x> <!-- ]]>",
+    'url(#x) href="#y" id="z"',
+)
+
+
+def test_a_report_and_a_page_of_hostile_labels_are_text(ordinal):
+    """Figures are drawn with labels, and their styles become attributes on the server's own pages."""
+    task = replace(ordinal.task, labels=LABELS[: len(ordinal.task.labels)])
+    for labels in (LABELS[:3], LABELS[3:]):
+        task = replace(ordinal.task, labels=(*labels, *ordinal.task.labels[len(labels) :]))
+        content = replace(ordinal, task=task, test=replace(ordinal.test, task=task), name=labels[0], title=labels[1])
+        display = ConfusionMatrix.from_predictions(content.test, content.decided)
+        svg = draw_svg(display, "x", ())
+        assert len({tag for tag, _ in Tags(svg).found} & {"script", "img"}) == 0
+        page = _TAG.sub(_with_attributes, svg)
+        for drawn in (svg, page):
+            assert not [name for _, given in Tags(drawn).found for name in given if name.startswith("on")]
+            assert ElementTree.fromstring(drawn) is not None
+
+
+def test_lines_of_a_log_are_lines(capsys):
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_Formatter("%(levelname)s %(message)s"))
+    handler.emit(logging.LogRecord("x", logging.WARNING, "", 0, "left out: %s", ("a\nINFO b\x1b[2J",), None))
+    assert capsys.readouterr().out == "WARNING left out: a\\nINFO b\\x1b[2J\n"
 
 
 def test_lines_are_printed_in_one_place():

@@ -49,6 +49,7 @@ STATIC = {
 EXAMPLES = 10_000
 """So many examples can be drawn."""
 
+_TAG = re.compile(r"<[a-zA-Z][^<>]*>")
 _STYLE = re.compile(r' style="([^"]*)"')
 _CANVAS = 448
 _NEIGHBOURS = 5
@@ -271,13 +272,21 @@ def _report_policy() -> str:
 
 def _page(template: str, status: int = 200, headers: dict[str, str] | None = None, /, **values: Any) -> HTMLResponse:
     text = _environment().get_template(template).render(not_clinical=NOTICE, version=__version__, **values)
-    return HTMLResponse(_STYLE.sub(_as_attributes, text), status, headers)
+    return HTMLResponse(_TAG.sub(_with_attributes, text), status, headers)
+
+
+def _with_attributes(tag: re.Match[str]) -> str:
+    """Write the style of a figure's element as its attributes, which the policy allows.
+
+    What stands between tags is text, and may be a label that looks like a style.
+    """
+    return _STYLE.sub(_as_attributes, tag[0])
 
 
 def _as_attributes(style: re.Match[str]) -> str:
-    """Write the style of a figure's element as its attributes, which the policy allows."""
     pairs = (part.split(":", 1) for part in style[1].split(";") if ":" in part)
-    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
+    named = ((name.strip(), value.strip()) for name, value in pairs)
+    return "".join(f' {name}="{value}"' for name, value in named if not name.startswith("on"))
 
 
 def axis_of(score: "Score") -> dict[str, float | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from penlight.errors import ServeError
+from penlight.escaping import printable
 from penlight.serve.app import make_app
 from penlight.serve.connections import settings
 from penlight.serve.guard import is_loopback, names_of
@@ -57,7 +58,7 @@ def serve(
 
 def _log_to_stderr(quiet: bool) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
     # The parser of forms warns of bytes that it was sent, which are not for the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     # So does uvicorn of requests that are not HTTP.
@@ -65,3 +66,11 @@ def _log_to_stderr(quiet: bool) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
+
+
+class _Formatter(logging.Formatter):
+    """One line for each message, whatever names are in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Format a message, with what would begin another line or act on a terminal made visible."""
+        return printable(super().formatMessage(record))
