@@ -11,6 +11,7 @@ import ipaddress
 import json
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -338,6 +339,7 @@ def settings(limits: Limits) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1024)
 def peer_of(host: str) -> str:
     """Give what one holder of addresses is counted by: an IPv4 address, or the 64 bits of an IPv6 network, which one
     holder has whole."""

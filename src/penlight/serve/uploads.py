@@ -1,21 +1,21 @@
-"""The pictures of a request, from its body, in memory and nowhere else."""
+"""The pictures of a request, from its body, in memory and nowhere else.
+
+Forms are taken apart by the parser under Starlette's, with callbacks of our own: Starlette makes a temporary file and
+an upload of each part, which costs as much again as all the rest of receiving a small picture.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
 
 from penlight.api.predicting import Picture
 from penlight.serve.connections import peer_of
 from penlight.serve.limits import Budget, Limits, RequestError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 RAW = "picture"
 """The name of a picture that was sent as the body itself, without one."""
@@ -27,13 +27,13 @@ _EXPECTED = (
 _BODIES = ("image/", "application/dicom", "application/octet-stream")
 _FORM = "multipart/form-data"
 _LONGEST_NAME = 255
-_LONGEST_FIELD = 64 << 10
+_HEADER_BYTES = 8192
 _SLICE = 64 << 10
 _SPARE_DELIMITERS = 64
 
 
 @asynccontextmanager
-async def uploads(request: Request, limits: Limits, budget: Budget) -> "AsyncIterator[list[Picture]]":
+async def uploads(request: Request, limits: Limits, budget: Budget) -> AsyncIterator[list[Picture]]:
     """Receive a body and give its pictures; its bytes count against the budget, as they come, until the block ends.
 
     RequestError: 408 for a body that is too slow, 411 and 413 for one without length or too large, 415 for another
@@ -74,28 +74,24 @@ class _Body:
         self._peer = peer_of(request.client.host if request.client else "")
         self._received = 0
 
-    async def parts(self) -> AsyncGenerator[bytes, None]:
-        """Give the parts of the body, small enough that parsing one holds up nobody."""
-        limits, loop = self._limits, asyncio.get_running_loop()
-        deadline = loop.time() + limits.seconds
-        stream = self._request.stream()
-        try:
-            while True:
-                async with asyncio.timeout_at(min(deadline, loop.time() + limits.stall_seconds)):
-                    part = await anext(stream, None)
-                if part is None:
-                    return
-                self._count(len(part))
-                for start in range(0, len(part), _SLICE):
-                    if start:
-                        await asyncio.sleep(0)
-                    yield part[start : start + _SLICE]
-        except TimeoutError as error:
-            raise RequestError(408, f"The body did not come within {limits.seconds:g} s, or nothing of it for "
-                               f"{limits.stall_seconds:g} s.", "A faster upload.",
-                               "Send fewer or smaller pictures.") from error  # fmt: skip
-        except ClientDisconnect as error:
-            raise RequestError(400, "The connection ended before the body did.") from error
+    async def receive(self, take: Callable[[bytes], object]) -> None:
+        """Hand the body to `take` as it comes, in slices small enough that taking one holds up nobody."""
+        limits, now, more = self._limits, asyncio.get_running_loop().time, True
+        deadline = now() + limits.seconds
+        while more:
+            try:
+                async with asyncio.timeout_at(min(deadline, now() + limits.stall_seconds)):
+                    message = await self._request.receive()
+            except TimeoutError as error:
+                raise _too_slow(limits) from error
+            if message["type"] == "http.disconnect":
+                raise RequestError(400, "The connection ended before the body did.")
+            part, more = message.get("body", b""), message.get("more_body", False)
+            self._count(len(part))
+            take(part[:_SLICE])
+            for start in range(_SLICE, len(part), _SLICE):
+                await asyncio.sleep(0)
+                take(part[start : start + _SLICE])
 
     def _count(self, n_bytes: int) -> None:
         if self._received + n_bytes > self._n_bytes:
@@ -108,69 +104,119 @@ class _Body:
         self._budget.give(self._received, self._peer)
 
 
+def _too_slow(limits: Limits) -> RequestError:
+    what = f"The body did not come within {limits.seconds:g} s, or nothing of it for {limits.stall_seconds:g} s."
+    return RequestError(408, what, "A faster upload.", "Send fewer or smaller pictures.")
+
+
 async def _of_body(body: _Body) -> list[Picture]:
-    content = b"".join([part async for part in body.parts()])
+    parts: list[bytes] = []
+    await body.receive(parts.append)
+    content = b"".join(parts)
     if not content:
         raise RequestError(400, "The body is empty.", _EXPECTED, "Send a picture.")
     return [Picture(RAW, content)]
 
 
-class _FormParser(MultiPartParser):
-    """Starlette's parser of forms, which keeps in memory what it would else write to disk; the body's own limit holds
-    for all files together. A form that is cut off is an error here."""
+async def _of_form(request: Request, body: _Body, limits: Limits) -> list[Picture]:
+    form = _Form(limits)
+    try:
+        form.begin(request.headers["content-type"])
+        await body.receive(form.write)
+    except (FormParserError, ValueError) as error:
+        raise _bad_form(f"The form is malformed: {str(error)[:200]}.") from error
+    if not form.pictures or not form.ended:
+        raise _bad_form("The form is cut off." if form.pictures else "The form has no file.")
+    return form.pictures
 
-    spool_max_size = 1 << 62
 
-    def __init__(self, request: Request, body: _Body, limits: Limits) -> None:
-        super().__init__(
-            request.headers,
-            self._to_the_end(body),
-            max_files=limits.files,
-            max_fields=limits.fields,
-            max_part_size=_LONGEST_FIELD,
-        )
-        self._ended = False
-        boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"")
-        self._delimiter = b"\r\n--" + boundary
+def _bad_form(what: str) -> RequestError:
+    return RequestError(400, what, _EXPECTED, "Send it as HTTP clients do, with a file in the field 'file'.")
+
+
+class _Form:
+    """The files of a form; other fields are passed over."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.pictures: list[Picture] = []
+        self.ended = False
+        self._limits = limits
+        self._parts = 0
         self._delimiters_left = limits.files + limits.fields + _SPARE_DELIMITERS
 
-    def on_end(self) -> None:
-        """Note the last boundary."""
-        self._ended = True
+    def begin(self, content_type: str) -> None:
+        """Read the boundary. FormParserError or ValueError for one that is none."""
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        if not boundary:
+            raise ValueError("it has no boundary")
+        self._delimiter = b"\r\n--" + boundary
+        self._parser = MultipartParser(boundary, self._callbacks(), max_size=self._limits.upload)
 
-    async def _to_the_end(self, body: _Body) -> AsyncGenerator[bytes, None]:
-        async for part in body.parts():
-            # What looks like a boundary and is none costs the parser a step in Python each time.
-            self._delimiters_left -= part.count(self._delimiter)
-            if self._delimiters_left < 0:
-                raise MultiPartException("it has too many boundaries")
-            yield part
-        if not self._ended:
-            raise MultiPartException("it is cut off")
+    def write(self, data: bytes) -> None:
+        """Take a slice of the body."""
+        # What looks like a boundary and is none costs the parser a step in Python each time.
+        self._delimiters_left -= data.count(self._delimiter)
+        if self._delimiters_left < 0:
+            raise ValueError("it has too many boundaries")
+        self._parser.write(data)
+
+    def _callbacks(self) -> Any:
+        return {
+            "on_part_begin": self._begin,
+            "on_part_data": self._on_data,
+            "on_part_end": self._on_part_end,
+            "on_header_field": self._on_field,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header,
+            "on_end": self._on_end,
+        }
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > self._limits.files + self._limits.fields:
+            raise ValueError("it has too many parts")
+        self._name: str | None = None
+        self._field, self._value, self._header_bytes = b"", b"", 0
+        self._data: list[bytes] = []
+
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._grow(end - start)
+        self._field += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._grow(end - start)
+        self._value += data[start:end]
+
+    def _grow(self, n_bytes: int) -> None:
+        self._header_bytes += n_bytes
+        if self._header_bytes > _HEADER_BYTES:
+            raise ValueError("a part has very long headers")
+
+    def _on_header(self) -> None:
+        if self._field.lower() == b"content-disposition":
+            self._name = _filename(self._value)
+        self._field, self._value = b"", b""
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._name is not None:
+            self._data.append(data[start:end])
+
+    def _on_part_end(self) -> None:
+        if self._name is None:
+            return
+        if len(self.pictures) == self._limits.files:
+            most = self._limits.files
+            raise RequestError(413, f"More than {most} files came.", f"At most {most} files.", "Send them in parts.")
+        self.pictures.append(Picture(self._name, b"".join(self._data)))
+
+    def _on_end(self) -> None:
+        self.ended = True
 
 
-async def _of_form(request: Request, body: _Body, limits: Limits) -> list[Picture]:
-    try:
-        form = await _FormParser(request, body, limits).parse()
-    except (MultiPartException, ValueError) as error:
-        raise _bad_form(error, limits) from error
-    pictures = [_picture(file) for _, file in form.multi_items() if isinstance(file, UploadFile)]
-    if not pictures:
-        raise RequestError(400, "The form has no file.", _EXPECTED, "Send a file in the field 'file'.")
-    return pictures
-
-
-def _picture(file: UploadFile) -> Picture:
-    with file.file as content:
-        return Picture((file.filename or RAW)[:_LONGEST_NAME], content.read())
-
-
-def _bad_form(error: Exception, limits: Limits) -> RequestError:
-    message = error.message if isinstance(error, MultiPartException) else str(error)
-    if message.startswith("Too many files"):
-        most = limits.files
-        return RequestError(413, f"More than {most} files came.", f"At most {most} files.", "Send them in parts.")
-    return RequestError(400, f"The form is malformed: {message[:200]}", _EXPECTED, "Send it as HTTP clients do.")
+def _filename(disposition: bytes) -> str | None:
+    """Read the name of a file from a Content-Disposition header, for the answer only; None for a plain field."""
+    name = parse_options_header(disposition)[1].get(b"filename")
+    return None if name is None else (name.decode("utf-8", "replace") or RAW)[:_LONGEST_NAME]
 
 
 def only(pictures: Sequence[Picture]) -> Picture:
