@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from penlight.disk import FolderHold, is_inside, open_inside, remove_inside, remove_orphans
+from penlight.disk import FolderHold, inner_folders, is_inside, open_inside, remove_inside, remove_orphans
 from penlight.errors import RunError
 from penlight.parsing import parse_json_object
 from penlight.records import Record, check_record, read_record
