@@ -11,6 +11,10 @@ from typing import Any
 
 from penlight.errors import DataError, PenlightError
 
+# A part of a TOML key, and a key of more parts than any file needs: the parser's memory grows with their square.
+_PART = rb"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY = re.compile(rb"(?<![A-Za-z0-9_-])" + _PART + rb"(?:[ \t]*+\.[ \t]*+" + _PART + rb"){40}")
+
 LARGEST_JSON = 64 << 20
 """Bytes of JSON that are read; the largest that Penlight writes, metrics.json of a hundred labels, has under 2 MB."""
 
@@ -64,6 +68,8 @@ def parse_toml(
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as cause:
         raise error(f"{what} is not a text in UTF-8: {cause}.", "Save it as UTF-8.") from cause
+    if _LONG_KEY.search(content):
+        raise _too_deep(what, remedy, error)
     try:
         values = tomllib.loads(text)
     except RecursionError as cause:

@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -175,13 +176,14 @@ def npz_mutations(content: bytes) -> Iterator[tuple[str, bytes]]:
                                                             else changed.astype(kind)})  # fmt: skip
 
 
+@cache
 def bomb(shape: tuple[int, ...]) -> bytes:
     """Pack zeros of a size that nobody has memory for, row by row."""
     buffer = io.BytesIO()
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
     with (
-        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("prob.npy", "w", force_zip64=True) as stream,
     ):
         stream.write(header.getvalue())

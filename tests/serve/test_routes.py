@@ -324,14 +324,56 @@ def test_explanations_are_given_or_said_to_be_unavailable(client):
         assert answer.json()["explanations"] == json.loads(json.dumps(made["explanations"]))
 
 
+STUDY = {
+    "schema": 1,
+    "source": "x.toml",
+    "study": {
+        "name": "x",
+        "title": "X",
+        "question": "?",
+        "dataset": "small",
+        "rows": [{"id": "row", "recipe": "linear", "title": "Row"}],
+    },
+    "dataset": "small",
+    "data_md5": "0",
+    "tables": [
+        {
+            "view": "native",
+            "headline": "auc",
+            "images": {"test": 30},
+            "best": "row",
+            "rows": [
+                {
+                    "id": "row",
+                    "title": "Row",
+                    "kind": "baseline",
+                    "recipe": "linear",
+                    "recipe_hash": "x",
+                    "seeds": [0],
+                    "metrics": [],
+                    "headline_by_seed": [0.5],
+                    "cost": {
+                        "parameters": None,
+                        "model_bytes": None,
+                        "fit_seconds": [1],
+                        "predict_ms_per_image": [1],
+                    },
+                }
+            ],
+        }
+    ],
+}
+
+
 def test_a_shelf_finds_runs_studies_and_seeds_and_leaves_out_what_is_damaged(tmp_path, caplog):
     import shutil
 
     for place in ("one run", "seeds/seed-0", "seeds/seed-1", "study/row/seed-0", "bad"):
         shutil.copytree(trained("grades"), tmp_path / place)
     (tmp_path / "bad" / "metrics.json").write_text("{}")
-    (tmp_path / "seeds" / "summary.json").write_text('{"seeds": [0, 1]}')
-    (tmp_path / "study" / "study.json").write_text("{}")
+    summary = {"schema": 1, "recipe_hash": "x", "seeds": [0, 1], "split": "test", "metrics": [], "baselines": {}}
+    (tmp_path / "seeds" / "summary.json").write_text(json.dumps(summary))
+    (tmp_path / "study" / "study.json").write_text(json.dumps(STUDY))
     (tmp_path / "study" / "report.html").write_text("<p>study")
     shelf = open_shelf([tmp_path])
     assert list(shelf.runs) == ["one-run", "seeds.seed-0", "seeds.seed-1", "study.row.seed-0"]
@@ -341,7 +383,7 @@ def test_a_shelf_finds_runs_studies_and_seeds_and_leaves_out_what_is_damaged(tmp
     ]
     assert shelf.runs["seeds.seed-1"].group == "seeds"
     assert list(open_shelf([tmp_path / "study"]).runs) == ["study.row.seed-0"]
-    assert shelf.groups["seeds"].record == {"seeds": [0, 1]}
+    assert shelf.groups["seeds"].record == summary
     assert "bad" in caplog.text
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match="no run"):

@@ -56,9 +56,14 @@ def _watch(command: Command) -> None:
         if event == "open":
             if not isinstance(values[0], str | bytes) or not (values[2] or 0) & _WRITES:
                 return
-        elif event not in _CHANGES or (isinstance(values[-1], int) and values[-1] >= 0):
-            return  # a path from a folder that is open, as in the removal of a tree, is not told
-        path = Path.cwd() / os.fsdecode(values[0])
+        elif event not in _CHANGES:
+            return
+        handle = values[-1] if event != "open" and isinstance(values[-1], int) else -1
+        # A path from a folder that is open: told of a run, and not of the removal of a tree, which has no order.
+        start = Path.cwd() if handle < 0 else Path(f"/proc/self/fd/{handle}").resolve()
+        if handle >= 0 and "runs" not in start.parts:
+            return
+        path = start / os.fsdecode(values[0])
         if path.is_relative_to(command.root) and _may_change(event, path):
             line = f"{event} {path.relative_to(command.root).as_posix()}"
             os.write(log, f"{line}\n".encode())

@@ -62,7 +62,7 @@ _AGAIN = "Repeat the command that wrote it, or get the folder again from where i
 
 def kind_of(path: Path) -> Kind | None:
     """Say what a folder of several runs is; None for a run and for anything else. RunError if its seal is damaged."""
-    if is_inside(path, MANIFEST):
+    if os.path.lexists(path / MANIFEST):
         return None
     seal = _read_seal(path)
     if seal is not None:

@@ -2,6 +2,7 @@
 looked up here; no path is ever made from a request."""
 
 import logging
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -151,7 +152,7 @@ def open_shelf(paths: Sequence[Path]) -> Shelf:
         if not root.is_dir():
             raise RunError(f"There is no folder {root}.", "Give run folders, or folders that hold runs.")
         # Runs of a study that is given by itself keep its name.
-        whole = not is_inside(root, MANIFEST) and _group_of(root) is not None
+        whole = not os.path.lexists(root / MANIFEST) and _group_of(root) is not None
         _collect(root, root.resolve().parent if whole else root.resolve(), None, names, runs, groups, _DEPTH)
     if not runs:
         raise RunError(f"There is no run in {', '.join(map(str, paths))}.", "Train one: penlight demo")
@@ -167,7 +168,7 @@ def _collect(
     groups: list[ShelvedGroup],
     depth: int,
 ) -> None:
-    if is_inside(folder, MANIFEST):
+    if os.path.lexists(folder / MANIFEST):
         runs.extend(_shelved(folder, root, group, names))
         return
     made = _group_of(folder)
