@@ -222,7 +222,7 @@ class TreesReader:
 
 
 def _targets(y: NDArray[np.uint8], exclusive: bool) -> NDArray[Any]:
-    """Turn indicators (N, C) into scikit-learn's: class numbers (N,), or labels (N, C); a single label is (N,) too."""
+    """Turn indicators (N, C) into scikit-learn's: class numbers (N,), or labels (N, C); one label alone is (N,)."""
     if exclusive:
         return np.asarray(np.argmax(y, axis=1))
     return y[:, 0] if y.shape[1] == 1 else y
