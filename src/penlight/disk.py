@@ -6,6 +6,7 @@ import glob
 import os
 import platform
 import re
+import secrets
 import shutil
 import stat
 import sys
@@ -22,6 +23,12 @@ if sys.platform != "win32":
 
 LOCK = ".lock"
 """The file in a folder that a process locks while it writes there."""
+
+PRIVATE_FILE = 0o600
+"""Permissions of a file in the cache, which may hold patients' numbers and images: for its owner alone."""
+
+PRIVATE_FOLDER = 0o700
+"""Permissions of a folder in the cache."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -61,7 +68,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     The folder must exist; the file is removed after."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path)
+    lock = FileLock(path, mode=PRIVATE_FILE)
     try:
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
@@ -76,10 +83,31 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         lock.release()
 
 
+def private_folder(path: Path) -> None:
+    """Make a folder and the missing ones above it for their owner alone, and take from the folder itself what others
+    may do with it, if it is there already. OSError if that fails."""
+    for place in reversed([place for place in (path, *path.parents) if not place.exists()]):
+        place.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    make_private(path)
+
+
+def make_private(path: Path) -> None:
+    """Take from a file or folder what others may do with it; one of another user stays as it is. Nothing on
+    Windows, where the folder of a user's caches is closed to others."""
+    if sys.platform == "win32":
+        return
+    now = path.stat()
+    if stat.S_IMODE(now.st_mode) & 0o077 and now.st_uid == os.getuid():
+        path.chmod(stat.S_IMODE(now.st_mode) & 0o700)
+
+
 @contextlib.contextmanager
-def folders(path: Path) -> Iterator[None]:
-    """Make a folder and its parents; after an error inside the block remove those that were made and are empty."""
+def folders(path: Path, *, private: bool = False) -> Iterator[None]:
+    """Make a folder and its parents, for their owner alone if `private`; after an error inside the block remove those
+    that were made and are empty."""
     made = [place for place in (path, *path.parents) if not place.exists()]
+    if private:
+        private_folder(path)
     path.mkdir(parents=True, exist_ok=True)
     try:
         yield
@@ -121,27 +149,26 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file by way of a temporary one in the same folder, synced and renamed. OSError if that fails."""
-    with writing_whole(path) as file:
+    with writing_whole(path, private=private) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
-def writing_whole(path: Path) -> Iterator[IO[bytes]]:
+def writing_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     """Give a temporary file to write; when the block ends well it is synced and takes the name `path`.
 
-    What a killed process left of the same file is removed first; a process that still writes it is left alone.
+    It has the permissions of any new file, from the first byte, or those of its owner alone if `private`. What a
+    killed process left of the same file is removed first; a process that still writes it is left alone.
     """
     remove_orphans(path.parent, path.name)
-    handle, temporary = _own_part(path)
+    handle, temporary = _own_part(path, PRIVATE_FILE if private else 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            # mkstemp makes files for the owner alone; a page is readable as any other file.
-            Path(temporary).chmod(0o666 & ~umask())
             if sys.platform != "win32":
                 # Renamed while it is locked, so that nobody takes it for an orphan.
                 Path(temporary).replace(path)
@@ -151,7 +178,7 @@ def writing_whole(path: Path) -> Iterator[IO[bytes]]:
         Path(temporary).unlink(missing_ok=True)
 
 
-# As tempfile.mkstemp makes them.
+# As `_own_part` names them, and tempfile.mkstemp did.
 _PART = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.part")
 
 
@@ -168,14 +195,40 @@ def read_inside(folder: Path, name: str, largest: int) -> bytes:
     RefusedFileError for more than `largest` bytes, too; another OSError if it is missing or cannot be read.
     """
     with open_inside(folder, name) as file:
-        n_bytes = os.fstat(file.fileno()).st_size
-        if n_bytes <= largest:
-            # One byte more than it may have, as a file can grow while it is read.
-            content = file.read(largest + 1)
-            n_bytes = len(content)
-        if n_bytes > largest:
-            raise RefusedFileError(f"it has {n_bytes:,} bytes, more than {largest:,}", folder / name)
-        return content
+        return _read_at_most(file, folder / name, largest)
+
+
+def read_named(path: Path, largest: int) -> bytes:
+    """Read a file that the user named, which may be a link, but no pipe and no device.
+
+    RefusedFileError for these, and for more than `largest` bytes; another OSError if it is missing or cannot be read.
+    """
+    # A pipe that nobody writes to would be waited for.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise RefusedFileError("it is not a regular file", path)
+        return _read_at_most(file, path, largest)
+
+
+def folder_inside(folder: Path, name: str) -> Path:
+    """Give the path of a folder in or below another, by its plain relative name, which leads through no link.
+
+    RefusedFileError for any other name, NotADirectoryError or FileNotFoundError if it is no folder.
+    """
+    with _opened_folder(folder, _require_parts(folder, name)):
+        return folder / name
+
+
+def _read_at_most(file: IO[bytes], path: Path, largest: int) -> bytes:
+    n_bytes = os.fstat(file.fileno()).st_size
+    if n_bytes <= largest:
+        # One byte more than it may have, as a file can grow while it is read.
+        content = file.read(largest + 1)
+        n_bytes = len(content)
+    if n_bytes > largest:
+        raise RefusedFileError(f"it has {n_bytes:,} bytes, more than {largest:,}", path)
+    return content
 
 
 def open_inside(folder: Path, name: str) -> IO[bytes]:
@@ -357,10 +410,18 @@ def require_no_link(path: Path, remedy: str = "Remove the link, or choose anothe
         raise RunError(f"{path} is a link, and links in a run folder are not followed.", remedy)
 
 
-def _own_part(path: Path) -> tuple[int, str]:
-    """Make the temporary file of a file, locked for as long as it is open."""
+def _own_part(path: Path, mode: int) -> tuple[int, str]:
+    """Make the temporary file of a file, locked for as long as it is open.
+
+    The system itself takes the umask from `mode`. Asking for the umask would mean to change it, for all threads.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        name = str(path.parent / f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            handle = os.open(name, flags, mode)
+        except FileExistsError:
+            continue
         # Before it was locked another process may have taken it for an orphan.
         if _locks(handle) and Path(name).exists():
             return handle, name
@@ -482,10 +543,11 @@ class _Lock:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, in one write, so that lines of several processes do not mix; the file and its folder are
-    made if need be. What was cut off before, as by a full disk, stays a line of its own. OSError if that fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b", buffering=0) as file:
+    """Add a line to a file of the cache, in one write, so that lines of several processes do not mix; the file and
+    its folder are made if need be, for their owner alone. What was cut off before, as by a full disk, stays a line of
+    its own. OSError if that fails."""
+    private_folder(path.parent)
+    with open(path, "a+b", buffering=0, opener=_private) as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else f"\n{line}"
@@ -495,8 +557,5 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
-def umask() -> int:
-    """Give the permission bits that this process takes from new files."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, PRIVATE_FILE)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from penlight.data import ViewedDataset
-from penlight.data.catalog import dataset_info
+from penlight.data.catalog import info_of_reference
 from penlight.data.summary import DataDescription
 from penlight.disk import inner_folders, is_inside
 from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
@@ -133,7 +133,7 @@ def plan_study(study: Study, source: str, folder: Path, data_md5: Callable[[], s
 
 
 def _check_views(study: Study) -> None:
-    task = dataset_info(study.dataset).task
+    task = info_of_reference(study.dataset).task
     for view in dict.fromkeys(study.view_of(row) for row in study.rows):
         if view not in task.views:
             raise UnknownNameError(f"view of {study.dataset}", view, task.views)

@@ -88,7 +88,7 @@ def test_what_is_written_is_read(tmp_path: Path):
     paths = ["ä/1.png", 'b,"c".png', "3.png", "4.png"]
     splits = ["train", "val", "test", LEFT_OUT]
     write_splits(tmp_path / "s.csv", paths, splits)
-    assert read_splits_file(tmp_path / "s.csv", paths) == splits
+    assert read_splits_file(tmp_path, "s.csv", paths) == splits
     write_splits(tmp_path / "s.csv", paths, ["train", "val", "tset", "test"])
     with pytest.raises(DataError, match=r"the split of 3\.png is 'tset'"):
-        read_splits_file(tmp_path / "s.csv", paths)
+        read_splits_file(tmp_path, "s.csv", paths)

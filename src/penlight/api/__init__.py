@@ -10,7 +10,7 @@ from penlight.lazy import names_on_request
 
 if TYPE_CHECKING:
     from penlight.api.comparing import ComparedRuns, compare
-    from penlight.api.datasets import audit, fetch, new_dataset, show
+    from penlight.api.datasets import audit, fetch, name_images, new_dataset, show
     from penlight.api.explaining import Explained, Explainer, Explanation, Source, explain, open_explainer
     from penlight.api.exports import Exported, export
     from penlight.api.folding import cross_validate
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 # Which file has which names.
 _PLACES = {
     "comparing": "ComparedRuns compare",
-    "datasets": "audit fetch new_dataset show",
+    "datasets": "audit fetch name_images new_dataset show",
     "explaining": "Explained Explainer Explanation Source explain open_explainer",
     "exports": "Exported export",
     "folding": "cross_validate",
@@ -99,6 +99,7 @@ __all__ = [
     "fetch",
     "is_recipe_file",
     "list_recipes",
+    "name_images",
     "new_dataset",
     "open_explainer",
     "plan",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from penlight.api.scoring import answers_of_seeds, official_predictions
-from penlight.data.catalog import dataset_info
+from penlight.data.catalog import info_of_reference, referenced
 from penlight.errors import DataError, PredictionsError, RunError, UnknownNameError
 from penlight.evaluation import METRICS, Decision, Sample
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws, resamples_for
@@ -179,7 +179,7 @@ def _about_files(
     if dataset is not None or len(folders) == len(named):
         return {"dataset": dataset, "view": view or _NATIVE, "size": size or _SIZE}
     data = _runs(_parts(folders[0])[0])[0].recipe.data
-    return {"dataset": data.dataset, "view": view or data.view, "size": size or data.size}
+    return {"dataset": referenced(data.dataset), "view": view or data.view, "size": size or data.size}
 
 
 def _require_same_images(one: _Model, other: _Model) -> None:
@@ -212,6 +212,6 @@ def _require_same_images(one: _Model, other: _Model) -> None:
 def _modality(dataset: str) -> str:
     """Give the modality of a dataset; "" where its description is no longer where it was."""
     try:
-        return dataset_info(dataset).modality
+        return info_of_reference(dataset).modality
     except (DataError, UnknownNameError):
         return ""

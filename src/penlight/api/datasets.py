@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.requests import is_recipe_file
 from penlight.api.results import Audited, Shown
 from penlight.data import apply_view, fetch_dataset, store
 from penlight.data.audit import kept_audit
+from penlight.data.catalog import find_dataset, reference_of, referenced
+from penlight.data.description import Description
+from penlight.data.remembered import remember_images
 from penlight.data.summary import describe
 from penlight.data.tested import readings_of
+from penlight.errors import DataError
+from penlight.recipes import load_recipe
 
 if TYPE_CHECKING:
     from penlight.data.own.new import Found
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 
 def fetch(dataset: str, size: int = 28) -> Path:
     """Get a dataset onto disk, checked and ready to open; give the folder of its arrays."""
+    reference_of(dataset)
     return fetch_dataset(dataset, size)
 
 
@@ -29,15 +36,36 @@ def new_dataset(
     seed: int = 0,
     skip_unreadable: bool = False,
     out: Path | None = None,
+    images: Path | None = None,
 ) -> "Found":
     """Describe and prepare images of one's own; see `penlight.data.own.new`.
 
     `labels` gives their order, as they are written; `out` is the folder for the description, by default the working
-    folder.
+    folder; `images` is the folder of the pictures of a table, by default the table's own.
     """
     from penlight.data.own.new import Asked, describe_images
 
-    return describe_images(path, Asked(task, labels, size, name, seed, skip_unreadable, out or Path()))
+    return describe_images(path, Asked(task, labels, size, name, seed, skip_unreadable, out or Path(), images))
+
+
+def name_images(dataset: str, folder: Path) -> None:
+    """Name the folder of the pictures or npz files of a described dataset on this machine, which the cache remembers.
+
+    `dataset` may be a recipe file that names it. A description names pictures in or below its own folder; elsewhere
+    they are read only after this. DataError if
+    there is no such description, or no such folder.
+    """
+    if dataset.endswith(".toml") and is_recipe_file(Path(dataset)):
+        description = find_dataset(referenced(load_recipe(dataset).data.dataset))
+    else:
+        description = find_dataset(dataset)
+    if not isinstance(description, Description):
+        raise DataError(f"{dataset} has no description that names pictures.", "Leave --images out.")
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", "Check the path that --images gives.")
+    named = [description.pictures.source] if description.pictures else description.files.values()
+    for source in named:
+        remember_images(description.file, source, folder)
 
 
 def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:
@@ -47,6 +75,7 @@ def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:
     """
     from penlight.data.audit.page import write_page
 
+    reference_of(dataset)
     opened = store.open_dataset(dataset, size)
     found = kept_audit(opened)
     page = write_page(opened, found, out or Path("runs") / f"audit-{opened.info.name}-{size}")
@@ -60,6 +89,7 @@ def show(dataset: str, size: int = 28, out: Path | None = None, view: str | None
     """
     from penlight.data.show import write_show
 
+    reference_of(dataset)
     opened = store.open_dataset(dataset, size)
     seen = opened if view is None else apply_view(opened, view)
     name = "-".join(["data", opened.info.name, str(size), *([view] if view else [])])

@@ -311,7 +311,7 @@ def _pictures(path: Path) -> list[Picture]:
 
 def _from_split(explainer: Explainer, split: str, rows: Sequence[int]) -> tuple[Images, list[Source], dict[str, str]]:
     data = explainer.run.recipe.data
-    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    view = apply_view(store.open_referenced(data.dataset, data.size), data.view)
     if split not in view.splits:
         raise UnknownNameError("split", split, view.splits)
     part = view.splits[split]

@@ -62,7 +62,7 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
         raise UnknownNameError("format", to, EXPORTERS)
     run = open_run(path)
     data = run.recipe.data
-    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    view = apply_view(store.open_referenced(data.dataset, data.size), data.view)
     test = run.predictions("test")
     if view.dataset.md5 != test.data_hash:
         raise RunError(

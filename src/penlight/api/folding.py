@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.api.described import DESCRIPTION, folds_described, seen_by
+from penlight.api.requests import with_reference
 from penlight.api.results import FoldsScores, Trained, Watcher
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.api.training import Baselines, default_folder, held_by, kept_models, train_one
@@ -49,7 +50,7 @@ def cross_validate(
     """
     from penlight.models.pretrained import require_weights
 
-    watcher = watcher or Watcher()
+    watcher, recipe = watcher or Watcher(), with_reference(recipe)
     require_weights(recipe.model)
     watcher.step("Dividing the dataset")
     divided = _divided(recipe, folds, seed)
@@ -111,7 +112,7 @@ def folds_content(
 
 def _divided(recipe: Recipe, folds: int, seed: int) -> Folds:
     data = recipe.data
-    return make_folds(apply_view(store.open_dataset(data.dataset, data.size), data.view), folds, seed)
+    return make_folds(apply_view(store.open_referenced(data.dataset, data.size), data.view), folds, seed)
 
 
 def _claim(recipe: Recipe, divided: Folds) -> dict[str, Any]:

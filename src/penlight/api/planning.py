@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 from penlight.data import apply_view, store
+from penlight.data.catalog import reference_of
 from penlight.disk import is_inside
 from penlight.errors import PenlightError, RunError
 from penlight.parsing import parse_json_object
@@ -22,7 +23,7 @@ def plan(dataset: str, *, view: str | None = None, size: int | None = None, budg
         "memory": float(about.get("memory_gib", 0)) * 2**30,
         "rate": matrix_rate(),
     }
-    return make_plan(fingerprint_of_view(viewed, known, BUDGET if budget is None else budget), dataset)
+    return make_plan(fingerprint_of_view(viewed, known, BUDGET if budget is None else budget), reference_of(dataset))
 
 
 def unfinished_plan(made: Plan) -> Plan | None:

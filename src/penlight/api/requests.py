@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from penlight import disk
 from penlight.api.planning import plan, unfinished_plan
+from penlight.data.catalog import portable, reference_of
 from penlight.errors import PenlightError, RecipeError
-from penlight.parsing import parse_toml
+from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes import Decide, Recipe, load_recipe, preset_header, preset_names, with_overrides
 from penlight.recipes.plan import Plan
 
@@ -21,7 +23,8 @@ def resolve_recipe(
 ) -> Recipe:
     """Read a preset or a recipe file, put dataset, view and size into it, then apply the overrides."""
     chosen = load_recipe(recipe)
-    given = {"dataset": dataset, "view": view, "size": size}
+    name = portable(chosen.data.dataset) if dataset is None else reference_of(dataset)
+    given = {"dataset": name, "view": view, "size": size}
     data = chosen.data.model_copy(update={key: value for key, value in given.items() if value is not None})
     return with_overrides(chosen.model_copy(update={"data": data}), overrides)
 
@@ -82,10 +85,16 @@ def request(
 def is_recipe_file(path: Path) -> bool:
     """Tell a recipe that names its dataset from the description of a dataset."""
     try:
-        values = parse_toml(path.read_bytes(), str(path))
+        values = parse_toml(disk.read_named(path, LARGEST_TOML), str(path))
     except (OSError, PenlightError):
         return False
     return isinstance(values.get("data"), dict) and "dataset" in values["data"]
+
+
+def with_reference(recipe: Recipe) -> Recipe:
+    """Give a recipe whose dataset a caller may have named by any path with the name that it is kept by."""
+    name = reference_of(recipe.data.dataset)
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"dataset": name})})
 
 
 def list_recipes() -> list[dict[str, str]]:

@@ -124,7 +124,7 @@ class _Found:
 def _view_of(runs: Sequence[Run]) -> ViewedDataset:
     """Open the dataset that all runs were made from."""
     data = runs[0].recipe.data
-    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    view = apply_view(store.open_referenced(data.dataset, data.size), data.view)
     for run in runs:
         test = run.predictions("test")
         if test.data_hash != view.dataset.md5 or run.recipe.hash != runs[0].recipe.hash:

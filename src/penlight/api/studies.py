@@ -40,7 +40,7 @@ def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) 
     study = load_study(name)
     study = study if seeds is None else study.model_copy(update={"seeds": seeds})
     folder = out or Path("runs") / f"study-{study.name}"
-    return plan(study, name, folder, cache(lambda: store.open_dataset(study.dataset, study.size).md5))
+    return plan(study, name, folder, cache(lambda: store.open_referenced(study.dataset, study.size).md5))
 
 
 def study(
@@ -71,7 +71,7 @@ def study(
         if run.state != "done":
             require_weights(run.recipe.model)
     watcher.step("Opening the dataset")
-    dataset = store.open_dataset(plan.study.dataset, plan.study.size)
+    dataset = store.open_referenced(plan.study.dataset, plan.study.size)
     views = {view: apply_view(dataset, view) for view in plan.views}
     baselines = {view: Baselines(views[view], watcher, Readings(views[view].dataset, "study")) for view in plan.views}
 
@@ -132,7 +132,7 @@ def content_of_folder(folder: Path, images: bool | None = None) -> "StudyContent
     kept, source = read_study(folder)
     if _is_copy(folder, kept) and not images:
         return _content_of_copy(folder, kept, source)
-    dataset = store.open_dataset(kept.dataset, kept.size)
+    dataset = store.open_referenced(kept.dataset, kept.size)
     plan = plan_study(kept, source, folder, lambda: dataset.md5)
     require_complete(plan)
     open_group(folder).runs()

@@ -13,6 +13,7 @@ import numpy as np
 
 from penlight.api.explaining import write_explained, write_neighbours
 from penlight.api.exports import write_onnx
+from penlight.api.requests import with_reference
 from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
@@ -80,10 +81,10 @@ def train(
     """
     from penlight.models.pretrained import require_weights
 
-    watcher = watcher or Watcher()
+    watcher, recipe = watcher or Watcher(), with_reference(recipe)
     require_weights(recipe.model)
     watcher.step("Opening the dataset")
-    view = apply_view(store.open_dataset(recipe.data.dataset, recipe.data.size), recipe.data.view)
+    view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
     folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
     baselines = Baselines(view, watcher, Readings(view.dataset, "train"))
     if seeds == 1:

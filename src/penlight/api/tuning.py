@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.requests import with_reference
 from penlight.api.results import Tuned, Watcher
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.recipes import Recipe
@@ -34,10 +35,11 @@ def tune(
     trainings of each trial are judged on val, whatever its size. `out` is the folder; by default the next free
     runs/<dataset>-tune-<n>, or the unfinished one of the same search, which is continued.
     """
+    recipe = with_reference(recipe)
     searched = load_space(space, recipe) if space else default_space(recipe)
     watcher = watcher or Watcher()
     watcher.step("Opening the dataset")
-    view = apply_view(store.open_dataset(recipe.data.dataset, recipe.data.size), recipe.data.view)
+    view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
     from penlight.training import tuning
 
     setup = tuning.make_setup(recipe, searched, view, sampler=sampler, seeds=seeds, seed=seed)

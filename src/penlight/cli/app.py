@@ -1,5 +1,6 @@
 """The commands."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -22,6 +23,12 @@ Size = Annotated[Optional[int], typer.Option(help="Side of the images in pixels:
 Out = Annotated[Optional[Path], typer.Option(help="Folder to write; a free one under runs/ unless given.")]  # noqa: UP045
 Trainable = Annotated[str, typer.Argument(help="A dataset's name, its description file, or a run's recipe.toml.")]
 Known = Annotated[str, typer.Argument(help="A dataset's name, or its description file.")]
+Images = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        help="Folder of the pictures, where it is not the one that the description names; it is remembered."
+    ),
+]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
 Scored = Annotated[str, typer.Option(help="val or test.")]
 NoImages = Annotated[
@@ -31,6 +38,13 @@ Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe, as train.epochs=3."),
 ]
+
+
+def _name_images(dataset: str, images: Path | None) -> None:
+    if images is not None:
+        from penlight import api
+
+        api.name_images(dataset, images)
 
 
 def _version(wanted: bool) -> None:
@@ -88,6 +102,7 @@ def train(
     ] = None,
     view: View = None,
     size: Size = None,
+    images: Images = None,
     overrides: Overrides = None,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds; each is a run of its own.")] = 1,
@@ -106,6 +121,7 @@ def train(
 
     if folds and seeds > 1:
         raise typer.BadParameter("--folds trains every fold with one seed; leave --seeds out.", param_hint="--folds")
+    _name_images(dataset, images)
     asked = api.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
     print_plan_made(asked.plan, json)
     how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
@@ -175,6 +191,7 @@ def tune(
     seed: Annotated[int, typer.Option(min=0, help="The seed of the search and of the first training.")] = 0,
     view: View = None,
     size: Size = None,
+    images: Images = None,
     overrides: Overrides = None,
     out: Out = None,
     json: Json = False,
@@ -184,6 +201,7 @@ def tune(
     from penlight.cli.show.progress import TuningView
     from penlight.cli.show.tuned import print_tuned
 
+    _name_images(dataset, images)
     chosen, _ = api.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
     with TuningView(quiet=json) as watcher:
         result = api.tune(
@@ -231,7 +249,7 @@ def evaluate(
 
 def _rows(text: str) -> list[int]:
     """Read row numbers, 3,17."""
-    if not all(part.strip().isdigit() for part in text.split(",")):
+    if not all(re.fullmatch(r"\s*[0-9]{1,15}\s*", part) for part in text.split(",")):
         raise typer.BadParameter(f"'{text}' is not a list of rows; write it as 3,17.")
     return [int(part) for part in text.split(",")]
 
@@ -472,12 +490,16 @@ def data_list(json: Json = False) -> None:
 
 @data.command("fetch")
 def data_fetch(
-    dataset: Annotated[str, typer.Argument(help="A dataset's name.")], size: Size = None, json: Json = False
+    dataset: Annotated[str, typer.Argument(help="A dataset's name.")],
+    size: Size = None,
+    images: Images = None,
+    json: Json = False,
 ) -> None:
     """Get a dataset onto disk, checked, and ready to open."""
     from penlight import api
     from penlight.cli.show.listed import print_path
 
+    _name_images(dataset, images)
     print_path(api.fetch(dataset, size or 28), json)
 
 
@@ -502,6 +524,10 @@ def data_new(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder for the description and the splits; the working folder unless given."),
     ] = None,
+    images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of the pictures of a table; the table's own unless given. It is remembered."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Describe images of your own, divide them, and prepare them for training."""
@@ -510,7 +536,15 @@ def data_new(
 
     order = [label.strip() for label in labels.split(",")] if labels else []
     found = api.new_dataset(
-        path, task=task, labels=order, size=size, name=name, seed=seed, skip_unreadable=skip_unreadable, out=out
+        path,
+        task=task,
+        labels=order,
+        size=size,
+        name=name,
+        seed=seed,
+        skip_unreadable=skip_unreadable,
+        out=out,
+        images=images,
     )
     print_found(found, json)
 
@@ -520,6 +554,7 @@ def data_show(
     dataset: Known,
     view: View = None,
     size: Size = None,
+    images: Images = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -527,6 +562,7 @@ def data_show(
     from penlight import api
     from penlight.cli.show.datasets import print_description
 
+    _name_images(dataset, images)
     print_description(api.show(dataset, size or 28, out, view), json)
 
 
@@ -534,6 +570,7 @@ def data_show(
 def data_audit(
     dataset: Known,
     size: Size = None,
+    images: Images = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -541,6 +578,7 @@ def data_audit(
     from penlight import api
     from penlight.cli.show.datasets import print_audit
 
+    _name_images(dataset, images)
     audited = api.audit(dataset, size or 28, out)
     print_audit(audited, json)
     if any(problem.serious for problem in audited.problems):

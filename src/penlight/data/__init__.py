@@ -8,7 +8,7 @@
 from penlight.data.catalog import CATALOG, SIZES, dataset_info
 from penlight.data.dataset import SPLITS, Dataset, DatasetInfo, Split
 from penlight.data.listing import list_datasets
-from penlight.data.store import fetch_dataset, open_dataset
+from penlight.data.store import fetch_dataset, open_dataset, open_referenced
 from penlight.data.views import VIEWS, ViewedDataset, ViewedSplit, apply_view
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "fetch_dataset",
     "list_datasets",
     "open_dataset",
+    "open_referenced",
 ]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from penlight.data.dataset import SPLITS, DatasetInfo
-from penlight.data.description import Description, described_names, find_description, position_matters
+from penlight.data.description import Description, described_names, find_description, is_name, position_matters
+from penlight.data.remembered import find_reference, reference_to
 from penlight.errors import UnknownNameError
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 
@@ -223,6 +224,40 @@ def find_dataset(name: str | Path) -> DatasetInfo | Description:
     if description is None:
         raise UnknownNameError("dataset", str(name), {*CATALOG, *described_names()})
     return description
+
+
+def referenced(reference: str) -> str | Path:
+    """Give what `find_dataset` finds the dataset of a recipe by: its name, or the path of its description, below the
+    working folder or where the user named it. DataError for another path."""
+    return reference if is_name(reference) else find_reference(reference)
+
+
+def reference_of(dataset: str) -> str:
+    """Give the name by which a recipe keeps the dataset that the user named, and remember where it is: a path is
+    given from the working folder, and of one that leads out of it only the last name.
+
+    DataError if there is no such description.
+    """
+    if _is_portable(dataset):
+        return dataset
+    description = find_description(dataset)
+    return dataset if description is None else reference_to(description.file)
+
+
+def info_of_reference(reference: str) -> DatasetInfo:
+    """Say what is known of the dataset that a recipe names. Errors as in `dataset_info` and `referenced`."""
+    return dataset_info(referenced(reference))
+
+
+def portable(reference: str) -> str:
+    """Give what a recipe, which may be of an earlier version, names its dataset by, without a path of this machine.
+    DataError for a path that `referenced` does not follow."""
+    return reference if _is_portable(reference) else reference_of(str(referenced(reference)))
+
+
+def _is_portable(dataset: str) -> bool:
+    path = Path(dataset)
+    return is_name(dataset) or not (path.is_absolute() or ".." in path.parts)
 
 
 def is_phantom(info: DatasetInfo) -> bool:

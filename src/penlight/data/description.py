@@ -18,7 +18,7 @@ md5 = { "28" = "9c79246ef76223ce2bdc7f61bafb68e8" }
 Pictures have, instead of `files` and `md5`, the tables that `penlight data new` writes:
 
 [images]
-from = "films"                              # class folders, or a CSV or Parquet manifest; from this file's folder
+from = "films"                              # class folders, or a CSV or Parquet manifest; in or below this folder
 sizes = [28]                                # sides in pixels that they may be opened at
 fit = "crop"                                # the square in the middle; "pad" with black, or "stretch"
 bits = 16                                   # that the values of 16-bit pictures use
@@ -27,28 +27,34 @@ columns = { path = "file", label = "findings", patient = "id" }   # of a manifes
 separator = "|"                             # between several labels in a cell
 none = "No Finding"                         # the label that says there is none
 [split]
-file = "films-splits.csv"                   # path and split of each picture; made by what follows if it is not there
+file = "films-splits.csv"                   # path and split of each picture; without it they follow from these:
 seed = 0
 shares = { train = 0.7, val = 0.1, test = 0.2 }
+
+A description may come from a stranger. The files that it names lie in or below its own folder, or by the same name in
+a folder of PENLIGHT_DATA; nothing outside is read because a description says so, and nothing beside it is written.
 """
 
+import math
 import re
-import tomllib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, get_args
 
+from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.folders import data_folders, environment_folders, find_file
 from penlight.data.own.manifest import SUFFIXES as TABLES
 from penlight.data.own.manifest import Columns
-from penlight.data.own.rows import named
+from penlight.data.own.rows import MOST_LABELS, named
 from penlight.data.own.splitting import SHARES, Rule
 from penlight.data.pictures import FITS, Fit, Reading
+from penlight.data.remembered import images_folder
 from penlight.errors import DataError, PenlightError
+from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.tasks import TASKS, Ordinal, Task
 
 _REQUIRED: Mapping[str, type] = {
@@ -83,6 +89,23 @@ _IMAGES: Mapping[str, type] = {
 }
 _SPLIT: Mapping[str, type] = {"file": str, "seed": int, "shares": dict}
 _WORDS = {str: "a text", list: "a list", dict: "a table", int: "a whole number", bool: "true or false"}
+
+NAME_IT = "If it lies elsewhere, name its folder on this machine, once: --images FOLDER"
+
+LARGEST_SIDE = 4096
+"""Side in pixels of the images of a dataset."""
+
+# Control characters, halves of characters, separators of lines; and what turns the direction of a text.
+_REFUSED = {"Cc", "Cs", "Zl", "Zp"}
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+# Characters of a text; names of labels stand in tables and figures.
+_LONGEST: Mapping[str, int] = {"labels": 200, "values": 200, "cautions": 1000, "separator": 10, "source": 2000}
+_LONGEST_TEXT = 500
+_MOST_SIZES = 20
+_MOST_CAUTIONS = 50
+_LARGEST_SEED = 2**63
+_LARGEST_SHARE = 1e6
 
 # Pictures that have no up and no side: any rotation or mirror image could have been taken as well.
 _WITHOUT_POSITION = {"fundus", "histology", "dermoscopy", "blood smear", "kidney cortex microscope"}
@@ -119,13 +142,44 @@ class Description:
     pictures: Pictures | None = None
 
     @property
+    def file(self) -> Path:
+        """Give the path of the description itself."""
+        return self.folder / f"{self.info.name}.toml"
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """Give the sides in pixels that the dataset may be opened at, the smallest first."""
         return tuple(sorted(self.files if self.pictures is None else self.pictures.sizes))
 
     def places(self, size: int) -> list[Path]:
-        """Give the paths at which the npz of a size may lie, nearest to the description first."""
-        return [folder / self.files[size] for folder in (self.folder, *data_folders())]
+        """Give the paths at which the npz of a size may lie: in the folder that the user has named for it on this
+        machine, or nearest to the description first.
+
+        Links are followed in the folders that the user's environment names, and nowhere else: a file beside the
+        description that is one, or lies behind one, is a DataError.
+        """
+        name, trusted = self.files[size], data_folders()
+        if (folder := images_folder(self.file, name)) is not None:
+            return [folder / PureWindowsPath(name).name]
+        _file_name(name, "files")
+        if not any(_same(self.folder, folder) for folder in trusted):
+            _require_no_link(self.folder, name)
+        return [folder / name for folder in (self.folder, *trusted)]
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _require_no_link(folder: Path, name: str) -> None:
+    try:
+        disk.open_inside(folder, name).close()
+    except disk.RefusedFileError as error:
+        raise DataError(
+            f"files names {name}, and {error.strerror}.", f"Put the file itself there. {NAME_IT}"
+        ) from error
+    except OSError:
+        return  # that it is not there, or cannot be read, is said where it is looked for
 
 
 def position_matters(modality: str) -> bool:
@@ -166,7 +220,7 @@ def _description_of_pictures(path: Path) -> Description:
 def slug(text: str) -> str:
     """Make a name of a dataset out of a folder's: letters and digits without accents, '-' between them."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-_") or "images"
+    return re.sub(r"[^A-Za-z0-9_]+", "-", plain)[:100].strip("-_") or "images"
 
 
 def described_names() -> list[str]:
@@ -199,13 +253,14 @@ def description_of(values: Mapping[str, Any], path: Path) -> Description:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = disk.read_named(path, LARGEST_TOML)
     except FileNotFoundError as error:
         raise DataError(f"There is no description {path}.", "Check the path.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}.", "Check that it is a text file you may read.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{path} is not valid TOML: {error}.", "Correct that line.") from error
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}.", "Check that it is a text file you may read."
+        ) from error
+    return parse_toml(content, str(path))
 
 
 def _check_keys(values: Mapping[str, Any]) -> None:
@@ -221,11 +276,45 @@ def _check_keys(values: Mapping[str, Any]) -> None:
 
 def _check_types(values: Mapping[str, Any], known: Mapping[str, type]) -> None:
     if unknown := sorted(values.keys() - known.keys()):
-        raise DataError(f"Unknown key {', '.join(unknown)}.", f"Known are {', '.join(known)}.")
+        raise DataError(f"Unknown key {named(map(_plain, unknown))}.", f"Known are {', '.join(known)}.")
     for key, value in values.items():
         # bool is a subclass of int, but `channels = true` is a mistake.
         if type(value) is not known[key]:
-            raise DataError(f"{key} must be {_WORDS[known[key]]}, {value!r} came.")
+            raise DataError(f"{key} must be {_WORDS[known[key]]}, {shown(value)} came.")
+        if isinstance(value, str):
+            _check_text(value, key)
+
+
+def _check_text(text: str, key: str) -> None:
+    """Refuse a text that is too long for its place, and control characters: a terminal would obey them."""
+    if len(text) > (most := _LONGEST.get(key, _LONGEST_TEXT)):
+        raise DataError(f"{key} may have {most:,} characters; one has {len(text):,}.", "Shorten it.")
+    if strange := next((c for c in text if unicodedata.category(c) in _REFUSED or c in _TURNING), ""):
+        raise DataError(f"{key} has the control character U+{ord(strange):04X} in {shown(text)}.", "Remove it.")
+
+
+def shown(value: object) -> str:
+    """Give a value of a description as an error shows it, which may be long."""
+    try:
+        text = repr(value)
+    except ValueError:  # hexadecimal numbers may have more digits than Python turns into decimal ones
+        return "a number of very many digits"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _plain(key: str) -> str:
+    return key if key.isprintable() and len(key) <= 100 else shown(key)
+
+
+def _file_name(name: str, option: str) -> str:
+    """Check that a description names a file in or below its own folder."""
+    if disk.plain_parts(name) is None or name.startswith("~"):
+        raise DataError(
+            f"{option} must name a file in or below the folder of the description, by a plain relative name such as "
+            f'"films/a.csv"; {shown(name)} came.',
+            f"Put the file there. {NAME_IT}" if option == "files" else "Put the file there.",
+        )
+    return name
 
 
 def _info(values: Mapping[str, Any], path: Path) -> DatasetInfo:
@@ -248,12 +337,12 @@ def _info(values: Mapping[str, Any], path: Path) -> DatasetInfo:
 def is_name(text: str) -> bool:
     """Say whether a text may name a dataset: letters, digits, '-' and '_'."""
     # Names become parts of file names; a dot or a slash would let one name be found under another.
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", text) is not None
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", text) is not None
 
 
 def _name(name: str, path: Path) -> str:
     if not is_name(name):
-        raise DataError(f"The name '{name}' may have only letters, digits, '-' and '_'.")
+        raise DataError(f"The name {shown(name)} may have only letters, digits, '-' and '_', at most 100.")
     if name != path.stem:
         raise DataError(f"The name is '{name}', but the file is {path.name}.", f"Rename the file to {name}.toml.")
     return name
@@ -262,46 +351,55 @@ def _name(name: str, path: Path) -> str:
 def _task(values: Mapping[str, Any]) -> Task:
     kind, labels = values["task"], _labels(values["labels"])
     if kind not in TASKS:
-        raise DataError(f"task must be one of {', '.join(TASKS)}; '{kind}' came.")
+        raise DataError(f"task must be one of {', '.join(TASKS)}; {shown(kind)} came.")
     if "referable" not in values:
         return TASKS[kind](labels)
     if kind != Ordinal.kind:
         raise DataError(f"referable belongs to an ordinal task, and this one is {kind}.", "Remove it.")
     if not 0 < values["referable"] < len(labels):
-        raise DataError(f"referable must be a grade from 1 to {len(labels) - 1}, {values['referable']} came.")
+        raise DataError(f"referable must be a grade from 1 to {len(labels) - 1}, {shown(values['referable'])} came.")
     return Ordinal(labels, referable=values["referable"])
 
 
-def _labels(labels: list[Any]) -> tuple[str, ...]:
-    if not all(isinstance(label, str) and label.strip() for label in labels):
-        raise DataError(f"labels must be texts, not empty; {labels!r} came.")
-    if not labels or len(set(labels)) < len(labels):
-        raise DataError(f"labels must be a list of different names; {labels!r} came.")
-    return tuple(labels)
+def _labels(labels: list[Any], key: str = "labels") -> tuple[str, ...]:
+    texts = _texts(labels, key, MOST_LABELS)
+    if not texts or len(set(texts)) < len(texts):
+        raise DataError(f"{key} must be a list of different names; {shown(labels)} came.")
+    return texts
 
 
 def _cautions(cautions: list[Any]) -> tuple[str, ...]:
-    if not all(isinstance(caution, str) and caution.strip() for caution in cautions):
-        raise DataError(f"cautions must be texts, not empty; {cautions!r} came.")
-    return tuple(cautions)
+    return _texts(cautions, "cautions", _MOST_CAUTIONS)
+
+
+def _texts(texts: list[Any], key: str, most: int) -> tuple[str, ...]:
+    if len(texts) > most:
+        raise DataError(f"{key} may be {most:,}; {len(texts):,} came.", "Give fewer.")
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise DataError(f"{key} must be texts, not empty; {shown(texts)} came.")
+    for text in texts:
+        _check_text(text, key)
+    return tuple(texts)
 
 
 def _channels(channels: int) -> int:
     if channels not in (0, 1, 3):
-        raise DataError(f"channels must be 1 (grey) or 3 (colour), {channels} came.")
+        raise DataError(f"channels must be 1 (grey) or 3 (colour), {shown(channels)} came.")
     return channels
 
 
 def _samples(samples: Mapping[str, Any]) -> dict[str, int]:
-    if set(samples) != set(SPLITS) or not all(type(n) is int and n > 0 for n in samples.values()):
-        raise DataError(f"samples must count the images of {', '.join(SPLITS)}; {dict(samples)!r} came.")
+    if set(samples) != set(SPLITS) or not all(type(n) is int and 0 < n < 2**48 for n in samples.values()):
+        raise DataError(f"samples must count the images of {', '.join(SPLITS)}; {shown(dict(samples))} came.")
     return {split: samples[split] for split in SPLITS}
 
 
 def _files(values: Mapping[str, Any]) -> dict[int, str]:
     files = {_size(key, "files"): value for key, value in values["files"].items()}
     if not files or not all(isinstance(value, str) and value for value in files.values()):
-        raise DataError(f'files must map sizes to names, as {{ "28" = "mine.npz" }}; {values["files"]!r} came.')
+        raise DataError(f'files must map sizes to names, as {{ "28" = "mine.npz" }}; {shown(values["files"])} came.')
+    for name in files.values():
+        _check_text(name, "files")
     return files
 
 
@@ -314,13 +412,15 @@ def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
         raise DataError("Pictures need channels: 1 (grey) or 3 (colour).", "Add it.")
     fit = images.get("fit", FITS[0])
     if fit not in get_args(Fit):
-        raise DataError(f"fit must be one of {', '.join(FITS)}; '{fit}' came.")
+        raise DataError(f"fit must be one of {', '.join(FITS)}; {shown(fit)} came.")
     bits = images.get("bits", 16)
     if not 8 <= bits <= 16:
-        raise DataError(f"bits must be 8 to 16, {bits} came.")
-    written = _labels(images["values"])
+        raise DataError(f"bits must be 8 to 16, {shown(bits)} came.")
+    written = _labels(images["values"], "values")
     if len(written) != len(info.task.labels):
         raise DataError(f"There are {len(info.task.labels)} labels and {len(written)} values.", "Give one for each.")
+    if len(images["sizes"]) > _MOST_SIZES:
+        raise DataError(f"images.sizes may be {_MOST_SIZES}; {len(images['sizes']):,} came.", "Give fewer.")
     sizes = tuple(_size(str(size), "images.sizes") for size in images["sizes"])
     if not sizes:
         raise DataError("images.sizes is empty.", "Give a side in pixels, as [28].")
@@ -335,33 +435,45 @@ def _columns(images: Mapping[str, Any]) -> Columns:
     texts = [path, *([] if label is None else [label]), *(labels if isinstance(labels, list) else [None])]
     if not all(isinstance(text, str) for text in (*texts, *columns.values())) or (label is None) == (not labels):
         raise DataError(
-            f"columns must name path, and either label or labels; {images['columns']!r} came.",
+            f"columns must name path, and either label or labels; {shown(images['columns'])} came.",
             'As in { path = "file", label = "diagnosis" }.',
         )
+    for text in (*texts, *columns.values()):
+        _check_text(text, "columns")
+    if len(labels) > MOST_LABELS:
+        raise DataError(f"columns.labels may be {MOST_LABELS:,}; {len(labels):,} came.", "Give fewer.")
+    if images.get("separator") == "":
+        raise DataError("separator is empty.", "Give what stands between several labels in a cell, or remove it.")
     if unknown := sorted(columns.keys() - {"patient", "split", *METADATA}):
-        raise DataError(f"Unknown column {named(unknown)}.", f"Known are patient, split, {', '.join(METADATA)}.")
+        raise DataError(
+            f"Unknown column {named(map(_plain, unknown))}.", f"Known are patient, split, {', '.join(METADATA)}."
+        )
     return Columns(path, label, tuple(labels), images.get("separator"), images.get("none"), columns)
 
 
 def _rule(split: Mapping[str, Any], file: str) -> Rule:
     _check_types(split, _SPLIT)
     shares = split.get("shares", SHARES)
-    if set(shares) != set(SPLITS) or not all(type(share) in (int, float) and share > 0 for share in shares.values()):
-        raise DataError(f"shares must be numbers above 0 for {', '.join(SPLITS)}; {shares!r} came.")
-    if split.get("seed", 0) < 0:
-        raise DataError(f"seed must be 0 or more, {split['seed']} came.")
-    return Rule(split.get("file", file), split.get("seed", 0), dict(shares))
+    if set(shares) != set(SPLITS) or not all(map(_is_share, shares.values())):
+        raise DataError(f"shares must be numbers above 0 for {', '.join(SPLITS)}; {shown(shares)} came.")
+    if not 0 <= split.get("seed", 0) < _LARGEST_SEED:
+        raise DataError(f"seed must be 0 or more, of at most 18 digits; {shown(split['seed'])} came.")
+    return Rule(_file_name(split.get("file", file), "split.file"), split.get("seed", 0), dict(shares))
+
+
+def _is_share(share: Any) -> bool:
+    return type(share) in (int, float) and 0 < share <= _LARGEST_SHARE and math.isfinite(share)
 
 
 def _hashes(md5: Mapping[str, Any]) -> dict[int, str]:
     hashes = {_size(key, "md5"): value for key, value in md5.items()}
     for value in hashes.values():
         if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{32}", value):
-            raise DataError(f"md5 must be 32 digits 0-9 a-f, {value!r} came.")
+            raise DataError(f"md5 must be 32 digits 0-9 a-f, {shown(value)} came.")
     return hashes
 
 
 def _size(key: str, table: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,4}", key):
-        raise DataError(f'The keys of {table} are sizes in pixels such as "28"; "{key}" came.')
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", key) or int(key) > LARGEST_SIDE:
+        raise DataError(f'{table} are sizes in pixels such as "28", of at most {LARGEST_SIDE:,}; {shown(key)} came.')
     return int(key)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from penlight import disk
 from penlight.privacy import cache_folder as cache_folder
 
 
@@ -24,3 +25,16 @@ def data_folders() -> list[Path]:
 def find_file(names: list[Path]) -> Path | None:
     """Give the first of these paths that is a file."""
     return next((path for path in names if path.is_file()), None)
+
+
+def private_cache_folder(name: str) -> Path:
+    """Make a folder in the cache, and the cache, for their owner alone: arrays and records of patients lie there.
+
+    A folder that PENLIGHT_CACHE names may hold other things and keeps its permissions; what Penlight has in it is
+    closed to others. OSError if it cannot be made.
+    """
+    cache = cache_folder()
+    if not os.environ.get("PENLIGHT_CACHE"):
+        disk.private_folder(cache)
+    disk.private_folder(cache / name)
+    return cache / name

@@ -3,7 +3,8 @@
     store/<name>-<size>-<first 12 digits of the npz's MD5>/
       about.json  train_images.npy  train_labels.npy  [train_patients.npy  train_age.npy]  ...
 
-A folder is there whole or not at all, and it is known again by the size and time of the npz, without hashing that.
+All of it is for its owner alone, as it holds images and numbers of patients. A folder is there whole or not at all,
+and it is known again by the size and time of the npz, without hashing that.
 One made of pictures has the hash of its arrays instead, and is known again by a fingerprint of the paths, sizes and
 times of the pictures.
 """
@@ -21,17 +22,19 @@ import numpy as np
 
 from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo, Split
-from penlight.data.folders import cache_folder
+from penlight.data.folders import cache_folder, private_cache_folder
 from penlight.data.layout import check_labels, check_layout
-from penlight.data.npz import Header, copy_array, read_headers
+from penlight.data.npz import Header, copy_array, map_array, read_headers
 from penlight.data.progress import byte_progress
 from penlight.data.reads import read
 from penlight.errors import DataError
+from penlight.parsing import parse_json_object
 
 _SCHEMA = 1
 _REMEDY = "Set PENLIGHT_CACHE to a folder you may write to, on a disk with room."
 _KINDS = ("images", "labels", "patients", *METADATA)
 _BLOCK = 1 << 20
+_LARGEST_ABOUT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,10 @@ def store_locked(name: str, size: int) -> Iterator[Path]:
     """Hold what a dataset has in the store at one size, and give the store's folder; StorageError if it cannot be
     written."""
     store = cache_folder() / "store"
-    with disk.writing_to(store, _REMEDY), disk.folders(store), disk.locked(_lock_of(store, name, size)):
-        yield store
+    with disk.writing_to(store, _REMEDY), disk.folders(store, private=True):
+        private_cache_folder("store")
+        with disk.locked(_lock_of(store, name, size)):
+            yield store
 
 
 def parts_folder(name: str, size: int) -> Path:
@@ -133,11 +138,13 @@ def put(
         read_splits(info, size, temporary)
         require_same()
         about = replace(about, files={path.name: path.stat().st_size for path in sorted(temporary.iterdir())})
-        disk.write_whole(temporary / "about.json", _to_json(about))
+        # Until now the folder, made for its owner alone, kept them.
+        for path in temporary.iterdir():
+            disk.make_private(path)
+        disk.write_whole(temporary / "about.json", _to_json(about), private=True)
         folder = _folder_of(about)
         # What lies there was found damaged, or is the same again: no process takes it for whole.
         shutil.rmtree(folder, ignore_errors=True)
-        temporary.chmod(0o777 & ~disk.umask())
         disk.sync_folder(temporary)
         temporary.rename(folder)
     disk.sync_folder(store)
@@ -178,8 +185,8 @@ def md5_of(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
 
 
 def load_arrays(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Map the arrays of a folder by name."""
-    return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _stored_names(folder)}
+    """Map the arrays of a folder by name. DataError for one that is damaged."""
+    return {name: map_array(folder / f"{name}.npy") for name in _stored_names(folder)}
 
 
 def _folder_of(about: About) -> Path:
@@ -213,10 +220,15 @@ def _all_mapped(name: str, size: int) -> Iterator[Mapped]:
 def _read_about(folder: Path) -> About | None:
     """Read a folder's about.json; None unless it is sound and every file is there with all its bytes."""
     try:
-        about = About(**json.loads((folder / "about.json").read_text(encoding="utf-8")))
+        content = disk.read_inside(folder, "about.json", _LARGEST_ABOUT)
+        about = About(**parse_json_object(content, "about.json"))
         whole = all((folder / name).stat().st_size == n_bytes for name, n_bytes in about.files.items())
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, DataError):
         return None
+    # Those of earlier versions could be read by all users of the machine.
+    with contextlib.suppress(OSError):
+        for path in (folder.parent, folder):
+            disk.make_private(path)
     return about if whole and about.schema == _SCHEMA else None
 
 
@@ -250,7 +262,7 @@ def _again(about: About) -> Mapped | None:
         return None
     now = replace(about, files=before.files)
     if now != before:
-        disk.write_whole(folder / "about.json", _to_json(now))
+        disk.write_whole(folder / "about.json", _to_json(now), private=True)
     return Mapped(folder, now)
 
 

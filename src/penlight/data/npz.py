@@ -10,9 +10,11 @@ import io
 import math
 import os
 import struct
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +23,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from penlight import disk
 from penlight.errors import DataError
 
 Source = Path | bytes
@@ -29,9 +32,22 @@ _BLOCK = 1 << 20
 _LARGEST_HEADER = 1 << 14
 _MOST_ARRAYS = 1000
 _KINDS = "biufSU"
-# Deflate packs at most 1,032 to 1, and real images hardly 10 to 1; what is small may be constant.
+# Deflate packs at most 1,032 to 1. Photographs and films are packed hardly 10 to 1, drawings and masks below 100 to
+# 1; labels and blank images may be constant, but are small. So a file may unpack to 200 times its size, or 64 MB.
 _MOST_PACKED = 200
 _SMALL = 64 << 20
+# What NumPy writes. Python unpacks a piece of the others whole, however much it grows.
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# The list of a zip's members, which is read at once: a thousand arrays with long names.
+_LARGEST_READ = 4 << 20
+_LARGEST_ITEM = 4096
+_LARGEST_SHAPE = 1 << 48
+# An array in Fortran order is turned in memory where it is small, and else by way of a file.
+_TURNED_IN_MEMORY = 64 << 20
+LARGEST_ROW = 1 << 28
+"""Bytes of one image of an npz that is read row by row: four times the pixels of the largest picture."""
+_ROWS = "Save the images at the size that they are used at."
+_C_ORDER = "Save numpy.ascontiguousarray(images)."
 _READERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
@@ -58,15 +74,34 @@ def read_headers(path: Source, what: str = "", most: int = _MOST_ARRAYS) -> dict
     """Read the headers of all arrays of an npz, by name; `what` names it in errors, if it is not a path.
 
     DataError for a damaged zip, for objects that would need unpickling, for arrays of dates, records or complex
-    numbers, for more than `most` arrays, for one packed as no image is, and where header and zip disagree on sizes.
+    numbers, for more than `most` arrays, for two of one name, for what is packed as no images are, or otherwise than
+    NumPy packs, and where header and zip disagree on sizes.
     """
     what = what or str(path)
     with _open(path, what) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
         if len(members) > most:
             raise DataError(f"{what} holds {len(members):,} arrays, more than {most:,}.", "Save fewer.")
+        _require_sound(members, what)
         headers = [_read_header(archive, member, what) for member in members]
     return {header.name: header for header in headers}
+
+
+def _require_sound(members: Sequence[zipfile.ZipInfo], what: str) -> None:
+    """Check what the zip says of its members, before any is unpacked."""
+    if twice := [name for name, n in Counter(member.filename for member in members).items() if n > 1]:
+        raise DataError(f"{what} holds several arrays named {twice[0][:100]!r}.", "Save it again.")
+    if odd := [member for member in members if member.compress_type not in _METHODS]:
+        raise DataError(
+            f"{what}: {odd[0].filename[:100]!r} is packed by a method that NumPy does not use.",
+            "Save it with numpy.savez or numpy.savez_compressed.",
+        )
+    packed, unpacked = sum(member.compress_size for member in members), sum(member.file_size for member in members)
+    if unpacked > max(_SMALL, _MOST_PACKED * packed):
+        raise DataError(
+            f"{what} unpacks {packed:,} bytes to {unpacked:,}, as no images do.",
+            "It was made to fill a disk; if it was not, save it with numpy.savez, which does not pack.",
+        )
 
 
 def read_arrays(content: bytes, what: str, largest: int, most: int = _MOST_ARRAYS) -> dict[str, NDArray[Any]]:
@@ -87,20 +122,31 @@ def copy_array(path: Path, header: Header, target: Path, advance: Callable[[int]
     """Unpack one array of an npz into a .npy file, in blocks.
 
     `advance` is told the bytes of each block. DataError if the npz is damaged, OSError if `target` cannot be written.
-    An array in Fortran order is held in memory for it.
+    A large array in Fortran order goes by way of a file beside the target, which has no name.
     """
     with target.open("wb") as out:
         write_header(out, header.dtype, header.shape)
-        for block in _in_c_order(_blocks(path, header, str(path)), header):
+        blocks = _blocks(path, header, str(path))
+        if not header.fortran_order or header.n_bytes <= _TURNED_IN_MEMORY:
+            turned = _in_c_order(blocks, header)
+        else:
+            turned = _turned_by_file(blocks, header, target.parent)
+        for block in turned:
             out.write(block)
             advance(len(block))
         out.flush()
         os.fsync(out.fileno())
 
 
-def read_array(path: Source, header: Header, what: str = "") -> NDArray[Any]:
-    """Read one array of an npz into memory. DataError if the npz is damaged."""
-    return _array(_blocks(path, header, what or str(path)), header)
+def read_array(path: Source, header: Header, what: str = "", largest: int = 0) -> NDArray[Any]:
+    """Read one array of an npz into memory. DataError if the npz is damaged, or if the array has more than `largest`
+    bytes, where that is given."""
+    what = what or str(path)
+    if largest and header.n_bytes > largest:
+        raise DataError(
+            f"{what}: {header.name} has {header.n_bytes:,} bytes, more than {largest:,}.", "Make it smaller."
+        )
+    return _array(_blocks(path, header, what), header)
 
 
 def _array(blocks: Iterator[bytes], header: Header) -> NDArray[Any]:
@@ -108,9 +154,16 @@ def _array(blocks: Iterator[bytes], header: Header) -> NDArray[Any]:
 
 
 def read_rows(path: Path, header: Header) -> Iterator[NDArray[Any]]:
-    """Read an array of an npz row by row, with a block of it in memory; all of it where it is in Fortran order.
-    DataError if the npz is damaged."""
+    """Read an array of an npz row by row, with a block of it in memory.
+
+    DataError if the npz is damaged, if a row has more than LARGEST_ROW bytes, and for a large array in Fortran order,
+    of which no row is whole before the last byte.
+    """
     size = math.prod(header.shape[1:]) * header.dtype.itemsize
+    if not 0 < size <= LARGEST_ROW:
+        raise DataError(f"{path}: a row of {header.name} has {size:,} bytes, 1 to {LARGEST_ROW:,} are read.", _ROWS)
+    if header.fortran_order and header.n_bytes > _TURNED_IN_MEMORY:
+        raise DataError(f"{path}: {header.name} is in Fortran order, image by image in no place.", _C_ORDER)
     held = bytearray()
     for block in _in_c_order(_blocks(path, header, str(path)), header):
         held += block
@@ -120,6 +173,21 @@ def read_rows(path: Path, header: Header) -> Iterator[NDArray[Any]]:
             yield from rows
 
 
+def map_array(path: Path) -> NDArray[Any]:
+    """Map a .npy file of the store, which Penlight wrote. DataError if it is damaged."""
+    try:
+        with disk.open_inside(path.parent, path.name) as file:
+            start = io.BytesIO(file.read(_LARGEST_HEADER))
+            shape, fortran_order, dtype = _parse_header(start, str(path))
+            header = Header(path.stem, shape, dtype, fortran_order, start.tell())
+            n_bytes = os.fstat(file.fileno()).st_size
+            if dtype.kind not in _KINDS or fortran_order or header.offset + header.n_bytes != n_bytes:
+                raise DataError(f"{path} is damaged: its header says {shape}.", "Delete its folder; it is made anew.")
+            return np.memmap(file, dtype, "r", header.offset, shape)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+
+
 def write_header(out: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     """Begin a .npy file; the array's bytes in C order must follow."""
     npy.write_array_header_1_0(out, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
@@ -127,8 +195,32 @@ def write_header(out: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -
 
 @contextlib.contextmanager
 def _open(path: Source, what: str) -> Iterator[zipfile.ZipFile]:
-    with _damage_named(what), zipfile.ZipFile(io.BytesIO(path) if isinstance(path, bytes) else path) as archive:
+    with (
+        _damage_named(what),
+        io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file,
+        zipfile.ZipFile(_SmallReads(file)) as archive,
+    ):
         yield archive
+
+
+class _SmallReads:
+    """A file for `zipfile`, which reads the list of members at once, as large as the file says that it is."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self._n_bytes = file.seek(0, os.SEEK_END)
+        file.seek(0)
+
+    def read(self, n: int = -1) -> bytes:
+        """Read so many bytes, or to the end. BadZipFile for very many."""
+        left = self._n_bytes - self._file.tell()
+        if (left if n < 0 else min(n, left)) > _LARGEST_READ:
+            raise zipfile.BadZipFile(f"the list of its members has more than {_LARGEST_READ:,} bytes")
+        return self._file.read(n)
+
+    def close(self) -> None:
+        """Leave the file to whoever opened it."""
 
 
 @contextlib.contextmanager
@@ -155,21 +247,20 @@ def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str) -
     header = Header(name, shape, dtype, fortran_order, start.tell())
     if dtype.hasobject:
         raise DataError(
-            f"{what}: {name} holds pickled objects (dtype {dtype}); pickled objects are never loaded.",
+            f"{what}: {name} holds pickled objects (dtype {str(dtype)[:100]}); pickled objects are never loaded.",
             "Save it as an array of numbers, with numpy.savez_compressed(..., allow_pickle=False).",
         )
-    if dtype.kind not in _KINDS or dtype.names:
-        raise DataError(f"{what}: {name} has the dtype {dtype}; numbers and texts are read.", "Convert it.")
+    if dtype.kind not in _KINDS or dtype.names or not 0 < dtype.itemsize <= _LARGEST_ITEM:
+        raise DataError(
+            f"{what}: {name} has the dtype {str(dtype)[:100]}; numbers and texts of at most {_LARGEST_ITEM:,} bytes "
+            "are read.",
+            "Convert it.",
+        )
     if header.offset + header.n_bytes != member.file_size:
         raise DataError(
             f"{what}: {name} says it holds {header.n_bytes:,} bytes in shape {shape}, but the zip has "
             f"{member.file_size - header.offset:,}.",
             "The file is damaged or was made to harm: get it again from its source.",
-        )
-    if member.file_size > max(_SMALL, _MOST_PACKED * member.compress_size):
-        raise DataError(
-            f"{what}: {name} unpacks {member.compress_size:,} bytes to {member.file_size:,}, as no images do.",
-            "It was made to fill a disk; if it was not, save it with numpy.savez, which does not pack.",
         )
     return header
 
@@ -181,10 +272,11 @@ def _parse_header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, 
         if version not in _READERS:
             raise DataError(f"{what} has the npy format {version}, which is for records, not for arrays.", remedy)
         shape, fortran_order, dtype = _READERS[version](stream)
-    except ValueError as error:
-        raise DataError(f"{what} is not an array in npy format: {error}", remedy) from error
-    if any(n < 0 for n in shape):
-        raise DataError(f"{what} has the impossible shape {shape}.", remedy)
+    # MemoryError and RecursionError: a header of very many brackets; it is not long enough for anything else.
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise DataError(f"{what} is not an array in npy format: {str(error)[:200]}", remedy) from error
+    if any(type(n) is not int or n < 0 for n in shape) or math.prod(max(n, 1) for n in shape) > _LARGEST_SHAPE:
+        raise DataError(f"{what} has the impossible shape {str(shape)[:100]}.", remedy)
     return shape, fortran_order, dtype
 
 
@@ -206,8 +298,22 @@ def _blocks_of(archive: zipfile.ZipFile, header: Header) -> Iterator[bytes]:
 
 
 def _in_c_order(blocks: Iterator[bytes], header: Header) -> Iterator[bytes]:
+    """Give the bytes of an array in C order; one in Fortran order is held in memory for it."""
     if not header.fortran_order:
         yield from blocks
         return
     array = np.frombuffer(b"".join(blocks), header.dtype).reshape(header.shape, order="F")
     yield array.tobytes(order="C")
+
+
+def _turned_by_file(blocks: Iterator[bytes], header: Header, folder: Path) -> Iterator[bytes]:
+    """Turn an array from Fortran to C order by way of a file, with a block of rows in memory."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for block in blocks:
+            file.write(block)
+        file.flush()
+        array = np.memmap(file, header.dtype, "r", shape=header.shape, order="F")
+        row = max(1, header.n_bytes // header.shape[0])
+        step = max(1, _TURNED_IN_MEMORY // row)
+        for start in range(0, header.shape[0], step):
+            yield array[start : start + step].tobytes(order="C")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from penlight.data.catalog import SIZES, find_dataset, is_phantom, official_file, official_url
+from penlight.data.catalog import SIZES, find_dataset, is_phantom, official_file, official_url, referenced
 from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
 from penlight.data.description import Description
 from penlight.data.download import download
@@ -52,6 +52,12 @@ def open_dataset(name: str | Path, size: int = 28) -> Dataset:
     return Dataset(info, size, splits, mapped.about.md5, _reading(known, info, size))
 
 
+def open_referenced(reference: str, size: int = 28) -> Dataset:
+    """Open the dataset that a recipe names, which may be a run's: a path leads below the working folder, or to where
+    the user named it on this machine. Errors as in `open_dataset`, and DataError for another path."""
+    return open_dataset(referenced(reference), size)
+
+
 def fetch_dataset(name: str | Path, size: int = 28) -> Path:
     """Give the path of a dataset's npz, fetched to ~/.medmnist if it is not on disk yet; of pictures, that of the
     arrays made of them.
@@ -81,7 +87,13 @@ def source_of(known: DatasetInfo | Description, size: int) -> Source:
 def on_disk(known: DatasetInfo | Description, size: int) -> bool:
     """Say whether a dataset opens at a size without a network."""
     if isinstance(known, Description) and known.pictures is not None:
-        return (known.folder / known.pictures.source).exists()
+        from penlight.data.own.opening import find_source
+
+        try:
+            find_source(known)
+        except DataError:
+            return False
+        return True
     source = source_of(known, size)
     return (
         find_file(source.places) is not None

@@ -17,6 +17,8 @@ from typing import Any
 from penlight import disk
 from penlight.data.dataset import Dataset
 from penlight.data.folders import cache_folder
+from penlight.errors import DataError
+from penlight.parsing import parse_json_object
 
 READ_BEFORE = "test_readings_before"
 """The key of provenance.json under which a run keeps how many other recipes had been read before it."""
@@ -25,6 +27,7 @@ BASELINE = "baseline"
 TEST = "test"
 
 _SHOWN = 5
+_LARGEST = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -125,15 +128,17 @@ def _path(dataset: Dataset) -> Path:
 def _read(path: Path) -> list[Tested]:
     """Read a record; what is no whole line of it is passed over, as a full disk leaves it."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        disk.make_private(path)
+        content = disk.read_inside(path.parent, path.name, _LARGEST)
     except FileNotFoundError:
         return []
+    lines = content.decode(errors="replace").splitlines()
     return [tested for line in lines if (tested := _tested(line)) is not None]
 
 
 def _tested(line: str) -> Tested | None:
     try:
-        values = json.loads(line)
+        values = parse_json_object(line, "a line")
         return Tested(**{f.name: values[f.name] for f in fields(Tested)})
-    except (ValueError, KeyError, TypeError):
+    except (DataError, KeyError):
         return None

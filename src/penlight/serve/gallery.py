@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from penlight.data.catalog import dataset_info
+from penlight.data.catalog import info_of_reference
 from penlight.errors import PenlightError
 from penlight.evaluation.rows import MetricRow, find_row, row_from_dict
 from penlight.report.words import count, interval, metric_words, number, sentence
@@ -292,6 +292,6 @@ def _worth(row: MetricRow) -> float:
 def _title(dataset: str) -> str:
     """The title of a dataset; its name where its description is not at hand."""
     try:
-        return dataset_info(dataset).title
+        return info_of_reference(dataset).title
     except PenlightError:
         return Path(dataset).stem

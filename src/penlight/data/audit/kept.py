@@ -10,6 +10,8 @@ from penlight.data.audit.looks import audit
 from penlight.data.audit.problem import Audit
 from penlight.data.dataset import Dataset
 from penlight.data.mapped import find_mapped
+from penlight.errors import DataError
+from penlight.parsing import LARGEST_JSON, parse_json_object
 
 FILE = "audit.json"
 
@@ -28,7 +30,7 @@ def kept_audit(dataset: Dataset) -> Audit:
     if path is not None:
         content = {"labels": _meaning(dataset), "audit": made.to_dict()}
         with contextlib.suppress(OSError):
-            disk.write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+            disk.write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), private=True)
     return made
 
 
@@ -39,11 +41,11 @@ def _path(dataset: Dataset) -> Path | None:
 
 def _read(path: Path, dataset: Dataset) -> Audit | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json_object(disk.read_inside(path.parent, path.name, LARGEST_JSON), FILE)
         if content["labels"] != _meaning(dataset):
             return None
         found = Audit.from_dict(content["audit"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError):
         return None
     return found if found.images == {name: len(split) for name, split in dataset.splits.items()} else None
 

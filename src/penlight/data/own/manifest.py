@@ -1,7 +1,5 @@
 """A manifest: a CSV or Parquet table with one row for each picture, its path, its labels, and what is known of it."""
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +8,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from penlight.data.dataset import METADATA
 from penlight.data.own.rows import Listing, Row, composed, named, split_named
+from penlight.data.own.tables import SUFFIXES, Table, read_table
 from penlight.data.own.tree import Tree
-from penlight.errors import DataError, MissingExtraError
+from penlight.errors import DataError
 
-SUFFIXES = {".csv", ".tsv", ".parquet"}
-
-Table = Mapping[str, list[str]]
+__all__ = ["SUFFIXES", "Columns", "age_in_years", "list_manifest", "propose_columns", "read_table"]
 
 # What a column may be called; matched without regard to case, and to anything but letters.
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -47,15 +44,6 @@ class Columns:
     others: Mapping[str, str] | None = None
 
 
-def read_table(path: Path) -> Table:
-    """Read a manifest into columns of texts. DataError if it is damaged or has no rows; MissingExtraError for Parquet
-    without a library that reads it."""
-    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    if not columns or not next(iter(columns.values())):
-        raise DataError(f"{path} has no rows.", "A manifest has a line of column names, then a row for each picture.")
-    return columns
-
-
 def propose_columns(table: Table, path: Path) -> Columns:
     """Find out which column says what. DataError if none can be the path or the labels, or if several can."""
     found = {what: _column(table, what, path) for what in _NAMES}
@@ -80,14 +68,15 @@ def propose_columns(table: Table, path: Path) -> Columns:
     return Columns(found["path"], labels=labels, others=others)
 
 
-def list_manifest(path: Path, columns: Columns, tree: Tree) -> Listing:
-    """Read rows and find their files below the manifest's folder.
+def list_manifest(folder: Path, name: str, columns: Columns, tree: Tree) -> Listing:
+    """Read the rows of a manifest in or below a folder, and find their files in the tree of the pictures.
 
-    A path is taken as it stands, from that folder; failing that, the one file whose path ends alike is taken, so that
-    paths from another machine, of Windows too, and bare file names work. DataError for columns that are not there,
-    rows without a label or a patient, splits of other names, a picture that stands twice, and paths that lead out.
+    A path is taken as it stands, from the root of the tree; failing that, the one file whose path ends alike is it,
+    so that paths from another machine, of Windows too, and bare file names work. DataError for columns that are not
+    there, rows without a label or a patient, splits of other names, a picture that stands twice, and paths that lead
+    out.
     """
-    table = read_table(path)
+    path, table = folder / name, read_table(folder, name)
     _require_columns(table, columns, path)
     finder = _Finder(tree)
     n = len(table[columns.path])
@@ -118,55 +107,10 @@ def age_in_years(text: str) -> float:
     """
     if not text.strip():
         return float("nan")
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([YMWD]?)", text.strip().upper())
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,30})?)\s*([YMWD]?)", text.strip().upper())
     if not match:
         raise DataError(f"'{text}' is not an age in years.", "Write 58, 058Y or 006M, or leave it empty.")
     return float(match[1]) / {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}[match[2]]
-
-
-def _read_csv(path: Path) -> dict[str, list[str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not in UTF-8: {error}.", "Save it as UTF-8.") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from error
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    try:
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if line]
-    except csv.Error as error:
-        raise DataError(f"{path} is not a CSV file: {error}.", "Check its quotation marks.") from error
-    names = [name.strip() for name in lines[0]] if lines else []
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{path} has several columns named {named(twice)}.", "Give each its own name.")
-    for number, line in enumerate(lines[1:], 2):
-        if len(line) != len(names):
-            raise DataError(f"{path}: row {number} has {len(line)} cells, the first has {len(names)}.", "Correct it.")
-    return {name: [composed(line[i].strip()) for line in lines[1:]] for i, name in enumerate(names)}
-
-
-def _read_parquet(path: Path) -> dict[str, list[str]]:
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path)
-    except ImportError as error:
-        raise MissingExtraError(
-            "Parquet files are read by another library, which is not installed.",
-            "Install it with: pip install 'penlight[parquet]', or save the table as CSV.",
-        ) from error
-    except Exception as error:
-        raise DataError(f"{path} is not a Parquet file: {error}.", "Write it again.") from error
-    return {str(name): [_text(value) for value in frame[name]] for name in frame.columns}
-
-
-def _text(value: object) -> str:
-    if value is None or value != value or type(value).__name__ == "NAType":
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return composed(str(value).strip())
 
 
 def _column(table: Table, what: str, path: Path) -> str | None:

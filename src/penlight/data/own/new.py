@@ -1,9 +1,7 @@
 """Looking at what lies there, and writing the description of it that a person can read and correct."""
 
 import math
-import os
 import shlex
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS
 from penlight.data.description import description_of, is_name, slug
+from penlight.data.folders import data_folders
 from penlight.data.mapped import array_names, convert, read_splits, store_locked
 from penlight.data.npz import Header, read_array, read_headers
 from penlight.data.own.class_folders import list_folders
@@ -26,12 +25,17 @@ from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
 from penlight.data.own.tree import Tree, walk
 from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.progress import count_progress
+from penlight.data.remembered import forget_images, remember_images
 from penlight.errors import DataError
+from penlight.parsing import parse_toml
 from penlight.tasks import MultiLabel
 
 UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
+_FROM = "the folder or table, in or below this file's folder"
+_FROM_ELSEWHERE = "it lies elsewhere: this machine remembers where; on another one give --images FOLDER"
 _OURS = ("-splits.csv", "-unreadable.csv")
+_LARGEST_LABELS = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person said on the command line; `order` are the labels in their order."""
+    """What a person said on the command line; `order` are the labels in their order, `images` is the folder of the
+    pictures of a table, where that is not the table's own."""
 
     task: str | None = None
     order: Sequence[str] = ()
@@ -91,6 +96,7 @@ class Asked:
     seed: int = 0
     skip_unreadable: bool = False
     out: Path = Path()
+    images: Path | None = None
 
 
 def describe_images(path: Path, asked: Asked) -> Found:
@@ -103,15 +109,16 @@ def describe_images(path: Path, asked: Asked) -> Found:
     place = _free_place(path, asked)
     if path.suffix.lower() == ".npz":
         return describe_npz(path, place, asked)
-    listing, columns, source = _list(path)
+    listing, columns, source = _list(path.resolve(), asked)
+    where = _where(source, columns, place.parent, asked)
     values = require_labels(listing.rows, str(source))
     proposal = propose_task(listing.rows, values, asked.task, asked.order)
     missing = set(listing.missing)
     paths = [row.path for row in listing.rows if row.path not in missing]
     with count_progress("looking at the pictures", len(paths)) as bar:
         pictures = propose_format(listing.root, paths, asked.size, bar.update)
-    text = _description_text(place, source, columns, listing, proposal, pictures, asked)
-    description = description_of(tomllib.loads(text), place)
+    text = _description_text(place, where, columns, listing, proposal, pictures, asked)
+    description = description_of(parse_toml(text, str(place)), place)
     reading = pictures_of(description).reading(asked.size, pictures.channels)
     with (
         disk.writing_to(place.parent, "Choose another folder with --out."),
@@ -135,6 +142,7 @@ def describe_images(path: Path, asked: Asked) -> Found:
         everything = [row.path for row in listing.rows]
         file = place.parent / rule.file
         write_splits(file, everything, [by_path.get(own, LEFT_OUT) for own in everything])
+        where.remember(place)
         disk.write_whole(place, text.encode())
     return Found(
         place,
@@ -172,15 +180,17 @@ def describe_npz(path: Path, place: Path, asked: Asked) -> Found:
     if asked.order and len(asked.order) != len(values):
         raise DataError(f"--labels gives {len(asked.order)} names; the labels are {named(values)}.", "Name each.")
     proposal = replace(proposal, values=tuple(asked.order) or proposal.values)
+    where = _where_npz(path.resolve(), place.parent)
     text = "\n".join(
         [
             *_head(place.stem, proposal, "names of the label columns, or of the numbers 0, 1, ... that labels are"),
-            _line("files", {str(size): _from(path, place.parent)}),
+            _line("files", {str(size): where.name}),
         ]
     )
-    description = description_of(tomllib.loads(text), place)
+    description = description_of(parse_toml(text, str(place)), place)
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
         splits = read_splits(description.info, size, convert(description.info, size, path).folder)
+        where.remember(place)
         disk.write_whole(place, (text + "\n").encode())
     y = {split: description.info.task.encode(own.labels) for split, own in splits.items()}
     return Found(
@@ -204,7 +214,8 @@ def _npz_rows(path: Path, headers: Mapping[str, Header]) -> list[Row]:
     for split in SPLITS:
         header = headers.get(f"{split}_labels")
         if header is not None and math.prod(header.shape) == header.shape[0]:
-            rows += [Row("", (str(value),), split=split) for value in read_array(path, header).ravel().tolist()]
+            values = read_array(path, header, largest=_LARGEST_LABELS).ravel().tolist()
+            rows += [Row("", (str(value),), split=split) for value in values]
     return rows
 
 
@@ -217,7 +228,7 @@ def _by_columns(columns: int, values: Sequence[str], task: str | None) -> Propos
 def _free_place(path: Path, asked: Asked) -> Path:
     name = asked.name or slug(path.resolve().stem)
     if not is_name(name):
-        raise DataError(f"The name '{name}' may have only letters, digits, '-' and '_'.")
+        raise DataError(f"The name '{name}' may have only letters, digits, '-' and '_', at most 100.")
     place = asked.out / f"{name}.toml"
     if place.exists():
         raise DataError(
@@ -227,12 +238,14 @@ def _free_place(path: Path, asked: Asked) -> Path:
     return place
 
 
-def _list(path: Path) -> tuple[Listing, Columns | None, Path]:
+def _list(path: Path, asked: Asked) -> tuple[Listing, Columns | None, Path]:
     """List what a path holds; give the columns of a manifest, None for class folders, and the source itself."""
     if path.suffix.lower() in SUFFIXES and path.is_file():
-        return _list_manifest(path, walk(path.parent))
+        return _list_manifest(path, walk(path.parent if asked.images is None else asked.images.resolve()))
     if path.is_file():
         raise _not_read(path)
+    if asked.images is not None:
+        raise DataError("--images is for a table whose pictures lie elsewhere.", "Give the table, or leave it out.")
     tree = walk(path)
     tables = [own for own in tree.others if "/" not in own and Path(own).suffix.lower() in SUFFIXES]
     tables = [own for own in tables if not own.endswith(_OURS)]
@@ -268,13 +281,63 @@ def _not_read(path: Path) -> DataError:
 
 
 def _list_manifest(path: Path, tree: Tree) -> tuple[Listing, Columns | None, Path]:
-    columns = propose_columns(read_table(path), path)
-    return list_manifest(path, columns, tree), columns, path
+    columns = propose_columns(read_table(path.parent, path.name), path)
+    return list_manifest(path.parent, path.name, columns, tree), columns, path
+
+
+@dataclass(frozen=True)
+class _Where:
+    """What a description says of where its pictures are, and the folder that is remembered for it on this machine;
+    None where they are in or below the folder of the description."""
+
+    name: str
+    folder: Path | None
+
+    def remember(self, description: Path) -> None:
+        """Remember the folder for a description, or that there is none."""
+        if self.folder is None:
+            forget_images(description, self.name)
+        else:
+            remember_images(description, self.name, self.folder)
+
+
+def _where_npz(path: Path, folder: Path) -> _Where:
+    """Say where an npz is: below the folder of its description, in one of the data folders, or elsewhere."""
+    known = [_below(path, own) for own in (folder, *data_folders())]
+    name = next((own for own in known if own is not None and disk.plain_parts(own) is not None), None)
+    return _Where(path.name, path.parent) if name is None else _Where(name, None)
+
+
+def _where(source: Path, columns: Columns | None, folder: Path, asked: Asked) -> _Where:
+    """Say where pictures are: a description may be handed on, so it holds no path of this machine."""
+    below = _below(source, folder)
+    if asked.images is not None:
+        images = asked.images.resolve()
+        if below is None and source.parent != images:
+            raise DataError(
+                f"{source} lies neither below the folder of the description, {folder.resolve()}, nor in {images}.",
+                "Move it into one of them.",
+            )
+        return _Where(below or source.name, images)
+    if below is not None and (below == "." or disk.plain_parts(below) is not None):
+        return _Where(below, None)
+    if columns is not None and (folder / source.name).exists():
+        raise DataError(
+            f"{folder / source.name} is another table than {source}, and the description can name only one.",
+            "Choose another folder for the description, with --out.",
+        )
+    return _Where(source.name, source if columns is None else source.parent)
+
+
+def _below(path: Path, folder: Path) -> str | None:
+    """Give a resolved path from a folder; None if it is not in or below it."""
+    base = folder.resolve()
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else None
 
 
 def _description_text(
     place: Path,
-    source: Path,
+    where: _Where,
     columns: Columns | None,
     listing: Listing,
     proposal: Proposal,
@@ -293,7 +356,7 @@ def _description_text(
         _line("channels", pictures.channels, pictures.channels_reason),
         "",
         "[images]",
-        _line("from", _from(source, place.parent), "the folder or table, from this file's folder"),
+        _line("from", where.name, _FROM if where.folder is None else _FROM_ELSEWHERE),
         _line("sizes", [asked.size], "sides in pixels; add one, as [28, 64], to open the dataset at it too"),
         _line("fit", "crop", f'sides are {pictures.sides[0]} to {pictures.sides[1]} pixels; or "pad", "stretch"'),
         *([_line("bits", pictures.bits, pictures.bits_reason)] if pictures.bits_reason else []),
@@ -338,14 +401,6 @@ def _columns_table(columns: Columns) -> dict[str, Any]:
     table: dict[str, Any] = {"columns": {"path": columns.path, **labels, **(columns.others or {})}}
     optional = {"separator": columns.separator, "none": columns.none}
     return {**table, **{key: value for key, value in optional.items() if value is not None}}
-
-
-def _from(source: Path, folder: Path) -> str:
-    try:
-        return Path(os.path.relpath(source.resolve(), folder.resolve())).as_posix()
-    except ValueError:
-        # On Windows there is no way from one drive to another.
-        return source.resolve().as_posix()
 
 
 def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: Asked) -> list[str]:

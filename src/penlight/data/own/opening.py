@@ -4,21 +4,24 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import DatasetInfo
-from penlight.data.description import Description, Pictures
+from penlight.data.description import NAME_IT, Description, Pictures, shown
+from penlight.data.folders import private_cache_folder
 from penlight.data.mapped import Mapped, find_pictures, store_locked
 from penlight.data.own.class_folders import list_folders
 from penlight.data.own.manifest import list_manifest
 from penlight.data.own.prepare import assemble, decoded, fingerprint, states_of
 from penlight.data.own.rows import Listing, Row, named
-from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate, write_splits
+from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
+from penlight.data.own.tables import as_cell, as_path_cell
 from penlight.data.own.tree import walk
+from penlight.data.remembered import images_folder
 from penlight.errors import DataError
 
 
@@ -35,8 +38,11 @@ class Sorted:
 def open_pictures(description: Description, size: int) -> Mapped:
     """Give the store's folder of a dataset of pictures, made now unless it is there.
 
+    Nothing is written but the store in the cache: without a file of splits they are computed from the seed each time,
+    and the store holds the arrays of each.
+
     DataError if pictures are missing or cannot be read, if labels or splits do not fit the description, and for a
-    patient in two splits; StorageError if the store or the file of splits cannot be written.
+    patient in two splits; StorageError if the store cannot be written.
     """
     pictures = pictures_of(description)
     reading = pictures.reading(size, description.info.channels)
@@ -53,7 +59,10 @@ def open_pictures(description: Description, size: int) -> Mapped:
             return ready
         with decoded(name, reading, found.root, paths) as source:
             if source.problems:
-                raise unreadable(source.problems, write_problems(description.folder, name, source.problems))
+                folder = private_cache_folder("unreadable")
+                raise unreadable(
+                    source.problems, write_problems(folder, f"{name}-{size}", source.problems, private=True)
+                )
             return assemble(description.info, reading, source, found.rows, found.splits, found.labels)
 
 
@@ -64,13 +73,65 @@ def pictures_of(description: Description) -> Pictures:
     return description.pictures
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where pictures lie: `root` is their folder; the manifest, if there is one, is the file `table` of `folder`."""
+
+    root: Path
+    folder: Path
+    table: str = ""
+
+
+def find_source(description: Description) -> Source:
+    """Find the folder of the pictures, and the manifest: in or below the description's folder, by no link; or where
+    the user has named the folder on this machine.
+
+    DataError if they are not there, or lie elsewhere and were not named.
+    """
+    pictures = pictures_of(description)
+    place = images_folder(description.file, pictures.source)
+    if pictures.columns is None:
+        root = place or _below(description.folder, pictures.source, is_folder=True)
+        return Source(root, root)
+    if place is None:
+        table = _below(description.folder, pictures.source, is_folder=False)
+        return Source(table.parent, description.folder, pictures.source)
+    if disk.is_inside(description.folder, pictures.source):
+        return Source(place, description.folder, pictures.source)
+    return Source(place, place, PureWindowsPath(pictures.source).name)
+
+
+def _below(folder: Path, source: str, *, is_folder: bool) -> Path:
+    """Give the path of what `images.from` names in or below the folder of the description."""
+    if source == "." and is_folder:
+        return folder
+    if disk.plain_parts(source) is None or source.startswith("~"):
+        raise DataError(
+            "images.from must name a folder or table in or below the folder of the description, by a plain relative "
+            f'name such as "films"; {shown(source)} came.',
+            NAME_IT,
+        )
+    try:
+        if is_folder:
+            return disk.folder_inside(folder, source)
+        disk.open_inside(folder, source).close()
+    except disk.RefusedFileError as error:
+        raise DataError(f"images.from names {source}, and {error.strerror}.", NAME_IT) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        kind = "folder" if is_folder else "table"
+        raise DataError(f"There is no {kind} {folder / source}.", f"Check the path. {NAME_IT}") from error
+    except OSError as error:
+        raise DataError(f"{folder / source} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    return folder / source
+
+
 def list_pictures(description: Description) -> Listing:
     """List what lies where a description says."""
-    pictures = pictures_of(description)
-    place = description.folder / pictures.source
+    pictures, source = pictures_of(description), find_source(description)
+    tree = walk(source.root)
     if pictures.columns is None:
-        return list_folders(walk(place))
-    return list_manifest(place, pictures.columns, walk(place.parent))
+        return list_folders(tree)
+    return list_manifest(source.folder, source.table, pictures.columns, tree)
 
 
 def label_numbers(rows: Sequence[Row], values: Sequence[str], info: DatasetInfo) -> NDArray[np.integer]:
@@ -98,15 +159,15 @@ def label_numbers(rows: Sequence[Row], values: Sequence[str], info: DatasetInfo)
     return np.array([[number[row.values[0]]] for row in rows], np.uint8 if len(values) < 256 else np.uint16)
 
 
-def write_problems(folder: Path, name: str, problems: Mapping[str, str]) -> Path:
-    """Write which pictures cannot be read, and why, beside the description."""
+def write_problems(folder: Path, name: str, problems: Mapping[str, str], *, private: bool = False) -> Path:
+    """Write which pictures cannot be read, and why, as `name`-unreadable.csv."""
     path = folder / f"{name}-unreadable.csv"
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("path", "reason"))
-    rows.writerows(problems.items())
+    rows.writerows((as_path_cell(own), as_cell(reason)) for own, reason in problems.items())
     with disk.writing_to(folder, "Choose another folder with --out."):
-        disk.write_whole(path, table.getvalue().encode())
+        disk.write_whole(path, table.getvalue().encode(), private=private)
     return path
 
 
@@ -121,10 +182,9 @@ def unreadable(problems: Mapping[str, str], written: Path) -> DataError:
 
 def _sorted(description: Description, pictures: Pictures) -> Sorted:
     listing = list_pictures(description)
-    file = description.folder / pictures.rule.file
     rows = list(listing.rows)
-    if file.exists():
-        splits = read_splits_file(file, [row.path for row in rows])
+    splits = read_splits_file(description.folder, pictures.rule.file, [row.path for row in rows])
+    if splits is not None:
         kept = [i for i, split in enumerate(splits) if split != LEFT_OUT]
         rows, splits = [rows[i] for i in kept], [splits[i] for i in kept]
     if absent := sorted(set(listing.missing) & {row.path for row in rows}):
@@ -133,9 +193,7 @@ def _sorted(description: Description, pictures: Pictures) -> Sorted:
             "Get the files, or remove them.",
         )
     labels = label_numbers(rows, pictures.values, description.info)
-    if not file.exists():
+    if splits is None:
         splits = divide(rows, description.info.task.encode(labels), pictures.rule)
-        with disk.writing_to(file.parent, "Copy the description to a folder you may write to."):
-            write_splits(file, [row.path for row in rows], splits)
     require_separate(rows, splits)
     return Sorted(listing.root, rows, splits, labels)

@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.mapped import About, Mapped, changed, load_arrays, md5_of, parts_folder, put
-from penlight.data.npz import write_header
+from penlight.data.npz import read_array, read_arrays, read_headers, write_header
 from penlight.data.own.manifest import age_in_years
-from penlight.data.own.rows import Row
+from penlight.data.own.rows import Row, is_number
 from penlight.data.pictures import Pixels, Reading, load_picture
 from penlight.data.progress import count_progress
 from penlight.errors import DataError, PictureError
 
 _IN_PART = 64
+_LARGEST_PART = 8 << 30
 _T = TypeVar("_T")
 
 
@@ -51,8 +52,8 @@ class Decoded:
     def images(self) -> Iterator[tuple[str, Pixels | None]]:
         """Give each path with its image (size, size, channels), None where it cannot be read."""
         for number, part in enumerate(self.parts):
-            with np.load(part) as arrays:
-                images, reasons = arrays["images"], arrays["reasons"]
+            arrays = read_arrays(part.read_bytes(), str(part), _LARGEST_PART)
+            images, reasons = arrays["images"], arrays["reasons"]
             for i, reason in enumerate(reasons):
                 yield self.paths[number * _IN_PART + i], None if reason else images[i]
 
@@ -90,7 +91,7 @@ def decoded(name: str, reading: Reading, root: Path, paths: Sequence[str]) -> It
     What was decoded is removed when the block ends well, and kept when it ends in an error.
     """
     work = parts_folder(name, reading.size)
-    work.mkdir(exist_ok=True)
+    disk.private_folder(work)
     states = states_of(root, paths)
     parts = [
         work / f"{_digest(reading, root, chosen)}.npz"
@@ -162,7 +163,7 @@ def _columns(rows: Sequence[Row], labels: NDArray[np.integer]) -> dict[str, NDAr
 
 def _numbers_or_texts(names: Sequence[str]) -> NDArray[Any]:
     """Give whole numbers where all names are, written the usual way; 007 stays a text."""
-    numbers = all(name.isascii() and name.isdecimal() and str(int(name)) == name and len(name) < 18 for name in names)
+    numbers = all(is_number(name) and str(int(name)) == name for name in names)
     return np.array([int(name) for name in names]) if numbers else np.array(names)
 
 
@@ -229,8 +230,7 @@ def _finish(
 def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: Reading) -> list[str]:
     """Decode one part onto disk unless it is there, and give the reasons of what cannot be read, else empty."""
     if part.exists():
-        with np.load(part) as arrays:
-            return [str(reason) for reason in arrays["reasons"]]
+        return [str(reason) for reason in read_array(part, read_headers(part)["reasons"])]
     images = np.zeros((len(paths), reading.size, reading.size, reading.channels), np.uint8)
     reasons = [""] * len(paths)
     for i, path in enumerate(paths):
@@ -240,5 +240,5 @@ def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: Reading)
             reasons[i] = error.reason
     content = io.BytesIO()
     np.savez(content, images=images, reasons=np.array(reasons))
-    disk.write_whole(part, content.getvalue())
+    disk.write_whole(part, content.getvalue(), private=True)
     return reasons

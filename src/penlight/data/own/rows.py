@@ -10,6 +10,9 @@ from penlight.errors import DataError
 SHOWN = 10
 """How many of a list an error names; the whole list is in a file or in the JSON."""
 
+MOST_LABELS = 1000
+"""Labels of a dataset."""
+
 SPLIT_NAMES: Mapping[str, str] = {
     "train": "train",
     "training": "train",
@@ -77,4 +80,14 @@ def require_labels(rows: Sequence[Row], where: str) -> list[str]:
     if len(found) < 2:
         has = f"one label alone, {next(iter(found))}" if found else "no labels"
         raise DataError(f"{where} has {has}; at least two are needed to learn to tell them apart.", "Add another.")
-    return sorted(found, key=lambda value: (0, int(value), "") if value.isdecimal() else (1, 0, value))
+    if len(found) > MOST_LABELS:
+        raise DataError(
+            f"{where} has {len(found):,} different labels, more than {MOST_LABELS:,}.",
+            "Check that the right column holds the labels.",
+        )
+    return sorted(found, key=lambda value: (0, int(value), "") if is_number(value) else (1, 0, value))
+
+
+def is_number(text: str) -> bool:
+    """Say whether a text is a whole number that fits 64 bits, in the digits 0 to 9."""
+    return text.isascii() and text.isdecimal() and len(text) < 18

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from penlight import disk
 from penlight.data.dataset import SPLITS
 from penlight.data.own.rows import Row, composed, named, split_named
+from penlight.data.own.tables import as_path_cell, path_of_cell, read_table
 from penlight.errors import DataError
 
 SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -30,7 +31,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Rule:
-    """How splits are made, and the `file` that they are written to: the file counts; without it they are made."""
+    """How splits are made, and the `file` that they are read from: the file counts; without it they are made."""
 
     file: str
     seed: int = 0
@@ -114,19 +115,25 @@ def write_splits(path: Path, paths: Sequence[str], splits: Sequence[str]) -> Non
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("path", "split"))
-    rows.writerows(sorted(zip(paths, splits, strict=True)))
+    rows.writerows((as_path_cell(own), split) for own, split in sorted(zip(paths, splits, strict=True)))
     disk.write_whole(path, table.getvalue().encode())
 
 
-def read_splits_file(path: Path, paths: Sequence[str]) -> list[str]:
-    """Read the splits of these pictures: train, val, test or LEFT_OUT. DataError for a picture that is not in the
-    file, for one that is there no more, and for other splits."""
-    from penlight.data.own.manifest import read_table
-
-    table = read_table(path)
+def read_splits_file(folder: Path, name: str, paths: Sequence[str]) -> list[str] | None:
+    """Read the splits of these pictures from a file in or below a folder: train, val, test or LEFT_OUT; None if it is
+    not there. DataError for a file that is a link or lies behind one, for a picture that is not in it, for one that
+    is there no more, and for other splits."""
+    path = folder / name
+    try:
+        disk.open_inside(folder, name).close()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"split.file names {name}, and {error.strerror}.", "Put the file itself there.") from error
+    table = read_table(folder, name)
     if not {"path", "split"} <= table.keys():
         raise DataError(f"{path} must have the columns path and split; it has {named(table)}.", "Correct it.")
-    written = dict(zip(table["path"], table["split"], strict=True))
+    written = dict(zip(map(path_of_cell, table["path"]), table["split"], strict=True))
     if absent := [own for own in paths if composed(own) not in written]:
         raise DataError(
             f"{path} does not say the split of {len(absent):,} pictures: {named(absent)}.",

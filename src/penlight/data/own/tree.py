@@ -29,6 +29,10 @@ def walk(root: Path) -> Tree:
     paths = sorted(_files(root))
     inside = root.resolve()
     out = [path for path in paths if (root / path).is_symlink() and not _within(root / path, inside)]
+    if strange := [path for path in paths if not _is_text(path)]:
+        raise DataError(
+            f"{root} has file names that are not UTF-8: {named(map(repr, strange))}.", "Rename these files."
+        )
     if out:
         raise DataError(f"{root} has links that lead out of it: {named(out)}.", "Copy the files, or remove them.")
     pictures = [path for path in paths if _is_picture(root / path)]
@@ -42,6 +46,14 @@ def _files(root: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if name not in links and not name.startswith(".")]
         for name in (*files, *links):
             yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse(error: OSError) -> None:

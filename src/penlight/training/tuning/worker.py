@@ -5,7 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
-from penlight.data import apply_view, open_dataset
+from penlight.data import apply_view, open_referenced
 from penlight.errors import PenlightError
 from penlight.parsing import parse_json_object
 from penlight.training.loop import Epoch
@@ -35,7 +35,7 @@ def main() -> None:
 def _work(path: Path, storage: str | None, limits: Limits) -> None:
     setup = read_setup(path)
     data = setup.recipe.data
-    view = apply_view(open_dataset(data.dataset, data.size), data.view)
+    view = apply_view(open_referenced(data.dataset, data.size), data.view)
     url = storage or sqlite_url(path / DATABASE)
     with quiet(), storage_kept(url):
         study = open_study(url, setup, shared=storage is not None)
