@@ -138,6 +138,22 @@ def remove_temporary_folders(folder: Path, key: str) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def short_path(path: Path) -> str:
+    """Give a path as a file that may be handed on has it: from the working folder, or, of one elsewhere, its last
+    name alone."""
+    return from_working_folder(path) or path.name
+
+
+def from_working_folder(path: Path) -> str | None:
+    """Give a path from the working folder; None if that leads out of it."""
+    if not path.is_absolute() and ".." not in path.parts:
+        return str(path)
+    for here, there in ((Path.cwd(), Path(os.path.abspath(path))), (Path.cwd().resolve(), path.resolve())):  # noqa: PTH100
+        if there.is_relative_to(here):
+            return there.relative_to(here).as_posix()
+    return None
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder last through a power cut, where the system can."""
     if os.name == "nt":

@@ -17,7 +17,7 @@ import numpy as np
 from penlight.data import ViewedDataset
 from penlight.data.catalog import info_of_reference
 from penlight.data.summary import DataDescription
-from penlight.disk import inner_folders, is_inside
+from penlight.disk import inner_folders, is_inside, short_path
 from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
 from penlight.evaluation import SeedsRow, row_from_dict
 from penlight.evaluation.checks import check_seeds
@@ -78,6 +78,16 @@ class Plan:
         """The command that repeats the study, or goes on with it."""
         return f"penlight study {shlex.quote(self.source)} --out {shlex.quote(str(self.folder))}"
 
+    @property
+    def shared_source(self) -> str:
+        """What the study was read by, without a path of this machine."""
+        return short_path(Path(self.source)) if self.source.endswith(".toml") else self.source
+
+    @property
+    def shared_command(self) -> str:
+        """The command, without a path of this machine: for a report, which may be handed on."""
+        return f"penlight study {shlex.quote(self.shared_source)} --out {shlex.quote(short_path(self.folder))}"
+
     def count(self, state: State) -> int:
         """Count the runs of a state."""
         return sum(run.state == state for run in self.runs)
@@ -115,13 +125,20 @@ class Place:
     after_known: bool
 
 
-def plan_study(study: Study, source: str, folder: Path, data_md5: Callable[[], str]) -> Plan:
+def plan_study(
+    study: Study, source: str, folder: Path, data_md5: Callable[[], str], *, is_kept: bool = False
+) -> Plan:
     """Resolve every row and look at what is done. RecipeError, or UnknownNameError for a view, before anything runs.
 
-    `data_md5` gives the hash of the dataset's file; it is asked for only where there is a run to compare it with.
+    Of a study that `is_kept` in its folder, recipes that were files are those of its runs: it says of the files only
+    their names. `data_md5` gives the hash of the dataset's file; it is asked for only where there is a run to compare
+    it with.
     """
     _check_views(study)
-    recipes = {row.id: study.recipe_of(row) for row in study.rows}
+    recipes = {
+        row.id: _kept_recipe(folder, row) if is_kept and row.recipe.endswith(".toml") else study.recipe_of(row)
+        for row in study.rows
+    }
     runs = []
     for row in study.rows:
         for seed in range(study.seeds_of(row)):
@@ -130,6 +147,10 @@ def plan_study(study: Study, source: str, folder: Path, data_md5: Callable[[], s
     own = {run.folder for run in runs}
     found = [path for row in inner_folders(folder) for path in seed_folders(folder / row) if path not in own]
     return Plan(study, source, folder, tuple(runs), tuple(found))
+
+
+def _kept_recipe(folder: Path, row: StudyRow) -> Recipe:
+    return open_run(run_folder_in(folder, row.id, "seed-0")).recipe
 
 
 def _check_views(study: Study) -> None:
@@ -216,7 +237,7 @@ def content_of_study(
         tables=tables,
         example=content_of_run(runs[first.id][0], views[tables[0].view], images),
         left_over=tuple(str(path.relative_to(plan.folder)) for path in plan.left_over),
-        command=plan.command,
+        command=plan.shared_command,
     )
 
 
@@ -224,8 +245,8 @@ def record_of(plan: Plan, content: StudyContent) -> dict[str, Any]:
     """Give what study.json holds: the study, its tables, the differences, the findings."""
     return {
         "schema": SCHEMA,
-        "source": plan.source,
-        "study": plan.study.to_dict(),
+        "source": plan.shared_source,
+        "study": plan.study.shared().to_dict(),
         "dataset": content.example.dataset.name,
         "data_md5": content.example.test.data_hash,
         "tables": [{**table.to_dict(), "findings": findings(table)} for table in content.tables],

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.api.described import DESCRIPTION, folds_described, seen_by
-from penlight.api.requests import with_reference
+from penlight.api.requests import with_references
 from penlight.api.results import FoldsScores, Trained, Watcher
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.api.training import Baselines, default_folder, held_by, kept_models, train_one
@@ -50,7 +50,7 @@ def cross_validate(
     """
     from penlight.models.pretrained import require_weights
 
-    watcher, recipe = watcher or Watcher(), with_reference(recipe)
+    watcher, recipe = watcher or Watcher(), with_references(recipe)
     require_weights(recipe.model)
     watcher.step("Dividing the dataset")
     divided = _divided(recipe, folds, seed)

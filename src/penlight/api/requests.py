@@ -6,10 +6,11 @@ from pathlib import Path
 
 from penlight import disk
 from penlight.api.planning import plan, unfinished_plan
-from penlight.data.catalog import portable, reference_of
+from penlight.data.catalog import is_portable, portable, reference_of
+from penlight.data.remembered import find_reference, reference_to
 from penlight.errors import PenlightError, RecipeError
 from penlight.parsing import LARGEST_TOML, parse_toml
-from penlight.recipes import Decide, Recipe, load_recipe, preset_header, preset_names, with_overrides
+from penlight.recipes import Decide, Pretrained, Recipe, load_recipe, preset_header, preset_names, with_overrides
 from penlight.recipes.plan import Plan
 
 
@@ -23,10 +24,12 @@ def resolve_recipe(
 ) -> Recipe:
     """Read a preset or a recipe file, put dataset, view and size into it, then apply the overrides."""
     chosen = load_recipe(recipe)
+    # The file may be a stranger's: what it names elsewhere is not read unless the user has named it here.
+    _require_known_weights(chosen)
     name = portable(chosen.data.dataset) if dataset is None else reference_of(dataset)
     given = {"dataset": name, "view": view, "size": size}
     data = chosen.data.model_copy(update={key: value for key, value in given.items() if value is not None})
-    return with_overrides(chosen.model_copy(update={"data": data}), overrides)
+    return with_references(with_overrides(chosen.model_copy(update={"data": data}), overrides))
 
 
 def resolve_request(
@@ -91,10 +94,27 @@ def is_recipe_file(path: Path) -> bool:
     return isinstance(values.get("data"), dict) and "dataset" in values["data"]
 
 
-def with_reference(recipe: Recipe) -> Recipe:
-    """Give a recipe whose dataset a caller may have named by any path with the name that it is kept by."""
-    name = reference_of(recipe.data.dataset)
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"dataset": name})})
+def with_references(recipe: Recipe) -> Recipe:
+    """Give a recipe without paths of this machine, of one that may name its dataset and weights by any path.
+
+    What it names is remembered. A recipe from a file must have been looked at before: it may be a stranger's.
+    """
+    data = recipe.data.model_copy(update={"dataset": reference_of(recipe.data.dataset)})
+    model = recipe.model
+    if isinstance(model, Pretrained) and not is_portable(model.weights) and Path(model.weights).is_file():
+        model = model.model_copy(update={"weights": reference_to(Path(model.weights))})
+    return recipe.model_copy(update={"data": data, "model": model})
+
+
+def _require_known_weights(recipe: Recipe) -> None:
+    """Raise RecipeError for a recipe that names a file of weights elsewhere, which the user has not named here."""
+    model = recipe.model
+    if isinstance(model, Pretrained) and not is_portable(model.weights) and find_reference(model.weights) is None:
+        raise RecipeError(
+            f"The recipe names weights outside the working folder, {Path(model.weights).name}, and no command on "
+            "this machine has used them.",
+            "Name them yourself: --set model.weights=PATH",
+        )
 
 
 def list_recipes() -> list[dict[str, str]]:

@@ -2,7 +2,8 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight import disk
 from penlight.api.results import FoldsScores, Scores, SeedsScores
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS
 from penlight.data.record import record_of
 from penlight.data.tested import TEST, Readings
 from penlight.errors import PredictionsError, RunError
@@ -286,8 +289,8 @@ def _split_of_name(name: str) -> str:
 
 def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) -> Predictions:
     part = view.splits[split]
-    table = _numbers(file)
     n, labels = len(part), view.task.labels
+    table = _numbers(file, n)
     if len(table) != n:
         raise PredictionsError(f"{file} has {len(table)} rows; {split} of {dataset} has {n} images in this view.")
     order = np.argsort(table[:, 0], kind="stable")
@@ -320,31 +323,41 @@ def _official_columns(prob: Any, task: Task) -> Any:
     return prob
 
 
-def _numbers(file: Path) -> Any:
+def _numbers(file: Path, rows: int) -> Any:
+    """Read the numbers of a CSV file without a header, of which `rows` rows are expected."""
+    remedy = "The format is index,p0,p1,... without a header."
     if file.suffix.lower() in (".npy", ".npz"):
         raise PredictionsError(
             f"{file} is a NumPy file; a CSV file with rows index,p0,p1,... was expected.",
             "Write one with numpy.savetxt: the index of each image, then its probabilities, separated by commas.",
         )
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            rows = list(_float_rows(file, csv.reader(lines)))
+        text = disk.read_named(file, LARGEST_TABLE).decode("utf-8-sig")
+    except OSError as error:
+        raise PredictionsError(f"{file} cannot be read: {error.strerror}.", "Check the path.") from error
     except UnicodeDecodeError as error:
         raise PredictionsError(
             f"{file} is not a text file; a CSV file with rows index,p0,p1,... was expected.", "Check the path."
         ) from error
-    except (OSError, csv.Error) as error:
-        raise PredictionsError(f"{file} cannot be read: {error}.", "Check the path.") from error
-    if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
+    found: list[list[float]] = []
+    try:
+        for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), start=1):
+            if number > rows or len(row) > MOST_COLUMNS:
+                count = f"{len(row):,} columns" if number <= rows else f"more than {rows:,} rows"
+                raise PredictionsError(f"{file} has {count}; {rows:,} rows of a few columns are expected.", remedy)
+            found.append(_floats(file, number, row))
+    except csv.Error as error:
+        raise PredictionsError(f"{file} cannot be read: {error}.", remedy) from error
+    if not found or len({len(row) for row in found}) != 1 or len(found[0]) < 2:
         raise PredictionsError(f"{file} must have rows of one length: index,p0,p1,... without a header.")
-    return np.array(rows)
+    return np.array(found)
 
 
-def _float_rows(file: Path, reader: Iterator[list[str]]) -> Iterator[list[float]]:
-    for number, row in enumerate(reader, start=1):
-        try:
-            yield [float(cell) for cell in row]
-        except ValueError as error:
-            raise PredictionsError(
-                f"Line {number} of {file} is not numbers: {error}.", "The format is index,p0,p1,... without a header."
-            ) from error
+def _floats(file: Path, number: int, row: Sequence[str]) -> list[float]:
+    try:
+        return [float(cell) for cell in row]
+    except ValueError as error:
+        raise PredictionsError(
+            f"Line {number} of {file} is not numbers: {str(error)[:200]}.",
+            "The format is index,p0,p1,... without a header.",
+        ) from error

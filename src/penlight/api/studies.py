@@ -11,6 +11,7 @@ from penlight.api.described import seen_by
 from penlight.api.results import Studied, Watcher
 from penlight.api.training import Baselines, require_no_images, summarise, train_one
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.catalog import portable
 from penlight.data.summary import DataDescription
 from penlight.data.tested import Readings
 from penlight.disk import FolderHold, is_inside
@@ -38,6 +39,7 @@ def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) 
     from penlight.study import plan_study as plan
 
     study = load_study(name)
+    study = study.model_copy(update={"dataset": portable(study.dataset)})
     study = study if seeds is None else study.model_copy(update={"seeds": seeds})
     folder = out or Path("runs") / f"study-{study.name}"
     return plan(study, name, folder, cache(lambda: store.open_referenced(study.dataset, study.size).md5))
@@ -133,7 +135,7 @@ def content_of_folder(folder: Path, images: bool | None = None) -> "StudyContent
     if _is_copy(folder, kept) and not images:
         return _content_of_copy(folder, kept, source)
     dataset = store.open_referenced(kept.dataset, kept.size)
-    plan = plan_study(kept, source, folder, lambda: dataset.md5)
+    plan = plan_study(kept, source, folder, lambda: dataset.md5, is_kept=True)
     require_complete(plan)
     open_group(folder).runs()
     views = {view: apply_view(dataset, view) for view in plan.views}

@@ -11,7 +11,7 @@ from penlight.api.training import require_no_images, train
 from penlight.data import dataset_info
 from penlight.data.listing import list_datasets
 from penlight.data.published import RESNET18
-from penlight.disk import FolderHold, is_inside
+from penlight.disk import FolderHold, is_inside, short_path
 from penlight.errors import DataError
 from penlight.evaluation import row_from_dict
 from penlight.runs import Run, machine, open_run, versions
@@ -95,7 +95,7 @@ def _page(folder: Path, rows: Sequence["SweepRow"], absent: Sequence[str]) -> st
             size=28,
             rows=rows,
             absent=absent,
-            command=f"penlight study {SWEEP} --out {folder}",
+            command=f"penlight study {SWEEP} --out {short_path(folder)}",
             provenance=[(key, str(value)) for key, value in (machine() | versions()).items()],
         )
     )

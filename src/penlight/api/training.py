@@ -13,7 +13,7 @@ import numpy as np
 
 from penlight.api.explaining import write_explained, write_neighbours
 from penlight.api.exports import write_onnx
-from penlight.api.requests import with_reference
+from penlight.api.requests import with_references
 from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
@@ -81,7 +81,7 @@ def train(
     """
     from penlight.models.pretrained import require_weights
 
-    watcher, recipe = watcher or Watcher(), with_reference(recipe)
+    watcher, recipe = watcher or Watcher(), with_references(recipe)
     require_weights(recipe.model)
     watcher.step("Opening the dataset")
     view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penlight.api.requests import with_reference
+from penlight.api.requests import with_references
 from penlight.api.results import Tuned, Watcher
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.disk import short_path
 from penlight.recipes import Recipe
 from penlight.recipes.space import Space, default_space, load_space, with_values
 from penlight.runs import machine, versions
@@ -35,7 +36,7 @@ def tune(
     trainings of each trial are judged on val, whatever its size. `out` is the folder; by default the next free
     runs/<dataset>-tune-<n>, or the unfinished one of the same search, which is continued.
     """
-    recipe = with_reference(recipe)
+    recipe = with_references(recipe)
     searched = load_space(space, recipe) if space else default_space(recipe)
     watcher = watcher or Watcher()
     watcher.step("Opening the dataset")
@@ -94,6 +95,6 @@ def _tuning_content(
         importance=result.importance,
         recipe=recipe,
         best_recipe=with_values(recipe, best.params),
-        command=f"penlight train {result.recipe}",
+        command=f"penlight train {short_path(result.recipe)}",
         provenance=[(name, str(value)) for name, value in (about | machine() | versions()).items()],
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from penlight.data.dataset import SPLITS, DatasetInfo
 from penlight.data.description import Description, described_names, find_description, is_name, position_matters
 from penlight.data.remembered import find_reference, reference_to
-from penlight.errors import UnknownNameError
+from penlight.errors import DataError, UnknownNameError
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 
 SIZES = (28, 64, 128, 224)
@@ -229,7 +229,15 @@ def find_dataset(name: str | Path) -> DatasetInfo | Description:
 def referenced(reference: str) -> str | Path:
     """Give what `find_dataset` finds the dataset of a recipe by: its name, or the path of its description, below the
     working folder or where the user named it. DataError for another path."""
-    return reference if is_name(reference) else find_reference(reference)
+    if is_name(reference):
+        return reference
+    if (path := find_reference(reference)) is not None:
+        return path
+    name = Path(reference).name
+    raise DataError(
+        f"The dataset {name} is not below the working folder, and no command on this machine has opened it.",
+        f"Work in the folder that {reference} is meant from, or open it once: penlight data show PATH/{name}",
+    )
 
 
 def reference_of(dataset: str) -> str:
@@ -238,7 +246,7 @@ def reference_of(dataset: str) -> str:
 
     DataError if there is no such description.
     """
-    if _is_portable(dataset):
+    if is_portable(dataset):
         return dataset
     description = find_description(dataset)
     return dataset if description is None else reference_to(description.file)
@@ -252,12 +260,13 @@ def info_of_reference(reference: str) -> DatasetInfo:
 def portable(reference: str) -> str:
     """Give what a recipe, which may be of an earlier version, names its dataset by, without a path of this machine.
     DataError for a path that `referenced` does not follow."""
-    return reference if _is_portable(reference) else reference_of(str(referenced(reference)))
+    return reference if is_portable(reference) else reference_of(str(referenced(reference)))
 
 
-def _is_portable(dataset: str) -> bool:
-    path = Path(dataset)
-    return is_name(dataset) or not (path.is_absolute() or ".." in path.parts)
+def is_portable(name: str) -> bool:
+    """Say whether a name in a recipe is no path, or one from the working folder."""
+    path = Path(name)
+    return is_name(name) or not (path.is_absolute() or ".." in path.parts)
 
 
 def is_phantom(info: DatasetInfo) -> bool:

@@ -4,7 +4,7 @@ A description names pictures in or below its own folder. Pictures elsewhere are 
 their folder in a command (`data new FOLDER --out ...`, `--images FOLDER`). A recipe names its dataset by a path from
 the working folder, or by a bare name. Both are looked up in
 
-    remembered/places.json    images: digest -> folder; descriptions: the name in recipes -> path
+    remembered/places.json    images: digest -> folder; files: the name in recipes -> path
 
 under the cache folder, which only its owner can read or write.
 """
@@ -12,7 +12,6 @@ under the cache folder, which only its owner can read or write.
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,17 +48,17 @@ def forget_images(description: Path, source: str) -> None:
             places["images"].pop(_digest(description, source), None)
 
 
-def reference_to(description: Path) -> str:
-    """Give the name by which a recipe keeps a description, and remember where it is.
+def reference_to(file: Path) -> str:
+    """Give the name by which a recipe keeps a description or another file, and remember where it is.
 
     A path in or below the working folder is given as it is from there. Of one elsewhere only the file's name is
-    given, with some digits after it where another description of that name is meant by it already.
+    given, with some digits after it where another file of that name is meant by it already.
     """
-    if (inside := _from_working_folder(description)) is not None:
+    if (inside := disk.from_working_folder(file)) is not None:
         return inside
-    path = description.resolve()
+    path = file.resolve()
     with disk.writing_to(cache_folder(), "Set PENLIGHT_CACHE to a folder you may write to."), _changing() as places:
-        known = places["descriptions"]
+        known = places["files"]
         name = next((name for name, place in known.items() if place == str(path)), path.name)
         if Path(name).exists() or not _is_free(known, name, path):
             name = f"{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}{path.suffix}"
@@ -67,32 +66,15 @@ def reference_to(description: Path) -> str:
     return name
 
 
-def find_reference(reference: str) -> Path:
-    """Find the description that a recipe names by a path: below the working folder, or where the user named it.
-
-    A recipe may come from a stranger, so no other path is followed. DataError says how to name the description.
-    """
+def find_reference(reference: str) -> Path | None:
+    """Find the file that a recipe names by a path: below the working folder, or where the user named it on this
+    machine; None for any other, since a recipe may come from a stranger."""
     path = Path(reference)
     if disk.plain_parts(reference) is not None and path.exists():
         return path
-    known = _read()["descriptions"]
+    known = _read()["files"]
     place = known.get(reference) or next((own for own in known.values() if own == reference), None)
-    if place is not None and Path(place).is_file():
-        return Path(place)
-    raise DataError(
-        f"The description {path.name} is not below the working folder, and no command on this machine has opened it.",
-        f"Work in the folder that {reference} is meant from, or open it once: penlight data show PATH/{path.name}",
-    )
-
-
-def _from_working_folder(path: Path) -> str | None:
-    """Give the path from the working folder; None if that leads out of it."""
-    if not path.is_absolute() and ".." not in path.parts:
-        return str(path)
-    for here, there in ((Path.cwd(), Path(os.path.abspath(path))), (Path.cwd().resolve(), path.resolve())):  # noqa: PTH100
-        if there.is_relative_to(here):
-            return there.relative_to(here).as_posix()
-    return None
+    return Path(place) if place is not None and Path(place).is_file() else None
 
 
 def _is_free(known: dict[str, str], name: str, path: Path) -> bool:
@@ -135,7 +117,7 @@ def _read() -> Places:
     with contextlib.suppress(OSError, DataError):
         content = disk.read_inside(cache_folder(), f"{_FOLDER}/{_FILE}", _LARGEST)
         values = parse_json_object(content, _FILE)
-    return {kind: _texts(values.get(kind)) for kind in ("images", "descriptions")}
+    return {kind: _texts(values.get(kind)) for kind in ("images", "files")}
 
 
 def _texts(values: Any) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penlight.data.remembered import find_reference
 from penlight.errors import DataError, DownloadError, RecipeError, RunError
 from penlight.models.backend import load_keras
 from penlight.models.heads import HEADS
@@ -191,12 +192,15 @@ def require_weights(options: object) -> None:
 
 
 def find_weights(name: str) -> Path:
-    """Find a weights file by its path, or by its name in $PENLIGHT_DATA. DataError if it is not there."""
+    """Find a weights file by its path, by its name in $PENLIGHT_DATA, or where the user has named it on this machine
+    before. DataError if it is not there."""
     folders = [Path(f) for f in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if f]
     places = list(dict.fromkeys([Path(name).expanduser(), *(folder / name for folder in folders)]))
     for place in places:
         if place.is_file():
             return place
+    if (remembered := find_reference(name)) is not None:
+        return remembered
     looked = ", ".join(str(place) for place in places)
     raise DataError(
         f"The weights file {name} was not found; looked for: {looked}.",

@@ -77,6 +77,14 @@ class Study(_Section):
             )
         return recipe
 
+    def shared(self) -> "Study":
+        """Give the study with the names alone of recipe files, which lie where the study's file does."""
+        rows = tuple(
+            row.model_copy(update={"recipe": Path(row.recipe).name}) if row.recipe.endswith(".toml") else row
+            for row in self.rows
+        )
+        return self.model_copy(update={"rows": rows})
+
     def to_dict(self) -> dict[str, Any]:
         """Give the study as its file has it."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -2,8 +2,10 @@
 
 import math
 import shlex
+from pathlib import Path
 from typing import Any
 
+from penlight.disk import short_path
 from penlight.evaluation.comparison import Compared, Comparison
 from penlight.report.comparison_verdict import comparison_verdict
 from penlight.report.displays.alike import AlikeBars
@@ -70,7 +72,7 @@ def _line(model: Compared, found: Comparison) -> tuple[str, str, str, str, str, 
     """Name, source, seeds, mean, deviation, interval, and whether the others are compared with it."""
     return (
         model.name,
-        model.source,
+        short_path(Path(model.source)),
         str(len(model.seeds)),
         number(model.mean),
         number(model.sd),
@@ -80,6 +82,6 @@ def _line(model: Compared, found: Comparison) -> tuple[str, str, str, str, str, 
 
 
 def _command(found: Comparison) -> str:
-    names = [shlex.quote(model.source) for model in found.models]
+    names = [shlex.quote(short_path(Path(model.source))) for model in found.models]
     more = [f"--metric {found.metric}", f"--split {found.split}", *(["--all"] if found.against is None else [])]
     return " ".join(["penlight compare", *names, *more])

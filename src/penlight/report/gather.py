@@ -196,5 +196,5 @@ def _provenance(run: Run) -> dict[str, Any]:
     made = run.provenance
     hashes = {"recipe": made["recipe_hash"], "data (MD5)": made["data_md5"]}
     # Where a copy to be shared was made is nobody's business.
-    command = run.command.replace(str(run.path), run.name) if is_shared(run) else run.command
+    command = run.command.replace(str(run.path), run.name) if is_shared(run) else run.shared_command
     return {**made, "hashes": hashes, "command": command}

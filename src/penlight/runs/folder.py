@@ -21,6 +21,7 @@ from penlight.disk import (
     remove_inside,
     remove_orphans,
     require_no_link,
+    short_path,
     writing_to,
 )
 from penlight.errors import RunError, TrainingError
@@ -329,11 +330,19 @@ class Run:
     @property
     def command(self) -> str:
         """The command that repeats the run."""
+        return self._command(str(self.path))
+
+    @property
+    def shared_command(self) -> str:
+        """The command that repeats the run, without a path of this machine: for a report, which may be handed on."""
+        return self._command(short_path(self.path))
+
+    def _command(self, path: str) -> str:
         one_of = ""
         with contextlib.suppress(RunError):
             folds = read_folds(self.path.parent)
             one_of = f" --folds {folds['folds']}" if folds else ""
-        return f"penlight train {self.path}/recipe.toml --seed {self.seed}{one_of}"
+        return f"penlight train {path}/recipe.toml --seed {self.seed}{one_of}"
 
     @property
     def recipe(self) -> "Recipe":
