@@ -202,7 +202,10 @@ class _Copier:
         elif kind == "seeds":
             self._seeds(source, target)
         else:
-            raise RunError(f"{source} is a {kind}, which is not copied as a whole.", "Export one of the runs in it.")
+            remedy = (
+                "Train its best.toml and export that run." if kind == "tuning" else "Export one of the runs in it."
+            )
+            raise RunError(f"{source} is a {kind}, which is not copied as a whole.", remedy)
 
     # Runs
 
