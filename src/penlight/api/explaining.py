@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.api.of_run import view_of
 from penlight.api.predicting import Picture, pictures
-from penlight.data import ViewedDataset, apply_view, store
+from penlight.data import ViewedDataset
 from penlight.data.pictures import SUFFIXES, Reading
 from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PictureError, UnknownNameError
@@ -305,8 +306,7 @@ def _pictures(path: Path) -> list[Picture]:
 
 
 def _from_split(explainer: Explainer, split: str, rows: Sequence[int]) -> tuple[Images, list[Source], dict[str, str]]:
-    data = explainer.run.recipe.data
-    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    view = view_of(explainer.run.recipe, explainer.run.path)
     if split not in view.splits:
         raise UnknownNameError("split", split, view.splits)
     part = view.splits[split]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penlight.data import ViewedDataset, apply_view, store
+from penlight.api.of_run import view_of
+from penlight.data import ViewedDataset
 from penlight.data.reads import read
 from penlight.data.tested import Readings
 from penlight.errors import ExportError, RunError, UnknownNameError
@@ -62,7 +63,7 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
         raise UnknownNameError("format", to, EXPORTERS)
     run = open_run(path)
     data = run.recipe.data
-    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    view = view_of(run.recipe, run.path)
     test = run.predictions("test")
     if view.dataset.md5 != test.data_hash:
         raise RunError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penlight.api.of_run import view_of
 from penlight.api.results import FoldsScores, Trained, Watcher
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.api.training import Baselines, default_folder, kept_models, train_one
@@ -66,7 +67,7 @@ def cross_validate(
 def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:
     """Divide the dataset of a cross-validation again. RunError if it is not the one that was divided."""
     claim = read_folds(folder) or {}
-    divided = _divided(runs[0].recipe, claim["folds"], claim["seed"])
+    divided = make_folds(view_of(runs[0].recipe, folder), claim["folds"], claim["seed"])
     if divided.view.dataset.md5 != claim["data_md5"]:
         raise RunError(f"{folder} was made from another file of {divided.view.dataset.info.name} than is here.")
     return divided

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penlight.api.folding import folds_content, folds_of
+from penlight.api.of_run import view_of
 from penlight.api.scoring import folds_scores, runs_of_folds, seeds_scores
 from penlight.api.studies import content_of_folder
-from penlight.data import apply_view, store
 from penlight.disk import is_inside
 from penlight.runs import Run, open_run, write_text
 from penlight.runs.folder import FOLDS, fold_folders
@@ -96,8 +96,7 @@ def _contents(path: Path) -> tuple[list[Run], list["RunContent"]]:
     if is_inside(path.parent, FOLDS) and path in fold_folders(path.parent):
         number = int(path.name.removeprefix("fold-")) - 1
         return runs, [content_of_run(runs[0], folds_of(path.parent, runs).fold(number))]
-    data = runs[0].recipe.data
-    view = apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    view = view_of(runs[0].recipe, path)
     return runs, [content_of_run(run, view) for run in runs]
 
 

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.of_run import dataset_of
 from penlight.api.results import Studied, Watcher
 from penlight.api.training import Baselines, summarise, train_one
 from penlight.data import ViewedDataset, apply_view, store
@@ -110,7 +111,7 @@ def content_of_folder(folder: Path) -> "StudyContent":
     from penlight.study import plan_study, read_study, require_complete
 
     kept, source = read_study(folder)
-    dataset = store.open_dataset(kept.dataset, kept.size)
+    dataset = dataset_of(kept.dataset, kept.size, folder)
     plan = plan_study(kept, source, folder, lambda: dataset.md5)
     require_complete(plan)
     open_group(folder).runs()

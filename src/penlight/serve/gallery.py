@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from penlight.data.catalog import dataset_info
 from penlight.errors import PenlightError
 from penlight.evaluation.rows import MetricRow, find_row, row_from_dict
 from penlight.report.words import count, interval, metric_words, number, sentence
@@ -20,7 +19,7 @@ from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 from penlight.runs.groups import REPORT, UNSEALED
 from penlight.runs.predictor import MODEL
-from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
+from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup, info_of
 
 _BASELINE = "linear"
 
@@ -292,6 +291,6 @@ def _worth(row: MetricRow) -> float:
 def _title(dataset: str) -> str:
     """The title of a dataset; its name where its description is not at hand."""
     try:
-        return dataset_info(dataset).title
+        return info_of(dataset).title
     except PenlightError:
         return Path(dataset).stem

@@ -20,12 +20,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from penlight import __version__
-from penlight.data.catalog import dataset_info, is_phantom
+from penlight.data.catalog import is_phantom
 from penlight.errors import PenlightError
 from penlight.runs.facts import NOTICE
 from penlight.runs.groups import REPORT
 from penlight.serve.limits import RequestError
-from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
+from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup, info_of
 
 if TYPE_CHECKING:
     from penlight.api.comparing import ComparedRuns
@@ -104,7 +104,7 @@ def _told(score: "Score", images: int) -> str:
 
 def _channels(shelved: Shelved) -> int:
     reading = shelved.run.reading
-    return dataset_info(shelved.run.recipe.data.dataset).channels if reading is None else reading.channels
+    return info_of(shelved.run.recipe.data.dataset).channels if reading is None else reading.channels
 
 
 def _methods(shelved: Shelved) -> list[tuple[str, str]]:
@@ -117,7 +117,7 @@ def _methods(shelved: Shelved) -> list[tuple[str, str]]:
 def drawn(shelved: Shelved) -> bool:
     """Say whether the run's dataset is a phantom, of which another image can be drawn."""
     try:
-        return is_phantom(dataset_info(shelved.run.recipe.data.dataset))
+        return is_phantom(info_of(shelved.run.recipe.data.dataset))
     except PenlightError:
         return False
 
