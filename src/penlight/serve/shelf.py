@@ -219,7 +219,7 @@ def _shelved(folder: Path, root: Path, group: str | None, names: set[str]) -> It
 
 
 def info_of(name: str) -> DatasetInfo:
-    """Give what is known of a dataset by its name. UnknownNameError for a path: no file that a run names is opened."""
+    """Give what is known of a dataset by its name. UnknownNameError for a path, which a run names and nobody here."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", name):
         raise UnknownNameError("dataset", name[:100], ())
     return dataset_info(name)
