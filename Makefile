@@ -9,7 +9,7 @@ JAX_VENV := .venv-jax
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full test-survival test-jax chromium check docs bench clean
+.PHONY: demo test test-full test-survival test-attack test-jax chromium strace check docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -18,22 +18,26 @@ demo: $(STAMP)
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
 
-test: $(STAMP) chromium
-	@$(PYTEST) -m "not full and not survival"
+test: $(STAMP) chromium strace
+	@$(PYTEST) -m "not full and not survival and not attack"
 
-test-full: $(STAMP) chromium
-	@$(PYTEST) -m "not survival"
+test-full: $(STAMP) chromium strace
+	@$(PYTEST) -m "not survival and not attack"
 
 # Commands killed at twenty points each, and given again.
 test-survival: $(STAMP)
 	@$(PYTEST) -m survival tests/survival
 
+# Attacks in full, for an hour and more: 30,000 pictures, 20,000 requests, 200 kills; what was tried is counted at the end.
+test-attack: $(STAMP) strace
+	@$(PYTEST) -m attack tests/attack
+
 # The same suite with JAX in the place of TensorFlow, which is not installed there. Compiled programs are kept: XLA makes
 # most of them several times.
-test-jax: $(JAX_VENV)/.installed chromium
+test-jax: $(JAX_VENV)/.installed chromium strace
 	@KERAS_BACKEND=jax $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
 	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
-	  $(JAX_VENV)/bin/python -m pytest -n auto --dist loadfile -m "not full and not survival" -rs
+	  $(JAX_VENV)/bin/python -m pytest -n auto --dist loadfile -m "not full and not survival and not attack" -rs
 
 # The pages are tested in a browser. It is installed where that can be done, and else said to be missing.
 chromium:
@@ -41,6 +45,13 @@ chromium:
 	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium, which the tests of pages need." && \
 	  { apt-get install -y -qq chromium >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }; }; } || \
 	  echo "Chromium is missing; the tests of pages are skipped, in CI they fail. Install it: apt-get install chromium"
+
+# What processes ask of the system is seen by strace. Installed where that can be done, and else said to be missing.
+strace:
+	@command -v strace >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing strace, which the tests of telemetry need." && \
+	  { apt-get install -y -qq strace >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq strace >/dev/null; }; }; } || \
+	  echo "strace is missing; the tests of telemetry are skipped, in CI they fail. Install it: apt-get install strace"
 
 check: $(STAMP)
 	@$(BIN)/ruff check src tests benchmarks docs
@@ -58,13 +69,24 @@ docs: $(STAMP)
 bench: $(STAMP)
 	@for file in $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
 
+# By hashes where the lock was made for this Python and system, else by versions alone; LOCK= asks for versions.
+LOCK := requirements.lock
+FITS := import platform as p, sys; sys.exit((p.python_implementation(), sys.version_info[:2], sys.platform, p.machine()) \
+  != ("CPython", (3, 11), "linux", "x86_64"))
+
 $(STAMP): EXTRAS := dev
 $(JAX_VENV)/.installed: EXTRAS := jax,test
-$(STAMP) $(JAX_VENV)/.installed: pyproject.toml constraints.txt
+$(STAMP) $(JAX_VENV)/.installed: pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Penlight needs Python 3.11 or newer; give one as PYTHON=...")'
 	@echo "Setting up $(@D); this takes a few minutes the first time."
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@pip="$(@D)/bin/python -m pip install --quiet --disable-pip-version-check"; \
+	if test "$(EXTRAS)" = dev && test -n "$(LOCK)" && $(@D)/bin/python -c '$(FITS)'; then \
+	  $$pip --require-hashes -r $(LOCK) && $$pip --no-deps --no-build-isolation -e .; \
+	else \
+	  echo "Installing by constraints.txt, without hashes: requirements.lock is for make's own environment on CPython 3.11, Linux, x86_64."; \
+	  $$pip -c constraints.txt -e '.[$(EXTRAS)]'; \
+	fi
 	@touch $@
 
 clean:

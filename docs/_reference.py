@@ -86,7 +86,7 @@ class _Parameter:
         # Typer keeps the name that is given first where a default would stand.
         given = [about.default] if isinstance(about.default, str) else []
         name = [*(about.param_decls or given), f"--{parameter.name.replace('_', '-')}"][0]
-        flag = annotation is bool
+        flag = bool in kinds
         value = "" if flag else f" {about.metavar or next(_VALUES[k] for k in kinds if k in _VALUES)}"
         default = parameter.default
         return cls(

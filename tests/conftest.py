@@ -5,12 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
 from penlight.models.backend import BACKENDS, chosen_backend
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 
 LABELS = ("a", "b", "c", "d")
+
+# How long an example takes depends on what else the machine does; it says nothing of the code.
+settings.register_profile("penlight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("penlight")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,4 +4,7 @@
 and loads no heavy library.
 """
 
+# First of all: what follows may import libraries that report home unless they are told not to before.
+from penlight import privacy as privacy
+
 __version__ = "0.1.0"

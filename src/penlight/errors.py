@@ -86,11 +86,15 @@ class ExplainError(PenlightError):
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error is one of Python, TensorFlow or JAX for want of memory; neither is imported for it."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "ResourceExhaustedError"
-        or str(error).startswith("RESOURCE_EXHAUSTED")
-    )
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    # JAX has one error for all that goes wrong on a device, and says which in its text.
+    of_jax = type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
+    return str(error).startswith("RESOURCE_EXHAUSTED") or (of_jax and "out of memory" in _spaced(error))
+
+
+def _spaced(error: BaseException) -> str:
+    return str(error).lower().replace("_", " ")
 
 
 class UnknownNameError(PenlightError):

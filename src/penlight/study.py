@@ -16,7 +16,7 @@ import numpy as np
 
 from penlight.data import ViewedDataset
 from penlight.data.catalog import dataset_info
-from penlight.data.summary import describe
+from penlight.data.summary import DataDescription
 from penlight.disk import inner_folders, is_inside
 from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
 from penlight.evaluation import SeedsRow, row_from_dict
@@ -30,7 +30,7 @@ from penlight.records import check_record
 from penlight.records.groups import SummaryOfSeeds
 from penlight.report.displays import ConfusionMatrix, LabelConfusion
 from penlight.report.findings import findings
-from penlight.report.gather import content_of_run
+from penlight.report.gather import content_of_run, description_of
 from penlight.report.study_content import Cost, Entry, Kind, StudyContent, StudyTable, pairs
 from penlight.runs import Answers, Predictions, Run, open_run, read_claim
 from penlight.runs.evidence import checks_kept, headline_kept
@@ -199,17 +199,22 @@ def _place(plan: Plan, number: int, seconds: Mapping[str, Sequence[float]]) -> P
 
 
 def content_of_study(
-    plan: Plan, runs: Mapping[str, Sequence[Run]], views: Mapping[str, ViewedDataset], rows_of: Mapping[str, Any]
+    plan: Plan,
+    runs: Mapping[str, Sequence[Run]],
+    views: Mapping[str, ViewedDataset | DataDescription],
+    rows_of: Mapping[str, Any],
+    images: bool | None = None,
 ) -> StudyContent:
-    """Gather what the runs of a study say; `rows_of` has the rows over seeds of each study row."""
-    tables = tuple(_table(plan.study, view, runs, views[view], rows_of) for view in plan.views)
+    """Gather what the runs of a study say; `rows_of` has the rows over seeds of each study row, `images` as in
+    `content_of_run`."""
+    tables = tuple(_table(plan.study, view, runs, description_of(views[view]), rows_of) for view in plan.views)
     first = tables[0].best or tables[0].entries[0]
     return StudyContent(
         name=plan.study.name,
         title=plan.study.title,
         question=plan.study.question,
         tables=tables,
-        example=content_of_run(runs[first.id][0], views[tables[0].view]),
+        example=content_of_run(runs[first.id][0], views[tables[0].view], images),
         left_over=tuple(str(path.relative_to(plan.folder)) for path in plan.left_over),
         command=plan.command,
     )
@@ -235,6 +240,16 @@ def read_study(folder: Path) -> tuple[Study, str]:
         return study_from_dict(record["study"], str(folder / STUDY)), record["source"]
     except RecipeError as error:
         raise RunError(f"{folder / STUDY} is damaged. {error.problem}", "Repeat the study.") from error
+
+
+def plan_of_copy(study: Study, source: str, folder: Path) -> Plan:
+    """List the runs of a study's copy as they lie there: it has no files of recipes to compare them with."""
+    runs = []
+    for row in study.rows:
+        for seed in range(study.seeds_of(row)):
+            path = folder / row.id / f"seed-{seed}"
+            runs.append(PlannedRun(row, open_run(path).recipe, seed, path, "done"))
+    return Plan(study, source, folder, tuple(runs), ())
 
 
 def require_complete(plan: Plan) -> None:
@@ -270,22 +285,22 @@ def _table(
     study: Study,
     view: str,
     runs: Mapping[str, Sequence[Run]],
-    viewed: ViewedDataset,
+    described: DataDescription,
     rows_of: Mapping[str, Sequence[SeedsRow]],
 ) -> StudyTable:
     chosen = [row for row in study.rows if study.view_of(row) == view]
     tests = {row.id: [run.answers("test") for run in runs[row.id]] for row in chosen}
     _require_same_images([answers.predictions for own in tests.values() for answers in own])
-    task = viewed.task
+    task = described.task
     headlines = {row.id: tuple(_headline(run, task.headline) for run in runs[row.id]) for row in chosen}
     entries = tuple(
         _entry(study, row, runs[row.id], tests[row.id], rows_of[row.id], headlines[row.id]) for row in chosen
     )
     return StudyTable(
         view=view,
-        view_text=describe(viewed).view_text(),
+        view_text=described.view_text(),
         task=task,
-        images={name: len(split) for name, split in viewed.splits.items()},
+        images=dict(described.images),
         entries=entries,
         differences=tuple(_differences(entries, tests, task.headline)),
     )

@@ -1,9 +1,25 @@
 """Search spaces: every value is one that the recipe takes, or there is an error before anything is trained."""
 
+import numpy as np
 import pytest
 
 from penlight.errors import RecipeError
-from penlight.recipes import Cnn, Linear, Majority, Recipe, Train, load_recipe, preset_names
+from penlight.recipes import (
+    Cnn,
+    Data,
+    Ensemble,
+    Kernel,
+    Linear,
+    Majority,
+    Member,
+    Perceptron,
+    Recipe,
+    Residual,
+    Train,
+    Trees,
+    load_recipe,
+    preset_names,
+)
 from penlight.recipes.space import (
     Choices,
     Range,
@@ -14,6 +30,7 @@ from penlight.recipes.space import (
     value_at,
     with_values,
 )
+from penlight.training import fit
 
 
 @pytest.fixture
@@ -128,3 +145,39 @@ def test_keys_of_training_change_nothing_of_a_baseline(read):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RecipeError, match="absent"):
         load_space(tmp_path / "absent.toml", Recipe())
+
+
+TUNED = {
+    "linear": Linear(components=6),
+    "kernel": Kernel(patches=8),
+    "trees": Trees(patches=8, trees=4),
+    "perceptron": Perceptron(patches=8, starts=1, epochs=3, components=4),
+    "ensemble": Ensemble(members=(Member(model=Kernel(patches=8)), Member(model=Trees(patches=8, trees=4)))),
+    "cnn": Cnn(filters=(4,), dense=4),
+    "residual": Residual(widths=(4,)),
+}
+
+
+@pytest.mark.parametrize("backbone", TUNED)
+def test_what_is_searched_changes_the_model(backbone, ordinal_view):
+    """A trial that changes a value which nothing reads is a training thrown away."""
+
+    def logits(changed):
+        return fit(changed, ordinal_view, ordinal_view.task, seed=0).logits(ordinal_view.splits["val"])
+
+    recipe = Recipe(data=Data(dataset="small"), model=TUNED[backbone], train=Train(epochs=1))
+    for parameter in default_space(recipe).parameters:
+        low, high = (logits(with_values(recipe, {parameter.key: v})) for v in (parameter.low, parameter.high))
+        assert not np.allclose(low, high), parameter.key
+
+
+@pytest.mark.parametrize("backbone", ["kernel", "trees", "perceptron", "ensemble", "linear"])
+def test_keys_of_training_are_refused_where_no_network_reads_them(backbone, tmp_path):
+    (tmp_path / "space.toml").write_text("train.learning_rate = { low = 1e-4, high = 1e-2 }")
+    with pytest.raises(RecipeError, match=f"changes nothing of the model '{backbone}'"):
+        load_space(tmp_path / "space.toml", Recipe(model=TUNED[backbone]))
+
+
+def test_an_ensemble_with_given_weights_has_nothing_to_tune():
+    with pytest.raises(RecipeError, match="nothing to tune"):
+        default_space(Recipe(model=Ensemble(weigh="given")))

@@ -250,7 +250,7 @@ def test_the_checklist_knows_what_the_run_knows(ordinal: RunContent) -> None:
     assert "1,234 parameters; 6 epochs, weights of epoch 4" in known["Model and training"]
     assert "on 60 test images" in known["Performance and how sure it is"]
     assert "CC BY 4.0" in known["Data sharing"]
-    assert "`penlight train runs/tiny-cnn-1/recipe.toml`" in known["Code sharing"]
+    assert "“penlight train runs/tiny-cnn-1/recipe.toml” repeats" in known["Code sharing"]
     unknown = {item.topic: item.text for item in checklist(replace(ordinal, rows=[], provenance={}))}
     assert "patients are not named" in unknown["Partition"]
     assert "no headline score" in unknown["Performance and how sure it is"]

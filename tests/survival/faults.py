@@ -31,22 +31,31 @@ def read_only(part: str) -> None:
     tempfile.mkstemp = mkstemp
 
 
-def no_memory(epoch: int, *, of_tensorflow: bool = False) -> None:
-    """In this epoch there is no memory: for Python, or for TensorFlow."""
+def no_memory(epoch: int, *, of_backend: bool = False) -> None:
+    """In this epoch there is no memory: for Python, or for the backend that Keras runs on."""
     from penlight.training.loop import Trainer
 
     own = Trainer.epoch
 
     def train(self):
         if len(self.history) + 1 == epoch:
-            if of_tensorflow:
-                import tensorflow as tf
-
-                raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-            raise MemoryError
+            raise _no_memory_of_backend() if of_backend else MemoryError
         return own(self)
 
     Trainer.epoch = train
+
+
+def _no_memory_of_backend() -> Exception:
+    """Make the error that the backend in use raises for want of memory, as the backend makes it."""
+    from penlight.models import load_keras
+
+    if load_keras().backend.backend() == "jax":
+        import jax
+
+        return jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 4294967296 bytes.")
+    import tensorflow as tf
+
+    return tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
 
 def no_memory_to_score() -> None:

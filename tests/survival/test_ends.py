@@ -63,7 +63,7 @@ def test_no_memory_is_named_and_the_run_goes_on(undisturbed, place: Place):
     other, _ = undisturbed(NETWORK)
     for fault, words in (
         ("no_memory(2)", ["cnn", "28 px", "--set train.batch_size=5"]),
-        ("no_memory(3, of_tensorflow=True)", ["not enough memory", "--set train.batch_size=5"]),
+        ("no_memory(3, of_backend=True)", ["not enough memory", "--set train.batch_size=5"]),
         ("no_memory_to_score()", ["not enough memory"]),
     ):
         ended = place.run(*NETWORK, fault=fault)

@@ -22,7 +22,7 @@ from penlight.recipes import (
     with_overrides,
 )
 from penlight.runs import open_predictor, open_run
-from penlight.tasks import Ordinal
+from penlight.tasks import MultiLabel, Ordinal
 from penlight.training import fit
 from penlight.training.ensemble import FittedEnsemble, fit_ensemble
 from tests.conftest import LABELS, small_dataset
@@ -122,3 +122,13 @@ def test_recipes_of_ensembles_go_through_toml_and_overrides():
         "trees",
         "perceptron",
     ]
+
+
+@pytest.mark.parametrize("member", READERS, ids=[member.model.backbone for member in READERS])
+def test_a_single_finding_is_learned(member):
+    view = apply_view(small_dataset(MultiLabel(("nodule",))))
+    model = fitted(view.task, Ensemble(members=(member,))).model
+    train = view.splits["train"]
+    prob, y = model.predict(train.chosen), train.y_true
+    assert prob.shape == y.shape == (48, 1)
+    assert prob[y == 1].mean() > prob[y == 0].mean() + 0.1

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from penlight.api.robustness import Corrupted, evaluate_corrupted
     from penlight.api.scoring import evaluate, score
+    from penlight.api.sharing import Copied, export_for_sharing, export_without_images
     from penlight.api.studies import plan_study, study
     from penlight.api.sweeping import SWEEP, Swept, sweep
     from penlight.api.training import train
@@ -57,6 +58,7 @@ _PLACES = {
     "results": "Audited FoldsScores Scores SeedsScores Shown Studied Trained Tuned Watcher",
     "robustness": "Corrupted evaluate_corrupted",
     "scoring": "evaluate score",
+    "sharing": "Copied export_for_sharing export_without_images",
     "studies": "plan_study study",
     "sweeping": "SWEEP Swept sweep",
     "training": "train",
@@ -67,6 +69,7 @@ __all__ = [
     "SWEEP",
     "Audited",
     "ComparedRuns",
+    "Copied",
     "Corrupted",
     "Explained",
     "Explainer",
@@ -91,6 +94,8 @@ __all__ = [
     "evaluate_corrupted",
     "explain",
     "export",
+    "export_for_sharing",
+    "export_without_images",
     "fetch",
     "is_recipe_file",
     "list_recipes",

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from penlight.api.of_run import info_of, require_near
 from penlight.api.scoring import answers_of_seeds, official_predictions
-from penlight.data.catalog import dataset_info
-from penlight.errors import PredictionsError, RunError, UnknownNameError
+from penlight.errors import DataError, PredictionsError, RunError, UnknownNameError
 from penlight.evaluation import METRICS, Decision, Sample
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws, resamples_for
 from penlight.recipes import BASELINE_MODELS
@@ -36,9 +36,11 @@ class ComparedRuns:
 
 @dataclass(frozen=True)
 class _Model:
-    """What is compared: the answers to one split, one per seed."""
+    """What is compared: the answers to one split, one per seed; `dataset` is what they were made from, by name or by
+    the path of its description."""
 
     source: str
+    dataset: str
     seeds: tuple[int, ...]
     answers: Sequence[Answers]
 
@@ -81,7 +83,7 @@ def compare(
     for model in models[1:]:
         _require_same_images(models[0], model)
     comparison = _compare(models, metric, None if every_pair and len(models) > 2 else 0)
-    modality = _modality(comparison.dataset)
+    modality = _modality(models[0].dataset)
     if out is not None:
         from penlight.report.comparison import comparison_report
 
@@ -136,12 +138,13 @@ def _read(source: str, split: str, about: Mapping[str, Any] | None) -> _Model:
         if about is None:
             raise PredictionsError(f"What dataset {source} is about is not known.", "Give it with --dataset.")
         predictions = official_predictions(path, split=split, **about)
-        return _Model(source, (0,), [answer(predictions, Decision(found_on="none"))])
+        return _Model(source, str(about["dataset"]), (0,), [answer(predictions, Decision(found_on="none"))])
     folder, baseline = _parts(source)
     runs = _runs(folder)
     if baseline is not None:
         return _baseline(source, runs[0], baseline, split)
-    return _Model(source, tuple(run.seed for run in runs), answers_of_seeds(runs, split))
+    dataset = runs[0].recipe.data.dataset
+    return _Model(source, dataset, tuple(run.seed for run in runs), answers_of_seeds(runs, split))
 
 
 def _parts(source: str) -> tuple[Path, str | None]:
@@ -163,7 +166,7 @@ def _baseline(source: str, run: Run, name: str, split: str) -> _Model:
     """Read a baseline; it is the same for every seed, and has none of its own."""
     if name not in BASELINE_MODELS or name not in run.baselines:
         raise UnknownNameError(f"baseline of the run {run.path}", name, run.baselines)
-    return _Model(source, (0,), [run.baseline_answers(name, split)])
+    return _Model(source, run.recipe.data.dataset, (0,), [run.baseline_answers(name, split)])
 
 
 def _about_files(
@@ -175,7 +178,9 @@ def _about_files(
         return None
     if dataset is not None or len(folders) == len(named):
         return {"dataset": dataset, "view": view or _NATIVE, "size": size or _SIZE}
-    data = _runs(_parts(folders[0])[0])[0].recipe.data
+    folder = _parts(folders[0])[0]
+    data = _runs(folder)[0].recipe.data
+    require_near(data.dataset, folder)
     return {"dataset": data.dataset, "view": view or data.view, "size": size or data.size}
 
 
@@ -207,7 +212,8 @@ def _require_same_images(one: _Model, other: _Model) -> None:
 
 
 def _modality(dataset: str) -> str:
+    """Give the modality of a dataset; "" where its description is no longer where it was."""
     try:
-        return dataset_info(dataset).modality
-    except UnknownNameError:
+        return info_of(dataset).modality
+    except (DataError, UnknownNameError):
         return ""

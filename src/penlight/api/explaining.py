@@ -15,7 +15,7 @@ from penlight.api.predicting import Picture, pictures
 from penlight.data import ViewedDataset
 from penlight.data.pictures import SUFFIXES, Reading
 from penlight.data.reads import at_once
-from penlight.errors import DataError, MissingExtraError, PictureError, UnknownNameError
+from penlight.errors import DataError, MissingExtraError, PictureError, RunError, UnknownNameError
 from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
 from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
@@ -25,6 +25,7 @@ from penlight.recipes import Pretrained, Recipe
 from penlight.runs import Answers, Run, RunWriter, open_predictor, open_run, write_bytes
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes
 from penlight.runs.classifier import reading_of
+from penlight.runs.holdings import NEIGHBOURS, keeps_images
 from penlight.runs.predictor import MODEL, require_images
 from penlight.tasks import Task, label_of
 from penlight.training import Fitted
@@ -32,7 +33,6 @@ from penlight.training import Fitted
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-NEIGHBOURS = "neighbours.npz"
 NETWORK = "model.keras"
 SHEET = "sheet.png"
 
@@ -188,6 +188,11 @@ class Explainer:
 
     @functools.cached_property
     def _kept(self) -> Neighbours:
+        if not self.run.has(NEIGHBOURS) and not keeps_images(self.run):
+            raise RunError(
+                f"The run {self.run.name} keeps no training images, so it cannot show similar ones.",
+                "Ask for no neighbours, or train it without --no-images where the dataset is at hand.",
+            )
         return neighbours_from_bytes(self.run.read(NEIGHBOURS), str(self.run.path / NEIGHBOURS))
 
     def _subject(self, method: str) -> Subject:
@@ -352,14 +357,17 @@ def _plain(text: str) -> str:
     return "".join(c if c.isalnum() or c in "._" else "-" for c in text)
 
 
-def write_explained(writer: RunWriter, fitted: Fitted, view: ViewedDataset, test: Answers) -> None:
+def write_explained(
+    writer: RunWriter, fitted: Fitted, view: ViewedDataset, test: Answers, *, keep: bool = True
+) -> float | None:
     """Write explained.npz into a run that is being made: maps of a few right and wrong answers on test, and how much
-    they are like those of random weights."""
+    they are like those of random weights. Give that, on average; None where it is not known. Not to `keep` the maps
+    writes nothing."""
     task = test.predictions.task
     subject = _fitted_subject(task, fitted.model, fitted.network)
     rows, columns = _telling(test)
     if not len(rows):
-        return
+        return None
     images = np.asarray(view.splits["test"].images[test.predictions.index[rows]])
     method = choose(subject, _side(writer.recipe, view.dataset.size))
     maps = explain_images(subject, images, columns, method)
@@ -368,7 +376,9 @@ def write_explained(writer: RunWriter, fitted: Fitted, view: ViewedDataset, test
     if random is not None:
         alike = correlations(maps, explain_images(random, images, columns, method))
     cases = ExplainedCases(rows, columns, maps, method, METHODS[method].meaning, alike)
-    writer.write(EXPLAINED, cases_to_bytes(cases))
+    if keep:
+        writer.write(EXPLAINED, cases_to_bytes(cases))
+    return cases.mean_alike if np.isfinite(cases.mean_alike) else None
 
 
 def write_neighbours(writer: RunWriter, view: ViewedDataset) -> None:

@@ -132,7 +132,7 @@ def write_onnx(writer: RunWriter, model: Any, view: ViewedDataset, val: Predicti
     from penlight.export import compare, onnx_file, require_close
 
     facts = facts_of(writer.recipe, view, val, decision, writer.seed)
-    few = val.first(_QUICK)
+    few = val.part(slice(_QUICK))
     try:
         content = onnx_file(model, facts, decision.calibration)
         parity = compare(Predictor(content, MODEL).answer, read(view.splits["val"].images, few.index), few, decision)

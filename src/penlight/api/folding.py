@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penlight.api.described import DESCRIPTION, folds_described, seen_by
 from penlight.api.of_run import view_of
 from penlight.api.results import FoldsScores, Trained, Watcher
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
-from penlight.api.training import Baselines, default_folder, kept_models, train_one
-from penlight.data import apply_view, store
+from penlight.api.training import Baselines, default_folder, held_by, kept_models, train_one
+from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.summary import DataDescription
 from penlight.data.tested import Readings
 from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
@@ -35,13 +37,15 @@ def cross_validate(
     out: Path | None = None,
     seed: int = 0,
     plan: Plan | None = None,
+    images: bool = True,
     watcher: Watcher | None = None,
 ) -> Trained:
     """Divide train and val into folds, train on all but one for each, and score the answers to those left out.
 
     Test is not read, and stays for later. Inside a fold, a part of what it is trained on chooses the epoch,
     thresholds and calibration. `out` is the folder to write, with a run per fold; by default the next free
-    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. DataError where there are
+    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. `images` as in `train`.
+    DataError where there are
     too few images for so many folds; RunError for a folder that holds something else.
     """
     from penlight.models.pretrained import require_weights
@@ -58,10 +62,12 @@ def cross_validate(
             watcher.step(f"Fold {number + 1} of {folds}")
             part, place = divided.fold(number), run_folder_in(folder, f"fold-{number + 1}")
             readings = Readings(divided.view.dataset, "folds", f"fold {number + 1} of {folds}")
-            train_one(recipe, part, seed, place, Baselines(part, watcher, readings), watcher, plan)
+            train_one(recipe, part, seed, place, Baselines(part, watcher, readings), watcher, plan, images)
         watcher.step("Scoring all folds")
         scores = _summarise(folder, divided)
-    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs_of_folds(folder)[0]))
+    runs, _ = runs_of_folds(folder)
+    held = held_by(runs, folder / "report.html")
+    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held)
 
 
 def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:
@@ -73,23 +79,34 @@ def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:
     return divided
 
 
-def folds_content(folder: Path, divided: Folds, scores: FoldsScores) -> "RunContent":
-    """Gather what the report of a cross-validation shows."""
+def folds_content(
+    folder: Path, scores: FoldsScores, divided: Folds | None = None, images: bool | None = None
+) -> "RunContent":
+    """Gather what the report of a cross-validation shows; `images` as in `content_of_run`. Where it is not given how
+    its dataset was `divided`, that is done again, or read in a copy without images."""
     from penlight.report import Rival
-    from penlight.report.gather import content_of_folds
+    from penlight.report.gather import content_of_folds, describe_folds
 
     runs, claim = runs_of_folds(folder)
+    first: ViewedDataset | DataDescription
+    if divided is None and not images and is_inside(folder, DESCRIPTION):
+        (whole, patients), first = folds_described(folder), seen_by(runs[0], images)
+    else:
+        divided = divided or folds_of(folder, runs)
+        (whole, patients), first = describe_folds(divided.view), divided.fold(0)
     return content_of_folds(
         folder.name,
         runs,
-        divided.view,
-        divided.fold(0),
+        whole,
+        patients,
+        first,
         joined_folds(runs, claim["data_md5"]),
         scores.metrics,
         [Rival(rival, rows) for rival, rows in scores.baselines.items()],
         scores.checks,
         scores.subgroups,
         scores.unanswered,
+        images,
     )
 
 
@@ -135,7 +152,7 @@ def _summarise(folder: Path, divided: Folds) -> FoldsScores:
 
     runs, claim = runs_of_folds(folder)
     scores = folds_scores(folder)
-    content = folds_content(folder, divided, scores)
+    content = folds_content(folder, scores, divided)
     summary = sealed({"schema": 1, "recipe_hash": claim["recipe_hash"], **scores.to_dict()})
     files = {
         FOLDS: json_text(claim).encode(),

@@ -4,12 +4,14 @@ A run may be a stranger's, and its recipe names a file. It is opened where it li
 a folder of PENLIGHT_DATA. A path that leads elsewhere was named by nobody here.
 """
 
+import re
 from pathlib import Path
 
-from penlight.data import Dataset, ViewedDataset, apply_view, store
+from penlight.data import Dataset, DatasetInfo, ViewedDataset, apply_view, store
+from penlight.data.catalog import dataset_info
 from penlight.data.folders import environment_folders
 from penlight.disk import plain_parts
-from penlight.errors import RunError
+from penlight.errors import RunError, UnknownNameError
 from penlight.recipes import Recipe
 
 
@@ -20,12 +22,22 @@ def view_of(recipe: Recipe, folder: Path) -> ViewedDataset:
 
 def dataset_of(name: str, size: int, folder: Path) -> Dataset:
     """Open a dataset that a run folder, or a folder of several, names. RunError for one that lies elsewhere."""
-    if plain_parts(name) is None:
-        _require_near(name, folder)
+    require_near(name, folder)
     return store.open_dataset(name, size)
 
 
-def _require_near(name: str, folder: Path) -> None:
+def info_of(name: str) -> DatasetInfo:
+    """Give what is known of a dataset by its name. UnknownNameError for a path, which a run names and nobody here."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", name):
+        raise UnknownNameError("dataset", name[:100], ())
+    return dataset_info(name)
+
+
+def require_near(name: str, folder: Path) -> None:
+    """Raise RunError if a dataset that a run folder names lies neither in or below the working folder nor where the
+    user has said that data lies."""
+    if plain_parts(name) is not None:
+        return
     place = Path(name).resolve()
     near = [Path.cwd(), *environment_folders()]
     if not any(place.is_relative_to(own.resolve()) for own in near):

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.described import DESCRIPTION, seen_by
 from penlight.api.folding import folds_content, folds_of
-from penlight.api.of_run import view_of
-from penlight.api.scoring import folds_scores, runs_of_folds, seeds_scores
+from penlight.api.scoring import folds_scores, seeds_scores
 from penlight.api.studies import content_of_folder
 from penlight.disk import is_inside
 from penlight.runs import Run, open_run, write_text
@@ -20,25 +20,26 @@ if TYPE_CHECKING:
     from penlight.report.notebook import Figure
 
 
-def report(path: Path, out: Path | None = None) -> Path:
+def report(path: Path, out: Path | None = None, *, images: bool | None = None) -> Path:
     """Write the report of a run, of several seeds or folds, or of a study, from what is on disk; give its path.
 
-    A run's own report is part of it and stays as `train` wrote it; `out` is another file to write.
+    A run's own report is part of it and stays as `train` wrote it; `out` is another file to write. With `images` it
+    shows images of the dataset, without them none; with None, as each run keeps images or not.
     """
     from penlight.report import run_report, seeds_report
 
     kind = kind_of(path)
     if kind is None:
-        runs, contents = _contents(path)
+        runs, contents = _contents(path, images)
         return _written(runs[0], run_report(contents[0]), out)
     group = open_group(path)
     if kind == "study":
         from penlight.report.study import study_report
 
-        return _written(group, study_report(content_of_folder(path)), out)
+        return _written(group, study_report(content_of_folder(path, images)), out)
     if kind == "folds":
-        return _written(group, run_report(_of_folds(path)), out)
-    runs, contents = _contents(path)
+        return _written(group, run_report(_of_folds(path, images)), out)
+    runs, contents = _contents(path, images)
     page = seeds_report(path.name, contents, *_over_seeds(runs), robustness=group.robustness)
     return _written(group, page, out)
 
@@ -88,21 +89,22 @@ def _of_study(path: Path) -> dict[str, "Figure"]:
     return found
 
 
-def _contents(path: Path) -> tuple[list[Run], list["RunContent"]]:
+def _contents(path: Path, images: bool | None = None) -> tuple[list[Run], list["RunContent"]]:
     """Gather the runs of a folder, one or one per seed, with what their reports show."""
     from penlight.report.gather import content_of_run
 
     runs = open_group(path).runs() if kind_of(path) == "seeds" else [open_run(path)]
-    if is_inside(path.parent, FOLDS) and path in fold_folders(path.parent):
+    described = runs[0].has(DESCRIPTION) and not images
+    if not described and is_inside(path.parent, FOLDS) and path in fold_folders(path.parent):
         number = int(path.name.removeprefix("fold-")) - 1
-        return runs, [content_of_run(runs[0], folds_of(path.parent, runs).fold(number))]
-    view = view_of(runs[0].recipe, path)
-    return runs, [content_of_run(run, view) for run in runs]
+        return runs, [content_of_run(runs[0], folds_of(path.parent, runs).fold(number), images)]
+    view = seen_by(runs[0], images)
+    return runs, [content_of_run(run, view, images) for run in runs]
 
 
-def _of_folds(path: Path) -> "RunContent":
+def _of_folds(path: Path, images: bool | None = None) -> "RunContent":
     """Gather what the report of a cross-validation shows."""
-    return folds_content(path, folds_of(path, runs_of_folds(path)[0]), folds_scores(path))
+    return folds_content(path, folds_scores(path), images=images)
 
 
 def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["Rival"], Sequence["Subgroup"]]:

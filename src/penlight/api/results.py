@@ -142,7 +142,9 @@ def _rows_to_dict(scores: Scores | SeedsScores | FoldsScores) -> dict[str, Any]:
 class Trained:
     """What `train` made: the folder, its report, the scores on test, and the plan where the recipe came from one.
 
-    `kept` names the model that each seed ended with, where the recipe falls back on another.
+    `kept` names the model that each seed ended with, where the recipe falls back on another. `holds` counts what the
+    folder holds of the images: "training_images" in neighbours.npz, "maps" in explained.npz, and "pictures" in
+    report.html; over all runs of the folder.
     """
 
     folder: Path
@@ -150,11 +152,13 @@ class Trained:
     scores: Scores | SeedsScores | FoldsScores
     plan: "Plan | None" = None
     kept: Sequence[str] = ()
+    holds: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
         planned = {} if self.plan is None else {"plan": self.plan.to_dict(), "kept": list(self.kept)}
-        return {"folder": str(self.folder), "report": str(self.report), **planned, **self.scores.to_dict()}
+        about = {"folder": str(self.folder), "report": str(self.report), "holds": dict(self.holds)}
+        return {**about, **planned, **self.scores.to_dict()}
 
 
 @dataclass(frozen=True)

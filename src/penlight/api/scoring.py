@@ -20,11 +20,12 @@ from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
-from penlight.evaluation.subgroups import score_subgroups, unavailable_subgroups
+from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
 from penlight.runs.groups import kind_of, open_group
+from penlight.runs.holdings import groups_unavailable, is_shared
 from penlight.tasks import Task
 
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
@@ -47,6 +48,10 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
     """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
     rivals, prevalence = _baseline_rows(run, split), run.recipe.decide.prevalence
     scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
+    if is_shared(run):
+        kept = [subgroup_from_dict(group) for group in run.metrics["subgroups"]] if split == TEST else []
+        unavailable = groups_unavailable(run, run.predictions(split).metadata)
+        scores = replace(scores, subgroups=kept, unavailable=unavailable)
     evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
     checks = run_checks(evidence) if split == "test" else checks_kept(run)
     return replace(scores, checks=checks)
@@ -185,7 +190,10 @@ def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     sets = [own.sets for own in answers]
     rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.groups)
     checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
-    subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.groups)
+    if is_shared(runs[0]):
+        subgroups = _kept_subgroups(runs[0].path.parent) if split == TEST else []
+    else:
+        subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.groups)
     seeds = [run.seed for run in runs]
     return SeedsScores(split, seeds, rows, _baseline_rows(runs[0], split), checks, subgroups)
 
@@ -212,7 +220,12 @@ def folds_scores(path: Path) -> FoldsScores:
     }
     groups = joined.predictions.groups
     rows = _folds_rows(joined.sample, runs, groups)
-    subgroups = score_subgroups([joined.sample], joined.predictions.metadata, groups=groups)
+    shared = is_shared(runs[0])
+    subgroups = (
+        _kept_subgroups(path)
+        if shared
+        else score_subgroups([joined.sample], joined.predictions.metadata, groups=groups)
+    )
     evidence = Evidence(Answered(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups, baselines=rivals)
     checks = [*run_checks(evidence), *check_folds({run.path.name: checks_kept(run) for run in runs})]
     left = claim["images"] - len(joined.predictions)
@@ -225,9 +238,14 @@ def folds_scores(path: Path) -> FoldsScores:
         {name: _sample_rows(rival, groups) for name, rival in rivals.items()},
         serious_first(checks),
         subgroups,
-        unavailable_subgroups(joined.predictions.metadata),
+        groups_unavailable(runs[0], joined.predictions.metadata),
         [never] if left else [],
     )
+
+
+def _kept_subgroups(folder: Path) -> list[Subgroup]:
+    """Read the scores of groups from the summary of a copy, which cannot compute them again."""
+    return [subgroup_from_dict(group) for group in open_group(folder).record.get("subgroups", ())]
 
 
 def runs_of_folds(path: Path) -> tuple[list[Run], dict[str, Any]]:
@@ -303,10 +321,19 @@ def _official_columns(prob: Any, task: Task) -> Any:
 
 
 def _numbers(file: Path) -> Any:
+    if file.suffix.lower() in (".npy", ".npz"):
+        raise PredictionsError(
+            f"{file} is a NumPy file; a CSV file with rows index,p0,p1,... was expected.",
+            "Write one with numpy.savetxt: the index of each image, then its probabilities, separated by commas.",
+        )
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             rows = list(_float_rows(file, csv.reader(lines)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise PredictionsError(
+            f"{file} is not a text file; a CSV file with rows index,p0,p1,... was expected.", "Check the path."
+        ) from error
+    except (OSError, csv.Error) as error:
         raise PredictionsError(f"{file} cannot be read: {error}.", "Check the path.") from error
     if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) < 2:
         raise PredictionsError(f"{file} must have rows of one length: index,p0,p1,... without a header.")

@@ -1,14 +1,18 @@
 """Several recipes with several seeds each: planned, trained where missing, compared in one report."""
 
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.described import seen_by
 from penlight.api.of_run import dataset_of
 from penlight.api.results import Studied, Watcher
-from penlight.api.training import Baselines, summarise, train_one
+from penlight.api.training import Baselines, require_no_images, summarise, train_one
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.summary import DataDescription
 from penlight.data.tested import Readings
 from penlight.disk import FolderHold, is_inside
 from penlight.evaluation import SeedsRow
@@ -17,8 +21,10 @@ from penlight.runs import Run, open_run
 from penlight.runs.files import json_text
 from penlight.runs.folder import MANIFEST, SUMMARY
 from penlight.runs.groups import REPORT, STUDY, open_group, unseal, write_group
+from penlight.runs.holdings import is_shared
 
 if TYPE_CHECKING:
+    from penlight.recipes.study import Study
     from penlight.report.study_content import StudyContent
     from penlight.study import Plan
 
@@ -38,11 +44,19 @@ def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) 
     return plan(study, name, folder, cache(lambda: store.open_dataset(study.dataset, study.size).md5))
 
 
-def study(name: str, *, out: Path | None = None, seeds: int | None = None, watcher: Watcher | None = None) -> Studied:
+def study(
+    name: str,
+    *,
+    out: Path | None = None,
+    seeds: int | None = None,
+    images: bool = True,
+    watcher: Watcher | None = None,
+) -> Studied:
     """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
 
-    Arguments as in `plan_study`. RunError, naming them, if finished runs are of another recipe than the study's.
-    DataError if a file of weights is missing, before anything is trained.
+    Arguments as in `plan_study`, `images` as in `train`. RunError, naming them, if finished runs are of another
+    recipe than the study's, or keep images where none were to be kept. DataError if a file of weights is missing,
+    before anything is trained.
     """
     from penlight.models.pretrained import require_weights
     from penlight.report.study import study_report
@@ -53,6 +67,8 @@ def study(name: str, *, out: Path | None = None, seeds: int | None = None, watch
     plan = plan_study(name, out=out, seeds=seeds)
     require_no_changed(plan)
     for run in plan.runs:
+        if run.state == "done" and not images:
+            require_no_images(open_run(run.folder))
         if run.state != "done":
             require_weights(run.recipe.model)
     watcher.step("Opening the dataset")
@@ -66,7 +82,7 @@ def study(name: str, *, out: Path | None = None, seeds: int | None = None, watch
             # A summary of other runs than those that will be here must not outlive them.
             unseal(folder.parent)
             (folder.parent / SUMMARY).unlink(missing_ok=True)
-        return train_one(recipe, views[view], seed, folder, baselines[view], watcher)
+        return train_one(recipe, views[view], seed, folder, baselines[view], watcher, images=images)
 
     with FolderHold(plan.folder):
         runs = run_plan(plan, train_run, watcher.run)
@@ -80,9 +96,13 @@ def study(name: str, *, out: Path | None = None, seeds: int | None = None, watch
 
 
 def _compare(
-    plan: "Plan", runs: Mapping[str, Sequence[Run]], views: Mapping[str, ViewedDataset], watcher: Watcher
+    plan: "Plan",
+    runs: Mapping[str, Sequence[Run]],
+    views: Mapping[str, ViewedDataset | DataDescription],
+    watcher: Watcher,
+    images: bool | None = None,
 ) -> "StudyContent":
-    """Score the rows of a study over their seeds, and compare them."""
+    """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
     from penlight.study import content_of_study, rows_of_one
 
     rows: dict[str, Sequence[SeedsRow]] = {}
@@ -91,10 +111,10 @@ def _compare(
         view = views[own[0].recipe.data.view]
         rows[name] = rows_of_one(own[0]) if len(own) == 1 else _summary_rows(plan.folder / name, own, view)
     watcher.step("Comparing the recipes")
-    return content_of_study(plan, runs, views, rows)
+    return content_of_study(plan, runs, views, rows, images)
 
 
-def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> Sequence[SeedsRow]:
+def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[SeedsRow]:
     """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
     from penlight.study import rows_of_summary
 
@@ -106,17 +126,39 @@ def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> Seq
     return summarise(folder, runs, view).metrics
 
 
-def content_of_folder(folder: Path) -> "StudyContent":
-    """Compare the runs of a study's folder; RunError if one of them is missing."""
+def content_of_folder(folder: Path, images: bool | None = None) -> "StudyContent":
+    """Compare the runs of a study's folder; RunError if one of them is missing. `images` as in `content_of_run`."""
     from penlight.study import plan_study, read_study, require_complete
 
     kept, source = read_study(folder)
+    if _is_copy(folder, kept) and not images:
+        return _content_of_copy(folder, kept, source)
     dataset = dataset_of(kept.dataset, kept.size, folder)
     plan = plan_study(kept, source, folder, lambda: dataset.md5)
     require_complete(plan)
     open_group(folder).runs()
+    views = {view: apply_view(dataset, view) for view in plan.views}
+    return _compare(plan, _runs_of(plan), views, Watcher(), images)
+
+
+def _is_copy(folder: Path, kept: "Study") -> bool:
+    first = folder / kept.rows[0].id / "seed-0"
+    return is_inside(first, MANIFEST) and is_shared(open_run(first))
+
+
+def _content_of_copy(folder: Path, kept: "Study", source: str) -> "StudyContent":
+    """Compare the runs of a copy of a study, by the descriptions of the dataset that they have."""
+    from penlight.study import plan_of_copy
+
+    plan = plan_of_copy(kept, source, folder)
+    runs = _runs_of(plan)
+    views = {own[0].recipe.data.view: seen_by(own[0]) for own in runs.values()}
+    content = _compare(plan, runs, views, Watcher())
+    return replace(content, command=f"penlight study {shlex.quote(source)}")
+
+
+def _runs_of(plan: "Plan") -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {}
     for run in plan.runs:
         runs.setdefault(run.row.id, []).append(open_run(run.folder))
-    views = {view: apply_view(dataset, view) for view in plan.views}
-    return _compare(plan, runs, views, Watcher())
+    return runs

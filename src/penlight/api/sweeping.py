@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from penlight.api.planning import plan
 from penlight.api.results import Watcher
-from penlight.api.training import train
+from penlight.api.training import require_no_images, train
 from penlight.data import dataset_info
 from penlight.data.listing import list_datasets
 from penlight.data.published import RESNET18
@@ -50,7 +50,12 @@ class Swept:
 
 
 def sweep(
-    *, out: Path | None = None, budget: float | None = None, dry_run: bool = False, watcher: Watcher | None = None
+    *,
+    out: Path | None = None,
+    budget: float | None = None,
+    dry_run: bool = False,
+    images: bool = True,
+    watcher: Watcher | None = None,
 ) -> Swept:
     """Train each official set that is on disk by its own plan, keeping what is done, and write the page that sets
     the scores beside the published ones; a dry run only says what would be done. DataError if none is on disk."""
@@ -66,7 +71,7 @@ def sweep(
         rows = [_row_of(name, open_run(folder / name)) for name in done]
         return Swept(folder, None, rows, [name for name in here if name not in done], absent)
     with FolderHold(folder):
-        rows = [_row(name, run_folder_in(folder, name), budget, watcher) for name in here]
+        rows = [_row(name, run_folder_in(folder, name), budget, images, watcher) for name in here]
         found = Swept(folder, folder / REPORT, rows, [], absent)
         record = json_text({"schema": 1, **found.to_dict()}).encode()
         files = {REPORT: _page(folder, rows, absent).encode(), SWEEP_RECORD: record}
@@ -96,12 +101,15 @@ def _page(folder: Path, rows: Sequence["SweepRow"], absent: Sequence[str]) -> st
     )
 
 
-def _row(name: str, folder: Path, budget: float | None, watcher: Watcher) -> "SweepRow":
+def _row(name: str, folder: Path, budget: float | None, images: bool, watcher: Watcher) -> "SweepRow":
     if not is_inside(folder, MANIFEST):
         watcher.step(f"Planning {name}")
         made = plan(name, budget=budget)
-        train(made.recipe, name="plan", out=folder, plan=made, watcher=watcher)
-    return _row_of(name, open_run(folder))
+        train(made.recipe, name="plan", out=folder, plan=made, images=images, watcher=watcher)
+    run = open_run(folder)
+    if not images:
+        require_no_images(run)
+    return _row_of(name, run)
 
 
 def _row_of(name: str, run: Run) -> "SweepRow":

@@ -17,6 +17,7 @@ from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.record import DataRecord, record_of
+from penlight.data.summary import DataDescription
 from penlight.data.tested import BASELINE, Readings
 from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
@@ -35,6 +36,7 @@ from penlight.runs import (
     open_run,
     versions,
 )
+from penlight.runs.cases import EXPLAINED
 from penlight.runs.evidence import evidence_of_run
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import (
@@ -50,10 +52,12 @@ from penlight.runs.folder import (
     run_folder_in,
 )
 from penlight.runs.groups import write_group
+from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of, keeps_images
 from penlight.tasks import Task
 from penlight.training import Checkpoints, Epoch, Fitted, fit
 
 _TIMED = 512
+REPORT = "report.html"
 
 
 def train(
@@ -64,13 +68,15 @@ def train(
     seed: int = 0,
     seeds: int = 1,
     plan: Plan | None = None,
+    images: bool = True,
     watcher: Watcher | None = None,
 ) -> Trained:
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
 
     `out` is the folder to write; by default the next free runs/<dataset>-<name>-<n>, or the unfinished one of the
-    same recipe, which is continued. `plan` is where the recipe comes from, to be kept with it. DataError if a file of
-    weights is missing, before anything is written.
+    same recipe, which is continued. `plan` is where the recipe comes from, to be kept with it. Without `images` no
+    image of the dataset is kept in the run or shown in its report; its predictions are the same. DataError if a file
+    of weights is missing, before anything is written.
     """
     from penlight.models.pretrained import require_weights
 
@@ -81,14 +87,15 @@ def train(
     folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
     baselines = Baselines(view, watcher, Readings(view.dataset, "train"))
     if seeds == 1:
-        run = train_one(recipe, view, seed, folder, baselines, watcher, plan)
-        return Trained(folder, folder / "report.html", evaluate_run(run), plan, kept_models([run]))
+        run = train_one(recipe, view, seed, folder, baselines, watcher, plan, images)
+        return Trained(folder, folder / "report.html", evaluate_run(run), plan, kept_models([run]), held_by([run]))
     places = {s: run_folder_in(folder, f"seed-{s}") for s in range(seed, seed + seeds)}
     with FolderHold(folder):
-        runs = [train_one(recipe, view, s, place, baselines, watcher, plan) for s, place in places.items()]
+        runs = [train_one(recipe, view, s, place, baselines, watcher, plan, images) for s, place in places.items()]
         watcher.step("Writing the summary")
         scores = summarise(folder, runs, view)
-    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs))
+    held = held_by(runs, folder / "report.html")
+    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held)
 
 
 def kept_models(runs: Sequence[Run]) -> list[str]:
@@ -96,7 +103,21 @@ def kept_models(runs: Sequence[Run]) -> list[str]:
     return [run.provenance["model"] for run in runs]
 
 
-def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset) -> SeedsScores:
+def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
+    """Count what runs, and the page of their folder, hold of the images: "training_images", "maps", "pictures"."""
+    from penlight.report.picture import count_pictures
+
+    held = [holdings_of(run) for run in runs]
+    pages = [run.read(REPORT) for run in runs if run.has(REPORT)]
+    pages += [page.read_bytes()] if page is not None else []
+    return {
+        "training_images": sum(own.training_images for own in held),
+        "maps": sum(own.maps for own in held),
+        "pictures": sum(map(count_pictures, pages)),
+    }
+
+
+def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> SeedsScores:
     """Write the summary and the report of a folder with a run per seed."""
     from penlight.report import Rival, seeds_report
     from penlight.report.gather import content_of_run
@@ -119,11 +140,15 @@ def train_one(
     baselines: "Baselines",
     watcher: Watcher,
     plan: Plan | None = None,
+    images: bool = True,
 ) -> Run:
-    """Train one seed into its folder; a folder that already holds this very run is left as it is."""
+    """Train one seed into its folder; a folder that already holds this very run is left as it is. RunError if that
+    one keeps images and none were to be kept."""
     if is_inside(folder, MANIFEST):
         done = open_run(folder)
         if (done.recipe.hash, done.seed) == (recipe.hash, seed):
+            if not images:
+                require_no_images(done)
             clear_away(folder)
             return done
     with RunWriter(folder, recipe, seed) as writer:
@@ -149,8 +174,13 @@ def train_one(
         writer.write_json("decision.json", decision.to_dict())
         answers = answer(test, decision)
         watcher.step("Looking at what it looked at")
-        write_explained(writer, fitted, view, answers)
-        write_neighbours(writer, view)
+        maps_alike = write_explained(writer, fitted, view, answers, keep=images)
+        if images:
+            write_neighbours(writer, view)
+        else:
+            # A process that was killed may have been told to keep them.
+            for name in (NEIGHBOURS, EXPLAINED):
+                (folder / name).unlink(missing_ok=True)
         writer.write(NOVELTY, baselines.novelty.to_bytes())
         watcher.step("Scoring")
         rivals, prevalence = baselines.write(writer, kept.model), recipe.decide.prevalence
@@ -159,7 +189,8 @@ def train_one(
         total = time.perf_counter() - begun
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}
         made = _provenance(recipe, view, seed, fitted, durations)
-        writer.write_json("provenance.json", made | kept.to_dict() | read)
+        held = {KEEPS_IMAGES: images} | ({} if images else {MAPS_ALIKE: maps_alike})
+        writer.write_json("provenance.json", made | kept.to_dict() | read | held)
         watcher.step("Checking")
         checks = run_checks(evidence_of_run(writer.draft(), scores.metrics, scores.subgroups))
         writer.write_json("metrics.json", replace(scores, checks=checks).to_dict())
@@ -167,6 +198,15 @@ def train_one(
         _write_report(writer, view)
         writer.finish()
     return open_run(folder)
+
+
+def require_no_images(run: Run) -> None:
+    """Raise RunError for a complete run that keeps images."""
+    if keeps_images(run):
+        raise RunError(
+            f"{run.path} is complete and keeps images, which --no-images does not take out of it.",
+            f"Make a copy without: penlight export {run.path} --no-images",
+        )
 
 
 @dataclass(frozen=True)

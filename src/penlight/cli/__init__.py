@@ -3,6 +3,7 @@
 import sys
 from typing import NoReturn
 
+from penlight import privacy
 from penlight.cli.ending import end, stopped_by_signals
 
 
@@ -10,6 +11,7 @@ def main() -> NoReturn:
     """Run the command. Exit codes: 0 done, 1 a named error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
     try:
         with stopped_by_signals():
+            _keep_files_in_cache()
             from penlight.cli.app import app
 
             app()
@@ -21,3 +23,9 @@ def main() -> NoReturn:
             raise
         sys.exit(code)
     sys.exit(0)
+
+
+def _keep_files_in_cache() -> None:
+    """Point libraries at Penlight's cache folder before they are imported; a question for help makes no folder."""
+    if len(sys.argv) > 1 and not {"--help", "--version"} & set(sys.argv):
+        privacy.keep_files_in_cache()

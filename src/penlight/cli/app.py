@@ -24,6 +24,9 @@ Trainable = Annotated[str, typer.Argument(help="A dataset's name, its descriptio
 Known = Annotated[str, typer.Argument(help="A dataset's name, or its description file.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run folder.")]
 Scored = Annotated[str, typer.Option(help="val or test.")]
+NoImages = Annotated[
+    bool, typer.Option("--no-images", help="Keep no image of the dataset in the folder, and show none in the report.")
+]
 Overrides = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe, as train.epochs=3."),
@@ -60,14 +63,15 @@ def root(
 
 
 @app.command()
-def demo(out: Out = None, json: Json = False) -> None:
+def demo(no_images: NoImages = False, out: Out = None, json: Json = False) -> None:
     """A drawn dataset end to end, without a download: train, score, report."""
     from penlight import api
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_trained
 
     with TrainingView(quiet=json) as watcher:
-        result = api.train(api.resolve_recipe("retina-phantom", "demo"), name="demo", out=out, watcher=watcher)
+        recipe = api.resolve_recipe("retina-phantom", "demo")
+        result = api.train(recipe, name="demo", out=out, images=not no_images, watcher=watcher)
     print_trained(result, json)
 
 
@@ -91,6 +95,7 @@ def train(
         Optional[int],  # noqa: UP045
         typer.Option(min=2, help="Cross-validate on so many folds of train and val, without reading test."),
     ] = None,
+    no_images: NoImages = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -103,7 +108,7 @@ def train(
         raise typer.BadParameter("--folds trains every fold with one seed; leave --seeds out.", param_hint="--folds")
     asked = api.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
     print_plan_made(asked.plan, json)
-    how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan}
+    how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
     with TrainingView(quiet=json) as watcher:
         if folds:
             result = api.cross_validate(asked.recipe, folds=folds, watcher=watcher, **how)
@@ -123,6 +128,7 @@ def study(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs and what is done; train nothing.")
     ] = False,
+    no_images: NoImages = False,
     json: Json = False,
 ) -> None:
     """Train the recipes of a study, each with several seeds, and compare them; what is done is kept."""
@@ -132,14 +138,14 @@ def study(
 
     if name == api.SWEEP:
         with TrainingView(quiet=json) as watcher:
-            swept = api.sweep(out=out, dry_run=dry_run, watcher=watcher)
+            swept = api.sweep(out=out, dry_run=dry_run, images=not no_images, watcher=watcher)
         print_swept(swept, json)
         return
     if dry_run:
         print_plan(api.plan_study(name, out=out, seeds=seeds), json)
         return
     with StudyView(quiet=json) as watcher:
-        result = api.study(name, out=out, seeds=seeds, watcher=watcher)
+        result = api.study(name, out=out, seeds=seeds, images=not no_images, watcher=watcher)
     print_studied(result, json)
 
 
@@ -356,25 +362,51 @@ def compare(
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder, a folder with one run per seed, or a study's folder.")],
     out: Annotated[Optional[Path], typer.Option(help="HTML file to write; the run's own unless given.")] = None,  # noqa: UP045
+    images: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--images/--no-images", help="Show images of the dataset, or none; as the run keeps them."),
+    ] = None,
 ) -> None:
     """Write a run's report again."""
     from penlight import api
+    from penlight.cli.show.lines import say
 
-    typer.echo(api.report(run, out))
+    say(api.report(run, out, images=images))
 
 
 @app.command()
 def export(
-    run: RunFolder,
-    to: Annotated[str, typer.Option(help="onnx, litert or keras.")] = "onnx",
+    run: Annotated[Path, typer.Argument(help="A run folder; for a copy also one of seeds, folds or a study.")],
+    to: Annotated[Optional[str], typer.Option(help="onnx, litert or keras; onnx unless given.")] = None,  # noqa: UP045
     int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits, by images of train.")] = False,
-    out: Annotated[Optional[Path], typer.Option(help="File to write; into the run unless given.")] = None,  # noqa: UP045
+    for_sharing: Annotated[
+        bool,
+        typer.Option(
+            "--for-sharing", help="Copy the whole run to be given away, without images, identifiers and paths."
+        ),
+    ] = False,
+    no_images: Annotated[
+        bool, typer.Option("--no-images", help="Copy the whole run, without images of the dataset.")
+    ] = False,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="File to write, into the run unless given; of a copy the folder, beside the run."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Write a run's model as a file for others; it is written only if it answers as the model does."""
+    """Write a run's model as a file for others, which answers as the model does; or copy a run to pass it on."""
     from penlight import api
-    from penlight.cli.show.exported import print_exported
+    from penlight.cli.show.exported import print_copied, print_exported
 
+    if (for_sharing or no_images) and (int8 or to is not None):
+        raise typer.BadParameter("A copy of a run has the model that is there; leave --to and --int8 out.")
+    if for_sharing:
+        print_copied(api.export_for_sharing(run, out), json)
+        return
+    if no_images:
+        print_copied(api.export_without_images(run, out), json)
+        return
+    to = to or "onnx"
     print_exported(api.export(run, to, int8=int8, out=out), json)
 
 
@@ -400,9 +432,12 @@ def serve(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold runs and studies.")],
     host: Annotated[str, typer.Option(help="Address to listen at; loopback unless given.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
-    token: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(envvar="PENLIGHT_TOKEN", help="Ask for this token; needed where others can reach the address."),
+    token_file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="File with the token to ask for, readable by its owner alone; PENLIGHT_TOKEN unless given. One is "
+            "needed where others can reach the address."
+        ),
     ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Let everybody in who can reach the address.")] = False,
     threads: Annotated[
@@ -414,7 +449,7 @@ def serve(
     """Serve runs over HTTP and as pages, on this machine alone unless a token is given."""
     from penlight.cli.serving import serve_runs
 
-    serve_runs(runs, host=host, port=port, token=token, no_auth=no_auth, threads=threads, quiet=quiet)
+    serve_runs(runs, host=host, port=port, token_file=token_file, no_auth=no_auth, threads=threads, quiet=quiet)
 
 
 @app.command()

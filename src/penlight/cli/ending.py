@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from penlight.errors import MemoryShortError, PenlightError, is_out_of_memory
+from penlight.escaping import printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GO_ON = "The same command goes on from what is finished."
@@ -77,4 +78,5 @@ def _named(error: BaseException) -> PenlightError | None:
 def _say(text: str) -> None:
     # Where standard error is closed or its disk is full, the exit code alone says it.
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        # An error may quote a file that came from a stranger, and with it sequences that a terminal obeys.
+        print(printable(text), file=sys.stderr, flush=True)  # noqa: T201

@@ -46,9 +46,9 @@ def _progress(text: str, total: int, amount: str) -> Iterator[ByteBar]:
     from rich import progress as rich
     from rich.console import Console
 
-    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), getattr(rich, amount)())
+    columns = (rich.TextColumn("{task.description}", markup=False), rich.BarColumn(), getattr(rich, amount)())
     with rich.Progress(
-        *columns, rich.TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        *columns, rich.TimeRemainingColumn(), console=Console(stderr=True, markup=False, emoji=False), transient=True
     ) as progress:
         task = progress.add_task(text, total=total or None)
         yield ByteBar(lambda done, total: progress.update(task, completed=done, total=total or None), total)

@@ -6,8 +6,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -45,6 +47,9 @@ _NAME_LINES = 4
 _NAME_LETTERS = 17
 _NAME_POINTS = 6.5
 
+# Labels are a user's own: a dollar sign is not the start of a formula.
+_PLAIN_TEXT: Any = {"text.parse_math": False}
+
 
 @dataclass(frozen=True)
 class _Drawing:
@@ -71,6 +76,7 @@ def choose_samples(data: Dataset | ViewedDataset, per_class: int, seed: int = 0)
     }
 
 
+@rc_context(_PLAIN_TEXT)
 def plot_samples(data: Dataset | ViewedDataset, per_class: int = 8, seed: int = 0) -> Figure:
     """Draw training images on black, a row for each label, every pixel as a square of whole pixels.
 
@@ -154,6 +160,7 @@ def _of_findings(description: DataDescription, findings: Findings) -> list[_Draw
     ]  # fmt: skip
 
 
+@rc_context(_PLAIN_TEXT)
 def _figure(drawing: _Drawing, colours: Colours) -> Figure:
     figure = Figure(figsize=drawing.size, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -192,6 +199,7 @@ def _names_below(text: str) -> str:
     return textwrap.fill(text, _NAME_LETTERS, max_lines=_NAME_LINES, placeholder=" …")
 
 
+@rc_context(_PLAIN_TEXT)
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     # No version of a library in the file: the same data gives the same bytes.

@@ -47,7 +47,7 @@ def _draw(
     y_true: NDArray[np.uint8], resamples: int, seed: int, groups: NDArray[np.generic] | None
 ) -> Iterator[NDArray[np.float64]]:
     rng = np.random.default_rng([seed, 0xB007])
-    unit_of = np.arange(len(y_true)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    unit_of = number_units(len(y_true), groups)
     stratum = strata(y_true, unit_of, RARE)
     members = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
     rows = max(1, _CHUNK_VALUES // max(1, len(y_true)))
@@ -57,6 +57,19 @@ def _draw(
         for units in members:
             drawn[:, units] = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=b)
         yield drawn[:, unit_of]
+
+
+def number_units(n: int, groups: NDArray[np.generic] | None) -> NDArray[np.int64]:
+    """Number the units that are drawn whole, (n,), in the order in which they first occur: n images, or their groups.
+
+    So draws depend on which images belong together and not on what the groups are called: a copy of a run whose
+    patients have other numbers has the same intervals.
+    """
+    if groups is None:
+        return np.arange(n)
+    _, first, unit_of = np.unique(groups, return_index=True, return_inverse=True)
+    order: NDArray[np.int64] = np.argsort(np.argsort(first))[unit_of]
+    return order
 
 
 def strata(y_true: NDArray[np.uint8], unit_of: NDArray[np.int64], rare: float = np.inf) -> NDArray[np.int64]:

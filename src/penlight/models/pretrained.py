@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penlight.errors import DataError, DownloadError, RecipeError
+from penlight.errors import DataError, DownloadError, RecipeError, RunError
 from penlight.models.backend import load_keras
 from penlight.models.heads import HEADS
+from penlight.models.keras_archive import check_weights_file
 from penlight.recipes import Pretrained
 from penlight.tasks import Task
 
@@ -131,15 +132,26 @@ def thaw(base: Any, layers: int) -> None:
 def _with_weights(build: Callable[..., Any], known: dict[str, Any], options: Pretrained) -> Any:
     if options.weights == "random":
         return build(weights=None, **known)
-    if options.weights == "imagenet":
+    own = _in_home(options) if options.weights == "imagenet" else find_weights(options.weights)
+    if own is None:
         return _downloaded(build, known, options)
-    path = find_weights(options.weights)
+    return _from_file(build, known, options, own)
+
+
+def _in_home(options: Pretrained) -> Path | None:
+    """Give the file of ImageNet weights in ~/.keras/models, where the command has Keras keep its files elsewhere."""
+    path = Path.home() / ".keras" / "models" / APPLICATIONS[options.backbone].weights_file(options)
+    return path if "KERAS_HOME" in os.environ and path.is_file() else None
+
+
+def _from_file(build: Callable[..., Any], known: dict[str, Any], options: Pretrained, path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             # What Keras warns of while it reads the wrong file, the error below says.
             warnings.simplefilter("ignore")
+            check_weights_file(path)
             return build(weights=str(path), **known)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, RunError) as error:
         raise RecipeError(
             f"{path} does not hold the weights of {options.backbone}"
             + (f" at width {options.width:g}" if options.backbone == "mobilenet" else "")

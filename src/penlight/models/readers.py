@@ -211,7 +211,7 @@ class TreesReader:
             random_state=seed,
         )
         x = z.astype(np.float32)
-        model.fit(x, np.argmax(y, axis=1) if exclusive else y)
+        model.fit(x, _targets(y, exclusive))
         self.forest = _forest(model, y.shape[1], exclusive)
         return self
 
@@ -221,7 +221,16 @@ class TreesReader:
         return scores_of(self.forest.predict(z.astype(np.float32)), exclusive=self.exclusive)
 
 
+def _targets(y: NDArray[np.uint8], exclusive: bool) -> NDArray[Any]:
+    """Turn indicators (N, C) into scikit-learn's: class numbers (N,), or labels (N, C); one label alone is (N,)."""
+    if exclusive:
+        return np.asarray(np.argmax(y, axis=1))
+    return y[:, 0] if y.shape[1] == 1 else y
+
+
 def _forest(model: Any, labels: int, exclusive: bool) -> Forest:
+    # Of a single label scikit-learn gives its classes, of several a list of them.
+    classes = model.classes_ if exclusive or labels > 1 else [model.classes_]
     feature, threshold, left, right, prob, roots = [], [], [], [], [], []
     start = 0
     for tree in (estimator.tree_ for estimator in model.estimators_):
@@ -233,7 +242,7 @@ def _forest(model: Any, labels: int, exclusive: bool) -> Forest:
         threshold.append(np.where(cut > tree.threshold, np.nextafter(cut, np.float32(-np.inf)), cut))
         left.append(np.where(leaf, -1, tree.children_left + start))
         right.append(np.where(leaf, -1, tree.children_right + start))
-        prob.append(_leaf_shares(tree.value, model.classes_, labels, exclusive))
+        prob.append(_leaf_shares(tree.value, classes, labels, exclusive))
         start += tree.node_count
     return Forest(
         np.concatenate(feature),
@@ -293,7 +302,7 @@ class PerceptronReader:
             with warnings.catch_warnings():
                 # The number of epochs is chosen; they need not settle.
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                model.fit(x, np.argmax(y, axis=1) if exclusive else y)
+                model.fit(x, _targets(y, exclusive))
             weights, bias = _output(model, y, exclusive)
             layers.append((axes @ model.coefs_[0], np.asarray(model.intercepts_[0]), weights, bias))
         self.layers = layers

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from penlight.errors import RecipeError
 from penlight.parsing import parse_toml
-from penlight.recipes.recipe import Linear, Majority, Recipe, with_overrides
+from penlight.recipes.recipe import Ensemble, Majority, Network, Recipe, with_overrides
 
 SPACES_FOLDER = Path(__file__).parent / "spaces"
 _SECTIONS = ("model", "train")
@@ -108,9 +108,12 @@ def default_space(recipe: Recipe) -> Space:
 
     RecipeError for a model with nothing to search.
     """
-    if isinstance(recipe.model, Majority):
+    model = recipe.model
+    if isinstance(model, Majority):
         raise RecipeError("The majority answer has nothing to tune.", "Choose another recipe with --recipe.")
-    path = SPACES_FOLDER / ("linear.toml" if isinstance(recipe.model, Linear) else "network.toml")
+    if isinstance(model, Ensemble) and model.weigh == "given":
+        raise RecipeError("This ensemble's weights are given, so it has nothing to tune.", "Tune its members alone.")
+    path = SPACES_FOLDER / ("network.toml" if isinstance(model, Network) else f"{model.backbone}.toml")
     tables = _tables(parse_toml(path.read_bytes(), path.name), path.name)
     here = {key: table for key, table in tables.items() if has_key(recipe, key)}
     return space_from_dict(here, recipe, path.name)
@@ -200,7 +203,7 @@ def _check_key(key: str, recipe: Recipe, where: str) -> None:
             f"In {where}, '{key}' is not a key of a recipe with the model '{backbone}'.",
             "See `penlight recipes` and a run's recipe.toml for the keys there are.",
         )
-    if isinstance(recipe.model, Linear | Majority) and not key.startswith("model."):
+    if not isinstance(recipe.model, Network) and not key.startswith("model."):
         raise RecipeError(f"In {where}, '{key}' changes nothing of the model '{backbone}', which is not a network.")
 
 

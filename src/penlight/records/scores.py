@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from penlight.records import Count, Flag, Name, Number, Record, Side, Text, Whole
+from penlight.records import Count, Finite, Flag, Name, Number, Record, Side, Text, Whole
 from penlight.records.run import FileName, Labels, ReadingRecord, Seed
 
 Sentences = Annotated[tuple[Text, ...], Field(max_length=10_000)]
@@ -121,6 +121,14 @@ class DurationsRow(Record):
     predict: Number
 
 
+class SharedRow(Record):
+    """How a copy to be shared was made: the hash of the run's own recipe, and the columns of values of single images
+    that were left out."""
+
+    recipe_hash: Name
+    metadata: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
+
+
 class ProvenanceRecord(Record):
     """provenance.json: where a run comes from."""
 
@@ -140,6 +148,9 @@ class ProvenanceRecord(Record):
     model: Name
     ahead_of_linear_on_val: MarginRow | None = None
     test_readings_before: Count | None = None
+    keeps_images: Flag = True
+    maps_alike: Finite | None = None
+    shared: SharedRow | None = None
 
 
 Place = tuple[Name, Count]

@@ -6,8 +6,8 @@ After Mitchell et al., Model Cards for Model Reporting (FAT* 2019).
 import math
 from collections.abc import Sequence
 
+from penlight.escaping import markdown, markdown_code
 from penlight.evaluation.checks import serious_first
-from penlight.evaluation.subgroups import unavailable_subgroups
 from penlight.report.beside import published_lines, published_notes
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
@@ -26,28 +26,29 @@ _FEW_POSITIVES = 30
 def run_card(content: RunContent) -> str:
     """Write the card of a run as Markdown."""
     parts = [
-        f"# {_escape(content.name)}",
-        f"**{NOT_CLINICAL}** {_escape(run_verdict(content))}",
+        f"# {markdown(content.name)}",
+        f"**{NOT_CLINICAL}** {markdown(run_verdict(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[:2]),
         f"## Scores\n\n{_score_table(content)}",
         *_published(content),
         f"## Calibration\n\n{_bullets([_calibration(content), *decided_words(content)])}",
         f"## Checks\n\n{_bullets(_checks(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[2:]),
-        f"## How it was made\n\n{_bullets(_how(content))}",
+        f"## How it was made\n\n{_bullets(_how(content))}\n- {_repeat(content)}",
         f"## Reporting checklist\n\n{SOURCES}\n\n{_asked(content)}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def about(content: RunContent) -> list[tuple[str, list[str]]]:
-    """Give the sections that a report and a card share: data, intended use, limits, licence; each a list of
-    sentences."""
+    """Give the sections that a report and a card share: data, intended use, limits, licence, what is held of the
+    data; each a list of sentences."""
     return [
         ("Data", _data(content)),
         ("Intended use", _use(content)),
         ("Limits", limits(content)),
         ("Licence", _licence(content)),
+        *([("What this run holds", list(content.holds))] if content.holds else []),
     ]
 
 
@@ -60,7 +61,7 @@ def limits(content: RunContent) -> list[str]:
         f"Images are {content.size} × {content.size} px; signs smaller than a pixel at that size cannot be seen.",
         *content.dataset.cautions,
         "No results by device: the data used here do not name it.",
-        *(f"No {what}." for what in unavailable_subgroups(content.test.metadata)),
+        *(f"No {what}." for what in content.unavailable_groups),
         *_by_group(content),
     ]
     if n < _FEW_IMAGES:
@@ -85,7 +86,7 @@ def _data(content: RunContent) -> list[str]:
     info = content.dataset
     sizes = ", ".join(f"{name} {count(n)}" for name, n in content.data.images.items())
     found = [
-        f"{content.title} (`{info.name}`), {image_words(info.modality)}, {content.size} px.",
+        f"{content.title} ({info.name}), {image_words(info.modality)}, {content.size} px.",
         content.data.view_text(),
         f"Images by split: {sizes}.",
         f"{len(content.task.labels)} {label_words(content.task)}: {', '.join(content.task.labels)}.",
@@ -132,18 +133,21 @@ def _checks(content: RunContent) -> list[str]:
 
 def _asked(content: RunContent) -> str:
     items = checklist(content)
-    return "\n".join(f"- **{i.topic}** ({i.asked}): {_escape(i.text)}" for i in items)
+    return "\n".join(f"- **{i.topic}** ({i.asked}): {markdown(i.text)}" for i in items)
 
 
 def _how(content: RunContent) -> list[str]:
     changed = [f"{key} = {plain(this)}" for key, (_, this) in content.recipe_differences.items()]
-    command = content.provenance.get("command")
     return [
         f"Model: {model_of(content)}, seed {plain(content.provenance.get('seed'))}.",
         f"Recipe: {'; '.join(changed) or 'all defaults'}.",
         *read_before_words(content),
-        f"Repeat it with: `{command}`" if command else "The command that made it was not recorded.",
     ]
+
+
+def _repeat(content: RunContent) -> str:
+    command = content.provenance.get("command")
+    return f"Repeat it with: {markdown_code(command)}" if command else "The command that made it was not recorded."
 
 
 def _score_table(content: RunContent) -> str:
@@ -153,7 +157,7 @@ def _score_table(content: RunContent) -> str:
     heads = ["score", "this run", "95 % interval", *(rival.name for rival in rivals)]
     ruler = ["---"] + ["---:"] * (len(heads) - 1)
     lines = [_score_cells(line) for line in score_lines(rows, rivals)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [heads, ruler, *lines])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [list(map(markdown, heads)), ruler, *lines])
 
 
 def _published(content: RunContent) -> list[str]:
@@ -164,7 +168,8 @@ def _published(content: RunContent) -> list[str]:
     heads = ["published", "started", "chosen on", "AUC", "accuracy", "source"]
     ruler = ["---", "---", "---", "---:", "---:", "---"]
     rows = [[x.model, x.start, x.chosen_on, *map(_published_cell, x.scores), x.source] for x in lines]
-    table = "\n".join(f"| {' | '.join(map(_escape, cells))} |" for cells in [heads, ruler, *rows])
+    cells = [heads, ruler, *(list(map(markdown, row)) for row in rows)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in cells)
     return [f"## Beside published scores\n\n{table}\n\n{_bullets(published_notes(content, content.rows))}"]
 
 
@@ -176,13 +181,8 @@ def _published_cell(score: tuple[str, str]) -> str:
 def _score_cells(line: ScoreLine) -> list[str]:
     title = f"{line.title} (official MedMNIST)" if line.official else line.title
     value = f"{line.value} ({line.note})" if line.note else line.value
-    return [title, _escape(value), line.interval, *line.others]
+    return list(map(markdown, [title, value, line.interval, *line.others]))
 
 
 def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_escape(line)}" for line in lines)
-
-
-def _escape(text: str) -> str:
-    """Keep names from acting as HTML or as the edge of a table cell; one line stays one line."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")
+    return "\n".join(f"- {markdown(line)}" for line in lines)

@@ -109,7 +109,7 @@ def _groups(content: RunContent) -> Item:
 
 def _rest(content: RunContent) -> list[Item]:
     command = content.provenance.get("command")
-    code = f"Penlight, Apache-2.0; `{command}` repeats the run." if command else "Penlight, Apache-2.0."
+    code = f"Penlight, Apache-2.0; “{command}” repeats the run." if command else "Penlight, Apache-2.0."
     return [
         Item("Limitations", "26; CLAIM discussion", "See the limits and the checks of this card."),
         _open("Interpretation, use with poor input, who may use it", "25, 27; CLAIM discussion", "yours to say."),

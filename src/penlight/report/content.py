@@ -18,7 +18,7 @@ from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow
-from penlight.evaluation.subgroups import Subgroup
+from penlight.evaluation.subgroups import Subgroup, unavailable_subgroups
 from penlight.runs.cases import ExplainedCases
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Task
@@ -60,8 +60,9 @@ class RunContent:
     took a fallback. `rows` are the scores of the test split. `history` has the columns epoch, loss, val_loss, the
     headline metric, val_ and the headline metric, learning_rate, seconds; None for models without epochs. `data`
     counts the images and labels that the view keeps, and what it leaves out. `images` (M, H, W, C) uint8 is the
-    whole test split as stored, of which `test.index` are the rows; `samples` has a few training images of each
-    label. `plan` has the choices of a plan (about, choice, why), empty where there was none.
+    whole test split as stored, of which `test.index` are the rows, None for a page without images, of which
+    `without_images` then says why; `samples` has a few training images of each label, or none.
+    `plan` has the choices of a plan (about, choice, why), empty where there was none.
     `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has
     seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where the model has none) and
     command. `before` are the test predictions before calibration, `calibration_notes` say what calibration left as it
@@ -72,7 +73,9 @@ class RunContent:
     `test` has no metadata. `folds` are those of a cross-validation, whose `test` are the answers of each fold to the
     images it left out; `unanswered` says which have none, and `ranking` is `test` with the places of the images in
     their folds instead of probabilities, for curves of what ranks.
-    `decision` is what made answers of `before`; None where each fold has its own.
+    `decision` is what made answers of `before`; None where each fold has its own. `no_subgroups` says by what
+    there are no scores of groups, and why; None where the metadata of `test` says it. `holds` says in sentences what
+    of the data the run folder holds.
     """
 
     name: str
@@ -89,7 +92,7 @@ class RunContent:
     history: pd.DataFrame | None
     best_epoch: int | None
     data: DataDescription
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | None
     samples: Mapping[str, Sequence[Sample]]
     recipe: Mapping[str, Any]
     recipe_differences: Mapping[str, tuple[Any, Any]]
@@ -111,6 +114,14 @@ class RunContent:
     unanswered: Sequence[str] = ()
     ranking: Predictions | None = None
     decision: Decision | None = None
+    without_images: str = ""
+    no_subgroups: Sequence[str] | None = None
+    holds: Sequence[str] = ()
+
+    @property
+    def unavailable_groups(self) -> Sequence[str]:
+        """Say by what there are no scores of groups, and why."""
+        return unavailable_subgroups(self.test.metadata) if self.no_subgroups is None else self.no_subgroups
 
     @property
     def tested(self) -> str:

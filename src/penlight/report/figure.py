@@ -3,7 +3,7 @@
 import html
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import matplotlib as mpl
@@ -17,6 +17,8 @@ _POINTS_PER_INCH = 72
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
+    # A label between dollar signs is a label, not a formula.
+    "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 13,
     "axes.labelsize": 13,
@@ -78,13 +80,19 @@ def _for_page(raw: str, display: Display, name: str, colours: Iterable[Colour]) 
     )
 
 
+def _in_tags(svg: str, change: Callable[[str], str]) -> str:
+    """Change the tags of an SVG alone; what stands between them is text, in which a user's label is left as it is."""
+    return re.sub(r"<[^>]+>", lambda tag: change(tag[0]), svg)
+
+
 def _compact(svg: str) -> str:
     """Drop what a page does not need: comments, fonts of this machine, digits below a hundredth of a pixel."""
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r" ?font-family: [^;\"]+;?", "", svg)
-    # Inside tags alone: what stands between them is text, and a score of 0.754 is not 0.75.
-    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d{3,}", _hundredths, tag[0]), svg)
-    return re.sub(r"\s*\n\s*", " ", svg)
+
+    def compact(tag: str) -> str:
+        return re.sub(r"-?\d+\.\d{3,}", _hundredths, re.sub(r" ?font-family: [^;\"]+;?", "", tag))
+
+    return re.sub(r"\s*\n\s*", " ", _in_tags(svg, compact))
 
 
 def _hundredths(match: re.Match[str]) -> str:
@@ -93,12 +101,17 @@ def _hundredths(match: re.Match[str]) -> str:
 
 def _with_own_ids(svg: str, name: str) -> str:
     """Start ids with the figure's name, and drop those that nothing refers to."""
-    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
-    svg = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", svg)
-    return re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
+    tags = " ".join(re.findall(r"<[^>]+>", svg))
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', tags))
+
+    def own(tag: str) -> str:
+        tag = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", tag)
+        return re.sub(r'(href="|url\()#', rf"\1#{name}-", tag)
+
+    return _in_tags(svg, own)
 
 
 def _with_variables(svg: str, colours: Iterable[Colour]) -> str:
     names = {c.day: f"var({variable(c.day)}, {c.day})" for c in colours} | TOKENS
     pattern = "|".join(map(re.escape, names))
-    return re.sub(rf"(?:{pattern})\b", lambda match: names[match[0]], svg)
+    return _in_tags(svg, lambda tag: re.sub(rf"(?:{pattern})\b", lambda match: names[match[0]], tag))

@@ -1,6 +1,6 @@
 """Gather what a report shows from a run folder and its dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset, ViewedSplit
-from penlight.data.summary import describe
+from penlight.data.summary import DataDescription, describe
 from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, row_from_dict
 from penlight.evaluation.checks import Check
@@ -21,23 +21,31 @@ from penlight.report.content import FoldContent, Rival, RunContent, Sample
 from penlight.runs import Joined, Run
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.evidence import checks_kept, headline_kept
+from penlight.runs.holdings import groups_unavailable, holdings_of, is_shared, keeps_images
 from penlight.tasks import Task, label_of
 
 _SAMPLES_PER_LABEL = 6
 
 
-def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
-    """Read a run and take the pictures from its dataset. RunError if the dataset is not the one it was trained on."""
+def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool | None = None) -> RunContent:
+    """Read a run and take the pictures from its dataset. RunError if the dataset is not the one it was trained on.
+
+    Without `images` no picture is taken; with None, as the run itself keeps images or not. Where the dataset is not
+    at hand, its description does for all but the pictures.
+    """
     answers, recipe, scores = run.answers("test"), run.recipe, run.metrics
     test, decision, kept = answers.predictions, answers.decision, run.data
-    if test.data_hash != view.dataset.md5 or test.view != view.view:
+    description = description_of(seen)
+    if test.data_hash != description.md5 or test.view != description.view:
         raise RunError(f"{run.path} was made from another file of {test.dataset} than the one that is here.")
+    images = keeps_images(run) if images is None else images
+    pictured = seen if images and isinstance(seen, ViewedDataset) else None
     return RunContent(
         name=run.name,
-        title=view.dataset.info.title,
-        dataset=view.dataset.info,
-        size=view.dataset.size,
-        view=view.view,
+        title=description.info.title,
+        dataset=description.info,
+        size=description.size,
+        view=description.view,
         task=test.task,
         test=test,
         decided=answers.decided,
@@ -46,9 +54,10 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         rivals=[Rival(name, _rows(rows)) for name, rows in scores["baselines"].items()],
         history=_history(run, test.task.headline),
         best_epoch=run.provenance["best_epoch"],
-        data=describe(view),
-        images=view.splits["test"].images,
-        samples=_samples(view.splits["train"], test.task),
+        data=description,
+        images=None if pictured is None else pictured.splits["test"].images,
+        samples={} if pictured is None else _samples(pictured.splits["train"], test.task),
+        without_images="" if pictured is not None else _why_without_images(run),
         recipe=recipe.model_dump(mode="json"),
         recipe_differences=differences(recipe),
         recipe_toml=recipe.to_toml(),
@@ -66,6 +75,22 @@ def content_of_run(run: Run, view: ViewedDataset) -> RunContent:
         robustness=run.robustness,
         subgroups=[subgroup_from_dict(group) for group in scores.get("subgroups", [])],
         decision=decision,
+        no_subgroups=groups_unavailable(run, test.metadata),
+        holds=holdings_of(run).sentences(),
+    )
+
+
+def description_of(seen: ViewedDataset | DataDescription) -> DataDescription:
+    """Describe a dataset in a view, unless that was done."""
+    return seen if isinstance(seen, DataDescription) else describe(seen)
+
+
+def _why_without_images(run: Run) -> str:
+    if is_shared(run):
+        return "This is a copy to be shared: images were left out."
+    return (
+        "Images were left out. Where the dataset is at hand, this writes a page with them: "
+        f"penlight report {run.name} --images --out FILE.html"
     )
 
 
@@ -77,23 +102,23 @@ def _thresholds(decision: Decision, task: Task) -> NDArray[np.float64] | None:
 def content_of_folds(
     name: str,
     runs: Sequence[Run],
-    view: ViewedDataset,
-    first: ViewedDataset,
+    whole: DataDescription,
+    patients: Mapping[str, int] | None,
+    first: ViewedDataset | DataDescription,
     joined: Joined,
     rows: Sequence[MetricRow],
     rivals: Sequence[Rival],
     checks: Sequence[Check],
     subgroups: Sequence[Subgroup],
     unanswered: Sequence[str],
+    images: bool | None = None,
 ) -> RunContent:
-    """Gather what the report of a cross-validation shows: `view` is what was divided, `first` its first fold,
-    `joined` the answers of all folds, to which the scores belong."""
-    used = {split: view.splits[split] for split in ("train", "val")}
-    left_out = {split: view.left_out[split] for split in used if split in view.left_out}
+    """Gather what the report of a cross-validation shows: `whole` and `patients` are of what was divided, as
+    `describe_folds` gives them, `first` is its first fold, `joined` the
+    answers of all folds, to which the scores belong; `images` as in `content_of_run`."""
     headline = joined.predictions.task.headline
-    known = all(split.patients is not None for split in used.values())
     return replace(
-        content_of_run(runs[0], first),
+        content_of_run(runs[0], first, images),
         name=name,
         test=replace(joined.predictions, prob=joined.sample.prob),
         decided=joined.sample.decided,
@@ -102,11 +127,11 @@ def content_of_folds(
         rivals=rivals,
         history=None,
         best_epoch=None,
-        data=describe(replace(view, splits=used, left_out=left_out)),
-        provenance=_provenance_of_folds(runs, view),
+        data=whole,
+        provenance=_provenance_of_folds(runs, whole.md5),
         checks=checks,
         decision_notes=(),
-        patients={n: len(np.unique(split.patients)) for n, split in used.items()} if known else None,  # type: ignore[arg-type]
+        patients=patients,
         before=joined.predictions,
         calibration_notes=(),
         points=(),
@@ -123,18 +148,27 @@ def content_of_folds(
     )
 
 
+def describe_folds(view: ViewedDataset) -> tuple[DataDescription, dict[str, int] | None]:
+    """Describe train and val of what a cross-validation divides, and count their patients; None if not known."""
+    used = {split: view.splits[split] for split in ("train", "val")}
+    left_out = {split: view.left_out[split] for split in used if split in view.left_out}
+    known = {name: split.patients for name, split in used.items() if split.patients is not None}
+    patients = {name: len(np.unique(own)) for name, own in known.items()} if len(known) == len(used) else None
+    return describe(replace(view, splits=used, left_out=left_out)), patients
+
+
 def _places(joined: Joined) -> NDArray[np.float64]:
     """(N, C) places of the images in their folds, by the probability of each label."""
     sample = joined.sample
     return np.stack([places(column, sample.fold) for column in sample.prob.T], axis=1)
 
 
-def _provenance_of_folds(runs: Sequence[Run], view: ViewedDataset) -> dict[str, Any]:
+def _provenance_of_folds(runs: Sequence[Run], md5: str) -> dict[str, Any]:
     """Say how all folds were made: the durations are their sums."""
     made = _provenance(runs[0])
     spent = [run.provenance["durations"] for run in runs]
     durations = {what: round(sum(own[what] for own in spent), 3) for what in spent[0]}
-    return {**made, "durations": durations, "hashes": {**made["hashes"], "data (MD5)": view.dataset.md5}}
+    return {**made, "durations": durations, "hashes": {**made["hashes"], "data (MD5)": md5}}
 
 
 def _rows(values: Sequence[dict[str, Any]]) -> list[MetricRow]:
@@ -161,4 +195,6 @@ def _samples(split: ViewedSplit, task: Task) -> dict[str, list[Sample]]:
 def _provenance(run: Run) -> dict[str, Any]:
     made = run.provenance
     hashes = {"recipe": made["recipe_hash"], "data (MD5)": made["data_md5"]}
-    return {**made, "hashes": hashes, "command": run.command}
+    # Where a copy to be shared was made is nobody's business.
+    command = run.command.replace(str(run.path), run.name) if is_shared(run) else run.command
+    return {**made, "hashes": hashes, "command": command}

@@ -2,13 +2,15 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from penlight.explain.pictures import png_address, shade
+from penlight.explain.pictures import png_address, scale, shade
 
+_ADDRESS = re.compile(rb"data:image/[a-z]+;base64,[A-Za-z0-9+/=\s]+")
 _EXACT_SIDE = 64
 _LARGEST_SIDE = 112
 
@@ -33,6 +35,11 @@ def shaded_address(values: NDArray[np.floating]) -> str:
     """
     step = -(-max(values.shape) // _EXACT_SIDE)
     return png_address(shade(values[step // 2 :: step, step // 2 :: step]))
+
+
+def count_pictures(page: bytes) -> int:
+    """Count the different pictures in a page, maps over them among them."""
+    return len(set(_ADDRESS.findall(page)) - {png_address(scale()).encode()})
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from penlight.data.summary import DataDescription
 from penlight.evaluation.checks import serious_first
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
-from penlight.evaluation.subgroups import Metadata, Subgroup, unavailable_subgroups
+from penlight.evaluation.subgroups import Subgroup
 from penlight.report.beside import published_displays, published_lines, published_notes
 from penlight.report.card import about
 from penlight.report.checklist import SOURCES, checklist
@@ -81,7 +81,7 @@ def run_report(content: RunContent) -> str:
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         points=point_lines(content.points),
         point_heads=point_heads(content.points),
-        **subgroup_values(content.subgroups, content.rows, content.test.metadata),
+        **subgroup_values(content.subgroups, content.rows, content.unavailable_groups),
         errors=_figures(content, "errors", colours),
         strips=_strips(content),
         looked=_looked_at(content),
@@ -169,7 +169,7 @@ def data_displays(data: DataDescription) -> dict[str, Display]:
 def _data_displays(content: RunContent) -> dict[str, Display]:
     """Make the displays of the dataset, and of what in test is unlike train."""
     found = data_displays(content.data)
-    if content.novelty is None:
+    if content.novelty is None or content.images is None:
         return found
     index, modality = content.test.index, content.dataset.modality
     return {**found, "unusual": UnusualImages.from_images(content.novelty, content.images, index, modality)}
@@ -186,18 +186,26 @@ def robustness_values(content: RunContent, robustness: Robustness | None) -> dic
         return {"corrupted": None, "corrupted_strip": None, "corrupted_notes": ()}
     return {
         "corrupted": drawn(CorruptionCurves(robustness), "corrupted"),
-        "corrupted_strip": CorruptionStrip.from_images(robustness, content.images, content.test.index),
+        "corrupted_strip": _corruption_strip(content, robustness),
         "corrupted_notes": robustness.notes,
     }
 
 
-def subgroup_values(groups: Sequence[Subgroup], rows: Sequence[MetricRow], metadata: Metadata) -> dict[str, Any]:
-    """Give what the section on subgroups shows, and says to be unavailable; `metadata` is that of the predictions."""
+def _corruption_strip(content: RunContent, robustness: Robustness) -> CorruptionStrip | None:
+    if content.images is None:
+        return None
+    return CorruptionStrip.from_images(robustness, content.images, content.test.index)
+
+
+def subgroup_values(
+    groups: Sequence[Subgroup], rows: Sequence[MetricRow], unavailable: Sequence[str]
+) -> dict[str, Any]:
+    """Give what the section on subgroups shows, and what it says to be unavailable."""
     found = subgroups_displays(groups, rows)
     return {
         "forest": next((drawn(display, name) for name, display in found.items()), None),
         "subgroups": subgroup_lines(groups),
-        "no_subgroups": unavailable_subgroups(metadata),
+        "no_subgroups": unavailable,
     }
 
 
@@ -292,14 +300,16 @@ def labels_displays(rows: Sequence[MetricRow]) -> dict[str, Display]:
 
 
 def _looked_at(content: RunContent) -> LookedAt | None:
-    if content.cases is None:
+    if content.cases is None or content.images is None:
         return None
     modality = content.dataset.modality
     return LookedAt.from_cases(content.cases, content.test, content.decided, content.images, modality=modality)
 
 
 def _strips(content: RunContent) -> list[Any]:
-    """Pictures of errors; misses apart only where an error need not be both."""
+    """Pictures of errors; misses apart only where an error need not be both. None on a page without images."""
+    if content.images is None:
+        return []
     kinds: list[Any] = [ErrorStrip, RightStrip] if content.task.exclusive else [ErrorStrip, MissStrip, RightStrip]
     modality = content.dataset.modality
     return [kind.from_predictions(content.test, content.decided, content.images, modality=modality) for kind in kinds]

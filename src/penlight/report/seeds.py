@@ -64,7 +64,7 @@ def seeds_report(
         notes=[*answers_words(first), *read_before_words(first)],
         label_scores=label_scores(seeds_as_rows(rows)),
         per_label=label_table(seeds_as_rows(rows), first.task),
-        **subgroup_values(subgroups, seeds_as_rows(rows), first.test.metadata),
+        **subgroup_values(subgroups, seeds_as_rows(rows), first.unavailable_groups),
         figures=[drawn(display, name) for name, display in _over_seeds(contents, overall, own).items()],
         headline=metric_words(first.task.headline).short,
         **robustness_values(first, robustness),

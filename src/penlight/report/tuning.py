@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from penlight.escaping import cell
 from penlight.recipes import Linear, Recipe
 from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
 from penlight.report.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
@@ -54,7 +55,9 @@ def _csv(content: TuningContent) -> str:
     repeats = max(len(t.values) for t in content.trials)
     parts = [dict(zip((f"value_{i}" for i in range(1, repeats + 1)), t.values, strict=False)) for t in content.trials]
     frame = pd.concat([trial_frame(content.trials), pd.DataFrame(parts)], axis=1)
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    texts = frame.select_dtypes(exclude="number").columns
+    frame[texts] = frame[texts].map(lambda value: cell(value) if isinstance(value, str) else value)
+    return str(frame.rename(columns=cell).to_csv(index=False, lineterminator="\n"))
 
 
 def _best_toml(content: TuningContent) -> str:

@@ -13,6 +13,7 @@ from penlight.recipes import Pretrained, Recipe
 from penlight.runs.answers import Answers
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.folder import Run
+from penlight.runs.holdings import MAPS_ALIKE
 
 _OF_CURVES = ("loss", "val_loss", "val_headline", "learning_rate")
 
@@ -28,7 +29,7 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
         curves=_curves(run),
         epochs_planned=_epochs(run.recipe),
         data=run.data,
-        maps_alike=cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike if run.has(EXPLAINED) else None,
+        maps_alike=maps_alike_of(run),
         subgroups=subgroups,
         read_before=run.provenance.get(READ_BEFORE),
     )
@@ -50,6 +51,14 @@ def headline_kept(run: Run) -> MetricRow:
     headline = run.predictions("test").task.headline
     found = find_row(rows, headline)
     return found or MetricRow(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
+
+
+def maps_alike_of(run: Run) -> float | None:
+    """Read how much the maps of a run are like those of random weights; None where it is not known."""
+    if run.has(EXPLAINED):
+        return cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike
+    found: float | None = run.provenance.get(MAPS_ALIKE)
+    return found
 
 
 def _curves(run: Run) -> Curves | None:

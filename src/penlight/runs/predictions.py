@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,8 @@ class Predictions:
                 f"For {n} images and {c} labels, y_true and prob of shape ({n}, {c}) were expected; "
                 f"y_true {self.y_true.shape}, prob {self.prob.shape} and logits {self.logits.shape} came."
             )
+        if self.groups is not None and self.groups.shape != (n,):
+            raise PredictionsError(f"For {n} images as many patients were expected; {self.groups.shape} came.")
         if wrong := [column for column, values in self.metadata.items() if values.shape != (n,)]:
             raise PredictionsError(f"For {n} images as many values of {', '.join(wrong)} were expected.")
         if not np.isfinite(self.prob).all() or (self.prob < -1e-9).any() or (self.prob > 1 + 1e-6).any():
@@ -73,10 +75,14 @@ class Predictions:
         """Count the images."""
         return len(self.index)
 
-    def first(self, n: int) -> "Predictions":
-        """Give the predictions of the first `n` images."""
-        rows = {name: getattr(self, name)[:n] for name in ("index", "y_true", "prob", "logits")}
-        return replace(self, **rows, groups=None if self.groups is None else self.groups[:n])
+    def part(self, rows: NDArray[np.generic] | slice) -> "Predictions":
+        """Select images by number, by (N,) true or false, or by a slice.
+
+        Every array has one row per image, so each is selected from, and a field added later is too.
+        """
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        chosen: Any = {name: array[rows] for name, array in values.items() if isinstance(array, np.ndarray)}
+        return replace(self, **chosen, metadata={name: array[rows] for name, array in self.metadata.items()})
 
 
 def to_bytes(predictions: Predictions) -> bytes:

@@ -8,18 +8,19 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from penlight import __version__
 from penlight.api.predicting import Predicted, Prediction
-from penlight.errors import LargePictureError, NoPictureError, PenlightError
+from penlight.errors import PenlightError
 from penlight.runs.classifier import Classifier
 from penlight.serve import pages, schema
 from penlight.serve.explaining import explained
 from penlight.serve.guard import Guard
-from penlight.serve.limits import Budget, Limits, RequestError, busy
+from penlight.serve.limits import Budget, Limits, RequestError, busy, unread
 from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool, too_long
 from penlight.serve.shelf import Shelf, Shelved
@@ -37,7 +38,7 @@ T = TypeVar("T")
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe answers to requests that are not answered."""
     about = {
-        400: "The body is malformed.",
+        400: "The request or its body is malformed.",
         401: "The token is missing or wrong.",
         403: "A page of another site sent the request.",
         404: "There is no such run.",
@@ -52,8 +53,10 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         503: "Too much is being asked; try again after Retry-After.",
         504: "The answer takes too long.",
     }
-    every = (401, 403, 421)
-    return {status: {"model": schema.ErrorBody, "description": about[status]} for status in (*statuses, *every)}
+    every = (400, 401, 403, 421, 422)
+    return {
+        status: {"model": schema.ErrorBody, "description": about[status]} for status in sorted({*statuses, *every})
+    }
 
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -82,7 +85,7 @@ class _Service:
 
     def __init__(self, shelf: Shelf, limits: Limits, threads: int) -> None:
         self.shelf, self.limits, self.threads = shelf, limits, threads
-        self.budget = Budget(limits.held)
+        self.budget = Budget(limits.held, limits.peer_held)
         self.metrics = Metrics()
         self.explaining = 0
         self._pool: Pool | None = None
@@ -169,25 +172,51 @@ def make_app(
 
 
 def _add_handlers(app: FastAPI) -> None:
+    """Give every error one shape, whoever raised it."""
+
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
         return pages.error_page(error) if pages.wants_page(request) else error.response()
 
-    async def named(request: Request, error: Exception) -> Response:
-        assert isinstance(error, PenlightError)
-        # Its text may name a folder of the server.
+    async def unreadable(request: Request, error: Exception) -> Response:
+        # The error's own text may name a folder of the server.
         told = RequestError(500, "The run could not be read.", "A whole run folder.", "Look at the server.")
+        return await refused(request, told)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        place, name = (*map(str, first["loc"]), "", "")[:2]
+        told = RequestError(422, f"The {place} parameter '{name[:100]}' is not valid: {first['msg'][:200]}.",
+                            "A value that /api/v1/openapi.json allows.", "Correct it.")  # fmt: skip
         return await refused(request, told)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        headers = dict(error.headers) if error.headers else None
+        headers = dict(error.headers or {})
+        if "allow" in {name.lower() for name in headers}:
+            headers = {"Allow": _allowed(headers)}
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=headers)
         told = RequestError(error.status_code, str(error.detail), "A route of /api/v1/openapi.json.", "", headers)
         return await refused(request, told)
 
+    async def broken(request: Request, error: Exception) -> Response:
+        told = RequestError(500, "The server failed at this request.", "", "Ask who runs the server.")
+        return await refused(request, told)
+
     app.add_exception_handler(RequestError, refused)
-    app.add_exception_handler(PenlightError, named)
+    app.add_exception_handler(PenlightError, unreadable)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, broken)
+
+
+def _allowed(headers: Mapping[str, str]) -> str:
+    """Name the methods of a route; `Guard` answers HEAD wherever there is GET."""
+    listed = next(value for name, value in headers.items() if name.lower() == "allow")
+    methods = {method.strip() for method in listed.split(",")}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"}))
 
 
 def _found(table: Mapping[str, T], name: str) -> T:
@@ -246,7 +275,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
             predictions = await service.pool.ask(classifier, pictures)
         _count(service.metrics, predictions)
         if all(p.answer is None for p in predictions):
-            raise _unread(predictions[0].error)
+            raise unread(predictions[0].error)
         body = json.dumps(Predicted(classifier.about(), predictions).to_dict(), allow_nan=False)
         return Response(body.encode(), media_type="application/json")
 
@@ -281,13 +310,6 @@ def _count(metrics: Metrics, predictions: list[Prediction]) -> None:
     for result, n in counted.items():
         if n:
             metrics.pictures(result, n)
-
-
-def _unread(error: PenlightError | None) -> RequestError:
-    """413, 415 or 422 for a picture that cannot be read."""
-    status = {LargePictureError: 413, NoPictureError: 415}.get(type(error), 422)  # type: ignore[arg-type]
-    told = ("", "") if error is None else (error.problem, error.remedy)
-    return RequestError(status, told[0], "A whole PNG, JPEG, TIFF or DICOM picture of one image.", told[1])
 
 
 def _add_running(app: FastAPI, service: _Service) -> None:
@@ -355,7 +377,7 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
             try:
                 return await asyncio.to_thread(pages.picture, classifier, only(pictures), service.limits.pixels)
             except PenlightError as error:
-                raise _unread(error) from error
+                raise unread(error) from error
 
     @app.get("/runs/{run}/report", include_in_schema=False)
     async def report(run: str) -> Response:

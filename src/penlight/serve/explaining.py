@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from penlight.api.predicting import Picture
-from penlight.errors import LargePictureError, NoPictureError, PenlightError, PictureError
+from penlight.errors import PenlightError, PictureError
 from penlight.runs.classifier import Classifier
-from penlight.serve.limits import Limits, RequestError
+from penlight.serve.limits import Limits, RequestError, for_client, unread
 from penlight.serve.shelf import Shelved
 
 _MOST_NEIGHBOURS = 20
@@ -37,11 +37,10 @@ def explained(
         source = explaining.Source(picture.name)
         made = explainer.explain(image[np.newaxis], [source], label=asked.get("label"), neighbours=neighbours)
     except PictureError as error:
-        status = {LargePictureError: 413, NoPictureError: 415}.get(type(error), 422)
-        raise RequestError(status, error.problem, "One picture.", error.remedy) from error
+        raise unread(error) from error
     except PenlightError as error:
-        raise RequestError(422, error.problem, "A label, a method and neighbours that the run has.", error.remedy) \
-            from error  # fmt: skip
+        expected = "A label, a method and neighbours that the run has."
+        raise for_client(error, 422, expected) from error
     values: dict[str, Any] = made.to_dict()
     # Paths are the server's own business.
     return {key: value for key, value in values.items() if key not in ("run", "files", "problems")}

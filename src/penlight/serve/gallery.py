@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from penlight.api.of_run import info_of
 from penlight.errors import PenlightError
 from penlight.evaluation.rows import MetricRow, find_row, row_from_dict
 from penlight.report.words import count, interval, metric_words, number, sentence
@@ -19,7 +20,7 @@ from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 from penlight.runs.groups import REPORT, UNSEALED
 from penlight.runs.predictor import MODEL
-from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup, info_of
+from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
 
 _BASELINE = "linear"
 

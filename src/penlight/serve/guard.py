@@ -6,11 +6,13 @@ import hmac
 import ipaddress
 import logging
 import time
+import traceback
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penlight.serve.limits import RequestError
+from penlight.serve.limits import SECURITY_HEADERS, RequestError
 from penlight.serve.metrics import Metrics
 
 log = logging.getLogger("penlight.serve")
@@ -21,15 +23,16 @@ POLICY = (
 )
 """The content security policy of every answer that names no other one."""
 
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
-    (b"cache-control", b"no-store"),
-]
+_ONCE = {
+    b"host",
+    b"content-length",
+    b"transfer-encoding",
+    b"content-type",
+    b"authorization",
+    b"origin",
+    b"sec-fetch-site",
+    b"sec-fetch-mode",
+}
 _OPEN = ("/healthz", "/readyz")
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
@@ -59,49 +62,62 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 500
+        begun, status, started = time.perf_counter(), 500, False
         self._metrics.running += 1
+        # Every route that has GET answers HEAD as well, which FastAPI's do not by themselves.
+        is_head = scope["method"] == "HEAD"
+        inner = {**scope, "method": "GET"} if is_head else scope
 
         async def send_guarded(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 _add_headers(message)
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
             refused = self._refused(scope)
             if refused is None:
-                await self._app(scope, receive, send_guarded)
+                await self._app(inner, receive, send_guarded)
             else:
-                await refused.response()(scope, receive, send_guarded)
+                await refused.response()(inner, receive, send_guarded)
         except asyncio.CancelledError:
             status = 499
             raise
+        except Exception as error:  # one request must not reach uvicorn's log with names and paths, nor end others
+            _log_failure(error)
+            if not started:
+                failed = RequestError(500, "The server failed at this request.", "", "Ask who runs the server.")
+                await failed.response()(inner, receive, send_guarded)
         finally:
             self._metrics.running -= 1
-            self._record(scope, status, time.perf_counter() - begun)
+            self._record(inner, scope["method"], status, time.perf_counter() - begun)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "none")
-        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
+        method = method if method in ("GET", "HEAD", "POST") else "other"
         self._metrics.count(method, path, status, seconds)
         log.info("%s %s %d %.1f ms", method, path, status, seconds * 1000)
 
     def _refused(self, scope: Scope) -> RequestError | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        if repeated := _repeated(scope["headers"]):
+            return RequestError(400, f"The header {repeated} came more than once.", "Each header once.", "Send one.")
         if self._names is not None and _name_of(headers.get(b"host", b"")) not in self._names:
             return RequestError(421, "The request is for another host.", "A Host header with a name of this machine.",
                                 "Open it as http://localhost or http://127.0.0.1.")  # fmt: skip
-        if headers.get(b"sec-fetch-site") == b"cross-site" and scope["method"] != "GET":
+        if _is_foreign(headers, scope["method"]):
             return RequestError(403, "A page of another site sent this.", "A request of this site, or of a program.",
                                 "Open the server's own page.")  # fmt: skip
         if self._token is None or scope["path"] in _OPEN or self._may(headers.get(b"authorization", b"")):
             return None
+        # Browsers ask their user for a name and a password; a second scheme beside Basic keeps Chromium from asking.
         return RequestError(401, "The token is missing or wrong.", "Authorization: Bearer TOKEN",
                             "Send the token that the server was started with.",
-                            {"WWW-Authenticate": 'Basic realm="Penlight, token as password", Bearer'})  # fmt: skip
+                            {"WWW-Authenticate": 'Basic realm="Penlight, token as password"'})  # fmt: skip
 
     def _may(self, authorization: bytes) -> bool:
         """Compare in constant time; a browser, which asks its user, sends the token as a password."""
@@ -114,6 +130,39 @@ class Guard:
         elif scheme.lower() != b"bearer":
             return False
         return hmac.compare_digest(given.strip(), self._token or b"")
+
+
+def _repeated(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Name a header that decides something and came twice: who reads the first and who reads the last would not
+    agree."""
+    names = [name for name, _ in headers if name in _ONCE]
+    return "" if len(names) == len(set(names)) else next(n for n in names if names.count(n) > 1).decode("latin-1")
+
+
+def _is_foreign(headers: Mapping[bytes, bytes], method: str) -> bool:
+    """Say whether a page of another site makes its visitor's browser send this.
+
+    What changes something, or takes work, is refused for any origin but the server's own, whatever else the headers
+    say; a sandboxed report has the origin "null". Reading is refused for what another site's page loads into itself,
+    and left to its links: a browser says which in Sec-Fetch-Site and Sec-Fetch-Mode, and a program sends neither.
+    """
+    site = headers.get(b"sec-fetch-site", b"none")
+    foreign = site in (b"cross-site", b"same-site")
+    if method in ("GET", "HEAD"):
+        return foreign and headers.get(b"sec-fetch-mode") != b"navigate"
+    origin = headers.get(b"origin")
+    own = origin is None or origin.lower().partition(b"://")[2] == headers.get(b"host", b"").lower() != b""
+    return foreign or not own
+
+
+def _log_failure(error: Exception) -> None:
+    """Log where an error that has no name was raised: the kind of error, and the lines of Penlight that led there.
+
+    Its text may hold what a client sent, or a path, and is left out.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{frame.name}:{frame.lineno}" for frame in frames if "penlight" in frame.filename]
+    log.error("%s in %s", type(error).__name__, " > ".join(lines[-6:]) or "the server")
 
 
 def names_of(host: str) -> set[str] | None:
@@ -132,7 +181,7 @@ def _name_of(host: bytes) -> str:
 def _add_headers(message: Message) -> None:
     headers: list[tuple[bytes, bytes]] = list(message["headers"])
     given = {name for name, _ in headers}
-    headers += [pair for pair in _HEADERS if pair[0] not in given]
+    headers += [pair for pair in SECURITY_HEADERS if pair[0] not in given]
     if b"content-security-policy" not in given:
         headers.append((b"content-security-policy", POLICY.encode()))
     message["headers"] = headers

@@ -1,25 +1,70 @@
 """What a request may ask for, and what becomes of it when it asks for more."""
 
+import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import JSONResponse
 
+from penlight.errors import (
+    ExplainError,
+    LargePictureError,
+    NoPictureError,
+    PenlightError,
+    PictureError,
+    UnknownNameError,
+)
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-dns-prefetch-control", b"off"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"cache-control", b"no-store"),
+]
+"""What every answer carries that names none of its own."""
+
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one request, and of all together.
+    """Bounds of one request, of one peer, and of all together.
 
-    `upload` bytes of a body, `files` in it, `pixels` that a picture may say it has, `seconds` to receive it and as
-    many to answer; `held` bytes of all bodies in memory at a time, `waiting` pictures that wait for a worker, and
-    `explaining` requests for explanations at a time.
+    A request: `upload` bytes of a body, `files` in it and `fields` beside them, `pixels` that a picture may say it
+    has, `seconds` to receive it and as many to answer, of which `stall_seconds` may pass without a byte. Its head:
+    `head_seconds` from the connection or its first byte, `head_bytes`, of which `target` for the address, `headers`;
+    `pipelined` requests that follow one that is not answered yet.
+
+    An answer: `stall_seconds` without a byte read, `answer_seconds` until all of it is. A refused peer may go on
+    sending for `linger_seconds`, so that it sees why.
+
+    All together: `held` bytes of bodies in memory at a time, and as many of unread answers; `connections`, `waiting`
+    pictures that wait for a worker, and `explaining` requests for explanations. One address, which may be a proxy's,
+    has at most `peer_held` and `peer_connections` of them, so that it cannot take all.
     """
 
     upload: int = 32 << 20
     files: int = 64
+    fields: int = 32
     pixels: int = 1 << 24
     seconds: float = 20.0
+    stall_seconds: float = 5.0
+    head_seconds: float = 10.0
+    head_bytes: int = 32 << 10
+    target: int = 8 << 10
+    headers: int = 100
+    pipelined: int = 16
+    idle_seconds: int = 15
+    answer_seconds: float = 120.0
+    linger_seconds: float = 2.0
     held: int = 128 << 20
+    peer_held: int = 96 << 20
+    connections: int = 512
+    peer_connections: int = 384
     waiting: int = 256
     explaining: int = 4
 
@@ -42,6 +87,36 @@ class RequestError(Exception):
         return JSONResponse(self.to_dict(), self.status, self.headers)
 
 
+_TELLABLE = (PictureError, ExplainError, UnknownNameError)
+_PATH = re.compile(r"(?<![\w./])(?:~|[A-Za-z]:)?[/\\]\w")
+_UNTOLD = "What went wrong is in the server's own files, and is not for clients."
+
+
+def for_client(
+    error: PenlightError, status: int, expected: str, names: Mapping[str, str] | None = None
+) -> RequestError:
+    """Decide what of a Penlight error a client may read; nothing else hands one on.
+
+    The errors that are about what the client sent are told, the others only where `names` gives what to say for each
+    of the server's folders in them; and none whose text still holds a path.
+    """
+    problem, remedy = error.problem, error.remedy
+    for folder, name in sorted((names or {}).items(), key=lambda pair: -len(pair[0])):
+        problem, remedy = problem.replace(folder, name), remedy.replace(folder, name)
+    # The name of a picture is the client's own, and may look like a path.
+    searched = error.reason if isinstance(error, PictureError) else f"{problem} {remedy}"
+    if (names is None and not isinstance(error, _TELLABLE)) or _PATH.search(searched):
+        return RequestError(status, _UNTOLD, expected, "Ask who runs the server.")
+    return RequestError(status, problem, expected, remedy)
+
+
+def unread(error: PenlightError | None) -> RequestError:
+    """413, 415 or 422 for a picture that cannot be read."""
+    status = {LargePictureError: 413, NoPictureError: 415}.get(type(error), 422)  # type: ignore[arg-type]
+    expected = "A whole PNG, JPEG, TIFF or DICOM picture of one image."
+    return RequestError(status, "", expected) if error is None else for_client(error, status, expected)
+
+
 def busy(what: str) -> RequestError:
     """503: come back in a second."""
     return RequestError(503, f"The server is busy: {what}.", "Fewer requests at a time.", "Try again in a second.",
@@ -49,18 +124,26 @@ def busy(what: str) -> RequestError:
 
 
 class Budget:
-    """Bytes of request bodies in memory; all of it on the event loop, so that nothing needs a lock."""
+    """Bytes of request bodies in memory, counted as they come; all of it on the event loop, so that nothing needs a
+    lock. One peer may hold `of_one` of them, all of them unless given."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, of_one: int | None = None) -> None:
+        self._limit, self._of_one = limit, limit if of_one is None else of_one
+        self._by_peer: Counter[str] = Counter()
         self.used = 0
 
-    def take(self, n_bytes: int) -> None:
-        """Reserve bytes. RequestError (503) if there are none left."""
+    def take(self, n_bytes: int, peer: str = "") -> None:
+        """Count bytes that came. RequestError (503) if there is no room for them."""
         if self.used + n_bytes > self._limit:
             raise busy("too many uploads are being received")
+        if self._by_peer[peer] + n_bytes > self._of_one:
+            raise busy("too many uploads are being received from one address")
         self.used += n_bytes
+        self._by_peer[peer] += n_bytes
 
-    def give(self, n_bytes: int) -> None:
+    def give(self, n_bytes: int, peer: str = "") -> None:
         """Give bytes back."""
         self.used -= n_bytes
+        self._by_peer[peer] -= n_bytes
+        if not self._by_peer[peer]:
+            del self._by_peer[peer]

@@ -20,12 +20,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from penlight import __version__
+from penlight.api.of_run import info_of
 from penlight.data.catalog import is_phantom
 from penlight.errors import PenlightError
 from penlight.runs.facts import NOTICE
 from penlight.runs.groups import REPORT
-from penlight.serve.limits import RequestError
-from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup, info_of
+from penlight.serve.limits import RequestError, for_client
+from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
 
 if TYPE_CHECKING:
     from penlight.api.comparing import ComparedRuns
@@ -49,7 +50,7 @@ STATIC = {
 EXAMPLES = 10_000
 """So many examples can be drawn."""
 
-_SCRIPT = re.compile(rb"<script[^>]*>(.*?)</script>", re.DOTALL)
+_TAG = re.compile(r"<[a-zA-Z][^<>]*>")
 _STYLE = re.compile(r' style="([^"]*)"')
 _CANVAS = 448
 _NEIGHBOURS = 5
@@ -171,11 +172,8 @@ def compare(shelf: Shelf, names: Sequence[str]) -> HTMLResponse:
     try:
         found = compare_runs(list(folders))
     except PenlightError as error:
-        # The server's own folders are no part of the answer.
-        told = error.problem
-        for folder, name in folders.items():
-            told = told.replace(str(folder), name)
-        raise RequestError(400, told, "Runs of the same images and labels.", error.remedy) from error
+        known = {str(folder): name for folder, name in folders.items()}
+        raise for_client(error, 400, "Runs of the same images and labels.", known) from error
     values = comparison_values(_named(found, folders), found.modality, _data_hash(shelf, chosen[0]))
     return _page("comparison.html", **{**values, "command": ""})
 
@@ -230,26 +228,66 @@ def group_report(group: ShelvedGroup) -> Response:
 
 
 def report(page: bytes) -> Response:
-    """Give a page that holds all it needs; of scripts only those that are in it may run."""
-    hashes = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _SCRIPT.findall(page))
-    scripts = " ".join(f"'sha256-{value}'" for value in hashes) or "'none'"
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {scripts}; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'self'"
-    )
-    headers = {"content-security-policy": policy, "x-frame-options": "SAMEORIGIN"}
+    """Give a report, which is a page that a stranger may have written, so that it can do nothing here.
+
+    It is sandboxed: its origin is none, so it reads nothing of this server and keeps nothing. Of scripts only those
+    that Penlight wrote run, by their hashes; it loads nothing. RequestError (409) for a page that holds what no
+    policy stops and no report of Penlight has: a reload to another address, and hints to connect to one.
+    """
+    if not _is_plain(page):
+        raise RequestError(409, "The report is not one that Penlight wrote.", "A report of Penlight.",
+                           "Write it again: penlight report RUN")  # fmt: skip
+    headers = {
+        "content-security-policy": _report_policy(),
+        # A browser shows no page that has both a sandbox and an opener policy.
+        "cross-origin-opener-policy": "unsafe-none",
+    }
     return HTMLResponse(page, headers=headers)
+
+
+def _is_plain(page: bytes) -> bool:
+    """Say whether a page has neither a tag nor an attribute that acts beyond its policy.
+
+    It must be UTF-8: a byte order mark of UTF-16 would win over the charset of the answer, and hide them.
+    """
+    try:
+        lower = page.decode("utf-8").lower()
+    except UnicodeDecodeError:
+        return False
+    return "<link" not in lower and "http-equiv" not in lower
+
+
+@cache
+def _report_policy() -> str:
+    """The content security policy of reports, with the hashes of the scripts of this version and of earlier ones."""
+    embedded = b"\n" + _file("report/theme.js") + b"\n"
+    lines = _file("serve/report_scripts.txt").decode().splitlines()
+    hashes = {base64.b64encode(hashlib.sha256(embedded).digest()).decode()}
+    hashes |= {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+    scripts = " ".join(f"'sha256-{value}'" for value in sorted(hashes))
+    return (
+        f"sandbox allow-scripts allow-downloads allow-modals; default-src 'none'; script-src {scripts}; "
+        "img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def _page(template: str, status: int = 200, headers: dict[str, str] | None = None, /, **values: Any) -> HTMLResponse:
     text = _environment().get_template(template).render(not_clinical=NOTICE, version=__version__, **values)
-    return HTMLResponse(_STYLE.sub(_as_attributes, text), status, headers)
+    return HTMLResponse(_TAG.sub(_with_attributes, text), status, headers)
+
+
+def _with_attributes(tag: re.Match[str]) -> str:
+    """Write the style of a figure's element as its attributes, which the policy allows.
+
+    What stands between tags is text, and may be a label that looks like a style.
+    """
+    return _STYLE.sub(_as_attributes, tag[0])
 
 
 def _as_attributes(style: re.Match[str]) -> str:
-    """Write the style of a figure's element as its attributes, which the policy allows."""
     pairs = (part.split(":", 1) for part in style[1].split(";") if ":" in part)
-    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
+    named = ((name.strip(), value.strip()) for name, value in pairs)
+    return "".join(f' {name}="{value}"' for name, value in named if not name.startswith("on"))
 
 
 def axis_of(score: "Score") -> dict[str, float | None]:

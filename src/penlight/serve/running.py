@@ -9,13 +9,15 @@ from pathlib import Path
 import uvicorn
 
 from penlight.errors import ServeError
+from penlight.escaping import printable
 from penlight.serve.app import make_app
+from penlight.serve.connections import settings
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.limits import Limits
 from penlight.serve.shelf import open_shelf
+from penlight.serve.token import VARIABLE, check_token
 
 _GRACE = 30
-_MOST_CONNECTIONS = 512
 
 
 def serve(
@@ -36,10 +38,12 @@ def serve(
     if not is_loopback(host) and not token and not no_auth:
         raise ServeError(
             f"{host} can be reached by others, and no token was given.",
-            "Give --token, or --no-auth if something else keeps others out.",
+            f"Put one in a file for --token-file, or in {VARIABLE}; or give --no-auth if something else keeps others "
+            "out.",
         )
-    if token is not None and len(token) < 8:
-        raise ServeError("The token is shorter than 8 characters.", "Choose one that nobody guesses.")
+    if token is not None:
+        check_token(token)
+    limits = limits or Limits()
     _log_to_stderr(quiet)
     shelf = open_shelf(paths)
     names = names_of(host)
@@ -49,29 +53,24 @@ def serve(
     # uvicorn raises what ended it again, after all is finished; that is no error here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=True,
-        proxy_headers=False,
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=_GRACE,
-        h11_max_incomplete_event_size=1 << 16,
-        ws="none",
-    )
+    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=_GRACE, **settings(limits))
 
 
 def _log_to_stderr(quiet: bool) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
     # The parser of forms warns of bytes that it was sent, which are not for the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    for name, level in (("penlight.serve", logging.WARNING if quiet else logging.INFO), ("uvicorn", logging.WARNING)):
+    # So does uvicorn of requests that are not HTTP.
+    for name, level in (("penlight.serve", logging.WARNING if quiet else logging.INFO), ("uvicorn", logging.ERROR)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(level)
+
+
+class _Formatter(logging.Formatter):
+    """One line for each message, whatever names are in it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Format a message, with what would begin another line or act on a terminal made visible."""
+        return printable(super().formatMessage(record))

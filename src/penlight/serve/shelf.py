@@ -12,10 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from penlight.data import DatasetInfo
-from penlight.data.catalog import dataset_info
 from penlight.disk import inner_folders, is_inside, links_in
-from penlight.errors import PenlightError, RunError, UnknownNameError
+from penlight.errors import PenlightError, RunError
 from penlight.runs.classifier import Classifier, open_classifier
 from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
 from penlight.runs.groups import REPORT, Group, kind_of, open_group
@@ -216,13 +214,6 @@ def _shelved(folder: Path, root: Path, group: str | None, names: set[str]) -> It
         log.warning("left out: %s cannot be read (%s)", folder, type(error).__name__)
         return
     yield own
-
-
-def info_of(name: str) -> DatasetInfo:
-    """Give what is known of a dataset by its name. UnknownNameError for a path, which a run names and nobody here."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_+-]*", name):
-        raise UnknownNameError("dataset", name[:100], ())
-    return dataset_info(name)
 
 
 def _id(folder: Path, root: Path, names: set[str]) -> str:

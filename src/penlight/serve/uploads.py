@@ -1,18 +1,21 @@
-"""The pictures of a request, from its body, in memory and nowhere else."""
+"""The pictures of a request, from its body, in memory and nowhere else.
+
+Forms are taken apart by the parser under Starlette's, with callbacks of our own: Starlette makes a temporary file and
+an upload of each part, which costs as much again as all the rest of receiving a small picture.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from email.message import Message
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
 
 from penlight.api.predicting import Picture
+from penlight.serve.connections import peer_of
 from penlight.serve.limits import Budget, Limits, RequestError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 RAW = "picture"
 """The name of a picture that was sent as the body itself, without one."""
@@ -22,102 +25,142 @@ _EXPECTED = (
     "content type image/png, image/jpeg, image/tiff, application/dicom or application/octet-stream."
 )
 _BODIES = ("image/", "application/dicom", "application/octet-stream")
+_FORM = "multipart/form-data"
 _LONGEST_NAME = 255
 _HEADER_BYTES = 8192
+_SLICE = 64 << 10
+_SPARE_DELIMITERS = 64
 
 
 @asynccontextmanager
-async def uploads(request: Request, limits: Limits, budget: Budget) -> "AsyncIterator[list[Picture]]":
-    """Receive a body and give its pictures; its bytes count against the budget until the block ends.
+async def uploads(request: Request, limits: Limits, budget: Budget) -> AsyncIterator[list[Picture]]:
+    """Receive a body and give its pictures; its bytes count against the budget, as they come, until the block ends.
 
     RequestError: 408 for a body that is too slow, 411 and 413 for one without length or too large, 415 for another
     content type, 400 for one that is malformed, 503 when the budget is spent.
     """
     n_bytes = _length(request, limits)
-    kind = request.headers.get("content-type", "")
-    if not kind.startswith(("multipart/form-data", *_BODIES)):
+    kind = request.headers.get("content-type", "").lower()
+    if not kind.startswith((_FORM, *_BODIES)):
         raise RequestError(415, f"The content type '{kind[:100]}' came.", _EXPECTED, "Set the content type.")
-    budget.take(n_bytes)
+    body = _Body(request, n_bytes, limits, budget)
     try:
-        body = await _receive(request, n_bytes, limits)
-        if kind.startswith("multipart/form-data"):
-            yield _of_form(body, kind, limits)
-        else:
-            yield [Picture(RAW, _some(body))]
+        yield await (_of_form(request, body, limits) if kind.startswith(_FORM) else _of_body(body))
     finally:
-        budget.give(n_bytes)
+        body.release()
 
 
 def _length(request: Request, limits: Limits) -> int:
     told = request.headers.get("content-length", "")
-    if not told.isdecimal():
+    # The length of the text first: Python reads no number of more than 4,300 digits.
+    if not (told.isascii() and told.isdecimal()):
         raise RequestError(411, "The body came without its length.", "A Content-Length header.", "Send it.")
-    if int(told) > limits.upload:
-        raise too_large(int(told), limits)
+    if len(told) > 15 or int(told) > limits.upload:
+        raise too_large(limits)
     return int(told)
 
 
-def too_large(n_bytes: int, limits: Limits) -> RequestError:
+def too_large(limits: Limits) -> RequestError:
     """413 for the bytes of a body."""
-    return RequestError(413, f"{n_bytes:,} bytes came.", f"At most {limits.upload:,} bytes in one request.",
+    return RequestError(413, "The body is too large.", f"At most {limits.upload:,} bytes in one request.",
                         "Send fewer or smaller pictures.")  # fmt: skip
 
 
-async def _receive(request: Request, n_bytes: int, limits: Limits) -> bytes:
+class _Body:
+    """The bytes of a body as they come, with deadlines and a count."""
+
+    def __init__(self, request: Request, n_bytes: int, limits: Limits, budget: Budget) -> None:
+        self._request, self._n_bytes, self._limits, self._budget = request, n_bytes, limits, budget
+        self._peer = peer_of(request.client.host if request.client else "")
+        self._received = 0
+
+    async def receive(self, take: Callable[[bytes], object]) -> None:
+        """Hand the body to `take` as it comes, in slices small enough that taking one holds up nobody."""
+        limits, now, more = self._limits, asyncio.get_running_loop().time, True
+        deadline = now() + limits.seconds
+        while more:
+            try:
+                async with asyncio.timeout_at(min(deadline, now() + limits.stall_seconds)):
+                    message = await self._request.receive()
+            except TimeoutError as error:
+                raise _too_slow(limits) from error
+            if message["type"] == "http.disconnect":
+                raise RequestError(400, "The connection ended before the body did.")
+            part, more = message.get("body", b""), message.get("more_body", False)
+            self._count(len(part))
+            take(part[:_SLICE])
+            for start in range(_SLICE, len(part), _SLICE):
+                await asyncio.sleep(0)
+                take(part[start : start + _SLICE])
+
+    def _count(self, n_bytes: int) -> None:
+        if self._received + n_bytes > self._n_bytes:
+            raise too_large(self._limits)
+        self._budget.take(n_bytes, self._peer)
+        self._received += n_bytes
+
+    def release(self) -> None:
+        """Give the budget what the body took of it."""
+        self._budget.give(self._received, self._peer)
+
+
+def _too_slow(limits: Limits) -> RequestError:
+    what = f"The body did not come within {limits.seconds:g} s, or nothing of it for {limits.stall_seconds:g} s."
+    return RequestError(408, what, "A faster upload.", "Send fewer or smaller pictures.")
+
+
+async def _of_body(body: _Body) -> list[Picture]:
     parts: list[bytes] = []
-    received = 0
-    try:
-        async with asyncio.timeout(limits.seconds):
-            async for part in request.stream():
-                received += len(part)
-                if received > n_bytes:
-                    raise too_large(received, limits)
-                parts.append(part)
-    except TimeoutError as error:
-        raise RequestError(408, f"The body did not come within {limits.seconds:g} s.", "A faster upload.",
-                           "Send fewer or smaller pictures.") from error  # fmt: skip
-    except ClientDisconnect as error:
-        raise RequestError(400, "The connection ended before the body did.") from error
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _some(body: bytes) -> bytes:
-    if not body:
+    await body.receive(parts.append)
+    content = b"".join(parts)
+    if not content:
         raise RequestError(400, "The body is empty.", _EXPECTED, "Send a picture.")
-    return body
+    return [Picture(RAW, content)]
 
 
-def _of_form(body: bytes, kind: str, limits: Limits) -> list[Picture]:
-    from python_multipart.exceptions import MultipartParseError
-    from python_multipart.multipart import MultipartParser, parse_options_header
-
-    _, options = parse_options_header(kind)
-    boundary = options.get(b"boundary", b"")
-    collected = _Collected(limits)
+async def _of_form(request: Request, body: _Body, limits: Limits) -> list[Picture]:
+    form = _Form(limits)
     try:
-        parser = MultipartParser(boundary, collected.callbacks(), max_size=limits.upload)
-        parser.write(body)
-        parser.finalize()
-    except (MultipartParseError, ValueError) as error:
-        raise RequestError(
-            400, f"The form is malformed: {error}.", _EXPECTED, "Send it as HTTP clients do."
-        ) from error
-    if not collected.pictures or not collected.ended:
-        what = "The form is cut off." if collected.pictures else "The form has no file."
-        raise RequestError(400, what, _EXPECTED, "Send a file in the field 'file'.")
-    return collected.pictures
+        form.begin(request.headers["content-type"])
+        await body.receive(form.write)
+    except (FormParserError, ValueError) as error:
+        raise _bad_form(f"The form is malformed: {str(error)[:200]}.") from error
+    if not form.pictures or not form.ended:
+        raise _bad_form("The form is cut off." if form.pictures else "The form has no file.")
+    return form.pictures
 
 
-class _Collected:
-    """What the parser of forms calls back with, put together: the files; other fields are passed over."""
+def _bad_form(what: str) -> RequestError:
+    return RequestError(400, what, _EXPECTED, "Send it as HTTP clients do, with a file in the field 'file'.")
+
+
+class _Form:
+    """The files of a form; other fields are passed over."""
 
     def __init__(self, limits: Limits) -> None:
         self.pictures: list[Picture] = []
         self.ended = False
         self._limits = limits
-        self._begin()
+        self._parts = 0
+        self._delimiters_left = limits.files + limits.fields + _SPARE_DELIMITERS
 
-    def callbacks(self) -> Any:
+    def begin(self, content_type: str) -> None:
+        """Read the boundary. FormParserError or ValueError for one that is none."""
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        if not boundary:
+            raise ValueError("it has no boundary")
+        self._delimiter = b"\r\n--" + boundary
+        self._parser = MultipartParser(boundary, self._callbacks(), max_size=self._limits.upload)
+
+    def write(self, data: bytes) -> None:
+        """Take a slice of the body."""
+        # What looks like a boundary and is none costs the parser a step in Python each time.
+        self._delimiters_left -= data.count(self._delimiter)
+        if self._delimiters_left < 0:
+            raise ValueError("it has too many boundaries")
+        self._parser.write(data)
+
+    def _callbacks(self) -> Any:
         return {
             "on_part_begin": self._begin,
             "on_part_data": self._on_data,
@@ -129,22 +172,25 @@ class _Collected:
         }
 
     def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > self._limits.files + self._limits.fields:
+            raise ValueError("it has too many parts")
         self._name: str | None = None
         self._field, self._value, self._header_bytes = b"", b"", 0
         self._data: list[bytes] = []
 
     def _on_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
         self._grow(end - start)
+        self._field += data[start:end]
 
     def _on_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
         self._grow(end - start)
+        self._value += data[start:end]
 
     def _grow(self, n_bytes: int) -> None:
         self._header_bytes += n_bytes
         if self._header_bytes > _HEADER_BYTES:
-            raise RequestError(400, "A part of the form has very long headers.", _EXPECTED, "Shorten them.")
+            raise ValueError("a part has very long headers")
 
     def _on_header(self) -> None:
         if self._field.lower() == b"content-disposition":
@@ -167,12 +213,10 @@ class _Collected:
         self.ended = True
 
 
-def _filename(value: bytes) -> str | None:
+def _filename(disposition: bytes) -> str | None:
     """Read the name of a file from a Content-Disposition header, for the answer only; None for a plain field."""
-    message = Message()
-    message["content-disposition"] = value.decode("utf-8", "replace").replace("\r", " ").replace("\n", " ")
-    name = message.get_filename()
-    return None if name is None else (name or RAW)[:_LONGEST_NAME]
+    name = parse_options_header(disposition)[1].get(b"filename")
+    return None if name is None else (name.decode("utf-8", "replace") or RAW)[:_LONGEST_NAME]
 
 
 def only(pictures: Sequence[Picture]) -> Picture:

@@ -29,7 +29,10 @@ T = TypeVar("T", bound=np.generic)
 
 
 def deal(y_true: NDArray[np.uint8], units: NDArray[np.generic], count: int, seed: int, fewest: int) -> Numbers:
-    """Deal images to folds, (N,) in 0..count-1: whole units, (N,), evenly by images and by labels.
+    """Assign images to folds, (N,) in 0..count-1: whole groups `units`, (N,), stratified by label.
+
+    Where each image is a group, the images of a label in two folds differ by at most one. Of larger groups no such
+    bound holds: labels are evened out first, and the sizes of folds may differ by several groups.
 
     Units with a label that fewer than `fewest` have get -1: they are always trained on and judge nothing, since a
     network cannot be trained without an image of a label.

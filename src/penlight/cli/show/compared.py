@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     from penlight.report.words import p_value
 
     found, out = result.comparison, console()
-    out.print(comparison_verdict(found, result.modality), style="bold", markup=False)
+    out.print(comparison_verdict(found, result.modality), style="bold")
     scores = plain_table()
     scores.add_column(f"{found.split}, {found.metric}")
     for name in ("seeds", "mean", "sd", "95 % interval"):
@@ -37,4 +38,4 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
         table.add_row(d.row, d.against, number(d.value), interval, p_value(d.p), p_value(d.p_holm), style=style)
     out.print(table)
     if result.page is not None:
-        print(result.page)  # noqa: T201
+        say(result.page)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def print_corrupted(corrupted: "Corrupted", json: bool) -> None:
     out.print(f"Balanced error on {found.n:,} images of test{over}; change is against clean images.", style="dim")
     for note in found.notes:
         out.print(f"Unavailable, {note}.", style="dim")
-    print(corrupted.report)  # noqa: T201
+    say(corrupted.report)
 
 
 def _corruption_table(found: "Robustness") -> Table:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.data.audit.page import shift_cells
 from penlight.data.summary import PER_IMAGE
@@ -25,7 +26,7 @@ def print_found(found: "Found", json: bool) -> None:
         print_json(found.to_dict())
         return
     out = console()
-    out.print(f"{found.task}: {found.reason}", markup=False)
+    out.print(f"{found.task}: {found.reason}")
     out.print(_split_table(found.labels, found.counts, found.images, "label"))
     for what, listed in (
         ("left out", [f"{path}: {reason}" for path, reason in found.problems.items()]),
@@ -34,12 +35,12 @@ def print_found(found: "Found", json: bool) -> None:
         if listed:
             noun = "file" if len(listed) == 1 else "files"
             more = "; ..." if len(listed) > _FILES_SHOWN else ""
-            out.print(f"{len(listed):,} {noun} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}", markup=False)
+            out.print(f"{len(listed):,} {noun} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}")
     for note in found.notes:
-        out.print(f"- {note}", markup=False)
+        out.print(f"- {note}")
     for path in (found.description, *([found.splits] if found.splits else [])):
-        print(path)  # noqa: T201
-    print(f"Next: {found.next}")  # noqa: T201
+        say(path)
+    say(f"Next: {found.next}")
 
 
 def print_description(shown: "Shown", json: bool) -> None:
@@ -49,14 +50,14 @@ def print_description(shown: "Shown", json: bool) -> None:
         return
     about = shown.description
     out = console()
-    out.print(about.view_text(), style="dim", markup=False)
+    out.print(about.view_text(), style="dim")
     out.print(_split_table(about.rows, about.counts, about.images, "label"))
     if about.findings is not None:
         out.print(_split_table(PER_IMAGE, about.findings.per_image, about.images, "in one image"))
-        out.print(about.findings.together_text(), markup=False)
-    out.print(about.positions.text(), markup=False)
-    out.print(readings_text(shown.readings), markup=False)
-    print(shown.files[-1])  # noqa: T201
+        out.print(about.findings.together_text())
+    out.print(about.positions.text())
+    out.print(readings_text(shown.readings))
+    say(shown.files[-1])
 
 
 def _split_table(
@@ -88,8 +89,8 @@ def print_audit(audited: "Audited", json: bool) -> None:
     out.print(table if audited.problems else f"Nothing was found in {audited.dataset}.")
     if audited.audit.shifts:
         out.print(_shift_table(audited.audit.shifts))
-    out.print(readings_text(audited.readings), markup=False)
-    print(audited.page)  # noqa: T201
+    out.print(readings_text(audited.readings))
+    say(audited.page)
 
 
 def _shift_table(shifts: "Sequence[Shift]") -> Table:

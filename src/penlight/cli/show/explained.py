@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def print_explained(explained: "Explained", json: bool) -> None:
     for e in explained.explanations:
         if e.alike is not None:
             like = ", ".join(f"train {n['row']} ({' and '.join(n['labels']) or 'none'})" for n in e.alike)
-            out.print(f"{e.source.name} is most like {like}.", markup=False)
-    out.print(f"By {explained.method}. {explained.meaning}", style="dim", markup=False)
+            out.print(f"{e.source.name} is most like {like}.")
+    out.print(f"By {explained.method}. {explained.meaning}", style="dim")
     for path, reason in explained.problems.items():
-        out.print(f"{path} was left out: {reason}.", markup=False)
-    print(explained.files[-1])  # noqa: T201
+        out.print(f"{path} was left out: {reason}.")
+    say(explained.files[-1])

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
-    from penlight.api import Exported
+    from penlight.api import Copied, Exported
 
 
 def print_exported(result: "Exported", json: bool) -> None:
@@ -17,7 +18,6 @@ def print_exported(result: "Exported", json: bool) -> None:
     out.print(
         f"{result.to}, {result.precision}, {result.bytes:,} bytes. Over {parity.images:,} images of {parity.split} "
         f"the largest difference of a probability is {parity.difference:.1e}.",
-        highlight=False,
     )
     table = plain_table()
     table.add_column(parity.split)
@@ -28,4 +28,22 @@ def print_exported(result: "Exported", json: bool) -> None:
             moved = change.file - change.model
             table.add_row(change.name, number(change.model), number(change.file), f"{moved:+.4f}")
     out.print(table)
-    print(result.file)  # noqa: T201
+    say(result.file)
+
+
+def print_copied(result: "Copied", json: bool) -> None:
+    """Print what a copy of a run is without, and what of the data is still in it; the last line is its path."""
+    if json:
+        print_json(result.to_dict())
+        return
+    out = console()
+    for title, lines in (
+        ("Left out", result.left_out),
+        ("What remains of the data", result.remains),
+        ("Not copied, since Penlight does not know it", result.unknown),
+    ):
+        if lines:
+            out.print(f"{title}:", style="bold")
+            for line in lines:
+                out.print(f"  {line}")
+    say(result.folder)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 
 
@@ -14,7 +15,7 @@ def print_recipes(recipes: Sequence[Mapping[str, str]], json: bool) -> None:
         return
     for recipe in recipes:
         console().print(recipe["name"], style="bold")
-        console().print(recipe["about"] + "\n", markup=False)
+        console().print(recipe["about"] + "\n")
 
 
 def print_datasets(datasets: Sequence[Mapping[str, Any]], json: bool) -> None:
@@ -36,4 +37,4 @@ def print_path(path: Path, json: bool) -> None:
     if json:
         print_json({"path": str(path)})
     else:
-        print(path)  # noqa: T201
+        say(path)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from penlight.api.predicting import Predicted, Prediction, count_pictures, pictures, predict_each
+from penlight.cli.show.lines import say
 from penlight.disk import writing_to, writing_whole
+from penlight.escaping import cell, cells
 from penlight.runs.classifier import Classifier, open_classifier
 
 _FEW = 20
@@ -40,11 +42,12 @@ def _counted(predictions: Iterator[Prediction], paths: Sequence[Path]) -> Iterat
     if not sys.stderr.isatty():
         yield from predictions
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from penlight.cli.show.output import plain_console
+
     columns = (TextColumn("Predicting"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=plain_console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=count_pictures(paths))
         for number, prediction in enumerate(predictions, 1):
             if number % _REDRAW == 0:
@@ -53,12 +56,12 @@ def _counted(predictions: Iterator[Prediction], paths: Sequence[Path]) -> Iterat
 
 
 def _to_csv(predictions: Iterator[Prediction], classifier: Classifier, path: Path) -> Iterator[Prediction]:
-    """Write each prediction as it passes; the file takes its name when all have."""
+    """Write each prediction as it passes; the file takes its name when all have. Names and labels are strangers'."""
     labels = classifier.facts.task.labels
     with writing_to(path.parent, "Choose another file with --csv."), writing_whole(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(("file", "answers", *labels, "possible", "abstains", "novelty", "warnings", "error"))
+        rows.writerow(("file", "answers", *map(cell, labels), "possible", "abstains", "novelty", "warnings", "error"))
         for prediction in predictions:
             rows.writerow(_csv_row(prediction, labels))
             yield prediction
@@ -68,12 +71,12 @@ def _to_csv(predictions: Iterator[Prediction], classifier: Classifier, path: Pat
 def _csv_row(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
     answer = prediction.answer
     if answer is None:
-        return [prediction.file, "", *([""] * len(labels)), "", "", "", "", str(prediction.error)]
+        return [cell(prediction.file), "", *([""] * len(labels)), "", "", "", "", cell(str(prediction.error))]
     return [
-        prediction.file,
-        "; ".join(answer.answers),
+        cell(prediction.file),
+        cells(answer.answers),
         *answer.probabilities.values(),
-        "" if answer.possible is None else "; ".join(answer.possible),
+        "" if answer.possible is None else cells(answer.possible),
         str(answer.abstains).lower(),
         "" if answer.novelty is None else answer.novelty,
         "; ".join(w.code for w in prediction.unlike),
@@ -113,16 +116,17 @@ def _print(predictions: Iterable[Prediction], classifier: Classifier, csv_file: 
         tally.add(prediction)
     about = classifier.about()
     lines = _few_lines(tally.first) if tally.total <= _FEW else _many_lines(tally, about)
-    print("\n".join(lines))  # noqa: T201
+    for line in lines:
+        say(line)
     for failure in tally.failures:
-        print(failure.error, file=sys.stderr)  # noqa: T201
+        say(failure.error, error=True)
     if tally.failed > len(tally.failures):
-        print(f"... and {tally.failed - len(tally.failures):,} more.", file=sys.stderr)  # noqa: T201
+        say(f"... and {tally.failed - len(tally.failures):,} more.", error=True)
     if tally.failed:
-        print(f"{tally.failed:,} of {tally.total:,} could not be read.", file=sys.stderr)  # noqa: T201
-    print(f"{about['dataset']}, view {about['view']}. {about['notice']}")  # noqa: T201
+        say(f"{tally.failed:,} of {tally.total:,} could not be read.", error=True)
+    say(f"{about['dataset']}, view {about['view']}. {about['notice']}")
     if csv_file is not None:
-        print(csv_file)  # noqa: T201
+        say(csv_file)
     return tally.failed
 
 

@@ -5,13 +5,14 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from penlight.api import Watcher
-from penlight.cli.show.output import number
+from penlight.cli.show.output import number, plain_console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from penlight.study import Place
     from penlight.training import Epoch
 
@@ -20,12 +21,12 @@ class _OneLine(Watcher):
     """Draws on one line of standard error between entering and leaving; a subclass makes `_progress`."""
 
     _progress: Progress
-    _console: Console
+    _console: "Console"
 
     def note(self, what: str) -> None:
         """See `Watcher.note`; it stays above the line, and is said where nothing else is."""
-        out = Console(stderr=True) if self._console.quiet else self._console
-        out.print(what, markup=False, highlight=False, soft_wrap=True)
+        out = plain_console(stderr=True) if self._console.quiet else self._console
+        out.print(what, soft_wrap=True)
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -43,12 +44,12 @@ class TrainingView(_OneLine):
     """Draws a training on one line of standard error: what is done, loss, headline metric, time left."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet)
+        self._console = plain_console(stderr=True, quiet=quiet)
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[epochs]}"),
+            TextColumn("{task.fields[epochs]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=self._console,
             transient=True,
@@ -61,7 +62,7 @@ class TrainingView(_OneLine):
         """See `Watcher.step`."""
         self._progress.reset(self._task, description=what, total=None, epochs="")
         if self._plain:
-            self._console.print(what, highlight=False)
+            self._console.print(what)
 
     def epoch(self, row: "Epoch", planned: int) -> None:
         """See `Watcher.epoch`."""
@@ -84,7 +85,7 @@ class StudyView(TrainingView):
         self._place, self._begun = place, time.monotonic()
         self._draw(0, None, "")
         if self._plain:
-            self._console.print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip(), highlight=False)
+            self._console.print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip())
 
     def step(self, what: str) -> None:
         """See `Watcher.step`; what belongs to a run stands behind its place."""
@@ -129,12 +130,12 @@ class TuningView(_OneLine):
     """Draws a tuning on one line of standard error: the trial, the best so far, the epoch, time left."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._console = plain_console(stderr=True, quiet=quiet)
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[about]}"),
+            TextColumn("{task.fields[about]}", markup=False),
             console=self._console,
             transient=True,
             disable=quiet or not self._console.is_terminal,

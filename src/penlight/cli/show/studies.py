@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def print_plan(plan: "Plan", json: bool) -> None:
     from penlight.study import states_by_row
 
     out = console()
-    out.print(plan.study.question, markup=False)
+    out.print(plan.study.question)
     table = plain_table()
     for name in ("row", "recipe", "view", "runs", "state"):
         table.add_column(name, justify="right" if name == "runs" else "left")
@@ -33,9 +34,9 @@ def print_plan(plan: "Plan", json: bool) -> None:
     if plan.count("changed"):
         out.print("changed: the folder holds a run of another recipe or data; move it away before the study runs.")
     if plan.left_over:
-        out.print(f"Not of this study any more: {', '.join(map(str, plan.left_over))}", markup=False)
+        out.print(f"Not of this study any more: {', '.join(map(str, plan.left_over))}")
     missing = len(plan.runs) - plan.count("done")
-    print(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")  # noqa: T201
+    say(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")
 
 
 def print_studied(result: "Studied", json: bool) -> None:
@@ -48,9 +49,9 @@ def print_studied(result: "Studied", json: bool) -> None:
         out.print(f"view {part['view']}, {part['images']['test']:,} test images", style="dim")
         out.print(_study_table(part))
         for sentence in part["findings"]:
-            out.print(f"- {sentence}", markup=False)
+            out.print(f"- {sentence}")
         out.print()
-    print(result.report)  # noqa: T201
+    say(result.report)
 
 
 def _study_table(part: Mapping[str, Any]) -> Table:
@@ -126,4 +127,4 @@ def print_swept(result: "Swept", json: bool) -> None:
     if result.absent:
         out.print(f"Not on disk: {', '.join(result.absent)}.", style="dim")
     if result.report is not None:
-        print(result.report)  # noqa: T201
+        say(result.report)

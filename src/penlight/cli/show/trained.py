@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.cli.show.scores import print_score_tables
 
@@ -23,7 +24,7 @@ def print_plan_made(plan: "Plan | None", json: bool) -> None:
         table.add_row(reason.about, reason.choice, Text(reason.why, "dim"))
     out = console()
     out.print(table)
-    out.print(f"About {plan.seconds:.0f} s of training a seed on this machine.\n", style="dim", highlight=False)
+    out.print(f"About {plan.seconds:.0f} s of training a seed on this machine.\n", style="dim")
 
 
 def print_trained(result: "Trained", json: bool) -> None:
@@ -33,7 +34,21 @@ def print_trained(result: "Trained", json: bool) -> None:
         return
     print_score_tables(result.scores)
     _print_kept(result)
-    print(result.report)  # noqa: T201
+    _print_held(result)
+    say(result.report)
+
+
+def _print_held(result: "Trained") -> None:
+    """Say how many images the folder holds, before somebody passes it on."""
+    training, pictures = result.holds.get("training_images", 0), result.holds.get("pictures", 0)
+    if not training and not pictures:
+        console().print("The folder holds no image of the dataset.", style="dim")
+        return
+    console().print(
+        f"The folder holds {training:,} training images in neighbours.npz and {pictures:,} pictures in report.html: "
+        "--no-images leaves them out; penlight export RUN --for-sharing makes a copy without.",
+        style="dim",
+    )
 
 
 def _print_kept(result: "Trained") -> None:

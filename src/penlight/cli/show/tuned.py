@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
@@ -30,5 +31,5 @@ def print_tuned(result: "Tuned", json: bool) -> None:
     out = console()
     out.print(table)
     out.print(f"{result.metric} on {result.judged_on}; test was not read.", style="dim")
-    print(result.report)  # noqa: T201
-    print(result.recipe)  # noqa: T201
+    say(result.report)
+    say(result.recipe)

@@ -24,6 +24,7 @@ from penlight.data.own.proposing import Format, Proposal, propose_format, propos
 from penlight.data.own.rows import Listing, Row, named, require_labels
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
 from penlight.data.own.tree import Tree, walk
+from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.progress import count_progress
 from penlight.errors import DataError
 from penlight.tasks import MultiLabel
@@ -230,6 +231,8 @@ def _list(path: Path) -> tuple[Listing, Columns | None, Path]:
     """List what a path holds; give the columns of a manifest, None for class folders, and the source itself."""
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return _list_manifest(path, walk(path.parent))
+    if path.is_file():
+        raise _not_read(path)
     tree = walk(path)
     tables = [own for own in tree.others if "/" not in own and Path(own).suffix.lower() in SUFFIXES]
     tables = [own for own in tables if not own.endswith(_OURS)]
@@ -242,6 +245,26 @@ def _list(path: Path) -> tuple[Listing, Columns | None, Path]:
             f"Give the table, as {path / tables[0]}, or move the tables away to use the folders.",
         )
     return _list_manifest(path / tables[0], tree)
+
+
+_INSTEAD = {
+    (".xls", ".xlsx", ".ods", ".json", ".jsonl"): "Save the table as CSV, and give that file.",
+    (".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar"): "Unpack it, and give what was in it.",
+    (".h5", ".hdf5", ".mat", ".pkl", ".pt", ".tfrecord", ".npy"): (
+        "Write the images as picture files with a table of their labels, or as an npz in MedMNIST's layout."
+    ),
+}
+
+
+def _not_read(path: Path) -> DataError:
+    """Say that a file is there, what was expected in its place, and how to come to that."""
+    kind = path.suffix.lower()
+    if kind in PICTURE_SUFFIXES:
+        remedy = "Give the folder that it is in, or the table that names its label."
+    else:
+        remedy = next((text for kinds, text in _INSTEAD.items() if kind in kinds), "Check the path.")
+    kinds = ", ".join(sorted({*SUFFIXES, ".npz"}))
+    return DataError(f"{path} is a file; a folder of pictures, or a table or arrays ({kinds}), was expected.", remedy)
 
 
 def _list_manifest(path: Path, tree: Tree) -> tuple[Listing, Columns | None, Path]:

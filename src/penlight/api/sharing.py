@@ -1,0 +1,587 @@
+"""Copies of runs to pass on: without images, or made to be shared, which leaves out all that is of single images.
+
+A copy is written beside its target and renamed when it is whole and was searched. It opens, evaluates, reports,
+predicts, compares and is served as the run itself; its reports need no dataset.
+"""
+
+import contextlib
+import getpass
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penlight.api.described import DESCRIPTION, seen_by
+from penlight.api.exports import RECORD
+from penlight.api.folding import PREDICTIONS, folds_content, folds_of
+from penlight.api.scoring import joined_folds
+from penlight.api.training import REPORT
+from penlight.data import store
+from penlight.data.catalog import find_dataset
+from penlight.data.dataset import METADATA, SPLITS
+from penlight.data.description import Description, is_name
+from penlight.data.kept import description_to_dict
+from penlight.disk import is_inside, temporary_folder, writing_to
+from penlight.errors import PenlightError, RunError
+from penlight.evaluation.novelty import novelty_from_bytes
+from penlight.recipes import Recipe
+from penlight.records import read_record
+from penlight.records.scores import PlanRecord
+from penlight.runs import Run, RunWriter, open_run
+from penlight.runs.cases import EXPLAINED
+from penlight.runs.evidence import maps_alike_of
+from penlight.runs.files import json_text, sealed
+from penlight.runs.folder import (
+    CORRUPTIONS,
+    DATA,
+    FOLDS,
+    MANIFEST,
+    NOVELTY,
+    PLAN,
+    SUMMARY,
+    fold_folders,
+    run_folder_in,
+    seed_folders,
+)
+from penlight.runs.groups import SEAL_FILE, STUDY, Group, kind_of, open_group, write_group
+from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of
+from penlight.runs.predictions import to_bytes
+from penlight.runs.sharing import (
+    PatientNumbers,
+    file_name,
+    images_in_model,
+    plain_dataset,
+    shared_data,
+    shared_history,
+    shared_keras,
+    shared_onnx,
+    shared_predictions,
+    shared_provenance,
+    shared_recipe,
+    shared_scores,
+    stripped,
+)
+from penlight.runs.traces import Traces, scrubbed
+
+SHARING = "SHARING.md"
+"""What a copy that was made to be shared says of itself."""
+
+_EXPORTED = tuple(
+    f"{stem}{int8}{ending}"
+    for stem, ending in (("model", ".onnx"), ("model", ".tflite"), ("answers", ".keras"))
+    for int8 in ("", "-int8")
+)
+_PREDICTIONS = tuple(
+    f"{before}-{split}.npz"
+    for before in ("predictions", "baseline-majority", "baseline-linear")
+    for split in ("val", "test")
+)
+_DECISIONS = ("decision.json", "baseline-majority-decision.json", "baseline-linear-decision.json")
+_MADE_ANEW = ("recipe.toml", MANIFEST, REPORT, "card.md", DESCRIPTION, SHARING)
+_AS_IT_IS = ("history.csv", NOVELTY)
+_JSON = ("provenance.json", "data.json", "metrics.json", RECORD, PLAN, CORRUPTIONS, *_DECISIONS)
+_LEFT_OUT = (NEIGHBOURS, EXPLAINED)
+_KNOWN = {*_EXPORTED, *_PREDICTIONS, *_MADE_ANEW, *_AS_IT_IS, *_JSON, *_LEFT_OUT, "model.keras"}
+_GROUP = {REPORT, "card.md", SUMMARY, CORRUPTIONS, FOLDS, PREDICTIONS, STUDY, SHARING, DESCRIPTION, SEAL_FILE}
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a copy was made of: its folder; what was left out and what remains, in sentences; and files of the source
+    that Penlight does not know, which were not copied either."""
+
+    folder: Path
+    shared: bool
+    left_out: Sequence[str]
+    remains: Sequence[str]
+    unknown: Sequence[str] = ()
+    runs: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result as JSON has it."""
+        return {
+            "folder": str(self.folder),
+            "for_sharing": self.shared,
+            "runs": self.runs,
+            "left_out": list(self.left_out),
+            "remains": list(self.remains),
+            "unknown_files": list(self.unknown),
+        }
+
+
+def export_for_sharing(path: Path, out: Path | None = None) -> Copied:
+    """Copy a run, or a folder of seeds, folds or a study, to be given away: without images of the dataset, without
+    identifiers and values of single images beside labels and answers, and without paths.
+
+    `out` is the folder to make, by default <path>-shared. RunError if it is there, for a source that is no complete
+    run, and if a path, a name of a picture or an identifier of a patient is found in what was written, of which
+    nothing is then left.
+    """
+    return _copy(path, out or path.with_name(f"{path.resolve().name}-shared"), shared=True)
+
+
+def export_without_images(path: Path, out: Path | None = None) -> Copied:
+    """Copy a run, or a folder of seeds, folds or a study, without images of the dataset; all else stays as it is.
+
+    `out` is the folder to make, by default <path>-no-images. RunError if it is there, and for a source that is no
+    complete run.
+    """
+    return _copy(path, out or path.with_name(f"{path.resolve().name}-no-images"), shared=False)
+
+
+def _copy(path: Path, out: Path, *, shared: bool) -> Copied:
+    if out.exists() or out.is_symlink():
+        raise RunError(f"{out} is there already.", "Choose another folder with --out, or delete it.")
+    if out.resolve().is_relative_to(path.resolve()):
+        raise RunError(f"{out} lies in the run that is to be copied.", "Choose another folder with --out.")
+    remedy = "Choose a folder you may write to, with --out."
+    with writing_to(out.parent, remedy):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing_to(out, remedy), temporary_folder(out.parent, out.name) as place:
+        copier = _Copier(path, shared)
+        made = place / out.name
+        _copy_folder(copier, path, made)
+        if shared:
+            _require_no_trace(made, copier)
+        made.rename(out)
+    return Copied(out, shared, copier.left_out, copier.remains, copier.unknown, copier.runs)
+
+
+def _copy_folder(copier: "_Copier", path: Path, made: Path) -> None:
+    try:
+        copier.folder(path, made)
+    except (PenlightError, OSError):
+        raise
+    except Exception as error:
+        # Whatever else a file says that Penlight did not write, nothing of it is to be passed on.
+        raise RunError(
+            f"{path} holds something that Penlight does not write ({type(error).__name__}: {str(error)[:200]}).",
+            "Make the run again.",
+        ) from error
+
+
+def _require_no_trace(folder: Path, copier: "_Copier") -> None:
+    found = _traces(copier).in_folder(folder)
+    if found:
+        told = ", ".join(f"{what} in {file}" for file, what in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise RunError(
+            f"The copy would hold {told}{more}; it was not written.",
+            "Rename what is named so in the dataset's description or its labels, and make the run again.",
+        )
+
+
+@dataclass
+class _Copier:
+    """Copies a run or a folder of several, and remembers what it left out."""
+
+    source: Path
+    shared: bool
+    numbers: PatientNumbers = field(default_factory=PatientNumbers)
+    unknown: list[str] = field(default_factory=list)
+    runs: int = 0
+    _left: dict[str, int] = field(default_factory=dict)
+    _columns: dict[str, None] = field(default_factory=dict)
+    _remains: dict[str, None] = field(default_factory=dict)
+    _hashes: dict[str, str] = field(default_factory=dict)
+    _recipes: dict[str, Recipe] = field(default_factory=dict)
+    _reported: bool = True
+    _patients: bool = False
+    _scored: bool = False
+
+    def folder(self, source: Path, target: Path) -> None:
+        """Copy what a folder is: a run, seeds, folds or a study."""
+        kind = kind_of(source)
+        if kind is None:
+            self._run(source, target)
+        elif kind == "study":
+            self._study(source, target)
+        elif kind == "folds":
+            self._folds(source, target)
+        elif kind == "seeds":
+            self._seeds(source, target)
+        else:
+            raise RunError(f"{source} is a {kind}, which is not copied as a whole.", "Export one of the runs in it.")
+
+    # Runs
+
+    def _run(self, source: Path, target: Path, seen: Any = None) -> Run:
+        run = open_run(source)
+        self.runs += 1
+        self._note_unknown(source, {*_KNOWN, ".lock"})
+        recipe = shared_recipe(run.recipe, plain_dataset(run.recipe, run.provenance)) if self.shared else run.recipe
+        self._hashes[run.recipe.hash] = recipe.hash
+        self._recipes[run.recipe.hash] = run.recipe
+        seen = seen or self._seen(run)
+        with RunWriter(target, recipe, run.seed) as writer:
+            for name, content in self._files(run, recipe):
+                writer.write(name, content)
+            if seen is not None and self.shared:
+                writer.write_json(DESCRIPTION, self._scrub(description_to_dict(_description(seen))))
+            self._account(run, recipe)
+            if self.shared:
+                writer.write(SHARING, self._letter())
+            self._write_report(writer, seen)
+            writer.finish()
+        return open_run(target)
+
+    def _seen(self, run: Run) -> Any:
+        """The dataset of a run, or its description; None where it is not at hand."""
+        with contextlib.suppress(PenlightError):
+            if is_inside(run.path.parent, FOLDS) and not run.has(DESCRIPTION):
+                return folds_of(run.path.parent, [run]).fold(int(run.path.name.removeprefix("fold-")) - 1)
+            return seen_by(run)
+        return None
+
+    def _write_report(self, writer: RunWriter, seen: Any) -> None:
+        from penlight.report import run_card, run_report
+        from penlight.report.gather import content_of_run
+
+        if seen is None:
+            self._reported = False
+            return
+        draft = writer.draft()
+        shown = seen_by(draft) if self.shared else seen
+        content = content_of_run(draft, shown, images=False)
+        writer.write(REPORT, run_report(content))
+        writer.write("card.md", run_card(content))
+
+    def _files(self, run: Run, recipe: Recipe) -> Iterator[tuple[str, bytes]]:
+        sizes = {}
+        for name in sorted(_KNOWN - {*_MADE_ANEW, *_LEFT_OUT, RECORD}):
+            if run.has(name):
+                content = self._content(run, name, recipe)
+                sizes[name] = len(content)
+                yield name, content
+        if run.has(RECORD):
+            kept = {name: {**about} for name, about in run.exports.items() if name in _EXPORTED}
+            for name, about in kept.items():
+                if name in sizes and "bytes" in about:
+                    about["bytes"] = sizes[name]
+            yield RECORD, json_text(self._scrub(kept)).encode()
+
+    def _content(self, run: Run, name: str, recipe: Recipe) -> bytes:
+        if name == "provenance.json":
+            return json_text(self._provenance(run, recipe)).encode()
+        content = run.read(name)
+        if not self.shared:
+            return content
+        where = str(run.path / name)
+        if name in _PREDICTIONS:
+            return shared_predictions(content, where, recipe, self.numbers)
+        if name.endswith(".onnx"):
+            return shared_onnx(content, recipe.hash)
+        if name.endswith(".keras"):
+            return shared_keras(content)
+        if name == NOVELTY:
+            return novelty_from_bytes(content, where).to_bytes()
+        if name == "history.csv":
+            return shared_history(content)
+        if name in _JSON:
+            return json_text(self._scrub(_values_of(run, name, recipe))).encode()
+        return content
+
+    def _provenance(self, run: Run, recipe: Recipe) -> Any:
+        alike = maps_alike_of(run)
+        alike = None if alike is None or alike != alike else alike
+        if not self.shared:
+            return {**run.provenance, KEEPS_IMAGES: False, MAPS_ALIKE: alike}
+        columns = list(holdings_of(run).metadata)
+        columns = columns or list(run.provenance.get("shared", {}).get("metadata", []))
+        shared = {"recipe_hash": run.recipe.hash, "metadata": [name for name in columns if name in METADATA]}
+        dataset = recipe.data.dataset
+        return self._scrub(shared_provenance(run.provenance, recipe, dataset, alike, shared))
+
+    # Folders of several runs
+
+    def _seeds(self, source: Path, target: Path) -> None:
+        group = open_group(source)
+        self._note_unknown(source, {*_GROUP, *(place.name for place in group.folders)})
+        seen = self._seen(group.runs()[0])
+        runs = [self._run(place, target / place.name, seen) for place in group.folders]
+        self._group(target, group, {run.path.name: run for run in runs})
+
+    def _folds(self, source: Path, target: Path) -> None:
+        group = open_group(source)
+        self._note_unknown(source, {*_GROUP, *(place.name for place in group.folders)})
+        group.runs()
+        runs = [self._run(place, target / place.name) for place in group.folders]
+        joined = joined_folds(runs, group.claim.data_md5).predictions
+        joined = stripped(joined, runs[0].recipe, self.numbers) if self.shared else joined
+        files = {FOLDS: self._json(group.claim.to_json()), PREDICTIONS: to_bytes(joined)}
+        if self._reported and self.shared:
+            whole, patients = _described_folds(source)
+            files[DESCRIPTION] = self._json({**description_to_dict(whole), "patients": patients})
+        self._group(target, group, {run.path.name: run for run in runs}, files)
+
+    def _study(self, source: Path, target: Path) -> None:
+        from penlight.study import read_study
+
+        group, (kept, _) = open_group(source), read_study(source)
+        self._note_unknown(source, {*_GROUP, *(row.id for row in kept.rows)})
+        group.runs()
+        made: dict[str, Run] = {}
+        for row in kept.rows:
+            place = run_folder_in(source, row.id)
+            if kind_of(place) == "seeds":
+                self._seeds(place, target / row.id)
+            else:
+                for own in seed_folders(place):
+                    self._run(own, target / row.id / own.name)
+            made |= {f"{row.id}/{own.name}": open_run(own) for own in seed_folders(target / row.id)}
+        self._group(target, group, made)
+
+    def _group(
+        self, target: Path, group: Group, runs: Mapping[str, Run], files: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Write the files of a folder of runs, seal it, and write its page from what is there then."""
+        from penlight.api.reports import report
+        from penlight.api.scoring import folds_scores
+        from penlight.report import run_card
+
+        made = dict(files or {})
+        if group.robustness is not None:
+            made[CORRUPTIONS] = self._json(group.robustness.to_dict())
+        record = group.record
+        if group.kind == "study":
+            made[STUDY] = self._json(self._study_values(record) if self.shared else record)
+        else:
+            made[SUMMARY] = self._json(shared_scores(record) if self.shared else record, seal=True)
+        write_group(target, group.kind, made, runs)
+        copy = open_group(target)
+        if self._reported:
+            report(target, images=False)
+            if group.kind == "folds":
+                card = run_card(folds_content(target, folds_scores(target), images=False))
+                copy.replace("card.md", card.encode())
+        if self.shared:
+            copy.replace(SHARING, self._letter().encode())
+
+    def _json(self, values: Any, *, seal: bool = False) -> bytes:
+        made: Any = self._scrub(_renamed(values, self._hashes)) if self.shared else values
+        return json_text(sealed(made) if seal else made).encode()
+
+    def _study_values(self, values: dict[str, Any]) -> dict[str, Any]:
+        dataset = values["dataset"] if is_name(values["dataset"]) else "dataset"
+        study = dict(values["study"])
+        study["rows"] = [
+            {
+                **row,
+                "recipe": file_name(row["recipe"]),
+                "overrides": list(map(_plain_override, row.get("overrides", ()))),
+            }
+            for row in study["rows"]
+        ]
+        study["dataset"] = study["dataset"] if is_name(study["dataset"]) else dataset
+        return {**values, "source": file_name(str(values["source"])), "study": study, "left_over": []}
+
+    # What is said of it
+
+    def _scrub(self, values: Any) -> Any:
+        return scrubbed(values, self.paths) if self.shared else values
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths that may stand in texts of the run: of this machine, of the run, of its dataset."""
+        places = [Path.home(), Path.cwd(), self.source, self.source.resolve()]
+        for recipe in self._recipes.values():
+            places += _places_of_dataset(recipe.data.dataset)
+        return sorted({str(place) for place in places if len(place.parts) > 1} | self._relative())
+
+    def _relative(self) -> set[str]:
+        known = {recipe.data.dataset for recipe in self._recipes.values()}
+        return {name for name in known if "/" in name or "\\" in name or name.endswith(".toml")}
+
+    def _account(self, run: Run, recipe: Recipe) -> None:
+        """Count what is left out of a run, and say what remains."""
+        from penlight.report.picture import count_pictures
+
+        held = holdings_of(run)
+        counted = {
+            "training images of neighbours.npz": held.training_images,
+            "maps over test images of explained.npz": held.maps,
+            "pictures of report.html": count_pictures(run.read(REPORT)) if run.has(REPORT) else 0,
+        }
+        for what, n in counted.items():
+            self._left[what] = self._left.get(what, 0) + n
+        if not self.shared:
+            return
+        self._columns |= dict.fromkeys(held.metadata)
+        self._patients |= held.patients
+        self._scored |= bool(run.metrics.get("subgroups"))
+        train = int(run.provenance["images"]["train"])
+        for sentence in (
+            "Of each image of val and test, by row number: its labels, and what the model and the baselines said of "
+            "it; who has the dataset can look the rows up.",
+            *(
+                [f"{NOVELTY}: the mean and the principal directions of the training images at 10 × 10 cells and of "
+                 "their histograms, by which pictures unlike them are told apart. The mean image can be seen."]
+                if run.has(NOVELTY)
+                else []
+            ),
+            *images_in_model(recipe, train),
+        ):  # fmt: skip
+            self._remains[sentence] = None
+
+    @property
+    def left_out(self) -> list[str]:
+        """What was left out, in sentences."""
+        found = [f"{n:,} {what}." for what, n in self._left.items() if n]
+        if self.shared:
+            if self._columns:
+                found.append(f"{', '.join(self._columns).capitalize()} of each image.")
+            if self._patients:
+                found.append("The numbers of patients: they have others, drawn at random.")
+            found.append("Rows and names in what the audit found; groups of patients too few to have a score.")
+            found.append("Paths of this machine, and of the dataset and the files of weights all but the name.")
+        if not self._reported:
+            found.append(
+                "report.html and card.md: the dataset is not at hand, from which they would be written anew."
+            )
+        return found or ["Nothing: the run holds no image."]
+
+    @property
+    def remains(self) -> list[str]:
+        """What is still of the data, in sentences."""
+        if not self.shared:
+            return ["All but images: identifiers, values of single images and paths stay; see --for-sharing."]
+        found = [*self._remains]
+        if self._patients:
+            found.append("Which of these images are of one patient, for intervals.")
+        if self._scored:
+            found.append("Scores of groups by age, sex, site and view, as they were computed before.")
+        return [
+            *found,
+            "Counts of images and labels, the dataset's name, title, licence and source, and the hash of its file.",
+            "The model itself. From weights and answers it can be guessed whether an image was trained on "
+            "(membership inference); nothing here prevents that.",
+        ]
+
+    def _letter(self) -> str:
+        lines = [
+            "# A copy to be shared",
+            "Penlight made this copy of a run to be passed on. Files Penlight does not know were not copied.",
+            "## Left out",
+            _bullets(self.left_out),
+            "## What remains of the data",
+            _bullets(self.remains),
+        ]
+        return "\n\n".join(lines) + "\n"
+
+    def _note_unknown(self, folder: Path, known: set[str]) -> None:
+        self.unknown += [
+            place.relative_to(self.source).as_posix()
+            for place in sorted(folder.iterdir())
+            if place.name not in known and not place.name.endswith(".part") and place.name != ".state"
+        ]
+
+
+def _values_of(run: Run, name: str, recipe: Recipe) -> Any:
+    """Read a JSON file of a run as the record that it is, and give what of it may be passed on."""
+    if name == DATA:
+        record = run.data
+        return None if record is None else shared_data(record)
+    if name == "metrics.json":
+        return shared_scores(run.metrics)
+    if name == CORRUPTIONS:
+        robustness = run.robustness
+        return None if robustness is None else robustness.to_dict()
+    if name == PLAN:
+        kept = read_record(PlanRecord, run.read(name), f"{name} in the run {run.path}").to_json(given_only=True)
+        return {**kept, "recipe": recipe.model_dump(mode="json")}
+    baseline = name.removeprefix("baseline-").removesuffix("-decision.json")
+    return (run.decision if name == "decision.json" else run.baseline_decision(baseline)).to_dict()
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _description(seen: Any) -> Any:
+    from penlight.report.gather import description_of
+
+    return description_of(seen)
+
+
+def _described_folds(source: Path) -> Any:
+    from penlight.api.described import folds_described
+    from penlight.report.gather import describe_folds
+
+    if is_inside(source, DESCRIPTION):
+        return folds_described(source)
+    return describe_folds(folds_of(source, [open_run(place) for place in fold_folders(source)]).view)
+
+
+def _renamed(values: Any, names: Mapping[str, str]) -> Any:
+    """Give JSON with texts that are a key of `names` replaced."""
+    if isinstance(values, dict):
+        return {key: _renamed(value, names) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_renamed(value, names) for value in values]
+    return names.get(values, values) if isinstance(values, str) else values
+
+
+def _plain_override(text: str) -> str:
+    key, found, value = text.partition("=")
+    return f"{key}={file_name(value)}" if found and key.strip().endswith("weights") else text
+
+
+def _places_of_dataset(name: str) -> list[Path]:
+    """Give where a dataset lies, as far as it is at hand."""
+    places = []
+    with contextlib.suppress(PenlightError, OSError):
+        known = find_dataset(name)
+        if isinstance(known, Description):
+            places += [known.folder.resolve()]
+            if known.pictures is not None:
+                places.append((known.folder / known.pictures.source).resolve())
+    if name.endswith(".toml"):
+        places.append(Path(name).resolve())
+    return places
+
+
+def _traces(copier: _Copier) -> Traces:
+    """Gather what may not be in a copy, as far as it is known here."""
+    names: set[str] = set()
+    patients: set[str] = set()
+    common = {*SPLITS, *METADATA}
+    for recipe in copier._recipes.values():
+        data = recipe.data
+        with contextlib.suppress(PenlightError, OSError):
+            names |= _pictures_of(data.dataset)
+        with contextlib.suppress(PenlightError, OSError):
+            dataset = store.open_dataset(data.dataset, data.size)
+            common |= {dataset.info.name, dataset.info.title, *dataset.info.task.labels}
+            for split in dataset.splits.values():
+                patients |= set() if split.patients is None else set(map(str, split.patients.tolist()))
+    host = platform.node()
+    people = [f"/{_user()}/", f"\\{_user()}\\", f"{_user()}@"] if _user() else []
+    hosts = [f"@{host}", f" on {host}", *([host] if any(c in "-.0123456789" for c in host) else [])] if host else []
+    return Traces.of(
+        {
+            "a path of this machine or of the dataset": copier.paths,
+            "the name of a picture": names,
+            "the identifier of a patient": patients,
+            "a user's name": people,
+            "the name of this machine": hosts,
+        },
+        common,
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
+
+
+def _pictures_of(name: str) -> set[str]:
+    from penlight.data.own.opening import list_pictures
+
+    known = find_dataset(name)
+    if not isinstance(known, Description) or known.pictures is None:
+        return set()
+    paths = {row.path for row in list_pictures(known).rows}
+    return paths | {Path(path).name for path in paths}

@@ -1,0 +1,59 @@
+"""Files that are not what a command expects are named for what they are."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.test_users_size import films
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("t.xlsx", "as CSV"),
+        ("t.jsonl", "as CSV"),
+        ("t.csv.gz", "Unpack it"),
+        ("t.zip", "Unpack it"),
+        ("t.h5", "npz"),
+        ("t.tfrecord", "npz"),
+        ("t.npy", "npz"),
+        ("t.png", "the folder that it is in"),
+        ("t.unknown", "Check the path"),
+    ],
+)
+def test_a_file_of_another_kind_is_said_to_be_one(penlight, tmp_path, name, remedy):
+    (tmp_path / name).write_bytes(b"\x89 not text \xff")
+    code, out, err = penlight("data", "new", tmp_path / name)
+    assert (code, out) == (1, "")
+    assert f"{name} is a file; a folder of pictures, or a table or arrays" in err
+    assert remedy in err
+    assert penlight("data", "new", tmp_path / f"no-{name}")[2].startswith("Error: There is no")
+
+
+def test_predictions_of_one_s_own_data_are_scored_and_compared_beside_a_folder_of_its_name(penlight, tmp_path):
+    table = films(tmp_path, findings=0, patients=True)
+    penlight("data", "new", table, "--name", "casp", "--out", "own")
+    splits = list(csv.DictReader(Path("own/casp-splits.csv").read_text().splitlines()))
+    test = [row["path"] for row in splits if row["split"] == "test"]
+    prob = np.random.default_rng(0).uniform(size=(2, len(test)))
+    names = []
+    for number, own in enumerate(prob):
+        names.append(f"casp_test_[AUC]{number}.csv")
+        np.savetxt(names[-1], np.stack([np.arange(len(test)), 1 - own, own], axis=1), delimiter=",")
+    # A folder of pictures of the dataset's name lies in the working folder.
+    Path("casp").mkdir()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save("casp/a.png")
+    code, out, err = penlight("compare", *names, "--dataset", "own/casp.toml")
+    assert (code, err) == (0, "")
+    assert penlight("score", names[0], "--dataset", "own/casp.toml")[0] == 0
+    np.save("answers.npy", prob)
+    code, out, err = penlight("score", "answers.npy", "--dataset", "own/casp.toml")
+    assert (code, out) == (1, "")
+    assert "answers.npy is a NumPy file; a CSV file" in err
+    assert "codec" not in err
+    Path("answers.npy").rename("answers.csv")
+    code, out, err = penlight("score", "answers.csv", "--dataset", "own/casp.toml")
+    assert "is not a text file" in err
