@@ -48,8 +48,6 @@ def use(folder: Path) -> None:
         lambda: one.answers("val"),
         lambda: (checks_kept(one), headline_kept(one)),
         lambda: (one.provenance, one.exports, one.reasons, one.history, one.robustness, one.reading),
-        lambda: one.novelty and one.novelty.score(np.zeros((1, *one.novelty.shape), np.uint8)),
-        lambda: neighbours_from_bytes(one.read("neighbours.npz")),
         lambda: [(one.baseline_answers(name, "test"), one.baseline_decision(name)) for name in one.baselines],
         lambda: _rows_shown(one.metrics),
     ]
