@@ -48,8 +48,6 @@ def use(folder: Path) -> None:
         lambda: one.answers("val"),
         lambda: (checks_kept(one), headline_kept(one)),
         lambda: (one.provenance, one.exports, one.reasons, one.history, one.robustness, one.reading),
-        lambda: one.novelty and one.novelty.score(np.zeros((1, *one.novelty.shape), np.uint8)),
-        lambda: neighbours_from_bytes(one.read("neighbours.npz")),
         lambda: [(one.baseline_answers(name, "test"), one.baseline_decision(name)) for name in one.baselines],
         lambda: _rows_shown(one.metrics),
     ]
@@ -212,3 +210,30 @@ def test_what_is_no_file_of_the_run_is_named_at_once(tmp_path, kind, name):
     with pytest.raises(RunError, match=f"{name}"):
         open_run(folder).read(name)
     attempt(folder, f"{name} {kind}", score)
+
+
+@pytest.mark.parametrize("place", ["absolute", "above", "link"])
+def test_a_dataset_elsewhere_that_a_run_names_is_not_opened(tmp_path, monkeypatch, place):
+    opened = []
+    monkeypatch.setattr("penlight.data.store.open_dataset", lambda *asked: opened.append(asked))
+    secret = tmp_path / "secret.toml"
+    name = {"absolute": str(secret), "above": "../../../secret.toml", "link": "//etc/x.toml"}[place]
+    folder = attack.copy_of(trained("grades"), tmp_path / "run")
+    recipe = (folder / "recipe.toml").read_text().replace('"small"', json.dumps(name))
+    attack.put(folder, "recipe.toml", recipe.encode())
+    for ask in (
+        lambda: api.report(folder),
+        lambda: api.export(folder),
+        lambda: api.explain(folder, split="test", rows=[1]),
+        lambda: api.evaluate_corrupted(folder),
+    ):
+        with pytest.raises(RunError, match="PENLIGHT_DATA"):
+            ask()
+    gather(open_shelf([folder]))
+    assert opened == []
+    # What lies where the user has said that data is, is theirs.
+    monkeypatch.setenv("PENLIGHT_DATA", str(tmp_path))
+    if place == "absolute":
+        with pytest.raises(AttributeError):
+            api.report(folder)
+        assert opened == [(name, 28)]

@@ -8,6 +8,7 @@ from penlight.data.kept import description_from_dict
 from penlight.data.summary import DataDescription
 from penlight.errors import RunError
 from penlight.parsing import parse_json_object
+from penlight.recipes import Recipe
 from penlight.runs import Run
 from penlight.runs.files import read_file
 from penlight.runs.holdings import keeps_images
@@ -16,17 +17,22 @@ DESCRIPTION = "dataset.json"
 """What a report says of the dataset, in a copy of a run."""
 
 
+def view_of(recipe: Recipe) -> ViewedDataset:
+    """Open the dataset of a recipe, which may be that of a stranger's run, in its view; errors as in
+    `store.open_referenced`."""
+    return apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
+
+
 def seen_by(run: Run, images: bool | None = None) -> ViewedDataset | DataDescription:
     """Open the dataset of a run in its view, or read its description where no image is wanted and the run has one.
 
-    `images` as in `content_of_run`. Errors as in `store.open_dataset`.
+    `images` as in `content_of_run`. Errors as in `view_of`.
     """
     wanted = keeps_images(run) if images is None else images
     if not wanted and run.has(DESCRIPTION):
         where = str(run.path / DESCRIPTION)
         return _described(parse_json_object(run.read(DESCRIPTION), where, error=RunError), where)
-    data = run.recipe.data
-    return apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    return view_of(run.recipe)
 
 
 def folds_described(folder: Path) -> tuple[DataDescription, dict[str, int] | None]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.api.described import view_of
 from penlight.api.predicting import Picture, pictures
-from penlight.data import ViewedDataset, apply_view, store
+from penlight.data import ViewedDataset
 from penlight.data.pictures import SUFFIXES, Reading
 from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PictureError, RunError, UnknownNameError
@@ -310,8 +311,7 @@ def _pictures(path: Path) -> list[Picture]:
 
 
 def _from_split(explainer: Explainer, split: str, rows: Sequence[int]) -> tuple[Images, list[Source], dict[str, str]]:
-    data = explainer.run.recipe.data
-    view = apply_view(store.open_referenced(data.dataset, data.size), data.view)
+    view = view_of(explainer.run.recipe)
     if split not in view.splits:
         raise UnknownNameError("split", split, view.splits)
     part = view.splits[split]

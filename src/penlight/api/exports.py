@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penlight.data import ViewedDataset, apply_view, store
+from penlight.api.described import view_of
+from penlight.data import ViewedDataset
 from penlight.data.reads import read
 from penlight.data.tested import Readings
 from penlight.errors import ExportError, RunError, UnknownNameError
@@ -61,12 +62,11 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
     if to not in EXPORTERS:
         raise UnknownNameError("format", to, EXPORTERS)
     run = open_run(path)
-    data = run.recipe.data
-    view = apply_view(store.open_referenced(data.dataset, data.size), data.view)
+    view = view_of(run.recipe)
     test = run.predictions("test")
     if view.dataset.md5 != test.data_hash:
         raise RunError(
-            f"The run {path} was made from another file of {data.dataset} than the one here.",
+            f"The run {path} was made from another file of {run.recipe.data.dataset} than the one here.",
             "Put back the file it was made from.",
         )
     Readings(view.dataset, "export").add(view.view, run.recipe.hash, run.seed, run.name)

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penlight.api.described import DESCRIPTION, folds_described, seen_by
+from penlight.api.described import DESCRIPTION, folds_described, seen_by, view_of
 from penlight.api.requests import with_references
 from penlight.api.results import FoldsScores, Trained, Watcher
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.api.training import Baselines, default_folder, held_by, kept_models, train_one
-from penlight.data import ViewedDataset, apply_view, store
+from penlight.data import ViewedDataset
 from penlight.data.summary import DataDescription
 from penlight.data.tested import Readings
 from penlight.disk import FolderHold, is_inside
@@ -53,7 +53,7 @@ def cross_validate(
     watcher, recipe = watcher or Watcher(), with_references(recipe)
     require_weights(recipe.model)
     watcher.step("Dividing the dataset")
-    divided = _divided(recipe, folds, seed)
+    divided = make_folds(view_of(recipe), folds, seed)
     claim = _claim(recipe, divided)
     folder = out or default_folder(recipe, name, lambda path: _continues(path, claim))
     with FolderHold(folder):
@@ -73,7 +73,7 @@ def cross_validate(
 def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:
     """Divide the dataset of a cross-validation again. RunError if it is not the one that was divided."""
     claim = read_folds(folder) or {}
-    divided = _divided(runs[0].recipe, claim["folds"], claim["seed"])
+    divided = make_folds(view_of(runs[0].recipe), claim["folds"], claim["seed"])
     if divided.view.dataset.md5 != claim["data_md5"]:
         raise RunError(f"{folder} was made from another file of {divided.view.dataset.info.name} than is here.")
     return divided
@@ -108,11 +108,6 @@ def folds_content(
         scores.unanswered,
         images,
     )
-
-
-def _divided(recipe: Recipe, folds: int, seed: int) -> Folds:
-    data = recipe.data
-    return make_folds(apply_view(store.open_referenced(data.dataset, data.size), data.view), folds, seed)
 
 
 def _claim(recipe: Recipe, divided: Folds) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.api.described import view_of
 from penlight.api.reports import report
 from penlight.api.results import Watcher
-from penlight.data import ViewedDataset, apply_view, store
+from penlight.data import ViewedDataset
 from penlight.data.tested import Readings
 from penlight.errors import RunError
 from penlight.evaluation import Decision
@@ -123,8 +124,7 @@ class _Found:
 
 def _view_of(runs: Sequence[Run]) -> ViewedDataset:
     """Open the dataset that all runs were made from."""
-    data = runs[0].recipe.data
-    view = apply_view(store.open_referenced(data.dataset, data.size), data.view)
+    view = view_of(runs[0].recipe)
     for run in runs:
         test = run.predictions("test")
         if test.data_hash != view.dataset.md5 or run.recipe.hash != runs[0].recipe.hash:
