@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.answers import error_to_dict
 from penlight.api.predicting import Picture, pictures
 from penlight.data import ViewedDataset, apply_view, store
-from penlight.data.pictures import SUFFIXES, Reading
+from penlight.data.pictures import SUFFIXES, Reading, load_with_look
 from penlight.data.reads import at_once
-from penlight.errors import DataError, MissingExtraError, PictureError, UnknownNameError
+from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, UnknownNameError
 from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
 from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
@@ -27,6 +28,7 @@ from penlight.runs.classifier import reading_of
 from penlight.runs.predictor import MODEL, require_images
 from penlight.tasks import Task, label_of
 from penlight.training import Fitted
+from penlight.workers import Item, begin
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -403,3 +405,29 @@ def _telling(test: Answers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     right = surest_of_each(given & (p.y_true == 1), p.prob, _CASES)
     cells = np.array([*wrong, *right], np.int64).reshape(-1, 2)
     return cells[:, 0], cells[:, 1]
+
+
+def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
+    """Explain pictures in a worker process, for the server. `common` names the folder of the `run` and how many
+    `pixels` a picture may have; `label`, `method` and `neighbours` are those of `explain`."""
+    begin(None)
+    return [(_explained_item(common, *item), b"") for item in items]
+
+
+def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], content: bytes) -> dict[str, Any]:
+    try:
+        explainer = _opened(Path(common["run"]), common["method"])
+        begin(0)
+        image, _ = load_with_look(content, explainer.reading, largest=common["pixels"])
+        begin(None)
+        source = Source(values["name"])
+        done = explainer.explain(image[np.newaxis], [source], label=common["label"], neighbours=common["neighbours"])
+    except PenlightError as error:
+        return {"failed": error_to_dict(error)}
+    # Paths are the server's own business.
+    return {key: value for key, value in done.to_dict().items() if key not in ("run", "files", "problems")}
+
+
+@functools.lru_cache(4)
+def _opened(run: Path, method: str) -> Explainer:
+    return open_explainer(run, method)

@@ -10,6 +10,11 @@ def main() -> NoReturn:
     """Run the command. Exit codes: 0 done, 1 a named error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
     try:
         with stopped_by_signals():
+            if sys.argv[1:2] == ["predict"]:
+                # The worker that will answer imports what it needs while this process does.
+                from penlight.api.predicting import shared_pool
+
+                shared_pool().start()
             from penlight.cli.app import app
 
             app()

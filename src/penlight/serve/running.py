@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import socket
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.limits import Limits
 from penlight.serve.shelf import open_shelf
 
-_GRACE = 30
+_GRACE, _AT_MOST = 5, 8.0
 _MOST_CONNECTIONS = 512
 
 
@@ -49,7 +51,7 @@ def serve(
     # uvicorn raises what ended it again, after all is finished; that is no error here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -64,6 +66,18 @@ def serve(
         h11_max_incomplete_event_size=1 << 16,
         ws="none",
     )
+    _Server(config).run()
+
+
+class _Server(uvicorn.Server):
+    """A server that ends in a bounded time, whatever a thread of it is at."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish requests that have begun, but not for ever: workers end with this process."""
+        last = threading.Timer(_AT_MOST, os._exit, (0,))
+        last.daemon = True
+        last.start()
+        await super().shutdown(sockets)
 
 
 def _log_to_stderr(quiet: bool) -> None:
