@@ -3,8 +3,8 @@
 A worker is a Python process of its own with a limit on its address space. Messages are frames over pipes: a small
 JSON header, then bytes; nothing is unpickled in either direction, and what a worker sends is bounded and parsed as
 data. Before each item of a message the worker says so, and sets a timer of processor time at whose end the kernel
-ends it. So an item that never ends, needs too much memory or crashes a decoder costs seconds, is known by its number, and
-takes nothing else along: `WorkerPool.call` gives the other items to another worker.
+ends it. So an item that never ends, needs too much memory or crashes a decoder costs seconds, is known by its number,
+and takes nothing else along: `WorkerPool.call` gives the other items to another worker.
 
 What a worker runs is a function named "module:function". It gets the message's `common` values and its items, each a
 dictionary and bytes, calls `begin(number)` before it works on one, and returns a dictionary and bytes for each.

@@ -100,7 +100,7 @@ def _images(
 
 
 def _png(image: Pixels) -> bytes:
-        from PIL import Image
+    from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image).save(buffer, "PNG")
