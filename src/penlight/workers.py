@@ -13,6 +13,7 @@ Limits of address space and of processor time need a POSIX system; macOS does no
 Windows neither is there, and only the deadline that this process keeps is left.
 """
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -362,6 +363,19 @@ class WorkerPool:
             self._change.notify()
         if not alive or self._closed:
             worker.close()
+
+
+_shared: dict[str, WorkerPool] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_shared.clear)
+
+
+def shared_pool(handler: str) -> WorkerPool:
+    """Give the workers of one kind that this process has; they are started when they are needed, and end with it."""
+    if handler not in _shared:
+        _shared[handler] = WorkerPool(handler)
+        atexit.register(_shared[handler].close)
+    return _shared[handler]
 
 
 def cores() -> int:

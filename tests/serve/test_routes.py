@@ -195,7 +195,7 @@ def test_an_answer_that_takes_too_long_is_504_and_a_failing_worker_500(monkeypat
         monkeypatch.setattr(app, "message", ask)
 
     misbehave("sleep")
-    with serving(Limits(seconds=1)) as client:
+    with serving(Limits(seconds=3)) as client:
         assert client.get("/api/v1/runs/grades").status_code == 200
         assert client.post(PREDICT, files=[file()]).status_code == 504
     misbehave("raises")

@@ -4,7 +4,6 @@ Pictures are decoded, and the run's model computed, in worker processes (`penlig
 stranger's. This module loads neither NumPy nor ONNX Runtime where files are asked about.
 """
 
-import atexit
 import itertools
 import os
 from collections import deque
@@ -23,7 +22,7 @@ from penlight.errors import (
     PictureError,
     RunError,
 )
-from penlight.workers import Bounds, Item, Lost, WorkerPool
+from penlight.workers import Bounds, Item, Lost, WorkerPool, shared_pool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,18 +107,7 @@ class Picture:
         return {"shape": self.source.shape}, self.source.tobytes()
 
 
-_pools: list[WorkerPool] = []
 _openings = itertools.count()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)
-
-
-def shared_pool() -> WorkerPool:
-    """Give the workers that predict for this process; they are started when they are needed, and end with it."""
-    if not _pools:
-        _pools.append(WorkerPool(HANDLER))
-        atexit.register(_pools[0].close)
-    return _pools[0]
 
 
 class RemoteClassifier:
@@ -127,7 +115,7 @@ class RemoteClassifier:
 
     def __init__(self, run: Path, pool: WorkerPool | None = None) -> None:
         self.run = run
-        self._pool = pool or shared_pool()
+        self._pool = pool or shared_pool(HANDLER)
         self._opening = next(_openings)
         (answer,) = self._pool.call(self.message("about"), [({}, b"")])
         self.about: dict[str, Any] = about_of(answer, self._pool.bounds, run)

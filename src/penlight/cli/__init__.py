@@ -12,9 +12,10 @@ def main() -> NoReturn:
         with stopped_by_signals():
             if sys.argv[1:2] == ["predict"]:
                 # The worker that will answer imports what it needs while this process does.
-                from penlight.api.predicting import shared_pool
+                from penlight.api.predicting import HANDLER
+                from penlight.workers import shared_pool
 
-                shared_pool().start()
+                shared_pool(HANDLER).start()
             from penlight.cli.app import app
 
             app()

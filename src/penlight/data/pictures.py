@@ -149,6 +149,8 @@ def _naming(source: Path | bytes, name: str) -> Iterator[None]:
         yield
     except PictureError as error:
         raise error.named(name) from error
+    except MemoryError:
+        raise
     # Decoders raise many kinds for damaged bytes: zlib's and struct's, SyntaxError for PNG.
     except Exception as error:
         raise _kind(error)(_reason(error), "Look at the file, or get it again.", name) from error
