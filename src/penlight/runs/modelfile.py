@@ -30,13 +30,13 @@ _NODE_PLAIN = {1, 2, 3, 6, 9}
 _ATTRIBUTE_PLAIN = {1, 2, 3, 4, 7, 8, 9, 13, 20}
 _TENSOR_PLAIN = {1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16}
 
-# Long lists in attributes, which forests have, as single fields: integers, floats, and the two modes of a tree's node.
+# Long lists in attributes, which forests have, are single fields: integers, floats, the modes of a tree's nodes.
 _RUN_OF_VALUES = re.compile(
     rb"(?:\x40[\x80-\xff]{0,9}[\x00-\x7f])++|(?:\x3d.{4})++|(?:\x4a\x04LEAF|\x4a\x0aBRANCH_LEQ)++", re.DOTALL
 )
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A model holds what it may not."""
 
 
@@ -61,11 +61,11 @@ def check_model(content: bytes, where: str) -> Declared:
     try:
         # ONNX Runtime takes a file with these letters here for one of its own format.
         if content[4:8] == b"ORTM":
-            raise _Refused("it is in ONNX Runtime's own format")
+            raise _RefusedError("it is in ONNX Runtime's own format")
         _model(content, declared)
     except (IndexError, ValueError) as error:
         raise RunError(f"{where} cannot be read: it is no whole ONNX file.", _REMEDY) from error
-    except _Refused as error:
+    except _RefusedError as error:
         raise RunError(f"{where} cannot be used: {error}.", _REMEDY) from error
     return declared
 
@@ -82,10 +82,10 @@ def _model(content: bytes, declared: Declared) -> None:
             name, value = _text(content, start, end, 1), _text(content, start, end, 2)
             declared.texts += len(name) + len(value)
             if name in declared.properties or declared.texts > _LARGEST_TEXTS:
-                raise _Refused("its properties are too many, or one has two values")
+                raise _RefusedError("its properties are too many, or one has two values")
             declared.properties[name] = value
         elif number not in _MODEL_PLAIN:
-            raise _Refused({25: "it has functions of its own"}.get(number, f"it has the field {number}"))
+            raise _RefusedError({25: "it has functions of its own"}.get(number, f"it has the field {number}"))
     if graphs != 1:
         raise ValueError("a model has one graph")
 
@@ -95,7 +95,7 @@ def _graph(content: bytes, start: int, end: int, declared: Declared) -> None:
         if number == 1:
             declared.nodes += 1
             if declared.nodes > _MOST_NODES:
-                raise _Refused(f"it has more than {_MOST_NODES:,} nodes")
+                raise _RefusedError(f"it has more than {_MOST_NODES:,} nodes")
             _node(content, first, last, declared)
         elif number == 5:
             _tensor(content, first, last, declared)
@@ -103,10 +103,10 @@ def _graph(content: bytes, start: int, end: int, declared: Declared) -> None:
             into = declared.inputs if number == 11 else declared.outputs
             name = _text(content, first, last, 1)
             if name in into:
-                raise _Refused(f"it declares {name} twice")
+                raise _RefusedError(f"it declares {name} twice")
             into[name] = _tensor_type(content, first, last)
         elif number not in _GRAPH_PLAIN:
-            raise _Refused({15: "it has sparse tensors"}.get(number, f"its graph has the field {number}"))
+            raise _RefusedError({15: "it has sparse tensors"}.get(number, f"its graph has the field {number}"))
 
 
 def _node(content: bytes, start: int, end: int, declared: Declared) -> None:
@@ -116,7 +116,7 @@ def _node(content: bytes, start: int, end: int, declared: Declared) -> None:
         if number == 5:
             _attribute(content, first, last, kind, declared)
         elif number not in (4, 7) and number not in _NODE_PLAIN:
-            raise _Refused(f"the operator {kind} has the field {number}")
+            raise _RefusedError(f"the operator {kind} has the field {number}")
 
 
 def _attribute(content: bytes, start: int, end: int, kind: str, declared: Declared) -> None:
@@ -124,20 +124,20 @@ def _attribute(content: bytes, start: int, end: int, kind: str, declared: Declar
         if number == 5:
             _tensor(content, first, last, declared)
         elif number in (6, 11):
-            raise _Refused(f"the operator {kind} has a graph of its own, as loops have")
+            raise _RefusedError(f"the operator {kind} has a graph of its own, as loops have")
         elif number not in _ATTRIBUTE_PLAIN:
-            raise _Refused(f"the operator {kind} has an attribute of a kind that is not used here")
+            raise _RefusedError(f"the operator {kind} has an attribute of a kind that is not used here")
 
 
 def _tensor(content: bytes, start: int, end: int, declared: Declared) -> None:
     declared.tensors += 1
     if declared.tensors > _MOST_TENSORS:
-        raise _Refused(f"it has more than {_MOST_TENSORS:,} tensors")
+        raise _RefusedError(f"it has more than {_MOST_TENSORS:,} tensors")
     for number, _, _ in _fields(content, start, end):
         if number in (13, 14):
-            raise _Refused("its numbers lie in another file")
+            raise _RefusedError("its numbers lie in another file")
         if number not in _TENSOR_PLAIN:
-            raise _Refused(f"a tensor has the field {number}")
+            raise _RefusedError(f"a tensor has the field {number}")
 
 
 def _tensor_type(content: bytes, start: int, end: int) -> tuple[int, tuple[int | None, ...]]:
@@ -158,7 +158,7 @@ def _tensor_type(content: bytes, start: int, end: int) -> tuple[int, tuple[int |
 def _require_domain(domain: str, kind: str | None) -> None:
     allowed = _DOMAINS.get(domain, set())
     if domain not in _DOMAINS or (kind is not None and allowed is not None and kind not in allowed):
-        raise _Refused(f"it uses {kind or 'operators'} of the domain '{domain[:80]}', and not ONNX's own")
+        raise _RefusedError(f"it uses {kind or 'operators'} of the domain '{domain[:80]}', and not ONNX's own")
 
 
 def _only(content: bytes, start: int, end: int, wanted: int) -> tuple[int, int]:
@@ -197,7 +197,7 @@ def _fields(content: bytes, start: int, end: int, *, runs: bool = False) -> Iter
             last = start + n_bytes
         else:
             raise ValueError("a field of a kind that is not used")
-        if last > end or not number:
+        if last > end or not 0 < number < 1 << 29:
             raise ValueError("a field that is cut off")
         yield number, start, last
         start = last
