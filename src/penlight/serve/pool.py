@@ -9,7 +9,7 @@ wait, the one that has worked longest is ended. All of this runs on the event lo
 import asyncio
 import contextlib
 import functools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from penlight.serve.limits import Limits, RequestError, busy
 from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, WorkerFailedError
 
 _TOGETHER, _BYTES_TOGETHER = 16, 1 << 20
-_SLOW, _VERY_SLOW = 0.4, 1.0
+_SLOW, _VERY_SLOW = 0.4, 0.8
 _TICK = 0.1
 _SPARE = 3
 _TRIES = 3
@@ -105,7 +105,7 @@ class Pool:
         if not self._line and sum(message.slow for message in self._busy.values()) < self._most:
             return False
         now = asyncio.get_running_loop().time()
-        return not self._line or now - self._line[0].begun > 2 * _VERY_SLOW
+        return not self._line or now - self._line[0].begun > 2.0
 
     def close(self) -> None:
         """End all workers, whatever they do."""
@@ -138,8 +138,11 @@ class Pool:
         return None
 
     def _next_message(self) -> _Message:
-        """Take the first job in the line, and of those behind it small ones that ask the same."""
-        first = self._line.popleft()
+        """Take the first job in the line, and of those behind it small ones that ask the same. A run that keeps
+        workers busy for long comes after the others."""
+        held = Counter(own.jobs[0].common["run"] for own in self._busy.values() if own.slow)
+        first = min(self._line, key=lambda job: held[job.common["run"]]) if held else self._line[0]
+        self._line.remove(first)
         jobs, n_bytes = [first], _size(first)
         if not first.alone:
             for job in list(self._line)[: 2 * _TOGETHER]:
