@@ -43,6 +43,7 @@ _LARGEST_HEADER = 16 << 20
 _READY, _EVERYTHING = 0, 255
 _OUT_OF_MEMORY = 77
 _STARTS = 3
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 # A worker that keeps more resident than this after a message gives memory back to the system or, after so many
 # messages that its start is paid for, ends.
@@ -455,6 +456,7 @@ class _Doing:
     """What a worker is at: where it says which item it begins, and how long one may take."""
 
     progress = -1
+    statm = -1
     seconds = 0.0
 
 
@@ -564,9 +566,10 @@ def _limit(memory: int) -> None:
 def _statm(field: int) -> int | None:
     """Give the size (0) or the resident part (1) of this process in bytes; None where the system does not say."""
     try:
-        with open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: PTH123
-            return int(file.read(200).split()[field]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
+        if _Doing.statm < 0:
+            _Doing.statm = os.open("/proc/self/statm", os.O_RDONLY)
+        return int(os.pread(_Doing.statm, 200, 0).split()[field]) * _PAGE
+    except (OSError, AttributeError):
         return None
 
 
