@@ -173,6 +173,14 @@ class Worker:
                 with contextlib.suppress(OSError):
                     stream.close()
 
+    def processor_time(self) -> float | None:
+        """Give the seconds of processor time that the process has had; None where the system does not say."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, IndexError, ValueError):
+            return None
+
     def be_nice(self) -> None:
         """Let other processes go first."""
         if sys.platform != "win32":

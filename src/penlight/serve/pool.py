@@ -19,7 +19,10 @@ from penlight.serve.limits import Limits, RequestError, busy
 from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, WorkerFailedError
 
 _TOGETHER, _BYTES_TOGETHER = 16, 1 << 20
-_SLOW, _VERY_SLOW = 0.4, 0.8
+# Seconds of processor time, which other work on the machine does not change, for a message; and of waiting for what
+# uses none, or where processor time is not known.
+_SLOW, _VERY_SLOW = 0.2, 0.6
+_LATE = 2.0
 _TICK = 0.1
 _SPARE = 3
 _TRIES = 3
@@ -50,6 +53,7 @@ class _Message:
     jobs: list[_Job]
     begun: float
     items: list[tuple[_Job, int]] = field(init=False)
+    used: float | None = None
     slow: bool = False
     yields: bool = False
     evicted: bool = False
@@ -105,7 +109,7 @@ class Pool:
         if not self._line and sum(message.slow for message in self._busy.values()) < self._most:
             return False
         now = asyncio.get_running_loop().time()
-        return not self._line or now - self._line[0].begun > 2.0
+        return not self._line or now - self._line[0].begun > _LATE
 
     def close(self) -> None:
         """End all workers, whatever they do."""
@@ -157,6 +161,7 @@ class Pool:
 
     def _send(self, worker: Worker, message: _Message) -> None:
         self._busy[worker] = message
+        message.used = worker.processor_time()
         for job in message.jobs:
             job.sent += 1
         items = [job.items[number] for job, number in message.items]
@@ -231,7 +236,7 @@ class Pool:
         for worker, message in list(self._busy.items()):
             self._look_at(worker, message, now)
         self._keep_spare()
-        waits = bool(self._line) and now - self._line[0].begun > _SLOW
+        waits = bool(self._line) and now - self._line[0].begun > 2 * _SLOW
         slow = {worker: message for worker, message in self._busy.items() if message.slow and not message.evicted}
         if waits and len(slow) == self._most:
             longest = min(slow, key=lambda worker: slow[worker].begun)
@@ -245,9 +250,12 @@ class Pool:
     def _look_at(self, worker: Worker, message: _Message, now: float) -> None:
         item = worker.item()
         if item == -1 and now - message.begun < self._limits.seconds:
-            message.begun = max(message.begun, now - _SLOW / 2)  # it is still starting
+            message.begun = max(message.begun, now - _TICK)  # it is still starting
+            message.used = worker.processor_time()
             return
-        if not message.slow and now - message.begun > _SLOW:
+        used, late = worker.processor_time(), now - message.begun > _LATE
+        spent = 0.0 if used is None or message.used is None else used - message.used
+        if not message.slow and (spent > _SLOW or late):
             message.slow = True
             held = {id(job) for job, _ in self._on(message, item)}
             # What waits behind a slow item is asked again elsewhere; whichever answer comes first counts.
@@ -255,7 +263,7 @@ class Pool:
                 if id(job) not in held and not job.answered.done():
                     job.alone = True
                     self._line.appendleft(job)
-        if not message.yields and now - message.begun > _VERY_SLOW:
+        if not message.yields and (spent > _VERY_SLOW or late):
             message.yields = True
             worker.be_nice()  # for good: an ordinary process cannot take that back
         if message.slow and all(job.answered.done() for job in message.jobs):
