@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from penlight.answers import error_to_dict
 from penlight.api.predicting import Picture, pictures
 from penlight.data import ViewedDataset, apply_view, store
-from penlight.data.pictures import SUFFIXES, Reading, load_with_look
+from penlight.data.decoding import in_chunks, load_files
+from penlight.data.pictures import SUFFIXES, Reading, fit_pixels, load_with_look
 from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, UnknownNameError
 from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
@@ -282,18 +283,35 @@ def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, li
     if not paths:
         raise DataError("No picture was given.", "Give files or folders, or --split test --rows 3,17.")
     images, sources, problems = [], [], {}
-    for picture in (picture for path in paths for picture in _pictures(path)):
-        try:
-            images.append(picture.image(explainer.reading))
+    asked = [picture for path in paths for picture in _pictures(path)]
+    for picture, image in zip(asked, in_chunks(functools.partial(_load, explainer.reading), asked, 16), strict=True):
+        if not isinstance(image, DataError):
+            images.append(image)
             sources.append(Source(picture.name))
-        except DataError as error:
-            if len(paths) == 1 and picture.name == str(paths[0]):
-                raise
-            problems[picture.name] = error.reason if isinstance(error, PictureError) else error.problem
+        elif len(paths) == 1 and picture.name == str(paths[0]):
+            raise image
+        else:
+            problems[picture.name] = image.reason if isinstance(image, PictureError) else image.problem
     if not images:
         first, reason = next(iter(problems.items()))
         raise DataError(f"None of {len(problems)} pictures can be used; {first}: {reason}.", "Look at the files.")
     return np.stack(images), sources, problems
+
+
+def _load(reading: Reading, asked: Sequence[Picture]) -> list[Images | DataError]:
+    """Load pictures in a worker; those of arrays are pixels already."""
+    files = [(picture.name, picture.source) for picture in asked if isinstance(picture.source, Path | bytes)]
+    loaded = iter(load_files([source for _, source in files], reading, [name for name, _ in files]))
+    images: list[Images | DataError] = []
+    for picture in asked:
+        if isinstance(picture.source, Path | bytes):
+            images.append(next(loaded))
+        elif isinstance(picture.source, np.ndarray):
+            images.append(fit_pixels(picture.source, reading))
+        else:
+            assert isinstance(picture.source, DataError)
+            images.append(picture.source)
+    return images
 
 
 def _pictures(path: Path) -> list[Picture]:

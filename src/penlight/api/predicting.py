@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from penlight.data.npz import Header
-    from penlight.data.pictures import Pixels, Reading
+    from penlight.data.pictures import Pixels
 
 HANDLER = "penlight.runs.answering:handle"
 """What workers run: see there for the messages."""
@@ -87,15 +87,6 @@ class Picture:
 
     name: str
     source: "Path | bytes | Pixels | PenlightError"
-
-    def image(self, reading: "Reading") -> "Pixels":
-        """Turn it into an image as `reading` says. Its own error is raised; others as in `pictures.load_picture`."""
-        from penlight.data.pictures import fit_pixels, load_picture
-
-        if isinstance(self.source, PenlightError):
-            raise self.source
-        return load_picture(self.source, reading, self.name) if isinstance(self.source, Path | bytes) \
-            else fit_pixels(self.source, reading)  # fmt: skip
 
     def item(self) -> Item:
         """Give it for a message to a worker."""

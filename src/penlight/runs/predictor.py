@@ -1,5 +1,7 @@
 """The predictor: a run's model.onnx on ONNX Runtime. It needs neither Keras nor TensorFlow."""
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +29,9 @@ _BATCH = 64
 _PIXELS = 2**18
 _OUTPUTS = ["logits", "probabilities"]
 
+# What a batch may take in a process that computes for itself alone.
+_SECONDS = 120.0
+
 # How far probabilities may be from 0 to 1, and their sum from 1, by rounding in 32 bits and of quantised weights.
 _NEAR = 1e-3
 _HARMFUL = "It is damaged, or was made to harm: use a run that you trust, or export the run again."
@@ -53,6 +58,8 @@ class Predictor:
         self._batch = batch
         self._where = where
         self._declared = declared
+        self._runtime = runtime
+        self._seconds = _SECONDS if spinning else None
 
     @property
     def task(self) -> Task:
@@ -98,12 +105,29 @@ class Predictor:
     def _run(self, outputs: list[str], part: Images) -> list[NDArray[np.float32]]:
         """Compute a batch. RunError if the model cannot be computed, or gives another number of rows."""
         try:
-            given: list[NDArray[np.float32]] = self._session.run(outputs, {"image": part})
+            with self._bounded() as options:
+                given: list[NDArray[np.float32]] = self._session.run(outputs, {"image": part}, options)
         except Exception as error:  # as for a session
             raise RunError(f"{self._where} cannot be computed: {_first_line(error)}", _HARMFUL) from error
         if any(len(own) != len(part) for own in given):
             raise self._harmful("another number of answers than there are images")
         return given
+
+    @contextlib.contextmanager
+    def _bounded(self) -> Iterator[Any]:
+        """Have ONNX Runtime stop between two operators when a batch takes too long. A worker process, which works on
+        one thread, is ended from outside instead."""
+        if self._seconds is None:
+            yield None
+            return
+        options = self._runtime.RunOptions()
+        timer = threading.Timer(self._seconds, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield options
+        finally:
+            timer.cancel()
 
     def _require_probabilities(self, logits: Floats, prob: Floats) -> None:
         """Raise RunError for what no model of Penlight answers."""

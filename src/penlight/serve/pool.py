@@ -75,8 +75,7 @@ class Pool:
         self._idle: list[Worker] = []
         self._busy: dict[Worker, _Message] = {}
         self._waiters = ThreadPoolExecutor(self._most, "worker")
-        self._ticking = False
-        self._closed = False
+        self._ticking = self._soon = self._closed = False
 
     def start(self) -> None:
         """Start the workers that there are always: those that answer, and one to spare."""
@@ -93,7 +92,7 @@ class Pool:
         self.waiting += len(items)
         try:
             self._line.append(job)
-            self._dispatch()
+            self._dispatch_soon()
             async with asyncio.timeout(self._limits.seconds):
                 return await job.answered
         except TimeoutError as error:
@@ -121,7 +120,14 @@ class Pool:
             worker.close()
         self._idle.clear()
 
+    def _dispatch_soon(self) -> None:
+        """Dispatch after all that has come by now is in the line."""
+        if not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
     def _dispatch(self) -> None:
+        self._soon = False
         while self._line and not self._closed and (worker := self._free_worker()) is not None:
             self._send(worker, self._next_message())
         if self._busy and not self._ticking:
@@ -189,7 +195,7 @@ class Pool:
             self._hand_over(message.jobs)
         if not self._closed:
             self._keep_spare()
-            self._dispatch()
+            self._dispatch_soon()
 
     def _blame(self, message: _Message, ended: WorkerEndedError) -> None:
         """A worker ended: say so of the item that it ended on, and put the others back into the line."""
