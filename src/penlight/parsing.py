@@ -24,8 +24,7 @@ LARGEST_TOML = 1 << 20
 DEEPEST = 40
 """Levels of lists and tables within one another; what Penlight writes has fewer than ten."""
 
-# Possessive, so that a string without an end costs one pass.
-_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def parse_json(
@@ -82,14 +81,16 @@ def parse_toml(
 
 
 def _require_shallow(content: bytes, what: str, remedy: str, error: type[PenlightError]) -> None:
+    if b"\\" in content:
+        content = content.replace(b"\\\\", b"").replace(b'\\"', b"")
     depth = 0
-    for match in _OUTSIDE_STRINGS.finditer(content):
-        first = match[0][:1]
-        if first in b"[{":
+    # Every other part between quotation marks is outside strings; what is deleted is all but brackets.
+    for bracket in b"".join(content.split(b'"')[::2]).translate(None, _NO_BRACKETS):
+        if bracket in b"[{":
             depth += 1
             if depth > DEEPEST:
                 raise _too_deep(what, remedy, error)
-        elif first in b"]}":
+        else:
             depth -= 1
 
 

@@ -552,18 +552,18 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
     found = api.new_dataset(root, name="whole")
     whole = api.fetch(str(found.description))
 
-    load, read = prepare.load_picture, []
+    load, read = prepare.load_files, []
 
     def until(limit):
-        def load_some(path, reading):
-            read.append(path)
+        def load_some(paths, reading):
+            read.extend(paths)
             if len(read) > limit:
                 raise PulledPlugError
-            return load(path, reading)
+            return load(paths, reading)
 
         return load_some
 
-    monkeypatch.setattr(prepare, "load_picture", until(33))
+    monkeypatch.setattr(prepare, "load_files", until(33))
     with pytest.raises(PulledPlugError):
         api.new_dataset(root, name="again")
     assert not (place / "again.toml").exists()
@@ -571,7 +571,7 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
     assert 0 < len(parts) < 15
     done = 4 * len(parts)
     read.clear()
-    monkeypatch.setattr(prepare, "load_picture", until(1000))
+    monkeypatch.setattr(prepare, "load_files", until(1000))
     found = api.new_dataset(root, name="again")
     assert len(read) == 60 - done
     again = api.fetch(str(found.description))
@@ -586,14 +586,15 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
 
 def test_a_picture_that_changes_meanwhile_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = class_folders(place / "pics", n=5)
-    load = prepare.load_picture
+    load = prepare.load_files
 
-    def load_and_touch(path, reading):
-        pixels = load(path, reading)
-        os.utime(path, (7, 7))
-        return pixels
+    def load_and_touch(paths, reading):
+        images = load(paths, reading)
+        for path in paths:
+            os.utime(path, (7, 7))
+        return images
 
-    monkeypatch.setattr(prepare, "load_picture", load_and_touch)
+    monkeypatch.setattr(prepare, "load_files", load_and_touch)
     with pytest.raises(DataError, match="changed while it was read"):
         api.new_dataset(root)
     assert left(place) == []

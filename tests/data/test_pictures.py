@@ -176,7 +176,7 @@ BAD = [
     (JPEG[: len(JPEG) // 2], "cut off or damaged"),
     (saved(COLOUR)[:-60], "cut off or damaged"),
     (saved(COLOUR).replace(b"IDAT", b"IDXX"), "first bytes are damaged"),
-    (pages(), "2 pages or frames"),
+    (pages(), "several pages or frames"),
     (saved(RAMP.astype(np.float32), "TIFF"), "32-bit float"),
     (saved(RAMP.astype(np.int32), "TIFF"), "signed or 32-bit integer"),
     (bomb(8200, 8200), f"{8200} x {8200} pixels, more than {LARGEST_PIXELS:,}"),

@@ -16,7 +16,7 @@ from PIL import Image
 from penlight import api
 from penlight.errors import RunError, ServeError
 from penlight.runs import open_run
-from penlight.serve import Limits, open_shelf, serve
+from penlight.serve import Limits, app, open_shelf, serve
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.pool import Pool
 from tests.serve.conftest import serving
@@ -170,15 +170,13 @@ def test_too_many_uploads_or_pictures_are_503_with_a_time_to_come_back(monkeypat
     with serving(Limits(held=100)) as client:
         answer = client.post(PREDICT, files=[file()])
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    with serving(Limits(waiting=1)) as client:
-        monkeypatch.setattr(Pool, "waiting", 1, raising=False)
-        pool_init = Pool.__init__
+    pool_init = Pool.__init__
 
-        def waiting(self, *args):
-            pool_init(self, *args)
-            self.waiting = 1
+    def waiting(self, *args, **options):
+        pool_init(self, *args, **options)
+        self.waiting = 1
 
-        monkeypatch.setattr(Pool, "__init__", waiting)
+    monkeypatch.setattr(Pool, "__init__", waiting)
     with serving(Limits(waiting=1)) as client:
         answer = client.post(PREDICT, files=[file()])
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -187,23 +185,23 @@ def test_too_many_uploads_or_pictures_are_503_with_a_time_to_come_back(monkeypat
 
 
 def test_an_answer_that_takes_too_long_is_504_and_a_failing_worker_500(monkeypatch):
-    import threading
+    about = app.message
 
-    from penlight.serve import pool
+    def misbehave(do):
+        def ask(run, opening, wanted, pixels):
+            return {**about(run, opening, wanted, pixels), "misbehave": do if wanted == "answer" else None}
 
-    held = threading.Event()
-    monkeypatch.setattr(pool, "answer_pictures", lambda *args, **options: held.wait(5))
-    with serving(Limits(seconds=0.05)) as client:
+        monkeypatch.setattr(app, "HANDLER", "tests.attack.misbehaving:answer")
+        monkeypatch.setattr(app, "message", ask)
+
+    misbehave("sleep")
+    with serving(Limits(seconds=3)) as client:
+        assert client.get("/api/v1/runs/grades").status_code == 200
         assert client.post(PREDICT, files=[file()]).status_code == 504
-        held.set()
-
-    def fails(*args, **options):
-        raise ValueError("planted")
-
-    monkeypatch.setattr(pool, "answer_pictures", fails)
+    misbehave("raises")
     with serving() as client:
         assert client.post(PREDICT, files=[file()]).status_code == 500
-        monkeypatch.undo()
+        misbehave(None)
         assert alive(client)
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.answers import error_to_dict
 from penlight.api.described import view_of
 from penlight.api.predicting import Picture, pictures
 from penlight.data import ViewedDataset
-from penlight.data.pictures import SUFFIXES, Reading
+from penlight.data.decoding import in_chunks, load_files
+from penlight.data.pictures import SUFFIXES, Reading, fit_pixels, load_with_look
 from penlight.data.reads import at_once
-from penlight.errors import DataError, MissingExtraError, PictureError, RunError, UnknownNameError
+from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
 from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
 from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
@@ -29,6 +31,7 @@ from penlight.runs.holdings import NEIGHBOURS, keeps_images
 from penlight.runs.predictor import MODEL, require_images
 from penlight.tasks import Task, label_of
 from penlight.training import Fitted
+from penlight.workers import Item, begin
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -286,18 +289,35 @@ def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, li
     if not paths:
         raise DataError("No picture was given.", "Give files or folders, or --split test --rows 3,17.")
     images, sources, problems = [], [], {}
-    for picture in (picture for path in paths for picture in _pictures(path)):
-        try:
-            images.append(picture.image(explainer.reading))
+    asked = [picture for path in paths for picture in _pictures(path)]
+    for picture, image in zip(asked, in_chunks(functools.partial(_load, explainer.reading), asked, 16), strict=True):
+        if not isinstance(image, DataError):
+            images.append(image)
             sources.append(Source(picture.name))
-        except DataError as error:
-            if len(paths) == 1 and picture.name == str(paths[0]):
-                raise
-            problems[picture.name] = error.reason if isinstance(error, PictureError) else error.problem
+        elif len(paths) == 1 and picture.name == str(paths[0]):
+            raise image
+        else:
+            problems[picture.name] = image.reason if isinstance(image, PictureError) else image.problem
     if not images:
         first, reason = next(iter(problems.items()))
         raise DataError(f"None of {len(problems)} pictures can be used; {first}: {reason}.", "Look at the files.")
     return np.stack(images), sources, problems
+
+
+def _load(reading: Reading, asked: Sequence[Picture]) -> list[Images | DataError]:
+    """Load pictures in a worker; those of arrays are pixels already."""
+    files = [(picture.name, picture.source) for picture in asked if isinstance(picture.source, Path | bytes)]
+    loaded = iter(load_files([source for _, source in files], reading, [name for name, _ in files]))
+    images: list[Images | DataError] = []
+    for picture in asked:
+        if isinstance(picture.source, Path | bytes):
+            images.append(next(loaded))
+        elif isinstance(picture.source, np.ndarray):
+            images.append(fit_pixels(picture.source, reading))
+        else:
+            assert isinstance(picture.source, DataError)
+            images.append(picture.source)
+    return images
 
 
 def _pictures(path: Path) -> list[Picture]:
@@ -413,3 +433,29 @@ def _telling(test: Answers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     right = surest_of_each(given & (p.y_true == 1), p.prob, _CASES)
     cells = np.array([*wrong, *right], np.int64).reshape(-1, 2)
     return cells[:, 0], cells[:, 1]
+
+
+def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
+    """Explain pictures in a worker process, for the server. `common` names the folder of the `run` and how many
+    `pixels` a picture may have; `label`, `method` and `neighbours` are those of `explain`."""
+    begin(None)
+    return [(_explained_item(common, *item), b"") for item in items]
+
+
+def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], content: bytes) -> dict[str, Any]:
+    try:
+        explainer = _opened(Path(common["run"]), common["method"])
+        begin(0)
+        image, _ = load_with_look(content, explainer.reading, largest=common["pixels"])
+        begin(None)
+        source = Source(values["name"])
+        done = explainer.explain(image[np.newaxis], [source], label=common["label"], neighbours=common["neighbours"])
+    except PenlightError as error:
+        return {"failed": error_to_dict(error)}
+    # Paths are the server's own business.
+    return {key: value for key, value in done.to_dict().items() if key not in ("run", "files", "problems")}
+
+
+@functools.lru_cache(4)
+def _opened(run: Path, method: str) -> Explainer:
+    return open_explainer(run, method)

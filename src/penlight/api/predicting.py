@@ -1,26 +1,44 @@
-"""Ask a run about pictures: files, folders, arrays, uploads; thousands of them in bounded memory."""
+"""Predict pictures with a run: files, folders, arrays, uploads; thousands of them in bounded memory.
+
+Pictures are decoded, and the run's model computed, in worker processes (`penlight.workers`): both may be a
+stranger's. This module loads neither NumPy nor ONNX Runtime where files are asked about.
+"""
 
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from penlight.answers import Answer, Unlike, answer_from_dict, error_from_dict, unlike_from_list
+from penlight.errors import (
+    DataError,
+    LargePictureError,
+    NoPictureError,
+    PenlightError,
+    PictureError,
+    RunError,
+)
+from penlight.workers import Bounds, Item, Lost, WorkerPool, shared_pool
 
-from penlight.data.npz import Header, read_headers, read_rows
-from penlight.data.pictures import LARGEST_PIXELS, SUFFIXES, Pixels, Reading, fit_pixels, is_dicom, load_picture
-from penlight.errors import DataError, LargePictureError, NoPictureError, PenlightError
-from penlight.runs.classifier import Answer, Classifier, Unlike, open_classifier
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from penlight.data.npz import Header
+    from penlight.data.pictures import Pixels
+
+HANDLER = "penlight.runs.answering:handle"
+"""What workers run: see there for the messages."""
 
 _CHUNK = 32
 _CHUNKS_AHEAD = 2
+_HARMFUL = "It is damaged, or was made to harm: use a run that you trust."
 
-Source = Path | tuple[str, bytes] | NDArray[np.uint8]
+Source: TypeAlias = "Path | tuple[str, bytes] | NDArray[np.uint8]"
 """A file, a folder or an npz; an upload by its name and bytes; an image or images as an array."""
 
 
@@ -68,73 +86,146 @@ class Picture:
     """One picture to ask about: its name, and its file, bytes or pixels, or why there are none."""
 
     name: str
-    source: Path | bytes | Pixels | PenlightError
+    source: "Path | bytes | Pixels | PenlightError"
 
-    def image(self, reading: Reading) -> Pixels:
-        """Turn it into an image as `reading` says. Its own error is raised; others as in `pictures.load_picture`."""
-        if isinstance(self.source, PenlightError):
-            raise self.source
-        if isinstance(self.source, np.ndarray):
-            return fit_pixels(self.source, reading)
-        return load_picture(self.source, reading, self.name)
+    def item(self) -> Item:
+        """Give it for a message to a worker."""
+        if isinstance(self.source, Path):
+            return {"path": os.path.abspath(self.source)}, b""  # noqa: PTH100
+        if isinstance(self.source, bytes):
+            return {}, self.source
+        assert not isinstance(self.source, PenlightError)
+        return {"shape": self.source.shape}, self.source.tobytes()
+
+
+_openings = itertools.count()
+
+
+class RemoteClassifier:
+    """A run's model in worker processes, where it is opened. RunError as in `runs.classifier.open_classifier`."""
+
+    def __init__(self, run: Path, pool: WorkerPool | None = None) -> None:
+        self.run = run
+        self._pool = pool or shared_pool(HANDLER)
+        self._opening = next(_openings)
+        (answer,) = self._pool.call(self.message("about"), [({}, b"")])
+        self.about: dict[str, Any] = about_of(answer, self._pool.bounds, run)
+        """Which model answers, and how it decides, for JSON: see `runs.classifier.Classifier.about`."""
+
+    @property
+    def processes(self) -> int:
+        """How many workers answer at a time."""
+        return self._pool.processes
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that probabilities are of."""
+        return tuple(self.about["labels"])
+
+    def message(self, do: str, pixels: int = 0) -> dict[str, Any]:
+        """Give the common values of a message to a worker."""
+        return message(self.run, self._opening, do, pixels)
+
+    def answer(self, asked: Sequence[Picture]) -> list[Prediction]:
+        """Load pictures and answer for them, in a worker. RunError if the model harms it."""
+        sent = [picture.item() for picture in asked if not isinstance(picture.source, PenlightError)]
+        answers = self._pool.call(self.message("answer"), sent) if sent else []
+        return predictions_of(asked, answers, self.labels, self._pool.bounds, self.run)
+
+
+def message(run: Path, opening: int, do: str, pixels: int = 0) -> dict[str, Any]:
+    """Give the common values of a message to a worker: see `penlight.runs.answering.handle`."""
+    return {"run": os.path.abspath(run), "opening": opening, "do": do, "pixels": pixels}  # noqa: PTH100
+
+
+def about_of(answer: Item | Lost, bounds: Bounds, run: Path) -> dict[str, Any]:
+    """Read what a worker says of a run. RunError if it cannot be opened, or harms the worker that opens it."""
+    values = _values(answer, bounds, run)
+    about = values.get("about")
+    if not isinstance(about, dict) or not isinstance(about.get("labels"), list):
+        raise RunError(f"The run {run} was not opened as a run is.", _HARMFUL)
+    return about
+
+
+def predictions_of(
+    asked: Sequence[Picture], answers: Sequence[Item | Lost], labels: Sequence[str], bounds: Bounds, run: Path
+) -> list[Prediction]:
+    """Read a worker's answers for those of the pictures that were sent to it. RunError for what no run answers."""
+    each = iter(answers)
+    return [
+        Prediction(picture.name, None, error=picture.source)
+        if isinstance(picture.source, PenlightError)
+        else _prediction(picture.name, next(each), labels, bounds, run)
+        for picture in asked
+    ]
+
+
+def image_of(picture: Picture, answer: Item | Lost, bounds: Bounds, run: Path) -> bytes:
+    """Read a worker's answer with a picture as a model reads it, as a PNG. PictureError if it cannot be read."""
+    if isinstance(answer, Lost) and not answer.everything:
+        raise lost_picture(answer, bounds, picture.name)
+    values = _values(answer, bounds, run)
+    if "error" in values:
+        raise error_from_dict(values["error"], picture.name)
+    content = answer[1] if isinstance(answer, tuple) else b""
+    if not content.startswith(b"\x89PNG"):
+        raise RunError(f"The run {run} gave what is no image.", _HARMFUL)
+    return content
+
+
+def _prediction(name: str, answer: Item | Lost, labels: Sequence[str], bounds: Bounds, run: Path) -> Prediction:
+    if isinstance(answer, Lost) and not answer.everything:
+        return Prediction(name, None, error=lost_picture(answer, bounds, name))
+    values = _values(answer, bounds, run)
+    try:
+        if "error" in values:
+            return Prediction(name, None, error=error_from_dict(values["error"], name))
+        return Prediction(name, answer_from_dict(values, labels), unlike_from_list(values["warnings"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"The run {run} answered what no run answers: {error}.", _HARMFUL) from error
+
+
+def lost_picture(lost: Lost, bounds: Bounds, name: str) -> PictureError:
+    """Give the error of a picture that ended a worker."""
+    remedy = "It is damaged, or was made to harm. Leave it out, or save it anew."
+    return PictureError(lost.reason(bounds), remedy, name)
+
+
+def _values(answer: Item | Lost, bounds: Bounds, run: Path) -> Mapping[str, Any]:
+    """Give the values of an item. RunError if the run cannot be opened or its model ended the worker."""
+    if isinstance(answer, Lost):
+        raise RunError(f"The model of {run} was ended: {answer.reason(bounds)}.", _HARMFUL)
+    values, _ = answer
+    if "failed" in values:
+        raise error_from_dict(values["failed"], str(run))
+    return values
 
 
 def predict(run: Path, sources: Iterable[Source]) -> Predicted:
-    """Ask a run about pictures; see `Source` for what they may be, `open_classifier` for errors of the run.
+    """Predict pictures with a run; see `Source` for what they may be, `open_classifier` for errors of the run.
 
     What cannot be read is in the result, with its error, and stops nothing.
     """
-    classifier = open_classifier(run)
-    return Predicted(classifier.about(), list(predict_each(classifier, pictures(sources))))
+    classifier = RemoteClassifier(run)
+    return Predicted(classifier.about, list(predict_each(classifier, pictures(sources))))
 
 
-def predict_each(
-    classifier: Classifier, asked: Iterable[Picture], *, threads: int | None = None
-) -> Iterator[Prediction]:
+def predict_each(classifier: RemoteClassifier, asked: Iterable[Picture]) -> Iterator[Prediction]:
     """Give a prediction for each picture, in their order, with a bounded number of them in memory."""
-    n = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    n = classifier.processes
     each = iter(asked)
+    first = list(itertools.islice(each, _CHUNK))
+    if len(first) < _CHUNK:
+        yield from classifier.answer(first)
+        return
     with ThreadPoolExecutor(n) as pool:
-        waiting: deque[Future[list[Prediction]]] = deque()
+        waiting: deque[Future[list[Prediction]]] = deque([pool.submit(classifier.answer, first)])
         while chunk := list(itertools.islice(each, _CHUNK)):
-            waiting.append(pool.submit(answer_pictures, classifier, chunk))
+            waiting.append(pool.submit(classifier.answer, chunk))
             if len(waiting) >= n * _CHUNKS_AHEAD:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
-
-
-def answer_pictures(
-    classifier: Classifier, asked: Sequence[Picture], *, largest: int = LARGEST_PIXELS
-) -> list[Prediction]:
-    """Load pictures and answer for them, in this thread; `largest` is how many pixels one may say it has."""
-    loaded = [_load(classifier, picture, largest) for picture in asked]
-    images = [image for image in loaded if not isinstance(image, PenlightError)]
-    answers = iter(classifier.answer(np.stack([pixels for pixels, _ in images])) if images else ())
-    return [
-        Prediction(picture.name, None, error=own)
-        if isinstance(own, PenlightError)
-        else _with_novelty(picture.name, next(answers), own[1])
-        for picture, own in zip(asked, loaded, strict=True)
-    ]
-
-
-def _with_novelty(name: str, answer: Answer, unlike: tuple[Unlike, ...]) -> Prediction:
-    if answer.unusual:
-        told = "It is unlike the images that the model was trained on, so its answer says nothing."
-        unlike = (*unlike, Unlike("unlike-training", told))
-    return Prediction(name, answer, unlike)
-
-
-def _load(
-    classifier: Classifier, picture: Picture, largest: int
-) -> tuple[Pixels, tuple[Unlike, ...]] | PenlightError:
-    if isinstance(picture.source, PenlightError):
-        return picture.source
-    try:
-        return classifier.load(picture.source, picture.name, largest=largest)
-    except PenlightError as error:
-        return error
 
 
 def pictures(sources: Iterable[Source]) -> Iterator[Picture]:
@@ -170,12 +261,16 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _is_picture(file: Path) -> bool:
+    from penlight.data.pictures import SUFFIXES, is_dicom
+
     if file.name.startswith("."):
         return False
     return file.suffix.lower() in SUFFIXES or (not file.suffix and file.is_file() and is_dicom(file))
 
 
 def _of_npz(path: Path) -> Iterator[Picture]:
+    from penlight.data.npz import read_rows
+
     try:
         for header in _image_arrays(path):
             for row, pixels in enumerate(read_rows(path, header)):
@@ -191,8 +286,10 @@ def _rows(path: Path) -> int:
         return 1
 
 
-def _image_arrays(path: Path) -> list[Header]:
+def _image_arrays(path: Path) -> "list[Header]":
     """Choose the arrays of images: those whose names end so, or the only one."""
+    from penlight.data.npz import read_headers
+
     headers = read_headers(path)
     chosen = [header for name, header in headers.items() if name.endswith("images")] or list(headers.values())
     odd = [header for header in chosen if not _holds_images(header)]
@@ -206,15 +303,15 @@ def _image_arrays(path: Path) -> list[Header]:
     return chosen
 
 
-def _holds_images(header: Header) -> bool:
-    whole = header.dtype == np.uint8 and len(header.shape) in (3, 4) and 0 not in header.shape[1:]
+def _holds_images(header: "Header") -> bool:
+    whole = header.dtype == "uint8" and len(header.shape) in (3, 4) and 0 not in header.shape[1:]
     return whole and header.shape[3:] in ((), (1,), (3,))
 
 
-def _of_array(array: NDArray[np.uint8], name: str) -> Iterator[Picture]:
+def _of_array(array: "NDArray[np.uint8]", name: str) -> Iterator[Picture]:
     """An image (H, W) or (H, W, C), or images (N, H, W, C)."""
-    rows = array if array.ndim == 4 else array[np.newaxis]
-    if array.dtype != np.uint8 or array.ndim not in (2, 3, 4) or array.shape[2:][-1:] not in ((), (1,), (3,)):
+    rows = array if array.ndim == 4 else array[None]
+    if array.dtype != "uint8" or array.ndim not in (2, 3, 4) or array.shape[2:][-1:] not in ((), (1,), (3,)):
         wanted = "uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (N, H, W, C)"
         yield Picture(name, DataError(f"{name} should be {wanted}; {array.dtype} {array.shape} came."))
         return

@@ -11,6 +11,12 @@ def main() -> NoReturn:
     """Run the command. Exit codes: 0 done, 1 a named error, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
     try:
         with stopped_by_signals():
+            if sys.argv[1:2] == ["predict"]:
+                # The worker that will answer imports what it needs while this process does.
+                from penlight.api.predicting import HANDLER
+                from penlight.workers import shared_pool
+
+                shared_pool(HANDLER).start()
             _keep_files_in_cache()
             from penlight.cli.app import app
 

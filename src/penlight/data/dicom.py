@@ -4,6 +4,8 @@ DICOM PS3.3 2024: modality LUT C.11.1, VOI LUT C.11.2, photometric interpretatio
 """
 
 import io
+import re
+import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,27 @@ Pixels = NDArray[np.uint8]
 _PERCENTILES = (0.5, 99.5)
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_META = 4096
+_META = 1 << 16
+
+# Items of sequences, and parts of compressed pixels; pydicom needs about 700 bytes for an empty one.
+_MOST_ITEMS = 20_000
+_ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+_MOST_SEGMENTS = 10_000
+
+# What is read, apart from pixels; other elements are passed over, however many there are.
+_READ = [
+    "Rows", "Columns", "PhotometricInterpretation", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "WindowCenter",
+    "WindowWidth", "VOILUTFunction", "VOILUTSequence", "ModalityLUTSequence", "RescaleSlope", "RescaleIntercept",
+    "RescaleType", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", "FloatPixelData",
+    "DoubleFloatPixelData", "PixelDataProviderURL", "PaletteColorLookupTableUID",
+    *(f"{colour}PaletteColorLookupTable{what}" for colour in ("Red", "Green", "Blue", "Alpha")
+      for what in ("Descriptor", "Data")),
+    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue", "Alpha")),
+]  # fmt: skip
+
+# A JPEG 2000 codestream begins with its marker and that of its size (ISO/IEC 15444-1, A.5.1).
+_CODESTREAM = re.compile(rb"\xff\x4f\xff\x51(.{38})", re.DOTALL)
 
 
 def look(content: bytes) -> tuple[int, int, bool]:
@@ -66,14 +88,63 @@ def _read(content: bytes, *, stop_before_pixels: bool = False, largest: int | No
     # The file's own header is never compressed; what follows it may be, to a thousandth.
     if _DEFLATED in content[:_META]:
         raise PictureError("it is deflated as a whole", "Uncompress it, with gdcmconv --raw for example.")
-    header = dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels)
+    items = sum(content.count(tag) for tag in _ITEM_TAGS)
+    if items > _MOST_ITEMS:
+        raise PictureError(f"it has {items:,} items in sequences, more than {_MOST_ITEMS:,}", "Export it anew.")
+    tags: list[Any] = list(_READ)
+    header = dcmread(io.BytesIO(content), stop_before_pixels=stop_before_pixels, specific_tags=tags)
     if not all(word in header for word in ("Rows", "Columns", "PhotometricInterpretation")):
         raise PictureError("it is a DICOM file without pixels", "Leave it out.")
     frames = int(header.get("NumberOfFrames") or 1)
     if frames > 1:
         raise PictureError(f"it has {frames} frames, a volume or a film", "Save the frame that is meant by itself.")
     check_pixels(header.Columns, header.Rows, LARGEST_PIXELS if largest is None else largest)
+    samples = int(header.get("SamplesPerPixel", 1))
+    if samples not in (1, 3, 4):
+        raise PictureError(f"it says it has {samples} values for each pixel", "Save it in grey or in colour.")
+    if "PixelData" in header and header.file_meta.TransferSyntaxUID.is_compressed:
+        _check_compressed(header, header.PixelData)
     return header
+
+
+def _check_compressed(header: "Header", data: bytes) -> None:
+    """Raise PictureError where what is compressed says that it is larger than the header does, or has very many
+    scans: decoders believe it, and not the header."""
+    from penlight.data.pictures import check_scans
+
+    check_scans(data)
+    sizes = [_size_of_jpeg2000(match[1]) for match in _CODESTREAM.finditer(data)]
+    if not sizes:
+        sizes = _sizes_of_jpeg(data)
+    expected = (int(header.Columns), int(header.Rows))
+    wrong = [size for size in sizes if size[:2] != expected or size[2] > 4]
+    if wrong:
+        packed, told = (f"{width} x {height}" for width, height in (wrong[0][:2], expected))
+        raise PictureError(
+            f"its compressed pixels are {packed} of {wrong[0][2]} values, and its header says {told}",
+            "Export it anew.",
+        )
+
+
+def _size_of_jpeg2000(segment: bytes) -> tuple[int, int, int]:
+    """Read width, height and components from the SIZ segment, from its length on."""
+    _, _, right, bottom, left, top = struct.unpack(">HHIIII", segment[:20])
+    return right - left, bottom - top, int.from_bytes(segment[36:38])
+
+
+def _sizes_of_jpeg(data: bytes) -> list[tuple[int, int, int]]:
+    """Read width, height and components from the frame header of the first JPEG (ITU T.81, B.2.2); [] for none."""
+    at = data.find(b"\xff\xd8") + 2
+    for _ in range(_MOST_SEGMENTS if at > 1 else 0):
+        while data[at : at + 2] == b"\xff\xff":
+            at += 1
+        head = data[at : at + 10]
+        if len(head) < 10 or head[0] != 0xFF or head[1] == 0xDA:
+            break
+        if 0xC0 <= head[1] <= 0xCF and head[1] not in (0xC4, 0xC8, 0xCC):
+            return [(int.from_bytes(head[7:9]), int.from_bytes(head[5:7]), head[9])]
+        at += 2 + int.from_bytes(head[2:4])
+    return []
 
 
 def _in_colour(header: "Header") -> bool:

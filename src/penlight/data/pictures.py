@@ -32,6 +32,7 @@ LARGEST_PIXELS = 1 << 26
 """Pixels that a picture may say it has; above it (8192 x 8192) it is refused before anything is unpacked."""
 
 _LARGEST_FILE = 1 << 29
+_MOST_SCANS = 100
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _ORIENTATION = 0x0112
 _WHITE_IS_ZERO = 0
@@ -149,6 +150,8 @@ def _naming(source: Path | bytes, name: str) -> Iterator[None]:
         yield
     except PictureError as error:
         raise error.named(name) from error
+    except MemoryError:
+        raise
     # Decoders raise many kinds for damaged bytes: zlib's and struct's, SyntaxError for PNG.
     except Exception as error:
         raise _kind(error)(_reason(error), "Look at the file, or get it again.", name) from error
@@ -194,13 +197,30 @@ def _open(stream: IO[bytes], largest: int = LARGEST_PIXELS) -> "Image.Image":
 
     picture = Image.open(stream, formats=_FORMATS)
     check_pixels(*picture.size, largest)
-    # The further pictures of an MPO, as phones make them, are previews of the first.
-    frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
-    if frames > 1:
-        raise PictureError(f"it has {frames} pages or frames", "Save the one that is meant as a file of its own.")
+    if _has_several(picture):
+        raise PictureError("it has several pages or frames", "Save the one that is meant as a file of its own.")
     if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
         raise PictureError(f"its values are of the type {_depth(picture)}", "Save it with 8 or 16 bits.")
     return picture
+
+
+def _has_several(picture: "Image.Image") -> bool:
+    """Say whether there are more pages or frames than one; those of a TIFF are not counted, as each is looked for."""
+    if picture.format != "TIFF":
+        # The further pictures of an MPO, as phones make them, are previews of the first.
+        return picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1
+    with contextlib.suppress(EOFError):
+        picture.seek(1)
+        return True
+    return False
+
+
+def check_scans(content: bytes) -> None:
+    """Raise PictureError for a JPEG of very many scans, each of which is a pass over the whole picture; progressive
+    ones that are made to be looked at have about ten."""
+    scans = content.count(b"\xff\xda")
+    if scans > _MOST_SCANS:
+        raise PictureError(f"it has {scans:,} scans, more than {_MOST_SCANS}", "Save it anew.")
 
 
 def check_pixels(width: int, height: int, largest: int = LARGEST_PIXELS) -> None:
@@ -231,6 +251,8 @@ def _unpack(
         return picture, picture.size, Look(*picture.size, picture.mode != "L", bits=0)
     picture = _open(io.BytesIO(content), largest)
     look = _look_of(picture)
+    if picture.format in ("JPEG", "MPO"):
+        check_scans(content)
     whole = picture.size if picture.format in ("JPEG", "MPO") else None
     if whole and least:
         shrink = max(min(whole) / least, 1)

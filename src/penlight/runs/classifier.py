@@ -4,14 +4,14 @@ The command, the server and a notebook ask through here, each image by itself, s
 answer everywhere, whatever came with them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.answers import Answer, Unlike
 from penlight.data.pictures import (
     LARGEST_PIXELS,
     Look,
@@ -35,51 +35,6 @@ _DIGITS = 6
 
 _CUT_OFF = 0.2
 _STRETCHED = 1.25
-
-
-@dataclass(frozen=True)
-class Unlike:
-    """In what a picture is unlike those that the model was trained on: a `code` for programs, a sentence."""
-
-    code: str
-    text: str
-
-    def to_dict(self) -> dict[str, str]:
-        """Give it for JSON."""
-        return {"code": self.code, "text": self.text}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model says of one image.
-
-    `answers` are the labels decided on, none for an image without findings; `probabilities` are calibrated.
-    `possible` are the labels that cannot be ruled out; `undecided` those that are left open: all that are possible
-    where an exclusive task has no single answer, the findings of a multi-label task that may be there or not. Both
-    are None without sets. `novelty` is how unlike train the image is, None where that is not known, and `unusual`
-    that it is beyond the threshold. `abstains` says that nothing should be read from the answer: the image is too
-    unlike those in train, or every question is left open.
-    """
-
-    answers: tuple[str, ...]
-    probabilities: Mapping[str, float]
-    possible: tuple[str, ...] | None
-    undecided: tuple[str, ...] | None
-    novelty: float | None
-    unusual: bool
-    abstains: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the answer for JSON."""
-        return {
-            "answers": self.answers,
-            "probabilities": self.probabilities,
-            "possible": self.possible,
-            "undecided": self.undecided,
-            "novelty": self.novelty,
-            "unusual": self.unusual,
-            "abstains": self.abstains,
-        }
 
 
 class Classifier:

@@ -1,5 +1,7 @@
 """The predictor: a run's model.onnx on ONNX Runtime. It needs neither Keras nor TensorFlow."""
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +14,7 @@ from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, RunError
 from penlight.runs.facts import ModelFacts, facts_from_properties
 from penlight.runs.folder import Run, open_run
+from penlight.runs.modelfile import check_model, require_interface
 from penlight.tasks import Task
 
 MODEL = "model.onnx"
@@ -26,6 +29,13 @@ _BATCH = 64
 _PIXELS = 2**18
 _OUTPUTS = ["logits", "probabilities"]
 
+# What a batch may take in a process that computes for itself alone.
+_SECONDS = 120.0
+
+# How far probabilities may be from 0 to 1, and their sum from 1, by rounding in 32 bits and of quantised weights.
+_NEAR = 1e-3
+_HARMFUL = "It is damaged, or was made to harm: use a run that you trust, or export the run again."
+
 
 class Predictor:
     """Answers for uint8 images (N, H, W, C), in batches of bounded memory; several threads may share one.
@@ -37,11 +47,19 @@ class Predictor:
         self, content: bytes, where: str, *, threads: int | None = None, spinning: bool = True, batch: int = _BATCH
     ) -> None:
         """Read an ONNX file. `threads` compute one batch, all cores unless given; with `spinning` they wait busily
-        for the next one, which is faster alone and a waste where many share the cores. RunError if it is damaged or
-        not Penlight's."""
-        self._session = _session(content, where, threads, spinning)
+        for the next one, which is faster alone and a waste where many share the cores. RunError if it is damaged, not
+        Penlight's, or holds what no model of Penlight does."""
+        runtime = _runtime()
+        declared = check_model(content, where)
+        self.facts: ModelFacts = facts_from_properties(declared.properties, where)
+        widths = {"logits": self.task.n_logits, "probabilities": len(self.labels)}
+        require_interface(declared, (self.size, self.size, self.channels), widths, FEATURES, where)
+        self._session = _session(runtime, content, where, threads, spinning)
         self._batch = batch
-        self.facts: ModelFacts = facts_from_properties(self._session.get_modelmeta().custom_metadata_map, where)
+        self._where = where
+        self._declared = declared
+        self._runtime = runtime
+        self._seconds = _SECONDS if spinning else None
 
     @property
     def task(self) -> Task:
@@ -74,22 +92,70 @@ class Predictor:
     def answer(self, images: Images) -> tuple[Floats, Floats]:
         """Give logits (N, K) and calibrated probabilities (N, C), of one pass."""
         require_images(images, self.size, self.channels)
-        parts = [self._session.run(_OUTPUTS, {"image": part}) for part in self._parts(images)]
+        parts = [self._run(_OUTPUTS, part) for part in self._parts(images)]
         widths = (self.task.n_logits, len(self.labels))
+        if any(part[i].shape[1:] != (width,) for part in parts for i, width in enumerate(widths)):
+            raise self._harmful("outputs of another shape than it declares")
         logits, prob = (
             np.concatenate([np.empty((0, width)), *(part[i] for part in parts)]) for i, width in enumerate(widths)
         )
+        self._require_probabilities(logits, prob)
         return logits, prob
+
+    def _run(self, outputs: list[str], part: Images) -> list[NDArray[np.float32]]:
+        """Compute a batch. RunError if the model cannot be computed, or gives another number of rows."""
+        try:
+            with self._bounded() as options:
+                given: list[NDArray[np.float32]] = self._session.run(outputs, {"image": part}, options)
+        except Exception as error:  # as for a session
+            raise RunError(f"{self._where} cannot be computed: {_first_line(error)}", _HARMFUL) from error
+        if any(len(own) != len(part) for own in given):
+            raise self._harmful("another number of answers than there are images")
+        return given
+
+    @contextlib.contextmanager
+    def _bounded(self) -> Iterator[Any]:
+        """Have ONNX Runtime stop between two operators when a batch takes too long. A worker process, which works on
+        one thread, is ended from outside instead."""
+        if self._seconds is None:
+            yield None
+            return
+        options = self._runtime.RunOptions()
+        timer = threading.Timer(self._seconds, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield options
+        finally:
+            timer.cancel()
+
+    def _require_probabilities(self, logits: Floats, prob: Floats) -> None:
+        """Raise RunError for what no model of Penlight answers."""
+        # A comparison with NaN is false.
+        inside = (prob >= -_NEAR) & (prob <= 1 + _NEAR)
+        if not inside.all():
+            raise self._harmful(f"{prob[~inside].flat[0]:g} where a probability is expected")
+        if self.task.exclusive and len(prob) and not (np.abs(prob.sum(axis=1) - 1) <= _NEAR).all():
+            raise self._harmful(f"probabilities that add up to {prob.sum(axis=1).max():g}")
+        if np.isnan(logits).any():
+            raise self._harmful("logits that are not numbers")
+        np.clip(prob, 0, 1, out=prob)
+
+    def _harmful(self, what: str) -> RunError:
+        return RunError(f"{self._where} answered {what}.", _HARMFUL)
 
     @property
     def has_features(self) -> bool:
         """Say whether the file gives `features`."""
-        return any(output.name == FEATURES for output in self._session.get_outputs())
+        return FEATURES in self._declared.outputs
 
     def features(self, images: Images) -> NDArray[np.float32]:
         """Give (N, F) what the model's last layer reads of images; only a file that has them can."""
         require_images(images, self.size, self.channels)
-        return np.concatenate([self._session.run([FEATURES], {"image": p})[0] for p in self._parts(images)])
+        features = np.concatenate([self._run([FEATURES], part)[0] for part in self._parts(images)])
+        if features.ndim != 2 or not np.isfinite(features).all():
+            raise self._harmful("features that are not numbers")
+        return features
 
     def _parts(self, images: Images) -> Iterator[Images]:
         batch = at_once(images.shape, self._batch, _PIXELS)
@@ -141,12 +207,12 @@ def _file(path: Path) -> bytes:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.", "Check the path.") from error
 
 
-def _session(content: bytes, where: str, threads: int | None, spinning: bool) -> Any:
-    runtime = _runtime()
+def _session(runtime: ModuleType, content: bytes, where: str, threads: int | None, spinning: bool) -> Any:
     options = runtime.SessionOptions()
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     try:
         return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

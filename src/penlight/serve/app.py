@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Path, Query, Request
@@ -14,17 +14,25 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from penlight import __version__
-from penlight.api.predicting import Predicted, Prediction
-from penlight.errors import PenlightError
-from penlight.runs.classifier import Classifier
-from penlight.serve import pages, schema
-from penlight.serve.explaining import explained
+from penlight.api.predicting import (
+    HANDLER,
+    Picture,
+    Predicted,
+    Prediction,
+    about_of,
+    image_of,
+    message,
+    predictions_of,
+)
+from penlight.errors import PenlightError, PictureError
+from penlight.serve import explaining, pages, schema
 from penlight.serve.guard import Guard
 from penlight.serve.limits import Budget, Limits, RequestError, busy, unread
 from penlight.serve.metrics import Metrics
-from penlight.serve.pool import Pool, too_long
+from penlight.serve.pool import Pool
 from penlight.serve.shelf import Shelf, Shelved
 from penlight.serve.uploads import only, uploads
+from penlight.workers import Bounds
 
 _ABOUT = """Answers of trained classifiers for small medical images. **Not for clinical use.**
 
@@ -77,6 +85,9 @@ _BODY = {
         },
     },
 }
+# Of processor time and memory for a picture. Explaining may load Keras, which takes much of both.
+_PREDICTING_BOUNDS = Bounds(10.0, 2 << 30)
+_EXPLAINING_BOUNDS = Bounds(40.0, 8 << 30)
 _PREDICTING = (400, 404, 408, 409, 411, 413, 415, 422, 503, 504)
 
 
@@ -87,20 +98,27 @@ class _Service:
         self.shelf, self.limits, self.threads = shelf, limits, threads
         self.budget = Budget(limits.held, limits.peer_held)
         self.metrics = Metrics()
-        self.explaining = 0
         self._pool: Pool | None = None
-        self._explainer: ThreadPoolExecutor | None = None
+        self._explainer: Pool | None = None
+        self._about: dict[str, dict[str, Any]] = {}
 
     @property
     def pool(self) -> Pool:
-        """The workers; they start with the first request that needs them, or with the server."""
-        self._pool = self._pool or Pool(self.threads, self.limits)
+        """The workers that predict; they start with the first request that needs them, or with the server."""
+        self._pool = self._pool or Pool(HANDLER, self.threads, self.limits, _PREDICTING_BOUNDS)
         return self._pool
+
+    @property
+    def explainer(self) -> Pool:
+        """The workers that explain, one request at a time; they start with the first that needs them."""
+        limits = replace(self.limits, waiting=self.limits.explaining)
+        self._explainer = self._explainer or Pool(explaining.HANDLER, 1, limits, _EXPLAINING_BOUNDS, spare=1)
+        return self._explainer
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Start the workers, and end them after what they have begun."""
-        _ = self.pool
+        """Start the workers, and end them."""
+        self.pool.start()
         try:
             yield
         finally:
@@ -108,40 +126,46 @@ class _Service:
 
     def close(self) -> None:
         """End the workers."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-        if self._explainer is not None:
-            self._explainer.shutdown()
-            self._explainer = None
+        for pool in (self._pool, self._explainer):
+            if pool is not None:
+                pool.close()
+        self._pool = self._explainer = None
 
-    async def classifier(self, shelved: Shelved) -> Classifier:
-        """Open a run to answer; reading its model must not hold up others."""
+    async def about(self, shelved: Shelved) -> dict[str, Any]:
+        """Say which model answers for a run, and how it decides. RequestError (409) for a run without a model."""
         if not shelved.links["predict"]:
             raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
                                "Make it on the server: penlight export RUN --to onnx")  # fmt: skip
-        opened = self.shelf.opened(shelved)
-        return opened if opened is not None else await asyncio.to_thread(self.shelf.classifier, shelved)
+        if shelved.id not in self._about:
+            (answer,) = await self.pool.ask(self.message(shelved, "about"), [({}, b"")])
+            self._about[shelved.id] = about_of(answer, self.pool.bounds, shelved.run.path)
+        return self._about[shelved.id]
+
+    def message(self, shelved: Shelved, do: str) -> dict[str, Any]:
+        """Give the common values of a message to a worker that predicts."""
+        return message(shelved.run.path, 0, do, self.limits.pixels)
+
+    async def predict(self, shelved: Shelved, pictures: Sequence[Picture]) -> list[Prediction]:
+        """Answer for pictures."""
+        labels = (await self.about(shelved))["labels"]
+        answers = await self.pool.ask(self.message(shelved, "answer"), [picture.item() for picture in pictures])
+        return predictions_of(pictures, answers, labels, self.pool.bounds, shelved.run.path)
+
+    async def image(self, shelved: Shelved, picture: Picture) -> bytes:
+        """Give a picture as the model reads it, as a PNG. PenlightError if it cannot be read."""
+        (answer,) = await self.pool.ask(self.message(shelved, "image"), [picture.item()])
+        return image_of(picture, answer, self.pool.bounds, shelved.run.path)
 
     async def explain(self, request: Request, shelved: Shelved) -> dict[str, Any]:
         """Explain one picture, one request at a time."""
-        if self.explaining >= self.limits.explaining:
+        if self.explainer.waiting >= self.limits.explaining:
             raise busy("too many explanations are being made")
-        classifier = await self.classifier(shelved)
+        await self.about(shelved)
         async with uploads(request, self.limits, self.budget) as pictures:
-            asked = (shelved, classifier, only(pictures), dict(request.query_params), self.limits)
-            self._explainer = self._explainer or ThreadPoolExecutor(1, "explainer")
-            making = asyncio.get_running_loop().run_in_executor(self._explainer, explained, *asked)
-            self.explaining += 1
-            making.add_done_callback(self._explained)
-            try:
-                async with asyncio.timeout(self.limits.seconds):
-                    return await making
-            except TimeoutError as error:
-                raise too_long(self.limits) from error
-
-    def _explained(self, _: "asyncio.Future[dict[str, Any]]") -> None:
-        self.explaining -= 1
+            picture = only(pictures)
+            asked = explaining.question(shelved, request.query_params, self.limits)
+            (answer,) = await self.explainer.ask(asked, [({"name": picture.name}, picture.item()[1])])
+            return explaining.explained(picture, answer, self.explainer.bounds)
 
 
 def make_app(
@@ -238,7 +262,7 @@ def _add_listing(app: FastAPI, service: _Service) -> None:
     async def run(run: RunId) -> Response:
         """Show a run: scores on test with intervals, checks, how it was made, how it decides."""
         shelved = _found(shelf.runs, run)
-        about = (await service.classifier(shelved)).about() if shelved.links["predict"] else None
+        about = await service.about(shelved) if shelved.links["predict"] else None
         own = shelved.run
         detail = {"scores": own.metrics, "provenance": own.provenance, "recipe": own.recipe.model_dump(mode="json")}
         return JSONResponse({**shelved.listed, **detail, "model": about})
@@ -270,13 +294,14 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
         Of several pictures those that cannot be read have their error in the answer; a request of which none can be
         read is refused.
         """
-        classifier = await service.classifier(_found(service.shelf.runs, run))
+        shelved = _found(service.shelf.runs, run)
+        about = await service.about(shelved)
         async with uploads(request, service.limits, service.budget) as pictures:
-            predictions = await service.pool.ask(classifier, pictures)
+            predictions = await service.predict(shelved, pictures)
         _count(service.metrics, predictions)
         if all(p.answer is None for p in predictions):
             raise unread(predictions[0].error)
-        body = json.dumps(Predicted(classifier.about(), predictions).to_dict(), allow_nan=False)
+        body = json.dumps(Predicted(about, predictions).to_dict(), allow_nan=False)
         return Response(body.encode(), media_type="application/json")
 
     @app.post(
@@ -323,6 +348,8 @@ def _add_running(app: FastAPI, service: _Service) -> None:
         """Say whether a picture would be answered now."""
         if service.pool.waiting >= service.limits.waiting:
             raise busy("too many pictures wait for an answer")
+        if service.pool.stuck:
+            raise busy("every worker has been at one picture for long")
         return JSONResponse({"status": "ok"})
 
     @app.get(
@@ -360,7 +387,7 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
     @app.get("/runs/{run}", include_in_schema=False)
     async def run_page(run: str) -> Response:
         shelved = _found(shelf.runs, run)
-        await service.classifier(shelved)
+        await service.about(shelved)
         return await asyncio.to_thread(pages.run_page, shelved)
 
     @app.get("/runs/{run}/example", include_in_schema=False)
@@ -372,11 +399,12 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
 
     @app.post("/runs/{run}/image", include_in_schema=False)
     async def image(request: Request, run: str) -> Response:
-        classifier = await service.classifier(_found(shelf.runs, run))
+        shelved = _found(shelf.runs, run)
+        await service.about(shelved)
         async with uploads(request, service.limits, service.budget) as pictures:
             try:
-                return await asyncio.to_thread(pages.picture, classifier, only(pictures), service.limits.pixels)
-            except PenlightError as error:
+                return Response(await service.image(shelved, only(pictures)), media_type="image/png")
+            except PictureError as error:
                 raise unread(error) from error
 
     @app.get("/runs/{run}/report", include_in_schema=False)

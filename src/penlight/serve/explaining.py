@@ -1,65 +1,50 @@
-"""What an answer rests on, for one picture of a request."""
+"""What an answer rests on, for one picture of a request: made in a worker process, as all that reads pictures."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from penlight.api.predicting import Picture
-from penlight.errors import PenlightError, PictureError
-from penlight.runs.classifier import Classifier
+from penlight.answers import error_from_dict
+from penlight.api.predicting import Picture, lost_picture
+from penlight.errors import MissingExtraError, PictureError
 from penlight.serve.limits import Limits, RequestError, for_client, unread
 from penlight.serve.shelf import Shelved
+from penlight.workers import Bounds, Item, Lost
+
+HANDLER = "penlight.api.explaining:handle"
+"""What workers run: see there for the messages."""
 
 _MOST_NEIGHBOURS = 20
-_OPEN = 4
-
-_explainers: OrderedDict[tuple[str, str], Any] = OrderedDict()
-_lock = threading.Lock()
+_KEYS = {"method", "meaning", "explanations"}
 
 
-def explained(
-    shelved: Shelved, classifier: Classifier, picture: Picture, asked: Mapping[str, str], limits: Limits
-) -> dict[str, Any]:
-    """Explain a picture as `penlight explain` does; `asked` are label, method and neighbours. RequestError: 501 where
-    nothing explains, 413, 415 and 422 for a picture or a value that cannot be used."""
-    try:
-        from penlight.api import explaining
-    except ImportError as error:
-        raise RequestError(501, "This installation cannot explain.", "A version of Penlight with explanations.",
-                           "Install it on the server.") from error  # fmt: skip
-    neighbours = _neighbours(asked.get("neighbours", "0"))
-    try:
-        image, _ = classifier.load(_bytes(picture), picture.name, largest=limits.pixels)
-        explainer = _explainer(explaining, shelved, asked.get("method", "auto"))
-        source = explaining.Source(picture.name)
-        made = explainer.explain(image[np.newaxis], [source], label=asked.get("label"), neighbours=neighbours)
-    except PictureError as error:
-        raise unread(error) from error
-    except PenlightError as error:
-        expected = "A label, a method and neighbours that the run has."
-        raise for_client(error, 422, expected) from error
-    values: dict[str, Any] = made.to_dict()
-    # Paths are the server's own business.
-    return {key: value for key, value in values.items() if key not in ("run", "files", "problems")}
+def question(shelved: Shelved, asked: Mapping[str, str], limits: Limits) -> dict[str, Any]:
+    """Give the common values of a message; `asked` are label, method and neighbours. RequestError (422) for a number
+    of neighbours that is none."""
+    return {
+        "run": str(shelved.run.path.absolute()),
+        "method": asked.get("method", "auto"),
+        "label": asked.get("label"),
+        "neighbours": _neighbours(asked.get("neighbours", "0")),
+        "pixels": limits.pixels,
+    }
 
 
-def _bytes(picture: Picture) -> bytes:
-    assert isinstance(picture.source, bytes)
-    return picture.source
-
-
-def _explainer(explaining: Any, shelved: Shelved, method: str) -> Any:
-    with _lock:
-        key = (shelved.id, method)
-        if key not in _explainers:
-            _explainers[key] = explaining.Explainer(shelved.run, method)
-        _explainers.move_to_end(key)
-        while len(_explainers) > _OPEN:
-            _explainers.popitem(last=False)
-        return _explainers[key]
+def explained(picture: Picture, answer: Item | Lost, bounds: Bounds) -> dict[str, Any]:
+    """Read a worker's answer. RequestError: 501 where nothing explains, 413, 415 and 422 for a picture or a value
+    that cannot be used."""
+    if isinstance(answer, Lost):
+        error = lost_picture(answer, bounds, picture.name)
+        raise RequestError(422, error.problem, "One picture, and a run that was not made to harm.", error.remedy)
+    values, _ = answer
+    if "failed" not in values:
+        return {key: values[key] for key in _KEYS}
+    failed = error_from_dict(values["failed"], picture.name)
+    if isinstance(failed, MissingExtraError):
+        raise RequestError(501, "This installation cannot explain.", "One with what the method needs.",
+                           "Install it on the server.") from failed  # fmt: skip
+    if isinstance(failed, PictureError):
+        raise unread(failed) from failed
+    raise for_client(failed, 422, "A label, a method and neighbours that the run has.") from failed
 
 
 def _neighbours(text: str) -> int:

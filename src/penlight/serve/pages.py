@@ -29,9 +29,7 @@ from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
 
 if TYPE_CHECKING:
     from penlight.api.comparing import ComparedRuns
-    from penlight.api.predicting import Picture
     from penlight.data.pictures import Pixels
-    from penlight.runs.classifier import Classifier
     from penlight.serve.gallery import Score
 
 _CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
@@ -140,13 +138,6 @@ def example(shelved: Shelved, number: int) -> Response:
         image = draw_chest(findings, data.size, seed)[0][0]
         truth = ", ".join(name for name, on in zip(FINDINGS, findings[0], strict=True) if on) or "no finding"
     return Response(_png(image), media_type="image/png", headers={"penlight-truth": truth})
-
-
-def picture(classifier: "Classifier", asked: "Picture", largest: int) -> Response:
-    """Give a picture as the model reads it, as a PNG. Errors as in `Classifier.load`."""
-    assert isinstance(asked.source, bytes)
-    image, _ = classifier.load(asked.source, asked.name, largest=largest)
-    return Response(_png(image), media_type="image/png")
 
 
 def _png(image: "Pixels") -> bytes:

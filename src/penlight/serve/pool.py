@@ -1,105 +1,293 @@
-"""Workers that answer for pictures: few threads with a short line before them; what waits is asked together."""
+"""Worker processes that answer requests, so that a picture or a model that was made to harm costs its own request.
+
+As many workers as there are cores answer; what waits is sent together. A worker that has been busy with one message
+for longer than honest pictures take is slow: it yields the processor to others, the other requests in its message are
+given to another worker, and a spare one takes its place. There are a few spare ones; when all are slow and requests
+wait, the one that has worked longest is ended. All of this runs on the event loop; threads only wait for pipes.
+"""
 
 import asyncio
 import contextlib
-import queue
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
 
-from penlight.api.predicting import Picture, Prediction, answer_pictures
-from penlight.runs.classifier import Classifier
 from penlight.serve.limits import Limits, RequestError, busy
+from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, WorkerFailedError
 
-_TOGETHER = 16
+_TOGETHER, _BYTES_TOGETHER = 16, 1 << 20
+# Seconds of processor time, which other work on the machine does not change, for a message; and of waiting for what
+# uses none, or where processor time is not known.
+_SLOW, _VERY_SLOW = 0.2, 0.6
+_LATE = 2.0
+_TICK = 0.1
+_SPARE = 3
+_TRIES = 3
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Job:
-    classifier: Classifier
-    pictures: Sequence[Picture]
-    answered: "asyncio.Future[list[Prediction]]"
+    common: Mapping[str, Any]
+    items: Sequence[Item]
+    answered: "asyncio.Future[list[Item | Lost]]"
+    begun: float
+    found: dict[int, Item | Lost] = field(default_factory=dict)
+    alone: bool = False
+    crashes: set[int] = field(default_factory=set)
+    tries: int = 0
+    sent: int = 0
+
+    @property
+    def left(self) -> list[int]:
+        """Numbers of the items without an answer."""
+        return [i for i in range(len(self.items)) if i not in self.found]
+
+
+@dataclass
+class _Message:
+    """What a worker was sent: jobs, and for each item in it the job and the item's number there."""
+
+    jobs: list[_Job]
+    begun: float
+    items: list[tuple[_Job, int]] = field(init=False)
+    used: float | None = None
+    slow: bool = False
+    yields: bool = False
+    evicted: bool = False
+
+    def __post_init__(self) -> None:
+        self.items = [(job, number) for job in self.jobs for number in job.left]
 
 
 class Pool:
-    """Threads that decode and answer. ONNX Runtime works on one core for each; what a job gets does not depend on the
-    jobs that it is taken together with."""
+    """Workers for `threads` quick messages at a time, and a few more for those that turn out not to be quick."""
 
-    def __init__(self, threads: int, limits: Limits) -> None:
-        self._limits = limits
-        self._line: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, name=f"worker-{i}") for i in range(threads)]
+    def __init__(self, handler: str, threads: int, limits: Limits, bounds: Bounds, *, spare: int = _SPARE) -> None:
+        self.bounds = bounds
         self.waiting = 0
-        """Pictures that have not been answered yet."""
-        for thread in self._threads:
-            thread.start()
+        """Items that have not been answered yet."""
+        self._handler, self._threads, self._limits = handler, threads, limits
+        self._most = threads + spare
+        self._line: deque[_Job] = deque()
+        self._idle: list[Worker] = []
+        self._busy: dict[Worker, _Message] = {}
+        self._waiters = ThreadPoolExecutor(self._most, "worker")
+        self._ticking = self._soon = self._closed = False
 
-    async def ask(self, classifier: Classifier, pictures: Sequence[Picture]) -> list[Prediction]:
-        """Wait for answers. RequestError: 503 when too many wait, 504 when it takes too long."""
-        if self.waiting and self.waiting + len(pictures) > self._limits.waiting:
+    def start(self) -> None:
+        """Start the workers that there are always: those that answer, and one to spare."""
+        while len(self._idle) + len(self._busy) <= self._threads:
+            self._idle.append(Worker(self._handler, self.bounds.memory))
+
+    async def ask(self, common: Mapping[str, Any], items: Sequence[Item]) -> list[Item | Lost]:
+        """Wait for an answer to each item; `common` is that of `penlight.workers`. RequestError: 503 when too many
+        wait, 504 when it takes too long."""
+        if self.waiting and self.waiting + len(items) > self._limits.waiting:
             raise busy("too many pictures wait for an answer")
-        job = _Job(classifier, pictures, asyncio.get_running_loop().create_future())
-        self.waiting += len(pictures)
-        job.answered.add_done_callback(lambda _: self._done(len(pictures)))
-        self._line.put(job)
+        loop = asyncio.get_running_loop()
+        job = _Job(common, items, loop.create_future(), loop.time())
+        self.waiting += len(items)
         try:
+            self._line.append(job)
+            self._dispatch_soon()
             async with asyncio.timeout(self._limits.seconds):
                 return await job.answered
         except TimeoutError as error:
             raise too_long(self._limits) from error
+        finally:
+            self.waiting -= len(items)
+            with contextlib.suppress(ValueError):
+                self._line.remove(job)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a request that came now would wait: every worker is slow, or others have waited for a while."""
+        if not self._line and sum(message.slow for message in self._busy.values()) < self._most:
+            return False
+        now = asyncio.get_running_loop().time()
+        return not self._line or now - self._line[0].begun > _LATE
 
     def close(self) -> None:
-        """End the threads after what is in the line."""
-        for _ in self._threads:
-            self._line.put(None)
-        for thread in self._threads:
-            thread.join()
+        """End all workers, whatever they do."""
+        self._closed = True
+        for worker in (*self._busy, *self._idle):
+            worker.kill()
+        self._waiters.shutdown()
+        for worker in (*self._busy, *self._idle):
+            worker.close()
+        self._idle.clear()
 
-    def _done(self, n: int) -> None:
-        self.waiting -= n
+    def _dispatch_soon(self) -> None:
+        """Dispatch after all that has come by now is in the line."""
+        if not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
 
-    def _work(self) -> None:
-        while (job := self._line.get()) is not None:
-            jobs = [job]
-            with contextlib.suppress(queue.Empty):
-                while len(jobs) < _TOGETHER and (more := self._line.get_nowait()) is not None:
-                    jobs.append(more)
-                if len(jobs) < _TOGETHER:
-                    self._line.put(None)
-            _answer(jobs, self._limits.pixels)
+    def _dispatch(self) -> None:
+        self._soon = False
+        while self._line and not self._closed and (worker := self._free_worker()) is not None:
+            self._send(worker, self._next_message())
+        if self._busy and not self._ticking:
+            self._ticking = True
+            asyncio.get_running_loop().call_later(_TICK, self._tick)
 
+    def _free_worker(self) -> Worker | None:
+        quick = sum(not message.slow for message in self._busy.values())
+        if quick >= self._threads:
+            return None
+        if self._idle:
+            return self._idle.pop()
+        return self._new_worker() if len(self._busy) < self._most else None
 
-def _answer(jobs: Sequence[_Job], pixels: int) -> None:
-    """Answer the jobs of each classifier at once, and hand all back to the event loop together."""
-    by_classifier: dict[int, list[_Job]] = {}
-    for job in jobs:
-        if not job.answered.cancelled():
-            by_classifier.setdefault(id(job.classifier), []).append(job)
-    for own in by_classifier.values():
-        results: list[list[Prediction]] | Exception
-        try:
-            asked = [picture for job in own for picture in job.pictures]
-            results = _split(own, answer_pictures(own[0].classifier, asked, largest=pixels))
-        except Exception as error:  # a thread must not end, nor a request wait for ever
-            results = error
-        # The loop may be gone when a server is stopped by force.
-        with contextlib.suppress(RuntimeError):
-            own[0].answered.get_loop().call_soon_threadsafe(_hand_over, own, results)
+    def _new_worker(self) -> Worker | None:
+        with contextlib.suppress(WorkerFailedError):
+            return Worker(self._handler, self.bounds.memory)
+        return None
 
+    def _next_message(self) -> _Message:
+        """Take the first job in the line, and of those behind it small ones that ask the same. A run that keeps
+        workers busy for long comes after the others."""
+        held = Counter(own.jobs[0].common["run"] for own in self._busy.values() if own.slow)
+        first = min(self._line, key=lambda job: held[job.common["run"]]) if held else self._line[0]
+        self._line.remove(first)
+        jobs, n_bytes = [first], _size(first)
+        if not first.alone:
+            for job in list(self._line)[: 2 * _TOGETHER]:
+                n_bytes += _size(job)
+                if len(jobs) == _TOGETHER or n_bytes > _BYTES_TOGETHER:
+                    break
+                if job.common == first.common and not job.alone:
+                    jobs.append(job)
+            for job in jobs[1:]:
+                self._line.remove(job)
+        return _Message(jobs, asyncio.get_running_loop().time())
 
-def _split(jobs: Sequence[_Job], predictions: Sequence[Prediction]) -> list[list[Prediction]]:
-    each = iter(predictions)
-    return [[next(each) for _ in job.pictures] for job in jobs]
+    def _send(self, worker: Worker, message: _Message) -> None:
+        self._busy[worker] = message
+        message.used = worker.processor_time()
+        for job in message.jobs:
+            job.sent += 1
+        items = [job.items[number] for job, number in message.items]
+        call = functools.partial(worker.call, message.jobs[0].common, items, self.bounds.seconds)
+        answers = asyncio.get_running_loop().run_in_executor(self._waiters, call)
+        answers.add_done_callback(lambda done: self._finish(worker, message, done))
 
-
-def _hand_over(jobs: Sequence[_Job], results: list[list[Prediction]] | Exception) -> None:
-    for i, job in enumerate(jobs):
-        if job.answered.done():
-            continue
-        if isinstance(results, Exception):
-            job.answered.set_exception(results)
+    def _finish(self, worker: Worker, message: _Message, done: "asyncio.Future[list[Item]]") -> None:
+        del self._busy[worker]
+        for job in message.jobs:
+            job.sent -= 1
+        error = done.exception()
+        if error is None and not message.yields and len(self._idle) + len(self._busy) <= self._threads:
+            self._idle.append(worker)
         else:
-            job.answered.set_result(results[i])
+            worker.close()
+        if isinstance(error, WorkerEndedError):
+            self._blame(message, error)
+        elif error is not None:
+            for job in message.jobs:
+                _fail(job, error)
+        else:
+            for (job, number), answer in zip(message.items, done.result(), strict=True):
+                job.found[number] = answer
+            self._hand_over(message.jobs)
+        if not self._closed:
+            self._keep_spare()
+            self._dispatch_soon()
+
+    def _blame(self, message: _Message, ended: WorkerEndedError) -> None:
+        """A worker ended: say so of the item that it ended on, and put the others back into the line."""
+        known = ended.item is not None and 0 <= ended.item < len(message.items)
+        for job in message.jobs:
+            job.alone = True
+            job.tries += 1
+        if message.evicted:
+            for job in {id(job): job for job, _ in self._on(message, ended.item)}.values():
+                _fail(job, busy("it is answering others, which this took too long for"))
+        elif known:
+            job, number = message.items[ended.item or 0]
+            # Something before it may have damaged the worker: after a crash it gets another one.
+            if ended.kind != "crash" or number in job.crashes:
+                job.found[number] = Lost(ended.kind)  # type: ignore[arg-type]
+            job.crashes.add(number)
+        elif ended.kind != "start" and (ended.item is None or len(message.jobs) == 1):
+            for job, number in message.items:
+                job.found[number] = Lost(ended.kind, everything=True)
+        self._hand_over(message.jobs)
+
+    def _on(self, message: _Message, item: int | None) -> list[tuple[_Job, int]]:
+        """Give the jobs that a worker is busy with: that of an item, or all of the message."""
+        if item is not None and 0 <= item < len(message.items):
+            return [message.items[item]]
+        return message.items
+
+    def _hand_over(self, jobs: Sequence[_Job]) -> None:
+        for job in reversed(jobs):
+            if job.answered.done() or job.sent or job in self._line:
+                continue
+            if not job.left:
+                job.answered.set_result([job.found[i] for i in range(len(job.items))])
+            elif job.tries > _TRIES + len(job.crashes):
+                _fail(job, busy("its workers end before they answer"))
+            else:
+                self._line.appendleft(job)
+
+    def _tick(self) -> None:
+        self._ticking = False
+        if self._closed:
+            return
+        now = asyncio.get_running_loop().time()
+        for worker, message in list(self._busy.items()):
+            self._look_at(worker, message, now)
+        self._keep_spare()
+        waits = bool(self._line) and now - self._line[0].begun > 2 * _SLOW
+        slow = {worker: message for worker, message in self._busy.items() if message.slow and not message.evicted}
+        if waits and len(slow) == self._most:
+            longest = min(slow, key=lambda worker: slow[worker].begun)
+            slow[longest].evicted = True
+            longest.kill()
+        self._dispatch()
+        if self._busy and not self._ticking:
+            self._ticking = True
+            asyncio.get_running_loop().call_later(_TICK, self._tick)
+
+    def _look_at(self, worker: Worker, message: _Message, now: float) -> None:
+        item = worker.item()
+        if item == -1 and now - message.begun < self._limits.seconds:
+            message.begun = max(message.begun, now - _TICK)  # it is still starting
+            message.used = worker.processor_time()
+            return
+        used, late = worker.processor_time(), now - message.begun > _LATE
+        spent = 0.0 if used is None or message.used is None else used - message.used
+        if not message.slow and (spent > _SLOW or late):
+            message.slow = True
+            held = {id(job) for job, _ in self._on(message, item)}
+            # What waits behind a slow item is asked again elsewhere; whichever answer comes first counts.
+            for job in reversed(message.jobs):
+                if id(job) not in held and not job.answered.done():
+                    job.alone = True
+                    self._line.appendleft(job)
+        if not message.yields and (spent > _VERY_SLOW or late):
+            message.yields = True
+            worker.be_nice()  # for good: an ordinary process cannot take that back
+        if message.slow and all(job.answered.done() for job in message.jobs):
+            worker.kill()  # nobody waits for it any longer
+
+    def _keep_spare(self) -> None:
+        slow = sum(message.slow for message in self._busy.values())
+        if slow and not self._idle and len(self._busy) < self._most and (worker := self._new_worker()) is not None:
+            self._idle.append(worker)
+
+
+def _size(job: _Job) -> int:
+    return sum(len(content) for _, content in job.items)
+
+
+def _fail(job: _Job, error: BaseException) -> None:
+    if not job.answered.done():
+        job.answered.set_exception(error)
 
 
 def too_long(limits: Limits) -> RequestError:

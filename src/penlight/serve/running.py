@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import socket
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from penlight.serve.limits import Limits
 from penlight.serve.shelf import open_shelf
 from penlight.serve.token import VARIABLE, check_token
 
-_GRACE = 30
+_GRACE, _AT_MOST = 5, 8.0
 
 
 def serve(
@@ -53,7 +55,18 @@ def serve(
     # uvicorn raises what ended it again, after all is finished; that is no error here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=_GRACE, **settings(limits))
+    _Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=_GRACE, **settings(limits))).run()
+
+
+class _Server(uvicorn.Server):
+    """A server that ends in a bounded time, whatever a thread of it is at."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish requests that have begun, but not for ever: workers end with this process."""
+        last = threading.Timer(_AT_MOST, os._exit, (0,))
+        last.daemon = True
+        last.start()
+        await super().shutdown(sockets)
 
 
 def _log_to_stderr(quiet: bool) -> None:

@@ -4,8 +4,6 @@ looked up here; no path is ever made from a request."""
 import logging
 import os
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +12,6 @@ from typing import Any
 
 from penlight.disk import inner_folders, is_inside, links_in
 from penlight.errors import PenlightError, RunError
-from penlight.runs.classifier import Classifier, open_classifier
 from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
 from penlight.runs.groups import REPORT, Group, kind_of, open_group
 from penlight.runs.predictor import MODEL
@@ -24,7 +21,6 @@ log = logging.getLogger("penlight.serve")
 _KINDS = ("study", "folds", "seeds")
 
 _DEPTH = 4
-_OPEN = 16
 
 
 @dataclass(frozen=True)
@@ -116,28 +112,11 @@ class ShelvedGroup:
 
 
 class Shelf:
-    """Runs and groups by id, and the classifiers of the runs that were asked last."""
+    """Runs and groups by id."""
 
     def __init__(self, runs: Sequence[Shelved], groups: Sequence[ShelvedGroup]) -> None:
         self.runs: Mapping[str, Shelved] = {own.id: own for own in runs}
         self.groups: Mapping[str, ShelvedGroup] = {own.id: own for own in groups}
-        self._opened: OrderedDict[str, Classifier] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def opened(self, shelved: Shelved) -> Classifier | None:
-        """Give a run's classifier if it is open."""
-        return self._opened.get(shelved.id)
-
-    def classifier(self, shelved: Shelved) -> Classifier:
-        """Open a run to answer, or give it as it was opened; only the last few stay open. Errors as in
-        `open_classifier`."""
-        with self._lock:
-            if shelved.id not in self._opened:
-                self._opened[shelved.id] = open_classifier(shelved.run.path)
-            self._opened.move_to_end(shelved.id)
-            while len(self._opened) > _OPEN:
-                self._opened.popitem(last=False)
-            return self._opened[shelved.id]
 
 
 def open_shelf(paths: Sequence[Path]) -> Shelf:

@@ -10,11 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penlight.api.predicting import Predicted, Prediction, count_pictures, pictures, predict_each
+from penlight.api.predicting import (
+    Predicted,
+    Prediction,
+    RemoteClassifier,
+    count_pictures,
+    pictures,
+    predict_each,
+)
 from penlight.cli.show.lines import say
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells
-from penlight.runs.classifier import Classifier, open_classifier
 
 _FEW = 20
 _FAILURES_SHOWN = 10
@@ -26,12 +32,12 @@ def print_predictions(run: Path, paths: Sequence[Path], csv_file: Path | None, j
 
     Memory does not grow with their number, but for `json`.
     """
-    classifier = open_classifier(run)
+    classifier = RemoteClassifier(run)
     predictions = _counted(predict_each(classifier, pictures(paths)), paths)
     if csv_file is not None:
         predictions = _to_csv(predictions, classifier, csv_file)
     if json:
-        result = Predicted(classifier.about(), list(predictions))
+        result = Predicted(classifier.about, list(predictions))
         sys.stdout.write(json_format.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
         return result.failed
     return _print(predictions, classifier, csv_file)
@@ -55,9 +61,9 @@ def _counted(predictions: Iterator[Prediction], paths: Sequence[Path]) -> Iterat
             yield prediction
 
 
-def _to_csv(predictions: Iterator[Prediction], classifier: Classifier, path: Path) -> Iterator[Prediction]:
+def _to_csv(predictions: Iterator[Prediction], classifier: RemoteClassifier, path: Path) -> Iterator[Prediction]:
     """Write each prediction as it passes; the file takes its name when all have. Names and labels are strangers'."""
-    labels = classifier.facts.task.labels
+    labels = classifier.labels
     with writing_to(path.parent, "Choose another file with --csv."), writing_whole(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         rows = csv.writer(text, lineterminator="\n")
@@ -110,11 +116,11 @@ class _Tally:
         self.abstaining += prediction.answer.abstains
 
 
-def _print(predictions: Iterable[Prediction], classifier: Classifier, csv_file: Path | None) -> int:
+def _print(predictions: Iterable[Prediction], classifier: RemoteClassifier, csv_file: Path | None) -> int:
     tally = _Tally()
     for prediction in predictions:
         tally.add(prediction)
-    about = classifier.about()
+    about = classifier.about
     lines = _few_lines(tally.first) if tally.total <= _FEW else _many_lines(tally, about)
     for line in lines:
         say(line)

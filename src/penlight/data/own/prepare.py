@@ -1,4 +1,4 @@
-"""Pictures into the store: decoded on all cores, a part at a time, so that what was done is kept when it stops.
+"""Pictures into the store: decoded by workers on all cores, a part at a time; what was done is kept when it stops.
 
     store/.<name>-<size>.parts/<digest>.npz     while it is going on; the digest is that of the pictures in the part
     store/<name>-<size>-<first 12 digits of the arrays' MD5>/
@@ -12,10 +12,7 @@ import hashlib
 import io
 import os
 import shutil
-import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +22,12 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
+from penlight.data.decoding import in_chunks, load_files
 from penlight.data.mapped import About, Mapped, changed, load_arrays, md5_of, parts_folder, put
 from penlight.data.npz import read_array, read_arrays, read_headers, write_header
 from penlight.data.own.manifest import age_in_years
 from penlight.data.own.rows import Row, is_number
-from penlight.data.pictures import Pixels, Reading, load_picture
+from penlight.data.pictures import Pixels, Reading
 from penlight.data.progress import count_progress
 from penlight.errors import DataError, PictureError
 
@@ -197,34 +195,14 @@ def _cut(items: Sequence[_T], n: int) -> list[Sequence[_T]]:
 def _decode_all(
     root: Path, cut: Sequence[Sequence[str]], parts: Sequence[Path], reading: Reading, advance: Callable[[int], None]
 ) -> Iterator[tuple[str, str]]:
-    """Decode the parts that are not there yet, and give the paths that cannot be read, with reasons.
+    """Decode the parts that are not there yet, and give the paths that cannot be read, with reasons."""
 
-    Threads are enough: the decoders let go of the interpreter while they work.
-    """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool = ThreadPoolExecutor(workers)
-    going: deque[tuple[Sequence[str], Future[list[str]]]] = deque()
-    # What Pillow and pydicom warn of is either no matter for the pixels or an error here; filters are the process's,
-    # so they are set around the threads and not within.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for paths, part in zip(cut, parts, strict=True):
-                going.append((paths, pool.submit(_decode_part, root, paths, part, reading)))
-                if len(going) > 2 * workers:
-                    yield from _finish(*going.popleft(), advance)
-            while going:
-                yield from _finish(*going.popleft(), advance)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def decode(chosen: Sequence[tuple[Sequence[str], Path]]) -> list[tuple[Sequence[str], list[str]]]:
+        return [(paths, _decode_part(root, paths, part, reading)) for paths, part in chosen]
 
-
-def _finish(
-    paths: Sequence[str], part: "Future[list[str]]", advance: Callable[[int], None]
-) -> Iterator[tuple[str, str]]:
-    reasons = part.result()
-    advance(len(paths))
-    yield from ((path, reason) for path, reason in zip(paths, reasons, strict=True) if reason)
+    for paths, reasons in in_chunks(decode, zip(cut, parts, strict=True), 1):
+        advance(len(paths))
+        yield from ((path, reason) for path, reason in zip(paths, reasons, strict=True) if reason)
 
 
 def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: Reading) -> list[str]:
@@ -233,11 +211,11 @@ def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: Reading)
         return [str(reason) for reason in read_array(part, read_headers(part)["reasons"])]
     images = np.zeros((len(paths), reading.size, reading.size, reading.channels), np.uint8)
     reasons = [""] * len(paths)
-    for i, path in enumerate(paths):
-        try:
-            images[i] = load_picture(root / path, reading)
-        except PictureError as error:
-            reasons[i] = error.reason
+    for i, image in enumerate(load_files([root / path for path in paths], reading)):
+        if isinstance(image, PictureError):
+            reasons[i] = image.reason
+        else:
+            images[i] = image
     content = io.BytesIO()
     np.savez(content, images=images, reasons=np.array(reasons))
     disk.write_whole(part, content.getvalue(), private=True)

@@ -1,15 +1,14 @@
 """What the pictures and their labels suggest: a task, the order of the labels, channels and bits, with reasons."""
 
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from penlight.data.decoding import largest_values, look_at_files
 from penlight.data.own.rows import Row, named
-from penlight.data.pictures import Look, largest_value, look_at
-from penlight.errors import DataError, PictureError
+from penlight.data.pictures import Look
+from penlight.errors import DataError
 from penlight.tasks import TASKS, Binary, MultiClass, MultiLabel, Ordinal
 
 _NEGATIVE = {"normal", "no", "negative", "neg", "benign", "healthy", "none", "0", "control", "absent", "false"}
@@ -70,13 +69,11 @@ def propose_task(rows: Sequence[Row], values: Sequence[str], task: str | None, o
 
 def propose_format(root: Path, paths: Sequence[str], size: int, advance: Callable[[int], None]) -> Format:
     """Look at the headers of all pictures; those that cannot be read are passed over."""
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")
-        looks = {}
-        for path, look in zip(paths, pool.map(lambda path: _look(root / path), paths), strict=True):
-            advance(1)
-            if look is not None:
-                looks[path] = look
+    looks: dict[str, Look] = {}
+    for path, look in zip(paths, look_at_files(root / path for path in paths), strict=True):
+        advance(1)
+        if isinstance(look, Look):
+            looks[path] = look
     colour = sum(look.colour for look in looks.values())
     what = f"{colour:,} of {len(looks):,} pictures are in colour" if colour else "all pictures are grey"
     bits, reason = _bits([root / path for path, look in looks.items() if look.bits == 16])
@@ -158,23 +155,11 @@ def _words(value: str) -> set[str]:
     return set(re.split(r"[^a-z]+", value.casefold()))
 
 
-def _look(path: Path) -> Look | None:
-    try:
-        return look_at(path)
-    except PictureError:
-        return None
-
-
 def _bits(deep: Sequence[Path]) -> tuple[int, str]:
     if not deep:
         return 16, ""
     step = max(1, len(deep) // _LOOKED_INTO)
     chosen = deep[::step][:_LOOKED_INTO]
-    largest = 0
-    for path in chosen:
-        try:
-            largest = max(largest, largest_value(path))
-        except PictureError:
-            continue
+    largest = max((value for value in largest_values(chosen) if isinstance(value, int)), default=0)
     bits = next(bits for bits in _BITS if largest < 1 << bits)
     return bits, f"the largest value in {len(chosen)} of {len(deep):,} pictures with 16 bits is {largest:,}"

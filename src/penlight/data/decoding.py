@@ -1,0 +1,146 @@
+"""Pictures decoded in worker processes: a file that was made to harm a decoder costs seconds and is named.
+
+`handle` is what a worker runs; the other functions ask workers and read their answers.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from penlight.answers import error_from_dict, error_to_dict
+from penlight.data import pictures
+from penlight.data.pictures import Look, Pixels, Reading
+from penlight.errors import DataError, PictureError
+from penlight.workers import Item, Lost, WorkerPool, begin, shared_pool
+
+HANDLER = "penlight.data.decoding:handle"
+"""What workers run."""
+
+_CHUNK = 64
+_T = TypeVar("_T")
+
+
+def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
+    """Answer a message in a worker: load pictures as a `reading` says, look at their headers, or give their largest
+    value; each is a file by its path, or the bytes of one."""
+    answers: list[Item] = []
+    for number, (values, content) in enumerate(items):
+        begin(number)
+        source = Path(values["path"]) if "path" in values else content
+        try:
+            answers.append(_DO[common["do"]](common, source))
+        except PictureError as error:
+            answers.append(({"error": error_to_dict(error)}, b""))
+    return answers
+
+
+def _load(common: Mapping[str, Any], source: Path | bytes) -> Item:
+    return {}, pictures.load_picture(source, Reading(**common["reading"])).tobytes()
+
+
+def _look(common: Mapping[str, Any], source: Path) -> Item:
+    return asdict(pictures.look_at(source)), b""
+
+
+def _largest(common: Mapping[str, Any], source: Path) -> Item:
+    return {"largest": pictures.largest_value(source)}, b""
+
+
+_DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {"load": _load, "look": _look, "largest": _largest}
+
+
+def load_files(
+    sources: Sequence[Path | bytes], reading: Reading, names: Sequence[str] = ()
+) -> list[Pixels | PictureError]:
+    """Load up to 200 files, or their bytes, as `pictures.load_picture` does: each gives an image or its error."""
+    shape = (reading.size, reading.size, reading.channels)
+    n_bytes = reading.size * reading.size * reading.channels
+
+    def read(values: Mapping[str, Any], content: bytes) -> Pixels:
+        if len(content) != n_bytes:
+            raise ValueError("this is no image of the size asked for")
+        return np.frombuffer(content, np.uint8).reshape(shape)
+
+    most = n_bytes * len(sources)
+    return _ask({"do": "load", "reading": asdict(reading)}, sources, names, read, largest=most)
+
+
+def look_at_files(paths: Iterable[Path]) -> Iterator[Look | PictureError]:
+    """Read the headers of any number of files as `pictures.look_at` does: each gives its look or its error, in their
+    order."""
+
+    def read(values: Mapping[str, Any], content: bytes) -> Look:
+        width, height, colour, bits = (values[name] for name in ("width", "height", "colour", "bits"))
+        return Look(int(width), int(height), bool(colour), int(bits))
+
+    return in_chunks(lambda chunk: _ask({"do": "look"}, chunk, (), read), paths, _CHUNK)
+
+
+def largest_values(paths: Sequence[Path]) -> list[int | PictureError]:
+    """Give the largest value of each 16-bit file, as `pictures.largest_value` does, or its error."""
+    return _ask({"do": "largest"}, paths, (), lambda values, content: int(values["largest"]))
+
+
+def in_chunks(ask: Callable[[Sequence[Any]], list[_T]], items: Iterable[Any], n: int) -> Iterator[_T]:
+    """Ask workers about many items, some at a time, on all cores; answers come in their order."""
+    each, ahead = iter(items), 2 * workers().processes
+    threads = ThreadPoolExecutor(workers().processes)
+    going: deque[Future[list[_T]]] = deque()
+    try:
+        while chunk := list(itertools.islice(each, n)):
+            going.append(threads.submit(ask, chunk))
+            if len(going) > ahead:
+                yield from going.popleft().result()
+        while going:
+            yield from going.popleft().result()
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def workers() -> WorkerPool:
+    """Give the workers that decode for this process."""
+    return shared_pool(HANDLER)
+
+
+def _ask(
+    common: Mapping[str, Any],
+    sources: Sequence[Path | bytes],
+    names: Sequence[str],
+    read: Callable[[Mapping[str, Any], bytes], _T],
+    largest: int = 0,
+) -> list[_T | PictureError]:
+    items: list[Item] = [
+        ({"path": str(source.absolute())}, b"") if isinstance(source, Path) else ({}, source) for source in sources
+    ]
+    answers = workers().call(common, items, largest=largest)
+    every = names or [str(source) if isinstance(source, Path) else "The picture" for source in sources]
+    return [_read(answer, name, read) for answer, name in zip(answers, every, strict=True)]
+
+
+def _read(answer: Item | Lost, name: str, read: Callable[[Mapping[str, Any], bytes], _T]) -> _T | PictureError:
+    if isinstance(answer, Lost):
+        return lost_picture(answer, name)
+    values, content = answer
+    try:
+        if "error" not in values:
+            return read(values, content)
+        error = error_from_dict(values["error"], name)
+    except (KeyError, TypeError, ValueError, OverflowError) as cause:
+        raise DataError(
+            f"{name} was not read as a picture is: {cause}.", "Leave it out: it was made to harm."
+        ) from cause
+    if not isinstance(error, PictureError):
+        raise error
+    return error
+
+
+def lost_picture(lost: Lost, name: str) -> PictureError:
+    """Give the error of a picture that ended a worker."""
+    remedy = "It is damaged, or was made to harm. Leave it out, or save it anew."
+    return PictureError(lost.reason(workers().bounds), remedy, name)
