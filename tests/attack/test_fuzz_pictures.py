@@ -55,6 +55,12 @@ def test_a_few_mutated_pictures(count):
     ask(0, sizes.FEW, count)
 
 
+def test_a_decoder_that_quotes_all_it_was_given_is_cut_short():
+    (predicted,) = api.predict(trained("grades"), [mutated(1_001_466)]).predictions
+    assert "even multiple of bytes" in str(predicted.error)
+    assert len(str(predicted.error)) < 400
+
+
 @pytest.mark.attack
 @pytest.mark.parametrize("part", range(SLICES))
 def test_many_mutated_pictures(part, count):

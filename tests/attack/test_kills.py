@@ -14,7 +14,7 @@ import pytest
 
 from tests.attack import sizes
 from tests.survival.conftest import place, server, undisturbed  # noqa: F401
-from tests.survival.place import DESCRIBE, FOLDS, LINEAR, NETWORK, SEEDS, STUDY, TUNE, Place, require_same
+from tests.survival.place import DESCRIBE, FOLDS, LINEAR, NETWORK, SEEDS, STUDY, TUNE, Place
 
 pytestmark = pytest.mark.attack
 
@@ -90,17 +90,20 @@ def test_killed_at_any_moment_a_command_goes_on_when_it_is_given_again(
     assert ended.code == 0, ended.err
     kills = sizes.KILLS // len(NAMES) + (NAMES.index(name) < sizes.KILLS % len(NAMES))
     rng = random.Random(f"{sizes.SEED} {name}")
-    cut_short = 0
-    for number in range(kills):
+    seconds, hit = ended.seconds, 0
+    for number in range(4 * kills):
         place = Place(tmp_path / str(number) / "place", server)  # noqa: F811
         prepared(undisturbed, place, before)
         process = place.start(*words)
-        time.sleep(ended.seconds * rng.random())
+        time.sleep(seconds * rng.random())
         os.kill(process.id, signal.SIGKILL)
-        code = process.wait().code
-        # It may have been quicker this time, and done.
-        assert code in (-signal.SIGKILL, 0)
-        cut_short += code != 0
+        stopped = process.wait()
+        assert stopped.code in (-signal.SIGKILL, 0)
+        if stopped.code == 0:
+            # It was quicker than what the moment was drawn from.
+            seconds = min(seconds, stopped.seconds)
+            continue
+        hit += 1
         require_nobody_left(place)
         again = place.run(*words)
         assert again.code == 0 or "is there already" in again.said, (number, again.err)
@@ -108,10 +111,14 @@ def test_killed_at_any_moment_a_command_goes_on_when_it_is_given_again(
         assert left == [], number
         if name not in NOT_COMPARED:
             finished(place, words)
-            require_same(place, reference)
+            # Not `require_same`: some of these commands write nothing but the dataset's store.
+            assert (place.files(), place.prints()) == (reference.files(), reference.prints())
         shutil.rmtree(place.root.parent)
-    count(f"kills: {name}", cut_short)
-    count("kills in all", kills)
+        if hit == kills:
+            break
+    count(f"kills: {name}", hit)
+    count("kills in all", hit)
+    assert hit == kills
 
 
 def finished(place: Place, words) -> None:  # noqa: F811

@@ -38,6 +38,9 @@ _ORIENTATION = 0x0112
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
 
+_LONGEST_REASON = 200
+"""Characters of a decoder's own message that are told."""
+
 # A JPEG is unpacked at 1/2, 1/4 or 1/8 where at least so many pixels are left for each pixel of the image; its blocks
 # are averaged by the decoder then, several times as fast as unpacking and averaging them.
 _LEFT_FOR_EACH = 3
@@ -174,8 +177,10 @@ def _reason(error: Exception) -> str:
         return "it is no PNG, JPEG, TIFF or DICOM picture, or its first bytes are damaged"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    text = str(error).strip().rstrip(".")
-    return f"it is cut off or damaged ({text or type(error).__name__})"
+    # A decoder may quote all that it was given.
+    text = " ".join(str(error).split())
+    text = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+    return f"it is cut off or damaged ({text.rstrip('.') or type(error).__name__})"
 
 
 def _bytes_of(source: Path | bytes) -> bytes:
