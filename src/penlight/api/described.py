@@ -19,14 +19,14 @@ DESCRIPTION = "dataset.json"
 def seen_by(run: Run, images: bool | None = None) -> ViewedDataset | DataDescription:
     """Open the dataset of a run in its view, or read its description where no image is wanted and the run has one.
 
-    `images` as in `content_of_run`. Errors as in `store.open_dataset`.
+    `images` as in `content_of_run`. Errors as in `store.open_referenced`.
     """
     wanted = keeps_images(run) if images is None else images
     if not wanted and run.has(DESCRIPTION):
         where = str(run.path / DESCRIPTION)
         return _described(parse_json_object(run.read(DESCRIPTION), where, error=RunError), where)
     data = run.recipe.data
-    return apply_view(store.open_dataset(data.dataset, data.size), data.view)
+    return apply_view(store.open_referenced(data.dataset, data.size), data.view)
 
 
 def folds_described(folder: Path) -> tuple[DataDescription, dict[str, int] | None]:
