@@ -390,7 +390,7 @@ def test_a_run_without_images_answers_the_same_and_holds_none(world, runs, plain
     assert where(everything(folder), pixels) == set()
     text = (folder / "report.html").read_text()
     assert "data:image" not in text
-    assert "penlight report plain --images" in text
+    assert "penlight report plain --with-images" in text
     assert "No image" in (folder / "card.md").read_text()
     # It keeps to it, and can be asked otherwise.
     api.report(folder)
