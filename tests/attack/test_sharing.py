@@ -117,7 +117,7 @@ def world(tmp_path_factory):
         api.train(one.recipe(), out=runs / "seeds", seeds=2)
         api.cross_validate(one.recipe(), folds=2, out=runs / "folds")
         (root / "own-recipe.toml").write_text(one.recipe(Linear(components=3)).to_toml())
-        (root / "own.toml").write_text(STUDY.format(dataset=one.toml))
+        (root / "own.toml").write_text(STUDY.format(dataset=one.toml.relative_to(root)))
         api.study(str(root / "own.toml"), out=runs / "study")
         api.train(two.recipe(), out=runs / "findings")
         for name in KINDS:
@@ -134,6 +134,7 @@ def runs(world, monkeypatch):
     root, _, _ = world
     monkeypatch.setenv("HOME", str(root))
     monkeypatch.setenv("PENLIGHT_CACHE", str(root / "cache"))
+    monkeypatch.chdir(root)
     return root / "runs"
 
 
@@ -369,11 +370,10 @@ def test_the_command_prints_what_is_left_out_and_what_remains(runs, tmp_path, un
 @pytest.fixture
 def plain(world, runs, tmp_path, monkeypatch, penlight):  # noqa: F811
     """The same run, made without images, where a process was killed before that kept them."""
-    recipe = world[1].recipe()
+    recipe = open_run(runs / "run").recipe
     with RunWriter(tmp_path / "plain", recipe, 0) as writer:
         for name in ("neighbours.npz", "explained.npz"):
             writer.write(name, (runs / "run" / name).read_bytes())
-    monkeypatch.chdir(world[0])
     monkeypatch.setattr(record, "problems_of", lambda view: open_run(runs / "run").data.problems)
     words = ["--recipe", "linear", "--set", "model.components=4", "--out", tmp_path / "plain", "--no-images"]
     code, out, err = penlight("train", world[1].toml, *words)
@@ -390,7 +390,7 @@ def test_a_run_without_images_answers_the_same_and_holds_none(world, runs, plain
     assert where(everything(folder), pixels) == set()
     text = (folder / "report.html").read_text()
     assert "data:image" not in text
-    assert "penlight report plain --images" in text
+    assert "penlight report plain --with-images" in text
     assert "No image" in (folder / "card.md").read_text()
     # It keeps to it, and can be asked otherwise.
     api.report(folder)

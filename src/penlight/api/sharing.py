@@ -18,7 +18,7 @@ from penlight.api.folding import PREDICTIONS, folds_content, folds_of
 from penlight.api.scoring import joined_folds
 from penlight.api.training import REPORT
 from penlight.data import store
-from penlight.data.catalog import find_dataset
+from penlight.data.catalog import find_dataset, referenced
 from penlight.data.dataset import METADATA, SPLITS
 from penlight.data.description import Description, is_name
 from penlight.data.kept import description_to_dict
@@ -186,6 +186,7 @@ class _Copier:
     _remains: dict[str, None] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
     _recipes: dict[str, Recipe] = field(default_factory=dict)
+    _places: dict[str, list[Path]] = field(default_factory=dict)
     _reported: bool = True
     _patients: bool = False
     _scored: bool = False
@@ -389,7 +390,10 @@ class _Copier:
         """Paths that may stand in texts of the run: of this machine, of the run, of its dataset."""
         places = [Path.home(), Path.cwd(), self.source, self.source.resolve()]
         for recipe in self._recipes.values():
-            places += _places_of_dataset(recipe.data.dataset)
+            name = recipe.data.dataset
+            if name not in self._places:
+                self._places[name] = _places_of_dataset(name)
+            places += self._places[name]
         return sorted({str(place) for place in places if len(place.parts) > 1} | self._relative())
 
     def _relative(self) -> set[str]:
@@ -532,13 +536,15 @@ def _plain_override(text: str) -> str:
 
 def _places_of_dataset(name: str) -> list[Path]:
     """Give where a dataset lies, as far as it is at hand."""
+    from penlight.data.own.opening import list_pictures
+
     places = []
     with contextlib.suppress(PenlightError, OSError):
-        known = find_dataset(name)
+        known = find_dataset(referenced(name))
         if isinstance(known, Description):
             places += [known.folder.resolve()]
             if known.pictures is not None:
-                places.append((known.folder / known.pictures.source).resolve())
+                places.append(list_pictures(known).root.resolve())
     if name.endswith(".toml"):
         places.append(Path(name).resolve())
     return places
@@ -554,7 +560,7 @@ def _traces(copier: _Copier) -> Traces:
         with contextlib.suppress(PenlightError, OSError):
             names |= _pictures_of(data.dataset)
         with contextlib.suppress(PenlightError, OSError):
-            dataset = store.open_dataset(data.dataset, data.size)
+            dataset = store.open_referenced(data.dataset, data.size)
             common |= {dataset.info.name, dataset.info.title, *dataset.info.task.labels}
             for split in dataset.splits.values():
                 patients |= set() if split.patients is None else set(map(str, split.patients.tolist()))
@@ -583,7 +589,7 @@ def _user() -> str:
 def _pictures_of(name: str) -> set[str]:
     from penlight.data.own.opening import list_pictures
 
-    known = find_dataset(name)
+    known = find_dataset(referenced(name))
     if not isinstance(known, Description) or known.pictures is None:
         return set()
     paths = {row.path for row in list_pictures(known).rows}

@@ -382,7 +382,7 @@ def report(
     out: Annotated[Optional[Path], typer.Option(help="HTML file to write; the run's own unless given.")] = None,  # noqa: UP045
     images: Annotated[
         Optional[bool],  # noqa: UP045
-        typer.Option("--images/--no-images", help="Show images of the dataset, or none; as the run keeps them."),
+        typer.Option("--with-images/--no-images", help="Show images of the dataset, or none; as the run keeps them."),
     ] = None,
 ) -> None:
     """Write a run's report again."""

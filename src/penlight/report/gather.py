@@ -90,7 +90,7 @@ def _why_without_images(run: Run) -> str:
         return "This is a copy to be shared: images were left out."
     return (
         "Images were left out. Where the dataset is at hand, this writes a page with them: "
-        f"penlight report {run.name} --images --out FILE.html"
+        f"penlight report {run.name} --with-images --out FILE.html"
     )
 
 
