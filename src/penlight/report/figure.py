@@ -17,8 +17,6 @@ _POINTS_PER_INCH = 72
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
-    # A label between dollar signs is a label, not a formula.
-    "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 13,
     "axes.labelsize": 13,

@@ -1,9 +1,10 @@
-"""The token is nobody's business: not in the list of processes, not in a file that others read, not in a log."""
+"""The server as a process: its token is nobody's business, and it ends when it is told to."""
 
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from penlight.errors import ServeError
 from penlight.serve.token import find_token
 from tests.serve.test_process import connected, free_port, read_all
+from tests.serve.test_routes import PREDICT
 from tests.trained import trained
 
 TOKEN = "correct-horse-battery"
@@ -88,5 +90,33 @@ def test_a_server_shows_its_token_nowhere(tmp_path):
         assert "evil" not in told.lower()
     finally:
         server.kill()
+        server.stderr.close()
+        server.wait()
+
+
+def test_sigterm_ends_a_server_whatever_is_half_sent():
+    """Heads and bodies that do not end, answers that are not read: the server goes within ten seconds."""
+    port = free_port()
+    words = [sys.executable, "-c", "from penlight.cli import main; main()", "serve", str(trained("grades")), "--port",
+             str(port), "--quiet"]  # fmt: skip
+    server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    socks = [connected(port)]
+    try:
+        body = (
+            f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 99999\r\n\r\n"
+        )
+        for begun in (b"", b"GET / HT", body.encode(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\r\n"):
+            for _ in range(20):
+                socks.append(connected(port))
+                socks[-1].sendall(begun)
+        began = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+        assert time.monotonic() - began < 10
+        assert "Traceback" not in server.stderr.read()
+    finally:
+        server.kill()
+        for sock in socks:
+            sock.close()
         server.stderr.close()
         server.wait()
