@@ -2,16 +2,19 @@
 
 import threading
 import time
-from collections import OrderedDict
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import pytest
 
+from penlight.answers import error_to_dict
+from penlight.api.predicting import Picture
 from penlight.errors import ExplainError, PictureError, RunError, UnknownNameError
 from penlight.serve import Limits
 from penlight.serve.connections import peer_of
+from penlight.serve.explaining import explained
 from penlight.serve.limits import Budget, RequestError, for_client
+from penlight.workers import Bounds
 from tests.attack.conftest import QUICK, named, received, send, serving, status
 from tests.serve.test_routes import GOOD, PREDICT
 from tests.trained import trained
@@ -481,14 +484,10 @@ def test_one_place_decides_what_of_an_error_a_client_reads(error, names, told):
     assert "/tmp" not in made.error
 
 
-def test_explain_names_no_folder_of_the_server(client, monkeypatch):
-    from penlight.api import explaining
-
-    def fails(*args):
-        raise RunError(f"{trained('grades')}/neighbours.npz is damaged.", f"Repeat {trained('grades')}.")
-
-    monkeypatch.setattr(explaining.Explainer, "__init__", fails)
-    monkeypatch.setattr("penlight.serve.explaining._explainers", OrderedDict())
-    answer = client.post("/api/v1/runs/grades/explain", content=GOOD, headers={"content-type": "image/png"})
-    assert (answer.status_code, shaped(answer)) == (422, True)
-    assert str(trained("grades")) not in answer.text
+def test_explain_names_no_folder_of_the_server():
+    place = str(trained("grades"))
+    failed = error_to_dict(RunError(f"{place}/neighbours.npz is damaged.", f"Repeat {place}."))
+    with pytest.raises(RequestError) as found:
+        explained(Picture("a.png", GOOD), ({"failed": failed}, b""), Bounds())
+    assert found.value.status == 422
+    assert place not in found.value.error + found.value.do

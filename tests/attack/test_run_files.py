@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penlight import api
-from penlight.errors import PenlightError, PredictionsError, RunError
+from penlight.errors import DataError, PenlightError, PredictionsError, RunError
 from penlight.evaluation import row_from_dict
 from penlight.evaluation.novelty import novelty_from_bytes
 from penlight.evaluation.operating import point_from_dict
@@ -227,13 +227,7 @@ def test_a_dataset_elsewhere_that_a_run_names_is_not_opened(tmp_path, monkeypatc
         lambda: api.explain(folder, split="test", rows=[1]),
         lambda: api.evaluate_corrupted(folder),
     ):
-        with pytest.raises(RunError, match="PENLIGHT_DATA"):
+        with pytest.raises(DataError, match="not below the working folder, and no command on this machine"):
             ask()
     gather(open_shelf([folder]))
     assert opened == []
-    # What lies where the user has said that data is, is theirs.
-    monkeypatch.setenv("PENLIGHT_DATA", str(tmp_path))
-    if place == "absolute":
-        with pytest.raises(AttributeError):
-            api.report(folder)
-        assert opened == [(name, 28)]
