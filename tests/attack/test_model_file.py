@@ -276,3 +276,15 @@ def test_a_model_that_takes_for_ever_is_an_error_within_its_time(tmp_path):
             classifier.answer([Picture("a.png", png(images_of("grades", 1)[0]))])
         others = RemoteClassifier(trained("grades"), pool)
         assert others.answer([Picture("a.png", png(images_of("grades", 1)[0]))])[0].answer is not None
+
+
+@pytest.mark.parametrize(("made", "bounds", "reason"), [
+    (lambda: endless(), Bounds(1.0), "more than 1 s of processor time"),
+    (lambda: enormous(2 << 30), Bounds(20.0, 1 << 30), "needs more than 1,024 MB|cannot be computed"),
+])  # fmt: skip
+def test_explaining_and_scoring_are_not_harmed_by_a_model_either(tmp_path, monkeypatch, made, bounds, reason):
+    """They compute it in a process of its own, and not in the one that was asked."""
+    run = run_with(made(), tmp_path / "run")
+    monkeypatch.setattr("penlight.runs.session.BOUNDS", bounds)
+    with pytest.raises(RunError, match=reason):
+        open_predictor(run).logits(images_of("grades", 1))

@@ -119,13 +119,15 @@ class Explained:
 class Explainer:
     """Explains images for one run; it holds the model, so that many requests open it once.
 
-    With "auto" small images are explained through model.onnx, and Keras is not loaded. RunError for a run without a
-    model, ExplainError for a method that does not fit, UnknownNameError for one that is not there.
+    With "auto" small images are explained through model.onnx, and Keras is not loaded; model.onnx is `isolated` as in
+    `Predictor`. RunError for a run without a model, ExplainError for a method that does not fit, UnknownNameError for
+    one that is not there.
     """
 
-    def __init__(self, run: Run, method: str = AUTO) -> None:
+    def __init__(self, run: Run, method: str = AUTO, *, isolated: bool = True) -> None:
         self.run = run
-        self.predictor = open_predictor(run) if run.has(MODEL) or not run.has(NETWORK) else None
+        has_file = run.has(MODEL) or not run.has(NETWORK)
+        self.predictor = open_predictor(run, isolated=isolated) if has_file else None
         self.subject = self._subject(method)
         self.method = choose(self.subject, _side(run.recipe, self.size), method)
 
@@ -257,9 +259,9 @@ def _neighbour_dict(neighbour: Neighbour, task: Task) -> dict[str, Any]:
     }
 
 
-def open_explainer(path: Path, method: str = AUTO) -> Explainer:
+def open_explainer(path: Path, method: str = AUTO, *, isolated: bool = True) -> Explainer:
     """Open a run to explain its answers; see `Explainer`."""
-    return Explainer(open_run(path), method)
+    return Explainer(open_run(path), method, isolated=isolated)
 
 
 def explain(
@@ -403,7 +405,7 @@ def write_explained(
 
 def write_neighbours(writer: RunWriter, view: ViewedDataset) -> None:
     """Write neighbours.npz into a run that is being made, whose model.onnx is there if it has one."""
-    predictor = open_predictor(writer.draft()) if (writer.path / MODEL).exists() else None
+    predictor = open_predictor(writer.draft(), isolated=False) if (writer.path / MODEL).exists() else None
     train = view.splits["train"]
     writer.write(NEIGHBOURS, Neighbours.fit(predictor, train.images, train.index, train.y_true).to_bytes())
 
@@ -458,4 +460,5 @@ def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], conten
 
 @functools.lru_cache(4)
 def _opened(run: Path, method: str) -> Explainer:
-    return open_explainer(run, method)
+    # This is a worker process itself.
+    return open_explainer(run, method, isolated=False)

@@ -164,7 +164,7 @@ def open_classifier(path: Path) -> Classifier:
         raise RunError(f"{path} holds one run for each of {len(own)} {what}.", f"Give one of them: {', '.join(own)}.")
     run = open_run(path)
     # One core for each image, and one image at a time: where many ask, they share the cores.
-    predictor = open_predictor(run, threads=1, spinning=False, batch=1)
+    predictor = open_predictor(run, threads=1, spinning=False, batch=1, isolated=False)
     return Classifier(
         predictor, run.decision.conformal, run.novelty, reading_of(run, predictor.size, predictor.channels)
     )

@@ -1,20 +1,17 @@
 """The predictor: a run's model.onnx on ONNX Runtime. It needs neither Keras nor TensorFlow."""
 
-import contextlib
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.reads import at_once
-from penlight.errors import DataError, MissingExtraError, RunError
+from penlight.errors import DataError, RunError
 from penlight.runs.facts import ModelFacts, facts_from_properties
 from penlight.runs.folder import Run, open_run
 from penlight.runs.modelfile import check_model, require_interface
+from penlight.runs.session import LocalSession, RemoteSession
 from penlight.tasks import Task
 
 MODEL = "model.onnx"
@@ -29,9 +26,6 @@ _BATCH = 64
 _PIXELS = 2**18
 _OUTPUTS = ["logits", "probabilities"]
 
-# What a batch may take in a process that computes for itself alone.
-_SECONDS = 120.0
-
 # How far probabilities may be from 0 to 1, and their sum from 1, by rounding in 32 bits and of quantised weights.
 _NEAR = 1e-3
 _HARMFUL = "It is damaged, or was made to harm: use a run that you trust, or export the run again."
@@ -44,22 +38,28 @@ class Predictor:
     """
 
     def __init__(
-        self, content: bytes, where: str, *, threads: int | None = None, spinning: bool = True, batch: int = _BATCH
+        self,
+        content: bytes,
+        where: str,
+        *,
+        threads: int | None = None,
+        spinning: bool = True,
+        batch: int = _BATCH,
+        isolated: bool = False,
     ) -> None:
         """Read an ONNX file. `threads` compute one batch, all cores unless given; with `spinning` they wait busily
-        for the next one, which is faster alone and a waste where many share the cores. RunError if it is damaged, not
-        Penlight's, or holds what no model of Penlight does."""
-        runtime = _runtime()
+        for the next one, which is faster alone and a waste where many share the cores. An `isolated` model is
+        computed in a process of its own, with limits of time and memory, as is right for a stranger's. RunError if it
+        is damaged, not Penlight's, or holds what no model of Penlight does."""
         declared = check_model(content, where)
         self.facts: ModelFacts = facts_from_properties(declared.properties, where)
         widths = {"logits": self.task.n_logits, "probabilities": len(self.labels)}
         require_interface(declared, (self.size, self.size, self.channels), widths, FEATURES, where)
-        self._session = _session(runtime, content, where, threads, spinning)
+        opened = RemoteSession if isolated else LocalSession
+        self._session = opened(content, where, threads, spinning)
         self._batch = batch
         self._where = where
         self._declared = declared
-        self._runtime = runtime
-        self._seconds = _SECONDS if spinning else None
 
     @property
     def task(self) -> Task:
@@ -102,32 +102,12 @@ class Predictor:
         self._require_probabilities(logits, prob)
         return logits, prob
 
-    def _run(self, outputs: list[str], part: Images) -> list[NDArray[np.float32]]:
+    def _run(self, outputs: list[str], part: Images) -> list[NDArray[np.floating]]:
         """Compute a batch. RunError if the model cannot be computed, or gives another number of rows."""
-        try:
-            with self._bounded() as options:
-                given: list[NDArray[np.float32]] = self._session.run(outputs, {"image": part}, options)
-        except Exception as error:  # as for a session
-            raise RunError(f"{self._where} cannot be computed: {_first_line(error)}", _HARMFUL) from error
+        given = self._session.run(outputs, part)
         if any(len(own) != len(part) for own in given):
             raise self._harmful("another number of answers than there are images")
         return given
-
-    @contextlib.contextmanager
-    def _bounded(self) -> Iterator[Any]:
-        """Have ONNX Runtime stop between two operators when a batch takes too long. A worker process, which works on
-        one thread, is ended from outside instead."""
-        if self._seconds is None:
-            yield None
-            return
-        options = self._runtime.RunOptions()
-        timer = threading.Timer(self._seconds, setattr, (options, "terminate", True))
-        timer.daemon = True
-        timer.start()
-        try:
-            yield options
-        finally:
-            timer.cancel()
 
     def _require_probabilities(self, logits: Floats, prob: Floats) -> None:
         """Raise RunError for what no model of Penlight answers."""
@@ -149,7 +129,7 @@ class Predictor:
         """Say whether the file gives `features`."""
         return FEATURES in self._declared.outputs
 
-    def features(self, images: Images) -> NDArray[np.float32]:
+    def features(self, images: Images) -> NDArray[np.floating]:
         """Give (N, F) what the model's last layer reads of images; only a file that has them can."""
         require_images(images, self.size, self.channels)
         features = np.concatenate([self._run([FEATURES], part)[0] for part in self._parts(images)])
@@ -180,7 +160,12 @@ def require_images(images: Images, size: int, channels: int) -> None:
 
 
 def open_predictor(
-    source: Run | Path, *, threads: int | None = None, spinning: bool = True, batch: int = _BATCH
+    source: Run | Path,
+    *,
+    threads: int | None = None,
+    spinning: bool = True,
+    batch: int = _BATCH,
+    isolated: bool = True,
 ) -> Predictor:
     """Open the model of a run, given as `Run` or by its folder, or an exported ONNX file.
 
@@ -191,7 +176,7 @@ def open_predictor(
     else:
         run = open_run(source) if isinstance(source, Path) else source
         content, where = _of_run(run), str(run.path / MODEL)
-    return Predictor(content, where, threads=threads, spinning=spinning, batch=batch)
+    return Predictor(content, where, threads=threads, spinning=spinning, batch=batch, isolated=isolated)
 
 
 def _of_run(run: Run) -> bytes:
@@ -205,32 +190,3 @@ def _file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.", "Check the path.") from error
-
-
-def _session(runtime: ModuleType, content: bytes, where: str, threads: int | None, spinning: bool) -> Any:
-    options = runtime.SessionOptions()
-    options.inter_op_num_threads = 1
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-    try:
-        return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has an exception class for each of its status codes
-        raise RunError(f"{where} cannot be read: {_first_line(error)}", "Export the run again.") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _runtime() -> ModuleType:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError(
-            "Predicting needs ONNX Runtime, which is not installed.", "Install it: pip install onnxruntime"
-        ) from error
-    onnxruntime.disable_telemetry_events()
-    module: ModuleType = onnxruntime
-    return module
