@@ -41,7 +41,7 @@ def small(monkeypatch):
     def use(task=None, **options):
         dataset = small_dataset(task or Ordinal(LABELS, referable=2), **options)
         monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-        monkeypatch.setattr(study, "dataset_info", lambda name: dataset.info)
+        monkeypatch.setattr(study, "info_of_reference", lambda name: dataset.info)
 
     # The reports of runs have tests of their own; here they only have to be there.
     monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)

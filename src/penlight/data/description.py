@@ -421,7 +421,7 @@ def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
         raise DataError(f"There are {len(info.task.labels)} labels and {len(written)} values.", "Give one for each.")
     if len(images["sizes"]) > _MOST_SIZES:
         raise DataError(f"images.sizes may be {_MOST_SIZES}; {len(images['sizes']):,} came.", "Give fewer.")
-    sizes = tuple(_size(str(size), "images.sizes") for size in images["sizes"])
+    sizes = tuple(_size(shown(size), "images.sizes") for size in images["sizes"])
     if not sizes:
         raise DataError("images.sizes is empty.", "Give a side in pixels, as [28].")
     columns = _columns(images) if "columns" in images else None

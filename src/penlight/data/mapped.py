@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ _LARGEST_ABOUT = 1 << 20
 @dataclass(frozen=True)
 class About:
     """What about.json says of a folder of the store: the npz it was made from, and the bytes of each file in it;
-    `fingerprint` is that of pictures, empty for an npz."""
+    `fingerprint` is that of pictures, empty for an npz, and `place` a hash of where an npz lay."""
 
     name: str
     size: int
@@ -51,6 +51,7 @@ class About:
     files: Mapping[str, int]
     schema: int = _SCHEMA
     fingerprint: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,18 @@ class Mapped:
     about: About
 
 
-def find_mapped(name: str, size: int, npz: Path | None, md5: str | None) -> Mapped | None:
+def find_mapped(
+    name: str, size: int, npz: Path | None, md5: str | None, places: Sequence[Path] = ()
+) -> Mapped | None:
     """Find the folder made from this npz as it is now or, if `npz` is None, from any with this hash.
 
-    `md5` None stands for any hash; the newest source is taken then.
+    `md5` None stands for any hash. Where the npz is gone too, it must have lain at one of `places`: otherwise a
+    stranger's description would open the arrays of another dataset by its name.
     """
     found = [m for m in _all_mapped(name, size) if md5 in (None, m.about.md5) and not m.about.fingerprint]
+    if npz is None and md5 is None:
+        known = {_digest(place) for place in places}
+        found = [m for m in found if m.about.place in known]
     if npz is not None:
         state = _state(npz)
         found = [m for m in found if (m.about.source_bytes, m.about.source_mtime_ns) == state]
@@ -87,7 +94,7 @@ def convert(info: DatasetInfo, size: int, npz: Path) -> Mapped:
     state = _state(npz)
     headers = {h.name: h for h in read_headers(npz).values() if h.name in array_names()}
     check_layout(info, size, headers, str(npz))
-    about = About(info.name, size, _checked_md5(info, size, npz), npz.name, *state, files={})
+    about = About(info.name, size, _checked_md5(info, size, npz), npz.name, *state, files={}, place=_digest(npz))
     with store_locked(info.name, size):
         return _again(about) or _write(info, about, headers, npz)
 
@@ -230,6 +237,10 @@ def _read_about(folder: Path) -> About | None:
         for path in (folder.parent, folder):
             disk.make_private(path)
     return about if whole and about.schema == _SCHEMA else None
+
+
+def _digest(npz: Path) -> str:
+    return hashlib.sha256(str(npz.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _checked_md5(info: DatasetInfo, size: int, npz: Path) -> str:

@@ -32,10 +32,10 @@ _BLOCK = 1 << 20
 _LARGEST_HEADER = 1 << 14
 _MOST_ARRAYS = 1000
 _KINDS = "biufSU"
-# Deflate packs at most 1,032 to 1. Photographs and films are packed hardly 10 to 1, drawings and masks below 100 to
-# 1; labels and blank images may be constant, but are small. So a file may unpack to 200 times its size, or 64 MB.
+# Deflate packs at most 1,032 to 1. Photographs and films are packed hardly 10 to 1, drawn masks of discs 230 to 1,
+# blank images and constant labels as far as it goes. So a file may unpack to half a gigabyte, or 200 times its size.
 _MOST_PACKED = 200
-_SMALL = 64 << 20
+_SMALL = 512 << 20
 # What NumPy writes. Python unpacks a piece of the others whole, however much it grows.
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # The list of a zip's members, which is read at once: a thousand arrays with long names.

@@ -51,12 +51,16 @@ def forget_images(description: Path, source: str) -> None:
 def reference_to(file: Path) -> str:
     """Give the name by which a recipe keeps a description or another file, and remember where it is.
 
-    A path in or below the working folder is given as it is from there. Of one elsewhere only the file's name is
-    given, with some digits after it where another file of that name is meant by it already.
+    A path in or below the working folder is given as it is from there, and remembered for commands in other folders
+    unless it means another file there. Of one elsewhere only the file's name is given, with some digits after it
+    where another file of that name is meant by it already.
     """
-    if (inside := disk.from_working_folder(file)) is not None:
-        return inside
     path = file.resolve()
+    if (inside := disk.from_working_folder(file)) is not None:
+        with contextlib.suppress(OSError), _changing() as places:
+            if _is_free(places["files"], inside, path):
+                _put(places["files"], inside, str(path))
+        return inside
     with disk.writing_to(cache_folder(), "Set PENLIGHT_CACHE to a folder you may write to."), _changing() as places:
         known = places["files"]
         name = next((name for name, place in known.items() if place == str(path)), path.name)
@@ -69,9 +73,9 @@ def reference_to(file: Path) -> str:
 def find_reference(reference: str) -> Path | None:
     """Find the file that a recipe names by a path: below the working folder, or where the user named it on this
     machine; None for any other, since a recipe may come from a stranger."""
-    path = Path(reference)
-    if disk.plain_parts(reference) is not None and path.exists():
-        return path
+    inside = disk.from_working_folder(Path(reference))
+    if inside is not None and Path(inside).exists():
+        return Path(inside)
     known = _read()["files"]
     place = known.get(reference) or next((own for own in known.values() if own == reference), None)
     return Path(place) if place is not None and Path(place).is_file() else None

@@ -97,7 +97,7 @@ def on_disk(known: DatasetInfo | Description, size: int) -> bool:
     source = source_of(known, size)
     return (
         find_file(source.places) is not None
-        or find_mapped(source.info.name, source.size, npz=None, md5=source.md5) is not None
+        or find_mapped(source.info.name, source.size, npz=None, md5=source.md5, places=source.places) is not None
     )
 
 
@@ -122,7 +122,7 @@ def _reading(known: DatasetInfo | Description, info: DatasetInfo, size: int) -> 
 
 def _mapped(source: Source) -> Mapped:
     npz = find_file(source.places)
-    ready = find_mapped(source.info.name, source.size, npz, source.md5)
+    ready = find_mapped(source.info.name, source.size, npz, source.md5, source.places)
     return ready or convert(source.info, source.size, npz or _fetch(source))
 
 

@@ -1,0 +1,244 @@
+"""Tables made to harm: CSV and Parquet are bounded in bytes, rows, columns and cells, and each fault is named."""
+
+import csv
+import os
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from penlight import api
+from penlight.data import open_dataset
+from penlight.data.own import tables
+from penlight.data.own.manifest import age_in_years
+from penlight.data.own.prepare import _numbers_or_texts
+from penlight.data.own.rows import Row, require_labels
+from penlight.data.own.tables import as_cell, as_path_cell, path_of_cell, read_table
+from penlight.errors import DataError, PenlightError, PredictionsError
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+
+def table(folder: Path, content: bytes, name: str = "t.csv") -> Path:
+    (folder / name).write_bytes(content)
+    return folder
+
+
+BAD = {
+    "10,000,000 columns": (b"a," * 10_000_000 + b"a\n", "columns, more than 2,000"),
+    "3,000 columns of one name": (b"a," * 1999 + b"a\n", "several columns named"),
+    "a quotation that never ends": (b'path,label\n"' + b"x\n" * 100_000, "not a CSV file"),
+    "a cell of megabytes": (b"path,label\n" + b"x" * 3_000_000 + b",a\n", "not a CSV file.*limit"),
+    "UTF-16": ("path,label\na.png,x\n".encode("utf-16"), "zero bytes, as a text in UTF-16"),
+    "a zero": (b"path,label\na\x00.png,x\n", "zero bytes"),
+    "Latin 1": ("path,label\nä.png,x\n".encode("latin-1"), "not in UTF-8"),
+    "rows of other lengths": (b"path,label\na\n", "row 2 has 1 cells"),
+    "nothing": (b"", "has no rows"),
+    "blank lines": (b"\n" * 1000, "has no rows"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_table_is_named(tmp_path: Path, what: str) -> None:
+    content, message = BAD[what]
+    begun = time.monotonic()
+    with pytest.raises(DataError, match=message) as caught:
+        read_table(table(tmp_path, content), "t.csv")
+    assert len(str(caught.value)) < 700
+    assert time.monotonic() - begun < 20
+
+
+def test_bytes_rows_and_cells_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "t.csv").open("wb") as file:
+        file.truncate(tables.LARGEST_TABLE + 1)
+    with pytest.raises(DataError, match="bytes, more than"):
+        read_table(tmp_path, "t.csv")
+    monkeypatch.setattr(tables, "MOST_ROWS", 100)
+    with pytest.raises(DataError, match="more than 100 rows"):
+        read_table(table(tmp_path, b"path,label\n" + b"a,b\n" * 101), "t.csv")
+    assert len(read_table(table(tmp_path, b"path,label\n" + b"a,b\n" * 100), "t.csv")["path"]) == 100
+    monkeypatch.setattr(tables, "MOST_CELLS", 100)
+    with pytest.raises(DataError, match="more than 50 rows of 2 columns"):
+        read_table(table(tmp_path, b"path,label\n" + b"a,b\n" * 51), "t.csv")
+
+
+def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
+    found = read_table(table(tmp_path, b"\xef\xbb\xbfpath;label\r\na.png;x\r\n"), "t.csv")
+    assert found == {"path": ["a.png"], "label": ["x"]}
+
+
+# Numbers that are none, or too long for Python to turn into one.
+
+LONG = "9" * 5000
+DIGITS = ["²", "٣", "Ⅳ", "1٣", "", "007", LONG, "9" * 4301, "1" * 18, "-1"]
+
+
+@pytest.mark.parametrize("text", DIGITS)
+def test_no_text_is_taken_for_a_number_that_it_is_not(text: str) -> None:
+    assert _numbers_or_texts([text, "1"]).dtype.kind == "U"
+    assert require_labels([Row("a", (text or "x",)), Row("b", ("2",))], "it")[0] == "2"
+    with pytest.raises(DataError, match="not an age"):
+        age_in_years(text + "Z")
+
+
+def test_ages_are_numbers_of_years() -> None:
+    for text in (LONG, "٣", "1e5", "nan", "inf", "-3", "1" * 10):
+        with pytest.raises(DataError, match="not an age"):
+            age_in_years(text)
+    assert age_in_years("058Y") == 58
+    assert age_in_years("61.123456789012345") == pytest.approx(61.123456789)
+
+
+def test_a_dataset_of_such_numbers_opens_or_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    with Path("t.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("path", "label", "patient"))
+        for i in range(40):
+            Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(f"{i}.png")
+            rows.writerow((f"{i}.png", "²٣"[i % 2], f"{i}{LONG}"))
+    found = api.new_dataset(Path("t.csv"))
+    assert sum(len(split) for split in open_dataset(found.description).splits.values()) == 40
+
+
+def test_very_many_labels_are_refused() -> None:
+    with pytest.raises(DataError, match="5,000 different labels, more than 1,000"):
+        require_labels([Row(f"{i}", (f"{i}",)) for i in range(5000)], "it")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-b", "@c", "\tx", "./=x", "././+x"])
+def test_a_path_is_no_formula_and_comes_back(text: str) -> None:
+    assert as_path_cell(text)[0] == "."
+    assert path_of_cell(as_path_cell(text)) == text
+    assert as_cell("=cmd|' /C calc'!A0")[0] == "'"
+
+
+@pytest.mark.parametrize("text", ["a/b.png", "./a.png", ".hidden", "a=b"])
+def test_other_paths_stay(text: str) -> None:
+    assert as_path_cell(text) == path_of_cell(text) == text
+
+
+# Predictions made elsewhere.
+
+
+PREDICTIONS = {
+    "too many rows": ("0,1\n" * 100_000, "more than .* rows"),
+    "too many columns": (",".join(["1"] * 10_000) + "\n", "10,000 columns"),
+    "a cell of megabytes": ("0," + "1" * 3_000_000 + "\n", "cannot be read|not numbers"),
+    "no numbers": ("0,x" + "y" * 50_000 + "\n", "not numbers"),
+    "no rows": ("", "rows of one length"),
+    "a quotation that never ends": ('0,"' + "1\n" * 90_000, "cannot be read|not numbers"),
+}
+
+
+@pytest.mark.parametrize("what", PREDICTIONS)
+def test_predictions_of_others_are_bounded(tmp_path: Path, what: str) -> None:
+    content, message = PREDICTIONS[what]
+    (tmp_path / "s.csv").write_text(content)
+    with pytest.raises(PredictionsError, match=message) as caught:
+        api.score(tmp_path / "s.csv", "retina-phantom")
+    assert len(str(caught.value)) < 700
+
+
+def test_a_pipe_is_no_predictions(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "s.csv")
+    with pytest.raises(PredictionsError, match="not a regular file"):
+        api.score(tmp_path / "s.csv", "retina-phantom")
+
+
+# Parquet, in a process of its own.
+
+
+def parquet(folder: Path, **options) -> bytes:
+    rows = {
+        "path": [f"films/p{i}.png" for i in range(60)],
+        "label": pa.array(["sick", "well"] * 30).dictionary_encode(),
+        "age": pa.array([20.0 + i if i % 7 else None for i in range(60)]),
+        "patient": list(range(60)),
+        "right": [bool(i % 3) for i in range(60)],
+    }
+    pq.write_table(pa.table(rows), folder / "t.parquet", **options)
+    return (folder / "t.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zstd"}, {"compression": "gzip", "data_page_size": 100}])
+def test_parquet_is_read_as_texts(tmp_path: Path, options: dict[str, object]) -> None:
+    parquet(tmp_path, **options)
+    found = read_table(tmp_path, "t.parquet")
+    assert found["path"][:2] == ["films/p0.png", "films/p1.png"]
+    assert found["label"][:2] == ["sick", "well"]
+    assert found["age"][:3] == ["", "21", "22"]
+    assert found["patient"][59] == "59"
+    assert found["right"][:2] == ["False", "True"]
+
+
+def test_parquet_of_a_data_frame_has_no_row_numbers(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"path": ["a", "b"], "label": ["x", "y"]}, index=[5, 7])
+    frame.to_parquet(tmp_path / "t.parquet", engine="pyarrow")
+    assert read_table(tmp_path, "t.parquet") == {"path": ["a", "b"], "label": ["x", "y"]}
+
+
+NESTED = {
+    "lists": pa.array([[1, 2], [3]]),
+    "tables": pa.array([{"bytes": b"x", "path": "a"}, None]),
+    "bytes": pa.array([b"x", b"y"]),
+}
+
+
+@pytest.mark.parametrize("what", NESTED)
+def test_columns_of_lists_tables_and_bytes_are_named(tmp_path: Path, what: str) -> None:
+    pq.write_table(pa.table({"path": ["a", "b"], "image": NESTED[what]}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="the columns image hold lists, tables or bytes"):
+        read_table(tmp_path, "t.parquet")
+
+
+def test_a_parquet_bomb_ends_its_own_process_alone(tmp_path: Path) -> None:
+    """A text of 4 MB for 100,000 rows, in 20 kB: 400 GB; columns and rows without number."""
+    text = pa.array(["x" * (4 << 20)])
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(100_000, np.int32)), text)
+    pq.write_table(pa.table({"path": column}), tmp_path / "t.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "t.parquet").stat().st_size < 1 << 20
+    with pytest.raises(DataError, match="cannot be read as a Parquet file"):
+        read_table(tmp_path, "t.parquet")
+    pq.write_table(pa.table({f"c{i}": [1] for i in range(3000)}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="3,000 columns, more than 2,000"):
+        read_table(tmp_path, "t.parquet")
+    pq.write_table(pa.table({"path": pa.nulls(3_000_000)}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="3,000,000 rows, more than 2,000,000"):
+        read_table(tmp_path, "t.parquet")
+    pq.write_table(pa.table({"path": ["x" * 200_000]}), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="200,000 characters"):
+        read_table(tmp_path, "t.parquet")
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Twelve of the mutations that benchmarks ran 1,500 of; each costs a process."""
+    sound, rng, named = parquet(tmp_path), random.Random(0), []
+    for number in range(12):
+        broken = bytearray(sound)
+        for _ in range(rng.randint(1, 30)):
+            broken[rng.randrange(len(broken))] = rng.randrange(256)
+        (tmp_path / "t.parquet").write_bytes(bytes(broken[: len(broken) // (1 + number % 2)]))
+        try:
+            read_table(tmp_path, "t.parquet")
+        except PenlightError as error:
+            named.append(str(error))
+    assert len(named) > 5
+    assert max(map(len, named)) < 900
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_reader_is_not_looked_for_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet(tmp_path)
+    for name in ("pyarrow.py", "csv.py", "penlight.py"):
+        (tmp_path / name).write_text("raise SystemExit(open('ran', 'w').write('x'))")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_table(tmp_path, "t.parquet")["path"]) == 60
+    assert not (tmp_path / "ran").exists()
