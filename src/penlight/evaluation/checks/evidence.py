@@ -17,9 +17,6 @@ from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
 
-_RESAMPLES = (200, 1000)
-_RESAMPLED_VALUES = 50_000_000
-
 RUN, MAJORITY, LINEAR = "run", "majority", "linear"
 
 
@@ -118,13 +115,7 @@ class Evidence:
 
 def _draws(models: Mapping[str, Sample], metric: str, of: Answered) -> dict[str, Draws]:
     listed = {name: [sample] for name, sample in models.items()}
-    return paired_draws(listed, metric, resamples=_resamples(of), groups=of.groups)
-
-
-def _resamples(of: Answered) -> int:
-    """Choose how many resamples: fewer where there are many images, whose distribution is smooth."""
-    fewest, most = _RESAMPLES
-    return max(fewest, min(most, _RESAMPLED_VALUES // max(1, of.sample.y.size)))
+    return paired_draws(listed, metric, groups=of.groups)
 
 
 def value_and_draws(answers: Answered, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:
@@ -136,6 +127,6 @@ def value_and_draws(answers: Answered, metric: str, columns: NDArray[np.intp], s
         computed = compute(sample, w)
         return computed if computed.ndim == 1 else computed[:, columns].mean(axis=1)
 
-    chunks = bootstrap_weights(sample.y, _resamples(answers), seed=seed, groups=answers.groups)
+    chunks = bootstrap_weights(len(sample.y), seed=seed, groups=answers.groups)
     drawn = np.concatenate([values(w) for w in chunks])
     return float(values(np.ones((1, len(sample.y))))[0]), drawn[np.isfinite(drawn)]

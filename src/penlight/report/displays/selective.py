@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.evaluation.conformal import Conformal, options
-from penlight.evaluation.few import wilson
+from penlight.evaluation.proportions import wilson
 from penlight.evaluation.selective import RiskCoverage, answered, certainty
 from penlight.report.displays.base import (
     Floats,
