@@ -154,6 +154,14 @@ def test_log_loss_is_scikit_learns():
     assert total_loss(task, y, prob) == pytest.approx(np.mean([log_loss(y[:, c], prob[:, c]) for c in range(3)]))
 
 
+def test_log_loss_of_a_true_class_with_probability_0_is_scikit_learns():
+    task = MultiClass(tuple("abc"))
+    y, prob = simulated(task, 30)
+    prob[0] = [1, 0, 0]
+    y[0] = [0, 1, 0]
+    assert total_loss(task, y, prob) == pytest.approx(log_loss(y.argmax(axis=1), prob))
+
+
 def test_row_order_and_names_of_labels_do_not_matter(task):
     y, prob = simulated(task)
     order = np.random.default_rng(1).permutation(len(y))

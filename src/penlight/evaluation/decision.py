@@ -71,8 +71,11 @@ class Decision:
             )
 
     def sets(self, task: Task, calibrated: Floats) -> NDArray[np.uint8] | None:
-        """Turn calibrated probabilities (N, C) into sets of answers (N, Q, K), see `Conformal.sets`."""
-        return None if self.conformal is None else self.conformal.sets(task, calibrated)
+        """Turn calibrated probabilities (N, C) into sets of answers (N, Q, K), see `Conformal.sets_with`."""
+        if self.conformal is None:
+            return None
+        decided = task.decide(calibrated, None if self.thresholds is None else np.array(self.thresholds))
+        return self.conformal.sets_with(task, calibrated, decided)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the decision for JSON."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.record import DataRecord
+from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.comparison import Difference, Draws, differences, paired_draws
 from penlight.evaluation.intervals import bootstrap_weights
 from penlight.evaluation.metrics import METRICS, Sample
@@ -51,7 +52,8 @@ class Evidence:
     `subgroups` those of groups; `baselines` said this of the same images. `decision_notes` are "label: reason";
     `curves` are None for models without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike`
     is the mean rank correlation of maps of what the model looked at with those of random weights. `read_before`
-    counts the other recipes that had been read on the same test images before.
+    counts the other recipes that had been read on the same test images before. `before` are the answers without the
+    `calibration`, and `coverage` is what the prediction sets of `test` promise.
     """
 
     test: Answered
@@ -66,6 +68,9 @@ class Evidence:
     maps_alike: float | None = None
     subgroups: Sequence[Subgroup] = ()
     read_before: int | None = None
+    before: Sample | None = None
+    calibration: Calibration | None = None
+    coverage: float | None = None
 
     @property
     def task(self) -> Task:
