@@ -100,7 +100,7 @@ class Calibration:
             )
         if self.intercepts and (task.exclusive or len(self.intercepts) != wanted):
             raise PredictionsError(
-                f"Intercepts are of findings, one for each; {len(self.intercepts)} came for {len(task.labels)} labels.",
+                f"One intercept for each of {len(task.labels)} findings was expected, {len(self.intercepts)} came.",
                 "Take the decision that was made for this model.",
             )
         if self.kind == "temperature":

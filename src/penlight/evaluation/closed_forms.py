@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.delong import RARE, delong
-from penlight.evaluation.intervals import numbered
+from penlight.evaluation.intervals import number_units
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.proportions import Shares, by_unit, shares, wilson
 
@@ -47,7 +47,7 @@ def closed_form(key: str, samples: Sequence[Sample], groups: Groups) -> Interval
 def _shares_of(counts: Callable[[Sample], Counts], samples: Sequence[Sample], groups: Groups) -> Shares:
     columns = [[np.asarray(part, float).reshape(len(s.y), -1) for part in counts(s)] for s in samples]
     hits, answers = ([own[part] for own in columns] for part in (0, 1))
-    return shares(hits, answers, numbered(groups, len(samples[0].y)))
+    return shares(hits, answers, number_units(len(samples[0].y), groups))
 
 
 def _share(counts: Callable[[Sample], Counts]) -> Rule:
@@ -73,7 +73,7 @@ def _f1(counts: Callable[[Sample], Counts]) -> Rule:
 
 def _average_precision(samples: Sequence[Sample], groups: Groups) -> Intervals:
     """With few positives, as a share of them (Boyd, Eng and Page 2013, ECML)."""
-    unit_of = numbered(groups, len(samples[0].y))
+    unit_of = number_units(len(samples[0].y), groups)
     cases = (by_unit(samples[0].y.astype(float), unit_of, int(unit_of.max(initial=-1)) + 1) > 0).sum(axis=0)
     whole = np.ones((1, len(samples[0].y)))
     value = np.mean([METRICS["label_average_precision"].compute(s, whole)[0] for s in samples], axis=0)
@@ -99,7 +99,7 @@ def _areas(of: Callable[[Sample], tuple[NDArray[np.generic], Floats]]) -> Rule:
 def _micro_area(samples: Sequence[Sample], groups: Groups) -> Intervals:
     """All (image, label) pairs together; those of an image are not independent."""
     y, n_labels = samples[0].y, samples[0].y.shape[1]
-    unit_of, fold = numbered(groups, len(y)), samples[0].fold
+    unit_of, fold = number_units(len(y), groups), samples[0].fold
     areas = delong(
         y.ravel(),
         np.stack([s.prob.ravel() for s in samples]),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.intervals import NORMAL_95, RESAMPLES, bootstrap_weights, numbered, t_quantile
+from penlight.evaluation.intervals import NORMAL_95, RESAMPLES, bootstrap_weights, number_units, t_quantile
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import to_json
 from penlight.evaluation.scores import interval_of_draws
@@ -92,7 +92,7 @@ def paired_draws(
     chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
     drawn = np.concatenate([np.stack([compute(s, w) for s in samples]) for w in chunks], axis=1)
     values = np.array([compute(s, np.ones((1, n)))[0] for s in samples])
-    units = len(np.unique(numbered(groups, n)))
+    units = len(np.unique(number_units(n, groups)))
     out, start = {}, 0
     for name, own in models.items():
         place = slice(start, start + len(own))

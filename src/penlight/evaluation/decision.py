@@ -18,7 +18,7 @@ from penlight.evaluation.calibration import (
 )
 from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
 from penlight.evaluation.cut_points import best_cut_points, kappa
-from penlight.evaluation.intervals import numbered
+from penlight.evaluation.intervals import number_units
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -135,17 +135,19 @@ def find_decision(
         y, prob = np.concatenate([y_val, out_of_fold[0]]), np.concatenate([prob_val, out_of_fold[1]])
         found_on = WITH_TRAIN
         # Patients of val and of train have numbers of their own.
-        of_val, of_train = numbered(groups, len(y_val)), numbered(train_groups, len(out_of_fold[0]))
+        of_val, of_train = number_units(len(y_val), groups), number_units(len(out_of_fold[0]), train_groups)
         units = np.concatenate([of_val, of_train + len(y_val)])
     chosen = epoch_chosen and out_of_fold is None
     found = find_calibration(task, y, prob, calibration, found_on, groups=units, epoch_chosen=chosen)
     calibrated = found.apply(task, prob)
     cuts, notes = None, list[str]()
     if task.uses_thresholds:
-        cuts, notes = _thresholds(task, y, calibrated, prevalence, rule, wanted, found_on, numbered(units, len(y)))
+        cuts, notes = _thresholds(
+            task, y, calibrated, prevalence, rule, wanted, found_on, number_units(len(y), units)
+        )
     elif task.cut_points:
         cuts, notes = best_cut_points(task, y, calibrated, found_on)
-        if not _cut_points_help(task, y, calibrated, found_on, numbered(units, len(y))):
+        if not _cut_points_help(task, y, calibrated, found_on, number_units(len(y), units)):
             notes = [
                 f"all: cut points of {found_on} did not raise its kappa held out; cut halfway between the grades"
             ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.intervals import NORMAL_95, numbered, t_quantile
+from penlight.evaluation.intervals import NORMAL_95, number_units, t_quantile
 from penlight.evaluation.proportions import by_unit
 
 Floats = NDArray[np.float64]
@@ -98,7 +98,7 @@ def delong(
     within a fold are compared.
     """
     scores, has = np.atleast_2d(scores), np.asarray(y, bool)
-    unit_of = numbered(groups, len(has))
+    unit_of = number_units(len(has), groups)
     units = int(unit_of.max(initial=-1)) + 1
     cases = int(has.sum()), int((~has).sum())
     of_kind = len(np.unique(unit_of[has])), len(np.unique(unit_of[~has]))

@@ -44,7 +44,7 @@ def bootstrap_weights(
 def left_out_weights(n_images: int, groups: NDArray[np.generic] | None = None) -> Floats:
     """Give (U, N) weights, each of which leaves one unit (patient, or image) out; (0, N) for many units, whose
     resamples need no correction."""
-    unit_of = numbered(groups, n_images)
+    unit_of = number_units(n_images, groups)
     units = int(unit_of.max(initial=-1)) + 1
     if units > _FEW_UNITS:
         return np.empty((0, n_images))
@@ -86,7 +86,7 @@ def t_quantile(df: float, level: float = 0.95) -> float:
     return float(stdtrit(df, (1 + level) / 2)) if df > 0 else float("inf")
 
 
-def numbered(groups: NDArray[np.generic] | None, n_images: int) -> NDArray[np.int64]:
+def number_units(n_images: int, groups: NDArray[np.generic] | None) -> NDArray[np.int64]:
     """Number the units, (N,) from 0 in the order in which they first occur: the groups, or else the images.
 
     So draws depend on which images belong together and not on what the groups are called: a copy of a run whose
@@ -101,7 +101,7 @@ def numbered(groups: NDArray[np.generic] | None, n_images: int) -> NDArray[np.in
 
 def _draw(n_images: int, resamples: int, seed: int, groups: NDArray[np.generic] | None) -> Iterator[Floats]:
     rng = np.random.default_rng([seed, 0xB007])
-    unit_of = None if groups is None else numbered(groups, n_images)
+    unit_of = None if groups is None else number_units(n_images, groups)
     units = n_images if unit_of is None else int(unit_of.max(initial=-1)) + 1
     shape = _shape(units)
     rows = max(1, _CHUNK_VALUES // max(1, n_images))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.calibration import too_few
 from penlight.evaluation.decision import best_cut
-from penlight.evaluation.intervals import RESAMPLES, bootstrap_weights, numbered
+from penlight.evaluation.intervals import RESAMPLES, bootstrap_weights, number_units
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
 from penlight.evaluation.rows import to_json
 from penlight.tasks import Question, Task
@@ -139,7 +139,7 @@ def operating_points(
         return []
     y = np.stack([cut.question.of(y_true) for cut in cuts], axis=1)
     answered = np.stack([cut.answered for cut in cuts], axis=1)
-    found = _shares(y, answered, numbered(groups, len(y)))
+    found = _shares(y, answered, number_units(len(y), groups))
     stated = math.nan if prevalence is None else prevalence
     return [
         OperatingPoint(

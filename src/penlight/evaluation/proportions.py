@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.intervals import NORMAL_95, numbered, t_quantile
+from penlight.evaluation.intervals import NORMAL_95, number_units, t_quantile
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def share_interval(
     hits: NDArray[np.generic], answers: NDArray[np.generic], groups: NDArray[np.generic] | None = None
 ) -> tuple[Floats, Floats]:
     """95 % intervals (K,) of the shares of `hits` (N, K) among `answers` (N, K) of images of `groups` (N,)."""
-    found = shares([hits.astype(float)], [answers.astype(float)], numbered(groups, len(hits)))
+    found = shares([hits.astype(float)], [answers.astype(float)], number_units(len(hits), groups))
     return found.low, found.high
 
 

@@ -10,7 +10,7 @@ from penlight.evaluation.intervals import (
     RESAMPLES,
     bootstrap_weights,
     left_out_weights,
-    numbered,
+    number_units,
     percentile_interval,
 )
 from penlight.evaluation.metrics import METRICS, Metric, Sample
@@ -201,7 +201,7 @@ def _few_positives(key: str, samples: Sequence[Sample], groups: NDArray[np.gener
     if key not in _RESAMPLED_MEANS:
         return ""
     task, y = samples[0].task, samples[0].y
-    positives = [len(np.unique(numbered(groups, len(y))[column > 0])) for column in y.T]
+    positives = [len(np.unique(number_units(len(y), groups)[column > 0])) for column in y.T]
     few = [name for name, n in zip(task.labels, positives, strict=True) if 0 < n < FEWEST_POSITIVES]
     what = "positive cases" if groups is None else "patients with a positive case"
     return f"no interval: fewer than {FEWEST_POSITIVES} {what} of {', '.join(few)}" if few else ""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from penlight.data.dataset import METADATA
 from penlight.evaluation.comparison import LEVEL, estimate, holm_steps
-from penlight.evaluation.intervals import bootstrap_weights, numbered, percentile_interval
+from penlight.evaluation.intervals import bootstrap_weights, number_units, percentile_interval
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import to_json
 
@@ -130,7 +130,7 @@ def score_subgroups(
         y = samples[0].y
         weights = bootstrap_weights(len(y), resamples or _resamples(y), seed=seed, groups=groups)
         drawn = np.concatenate([np.stack([group.both(w) for group in scored]) for w in weights], axis=2)
-        unit_of = numbered(groups, len(y))
+        unit_of = number_units(len(y), groups)
         p = _each_once(scored, lambda group: group.p(y, unit_of, permutations, seed))
         columns = zip(scored, drawn, p, _holm(scored, p), strict=True)
         found = iter(_finished(*values, units=int(unit_of.max()) + 1) for values in columns)

@@ -8,7 +8,7 @@ from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Answered, Evidence, Floats
 from penlight.evaluation.checks.words import counted, interval, listed, metric, number
-from penlight.evaluation.intervals import numbered
+from penlight.evaluation.intervals import number_units
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
 from penlight.evaluation.rows import find_row
@@ -60,7 +60,7 @@ def flipped_errors(answers: Answered, *, seed: int = 0) -> Floats:
     """Give calibration errors (B,) by chance where images of a patient are alike: the gaps of each patient, stated
     less true, all with one random sign (Liu, The Annals of Statistics 16:1696, 1988)."""
     stated, true = answers.sample.stated.prob, answers.sample.stated.true
-    unit = numbered(answers.groups, len(stated))
+    unit = number_units(len(stated), answers.groups)
     sums = np.zeros((int(unit.max()) + 1, BINS))
     np.add.at(sums, (np.repeat(unit, stated.shape[1]), bin_of(stated).ravel()), (stated - true).ravel())
     rng = np.random.default_rng([seed, 0xCA1B])
