@@ -92,7 +92,7 @@ def loop(resamples: int) -> Any:
 def agreement(drawn_by_loop: list[list[float]]) -> tuple[float, float]:
     """Give the largest difference on the same resamples, and that of means over own resamples in standard errors."""
     s = predictions()
-    weights = next(bootstrap_weights(s.y, 2))
+    weights = next(bootstrap_weights(len(s.y), 2))
     own = draws_of(s, RESAMPLES)
     names, theirs = list(own), list(by_scikit_learn(s, weights[0]))
     same = max(

@@ -21,7 +21,7 @@ from penlight.disk import inner_folders, is_inside, short_path
 from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
 from penlight.evaluation import SeedsRow, row_from_dict
 from penlight.evaluation.checks import check_seeds
-from penlight.evaluation.comparison import Difference, differences, paired_draws, resamples_for
+from penlight.evaluation.comparison import Difference, differences, paired_draws
 from penlight.parsing import parse_json_object
 from penlight.recipes import Cnn, Linear, Majority, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
@@ -404,7 +404,7 @@ def _differences(entries: Sequence[Entry], tests: Mapping[str, Sequence[Answers]
     names = [entry.id for entry in entries if any(entry.id in pair for pair in wanted)]
     samples = {name: [own.sample for own in tests[name]] for name in names}
     first = next(iter(tests.values()))[0].predictions
-    draws = paired_draws(samples, headline, resamples=resamples_for(len(first)), groups=first.groups)
+    draws = paired_draws(samples, headline, groups=first.groups)
     return differences(draws, wanted)
 
 

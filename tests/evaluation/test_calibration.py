@@ -11,7 +11,8 @@ from sklearn.metrics import log_loss
 
 from penlight.errors import UnknownNameError
 from penlight.evaluation import Calibration, find_calibration
-from penlight.evaluation.calibration import HOTTEST, KINDS, Steps, calibration_from_dict, log_losses
+from penlight.evaluation.calibration import HOTTEST, KINDS, Steps, calibration_of, log_losses
+from penlight.records.run import CalibrationRecord
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.conftest import TASK_EXAMPLES
 
@@ -43,16 +44,57 @@ def test_a_known_temperature_is_found(task, true):
     assert found.notes == ()
 
 
-def test_the_temperature_is_the_best_of_a_fine_grid(task):
+def test_the_temperature_is_the_best_of_a_fine_grid_with_its_prior():
+    """Of the sum of log losses and of a normal prior of a quarter on the logarithm."""
+    task = MultiClass(tuple("abcd"))
     y, prob = simulated(task)
-    found = find_calibration(task, y, prob)
+    (found,) = find_calibration(task, y, prob).temperatures
 
     def loss(t):
-        return total_loss(task, y, Calibration("temperature", t).apply(task, prob))
+        after = Calibration("temperature", (t,)).apply(task, prob)
+        return len(y) * total_loss(task, y, after) + np.log(t) ** 2 / (2 * 0.25**2)
 
-    best = loss(found.temperatures)
+    assert 2 < found < 3
     for factor in (0.97, 0.999, 1.001, 1.03):
-        assert best < loss(tuple(factor * t for t in found.temperatures))
+        assert loss(found) < loss(factor * found)
+
+
+def test_a_hundred_images_do_not_make_calibrated_answers_worse(task):
+    """In 40 draws of 120 images of val none costs the rest more than 0.01, and few cost anything; where val chose the
+    epoch, nothing is sharpened."""
+    costs = []
+    for seed in range(40):
+        y, prob = simulated(task, 120, seed, 1.0)
+        y_test, prob_test = simulated(task, 2000, 1000 + seed, 1.0)
+        found = find_calibration(task, y, prob)
+        costs.append(total_loss(task, y_test, found.apply(task, prob_test)) - total_loss(task, y_test, prob_test))
+        assert min(find_calibration(task, y, prob, epoch_chosen=True).temperatures) >= 1
+    assert np.mean(np.array(costs) > 0.005) <= 0.15
+    assert np.mean(costs) < 0.002
+
+
+def test_patients_count_once():
+    """Each of 30 patients has four copies of an image: as much is known as of 30 images."""
+    task = MultiClass(tuple("abcd"))
+    y, prob = simulated(task, 30, 3, 2.5)
+    copied = find_calibration(task, *(np.repeat(a, 4, axis=0) for a in (y, prob)), groups=np.repeat(np.arange(30), 4))
+    assert copied.temperatures == pytest.approx(find_calibration(task, y, prob).temperatures, rel=1e-6)
+
+
+def test_labels_that_were_weighed_get_an_intercept():
+    """At 3 % prevalence a positive weight of 30 states 0.42 on average; one temperature cannot undo it."""
+    task, rng = MultiLabel(("a", "b")), np.random.default_rng(0)
+
+    def drawn(n):
+        z = rng.normal(size=(n, 2)) - 3.8
+        y = (rng.random(z.shape) < 1 / (1 + np.exp(-z))).astype(np.uint8)
+        return y, 1 / (1 + np.exp(-(z + np.log(30))))
+
+    found = find_calibration(task, *drawn(4000), epoch_chosen=True)
+    assert found.intercepts == pytest.approx((-np.log(30),) * 2, abs=0.3)
+    y, prob = drawn(4000)
+    assert prob.mean() > 0.4
+    assert found.apply(task, prob).mean() == pytest.approx(y.mean(), abs=0.006)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,6 +155,14 @@ def test_log_loss_is_scikit_learns():
     assert total_loss(task, y, prob) == pytest.approx(np.mean([log_loss(y[:, c], prob[:, c]) for c in range(3)]))
 
 
+def test_log_loss_of_a_true_class_with_probability_0_is_scikit_learns():
+    task = MultiClass(tuple("abc"))
+    y, prob = simulated(task, 30)
+    prob[0] = [1, 0, 0]
+    y[0] = [0, 1, 0]
+    assert total_loss(task, y, prob) == pytest.approx(log_loss(y.argmax(axis=1), prob))
+
+
 def test_row_order_and_names_of_labels_do_not_matter(task):
     y, prob = simulated(task)
     order = np.random.default_rng(1).permutation(len(y))
@@ -142,17 +192,18 @@ def test_a_label_that_val_cannot_tune_stays_and_says_so():
 def test_answers_that_are_all_right_are_not_sharpened_without_end():
     task = MultiClass(tuple("ab"))
     y = task.encode(np.arange(40) % 2)
-    found = find_calibration(task, y, 0.1 + 0.8 * y)
-    assert found.temperatures == (1.0,)
-    assert "bounds no temperature" in found.notes[0]
+    (found,) = find_calibration(task, y, 0.1 + 0.8 * y).temperatures
+    assert 0.5 < found < 0.9
+    assert find_calibration(task, y, 0.1 + 0.8 * y, epoch_chosen=True).temperatures == (1.0,)
 
 
 def test_sure_answers_that_are_mostly_wrong_are_flattened_to_the_bound():
     task = MultiClass(tuple("ab"))
-    y = task.encode(np.r_[np.zeros(30, int), np.ones(10, int)])
-    found = find_calibration(task, y, np.tile([0.01, 0.99], (40, 1)))
-    assert found.temperatures == (HOTTEST,)
-    assert "above 8" in found.notes[0]
+    y = task.encode(np.r_[np.zeros(300, int), np.ones(100, int)])
+    found = find_calibration(task, y, np.tile([0.001, 0.999], (400, 1)))
+    assert found.temperatures == pytest.approx((HOTTEST,))
+    assert found.at_bound == (0,)
+    assert "of 8 or more" in found.notes[0]
 
 
 def test_isotonic_finds_the_share_at_each_probability():
@@ -177,7 +228,7 @@ def test_isotonic_never_claims_more_than_val_can_tell():
 def test_round_trip_through_json(task, kind):
     y, prob = simulated(task, n=60)
     found = find_calibration(task, y, prob, kind)
-    assert calibration_from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert calibration_of(CalibrationRecord.model_validate_json(json.dumps(found.to_dict()))) == found
 
 
 def test_steps_are_lines_between_knots():

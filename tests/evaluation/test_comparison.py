@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_ind
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from penlight.evaluation import Sample, bootstrap_weights
+from penlight.evaluation import Sample, bootstrap_weights, find_row, score_seeds
 from penlight.evaluation.comparison import Difference, Draws, differences, holm, paired_draws
 from penlight.tasks import MultiClass
 
@@ -28,44 +29,90 @@ def test_draws_are_those_of_a_plain_loop_with_scikit_learn():
     models = {"one": [sample(0.3, 1), sample(0.3, 2)], "other": [sample(0.1, 3)]}
     b = 25
     drawn = {metric: paired_draws(models, metric, resamples=b, seed=4) for metric in ("auc", "acc")}
-    weights = np.concatenate(list(bootstrap_weights(models["one"][0].y, b, seed=4)))
+    weights = np.concatenate(list(bootstrap_weights(len(models["one"][0].y), b, seed=4)))
     by_hand = {"auc": np.empty((3, b)), "acc": np.empty((3, b))}
     for i, s in enumerate([*models["one"], *models["other"]]):
         for j, w in enumerate(weights):
             columns = [roc_auc_score(s.y[:, c], s.prob[:, c], sample_weight=w) for c in range(3)]
             by_hand["auc"][i, j] = np.mean(columns)
             by_hand["acc"][i, j] = accuracy_score(s.y.argmax(1), s.prob.argmax(1), sample_weight=w)
-    rng = np.random.default_rng([4, 0x5EED])
-    chosen = rng.integers(0, 2, (2, b))
     for metric, values in by_hand.items():
-        # Two seeds: their mean, and what drawing them again adds, scaled up by the square root of 2 / (2 - 1).
-        mean = values[:2].mean(axis=0)
-        again = np.array([values[:2][chosen[:, j], j].mean() for j in range(b)])
-        np.testing.assert_allclose(drawn[metric]["one"].resampled, mean + math.sqrt(2) * (again - mean), atol=1e-12)
+        np.testing.assert_allclose(drawn[metric]["one"].resampled, values[:2].mean(axis=0), atol=1e-12)
         np.testing.assert_allclose(drawn[metric]["other"].resampled, values[2], atol=1e-12)
     s = models["other"][0]
     assert drawn["auc"]["other"].mean == pytest.approx(roc_auc_score(s.y, s.prob, average="macro"), abs=1e-12)
 
 
-def test_value_interval_and_p_are_those_of_the_definition():
+def test_interval_and_p_are_welchs():
+    """Against SciPy's Welch test, where seeds are all that varies."""
     rng = np.random.default_rng(0)
-    one, other = rng.normal(0.70, 0.02, 999), rng.normal(0.66, 0.02, 999)
-    draws = {"one": Draws(np.array([0.71, 0.69]), one), "other": Draws(np.array([0.66]), other)}
+    one, other = rng.normal(0.70, 0.02, 4), rng.normal(0.66, 0.005, 3)
+    still = np.full(100, 0.0)
+    draws = {"one": Draws(one, still + one.mean(), 10**6), "other": Draws(other, still + other.mean(), 10**6)}
     (found,) = differences(draws, [("one", "other")])
-    assert found.value == pytest.approx(0.04)
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(one - other, [2.5, 97.5])))
-    assert found.p == pytest.approx(2 * (np.sum(one - other <= 0) + 1) / 1000)
-    assert found.p_holm == found.p
+    expected = ttest_ind(one, other, equal_var=False)
+    interval = expected.confidence_interval()
+    assert found.value == pytest.approx(one.mean() - other.mean())
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.p == found.p_holm == pytest.approx(expected.pvalue)
 
 
-def test_seeds_that_differ_widen_the_interval_and_as_much_as_they_differ():
-    """Seeds far apart, images that say the same: the spread is that of a mean over three seeds."""
-    models = {"one": [sample(k, 7) for k in (0.0, 0.4, 5.0)]}
-    drawn = paired_draws(models, "auc", resamples=4000)["one"]
-    values = drawn.values
-    assert drawn.resampled.std() > 0.9 * values.std(ddof=1) / math.sqrt(3)
-    alone = paired_draws({"one": models["one"][:1]}, "auc", resamples=400)["one"]
-    assert alone.resampled.std() < drawn.resampled.std() / 2
+def test_images_and_seeds_add_up():
+    models = {"one": [sample(k, 7) for k in (0.0, 0.4, 5.0)], "other": [sample(0.3, 9)]}
+    both = differences(paired_draws(models, "auc"), [("one", "other")])[0]
+    single = differences(paired_draws({**models, "one": models["one"][1:2]}, "auc"), [("one", "other")])[0]
+    assert both.high - both.low > 3 * (single.high - single.low)
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 3])
+def test_seeds_of_one_method_seldom_differ_from_each_other(n_seeds):
+    """Networks of one method, whose seeds differ more than images make them: 5 of 100 are called apart, not 18."""
+    called, repeats = 0, 150
+    for k in range(repeats):
+        rng = np.random.default_rng([n_seeds, k])
+        skills = rng.normal(0.4, 0.1 if n_seeds > 1 else 0, (2, n_seeds))
+        y = TASK.encode(np.arange(N) % 3)
+        models = {}
+        for name, own in zip(("one", "other"), skills, strict=True):
+            raw = rng.uniform(0.05, 1, (n_seeds, N, 3)) + own[:, None, None] * y
+            prob = raw / raw.sum(axis=2, keepdims=True)
+            models[name] = [Sample(TASK, y, p, TASK.decide(p)) for p in prob]
+        called += differences(paired_draws(models, "auc", resamples=200), [("one", "other")])[0].p < 0.05
+    assert called / repeats <= 0.10
+
+
+def test_a_single_image_that_differs_is_not_more_than_chance():
+    """All weights are positive, so that no resample is without it; the test must not count resamples."""
+    one = sample(5.0, 1)
+    prob = one.prob.copy()
+    prob[0] = prob[0][[1, 0, 2]]
+    models = {"one": [one], "other": [Sample(TASK, one.y, prob, TASK.decide(prob))]}
+    (found,) = differences(paired_draws(models, "acc"), [("one", "other")])
+    assert found.value == pytest.approx(1 / N)
+    assert found.low < 0
+    assert found.p > 0.2
+
+
+def test_an_interval_is_corrected_as_its_p_is():
+    models = {name: [sample(0.2 + 0.05 * k, k)] for k, name in enumerate("abcdef")}
+    draws = paired_draws(models, "auc")
+    together = differences(draws, [(name, "a") for name in "bcdef"])
+    for found in together:
+        (alone,) = differences(draws, [(found.row, "a")])
+        assert found.p == alone.p <= found.p_holm
+        assert found.low <= alone.low + 1e-12
+        assert (found.low <= 0 <= found.high) == (found.p_holm >= 0.05)
+
+
+def test_a_model_has_the_interval_of_its_scores():
+    models = {"one": [sample(0.3, 1), sample(0.3, 2)]}
+    for metric in ("auc", "acc", "log_loss"):
+        own = paired_draws(models, metric)["one"]
+        samples = models["one"]
+        row = find_row(
+            score_seeds(TASK, samples[0].y, [s.prob for s in samples], [s.decided for s in samples]), metric
+        )
+        assert (own.low, own.high) == pytest.approx((row.low, row.high), abs=1e-12)
 
 
 def test_holm_by_hand():
@@ -107,8 +154,8 @@ def test_chance_alone_is_seldom_called_more():
 
 
 def test_pairs_are_compared_once_and_an_undefined_score_has_no_p():
-    undefined = Draws(np.array([np.nan]), np.full(10, np.nan))
-    known = Draws(np.array([0.7]), np.linspace(0.6, 0.8, 10))
+    undefined = Draws(np.array([np.nan]), np.full(10, np.nan), 50)
+    known = Draws(np.array([0.7]), np.linspace(0.6, 0.8, 10), 50)
     found = differences({"a": known, "b": undefined, "c": known}, [("a", "b"), ("a", "c"), ("a", "c")])
     assert [(d.row, d.against) for d in found] == [("a", "b"), ("a", "c")]
     assert math.isnan(found[0].p_holm)

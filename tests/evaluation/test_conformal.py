@@ -1,5 +1,6 @@
 """Sets of answers: coverage within its bound, scores against a plain loop, and what must hold of any set."""
 
+import json
 import math
 
 import numpy as np
@@ -8,16 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penlight.errors import RecipeError
+from penlight.evaluation import Decision
 from penlight.evaluation.conformal import (
     SETS,
     Conformal,
     adaptive_scores,
-    conformal_from_dict,
+    conformal_of,
     contiguous_scores,
     fit_conformal,
     options,
     quantile,
 )
+from penlight.records.run import ConformalRecord
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.conftest import TASK_EXAMPLES, labels_for
 
@@ -121,7 +124,7 @@ def test_what_holds_of_every_set(seed, n, skill):
             order = rng.permutation(n)
             assert fit_conformal(task, y[order], prob[order], coverage) == fitted
             np.testing.assert_array_equal(fitted.sets(task, other[::-1]), sets[::-1])
-            assert conformal_from_dict(fitted.to_dict()) == fitted
+            assert conformal_of(ConformalRecord.model_validate_json(json.dumps(fitted.to_dict()))) == fitted
 
 
 @settings(max_examples=30, deadline=None)
@@ -191,4 +194,19 @@ def test_a_coverage_that_cannot_be_wanted_is_refused(coverage):
 def test_json_has_no_infinity():
     fitted = Conformal(0.9, ((0.25, math.inf), (0.5, 0.75)), ("a: b",))
     assert fitted.to_dict() == {"coverage": 0.9, "cuts": [[0.25, None], [0.5, 0.75]], "notes": ["a: b"]}
-    assert conformal_from_dict(fitted.to_dict()) == fitted
+    assert conformal_of(ConformalRecord.model_validate_json(json.dumps(fitted.to_dict()))) == fitted
+
+
+def test_the_answer_is_always_in_its_own_set_and_grades_have_no_gap():
+    """Cut points may answer a grade that is far from the most probable one."""
+    task = Ordinal(LABELS, rule="kappa")
+    _, prob = drawn(task, 200)
+    decision = Decision((0.1, 0.2, 0.3, 3.9), conformal=Conformal(0.5, ((0.0,),)))
+    _, decided = decision.answer(task, prob)
+    sets = decision.sets(task, prob)
+    assert (sets[:, 0] >= decided).all()
+    assert (sets[:, 0] >= decision.conformal.sets(task, prob)[:, 0]).all()
+    assert (decided != decision.conformal.sets(task, prob)[:, 0]).any()
+    for row in sets[:, 0]:
+        there = np.flatnonzero(row)
+        assert (np.diff(there) == 1).all()

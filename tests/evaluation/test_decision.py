@@ -9,7 +9,8 @@ from sklearn import metrics as sk
 
 from penlight.errors import RecipeError, UnknownNameError
 from penlight.evaluation import Calibration, Conformal, fit_conformal
-from penlight.evaluation.decision import Decision, decision_from_dict, find_decision
+from penlight.evaluation.decision import Decision, best_cut, decision_of, find_decision
+from penlight.records.run import DecisionRecord
 from penlight.tasks import MultiClass, MultiLabel
 
 TASK = MultiLabel(("often", "seldom"))
@@ -88,7 +89,9 @@ def test_bad_rules_are_refused():
 def test_round_trip():
     sets = Conformal(0.8, ((0.3, math.inf), (0.5, 0.6)), ("c: d",))
     decision = Decision((0.1, 0.2), Calibration("temperature", (1.5, 2.0)), "val", ("a: b",), sets)
-    assert decision_from_dict(json.loads(json.dumps(decision.to_dict(), allow_nan=False))) == decision
+    assert (
+        decision_of(DecisionRecord.model_validate_json(json.dumps(decision.to_dict(), allow_nan=False))) == decision
+    )
     assert Decision().sets(TASK, np.zeros((3, 2))) is None
 
 
@@ -98,3 +101,25 @@ def test_sets_are_fitted_on_calibrated_probabilities(val):
     calibrated, _ = decision.answer(TASK, prob)
     assert decision.conformal == fit_conformal(TASK, y, calibrated, 0.7)
     np.testing.assert_array_equal(decision.sets(TASK, calibrated), decision.conformal.sets(TASK, calibrated))
+
+
+def test_a_cut_for_full_sensitivity_keeps_a_probability_of_0():
+    y = (np.arange(60) < 30).astype(np.uint8)
+    prob = np.where(y == 1, 0.8, 0.2)
+    prob[0] = prob[40] = 0.0
+    cut = best_cut(y, prob, "sensitivity", 1.0)
+    assert (prob[y == 1] > cut).all()
+    assert cut < 0 or prob.min() > 0
+
+
+def test_a_threshold_that_val_suggests_is_taken_only_where_it_helps_held_out():
+    """Youden's index of a nearly perfect val is highest wherever one image happens to lie; of a shifted one, not."""
+    task, rng = MultiLabel(("sure", "shifted")), np.random.default_rng(4)
+    y = (np.arange(200) % 2).astype(np.uint8)[:, None].repeat(2, axis=1)
+    sure = np.where(y[:, 0] == 1, rng.uniform(0.6, 1, 200), rng.uniform(0, 0.4, 200))
+    sure[1] = 0.236
+    prob = np.stack([sure, np.clip(0.2 * y[:, 1] + rng.uniform(0, 0.25, 200), 0, 1)], axis=1)
+    decision = find_decision(task, y, prob, y.mean(axis=0), rule="youden", calibration="none")
+    assert decision.thresholds[0] == 0.5
+    assert decision.notes == ("sure: a threshold by youden did not raise it on images of val held out; cut at 0.5",)
+    assert 0.15 < decision.thresholds[1] < 0.3

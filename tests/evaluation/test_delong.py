@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from penlight.evaluation import Sample
+from penlight.evaluation import METRICS, Sample
 from penlight.evaluation.comparison import differences, paired_draws
-from penlight.evaluation.delong import delong
+from penlight.evaluation.delong import delong, newcombe
 from penlight.evaluation.scores import draws_of
 from penlight.tasks import Binary, MultiLabel
 
@@ -63,6 +63,41 @@ def test_its_paired_test_is_near_that_of_compare(skill, seed):
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.12)
 
 
+def test_whole_patients_are_what_varies():
+    """Images that are copies of their patient's say no more than the patient; Obuchowski's sums for others."""
+    y, scores = drawn(120)
+    alone = delong(y, scores)
+    copies = delong(np.repeat(y, 3), np.repeat(scores, 3, axis=1), np.repeat(np.arange(120), 3))
+    np.testing.assert_allclose(copies.auc, alone.auc, atol=1e-12)
+    np.testing.assert_allclose(copies.covariance, alone.covariance, atol=1e-12)
+    groups = np.arange(120) // 4
+    found = delong(y, scores, groups)
+    pairs = np.array([(s[y == 1][:, None] > s[y == 0]) * 1.0 for s in scores])
+    m, n = pairs.shape[1:]
+    x = pairs.mean(axis=2) - alone.auc[:, None]
+    z = pairs.mean(axis=1) - alone.auc[:, None]
+    of, by_hand = np.unique(groups), np.zeros((2, 2))
+    sums = [np.array([v[:, groups[y == k] == g].sum(axis=1) for g in of]).T for v, k in ((x, 1), (z, 0))]
+    i10, i01, i = len(np.unique(groups[y == 1])), len(np.unique(groups[y == 0])), len(of)
+    by_hand += i10 / (i10 - 1) * sums[0] @ sums[0].T / m**2 + i01 / (i01 - 1) * sums[1] @ sums[1].T / n**2
+    cross = i / (i - 1) * sums[0] @ sums[1].T / (m * n)
+    np.testing.assert_allclose(found.covariance, by_hand + cross + cross.T, atol=1e-12)
+
+
+def test_pairs_of_two_folds_are_not_compared():
+    """A perfect ranking within folds whose probabilities are not on one scale has an area of 1."""
+    y = np.tile([0, 0, 1], 20).astype(np.uint8)
+    fold = np.repeat([0, 1], 30)
+    scores = y * 0.1 + 0.5 * fold
+    assert roc_auc_score(y, scores) < 0.8
+    assert delong(y, scores, fold=fold).auc[0] == 1
+    task = MultiLabel(("a",))
+    prob = scores[:, None]
+    folded = Sample(task, y[:, None], prob, task.decide(prob), fold=fold)
+    for key in ("auc", "auc_micro", "average_precision"):
+        assert METRICS[key].compute(folded, np.ones((1, 60)))[0] == 1
+
+
 def test_coverage_is_near_95_percent():
     from scipy.stats import norm
 
@@ -80,6 +115,6 @@ def test_what_is_undefined_is_nan():
     one = delong(np.array([1, 0, 0, 0]), np.arange(4.0))
     assert one.auc[0] == 0
     assert np.isnan(one.covariance).all()
-    assert np.isnan(delong(y, np.array([3.0, 0, 1, 2])).interval()).all()
+    assert delong(y, np.array([3.0, 0, 1, 2])).interval() == newcombe(1.0, 2, 2)
     same = delong(y, np.array([[0.3, 0.1, 0.7, 0.2]] * 2))
     assert same.p_of_difference() == 1

@@ -16,27 +16,30 @@ def weights_of(*args, **kwargs):
     return np.concatenate(list(bootstrap_weights(*args, **kwargs)))
 
 
-def test_each_resample_draws_as_many_images_as_there_are():
-    y = np.eye(4, dtype=np.uint8)[np.arange(400) % 4]
-    w = weights_of(y, 50, seed=1)
+def test_weights_are_positive_sum_to_the_images_and_are_those_of_the_seed():
+    w = weights_of(400, 50, seed=1)
     assert w.shape == (50, 400)
-    assert (w.sum(axis=1) == 400).all()
-    assert (weights_of(y, 50, seed=1) == w).all()
-    assert (weights_of(y, 50, seed=2) != w).any()
+    assert (w > 0).all()
+    np.testing.assert_allclose(w.sum(axis=1), 400)
+    assert (weights_of(400, 50, seed=1) == w).all()
+    assert (weights_of(400, 50, seed=2) != w).any()
 
 
-def test_a_rare_label_is_in_every_resample():
-    y = np.zeros((500, 2), np.uint8)
-    y[:, 0] = 1
-    y[:3] = [0, 1]
-    assert (weights_of(y, 200)[:, :3].sum(axis=1) == 3).all()
+@pytest.mark.parametrize("units", [12, 40, 3000])
+def test_a_resampled_mean_spreads_as_students_t_does(units):
+    """The standard error of a mean times the ratio of the quantiles of t and the normal; of many images it is 1."""
+    from scipy.stats import norm, t
+
+    values = np.random.default_rng(0).normal(size=units)
+    draws = weights_of(units, 4000) @ values / units
+    expected = values.std(ddof=1) / units**0.5 * t.ppf(0.975, units - 1) / norm.ppf(0.975)
+    assert draws.std() == pytest.approx(expected, rel=0.05)
 
 
 def test_patients_are_drawn_whole():
-    y = np.tile([[1, 0], [0, 1]], (30, 1)).astype(np.uint8)
     groups = np.repeat(np.arange(20), 3)
-    w = weights_of(y, 40, groups=groups)
-    assert (w.reshape(40, 20, 3).std(axis=2) == 0).all()
+    w = weights_of(60, 40, groups=groups)
+    assert (np.ptp(w.reshape(40, 20, 3), axis=2) == 0).all()
 
 
 def test_the_interval_holds_the_value_and_narrows_with_n():
@@ -73,7 +76,8 @@ def test_several_seeds_give_mean_sd_and_the_interval_of_the_mean():
     for one, two in zip(single, same, strict=True):
         assert two.mean == pytest.approx(one.value, nan_ok=True)
         assert two.sd == pytest.approx(0, abs=1e-12)
-        assert two.low == pytest.approx(one.low)
+        # Shares of one model on independent images are binomial, of several they are not: nearly the same.
+        assert two.low == pytest.approx(one.low, abs=0.01, nan_ok=True)
     mixed = find_row(score_seeds(task, y, [prob, other], [decided, other_decided], resamples=0), "auc")
     values = [
         find_row(score(task, y, p, d, resamples=0), "auc").value for p, d in ((prob, decided), (other, other_decided))
@@ -90,7 +94,7 @@ def test_draws_are_those_of_a_plain_loop_with_scikit_learn():
     prob = (0.3 * y + rng.uniform(0, 0.7, y.shape)).round(1)
     decided = task.decide(prob)
     draws = draws_of(Sample(task, y, prob, decided), 6, seed=5)
-    for b, w in enumerate(weights_of(y, 6, seed=5)):
+    for b, w in enumerate(weights_of(len(y), 6, seed=5)):
         expected = {
             ("auc", None): sk.roc_auc_score(y, prob, sample_weight=w),
             ("auc_micro", None): sk.roc_auc_score(y, prob, average="micro", sample_weight=w),
@@ -109,14 +113,23 @@ def test_draws_are_those_of_a_plain_loop_with_scikit_learn():
 
 
 def test_draws_do_not_depend_on_who_waits_for_them():
-    y = np.eye(4, dtype=np.uint8)[np.arange(60_000) % 4]
     slow = []
-    for chunk in bootstrap_weights(y, 30, seed=9):
+    for chunk in bootstrap_weights(60_000, 30, seed=9):
         time.sleep(0.01)
         slow.append(chunk)
     assert len(slow) > 2
-    assert (np.concatenate(slow) == weights_of(y, 30, seed=9)).all()
-    next(bootstrap_weights(y, 30, seed=9)).sum()
+    assert (np.concatenate(slow) == weights_of(60_000, 30, seed=9)).all()
+    next(bootstrap_weights(60_000, 30, seed=9)).sum()
+
+
+def test_no_interval_has_no_width_and_no_undefined_one_lacks_its_reason():
+    """A perfect model on few images, whose resamples are all alike."""
+    for task in (Ordinal(("none", "mild", "severe"), referable=1), MultiLabel(tuple("abc")), Binary(("no", "yes"))):
+        y = np.tile(np.eye(len(task.labels), dtype=np.uint8), (6, 1))
+        prob = np.where(y == 1, 0.9, 0.1 / max(1, len(task.labels) - 1))
+        for row in score(task, y, prob, task.decide(prob), sets_of(task, prob), resamples=200):
+            if np.isfinite(row.value):
+                assert row.high > row.low or row.note, row
 
 
 def coverage(n_samples, resamples, n=150):

@@ -129,6 +129,8 @@ def test_what_holds_of_every_metric(seed, weight):
         for row in shuffled:
             assert row.value == pytest.approx(rows[row.name, row.label], abs=1e-9, nan_ok=True)
         for row in repeated:
+            if row.name.startswith("brier_"):
+                continue  # What is taken off for chance falls with the number of images.
             assert row.value == pytest.approx(rows[row.name, row.label], abs=1e-9, nan_ok=True)
         for row in monotone:
             if row.name in ("auc", "average_precision") and row.label is not None:

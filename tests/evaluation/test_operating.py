@@ -34,7 +34,7 @@ def points_of(task, **options):
     y, prob, decided, _ = scored(task)
     y_val, prob_val, _, _ = scored(task, seed=7)
     cuts = [0.5] * len(task.labels)
-    found = operating_points(task, y, prob, decided, thresholds=cuts, val=(y_val, prob_val), resamples=60, **options)
+    found = operating_points(task, y, prob, decided, thresholds=cuts, val=(y_val, prob_val), **options)
     return y, prob, decided, found
 
 
@@ -89,11 +89,11 @@ def test_what_is_undefined_is_nan_with_its_reason():
     task = Binary(("no", "yes"))
     y = task.encode(np.arange(40) % 2)
     prob = np.tile([0.9, 0.1], (40, 1))
-    (point,) = operating_points(task, y, prob, task.decide(prob), resamples=20)
+    (point,) = operating_points(task, y, prob, task.decide(prob))
     assert point.rates["sensitivity"].value == 0
     assert math.isnan(point.rates["ppv"].value)
     assert point.rates["ppv"].note == "never answered yes"
-    perfect = operating_points(task, y, y * 0.8 + 0.1, y, resamples=20)[0]
+    perfect = operating_points(task, y, y * 0.8 + 0.1, y)[0]
     assert math.isnan(perfect.rates["likelihood_ratio_positive"].value)
     assert perfect.rates["likelihood_ratio_positive"].note == "no negative case is answered yes"
 
@@ -101,7 +101,7 @@ def test_what_is_undefined_is_nan_with_its_reason():
 def test_a_question_that_val_cannot_tell_has_no_points_of_val():
     y, prob, decided, _ = scored(ORDINAL)
     val = (ORDINAL.encode(np.zeros(30, int)), np.tile([0.7, 0.1, 0.1, 0.1], (30, 1)))
-    found = operating_points(ORDINAL, y, prob, decided, val=val, resamples=10)
+    found = operating_points(ORDINAL, y, prob, decided, val=val)
     assert [math.isnan(p.rates["ppv"].value) for p in found] == [False, True, True]
     assert "0 positive of 30 in val" in found[1].note
 

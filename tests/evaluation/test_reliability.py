@@ -35,15 +35,17 @@ def plain_ece(prob, true, adaptive=False):
 
 
 def plain_parts(p, y):
-    """Reliability, resolution with what is told apart within bins, and uncertainty of one column."""
+    """Reliability, resolution with what is told apart within bins, and uncertainty of one column, each without the
+    bias that Ferro and Fricker (2012) take off."""
     place = np.maximum(0, np.ceil(p * BINS).astype(int) - 1)
-    reliability = resolution = 0.0
+    reliability = 0.0
     for k in np.unique(place):
-        q, o = p[place == k], y[place == k].astype(float)
-        reliability += len(q) * (q.mean() - o.mean()) ** 2
-        resolution += len(q) * (o.mean() - y.mean()) ** 2
-        resolution += -np.sum((q - q.mean()) ** 2) + 2 * np.sum((o - o.mean()) * (q - q.mean()))
-    return reliability / len(p), resolution / len(p), y.mean() * (1 - y.mean())
+        gaps = p[place == k] - y[place == k]
+        if len(gaps) > 1:
+            reliability += len(gaps) * (gaps.mean() ** 2 - gaps.var(ddof=1) / len(gaps))
+    uncertainty = y.var(ddof=1)
+    reliability /= len(p)
+    return reliability, reliability + uncertainty - np.mean((p - y) ** 2), uncertainty
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -59,6 +61,7 @@ def test_calibration_errors_are_those_of_plain_loops(task, ties):
 
 def test_brier_and_its_parts_are_those_of_plain_loops(task):
     y, prob, _, rows = scored(task)
+    y = y.astype(float)
     columns = [1] if len(task.labels) == 2 else range(len(task.labels))
     over = np.sum if task.exclusive else np.mean
     parts = [plain_parts(prob[:, c], y[:, c]) for c in columns]
@@ -86,7 +89,6 @@ def test_the_parts_sum_to_the_score_and_have_their_signs(seed):
                          "ece", "ece_adaptive")
         )  # fmt: skip
         np.testing.assert_allclose(reliability - resolution + uncertainty, total, atol=1e-12)
-        assert (reliability >= 0).all()
         assert ((ece >= 0) & (ece <= 1) & (adaptive >= 0) & (adaptive <= 1)).all()
         # No binning can average away more than all errors of stated probabilities.
         stated, true = (a.reshape(40, -1) for a in pairs_stated(task, y, prob))
@@ -98,9 +100,25 @@ def test_the_shares_of_the_labels_are_reliable_and_resolve_nothing(task):
     y, _, _, _ = scored(task)
     prob = np.tile(y.mean(axis=0), (len(y), 1))
     rows = {(r.name, r.label): r.value for r in score(task, y, prob, task.decide(prob), resamples=0)}
-    assert rows["brier", None] == pytest.approx(rows["brier_uncertainty", None])
-    for name in ("brier_reliability", "brier_resolution", "ece_adaptive"):
-        assert rows[name, None] == pytest.approx(0, abs=1e-12)
+    near = rows["brier", None] / (len(y) - 1)
+    assert rows["brier", None] == pytest.approx(rows["brier_uncertainty", None] * (len(y) - 1) / len(y))
+    # Shares of the very images that are scored fit them better than chance would.
+    assert rows["brier_reliability", None] == pytest.approx(-near)
+    assert rows["brier_resolution", None] == pytest.approx(0, abs=1e-12)
+    assert rows["ece_adaptive", None] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_reliability_of_calibrated_probabilities_is_0_on_average():
+    """The plain sum of squared gaps is not: of 100 images it is about 0.02."""
+    task, found = Binary(("no", "yes")), []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        p = rng.uniform(size=100)
+        prob = np.stack([1 - p, p], axis=1)
+        s = Sample(task, task.encode((rng.random(100) < p).astype(int)), prob, task.decide(prob))
+        found.append(METRICS["brier_reliability"].compute(s, np.ones((1, 100)))[0])
+    assert abs(np.mean(found)) < 3 * np.std(found) / 20
+    assert np.std(found) / 20 < 0.001
 
 
 def test_adaptive_bins_hold_equally_many_pairs_where_equal_bins_would_hold_all_in_one():
@@ -113,16 +131,19 @@ def test_adaptive_bins_hold_equally_many_pairs_where_equal_bins_would_hold_all_i
     assert find_row(rows, "ece_adaptive").value > 0.014
 
 
-def test_the_interval_of_an_error_lies_about_it():
-    """Resampling adds noise to a calibration error; its interval must not lie above it."""
+def test_a_calibration_error_has_no_interval_and_says_why_and_reliability_has_one_about_it():
     task = Binary(("no", "yes"))
     rng = np.random.default_rng(3)
     p = rng.uniform(0.05, 0.95, 400)
     y = task.encode((rng.random(400) < p).astype(int))
     prob = np.stack([1 - p, p], axis=1)
-    for name in ("ece", "ece_adaptive", "brier_reliability"):
-        row = find_row(score(task, y, prob, task.decide(prob), resamples=400), name)
-        assert 0 <= row.low < row.value < row.high < 4 * row.value
+    rows = score(task, y, prob, task.decide(prob), resamples=400)
+    for name in ("ece", "ece_adaptive"):
+        row = find_row(rows, name)
+        assert np.isnan([row.low, row.high]).all()
+        assert "PL006" in row.note
+    row = find_row(rows, "brier_reliability")
+    assert row.low < row.value < row.high < 0.05
 
 
 def test_answers_that_tell_images_apart_the_wrong_way_round_resolve_less_than_nothing():

@@ -336,7 +336,6 @@ def test_operating_points_stand_in_the_page(ordinal: RunContent) -> None:
         ordinal.decided,
         val=(ordinal.test.y_true, ordinal.test.prob),
         prevalence=0.15,
-        resamples=20,
     )
     shown = replace(ordinal, points=points, calibration_notes=("all: 3 images in val are too few",))
     page = Page(run_report(shown))

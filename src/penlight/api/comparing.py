@@ -12,7 +12,7 @@ from penlight.api.scoring import answers_of_seeds, official_predictions
 from penlight.data.catalog import info_of_reference, referenced
 from penlight.errors import DataError, PredictionsError, RunError, UnknownNameError
 from penlight.evaluation import METRICS, Decision, Sample
-from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws, resamples_for
+from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws
 from penlight.recipes import BASELINE_MODELS
 from penlight.runs import Answers, Predictions, Run, answer, open_run, write_text
 from penlight.runs.groups import kind_of, open_group
@@ -96,7 +96,7 @@ def _compare(models: Sequence[_Model], metric: str | None, against: int | None) 
     key = _key(first.task, metric)
     names = _names([model.source for model in models])
     samples = {name: model.samples() for name, model in zip(names, models, strict=True)}
-    draws = paired_draws(samples, key, resamples=resamples_for(len(first)), groups=first.groups)
+    draws = paired_draws(samples, key, groups=first.groups)
     wanted = (
         itertools.combinations(names, 2) if against is None
         else ((name, names[against]) for name in names if name != names[against])

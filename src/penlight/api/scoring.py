@@ -132,14 +132,21 @@ def score(
 
 
 def decide_on(
-    val: Predictions, view: ViewedDataset, how: Decide, out_of_fold: NDArray[np.float64] | None = None
+    val: Predictions,
+    view: ViewedDataset,
+    how: Decide,
+    out_of_fold: NDArray[np.float64] | None = None,
+    *,
+    epoch_chosen: bool = False,
 ) -> Decision:
     """Find calibration, thresholds and cut points on predictions of val, as the model gave them, and on those of
-    train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image."""
-    y_train, held_out = view.splits["train"].y_true, None
+    train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image.
+    `epoch_chosen` says that val also chose the epoch."""
+    y_train, held_out, patients = view.splits["train"].y_true, None, view.splits["train"].groups
     if out_of_fold is not None:
         known = np.isfinite(out_of_fold).all(axis=1)
         held_out = y_train[known], out_of_fold[known]
+        patients = None if patients is None else patients[known]
     return find_decision(
         val.task,
         val.y_true,
@@ -150,6 +157,9 @@ def decide_on(
         calibration=how.calibration,
         coverage=how.coverage,
         out_of_fold=held_out,
+        groups=val.groups,
+        train_groups=patients,
+        epoch_chosen=epoch_chosen,
     )
 
 

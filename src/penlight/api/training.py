@@ -165,7 +165,7 @@ def train_one(
         _write_model(writer, fitted)
         watcher.step("Choosing on val, then reading test")
         val = _predict(fitted, view, task, "val", recipe)
-        decision = decide_on(val, view, recipe.decide, fitted.out_of_fold)
+        decision = decide_on(val, view, recipe.decide, fitted.out_of_fold, epoch_chosen=fitted.best_epoch is not None)
         write_onnx(writer, fitted.model, view, val, decision)
         read = baselines.readings.keep(view.view, recipe.hash, seed, folder.name)
         test = _predict(fitted, view, task, "test", recipe)

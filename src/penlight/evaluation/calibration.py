@@ -1,6 +1,7 @@
-"""Probabilities that mean what they say: fitted on val, applied to whatever the model says later.
+"""Calibrated probabilities: a correction that is fitted on held-out answers and applied to all later ones.
 
-Works on probabilities alone, so that predictions made by anybody are calibrated by the same lines. N images, C
+Works on probabilities alone, so that predictions made by anybody are calibrated by the same lines. A correction is
+kept only where cross-validation says that it lowers the log loss of images that it was not fitted on. N images, C
 labels.
 """
 
@@ -29,6 +30,14 @@ FEWEST = 5
 HOTTEST = 8.0
 """Temperatures lie between 1 / HOTTEST and HOTTEST."""
 
+_PRIOR_SD, _INTERCEPT_SD = 0.25, 2.0
+"""Standard deviations of the normal priors about 0 of the logarithm of a temperature and of an intercept. A
+hundred images do not know their temperature to better than a quarter, while a loss that weighs positives moves
+log-odds by the logarithm of the weight."""
+
+FOLDS = 5
+"""Parts of held-out answers by which is judged whether what was found on the others helps."""
+
 
 def too_few(y: NDArray[np.generic]) -> bool:
     """Whether (N,) labels of val have fewer than `FEWEST` positives or negatives."""
@@ -37,6 +46,7 @@ def too_few(y: NDArray[np.generic]) -> bool:
 
 
 _IDENTITY_SHARE = 1e-3
+_EPSILON = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
 _BELOW_ONE = float(np.nextafter(1, 0))
 
@@ -64,13 +74,15 @@ class Calibration:
     """How probabilities are corrected.
 
     `temperatures` has one value for exclusive tasks, else one per label (C,); `maps` likewise; both are empty for
-    "none". `notes` say, "label: reason", what was left as it was.
+    "none". `intercepts` (C,) are added to log-odds divided by the temperature, for labels whose positives were
+    weighed in training; empty where none is. `notes` say, "label: reason", what was left as it was.
     """
 
     kind: str = "none"
     temperatures: tuple[float, ...] = ()
     maps: tuple[Steps, ...] = ()
     notes: tuple[str, ...] = ()
+    intercepts: tuple[float, ...] = ()
 
     def apply(self, task: Task, prob: Floats) -> Floats:
         """Correct (N, C) probabilities; rows of exclusive tasks sum to 1.
@@ -86,11 +98,21 @@ class Calibration:
                 f"{len(found)} came.",
                 "Take the decision that was made for this model.",
             )
+        if self.intercepts and (task.exclusive or len(self.intercepts) != wanted):
+            raise PredictionsError(
+                f"One intercept for each of {len(task.labels)} findings was expected, {len(self.intercepts)} came.",
+                "Take the decision that was made for this model.",
+            )
         if self.kind == "temperature":
-            return _cooled(task, prob, np.array(self.temperatures))
+            return _cooled(task, prob, np.array(self.temperatures), np.array(self.intercepts or (0.0,)))
         if self.kind == "isotonic":
             return _mapped(task, prob, self.maps)
         return prob
+
+    @property
+    def at_bound(self) -> tuple[int, ...]:
+        """Places of the temperatures that are as high as they may be, within rounding."""
+        return tuple(k for k, t in enumerate(self.temperatures) if t >= HOTTEST * 0.999)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the calibration for JSON."""
@@ -103,124 +125,264 @@ UNCALIBRATED = Calibration()
 def calibration_of(values: "CalibrationRecord") -> Calibration:
     """Give the calibration that a decision holds, which was checked as it was read."""
     maps = tuple(Steps(steps.x, steps.y) for steps in values.maps)
-    return Calibration(values.kind, values.temperatures, maps, values.notes)
+    return Calibration(values.kind, values.temperatures, maps, values.notes, values.intercepts)
 
 
 def find_calibration(
-    task: Task, y_val: Indicators, prob_val: Floats, kind: str = "temperature", found_on: str = "val"
+    task: Task,
+    y_val: Indicators,
+    prob_val: Floats,
+    kind: str = "temperature",
+    found_on: str = "val",
+    *,
+    groups: NDArray[np.generic] | None = None,
+    epoch_chosen: bool = False,
 ) -> Calibration:
     """Fit a calibration to (N, C) truth and probabilities of val, or of what `found_on` names in the notes.
 
-    "temperature" minimises the log loss (Guo et al., ICML 2017): for exclusive tasks the one T of
-    p ** (1 / T), normalised; for multi-label one T per label, that log-odds are divided by. "isotonic" (Zadrozny and
-    Elkan, KDD 2002) fits a monotone map per label; for exclusive tasks one map of all (image, label) pairs, then
-    normalised. A label that val cannot tune stays as it is, and a note says so. UnknownNameError for another kind.
+    "temperature" minimises the log loss (Guo et al., ICML 2017): for exclusive tasks the one T of p ** (1 / T),
+    normalised; for multi-label one T per label, that log-odds are divided by, and with it an intercept (Platt 1999)
+    where that helps more. The logarithm of T is shrunk to 0 by a normal prior, and T is 1 or more where the answers
+    also chose the epoch (`epoch_chosen`): they then look better than others will. "isotonic" (Zadrozny and Elkan, KDD
+    2002) fits a monotone map per label; for exclusive tasks one map of all (image, label) pairs, then normalised.
+
+    Each is kept only where it lowers the log loss of images of `groups` (N,), such as patients, that it was not
+    fitted on; else, and where val cannot tune a label, it stays as it is, and a note says so. UnknownNameError for
+    another kind.
     """
     if kind not in KINDS:
         raise UnknownNameError("calibration", kind, KINDS)
     if kind == "none":
         return UNCALIBRATED
+    answers = _Held(np.arange(len(y_val)) if groups is None else groups, found_on, epoch_chosen)
     if task.exclusive:
-        return _fitted_together(task, y_val, prob_val, kind, found_on)
-    return _fitted_per_label(task, y_val, prob_val, kind, found_on)
+        return _fitted_together(task, y_val, prob_val, kind, answers)
+    return _fitted_per_label(task, y_val, prob_val, kind, answers)
 
 
-def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, found_on: str) -> Calibration:
-    temperature, steps, why = 1.0, UNCHANGED, ""
+@dataclass(frozen=True)
+class _Held:
+    """What is known of held-out answers: the unit of each (N,), their name, whether they chose the epoch."""
+
+    units: NDArray[np.generic]
+    called: str
+    epoch_chosen: bool
+
+    @property
+    def coldest(self) -> float:
+        """The lowest logarithm of a temperature."""
+        return 0.0 if self.epoch_chosen else -float(np.log(HOTTEST))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """One correction: a temperature with an intercept, or a map."""
+
+    temperature: float = 1.0
+    intercept: float = 0.0
+    steps: Steps = UNCHANGED
+
+
+_NO_CHANGE = _Fit()
+Fitting = Callable[[NDArray[np.int64]], _Fit]
+Losses = Callable[[_Fit], Floats]
+
+
+def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, held: _Held) -> Calibration:
+    fit, why = _NO_CHANGE, ""
     if len(y) < FEWEST:
-        why = f"{len(y)} images in {found_on} are too few to calibrate; left as they are"
-    elif kind == "isotonic":
-        steps = _isotonic(y.ravel(), prob.ravel())
+        why = f"{len(y)} images in {held.called} are too few to calibrate; left as they are"
     else:
-        temperature, why = _temperature_together(task, y, prob)
-    notes = (f"all: {why}",) if why else ()
-    return _calibration(kind, [temperature], [steps], notes)
+
+        def temperature(rows: NDArray[np.int64]) -> _Fit:
+            log_p, truth, share = log_probability(prob[rows]), y[rows], _share_of_units(held.units[rows])
+
+            def loss(u: float) -> float:
+                z = log_p * np.exp(-u)
+                shifted = z - z.max(axis=1, keepdims=True)
+                log_sum = np.log(np.exp(shifted).sum(axis=1))
+                return share * float((log_sum - (truth * shifted).sum(axis=1)).sum())
+
+            return _Fit(_temperature(loss, held.coldest))
+
+        def isotonic(rows: NDArray[np.int64]) -> _Fit:
+            return _Fit(steps=_isotonic(y[rows].ravel(), prob[rows].ravel()))
+
+        def losses(fit: _Fit) -> Floats:
+            return log_losses(y, _calibration(kind, [fit], ()).apply(task, prob), exclusive=True)
+
+        fitting = isotonic if kind == "isotonic" else temperature
+        gains = _gains([fitting], losses, prob.max(axis=1), held)
+        fit, why = _kept(fitting, losses, held) if _helps(gains[0]) else (_NO_CHANGE, _no_gain(held))
+    return _calibration(kind, [fit], (f"all: {why}",) if why else ())
 
 
-def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: str, found_on: str) -> Calibration:
-    temperatures, maps, notes = [], [], []
-    for c, label in enumerate(task.labels):
+def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: str, held: _Held) -> Calibration:
+    own, why = dict[int, _OfLabel](), dict[int, str]()
+    for c in range(len(task.labels)):
         positives = int(y[:, c].sum())
-        temperature, steps, why = 1.0, UNCHANGED, ""
         if too_few(y[:, c]):
             few, what = (positives, "positive") if 2 * positives <= len(y) else (len(y) - positives, "negative")
-            why = f"{few} {what} in {found_on} is too few to calibrate; left as it is"
-        elif kind == "isotonic":
-            steps = _isotonic(y[:, c], prob[:, c])
+            why[c] = f"{few} {what} in {held.called} is too few to calibrate; left as it is"
         else:
-            temperature, why = _temperature_of_label(y[:, c], prob[:, c])
-        temperatures.append(temperature)
-        maps.append(steps)
-        notes += [f"{label}: {why}"] if why else []
-    return _calibration(kind, temperatures, maps, notes)
+            own[c] = _OfLabel.of(y[:, c], prob[:, c], kind, held)
+    fits = [_NO_CHANGE] * len(task.labels)
+    # All labels together say whether a temperature alone or an intercept too helps; a few positives each say little.
+    together = np.sum([label.gains for label in own.values()], axis=0) if own else np.zeros((1, 1))
+    best = int(np.argmax(together.sum(axis=1)))
+    for c, label in own.items():
+        if _helps(together[best]) and label.gains[best].sum() > 0:
+            fits[c], why[c] = _kept(label.fittings[best], label.losses, held)
+        else:
+            why[c] = _no_gain(held)
+    notes = [f"{task.labels[c]}: {why[c]}" for c in sorted(why) if why[c]]
+    return _calibration(kind, fits, notes)
 
 
-def _calibration(kind: str, temperatures: list[float], maps: list[Steps], notes: Iterable[str]) -> Calibration:
+@dataclass(frozen=True)
+class _OfLabel:
+    """What may be fitted to one label, its losses (N,), and what each fit gains on units held out, (F, U)."""
+
+    fittings: list[Fitting]
+    losses: Losses
+    gains: Floats
+
+    @classmethod
+    def of(cls, y: Indicators, prob: Floats, kind: str, held: _Held) -> "_OfLabel":
+        """Cross-validate the fits to the truth and probabilities (N,) of a label."""
+        z = logit(prob)
+
+        def scaled(rows: NDArray[np.int64], with_intercept: bool) -> _Fit:
+            return _slope(y[rows], z[rows], _share_of_units(held.units[rows]), held.coldest, with_intercept)
+
+        def isotonic(rows: NDArray[np.int64]) -> _Fit:
+            return _Fit(steps=_isotonic(y[rows], prob[rows]))
+
+        def losses(fit: _Fit) -> Floats:
+            moved = fit.steps(prob) if kind == "isotonic" else sigmoid(z / fit.temperature + fit.intercept)
+            return _pair_losses(y, moved)
+
+        fittings: list[Fitting] = [lambda rows: scaled(rows, False), lambda rows: scaled(rows, True)]
+        if kind == "isotonic":
+            fittings = [isotonic]
+        return cls(fittings, losses, _gains(fittings, losses, prob, held))
+
+
+def _gains(fittings: list[Fitting], losses: Losses, key: Floats, held: _Held) -> Floats:
+    """(F, U): how much each fit lowers the log loss of each unit, summed over its images, by fits to other folds."""
+    unit = np.unique(held.units, return_inverse=True)[1]
+    fold, before, out = folds_of_units(key, unit), losses(_NO_CHANGE), []
+    for fitting in fittings:
+        after = before.copy()
+        for number in range(FOLDS):
+            inside = fold == number
+            if inside.any() and not inside.all():
+                after[inside] = losses(fitting(np.flatnonzero(~inside)))[inside]
+        out.append(np.bincount(unit, before - after))
+    return np.array(out)
+
+
+def _helps(gains: Floats) -> bool:
+    """Say whether (U,) gains are above 0 by more than their standard error."""
+    return bool(gains.mean() > gains.std() / max(len(gains) - 1, 1) ** 0.5)
+
+
+def _no_gain(held: _Held) -> str:
+    return f"it did not lower the log loss of images of {held.called} held out; left as it is"
+
+
+def _kept(fitting: Fitting, losses: Losses, held: _Held) -> tuple[_Fit, str]:
+    """Fit to all answers, and say what is to be known about it."""
+    fit, before = fitting(np.arange(len(held.units))), losses(_NO_CHANGE)
+    if not losses(fit).mean() <= before.mean():
+        return _NO_CHANGE, _no_gain(held)
+    if fit.temperature >= HOTTEST * 0.999:
+        return fit, f"{held.called} asks for a temperature of {HOTTEST:g} or more; {HOTTEST:g} is taken"
+    return fit, ""
+
+
+def folds_of_units(key: Floats, unit: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Assign images (N,) to `FOLDS` folds, whole units in the order of `key` (N,), so that each fold has sure and
+    unsure answers; neither the order of the rows nor the names of the units matter."""
+    order = np.argsort(key, kind="stable")
+    _, first, place = np.unique(unit[order], return_index=True, return_inverse=True)
+    fold = np.empty(len(key), np.int64)
+    fold[order] = np.argsort(np.argsort(first))[place] % FOLDS
+    return fold
+
+
+def _share_of_units(units: NDArray[np.generic]) -> float:
+    """Give the weight of an image in a likelihood whose units count once each: images of a patient say little more
+    than one."""
+    return len(np.unique(units)) / max(1, len(units))
+
+
+def _calibration(kind: str, fits: list[_Fit], notes: Iterable[str]) -> Calibration:
     """Keep what belongs to the kind."""
     if kind == "isotonic":
-        return Calibration(kind, maps=tuple(maps), notes=tuple(notes))
-    return Calibration(kind, tuple(temperatures), notes=tuple(notes))
+        return Calibration(kind, maps=tuple(fit.steps for fit in fits), notes=tuple(notes))
+    intercepts = tuple(fit.intercept for fit in fits)
+    return Calibration(
+        kind,
+        tuple(fit.temperature for fit in fits),
+        notes=tuple(notes),
+        intercepts=intercepts if any(intercepts) else (),
+    )
 
 
 def log_losses(y: Indicators, prob: Floats, exclusive: bool) -> Floats:
     """(N,) log loss of each image, natural logarithm: of its true class, or the mean over its labels.
 
-    Probabilities are kept 1e-12 away from 0 and, where labels are not exclusive, from 1.
+    Probabilities are kept the epsilon of 64-bit floats, 2.2e-16, away from 0 and 1, as scikit-learn does.
     """
     if exclusive:
-        out: Floats = -(y * log_probability(prob)).sum(axis=1)
+        out: Floats = -(y * np.log(np.clip(prob, _EPSILON, 1 - _EPSILON))).sum(axis=1)
         return out
     per_image: Floats = _pair_losses(y, prob).mean(axis=1)
     return per_image
 
 
 def _pair_losses(y: Indicators, prob: Floats) -> Floats:
-    z = logit(prob)
-    out: Floats = np.logaddexp(0, np.where(y == 1, -z, z))
+    p = np.clip(prob, _EPSILON, 1 - _EPSILON)
+    out: Floats = -np.where(y == 1, np.log(p), np.log1p(-p))
     return out
 
 
-def _temperature(slope: Callable[[float], float], loss: Callable[[float], float]) -> tuple[float, str]:
-    """Give the T of the lowest `loss`, and why it is not inside its range.
+def _temperature(loss: Callable[[float], float], coldest: float) -> float:
+    """Give the T of the lowest sum of `loss`, of log T, and the prior's penalty."""
+    from scipy.optimize import minimize_scalar
 
-    The log loss is convex in 1 / T, so its derivative by 1 / T, `slope`, has one zero. Where val would have
-    probabilities sharpened without end, as when every answer is right, they stay as they are: nothing would bound the
-    claim.
-    """
-    sharpest, flattest = HOTTEST, 1 / HOTTEST
-    if slope(sharpest) < 0:
-        return 1.0, "val bounds no temperature from below; left as it is"
-    if slope(flattest) > 0:
-        return HOTTEST, f"val asks for a temperature above {HOTTEST:g}; {HOTTEST:g} is taken"
-    from scipy.optimize import brentq
-
-    temperature = 1 / float(brentq(slope, flattest, sharpest, xtol=1e-9))
-    return (temperature, "") if loss(temperature) <= loss(1.0) else (1.0, "")
+    found = minimize_scalar(
+        lambda u: loss(u) + u**2 / (2 * _PRIOR_SD**2),
+        bounds=(coldest, float(np.log(HOTTEST))),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return float(np.exp(found.x))
 
 
-def _temperature_together(task: Task, y: Indicators, prob: Floats) -> tuple[float, str]:
-    log_p = log_probability(prob)
-    of_truth = float((y * log_p).sum())
+def _slope(y: Indicators, z: Floats, share: float, coldest: float, with_intercept: bool) -> _Fit:
+    """Fit log-odds z / T + b to the truth (N,), both with their priors; b is 0 without intercept."""
+    from scipy.optimize import minimize
 
-    def slope(inverse: float) -> float:
-        return float((softmax(inverse * log_p) * log_p).sum()) - of_truth
+    sign = np.where(y == 1, -1.0, 1.0)
 
-    def loss(temperature: float) -> float:
-        return float(log_losses(y, _cooled(task, prob, np.array([temperature])), exclusive=True).sum())
+    def loss(at: Floats) -> tuple[float, Floats]:
+        slope, b = np.exp(-at[0]), at[1] if with_intercept else 0.0
+        raised = sign * (slope * z + b)
+        weight = share * sign * sigmoid(raised)
+        value = share * float(np.logaddexp(0, raised).sum()) + at[0] ** 2 / (2 * _PRIOR_SD**2)
+        gradient = [-slope * float(weight @ z) + at[0] / _PRIOR_SD**2]
+        if with_intercept:
+            value += b**2 / (2 * _INTERCEPT_SD**2)
+            gradient.append(float(weight.sum()) + b / _INTERCEPT_SD**2)
+        return value, np.array(gradient)
 
-    return _temperature(slope, loss)
-
-
-def _temperature_of_label(y: Indicators, prob: Floats) -> tuple[float, str]:
-    z = logit(prob)
-
-    def slope(inverse: float) -> float:
-        return float(((sigmoid(inverse * z) - y) * z).sum())
-
-    def loss(temperature: float) -> float:
-        return float(_pair_losses(y, sigmoid(_log_odds(prob) / temperature)).sum())
-
-    return _temperature(slope, loss)
+    bounds = [(coldest, float(np.log(HOTTEST))), (None, None)][: 1 + with_intercept]
+    start = np.zeros(1 + with_intercept)
+    options = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500}
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    return _Fit(float(np.exp(found[0])), float(found[1]) if with_intercept else 0.0)
 
 
 def _log_odds(prob: Floats) -> Floats:
@@ -230,12 +392,13 @@ def _log_odds(prob: Floats) -> Floats:
     return out
 
 
-def _cooled(task: Task, prob: Floats, temperatures: Floats) -> Floats:
-    if (temperatures == 1).all():
+def _cooled(task: Task, prob: Floats, temperatures: Floats, intercepts: Floats) -> Floats:
+    same = (temperatures == 1) & (intercepts == 0)
+    if same.all():
         return prob
     if task.exclusive:
         return _same_answer(prob, softmax(np.log(np.maximum(prob, _TINY)) / temperatures))
-    return np.where(temperatures == 1, prob, sigmoid(_log_odds(prob) / temperatures))
+    return np.where(same, prob, sigmoid(_log_odds(prob) / temperatures + intercepts))
 
 
 def _mapped(task: Task, prob: Floats, maps: tuple[Steps, ...]) -> Floats:

@@ -1,9 +1,12 @@
 """Which of several models are better by more than chance: paired differences on the same images.
 
-Every model is resampled with the same images, so what they find hard alike falls out of the difference; the seeds of
-each are resampled too, since another seed would have given another network. M models, S seeds, B resamples.
+Every model is resampled with the same images, so that what both find hard falls out of the difference. Another seed
+would have given another network, so that the spread over seeds counts too: images and the seeds of both models are
+three sources of variance, added and tested by Welch's t (1947) with Satterthwaite's degrees of freedom. M models, S
+seeds, B resamples.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,33 +14,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.intervals import bootstrap_weights, percentile_interval
+from penlight.evaluation.intervals import NORMAL_95, RESAMPLES, bootstrap_weights, number_units, t_quantile
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import to_json
+from penlight.evaluation.scores import interval_of_draws
 
 Floats = NDArray[np.float64]
-
-RESAMPLES = 2000
-
-# Small test splits take more resamples: they are cheap there, and a p near 0.05 depends less on the draw.
-_MOST_RESAMPLES = 10_000
-_RESAMPLED_IMAGES = 5_000_000
 
 LEVEL = 0.05
 """A corrected p below this is more than chance."""
 
 
-def resamples_for(n_images: int) -> int:
-    """Say how many resamples of so many images a comparison takes."""
-    return max(RESAMPLES, min(_MOST_RESAMPLES, _RESAMPLED_IMAGES // max(1, n_images)))
-
-
 @dataclass(frozen=True)
 class Draws:
-    """One metric of one model: `values` (S,) of its seeds, `resampled` (B,) means over resampled seeds and images."""
+    """One metric of one model: `values` (S,) of its seeds, and `resampled` (B,) means over these seeds on resampled
+    images, drawn as `units` patients or images. `low` and `high` are the interval of the mean that scores have."""
 
     values: Floats
     resampled: Floats
+    units: int
+    low: float = math.nan
+    high: float = math.nan
 
     @property
     def mean(self) -> float:
@@ -47,9 +44,11 @@ class Draws:
 
 @dataclass(frozen=True)
 class Difference:
-    """The score of `row` less that of `against`, with its 95 % interval.
+    """The score of `row` less that of `against`, with its interval.
 
-    `p` is two-sided; `p_holm` is corrected for all differences found together. NaN where a score is undefined.
+    `p` is two-sided; `p_holm` is corrected for all differences found together, and so is the interval: its level is
+    that at which Holm's method tests this p, so that it holds zero where `p_holm` is `LEVEL` or more. It is the 95 %
+    interval where one difference was looked for. NaN where a score is undefined.
     """
 
     row: str
@@ -89,39 +88,24 @@ def paired_draws(
     if any(not np.array_equal(sample.y, samples[0].y) for sample in samples):
         raise ValueError("models are compared on the same images and labels")
     compute = METRICS[metric].compute
-    whole = np.ones((1, len(samples[0].y)))
-    chunks = bootstrap_weights(samples[0].y, resamples, seed=seed, groups=groups)
+    n = len(samples[0].y)
+    chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
     drawn = np.concatenate([np.stack([compute(s, w) for s in samples]) for w in chunks], axis=1)
-    values = np.array([compute(s, whole)[0] for s in samples])
-    rng = np.random.default_rng([seed, 0x5EED])
+    values = np.array([compute(s, np.ones((1, n)))[0] for s in samples])
+    units = len(np.unique(number_units(n, groups)))
     out, start = {}, 0
     for name, own in models.items():
         place = slice(start, start + len(own))
-        out[name] = Draws(values[place], _over_seeds(drawn[place], rng))
+        low, high = interval_of_draws(metric, values[place].mean(), drawn[place].mean(axis=0), own, groups)
+        out[name] = Draws(values[place], drawn[place].mean(axis=0), units, low, high)
         start += len(own)
-    return out
-
-
-def _over_seeds(drawn: Floats, rng: np.random.Generator) -> Floats:
-    """(B,) means over seeds drawn with replacement from (S, B).
-
-    The spread of a mean over S drawn seeds is too small by (S - 1) / S; it is scaled up, as Rao and Wu (1988) do for
-    small strata. One seed says nothing about the others and adds no spread.
-    """
-    n_seeds, n_draws = drawn.shape
-    mean: Floats = drawn.mean(axis=0)
-    if n_seeds == 1:
-        return mean
-    chosen = rng.integers(0, n_seeds, (n_seeds, n_draws))
-    other = np.take_along_axis(drawn, chosen, axis=0).mean(axis=0)
-    out: Floats = mean + np.sqrt(n_seeds / (n_seeds - 1)) * (other - mean)
     return out
 
 
 @dataclass(frozen=True)
 class Compared:
     """One of the models of a comparison: its score over `seeds`, one `value` each, with the 95 % interval of the mean
-    over images and seeds. `sd` (n-1) is NaN for one seed; `source` is what it was named by."""
+    that its scores have. `sd` (n-1) is NaN for one seed; `source` is what it was named by."""
 
     name: str
     source: str
@@ -135,9 +119,8 @@ class Compared:
     @classmethod
     def from_draws(cls, name: str, source: str, seeds: tuple[int, ...], draws: Draws) -> "Compared":
         """Sum up what was drawn."""
-        low, high = percentile_interval(draws.resampled)
         sd = float(draws.values.std(ddof=1)) if len(draws.values) > 1 else np.nan
-        return cls(name, source, seeds, tuple(draws.values.tolist()), draws.mean, sd, low, high)
+        return cls(name, source, seeds, tuple(draws.values.tolist()), draws.mean, sd, draws.low, draws.high)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the model for JSON: NaN becomes null."""
@@ -177,25 +160,63 @@ class Comparison:
 def differences(draws: Mapping[str, Draws], pairs: Iterable[tuple[str, str]]) -> list[Difference]:
     """Compare each pair (row, against) of models, once, and correct all p together by Holm's method."""
     wanted = list(dict.fromkeys(pairs))
-    found = [_difference(draws[row], draws[against]) for row, against in wanted]
-    corrected = holm(np.array([p for *_, p in found]))
+    found = [_estimate(draws[row], draws[against]) for row, against in wanted]
+    p = np.array([own.p for own in found])
+    corrected, steps = holm_steps(p)
     return [
-        Difference(row, against, value, low, high, p, float(p_holm))
-        for (row, against), (value, low, high, p), p_holm in zip(wanted, found, corrected, strict=True)
+        Difference(row, against, own.value, *own.interval(step), own.p, float(p_holm))
+        for (row, against), own, p_holm, step in zip(wanted, found, corrected, steps, strict=True)
     ]
 
 
-def _difference(one: Draws, other: Draws) -> tuple[float, float, float, float]:
-    """Value, low, high and p: twice the share of resamples on the other side of zero, which counts itself
-    (Davison and Hinkley 1997, section 4.4)."""
-    value = one.mean - other.mean
-    resampled = one.resampled - other.resampled
-    low, high = percentile_interval(resampled)
-    if not np.isfinite([value, low]).all():
-        return value, np.nan, np.nan, np.nan
-    resampled = resampled[np.isfinite(resampled)]
-    rarer = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    return value, low, high, float(min(1.0, 2 * (rarer + 1) / (len(resampled) + 1)))
+@dataclass(frozen=True)
+class Estimate:
+    """A difference with its standard `error` and degrees of freedom; NaN where undefined."""
+
+    value: float
+    error: float
+    df: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of no difference, by Student's t; 1 for models that are the same on every resample."""
+        from scipy.special import stdtr
+
+        if not math.isfinite(self.error):
+            return math.nan
+        if self.error < _NOTHING:
+            return 1.0 if abs(self.value) < _NOTHING else 0.0
+        return float(2 * stdtr(self.df, -abs(self.value) / self.error))
+
+    def interval(self, comparisons: float = 1) -> tuple[float, float]:
+        """Interval at the level 1 - `LEVEL` / `comparisons`."""
+        if not math.isfinite(self.error):
+            return math.nan, math.nan
+        half = t_quantile(self.df, 1 - LEVEL / comparisons) * self.error
+        return self.value - half, self.value + half
+
+
+# Differences of floating-point sums of the same numbers are below this.
+_NOTHING = 1e-12
+
+
+def estimate(value: float, resampled: Floats, units: int, *seeds: Floats) -> Estimate:
+    """Give a difference with the error that `resampled` (B,) differences on images and the values of `seeds` (S,) of
+    each model show; undefined where half of the resamples or fewer are."""
+    known = resampled[np.isfinite(resampled)]
+    if not math.isfinite(value) or len(known) <= len(resampled) / 2:
+        return Estimate(value, math.nan, math.nan)
+    # Weights of few units are drawn as wide as Student's t is, which comes in below.
+    wider = t_quantile(max(units - 1, 1)) / NORMAL_95
+    parts = [(float(known.var(ddof=1)) / wider**2, units - 1)]
+    parts += [(float(own.var(ddof=1)) / len(own), len(own) - 1) for own in seeds if len(own) > 1]
+    variance = sum(part for part, _ in parts)
+    below = sum(part**2 / df for part, df in parts if df > 0)
+    return Estimate(value, math.sqrt(variance), variance**2 / below if below > 0 else max(units - 1, 1))
+
+
+def _estimate(one: Draws, other: Draws) -> Estimate:
+    return estimate(one.mean - other.mean, one.resampled - other.resampled, one.units, one.values, other.values)
 
 
 @dataclass(frozen=True)
@@ -221,18 +242,24 @@ def margin(
 ) -> Margin:
     """Say how far `one` is ahead of `other`, of the same task and images; `groups` as in `paired_draws`."""
     draws = paired_draws({"one": [one], "other": [other]}, one.task.headline, resamples=resamples, groups=groups)
-    apart = draws["one"].resampled - draws["other"].resampled
-    apart = apart[np.isfinite(apart)]
-    error = float(apart.std(ddof=1)) if len(apart) > resamples / 2 else np.nan
-    return Margin(draws["one"].mean - draws["other"].mean, error)
+    found = _estimate(draws["one"], draws["other"])
+    return Margin(found.value, found.error)
 
 
 def holm(p: Floats) -> Floats:
     """Correct (P,) p-values for being looked at together (Holm 1979); NaN stays NaN and counts for nothing."""
+    return holm_steps(p)[0]
+
+
+def holm_steps(p: Floats) -> tuple[Floats, Floats]:
+    """Give the corrected p-values of `holm`, and how many comparisons each p was corrected for, (P,) both."""
     p = np.asarray(p, np.float64)
-    out = np.full_like(p, np.nan)
+    out, steps = np.full_like(p, np.nan), np.ones_like(p)
     known = np.flatnonzero(np.isfinite(p))
     order = known[np.argsort(p[known], kind="stable")]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    out[order] = np.minimum(1, np.maximum.accumulate(steps))
-    return out
+    steps[order] = np.arange(len(order), 0, -1)
+    raised = np.maximum.accumulate(p[order] * steps[order])
+    out[order] = np.minimum(1, raised)
+    own = order[p[order] > 0]
+    steps[own] = raised[p[order] > 0] / p[own]
+    return out, steps

@@ -35,9 +35,13 @@ def best_cut_points(
     return tuple(map(float, points)), []
 
 
-def _kappa(task: Task, grade: NDArray[np.int64], prob: Floats, points: Floats) -> float:
-    """Quadratic weighted kappa of (N,) grades and of probabilities cut at points: 1 less the mean squared difference
-    over that of independent draws, which is a sum of variances and of the squared difference of means."""
-    answer = np.argmax(task.decide(prob, points), axis=1)
+def kappa(grade: NDArray[np.int64], answer: NDArray[np.int64]) -> float:
+    """Quadratic weighted kappa of (N,) true and answered grades: 1 less the mean squared difference over that of
+    independent draws, which is a sum of variances and of the squared difference of means. NaN for one grade alone."""
     apart = float(np.mean((answer - grade) ** 2.0))
-    return 1 - apart / float(answer.var() + grade.var() + (answer.mean() - grade.mean()) ** 2)
+    by_chance = float(answer.var() + grade.var() + (answer.mean() - grade.mean()) ** 2)
+    return 1 - apart / by_chance if by_chance > 0 else float("nan")
+
+
+def _kappa(task: Task, grade: NDArray[np.int64], prob: Floats, points: Floats) -> float:
+    return kappa(grade, np.argmax(task.decide(prob, points), axis=1))

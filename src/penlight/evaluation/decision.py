@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 
 from penlight.errors import PredictionsError, RecipeError, UnknownNameError
 from penlight.evaluation.calibration import (
+    FOLDS,
     UNCALIBRATED,
     Calibration,
     calibration_of,
     find_calibration,
+    folds_of_units,
     too_few,
 )
 from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
-from penlight.evaluation.cut_points import best_cut_points
+from penlight.evaluation.cut_points import best_cut_points, kappa
+from penlight.evaluation.intervals import number_units
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -27,6 +30,10 @@ WITH_TRAIN = "val and train"
 """What held-out answers are called where those to train, out of fold, are among them."""
 
 THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity", "specificity")
+
+
+BELOW_ZERO = -1e-6
+"""A threshold that a probability of 0 exceeds too."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,11 @@ class Decision:
             )
 
     def sets(self, task: Task, calibrated: Floats) -> NDArray[np.uint8] | None:
-        """Turn calibrated probabilities (N, C) into sets of answers (N, Q, K), see `Conformal.sets`."""
-        return None if self.conformal is None else self.conformal.sets(task, calibrated)
+        """Turn calibrated probabilities (N, C) into sets of answers (N, Q, K), see `Conformal.sets_with`."""
+        if self.conformal is None:
+            return None
+        decided = task.decide(calibrated, None if self.thresholds is None else np.array(self.thresholds))
+        return self.conformal.sets_with(task, calibrated, decided)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the decision for JSON."""
@@ -97,6 +107,9 @@ def find_decision(
     calibration: str = "temperature",
     coverage: float = COVERAGE,
     out_of_fold: tuple[NDArray[np.uint8], Floats] | None = None,
+    groups: NDArray[np.generic] | None = None,
+    train_groups: NDArray[np.generic] | None = None,
+    epoch_chosen: bool = False,
 ) -> Decision:
     """Calibrate on held-out answers, then choose thresholds or cut points, and fit the sets of answers.
 
@@ -105,7 +118,8 @@ def find_decision(
     the very model that answers later.
 
     `y_val` and `prob_val` (N, C) are truth and probabilities as the model gave them; `prevalence` (C,) is the share
-    in train; `calibration` as in `find_calibration`, `coverage` as in `fit_conformal`. Thresholds are of calibrated
+    in train; `groups` (N,) and `train_groups` (M,) are patients, `epoch_chosen` says that val chose the epoch;
+    `calibration` as in `find_calibration`, `coverage` as in `fit_conformal`. Thresholds are of calibrated
     probabilities: "fixed" is 0.5 (or `wanted`); "f1" and "youden" maximise F1 or sensitivity + specificity - 1;
     "sensitivity" is the highest threshold that reaches `wanted`, "specificity" the lowest. A label that val cannot
     tune takes the threshold above which val has as many images as train has positives, and a note says so. The
@@ -116,16 +130,28 @@ def find_decision(
     if rule in ("sensitivity", "specificity") and (wanted is None or not 0 < wanted <= 1):
         raise RecipeError(f"Thresholds by {rule} need the wanted value, above 0 and at most 1; {wanted} came.")
     y, prob, found_on = y_val, prob_val, "val"
+    units: NDArray[np.generic] | None = groups
     if out_of_fold is not None:
         y, prob = np.concatenate([y_val, out_of_fold[0]]), np.concatenate([prob_val, out_of_fold[1]])
         found_on = WITH_TRAIN
-    found = find_calibration(task, y, prob, calibration, found_on)
+        # Patients of val and of train have numbers of their own.
+        of_val, of_train = number_units(len(y_val), groups), number_units(len(out_of_fold[0]), train_groups)
+        units = np.concatenate([of_val, of_train + len(y_val)])
+    chosen = epoch_chosen and out_of_fold is None
+    found = find_calibration(task, y, prob, calibration, found_on, groups=units, epoch_chosen=chosen)
     calibrated = found.apply(task, prob)
     cuts, notes = None, list[str]()
     if task.uses_thresholds:
-        cuts, notes = _thresholds(task, y, calibrated, prevalence, rule, wanted, found_on)
+        cuts, notes = _thresholds(
+            task, y, calibrated, prevalence, rule, wanted, found_on, number_units(len(y), units)
+        )
     elif task.cut_points:
         cuts, notes = best_cut_points(task, y, calibrated, found_on)
+        if not _cut_points_help(task, y, calibrated, found_on, number_units(len(y), units)):
+            notes = [
+                f"all: cut points of {found_on} did not raise its kappa held out; cut halfway between the grades"
+            ]
+            cuts = task.cut_points
     sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage)
     return Decision(cuts, found, found_on, tuple(notes), sets, len(y))
 
@@ -138,6 +164,7 @@ def _thresholds(
     rule: str,
     wanted: float | None,
     found_on: str,
+    unit: NDArray[np.int64],
 ) -> tuple[tuple[float, ...], list[str]]:
     """A threshold per label, and notes on those that the answers, named `found_on`, cannot tune."""
     if rule == "fixed":
@@ -150,9 +177,51 @@ def _thresholds(
             notes.append(
                 f"{label}: {positives} positive in {found_on} is too few to tune; cut at the prevalence in train"
             )
+        elif rule in _SCORES and not _cut_helps(y_val[:, c], prob_val[:, c], rule, unit):
+            cuts.append(0.5)
+            notes.append(
+                f"{label}: a threshold by {rule} did not raise it on images of {found_on} held out; cut at 0.5"
+            )
         else:
             cuts.append(best_cut(y_val[:, c], prob_val[:, c], rule, wanted))
     return tuple(cuts), notes
+
+
+def _f1(y: NDArray[np.uint8], answered: NDArray[np.bool_]) -> float:
+    return float(2 * (y * answered).sum() / max(1, y.sum() + answered.sum()))
+
+
+def _youden(y: NDArray[np.uint8], answered: NDArray[np.bool_]) -> float:
+    return float(answered[y == 1].mean() - answered[y == 0].mean())
+
+
+_SCORES = {"f1": _f1, "youden": _youden}
+"""What a rule that has no wanted rate maximises, of truth and answers (N,)."""
+
+
+def _cut_helps(y: NDArray[np.uint8], prob: Floats, rule: str, unit: NDArray[np.int64]) -> bool:
+    """Say whether thresholds that are found on the other folds score higher than 0.5 does, all folds together."""
+    fold, answered = folds_of_units(prob, unit), prob > 0.5
+    fixed = _SCORES[rule](y, answered)
+    for number in range(FOLDS):
+        inside = fold == number
+        if inside.any() and not too_few(y[~inside]):
+            answered[inside] = prob[inside] > best_cut(y[~inside], prob[~inside], rule, None)
+    return _SCORES[rule](y, answered) > fixed
+
+
+def _cut_points_help(task: Task, y: NDArray[np.uint8], prob: Floats, found_on: str, unit: NDArray[np.int64]) -> bool:
+    """Say whether cut points found on the other folds give a higher kappa than those halfway between the grades, or
+    one as high."""
+    fold, decided = folds_of_units(prob.max(axis=1), unit), task.decide(prob, np.array(task.cut_points))
+    own = decided.copy()
+    for number in range(FOLDS):
+        inside = fold == number
+        if inside.any() and not inside.all():
+            points, _ = best_cut_points(task, y[~inside], prob[~inside], found_on)
+            own[inside] = task.decide(prob[inside], np.array(points))
+    grade = np.argmax(y, axis=1)
+    return kappa(grade, np.argmax(own, axis=1)) >= kappa(grade, np.argmax(decided, axis=1))
 
 
 def best_cut(y: NDArray[np.uint8], prob: Floats, rule: str, wanted: float | None) -> float:
@@ -177,7 +246,9 @@ def _operating_points(y: NDArray[np.uint8], prob: Floats) -> tuple[Floats, Float
     # Cut g calls positive all groups from g on; the last cut calls none.
     true_positive = np.r_[np.cumsum(positive[::-1])[::-1], 0]
     called = np.r_[np.cumsum(total[::-1])[::-1], 0]
-    cuts = np.r_[values[0] / 2, (values[1:] + values[:-1]) / 2, (values[-1] + 1) / 2]
+    # Below the lowest value, of which 0 may be one: an answer is positive above the cut.
+    lowest = values[0] / 2 if values[0] > 0 else BELOW_ZERO
+    cuts = np.r_[lowest, (values[1:] + values[:-1]) / 2, (values[-1] + 1) / 2]
     sensitivity = true_positive / positive.sum()
     specificity = 1 - (called - true_positive) / (total - positive).sum()
     return cuts, sensitivity, specificity, 2 * true_positive / (called + positive.sum())

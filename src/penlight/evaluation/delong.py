@@ -1,17 +1,29 @@
-"""Areas under the ROC curve without resampling: their covariance by DeLong's method, a cross-check of the bootstrap.
+"""Areas under the ROC curve with intervals that need no resampling: DeLong's covariance, of whole patients.
 
 DeLong, DeLong and Clarke-Pearson (1988, Biometrics 44:837), computed from midranks as in Sun and Xu (2014, IEEE
-Signal Processing Letters 21:1389). For images that are independent: it knows of no patients.
+Signal Processing Letters 21:1389), summed over the images of a patient as in Obuchowski (1997, Biometrics 53:567).
+Areas of few cases, or with next to no pair in the wrong order, whose variance that cannot know, take Newcombe's
+interval.
 """
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from penlight.evaluation.intervals import NORMAL_95, number_units, t_quantile
+from penlight.evaluation.proportions import by_unit
 
-_NORMAL_95 = 1.959963984540054
+Floats = NDArray[np.float64]
+Interval = tuple[float, float]
+
+RARE = 30
+"""With fewer positive or negative cases than this an area has Newcombe's interval."""
+
+_FEWEST_MISPLACED = 1.0
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -19,20 +31,30 @@ class Areas:
     """Areas `auc` (S,) of S scores of the same images, and their `covariance` (S, S).
 
     NaN where there is no positive or no negative case, and a NaN covariance where there is but one of a kind.
+    `influence` (U, S) is what each unit (patient, or image) adds to the error of an area; `cases` are the numbers of
+    positive and negative images and `units` of the patients that have any; `plain` (S, S) is the covariance that
+    independent images would have.
     """
 
     auc: Floats
     covariance: Floats
+    influence: Floats
+    cases: tuple[int, int]
+    units: tuple[int, int]
+    plain: Floats
 
-    def interval(self, s: int = 0) -> tuple[float, float]:
-        """95 % interval of one area, symmetric in its log odds (Pepe 2003, section 5.2.4); NaN for 0 and 1."""
-        auc, variance = self.auc[s], self.covariance[s, s]
-        if not (0 < auc < 1 and np.isfinite(variance)):
-            return np.nan, np.nan
-        half = _NORMAL_95 * np.sqrt(variance) / (auc * (1 - auc))
-        odds = auc / (1 - auc) * np.exp([-half, half])
-        low, high = odds / (1 + odds)
-        return float(low), float(high)
+    def interval(self, s: int = 0) -> Interval:
+        """95 % interval of one area; see `mean_interval`."""
+        return _interval(float(self.auc[s]), float(self.covariance[s, s]), float(self.plain[s, s]), self)
+
+    def mean_interval(self) -> Interval:
+        """95 % interval of the mean of the S areas, such as those of several seeds.
+
+        Symmetric in its log odds (Pepe 2003, section 5.2.4); Newcombe's where there are few effective cases, or fewer
+        than one misplaced case is expected among the rarer kind.
+        """
+        mean, plain = float(self.covariance.mean()), float(np.mean(np.diag(self.plain)))
+        return _interval(float(self.auc.mean()), mean, plain, self)
 
     def p_of_difference(self, one: int = 0, other: int = 1) -> float:
         """Two-sided p of two correlated areas being equal; 1 for scores that rank alike, NaN where undefined."""
@@ -46,21 +68,106 @@ class Areas:
         return float(2 * ndtr(-abs(difference) / np.sqrt(variance))) if variance > 0 else np.nan
 
 
-def delong(y: NDArray[np.generic], scores: Floats) -> Areas:
-    """Compute areas of `scores` (S, N), or (N,), for the truth `y` (N,) 0/1."""
+def _interval(auc: float, variance: float, plain: float, areas: Areas) -> Interval:
+    if not math.isfinite(auc):
+        return np.nan, np.nan
+    known = math.isfinite(variance) and variance > 0 and 0 < auc < 1
+    # Cases as many as independent ones would be with this variance; at least one for each patient.
+    effect = plain / variance if known and plain > 0 else 0.0
+    positives, negatives = (
+        float(np.clip(n * effect, units, n)) for n, units in zip(areas.cases, areas.units, strict=True)
+    )
+    fewer = min(positives, negatives)
+    if not known or fewer < RARE or min(auc, 1 - auc) * fewer < _FEWEST_MISPLACED:
+        return newcombe(auc, positives, negatives)
+    half = t_quantile(min(areas.units) - 1) * math.sqrt(variance) / (auc * (1 - auc))
+    odds = auc / (1 - auc) * np.exp([-half, half])
+    low, high = odds / (1 + odds)
+    return float(low), float(high)
+
+
+def delong(
+    y: NDArray[np.generic],
+    scores: Floats,
+    groups: NDArray[np.generic] | None = None,
+    fold: NDArray[np.generic] | None = None,
+) -> Areas:
+    """Compute areas of `scores` (S, M), or (M,), for the truth `y` (M,) 0/1.
+
+    Scores of one of `groups` (M,) are not independent. With `fold` (M,), each by a model of its own, only pairs
+    within a fold are compared.
+    """
+    scores, has = np.atleast_2d(scores), np.asarray(y, bool)
+    unit_of = number_units(len(has), groups)
+    units = int(unit_of.max(initial=-1)) + 1
+    cases = int(has.sum()), int((~has).sum())
+    of_kind = len(np.unique(unit_of[has])), len(np.unique(unit_of[~has]))
+    right, pairs = np.zeros((len(scores), len(has))), np.zeros(len(has))
+    for rows in _folds(fold, len(has)):
+        right[:, rows], pairs[rows] = _placements(has[rows], scores[:, rows])
+    total = pairs[has].sum()
+    if total == 0:
+        nothing = np.full((len(scores),) * 2, np.nan)
+        return Areas(nothing[0], nothing, np.zeros((units, len(scores))), cases, of_kind, nothing)
+    auc: Floats = right[:, has].sum(axis=1) / total
+    error = ((right - auc[:, None] * pairs) / total).T
+    positive, negative = (by_unit(error * kind[:, None], unit_of, units) for kind in (has, ~has))
+    both = [n - 1 > 0 for n in of_kind]
+    covariance = plain = np.full((len(scores),) * 2, np.nan)
+    if all(both):
+        more = [n / (n - 1) for n in of_kind]
+        cross = positive.T @ negative
+        covariance = more[0] * positive.T @ positive + more[1] * negative.T @ negative
+        covariance = covariance + units / (units - 1) * (cross + cross.T)
+        many = [n / (n - 1) for n in cases]
+        plain = many[0] * error[has].T @ error[has] + many[1] * error[~has].T @ error[~has]
+    return Areas(auc, covariance, positive + negative, cases, of_kind, plain)
+
+
+def _folds(fold: NDArray[np.generic] | None, n: int) -> Iterator[NDArray[np.int64]]:
+    if fold is None:
+        yield np.arange(n)
+    else:
+        yield from (np.flatnonzero(fold == number) for number in np.unique(fold))
+
+
+def _placements(has: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats]:
+    """(S, M) pairs with cases of the other kind in the right order, ties counting half, and (M,) pairs in all."""
     from scipy.stats import rankdata
 
-    scores, has = np.atleast_2d(scores), np.asarray(y, bool)
-    positive, negative = scores[:, has], scores[:, ~has]
-    m, n = positive.shape[1], negative.shape[1]
-    if min(m, n) == 0:
-        return Areas(np.full(len(scores), np.nan), np.full((len(scores),) * 2, np.nan))
-    ranks = rankdata(np.hstack([positive, negative]), axis=1)
-    # The share of negatives below each positive, and of positives above each negative; ties count half.
-    of_positive = (ranks[:, :m] - rankdata(positive, axis=1)) / n
-    of_negative = 1 - (ranks[:, m:] - rankdata(negative, axis=1)) / m
-    auc: Floats = of_positive.mean(axis=1)
-    if min(m, n) == 1:
-        return Areas(auc, np.full((len(scores),) * 2, np.nan))
-    covariance = np.atleast_2d(np.cov(of_positive)) / m + np.atleast_2d(np.cov(of_negative)) / n
-    return Areas(auc, covariance)
+    m, n = int(has.sum()), int((~has).sum())
+    right = np.zeros(scores.shape)
+    if min(m, n):
+        ranks = rankdata(scores, axis=1)
+        right[:, has] = ranks[:, has] - rankdata(scores[:, has], axis=1)
+        right[:, ~has] = m - (ranks[:, ~has] - rankdata(scores[:, ~has], axis=1))
+    return right, np.where(has, n, m).astype(float)
+
+
+def newcombe(area: float, n_positive: float, n_negative: float) -> Interval:
+    """95 % interval of an area under the ROC curve from the numbers of cases alone.
+
+    Newcombe (2006, Statistics in Medicine 25:559), method 5: the areas whose standard error, by Hanley and McNeil's
+    formula with both numbers of cases set to their mean in its two last terms, reaches the one that was found.
+    """
+    middling = (n_positive + n_negative) / 2 - 1
+
+    def beyond(a: float) -> float:
+        terms = 1 + middling * (1 - a) / (2 - a) + middling * a / (1 + a)
+        return abs(area - a) - NORMAL_95 * math.sqrt(a * (1 - a) * terms / (n_positive * n_negative))
+
+    # Areas of 0 and 1 have no error themselves, and so solve the equation; those just inside do not.
+    inside = min(max(area, _TINY), 1 - _TINY)
+    low = _bisect(beyond, 0.0, inside) if area > 0 else 0.0
+    high = _bisect(beyond, 1.0, inside) if area < 1 else 1.0
+    return low, high
+
+
+def _bisect(f: Callable[[float], float], above: float, below: float) -> float:
+    """Give where `f` crosses 0 between `above`, where it is not negative, and `below`, where it is.
+
+    To the last digit, by halves: SciPy's solvers take longer to load than all intervals of a run to find.
+    """
+    while (middle := (above + below) / 2) not in (above, below):
+        above, below = (middle, below) if f(middle) >= 0 else (above, middle)
+    return above

@@ -1,4 +1,9 @@
-"""Resamples of a test split, as weights: how often each image is drawn."""
+"""Resamples of a test split as weights, and the intervals that they give.
+
+Every image, or every patient where patients are known, gets a random positive weight: the Bayesian bootstrap (Rubin
+1981, The Annals of Statistics 9:130). Drawing with replacement leaves rare labels out of some resamples, and drawing
+them in strata of their own takes their variation away; positive weights do neither.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,27 +11,29 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-RARE = 30
-"""A label with fewer positives than this is resampled in a stratum of its own, so that no resample lacks it."""
+Floats = NDArray[np.float64]
+
+RESAMPLES = 1000
+"""Resamples of every interval, so that one number has one interval wherever it stands."""
+
+NORMAL_95 = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
 
 _CHUNK_VALUES = 500_000
+_FEW_UNITS = 500
+_LEAST_SHAPE = 0.1
 
 
 def bootstrap_weights(
-    y_true: NDArray[np.uint8],
-    resamples: int = 1000,
-    *,
-    seed: int = 0,
-    groups: NDArray[np.generic] | None = None,
-) -> Iterator[NDArray[np.float64]]:
-    """Yield (b, N) counts of how often each of N images is drawn, `resamples` rows in all, in chunks that fit memory.
+    n_images: int, resamples: int = RESAMPLES, *, seed: int = 0, groups: NDArray[np.generic] | None = None
+) -> Iterator[Floats]:
+    """Yield (b, N) positive weights of N images, `resamples` rows in all, in chunks that fit memory; rows sum to N.
 
-    `y_true` (N, C) decides the strata: an image belongs to its rarest label where that has fewer than `RARE`
-    positives, else to the rest. With `groups` (N,), such as patients, whole groups are drawn. Efron and Tibshirani,
-    An Introduction to the Bootstrap (1993), chapters 6 and 8. A second thread draws the next chunk while the caller
+    With `groups` (N,), such as patients, all images of a group have one weight. The weights are exponential, or
+    gamma with the shape of `_shape` where there are few units. A second thread draws the next chunk while the caller
     works on one; the draws are those of `seed` alone.
     """
-    chunks = _draw(y_true, resamples, seed, groups)
+    chunks = _draw(n_images, resamples, seed, groups)
     with ThreadPoolExecutor(1) as thread:
         ahead = thread.submit(next, chunks, None)
         while (chunk := ahead.result()) is not None:
@@ -34,54 +41,86 @@ def bootstrap_weights(
             yield chunk
 
 
-def percentile_interval(resampled: NDArray[np.float64]) -> tuple[float, float]:
-    """Give the 2.5 to 97.5 percentile of (B,) values that are defined; NaN with half of them or fewer."""
+def left_out_weights(n_images: int, groups: NDArray[np.generic] | None = None) -> Floats:
+    """Give (U, N) weights, each of which leaves one unit (patient, or image) out; (0, N) for many units, whose
+    resamples need no correction."""
+    unit_of = number_units(n_images, groups)
+    units = int(unit_of.max(initial=-1)) + 1
+    if units > _FEW_UNITS:
+        return np.empty((0, n_images))
+    weights: Floats = np.not_equal(np.arange(units)[:, None], unit_of).astype(float)
+    return weights
+
+
+def percentile_interval(resampled: Floats, left_out: Floats | None = None) -> tuple[float, float]:
+    """Give the 2.5 to 97.5 percentile of (B,) values that are defined; NaN where half of them or fewer are, or where
+    all are the same, since resampling then says nothing.
+
+    `left_out` (U,) are the values without one unit each. Where the standard error of the jackknife (Efron and
+    Tibshirani 1993, chapter 11) is the larger, the interval is stretched by the ratio: of few units that weigh much,
+    as the few patients of a high grade do in a weighted kappa, positive weights vary too little.
+    """
     known = resampled[np.isfinite(resampled)]
     if len(known) <= len(resampled) / 2:
         return float("nan"), float("nan")
-    low, high = np.percentile(known, [2.5, 97.5])
-    return float(low), float(high)
+    low, middle, high = np.percentile(known, [2.5, 50, 97.5])
+    if high - low <= 1e-12:
+        return float("nan"), float("nan")
+    wider = 1.0 if left_out is None else _stretch(known, left_out)
+    return float(middle - wider * (middle - low)), float(middle + wider * (high - middle))
 
 
-def _draw(
-    y_true: NDArray[np.uint8], resamples: int, seed: int, groups: NDArray[np.generic] | None
-) -> Iterator[NDArray[np.float64]]:
-    rng = np.random.default_rng([seed, 0xB007])
-    unit_of = number_units(len(y_true), groups)
-    stratum = strata(y_true, unit_of, RARE)
-    members = [np.flatnonzero(stratum == s) for s in np.unique(stratum)]
-    rows = max(1, _CHUNK_VALUES // max(1, len(y_true)))
-    for start in range(0, resamples, rows):
-        b = min(rows, resamples - start)
-        drawn = np.zeros((b, len(stratum)))
-        for units in members:
-            drawn[:, units] = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=b)
-        yield drawn[:, unit_of]
+def _stretch(resampled: Floats, left_out: Floats) -> float:
+    without = left_out[np.isfinite(left_out)]
+    units = len(without)
+    if units < 2:
+        return 1.0
+    error = np.sqrt((units - 1) * without.var()) * t_quantile(units - 1) / NORMAL_95
+    return float(max(1.0, error / resampled.std()))
 
 
-def number_units(n: int, groups: NDArray[np.generic] | None) -> NDArray[np.int64]:
-    """Number the units that are drawn whole, (n,), in the order in which they first occur: n images, or their groups.
+def t_quantile(df: float, level: float = 0.95) -> float:
+    """Give the quantile of Student's t that bounds the middle `level`; infinity without a degree of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, (1 + level) / 2)) if df > 0 else float("inf")
+
+
+def number_units(n_images: int, groups: NDArray[np.generic] | None) -> NDArray[np.int64]:
+    """Number the units, (N,) from 0 in the order in which they first occur: the groups, or else the images.
 
     So draws depend on which images belong together and not on what the groups are called: a copy of a run whose
     patients have other numbers has the same intervals.
     """
     if groups is None:
-        return np.arange(n)
+        return np.arange(n_images)
     _, first, unit_of = np.unique(groups, return_index=True, return_inverse=True)
     order: NDArray[np.int64] = np.argsort(np.argsort(first))[unit_of]
     return order
 
 
-def strata(y_true: NDArray[np.uint8], unit_of: NDArray[np.int64], rare: float = np.inf) -> NDArray[np.int64]:
-    """Give each unit (image or group) the number of its rarest label, or C for none; (U,) integers.
+def _draw(n_images: int, resamples: int, seed: int, groups: NDArray[np.generic] | None) -> Iterator[Floats]:
+    rng = np.random.default_rng([seed, 0xB007])
+    unit_of = None if groups is None else number_units(n_images, groups)
+    units = n_images if unit_of is None else int(unit_of.max(initial=-1)) + 1
+    shape = _shape(units)
+    rows = max(1, _CHUNK_VALUES // max(1, n_images))
+    for start in range(0, resamples, rows):
+        size = (min(rows, resamples - start), units)
+        weights = rng.standard_exponential(size) if shape == 1 else rng.standard_gamma(shape, size)
+        drawn = weights if unit_of is None else weights[:, unit_of]
+        drawn *= n_images / drawn.sum(axis=1, keepdims=True)
+        yield drawn
 
-    `unit_of` (N,) numbers the units; labels with `rare` positives or more do not count.
+
+def _shape(units: int) -> float:
+    """Give the shape of the gamma weights of so many units; 1, which is exponential, for many.
+
+    Exponential weights give a mean of U units the variance s2 / (U + 1) with s2 divided by U: too narrow a 95 %
+    interval by (U - 1) / (U + 1), and by the square of the quantiles of Student's t and the normal. Dirichlet weights
+    of shape a give s2 / (U a + 1), so that a solves for the variance that the t interval has.
     """
-    n_labels = y_true.shape[1]
-    positives = y_true.sum(axis=0)
-    rank = np.argsort(np.argsort(positives, kind="stable"), kind="stable")
-    rank = np.where((positives < rare) & (positives > 0), rank, n_labels)
-    of_image = np.where(y_true > 0, rank, n_labels).min(axis=1, initial=n_labels)
-    of_unit = np.full(int(unit_of.max(initial=-1)) + 1, n_labels)
-    np.minimum.at(of_unit, unit_of, of_image)
-    return of_unit
+    if units > 2000:
+        return 1.0
+    wider = t_quantile(max(units - 1, 1)) / NORMAL_95
+    return max(_LEAST_SHAPE, ((units - 1) / wider**2 - 1) / max(units, 1))

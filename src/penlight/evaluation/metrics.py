@@ -29,7 +29,7 @@ class Sample:
     (N, Q, K) of answers that cannot be ruled out (see `conformal`), None where none were fitted.
 
     Where several models answered, each its own images, `fold` (N,) says which: their probabilities are not on one
-    scale, so what ranks is the place of an image among those of its fold.
+    scale, so that images are ranked among those of their fold only.
     """
 
     task: Task
@@ -57,10 +57,10 @@ class Sample:
         return y, prob, decided
 
     @cached_property
-    def referable_ranking(self) -> "Ranking":
+    def referable_ranking(self) -> "Rankings":
         """The ranking of images by the probability of a grade that needs a referral."""
         y, prob, _ = self.referable
-        return Ranking.of(y, places(prob, self.fold))
+        return Rankings.of(y, prob, self.fold)
 
     @cached_property
     def _memory(self) -> dict[str, tuple[Floats, Any]]:
@@ -92,16 +92,16 @@ class Sample:
         return log_losses(self.y, self.prob, self.task.exclusive)
 
     @cached_property
-    def columns(self) -> "list[Ranking]":
+    def columns(self) -> "list[Rankings]":
         """One ranking per label."""
-        return [Ranking.of(self.y[:, c], places(self.prob[:, c], self.fold)) for c in range(self.y.shape[1])]
+        return [Rankings.of(self.y[:, c], self.prob[:, c], self.fold) for c in range(self.y.shape[1])]
 
     @cached_property
-    def micro(self) -> "Ranking":
+    def micro(self) -> "Rankings":
         """The ranking of all (image, label) pairs together."""
         image_of = np.repeat(np.arange(len(self.y)), self.y.shape[1])
         fold = None if self.fold is None else self.fold[image_of]
-        return Ranking.of(self.y.ravel(), places(self.prob.ravel(), fold), image_of, len(self.y))
+        return Rankings.of(self.y.ravel(), self.prob.ravel(), fold, image_of, len(self.y))
 
     @cached_property
     def counted(self) -> Any:
@@ -129,19 +129,6 @@ class Sample:
         if self.sets is None:
             raise ValueError("metrics of sets need sets")
         return self.sets
-
-
-def places(score: Floats, fold: NDArray[np.int64] | None) -> Floats:
-    """Give the place of each score (M,) among those of its fold, above 0 to 1, equal ones sharing theirs; the scores
-    themselves without folds."""
-    if fold is None:
-        return score
-    from scipy.stats import rankdata
-
-    out: Floats = np.empty(len(score))
-    for own in (fold == number for number in np.unique(fold)):
-        out[own] = (rankdata(score[own]) - 0.5) / own.sum()
-    return out
 
 
 @dataclass(frozen=True)
@@ -212,29 +199,57 @@ class Ranking:
             _summing(run[~in_run], image[~in_run], (len(values) + 1, n)),
         )
 
-    def areas(self, w: Floats) -> tuple[Floats, Floats]:
-        """Area under the ROC curve and average precision, (B,) both, of weights (N, B); NaN where undefined.
-
-        The area is Mann-Whitney's: the share of (positive, negative) pairs in the right order, ties counting half.
-        Average precision is the sum over thresholds of (step in recall) x precision, as scikit-learn has it.
-        """
+    def pairs(self, w: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Sums for weights (N, B), (B,) each: (positive, negative) pairs in the right order, ties counting half; all
+        pairs; precision summed over the positives; the positives."""
         positive, between = self.positive @ w, self.between @ w
         if len(positive) == 0:
-            nothing = np.full(w.shape[1], np.nan)
-            return nothing, nothing
+            nothing = np.zeros(w.shape[1])
+            return nothing, nothing, nothing, nothing
         n_positive, hits = positive.sum(axis=0), np.cumsum(positive[::-1], axis=0)[::-1]
         tied = self.tied @ w if self.tied.nnz else None
         if tied is not None:
             between[1:] += tied
         below = np.cumsum(between, axis=0)
         n_negative, below = below[-1], below[:-1]
-        pairs = np.einsum("rb,rb->b", positive, below if tied is None else below + tied / 2)
+        right = np.einsum("rb,rb->b", positive, below if tied is None else below + tied / 2)
         called = hits + (n_negative - below)
         precision = np.divide(hits, called, out=np.zeros_like(called), where=called > 0)
-        return (
-            _ratio(pairs, n_positive * n_negative),
-            _ratio(np.einsum("rb,rb->b", positive, precision), n_positive),
-        )
+        return right, n_positive * n_negative, np.einsum("rb,rb->b", positive, precision), n_positive
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Rankings of the images of each fold; one of all where they are not folded."""
+
+    folds: tuple[Ranking, ...]
+
+    @classmethod
+    def of(
+        cls,
+        y: NDArray[np.generic],
+        score: Floats,
+        fold: NDArray[np.int64] | None = None,
+        image_of: NDArray[np.int64] | None = None,
+        images: int = 0,
+    ) -> "Rankings":
+        """Rank scores (M,) with truth `y` (M,) within each `fold` (M,); the other arguments as in `Ranking.of`."""
+        if fold is None:
+            return cls((Ranking.of(y, score, image_of, images),))
+        image_of = np.arange(len(y)) if image_of is None else image_of
+        parts = [np.flatnonzero(fold == number) for number in np.unique(fold)]
+        n = images or len(y)
+        return cls(tuple(Ranking.of(y[rows], score[rows], image_of[rows], n) for rows in parts))
+
+    def areas(self, w: Floats) -> tuple[Floats, Floats]:
+        """Area under the ROC curve and average precision, (B,) both, of weights (N, B); NaN where undefined.
+
+        The area is Mann-Whitney's: the share of (positive, negative) pairs of one fold in the right order, ties
+        counting half. Average precision is the sum over thresholds of (step in recall) x precision, as scikit-learn
+        has it, and of several folds their mean by positives.
+        """
+        right, pairs, precision, positives = np.sum([fold.pairs(w) for fold in self.folds], axis=0)
+        return _ratio(right, pairs), _ratio(precision, positives)
 
 
 def _summing(row: NDArray[np.int64], column: NDArray[np.int64], shape: tuple[int, int]) -> Any:
@@ -283,6 +298,13 @@ def _label_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
 
 def _micro_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
     return s.once("micro", w, lambda: s.micro.areas(s.by_image(w)))
+
+
+def _auc(s: Sample, w: Floats) -> Floats:
+    """Official AUC of MedMNIST: of two classes that of the last column, else the mean over labels that have one."""
+    if s.task.kind == "binary":
+        return s.columns[-1].areas(s.by_image(w))[0]
+    return _mean_defined(_label_auc(s, w))
 
 
 def _label_auc(s: Sample, w: Floats) -> Floats:
@@ -424,7 +446,7 @@ def _label_ece(s: Sample, w: Floats) -> Floats:
 
 def _brier_reliability(s: Sample, w: Floats) -> Floats:
     labels = s.brier.labels
-    return s.once("reliability", w, lambda: s.brier.reliability(_gaps(s, w, labels), labels.members(w)))
+    return s.once("reliability", w, lambda: s.brier.reliability(_gaps(s, w, labels), w))
 
 
 def _brier_resolution(s: Sample, w: Floats) -> Floats:
@@ -467,6 +489,7 @@ def _label_coverage(s: Sample, w: Floats) -> Floats:
 
 _NO_POSITIVE = "no positive case"
 _NO_SETS = "no sets, which are fitted on val"
+_NO_INTERVAL = "no interval holds: chance alone makes it positive where probabilities are calibrated (see PL006)"
 _ONE_KIND = "no positive or no negative case"
 
 
@@ -475,8 +498,8 @@ class Metric:
     """A row of the score table: `name` in rows, its function, whether it is of each label, why it may be undefined,
     for means over labels, the metric of labels that it is the mean of, and whether its resamples are `centred`.
 
-    An error that cannot cancel grows with the noise of resampling, so that most resamples lie above the value itself;
-    their spread is then taken about the value.
+    A sum of squares grows with the noise of resampling, so that most resamples lie above the value itself; their
+    spread is then taken about the value. `no_interval` says why no interval of the metric is to be trusted.
     """
 
     name: str
@@ -485,10 +508,11 @@ class Metric:
     undefined: str = _ONE_KIND
     mean_of: str | None = None
     centred: bool = False
+    no_interval: str = ""
 
 
 METRICS: dict[str, Metric] = {
-    "auc": Metric("auc", _macro(_label_auc), mean_of="label_auc"),
+    "auc": Metric("auc", _auc, mean_of="label_auc"),
     "acc": Metric("acc", _acc),
     "acc_mean": Metric("acc", _acc_mean),
     "qwk": Metric("qwk", _qwk, undefined="all images have one grade and one answer"),
@@ -518,10 +542,10 @@ METRICS: dict[str, Metric] = {
     "log_loss": Metric("log_loss", _log_loss),
     "brier": Metric("brier", lambda s, w: s.brier.score(w)),
     "brier_reliability": Metric("brier_reliability", _brier_reliability, centred=True),
-    "brier_resolution": Metric("brier_resolution", _brier_resolution),
+    "brier_resolution": Metric("brier_resolution", _brier_resolution, centred=True),
     "brier_uncertainty": Metric("brier_uncertainty", lambda s, w: s.brier.uncertainty(w)),
-    "ece": Metric("ece", _ece, centred=True),
-    "ece_adaptive": Metric("ece_adaptive", lambda s, w: s.stated.adaptive_error(w), centred=True),
+    "ece": Metric("ece", _ece, no_interval=_NO_INTERVAL),
+    "ece_adaptive": Metric("ece_adaptive", lambda s, w: s.stated.adaptive_error(w), no_interval=_NO_INTERVAL),
     "aurc": Metric("aurc", _aurc),
     "coverage": Metric("coverage", _of_sets(_coverage), undefined=_NO_SETS),
     "set_size": Metric("set_size", _of_sets(_set_size), undefined=_NO_SETS),
@@ -536,6 +560,6 @@ METRICS: dict[str, Metric] = {
     "label_recall": Metric("recall", _label_recall, per_label=True, undefined=_NO_POSITIVE),
     "label_specificity": Metric("specificity", _label_specificity, per_label=True, undefined="no negative case"),
     "label_f1": Metric("f1", _label_f1, per_label=True, undefined=_NO_POSITIVE),
-    "label_ece": Metric("ece", _label_ece, per_label=True, centred=True),
+    "label_ece": Metric("ece", _label_ece, per_label=True, no_interval=_NO_INTERVAL),
     "label_prevalence": Metric("prevalence", _label_prevalence, per_label=True),
 }

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.calibration import too_few
 from penlight.evaluation.decision import best_cut
-from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.intervals import RESAMPLES, bootstrap_weights, number_units
+from penlight.evaluation.proportions import Shares, ratio_interval, shares
 from penlight.evaluation.rows import to_json
 from penlight.tasks import Question, Task
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
-
-RESAMPLES = 1000
 
 TARGETS = (("sensitivity", 0.9), ("specificity", 0.9))
 """Rates that val is asked to reach, for points beside the one that was decided on."""
@@ -122,15 +121,14 @@ def operating_points(
     thresholds: Sequence[float] | None = None,
     val: tuple[Indicators, Floats] | None = None,
     prevalence: float | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
     groups: NDArray[np.generic] | None = None,
 ) -> list[OperatingPoint]:
     """Give the points of each question: as `decided` (N, C), and where val reaches each of `TARGETS`.
 
     `prob` (N, C) is calibrated, as are the probabilities of `val`, its (N', C) truth and probabilities; without val
     there are no other points. `thresholds` (C,) are those of the decisions, where the task has them; `prevalence` is
-    the stated one. Intervals as in `score`.
+    the stated one, `groups` (N,) are patients. Shares have the intervals of `proportions.shares`, as in `score`, and
+    likelihood ratios and the predictive values at the stated prevalence follow from those of both shares.
     """
     cuts = [
         cut
@@ -141,25 +139,20 @@ def operating_points(
         return []
     y = np.stack([cut.question.of(y_true) for cut in cuts], axis=1)
     answered = np.stack([cut.answered for cut in cuts], axis=1)
-    whole = np.ones((1, len(y)))
-    values = _rates(y, answered, whole, prevalence)
-    chunks = [
-        _rates(y, answered, w, prevalence) for w in bootstrap_weights(y_true, resamples, seed=seed, groups=groups)
-    ]
-    share = y.mean(axis=0)
+    found = _shares(y, answered, number_units(len(y), groups))
     stated = math.nan if prevalence is None else prevalence
-    points = []
-    for k, cut in enumerate(cuts):
-        rates = {
-            name: _rate(name, float(value[0, k]), np.concatenate([c[name][:, k] for c in chunks] or [np.empty(0)]))
-            for name, value in values.items()
-        }
-        if cut.note:
-            rates = {name: Rate(math.nan, math.nan, math.nan, cut.note) for name in rates}
-        points.append(
-            OperatingPoint(cut.question.name, cut.chosen, cut.threshold, float(share[k]), stated, rates, cut.note)
+    return [
+        OperatingPoint(
+            cut.question.name,
+            cut.chosen,
+            cut.threshold,
+            float(y[:, k].mean()),
+            stated,
+            _rates({name: _share_rate(name, own, k) for name, own in found.items()}, prevalence, cut.note),
+            cut.note,
         )
-    return points
+        for k, cut in enumerate(cuts)
+    ]
 
 
 def _cuts(
@@ -184,36 +177,58 @@ def _cuts(
             yield _Cut(question, chosen, cut, (question.of(prob) > cut).astype(float))
 
 
-def _rates(y: Floats, answered: Floats, w: Floats, prevalence: float | None) -> dict[str, Floats]:
-    """Rates by name, (B, K), of K ways to answer: truth and answers (N, K)."""
-    both, positive, called = w @ (y * answered), w @ y, w @ answered
-    n = w.sum(axis=1, keepdims=True)
-    rejected = n - positive - called + both
-    sensitivity, specificity = _ratio(both, positive), _ratio(rejected, n - positive)
-    found = {
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "ppv": _ratio(both, called),
-        "npv": _ratio(rejected, n - called),
-        "likelihood_ratio_positive": _ratio(sensitivity, 1 - specificity),
-        "likelihood_ratio_negative": _ratio(1 - sensitivity, specificity),
+def _shares(y: Floats, answered: Floats, unit_of: NDArray[np.int64]) -> dict[str, Shares]:
+    """The shares of K ways to answer, by name: truth and answers (N, K)."""
+    no, not_answered = 1 - y, 1 - answered
+    return {
+        "sensitivity": shares([y * answered], [y], unit_of),
+        "specificity": shares([no * not_answered], [no], unit_of),
+        "ppv": shares([y * answered], [answered], unit_of),
+        "npv": shares([no * not_answered], [not_answered], unit_of),
     }
-    if prevalence is not None:
-        found["ppv_stated"], found["npv_stated"] = predictive_values(sensitivity, specificity, prevalence)
-    return found
 
 
-def _rate(name: str, value: float, draws: Floats) -> Rate:
-    """Value and percentiles; an infinite ratio is undefined, an infinite end of an interval open."""
+def _share_rate(name: str, found: Shares, k: int) -> Rate:
+    return _rate(name, *(float(column[k]) for column in (found.value, found.low, found.high)))
+
+
+def _rate(name: str, value: float, low: float, high: float) -> Rate:
+    """An infinite ratio is undefined, an infinite end of its interval open."""
     if not math.isfinite(value):
         return Rate(math.nan, math.nan, math.nan, _REASONS[name])
-    known = np.sort(draws[~np.isnan(draws)])
-    if len(known) <= len(draws) / 2:
-        return Rate(value, math.nan, math.nan)
-    # Draws themselves, not means of two, so that an infinite one spoils no other.
-    low, high = np.percentile(known, [2.5, 97.5], method="nearest")
-    note = "" if math.isfinite(high) else f"no upper end: in some resamples {_REASONS[name]}"
-    return Rate(value, float(low), float(high) if math.isfinite(high) else math.nan, note)
+    return Rate(value, low, high if math.isfinite(high) else math.nan, "" if math.isfinite(high) else "no upper end")
+
+
+def _rates(found: dict[str, Rate], prevalence: float | None, note: str) -> dict[str, Rate]:
+    """Add what follows from the shares; with a `note`, nothing is known."""
+    sensitivity, specificity = found["sensitivity"], found["specificity"]
+    ratios = {
+        "likelihood_ratio_positive": _ratio_of(sensitivity, _complement(specificity)),
+        "likelihood_ratio_negative": _ratio_of(_complement(sensitivity), specificity),
+    }
+    rates = {**found, **{name: _rate(name, *ratio) for name, ratio in ratios.items()}}
+    if prevalence is not None:
+        # Bayes' theorem in odds; a higher positive ratio raises the PPV, a higher negative one lowers the NPV.
+        odds = prevalence / (1 - prevalence)
+        value, low, high = (1 - 1 / (1 + odds * r) for r in ratios["likelihood_ratio_positive"])
+        rates["ppv_stated"] = _rate("ppv_stated", value, low, high)
+        value, high, low = (1 / (1 + odds * r) for r in ratios["likelihood_ratio_negative"])
+        rates["npv_stated"] = _rate("npv_stated", value, low, high)
+    if note:
+        rates = {name: Rate(math.nan, math.nan, math.nan, note) for name in rates}
+    return rates
+
+
+def _complement(rate: Rate) -> tuple[float, float, float]:
+    return 1 - rate.value, 1 - rate.high, 1 - rate.low
+
+
+def _ratio_of(above: Rate | tuple[float, float, float], below: Rate | tuple[float, float, float]) -> list[float]:
+    """Value, low and high of a likelihood ratio."""
+    one, other = ((r.value, r.low, r.high) if isinstance(r, Rate) else r for r in (above, below))
+    if not (math.isfinite(one[0]) and math.isfinite(other[0])):
+        return [math.nan] * 3
+    return [float(_ratio(one[0], other[0])), *ratio_interval(one, other)]
 
 
 @dataclass(frozen=True)
@@ -262,7 +277,7 @@ def net_benefits(
     grids = [np.linspace(0, max(float(t), 1e-6), STEPS + 1) for t in top]
     treated = _Treated(y, p, grids)
     values, everyone = (own[0] for own in treated.benefits(np.ones((1, len(y)))))
-    draws = [treated.benefits(w) for w in bootstrap_weights(y_true, resamples, seed=seed, groups=groups)]
+    draws = [treated.benefits(w) for w in bootstrap_weights(len(y_true), resamples, seed=seed, groups=groups)]
     low, high = _bounds([model for model, _ in draws], values)
     gain_low, _ = _bounds([model - np.maximum(others, 0) for model, others in draws], values)
     return [

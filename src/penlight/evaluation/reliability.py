@@ -58,6 +58,10 @@ class Stated:
         """(B, P, BINS): how many pairs are in each bin."""
         return self._summed(self._members, w)
 
+    def squares(self, w: Floats) -> Floats:
+        """(B, P, BINS): the sum of squares of stated less true in each bin."""
+        return self._summed(self._squares, w)
+
     def adaptive_error(self, w: Floats) -> Floats:
         """Expected calibration error over BINS bins of equally many pairs (Nguyen and O'Connor, EMNLP 2015).
 
@@ -75,6 +79,10 @@ class Stated:
     @cached_property
     def _gaps(self) -> Any:
         return self._in_bins(self.prob - self.true)
+
+    @cached_property
+    def _squares(self) -> Any:
+        return self._in_bins((self.prob - self.true) ** 2)
 
     @cached_property
     def _members(self) -> Any:
@@ -163,14 +171,27 @@ class Brier:
         return out
 
     def uncertainty(self, w: Floats) -> Floats:
-        """(B,): what the shares of the labels alone would score, share x (1 - share)."""
-        share = w @ self.labels.true / w.sum(axis=1, keepdims=True)
-        return self._over_columns(share * (1 - share))
+        """(B,): what the shares of the labels alone would score, share x (1 - share), times N / (N - 1) against its
+        bias (Ferro and Fricker 2012)."""
+        n = w.sum(axis=1)
+        share = w @ self.labels.true / n[:, None]
+        out: Floats = self._over_columns(share * (1 - share)) * n / np.maximum(n - 1, 1)
+        return out
 
-    def reliability(self, gaps: Floats, members: Floats) -> Floats:
-        """(B,): how far bins are off, squared, on average; 0 is calibrated. Sums (B, P, BINS) as `Stated` gives."""
+    def reliability(self, gaps: Floats, w: Floats) -> Floats:
+        """(B,): how far bins are off, squared, on average; 0 is calibrated. `gaps` (B, P, BINS) as `Stated` gives.
+
+        What bins are off by chance is taken off (Ferro and Fricker, QJRMS 138:1954, 2012): of each squared gap the
+        variance of its mean, estimated from the gaps in the bin, since their probabilities are not all the same. So
+        it may come out slightly below 0. A bin of one pair adds nothing.
+        """
+        members, squares = self.labels.members(w), self.labels.squares(w)
         squared = np.divide(gaps**2, members, out=np.zeros_like(gaps), where=members > 0)
-        out: Floats = self._over_columns(squared.sum(axis=2)) / members[:, 0].sum(axis=1)
+        # Half of the weight keeps resampled weights just above 1 from dividing by nothing; from 2 on it is the less.
+        fewer = np.maximum(members - 1, members / 2)
+        by_chance = np.divide(squares - squared, fewer, out=np.zeros_like(gaps), where=members > 0)
+        known = np.where(members > 1, squared - by_chance, 0)
+        out: Floats = self._over_columns(known.sum(axis=2)) / members[:, 0].sum(axis=1)
         return out
 
     def resolution(self, w: Floats, reliability: Floats) -> Floats:

@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from penlight.data.reads import read
 from penlight.evaluation.conformal import options
 from penlight.evaluation.corruptions import SEVERITIES, Corruption, Images
-from penlight.evaluation.intervals import bootstrap_weights
-from penlight.evaluation.scores import RESAMPLES
+from penlight.evaluation.intervals import RESAMPLES, bootstrap_weights
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -266,7 +265,7 @@ def summarise(
     """
     kinds = [[own.clean, *own.corrupted] for model in models for own in model]
     whole = _errors_of(task, y, kinds, np.ones((1, len(y))))
-    chunks = bootstrap_weights(y, resamples, seed=seed, groups=groups)
+    chunks = bootstrap_weights(len(y), resamples, seed=seed, groups=groups)
     drawn = np.concatenate(
         [np.empty((*whole.shape[:2], 0)), *(_errors_of(task, y, kinds, w) for w in chunks)], axis=2
     )
@@ -308,7 +307,7 @@ def _robust(values: Floats, drawn: Floats, severities: Floats, corruptions: Sequ
 def _with_interval(values: Floats, drawn: Floats) -> Level:
     """The mean of values (S,) with the percentiles of draws (B,); without draws enough, NaN."""
     known = drawn[np.isfinite(drawn)]
-    enough = len(known) > len(drawn) / 2
-    low, high = np.percentile(known, [2.5, 97.5]) if enough else (math.nan, math.nan)
+    # A change of nothing in every resample has no width, and rightly.
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) > len(drawn) / 2 else (math.nan, math.nan)
     sd = values.std(ddof=1) if len(values) > 1 else math.nan
     return Level(float(values.mean()), float(low), float(high), float(sd))

@@ -5,18 +5,22 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.few import few_intervals
-from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.closed_forms import closed_form
+from penlight.evaluation.intervals import (
+    RESAMPLES,
+    bootstrap_weights,
+    left_out_weights,
+    number_units,
+    percentile_interval,
+)
 from penlight.evaluation.metrics import METRICS, Metric, Sample
 from penlight.evaluation.rows import MetricRow, SeedsRow
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
 
-RESAMPLES = 1000
-
-LONE = 5
-"""A label with fewer positives than this adds less than it should to the interval of a mean over labels."""
+FEWEST_POSITIVES = 10
+"""With fewer positives of a label, a mean over labels that is resampled has no interval that can be trusted."""
 
 
 def score(
@@ -33,17 +37,17 @@ def score(
 ) -> list[MetricRow]:
     """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
 
-    The interval is the 2.5 to 97.5 percentile of `resamples` bootstrap resamples (see `bootstrap_weights`); with
-    fewer than half of them defined, or none asked for, it is NaN. Scores of few images have that of
-    `penlight.evaluation.few`. `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in `Sample`.
+    The interval is that of `closed_forms`, else the 2.5 to 97.5 percentile of `resamples` bootstrap resamples (see
+    `bootstrap_weights`). It is NaN where none can be trusted, and the note says why, and without resamples. `groups`
+    (N,) are patients, `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in `Sample`.
     """
     samples = [Sample(task, y_true, prob, decided, sets, fold)]
     values, draws = _values_and_draws(samples, resamples, seed, groups)
-    low, high = _intervals(task, draws[0], values[0], samples, groups)
+    low, high, reasons = _intervals(task, draws[0], values[0], samples, groups)
     return [
-        MetricRow(name, label, float(v), float(lo), float(hi), n, note)
-        for (name, label, n, note), v, lo, hi in zip(
-            _row_heads(task, y_true, values[0]), values[0], low, high, strict=True
+        MetricRow(name, label, float(v), float(lo), float(hi), n, _joined(note, why))
+        for (name, label, n, note), v, lo, hi, why in zip(
+            _row_heads(task, y_true, values[0]), values[0], low, high, reasons, strict=True
         )
     ]
 
@@ -68,13 +72,51 @@ def score_seeds(
     values, draws = _values_and_draws(samples, resamples, seed, groups)
     mean = values.mean(axis=0)
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(mean, np.nan)
-    low, high = _intervals(task, draws.mean(axis=0), mean, samples, groups)
+    low, high, reasons = _intervals(task, draws.mean(axis=0), mean, samples, groups)
     return [
-        SeedsRow(name, label, float(m), float(s), float(lo), float(hi), n, note)
-        for (name, label, n, note), m, s, lo, hi in zip(
-            _row_heads(task, y_true, mean), mean, sd, low, high, strict=True
+        SeedsRow(name, label, float(m), float(s), float(lo), float(hi), n, _joined(note, why))
+        for (name, label, n, note), m, s, lo, hi, why in zip(
+            _row_heads(task, y_true, mean), mean, sd, low, high, reasons, strict=True
         )
     ]
+
+
+def interval_of_draws(
+    key: str, value: float, draws: Floats, samples: Sequence[Sample], groups: NDArray[np.generic] | None = None
+) -> tuple[float, float]:
+    """Give the interval that `score_seeds` has for one metric of the whole, whose mean over the samples is `value`
+    and `draws` (B,) on resampled images."""
+    low, high, _ = _of_metric(key, draws[:, None], np.array([value]), samples, groups)
+    return float(low[0]), float(high[0])
+
+
+def metric_intervals(
+    samples: Sequence[Sample],
+    key: str,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    groups: NDArray[np.generic] | None = None,
+) -> tuple[Floats, Floats, list[str]]:
+    """Give low, high and why there is none, of each of the K values of one metric, as `score_seeds` has them."""
+    n = len(samples[0].y)
+    values = _means(key, samples, np.ones((1, n)))[0]
+    by_formula = closed_form(key, samples, groups)
+    if by_formula is not None and np.isfinite(by_formula.low).all():
+        return _of_metric(key, np.empty((0, len(values))), values, samples, groups)
+    chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
+    draws = np.concatenate([_means(key, samples, w) for w in chunks])
+    return _of_metric(key, draws, values, samples, groups)
+
+
+def _means(key: str, samples: Sequence[Sample], w: Floats) -> Floats:
+    """(B, K): a metric's values of weights (B, N), means over the samples."""
+    means: Floats = np.mean([_columns(METRICS[key].compute(s, w)) for s in samples], axis=0)
+    return means
+
+
+def _columns(values: Floats) -> Floats:
+    return values if values.ndim == 2 else values[:, None]
 
 
 def headline_value(task: Task, y_true: NDArray[np.uint8], prob: Floats) -> float:
@@ -106,7 +148,7 @@ def _values_and_draws(
     """(S, R) values and (S, resamples, R) resampled values, R rows of the table."""
     n = len(samples[0].y)
     values = np.stack([_all_rows(s, np.ones((1, n)))[0] for s in samples])
-    chunks: Iterable[NDArray[np.float64]] = bootstrap_weights(samples[0].y, resamples, seed=seed, groups=groups)
+    chunks: Iterable[NDArray[np.float64]] = bootstrap_weights(n, resamples, seed=seed, groups=groups)
     drawn = [np.stack([_all_rows(s, w) for s in samples]) for w in chunks]
     empty = np.empty((len(samples), 0, values.shape[1]))
     return values, np.concatenate([empty, *drawn], axis=1)
@@ -115,39 +157,61 @@ def _values_and_draws(
 def _all_rows(sample: Sample, w: Floats) -> Floats:
     """(B, R): every metric of the task side by side; metrics of labels take C columns."""
     computed = (METRICS[key].compute(sample, w) for key in sample.task.metrics)
-    return np.concatenate([v if v.ndim == 2 else v[:, None] for v in computed], axis=1)
+    return np.concatenate([_columns(v) for v in computed], axis=1)
 
 
 def _intervals(
     task: Task, draws: Floats, values: Floats, samples: Sequence[Sample], groups: NDArray[np.generic] | None
-) -> tuple[Floats, Floats]:
-    """(R,) low and high: by resampling, and of few images by formula."""
-    low, high = _percentiles(task, draws, values)
-    if len(draws):
-        by_key = _columns_by_key(task, values)
-        found = [one for key, own in by_key.items() for one in few_intervals(key, own, samples, groups)]
-        for row, interval in enumerate(found):
-            if interval is not None:
-                low[row], high[row] = interval
-    return low, high
+) -> tuple[Floats, Floats, list[str]]:
+    """(R,) low and high, and where an interval cannot be trusted, why; from values (R,) and draws (B, R)."""
+    if not len(draws):
+        return np.full_like(values, np.nan), np.full_like(values, np.nan), [""] * len(values)
+    cuts = np.cumsum(_widths(task))[:-1]
+    parts = zip(task.metrics, np.split(values, cuts), np.split(draws, cuts, axis=1), strict=True)
+    found = [_of_metric(key, drawn, own, samples, groups) for key, own, drawn in parts]
+    low, high = (np.concatenate([part[end] for part in found]) for end in (0, 1))
+    return low, high, [reason for _, _, reasons in found for reason in reasons]
 
 
-def _percentiles(task: Task, draws: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """(R,) low and high of (B, R) draws; those of centred metrics, which are never negative, lie about the value."""
-    low, high = np.full_like(values, np.nan), np.full_like(values, np.nan)
-    enough = (np.isfinite(draws).sum(axis=0) > len(draws) / 2) & np.isfinite(values)
-    if enough.any():
-        low[enough], high[enough] = np.nanpercentile(draws[:, enough], [2.5, 97.5], axis=0)
-    centred = enough & _each_row(task, [METRICS[key].centred for key in task.metrics])
-    if centred.any():
-        shift = values[centred] - np.nanmean(draws[:, centred], axis=0)
-        low[centred], high[centred] = np.maximum(low[centred] + shift, 0), np.maximum(high[centred] + shift, 0)
-    return low, high
+def _of_metric(
+    key: str, draws: Floats, values: Floats, samples: Sequence[Sample], groups: NDArray[np.generic] | None
+) -> tuple[Floats, Floats, list[str]]:
+    """Low, high and reasons (K,) of the K values of a metric, whose resampled ones are `draws` (B, K)."""
+    metric, nothing = METRICS[key], np.full_like(values, np.nan)
+    if metric.no_interval:
+        return nothing, nothing.copy(), [metric.no_interval if np.isfinite(v) else "" for v in values]
+    if (few := _few_positives(key, samples, groups)) and np.isfinite(values).any():
+        return nothing, nothing.copy(), [few]
+    by_formula = closed_form(key, samples, groups)
+    low, high = (nothing, nothing.copy()) if by_formula is None else (by_formula.low.copy(), by_formula.high.copy())
+    resampled = np.flatnonzero(np.isfinite(values) & ~np.isfinite(low))
+    leave_out = left_out_weights(len(samples[0].y), groups) if len(resampled) else draws[:0]
+    without = _means(key, samples, leave_out) if len(leave_out) else draws[:0]
+    for k in resampled:
+        shift = values[k] - np.nanmean(draws[:, k]) if metric.centred else 0
+        low[k], high[k] = percentile_interval(draws[:, k] + shift, without[:, k])
+    undefined = ~np.isfinite(values)
+    low[undefined] = high[undefined] = np.nan
+    alike = "no interval: every resample gives the same value"
+    return low, high, ["" if np.isfinite(lo) or np.isnan(v) else alike for lo, v in zip(low, values, strict=True)]
 
 
-def _each_row(task: Task, of_metrics: Sequence[bool]) -> NDArray[np.bool_]:
-    """(R,): say for each row what is said of its metric."""
-    return np.repeat(of_metrics, _widths(task))
+def _few_positives(key: str, samples: Sequence[Sample], groups: NDArray[np.generic] | None) -> str:
+    """Say why a mean over labels that is resampled has no interval: labels with too few positives (or patients)."""
+    if key not in _RESAMPLED_MEANS:
+        return ""
+    task, y = samples[0].task, samples[0].y
+    positives = [len(np.unique(number_units(len(y), groups)[column > 0])) for column in y.T]
+    few = [name for name, n in zip(task.labels, positives, strict=True) if 0 < n < FEWEST_POSITIVES]
+    what = "positive cases" if groups is None else "patients with a positive case"
+    return f"no interval: fewer than {FEWEST_POSITIVES} {what} of {', '.join(few)}" if few else ""
+
+
+_RESAMPLED_MEANS = ("average_precision",)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _widths(task: Task) -> list[int]:
@@ -169,7 +233,7 @@ def _row_heads(task: Task, y_true: NDArray[np.uint8], values: Floats) -> list[tu
                 for label, n, note in zip(task.labels, positives, notes, strict=True)
             ]
         else:
-            heads.append((metric.name, None, len(y_true), _note(metric, own[0], task, by_key, positives)))
+            heads.append((metric.name, None, len(y_true), _note(metric, own[0], task, by_key)))
     return heads
 
 
@@ -177,18 +241,12 @@ def _columns_by_key(task: Task, values: Floats) -> dict[str, Floats]:
     return dict(zip(task.metrics, np.split(values, np.cumsum(_widths(task))[:-1]), strict=True))
 
 
-def _note(metric: Metric, value: float, task: Task, by_key: dict[str, Floats], positives: NDArray[np.integer]) -> str:
-    """Why a mean over labels leaves some out or is surer than it should be, or why a value is undefined."""
+def _note(metric: Metric, value: float, task: Task, by_key: dict[str, Floats]) -> str:
+    """Why a mean over labels leaves some out, or why a value is undefined."""
     if np.isnan(value):
         return metric.undefined
     parts = by_key.get(metric.mean_of or "")
     if parts is None:
         return ""
     missing = [name for name, v in zip(task.labels, parts, strict=True) if np.isnan(v)]
-    lone = [
-        name for name, n, v in zip(task.labels, positives, parts, strict=True) if 0 < n < LONE and not np.isnan(v)
-    ]
-    said = [f"without {', '.join(missing)}: {METRICS[metric.mean_of or ''].undefined}"] if missing else []
-    if lone:
-        said.append(f"fewer than {LONE} positive cases of {', '.join(lone)}, so the interval is too narrow")
-    return "; ".join(said)
+    return f"without {', '.join(missing)}: {METRICS[metric.mean_of or ''].undefined}" if missing else ""

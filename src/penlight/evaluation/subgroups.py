@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.dataset import METADATA
-from penlight.evaluation.comparison import LEVEL, holm
-from penlight.evaluation.intervals import bootstrap_weights, number_units, percentile_interval, strata
+from penlight.evaluation.comparison import LEVEL, estimate, holm_steps
+from penlight.evaluation.intervals import bootstrap_weights, number_units, percentile_interval
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import to_json
 
@@ -56,7 +56,8 @@ class Subgroup:
 
     `n` counts its images, `units` its patients (images, where patients are unknown). `value`, `low`, `high` as in a
     `MetricRow`, but NaN where all resamples are alike; `difference` is the group's score less that of the others,
-    with its 95 % interval, two-sided p, and p corrected over all groups (Holm). Labels with too few cases are
+    with two-sided p, p corrected over all groups (Holm), and an interval at the level of the same correction (95 %
+    where one comparison was made). Labels with too few cases are
     `left_out` of it all. An undefined score is NaN, and `note` says why.
     """
 
@@ -127,12 +128,12 @@ def score_subgroups(
     ]
     if scored:
         y = samples[0].y
-        weights = bootstrap_weights(y, resamples or _resamples(y), seed=seed, groups=groups)
+        weights = bootstrap_weights(len(y), resamples or _resamples(y), seed=seed, groups=groups)
         drawn = np.concatenate([np.stack([group.both(w) for group in scored]) for w in weights], axis=2)
         unit_of = number_units(len(y), groups)
         p = _each_once(scored, lambda group: group.p(y, unit_of, permutations, seed))
         columns = zip(scored, drawn, p, _holm(scored, p), strict=True)
-        found = iter(_finished(*values) for values in columns)
+        found = iter(_finished(*values, units=int(unit_of.max()) + 1) for values in columns)
         rows = [row if row.note else next(found) for row in rows]
     return rows
 
@@ -264,6 +265,21 @@ def _shuffled(member: Mask, stratum: NDArray[np.int64], count: int, rng: np.rand
     return out
 
 
+def strata(y_true: NDArray[np.uint8], unit_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Give each unit (image or group) the number of its rarest label, or C for none; (U,) integers.
+
+    `unit_of` (N,) numbers the units.
+    """
+    n_labels = y_true.shape[1]
+    positives = y_true.sum(axis=0)
+    rank = np.argsort(np.argsort(positives, kind="stable"), kind="stable")
+    rank = np.where(positives > 0, rank, n_labels)
+    of_image = np.where(y_true > 0, rank, n_labels).min(axis=1, initial=n_labels)
+    of_unit = np.full(int(unit_of.max(initial=-1)) + 1, n_labels)
+    np.minimum.at(of_unit, unit_of, of_image)
+    return of_unit
+
+
 def _division(group: _Scored) -> bytes:
     """Name how a group divides the images: two groups that are each other's rest are one comparison."""
     return (group.inside if group.inside[0] else ~group.inside).tobytes()
@@ -277,21 +293,20 @@ def _each_once(scored: Sequence[_Scored], p_of: Callable[[_Scored], float]) -> l
     return [known[_division(group)] for group in scored]
 
 
-def _holm(scored: Sequence[_Scored], p: Sequence[float]) -> list[float]:
-    """Correct over the comparisons, each counted once."""
+def _holm(scored: Sequence[_Scored], p: Sequence[float]) -> list[tuple[float, float]]:
+    """Correct over the comparisons, each counted once; p, and how many comparisons it was corrected for."""
     once = dict(zip(map(_division, scored), p, strict=True))
-    corrected = dict(zip(once, holm(np.array(list(once.values()))).tolist(), strict=True))
-    return [corrected[_division(group)] for group in scored]
+    corrected, steps = holm_steps(np.array(list(once.values())))
+    found = dict(zip(once, zip(corrected.tolist(), steps.tolist(), strict=True), strict=True))
+    return [found[_division(group)] for group in scored]
 
 
-def _finished(group: _Scored, drawn: Floats, p: float, p_holm: float) -> Subgroup:
+def _finished(group: _Scored, drawn: Floats, p: float, holm: tuple[float, float], units: int) -> Subgroup:
     """Fill in the row of a group from its draws (2, B), inside and outside."""
     (value,), (others,) = group.both(np.ones((1, len(group.inside)))).tolist()
     low, high = percentile_interval(drawn[0])
-    if low == high:
-        # Few images that are all in order: resampling them says nothing about the next ones.
-        low = high = np.nan
-    difference_low, difference_high = percentile_interval(drawn[0] - drawn[1])
+    p_holm, comparisons = holm
+    difference_low, difference_high = estimate(value - others, drawn[0] - drawn[1], units).interval(comparisons)
     return replace(
         group.row,
         value=value,

@@ -21,15 +21,18 @@ _LEAST = 1e-12  # as in tasks.base: how far probabilities are kept from 0 and 1 
 def answers(ops: Any, task: Task, calibration: Calibration, logits: Tensor) -> Tensor:
     """Turn logits (N, K) into calibrated probabilities (N, C)."""
     if calibration.kind == "temperature":
-        return _cooled(ops, task, logits, np.array(calibration.temperatures))
+        return _cooled(ops, task, logits, np.array(calibration.temperatures), np.array(calibration.intercepts))
     prob = _PROBABILITIES[task.head](ops, logits, task.n_logits)
     return _mapped(ops, task, prob, calibration.maps) if calibration.kind == "isotonic" else prob
 
 
-def _cooled(ops: Any, task: Task, logits: Tensor, temperatures: Any) -> Tensor:
-    """Divide log-probabilities, or log-odds, by the temperature; where these are the logits, divide the logits."""
+def _cooled(ops: Any, task: Task, logits: Tensor, temperatures: Any, intercepts: Any) -> Tensor:
+    """Divide log-probabilities, or log-odds, by the temperature and add the intercept, if any; where these are the
+    logits, those of the logits."""
     if (temperatures == 1).all() or task.head != "cumulative":
-        return _PROBABILITIES[task.head](ops, logits / _like(logits, temperatures), task.n_logits)
+        divided = logits / _like(logits, temperatures)
+        moved = divided + _like(logits, intercepts) if len(intercepts) else divided
+        return _PROBABILITIES[task.head](ops, moved, task.n_logits)
     prob = _PROBABILITIES[task.head](ops, logits, task.n_logits)
     least = float(np.finfo(np.dtype(prob.dtype)).tiny)
     return ops.softmax(ops.log(ops.maximum(prob, least)) / _like(prob, temperatures), axis=-1)

@@ -94,6 +94,10 @@ def positive_weights(targets: NDArray[np.floating], kind: str, *, exclusive: boo
     return np.asarray(np.where(targets.sum(axis=0) > 0, full**exponent, 1), np.float32)
 
 
+_LEAST = 1e-7
+"""What is raised to a power below 1 is at least this: the slope of such a power at 0 is infinite."""
+
+
 def _cross_entropy(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
     ops = load_keras().ops
     return ops.mean(weight * t * ops.softplus(-logits) + (1 - t) * ops.softplus(logits), axis=-1)
@@ -102,16 +106,17 @@ def _cross_entropy(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> 
 def _focal(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
     """Lin et al., Focal Loss for Dense Object Detection (2017), equation 4."""
     ops = load_keras().ops
-    p = ops.sigmoid(logits)
-    positive = weight * t * (1 - p) ** options.gamma * ops.softplus(-logits)
-    return ops.mean(positive + (1 - t) * p**options.gamma * ops.softplus(logits), axis=-1)
+    # Powers of probabilities by their logarithms, whose slope is finite where a probability is 0 and gamma below 1.
+    to_positive, to_negative = ops.softplus(-logits), ops.softplus(logits)
+    positive = weight * t * ops.exp(-options.gamma * to_negative) * to_positive
+    return ops.mean(positive + (1 - t) * ops.exp(-options.gamma * to_positive) * to_negative, axis=-1)
 
 
 def _asymmetric(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
     """Ridnik et al., Asymmetric Loss for Multi-Label Classification (2021), equations 4 to 7: negatives are focused
     with `gamma` and shifted by `margin`, positives are not focused."""
     ops = load_keras().ops
-    shifted = ops.maximum(ops.sigmoid(logits) - options.margin, 0.0)
+    shifted = ops.maximum(ops.sigmoid(logits) - options.margin, _LEAST)
     negative = -(shifted**options.gamma) * ops.log(1 - shifted + 1e-7)
     return ops.mean(weight * t * ops.softplus(-logits) + (1 - t) * negative, axis=-1)
 
@@ -124,7 +129,7 @@ def _softmax_cross_entropy(t: Tensor, logits: Tensor, weight: Floats, options: L
 def _softmax_focal(t: Tensor, logits: Tensor, weight: Floats, options: Loss) -> Tensor:
     ops = load_keras().ops
     log_p = ops.log_softmax(logits, axis=-1)
-    return -ops.sum(weight * t * (1 - ops.exp(log_p)) ** options.gamma * log_p, axis=-1)
+    return -ops.sum(weight * t * ops.maximum(1 - ops.exp(log_p), _LEAST) ** options.gamma * log_p, axis=-1)
 
 
 _Value = Callable[[Tensor, Tensor, Floats, Loss], Tensor]

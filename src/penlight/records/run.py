@@ -66,6 +66,7 @@ class CalibrationRecord(Record):
     temperatures: Annotated[tuple[Temperature, ...], Field(max_length=10_000)]
     maps: Annotated[tuple[StepsRecord, ...], Field(max_length=10_000)]
     notes: Notes = ()
+    intercepts: Annotated[tuple[Finite, ...], Field(max_length=10_000)] = ()
 
 
 class ConformalRecord(Record):

@@ -284,12 +284,12 @@ def _p(found: Difference) -> str:
 
 
 def _difference(found: Difference) -> str:
-    return f"a difference of {signed(found.value)}{_sure(found.low, found.high)}, {_p(found)}"
+    return f"a difference of {signed(found.value)}{_sure(found.low, found.high, 'interval, corrected,')}, {_p(found)}"
 
 
-def _sure(low: float, high: float) -> str:
+def _sure(low: float, high: float, what: str = "95 % interval") -> str:
     bounds = interval(low, high)
-    return f" (95 % interval {bounds})" if bounds else ""
+    return f" ({what} {bounds})" if bounds else ""
 
 
 def _or_inf(value: float) -> float:

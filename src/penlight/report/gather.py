@@ -13,7 +13,6 @@ from penlight.data.summary import DataDescription, describe
 from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, row_from_dict
 from penlight.evaluation.checks import Check
-from penlight.evaluation.metrics import places
 from penlight.evaluation.operating import point_from_dict
 from penlight.evaluation.subgroups import Subgroup, subgroup_from_dict
 from penlight.recipes import differences
@@ -158,9 +157,18 @@ def describe_folds(view: ViewedDataset) -> tuple[DataDescription, dict[str, int]
 
 
 def _places(joined: Joined) -> NDArray[np.float64]:
-    """(N, C) places of the images in their folds, by the probability of each label."""
+    """(N, C) places of the images among those of their fold, from 0 to 1, by the probability of each label.
+
+    Folds are answered by models whose probabilities are not on one scale.
+    """
+    from scipy.stats import rankdata
+
     sample = joined.sample
-    return np.stack([places(column, sample.fold) for column in sample.prob.T], axis=1)
+    out = sample.prob.copy()
+    if sample.fold is not None:
+        for own in (sample.fold == number for number in np.unique(sample.fold)):
+            out[own] = (rankdata(sample.prob[own], axis=0) - 0.5) / own.sum()
+    return out
 
 
 def _provenance_of_folds(runs: Sequence[Run], md5: str) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def _displays(content: RunContent) -> dict[str, Display]:
         found["decision"] = DecisionCurve.from_predictions(content.test)
     found["risk"] = RiskCurve.from_predictions(content.test, content.decided, content.conformal)
     if content.conformal is not None:
-        found["sets"] = AnswerSets.from_predictions(content.test, content.conformal)
+        found["sets"] = AnswerSets.from_predictions(content.test, content.conformal, content.decided)
     if content.history is not None and len(content.history):
         found["learning"] = LearningCurves.from_history(content.history, content.task.headline, content.best_epoch)
     return found

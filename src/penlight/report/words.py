@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import MetricRow, decimal_text
 from penlight.tasks import Task
 
 
@@ -133,8 +133,7 @@ def number(value: float, decimals: int = 3) -> str:
     """Write a number with equal decimals and a true minus sign; a dash where there is none."""
     if not math.isfinite(value):
         return NO_VALUE
-    text = f"{value:.{decimals}f}"
-    return text.replace("-", _MINUS) if float(text) else text.lstrip("-")
+    return decimal_text(value, decimals).replace("-", _MINUS)
 
 
 def signed(value: float, decimals: int = 3) -> str:

@@ -122,7 +122,7 @@ class Classifier:
         task = self.facts.task
         if self._conformal is None:
             return None, None, np.zeros(len(prob), bool)
-        sets = self._conformal.sets(task, prob)
+        sets = self._conformal.sets_with(task, prob, decided)
         given = answered(sets, options(task, decided))
         possible = sets[:, 0] if task.exclusive else sets[:, :, 1]
         undecided = possible * ~given if task.exclusive else ~given

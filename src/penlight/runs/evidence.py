@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from penlight.data.tested import READ_BEFORE
-from penlight.evaluation import MetricRow, find_row, row_from_dict
+from penlight.evaluation import MetricRow, Sample, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
 from penlight.evaluation.subgroups import Subgroup
 from penlight.recipes import Pretrained, Recipe
@@ -20,8 +20,10 @@ _OF_CURVES = ("loss", "val_loss", "val_headline", "learning_rate")
 
 def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Subgroup] = ()) -> Evidence:
     """Read what a run says of val and test, beside its baselines; `rows` and `subgroups` are its scores on test."""
+    answers = run.answers("test")
+    before = answers.before
     return Evidence(
-        test=seen(run.answers("test")),
+        test=seen(answers),
         rows=rows,
         val=seen(run.answers("val")),
         baselines={name: seen(run.baseline_answers(name, "test")).sample for name in run.baselines},
@@ -32,6 +34,9 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
         maps_alike=maps_alike_of(run),
         subgroups=subgroups,
         read_before=run.provenance.get(READ_BEFORE),
+        before=Sample(before.task, before.y_true, before.prob, answers.decided),
+        calibration=answers.decision.calibration,
+        coverage=None if answers.decision.conformal is None else answers.decision.conformal.coverage,
     )
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from penlight.data import apply_view
 from penlight.data.record import record_of
-from penlight.evaluation import MetricRow, find_decision
+from penlight.evaluation import Calibration, MetricRow, find_decision
+from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks import Answered
 from penlight.evaluation.subgroups import score_subgroups
 from tests.conftest import small_dataset
@@ -142,6 +143,16 @@ def read_by_many():
     return replace(clean(), read_before=1234)
 
 
+def hottest():
+    return replace(clean(), calibration=Calibration("temperature", (HOTTEST,)))
+
+
+def sets_too_small():
+    e = clean()
+    row = MetricRow("coverage", None, 0.82, 0.78, 0.86, 400)
+    return replace(e, rows=[row if r.name == "coverage" and r.label is None else r for r in e.rows], coverage=0.9)
+
+
 CASES = {
     "PL001": (beaten_by_linear, True, ("AUC is 0.", "linear baseline 0.", "difference −0.")),
     "PL002": (barely_before_linear, False, ("difference 0.0", "interval −0.0")),
@@ -163,4 +174,6 @@ CASES = {
     "PL018": (one_sex_missed, True, ("test differs by group", "for sex F and 0.", "difference −0.")),
     "PL019": (maps_of_anything, False, ("random weights", "0.820")),
     "PL020": (read_by_many, False, ("read by 1,234 other recipes",)),
+    "PL021": (hottest, False, ("highest temperature there is, 8",)),
+    "PL022": (sets_too_small, True, ("0.820 of test", "0.780 to 0.860", "0.90 was wanted")),
 }

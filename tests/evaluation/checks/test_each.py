@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.checks import Answered, Evidence, check_seeds, run_checks
 from penlight.evaluation.checks.check import Check
-from penlight.evaluation.checks.numbers import calibration_error, simulated_errors
+from penlight.evaluation.checks.numbers import calibration_error, not_calibrated, simulated_errors
 from penlight.evaluation.checks.skill import accuracy_of_the_majority, learned_nothing, never_answered
 from penlight.evaluation.checks.splits import ks_distance, shifted, val_and_test_apart
-from penlight.evaluation.checks.training import still_improving
+from penlight.evaluation.checks.training import seeds_disagree, still_improving
 from penlight.evaluation.checks.words import listed, number
 from penlight.evaluation.reliability import outcome_errors
+from penlight.evaluation.rows import MetricRow
+from tests.evaluation.checks.cases import CASES
 from tests.evaluation.checks.evidence import FINDINGS, TASK, calibrated, clean, curves, sample, with_test
 
 
@@ -208,3 +211,34 @@ def test_long_lists_are_counted():
     assert listed([*"abcdefgh"]) == "a, b, c, d, e, f and 2 more"
     assert number(-0.0001) == "0.000"
     assert number(-0.25, 2) == "−0.25"
+
+
+def test_images_of_a_patient_are_not_called_uncalibrated_for_being_alike():
+    """Calibrated probabilities of 100 patients with four images each, which are right or wrong together."""
+    raised = {True: 0, False: 0}
+    for seed in range(60):
+        y, prob = (np.repeat(part, 4, axis=0) for part in calibrated(TASK, 100, seed))
+        patients = np.repeat(np.arange(100), 4)
+        for known in raised:
+            e = Evidence(Answered(sample(TASK, y, prob), patients if known else None))
+            raised[known] += not_calibrated(e) is not None
+    assert raised[True] <= 3 < raised[False]
+
+
+def test_what_calibration_did_is_said():
+    e = CASES["PL006"][0]()
+    with_both = replace(e, before=e.test.sample, calibration=Calibration("temperature", (1.1,)))
+    assert "They are calibrated (temperature); before it they were off by 0." in not_calibrated(with_both).text
+    without = replace(e, calibration=Calibration())
+    assert "They were not calibrated" in not_calibrated(without).text
+
+
+def test_seeds_that_differ_by_a_hair_agree_on_any_number_of_images():
+    rows = [MetricRow("auc", None, value, value - 0.001, value + 0.001, 22_000) for value in (0.77, 0.79)]
+    assert seeds_disagree(rows) is None
+
+
+def test_what_is_not_quite_one_is_not_printed_as_one():
+    assert [number(value) for value in (0.9996, 0.99996, 1.0, 0.9994, -0.0001)] == [
+        "0.9996", "0.99996", "1.000", "0.999", "0.000",
+    ]  # fmt: skip

@@ -30,7 +30,7 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     table = plain_table()
     table.add_column("difference")
     table.add_column("against")
-    for name in ("", "95 % interval", "p", "p, Holm"):
+    for name in ("", "interval, corrected", "p", "p, Holm"):
         table.add_column(name, justify="right")
     for d in found.differences:
         interval = f"{number(d.low)} to {number(d.high)}"

@@ -49,4 +49,7 @@ def plain_table(*, heads: bool = True) -> Table:
 
 def number(value: float) -> str:
     """Write a score by three decimals; what is undefined is a dash."""
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    # Here, so that commands that print no score load no arrays.
+    from penlight.evaluation.rows import decimal_text
+
+    return "-" if math.isnan(value) else decimal_text(value)

@@ -73,7 +73,7 @@ def _subgroup_table(groups: "Sequence[Subgroup]") -> Table:
     """One line per group: its headline score and how far it is from all others; more than chance in bold."""
     table = plain_table()
     table.add_column("group")
-    for name in ("n", groups[0].metric, "95 % interval", "difference", "95 % interval", "p, Holm"):
+    for name in ("n", groups[0].metric, "95 % interval", "difference", "interval, corrected", "p, Holm"):
         table.add_column(name, justify="right")
     for g in groups:
         cells = [g.note, "", "", ""] if g.note else [

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.record import DataRecord
+from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.comparison import Difference, Draws, differences, paired_draws
 from penlight.evaluation.intervals import bootstrap_weights
 from penlight.evaluation.metrics import METRICS, Sample
@@ -16,9 +17,6 @@ from penlight.evaluation.subgroups import Subgroup
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
-
-_RESAMPLES = (200, 1000)
-_RESAMPLED_VALUES = 50_000_000
 
 RUN, MAJORITY, LINEAR = "run", "majority", "linear"
 
@@ -54,7 +52,8 @@ class Evidence:
     `subgroups` those of groups; `baselines` said this of the same images. `decision_notes` are "label: reason";
     `curves` are None for models without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike`
     is the mean rank correlation of maps of what the model looked at with those of random weights. `read_before`
-    counts the other recipes that had been read on the same test images before.
+    counts the other recipes that had been read on the same test images before. `before` are the answers without the
+    `calibration`, and `coverage` is what the prediction sets of `test` promise.
     """
 
     test: Answered
@@ -69,6 +68,9 @@ class Evidence:
     maps_alike: float | None = None
     subgroups: Sequence[Subgroup] = ()
     read_before: int | None = None
+    before: Sample | None = None
+    calibration: Calibration | None = None
+    coverage: float | None = None
 
     @property
     def task(self) -> Task:
@@ -118,13 +120,7 @@ class Evidence:
 
 def _draws(models: Mapping[str, Sample], metric: str, of: Answered) -> dict[str, Draws]:
     listed = {name: [sample] for name, sample in models.items()}
-    return paired_draws(listed, metric, resamples=_resamples(of), groups=of.groups)
-
-
-def _resamples(of: Answered) -> int:
-    """Choose how many resamples: fewer where there are many images, whose distribution is smooth."""
-    fewest, most = _RESAMPLES
-    return max(fewest, min(most, _RESAMPLED_VALUES // max(1, of.sample.y.size)))
+    return paired_draws(listed, metric, groups=of.groups)
 
 
 def value_and_draws(answers: Answered, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:
@@ -136,6 +132,6 @@ def value_and_draws(answers: Answered, metric: str, columns: NDArray[np.intp], s
         computed = compute(sample, w)
         return computed if computed.ndim == 1 else computed[:, columns].mean(axis=1)
 
-    chunks = bootstrap_weights(sample.y, _resamples(answers), seed=seed, groups=answers.groups)
+    chunks = bootstrap_weights(len(sample.y), seed=seed, groups=answers.groups)
     drawn = np.concatenate([values(w) for w in chunks])
     return float(values(np.ones((1, len(sample.y))))[0]), drawn[np.isfinite(drawn)]

@@ -4,17 +4,20 @@ import math
 
 import numpy as np
 
+from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks.check import Seen
-from penlight.evaluation.checks.evidence import Evidence, Floats
-from penlight.evaluation.checks.words import counted, interval, metric, number
+from penlight.evaluation.checks.evidence import Answered, Evidence, Floats
+from penlight.evaluation.checks.words import counted, interval, listed, metric, number
+from penlight.evaluation.intervals import number_units
 from penlight.evaluation.metrics import METRICS, Sample
-from penlight.evaluation.reliability import BINS, outcome_errors
+from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
 from penlight.evaluation.rows import find_row
 
 BY_CHANCE = 0.99
 OFF = 0.03
 FAR_OFF = 0.1
 FEW = 10
+FAR_FROM_PROMISE = 0.05
 WIDE = 0.2
 
 _SIMULATED = (100, 1000)
@@ -29,15 +32,61 @@ def not_calibrated(e: Evidence) -> Seen | None:
     if not len(stated):
         return None
     error = calibration_error(e.test.sample)
-    chance = float(np.quantile(simulated_errors(stated), BY_CHANCE))
+    by_chance = simulated_errors(stated) if e.test.groups is None else flipped_errors(e.test)
+    chance = float(np.quantile(by_chance, BY_CHANCE))
     if not error > max(OFF, chance):
         return None
     lean = "too high" if stated.mean() > true.mean() else "too low"
     return Seen(
         f"Probabilities on {e.split} are off by {number(error)} on average (expected calibration error, {BINS} equal "
         f"bins), on the whole {lean}: {number(float(stated.mean()))} is stated, {number(float(true.mean()))} comes "
-        f"true. Calibrated ones would be off by less than {number(chance)} in 99 of 100 such tests.",
+        f"true. Calibrated ones would be off by less than {number(chance)} in 99 of 100 such tests.{_before(e)}",
         serious=error >= FAR_OFF,
+    )
+
+
+def _before(e: Evidence) -> str:
+    if e.calibration is None:
+        return ""
+    if e.calibration.kind == "none":
+        return " They were not calibrated on val (--set decide.calibration=temperature)."
+    if e.before is None:
+        return ""
+    off = number(calibration_error(e.before))
+    return f" They are calibrated ({e.calibration.kind}); before it they were off by {off}."
+
+
+def flipped_errors(answers: Answered, *, seed: int = 0) -> Floats:
+    """Give calibration errors (B,) by chance where images of a patient are alike: the gaps of each patient, stated
+    less true, all with one random sign (Liu, The Annals of Statistics 16:1696, 1988)."""
+    stated, true = answers.sample.stated.prob, answers.sample.stated.true
+    unit = number_units(len(stated), answers.groups)
+    sums = np.zeros((int(unit.max()) + 1, BINS))
+    np.add.at(sums, (np.repeat(unit, stated.shape[1]), bin_of(stated).ravel()), (stated - true).ravel())
+    rng = np.random.default_rng([seed, 0xCA1B])
+    signs = rng.choice([-1.0, 1.0], (_SIMULATED[1], len(sums)))
+    errors: Floats = np.abs(signs @ sums).sum(axis=1) / stated.size
+    return errors
+
+
+def temperature_at_bound(e: Evidence) -> Seen | None:
+    """Report a temperature as high as it may be."""
+    if e.calibration is None or not e.calibration.at_bound:
+        return None
+    places = e.calibration.at_bound
+    of = "" if len(e.calibration.temperatures) == 1 else f" for {listed([e.task.labels[c] for c in places])}"
+    return Seen(f"Calibration took the highest temperature there is, {HOTTEST:g}{of}.")
+
+
+def sets_break_their_promise(e: Evidence) -> Seen | None:
+    """Report prediction sets whose coverage is below what was promised by more than chance."""
+    row = find_row(e.rows, "coverage")
+    if row is None or e.coverage is None or not row.high < e.coverage:
+        return None
+    return Seen(
+        f"Prediction sets hold the truth for {number(row.value)} of {e.split} (95 % interval "
+        f"{interval(row.low, row.high)}), where {number(e.coverage, 2)} was wanted.",
+        serious=row.value < e.coverage - FAR_FROM_PROMISE,
     )
 
 

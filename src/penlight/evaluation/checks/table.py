@@ -64,11 +64,13 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "PL006",
         "Probabilities are not calibrated",
         f"The expected calibration error on test is above {numbers.OFF} and above 99 % of the errors that perfectly "
-        "calibrated probabilities have by chance on as many images (simulated from the probabilities themselves). "
+        "calibrated probabilities have by chance on as many images (simulated from the probabilities themselves; "
+        "where patients are known, by random signs of the gaps of whole patients). "
         f"Serious from {numbers.FAR_OFF} on.",
         "A probability of 0.9 does not mean that nine of ten are right; thresholds and decisions that rest on "
         "probabilities are off.",
-        "Calibrate on val, train with less weight on rare labels, or use the order of the images alone.",
+        "Train with less weight on rare labels, find the calibration on more images (--folds shows how much it "
+        "varies), or use the order of the images alone.",
         numbers.not_calibrated,
     ),
     Rule(
@@ -197,14 +199,32 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "what matters on images that nobody has scored.",
         splits.read_often,
     ),
+    Rule(
+        "PL021",
+        "A temperature is at its bound",
+        "The temperature that calibrates the probabilities is as high as it may be.",
+        "The model's probabilities say nearly nothing: it is sure of answers that are wrong as often as right.",
+        "Train with more regularisation or fewer epochs; do not rely on this run's probabilities.",
+        numbers.temperature_at_bound,
+    ),
+    Rule(
+        "PL022",
+        "Prediction sets break their promise",
+        "The 95 % interval of the coverage of prediction sets on test lies below what was wanted. Serious if it is "
+        f"lower by more than {numbers.FAR_FROM_PROMISE}.",
+        "The truth is outside the set more often than it says; sets were fitted on val, which is not like test, or "
+        "was used to choose as well.",
+        "Read the coverage on test, not the one that was wanted; fit sets on more images that chose nothing.",
+        numbers.sets_break_their_promise,
+    ),
 )
 
 SEEDS_CHECKS: tuple[Rule[Sequence[MetricRow]], ...] = (
     Rule(
         "PL010",
         "Seeds disagree",
-        "The headline scores of several seeds lie further apart than the 95 % interval of one of them is wide. "
-        "Serious.",
+        f"The headline scores of several seeds lie more than {training.APART} apart, and further than the 95 % "
+        "interval of one of them is wide. Serious.",
         "How good the model is depends more on the seed than on the test images; the best seed is luck.",
         "Report the mean and standard deviation, never the best seed; lower the learning rate, train longer, or "
         "average the seeds' probabilities.",

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from penlight.evaluation.rows import decimal_text
+
 _MINUS = "\N{MINUS SIGN}"
 _MOST = 6
 
@@ -13,8 +15,7 @@ def metric(name: str) -> str:
 
 def number(value: float, decimals: int = 3) -> str:
     """Write a number with a true minus sign."""
-    text = f"{value:.{decimals}f}"
-    return text.replace("-", _MINUS) if float(text) else text.lstrip("-")
+    return decimal_text(value, decimals).replace("-", _MINUS)
 
 
 def interval(low: float, high: float) -> str:

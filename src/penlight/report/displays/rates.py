@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.evaluation.few import wilson
+from penlight.evaluation.proportions import share_interval
 from penlight.report.displays.base import Floats, Layout, margin_for, rate_axis, ratio, shorten
 from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.report.words import count, number
@@ -40,8 +40,8 @@ class LabelRates:
             positives.astype(np.int64),
             ratio(found, positives),
             ratio(clear, negatives),
-            np.stack(wilson(found, positives), axis=1),
-            np.stack(wilson(clear, negatives), axis=1),
+            np.stack(share_interval(y & d, y, predictions.groups), axis=1),
+            np.stack(share_interval(~y & ~d, ~y, predictions.groups), axis=1),
         )
 
     @property

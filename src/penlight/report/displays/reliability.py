@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.evaluation.few import wilson
+from penlight.evaluation.proportions import wilson
 from penlight.evaluation.reliability import BINS, Stated, bin_of
 from penlight.evaluation.scores import values_of
 from penlight.report.displays.base import Floats, Layout, rate_axis, ratio

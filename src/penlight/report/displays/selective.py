@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.evaluation.conformal import Conformal, options
-from penlight.evaluation.few import wilson
+from penlight.evaluation.proportions import wilson
 from penlight.evaluation.selective import RiskCoverage, answered, certainty
 from penlight.report.displays.base import (
     Floats,
@@ -58,7 +58,7 @@ class RiskCurve:
         risk = RiskCoverage.of(wrong, confidence)
         point = None
         if conformal is not None:
-            given = answered(conformal.sets(p.task, p.prob), options(p.task, decided))
+            given = answered(conformal.sets_with(p.task, p.prob, decided), options(p.task, decided))
             point = float(given.mean()), float(ratio(np.array((wrong & given).sum()), np.array(given.sum())))
         noun = "images" if p.task.exclusive else f"pairs of image and {label_words(p.task, 1)}"
         area = float(risk.area(np.ones((1, len(p))))[0])
@@ -143,9 +143,12 @@ class AnswerSets:
     title: ClassVar[str] = "Sets of answers"
 
     @classmethod
-    def from_predictions(cls, predictions: Predictions, conformal: Conformal) -> "AnswerSets":
-        """Make the sets of calibrated predictions, and count them."""
-        sets = conformal.sets(predictions.task, predictions.prob)
+    def from_predictions(
+        cls, predictions: Predictions, conformal: Conformal, decided: NDArray[np.uint8] | None = None
+    ) -> "AnswerSets":
+        """Make the sets of calibrated predictions, with the answers `decided` (N, C) where given, and count them."""
+        task, prob = predictions.task, predictions.prob
+        sets = conformal.sets(task, prob) if decided is None else conformal.sets_with(task, prob, decided)
         counted = _by_size if predictions.task.exclusive else _by_answer
         noun = label_words(predictions.task, 1)
         return cls(*counted(predictions, sets), conformal.coverage, noun, conformal.notes)

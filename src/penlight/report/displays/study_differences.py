@@ -46,7 +46,7 @@ class DifferenceBars:
         below = sum(d.more_than_chance and d.value < 0 for _, d in self.lanes)
         return (
             f"Of {len(self.lanes)}, {above or 'none'} above and {below or 'none'} below by more than chance (filled "
-            "dots); bars are 95 % intervals of the paired difference."
+            "dots); bars are intervals of the paired difference, corrected for all that are compared."
         )
 
     @property

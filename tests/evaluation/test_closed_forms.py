@@ -6,9 +6,11 @@ from scipy.stats import binom, norm
 from sklearn.metrics import roc_auc_score
 
 from penlight.evaluation import METRICS, find_row, score
-from penlight.evaluation.few import FEW, newcombe, wilson
-from penlight.evaluation.intervals import RARE
-from penlight.tasks import MultiLabel
+from penlight.evaluation.closed_forms import CLOSED_FORMS
+from penlight.evaluation.delong import delong, newcombe
+from penlight.evaluation.operating import operating_points
+from penlight.evaluation.proportions import ratio_interval, shares, wilson
+from penlight.tasks import Binary, MultiLabel
 
 FEW_POSITIVES = (1, 2, 3, 5, 10)
 
@@ -98,9 +100,13 @@ def test_a_label_with_one_positive_is_not_said_to_be_sure():
     assert auc.high - auc.low > 0.4
     recall = find_row(rows, "recall", "rare")
     assert recall.high - recall.low == pytest.approx(0.793, abs=0.001)
-    assert "fewer than 5 positive cases of rare" in find_row(rows, "auc").note
-    assert "common" not in find_row(rows, "auc").note
-    assert find_row(rare(6)[3], "auc").note == ""
+    # A mean over labels is as unsure as the label that it rests on; a resampled one says that it has none.
+    mean = find_row(rows, "auc")
+    assert mean.value - mean.low == pytest.approx((auc.value - auc.low) / 2, rel=0.05)
+    ap = find_row(rows, "average_precision")
+    assert np.isnan([ap.low, ap.high]).all()
+    assert ap.note == "no interval: fewer than 10 positive cases of rare"
+    assert find_row(rare(12)[3], "average_precision").note == ""
 
 
 def test_f1_of_few_is_that_of_the_share_of_the_union():
@@ -116,21 +122,80 @@ def test_f1_of_few_is_that_of_the_share_of_the_union():
 def test_patients_are_counted_where_there_are_any():
     """Ten positive images of two patients are two cases."""
     groups = np.concatenate([np.arange(10) % 2, np.arange(10, 200)])
-    low, high = newcombe(find_row(rare(10)[3], "auc", "rare").value, 2, 190)
-    row = find_row(rare(10, groups)[3], "auc", "rare")
-    assert (row.low, row.high) == pytest.approx((low, high))
+    alone, row = (find_row(rows, "auc", "rare") for rows in (rare(10)[3], rare(10, groups)[3]))
+    assert (alone.low, alone.high) == pytest.approx(newcombe(alone.value, 10, 190))
+    low, high = newcombe(row.value, 2, 190)
+    assert low - 1e-9 <= row.low <= alone.low
+    assert alone.high <= row.high <= high + 1e-9
+    # Ten copies of two images are two cases and no more.
+    y, prob, _, _ = rare(10)
+    prob[:10, 0] = prob[np.arange(10) % 2, 0]
+    copied = delong(y[:, 0], prob[:, 0], groups)
+    assert copied.interval()[0] < delong(y[:, 0], prob[:, 0]).interval()[0] - 0.1
 
 
-def test_with_enough_images_resampling_stands():
-    _, _, _, rows = rare(RARE + 30)
-    row = find_row(rows, "recall", "rare")
-    hits = round(row.value * 60)
-    low, high = wilson(np.array(hits), np.array(60))
-    assert (row.low, row.high) != (low, high)
-    assert (row.low, row.high) == pytest.approx((low, high), abs=0.05)
+def test_a_share_of_independent_images_is_wilsons_and_of_patients_that_of_their_effective_number():
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(50), 4)
+    alike = np.repeat(rng.random(50) < 0.7, 4).astype(float)[None, :, None]
+    of = np.ones_like(alike)
+    alone = shares(alike, of, np.arange(200))
+    assert (alone.low[0], alone.high[0]) == pytest.approx(tuple(map(float, wilson(alike.sum(), np.array(200.0)))))
+    # Four images that say the same are one.
+    assert shares(alike, of, patient).n[0] == pytest.approx(50, rel=0.1)
+    own = (rng.random((1, 200, 1)) < 0.7).astype(float)
+    assert 130 < shares(own, of, patient).n[0] <= 200
+    # Where all are right nothing tells how alike they are, and a patient counts once.
+    assert shares(of, of, patient).n[0] == pytest.approx(50, rel=0.1)
+    assert (shares(of, of, np.arange(200)).low[0]) == pytest.approx(
+        float(wilson(np.array(200.0), np.array(200.0))[0])
+    )
+
+
+def test_answers_of_one_image_count_as_a_patients_images_do():
+    """Ten findings that are right or wrong together are one answer."""
+    right = np.repeat((np.random.default_rng(1).random(300) < 0.8) * 10.0, 1)[None, :, None]
+    assert shares(right, np.full_like(right, 10), np.arange(300)).n[0] == pytest.approx(300, rel=0.05)
+
+
+@pytest.mark.parametrize(("p", "q", "n"), [(0.9, 0.2, 60), (0.5, 0.05, 200), (1.0, 0.3, 20)])
+def test_the_interval_of_a_ratio_covers(p, q, n):
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(600):
+        hits = rng.binomial(n, [p, q])
+        low, high = wilson(hits, np.full(2, n))
+        one, other = zip(hits / n, low, high, strict=True)
+        ends = ratio_interval(one, other)
+        held += ends[0] <= p / q <= ends[1]
+    assert 0.92 <= held / 600 <= (0.985 if p < 1 else 1)
+
+
+def test_a_ratio_to_nothing_is_open_above_and_of_nothing_begins_at_0():
+    low, high = ratio_interval((0.9, 0.8, 0.95), (0.0, 0.0, 0.1))
+    assert 0 < low < np.inf
+    assert high == np.inf
+    low, high = ratio_interval((0.0, 0.0, 0.1), (0.9, 0.8, 0.95))
+    assert low == 0 < high < 0.2
+
+
+def test_every_row_that_says_the_same_has_the_same_interval():
+    """Sensitivity in the score table, as recall of the last label, and at the operating point."""
+    task, rng = Binary(("no", "yes")), np.random.default_rng(2)
+    y = task.encode((np.arange(120) % 20 == 0).astype(int))
+    positive = np.where(y[:, 1] == 1, 0.9, rng.random(120) * 0.6)
+    prob = np.stack([1 - positive, positive], axis=1)
+    groups = np.arange(120) // 2
+    for patients in (None, groups):
+        rows = score(task, y, prob, task.decide(prob), resamples=100, groups=patients)
+        (point,) = operating_points(task, y, prob, task.decide(prob), groups=patients)
+        for name in ("sensitivity", "specificity"):
+            row, rate = find_row(rows, name), point.rates[name]
+            assert (row.value, row.low, row.high) == pytest.approx((rate.value, rate.low, rate.high))
+        assert find_row(rows, "sensitivity").low < 0.7
 
 
 def test_every_key_is_a_metric_and_no_interval_is_made_without_resamples():
-    assert set(FEW) <= set(METRICS)
+    assert set(CLOSED_FORMS) <= set(METRICS)
     y, prob, decided, _ = rare(3)
     assert all(np.isnan(r.low) for r in score(MultiLabel(("rare", "common")), y, prob, decided, resamples=0))
