@@ -93,8 +93,9 @@ def _warm(server):
 
 
 @contextmanager
-def serving(limits=QUICK, app=None, **options):
-    warm = app is None and "token" not in options
+def serving(limits=QUICK, app=None, *, warm=True, **options):
+    """A server; one that is `warm` has opened its run, so that its workers have started."""
+    warm = warm and app is None and "token" not in options
     if app is None:
         shelf = open_shelf([trained("grades")])
         app = make_app(shelf, limits=limits, **{"names": {"localhost", "127.0.0.1"}, **options})
@@ -117,7 +118,7 @@ def serving(limits=QUICK, app=None, **options):
 @pytest.fixture(scope="module")
 def server():
     """A server with quick limits, for all tests of a module."""
-    with serving() as made:
+    with serving(warm=True) as made:
         yield made
 
 

@@ -194,7 +194,7 @@ def test_a_body_that_stalls_is_ended_and_holds_no_more_than_came(server):
 
 
 def test_a_body_that_trickles_has_a_deadline():
-    with serving(replace(QUICK, seconds=1.0)) as server, server.connect() as sock:
+    with serving(replace(QUICK, seconds=1.0), warm=True) as server, server.connect() as sock:
         send(sock, post(b"Content-Length: 1000000\r\n\r\n"))
         sock.settimeout(0.1)
         began, answer = time.monotonic(), b""
@@ -206,7 +206,7 @@ def test_a_body_that_trickles_has_a_deadline():
 
 def test_claimed_bytes_take_nothing_from_others():
     limits = replace(QUICK, stall_seconds=5.0, upload=1 << 20, held=1 << 20)
-    with serving(limits) as server, ExitStack() as stack:
+    with serving(limits, warm=True) as server, ExitStack() as stack:
         for _ in range(8):
             sock = stack.enter_context(server.connect())
             send(sock, post(b"Content-Length: 1000000\r\n\r\n") + b"x" * 10)

@@ -38,6 +38,8 @@ _STYLE: dict[str, Any] = {
     "lines.linewidth": 2,
     "lines.solid_capstyle": "round",
     "path.simplify_threshold": 0.2,
+    # Labels are a user's own: a dollar sign is not the start of a formula.
+    "text.parse_math": False,
 }
 
 _SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"

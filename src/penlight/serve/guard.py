@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from penlight.serve.limits import SECURITY_HEADERS, RequestError
+from penlight.serve.limits import SECURITY_HEADERS, RequestError, busy
 from penlight.serve.metrics import Metrics
 
 log = logging.getLogger("penlight.serve")
@@ -84,8 +84,9 @@ class Guard:
             else:
                 await refused.response()(inner, receive, send_guarded)
         except asyncio.CancelledError:
-            status = 499
-            raise
+            # uvicorn ends what is left when it stops, and would log each as a failure.
+            if not started:
+                await busy("it is being stopped").response()(inner, receive, send_guarded)
         except Exception as error:  # one request must not reach uvicorn's log with names and paths, nor end others
             _log_failure(error)
             if not started:
