@@ -43,6 +43,14 @@ def test_half_sent_requests_do_not_keep_others_out():
         assert server.lives()
 
 
+def test_bodies_that_never_come_do_not_fill_the_line_of_a_cold_server():
+    """Each of them names a run whose model has not been opened yet."""
+    with serving(Limits(waiting=8)) as server, ExitStack() as stack:
+        for _ in range(40):
+            send(stack.enter_context(server.connect()), post(b"Content-Length: 1000\r\n\r\nabc"))
+        assert status(server.ask(with_body(GOOD), 30)) == 200
+
+
 def test_who_waits_longest_makes_room_and_who_is_fresh_stays():
     with serving(Limits(connections=20, peer_connections=10)) as server, ExitStack() as stack:
         first = stack.enter_context(server.connect())

@@ -101,6 +101,7 @@ class _Service:
         self._pool: Pool | None = None
         self._explainer: Pool | None = None
         self._about: dict[str, dict[str, Any]] = {}
+        self._asking: dict[str, asyncio.Task[dict[str, Any]]] = {}
 
     @property
     def pool(self) -> Pool:
@@ -136,9 +137,18 @@ class _Service:
         if not shelved.links["predict"]:
             raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
                                "Make it on the server: penlight export RUN --to onnx")  # fmt: skip
-        if shelved.id not in self._about:
-            (answer,) = await self.pool.ask(self.message(shelved, "about"), [({}, b"")])
-            self._about[shelved.id] = about_of(answer, self.pool.bounds, shelved.run.path)
+        if shelved.id in self._about:
+            return self._about[shelved.id]
+        # Asked once for all who wait for it: requests that never send their body must not fill the workers' line.
+        asking = self._asking.get(shelved.id)
+        if asking is None:
+            asking = self._asking[shelved.id] = asyncio.create_task(self._ask_about(shelved))
+            asking.add_done_callback(lambda _: self._asking.pop(shelved.id, None))
+        return await asyncio.shield(asking)
+
+    async def _ask_about(self, shelved: Shelved) -> dict[str, Any]:
+        (answer,) = await self.pool.ask(self.message(shelved, "about"), [({}, b"")])
+        self._about[shelved.id] = about_of(answer, self.pool.bounds, shelved.run.path)
         return self._about[shelved.id]
 
     def message(self, shelved: Shelved, do: str) -> dict[str, Any]:
