@@ -121,7 +121,7 @@ def serving(limits=QUICK, app=None, *, warm=True, **options):
 @pytest.fixture(scope="module")
 def server():
     """A server with quick limits, for all tests of a module."""
-    with serving(warm=True) as made:
+    with serving() as made:
         yield made
 
 

@@ -34,7 +34,7 @@ def with_body(body, **options):
 def test_half_sent_requests_do_not_keep_others_out():
     """As many as there are connections, from one address, which is also the one that asks in between."""
     halves = (b"GET / HTTP/1.1\r\nHost: local", post(b"Content-Length: 1000\r\n\r\nabc"), b"", b"G", GET)
-    with serving(Limits(connections=120, peer_connections=100), warm=True) as server, ExitStack() as stack:
+    with serving(Limits(connections=120, peer_connections=100)) as server, ExitStack() as stack:
         for i in range(300):
             sock = stack.enter_context(server.connect())
             send(sock, halves[i % len(halves)])
@@ -45,7 +45,7 @@ def test_half_sent_requests_do_not_keep_others_out():
 
 def test_bodies_that_never_come_do_not_fill_the_line_of_a_cold_server():
     """Each of them names a run whose model has not been opened yet."""
-    with serving(Limits(waiting=8)) as server, ExitStack() as stack:
+    with serving(Limits(waiting=8), warm=False) as server, ExitStack() as stack:
         for _ in range(40):
             send(stack.enter_context(server.connect()), post(b"Content-Length: 1000\r\n\r\nabc"))
         assert status(server.ask(with_body(GOOD), 30)) == 200
@@ -202,7 +202,7 @@ def test_a_body_that_stalls_is_ended_and_holds_no_more_than_came(server):
 
 
 def test_a_body_that_trickles_has_a_deadline():
-    with serving(replace(QUICK, seconds=1.0), warm=True) as server, server.connect() as sock:
+    with serving(replace(QUICK, seconds=1.0)) as server, server.connect() as sock:
         send(sock, post(b"Content-Length: 1000000\r\n\r\n"))
         sock.settimeout(0.1)
         began, answer = time.monotonic(), b""
@@ -214,7 +214,7 @@ def test_a_body_that_trickles_has_a_deadline():
 
 def test_claimed_bytes_take_nothing_from_others():
     limits = replace(QUICK, stall_seconds=5.0, upload=1 << 20, held=1 << 20)
-    with serving(limits, warm=True) as server, ExitStack() as stack:
+    with serving(limits) as server, ExitStack() as stack:
         for _ in range(8):
             sock = stack.enter_context(server.connect())
             send(sock, post(b"Content-Length: 1000000\r\n\r\n") + b"x" * 10)
