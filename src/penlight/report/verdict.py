@@ -77,7 +77,8 @@ def against(row: MetricRow, rivals: Iterable[Rival], decimals: int = 2) -> str:
 
 
 def kept_words(content: RunContent) -> str:
-    """Say what a choice between the network and the linear baseline on val ended with; empty where there was none."""
+    """Say what a choice between the recipe's model and the linear baseline on val ended with; empty where there was
+    none."""
     ahead = content.provenance.get("ahead_of_linear_on_val")
     if ahead is None:
         return ""
@@ -86,10 +87,21 @@ def kept_words(content: RunContent) -> str:
     by, error = ahead["value"], ahead["error"]
     if by is None or error is None:
         return f"On val {network} could not be compared with the linear baseline, {kept}."
+    of = "" if ahead.get("epoch") is None else f", judged by its last epoch ({ahead['epoch']}) whichever val chose,"
     return (
-        f"On val {network} was {number(abs(by))} {'ahead of' if by >= 0 else 'behind'} the linear baseline in "
+        f"On val {network}{of} was {number(abs(by))} {'ahead of' if by >= 0 else 'behind'} the linear baseline in "
         f"{metric_words(content.task.headline).short}, with a standard error of {number(error)}, {kept}."
     )
+
+
+def cut_words(content: RunContent) -> str:
+    """Say what was cut for time, and that a fallback followed; empty where nothing was cut."""
+    cut = content.provenance.get("cut_for_time")
+    if not cut:
+        return ""
+    fell = content.provenance.get("ahead_of_linear_on_val") is not None and model_of(content) == "linear"
+    then = " The linear baseline was kept in place of that network; a longer budget may change it."
+    return f"The plan was cut for time. {cut}{then if fell else ''}"
 
 
 def model_of(content: RunContent) -> str:

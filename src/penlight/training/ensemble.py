@@ -33,8 +33,8 @@ _FEW = 3_000
 
 _MOSTLY = 0.8
 
-_RATE = 2.0**38
-"""Operations a second of the machine that a planned member is planned for, whatever this one has."""
+_RATE = 2.0**36
+"""Operations a second of each core of the machine that a planned member is planned for, whatever this one has."""
 
 
 @dataclass(frozen=True)
