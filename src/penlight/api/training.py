@@ -17,6 +17,7 @@ from penlight.api.requests import with_references
 from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
+from penlight.data.folds import image_groups
 from penlight.data.record import DataRecord, record_of
 from penlight.data.summary import DataDescription
 from penlight.data.tested import BASELINE, Readings
@@ -313,7 +314,7 @@ class Baselines:
         """What tells images unlike those in train; it depends on the images alone, so it too is fitted once."""
         self.watcher.step("Learning what images look like")
         train, val = (self.view.splits[name] for name in ("train", "val"))
-        return Novelty.fit(train.chosen, val.chosen)
+        return Novelty.fit(train.chosen, val.chosen, image_groups(self.view, ("train",)))
 
     def write(self, writer: RunWriter, kept: str) -> dict[str, list[MetricRow]]:
         """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on
