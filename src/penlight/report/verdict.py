@@ -18,21 +18,26 @@ from penlight.report.words import (
 )
 from penlight.tasks import Task
 
-BETTER, UNCLEAR, NO_BETTER = "better than", "not clearly better than", "no better than"
+BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "no better than", "worse than"
 
 
 def compare(row: MetricRow, rival: MetricRow) -> str:
     """Say how a score stands against a rival's, cautiously.
 
     "better than" only if the two 95 % intervals do not touch; with the better value but intervals that overlap,
-    "not clearly better than"; else "no better than". Intervals that overlap can still hide a difference that a paired
-    test would find: the rule errs towards modesty. A rival without an interval counts as exactly its value.
+    "not clearly better than"; with the worse value "worse than" if they do not touch, else "no better than".
+    Intervals that overlap can still hide a difference that a paired test would find: the rule errs towards modesty.
+    A rival without an interval counts as exactly its value.
     """
     sign = 1 if metric_words(row.name).higher_is_better else -1
     own_worst = _or_value(row, row.low if sign > 0 else row.high)
     rival_best = _or_value(rival, rival.high if sign > 0 else rival.low)
     if sign * (own_worst - rival_best) > 0:
         return BETTER
+    own_best = _or_value(row, row.high if sign > 0 else row.low)
+    rival_worst = _or_value(rival, rival.low if sign > 0 else rival.high)
+    if sign * (rival_worst - own_best) > 0:
+        return WORSE
     return UNCLEAR if sign * (row.value - rival.value) > 0 else NO_BETTER
 
 
