@@ -23,7 +23,7 @@ from penlight.evaluation import SeedsRow, row_from_dict
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
 from penlight.parsing import parse_json_object
-from penlight.recipes import Cnn, Linear, Majority, Recipe, Residual
+from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
 from penlight.recipes.study import Study, StudyRow, study_from_dict
 from penlight.records import check_record
@@ -374,10 +374,12 @@ def _entry(
 
 
 def _kind(recipe: Recipe) -> Kind:
-    if isinstance(recipe.model, Majority | Linear):
+    model = recipe.model
+    if isinstance(model, Majority | Linear):
         return "baseline"
-    from_scratch = isinstance(recipe.model, Cnn | Residual) or getattr(recipe.model, "weights", "") == "none"
-    return "custom" if from_scratch else "pre-trained"
+    if isinstance(model, Pretrained):
+        return "custom" if model.weights == "random" else "pre-trained"
+    return "custom" if isinstance(model, Cnn | Residual) else "features"
 
 
 def _cost(runs: Sequence[Run]) -> Cost:

@@ -1,21 +1,25 @@
 """Training without a recipe: a plan is made, shown, kept, gone on with, and never worse than the linear baseline."""
 
 import json
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from penlight import api
-from penlight.api import sweeping, training
-from penlight.data import store
+from penlight.api import planning, sweeping, training
+from penlight.data import apply_view, store
 from penlight.data.published import RESNET18
 from penlight.disk import FolderHold
 from penlight.errors import DataError, RecipeError, RunError
-from penlight.recipes import Cnn, Data, Decide, Recipe, Train
-from penlight.recipes.plan import plan_from_dict
+from penlight.recipes import Cnn, Data, Decide, Majority, Recipe, Residual, Train
+from penlight.recipes.plan import Plan, plan_from_dict
 from penlight.report.displays.published import BesidePublished
 from penlight.runs import open_predictor, open_run
 from penlight.tasks import Ordinal
+from penlight.training.loop import Trainer
 from tests.conftest import LABELS, small_dataset
 
 
@@ -24,6 +28,7 @@ def small(monkeypatch):
     """Open a small dataset under any name, and leave figures out of reports of runs."""
     dataset = small_dataset(Ordinal(LABELS, referable=2))
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
+    monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
     return dataset
 
 
@@ -48,7 +53,7 @@ def test_the_plan_is_printed_before_it_is_trained(small, penlight, tmp_path):
     code, out, _ = penlight("train", "small", "--set", "train.epochs=1", "--out", tmp_path / "run")
     assert code == 0
     assert out.index("augmentation") < out.index("95 % interval")
-    assert "s of training a seed on this machine" in out
+    assert "s of training a seed while this machine does nothing else" in out
 
 
 def test_a_budget_and_a_recipe_exclude_each_other():
@@ -68,7 +73,8 @@ def test_a_network_that_is_no_better_gives_way_to_the_linear_baseline(small, tmp
     api.train(hopeless(fallback="linear"), out=tmp_path / "kept")
     run, beside = open_run(tmp_path / "kept"), open_run(tmp_path / "alone")
     assert run.provenance["model"] == "linear"
-    assert not run.provenance["ahead_of_linear_on_val"]["value"] > run.provenance["ahead_of_linear_on_val"]["error"]
+    ahead = run.provenance["ahead_of_linear_on_val"]
+    assert not ahead["value"] > 2 * ahead["error"]
     assert run.baselines == ["majority"]
     assert not run.has("model.keras")
     linear = beside.baseline_predictions("linear", "test")
@@ -81,10 +87,101 @@ def test_a_network_that_is_no_better_gives_way_to_the_linear_baseline(small, tmp
 
 
 def test_a_clearly_better_network_is_kept(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "margin", lambda one, other, groups: training.Margin(0.2, 0.1))
+    monkeypatch.setattr(training, "margin", lambda one, other, groups: training.Margin(0.21, 0.1))
     result = api.train(hopeless(fallback="linear"), out=tmp_path / "run")
     assert result.kept == ["cnn"]
     assert open_run(tmp_path / "run").baselines == ["linear", "majority"]
+
+
+def test_what_val_says_of_the_epoch_it_chose_is_not_believed(small):
+    """Its last epoch is judged: val said "clearly ahead" of chosen ones in 3 of 3 runs that test said were behind."""
+    for split in small.splits.values():
+        split.images[:] = np.random.default_rng(0).integers(0, 255, split.images.shape)
+    view = apply_view(small)
+    task = view.task
+    perfect = task.logits(0.999 * view.splits["val"].y_true + 0.00025)
+    baselines = training.Baselines(view, api.Watcher(), None)
+    recipe = hopeless(fallback="linear")
+    fitted = training.Fitted(lambda part: perfect, None, object(), [None] * 7, 3, 1, 1.0)
+    for unchosen, kept in ((None, "cnn"), (perfect, "cnn"), (np.zeros_like(perfect), "linear")):
+        _, found = training._better(replace(fitted, unchosen=unchosen), recipe, view, task, baselines)
+        assert found.model == kept
+        assert found.epoch == (None if unchosen is None else 7)
+
+
+def test_a_model_without_epochs_gives_way_too(small, tmp_path):
+    recipe = hopeless(fallback="linear").model_copy(update={"model": Majority()})
+    assert api.train(recipe, out=tmp_path / "run").kept == ["linear"]
+
+
+def test_a_plan_that_is_cut_says_so_everywhere(small, penlight, tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**29)
+    # The clock of a busy machine is another matter.
+    monkeypatch.setattr(Plan, "longest", 1e9)
+    code, out, _ = penlight("train", "small", "--budget", "1s", "--out", tmp_path / "run")
+    assert code == 0
+    run = open_run(tmp_path / "run")
+    cut = json.loads(run.read("plan.json"))["cut"]
+    assert "60 epochs would be wanted for 48 images" in cut
+    assert run.provenance["cut_for_time"] == cut
+    flat = " ".join(out.split())
+    assert flat.count(f"The plan is cut for time. {cut}") == 1
+    assert flat.count(f"The plan was cut for time. {cut}") == 1
+    fell = run.provenance["model"] == "linear"
+    assert ("A longer --budget may change that." in flat) == fell
+    for page in ("card.md", "report.html"):
+        text = " ".join(run.read(page).decode().split())
+        assert f"The plan was cut for time. {cut}" in text
+        assert ("a longer budget may change it" in text) == fell
+
+
+def test_the_clock_ends_a_fit_at_four_times_the_budget_and_the_recipe_repeats_it(
+    small, penlight, tmp_path, monkeypatch
+):
+    seconds = iter([100.0] * 9 + [2000.0] * 9)
+    own = Trainer.epoch
+
+    def epoch(self):
+        row = replace(own(self), seconds=next(seconds))
+        self.history[-1] = row
+        return row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "epoch", epoch)
+        # 2,500 s are over after the tenth epoch of the first seed, and the second of the other.
+        how = ("--budget", "625s", "--seeds", 2, "--set", "decide.fallback=none", "--out", tmp_path / "runs")
+        code, out, err = penlight("train", "small", *how)
+    assert code == 0, err
+    runs = [open_run(tmp_path / "runs" / f"seed-{seed}") for seed in (0, 1)]
+    reached = [run.recipe.train.stopped_after for run in runs]
+    assert reached == [10, 2]
+    assert runs[0].recipe.hash == runs[1].recipe.hash == runs[0].provenance["recipe_hash"]
+    for run, epochs in zip(runs, reached, strict=True):
+        assert run.recipe.train.epochs == 60
+        said = f"The clock ended the training after {epochs} of 60 epochs, at 41.7 min, which is 4 times the budget."
+        assert said in run.read("card.md").decode()
+        assert said in run.read("report.html").decode()
+        assert said in " ".join(out.split())
+    again = ("train", runs[1].path / "recipe.toml", "--seed", 1, "--out", tmp_path / "again")
+    code, _, err = penlight(*again)
+    assert code == 0, err
+    np.testing.assert_array_equal(
+        open_run(tmp_path / "again").predictions("test").prob, runs[1].predictions("test").prob
+    )
+
+
+def test_the_same_plan_on_a_quiet_machine_and_beside_busy_processes():
+    view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(96, 24, 32)))
+    recipe = Recipe(data=Data(dataset="small"), model=Residual(widths=(8, 16)), train=Train(batch_size=32))
+    quiet = planning.training_rate(recipe, view)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        beside = planning.training_rate(recipe, view)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert 0.5 < beside / quiet < 2
 
 
 def test_a_stopped_plan_is_gone_on_with_though_the_machine_is_slower_then(small, own_folders, monkeypatch):
@@ -98,7 +195,7 @@ def test_a_stopped_plan_is_gone_on_with_though_the_machine_is_slower_then(small,
     first = api.request("small", None, budget=1.0)
     with pytest.raises(PulledPlugError):
         api.train(first.recipe, name=first.name, plan=first.plan, watcher=Pull())
-    monkeypatch.setattr("penlight.api.planning.matrix_rate", lambda: 1e9)
+    monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 1e8)
     assert api.plan("small", budget=1.0).recipe != first.recipe
     assert api.request("small", None, budget=1.0).recipe == first.recipe
     assert api.request("small", None, budget=2.0).recipe != first.recipe
@@ -110,7 +207,7 @@ def test_a_plan_of_several_seeds_is_gone_on_with_until_their_summary_is_there(sm
     (seeds / "seed-0").mkdir(parents=True)
     (seeds / "seed-0" / "plan.json").write_text(json.dumps(first.plan.to_dict()))
     (seeds / "seed-0" / "manifest.json").write_text("{}")
-    monkeypatch.setattr("penlight.api.planning.matrix_rate", lambda: 1e9)
+    monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 1e8)
     assert api.request("small", None, budget=1.0).recipe == first.recipe
     (seeds / "summary.json").write_text("{}")
     assert api.request("small", None, budget=1.0).recipe != first.recipe

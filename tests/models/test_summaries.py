@@ -14,7 +14,6 @@ from penlight.models.readers import (
     KernelReader,
     TreesReader,
     _group_scales,
-    folds_of,
     out_of_fold,
     prob_of,
     scores_of,
@@ -141,6 +140,28 @@ def test_left_out_answers_of_the_kernel_are_those_of_a_kernel_that_left_the_imag
     np.testing.assert_allclose(reader.links[:, 1], expected.coef_[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("landmarks", [24, 23])
+def test_the_kernel_leaves_all_images_of_a_patient_out_at_once(landmarks):
+    """With every image of a patient left out, as computed by leaving it out; with landmarks, nearly so."""
+    rng = np.random.default_rng(0)
+    of_patient = np.repeat(np.arange(8), 3)[rng.permutation(24)]
+    z, groups = rng.normal(size=(8, 4))[of_patient] + 0.1 * rng.normal(size=(24, 4)), {"all": slice(0, 4)}
+    y = np.eye(2, dtype=np.uint8)[(np.arange(8) % 2)[of_patient]]
+    scale = _group_scales(z, groups, 0.28)
+    near = np.exp(-((z[:, None] * scale - z * scale) ** 2).sum(-1))
+    left_out = np.zeros(y.shape)
+    for patient in range(8):
+        own, rest = of_patient == patient, of_patient != patient
+        inner = near[np.ix_(rest, rest)] + 0.1 * np.eye(rest.sum())
+        left_out[own] = near[np.ix_(own, rest)] @ np.linalg.solve(inner, y[rest] - 0.5) + 0.5
+    expected = LogisticRegression(max_iter=1000).fit(4 * left_out, y[:, 1])
+    how = {"exclusive": True, "seed": 0}
+    reader = KernelReader(Kernel(landmarks=landmarks)).fit(z, y, groups, of_patient=of_patient, **how)
+    np.testing.assert_allclose(reader.links[:, 1], expected.coef_[0], rtol=1e-5 if landmarks == 24 else 0.2)
+    alone = KernelReader(Kernel(landmarks=landmarks)).fit(z, y, groups, **how)
+    assert np.abs(alone.links).max() > 2 * np.abs(reader.links).max()
+
+
 def test_landmarks_enough_are_the_whole_kernel():
     rng = np.random.default_rng(0)
     z, groups = rng.normal(size=(60, 5)), {"a": slice(0, 2), "b": slice(2, 5)}
@@ -158,14 +179,6 @@ def test_the_forest_is_scikit_learns():
     own.fit(z.astype(np.float32), y.argmax(axis=1))
     new = rng.normal(size=(50, 6)).astype(np.float32)
     np.testing.assert_allclose(reader.forest.predict(new), own.predict_proba(new), atol=1e-12)
-
-
-def test_folds_part_the_images_evenly():
-    y = np.eye(3, dtype=np.uint8)[np.repeat([0, 1, 2], [50, 20, 7])]
-    folds = folds_of(y, 5, True, seed=0)
-    np.testing.assert_array_equal(np.sort(np.concatenate(folds)), np.arange(77))
-    counts = np.array([y[fold].sum(axis=0) for fold in folds])
-    assert (counts.max(axis=0) - counts.min(axis=0) <= 1).all()
 
 
 def test_out_of_fold_answers_do_not_know_their_own_label():

@@ -204,6 +204,9 @@ def test_no_rival_of_oneself(ordinal: RunContent) -> None:
         ("auc", (0.80, 0.76, 0.84), (0.50, math.nan, math.nan), "better than"),
         ("mae", (0.50, 0.40, 0.60), (0.80, 0.70, 0.90), "better than"),
         ("mae", (0.90, 0.80, 1.00), (0.80, 0.70, 0.90), "no better than"),
+        ("auc", (0.60, 0.55, 0.65), (0.80, 0.76, 0.84), "worse than"),
+        ("auc", (0.60, 0.55, 0.65), (0.70, math.nan, math.nan), "worse than"),
+        ("mae", (0.90, 0.85, 0.95), (0.80, 0.78, 0.84), "worse than"),
     ],
 )
 def test_verdicts_are_modest(

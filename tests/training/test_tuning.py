@@ -360,7 +360,7 @@ def test_folds_keep_patients_together_and_rare_labels_in_train():
     patients = np.arange(90) // 2
     splits = {**dataset.splits, "train": Split(dataset.splits["train"].images, labels, patients)}
     view = apply_view(Dataset(dataset.info, 28, splits, md5="0" * 32))
-    fold = folds(view.splits["train"], 3, seed=0)
+    fold = folds(view, 3, seed=0)
     assert all(len(set(fold[patients == p])) == 1 for p in range(45))
     assert set(fold[labels[:, 3] == 1]) == {-1}
     counts = np.bincount(fold[fold >= 0])

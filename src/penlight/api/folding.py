@@ -9,7 +9,7 @@ from penlight.api.described import DESCRIPTION, folds_described, seen_by, view_o
 from penlight.api.requests import with_references
 from penlight.api.results import FoldsScores, Trained, Watcher
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
-from penlight.api.training import Baselines, default_folder, held_by, kept_models, train_one
+from penlight.api.training import Baselines, cuts, default_folder, held_by, kept_models, train_one
 from penlight.data import ViewedDataset
 from penlight.data.summary import DataDescription
 from penlight.data.tested import Readings
@@ -67,7 +67,7 @@ def cross_validate(
         scores = _summarise(folder, divided)
     runs, _ = runs_of_folds(folder)
     held = held_by(runs, folder / "report.html")
-    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held)
+    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held, cuts(runs))
 
 
 def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:

@@ -3,27 +3,50 @@
 import contextlib
 from pathlib import Path
 
-from penlight.data import apply_view, store
+from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.catalog import reference_of
 from penlight.disk import is_inside
 from penlight.errors import PenlightError, RunError
 from penlight.parsing import parse_json_object
-from penlight.recipes.plan import BUDGET, Plan, fingerprint_of_view, make_plan, plan_from_dict
-from penlight.runs import machine, matrix_rate
+from penlight.recipes import Recipe
+from penlight.recipes.plan import (
+    BUDGET,
+    Plan,
+    fingerprint_of_view,
+    make_plan,
+    plan_from_dict,
+    training_operations,
+)
+from penlight.runs import machine
 from penlight.runs.files import read_file
 from penlight.runs.folder import MANIFEST, PLAN, SUMMARY, is_untidy
 
+# Fast enough for any network to be trained as long as is wanted, so that the plan chooses its first choice.
+_ANY_RATE = 1e30
+
 
 def plan(dataset: str, *, view: str | None = None, size: int | None = None, budget: float | None = None) -> Plan:
-    """Make the plan of a dataset seen through a view, for `budget` seconds of training (10 minutes unless given)."""
+    """Make the plan of a dataset seen through a view, for `budget` seconds of training (10 minutes unless given).
+
+    The budget counts processor time, which is that of a machine that does nothing else: real steps of the network
+    that is chosen are timed by it, so that a busy machine does not make another plan.
+    """
     viewed = apply_view(store.open_dataset(dataset, size or 28), view or "native")
     about = machine()
-    known = {
-        "cores": float(about["cores"]),
-        "memory": float(about.get("memory_gib", 0)) * 2**30,
-        "rate": matrix_rate(),
-    }
-    return make_plan(fingerprint_of_view(viewed, known, BUDGET if budget is None else budget), reference_of(dataset))
+    known = {"cores": float(about["cores"]), "memory": float(about.get("memory_gib", 0)) * 2**30, "rate": _ANY_RATE}
+    seconds = BUDGET if budget is None else budget
+    # Which network is chosen depends on the data; how fast it learns here can then be measured.
+    chosen = make_plan(fingerprint_of_view(viewed, known, seconds)).recipe
+    known["rate"] = training_rate(chosen, viewed)
+    return make_plan(fingerprint_of_view(viewed, known, seconds), reference_of(dataset))
+
+
+def training_rate(recipe: Recipe, view: ViewedDataset) -> float:
+    """Measure the operations that a second of processor time does in training steps of the recipe's network."""
+    from penlight.training.timing import seconds_per_image
+
+    operations = training_operations(recipe, view.dataset.size, view.dataset.info.channels)
+    return operations / seconds_per_image(recipe, view, view.task)
 
 
 def unfinished_plan(made: Plan) -> Plan | None:

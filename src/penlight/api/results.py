@@ -144,7 +144,8 @@ class Trained:
 
     `kept` names the model that each seed ended with, where the recipe falls back on another. `holds` counts what the
     folder holds of the images: "training_images" in neighbours.npz, "maps" in explained.npz, and "pictures" in
-    report.html; over all runs of the folder.
+    report.html; over all runs of the folder. `cut` says what was cut for
+    time, empty where nothing was.
     """
 
     folder: Path
@@ -153,10 +154,13 @@ class Trained:
     plan: "Plan | None" = None
     kept: Sequence[str] = ()
     holds: Mapping[str, int] = field(default_factory=dict)
+    cut: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
-        planned = {} if self.plan is None else {"plan": self.plan.to_dict(), "kept": list(self.kept)}
+        planned: dict[str, Any] = {}
+        if self.plan is not None:
+            planned = {"plan": self.plan.to_dict(), "kept": list(self.kept), "cut_for_time": list(self.cut)}
         about = {"folder": str(self.folder), "report": str(self.report), "holds": dict(self.holds)}
         return {**about, **planned, **self.scores.to_dict()}
 

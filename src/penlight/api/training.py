@@ -17,6 +17,7 @@ from penlight.api.requests import with_references
 from penlight.api.results import SeedsScores, Trained, Watcher
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
+from penlight.data.folds import image_groups
 from penlight.data.record import DataRecord, record_of
 from penlight.data.summary import DataDescription
 from penlight.data.tested import BASELINE, Readings
@@ -27,7 +28,7 @@ from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Margin, margin
 from penlight.evaluation.novelty import Novelty
 from penlight.recipes import BASELINE_MODELS, Recipe
-from penlight.recipes.plan import Plan
+from penlight.recipes.plan import LONGEST, Plan
 from penlight.runs import (
     Predictions,
     Run,
@@ -89,14 +90,20 @@ def train(
     baselines = Baselines(view, watcher, Readings(view.dataset, "train"))
     if seeds == 1:
         run = train_one(recipe, view, seed, folder, baselines, watcher, plan, images)
-        return Trained(folder, folder / "report.html", evaluate_run(run), plan, kept_models([run]), held_by([run]))
+        about = kept_models([run]), held_by([run]), cuts([run])
+        return Trained(folder, folder / "report.html", evaluate_run(run), plan, *about)
     places = {s: run_folder_in(folder, f"seed-{s}") for s in range(seed, seed + seeds)}
     with FolderHold(folder):
         runs = [train_one(recipe, view, s, place, baselines, watcher, plan, images) for s, place in places.items()]
         watcher.step("Writing the summary")
         scores = summarise(folder, runs, view)
     held = held_by(runs, folder / "report.html")
-    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held)
+    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held, cuts(runs))
+
+
+def cuts(runs: Sequence[Run]) -> list[str]:
+    """Say what was cut for time in each of the runs, once where it is the same."""
+    return list(dict.fromkeys(said for run in runs if (said := run.provenance.get("cut_for_time"))))
 
 
 def kept_models(runs: Sequence[Run]) -> list[str]:
@@ -160,7 +167,13 @@ def train_one(
             writer.write_json(PLAN, plan.to_dict())
         about = {"recipe": recipe.hash, "seed": str(seed), "data": view.dataset.md5}
         checkpoints = Checkpoints(writer.state / "checkpoint", about, watcher.note)
-        fitted = fit(recipe, view, task, seed, progress=watcher.epoch, checkpoints=checkpoints)
+        longest = float("inf") if plan is None else plan.longest
+        fitted = fit(recipe, view, task, seed, progress=watcher.epoch, checkpoints=checkpoints, longest=longest)
+        cut = _cut_for_time(plan, recipe, fitted)
+        if fitted.timed_out:
+            stopped = recipe.train.model_copy(update={"stopped_after": len(fitted.history)})
+            recipe = recipe.model_copy(update={"train": stopped})
+            writer.write("recipe.toml", recipe.to_toml())
         fitted, kept = _better(fitted, recipe, view, task, baselines)
         _write_model(writer, fitted)
         watcher.step("Choosing on val, then reading test")
@@ -191,7 +204,7 @@ def train_one(
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}
         made = _provenance(recipe, view, seed, fitted, durations)
         held = {KEEPS_IMAGES: images} | ({} if images else {MAPS_ALIKE: maps_alike})
-        writer.write_json("provenance.json", made | kept.to_dict() | read | held)
+        writer.write_json("provenance.json", made | kept.to_dict() | {"cut_for_time": cut} | read | held)
         watcher.step("Checking")
         checks = run_checks(evidence_of_run(writer.draft(), scores.metrics, scores.subgroups))
         writer.write_json("metrics.json", replace(scores, checks=checks).to_dict())
@@ -210,33 +223,54 @@ def require_no_images(run: Run) -> None:
         )
 
 
+def _cut_for_time(plan: Plan | None, recipe: Recipe, fitted: Fitted) -> str:
+    """Say, in sentences, what was cut for time: by the plan, or by the clock. Empty where nothing was."""
+    if plan is None:
+        return ""
+    said = [plan.cut] if plan.cut and recipe.train.epochs == plan.recipe.train.epochs else []
+    if fitted.timed_out:
+        minutes = plan.longest / 60
+        said.append(
+            f"The clock ended the training after {len(fitted.history)} of {recipe.train.epochs} epochs, "
+            f"at {minutes:.3g} min, which is {LONGEST:g} times the budget."
+        )
+    return " ".join(said)
+
+
 @dataclass(frozen=True)
 class _Kept:
-    """The model that a run keeps and, where there was a choice on val, by how far its network was ahead."""
+    """The model that a run keeps and, where there was a choice on val, by how far the recipe's own was ahead, and of
+    which epoch that is, if of one that val did not choose."""
 
     model: str
     ahead: Margin | None = None
+    epoch: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give what provenance.json says of it."""
-        return {"model": self.model, "ahead_of_linear_on_val": None if self.ahead is None else self.ahead.to_dict()}
+        ahead = None if self.ahead is None else {**self.ahead.to_dict(), "epoch": self.epoch}
+        return {"model": self.model, "ahead_of_linear_on_val": ahead}
 
 
 def _better(
     fitted: Fitted, recipe: Recipe, view: ViewedDataset, task: Task, baselines: "Baselines"
 ) -> tuple[Fitted, _Kept]:
-    """Keep the network, or the linear baseline where the recipe falls back on it and val does not say clearly that
-    the network is better."""
-    if recipe.decide.fallback == "none" or fitted.network is None:
+    """Keep the recipe's model, or the linear baseline where the recipe falls back on it and val does not say clearly
+    that the model is better. Where val chose the epoch, the last one is judged: of the chosen one val says too much.
+    """
+    if recipe.decide.fallback == "none" or recipe.model.backbone == "linear":
         return fitted, _Kept(recipe.model.backbone)
     linear = baselines.fitted("linear", recipe)
     val = _predict(fitted, view, task, "val", recipe)
-    one, other = (Sample(task, p.y_true, p.prob, task.decide(p.prob)) for p in (val, linear.val))
+    prob, epoch = val.prob, None
+    if fitted.unchosen is not None:
+        prob, epoch = task.probabilities(np.asarray(fitted.unchosen, np.float64)), len(fitted.history)
+    one, other = (Sample(task, val.y_true, p, task.decide(p)) for p in (prob, linear.val.prob))
     ahead = margin(one, other, groups=val.groups)
     if ahead.is_clear:
-        return fitted, _Kept(recipe.model.backbone, ahead)
+        return fitted, _Kept(recipe.model.backbone, ahead, epoch)
     seconds = fitted.seconds + linear.model.seconds
-    return replace(linear.model, seconds=seconds), _Kept("linear", ahead)
+    return replace(linear.model, seconds=seconds), _Kept("linear", ahead, epoch)
 
 
 def _predict(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe: Recipe) -> Predictions:
@@ -280,7 +314,7 @@ class Baselines:
         """What tells images unlike those in train; it depends on the images alone, so it too is fitted once."""
         self.watcher.step("Learning what images look like")
         train, val = (self.view.splits[name] for name in ("train", "val"))
-        return Novelty.fit(train.chosen, val.chosen)
+        return Novelty.fit(train.chosen, val.chosen, image_groups(self.view, ("train",)))
 
     def write(self, writer: RunWriter, kept: str) -> dict[str, list[MetricRow]]:
         """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on

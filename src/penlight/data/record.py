@@ -19,9 +19,9 @@ class DataRecord:
     """A dataset seen through a view, in counts; C labels.
 
     `images` counts the images of each split that the view keeps; `counts` has, for each split, how many of them have
-    each label, (C,); `patients` counts the patients of each split, None where the dataset does not name them.
-    `problems` are those of the audit of the whole dataset, as `Problem.to_dict` gives them; `reading` says how a
-    picture becomes an image of it.
+    each label, (C,); `patients` counts the patients of each split, None where the dataset does not name them;
+    `images_per_patient` is as in `DatasetInfo`. `problems` are those of the audit of the whole dataset, as
+    `Problem.to_dict` gives them; `reading` says how a picture becomes an image of it.
     """
 
     labels: tuple[str, ...]
@@ -30,6 +30,7 @@ class DataRecord:
     patients: Mapping[str, int] | None = None
     problems: tuple[Mapping[str, Any], ...] = ()
     reading: Reading | None = None
+    images_per_patient: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Give the record for JSON."""
@@ -40,6 +41,7 @@ class DataRecord:
             "patients": None if self.patients is None else dict(self.patients),
             "problems": [dict(problem) for problem in self.problems],
             "reading": None if self.reading is None else self.reading.to_dict(),
+            "images_per_patient": self.images_per_patient,
         }
 
 
@@ -52,6 +54,7 @@ def record_of_json(values: "DataJson") -> DataRecord:
         values.patients,
         tuple(problem.to_json() for problem in values.problems),
         None if values.reading is None else Reading(**values.reading.model_dump()),
+        values.images_per_patient,
     )
 
 
@@ -64,6 +67,7 @@ def record_of(view: ViewedDataset) -> DataRecord:
         _patients(view),
         tuple(problems_of(view)),
         view.dataset.reading,
+        view.dataset.info.images_per_patient,
     )
 
 

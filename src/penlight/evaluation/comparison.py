@@ -219,6 +219,10 @@ def _estimate(one: Draws, other: Draws) -> Estimate:
     return estimate(one.mean - other.mean, one.resampled - other.resampled, one.units, one.values, other.values)
 
 
+CLEAR = 2.0
+"""A model is clearly ahead of another by more than so many standard errors of their difference."""
+
+
 @dataclass(frozen=True)
 class Margin:
     """How far one model is ahead of another on the same images, in their headline metric, and the standard error of
@@ -229,8 +233,8 @@ class Margin:
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is ahead by more than the standard error; False where either is undefined."""
-        return self.value > self.error
+        """Whether it is ahead by more than `CLEAR` standard errors; False where either is undefined."""
+        return self.value > CLEAR * self.error
 
     def to_dict(self) -> dict[str, Any]:
         """Give the margin for JSON: NaN becomes null."""

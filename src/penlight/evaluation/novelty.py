@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.archives import Wanted, read_archive, require_numbers
+from penlight.data.folds import assign_folds
 from penlight.data.reads import Readable, some
 from penlight.errors import DataError, RunError
 from penlight.evaluation.conformal import quantile
@@ -145,15 +146,20 @@ class Novelty:
     shape: tuple[int, int, int]
 
     @classmethod
-    def fit(cls, train_images: Readable, val_images: Readable) -> "Novelty":
+    def fit(
+        cls, train_images: Readable, val_images: Readable, of_patient: NDArray[np.generic] | None = None
+    ) -> "Novelty":
         """Fit to uint8 (N, H, W, C) images of train; `evenly` chosen ones of many. A part of them is read at a time.
 
         Distances of images that were fitted are too small. So those of train are taken from fits to the other four
-        fifths of train, and those of val from the fit to all; the threshold is the corrected 99 % quantile of both.
+        fifths of train, without another image of the same patient, (N,) in `of_patient`; and those of val from the
+        fit to all. The threshold is the corrected 99 % quantile of both.
         """
         train, val = (describe_images(some(images, evenly(len(images)))) for images in (train_images, val_images))
         parts = tuple(map(Gaussian.fit, train))
-        held_out = np.stack([_cross_fitted(features) for features in train], axis=1)
+        chosen = evenly(len(train_images))
+        fold = _folds(chosen if of_patient is None else of_patient[chosen])
+        held_out = np.stack([_cross_fitted(features, fold) for features in train], axis=1)
         of_val = np.stack([part.distance(features) for part, features in zip(parts, val, strict=True)], axis=1)
         unseen = np.concatenate([held_out, of_val])
         usual, far = np.quantile(unseen, [0.5, SHARE], axis=0)
@@ -226,9 +232,13 @@ def evenly(n: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, _MOST)).astype(np.int64))
 
 
-def _cross_fitted(features: Floats) -> Floats:
+def _folds(of_patient: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Assign images to folds, (N,), all of a patient to one."""
+    return assign_folds(np.zeros((len(of_patient), 1), np.uint8), of_patient, _FOLDS, seed=0)
+
+
+def _cross_fitted(features: Floats, fold: NDArray[np.int64]) -> Floats:
     """Log-distances (N,) of each image from the fit to the images of other folds."""
-    fold = np.arange(len(features)) % _FOLDS
     out = np.empty(len(features))
     for number in np.unique(fold):
         held = fold == number

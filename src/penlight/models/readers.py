@@ -11,22 +11,39 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.folds import assign_folds
 from penlight.recipes import Kernel, Perceptron, Trees
 from penlight.tasks.base import sigmoid, softmax
 
 Floats = NDArray[np.float64]
 Groups = Mapping[str, slice]
+Numbers = NDArray[np.int64]
 
 PATCHES = "patches"
 LEAST = 1e-6
 """How far probabilities are kept from 0 and 1 before a logarithm."""
 
+_FOLDS = 5
+
 
 class Reader(Protocol):
     """A model of summaries; see the module."""
 
-    def fit(self, z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int) -> Self:
-        """Learn from summaries (N, F) in `groups` and indicators (N, C)."""
+    def fit(
+        self,
+        z: Floats,
+        y: NDArray[np.uint8],
+        groups: Groups,
+        *,
+        exclusive: bool,
+        seed: int,
+        of_patient: Numbers | None = None,
+    ) -> Self:
+        """Learn from summaries (N, F) in `groups` and indicators (N, C).
+
+        `of_patient` (N,) numbers the images that are left out together where something is learned from images left
+        out; by default each is alone.
+        """
 
     def scores(self, z: Floats) -> Floats:
         """Give (N, C) log-probabilities less their mean, or log-odds."""
@@ -45,33 +62,39 @@ def prob_of(scores: Floats, *, exclusive: bool) -> Floats:
     return np.asarray(softmax(scores) if exclusive else sigmoid(scores))
 
 
-def folds_of(y: NDArray[np.uint8], count: int, exclusive: bool, seed: int) -> list[NDArray[np.int64]]:
-    """Deal images into folds, each class evenly where labels are exclusive."""
-    order = np.random.default_rng([seed, 0xF01D]).permutation(len(y))
-    if exclusive:
-        order = order[np.argsort(np.argmax(y[order], axis=1), kind="stable")]
-    return [np.sort(order[start::count]) for start in range(count)]
-
-
 def out_of_fold(
-    make: Callable[[], Reader], z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int
+    make: Callable[[], Reader],
+    z: Floats,
+    y: NDArray[np.uint8],
+    groups: Groups,
+    *,
+    exclusive: bool,
+    seed: int,
+    of_patient: Numbers | None = None,
 ) -> Floats:
-    """Give scores (N, C) of each image by a reader that did not learn from it, in five folds."""
-    out = np.zeros(y.shape)
-    for fold in folds_of(y, 5, exclusive, seed):
-        rest = np.setdiff1d(np.arange(len(y)), fold)
-        out[fold] = make().fit(z[rest], y[rest], groups, exclusive=exclusive, seed=seed).scores(z[fold])
+    """Give scores (N, C) of each image by a reader that learned from no image of its patient, in five folds.
+
+    `of_patient` (N,) numbers the patients; by default each image is one.
+    """
+    out, own = np.zeros(y.shape), np.arange(len(y)) if of_patient is None else of_patient
+    number = assign_folds(y, own, _FOLDS, seed)
+    for fold in np.unique(number):
+        held, rest = number == fold, number != fold
+        reader = make().fit(z[rest], y[rest], groups, exclusive=exclusive, seed=seed, of_patient=own[rest])
+        out[held] = reader.scores(z[held])
     return out
 
 
 @dataclass
 class KernelReader:
     """Kernel ridge regression with a Gaussian kernel in which every group of summaries counts alike, rare classes
-    more; what it says of an image of train when that is left out teaches a logistic regression the probabilities.
+    more; what it says of an image of train when all of its patient are left out teaches a logistic regression the
+    probabilities.
 
     The leave-one-out answers have a closed form (Rasmussen and Williams, Gaussian Processes for Machine Learning,
-    2006, 5.4.2). Of more than `landmarks` images so many are drawn, and the function is a sum of kernels about those
-    (Nystroem's way).
+    2006, 5.4.2), and so have those with several images left out at once (the same with blocks of the inverse).
+    Of more than `landmarks` images so many are drawn, and the function is a sum of kernels about those (Nystroem's
+    way).
     """
 
     options: Kernel
@@ -84,7 +107,16 @@ class KernelReader:
 
     STEEP = 4.0
 
-    def fit(self, z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int) -> Self:
+    def fit(
+        self,
+        z: Floats,
+        y: NDArray[np.uint8],
+        groups: Groups,
+        *,
+        exclusive: bool,
+        seed: int,
+        of_patient: Numbers | None = None,
+    ) -> Self:
         """See `Reader`."""
         self.scale = _group_scales(z, groups, self.options.width)
         x, targets = z * self.scale, y.astype(np.float64)
@@ -99,13 +131,21 @@ class KernelReader:
             inverse = np.linalg.inv(near + np.diag(self.options.ridge / weight))
             self.weights = inverse @ away
             left_out = targets - self.weights / np.diag(inverse)[:, None]
+            for block in _blocks(of_patient):
+                left_out[block] = targets[block] - np.linalg.solve(inverse[np.ix_(block, block)], self.weights[block])
         else:
             gram = near.T @ (weight[:, None] * near) + self.options.ridge * near[rows]
             gram[np.diag_indices_from(gram)] += 1e-8 * len(x)
             found = np.linalg.solve(gram, np.concatenate([near.T @ (weight[:, None] * away), near.T], axis=1))
             self.weights, hat = found[:, : y.shape[1]], found[:, y.shape[1] :]
             own = weight * np.einsum("nm,mn->n", near, hat)
-            left_out = targets - (away - near @ self.weights) / np.maximum(1 - own, 1e-3)[:, None]
+            residual = away - near @ self.weights
+            left_out = targets - residual / np.maximum(1 - own, 1e-3)[:, None]
+            for block in _blocks(of_patient):
+                shared = (near[block] @ hat[:, block]) * weight[block]
+                left_out[block] = targets[block] - np.linalg.solve(
+                    (1 + 1e-6) * np.eye(len(block)) - shared, residual[block]
+                )
         self.links, self.bias = _link(self.STEEP * left_out, y, exclusive)
         return self
 
@@ -113,6 +153,15 @@ class KernelReader:
         """See `Reader`."""
         said = _gauss(z * self.scale, self.centres) @ self.weights + self.mean
         return np.asarray(self.STEEP * said @ self.links + self.bias)
+
+
+def _blocks(of_patient: Numbers | None) -> list[Numbers]:
+    """Give the rows of each patient with more than one image."""
+    if of_patient is None:
+        return []
+    order = np.argsort(of_patient, kind="stable")
+    starts = np.flatnonzero(np.diff(of_patient[order])) + 1
+    return [rows for rows in np.split(order, starts) if len(rows) > 1]
 
 
 def _gauss(x: Floats, centres: Floats) -> Floats:
@@ -199,7 +248,16 @@ class TreesReader:
     exclusive: bool = True
     forest: Forest | None = None
 
-    def fit(self, z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int) -> Self:
+    def fit(
+        self,
+        z: Floats,
+        y: NDArray[np.uint8],
+        groups: Groups,
+        *,
+        exclusive: bool,
+        seed: int,
+        of_patient: Numbers | None = None,
+    ) -> Self:
         """See `Reader`."""
         from sklearn.ensemble import ExtraTreesClassifier
 
@@ -280,7 +338,16 @@ class PerceptronReader:
 
     _SPREAD = 1.5
 
-    def fit(self, z: Floats, y: NDArray[np.uint8], groups: Groups, *, exclusive: bool, seed: int) -> Self:
+    def fit(
+        self,
+        z: Floats,
+        y: NDArray[np.uint8],
+        groups: Groups,
+        *,
+        exclusive: bool,
+        seed: int,
+        of_patient: Numbers | None = None,
+    ) -> Self:
         """See `Reader`."""
         import warnings
 

@@ -18,16 +18,23 @@ if TYPE_CHECKING:
 BUDGET = 600.0
 """Seconds of training that a plan allows itself where none are given."""
 
+LONGEST = 4.0
+"""A fit is ended by the clock only after so many times the budget of its plan."""
+
 FEW, SOME = 3_000, 20_000
 """Up to FEW training images a set is small, up to SOME of middle size."""
 
 _VIEWS_WANTED = 1_200_000
 _EPOCHS = (8, 60)
 _FEWEST_EPOCHS = 4
+# A small set is given so many times the budget before it is shortened, and no fewer epochs than this share of those
+# wanted before its network is made smaller: with a third of its epochs a network of 546 images learned nothing.
+_SMALL_SET_BUDGET = 3.0
+_SMALL_SET_SHARE = 0.5
 _WIDTHS = (32, 64, 128, 256, 512)
 _SMALLEST_MAP = 4
-# Share of a processor's matrix-product rate that training such a network reaches (chest-residual, two-core Xeon).
-_EFFICIENCY = 0.5
+# Small networks do not keep more cores than this busy, so a plan does not count on more.
+_CORES_COUNTED = 2
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,10 @@ class Fingerprint:
     """What a plan is made from.
 
     `images` counts by split and `positives` by label of train, in the view; `size` in pixels; `flips` as in
-    `DatasetInfo`; `rate` is the machine's matrix-product rate in floating-point operations a second, all cores
-    together, rounded coarsely so that a plan does not change from day to day; `memory` in bytes, 0 where it is not
-    known; `budget` in seconds.
+    `DatasetInfo`; `rate` is the number of floating-point operations that a second of one processor does in training
+    steps of the chosen network, rounded coarsely: measured in processor time, it hardly depends on what else the
+    machine does, and a plan does not change from day to day. `memory` in bytes, 0 where it is not known; `budget` in
+    seconds during which the counted cores do nothing else.
     """
 
     dataset: str
@@ -74,12 +82,19 @@ class Reason:
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe, a reason for each choice, and the seconds that its training is expected to take."""
+    """A recipe, a reason for each choice, and the seconds that its training is expected to take on a machine that
+    does nothing else; `cut` says, as a sentence, what the budget was too short for, and is empty where it was not."""
 
     recipe: Recipe
     reasons: tuple[Reason, ...]
     seconds: float
     fingerprint: Fingerprint
+    cut: str = ""
+
+    @property
+    def longest(self) -> float:
+        """Seconds by the clock after which a fit of this plan is ended, however busy the machine is."""
+        return LONGEST * self.fingerprint.budget
 
     def asks_as(self, other: "Plan") -> bool:
         """Whether another plan was made of the same data for the same time, on this machine or a busier one."""
@@ -91,6 +106,7 @@ class Plan:
         return {
             "fingerprint": {**asdict(self.fingerprint), "imbalance": round(self.fingerprint.imbalance, 2)},
             "seconds": round(self.seconds, 1),
+            "cut": self.cut,
             "reasons": [asdict(reason) for reason in self.reasons],
             "recipe": self.recipe.model_dump(mode="json"),
         }
@@ -104,7 +120,7 @@ def plan_from_dict(values: Mapping[str, Any]) -> Plan:
     record = check_record(PlanRecord, values, "A plan")
     fingerprint = Fingerprint(**record.fingerprint.model_dump())
     reasons = tuple(Reason(**reason.model_dump()) for reason in record.reasons)
-    return Plan(recipe_from_dict(record.recipe, "A plan"), reasons, record.seconds, fingerprint)
+    return Plan(recipe_from_dict(record.recipe, "A plan"), reasons, record.seconds, fingerprint, record.cut)
 
 
 def fingerprint_of(
@@ -117,7 +133,7 @@ def fingerprint_of(
     machine: Mapping[str, float],
     budget: float = BUDGET,
 ) -> Fingerprint:
-    """Gather a fingerprint; `machine` has cores, memory (bytes) and rate (operations a second)."""
+    """Gather a fingerprint; `machine` has cores, memory (bytes) and rate, as `Fingerprint` has."""
     return Fingerprint(
         dataset=info.name,
         view=view,
@@ -159,15 +175,17 @@ def make_plan(f: Fingerprint, dataset: str = "") -> Plan:
     """
     model, on_model = _model(f)
     batch, on_batch = _batch(f)
-    operations = 3 * operations_of(model, f.size, f.channels)
-    epochs, on_epochs = _epochs(f, operations)
-    if epochs < _FEWEST_EPOCHS and isinstance(model, Residual):
+    seconds = _epoch_seconds(f, model)
+    epochs, on_epochs = _epochs(f, seconds)
+    cut = [on_epochs.why] if epochs < _epochs_wanted(f) else []
+    if epochs < _fewest_epochs(f) and isinstance(model, Residual):
         model = model.model_copy(update={"widths": tuple(width // 2 for width in model.widths)})
         on_model = Reason(
             on_model.about, "a residual network of half the width", f"{on_epochs.why} So the network is made smaller."
         )
-        operations = 3 * operations_of(model, f.size, f.channels)
-        epochs, on_epochs = _epochs(f, operations)
+        seconds = _epoch_seconds(f, model)
+        epochs, on_epochs = _epochs(f, seconds)
+        cut = [on_model.why, *([on_epochs.why] if epochs < _epochs_wanted(f) else [])]
     augment, on_augment = _augment(f)
     decide, on_decide = _decide(f)
     train = Train(
@@ -183,7 +201,13 @@ def make_plan(f: Fingerprint, dataset: str = "") -> Plan:
     data = Data(dataset=dataset or f.dataset, size=f.size, view=f.view)
     recipe = Recipe(data=data, model=model, train=train, decide=decide)
     reasons = (on_model, on_epochs, on_batch, on_augment, _on_balance(f), *on_decide)
-    return Plan(recipe, reasons, epochs * _epoch_seconds(f, operations), f)
+    return Plan(recipe, reasons, epochs * seconds, f, " ".join(dict.fromkeys(cut)))
+
+
+def training_operations(recipe: Recipe, size: int, channels: int) -> float:
+    """Count the operations of one image in a training step: forward, and about twice as many back."""
+    assert isinstance(recipe.model, Cnn | Residual)
+    return 3 * operations_of(recipe.model, size, channels)
 
 
 def operations_of(model: Cnn | Residual, size: int, channels: int) -> float:
@@ -226,8 +250,9 @@ def _coarse(rate: float) -> float:
     return 2.0 ** round(math.log2(rate))
 
 
-def _epoch_seconds(f: Fingerprint, operations: float) -> float:
-    return f.images["train"] * operations / (_EFFICIENCY * f.rate)
+def _epoch_seconds(f: Fingerprint, model: Cnn | Residual) -> float:
+    operations = 3 * operations_of(model, f.size, f.channels)
+    return f.images["train"] * operations / (f.rate * min(f.cores, _CORES_COUNTED))
 
 
 def _model(f: Fingerprint) -> tuple[Cnn | Residual, Reason]:
@@ -268,16 +293,27 @@ def _learning_rate(batch: int) -> float:
     return round(1e-3 * math.sqrt(batch / 32), 4)
 
 
-def _epochs(f: Fingerprint, operations: float) -> tuple[int, Reason]:
-    n = f.images["train"]
-    wanted = min(max(round(_VIEWS_WANTED / n), _EPOCHS[0]), _EPOCHS[1])
-    affordable = max(1, int(f.budget / _epoch_seconds(f, operations)))
+def _epochs_wanted(f: Fingerprint) -> int:
+    return min(max(round(_VIEWS_WANTED / f.images["train"]), _EPOCHS[0]), _EPOCHS[1])
+
+
+def _fewest_epochs(f: Fingerprint) -> int:
+    """Give the fewest epochs that a network is trained for rather than made smaller."""
+    return int(_SMALL_SET_SHARE * _epochs_wanted(f)) if f.images["train"] <= FEW else _FEWEST_EPOCHS
+
+
+def _epochs(f: Fingerprint, epoch_seconds: float) -> tuple[int, Reason]:
+    n, wanted = f.images["train"], _epochs_wanted(f)
+    allowed = f.budget * (_SMALL_SET_BUDGET if n <= FEW else 1)
+    affordable = max(1, int(allowed / epoch_seconds))
     if affordable < wanted:
-        why = f"{wanted} would be wanted for {n:,} images; {affordable} fit into {_minutes(f.budget)} here."
+        why = f"{wanted} epochs would be wanted for {n:,} images; {affordable} fit into {_minutes(allowed)} here."
         return affordable, Reason("epochs", str(affordable), why)
     why = (
         f"So {wanted * n:,} images are seen in all, which is enough for {n:,}; the epoch that is best on val is kept."
     )
+    if wanted * epoch_seconds > f.budget:
+        why += f" That takes longer than {_minutes(f.budget)}: a small set is not shortened for it."
     return wanted, Reason("epochs", str(wanted), why)
 
 
@@ -339,7 +375,7 @@ def _on_balance(f: Fingerprint) -> Reason:
 
 
 def _decide(f: Fingerprint) -> tuple[Decide, tuple[Reason, ...]]:
-    why_fallback = "A network that is not better on val has not earned its cost, and is not kept."
+    why_fallback = "A network that is not better on val by two standard errors has not earned its cost."
     fallback = Reason("fallback", "the linear baseline", why_fallback)
     if f.uses_thresholds and f.exclusive:
         why = "Sensitivity and specificity count alike."

@@ -207,6 +207,8 @@ class Train(_Section):
     `balance`: "copies" repeats images of minority classes until each has `balance_target` images ("mean" or "max" of
     the class counts), "weights" weighs the loss by inverse class frequency (mean weight 1), "sampling" draws every
     class equally often. `precision` is that of the products inside the network; weights and scores stay float32.
+    `stopped_after` is written by a run of a plan that the clock ended before its last epoch, so that its recipe
+    repeats it; it is no part of the recipe's hash.
     """
 
     epochs: Count = 30
@@ -221,6 +223,7 @@ class Train(_Section):
     balance: Literal["none", "copies", "weights", "sampling"] = "none"
     balance_target: Literal["mean", "max"] = "mean"
     precision: Literal["float32", "bfloat16"] = "float32"
+    stopped_after: Count | None = None
     loss: Loss = Loss()
     augment: Augment = Augment()
 
@@ -276,8 +279,8 @@ class Decide(_Section):
     "isotonic" by a monotone map, which needs a large val. `prevalence` is that of the people whom the answers are
     meant for: predictive values are given at it too. `coverage` is how often the truth is wanted among the answers
     that are not ruled out.
-    `fallback` "linear" keeps the linear baseline as the model where the network is not better on val by more than
-    the standard error of their difference.
+    `fallback` "linear" keeps the linear baseline as the model where the recipe's own is not better on val by more
+    than two standard errors of their difference; where val chose the epoch, the last epoch is judged.
     """
 
     rule: Literal["argmax", "expected", "kappa"] = "argmax"
@@ -299,8 +302,9 @@ class Recipe(_Section):
 
     @property
     def hash(self) -> str:
-        """Hex digest of all values, defaults included; equal recipes have equal hashes on every machine."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Hex digest of all values that were asked for, defaults included; equal recipes have equal hashes on every
+        machine, and a run that the clock ended early has that of its recipe."""
+        canonical = json.dumps(_asked_for(self.model_dump(mode="json")), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def to_toml(self) -> str:
@@ -347,8 +351,15 @@ def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
     return {key: (default.get(key), value) for key, value in this.items() if default.get(key) != value}
 
 
+def _asked_for(values: Any) -> Any:
+    """Leave out what a run writes into its recipe, wherever it stands."""
+    if isinstance(values, dict):
+        return {key: _asked_for(value) for key, value in values.items() if key != "stopped_after"}
+    return [_asked_for(value) for value in values] if isinstance(values, list) else values
+
+
 def _takes_none(path: list[str]) -> bool:
-    return path in (["train", "patience"], ["decide", "wanted"], ["decide", "prevalence"])
+    return path in (["train", "patience"], ["train", "stopped_after"], ["decide", "wanted"], ["decide", "prevalence"])
 
 
 def _value(text: str) -> Any:

@@ -111,6 +111,7 @@ class MarginRow(Record):
 
     value: Number
     error: Number
+    epoch: Count | None = None
 
 
 class DurationsRow(Record):
@@ -147,6 +148,7 @@ class ProvenanceRecord(Record):
     machine: Annotated[dict[Name, Name | Whole], Field(max_length=100)] = Field(default_factory=dict)
     model: Name
     ahead_of_linear_on_val: MarginRow | None = None
+    cut_for_time: Text = ""
     test_readings_before: Count | None = None
     keeps_images: Flag = True
     maps_alike: Finite | None = None
@@ -180,6 +182,7 @@ class DataJson(Record):
     patients: Counts | None = None
     problems: Annotated[tuple[ProblemRow, ...], Field(max_length=10_000)] = ()
     reading: ReadingRecord | None = None
+    images_per_patient: Count = 1
 
 
 class ChangeRow(Record):
@@ -251,6 +254,7 @@ class PlanRecord(Record):
     seconds: Number
     reasons: Annotated[tuple[ReasonRow, ...], Field(max_length=1_000)]
     recipe: dict[Name, object]
+    cut: Text = ""
 
 
 class LevelRow(Record):

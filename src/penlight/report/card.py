@@ -14,7 +14,7 @@ from penlight.report.content import RunContent
 from penlight.report.displays import Reliability, headline_rows
 from penlight.report.notes import decided_words, read_before_words
 from penlight.report.tables import ScoreLine, score_lines
-from penlight.report.verdict import model_of, rivals_of, run_verdict
+from penlight.report.verdict import cut_words, kept_words, model_of, rivals_of, run_verdict
 from penlight.report.words import count, image_words, label_words, listed, metric_words, number, plain
 
 NOT_CLINICAL = "Not for clinical use."
@@ -59,6 +59,7 @@ def limits(content: RunContent) -> list[str]:
         f"Measured on {count(n)} {content.tested} images of the same collection it was trained on; other devices, "
         "hospitals and populations were not tested.",
         f"Images are {content.size} × {content.size} px; signs smaller than a pixel at that size cannot be seen.",
+        *([cut] if (cut := cut_words(content)) else []),
         *content.dataset.cautions,
         "No results by device: the data used here do not name it.",
         *(f"No {what}." for what in content.unavailable_groups),
@@ -141,6 +142,7 @@ def _how(content: RunContent) -> list[str]:
     return [
         f"Model: {model_of(content)}, seed {plain(content.provenance.get('seed'))}.",
         f"Recipe: {'; '.join(changed) or 'all defaults'}.",
+        *([kept] if (kept := kept_words(content)) else []),
         *read_before_words(content),
     ]
 

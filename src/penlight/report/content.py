@@ -124,6 +124,17 @@ class RunContent:
         return unavailable_subgroups(self.test.metadata) if self.no_subgroups is None else self.no_subgroups
 
     @property
+    def leaks(self) -> str:
+        """Say what the audit found of images and patients in more than one split; it ran if any check did."""
+        about = "Duplicates and leaks between splits"
+        if self.checks is None:
+            return f"{about}: not searched for in this run."
+        found = {check.code: check.seen for check in self.checks}
+        said = found.get("PL008", "none was found by the audit of the data.")
+        hidden = " Patients are not named, so images of one patient in two splits could not be found."
+        return f"{about}: {said}{hidden if 'PL016' in found else ''}"
+
+    @property
     def tested(self) -> str:
         """What the images that were scored are: test images, or those that each fold left out."""
         return "out-of-fold" if self.folds else "test"

@@ -169,6 +169,17 @@ def which_to_take(table: StudyTable) -> str | None:
     return f"{first} {behind}" if table.networks else first
 
 
+def how_it_was_chosen(table: StudyTable) -> str | None:
+    """Say by which images the recommendation was chosen, and what that does to its score."""
+    known = len(_known(table, table.entries))
+    if known < 2 or which_to_take(table) is None:
+        return None
+    return (
+        f"That was chosen by the scores on test, among {count(known)} recipes, so the score of what is chosen is "
+        "somewhat too high; it takes images that no recipe was read on to know it."
+    )
+
+
 def network_to_take(table: StudyTable) -> Entry | None:
     """Choose, of the networks that keep up with the best entry, the one that trains fastest.
 
@@ -304,6 +315,7 @@ Rule = Callable[[StudyTable], str | None]
 
 RULES: tuple[Rule, ...] = (
     which_to_take,
+    how_it_was_chosen,
     networks_against_linear,
     custom_against_pretrained,
     variants,

@@ -55,7 +55,7 @@ from penlight.report.tables import (
     split_lines,
     subgroup_lines,
 )
-from penlight.report.verdict import kept_words, model_of, rivals_of, run_verdict
+from penlight.report.verdict import cut_words, kept_words, model_of, rivals_of, run_verdict
 from penlight.report.words import count, duration, image_words, interval, label_words, metric_words, number
 
 _OF_RANKS = ("roc", "precision_recall")
@@ -235,7 +235,7 @@ def making_values(content: RunContent) -> dict[str, Any]:
         "differences": difference_lines(content.recipe_differences),
         "provenance": provenance_groups(content),
         "command": content.provenance.get("command", ""),
-        "kept": kept_words(content),
+        "kept": " ".join(filter(None, (cut_words(content), kept_words(content)))),
         "card": about(content)[1:],
         "checklist": checklist(content),
         "checklist_sources": SOURCES,

@@ -64,7 +64,12 @@ class Part:
     n_test: str
 
 
-_ROLES = {"baseline": "baseline", "custom": "best custom", "pre-trained": "best pre-trained"}
+_ROLES = {
+    "baseline": "baseline",
+    "custom": "best custom",
+    "pre-trained": "best pre-trained",
+    "features": "best on features",
+}
 
 COSTS = ("Parameters", "Training, a seed", "ms an image", "File, MB")
 

@@ -15,7 +15,9 @@ from penlight.evaluation.rows import SeedsRow, to_json
 from penlight.report.content import RunContent
 from penlight.tasks import Task
 
-Kind = Literal["baseline", "custom", "pre-trained"]
+Kind = Literal["baseline", "custom", "pre-trained", "features"]
+"""A baseline; a network with random weights, or with those of other images, to begin with; or a model on features of
+the images, or an ensemble."""
 
 MAJORITY, LINEAR = "majority", "linear"
 """Backbones of the baselines that findings speak of by name."""

@@ -18,21 +18,26 @@ from penlight.report.words import (
 )
 from penlight.tasks import Task
 
-BETTER, UNCLEAR, NO_BETTER = "better than", "not clearly better than", "no better than"
+BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "no better than", "worse than"
 
 
 def compare(row: MetricRow, rival: MetricRow) -> str:
     """Say how a score stands against a rival's, cautiously.
 
     "better than" only if the two 95 % intervals do not touch; with the better value but intervals that overlap,
-    "not clearly better than"; else "no better than". Intervals that overlap can still hide a difference that a paired
-    test would find: the rule errs towards modesty. A rival without an interval counts as exactly its value.
+    "not clearly better than"; with the worse value "worse than" if they do not touch, else "no better than".
+    Intervals that overlap can still hide a difference that a paired test would find: the rule errs towards modesty.
+    A rival without an interval counts as exactly its value.
     """
     sign = 1 if metric_words(row.name).higher_is_better else -1
     own_worst = _or_value(row, row.low if sign > 0 else row.high)
     rival_best = _or_value(rival, rival.high if sign > 0 else rival.low)
     if sign * (own_worst - rival_best) > 0:
         return BETTER
+    own_best = _or_value(row, row.high if sign > 0 else row.low)
+    rival_worst = _or_value(rival, rival.low if sign > 0 else rival.high)
+    if sign * (rival_worst - own_best) > 0:
+        return WORSE
     return UNCLEAR if sign * (row.value - rival.value) > 0 else NO_BETTER
 
 
@@ -77,7 +82,8 @@ def against(row: MetricRow, rivals: Iterable[Rival], decimals: int = 2) -> str:
 
 
 def kept_words(content: RunContent) -> str:
-    """Say what a choice between the network and the linear baseline on val ended with; empty where there was none."""
+    """Say what a choice between the recipe's model and the linear baseline on val ended with; empty where there was
+    none."""
     ahead = content.provenance.get("ahead_of_linear_on_val")
     if ahead is None:
         return ""
@@ -86,10 +92,21 @@ def kept_words(content: RunContent) -> str:
     by, error = ahead["value"], ahead["error"]
     if by is None or error is None:
         return f"On val {network} could not be compared with the linear baseline, {kept}."
+    of = "" if ahead.get("epoch") is None else f", judged by its last epoch ({ahead['epoch']}) whichever val chose,"
     return (
-        f"On val {network} was {number(abs(by))} {'ahead of' if by >= 0 else 'behind'} the linear baseline in "
+        f"On val {network}{of} was {number(abs(by))} {'ahead of' if by >= 0 else 'behind'} the linear baseline in "
         f"{metric_words(content.task.headline).short}, with a standard error of {number(error)}, {kept}."
     )
+
+
+def cut_words(content: RunContent) -> str:
+    """Say what was cut for time, and that a fallback followed; empty where nothing was cut."""
+    cut = content.provenance.get("cut_for_time")
+    if not cut:
+        return ""
+    fell = content.provenance.get("ahead_of_linear_on_val") is not None and model_of(content) == "linear"
+    then = " The linear baseline was kept in place of that network; a longer budget may change it."
+    return f"The plan was cut for time. {cut}{then if fell else ''}"
 
 
 def model_of(content: RunContent) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset
+from penlight.data.folds import image_groups
 from penlight.models.baselines import LinearBaseline
 from penlight.models.ensemble import (
     EnsembleModel,
@@ -33,8 +35,8 @@ _FEW = 3_000
 
 _MOSTLY = 0.8
 
-_RATE = 2.0**38
-"""Operations a second of the machine that a planned member is planned for, whatever this one has."""
+_RATE = 2.0**36
+"""Operations a second of each core of the machine that a planned member is planned for, whatever this one has."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ class _Fitting:
         self._summaries: dict[int, tuple[Summaries, Floats]] = {}
         self._rows = few_of(len(self.train), seed)
 
+    @cached_property
+    def _of_patient(self) -> NDArray[np.int64]:
+        """Number the patients of train, near duplicates with them."""
+        return image_groups(self.view, ("train",))
+
     def all(self, members: Sequence[Member], worth: float | None = None) -> FittedEnsemble:
         """Fit every member and weigh them."""
         fitted = [self.one(number, member) for number, member in enumerate(members)]
@@ -109,7 +116,12 @@ class _Fitting:
         if isinstance(options, Summarised):
             summaries, z = self._summarised(options)
             reader = new_reader(options).fit(
-                z, self.train.y_true[self._rows], summaries.groups, exclusive=self.task.exclusive, seed=self.seed
+                z,
+                self.train.y_true[self._rows],
+                summaries.groups,
+                exclusive=self.task.exclusive,
+                seed=self.seed,
+                of_patient=self._of_patient[self._rows],
             )
             return SummaryModel(summaries, reader, self.task.exclusive)
         if isinstance(options, Linear):
@@ -161,5 +173,6 @@ class _Fitting:
                 summaries.groups,
                 exclusive=self.task.exclusive,
                 seed=self.seed,
+                of_patient=self._of_patient,
             )
         return prob_of(total * weights.sum() / weights[own].sum(), exclusive=self.task.exclusive)

@@ -28,7 +28,9 @@ class Fitted:
     `history` is empty and `best_epoch` None for models without epochs; `seconds` is the time of fitting.
     `out_of_fold` has (N_train, C) probabilities of the images of train, each by a model that did not see it, and NaN
     for an image that every model saw; None where fitting makes none. `members` are the backbones and weights of an
-    ensemble.
+    ensemble. `timed_out` says that the clock ended the fit before its last epoch. `unchosen` are the logits of val,
+    (N_val, K), by the weights of the last epoch, where val chose the epoch: of the weights that it chose it says too
+    much.
     """
 
     logits: Callable[[ViewedSplit], NDArray[np.floating]]
@@ -40,6 +42,8 @@ class Fitted:
     seconds: float
     out_of_fold: NDArray[np.float64] | None = None
     members: Sequence[tuple[str, float]] = ()
+    timed_out: bool = False
+    unchosen: NDArray[np.floating] | None = None
 
 
 def fit(
@@ -50,8 +54,10 @@ def fit(
     *,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    longest: float = np.inf,
 ) -> Fitted:
-    """Fit on train (and choose the epoch on val); test is not looked at. See `train_network` for `checkpoints`.
+    """Fit on train (and choose the epoch on val); test is not looked at. See `train_network` for `checkpoints` and
+    `longest`, which is for a network that begins with random weights.
 
     TrainingError if the loss is no longer a number, MemoryShortError if there is not enough memory.
     """
@@ -67,7 +73,7 @@ def fit(
         if isinstance(recipe.model, Pretrained):
             trained = train_pretrained(recipe, recipe.model, view, task, seed, **how)
         else:
-            trained = train_network(recipe, view, task, seed, **how)
+            trained = train_network(recipe, view, task, seed, longest=longest, **how)
     network = trained.network
     return Fitted(
         lambda split: predict_logits(network, split),
@@ -77,6 +83,8 @@ def fit(
         trained.best_epoch,
         int(network.count_params()),
         trained.before + sum(row.seconds for row in trained.history),
+        timed_out=trained.timed_out,
+        unchosen=trained.unchosen,
     )
 
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data import Dataset, Split, ViewedDataset, ViewedSplit
-from penlight.data.audit import Pair, kept_audit
-from penlight.data.own.splitting import stratify
+from penlight.data.folds import assign_folds, image_groups
 from penlight.data.reads import every
 from penlight.data.together import put_together
 from penlight.errors import DataError
@@ -29,10 +28,7 @@ T = TypeVar("T", bound=np.generic)
 
 
 def deal(y_true: NDArray[np.uint8], units: NDArray[np.generic], count: int, seed: int, fewest: int) -> Numbers:
-    """Assign images to folds, (N,) in 0..count-1: whole groups `units`, (N,), stratified by label.
-
-    Where each image is a group, the images of a label in two folds differ by at most one. Of larger groups no such
-    bound holds: labels are evened out first, and the sizes of folds may differ by several groups.
+    """Assign images to folds of which each is judged by a training on the others, (N,) in 0..count-1: `assign_folds`.
 
     Units with a label that fewer than `fewest` have get -1: they are always trained on and judge nothing, since a
     network cannot be trained without an image of a label.
@@ -43,7 +39,7 @@ def deal(y_true: NDArray[np.uint8], units: NDArray[np.generic], count: int, seed
     rare = having.any(axis=0) & (having.sum(axis=0) < fewest)
     dealt = np.full(len(unit), -1)
     free = np.flatnonzero(~having[unit][:, rare].any(axis=1))
-    dealt[free] = stratify(y_true[free], unit[free], np.full(count, 1 / count), seed)
+    dealt[free] = assign_folds(y_true[free], unit[free], count, seed)
     return dealt
 
 
@@ -103,8 +99,7 @@ def make_folds(view: ViewedDataset, count: int, seed: int) -> Folds:
     there are too few: where a fold, or what chooses for it, cannot give the headline metric, or where what it is
     trained on lacks a label.
     """
-    whole, places = _pooled(view)
-    units = _units(view, whole, places)
+    whole, units = _pooled(view), image_groups(view, ("train", "val"))
     n_units = len(np.unique(units))
     if count > n_units:
         raise _too_few(view, count, n_units, f"there are more folds than {_what(view)}")
@@ -135,41 +130,18 @@ def _what(view: ViewedDataset) -> str:
     return "images" if view.splits["train"].patients is None else "patients"
 
 
-def _pooled(view: ViewedDataset) -> tuple[ViewedSplit, dict[str, int]]:
-    """Put train and val into one split; where each begins among the stored images."""
+def _pooled(view: ViewedDataset) -> ViewedSplit:
+    """Put train and val into one split."""
     train, val = view.splits["train"], view.splits["val"]
     known = train.patients is not None and val.patients is not None
-    whole = ViewedSplit(
+    return ViewedSplit(
         put_together([every(part.images) for part in (train, val)]),
         np.concatenate([train.index, len(train.images) + val.index]),
         np.concatenate([train.y_true, val.y_true]),
         np.concatenate([train.patients, val.patients]) if known else None,
         {c: np.concatenate([train.metadata[c], val.metadata[c]]) for c in train.metadata if c in val.metadata},
     )
-    return whole, {"train": 0, "val": len(train.images)}
 
 
 def _joined(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
     return np.concatenate(list(arrays))
-
-
-def _units(view: ViewedDataset, whole: ViewedSplit, starts: dict[str, int]) -> Numbers:
-    """Number what is never divided: the images of a patient, and all that a chain of alike pairs holds together."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(whole)
-    place = {int(row): i for i, row in enumerate(whole.index)}
-    pairs = [_both(pair, starts, place) for pair in kept_audit(view.dataset).pairs]
-    one, other = np.array([pair for pair in pairs if pair], np.int64).reshape(-1, 2).T
-    if whole.patients is not None:
-        first = np.unique(whole.patients, return_index=True, return_inverse=True)
-        one, other = np.r_[one, np.arange(n)], np.r_[other, first[1][first[2]]]
-    graph = coo_array((np.ones(len(one)), (one, other)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
-
-
-def _both(pair: Pair, starts: dict[str, int], place: dict[int, int]) -> tuple[int, int] | None:
-    """Find both images of a pair; None if one is of test, or does not count in the view."""
-    found = [place.get(starts[name] + row) for name, row in (pair.one, pair.other) if name in starts]
-    return (found[0], found[1]) if len(found) == 2 and None not in found else None  # type: ignore[return-value]

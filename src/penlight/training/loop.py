@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -49,12 +49,16 @@ Progress = Callable[[Epoch, int], None]
 @dataclass(frozen=True)
 class Trained:
     """A trained network with the weights that were kept, its curves, and the epoch those weights are of; `before` are
-    the seconds spent ahead of the first epoch, as on the features of a frozen base."""
+    the seconds spent ahead of the first epoch, as on the features of a frozen base; `timed_out` says that the clock
+    ended it before its last epoch. `unchosen` are the logits of val, (N_val, K), by the weights of the last epoch,
+    whichever val chose; None where it had no choice."""
 
     network: Any
     history: list[Epoch]
     best_epoch: int
     before: float = 0.0
+    timed_out: bool = False
+    unchosen: NDArray[np.float32] | None = None
 
 
 class Trainer:
@@ -103,7 +107,7 @@ class Trainer:
     def finished(self) -> bool:
         """Say whether all epochs are done, or val has not improved for `patience` epochs."""
         done = len(self.history)
-        return done >= self.train.epochs or (
+        return done >= min(self.train.epochs, self.train.stopped_after or self.train.epochs) or (
             self.train.patience is not None and done - self.best_epoch >= self.train.patience and done > 0
         )
 
@@ -112,7 +116,7 @@ class Trainer:
         begun = time.perf_counter()
         number = len(self.history) + 1
         drawn = draw_epoch(self.images, self.train, self.seed, number)
-        loss, logits = self._train(drawn)
+        loss, logits = self.train_on(drawn)
         if not np.isfinite(loss):
             raise TrainingError(
                 f"The loss was no longer a number in epoch {number}.",
@@ -149,7 +153,8 @@ class Trainer:
         prob = self.task.probabilities(predict_logits(self.network, self.val))
         return headline_value(self.task, self.val.y_true, prob)
 
-    def _train(self, drawn: Drawn) -> tuple[float, NDArray[np.float32]]:
+    def train_on(self, drawn: Drawn) -> tuple[float, NDArray[np.float32]]:
+        """Train on the images of an epoch; give the mean loss, and the logits of the images as they were seen."""
         total, logits, only_copies = 0.0, [], self.train.augment.only_copies
         for block in epoch_blocks(
             self.images, drawn, self.targets, self.weights, self.train.batch_size, only_copies=only_copies
@@ -199,8 +204,10 @@ class Trainer:
 
     def keep_best(self) -> Trained:
         """Give the network the weights of the chosen epoch."""
+        chose = self.train.keep == "best" and len(self.history) > 1
+        unchosen = predict_logits(self.network, self.val) if chose else None
         _assign(self.network.variables, self.best)
-        return Trained(self.network, self.history, self.best_epoch)
+        return Trained(self.network, self.history, self.best_epoch, unchosen=unchosen)
 
 
 def train_network(
@@ -211,26 +218,38 @@ def train_network(
     *,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    longest: float = np.inf,
 ) -> Trained:
     """Train the recipe's network; with `checkpoints`, go on from the last that is there, and write one each epoch.
 
-    A continued training gives the same weights as an undisturbed one.
+    A continued training gives the same weights as an undisturbed one. No epoch begins after `longest` seconds of
+    epochs by the clock.
     """
-    return run_epochs(Trainer(recipe, view, task, seed), recipe.train.epochs, progress, checkpoints)
+    return run_epochs(Trainer(recipe, view, task, seed), recipe.train.epochs, progress, checkpoints, longest)
 
 
-def run_epochs(trainer: Trainer, planned: int, progress: Progress | None, checkpoints: Checkpoints | None) -> Trained:
+def run_epochs(
+    trainer: Trainer,
+    planned: int,
+    progress: Progress | None,
+    checkpoints: Checkpoints | None,
+    longest: float = np.inf,
+) -> Trained:
     """Train until the trainer is finished; see `train_network`."""
     if checkpoints is not None and trainer.load(checkpoints) and progress:
         for row in trainer.history:
             progress(row, planned)
-    while not trainer.finished:
+    while not trainer.finished and not _timed_out(trainer, longest):
         row = trainer.epoch()
         if checkpoints is not None:
             trainer.save(checkpoints)
         if progress:
             progress(row, planned)
-    return trainer.keep_best()
+    return replace(trainer.keep_best(), timed_out=not trainer.finished)
+
+
+def _timed_out(trainer: Trainer, longest: float) -> bool:
+    return bool(trainer.history) and sum(row.seconds for row in trainer.history) > longest
 
 
 def predict_logits(network: Any, split: ViewedSplit) -> NDArray[np.float32]:

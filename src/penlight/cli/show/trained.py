@@ -24,7 +24,9 @@ def print_plan_made(plan: "Plan | None", json: bool) -> None:
         table.add_row(reason.about, reason.choice, Text(reason.why, "dim"))
     out = console()
     out.print(table)
-    out.print(f"About {plan.seconds:.0f} s of training a seed on this machine.\n", style="dim")
+    if plan.cut:
+        out.print(f"The plan is cut for time. {plan.cut}", style="bold")
+    out.print(f"About {plan.seconds:.0f} s of training a seed while this machine does nothing else.\n", style="dim")
 
 
 def print_trained(result: "Trained", json: bool) -> None:
@@ -52,13 +54,17 @@ def _print_held(result: "Trained") -> None:
 
 
 def _print_kept(result: "Trained") -> None:
-    """Say where a plan ended with the linear baseline."""
+    """Say where a plan was cut for time, and where it ended with the linear baseline."""
+    out = console()
+    for cut in result.cut:
+        out.print(f"The plan was cut for time. {cut}", style="bold")
     linear = result.kept.count("linear")
     if result.plan is None or not linear:
         return
     seeds = "" if len(result.kept) == 1 else f" with {linear} of {len(result.kept)} seeds"
-    console().print(
-        f"The linear baseline is the model that was kept{seeds}: on val the network was not better by more than the "
-        "standard error.",
+    longer = " A longer --budget may change that." if result.cut else ""
+    out.print(
+        f"The linear baseline is the model that was kept{seeds}: on val the network was not better by more than two "
+        f"standard errors.{longer}",
         style="bold",
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,33 @@ def kept_audit(dataset: Dataset) -> Audit:
     """Give the audit of a dataset: the kept one or, where that is missing, damaged, of another version or of other
     label names, one made now, which is then kept.
 
-    What is not in the store, such as a phantom, is audited each time. A store that cannot be written keeps nothing.
+    What is not in the store, such as a phantom, is audited once for each time that it is opened. A store that cannot
+    be written keeps nothing.
     """
     path = _path(dataset)
-    found = None if path is None else _read(path, dataset)
+    found = _read(path, dataset) if path is not None else _audits.of(dataset)
     if found is not None:
         return found
     made = audit(dataset)
+    _audits.last = weakref.ref(dataset), made
     if path is not None:
         content = {"labels": _meaning(dataset), "audit": made.to_dict()}
         with contextlib.suppress(OSError):
             disk.write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), private=True)
     return made
+
+
+class _Last:
+    """The audit that was made last, as long as its dataset is open."""
+
+    last: "tuple[weakref.ref[Dataset], Audit] | None" = None
+
+    def of(self, dataset: Dataset) -> Audit | None:
+        """Give the audit of this very dataset, if it was the last."""
+        return self.last[1] if self.last is not None and self.last[0]() is dataset else None
+
+
+_audits = _Last()
 
 
 def _path(dataset: Dataset) -> Path | None:

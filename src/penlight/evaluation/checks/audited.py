@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from penlight.data.record import DataRecord
 from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Evidence
@@ -79,4 +80,15 @@ def patients_unknown(e: Evidence) -> Seen | None:
     if e.data is None or e.data.patients is not None:
         return None
     images = " / ".join(f"{split} {n:,}" for split, n in e.data.images.items())
-    return Seen(f"The dataset does not say which patient an image is of ({images} images).")
+    return Seen(f"The dataset does not say which patient an image is of ({images} images).{_several(e.data)}")
+
+
+def _several(data: DataRecord) -> str:
+    """Say what several images of a patient do, where it is known that there are."""
+    each = data.images_per_patient
+    if each == 1:
+        return ""
+    return (
+        f" Its source has {each} images of each patient: intervals that count images as independent are too narrow, "
+        f"by a factor between 1 and {each**0.5:.2g}, and folds by image hold images of patients who were trained on."
+    )

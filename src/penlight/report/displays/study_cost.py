@@ -22,6 +22,7 @@ KINDS = {
     "baseline": ("baseline", MUTED, "D"),
     "custom": ("custom network", ACCENT, "o"),
     "pre-trained": ("pre-trained network", PRE_TRAINED.day, "s"),
+    "features": ("model on features", INK, "^"),
 }
 """Each kind of entry: what it is called, its colour by day, its sign."""
 

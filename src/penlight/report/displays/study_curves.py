@@ -68,10 +68,17 @@ class StudyCurves:
         peaks = {curve.title: curve.peak for curve in self.curves}
         words = metric_words(self.metric).short
         parts = [f"{one} {number(peaks[one], 2)}, {other} {number(peaks[other], 2)}" for one, other in self.variants]
-        if not parts:
-            highest = max(self.curves, key=lambda curve: curve.peak)
-            return f"The highest {words} on val is that of {highest.title}, {number(highest.peak, 2)}."
-        return f"Highest mean {words} on val: {listed(parts)}. A variant is dashed, in the colour of its original."
+        known = [curve for curve in self.curves if np.isfinite(curve.peak)]
+        highest = max(known, key=lambda curve: curve.peak, default=None)
+        said = (
+            f"No {words} on val is defined."
+            if highest is None
+            else (f"The highest {words} on val is that of {highest.title}, {number(highest.peak, 2)}.")
+        )
+        if parts:
+            said += f" Highest of each variant and its original: {listed(parts, most=len(parts))}."
+            said += " A variant is dashed, in the colour of its original."
+        return said
 
     @property
     def description(self) -> str:

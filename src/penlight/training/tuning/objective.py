@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data import ViewedDataset, ViewedSplit
+from penlight.data import ViewedDataset
+from penlight.data.folds import image_groups
 from penlight.errors import DataError
 from penlight.evaluation import headline_value
 from penlight.recipes import Recipe
@@ -66,17 +67,19 @@ def parts_of(view: ViewedDataset, repeats: Repeats, seed: int) -> list[Part]:
     train, val = view.splits["train"], view.splits["val"]
     if repeats.kind == "seeds":
         return [Part(replace(view, splits={"train": train, "val": val}), seed + i) for i in range(repeats.count)]
-    fold = folds(train, repeats.count, seed)
+    fold = folds(view, repeats.count, seed)
     return [
         Part(replace(view, splits={"train": train.part(fold != i), "val": train.part(fold == i)}), seed)
         for i in range(repeats.count)
     ]
 
 
-def folds(split: ViewedSplit, count: int, seed: int) -> NDArray[np.int64]:
-    """Deal images to folds, (N,) in 0..count-1, or -1 with a label of fewer patients (or images) than folds."""
-    units = np.arange(len(split)) if split.patients is None else split.patients
-    return deal(split.y_true, units, count, seed, fewest=count)
+def folds(view: ViewedDataset, count: int, seed: int) -> NDArray[np.int64]:
+    """Assign the images of train to folds, (N,) in 0..count-1, or -1 with a label of fewer groups than folds.
+
+    Patients and near duplicates stay in one fold.
+    """
+    return deal(view.splits["train"].y_true, image_groups(view, ("train",)), count, seed, fewest=count)
 
 
 def require_judgement(view: ViewedDataset, parts: list[Part]) -> None:

@@ -1,0 +1,64 @@
+"""Folds: the one place that assigns images to folds, whole patients at a time, near duplicates together, by label.
+
+Whatever is to be said of images that a model has not seen depends on it: out-of-fold probabilities, the calibration
+found on them, tuning, cross-validation, and how unlike train an image is. An image of a patient who was trained on is
+half known: its answers look better than those to a new patient's.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.data.audit import Pair, kept_audit
+from penlight.data.own.splitting import stratify
+from penlight.data.views import ViewedDataset, ViewedSplit
+
+Numbers = NDArray[np.int64]
+
+
+def assign_folds(y: NDArray[np.integer], groups: NDArray[np.generic], count: int, seed: int) -> Numbers:
+    """Assign images to folds, (N,) in 0..count-1: whole `groups`, (N,), stratified by the indicators `y` (N, C).
+
+    Where each image is a group, the images of a label in two folds differ by at most one. Of larger groups no such
+    bound holds: labels are evened out first, and the sizes of folds may differ by several groups.
+    """
+    return stratify(y, groups, np.full(count, 1 / count), seed)
+
+
+def image_groups(view: ViewedDataset, names: Sequence[str]) -> Numbers:
+    """Number what is never divided, (N,), among the images of some splits, one split after the other: the images of a
+    patient, where patients are known, and all that a chain of near duplicates holds together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    parts = [view.splits[name] for name in names]
+    starts = dict(zip(names, np.cumsum([0, *map(len, parts)]), strict=False))
+    rows = {name: _stored_rows(view, name) for name in names}
+    place = {(name, int(row)): int(starts[name]) + i for name in names for i, row in enumerate(rows[name])}
+    linked = [_both(pair, place) for pair in kept_audit(view.dataset).pairs]
+    one, other = np.array([pair for pair in linked if pair], np.int64).reshape(-1, 2).T
+    n = sum(map(len, parts))
+    if patients := _patients(parts):
+        first = np.unique(np.concatenate(patients), return_index=True, return_inverse=True)
+        one, other = np.r_[one, np.arange(n)], np.r_[other, first[1][first[2]]]
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def _patients(parts: Sequence[ViewedSplit]) -> list[NDArray[np.generic]]:
+    """Give the patients of each split; nothing unless all are known."""
+    known = [part.patients for part in parts if part.patients is not None]
+    return known if len(known) == len(parts) else []
+
+
+def _stored_rows(view: ViewedDataset, name: str) -> Numbers:
+    """Give the rows of the dataset's split that a view's images are: of a fold, which is stored by itself, all."""
+    part, stored = view.splits[name], view.dataset.splits[name]
+    return part.index if len(part.images) == len(stored) else np.arange(len(part))
+
+
+def _both(pair: Pair, place: dict[tuple[str, int], int]) -> tuple[int, int] | None:
+    """Find both images of a pair; None if one is in another split, or does not count in the view."""
+    one, other = place.get((pair.one[0], pair.one[1])), place.get((pair.other[0], pair.other[1]))
+    return None if one is None or other is None else (one, other)
