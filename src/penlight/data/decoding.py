@@ -90,7 +90,8 @@ def largest_values(paths: Sequence[Path]) -> list[int | PictureError]:
 def in_chunks(ask: Callable[[Sequence[Any]], list[_T]], items: Iterable[Any], n: int) -> Iterator[_T]:
     """Ask workers about many items, some at a time, on all cores; answers come in their order."""
     each, ahead = iter(items), 2 * workers().processes
-    threads = ThreadPoolExecutor(workers().processes)
+    # One more than there are workers, so that none waits while an answer is used, as for writing it to disk.
+    threads = ThreadPoolExecutor(workers().processes + 1)
     going: deque[Future[list[_T]]] = deque()
     try:
         while chunk := list(itertools.islice(each, n)):
