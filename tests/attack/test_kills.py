@@ -95,6 +95,9 @@ def test_killed_at_any_moment_a_command_goes_on_when_it_is_given_again(
         place = Place(tmp_path / str(number) / "place", server)  # noqa: F811
         prepared(undisturbed, place, before)
         process = place.start(*words)
+        # The last file that is made before the command begins; without it there is nothing to read afterwards.
+        while not Path(process.command.events).exists():
+            time.sleep(0.001)
         time.sleep(seconds * rng.random())
         os.kill(process.id, signal.SIGKILL)
         stopped = process.wait()

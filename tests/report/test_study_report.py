@@ -141,7 +141,7 @@ def test_variants_are_said_to_change_something_only_if_they_do():
     augmented = entry("cnn-augmented", 0.70, compare_with="cnn")
     text = f.variants(table(LINEAR, cnn, augmented))
     assert text.startswith("The CNN with augmentation in place of the CNN changes the AUC no more than chance does")
-    assert "−0.020 (95 % interval −0.040 to 0.000), p = 0.500" in text
+    assert "−0.020 (corrected interval −0.040 to 0.000), p = 0.500" in text
     p = {("cnn", "cnn-augmented"): 0.03}
     assert "lowers the AUC by more than chance" in f.variants(table(LINEAR, cnn, augmented, p=p))
     raised = entry("cnn-augmented", 0.76, compare_with="cnn")

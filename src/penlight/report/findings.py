@@ -295,7 +295,7 @@ def _p(found: Difference) -> str:
 
 
 def _difference(found: Difference) -> str:
-    return f"a difference of {signed(found.value)}{_sure(found.low, found.high, 'interval, corrected,')}, {_p(found)}"
+    return f"a difference of {signed(found.value)}{_sure(found.low, found.high, 'corrected interval')}, {_p(found)}"
 
 
 def _sure(low: float, high: float, what: str = "95 % interval") -> str:

@@ -116,7 +116,7 @@ def _started(path: Path, limits: Limits, storage: str | None, workers: int) -> I
 
 def _start(task: Mapping[str, object], said: IO[str], workers: int) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
-        [sys.executable, "-m", "penlight.training.tuning.worker"],
+        [sys.executable, "-P", "-m", "penlight.training.tuning.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=said,
