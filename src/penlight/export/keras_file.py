@@ -13,6 +13,7 @@ from penlight.export.answers import answers
 from penlight.export.parity import Answering, Floats, Images
 from penlight.models import load_keras
 from penlight.models.files import network_from_bytes
+from penlight.parsing import parse_json_object
 from penlight.runs import ModelFacts
 
 FACTS = "penlight.json"
@@ -52,7 +53,7 @@ def keras_file(network: Any, facts: ModelFacts, calibration: Calibration) -> byt
 def _without_date(part: str, content: bytes) -> bytes:
     if part != "metadata.json":
         return content
-    return json.dumps({**json.loads(content), "date_saved": _SAVED}).encode()
+    return json.dumps({**parse_json_object(content, part), "date_saved": _SAVED}).encode()
 
 
 def answering_keras(content: bytes) -> Answering:
