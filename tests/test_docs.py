@@ -149,7 +149,7 @@ def desk(own_folders, shared_cache, monkeypatch):
     monkeypatch.setenv("PENLIGHT_CACHE", str(shared_cache))
     monkeypatch.delenv("PENLIGHT_DATA", raising=False)
     # A server would wait for requests, and take this process's signals and logs.
-    monkeypatch.setattr(running.uvicorn, "run", lambda app, **_: None)
+    monkeypatch.setattr(running.Server, "run", lambda server: None)
     monkeypatch.setattr(running.signal, "signal", lambda *_: None)
     monkeypatch.setattr(running, "_log_to_stderr", lambda quiet: None)
     return own_folders / "work"

@@ -55,10 +55,10 @@ def serve(
     # uvicorn raises what ended it again, after all is finished; that is no error here.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    _Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=_GRACE, **settings(limits))).run()
+    Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=_GRACE, **settings(limits))).run()
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """A server that ends in a bounded time, whatever a thread of it is at."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
