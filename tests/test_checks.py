@@ -104,8 +104,8 @@ def test_evidence_of_a_run_is_what_its_files_say(planted, quick, tmp_path):
     np.testing.assert_allclose(e.curves.val_headline, run.history["val_headline"])
     np.testing.assert_allclose(e.curves.learning_rate, run.history["learning_rate"])
     assert e.epochs_planned == 2
-    assert e.data.to_dict() == run.data
-    assert run.data["images"] == {"train": 400, "val": 200, "test": 240}
+    assert e.data == run.data
+    assert run.data.images == {"train": 400, "val": 200, "test": 240}
     assert e.against("linear").value == pytest.approx(
         find_row(scores.metrics, "auc").value - find_row(scores.baselines["linear"], "auc").value
     )

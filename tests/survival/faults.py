@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 
 
 def full_disk(number: int) -> None:
@@ -21,14 +20,14 @@ def full_disk(number: int) -> None:
 
 def read_only(part: str) -> None:
     """Folders whose path has this part are on a file system that can only be read."""
-    own = tempfile.mkstemp
+    own = os.open
 
-    def mkstemp(**how):
-        if part in str(how["dir"]):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(how["dir"]))
-        return own(**how)
+    def opened(path, flags, *rest, **how):
+        if flags & os.O_CREAT and part in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return own(path, flags, *rest, **how)
 
-    tempfile.mkstemp = mkstemp
+    os.open = opened
 
 
 def no_memory(epoch: int, *, of_backend: bool = False) -> None:

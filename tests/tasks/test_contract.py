@@ -85,7 +85,7 @@ def test_a_task_that_is_not_known_is_named():
     with pytest.raises(UnknownNameError, match="ordinal"):
         task_from_dict({"kind": "ordinla", "labels": ["a"]})
     with pytest.raises(PredictionsError, match="binary"):
-        task_from_dict({"kind": "binary", "labels": ["a", "b"], "colour": "red"})
+        task_from_dict({"kind": "binary", "labels": ["a", "b"], "referable": 1})
 
 
 def test_cut_points_cut_where_they_are_given_and_halfway_otherwise(task):

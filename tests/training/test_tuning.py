@@ -107,7 +107,7 @@ def test_a_finished_tuning_goes_on_to_more_trials(fast, tmp_path):
 def test_the_files_say_what_was_found(fast, tmp_path):
     result = api.tune(LINEAR, trials=6, out=tmp_path / "t")
     assert {p.name for p in (tmp_path / "t").iterdir()} == {
-        "tune.json", "tune.db", "trials.csv", "best.toml", "report.html"
+        "tune.json", "tune.db", "trials.csv", "best.toml", "report.html", "group.json"
     }  # fmt: skip
     best = max(result.trials, key=lambda t: t.value)
     assert result.best == best.number

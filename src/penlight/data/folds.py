@@ -6,13 +6,16 @@ half known: its answers look better than those to a new patient's.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data.audit import Pair, kept_audit
 from penlight.data.own.splitting import stratify
 from penlight.data.views import ViewedDataset, ViewedSplit
+
+if TYPE_CHECKING:
+    from penlight.data.audit import Pair
 
 Numbers = NDArray[np.int64]
 
@@ -31,6 +34,9 @@ def image_groups(view: ViewedDataset, names: Sequence[str]) -> Numbers:
     patient, where patients are known, and all that a chain of near duplicates holds together."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
+
+    # Folds are imported widely, and the audit is large.
+    from penlight.data.audit import kept_audit
 
     parts = [view.splits[name] for name in names]
     starts = dict(zip(names, np.cumsum([0, *map(len, parts)]), strict=False))
@@ -58,7 +64,7 @@ def _stored_rows(view: ViewedDataset, name: str) -> Numbers:
     return part.index if len(part.images) == len(stored) else np.arange(len(part))
 
 
-def _both(pair: Pair, place: dict[tuple[str, int], int]) -> tuple[int, int] | None:
+def _both(pair: "Pair", place: dict[tuple[str, int], int]) -> tuple[int, int] | None:
     """Find both images of a pair; None if one is in another split, or does not count in the view."""
     one, other = place.get((pair.one[0], pair.one[1])), place.get((pair.other[0], pair.other[1]))
     return None if one is None or other is None else (one, other)
