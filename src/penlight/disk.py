@@ -489,9 +489,9 @@ class FolderHold:
         """Take the folder."""
         with writing_to(self.folder, "Choose a folder you may write to, with --out."):
             self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
-            self.folder.mkdir(parents=True, exist_ok=True)
-            require_no_link(self.folder / LOCK)
-            self._lock = _Lock.take(self.folder / LOCK)
+            with folders(self.folder):
+                require_no_link(self.folder / LOCK)
+                self._lock = _Lock.take(self.folder / LOCK)
             if self._lock is None:
                 raise RunError(
                     f"Another process{self._holder()} is writing {self.folder}.",
