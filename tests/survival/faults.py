@@ -19,11 +19,11 @@ def full_disk(number: int) -> None:
 
 
 def read_only(part: str) -> None:
-    """Folders whose path has this part are on a file system that can only be read."""
+    """Folders whose path has this part are on a file system that takes no more new files."""
     own = os.open
 
     def opened(path, flags, *rest, **how):
-        if flags & os.O_CREAT and part in str(path):
+        if flags & os.O_CREAT and part in str(path) and str(path).endswith(".part"):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
         return own(path, flags, *rest, **how)
 
