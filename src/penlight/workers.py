@@ -454,6 +454,8 @@ def _environment() -> dict[str, str]:
         "MALLOC_ARENA_MAX": "1",
         "PYTHONPATH": os.pathsep.join(path if own in path else [*path, own]),
         "PYTHONWARNINGS": "ignore",
+        # pydantic would look through all installed packages for plugins of its own, which no record needs.
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
     }
 
 

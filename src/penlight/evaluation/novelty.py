@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.archives import Wanted, read_archive, require_numbers
-from penlight.data.folds import assign_folds
 from penlight.data.reads import Readable, some
 from penlight.errors import DataError, RunError
 from penlight.evaluation.conformal import quantile
@@ -234,6 +233,8 @@ def evenly(n: int) -> NDArray[np.int64]:
 
 def _folds(of_patient: NDArray[np.generic]) -> NDArray[np.int64]:
     """Assign images to folds, (N,), all of a patient to one."""
+    from penlight.data.folds import assign_folds  # for fitting alone; answering for a picture reads this module too
+
     return assign_folds(np.zeros((len(of_patient), 1), np.uint8), of_patient, _FOLDS, seed=0)
 
 
