@@ -279,7 +279,7 @@ OTHERS = {
     "pip": _extras_exist,
     "python": _module_exists,
     "python3": _module_exists,
-    **dict.fromkeys((".", "cd", "cp", "mkdir", "jupyter", "curl"), _nothing),
+    **dict.fromkeys((".", "cd", "cp", "mkdir", "jupyter", "curl", "openssl", "chmod"), _nothing),
 }
 
 
