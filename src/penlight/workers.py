@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
-from penlight.errors import PenlightError
+from penlight.errors import PenlightError, PictureError
 from penlight.parsing import parse_json_object
 
 Item = tuple[Mapping[str, Any], bytes]
@@ -77,6 +77,11 @@ class Lost:
             "memory": f"it needs more than {bounds.memory >> 20:,} MB of memory",
             "crash": "it crashed what read it",
         }[self.kind]
+
+    def as_picture(self, bounds: Bounds, name: str) -> PictureError:
+        """Give the error of the picture `name` that ended a worker."""
+        remedy = "It is damaged, or was made to harm. Leave it out, or save it anew."
+        return PictureError(self.reason(bounds), remedy, name)
 
 
 class WorkerEndedError(Exception):

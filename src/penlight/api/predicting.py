@@ -19,7 +19,6 @@ from penlight.errors import (
     LargePictureError,
     NoPictureError,
     PenlightError,
-    PictureError,
     RunError,
 )
 from penlight.workers import Bounds, Item, Lost, WorkerPool, shared_pool
@@ -163,7 +162,7 @@ def predictions_of(
 def image_of(picture: Picture, answer: Item | Lost, bounds: Bounds, run: Path) -> bytes:
     """Read a worker's answer with a picture as a model reads it, as a PNG. PictureError if it cannot be read."""
     if isinstance(answer, Lost) and not answer.everything:
-        raise lost_picture(answer, bounds, picture.name)
+        raise answer.as_picture(bounds, picture.name)
     values = _values(answer, bounds, run)
     if "error" in values:
         raise error_from_dict(values["error"], picture.name)
@@ -175,7 +174,7 @@ def image_of(picture: Picture, answer: Item | Lost, bounds: Bounds, run: Path) -
 
 def _prediction(name: str, answer: Item | Lost, labels: Sequence[str], bounds: Bounds, run: Path) -> Prediction:
     if isinstance(answer, Lost) and not answer.everything:
-        return Prediction(name, None, error=lost_picture(answer, bounds, name))
+        return Prediction(name, None, error=answer.as_picture(bounds, name))
     values = _values(answer, bounds, run)
     try:
         if "error" in values:
@@ -183,12 +182,6 @@ def _prediction(name: str, answer: Item | Lost, labels: Sequence[str], bounds: B
         return Prediction(name, answer_from_dict(values, labels), unlike_from_list(values["warnings"]))
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"The run {run} answered what no run answers: {error}.", _HARMFUL) from error
-
-
-def lost_picture(lost: Lost, bounds: Bounds, name: str) -> PictureError:
-    """Give the error of a picture that ended a worker."""
-    remedy = "It is damaged, or was made to harm. Leave it out, or save it anew."
-    return PictureError(lost.reason(bounds), remedy, name)
 
 
 def _values(answer: Item | Lost, bounds: Bounds, run: Path) -> Mapping[str, Any]:

@@ -126,7 +126,7 @@ def _ask(
 
 def _read(answer: Item | Lost, name: str, read: Callable[[Mapping[str, Any], bytes], _T]) -> _T | PictureError:
     if isinstance(answer, Lost):
-        return lost_picture(answer, name)
+        return answer.as_picture(workers().bounds, name)
     values, content = answer
     try:
         if "error" not in values:
@@ -139,9 +139,3 @@ def _read(answer: Item | Lost, name: str, read: Callable[[Mapping[str, Any], byt
     if not isinstance(error, PictureError):
         raise error
     return error
-
-
-def lost_picture(lost: Lost, name: str) -> PictureError:
-    """Give the error of a picture that ended a worker."""
-    remedy = "It is damaged, or was made to harm. Leave it out, or save it anew."
-    return PictureError(lost.reason(workers().bounds), remedy, name)

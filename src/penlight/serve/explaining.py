@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penlight.answers import error_from_dict
-from penlight.api.predicting import Picture, lost_picture
+from penlight.api.predicting import Picture
 from penlight.errors import MissingExtraError, PictureError
 from penlight.serve.limits import Limits, RequestError, for_client, unread
 from penlight.serve.shelf import Shelved
@@ -33,7 +33,7 @@ def explained(picture: Picture, answer: Item | Lost, bounds: Bounds) -> dict[str
     """Read a worker's answer. RequestError: 501 where nothing explains, 413, 415 and 422 for a picture or a value
     that cannot be used."""
     if isinstance(answer, Lost):
-        error = lost_picture(answer, bounds, picture.name)
+        error = answer.as_picture(bounds, picture.name)
         raise RequestError(422, error.problem, "One picture, and a run that was not made to harm.", error.remedy)
     values, _ = answer
     if "failed" not in values:
