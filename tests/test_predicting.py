@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from penlight import api
-from penlight.api.predicting import HANDLER, RemoteClassifier, count_pictures, pictures, predict_each
+from penlight.api.predicting import RemoteClassifier, count_pictures, pictures, predict_each
 from penlight.data.pictures import Look, Reading
 from penlight.errors import RunError
 from penlight.runs import open_predictor, open_run
 from penlight.runs.classifier import open_classifier, unlike
-from penlight.workers import WorkerPool
+from penlight.workers import ANSWERING, WorkerPool
 from tests.cli.conftest import penlight  # noqa: F401
 from tests.conftest import small_dataset
 from tests.trained import TASKS, trained
@@ -166,7 +166,7 @@ def test_thousands_are_answered_in_order_with_few_in_memory():
             taken += 1
             yield from pictures([(f"{taken}.png", png(pixels))])
 
-    pool = WorkerPool(HANDLER, processes=2)
+    pool = WorkerPool(ANSWERING, processes=2)
     classifier = RemoteClassifier(trained("grades"), pool)
     answered = predict_each(classifier, endless())
     first = [next(answered).file for _ in range(300)]

@@ -35,6 +35,9 @@ from penlight.parsing import parse_json_object
 Item = tuple[Mapping[str, Any], bytes]
 """One thing in a message: values for JSON, and bytes."""
 
+ANSWERING = "penlight.runs.answering:handle"
+"""The worker that answers for pictures. Its name is here, so that a command can start it before all else."""
+
 MOST_ITEMS = 200
 """Items in one message."""
 

@@ -11,11 +11,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from penlight import api
-from penlight.api.predicting import HANDLER, Picture, RemoteClassifier
+from penlight.api.predicting import Picture, RemoteClassifier
 from penlight.errors import RunError
 from penlight.runs import open_predictor, open_run
 from penlight.runs.modelfile import check_model
-from penlight.workers import Bounds, WorkerPool
+from penlight.workers import ANSWERING, Bounds, WorkerPool
 from tests.test_predicting import images_of, png
 from tests.trained import trained
 
@@ -270,7 +270,7 @@ def endless(rounds=60, side=200):
 
 def test_a_model_that_takes_for_ever_is_an_error_within_its_time(tmp_path):
     run = run_with(endless(), tmp_path / "run")
-    with WorkerPool(HANDLER, processes=1, bounds=Bounds(1.0)) as pool:
+    with WorkerPool(ANSWERING, processes=1, bounds=Bounds(1.0)) as pool:
         classifier = RemoteClassifier(run, pool)
         with pytest.raises(RunError, match="more than 1 s of processor time"):
             classifier.answer([Picture("a.png", png(images_of("grades", 1)[0]))])

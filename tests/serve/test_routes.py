@@ -191,7 +191,7 @@ def test_an_answer_that_takes_too_long_is_504_and_a_failing_worker_500(monkeypat
         def ask(run, opening, wanted, pixels):
             return {**about(run, opening, wanted, pixels), "misbehave": do if wanted == "answer" else None}
 
-        monkeypatch.setattr(app, "HANDLER", "tests.attack.misbehaving:answer")
+        monkeypatch.setattr(app, "ANSWERING", "tests.attack.misbehaving:answer")
         monkeypatch.setattr(app, "message", ask)
 
     misbehave("sleep")

@@ -21,7 +21,7 @@ from penlight.errors import (
     PenlightError,
     RunError,
 )
-from penlight.workers import Bounds, Item, Lost, WorkerPool, shared_pool
+from penlight.workers import ANSWERING, Bounds, Item, Lost, WorkerPool, shared_pool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from penlight.data.npz import Header
     from penlight.data.pictures import Pixels
-
-HANDLER = "penlight.runs.answering:handle"
-"""What workers run: see there for the messages."""
 
 _CHUNK = 32
 _CHUNKS_AHEAD = 2
@@ -105,7 +102,7 @@ class RemoteClassifier:
 
     def __init__(self, run: Path, pool: WorkerPool | None = None) -> None:
         self.run = run
-        self._pool = pool or shared_pool(HANDLER)
+        self._pool = pool or shared_pool(ANSWERING)
         self._opening = next(_openings)
         (answer,) = self._pool.call(self.message("about"), [({}, b"")])
         self.about: dict[str, Any] = about_of(answer, self._pool.bounds, run)

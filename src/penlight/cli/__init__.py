@@ -13,10 +13,9 @@ def main() -> NoReturn:
         with stopped_by_signals():
             if sys.argv[1:2] == ["predict"]:
                 # The worker that will answer imports what it needs while this process does.
-                from penlight.api.predicting import HANDLER
-                from penlight.workers import shared_pool
+                from penlight.workers import ANSWERING, shared_pool
 
-                shared_pool(HANDLER).start()
+                shared_pool(ANSWERING).start()
             _keep_files_in_cache()
             from penlight.cli.app import app
 

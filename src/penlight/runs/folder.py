@@ -30,7 +30,6 @@ from penlight.evaluation.novelty import Novelty, novelty_from_bytes
 from penlight.parsing import parse_json_object
 from penlight.records import Record, check_record, read_record
 from penlight.records.run import ClaimRecord, DecisionRecord, ManifestRecord, ReadingRecord, ReadsRecord
-from penlight.runs.answers import Answers, answer
 from penlight.runs.files import (
     SEAL,
     fingerprint,
@@ -44,7 +43,6 @@ from penlight.runs.files import (
     write_bytes,
     write_json,
 )
-from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +52,8 @@ if TYPE_CHECKING:
     from penlight.data.record import DataRecord
     from penlight.evaluation.robustness import Robustness
     from penlight.recipes import Recipe
+    from penlight.runs.answers import Answers
+    from penlight.runs.predictions import Predictions
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
@@ -152,8 +152,10 @@ class RunWriter:
         """Write a file of the run as JSON."""
         write_json(self.path / name, content)
 
-    def write_predictions(self, name: str, predictions: Predictions) -> None:
+    def write_predictions(self, name: str, predictions: "Predictions") -> None:
         """Write predictions under `name`.npz."""
+        from penlight.runs.predictions import to_bytes
+
         self.write(f"{name}.npz", to_bytes(predictions))
 
     def draft(self) -> "Run":
@@ -436,12 +438,14 @@ class Run:
         record = check_record(ExportsRecord, {"files": values}, f"{EXPORTS} in the run {self.path}", _AGAIN)
         return {name: own.to_json(given_only=True) for name, own in record.files.items()}
 
-    def predictions(self, split: str) -> Predictions:
+    def predictions(self, split: str) -> "Predictions":
         """The run's predictions of "val" or "test" as the model gave them; scores and figures are of `answers`."""
         return self._predictions(f"predictions-{split}.npz")
 
-    def answers(self, split: str) -> Answers:
+    def answers(self, split: str) -> "Answers":
         """The run's predictions of a split, calibrated and decided."""
+        from penlight.runs.answers import answer
+
         return answer(self.predictions(split), self.decision)
 
     @property
@@ -451,19 +455,23 @@ class Run:
         return [n.removeprefix(prefix).removesuffix(suffix) for n in self._files
                 if n.startswith(prefix) and n.endswith(suffix)]  # fmt: skip
 
-    def baseline_predictions(self, baseline: str, split: str) -> Predictions:
+    def baseline_predictions(self, baseline: str, split: str) -> "Predictions":
         """A baseline's predictions of the same images as it gave them."""
         return self._predictions(f"baseline-{baseline}-{split}.npz")
 
-    def baseline_answers(self, baseline: str, split: str) -> Answers:
+    def baseline_answers(self, baseline: str, split: str) -> "Answers":
         """A baseline's predictions of a split, calibrated and decided by its own decision."""
+        from penlight.runs.answers import answer
+
         return answer(self.baseline_predictions(baseline, split), self.baseline_decision(baseline))
 
     def baseline_decision(self, baseline: str) -> Decision:
         """Calibration and thresholds of a baseline, found on val as the run's were."""
         return decision_of(self._record(DecisionRecord, f"baseline-{baseline}-decision.json"))
 
-    def _predictions(self, name: str) -> Predictions:
+    def _predictions(self, name: str) -> "Predictions":
+        from penlight.runs.predictions import predictions_from_bytes
+
         return predictions_from_bytes(self.read(name), str(self.path / name))
 
     def _record(self, kind: type[R], name: str) -> R:

@@ -15,7 +15,6 @@ from starlette.types import ASGIApp
 
 from penlight import __version__
 from penlight.api.predicting import (
-    HANDLER,
     Picture,
     Predicted,
     Prediction,
@@ -32,7 +31,7 @@ from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool
 from penlight.serve.shelf import Shelf, Shelved
 from penlight.serve.uploads import only, uploads
-from penlight.workers import Bounds
+from penlight.workers import ANSWERING, Bounds
 
 _ABOUT = """Answers of trained classifiers for small medical images. **Not for clinical use.**
 
@@ -106,7 +105,7 @@ class _Service:
     @property
     def pool(self) -> Pool:
         """The workers that predict; they start with the first request that needs them, or with the server."""
-        self._pool = self._pool or Pool(HANDLER, self.threads, self.limits, _PREDICTING_BOUNDS)
+        self._pool = self._pool or Pool(ANSWERING, self.threads, self.limits, _PREDICTING_BOUNDS)
         return self._pool
 
     @property
