@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penlight.api.requests import is_recipe_file
 from penlight.api.results import Audited, Shown
 from penlight.data import apply_view, fetch_dataset, store
 from penlight.data.audit import kept_audit
@@ -14,7 +13,6 @@ from penlight.data.remembered import remember_images
 from penlight.data.summary import describe
 from penlight.data.tested import readings_of
 from penlight.errors import DataError
-from penlight.recipes import load_recipe
 
 if TYPE_CHECKING:
     from penlight.data.own.new import Found
@@ -52,9 +50,11 @@ def name_images(dataset: str, folder: Path) -> None:
     """Name the folder of the pictures or npz files of a described dataset on this machine, which the cache remembers.
 
     `dataset` may be a recipe file that names it. A description names pictures in or below its own folder; elsewhere
-    they are read only after this. DataError if
-    there is no such description, or no such folder.
+    they are read only after this. DataError if there is no such description, or no such folder.
     """
+    from penlight.api.requests import is_recipe_file
+    from penlight.recipes import load_recipe
+
     if dataset.endswith(".toml") and is_recipe_file(Path(dataset)):
         description = find_dataset(referenced(load_recipe(dataset).data.dataset))
     else:

@@ -11,6 +11,7 @@ import numpy as np
 
 from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS
+from penlight.data.decoding import workers
 from penlight.data.description import description_of, is_name, slug
 from penlight.data.folders import data_folders
 from penlight.data.mapped import array_names, convert, read_splits, store_locked
@@ -109,6 +110,7 @@ def describe_images(path: Path, asked: Asked) -> Found:
     place = _free_place(path, asked)
     if path.suffix.lower() == ".npz":
         return describe_npz(path, place, asked)
+    workers().start(workers().processes)  # which takes as long as listing thousands of files
     listing, columns, source = _list(path.resolve(), asked)
     where = _where(source, columns, place.parent, asked)
     values = require_labels(listing.rows, str(source))
