@@ -112,7 +112,9 @@ class _Service:
     def explainer(self) -> Pool:
         """The workers that explain, one request at a time; they start with the first that needs them."""
         limits = replace(self.limits, waiting=self.limits.explaining)
-        self._explainer = self._explainer or Pool(explaining.HANDLER, 1, limits, _EXPLAINING_BOUNDS, spare=1)
+        self._explainer = self._explainer or Pool(
+            explaining.HANDLER, 1, limits, _EXPLAINING_BOUNDS, spare=1, slow=3.0
+        )
         return self._explainer
 
     @asynccontextmanager

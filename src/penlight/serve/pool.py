@@ -2,8 +2,9 @@
 
 As many workers as there are cores answer; what waits is sent together. A worker that has been busy with one message
 for longer than honest pictures take is slow: it yields the processor to others, the other requests in its message are
-given to another worker, and a spare one takes its place. There are a few spare ones; when all are slow and requests
-wait, the one that has worked longest is ended. All of this runs on the event loop; threads only wait for pipes.
+given to another worker, and a spare one takes its place. There are a few spare ones, and the last is for runs that
+do not hold the others. When all that may be used are slow and requests wait, the one that has worked longest for the
+run that holds most is ended. All of this runs on the event loop; threads only wait for pipes.
 """
 
 import asyncio
@@ -19,10 +20,9 @@ from penlight.serve.limits import Limits, RequestError, busy
 from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, WorkerFailedError
 
 _TOGETHER, _BYTES_TOGETHER = 16, 1 << 20
-# Seconds of processor time, which other work on the machine does not change, for a message; and of waiting for what
-# uses none, or where processor time is not known.
-_SLOW, _VERY_SLOW = 0.2, 0.6
-_LATE = 2.0
+# A message is very slow, and makes room for others, after so many times what makes it slow; it is slow also after so
+# many times that by the clock, as where it uses no processor time, or that is not known.
+_VERY_SLOW, _LATE = 3, 10
 _TICK = 0.1
 _SPARE = 3
 _TRIES = 3
@@ -39,6 +39,11 @@ class _Job:
     crashes: set[int] = field(default_factory=set)
     tries: int = 0
     sent: int = 0
+
+    @property
+    def run(self) -> str:
+        """The folder of the run that is asked."""
+        return str(self.common["run"])
 
     @property
     def left(self) -> list[int]:
@@ -58,19 +63,28 @@ class _Message:
     yields: bool = False
     evicted: bool = False
 
+    @property
+    def run(self) -> str:
+        """The folder of the run that is asked."""
+        return self.jobs[0].run
+
     def __post_init__(self) -> None:
         self.items = [(job, number) for job in self.jobs for number in job.left]
 
 
 class Pool:
-    """Workers for `threads` quick messages at a time, and a few more for those that turn out not to be quick."""
+    """Workers for `threads` quick messages at a time, and `spare` more for those that turn out not to be quick: which
+    take more than `slow` seconds of processor time, as other work on the machine does not change that."""
 
-    def __init__(self, handler: str, threads: int, limits: Limits, bounds: Bounds, *, spare: int = _SPARE) -> None:
+    def __init__(
+        self, handler: str, threads: int, limits: Limits, bounds: Bounds, *, spare: int = _SPARE, slow: float = 0.2
+    ) -> None:
         self.bounds = bounds
         self.waiting = 0
         """Items that have not been answered yet."""
         self._handler, self._threads, self._limits = handler, threads, limits
-        self._most = threads + spare
+        self._most, self._slow = threads + spare, slow
+        self._most_of_a_run = self._most - (spare > 1)
         self._line: deque[_Job] = deque()
         self._idle: list[Worker] = []
         self._busy: dict[Worker, _Message] = {}
@@ -108,7 +122,7 @@ class Pool:
         if not self._line and sum(message.slow for message in self._busy.values()) < self._most:
             return False
         now = asyncio.get_running_loop().time()
-        return not self._line or now - self._line[0].begun > _LATE
+        return not self._line or now - self._line[0].begun > _LATE * self._slow
 
     def close(self) -> None:
         """End all workers, whatever they do."""
@@ -128,8 +142,8 @@ class Pool:
 
     def _dispatch(self) -> None:
         self._soon = False
-        while self._line and not self._closed and (worker := self._free_worker()) is not None:
-            self._send(worker, self._next_message())
+        while (job := self._next_job()) and not self._closed and (worker := self._free_worker()) is not None:
+            self._send(worker, self._message_of(job))
         if self._busy and not self._ticking:
             self._ticking = True
             asyncio.get_running_loop().call_later(_TICK, self._tick)
@@ -147,11 +161,21 @@ class Pool:
             return Worker(self._handler, self.bounds.memory)
         return None
 
-    def _next_message(self) -> _Message:
-        """Take the first job in the line, and of those behind it small ones that ask the same. A run that keeps
-        workers busy for long comes after the others."""
-        held = Counter(own.jobs[0].common["run"] for own in self._busy.values() if own.slow)
-        first = min(self._line, key=lambda job: held[job.common["run"]]) if held else self._line[0]
+    def _held(self) -> Counter[str]:
+        """Count the slow workers that each run holds."""
+        return Counter(own.run for own in self._busy.values() if own.slow)
+
+    def _next_job(self) -> _Job | None:
+        """Give the job that is to be sent next, if any may: a run that keeps workers busy for long comes after the
+        others, and never gets the last worker."""
+        if not self._line:
+            return None
+        held = self._held()
+        job = min(self._line, key=lambda job: held[job.run]) if held else self._line[0]
+        return job if held[job.run] < self._most_of_a_run else None
+
+    def _message_of(self, first: _Job) -> _Message:
+        """Take a job from the line, and of those behind it small ones that ask the same."""
         self._line.remove(first)
         jobs, n_bytes = [first], _size(first)
         if not first.alone:
@@ -242,10 +266,11 @@ class Pool:
         for worker, message in list(self._busy.items()):
             self._look_at(worker, message, now)
         self._keep_spare()
-        waits = bool(self._line) and now - self._line[0].begun > 2 * _SLOW
+        waits = bool(self._line) and now - self._line[0].begun > 2 * self._slow
         slow = {worker: message for worker, message in self._busy.items() if message.slow and not message.evicted}
-        if waits and len(slow) == self._most:
-            longest = min(slow, key=lambda worker: slow[worker].begun)
+        if waits and (len(slow) == self._most or self._next_job() is None):
+            held = self._held()
+            longest = min(slow, key=lambda worker: (-held[slow[worker].run], slow[worker].begun))
             slow[longest].evicted = True
             longest.kill()
         self._dispatch()
@@ -259,9 +284,9 @@ class Pool:
             message.begun = max(message.begun, now - _TICK)  # it is still starting
             message.used = worker.processor_time()
             return
-        used, late = worker.processor_time(), now - message.begun > _LATE
+        used, late = worker.processor_time(), now - message.begun > _LATE * self._slow
         spent = 0.0 if used is None or message.used is None else used - message.used
-        if not message.slow and (spent > _SLOW or late):
+        if not message.slow and (spent > self._slow or late):
             message.slow = True
             held = {id(job) for job, _ in self._on(message, item)}
             # What waits behind a slow item is asked again elsewhere; whichever answer comes first counts.
@@ -269,7 +294,7 @@ class Pool:
                 if id(job) not in held and not job.answered.done():
                     job.alone = True
                     self._line.appendleft(job)
-        if not message.yields and (spent > _VERY_SLOW or late):
+        if not message.yields and (spent > _VERY_SLOW * self._slow or late):
             message.yields = True
             worker.be_nice()  # for good: an ordinary process cannot take that back
         if message.slow and all(job.answered.done() for job in message.jobs):
