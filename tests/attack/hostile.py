@@ -59,6 +59,17 @@ def pages(n):
     return bytes(out)
 
 
+def big_pages(n):
+    """A BigTIFF of n pages, all of them the same strip."""
+    tags = [(256, 4, 8), (257, 4, 8), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 16), (278, 4, 8), (279, 4, 64)]
+    start, size = 16 + 64, 8 + 20 * len(tags) + 8
+    out = bytearray(b"II+\x00" + struct.pack("<HHQ", 8, 0, start) + bytes(64))
+    body = struct.pack("<Q", len(tags)) + b"".join(struct.pack("<HHQQ", tag, kind, 1, v) for tag, kind, v in tags)
+    for i in range(n):
+        out += body + struct.pack("<Q", start + size * (i + 1) if i + 1 < n else 0)
+    return bytes(out)
+
+
 def _dicom_with(elements):
     """The DICOM of 64 x 64 with raw elements before its pixels."""
     whole = dicom(GREY)
@@ -80,16 +91,36 @@ def nested(n):
     return _dicom_with((_SEQUENCE + item) * n + (struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + _END) * n)
 
 
+def unknown(content):
+    """An element of unknown kind and undefined length, which is read as a sequence."""
+    return _dicom_with(struct.pack("<HH2sHI", 0x0009, 0x1001, b"UN", 0, 0xFFFFFFFF) + content + _END)
+
+
+def unknown_items(n):
+    return unknown(struct.pack("<HHI", 0xFFFE, 0xE000, 0) * n)
+
+
+def unknown_nested(n):
+    start = struct.pack("<HHIHHI", 0xFFFE, 0xE000, 0xFFFFFFFF, 0x0009, 0x1001, 0xFFFFFFFF)
+    return unknown(start * n + (struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + _END) * n)
+
+
+def fragments(n):
+    """Pixels in n fragments, all of them empty."""
+    return dicom(GREY, JPEGBaseline8Bit, PixelData=struct.pack("<HHI", 0xFFFE, 0xE000, 0) * n + _END)
+
+
 def elements(n):
     """Very many empty elements."""
     made = b"".join(struct.pack("<HH2sH", 0x0009 + 2 * (i >> 16), i & 0xFFFF, b"LO", 0) for i in range(n))
     return _dicom_with(made)
 
 
-def png(width, height, extra=b"", data=bytes(1000), kind=0):
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+def chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
+
+def png(width, height, extra=b"", data=bytes(1000), kind=0):
     header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -100,11 +131,32 @@ def png(width, height, extra=b"", data=bytes(1000), kind=0):
     )
 
 
+def animated(n):
+    """A PNG that says it has n frames."""
+    return png(64, 64, chunk(b"acTL", struct.pack(">II", n, 0)) + _FRAME_CONTROL, bytes(65 * 64))
+
+
+_FRAME_CONTROL = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 64, 64, 0, 0, 1, 10, 0, 0))
+
+
+def texts(n):
+    packed = b"a\x00\x01\x00\x00\x00" + zlib.compress(bytes(900 << 10), 9)
+    return png(64, 64, chunk(b"iTXt", packed) * n, bytes(65 * 64))
+
+
+def profile():
+    return png(64, 64, chunk(b"iCCP", b"a\x00\x00" + zlib.compress(bytes(100 << 20), 9)), bytes(65 * 64))
+
+
+def exif_loop():
+    """A JPEG whose EXIF names itself as its part."""
+    ifd = struct.pack("<IHHHIII", 8, 1, 0x8769, 4, 1, 8, 8)
+    return saved(Image.fromarray(GREY), "JPEG", exif=b"Exif\x00\x00II*\x00" + ifd)
+
+
 def text_bomb():
     packed = zlib.compress(bytes(200 << 20), 9)
-    content = b"a\x00\x00" + packed
-    chunk = struct.pack(">I", len(content)) + b"zTXt" + content + struct.pack(">I", zlib.crc32(b"zTXt" + content))
-    return png(64, 64, chunk, bytes(65 * 64))
+    return png(64, 64, chunk(b"zTXt", b"a\x00\x00" + packed), bytes(65 * 64))
 
 
 def huge_tile():

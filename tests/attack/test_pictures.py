@@ -22,6 +22,13 @@ HOSTILE = {
     "more-scans": (lambda: hostile.scans(100_000), "scans, more than 100"),
     "scans-in-dicom": (lambda: hostile.scans_in_dicom(10_000), "scans, more than 100"),
     "pages": (lambda: hostile.pages(100_000), "several pages"),
+    "big-pages": (lambda: hostile.big_pages(100_000), "several pages"),
+    "fragments": (lambda: hostile.fragments(1_000_000), "items in sequences, more than 20,000"),
+    "unknown-items": (lambda: hostile.unknown_items(1_000_000), "items in sequences, more than 20,000"),
+    "unknown-nested": (lambda: hostile.unknown_nested(5_000), "cut off or damaged"),
+    "animated": (lambda: hostile.animated(100_000), "several pages"),
+    "texts": (lambda: hostile.texts(200), "cut off or damaged"),
+    "profile": (hostile.profile, "cut off or damaged"),
     "items": (lambda: hostile.empty_items(1_000_000), "items in sequences, more than 20,000"),
     "nested": (lambda: hostile.nested(5_000), "cut off or damaged"),
     "png": (lambda: hostile.png(8000, 8000), "cut off or damaged"),
@@ -50,6 +57,11 @@ def test_very_many_elements_are_passed_over():
     """They are no reason to refuse a picture, and cost neither much time nor memory."""
     (image,) = load_files([hostile.elements(300_000)], Reading(64, 1))
     assert image.shape == (64, 64, 1)
+
+
+def test_exif_that_names_itself_is_no_reason_to_refuse():
+    (image,) = load_files([hostile.exif_loop()], Reading(28, 1))
+    assert image.shape == (28, 28, 1)
 
 
 def test_what_is_cut_off_anywhere_is_named_or_read():
