@@ -84,6 +84,12 @@ class ExplainError(PenlightError):
     """An explanation was asked for that a model, or what is known of it, does not allow."""
 
 
+def first_line(error: BaseException) -> str:
+    """Give the first line of a library's error, at most 200 characters of it, without its full stop; or its class."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200].rstrip(".")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error is one of Python, TensorFlow or JAX for want of memory; neither is imported for it."""
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":

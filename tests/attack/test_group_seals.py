@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from penlight import api
+from penlight.cli.show.scores import print_scores
 from penlight.data import record, store
 from penlight.errors import PenlightError, RunError
 from penlight.recipes import Data, Majority, Recipe
@@ -92,8 +93,14 @@ def test_a_link_in_a_folder_without_a_seal_is_not_followed_either(seeds, tmp_pat
     assert "the secret" not in served(seeds, "/groups/seeds/report")
 
 
-def test_a_folder_of_the_version_before_opens_and_is_said_to_be_unsealed(seeds):
+def test_a_folder_of_the_version_before_opens_and_is_said_to_be_unsealed(seeds, capsys):
+    print_scores(api.evaluate(seeds), json=False)
+    assert "not sealed" not in capsys.readouterr().out
     (seeds / SEAL_FILE).unlink()
+    print_scores(api.evaluate(seeds), json=False)
+    assert "not sealed (written by Penlight 0.1.0)" in capsys.readouterr().out
+    print_scores(api.evaluate(seeds), json=True)
+    assert json.loads(capsys.readouterr().out)["sealed"] is False
     group = open_group(seeds)
     assert (group.kind, group.is_sealed) == ("seeds", False)
     assert len(group.runs()) == 2

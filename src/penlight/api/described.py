@@ -10,7 +10,7 @@ from penlight.errors import RunError
 from penlight.parsing import parse_json_object
 from penlight.recipes import Recipe
 from penlight.runs import Run
-from penlight.runs.files import read_file
+from penlight.runs.groups import open_group
 from penlight.runs.holdings import keeps_images
 
 DESCRIPTION = "dataset.json"
@@ -38,7 +38,7 @@ def seen_by(run: Run, images: bool | None = None) -> ViewedDataset | DataDescrip
 def folds_described(folder: Path) -> tuple[DataDescription, dict[str, int] | None]:
     """Read the description that a copy of a cross-validation has, and its patients by split."""
     where = str(folder / DESCRIPTION)
-    values = parse_json_object(read_file(folder, DESCRIPTION, "Ask for another copy."), where, error=RunError)
+    values = parse_json_object(open_group(folder).read(DESCRIPTION), where, error=RunError)
     patients = values.get("patients")
     counted = {str(k): int(v) for k, v in patients.items()} if isinstance(patients, dict) else None
     return _described(values, where), counted

@@ -50,7 +50,7 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Give the prediction for JSON; what failed has the keys "file" and "error" alone."""
         if self.answer is None:
-            return {"file": self.file, "error": error_to_dict(self.error)}
+            return {"file": self.file, "error": _error_of(self.error)}
         return {"file": self.file, **self.answer.to_dict(), "warnings": [w.to_dict() for w in self.unlike]}
 
 
@@ -71,8 +71,8 @@ class Predicted:
         return {"model": self.model, "images": [p.to_dict() for p in self.predictions], "failed": self.failed}
 
 
-def error_to_dict(error: PenlightError | None) -> dict[str, str]:
-    """Give an error for JSON: its kind, what is wrong, and what to do."""
+def _error_of(error: PenlightError | None) -> dict[str, str]:
+    """Give the error of a picture for JSON: its kind, what is wrong, and what to do."""
     code = {LargePictureError: "too-large", NoPictureError: "no-picture"}.get(type(error), "unreadable")  # type: ignore[arg-type]
     return {"code": code, "error": error.problem if error else "", "do": error.remedy if error else ""}
 

@@ -79,7 +79,8 @@ class Scores:
 @dataclass(frozen=True)
 class SeedsScores:
     """Scores over the runs of several seeds, those of the baselines on the same images, the checks that spoke up in
-    any seed or over all of them, and subgroups, whose scores are means over seeds."""
+    any seed or over all of them, and subgroups, whose scores are means over seeds. In a folder that is not `sealed`,
+    as Penlight 0.1.0 wrote them, runs may have been exchanged."""
 
     split: str
     seeds: Sequence[int]
@@ -87,6 +88,7 @@ class SeedsScores:
     baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     subgroups: Sequence[Subgroup] = ()
+    sealed: bool = True
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -101,7 +103,7 @@ class SeedsScores:
 class FoldsScores:
     """Scores of a cross-validation, of the predictions of all folds together; `by_fold` is the headline row of each
     fold's own images, `folds` numbers them from 1. `unanswered` says which images have no answer, and why, and
-    `unavailable` what else could not be found."""
+    `unavailable` what else could not be found; `sealed` as for seeds."""
 
     split: str
     folds: Sequence[int]
@@ -112,6 +114,7 @@ class FoldsScores:
     subgroups: Sequence[Subgroup] = ()
     unavailable: Sequence[str] = ()
     unanswered: Sequence[str] = ()
+    sealed: bool = True
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""

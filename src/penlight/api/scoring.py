@@ -41,9 +41,10 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
     """
     kind = kind_of(path)
     if kind == "folds":
-        return folds_scores(path)
+        return replace(folds_scores(path), sealed=open_group(path).is_sealed)
     if kind == "seeds":
-        return seeds_scores(open_group(path).runs(), split)
+        group = open_group(path)
+        return replace(seeds_scores(group.runs(), split), sealed=group.is_sealed)
     return evaluate_run(open_run(path), split)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from penlight.errors import PenlightError, RunError, is_out_of_memory
+from penlight.errors import PenlightError, RunError, first_line, is_out_of_memory
 from penlight.models.backend import load_keras
 from penlight.models.keras_archive import LARGEST_MAPS, Archive, open_archive, refused
 
@@ -34,7 +34,7 @@ def network_from_bytes(content: bytes, allowed: Collection[str] = ()) -> Any:
         # Keras, HDF5 and the backend each have errors of their own for bytes that make no sense.
         if isinstance(error, PenlightError) or is_out_of_memory(error):
             raise
-        raise RunError(f"The network cannot be read: {_first_line(error)}.", "Repeat the run.") from error
+        raise RunError(f"The network cannot be read: {first_line(error)}.", "Repeat the run.") from error
     return network
 
 
@@ -75,8 +75,3 @@ def _forget_variables() -> None:
     from keras.src.backend.common import global_state
 
     global_state.set_global_attribute("uninitialized_variables", [])
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".")

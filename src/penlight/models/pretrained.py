@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from penlight.data.remembered import find_reference
-from penlight.errors import DataError, DownloadError, RecipeError, RunError
+from penlight.errors import DataError, DownloadError, RecipeError, RunError, first_line
 from penlight.models.backend import load_keras
 from penlight.models.heads import HEADS
 from penlight.models.keras_archive import check_weights_file
@@ -156,7 +156,7 @@ def _from_file(build: Callable[..., Any], known: dict[str, Any], options: Pretra
         raise RecipeError(
             f"{path} does not hold the weights of {options.backbone}"
             + (f" at width {options.width:g}" if options.backbone == "mobilenet" else "")
-            + f": {_first_line(error)}.",
+            + f": {first_line(error)}.",
             "Give the file of this network, without its top layer.",
         ) from error
 
@@ -171,7 +171,7 @@ def _downloaded(build: Callable[..., Any], known: dict[str, Any], options: Pretr
     except Exception as error:  # Keras raises a bare Exception where its download fails
         if isinstance(error, ValueError):
             raise RecipeError(
-                f"{options.backbone} has no ImageNet weights for these options: {_first_line(error)}.",
+                f"{options.backbone} has no ImageNet weights for these options: {first_line(error)}.",
                 "Choose others, or give a file with --set model.weights=PATH.",
             ) from error
         raise DownloadError(
@@ -179,10 +179,6 @@ def _downloaded(build: Callable[..., Any], known: dict[str, Any], options: Pretr
             f"Put {APPLICATIONS[options.backbone].weights_file(options)} into ~/.keras/models, or give a file with "
             "--set model.weights=PATH.",
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
 
 
 def require_weights(options: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.errors import MissingExtraError, PenlightError, RunError
+from penlight.errors import MissingExtraError, PenlightError, RunError, first_line
 from penlight.workers import Bounds, Item, Worker, WorkerEndedError, begin
 
 HANDLER = "penlight.runs.session:handle"
@@ -44,14 +44,14 @@ class LocalSession:
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has an exception class for each of its status codes
-            raise RunError(f"{where} cannot be read: {_first_line(error)}", "Export the run again.") from error
+            raise RunError(f"{where} cannot be read: {first_line(error)}.", "Export the run again.") from error
 
     def run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> Arrays:
         """Compute a batch of images (N, H, W, C). RunError if ONNX Runtime cannot."""
         try:
             given: Arrays = self._session.run(list(outputs), {"image": images})
         except Exception as error:
-            raise RunError(f"{self._where} cannot be computed: {_first_line(error)}", _HARMFUL) from error
+            raise RunError(f"{self._where} cannot be computed: {first_line(error)}.", _HARMFUL) from error
         return given
 
 
@@ -129,10 +129,6 @@ def _unpacked(packed: Sequence[Mapping[str, Any]], content: bytes) -> Arrays:
     if start != len(content):
         raise ValueError("bytes that belong to no output")
     return arrays
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _require_runtime() -> None:

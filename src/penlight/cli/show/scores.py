@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 def print_scores(scores: Scores | SeedsScores | FoldsScores, json: bool) -> None:
     """Print scores with intervals, the baselines beside them."""
     if json:
-        print_json(scores.to_dict())
-    else:
-        print_score_tables(scores)
+        sealed = {} if isinstance(scores, Scores) else {"sealed": scores.sealed}
+        print_json({**scores.to_dict(), **sealed})
+        return
+    print_score_tables(scores)
+    if not isinstance(scores, Scores) and not scores.sealed:
+        console().print(
+            "The folder is not sealed (written by Penlight 0.1.0): its runs may have been exchanged since.",
+            style="dim",
+        )
 
 
 def print_score_tables(scores: Scores | SeedsScores | FoldsScores) -> None:

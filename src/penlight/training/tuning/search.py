@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from penlight.data import ViewedDataset
-from penlight.errors import MemoryShortError, StorageError, TrainingError
+from penlight.errors import MemoryShortError, StorageError, TrainingError, first_line
 from penlight.recipes.space import Choices, Space, Trial, with_values
 from penlight.training.loop import Epoch
 from penlight.training.tuning.objective import Part, parts_of, values_of
@@ -306,7 +306,7 @@ def storage_kept(url: str) -> Iterator[None]:
 def _storage_error(url: str, error: Exception, what: str, remedy: str) -> StorageError:
     """Name what happened to a storage; Optuna and SQLAlchemy say the reason in the first line of the first error."""
     first = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else None
-    reason = str(first or error).splitlines()[0].rstrip(".")
+    reason = first_line(first or error)
     if "disk is full" in reason:
         return StorageError(
             f"The disk is full: the storage {_without_password(url)} cannot take more.",
