@@ -161,5 +161,6 @@ def test_coverage_is_near_95_percent():
 
 @pytest.mark.full
 def test_coverage_is_near_95_percent_in_many_samples():
+    """The bounds are those that Penlight promises: DeLong's on the logit is a little wide for a rare label."""
     for name, share in coverage(1500, 1000).items():
-        assert 0.925 <= share <= 0.97, name
+        assert 0.92 <= share <= 0.98, name
