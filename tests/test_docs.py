@@ -420,3 +420,14 @@ def test_every_command_is_shown():
     for group in groups:
         groups += [command for command in group.commands.values() if hasattr(command, "commands")]
     assert {name for group in groups for name in group.commands} - shown <= {"data"}
+
+
+TAGS = {"a", "br", "div", "img", "p", "span", "sub", "sup"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_placeholder_is_read_as_a_tag_and_vanishes(page):
+    text = re.sub(r"<!--.*?-->|^```.*?^```$|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert set(re.findall(r"<(\w[\w-]*)[^<>]*>", text)) <= TAGS
+    # What Python says of an absent value is no default.
+    assert "<class" not in page.read_text(encoding="utf-8")

@@ -438,8 +438,7 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
         if run in (await service.refresh()).groups:
             return RedirectResponse(f"{root}/groups/{run}")
         shelved = await service.run(run)
-        await service.about(shelved)
-        return await asyncio.to_thread(pages.run_page, shelved)
+        return await asyncio.to_thread(pages.run_page, shelved, await service.about(shelved))
 
     @app.get("/groups/{group}", include_in_schema=False)
     async def group_page(group: str) -> Response:

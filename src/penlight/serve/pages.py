@@ -8,7 +8,7 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -61,15 +61,15 @@ def index(shelf: Shelf) -> HTMLResponse:
     return _page(shelf.root, "gallery.html", gallery=gallery, summary=f"{' and '.join(counted)}. {measured}")
 
 
-def run_page(shelved: Shelved) -> HTMLResponse:
-    """Show a run with a place to drop images on."""
+def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:
+    """Show a run with a place to drop images on; `about` is what its model says of itself."""
     from penlight.report.words import label_words
     from penlight.serve.gallery import find_entry
 
     group, entry = find_entry(shelved)
     task = shelved.run.predictions("test").task
     model = shelved.run.decision
-    channels = "colour" if _channels(shelved) == 3 else "grey"
+    channels = "colour" if about["reading"]["channels"] == 3 else "grey"
     return _page(
         shelved.root,
         "run.html",
@@ -104,11 +104,6 @@ def _told(score: "Score", images: int) -> str:
     sure = f" ({score.sure})" if score.sure else ""
     beside = f", the linear baseline {score.beside}" if score.beside else ""
     return f"On {count(images)} test images it has {words} {score.value}{sure}{beside}."
-
-
-def _channels(shelved: Shelved) -> int:
-    reading = shelved.run.reading
-    return info_of_reference(shelved.run.recipe.data.dataset).channels if reading is None else reading.channels
 
 
 def _methods(shelved: Shelved) -> list[tuple[str, str]]:

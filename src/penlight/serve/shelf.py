@@ -227,17 +227,13 @@ class _Finder:
                 self._collect(folder / name, base, group or own_id, runs, groups, depth - 1)
         if made is not None and own_id is not None:
             inside = tuple(run.id for run in runs[before:])
-            groups.append(ShelvedGroup(own_id, "/".join(_parts(folder, base)), made, inside, self.root))
+            groups.append(ShelvedGroup(own_id, self._title(folder, base, own_id), made, inside, self.root))
 
     def _shelved(self, folder: Path, base: Path, group: str | None) -> Shelved | None:
         try:
             state, opening, run = self._open(folder)
             own_id = self._id(folder, base)
-            title = "/".join(_parts(folder, base))
-            if title in self.titles:
-                title = f"{title} ({own_id})"
-            self.titles.add(title)
-            own = Shelved(own_id, group, run, title, state, opening, self.root)
+            own = Shelved(own_id, group, run, self._title(folder, base, own_id), state, opening, self.root)
             _ = own.listed
         except PenlightError as error:
             self._warn(f"left out: {error}")
@@ -285,6 +281,13 @@ class _Finder:
             numbered = (f"{stem}-{number}" for number in itertools.count(2))
             self.ids[place] = next(name for name in itertools.chain((stem,), numbered) if name not in taken)
         return self.ids[place]
+
+    def _title(self, folder: Path, base: Path, own_id: str) -> str:
+        """Name a folder by its place below the base, and by its id where another one has that name."""
+        title = "/".join(_parts(folder, base))
+        title = f"{title} ({own_id})" if title in self.titles else title
+        self.titles.add(title)
+        return title
 
     def _warn(self, text: str) -> None:
         """Log what is left out, once."""
