@@ -9,7 +9,7 @@ JAX_VENV := .venv-jax
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full test-survival test-attack test-jax chromium strace check docs bench clean
+.PHONY: demo test test-full test-survival test-attack test-jax chromium strace nginx check docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -18,10 +18,10 @@ demo: $(STAMP)
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
 
-test: $(STAMP) chromium strace
+test: $(STAMP) chromium strace nginx
 	@$(PYTEST) -m "not full and not survival and not attack"
 
-test-full: $(STAMP) chromium strace
+test-full: $(STAMP) chromium strace nginx
 	@$(PYTEST) -m "not survival and not attack"
 
 # Commands killed at twenty points each, and given again.
@@ -34,7 +34,7 @@ test-attack: $(STAMP) strace
 
 # The same suite with JAX in the place of TensorFlow, which is not installed there. Compiled programs are kept: XLA makes
 # most of them several times.
-test-jax: $(JAX_VENV)/.installed chromium strace
+test-jax: $(JAX_VENV)/.installed chromium strace nginx
 	@KERAS_BACKEND=jax $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
 	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
 	  $(JAX_VENV)/bin/python -m pytest -n auto --dist loadfile -m "not full and not survival and not attack" -rs
@@ -52,6 +52,14 @@ strace:
 	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing strace, which the tests of telemetry need." && \
 	  { apt-get install -y -qq strace >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq strace >/dev/null; }; }; } || \
 	  echo "strace is missing; the tests of telemetry are skipped, in CI they fail. Install it: apt-get install strace"
+
+# The manual's site for nginx is tested with nginx. Debian would start it at port 80, which nobody asked for: not in runlevel 1.
+nginx:
+	@{ command -v nginx || test -x /usr/sbin/nginx; } >/dev/null && command -v openssl >/dev/null || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing nginx, which the tests of the manual's site need." && \
+	  install="env RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx-light openssl" && \
+	  { $$install >/dev/null 2>&1 || { apt-get update -qq && $$install >/dev/null; }; }; } || \
+	  echo "nginx is missing; the tests of the manual's site are skipped, in CI they fail. Install it: apt-get install nginx-light openssl"
 
 check: $(STAMP)
 	@$(BIN)/ruff check src tests benchmarks docs

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 import types
 import typing
@@ -79,6 +80,7 @@ class _Parameter:
     def of(cls, parameter: inspect.Parameter) -> "_Parameter":
         annotation, about = get_args(parameter.annotation)
         kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
+        kinds = [own for kind in kinds for own in get_args(kind) or (kind,)]
         if isinstance(about, ArgumentInfo):
             many = "..." if get_origin(annotation) is list else ""
             name = (about.metavar or parameter.name.upper()).removesuffix("...")
@@ -88,10 +90,13 @@ class _Parameter:
         name = [*(about.param_decls or given), f"--{parameter.name.replace('_', '-')}"][0]
         flag = bool in kinds
         value = "" if flag else f" {about.metavar or next(_VALUES[k] for k in kinds if k in _VALUES)}"
-        default = parameter.default
-        return cls(
-            False, name + value, about.help or "", "" if default is None or default is False else f"`{default}`"
-        )
+        return cls(False, name + value, about.help or "", _default(parameter.default))
+
+
+def _default(value: Any) -> str:
+    if value is inspect.Parameter.empty:
+        return "must be given"
+    return "" if value is None or value is False or value == "" else f"`{value}`"
 
 
 _SECTIONS = (
@@ -443,7 +448,14 @@ def _page(head: str, parts: Iterable[str]) -> str:
 
 
 def _text(docstring: str | None) -> str:
-    return inspect.cleandoc(docstring or "")
+    return _escaped(inspect.cleandoc(docstring or ""))
+
+
+def _escaped(text: str) -> str:
+    """Keep "runs/<name>" from being read as a tag, which a page would not show; what is code is left as it is."""
+    return "".join(
+        part if part.startswith("`") else part.replace("<", "&lt;") for part in re.split(r"(`[^`]*`)", text)
+    )
 
 
 def _first_line(of: Any) -> str:
@@ -451,7 +463,7 @@ def _first_line(of: Any) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [head, ["---"] * len(head), *([_escaped(cell.replace("|", "\\|")) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 

@@ -149,7 +149,9 @@ def desk(own_folders, shared_cache, monkeypatch):
     monkeypatch.setenv("PENLIGHT_CACHE", str(shared_cache))
     monkeypatch.delenv("PENLIGHT_DATA", raising=False)
     # A server would wait for requests, and take this process's signals and logs.
-    monkeypatch.setattr(running.Server, "run", lambda server: None)
+    monkeypatch.setattr(running.Server, "run", lambda server, sockets: None)
+    # Its port may be that of another process of these tests.
+    monkeypatch.setattr(running, "_bound", lambda host, port: [])
     monkeypatch.setattr(running.signal, "signal", lambda *_: None)
     monkeypatch.setattr(running, "_log_to_stderr", lambda quiet: None)
     return own_folders / "work"
@@ -279,7 +281,9 @@ OTHERS = {
     "pip": _extras_exist,
     "python": _module_exists,
     "python3": _module_exists,
-    **dict.fromkeys((".", "cd", "cp", "mkdir", "jupyter", "curl", "openssl", "chmod"), _nothing),
+    **dict.fromkeys(
+        (".", "cd", "cp", "mkdir", "jupyter", "curl", "openssl", "chmod", "chown", "install", "adduser"), _nothing
+    ),
 }
 
 
@@ -359,7 +363,7 @@ def test_a_page_says_why_a_block_is_not_run(page):
     for block in blocks(page):
         kind, _, reason = block.note.partition(": ")
         assert not block.note or (kind in ("run", "in full", "not run") and reason), block.note
-        assert block.language in {"sh", "python", "toml", "json", "csv", "text"}, block.language
+        assert block.language in {"sh", "python", "toml", "json", "csv", "text", "ini", "nginx"}, block.language
 
 
 def reference():
@@ -420,3 +424,14 @@ def test_every_command_is_shown():
     for group in groups:
         groups += [command for command in group.commands.values() if hasattr(command, "commands")]
     assert {name for group in groups for name in group.commands} - shown <= {"data"}
+
+
+TAGS = {"a", "br", "div", "img", "p", "span", "sub", "sup"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_placeholder_is_read_as_a_tag_and_vanishes(page):
+    text = re.sub(r"<!--.*?-->|^```.*?^```$|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert set(re.findall(r"<(\w[\w-]*)[^<>]*>", text)) <= TAGS
+    # What Python says of an absent value is no default.
+    assert "<class" not in page.read_text(encoding="utf-8")

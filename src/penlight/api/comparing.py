@@ -127,9 +127,13 @@ def _key(task: Task, metric: str | None) -> str:
 
 
 def _names(sources: Sequence[str]) -> list[str]:
-    """Name each by its last part, in full where two would have one name."""
-    short = [Path(source).name or source for source in sources]
-    return [s if short.count(s) == 1 else source for s, source in zip(short, sources, strict=True)]
+    """Name each by the end of its path: as few of its folders as tell it from every other, as "a/seed-0"."""
+    parts = [Path(source).parts for source in sources]
+    for n_parts in range(1, max(map(len, parts)) + 1):
+        names = [str(Path(*own[-n_parts:])) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return list(sources)
 
 
 def _read(source: str, split: str, about: Mapping[str, Any] | None) -> _Model:

@@ -438,15 +438,15 @@ def _telling(test: Answers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
-    """Explain pictures in a worker process, for the server. `common` names the folder of the `run` and how many
-    `pixels` a picture may have; `label`, `method` and `neighbours` are those of `explain`."""
+    """Explain pictures in a worker process, for the server. `common` names the folder of the `run`, the number of its
+    `opening` and how many `pixels` a picture may have; `label`, `method` and `neighbours` are those of `explain`."""
     begin(None)
     return [(_explained_item(common, *item), b"") for item in items]
 
 
 def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], content: bytes) -> dict[str, Any]:
     try:
-        explainer = _opened(Path(common["run"]), common["method"])
+        explainer = _opened(Path(common["run"]), common["method"], common["opening"])
         begin(0)
         image, _ = load_with_look(content, explainer.reading, largest=common["pixels"])
         begin(None)
@@ -459,6 +459,7 @@ def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], conten
 
 
 @functools.lru_cache(4)
-def _opened(run: Path, method: str) -> Explainer:
+def _opened(run: Path, method: str, opening: int) -> Explainer:
+    del opening  # a run that was made anew is opened anew
     # This is a worker process itself.
     return open_explainer(run, method, isolated=False)

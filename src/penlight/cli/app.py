@@ -458,6 +458,20 @@ def serve(
         ),
     ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Let everybody in who can reach the address.")] = False,
+    allowed_host: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Name under which the server may be asked, beside this machine's own; repeatable."),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(help="Prefix below which a proxy serves the pages, as /penlight; none unless given.")
+    ] = "",
+    forwarded_allow_ips: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            help="Address or network of a proxy whose X-Forwarded-For, -Proto and -Host are believed, several with "
+            "commas between; of no one unless given; repeatable."
+        ),
+    ] = None,
     threads: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Workers that answer; as many as cores, at most 4, unless given."),
@@ -467,7 +481,18 @@ def serve(
     """Serve runs over HTTP and as pages, on this machine alone unless a token is given."""
     from penlight.cli.serving import serve_runs
 
-    serve_runs(runs, host=host, port=port, token_file=token_file, no_auth=no_auth, threads=threads, quiet=quiet)
+    serve_runs(
+        runs,
+        host=host,
+        port=port,
+        token_file=token_file,
+        no_auth=no_auth,
+        allowed_hosts=allowed_host or (),
+        root_path=root_path,
+        forwarded_allow_ips=forwarded_allow_ips or (),
+        threads=threads,
+        quiet=quiet,
+    )
 
 
 @app.command()

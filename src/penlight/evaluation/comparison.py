@@ -8,7 +8,7 @@ seeds, B resamples.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,15 @@ class Comparison:
     def model(self, name: str) -> Compared:
         """Give the model of a name."""
         return next(model for model in self.models if model.name == name)
+
+    def renamed(self, names: Mapping[str, str]) -> "Comparison":
+        """Give the comparison with each model, and its source, called by its name in `names`."""
+        return replace(
+            self,
+            against=None if self.against is None else names[self.against],
+            models=tuple(replace(m, name=names[m.name], source=names[m.name]) for m in self.models),
+            differences=tuple(replace(d, row=names[d.row], against=names[d.against]) for d in self.differences),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the comparison for JSON."""

@@ -294,6 +294,11 @@ class Run:
         return int(self._files[name]["bytes"])
 
     @property
+    def kept_model(self) -> str:
+        """The model that answers: the recipe's backbone, or the baseline that was kept in its place."""
+        return str(self.provenance.get("model") or self.recipe.model.backbone)
+
+    @property
     def measured(self) -> str:
         """Hash of what the run's scores rest on: recipe, seed, and the files that no later command rewrites."""
         files = {name: own for name, own in self._files.items() if name.endswith(_MEASURED)}

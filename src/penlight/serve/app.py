@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from penlight import __version__
@@ -29,7 +30,7 @@ from penlight.serve.guard import Guard
 from penlight.serve.limits import Budget, Limits, RequestError, busy, unread
 from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool
-from penlight.serve.shelf import Shelf, Shelved
+from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
 from penlight.serve.uploads import only, uploads
 from penlight.workers import ANSWERING, Bounds
 
@@ -39,7 +40,6 @@ _ABOUT = """Answers of trained classifiers for small medical images. **Not for c
 
 RunId = Annotated[str, Path(description="A run's id, from the list of runs.", examples=["retinamnist-cnn-1"])]
 GroupId = Annotated[str, Path(description="A group's id, from the list of runs.", examples=["study-retina"])]
-T = TypeVar("T")
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -87,6 +87,7 @@ _BODY = {
 # Of processor time and memory for a picture. Explaining may load Keras, which takes much of both.
 _PREDICTING_BOUNDS = Bounds(10.0, 2 << 30)
 _EXPLAINING_BOUNDS = Bounds(40.0, 8 << 30)
+_FRESH_SECONDS = 1.0
 _PREDICTING = (400, 404, 408, 409, 411, 413, 415, 422, 503, 504)
 
 
@@ -95,12 +96,15 @@ class _Service:
 
     def __init__(self, shelf: Shelf, limits: Limits, threads: int) -> None:
         self.shelf, self.limits, self.threads = shelf, limits, threads
+        self._read_at = time.monotonic()
+        self._reading = asyncio.Lock()
         self.budget = Budget(limits.held, limits.peer_held)
         self.metrics = Metrics()
         self._pool: Pool | None = None
         self._explainer: Pool | None = None
-        self._about: dict[str, dict[str, Any]] = {}
-        self._asking: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        # By the opening of a run: one that is made anew is another run.
+        self._about: dict[int, dict[str, Any]] = {}
+        self._asking: dict[int, asyncio.Task[dict[str, Any]]] = {}
 
     @property
     def pool(self) -> Pool:
@@ -133,28 +137,67 @@ class _Service:
                 pool.close()
         self._pool = self._explainer = None
 
+    async def refresh(self, *, changed: bool = False) -> Shelf:
+        """Read the folders of runs again; at most once in `_FRESH_SECONDS` unless a run has `changed`."""
+        async with self._reading:
+            if changed or time.monotonic() - self._read_at >= _FRESH_SECONDS:
+                self.shelf = await asyncio.to_thread(self.shelf.again)
+                self._read_at = time.monotonic()
+                kept = {own.opening for own in self.shelf.runs.values()}
+                self._about = {opening: about for opening, about in self._about.items() if opening in kept}
+        return self.shelf
+
+    async def run(self, name: str) -> Shelved:
+        """Give a run by its id, as it is now. RequestError (404) for none, and for a group, with its runs."""
+        own = self.shelf.runs.get(name)
+        if own is None or not own.is_current:
+            own = (await self.refresh(changed=own is not None)).runs.get(name)
+        if own is None:
+            raise self._none(name)
+        return own
+
+    async def group(self, name: str) -> ShelvedGroup:
+        """Give a group by its id, as it is now. RequestError (404) for none."""
+        own = (await self.refresh()).groups.get(name)
+        if own is None:
+            raise self._none(name)
+        return own
+
+    def _none(self, name: str) -> RequestError:
+        group, run = self.shelf.groups.get(name), self.shelf.runs.get(name)
+        if group is not None:
+            inside = ", ".join(group.runs[:5]) + (" and more" if len(group.runs) > 5 else "")
+            return RequestError(404, f"{name} is a group of {len(group.runs)} runs ({group.kind}), not a run.",
+                                f"The id of a run in it: {inside}.",
+                                f"Ask one of them, or see all at {self.shelf.root}/groups/{name}.")  # fmt: skip
+        if run is not None:
+            return RequestError(404, f"{name} is a run, not a group.", "The id of a study, of seeds or of folds.",
+                                f"See the run at {self.shelf.root}/runs/{name}.")  # fmt: skip
+        return RequestError(404, "There is none of this id.", f"An id from {self.shelf.root}/api/v1/runs.",
+                            "Look it up there.")  # fmt: skip
+
     async def about(self, shelved: Shelved) -> dict[str, Any]:
         """Say which model answers for a run, and how it decides. RequestError (409) for a run without a model."""
         if not shelved.links["predict"]:
             raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
                                "Make it on the server: penlight export RUN --to onnx")  # fmt: skip
-        if shelved.id in self._about:
-            return self._about[shelved.id]
+        if shelved.opening in self._about:
+            return self._about[shelved.opening]
         # Asked once for all who wait for it: requests that never send their body must not fill the workers' line.
-        asking = self._asking.get(shelved.id)
+        asking = self._asking.get(shelved.opening)
         if asking is None:
-            asking = self._asking[shelved.id] = asyncio.create_task(self._ask_about(shelved))
-            asking.add_done_callback(lambda _: self._asking.pop(shelved.id, None))
+            asking = self._asking[shelved.opening] = asyncio.create_task(self._ask_about(shelved))
+            asking.add_done_callback(lambda _: self._asking.pop(shelved.opening, None))
         return await asyncio.shield(asking)
 
     async def _ask_about(self, shelved: Shelved) -> dict[str, Any]:
         (answer,) = await self.pool.ask(self.message(shelved, "about"), [({}, b"")])
-        self._about[shelved.id] = about_of(answer, self.pool.bounds, shelved.run.path)
-        return self._about[shelved.id]
+        self._about[shelved.opening] = about_of(answer, self.pool.bounds, shelved.run.path)
+        return self._about[shelved.opening]
 
     def message(self, shelved: Shelved, do: str) -> dict[str, Any]:
         """Give the common values of a message to a worker that predicts."""
-        return message(shelved.run.path, 0, do, self.limits.pixels)
+        return message(shelved.run.path, shelved.opening, do, self.limits.pixels)
 
     async def predict(self, shelved: Shelved, pictures: Sequence[Picture]) -> list[Prediction]:
         """Answer for pictures."""
@@ -187,7 +230,8 @@ def make_app(
     limits: Limits | None = None,
     threads: int = 2,
 ) -> ASGIApp:
-    """Make the ASGI application. `token`, and the host `names` that it answers to, as in `Guard`."""
+    """Make the ASGI application. `token`, and the host `names` that it answers to, as in `Guard`; addresses have the
+    prefix of the shelf."""
     service = _Service(shelf, limits or Limits(), threads)
     app = FastAPI(
         title="Penlight",
@@ -198,20 +242,20 @@ def make_app(
         redoc_url=None,
         lifespan=service.lifespan,
     )
-    _add_handlers(app)
+    _add_handlers(app, shelf.root)
     _add_listing(app, service)
     _add_asking(app, service)
     _add_running(app, service)
     _add_pages(app, service)
-    return Guard(app, service.metrics, token, names)
+    return Guard(app, service.metrics, token, names, shelf.root)
 
 
-def _add_handlers(app: FastAPI) -> None:
+def _add_handlers(app: FastAPI, root: str) -> None:
     """Give every error one shape, whoever raised it."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
-        return pages.error_page(error) if pages.wants_page(request) else error.response()
+        return pages.error_page(error, root) if pages.wants_page(request) else error.response()
 
     async def unreadable(request: Request, error: Exception) -> Response:
         # The error's own text may name a folder of the server.
@@ -254,25 +298,18 @@ def _allowed(headers: Mapping[str, str]) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"}))
 
 
-def _found(table: Mapping[str, T], name: str) -> T:
-    if name not in table:
-        raise RequestError(404, "There is none of this id.", "An id from /api/v1/runs.", "Look it up there.")
-    return table[name]
-
-
 def _add_listing(app: FastAPI, service: _Service) -> None:
-    shelf = service.shelf
-
     @app.get("/api/v1/runs", response_model=schema.Runs, responses=_errors(), summary="List runs and groups")
     async def runs() -> Response:
-        """List the runs, studies and seeds that the server found when it started."""
+        """List the runs, studies, seeds and folds that are in the server's folders now."""
+        shelf = await service.refresh()
         listed = {"runs": [own.listed for own in shelf.runs.values()]}
         return JSONResponse({**listed, "groups": [own.listed for own in shelf.groups.values()]})
 
     @app.get("/api/v1/runs/{run}", response_model=schema.RunDetail, responses=_errors(404), summary="Show a run")
     async def run(run: RunId) -> Response:
         """Show a run: scores on test with intervals, checks, how it was made, how it decides."""
-        shelved = _found(shelf.runs, run)
+        shelved = await service.run(run)
         about = await service.about(shelved) if shelved.links["predict"] else None
         own = shelved.run
         detail = {"scores": own.metrics, "provenance": own.provenance, "recipe": own.recipe.model_dump(mode="json")}
@@ -283,7 +320,7 @@ def _add_listing(app: FastAPI, service: _Service) -> None:
     )
     async def group(group: GroupId) -> Response:
         """Show a study, or the seeds of one recipe, with its record."""
-        own = _found(shelf.groups, group)
+        own = await service.group(group)
         return JSONResponse({**own.listed, "record": own.record})
 
 
@@ -305,7 +342,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
         Of several pictures those that cannot be read have their error in the answer; a request of which none can be
         read is refused.
         """
-        shelved = _found(service.shelf.runs, run)
+        shelved = await service.run(run)
         about = await service.about(shelved)
         async with uploads(request, service.limits, service.budget) as pictures:
             predictions = await service.predict(shelved, pictures)
@@ -323,7 +360,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
     )
     async def explain(request: Request, run: RunId) -> Response:
         """Give a map over one picture for each label answered, and the training images most like it."""
-        shelved = _found(service.shelf.runs, run)
+        shelved = await service.run(run)
         return JSONResponse(await service.explain(request, shelved))
 
 
@@ -380,37 +417,44 @@ def _add_running(app: FastAPI, service: _Service) -> None:
 
 
 def _add_pages(app: FastAPI, service: _Service) -> None:
-    shelf = service.shelf
+    root = service.shelf.root
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
-        return await asyncio.to_thread(pages.index, shelf)
+        return await asyncio.to_thread(pages.index, await service.refresh())
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
-        _found(pages.STATIC, name)
+        if name not in pages.STATIC:
+            raise RequestError(404, "There is none of this id.", "A file that a page names.", "")
         return pages.static(name)
 
     @app.get("/compare", include_in_schema=False)
     async def compare(run: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006
-        return await asyncio.to_thread(pages.compare, shelf, run)
+        return await asyncio.to_thread(pages.compare, await service.refresh(), run)
 
     @app.get("/runs/{run}", include_in_schema=False)
     async def run_page(run: str) -> Response:
-        shelved = _found(shelf.runs, run)
-        await service.about(shelved)
-        return await asyncio.to_thread(pages.run_page, shelved)
+        if run in (await service.refresh()).groups:
+            return RedirectResponse(f"{root}/groups/{run}")
+        shelved = await service.run(run)
+        return await asyncio.to_thread(pages.run_page, shelved, await service.about(shelved))
+
+    @app.get("/groups/{group}", include_in_schema=False)
+    async def group_page(group: str) -> Response:
+        own = await service.group(group)
+        return await asyncio.to_thread(pages.group_page, service.shelf, own)
 
     @app.get("/runs/{run}/example", include_in_schema=False)
     async def example(run: str, number: Annotated[int, Query(ge=0, lt=pages.EXAMPLES)] = 0) -> Response:
-        shelved = _found(shelf.runs, run)
+        shelved = await service.run(run)
         if not pages.drawn(shelved):
             raise RequestError(404, "This run's images are not drawn.", "A run of a phantom.", "")
         return await asyncio.to_thread(pages.example, shelved, number)
 
     @app.post("/runs/{run}/image", include_in_schema=False)
     async def image(request: Request, run: str) -> Response:
-        shelved = _found(shelf.runs, run)
+        shelved = await service.run(run)
         await service.about(shelved)
         async with uploads(request, service.limits, service.budget) as pictures:
             try:
@@ -420,14 +464,22 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
 
     @app.get("/runs/{run}/report", include_in_schema=False)
     async def report(run: str) -> Response:
-        shelved = _found(shelf.runs, run)
+        shelved = await service.run(run)
         if not shelved.links["report"]:
             raise RequestError(404, "This run keeps no report.", "A run with a report.", "")
         return await asyncio.to_thread(pages.run_report, shelved)
 
     @app.get("/groups/{group}/report", include_in_schema=False)
     async def group_report(group: str) -> Response:
-        own = _found(shelf.groups, group)
+        own = await service.group(group)
         if own.listed["links"]["report"] is None:
             raise RequestError(404, "This group has no report.", "A group with a report.", "")
         return await asyncio.to_thread(pages.group_report, own)
+
+    @app.get("/groups/{group}/{inner:path}/report.html", include_in_schema=False)
+    async def inner_report(group: str, inner: str) -> Response:
+        """Lead to the report of a run or group inside: reports of groups name it by its place among the files."""
+        found = service.shelf.inner_report(await service.group(group), inner)
+        if found is None:
+            raise RequestError(404, "The group has no run there.", "A run of the group, with a report.", "")
+        return RedirectResponse(found)

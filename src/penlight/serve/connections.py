@@ -18,6 +18,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from penlight.serve.forwarding import Proxies
 from penlight.serve.limits import SECURITY_HEADERS, Limits, RequestError
 
 _SLICE = 4096
@@ -31,8 +32,8 @@ class Connections:
     One sweep four times a second for all of them, so that a request costs no timer.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, proxies: Proxies | None = None) -> None:
+        self.limits, self.proxies = limits, proxies or Proxies()
         self._open: set[_Connection] = set()
         self._by_peer: Counter[str] = Counter()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -45,13 +46,13 @@ class Connections:
         """Take in a connection; False if it must be refused because there is no room and none can be made.
 
         Where one peer, or all together, have too many, that connection is ended which has waited longest for its
-        peer to send or read something: a stalled one makes room for a fresh one, and a busy one never does.
+        peer to send or read something: a stalled one makes room for a fresh one, and a busy one never does. A listed
+        proxy may have them all: each of its requests is counted for the client that it names.
         """
         limits = self.limits
-        if self._by_peer[connection.peer] >= limits.peer_connections:
-            if not self._end_stalest(c for c in self._open if c.peer == connection.peer):
-                return False
-        elif len(self._open) >= limits.connections:
+        if not self.proxies.trusts(connection.address) and self._is_full(connection.peer):
+            return False
+        if len(self._open) >= limits.connections:
             greediest = self._by_peer.most_common(1)[0][0]
             if not self._end_stalest(c for c in self._open if c.peer == greediest):
                 return False
@@ -61,14 +62,33 @@ class Connections:
             self._sweeping = connection.loop.call_later(_SWEEP_SECONDS, self._sweep, connection.loop)
         return True
 
+    def move(self, connection: "_Connection", peer: str) -> bool:
+        """Count a connection for the client whose request it carries. False if that one has too many."""
+        if peer == connection.peer or connection not in self._open:
+            return True
+        if peer != connection.own_peer and self._is_full(peer):
+            return False
+        self._uncount(connection.peer)
+        connection.peer = peer
+        self._by_peer[peer] += 1
+        return True
+
     def remove(self, connection: "_Connection") -> None:
         """Forget a connection that has ended."""
-        if connection not in self._open:
-            return
-        self._open.discard(connection)
-        self._by_peer[connection.peer] -= 1
-        if not self._by_peer[connection.peer]:
-            del self._by_peer[connection.peer]
+        if connection in self._open:
+            self._open.discard(connection)
+            self._uncount(connection.peer)
+
+    def _uncount(self, peer: str) -> None:
+        self._by_peer[peer] -= 1
+        if not self._by_peer[peer]:
+            del self._by_peer[peer]
+
+    def _is_full(self, peer: str) -> bool:
+        """Say whether a peer has as many connections as it may, and each of them is busy; ends one that is not."""
+        if self._by_peer[peer] < self.limits.peer_connections:
+            return False
+        return not self._end_stalest(c for c in self._open if c.peer == peer)
 
     def shed_unread(self) -> None:
         """End the connections whose peers have read nothing for longest, while all unread answers together hold more
@@ -103,6 +123,8 @@ class _Connection(HttpToolsProtocol):
 
     `head_since` is when the head that is being received began, or the connection; None while a request is being
     answered or its body received. `progress` is when the peer last sent something or read something of an answer.
+    `address` is the other end's and `own_peer` what it is counted by; `peer` is that of the client where a listed
+    proxy passes on a request.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -112,7 +134,7 @@ class _Connection(HttpToolsProtocol):
         self._connections, self._limits = connections, connections.limits
         # Counted per peer in `Connections`; uvicorn's own limit would turn away everybody.
         self.limit_concurrency = None
-        self.peer = ""
+        self.address = self.peer = self.own_peer = ""
         self.progress = 0.0
         self.head_since: float | None = None
         self._head_bytes = 0
@@ -128,7 +150,8 @@ class _Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take in a connection, or refuse it."""
         super().connection_made(transport)
-        self.peer = peer_of(self.client[0] if self.client else "")
+        self.address = self.client[0] if self.client else ""
+        self.peer = self.own_peer = peer_of(self.address)
         self.progress = self.head_since = self.loop.time()
         if not self._connections.add(self):
             self._answer(_too_many())
@@ -189,7 +212,7 @@ class _Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin to answer a request, or refuse it by its head."""
-        self._refusal = self._refused_head()
+        self._refusal = self._refused_head() or self._refused_client()
         if self._refusal is not None:
             raise ValueError(self._refusal.error)
         self.head_since = None
@@ -214,9 +237,17 @@ class _Connection(HttpToolsProtocol):
             return _malformed("The request is for a proxy, or its address is not one of this server.")
         return None
 
+    def _refused_client(self) -> RequestError | None:
+        self._connections.proxies.apply(self.scope)
+        client = self.scope["client"]
+        peer = peer_of(client[0] if client else "")
+        return None if self._connections.move(self, peer) else _too_many()
+
     def on_response_complete(self) -> None:
         """Go on with the next request; but not after one whose body was not read, which is not for reading now."""
         super().on_response_complete()
+        if not self.pipeline:
+            self._connections.move(self, self.own_peer)
         self._head_bytes = 0
         if self.cycle is not None and self.cycle.response_complete and self.cycle.more_body:
             # RFC 9112, 9.6: closed at once, the peer might lose the answer to its own unfinished sending.
@@ -326,14 +357,15 @@ class _Connection(HttpToolsProtocol):
         self._answer(_malformed("The request is not HTTP."))
 
 
-def settings(limits: Limits) -> dict[str, Any]:
-    """Give uvicorn's settings for how requests are received and answered."""
+def settings(limits: Limits, proxies: Proxies | None = None) -> dict[str, Any]:
+    """Give uvicorn's settings for how requests are received and answered; what `proxies` forward is believed."""
     return {
-        "http": Connections(limits).protocol,
+        "http": Connections(limits, proxies).protocol,
         "timeout_keep_alive": limits.idle_seconds,
         "ws": "none",
         "access_log": False,
         "server_header": False,
+        # uvicorn would read them too late for what is counted by peer, and leave out the host; see `Proxies`.
         "proxy_headers": False,
         "log_config": None,
     }

@@ -22,6 +22,7 @@ def question(shelved: Shelved, asked: Mapping[str, str], limits: Limits) -> dict
     of neighbours that is none."""
     return {
         "run": str(shelved.run.path.absolute()),
+        "opening": shelved.opening,
         "method": asked.get("method", "auto"),
         "label": asked.get("label"),
         "neighbours": _neighbours(asked.get("neighbours", "0")),

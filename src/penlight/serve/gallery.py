@@ -80,8 +80,15 @@ class Entry:
     parts: tuple["Entry", ...] = ()
 
     @property
+    def address(self) -> str:
+        """The address of its page, below the server's prefix; empty for a run that cannot be asked, and a row."""
+        if self.kind == "run":
+            return f"/runs/{self.id}" if self.opens else ""
+        return "" if self.kind == "row" else f"/groups/{self.id}"
+
+    @property
     def to_report(self) -> str:
-        """The address of the report."""
+        """The address of the report, below the prefix of the server."""
         return f"/{'runs' if self.kind == 'run' else 'groups'}/{self.id}/report"
 
     @property
@@ -162,6 +169,12 @@ def gather(shelf: Shelf) -> Gallery:
     return Gallery(tuple(sorted(groups, key=lambda g: (g.title, g.view, g.size))), problems)
 
 
+def gather_group(group: ShelvedGroup, shelf: Shelf) -> list[tuple[Group, Entry]]:
+    """Give one study, or the seeds or folds of a recipe, as the gallery shows it: in each view that it has scores in,
+    the images and the entry. RunError if what it holds cannot be read."""
+    return [(_group(place, [(images, entry)]), entry) for place, images, entry in _of_group(group, shelf)]
+
+
 def find_entry(shelved: Shelved) -> tuple[Group, Entry]:
     """Give one run as the gallery shows it, and the group it belongs to."""
     ((place, images, entry),) = _of_run(shelved)
@@ -170,7 +183,7 @@ def find_entry(shelved: Shelved) -> tuple[Group, Entry]:
 
 def _of_run(shelved: Shelved) -> list[_Found]:
     place, images, entry = _run(shelved.run, (shelved.run.path / MANIFEST).stat().st_mtime_ns)
-    return [(place, images, replace(entry, id=shelved.id))]
+    return [(place, images, replace(entry, id=shelved.id, name=shelved.title))]
 
 
 @functools.lru_cache(4096)
@@ -180,7 +193,7 @@ def _run(run: Run, changed: int) -> _Found:
     recipe, made, row = run.recipe, run.provenance, headline_kept(run)
     checks = checks_kept(run)
     serious = sum(check.serious for check in checks)
-    model = str(recipe.model.backbone)
+    backbone, kept = str(recipe.model.backbone), run.kept_model
     detail = [f"seed {run.seed}"]
     if made.get("parameters"):
         detail.append(f"{count(made['parameters'])} parameters")
@@ -188,9 +201,9 @@ def _run(run: Run, changed: int) -> _Found:
         id=run.name,
         kind="run",
         name=run.name,
-        recipe=model,
+        recipe=kept if kept == backbone else f"{kept}, kept in place of {backbone}",
         detail=", ".join(detail),
-        score=Score(row, None if model == _BASELINE else _baseline(run.metrics, row.name)),
+        score=Score(row, None if kept == _BASELINE else _baseline(run.metrics, row.name)),
         serious=serious,
         remarks=len(checks) - serious,
         opens=run.has(MODEL),
@@ -215,8 +228,8 @@ def _of_seeds(group: ShelvedGroup, runs: Sequence[_Found]) -> _Found:
     entry = Entry(
         id=group.id,
         kind=group.kind,
-        name=group.name,
-        recipe=first.recipe,
+        name=group.title,
+        recipe=" and ".join(dict.fromkeys(entry.recipe for _, _, entry in runs)),
         detail=f"{'answers' if group.kind == 'folds' else 'mean'} of {len(runs)} {group.kind}{_unsealed(group)}",
         score=replace(first.score, row=row or first.score.row),
         report=group.listed["links"]["report"] is not None,

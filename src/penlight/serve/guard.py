@@ -7,11 +7,12 @@ import ipaddress
 import logging
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from penlight.serve.forwarding import FORWARDED
 from penlight.serve.limits import SECURITY_HEADERS, RequestError, busy
 from penlight.serve.metrics import Metrics
 
@@ -48,13 +49,15 @@ def is_loopback(host: str) -> bool:
 class Guard:
     """Checks the Host header and the token, sets the headers, counts and logs.
 
-    `token` None lets everybody in. On a loopback address (`names` given) only its own names are answered, so that a
-    page of another site cannot reach the server under a name of its own (DNS rebinding). Logs hold the route, never
-    the path, a name or any content.
+    `token` None lets everybody in. Where `names` are given only these are answered, so that a page of another site
+    cannot reach the server under a name of its own (DNS rebinding). `root_path` is where a proxy serves the pages,
+    "" or "/prefix"; requests may come with it or without. Logs hold the route, never the path, a name or any content.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None, names: set[str] | None) -> None:
-        self._app, self._metrics, self._names = app, metrics, names
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, token: str | None, names: set[str] | None, root_path: str = ""
+    ) -> None:
+        self._app, self._metrics, self._names, self._root_path = app, metrics, names, root_path
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,7 +69,7 @@ class Guard:
         self._metrics.running += 1
         # Every route that has GET answers HEAD as well, which FastAPI's do not by themselves.
         is_head = scope["method"] == "HEAD"
-        inner = {**scope, "method": "GET"} if is_head else scope
+        inner = {**self._below_root(scope), **({"method": "GET"} if is_head else {})}
 
         async def send_guarded(message: Message) -> None:
             nonlocal status, started
@@ -96,6 +99,16 @@ class Guard:
             self._metrics.running -= 1
             self._record(inner, scope["method"], status, time.perf_counter() - begun)
 
+    def _below_root(self, scope: Scope) -> Scope:
+        """Give the scope as ASGI has it for an application below a prefix: the path with it, whether or not the proxy
+        took it away, and the host that the client asked, which redirects name."""
+        root, path = self._root_path, scope["path"]
+        whole = path if path == root or path.startswith(f"{root}/") else root + path
+        headers = scope["headers"]
+        if host := scope.get(FORWARDED, {}).get("host"):
+            headers = [(name, host if name == b"host" else value) for name, value in headers]
+        return {**scope, "root_path": root, "path": f"{root}/" if whole == root else whole, "headers": headers}
+
     def _record(self, scope: Scope, method: str, status: int, seconds: float) -> None:
         route: Any = scope.get("route")
         path = getattr(route, "path", "none")
@@ -107,13 +120,19 @@ class Guard:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         if repeated := _repeated(scope["headers"]):
             return RequestError(400, f"The header {repeated} came more than once.", "Each header once.", "Send one.")
-        if self._names is not None and _name_of(headers.get(b"host", b"")) not in self._names:
-            return RequestError(421, "The request is for another host.", "A Host header with a name of this machine.",
-                                "Open it as http://localhost or http://127.0.0.1.")  # fmt: skip
-        if _is_foreign(headers, scope["method"]):
+        own = headers.get(b"host", b"")
+        forwarded = scope.get(FORWARDED, {})
+        host = forwarded.get("host", own)
+        # A client can send X-Forwarded-Host through a proxy that does not set it; both names must be known.
+        if self._names is not None and not {_name_of(own), _name_of(host)} <= self._names:
+            return RequestError(421, "The request is for another host.", "A Host header with a name of this server.",
+                                "Open it as http://localhost or http://127.0.0.1. Behind a proxy, who runs the "
+                                "server names it with --allowed-host.")  # fmt: skip
+        if _is_foreign(headers, scope["method"], host, forwarded.get("scheme")):
             return RequestError(403, "A page of another site sent this.", "A request of this site, or of a program.",
                                 "Open the server's own page.")  # fmt: skip
-        if self._token is None or scope["path"] in _OPEN or self._may(headers.get(b"authorization", b"")):
+        is_open = scope["path"].removeprefix(self._root_path) in _OPEN
+        if self._token is None or is_open or self._may(headers.get(b"authorization", b"")):
             return None
         # Browsers ask their user for a name and a password; a second scheme beside Basic keeps Chromium from asking.
         return RequestError(401, "The token is missing or wrong.", "Authorization: Bearer TOKEN",
@@ -140,8 +159,9 @@ def _repeated(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return "" if len(names) == len(set(names)) else next(n for n in names if names.count(n) > 1).decode("latin-1")
 
 
-def _is_foreign(headers: Mapping[bytes, bytes], method: str) -> bool:
-    """Say whether a page of another site makes its visitor's browser send this.
+def _is_foreign(headers: Mapping[bytes, bytes], method: str, host: bytes, scheme: str | None) -> bool:
+    """Say whether a page of another site makes its visitor's browser send this. `host` is the one that was asked,
+    with its port; `scheme` is None where a proxy may have another one than this server knows.
 
     What changes something, or takes work, is refused for any origin but the server's own, whatever else the headers
     say; a sandboxed report has the origin "null". Reading is refused for what another site's page loads into itself,
@@ -152,8 +172,14 @@ def _is_foreign(headers: Mapping[bytes, bytes], method: str) -> bool:
     if method in ("GET", "HEAD"):
         return foreign and headers.get(b"sec-fetch-mode") != b"navigate"
     origin = headers.get(b"origin")
-    own = origin is None or origin.lower().partition(b"://")[2] == headers.get(b"host", b"").lower() != b""
-    return foreign or not own
+    return foreign or not (origin is None or _is_own(origin.decode("latin-1"), host.decode("latin-1"), scheme))
+
+
+def _is_own(origin: str, host: str, scheme: str | None) -> bool:
+    own_scheme, _, place = origin.lower().partition("://")
+    port = {"http": ":80", "https": ":443"}.get(own_scheme, ":")
+    same_place = place.removesuffix(port) == host.lower().removesuffix(port) != ""
+    return same_place and scheme in (None, own_scheme)
 
 
 def _log_failure(error: Exception) -> None:
@@ -166,9 +192,12 @@ def _log_failure(error: Exception) -> None:
     log.error("%s in %s", type(error).__name__, " > ".join(lines[-6:]) or "the server")
 
 
-def names_of(host: str) -> set[str] | None:
-    """Give the names under which a server at this address answers; None, for any, where it is not loopback."""
-    return _LOCAL_NAMES | {host} if is_loopback(host) else None
+def names_of(host: str, allowed: Collection[str] = ()) -> set[str] | None:
+    """Give the names under which a server at this address answers, those that are `allowed` among them; None, for
+    any, where it is not loopback and none is given."""
+    if not allowed and not is_loopback(host):
+        return None
+    return _LOCAL_NAMES | {host.lower()} | {name.lower() for name in allowed}
 
 
 def _name_of(host: bytes) -> str:

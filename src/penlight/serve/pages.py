@@ -8,11 +8,9 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -28,7 +26,6 @@ from penlight.serve.limits import RequestError, for_client
 from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
 
 if TYPE_CHECKING:
-    from penlight.api.comparing import ComparedRuns
     from penlight.data.pictures import Pixels
     from penlight.serve.gallery import Score
 
@@ -61,19 +58,20 @@ def index(shelf: Shelf) -> HTMLResponse:
     studies = sum(len(group.studies) for group in gallery.groups)
     counted = [_counted(gallery.n_runs, "run"), *([_counted(studies, "study", "studies")] if studies else [])]
     measured = "Scores are those on test; what stands together was measured on the same images."
-    return _page("gallery.html", gallery=gallery, summary=f"{' and '.join(counted)}. {measured}")
+    return _page(shelf.root, "gallery.html", gallery=gallery, summary=f"{' and '.join(counted)}. {measured}")
 
 
-def run_page(shelved: Shelved) -> HTMLResponse:
-    """Show a run with a place to drop images on."""
+def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:
+    """Show a run with a place to drop images on; `about` is what its model says of itself."""
     from penlight.report.words import label_words
     from penlight.serve.gallery import find_entry
 
     group, entry = find_entry(shelved)
     task = shelved.run.predictions("test").task
     model = shelved.run.decision
-    channels = "colour" if _channels(shelved) == 3 else "grey"
+    channels = "colour" if about["reading"]["channels"] == 3 else "grey"
     return _page(
+        shelved.root,
         "run.html",
         entry=entry,
         group=group,
@@ -91,6 +89,14 @@ def run_page(shelved: Shelved) -> HTMLResponse:
     )
 
 
+def group_page(shelf: Shelf, group: ShelvedGroup) -> HTMLResponse:
+    """Show a study, or several seeds or folds: its scores, and its runs to ask one of."""
+    from penlight.serve.gallery import gather_group
+
+    return _page(shelf.root, "group.html", groups=gather_group(group, shelf), name=group.name, kind=group.kind,
+                 report=group.listed["links"]["report"])  # fmt: skip
+
+
 def _told(score: "Score", images: int) -> str:
     from penlight.report.words import count, metric_words
 
@@ -98,11 +104,6 @@ def _told(score: "Score", images: int) -> str:
     sure = f" ({score.sure})" if score.sure else ""
     beside = f", the linear baseline {score.beside}" if score.beside else ""
     return f"On {count(images)} test images it has {words} {score.value}{sure}{beside}."
-
-
-def _channels(shelved: Shelved) -> int:
-    reading = shelved.run.reading
-    return info_of_reference(shelved.run.recipe.data.dataset).channels if reading is None else reading.channels
 
 
 def _methods(shelved: Shelved) -> list[tuple[str, str]]:
@@ -151,41 +152,30 @@ def _png(image: "Pixels") -> bytes:
 def compare(shelf: Shelf, names: Sequence[str]) -> HTMLResponse:
     """Compare runs, or the seeds of recipes, on the same images. RequestError: 404 for an id that is not there, 400
     for fewer than two, and for runs that were not measured on the same images."""
-    chosen = list(dict.fromkeys(names))
-    folders = {_folder(shelf, name): name for name in chosen}
-    if len(folders) < 2:
-        raise RequestError(400, f"{_counted(len(folders), 'run')} cannot be compared.", "Two runs or more.",
+    chosen = {name: _chosen(shelf, name) for name in dict.fromkeys(names)}
+    if len(chosen) < 2:
+        raise RequestError(400, f"{_counted(len(chosen), 'run')} cannot be compared.", "Two runs or more.",
                            "Go back, and choose two runs of the same images.")  # fmt: skip
     from penlight.api import compare as compare_runs
     from penlight.report.comparison import comparison_values
 
+    titles = {str(own.folder): own.title for own in chosen.values()}
     try:
-        found = compare_runs(list(folders))
+        found = compare_runs(list(titles))
     except PenlightError as error:
-        known = {str(folder): name for folder, name in folders.items()}
-        raise for_client(error, 400, "Runs of the same images and labels.", known) from error
-    values = comparison_values(_named(found, folders), found.modality, _data_hash(shelf, chosen[0]))
-    return _page("comparison.html", **{**values, "command": ""})
+        raise for_client(error, 400, "Runs of the same images and labels.", titles) from error
+    first = next(iter(chosen.values()))
+    run = first if isinstance(first, Shelved) else shelf.runs[first.runs[0]]
+    renamed = {model.name: titles[model.source] for model in found.comparison.models}
+    values = comparison_values(found.comparison.renamed(renamed), found.modality, str(run.run.provenance["data_md5"]))
+    return _page(shelf.root, "comparison.html", **{**values, "command": ""})
 
 
-def _folder(shelf: Shelf, name: str) -> Path:
-    if name in shelf.runs:
-        return shelf.runs[name].run.path
-    if name in shelf.groups:
-        return shelf.groups[name].folder
-    raise RequestError(404, "One of the chosen runs is not here.", "Runs of the gallery.", "Choose again there.")
-
-
-def _named(found: "ComparedRuns", folders: dict[Path, str]) -> Any:
-    """Name the compared by their ids instead of their folders."""
-    names = {str(folder): name for folder, name in folders.items()}
-    models = tuple(replace(model, source=names.get(model.source, model.name)) for model in found.comparison.models)
-    return replace(found.comparison, models=models)
-
-
-def _data_hash(shelf: Shelf, name: str) -> str:
-    run = shelf.runs[name] if name in shelf.runs else shelf.runs[shelf.groups[name].runs[0]]
-    return str(run.run.provenance["data_md5"])
+def _chosen(shelf: Shelf, name: str) -> Shelved | ShelvedGroup:
+    own = shelf.runs.get(name) or shelf.groups.get(name)
+    if own is None:
+        raise RequestError(404, "One of the chosen runs is not here.", "Runs of the gallery.", "Choose again there.")
+    return own
 
 
 def static(name: str) -> Response:
@@ -199,11 +189,11 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
 
-def error_page(error: RequestError) -> HTMLResponse:
+def error_page(error: RequestError, root: str) -> HTMLResponse:
     """Say in words why a page is not shown."""
     headings = {400: "That cannot be done", 404: "There is nothing here", 409: "This run cannot be asked"}
     heading = headings.get(error.status, "That did not work")
-    return _page("error.html", error.status, error.headers, heading=heading, status=error.status,
+    return _page(root, "error.html", error.status, error.headers, heading=heading, status=error.status,
                  problem=error.error, remedy=error.do)  # fmt: skip
 
 
@@ -261,8 +251,11 @@ def _report_policy() -> str:
     )
 
 
-def _page(template: str, status: int = 200, headers: dict[str, str] | None = None, /, **values: Any) -> HTMLResponse:
-    text = _environment().get_template(template).render(not_clinical=NOTICE, version=__version__, **values)
+def _page(
+    root: str, template: str, status: int = 200, headers: dict[str, str] | None = None, /, **values: Any
+) -> HTMLResponse:
+    common = {"not_clinical": NOTICE, "version": __version__, "root": root}
+    text = _environment().get_template(template).render(**common, **values)
     return HTMLResponse(_TAG.sub(_with_attributes, text), status, headers)
 
 

@@ -92,6 +92,7 @@ class Run(BaseModel):
     view: str
     size: int
     backbone: str
+    kept_model: str = Field(description="What answers: `backbone`, or the baseline that was kept in its place.")
     seed: int
     recipe_hash: str
     parameters: int | None

@@ -1,11 +1,12 @@
-"""The runs and studies that a server offers, found once when it starts. A request names one by its id, which is
-looked up here; no path is ever made from a request."""
+"""The runs and studies that a server offers, found when it starts and again when the folders have changed. A request
+names one by its id, which is looked up here; no path is ever made from a request."""
 
+import itertools
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,18 @@ _DEPTH = 4
 @dataclass(frozen=True)
 class Shelved:
     """A run on the shelf: its `id`, the `group` of the folder that it is a seed or a row of (None for a run by
-    itself), and what the list says of it."""
+    itself), and what the list says of it.
+
+    `title` tells it apart from every other run, as "seeds/seed-0"; `state` is that of its manifest when it was
+    opened, and `opening` a number that no other opening of a run has. `root` is the prefix of addresses."""
 
     id: str
     group: str | None
     run: Run
+    title: str
+    state: tuple[int, ...]
+    opening: int
+    root: str
 
     @cached_property
     def listed(self) -> dict[str, Any]:
@@ -45,6 +53,7 @@ class Shelved:
             "view": made["view"],
             "size": made["size"],
             "backbone": recipe.model.backbone,
+            "kept_model": self.run.kept_model,
             "seed": self.run.seed,
             "recipe_hash": recipe.hash,
             "parameters": made["parameters"],
@@ -58,24 +67,41 @@ class Shelved:
     @property
     def links(self) -> dict[str, str | None]:
         """Addresses of what there is of it."""
-        own = f"/api/v1/runs/{self.id}"
+        own = f"{self.root}/api/v1/runs/{self.id}"
         asked = self.run.has(MODEL)
         return {
             "self": own,
             "predict": f"{own}/predict" if asked else None,
             "explain": f"{own}/explain" if asked else None,
-            "report": f"/runs/{self.id}/report" if self.run.has(REPORT) else None,
+            "report": f"{self.root}/runs/{self.id}/report" if self.run.has(REPORT) else None,
         }
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self.run.path
+
+    @property
+    def is_current(self) -> bool:
+        """Say whether the run is still there as it was opened."""
+        return _state_of(self.run.path) == self.state
 
 
 @dataclass(frozen=True)
 class ShelvedGroup:
-    """A folder of several runs: a study, or the seeds or folds of one recipe."""
+    """A folder of several runs: a study, or the seeds or folds of one recipe. `title` is its place among the folders,
+    as "study/row"."""
 
     id: str
-    name: str
+    title: str
     own: Group
     runs: tuple[str, ...]
+    root: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.own.path.resolve().name
 
     @property
     def kind(self) -> str:
@@ -95,8 +121,8 @@ class ShelvedGroup:
     @cached_property
     def listed(self) -> dict[str, Any]:
         """What the list of groups says of it, for JSON."""
-        report = f"/groups/{self.id}/report" if self.own.has(REPORT) else None
-        links = {"self": f"/api/v1/groups/{self.id}", "report": report}
+        report = f"{self.root}/groups/{self.id}/report" if self.own.has(REPORT) else None
+        links = {"self": f"{self.root}/api/v1/groups/{self.id}", "report": report}
         about = {"id": self.id, "name": self.name, "kind": self.kind, "sealed": self.sealed}
         return {**about, "runs": self.runs, "links": links}
 
@@ -112,97 +138,173 @@ class ShelvedGroup:
 
 
 class Shelf:
-    """Runs and groups by id."""
+    """Runs and groups by id, as they were when the folders were read."""
 
-    def __init__(self, runs: Sequence[Shelved], groups: Sequence[ShelvedGroup]) -> None:
+    def __init__(self, runs: Sequence[Shelved], groups: Sequence[ShelvedGroup], finder: "_Finder") -> None:
         self.runs: Mapping[str, Shelved] = {own.id: own for own in runs}
         self.groups: Mapping[str, ShelvedGroup] = {own.id: own for own in groups}
+        self._finder = finder
+
+    @property
+    def root(self) -> str:
+        """The prefix of every address, "" or "/prefix"."""
+        return self._finder.root
+
+    def inner_report(self, group: ShelvedGroup, inner: str) -> str | None:
+        """Give the address of the report of what is at a place inside a group, as "seed-0"; None for none."""
+        tops: list[Shelved | ShelvedGroup] = [*self.runs.values(), *self.groups.values()]
+        places = {own.folder: own.listed["links"]["report"] for own in tops}
+        return next((link for place, link in places.items() if place.is_relative_to(group.folder)
+                     and place.relative_to(group.folder).as_posix() == inner), None)  # fmt: skip
+
+    def again(self) -> "Shelf":
+        """Read the folders again. What is still there keeps its id, and is opened only if it changed."""
+        return self._finder.find()
 
 
-def open_shelf(paths: Sequence[Path]) -> Shelf:
-    """Find the runs in folders, themselves run folders or folders that hold runs and studies.
+def open_shelf(paths: Sequence[Path], root: str = "") -> Shelf:
+    """Find the runs in folders, themselves run folders or folders that hold runs and studies; `root` is the prefix of
+    addresses.
 
     A run that is damaged is left out, with a line in the log; RunError if none is left.
     """
-    runs: list[Shelved] = []
-    groups: list[ShelvedGroup] = []
-    names: set[str] = set()
-    for root in paths:
-        if not root.is_dir():
-            raise RunError(f"There is no folder {root}.", "Give run folders, or folders that hold runs.")
-        # Runs of a study that is given by itself keep its name.
-        whole = not os.path.lexists(root / MANIFEST) and _group_of(root) is not None
-        _collect(root, root.resolve().parent if whole else root.resolve(), None, names, runs, groups, _DEPTH)
-    if not runs:
+    for path in paths:
+        if not path.is_dir():
+            raise RunError(f"There is no folder {path}.", "Give run folders, or folders that hold runs.")
+    shelf = _Finder(paths, root).find()
+    if not shelf.runs:
         raise RunError(f"There is no run in {', '.join(map(str, paths))}.", "Train one: penlight demo")
-    return Shelf(runs, groups)
+    return shelf
 
 
-def _collect(
-    folder: Path,
-    root: Path,
-    group: str | None,
-    names: set[str],
-    runs: list[Shelved],
-    groups: list[ShelvedGroup],
-    depth: int,
-) -> None:
-    if os.path.lexists(folder / MANIFEST):
-        runs.extend(_shelved(folder, root, group, names))
-        return
-    made = _group_of(folder)
-    own = None if made is None else _id(folder, root, names)
-    before = len(runs)
-    if depth:
-        for name in _folders_in(folder):
-            _collect(folder / name, root, group or own, names, runs, groups, depth - 1)
-    if made is not None and own is not None:
-        groups.append(ShelvedGroup(own, folder.resolve().name, made, tuple(run.id for run in runs[before:])))
+@dataclass
+class _Finder:
+    """Reads folders again and again, and remembers what each folder is called and what was opened.
 
+    An id stays that of its folder also when the folder is gone: an address never comes to mean another run.
+    """
 
-def _folders_in(folder: Path) -> list[str]:
-    """Name the folders in a folder that may hold runs. Links are not followed: what they lead to was not given."""
-    for name in links_in(folder):
-        log.warning("left out: %s is a link, and links are not followed", folder / name)
-    return [name for name in inner_folders(folder) if not name.startswith(".")]
+    paths: Sequence[Path]
+    root: str
+    ids: dict[Path, str] = field(default_factory=dict)
+    opened: dict[Path, tuple[tuple[int, ...], int, Run]] = field(default_factory=dict)
+    titles: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    openings: int = 0
 
+    def find(self) -> Shelf:
+        """Read the folders."""
+        runs: list[Shelved] = []
+        groups: list[ShelvedGroup] = []
+        self.titles.clear()
+        for path in self.paths:
+            # Runs of a study that is given by itself keep its name.
+            whole = not os.path.lexists(path / MANIFEST) and self._group_of(path) is not None
+            base = path.resolve()
+            self._collect(path, base.parent if whole else base, None, runs, groups, _DEPTH)
+        here = {own.run.path for own in runs}
+        self.opened = {path: own for path, own in self.opened.items() if path in here}
+        return Shelf(runs, groups, self)
 
-def _group_of(folder: Path) -> Group | None:
-    """Open a folder of several runs; None for another, and for one that is damaged, with a line in the log."""
-    try:
-        kind = kind_of(folder)
-        # A cross-validation that is not complete has nothing to show.
-        if kind not in _KINDS or (kind == "folds" and not is_inside(folder, SUMMARY)):
+    def _collect(
+        self,
+        folder: Path,
+        base: Path,
+        group: str | None,
+        runs: list[Shelved],
+        groups: list[ShelvedGroup],
+        depth: int,
+    ) -> None:
+        if os.path.lexists(folder / MANIFEST):
+            if own := self._shelved(folder, base, group):
+                runs.append(own)
+            return
+        made = self._group_of(folder)
+        own_id = None if made is None else self._id(folder, base)
+        before = len(runs)
+        if depth:
+            for name in self._folders_in(folder):
+                self._collect(folder / name, base, group or own_id, runs, groups, depth - 1)
+        if made is not None and own_id is not None:
+            inside = tuple(run.id for run in runs[before:])
+            groups.append(ShelvedGroup(own_id, self._title(folder, base, own_id), made, inside, self.root))
+
+    def _shelved(self, folder: Path, base: Path, group: str | None) -> Shelved | None:
+        try:
+            state, opening, run = self._open(folder)
+            own_id = self._id(folder, base)
+            own = Shelved(own_id, group, run, self._title(folder, base, own_id), state, opening, self.root)
+            _ = own.listed
+        except PenlightError as error:
+            self._warn(f"left out: {error}")
             return None
-        found = open_group(folder)
-        _ = found.record
-    except PenlightError as error:
-        log.warning("left out: %s", error)
-        return None
-    return found
+        except Exception as error:  # whatever is wrong with one run, the others are offered
+            self._warn(f"left out: {folder} cannot be read ({type(error).__name__})")
+            return None
+        return own
+
+    def _open(self, folder: Path) -> tuple[tuple[int, ...], int, Run]:
+        state = _state_of(folder)
+        known = self.opened.get(folder)
+        if known is not None and known[0] == state:
+            return known
+        self.openings += 1
+        self.opened[folder] = (state, self.openings, open_run(folder))
+        return self.opened[folder]
+
+    def _group_of(self, folder: Path) -> Group | None:
+        """Open a folder of several runs; None for another, and for one that is damaged, with a line in the log."""
+        try:
+            kind = kind_of(folder)
+            # A cross-validation that is not complete has nothing to show.
+            if kind not in _KINDS or (kind == "folds" and not is_inside(folder, SUMMARY)):
+                return None
+            found = open_group(folder)
+            _ = found.record
+        except PenlightError as error:
+            self._warn(f"left out: {error}")
+            return None
+        return found
+
+    def _folders_in(self, folder: Path) -> list[str]:
+        """Name the folders in a folder that may hold runs. Links are left out: what they lead to was not given."""
+        for name in links_in(folder):
+            self._warn(f"left out: {folder / name} is a link, and links are not followed")
+        return [name for name in inner_folders(folder) if not name.startswith(".")]
+
+    def _id(self, folder: Path, base: Path) -> str:
+        """Give an id from the folder's place below the base: letters, digits, dots, dashes; no two are alike."""
+        place = folder.resolve()
+        if place not in self.ids:
+            stem = ".".join(re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-") or "run" for part in _parts(place, base))
+            taken = set(self.ids.values())
+            numbered = (f"{stem}-{number}" for number in itertools.count(2))
+            self.ids[place] = next(name for name in itertools.chain((stem,), numbered) if name not in taken)
+        return self.ids[place]
+
+    def _title(self, folder: Path, base: Path, own_id: str) -> str:
+        """Name a folder by its place below the base, and by its id where another one has that name."""
+        title = "/".join(_parts(folder, base))
+        title = f"{title} ({own_id})" if title in self.titles else title
+        self.titles.add(title)
+        return title
+
+    def _warn(self, text: str) -> None:
+        """Log what is left out, once."""
+        if text not in self.told:
+            self.told.add(text)
+            log.warning("%s", text)
 
 
-def _shelved(folder: Path, root: Path, group: str | None, names: set[str]) -> Iterator[Shelved]:
-    try:
-        own = Shelved(_id(folder, root, names), group, open_run(folder))
-        _ = own.listed
-    except PenlightError as error:
-        log.warning("left out: %s", error)
-        return
-    except Exception as error:  # whatever is wrong with one run, the others are offered
-        log.warning("left out: %s cannot be read (%s)", folder, type(error).__name__)
-        return
-    yield own
-
-
-def _id(folder: Path, root: Path, names: set[str]) -> str:
-    """Make an id from the folder's place below the root: letters, digits, dots, dashes; no two are alike."""
+def _parts(folder: Path, base: Path) -> tuple[str, ...]:
     place = folder.resolve()
-    parts = (place.name,) if place == root else place.relative_to(root).parts
-    stem = ".".join(re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-") or "run" for part in parts)
-    name, number = stem, 1
-    while name in names:
-        number += 1
-        name = f"{stem}-{number}"
-    names.add(name)
-    return name
+    return (place.name,) if place == base else place.relative_to(base).parts
+
+
+def _state_of(folder: Path) -> tuple[int, ...]:
+    """Say which manifest a folder has: one that is written anew is another file. Empty where there is none."""
+    try:
+        found = os.lstat(folder / MANIFEST)
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_size)

@@ -5,6 +5,7 @@ import { bitmapOf, canvasOf, draw } from "./pictures.js";
 const at = (id) => document.getElementById(id);
 const ask = at("ask");
 const run = ask.dataset.run;
+const root = ask.dataset.root;
 const ordered = ask.dataset.ordered === "true";
 const exclusive = ask.dataset.exclusive === "true";
 const AT_A_TIME = 2;
@@ -135,10 +136,10 @@ async function post(address, file) {
 
 async function answerFor(film) {
   try {
-    const found = await (await post(`/api/v1/runs/${run}/predict`, film.file)).json();
+    const found = await (await post(`${root}/api/v1/runs/${run}/predict`, film.file)).json();
     film.answer = found.images[0];
     film.model = found.model;
-    film.image = await createImageBitmap(await (await post(`/runs/${run}/image`, film.file)).blob());
+    film.image = await createImageBitmap(await (await post(`${root}/runs/${run}/image`, film.file)).blob());
     draw(film.button.querySelector("canvas"), film.image);
   } catch (error) {
     film.error = error.message;
@@ -264,7 +265,7 @@ async function explain() {
 async function explanationOf(film, label, method) {
   try {
     const asked = new URLSearchParams({ label, method, neighbours: String(film.alike ? 0 : neighbours) });
-    const found = await (await post(`/api/v1/runs/${run}/explain?${asked}`, film.file)).json();
+    const found = await (await post(`${root}/api/v1/runs/${run}/explain?${asked}`, film.file)).json();
     const own = found.explanations[0];
     if (own.neighbours) film.alike = own.neighbours;
     const empty = own.peak === null ? `Nothing in the image speaks for ${label}. ` : "";
@@ -307,7 +308,7 @@ async function showAlike(alike) {
 
 async function addExample() {
   const number = Math.floor(Math.random() * 10000);
-  const answer = await fetch(`/runs/${run}/example?number=${number}`);
+  const answer = await fetch(`${root}/runs/${run}/example?number=${number}`);
   if (!answer.ok) {
     say("No example could be drawn.");
     return;
