@@ -56,8 +56,9 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
         unavailable = groups_unavailable(run, run.predictions(split).metadata)
         scores = replace(scores, subgroups=kept, unavailable=unavailable)
     evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
-    checks = run_checks(evidence) if split == "test" else checks_kept(run)
-    return replace(scores, checks=checks)
+    if split != TEST:
+        return replace(scores, checks=checks_kept(run))
+    return replace(scores, checks=run_checks(evidence), ahead=evidence.ahead)
 
 
 def scores_of(
@@ -253,6 +254,7 @@ def folds_scores(path: Path) -> FoldsScores:
         subgroups,
         groups_unavailable(runs[0], joined.predictions.metadata),
         [never] if left else [],
+        evidence.ahead,
     )
 
 
@@ -280,11 +282,16 @@ def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
 
 def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Any) -> list[FoldsRow]:
     """Score all folds together, with the spread of their own values."""
-    own = [[row["value"] for row in run.metrics["metrics"]] for run in runs]
-    sd = np.array(own, np.float64).std(axis=0, ddof=1)
+    # By name and label: runs of another version may have other rows.
+    own = [{(row["name"], row["label"]): row["value"] for row in run.metrics["metrics"]} for run in runs]
+
+    def sd_of(row: MetricRow) -> float:
+        values = [kept.get((row.name, row.label)) for kept in own]
+        return float(np.std(np.array(values, np.float64), ddof=1))
+
     return [
-        FoldsRow(**{f.name: getattr(row, f.name) for f in fields(row)}, sd=float(s))
-        for row, s in zip(_sample_rows(sample, groups), sd, strict=True)
+        FoldsRow(**{f.name: getattr(row, f.name) for f in fields(row)}, sd=sd_of(row))
+        for row in _sample_rows(sample, groups)
     ]
 
 

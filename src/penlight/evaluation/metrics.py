@@ -26,7 +26,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Sample:
     """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 answers, and `sets`
-    (N, Q, K) of answers that cannot be ruled out (see `conformal`), None where none were fitted.
+    (N, Q, K) of possible answers, the prediction sets (see `conformal`), None where none were fitted.
 
     Where several models answered, each its own images, `fold` (N,) says which: their probabilities are not on one
     scale, so that images are ranked among those of their fold only.

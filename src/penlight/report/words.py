@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penlight.evaluation.rows import MetricRow, decimal_text
+from penlight.evaluation.standing import model_words as model_words
 from penlight.tasks import Task
 
 
@@ -80,14 +81,6 @@ LABEL_METRIC_WORDS: dict[str, MetricWords] = {
     "coverage": MetricWords("coverage by the set", "coverage"),
 }
 
-_MODELS = {
-    "majority": "the majority answer",
-    "linear": "the linear baseline",
-    "kernel": "the kernel ridge regression",
-    "trees": "the extra trees",
-    "perceptron": "the small perceptron",
-    "ensemble": "the ensemble",
-}
 # Keys are the words of the catalog; data of one's own may be of another modality.
 _IMAGES = {
     "fundus": "fundus photographs",
@@ -111,11 +104,6 @@ def metric_words(name: str, label: str | None = None) -> MetricWords:
     table = METRIC_WORDS if label is None else LABEL_METRIC_WORDS
     plain = name.replace("_", " ")
     return table.get(name, MetricWords(plain, plain, rate=False))
-
-
-def model_words(name: str) -> str:
-    """Say a model in a sentence: "the linear baseline", "the cnn network"."""
-    return _MODELS.get(name, f"the {name} network")
 
 
 def label_words(task: Task, count: int = 2) -> str:

@@ -67,6 +67,7 @@ def index(shelf: Shelf) -> HTMLResponse:
 def run_page(shelved: Shelved) -> HTMLResponse:
     """Show a run with a place to drop images on."""
     from penlight.report.words import label_words
+    from penlight.runs.standing import standing_of
     from penlight.serve.gallery import find_entry
 
     group, entry = find_entry(shelved)
@@ -77,7 +78,8 @@ def run_page(shelved: Shelved) -> HTMLResponse:
         "run.html",
         entry=entry,
         group=group,
-        told=_told(entry.score, group.images),
+        on_test=standing_of(shelved.run, task),
+        wanted=None if model.conformal is None else model.conformal.coverage,
         reads=f"{channels} images of {group.size} × {group.size} px",
         labels=task.labels,
         noun=label_words(task, 1),
@@ -89,15 +91,6 @@ def run_page(shelved: Shelved) -> HTMLResponse:
         neighbours=_NEIGHBOURS if shelved.run.has("neighbours.npz") else 0,
         canvas=_CANVAS,
     )
-
-
-def _told(score: "Score", images: int) -> str:
-    from penlight.report.words import count, metric_words
-
-    words = metric_words(score.row.name).short
-    sure = f" ({score.sure})" if score.sure else ""
-    beside = f", the linear baseline {score.beside}" if score.beside else ""
-    return f"On {count(images)} test images it has {words} {score.value}{sure}{beside}."
 
 
 def _channels(shelved: Shelved) -> int:
