@@ -255,7 +255,8 @@ def test_what_the_run_is_worth_on_test_is_said_with_its_answers(penlight, tmp_pa
     _, out, _ = penlight("predict", run, folder, "--csv", tmp_path / "out.csv")
     said, _, answers = out.partition("file ")
     assert about["verdict"] in said
-    assert f"{about['coverage']['value']:.2f} of 30 test images, where 0.90 was wanted" in said
+    of = {"grades": "images", "findings": "pairs of image and finding"}[name]
+    assert f"{about['coverage']['value']:.2f} of {of} on test (30 images), where 0.90 was wanted" in said
     images = api.predict(run, [folder]).to_dict()["images"]
     reasons = {"several_possible": "several labels are possible", "unusual": "unlike the training images"}
     assert [answers.count(words) for words in reasons.values()] == [

@@ -16,7 +16,7 @@ def standing_of(run: Run, task: Task) -> dict[str, Any]:
     """Say for JSON what a run is worth on test: `verdict` in a sentence, `stands` in a few words, the serious
     `checks` by code with what was seen, and the measured `coverage` of its prediction sets, None without sets.
 
-    Coverage is a share of test images with its 95 % interval, and for each label the share of the images that have it
+    Coverage is a share of test images, or of their findings, with its 95 % interval, and for each label the share of the images that have it
     whose set has it too, None where no test image does.
     """
     kept, model = run.standing
@@ -44,6 +44,7 @@ def _coverage(task: Task, rows: Sequence[MetricRow]) -> dict[str, Any] | None:
             "value": found.value,
             "low": found.low,
             "high": found.high,
+            "of": "images" if task.exclusive else f"pairs of image and {task.nouns[0]}",
             "images": found.n,
             "labels": {label: None if row is None else row.value for label, row in of_labels.items()},
         }

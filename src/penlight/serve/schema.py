@@ -61,6 +61,7 @@ class Coverage(BaseModel):
     value: float
     low: float | None
     high: float | None
+    of: str = Field(description="What it is a share of: images, or pairs of image and finding.")
     images: int
     labels: dict[str, float | None] = Field(
         description="Of the images that have a label, how often it was in the set."
@@ -203,6 +204,7 @@ EXAMPLE: dict[str, Any] = {
                 "value": 0.88,
                 "low": 0.84,
                 "high": 0.91,
+                "of": "images",
                 "images": 400,
                 "labels": {"none": 1.0, "mild": 0.78, "moderate": 0.87, "severe": 0.93, "proliferative": 0.0},
             },

@@ -189,8 +189,11 @@ def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[
         if share is not None and (label in named or len(measured["labels"]) <= _FEW_LABELS)
     ]
     wanted = "" if about["coverage"] is None else f", where {about['coverage']:.2f} was wanted"
-    held = f"The possible labels held the truth for {measured['value']:.2f} of {measured['images']:,} test images"
-    return [*lines, f"{held}{wanted}{'; of images with ' + ', '.join(of_labels) if of_labels else ''}."]
+    held = (
+        f"The truth was among the possible labels for {measured['value']:.2f} of {measured['of']} on test "
+        f"({measured['images']:,} images)"
+    )
+    return [*lines, f"{held}{wanted}{'; of those with ' + ', '.join(of_labels) if of_labels else ''}."]
 
 
 def _few_lines(predictions: Sequence[Prediction]) -> list[str]:

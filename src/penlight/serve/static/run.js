@@ -104,8 +104,8 @@ function measured(answer, model) {
   const wanted = model.coverage === null ? "" : `, where ${model.coverage.toFixed(2)} was wanted`;
   const labels = answer.answers.filter((label) => typeof found.labels[label] === "number");
   const own = labels.map((label) => `${quoted(label)} ${found.labels[label].toFixed(2)}`);
-  const of = own.length ? `; of images with ${own.join(", ")}` : "";
-  return [`On test the truth was among them for ${found.value.toFixed(2)} of ${found.images} images${wanted}${of}.`];
+  const of = own.length ? `; of those with ${own.join(", ")}` : "";
+  return [`The truth was among them for ${found.value.toFixed(2)} of ${found.of} on test (${found.images} images)${wanted}${of}.`];
 }
 
 // Small elements
