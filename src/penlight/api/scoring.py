@@ -18,6 +18,7 @@ from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS
 from penlight.data.record import record_of
 from penlight.data.tested import TEST, Readings
 from penlight.errors import PredictionsError, RunError
+from penlight.escaping import label_list
 from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
@@ -316,7 +317,7 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
     prob = _official_columns(table[order, 1:], view.task)
     if prob.shape[1] != len(labels):
         raise PredictionsError(
-            f"{file} has {prob.shape[1]} probabilities a row; {dataset} has {len(labels)}: {', '.join(labels)}."
+            f"{file} has {prob.shape[1]} probabilities a row; {dataset} has {len(labels)}: {label_list(labels)}."
         )
     return Predictions(
         index=part.index,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from penlight.data.dataset import Dataset, Split
 from penlight.data.reads import Chosen
 from penlight.errors import DataError, UnknownNameError
+from penlight.escaping import label_list
 from penlight.tasks import Binary, MultiClass, Task
 
 Indicators = NDArray[np.uint8]
@@ -127,7 +128,7 @@ def _require_positives(dataset: Dataset, train: Indicators) -> None:
     missing = [name for name, n in zip(dataset.info.task.labels, train.sum(axis=0), strict=True) if n == 0]
     if missing:
         raise DataError(
-            f"No image in train of {dataset.info.name} has the label {', '.join(missing)}.",
+            f"No image in train of {dataset.info.name} has the label {label_list(missing)}.",
             "A model cannot learn it: check the labels, or take it out of the description and of the labels array.",
         )
 
@@ -177,7 +178,7 @@ def _dominant(task: Task, native: Mapping[str, Indicators]) -> Reading:
 def _any(task: Task, native: Mapping[str, Indicators]) -> Reading:
     """Every image: has it a finding or none."""
     splits = {name: _two_columns(y.sum(axis=1) > 0) for name, y in native.items()}
-    return Reading(Binary((NO_FINDING, "finding")), splits)
+    return Reading(Binary((NO_FINDING, "finding"), finding="finding"), splits)
 
 
 def _single_and_normal(task: Task, native: Mapping[str, Indicators]) -> Reading:
@@ -194,7 +195,7 @@ def _referable(task: Task, native: Mapping[str, Indicators]) -> Reading:
     """Every image: is its grade one that needs a referral."""
     first: int = task.referable  # type: ignore[attr-defined]
     splits = {name: _two_columns(y[:, first:].sum(axis=1) > 0) for name, y in native.items()}
-    return Reading(Binary(("not referable", "referable")), splits)
+    return Reading(Binary(("not referable", "referable"), finding="referable"), splits)
 
 
 def _where(counts: NDArray[np.bool_], y: Indicators) -> tuple[Rows, Indicators]:

@@ -107,13 +107,14 @@ class ReadsRecord(Record):
 
 
 class TaskRecord(Record):
-    """What labels mean; the last three are of grades alone."""
+    """What labels mean; `referable`, `head` and `rule` are of grades alone, `finding` of two classes."""
 
     kind: Literal["multi-class", "ordinal", "binary", "multi-label"]
     labels: Labels
     referable: Count | None = None
     head: Name | None = None
     rule: Name | None = None
+    finding: Name | None = None
 
 
 class FactsRecord(Record):

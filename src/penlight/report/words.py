@@ -31,6 +31,7 @@ class MetricWords:
 METRIC_WORDS: dict[str, MetricWords] = {
     "auc": MetricWords("AUC (macro, one against rest)", "AUC", official=True, leads=True),
     "acc": MetricWords("accuracy", "accuracy", official=True, leads=True),
+    "acc_decided": MetricWords("accuracy as decided", "accuracy as decided"),
     "qwk": MetricWords("quadratic weighted kappa", "weighted kappa", leads=True),
     "mae": MetricWords("mean absolute error, in grades", "mean error", higher_is_better=False, rate=False),
     "balanced_accuracy": MetricWords("balanced accuracy", "balanced accuracy", leads=True),
@@ -46,6 +47,8 @@ METRIC_WORDS: dict[str, MetricWords] = {
     "hamming_loss": MetricWords("Hamming loss, share of labels wrong", "Hamming loss", higher_is_better=False),
     "sensitivity": MetricWords("sensitivity", "sensitivity"),
     "specificity": MetricWords("specificity", "specificity"),
+    "sensitivity_finding": MetricWords("sensitivity", "sensitivity"),
+    "specificity_finding": MetricWords("specificity", "specificity"),
     "auc_referable": MetricWords("AUC, referable disease", "AUC, referable"),
     "sensitivity_referable": MetricWords("sensitivity, referable disease", "sens., referable"),
     "specificity_referable": MetricWords("specificity, referable disease", "spec., referable"),

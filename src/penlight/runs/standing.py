@@ -16,8 +16,8 @@ def standing_of(run: Run, task: Task) -> dict[str, Any]:
     """Say for JSON what a run is worth on test: `verdict` in a sentence, `stands` in a few words, the serious
     `checks` by code with what was seen, and the measured `coverage` of its prediction sets, None without sets.
 
-    Coverage is a share of test images, or of their findings, with its 95 % interval, and for each label the share of the images that have it
-    whose set has it too, None where no test image does.
+    Coverage is a share of test images, or of their findings, with its 95 % interval, and for each label the share of
+    the images that have it whose set has it too, None where no test image does.
     """
     kept, model = run.standing
     rows = [row_from_dict(row) for row in kept["metrics"]]

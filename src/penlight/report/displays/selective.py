@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.escaping import quoted
 from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.proportions import wilson
 from penlight.evaluation.selective import RiskCoverage, answered, certainty
@@ -159,7 +160,7 @@ class AnswerSets:
         left = self.counts[0] if self.rows[0] == ALL else self.counts.sum(axis=0)
         single = left[:1] if self.rows[0] == ALL else left[:2]
         said = [f"One answer is left in {percent(single.sum() / max(1, left.sum()))} of the sets."]
-        short = [row for row, high in zip(self.rows, self._coverage[2], strict=True) if high < self.wanted]
+        short = [quoted(row) for row, high in zip(self.rows, self._coverage[2], strict=True) if high < self.wanted]
         said += [f"The truth is in the set (dots) clearly less often than wanted for {listed(short)}."] * bool(short)
         of = "over all images together" if self.rows[0] == ALL else f"of the images with a {self.noun}, and without"
         said += [f"{percent(self.wanted)} are wanted {of}."]
