@@ -284,8 +284,8 @@ def test_a_warning_of_many_pictures_is_printed_once(penlight, tmp_path):  # noqa
     [
         (Ordinal(("none", "mild", "severe"), rule="kappa"), (0.5, 0.1, 0.4), (0.4, 1.4), "expected grade, 0.90"),
         (Ordinal(("none", "mild", "severe"), rule="expected"), (0.5, 0.1, 0.4), None, "expected grade, 0.90"),
-        (Binary(("ill", "well")), (0.7, 0.3), (0.5, 0.24), "well is answered above 0.24, and 0.30 is above it"),
-        (Binary(("ill", "well")), (0.3, 0.7), (0.5, 0.8), "well is answered above 0.80, and 0.70 is not above it"),
+        (Binary(("ill", "well")), (0.7, 0.3), (0.5, 0.24), "well is answered above 0.240, and 0.300 is above it"),
+        (Binary(("ill", "well")), (0.3, 0.7), (0.5, 0.8), "well is answered above 0.800, and 0.700 is not above it"),
         (Binary(("ill", "well")), (0.3, 0.7), None, ""),
         (Ordinal(("none", "mild", "severe")), (0.5, 0.1, 0.4), None, ""),
         (MultiLabel(("a", "b")), (0.9, 0.2), (0.95, 0.1), ""),
@@ -297,7 +297,7 @@ def test_an_answer_that_is_not_the_most_probable_label_says_why(task, prob, cuts
     (why,) = why_not_most_probable(task, prob, decided, cuts)
     assert (said in why) if said else why == ""
     if said:
-        assert why.startswith(f"{task.labels[prob[0].argmax()]} is more probable ({prob.max():.2f})")
+        assert why.startswith(f"{task.labels[prob[0].argmax()]} is more probable ({prob.max():.3f})")
 
 
 def test_labels_with_commas_are_quoted_in_lists():

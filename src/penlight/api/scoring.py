@@ -32,6 +32,13 @@ from penlight.runs.groups import kind_of, open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
 from penlight.tasks import Task
 
+OF_OWN_TRAINING = ("PL008",)
+"""Checks that say something of a model that was trained on the train split of the dataset."""
+
+_SHOWN = 12
+_SUM_TOLERANCE = 0.01
+"""How far from 1 exclusive probabilities may sum, by rounding to few decimals."""
+
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 
 
@@ -130,7 +137,9 @@ def score(
         read_before=before,
     )
     unavailable = [*(_without_val(viewed.task) if of_val is None else ()), *scores.unavailable]
-    return replace(scores, checks=run_checks(evidence), unavailable=unavailable)
+    # What stands in train and test matters for a model of this train, which another's need not be.
+    checks = [check for check in run_checks(evidence) if check.code not in OF_OWN_TRAINING]
+    return replace(scores, checks=checks, unavailable=unavailable)
 
 
 def decide_on(
@@ -319,6 +328,7 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
         raise PredictionsError(
             f"{file} has {prob.shape[1]} probabilities a row; {dataset} has {len(labels)}: {label_list(labels)}."
         )
+    _require_sums(file, table[order, 1:], view.task)
     return Predictions(
         index=part.index,
         y_true=part.y_true,
@@ -331,6 +341,23 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
         data_hash=view.dataset.md5,
         groups=part.groups,
         metadata=part.metadata,
+    )
+
+
+def _require_sums(file: Path, given: Any, task: Task) -> None:
+    """Refuse rows of an exclusive task that do not sum to 1; one column alone is of the second class."""
+    if not task.exclusive or given.shape[1] < 2:
+        return
+    # What is no number is refused with all predictions.
+    off = np.nan_to_num(np.abs(given.sum(axis=1) - 1), nan=0, posinf=0)
+    worst = int(np.argmax(off))
+    if off[worst] <= _SUM_TOLERANCE:
+        return
+    row = ", ".join(f"{p:g}" for p in given[worst, :_SHOWN]) + (", ..." if given.shape[1] > _SHOWN else "")
+    raise PredictionsError(
+        f"The probabilities of an image must sum to 1; {int((off > _SUM_TOLERANCE).sum()):,} rows of {file} do not, "
+        f"the worst that of index {worst}: {row} sum to {given[worst].sum():g}.",
+        "Give probabilities of the classes, such as a softmax of logits.",
     )
 
 

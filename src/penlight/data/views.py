@@ -107,7 +107,8 @@ def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
             )
         whole = dataset.splits[name]
         splits[name] = viewed(whole, rows, y_true)
-    left_out = {name: _left_out(native[name], splits[name]) for name in splits}
+    keeps_labels = set(task.labels) <= set(reading.task.labels)
+    left_out = {name: _left_out(native[name], splits[name], keeps_labels) for name in splits}
     return ViewedDataset(dataset, view, reading.task, splits, left_out)
 
 
@@ -118,9 +119,10 @@ def viewed(split: Split, rows: Rows, y_true: Indicators) -> ViewedSplit:
     return ViewedSplit(split.images, rows, y_true, patients, metadata)
 
 
-def _left_out(native: Indicators, split: ViewedSplit) -> LeftOut:
-    # A reading keeps at most the findings it can name: one of an image's three findings is one positive kept.
-    kept = split.y_true[:, -native.shape[1] :] if split.y_true.shape[1] >= native.shape[1] else native[split.index]
+def _left_out(native: Indicators, split: ViewedSplit, keeps_labels: bool) -> LeftOut:
+    """Count what is left out of a split. A reading that `keeps_labels` names at most some of an image's findings; one
+    with labels of its own, such as whether there is any, says something of all findings of the images that stay."""
+    kept = split.y_true[:, -native.shape[1] :] if keeps_labels else native[split.index]
     return LeftOut(len(native) - len(split), int(native.sum()) - int(kept.sum()))
 
 

@@ -161,6 +161,8 @@ def percent(share: float) -> str:
     """Write a share as a whole percentage; small but not zero is said so."""
     if not math.isfinite(share):
         return NO_VALUE
+    if 0.995 <= share < 1:
+        return "over 99 %"
     return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 

@@ -162,7 +162,7 @@ def why_not_most_probable(
 
 
 def _why(task: Task, prob: Floats, given: int, most: int, thresholds: Sequence[float] | None) -> str:
-    first = f"{task.labels[most]} is more probable ({prob[most]:.2f}), but"
+    first = f"{task.labels[most]} is more probable ({prob[most]:.3f}), but"
     if isinstance(task, Ordinal):
         cuts = task.cut_points if thresholds is None else tuple(thresholds)
         how = f"cut at {', '.join(f'{cut:.2f}' for cut in cuts)}" if cuts else "rounded"
@@ -170,7 +170,7 @@ def _why(task: Task, prob: Floats, given: int, most: int, thresholds: Sequence[f
         return f"{first} the answer is the expected grade, {expected:.2f} with {task.labels[0]} as 0, {how}."
     cut = 0.5 if thresholds is None else thresholds[1]
     above = "above" if given == 1 else "not above"
-    return f"{first} {task.labels[1]} is answered above {cut:.2f}, and {prob[1]:.2f} is {above} it."
+    return f"{first} {task.labels[1]} is answered above {cut:.3f}, and {prob[1]:.3f} is {above} it."
 
 
 def unlike(look: Look, reading: Reading) -> tuple[Unlike, ...]:

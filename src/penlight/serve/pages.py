@@ -66,19 +66,21 @@ def index(shelf: Shelf) -> HTMLResponse:
 
 def run_page(shelved: Shelved) -> HTMLResponse:
     """Show a run with a place to drop images on."""
-    from penlight.report.words import label_words
+    from penlight.report.words import label_words, number
     from penlight.runs.standing import standing_of
     from penlight.serve.gallery import find_entry
 
     group, entry = find_entry(shelved)
     task = shelved.run.predictions("test").task
+    on_test = standing_of(shelved.run, task)
     model = shelved.run.decision
     channels = "colour" if _channels(shelved) == 3 else "grey"
     return _page(
         "run.html",
         entry=entry,
         group=group,
-        on_test=standing_of(shelved.run, task),
+        on_test=on_test,
+        coverage="" if on_test["coverage"] is None else number(on_test["coverage"]["value"], 2),
         wanted=None if model.conformal is None else model.conformal.coverage,
         reads=f"{channels} images of {group.size} × {group.size} px",
         labels=task.labels,

@@ -22,6 +22,7 @@ from penlight.api.predicting import (
 from penlight.cli.show.lines import say
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
+from penlight.evaluation.rows import decimal_text
 
 _FEW = 20
 _FAILURES_SHOWN = 10
@@ -184,13 +185,13 @@ def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[
         return lines
     named = {label for answer in answers for label in answer.answers} if answers else set[str]()
     of_labels = [
-        f"{quoted(label)} {share:.2f}"
+        f"{quoted(label)} {decimal_text(share, 2)}"
         for label, share in measured["labels"].items()
         if share is not None and (label in named or len(measured["labels"]) <= _FEW_LABELS)
     ]
     wanted = "" if about["coverage"] is None else f", where {about['coverage']:.2f} was wanted"
     held = (
-        f"The truth was among the possible labels for {measured['value']:.2f} of {measured['of']} on test "
+        f"The truth was among the possible labels for {decimal_text(measured['value'], 2)} of {measured['of']} on test "
         f"({measured['images']:,} images)"
     )
     return [*lines, f"{held}{wanted}{'; of those with ' + ', '.join(of_labels) if of_labels else ''}."]
@@ -209,7 +210,7 @@ def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
             (
                 prediction.file,
                 label_list(answer.answers) or "none",
-                ", ".join(f"{answer.probabilities[name]:.3f}" for name in named)
+                ", ".join(decimal_text(answer.probabilities[name]) for name in named)
                 + ("" if answer.answers else f" at most ({named[0]})"),
                 "" if answer.possible is None else label_list(answer.possible) or "none",
                 _abstains(answer),

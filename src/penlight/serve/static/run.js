@@ -96,6 +96,13 @@ function possible(answer, model) {
   return [left.length ? `Possible, and may be absent: ${listed(left)}.` : "No finding is left open."];
 }
 
+/** A share with two decimals, and one that is not quite 1 with as many as show that. */
+function share(value) {
+  let decimals = 2;
+  while (value < 1 && Number(value.toFixed(decimals)) === 1 && decimals < 9) decimals += 1;
+  return value.toFixed(decimals);
+}
+
 /** How often the truth was among the possible labels on test: of all images, and of those with the answered label. */
 function measured(answer, model) {
   if (answer.possible === null) return [];
@@ -103,9 +110,9 @@ function measured(answer, model) {
   if (!found) return ["How often the truth is among them was not measured."];
   const wanted = model.coverage === null ? "" : `, where ${model.coverage.toFixed(2)} was wanted`;
   const labels = answer.answers.filter((label) => typeof found.labels[label] === "number");
-  const own = labels.map((label) => `${quoted(label)} ${found.labels[label].toFixed(2)}`);
+  const own = labels.map((label) => `${quoted(label)} ${share(found.labels[label])}`);
   const of = own.length ? `; of those with ${own.join(", ")}` : "";
-  return [`The truth was among them for ${found.value.toFixed(2)} of ${found.of} on test (${found.images} images)${wanted}${of}.`];
+  return [`The truth was among them for ${share(found.value)} of ${found.of} on test (${found.images} images)${wanted}${of}.`];
 }
 
 // Small elements
