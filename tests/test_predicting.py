@@ -13,8 +13,10 @@ from penlight import api
 from penlight.api.predicting import RemoteClassifier, count_pictures, pictures, predict_each
 from penlight.data.pictures import Look, Reading
 from penlight.errors import RunError
+from penlight.escaping import label_list
 from penlight.runs import open_predictor, open_run
-from penlight.runs.classifier import open_classifier, unlike
+from penlight.runs.classifier import open_classifier, unlike, why_not_most_probable
+from penlight.tasks import Binary, MultiLabel, Ordinal
 from penlight.workers import ANSWERING, WorkerPool
 from tests.cli.conftest import penlight  # noqa: F401
 from tests.conftest import small_dataset
@@ -87,6 +89,7 @@ def test_probabilities_and_answers_are_those_of_the_model(run, name):
 def test_an_exclusive_task_abstains_unless_its_set_is_the_answer_alone():
     for image in api.predict(trained("grades"), [images_of("grades", 30)]).to_dict()["images"]:
         alone = image["possible"] == image["answers"]
+        assert image["several_possible"] == (not alone)
         assert image["abstains"] == (not alone or image["unusual"])
         assert image["undecided"] == (() if alone else image["possible"])
 
@@ -226,6 +229,76 @@ def test_many_are_summed_up(penlight, tmp_path):  # noqa: F811
     np.savez(tmp_path / "x.npz", images=images)
     code, out, _ = penlight("predict", trained("findings"), tmp_path / "x.npz")
     said = [image["answers"] for image in api.predict(trained("findings"), [images]).to_dict()["images"]]
-    counted = {line.split()[0]: int(line.split()[1]) for line in out.splitlines()[1:5]}
+    counted = {line.split()[0]: int(line.split()[1]) for line in out.split("answer  ")[1].splitlines()[1:5]}
     assert code == 0
     assert counted == {label: sum(label in own for own in said) for label in ("a", "b", "c", "d")}
+
+
+def rows_of(run):
+    return json.loads((run / "metrics.json").read_text())
+
+
+def test_what_the_run_is_worth_on_test_is_said_with_its_answers(penlight, tmp_path, name, run):  # noqa: F811
+    kept, about = rows_of(run), api.predict(run, []).model["on_test"]
+    coverage = {row["label"]: row["value"] for row in kept["metrics"] if row["name"] == "coverage"}
+    assert about["coverage"]["value"] == coverage.pop(None)
+    assert about["coverage"]["labels"] == coverage
+    auc = next(row["value"] for row in kept["metrics"] if row["name"] == "auc" and row["label"] is None)
+    assert f"AUC {auc:.2f}" in about["verdict"]
+    low = kept["ahead"]["majority"]["low"]
+    stands = "better than" if low > 0 else "not clearly better than"
+    assert f"{stands} the majority answer at 0.50" in about["verdict"]
+    assert about["stands"] == f"{stands} majority on test"
+    assert [check["code"] for check in about["checks"]] == [c["code"] for c in kept["checks"] if c["serious"]]
+
+    folder = write_pngs(tmp_path / "p", images_of(name, 2))
+    _, out, _ = penlight("predict", run, folder, "--csv", tmp_path / "out.csv")
+    said, _, answers = out.partition("file ")
+    assert about["verdict"] in said
+    of = {"grades": "images", "findings": "pairs of image and finding"}[name]
+    assert f"{about['coverage']['value']:.2f} of {of} on test (30 images), where 0.90 was wanted" in said
+    images = api.predict(run, [folder]).to_dict()["images"]
+    reasons = {"several_possible": "several labels are possible", "unusual": "unlike the training images"}
+    assert [answers.count(words) for words in reasons.values()] == [
+        sum(image[key] for image in images) for key in reasons
+    ]
+    with (tmp_path / "out.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert row["run_on_test"] == about["stands"]
+            assert float(row["coverage_on_test"]) == about["coverage"]["value"]
+
+
+def test_a_warning_of_many_pictures_is_printed_once(penlight, tmp_path):  # noqa: F811
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for i in range(10):
+        Image.fromarray(np.full((28, 28), 20 * i, np.uint8)).save(folder / f"{i}.png")
+    _, out, _ = penlight("predict", trained("grades"), folder)
+    assert [line for line in out.splitlines() if "A grey picture" in line] == [
+        "10 of 10 pictures: A grey picture came to a model of colour images."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "prob", "cuts", "said"),
+    [
+        (Ordinal(("none", "mild", "severe"), rule="kappa"), (0.5, 0.1, 0.4), (0.4, 1.4), "expected grade, 0.90"),
+        (Ordinal(("none", "mild", "severe"), rule="expected"), (0.5, 0.1, 0.4), None, "expected grade, 0.90"),
+        (Binary(("ill", "well")), (0.7, 0.3), (0.5, 0.24), "well is answered above 0.240, and 0.300 is above it"),
+        (Binary(("ill", "well")), (0.3, 0.7), (0.5, 0.8), "well is answered above 0.800, and 0.700 is not above it"),
+        (Binary(("ill", "well")), (0.3, 0.7), None, ""),
+        (Ordinal(("none", "mild", "severe")), (0.5, 0.1, 0.4), None, ""),
+        (MultiLabel(("a", "b")), (0.9, 0.2), (0.95, 0.1), ""),
+    ],
+)
+def test_an_answer_that_is_not_the_most_probable_label_says_why(task, prob, cuts, said):
+    prob = np.array([prob])
+    decided = task.decide(prob, None if cuts is None else np.array(cuts))
+    (why,) = why_not_most_probable(task, prob, decided, cuts)
+    assert (said in why) if said else why == ""
+    if said:
+        assert why.startswith(f"{task.labels[prob[0].argmax()]} is more probable ({prob.max():.3f})")
+
+
+def test_labels_with_commas_are_quoted_in_lists():
+    assert label_list(("malignant", "normal, benign")) == 'malignant, "normal, benign"'

@@ -8,6 +8,7 @@ from penlight import errors
 
 _LONGEST_TEXT = 500
 _LONGEST_ERROR = 4000
+_LONGEST_WHY = 4000
 _ERRORS: Mapping[str, type[errors.PenlightError]] = {
     kind.__name__: kind
     for kind in (
@@ -40,11 +41,12 @@ class Answer:
     """What a model says of one image.
 
     `answers` are the labels decided on, none for an image without findings; `probabilities` are calibrated.
-    `possible` are the labels that cannot be ruled out; `undecided` those that are left open: all that are possible
+    `possible` are the labels that are possible; `undecided` those that are left open: all that are possible
     where an exclusive task has no single answer, the findings of a multi-label task that may be there or not. Both
     are None without sets. `novelty` is how unlike train the image is, None where that is not known, and `unusual`
-    that it is beyond the threshold. `abstains` says that nothing should be read from the answer: the image is too
-    unlike those in train, or every question is left open.
+    that it is beyond the threshold; `several` says that every question is left open: several labels are possible, or
+    each finding may be there or not. Either way the model `abstains`: nothing should be read from the answer. `why`
+    says, where the answer is not the most probable label, why it is not.
     """
 
     answers: tuple[str, ...]
@@ -53,7 +55,13 @@ class Answer:
     undecided: tuple[str, ...] | None
     novelty: float | None
     unusual: bool
-    abstains: bool
+    several: bool
+    why: str = ""
+
+    @property
+    def abstains(self) -> bool:
+        """Whether nothing should be read from the answer, for either reason."""
+        return self.unusual or self.several
 
     def to_dict(self) -> dict[str, Any]:
         """Give the answer for JSON."""
@@ -64,7 +72,9 @@ class Answer:
             "undecided": self.undecided,
             "novelty": self.novelty,
             "unusual": self.unusual,
+            "several_possible": self.several,
             "abstains": self.abstains,
+            "why": self.why,
         }
 
 
@@ -74,14 +84,17 @@ def answer_from_dict(values: Mapping[str, Any], labels: Sequence[str]) -> Answer
     prob = values["probabilities"]
     if list(prob) != list(labels) or not all(type(p) is float and 0 <= p <= 1 for p in prob.values()):
         raise ValueError("these are no probabilities of the labels")
-    novelty, unusual, abstains = values["novelty"], values["unusual"], values["abstains"]
-    if not (novelty is None or type(novelty) is float) or type(unusual) is not bool or type(abstains) is not bool:
+    novelty, unusual, several = values["novelty"], values["unusual"], values["several_possible"]
+    why = values["why"]
+    if not (novelty is None or type(novelty) is float) or type(unusual) is not bool or type(several) is not bool:
         raise ValueError("this is no answer")
+    if type(why) is not str or len(why) > _LONGEST_WHY:
+        raise ValueError("this is no reason")
     answers, possible, undecided = (
         None if own is None else _named(own, prob)
         for own in (values["answers"], values["possible"], values["undecided"])
     )
-    return Answer(answers or (), prob, possible, undecided, novelty, unusual, abstains)
+    return Answer(answers or (), prob, possible, undecided, novelty, unusual, several, why)
 
 
 def unlike_from_list(values: Sequence[Any]) -> tuple[Unlike, ...]:

@@ -7,7 +7,7 @@ is.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 """What begins a formula in a spreadsheet, in both widths."""
@@ -46,6 +46,16 @@ def _visible(character: str) -> str:
         return character
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def quoted(label: str) -> str:
+    """Give a label for a list of labels: in quotation marks where it holds a comma, which would look like two."""
+    return f'"{label}"' if "," in label and '"' not in label else label
+
+
+def label_list(labels: Iterable[str]) -> str:
+    """Give labels with commas between."""
+    return ", ".join(map(quoted, labels))
 
 
 def cell(text: str) -> str:

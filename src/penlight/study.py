@@ -8,7 +8,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -317,7 +317,7 @@ def _table(
     entries = tuple(
         _entry(study, row, runs[row.id], tests[row.id], rows_of[row.id], headlines[row.id]) for row in chosen
     )
-    return StudyTable(
+    table = StudyTable(
         view=view,
         view_text=described.view_text(),
         task=task,
@@ -325,6 +325,19 @@ def _table(
         entries=entries,
         differences=tuple(_differences(entries, tests, task.headline)),
     )
+    vals = {row.id: [run.answers("val") for run in runs[row.id]] for row in chosen}
+    _require_same_images([answers.predictions for own in vals.values() for answers in own])
+    return replace(table, on_val=_on_val(table, vals))
+
+
+def _on_val(table: StudyTable, vals: Mapping[str, Sequence[Answers]]) -> StudyTable:
+    """Give the table as val has it: the headline score of each entry, and the differences that follow."""
+    name, first = table.headline, next(iter(vals.values()))[0].predictions
+    samples = {entry: [own.sample for own in answers] for entry, answers in vals.items()}
+    draws = paired_draws(samples, name, groups=first.groups)
+    rows = {entry: SeedsRow(name, None, d.mean, math.nan, d.low, d.high, len(first)) for entry, d in draws.items()}
+    entries = tuple(replace(entry, rows=[rows[entry.id]]) for entry in table.entries)
+    return replace(table, entries=entries, differences=tuple(differences(draws, pairs(entries, name))))
 
 
 def _require_same_images(tests: Sequence[Predictions]) -> None:
@@ -334,7 +347,8 @@ def _require_same_images(tests: Sequence[Predictions]) -> None:
         same = (other.view, other.data_hash) == (first.view, first.data_hash)
         if not (same and np.array_equal(other.index, first.index) and np.array_equal(other.y_true, first.y_true)):
             raise PredictionsError(
-                f"The runs of this study do not all have the same test images of {first.dataset}, view {first.view}.",
+                f"The runs of this study do not all have the same {first.split} images of {first.dataset}, view "
+                f"{first.view}.",
                 "Repeat the study in another folder.",
             )
 

@@ -57,3 +57,27 @@ def test_predictions_of_one_s_own_data_are_scored_and_compared_beside_a_folder_o
     Path("answers.npy").rename("answers.csv")
     code, out, err = penlight("score", "answers.csv", "--dataset", "own/casp.toml")
     assert "is not a text file" in err
+    ones = np.column_stack([np.arange(len(test)), np.full(len(test), 0.5), np.full(len(test), 0.5)])
+    ones[3, 1:] = 1, 0.7
+    np.savetxt("ones.csv", ones, delimiter=",")
+    code, out, err = penlight("score", "ones.csv", "--dataset", "own/casp.toml")
+    assert (code, out) == (1, "")
+    assert "1 rows of ones.csv do not, the worst that of index 3: 1, 0.7 sum to 1.7" in err
+    # Rounded to two decimals they do sum to one.
+    np.savetxt("rounded.csv", ones + [[0, 0.004, 0]] * (np.arange(len(test)) != 3)[:, None], delimiter=",")
+    assert "the worst that of index 3" in penlight("score", "rounded.csv", "--dataset", "own/casp.toml")[2]
+
+
+def test_what_stands_in_train_and_test_is_no_check_of_another_s_model(penlight, tmp_path):
+    table = films(tmp_path, findings=0, patients=True)
+    penlight("data", "new", table, "--name", "casp", "--out", "own")
+    splits = list(csv.DictReader(Path("own/casp-splits.csv").read_text().splitlines()))
+    of = {split: [row["path"] for row in splits if row["split"] == split] for split in ("train", "test")}
+    one, other = (next(tmp_path.rglob(Path(of[split][0]).name)) for split in ("train", "test"))
+    other.write_bytes(one.read_bytes())
+    assert "more than one split" in penlight("data", "audit", "own/casp.toml")[1]
+    p = np.linspace(0.1, 0.9, len(of["test"]))
+    np.savetxt("s.csv", np.stack([np.arange(len(p)), 1 - p, p], axis=1), delimiter=",")
+    code, out, _ = penlight("score", "s.csv", "--dataset", "own/casp.toml")
+    assert code == 0
+    assert "PL008" not in out

@@ -170,7 +170,7 @@ def test_a_val_that_is_too_small_rules_nothing_out_and_says_so():
     y, prob = drawn(task, 8)
     fitted = fit_conformal(task, y, prob, 0.9)
     assert fitted.sets(task, prob).all()
-    assert fitted.notes == ("8 images in val are too few for coverage 0.9; no class is ever ruled out",)
+    assert fitted.notes == ("8 images in val are too few for coverage 0.9; every class is always possible",)
     assert not fit_conformal(task, *drawn(task, 9), 0.9).notes
 
 

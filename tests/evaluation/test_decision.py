@@ -122,5 +122,8 @@ def test_a_threshold_that_val_suggests_is_taken_only_where_it_helps_held_out():
     prob = np.stack([sure, np.clip(0.2 * y[:, 1] + rng.uniform(0, 0.25, 200), 0, 1)], axis=1)
     decision = find_decision(task, y, prob, y.mean(axis=0), rule="youden", calibration="none")
     assert decision.thresholds[0] == 0.5
-    assert decision.notes == ("sure: a threshold by youden did not raise it on images of val held out; cut at 0.5",)
+    assert decision.notes == (
+        "sure: a threshold by youden did not raise it by more than its standard error on images of val held out; "
+        "cut at 0.5",
+    )
     assert 0.15 < decision.thresholds[1] < 0.3

@@ -320,7 +320,7 @@ def test_sets_are_counted_by_size_or_by_answer(ordinal: RunContent, multi_label:
     of_findings = AnswerSets.from_predictions(multi_label.test, multi_label.conformal)
     assert of_findings.kinds == ("absent", "present", "either")
     assert of_findings.counts[-1].tolist() == [0, 0, 60]
-    assert "Too few in val to rule out one answer, or any, for finding 8." in of_findings.caption
+    assert "Always possible, one answer or any, as val has too few: finding 8." in of_findings.caption
 
 
 def test_the_most_unusual_images_come_first(ordinal: RunContent) -> None:

@@ -225,7 +225,8 @@ def test_a_card_has_its_sections(content: RunContent) -> None:
     assert "## Checks\n\n- No check spoke up.\n" in card
     assert "**Not for clinical use.**" in card
     assert "CC BY 4.0" in card
-    assert "| AUC (macro, one against rest) (official MedMNIST) |" in card
+    title = "AUC" if content.task.kind == "binary" else "AUC (macro, one against rest)"
+    assert f"| {title} (official MedMNIST) |" in card
 
 
 def test_a_card_tells_the_checks_and_when_none_was_run(viewed: RunContent) -> None:

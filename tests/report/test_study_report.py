@@ -206,6 +206,42 @@ def test_what_may_be_guessing_is_not_taken():
     assert f.which_to_take(one).startswith("Take the fine-tuned MobileNet, the best (AUC 0.560")
 
 
+def seen_on_val(one, p=None, half=0.02, **scores):
+    """The table with these scores on val, by id."""
+    on_val = [replace(e, rows=[replace(e.row("auc"), mean=scores.get(e.id, e.row("auc").mean))]) for e in one.entries]
+    return replace(one, on_val=table(*on_val, p=p, half=half))
+
+
+def test_the_recommendation_is_chosen_on_val_and_reports_test():
+    cnn, frozen = entry("cnn", 0.72, seconds=8), entry("frozen", 0.78, seconds=80)
+    one = seen_on_val(table(LINEAR, cnn, frozen), p={("cnn", "linear"): 0.01}, cnn=0.82, frozen=0.75, linear=0.70)
+    assert f.network_to_take(one) is one.entry("cnn")
+    assert f.which_to_take(one) == (
+        "Take the CNN, the best on val, and the only network shown to be better than the linear baseline (on test "
+        "AUC 0.720, 8.0 s of training a seed)."
+    )
+    assert f.how_it_was_chosen(one) == (
+        "That was chosen by the scores on 30 val images, among 3 recipes. Val also chose the epochs of networks, "
+        "which flatters them there; test took no part in the choice."
+    )
+    none = seen_on_val(table(LINEAR, cnn, frozen), cnn=0.6, frozen=0.6)
+    assert f.which_to_take(none) == (
+        "Take the linear baseline (on test AUC 0.740 (95 % interval 0.710–0.770)): no network is shown to be better "
+        "on val, and it trains in 0.5 s. No network keeps up with the linear baseline on val: each lies more than a "
+        "standard error below it."
+    )
+    # What test says, val does not: its best there is not what is taken.
+    assert one.best.id == "frozen"
+    assert one.to_dict()["on_val"] == {"linear": 0.70, "cnn": 0.82, "frozen": 0.75}
+
+
+def test_a_network_keeps_up_within_one_standard_error_however_wide_the_corrected_interval_is():
+    one = table(LINEAR, entry("cnn", 0.72), half=0.1)
+    assert f.network_to_take(one).id == "cnn"
+    narrow = replace(one, differences=tuple(replace(d, error=0.01) for d in one.differences))
+    assert f.network_to_take(narrow) is None
+
+
 def test_the_verdict_compares():
     assert f.study_verdict(table(MAJORITY, LINEAR, entry("cnn", 0.72)), "fundus") == (
         "On 30 test fundus photographs the linear baseline ranks classes best, with AUC 0.740 (95 % interval "

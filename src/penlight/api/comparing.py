@@ -11,6 +11,7 @@ import numpy as np
 from penlight.api.scoring import answers_of_seeds, official_predictions
 from penlight.data.catalog import info_of_reference, referenced
 from penlight.errors import DataError, PredictionsError, RunError, UnknownNameError
+from penlight.escaping import label_list
 from penlight.evaluation import METRICS, Decision, Sample
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws
 from penlight.recipes import BASELINE_MODELS
@@ -194,7 +195,7 @@ def _require_same_images(one: _Model, other: _Model) -> None:
         ("view", a.view, b.view),
         ("split", a.split, b.split),
         ("file of the dataset (MD5)", a.data_hash, b.data_hash),
-        ("labels", ", ".join(a.task.labels), ", ".join(b.task.labels)),
+        ("labels", label_list(a.task.labels), label_list(b.task.labels)),
         ("number of images", len(a), len(b)),
     ):
         if own != others:

@@ -106,6 +106,7 @@ def folds_content(
         scores.checks,
         scores.subgroups,
         scores.unanswered,
+        scores.ahead,
         images,
     )
 

@@ -11,6 +11,7 @@ from penlight.data.tested import readings_to_dict
 from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import OperatingPoint
+from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Scores:
 
     `points` are the operating points of its yes-or-no questions; `before` are metrics of the probabilities before
     calibration, empty where nothing was calibrated; `unavailable` says what could not be found, and why; `checks` are
-    those that spoke up, the serious ones first; `subgroups` are empty where the dataset names none.
+    those that spoke up, the serious ones first; `subgroups` are empty where the dataset names none; `ahead` is how
+    far the headline score is above that of each baseline.
     """
 
     split: str
@@ -61,6 +63,7 @@ class Scores:
     unavailable: Sequence[str] = ()
     checks: Sequence[Check] = ()
     subgroups: Sequence[Subgroup] = ()
+    ahead: Mapping[str, Ahead] = field(default_factory=dict)
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -70,6 +73,7 @@ class Scores:
         """Give the scores as JSON has them."""
         return {
             **_rows_to_dict(self),
+            "ahead": {name: own.to_dict() for name, own in self.ahead.items()},
             "operating_points": [point.to_dict() for point in self.points],
             "before_calibration": dict(self.before),
             "unavailable": list(self.unavailable),
@@ -115,6 +119,7 @@ class FoldsScores:
     unavailable: Sequence[str] = ()
     unanswered: Sequence[str] = ()
     sealed: bool = True
+    ahead: Mapping[str, Ahead] = field(default_factory=dict)
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -126,6 +131,7 @@ class FoldsScores:
         return {
             "folds": list(self.folds),
             **_rows_to_dict(self),
+            "ahead": {name: own.to_dict() for name, own in self.ahead.items()},
             "by_fold": by_fold,
             "unavailable": [*self.unanswered, *self.unavailable],
         }

@@ -18,6 +18,7 @@ from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS
 from penlight.data.record import record_of
 from penlight.data.tested import TEST, Readings
 from penlight.errors import PredictionsError, RunError
+from penlight.escaping import label_list
 from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
@@ -30,6 +31,13 @@ from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, 
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
 from penlight.tasks import Task
+
+OF_OWN_TRAINING = ("PL008",)
+"""Checks that say something of a model that was trained on the train split of the dataset."""
+
+_SHOWN = 12
+_SUM_TOLERANCE = 0.01
+"""How far from 1 exclusive probabilities may sum, by rounding to few decimals."""
 
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 
@@ -57,8 +65,9 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
         unavailable = groups_unavailable(run, run.predictions(split).metadata)
         scores = replace(scores, subgroups=kept, unavailable=unavailable)
     evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
-    checks = run_checks(evidence) if split == "test" else checks_kept(run)
-    return replace(scores, checks=checks)
+    if split != TEST:
+        return replace(scores, checks=checks_kept(run))
+    return replace(scores, checks=run_checks(evidence), ahead=evidence.ahead)
 
 
 def scores_of(
@@ -129,7 +138,9 @@ def score(
         read_before=before,
     )
     unavailable = [*(_without_val(viewed.task) if of_val is None else ()), *scores.unavailable]
-    return replace(scores, checks=run_checks(evidence), unavailable=unavailable)
+    # What stands in train and test matters for a model of this train, which another's need not be.
+    checks = [check for check in run_checks(evidence) if check.code not in OF_OWN_TRAINING]
+    return replace(scores, checks=checks, unavailable=unavailable)
 
 
 def decide_on(
@@ -254,6 +265,7 @@ def folds_scores(path: Path) -> FoldsScores:
         subgroups,
         groups_unavailable(runs[0], joined.predictions.metadata),
         [never] if left else [],
+        ahead=evidence.ahead,
     )
 
 
@@ -281,11 +293,16 @@ def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
 
 def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Any) -> list[FoldsRow]:
     """Score all folds together, with the spread of their own values."""
-    own = [[row["value"] for row in run.metrics["metrics"]] for run in runs]
-    sd = np.array(own, np.float64).std(axis=0, ddof=1)
+    # By name and label: runs of another version may have other rows.
+    own = [{(row["name"], row["label"]): row["value"] for row in run.metrics["metrics"]} for run in runs]
+
+    def sd_of(row: MetricRow) -> float:
+        values = [kept.get((row.name, row.label)) for kept in own]
+        return float(np.std(np.array(values, np.float64), ddof=1))
+
     return [
-        FoldsRow(**{f.name: getattr(row, f.name) for f in fields(row)}, sd=float(s))
-        for row, s in zip(_sample_rows(sample, groups), sd, strict=True)
+        FoldsRow(**{f.name: getattr(row, f.name) for f in fields(row)}, sd=sd_of(row))
+        for row in _sample_rows(sample, groups)
     ]
 
 
@@ -310,8 +327,9 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
     prob = _official_columns(table[order, 1:], view.task)
     if prob.shape[1] != len(labels):
         raise PredictionsError(
-            f"{file} has {prob.shape[1]} probabilities a row; {dataset} has {len(labels)}: {', '.join(labels)}."
+            f"{file} has {prob.shape[1]} probabilities a row; {dataset} has {len(labels)}: {label_list(labels)}."
         )
+    _require_sums(file, table[order, 1:], view.task)
     return Predictions(
         index=part.index,
         y_true=part.y_true,
@@ -324,6 +342,23 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
         data_hash=view.dataset.md5,
         groups=part.groups,
         metadata=part.metadata,
+    )
+
+
+def _require_sums(file: Path, given: Any, task: Task) -> None:
+    """Refuse rows of an exclusive task that do not sum to 1; one column alone is of the second class."""
+    if not task.exclusive or given.shape[1] < 2:
+        return
+    # What is no number is refused with all predictions.
+    off = np.nan_to_num(np.abs(given.sum(axis=1) - 1), nan=0, posinf=0)
+    worst = int(np.argmax(off))
+    if off[worst] <= _SUM_TOLERANCE:
+        return
+    row = ", ".join(f"{p:g}" for p in given[worst, :_SHOWN]) + (", ..." if given.shape[1] > _SHOWN else "")
+    raise PredictionsError(
+        f"The probabilities of an image must sum to 1; {int((off > _SUM_TOLERANCE).sum()):,} rows of {file} do not, "
+        f"the worst that of index {worst}: {row} sum to {given[worst].sum():g}.",
+        "Give probabilities of the classes, such as a softmax of logits.",
     )
 
 

@@ -169,6 +169,7 @@ def train_one(
         checkpoints = Checkpoints(writer.state / "checkpoint", about, watcher.note)
         longest = float("inf") if plan is None else plan.longest
         fitted = fit(recipe, view, task, seed, progress=watcher.epoch, checkpoints=checkpoints, longest=longest)
+        fitted_at = time.perf_counter()
         cut = _cut_for_time(plan, recipe, fitted)
         if fitted.timed_out:
             stopped = recipe.train.model_copy(update={"stopped_after": len(fitted.history)})
@@ -200,14 +201,17 @@ def train_one(
         rivals, prevalence = baselines.write(writer, kept.model), recipe.decide.prevalence
         scores = scores_of(answers, answer(val, decision), rivals, prevalence)
         writer.write_json("data.json", baselines.record.to_dict())
-        total = time.perf_counter() - begun
+        # What was fitted before the training was interrupted is part of it.
+        now = time.perf_counter()
+        total = max(now - begun, fitted.seconds + now - fitted_at)
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}
         made = _provenance(recipe, view, seed, fitted, durations)
         held = {KEEPS_IMAGES: images} | ({} if images else {MAPS_ALIKE: maps_alike})
         writer.write_json("provenance.json", made | kept.to_dict() | {"cut_for_time": cut} | read | held)
         watcher.step("Checking")
-        checks = run_checks(evidence_of_run(writer.draft(), scores.metrics, scores.subgroups))
-        writer.write_json("metrics.json", replace(scores, checks=checks).to_dict())
+        evidence = evidence_of_run(writer.draft(), scores.metrics, scores.subgroups)
+        scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead)
+        writer.write_json("metrics.json", scores.to_dict())
         watcher.step("Writing the report")
         _write_report(writer, view)
         writer.finish()

@@ -126,7 +126,7 @@ _ROWS = (
     ),
     _row(
         "pneumoniamnist", "PneumoniaMNIST: chest radiographs of children", "film",
-        Binary(("normal", "pneumonia")),
+        Binary(("normal", "pneumonia"), finding="pneumonia"),
         channels=1, samples=(4708, 524, 624),
         md5=("28209eda62fecd6e6a2d98b1501bb15f", "8f4eceb4ccffa70c672198ea285246c6",
              "05b46931834c231683c68f40c47b2971", "d6a3c71de1b945ea11211b03746c1fe1"),
@@ -150,7 +150,7 @@ _ROWS = (
     ),
     _row(
         "breastmnist", "BreastMNIST: breast ultrasound", "ultrasound",
-        Binary(("malignant", "normal, benign")),
+        Binary(("malignant", "normal, benign"), finding="malignant"),
         channels=1, samples=(546, 78, 156),
         md5=("750601b1f35ba3300ea97c75c52ff8f6", "742edef2a1fd1524b2efff4bd7ba9364",
              "363e4b3f8d712e9b5de15470a2aaadf1", "b56378a6eefa9fed602bb16d192d4c8b"),

@@ -8,6 +8,7 @@ licence = "CC BY 4.0"
 source = "who made it, and where it is found"
 modality = "film"                           # optional; so is all that follows, but for files
 channels = 1                                # 1 grey, 3 colour; otherwise the file says it
+positive = "malignant"                      # binary only: the label that is the finding; else the second is
 referable = 2                               # ordinal only: the lowest grade that needs a referral
 position_matters = true                     # a mirrored image would be another anatomy
 cautions = ["Most are from one hospital."]  # sentences that every card repeats among its limits
@@ -55,7 +56,7 @@ from penlight.data.pictures import FITS, Fit, Reading
 from penlight.data.remembered import images_folder
 from penlight.errors import DataError, PenlightError
 from penlight.parsing import LARGEST_TOML, parse_toml
-from penlight.tasks import TASKS, Ordinal, Task
+from penlight.tasks import TASKS, Binary, Ordinal, Task
 
 _REQUIRED: Mapping[str, type] = {
     "name": str,
@@ -68,6 +69,7 @@ _REQUIRED: Mapping[str, type] = {
 _OPTIONAL: Mapping[str, type] = {
     "modality": str,
     "channels": int,
+    "positive": str,
     "referable": int,
     "position_matters": bool,
     "cautions": list,
@@ -352,6 +354,12 @@ def _task(values: Mapping[str, Any]) -> Task:
     kind, labels = values["task"], _labels(values["labels"])
     if kind not in TASKS:
         raise DataError(f"task must be one of {', '.join(TASKS)}; {shown(kind)} came.")
+    if "positive" in values and kind != Binary.kind:
+        raise DataError(f"positive belongs to a binary task, and this one is {kind}.", "Remove it.")
+    if kind == Binary.kind and "positive" in values:
+        if values["positive"] not in labels:
+            raise DataError(f"positive must be one of the labels; {shown(values['positive'])} came.")
+        return Binary(labels, finding=values["positive"])
     if "referable" not in values:
         return TASKS[kind](labels)
     if kind != Ordinal.kind:

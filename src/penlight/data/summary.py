@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.views import NO_FINDING, LeftOut, ViewedDataset, viewed
+from penlight.escaping import quoted
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -311,5 +312,6 @@ def _positions_values(positions: Positions) -> dict[str, Any]:
 
 
 def _listed(names: tuple[str, ...], most: int = 4) -> str:
+    names = tuple(map(quoted, names))
     shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

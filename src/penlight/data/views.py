@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from penlight.data.dataset import Dataset, Split
 from penlight.data.reads import Chosen
 from penlight.errors import DataError, UnknownNameError
+from penlight.escaping import label_list
 from penlight.tasks import Binary, MultiClass, Task
 
 Indicators = NDArray[np.uint8]
@@ -106,7 +107,8 @@ def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
             )
         whole = dataset.splits[name]
         splits[name] = viewed(whole, rows, y_true)
-    left_out = {name: _left_out(native[name], splits[name]) for name in splits}
+    keeps_labels = set(task.labels) <= set(reading.task.labels)
+    left_out = {name: _left_out(native[name], splits[name], keeps_labels) for name in splits}
     return ViewedDataset(dataset, view, reading.task, splits, left_out)
 
 
@@ -117,9 +119,10 @@ def viewed(split: Split, rows: Rows, y_true: Indicators) -> ViewedSplit:
     return ViewedSplit(split.images, rows, y_true, patients, metadata)
 
 
-def _left_out(native: Indicators, split: ViewedSplit) -> LeftOut:
-    # A reading keeps at most the findings it can name: one of an image's three findings is one positive kept.
-    kept = split.y_true[:, -native.shape[1] :] if split.y_true.shape[1] >= native.shape[1] else native[split.index]
+def _left_out(native: Indicators, split: ViewedSplit, keeps_labels: bool) -> LeftOut:
+    """Count what is left out of a split. A reading that `keeps_labels` names at most some of an image's findings; one
+    with labels of its own, such as whether there is any, says something of all findings of the images that stay."""
+    kept = split.y_true[:, -native.shape[1] :] if keeps_labels else native[split.index]
     return LeftOut(len(native) - len(split), int(native.sum()) - int(kept.sum()))
 
 
@@ -127,7 +130,7 @@ def _require_positives(dataset: Dataset, train: Indicators) -> None:
     missing = [name for name, n in zip(dataset.info.task.labels, train.sum(axis=0), strict=True) if n == 0]
     if missing:
         raise DataError(
-            f"No image in train of {dataset.info.name} has the label {', '.join(missing)}.",
+            f"No image in train of {dataset.info.name} has the label {label_list(missing)}.",
             "A model cannot learn it: check the labels, or take it out of the description and of the labels array.",
         )
 
@@ -177,7 +180,7 @@ def _dominant(task: Task, native: Mapping[str, Indicators]) -> Reading:
 def _any(task: Task, native: Mapping[str, Indicators]) -> Reading:
     """Every image: has it a finding or none."""
     splits = {name: _two_columns(y.sum(axis=1) > 0) for name, y in native.items()}
-    return Reading(Binary((NO_FINDING, "finding")), splits)
+    return Reading(Binary((NO_FINDING, "finding"), finding="finding"), splits)
 
 
 def _single_and_normal(task: Task, native: Mapping[str, Indicators]) -> Reading:
@@ -194,7 +197,7 @@ def _referable(task: Task, native: Mapping[str, Indicators]) -> Reading:
     """Every image: is its grade one that needs a referral."""
     first: int = task.referable  # type: ignore[attr-defined]
     splits = {name: _two_columns(y[:, first:].sum(axis=1) > 0) for name, y in native.items()}
-    return Reading(Binary(("not referable", "referable")), splits)
+    return Reading(Binary(("not referable", "referable"), finding="referable"), splits)
 
 
 def _where(counts: NDArray[np.bool_], y: Indicators) -> tuple[Rows, Indicators]:

@@ -157,6 +157,16 @@ def _last(counts: Callable[[Sample], Counts]) -> Callable[[Sample], Counts]:
     return last
 
 
+def _first(counts: Callable[[Sample], Counts]) -> Callable[[Sample], Counts]:
+    """Count the first label alone: the finding of a binary task whose positive class is the other."""
+
+    def first(s: Sample) -> Counts:
+        hits, answers = counts(s)
+        return hits[:, 0], answers[:, 0]
+
+    return first
+
+
 def _of_images(hits: NDArray[np.generic], each: int = 1) -> Counts:
     """Count `hits` (N,) among `each` answers of every image."""
     return hits, np.full(len(hits), each)
@@ -205,8 +215,12 @@ CLOSED_FORMS: Mapping[str, Rule] = {
     "acc_mean": _share(lambda s: _of_images(((s.prob > 0.5) == s.y).sum(axis=1), s.y.shape[1])),
     "exact_match": _share(lambda s: _of_images((s.decided == s.y).all(axis=1))),
     "hamming_loss": _share(lambda s: _of_images((s.decided != s.y).sum(axis=1), s.y.shape[1])),
+    "acc_decided": _share(lambda s: _of_images(s.decided_grade == s.grade)),
+    "acc_mean_decided": _share(lambda s: _of_images((s.decided == s.y).sum(axis=1), s.y.shape[1])),
     "sensitivity": _share(_last(_recall)),
     "specificity": _share(_last(_specificity)),
+    "sensitivity_finding": _share(_first(_recall)),
+    "specificity_finding": _share(_first(_specificity)),
     "sensitivity_referable": _share(_referable),
     "specificity_referable": _share(_not_referable),
     "coverage": _in_sets(lambda s: s.of_sets.covered),

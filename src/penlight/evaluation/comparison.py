@@ -48,7 +48,8 @@ class Difference:
 
     `p` is two-sided; `p_holm` is corrected for all differences found together, and so is the interval: its level is
     that at which Holm's method tests this p, so that it holds zero where `p_holm` is `LEVEL` or more. It is the 95 %
-    interval where one difference was looked for. NaN where a score is undefined.
+    interval where one difference was looked for. `error` is the standard error, NaN where it was not kept. NaN where
+    a score is undefined.
     """
 
     row: str
@@ -58,6 +59,7 @@ class Difference:
     high: float
     p: float
     p_holm: float
+    error: float = math.nan
 
     @property
     def more_than_chance(self) -> bool:
@@ -173,7 +175,7 @@ def differences(draws: Mapping[str, Draws], pairs: Iterable[tuple[str, str]]) ->
     p = np.array([own.p for own in found])
     corrected, steps = holm_steps(p)
     return [
-        Difference(row, against, own.value, *own.interval(step), own.p, float(p_holm))
+        Difference(row, against, own.value, *own.interval(step), own.p, float(p_holm), own.error)
         for (row, against), own, p_holm, step in zip(wanted, found, corrected, steps, strict=True)
     ]
 

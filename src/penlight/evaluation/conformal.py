@@ -1,4 +1,4 @@
-"""Answers as sets: for each image the labels that cannot be ruled out, so that the truth is among them as often as
+"""Prediction sets: for each image the labels that are possible, so that the truth is among them as often as
 wanted (split conformal prediction; Vovk, Gammerman and Shafer 2005, chapter 4; Papadopoulos et al. 2002).
 
 A task asks questions of which exactly one option is true: an exclusive task one question with C options, a
@@ -97,7 +97,9 @@ Fitter = Callable[[Task, NDArray[np.uint8], Floats, float], tuple[Cuts, tuple[st
 def _one_cut(task: Task, truth: NDArray[np.uint8], scores: Floats, coverage: float) -> tuple[Cuts, tuple[str, ...]]:
     """One cut for all options: coverage is over all images."""
     cut = float(quantile(np.sort(scores[truth == 1]), coverage))
-    note = f"{len(truth)} images in val are too few for coverage {coverage:g}; no {task.nouns[0]} is ever ruled out"
+    note = (
+        f"{len(truth)} images in val are too few for coverage {coverage:g}; every {task.nouns[0]} is always possible"
+    )
     return ((cut,),), () if math.isfinite(cut) else (note,)
 
 
@@ -121,7 +123,7 @@ def _cuts_of_findings(
         for name, cut, scored in zip(("absent", "present"), found, (absent, present), strict=True):
             if math.isinf(cut):
                 few = f"{len(scored)} images of val in which it is {name} are too few for coverage {coverage:g}"
-                notes.append(f"{label}: {few}; {name} is never ruled out")
+                notes.append(f"{label}: {few}; {name} is always possible")
     return tuple(cuts), tuple(notes)
 
 
@@ -135,7 +137,7 @@ def _meeting(absent: Floats, present: Floats, coverage: float) -> tuple[float, f
     cuts = float(quantile(absent, coverage)), float(quantile(present, coverage))
     if cuts[0] >= 1 - cuts[1]:
         return cuts
-    # Between these coverages neither cut changes; after the last, nothing is ruled out.
+    # Between these coverages neither cut changes; after the last, everything is possible.
     steps = np.unique(np.concatenate([np.arange(1, len(s) + 1) / (len(s) + 1) for s in (absent, present)]))
     up_to = np.r_[quantile(absent, steps), np.inf]
     down_to = 1 - np.r_[quantile(present, steps), np.inf]
@@ -166,8 +168,8 @@ SETS: dict[str, SetKind] = {
 class Conformal:
     """What turns probabilities into sets of answers, fitted on val for a wanted `coverage`, 0 < coverage < 1.
 
-    `cuts` (Q, K), or (Q, 1) where the options of a question share one; infinity rules nothing out. `notes` say where
-    that is so and why, "label: reason" where it is of one label.
+    `cuts` (Q, K), or (Q, 1) where the options of a question share one; infinity makes an option always
+    possible. `notes` say where that is so and why, "label: reason" where it is of one label.
     """
 
     coverage: float
@@ -175,7 +177,7 @@ class Conformal:
     notes: tuple[str, ...] = ()
 
     def sets(self, task: Task, prob: Floats) -> NDArray[np.uint8]:
-        """Turn (N, C) probabilities into sets (N, Q, K), 1 where an option cannot be ruled out; no set is empty.
+        """Turn (N, C) probabilities into sets (N, Q, K), 1 where an option is possible; no set is empty.
 
         Exclusive tasks have one question, so `[:, 0]` is (N, C); of multi-label tasks `[:, c, 0]` says that finding c
         may be absent, and `[:, c, 1]` that it may be present.

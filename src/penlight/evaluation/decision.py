@@ -19,7 +19,7 @@ from penlight.evaluation.calibration import (
 from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
 from penlight.evaluation.cut_points import best_cut_points, kappa
 from penlight.evaluation.intervals import number_units
-from penlight.tasks import Task
+from penlight.tasks import Binary, Task
 
 if TYPE_CHECKING:
     from penlight.records.run import DecisionRecord
@@ -122,8 +122,10 @@ def find_decision(
     `calibration` as in `find_calibration`, `coverage` as in `fit_conformal`. Thresholds are of calibrated
     probabilities: "fixed" is 0.5 (or `wanted`); "f1" and "youden" maximise F1 or sensitivity + specificity - 1;
     "sensitivity" is the highest threshold that reaches `wanted`, "specificity" the lowest. A label that val cannot
-    tune takes the threshold above which val has as many images as train has positives, and a note says so. The
-    expected grade is cut by `cut_points.best_cut_points`, where the task cuts it.
+    tune takes the threshold above which val has as many images as train has positives, and a note says so. Of two
+    classes the threshold is that of the finding, and the other's is its complement. One by "f1" or "youden" is kept
+    only where it beats 0.5 by more than a standard error on images held out. The expected grade is cut by
+    `cut_points.best_cut_points`, where the task cuts it.
     """
     if rule not in THRESHOLD_RULES:
         raise UnknownNameError("threshold rule", rule, THRESHOLD_RULES)
@@ -167,47 +169,56 @@ def _thresholds(
     unit: NDArray[np.int64],
 ) -> tuple[tuple[float, ...], list[str]]:
     """A threshold per label, and notes on those that the answers, named `found_on`, cannot tune."""
-    if rule == "fixed":
-        return (0.5 if wanted is None else wanted,) * len(task.labels), []
-    cuts, notes = [], []
-    for c, label in enumerate(task.labels):
-        positives = int(y_val[:, c].sum())
+    cuts, notes = np.full(len(task.labels), 0.5 if wanted is None else wanted), list[str]()
+    chosen = [task.sought] if isinstance(task, Binary) else range(len(task.labels))
+    for c in chosen if rule != "fixed" else ():
+        label, positives = task.labels[c], int(y_val[:, c].sum())
         if too_few(y_val[:, c]):
-            cuts.append(float(np.quantile(prob_val[:, c], 1 - prevalence[c])))
+            cuts[c] = np.quantile(prob_val[:, c], 1 - prevalence[c])
             notes.append(
                 f"{label}: {positives} positive in {found_on} is too few to tune; cut at the prevalence in train"
             )
         elif rule in _SCORES and not _cut_helps(y_val[:, c], prob_val[:, c], rule, unit):
-            cuts.append(0.5)
+            cuts[c] = 0.5
             notes.append(
-                f"{label}: a threshold by {rule} did not raise it on images of {found_on} held out; cut at 0.5"
+                f"{label}: a threshold by {rule} did not raise it by more than its standard error on images of "
+                f"{found_on} held out; cut at 0.5"
             )
         else:
-            cuts.append(best_cut(y_val[:, c], prob_val[:, c], rule, wanted))
-    return tuple(cuts), notes
+            cuts[c] = best_cut(y_val[:, c], prob_val[:, c], rule, wanted)
+    if isinstance(task, Binary):
+        cuts[1 - task.sought] = 1 - cuts[task.sought]
+    return tuple(cuts.tolist()), notes
 
 
-def _f1(y: NDArray[np.uint8], answered: NDArray[np.bool_]) -> float:
-    return float(2 * (y * answered).sum() / max(1, y.sum() + answered.sum()))
+def _f1(y: NDArray[np.uint8], answered: NDArray[np.bool_]) -> tuple[float, Floats]:
+    of = max(1, int(y.sum() + answered.sum()))
+    value = float(2 * (y * answered).sum() / of)
+    return value, (2.0 * (y * answered) - value * (y + answered)) / of
 
 
-def _youden(y: NDArray[np.uint8], answered: NDArray[np.bool_]) -> float:
-    return float(answered[y == 1].mean() - answered[y == 0].mean())
+def _youden(y: NDArray[np.uint8], answered: NDArray[np.bool_]) -> tuple[float, Floats]:
+    found, false = float(answered[y == 1].mean()), float(answered[y == 0].mean())
+    influence = np.where(y == 1, (answered - found) / y.sum(), (false - answered) / (1 - y).sum())
+    return found - false, influence
 
 
 _SCORES = {"f1": _f1, "youden": _youden}
-"""What a rule that has no wanted rate maximises, of truth and answers (N,)."""
+"""What a rule that has no wanted rate maximises, of truth and answers (N,), and what each image adds to its error."""
 
 
 def _cut_helps(y: NDArray[np.uint8], prob: Floats, rule: str, unit: NDArray[np.int64]) -> bool:
-    """Say whether thresholds that are found on the other folds score higher than 0.5 does, all folds together."""
+    """Say whether thresholds that are found on the other folds score higher than 0.5 does, all folds together, by
+    more than a standard error of the difference over units (N,)."""
     fold, answered = folds_of_units(prob, unit), prob > 0.5
-    fixed = _SCORES[rule](y, answered)
+    fixed, fixed_influence = _SCORES[rule](y, answered)
     for number in range(FOLDS):
         inside = fold == number
         if inside.any() and not too_few(y[~inside]):
             answered[inside] = prob[inside] > best_cut(y[~inside], prob[~inside], rule, None)
-    return _SCORES[rule](y, answered) > fixed
+    own, own_influence = _SCORES[rule](y, answered)
+    error = np.bincount(unit, own_influence - fixed_influence)
+    return own - fixed > float(np.sqrt((error**2).sum()))
 
 
 def _cut_points_help(task: Task, y: NDArray[np.uint8], prob: Floats, found_on: str, unit: NDArray[np.int64]) -> bool:

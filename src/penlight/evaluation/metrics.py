@@ -26,7 +26,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Sample:
     """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 answers, and `sets`
-    (N, Q, K) of answers that cannot be ruled out (see `conformal`), None where none were fitted.
+    (N, Q, K) of possible answers, the prediction sets (see `conformal`), None where none were fitted.
 
     Where several models answered, each its own images, `fold` (N,) says which: their probabilities are not on one
     scale, so that images are ranked among those of their fold only.
@@ -381,6 +381,16 @@ def _acc_mean(s: Sample, w: Floats) -> Floats:
     return _mean(s, w, ((s.prob > 0.5) == s.y).mean(axis=1))
 
 
+def _acc_decided(s: Sample, w: Floats) -> Floats:
+    """Share of images whose answer, by the thresholds or cut points that were found, is right."""
+    return _mean(s, w, s.decided_grade == s.grade)
+
+
+def _acc_mean_decided(s: Sample, w: Floats) -> Floats:
+    """Mean over labels of the accuracy of the answers, by the thresholds that were found."""
+    return _mean(s, w, (s.decided == s.y).mean(axis=1))
+
+
 def _f1_micro(s: Sample, w: Floats) -> Floats:
     c = _counts(s, w)
     return _ratio(2 * c.true_positive.sum(axis=1), (c.positive + c.called).sum(axis=1))
@@ -410,6 +420,11 @@ def _qwk(s: Sample, w: Floats) -> Floats:
 def _positive(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
     """The last column of a metric of labels: the positive class of a binary task."""
     return lambda s, w: of(s, w)[:, -1]
+
+
+def _first(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
+    """The first column of a metric of labels: the finding of a binary task whose positive class is the other."""
+    return lambda s, w: of(s, w)[:, 0]
 
 
 def _auc_referable(s: Sample, w: Floats) -> Floats:
@@ -515,6 +530,8 @@ METRICS: dict[str, Metric] = {
     "auc": Metric("auc", _auc, mean_of="label_auc"),
     "acc": Metric("acc", _acc),
     "acc_mean": Metric("acc", _acc_mean),
+    "acc_decided": Metric("acc_decided", _acc_decided),
+    "acc_mean_decided": Metric("acc_decided", _acc_mean_decided),
     "qwk": Metric("qwk", _qwk, undefined="all images have one grade and one answer"),
     "mae": Metric("mae", _mae),
     "balanced_accuracy": Metric("balanced_accuracy", _macro(_label_recall), mean_of="label_recall"),
@@ -536,6 +553,8 @@ METRICS: dict[str, Metric] = {
     "hamming_loss": Metric("hamming_loss", _hamming_loss),
     "sensitivity": Metric("sensitivity", _positive(_label_recall), undefined=_NO_POSITIVE),
     "specificity": Metric("specificity", _positive(_label_specificity), undefined="no negative case"),
+    "sensitivity_finding": Metric("sensitivity_finding", _first(_label_recall), undefined=_NO_POSITIVE),
+    "specificity_finding": Metric("specificity_finding", _first(_label_specificity), undefined="no negative case"),
     "auc_referable": Metric("auc_referable", _auc_referable),
     "sensitivity_referable": Metric("sensitivity_referable", _sensitivity_referable, undefined=_NO_POSITIVE),
     "specificity_referable": Metric("specificity_referable", _specificity_referable, undefined="no negative case"),

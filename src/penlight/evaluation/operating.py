@@ -16,7 +16,7 @@ from penlight.evaluation.decision import best_cut
 from penlight.evaluation.intervals import RESAMPLES, bootstrap_weights, number_units
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
 from penlight.evaluation.rows import to_json
-from penlight.tasks import Question, Task
+from penlight.tasks import Binary, Question, Task
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
@@ -133,7 +133,7 @@ def operating_points(
     cuts = [
         cut
         for question in task.questions
-        for cut in _cuts(question, prob, decided, thresholds if task.uses_thresholds else None, val)
+        for cut in _cuts(task, question, prob, decided, thresholds if task.uses_thresholds else None, val)
     ]
     if not cuts:
         return []
@@ -156,13 +156,17 @@ def operating_points(
 
 
 def _cuts(
+    task: Task,
     question: Question,
     prob: Floats,
     decided: Indicators,
     thresholds: Sequence[float] | None,
     val: tuple[Indicators, Floats] | None,
 ) -> Iterator[_Cut]:
-    own = math.nan if thresholds is None else float(thresholds[question.columns[0]])
+    # Of two classes the second is cut, and the first is answered below that.
+    column, binary = question.columns[0], isinstance(task, Binary)
+    own = math.nan if thresholds is None else float(thresholds[1] if binary else thresholds[column])
+    own = 1 - own if binary and column == 0 else own
     yield _Cut(question, AS_DECIDED, own, question.of(decided))
     if val is None:
         return

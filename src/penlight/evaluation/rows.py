@@ -1,7 +1,7 @@
 """Metric rows: one number, what it is of, how sure it is, and what is to be said about it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,6 +54,23 @@ class FoldsRow(MetricRow):
     """One metric of the predictions of all folds together; `sd` (n-1) is that of the folds' own values."""
 
     sd: float = math.nan
+
+
+def class_of(name: str, rows: Sequence["MetricRow | SeedsRow"]) -> str:
+    """Name the class that a row of a two-class table is of, such as that of "sensitivity"; empty for rows of both
+    classes, and in tables of other tasks."""
+    of_whole = {row.name for row in rows if row.label is None}
+    labels = [row.label for row in rows if row.name == "recall" and row.label is not None]
+    if len(labels) != 2 or "sensitivity" not in of_whole:
+        return ""
+    official = dict.fromkeys(("sensitivity", "specificity"), labels[1])
+    return (official | dict.fromkeys(("sensitivity_finding", "specificity_finding"), labels[0])).get(name, "")
+
+
+def row_title(name: str, rows: Sequence["MetricRow | SeedsRow"]) -> str:
+    """Give the name of a row of the whole as a table has it, with the class that it is of: "sensitivity (benign)"."""
+    of = class_of(name, rows)
+    return f"{name.removesuffix('_finding')} ({of})" if of else name
 
 
 def to_json(value: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.escaping import label_list
 from penlight.evaluation.closed_forms import closed_form
 from penlight.evaluation.intervals import (
     RESAMPLES,
@@ -204,7 +205,7 @@ def _few_positives(key: str, samples: Sequence[Sample], groups: NDArray[np.gener
     positives = [len(np.unique(number_units(len(y), groups)[column > 0])) for column in y.T]
     few = [name for name, n in zip(task.labels, positives, strict=True) if 0 < n < FEWEST_POSITIVES]
     what = "positive cases" if groups is None else "patients with a positive case"
-    return f"no interval: fewer than {FEWEST_POSITIVES} {what} of {', '.join(few)}" if few else ""
+    return f"no interval: fewer than {FEWEST_POSITIVES} {what} of {label_list(few)}" if few else ""
 
 
 _RESAMPLED_MEANS = ("average_precision",)
@@ -249,4 +250,4 @@ def _note(metric: Metric, value: float, task: Task, by_key: dict[str, Floats]) -
     if parts is None:
         return ""
     missing = [name for name, v in zip(task.labels, parts, strict=True) if np.isnan(v)]
-    return f"without {', '.join(missing)}: {METRICS[metric.mean_of or ''].undefined}" if missing else ""
+    return f"without {label_list(missing)}: {METRICS[metric.mean_of or ''].undefined}" if missing else ""

@@ -278,7 +278,7 @@ class Decide(_Section):
     `calibration` corrects the probabilities: "temperature" by one number (per label, where labels are not exclusive),
     "isotonic" by a monotone map, which needs a large val. `prevalence` is that of the people whom the answers are
     meant for: predictive values are given at it too. `coverage` is how often the truth is wanted among the answers
-    that are not ruled out.
+    that are possible.
     `fallback` "linear" keeps the linear baseline as the model where the recipe's own is not better on val by more
     than two standard errors of their difference; where val chose the epoch, the last epoch is judged.
     """

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penlight.records import Count, Flag, Name, Number, Record, Side, Text
-from penlight.records.run import Digest, FileName, Files, Seed
-from penlight.records.scores import Baselines, Checks, Counts, Row, Sentences, Subgroups
+from penlight.records.run import Ahead, Baselines, Checks, Digest, FileName, Files, Row, Seed
+from penlight.records.scores import Counts, Sentences, Subgroups
 
 
 class SealRecord(Record):
@@ -70,6 +70,7 @@ class SummaryOfFolds(Record):
     subgroups: Subgroups = ()
     by_fold: Annotated[tuple[FoldRow, ...], Field(max_length=10_000)] = ()
     unavailable: Sentences = ()
+    ahead: Ahead = Field(default_factory=dict)
 
 
 class FoldsRecord(Record):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from penlight.disk import plain_parts
-from penlight.records import Count, Finite, Name, Number, Record, Share, Side, Text
+from penlight.records import Count, Finite, Flag, Name, Number, Record, Share, Side, Text
 
 Digest = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
@@ -70,7 +70,7 @@ class CalibrationRecord(Record):
 
 
 class ConformalRecord(Record):
-    """What makes sets of answers; a cut that is null rules nothing out."""
+    """What makes sets of answers; a cut that is null makes an option always possible."""
 
     coverage: Annotated[float, Field(strict=True, gt=0, lt=1)]
     cuts: Annotated[
@@ -107,13 +107,14 @@ class ReadsRecord(Record):
 
 
 class TaskRecord(Record):
-    """What labels mean; the last three are of grades alone."""
+    """What labels mean; `referable`, `head` and `rule` are of grades alone, `finding` of two classes."""
 
     kind: Literal["multi-class", "ordinal", "binary", "multi-label"]
     labels: Labels
     referable: Count | None = None
     head: Name | None = None
     rule: Name | None = None
+    finding: Name | None = None
 
 
 class FactsRecord(Record):
@@ -169,3 +170,58 @@ class ExplainedRecord(Record):
     schema_version: Count = Field(alias="schema")
     method: Name
     meaning: Text
+
+
+class Row(Record):
+    """A metric of one model on one split."""
+
+    name: Name
+    label: Name | None
+    value: Number
+    low: Number
+    high: Number
+    n: Count
+    note: Text
+
+
+Rows = Annotated[tuple[Row, ...], Field(max_length=200_000)]
+Baselines = Annotated[dict[Name, Rows], Field(max_length=100)]
+
+
+class CheckRow(Record):
+    """A check that reported something."""
+
+    code: Name
+    serious: Flag
+    seen: Text
+    why: Text
+    do: Text
+
+
+Checks = Annotated[tuple[CheckRow, ...], Field(max_length=1_000)]
+
+
+class AheadRow(Record):
+    """How far the headline score is above that of a baseline on the same images, with the 95 % interval."""
+
+    value: Number
+    low: Number
+    high: Number
+
+
+Ahead = Annotated[dict[Name, AheadRow], Field(max_length=100)]
+
+
+class StandingRecord(Record):
+    """What of metrics.json is said beside each answer: scores, those of the baselines, checks."""
+
+    metrics: Rows
+    baselines: Baselines
+    checks: Checks
+    ahead: Ahead = Field(default_factory=dict)
+
+
+class KeptModelRecord(Record):
+    """What of provenance.json is said beside each answer: the model that was kept."""
+
+    model: Name

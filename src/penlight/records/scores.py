@@ -5,40 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penlight.records import Count, Finite, Flag, Name, Number, Record, Side, Text, Whole
-from penlight.records.run import FileName, Labels, ReadingRecord, Seed
+from penlight.records.run import Ahead, Baselines, Checks, FileName, Labels, ReadingRecord, Rows, Seed
+from penlight.records.run import Row as Row
 
 Sentences = Annotated[tuple[Text, ...], Field(max_length=10_000)]
 Counts = Annotated[dict[Name, Count], Field(max_length=100)]
 Numbers = Annotated[dict[Name, Number], Field(max_length=100)]
-
-
-class Row(Record):
-    """A metric of one model on one split."""
-
-    name: Name
-    label: Name | None
-    value: Number
-    low: Number
-    high: Number
-    n: Count
-    note: Text
-
-
-Rows = Annotated[tuple[Row, ...], Field(max_length=200_000)]
-Baselines = Annotated[dict[Name, Rows], Field(max_length=100)]
-
-
-class CheckRow(Record):
-    """A check that reported something."""
-
-    code: Name
-    serious: Flag
-    seen: Text
-    why: Text
-    do: Text
-
-
-Checks = Annotated[tuple[CheckRow, ...], Field(max_length=1_000)]
 
 
 class SubgroupRow(Record):
@@ -97,6 +69,7 @@ class MetricsRecord(Record):
     operating_points: Annotated[tuple[PointRow, ...], Field(max_length=100_000)] = ()
     before_calibration: Numbers = Field(default_factory=dict)
     unavailable: Sentences = ()
+    ahead: Ahead = Field(default_factory=dict)
 
 
 class MemberRow(Record):

@@ -6,13 +6,13 @@ After Mitchell et al., Model Cards for Model Reporting (FAT* 2019).
 import math
 from collections.abc import Sequence
 
-from penlight.escaping import markdown, markdown_code
+from penlight.escaping import label_list, markdown, markdown_code, quoted
 from penlight.evaluation.checks import serious_first
 from penlight.report.beside import published_lines, published_notes
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
 from penlight.report.displays import Reliability, headline_rows
-from penlight.report.notes import decided_words, read_before_words
+from penlight.report.notes import decided_words, finding_words, read_before_words
 from penlight.report.tables import ScoreLine, score_lines
 from penlight.report.verdict import cut_words, kept_words, model_of, rivals_of, run_verdict
 from penlight.report.words import count, image_words, label_words, listed, metric_words, number, plain
@@ -30,6 +30,7 @@ def run_card(content: RunContent) -> str:
         f"**{NOT_CLINICAL}** {markdown(run_verdict(content))}",
         *(f"## {title}\n\n{_bullets(lines)}" for title, lines in about(content)[:2]),
         f"## Scores\n\n{_score_table(content)}",
+        *([_bullets(told)] if (told := finding_words(content)) else []),
         *_published(content),
         f"## Calibration\n\n{_bullets([_calibration(content), *decided_words(content)])}",
         f"## Checks\n\n{_bullets(_checks(content))}",
@@ -90,7 +91,7 @@ def _data(content: RunContent) -> list[str]:
         f"{content.title} ({info.name}), {image_words(info.modality)}, {content.size} px.",
         content.data.view_text(),
         f"Images by split: {sizes}.",
-        f"{len(content.task.labels)} {label_words(content.task)}: {', '.join(content.task.labels)}.",
+        f"{len(content.task.labels)} {label_words(content.task)}: {label_list(content.task.labels)}.",
     ]
     return [*found, f"Source: {info.source}."] if info.source else found
 
@@ -111,7 +112,11 @@ def _licence(content: RunContent) -> list[str]:
 
 def _rare(content: RunContent) -> list[str]:
     positives = content.test.y_true.sum(axis=0)
-    rare = [f"{label} ({n})" for label, n in zip(content.task.labels, positives, strict=True) if n < _FEW_POSITIVES]
+    rare = [
+        f"{quoted(label)} ({n})"
+        for label, n in zip(content.task.labels, positives, strict=True)
+        if n < _FEW_POSITIVES
+    ]
     return [f"Few test images, so uncertain scores, for {listed(rare, most=14)}."] if rare else []
 
 
@@ -155,10 +160,12 @@ def _repeat(content: RunContent) -> str:
 def _score_table(content: RunContent) -> str:
     rivals = rivals_of(content)
     leading = {row.name for row in headline_rows(content.rows)}
-    rows = [row for row in content.rows if row.name in leading]
+    shown = leading | ({"acc_decided"} if "acc" in leading else set())
+    whole = [row for row in content.rows if row.label is None]
     heads = ["score", "this run", "95 % interval", *(rival.name for rival in rivals)]
     ruler = ["---"] + ["---:"] * (len(heads) - 1)
-    lines = [_score_cells(line) for line in score_lines(rows, rivals)]
+    found = zip(whole, score_lines(content.rows, rivals), strict=True)
+    lines = [_score_cells(line) for row, line in found if row.name in shown]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [list(map(markdown, heads)), ruler, *lines])
 
 

@@ -7,6 +7,7 @@ After TRIPOD+AI (Collins et al., BMJ 2024) and CLAIM (2024 update: Tejani et al.
 import math
 from dataclasses import dataclass
 
+from penlight.escaping import quoted
 from penlight.report.content import RunContent
 from penlight.report.notes import read_before_words
 from penlight.report.verdict import model_of
@@ -53,7 +54,7 @@ def _background(content: RunContent) -> list[Item]:
 def _methods(content: RunContent) -> list[Item]:
     info, task = content.dataset, content.task
     sizes = ", ".join(f"{name} {count(n)}" for name, n in content.data.images.items())
-    labels = listed(list(task.labels), most=20)
+    labels = listed(list(map(quoted, task.labels)), most=20)
     return [
         Item("Source of the data", "5a; CLAIM data", f"{content.title}. {info.source or 'Source not stated'}."),
         _open("Dates, setting, number of centres", "5b, 6a; CLAIM data", "when and where the images were taken."),

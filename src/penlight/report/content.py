@@ -1,7 +1,7 @@
 """What a report is made from: plain values and arrays, gathered by the caller from a run folder and its dataset."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup, unavailable_subgroups
 from penlight.runs.cases import ExplainedCases
 from penlight.runs.predictions import Predictions
@@ -75,7 +76,8 @@ class RunContent:
     their folds instead of probabilities, for curves of what ranks.
     `decision` is what made answers of `before`; None where each fold has its own. `no_subgroups` says by what
     there are no scores of groups, and why; None where the metadata of `test` says it. `holds` says in sentences what
-    of the data the run folder holds.
+    of the data the run folder holds. `ahead` is how far the headline score is above that of each baseline on the same
+    images, empty for a run that did not keep it.
     """
 
     name: str
@@ -117,6 +119,7 @@ class RunContent:
     without_images: str = ""
     no_subgroups: Sequence[str] | None = None
     holds: Sequence[str] = ()
+    ahead: Mapping[str, Ahead] = field(default_factory=dict)
 
     @property
     def unavailable_groups(self) -> Sequence[str]:

@@ -151,29 +151,40 @@ def seen_at_all(table: StudyTable) -> str | None:
 
 
 def which_to_take(table: StudyTable) -> str | None:
-    """Recommend: the linear baseline where no network beats it, and the cheapest network that keeps up with the best;
-    nothing where even the best may be guessing."""
-    best = table.best
+    """Recommend by the scores on val, where they are known, else on test: the linear baseline where no network beats
+    it, and the cheapest network that keeps up with the best; nothing where even the best may be guessing. The scores
+    that are given are those on test."""
+    seen = _chooses(table)
+    best = seen.best
     if best is None:
         return None
-    if _holds_guessing(table, best):
-        return f"Take none of them: not even the best, {in_text(best)}, is clearly better than guessing."
+    by = "" if seen is table else " on val"
+    if _holds_guessing(seen, best):
+        return f"Take none of them: not even the best{by}, {in_text(best)}, is clearly better than guessing."
     network = network_to_take(table)
-    linear = table.linear
-    if linear is None or _holds_guessing(table, linear) or _beating(table):
+    linear = seen.linear
+    if linear is None or _holds_guessing(seen, linear) or _beating(seen):
         return None if network is None else f"Take {in_text(network)}, {_why(table, network)}."
-    first = f"Take {in_text(linear)}: no network is shown to be better{_trains_in(linear)}."
+    first = (
+        f"Take {in_text(linear)}{_on_test(table, linear)}: no network is shown to be better{by}{_trains_in(linear)}."
+    )
     if network is not None:
         return f"{first} If it is to be a network, take {in_text(network)}, {_why(table, network)}."
-    behind = f"No network keeps up with {in_text(best)}: each lies more than a standard error below it."
+    behind = f"No network keeps up with {in_text(best)}{by}: each lies more than a standard error below it."
     return f"{first} {behind}" if table.networks else first
 
 
 def how_it_was_chosen(table: StudyTable) -> str | None:
     """Say by which images the recommendation was chosen, and what that does to its score."""
-    known = len(_known(table, table.entries))
+    seen = _chooses(table)
+    known = len(_known(seen, seen.entries))
     if known < 2 or which_to_take(table) is None:
         return None
+    if seen is not table:
+        return (
+            f"That was chosen by the scores on {count(seen.images['val'])} val images, among {count(known)} recipes. "
+            "Val also chose the epochs of networks, which flatters them there; test took no part in the choice."
+        )
     return (
         f"That was chosen by the scores on test, among {count(known)} recipes, so the score of what is chosen is "
         "somewhat too high; it takes images that no recipe was read on to know it."
@@ -183,11 +194,24 @@ def how_it_was_chosen(table: StudyTable) -> str | None:
 def network_to_take(table: StudyTable) -> Entry | None:
     """Choose, of the networks that keep up with the best entry, the one that trains fastest.
 
-    None if no network does, or if even the best may be guessing.
+    By val, where that is known; None if no network does, or if even the best may be guessing.
     """
-    return min(
-        _keeping_up(table), key=lambda entry: (_or_inf(entry.cost.fit_mean), -table.score(entry)), default=None
-    )
+    seen = _chooses(table)
+    found = min(_keeping_up(seen), key=lambda entry: (_or_inf(entry.cost.fit_mean), -seen.score(entry)), default=None)
+    return None if found is None else table.entry(found.id)
+
+
+def _chooses(table: StudyTable) -> StudyTable:
+    """Give the table by which is recommended."""
+    return table if table.on_val is None else table.on_val
+
+
+def _on_test(table: StudyTable, entry: Entry) -> str:
+    """Give the score on test of what val chose; empty where test chose it."""
+    if table.on_val is None:
+        return ""
+    row = table.entry(entry.id).row(table.headline)
+    return f" (on test {metric_words(table.headline).short} {number(row.mean)}{_sure(row.low, row.high)})"
 
 
 def _keeping_up(table: StudyTable) -> list[Entry]:
@@ -212,19 +236,29 @@ def _keeps_up(table: StudyTable, entry: Entry) -> bool:
     if entry is table.best:
         return True
     found = table.difference(entry, table.best)
-    return found is not None and found.value >= -(found.high - found.low) / _STANDARD_ERRORS_IN_AN_INTERVAL
+    return found is not None and found.value >= -_error(found)
+
+
+def _error(found: Difference) -> float:
+    """Give the standard error of a difference; from its interval, which is corrected and so no narrower, where it was
+    not kept."""
+    return found.error if math.isfinite(found.error) else (found.high - found.low) / _STANDARD_ERRORS_IN_AN_INTERVAL
 
 
 def _why(table: StudyTable, entry: Entry) -> str:
-    score = f"{metric_words(table.headline).short} {number(table.score(entry))}{_cost_of(entry)}"
-    alone = len(_keeping_up(table)) == 1
-    if entry is table.best and _beating(table) == [entry]:
-        return f"the best, and the only network shown to be better than the linear baseline ({score})"
-    if entry is table.best:
-        return f"the best{'' if alone else ', and the fastest to train of those that keep up with it'} ({score})"
+    seen = _chooses(table)
+    on_test = "" if seen is table else "on test "
+    score = f"{on_test}{metric_words(table.headline).short} {number(table.score(entry))}{_cost_of(entry)}"
+    by = "" if seen is table else " on val"
+    keeping, own = _keeping_up(seen), seen.entry(entry.id)
+    alone = len(keeping) == 1
+    if own is seen.best and _beating(seen) == [own]:
+        return f"the best{by}, and the only network shown to be better than the linear baseline ({score})"
+    if own is seen.best:
+        return f"the best{by}{'' if alone else ', and the fastest to train of those that keep up with it'} ({score})"
     if alone:
-        return f"the only one that keeps up with the best ({score})"
-    return f"the fastest to train of those that keep up with the best ({score})"
+        return f"the only one that keeps up with the best{by} ({score})"
+    return f"the fastest to train of those that keep up with the best{by} ({score})"
 
 
 def _beats(table: StudyTable, entry: Entry, other: Entry | None) -> bool:

@@ -14,6 +14,7 @@ from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, row_from_dict
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import point_from_dict
+from penlight.evaluation.standing import Ahead, ahead_from_dict
 from penlight.evaluation.subgroups import Subgroup, subgroup_from_dict
 from penlight.recipes import differences
 from penlight.report.content import FoldContent, Rival, RunContent, Sample
@@ -76,6 +77,7 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         decision=decision,
         no_subgroups=groups_unavailable(run, test.metadata),
         holds=holdings_of(run).sentences(),
+        ahead={name: ahead_from_dict(own) for name, own in scores.get("ahead", {}).items()},
     )
 
 
@@ -110,6 +112,7 @@ def content_of_folds(
     checks: Sequence[Check],
     subgroups: Sequence[Subgroup],
     unanswered: Sequence[str],
+    ahead: Mapping[str, Ahead],
     images: bool | None = None,
 ) -> RunContent:
     """Gather what the report of a cross-validation shows: `whole` and `patients` are of what was divided, as
@@ -139,6 +142,7 @@ def content_of_folds(
         novelty=None,
         subgroups=subgroups,
         unanswered=unanswered,
+        ahead=ahead,
         ranking=replace(joined.predictions, prob=_places(joined)),
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))

@@ -1,15 +1,38 @@
 """What stands below the scores: how answers were decided, on what that was found, and who had read test before."""
 
+from collections.abc import Sequence
+
 from penlight.data.tested import READ_BEFORE
+from penlight.escaping import quoted
 from penlight.evaluation.decision import WITH_TRAIN
+from penlight.evaluation.rows import MetricRow, find_row
 from penlight.report.content import RunContent
-from penlight.report.words import count, listed
+from penlight.report.words import count, listed, with_interval
+from penlight.tasks import Binary
 
 
 def decided_words(content: RunContent) -> list[str]:
     """Say what the answers are where they are not the most probable label, which scores are of them, and on how many
     images the decision was found; nothing where the run kept none."""
     return [*_answers(content), *_found_on(content)]
+
+
+def finding_words(content: RunContent, rows: Sequence[MetricRow] | None = None) -> list[str]:
+    """Say, of two classes of which the official positive one is not the finding, how the finding itself is answered,
+    by `rows` instead of the run's own; nothing elsewhere, or where the finding is not known."""
+    task, known = content.task, content.dataset.task
+    if not isinstance(task, Binary) or not isinstance(known, Binary) or known != task or known.sought == 1:
+        return []
+    finding, official = task.labels
+    found = [find_row(content.rows if rows is None else rows, "recall", label) for label in task.labels]
+    if None in found:
+        return []
+    sensitivity, specificity = (with_interval(row) for row in found if row is not None)
+    return [
+        f"The finding is {quoted(finding)}. The official positive class is the other one, {quoted(official)}, and "
+        f"the official AUC is of that. For the finding, {quoted(finding)}, sensitivity is {sensitivity} and "
+        f"specificity {specificity}, as decided."
+    ]
 
 
 def answers_words(content: RunContent) -> list[str]:

@@ -42,7 +42,7 @@ from penlight.report.displays import (
     UnusualImages,
     headline_rows,
 )
-from penlight.report.notes import decided_words, read_before_words
+from penlight.report.notes import decided_words, finding_words, read_before_words
 from penlight.report.page import Drawn, drawn, render
 from penlight.report.palette import Colour, palette
 from penlight.report.tables import (
@@ -76,7 +76,7 @@ def run_report(content: RunContent) -> str:
         rivals=[rival.name for rival in rivals_of(content)],
         scores=score_lines(content.rows, rivals_of(content)),
         **published_values(content, content.rows, content.rivals),
-        notes=[*decided_words(content), *read_before_words(content)],
+        notes=[*finding_words(content), *decided_words(content), *read_before_words(content)],
         label_scores=label_scores(content.rows),
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         points=point_lines(content.points),

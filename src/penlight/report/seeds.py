@@ -11,7 +11,7 @@ from penlight.report.beside import published_displays
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays import Display, ScoreBars, SeedCurves, SeedDots, headline_rows
 from penlight.report.displays.score_bars import as_metric_row
-from penlight.report.notes import answers_words, read_before_words
+from penlight.report.notes import answers_words, finding_words, read_before_words
 from penlight.report.page import drawn, render
 from penlight.report.palette import palette
 from penlight.report.run import (
@@ -61,7 +61,7 @@ def seeds_report(
         rivals=[rival.name for rival in own],
         scores=seeds_lines(rows, own),
         **published_values(first, seeds_as_rows(rows), rivals),
-        notes=[*answers_words(first), *read_before_words(first)],
+        notes=[*finding_words(first, seeds_as_rows(rows)), *answers_words(first), *read_before_words(first)],
         label_scores=label_scores(seeds_as_rows(rows)),
         per_label=label_table(seeds_as_rows(rows), first.task),
         **subgroup_values(subgroups, seeds_as_rows(rows), first.unavailable_groups),

@@ -105,7 +105,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class StudyTable:
-    """The entries of one view, which are compared with each other and with no others. `images` counts by split."""
+    """The entries of one view, which are compared with each other and with no others. `images` counts by split.
+
+    `on_val` is the same with the headline scores and differences on val, by which is recommended, so that the scores
+    on test are of a choice that they took no part in; None where those are not known.
+    """
 
     view: str
     view_text: str
@@ -113,6 +117,7 @@ class StudyTable:
     images: Mapping[str, int]
     entries: tuple[Entry, ...]
     differences: tuple[Difference, ...]
+    on_val: "StudyTable | None" = None
 
     @property
     def headline(self) -> str:
@@ -160,6 +165,9 @@ class StudyTable:
             "headline": self.headline,
             "images": dict(self.images),
             "best": self.best.id if self.best else None,
+            "on_val": None
+            if self.on_val is None
+            else {entry.id: to_json(self.on_val.score(entry)) for entry in self.on_val.entries},
             "rows": [entry.to_dict() for entry in self.entries],
             "differences": [
                 {**found.to_dict(), "more_than_chance": found.more_than_chance} for found in self.differences

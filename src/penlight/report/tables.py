@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.escaping import label_list
 from penlight.evaluation.comparison import Difference
 from penlight.evaluation.operating import OperatingPoint, Rate
-from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.rows import MetricRow, SeedsRow, class_of, find_row
 from penlight.evaluation.subgroups import Subgroup
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays.base import columns_shown
@@ -124,12 +125,14 @@ def _rate_cell(rate: Rate) -> tuple[str, str]:
 
 def score_lines(rows: Iterable[MetricRow], rivals: Sequence[Rival]) -> list[ScoreLine]:
     """Make a line of each row of the whole, in the order of the rows."""
-    return [_line(row, row.value, math.nan, rivals) for row in rows if row.label is None]
+    found = list(rows)
+    return [_line(row, found, row.value, math.nan, rivals) for row in found if row.label is None]
 
 
 def seeds_lines(rows: Iterable[SeedsRow], rivals: Sequence[Rival]) -> list[ScoreLine]:
     """Make a line of each row of the whole: mean, standard deviation, interval."""
-    return [_line(row, row.mean, row.sd, rivals) for row in rows if row.label is None]
+    found = list(rows)
+    return [_line(row, found, row.mean, row.sd, rivals) for row in found if row.label is None]
 
 
 def label_table(
@@ -238,7 +241,7 @@ def subgroup_lines(groups: Iterable[Subgroup]) -> list[SubgroupLine]:
             p_value(g.p),
             p_value(g.p_holm),
             NO_VALUE if math.isnan(g.p_holm) else "yes" if g.more_than_chance else "no",
-            g.note or (f"without {', '.join(g.left_out)}: too few cases" if g.left_out else ""),
+            g.note or (f"without {label_list(g.left_out)}: too few cases" if g.left_out else ""),
         )
         for g in groups
     ]
@@ -255,12 +258,22 @@ def split_lines(content: RunContent) -> list[tuple[str, list[str]]]:
     return [images, *((row, [f"{data.counts[s][i]:,}" for s in data.images]) for i, row in enumerate(data.rows))]
 
 
-def _line(row: MetricRow | SeedsRow, value: float, sd: float, rivals: Sequence[Rival]) -> ScoreLine:
+def title_of(name: str, rows: Sequence[MetricRow | SeedsRow]) -> str:
+    """Give the title of a row of the whole: with the class that it is of, and as it is meant of two classes."""
+    of_class, title = class_of(name, rows), metric_words(name).title
+    if name == "auc" and class_of("sensitivity", rows):
+        return metric_words(name).short
+    return f"{title} ({of_class})" if of_class else title
+
+
+def _line(
+    row: MetricRow | SeedsRow, rows: Sequence[MetricRow | SeedsRow], value: float, sd: float, rivals: Sequence[Rival]
+) -> ScoreLine:
     words = metric_words(row.name)
     others = (find_row(rival.rows, row.name) for rival in rivals)
     note = row.note or ("" if math.isfinite(value) else "undefined, no reason was kept")
     return ScoreLine(
-        sentence(words.title),
+        sentence(title_of(row.name, rows)),
         words.official,
         not words.higher_is_better,
         number(value),

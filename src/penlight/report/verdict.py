@@ -1,8 +1,10 @@
 """The one sentence that a report begins with, made from the numbers."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from penlight.evaluation import standing
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays.score_bars import as_metric_row
@@ -10,7 +12,6 @@ from penlight.report.words import (
     count,
     image_words,
     interval,
-    label_words,
     metric_words,
     model_words,
     number,
@@ -18,27 +19,12 @@ from penlight.report.words import (
 )
 from penlight.tasks import Task
 
-BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "no better than", "worse than"
+_NOT_KNOWN: Mapping[str, standing.Ahead] = MappingProxyType({})
 
 
 def compare(row: MetricRow, rival: MetricRow) -> str:
-    """Say how a score stands against a rival's, cautiously.
-
-    "better than" only if the two 95 % intervals do not touch; with the better value but intervals that overlap,
-    "not clearly better than"; with the worse value "worse than" if they do not touch, else "no better than".
-    Intervals that overlap can still hide a difference that a paired test would find: the rule errs towards modesty.
-    A rival without an interval counts as exactly its value.
-    """
-    sign = 1 if metric_words(row.name).higher_is_better else -1
-    own_worst = _or_value(row, row.low if sign > 0 else row.high)
-    rival_best = _or_value(rival, rival.high if sign > 0 else rival.low)
-    if sign * (own_worst - rival_best) > 0:
-        return BETTER
-    own_best = _or_value(row, row.high if sign > 0 else row.low)
-    rival_worst = _or_value(rival, rival.low if sign > 0 else rival.high)
-    if sign * (rival_worst - own_best) > 0:
-        return WORSE
-    return UNCLEAR if sign * (row.value - rival.value) > 0 else NO_BETTER
+    """Say how a score stands against a rival's: `standing.compare`, by the metric's own direction."""
+    return standing.compare(row, rival, higher_is_better=metric_words(row.name).higher_is_better)
 
 
 def run_verdict(content: RunContent) -> str:
@@ -50,8 +36,8 @@ def run_verdict(content: RunContent) -> str:
     if row is None or not math.isfinite(row.value):
         return undefined(images, model, content.task, row)
     score = f"{metric_words(row.name).short} {with_interval(row)}"
-    others = against(row, rivals_of(content))
-    return f"On {images} {model_words(model)} {_does(row.name, content.task)} {score}{others}."
+    others = against(row, rivals_of(content), ahead=content.ahead)
+    return f"On {images} {model_words(model)} {standing.does(row.name, content.task)} {score}{others}."
 
 
 def seeds_verdict(content: RunContent, row: SeedsRow | None, rivals: Sequence[Rival], n_seeds: int) -> str:
@@ -64,7 +50,7 @@ def seeds_verdict(content: RunContent, row: SeedsRow | None, rivals: Sequence[Ri
     score = f"{metric_words(row.name).short} {number(row.mean, 3)} ± {number(row.sd, 3)} over {n_seeds} seeds"
     sure = f" (95 % interval over images {bounds})" if bounds else ""
     others = against(as_metric_row(row), others_than(model, rivals, row.name), 3)
-    return f"On {images} {model_words(model)} {_does(row.name, content.task)} {score}{sure}{others}."
+    return f"On {images} {model_words(model)} {standing.does(row.name, content.task)} {score}{sure}{others}."
 
 
 def undefined(images: str, model: str, task: Task, row: MetricRow | None) -> str:
@@ -73,12 +59,14 @@ def undefined(images: str, model: str, task: Task, row: MetricRow | None) -> str
     return f"On {images} the {metric_words(task.headline).short} of {model_words(model)} {reason}."
 
 
-def against(row: MetricRow, rivals: Iterable[Rival], decimals: int = 2) -> str:
+def against(
+    row: MetricRow, rivals: Iterable[Rival], decimals: int = 2, ahead: Mapping[str, standing.Ahead] = _NOT_KNOWN
+) -> str:
     """Say how a row stands against each rival, in their order: ", better than the linear baseline at 0.74"."""
     found = [(rival.name, find_row(rival.rows, row.name)) for rival in rivals]
     known = [(name, other) for name, other in found if other is not None and math.isfinite(other.value)]
-    parts = [f"{compare(row, other)} {model_words(name)} at {number(other.value, decimals)}" for name, other in known]
-    return "".join(f", {part}" if i == 0 else f" and {part}" for i, part in enumerate(parts))
+    better = metric_words(row.name).higher_is_better
+    return standing.against(row, known, decimals, higher_is_better=better, ahead=ahead)
 
 
 def kept_words(content: RunContent) -> str:
@@ -128,12 +116,3 @@ def others_than(model: str, rivals: Iterable[Rival], headline: str) -> list[Riva
         return sign * row.value if row is not None and math.isfinite(row.value) else -math.inf
 
     return sorted((rival for rival in rivals if rival.name != model), key=worth, reverse=True)
-
-
-def _does(metric: str, task: Task) -> str:
-    """Say what a score is of."""
-    return f"ranks {label_words(task)} with" if metric.startswith("auc") else "reaches"
-
-
-def _or_value(row: MetricRow, bound: float) -> float:
-    return bound if math.isfinite(bound) else row.value

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penlight.evaluation.rows import MetricRow, decimal_text
+from penlight.evaluation.standing import model_words as model_words
 from penlight.tasks import Task
 
 
@@ -30,6 +31,7 @@ class MetricWords:
 METRIC_WORDS: dict[str, MetricWords] = {
     "auc": MetricWords("AUC (macro, one against rest)", "AUC", official=True, leads=True),
     "acc": MetricWords("accuracy", "accuracy", official=True, leads=True),
+    "acc_decided": MetricWords("accuracy as decided", "accuracy as decided"),
     "qwk": MetricWords("quadratic weighted kappa", "weighted kappa", leads=True),
     "mae": MetricWords("mean absolute error, in grades", "mean error", higher_is_better=False, rate=False),
     "balanced_accuracy": MetricWords("balanced accuracy", "balanced accuracy", leads=True),
@@ -45,6 +47,8 @@ METRIC_WORDS: dict[str, MetricWords] = {
     "hamming_loss": MetricWords("Hamming loss, share of labels wrong", "Hamming loss", higher_is_better=False),
     "sensitivity": MetricWords("sensitivity", "sensitivity"),
     "specificity": MetricWords("specificity", "specificity"),
+    "sensitivity_finding": MetricWords("sensitivity", "sensitivity"),
+    "specificity_finding": MetricWords("specificity", "specificity"),
     "auc_referable": MetricWords("AUC, referable disease", "AUC, referable"),
     "sensitivity_referable": MetricWords("sensitivity, referable disease", "sens., referable"),
     "specificity_referable": MetricWords("specificity, referable disease", "spec., referable"),
@@ -80,14 +84,6 @@ LABEL_METRIC_WORDS: dict[str, MetricWords] = {
     "coverage": MetricWords("coverage by the set", "coverage"),
 }
 
-_MODELS = {
-    "majority": "the majority answer",
-    "linear": "the linear baseline",
-    "kernel": "the kernel ridge regression",
-    "trees": "the extra trees",
-    "perceptron": "the small perceptron",
-    "ensemble": "the ensemble",
-}
 # Keys are the words of the catalog; data of one's own may be of another modality.
 _IMAGES = {
     "fundus": "fundus photographs",
@@ -111,11 +107,6 @@ def metric_words(name: str, label: str | None = None) -> MetricWords:
     table = METRIC_WORDS if label is None else LABEL_METRIC_WORDS
     plain = name.replace("_", " ")
     return table.get(name, MetricWords(plain, plain, rate=False))
-
-
-def model_words(name: str) -> str:
-    """Say a model in a sentence: "the linear baseline", "the cnn network"."""
-    return _MODELS.get(name, f"the {name} network")
 
 
 def label_words(task: Task, count: int = 2) -> str:
@@ -170,6 +161,8 @@ def percent(share: float) -> str:
     """Write a share as a whole percentage; small but not zero is said so."""
     if not math.isfinite(share):
         return NO_VALUE
+    if 0.995 <= share < 1:
+        return "over 99 %"
     return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 

@@ -22,7 +22,7 @@ class Answers:
     """Predictions of N images as they are read.
 
     `predictions` have calibrated probabilities, `decided` (N, C) are their 0/1 answers, `sets` (N, Q, K) the answers
-    that cannot be ruled out (None where none were fitted, see `Conformal.sets`), and `before` are the predictions as
+    that are possible (None where none were fitted, see `Conformal.sets`), and `before` are the predictions as
     the model gave them; `decision` is what was applied.
     """
 

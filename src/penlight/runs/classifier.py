@@ -27,6 +27,8 @@ from penlight.evaluation.selective import answered
 from penlight.runs.facts import NOTICE, ModelFacts
 from penlight.runs.folder import SUMMARY, Run, fold_folders, open_run, read_folds, seed_folders
 from penlight.runs.predictor import Predictor, open_predictor
+from penlight.runs.standing import standing_of
+from penlight.tasks import Ordinal, Task
 
 Floats = NDArray[np.float64]
 
@@ -41,9 +43,15 @@ class Classifier:
     """Answers for pictures by a run; several threads may share one."""
 
     def __init__(
-        self, predictor: Predictor, conformal: Conformal | None, novelty: Novelty | None, reading: Reading
+        self,
+        predictor: Predictor,
+        conformal: Conformal | None,
+        novelty: Novelty | None,
+        reading: Reading,
+        run: Run | None = None,
     ) -> None:
         self._predictor = predictor
+        self._run = run
         self._conformal = conformal
         self._novelty = novelty
         self.reading = reading
@@ -54,7 +62,8 @@ class Classifier:
         return self._predictor.facts
 
     def about(self) -> dict[str, Any]:
-        """Say, for JSON, which model answers and how it decides."""
+        """Say, for JSON, which model answers, how it decides, and under `on_test` what was measured of it: see
+        `standing.standing_of`."""
         facts = self.facts
         labels, cuts, of_labels = facts.task.labels, facts.thresholds, facts.task.uses_thresholds
         return {
@@ -74,6 +83,7 @@ class Classifier:
             "licence": facts.licence,
             "version": facts.version,
             "notice": NOTICE,
+            "on_test": None if self._run is None else standing_of(self._run, facts.task),
         }
 
     def load(
@@ -97,6 +107,7 @@ class Classifier:
         prob = self._predictor.probabilities(images)
         decided = self._predictor.decide(prob)
         possible, undecided, open_ = self._sets(prob, decided)
+        why = why_not_most_probable(self.facts.task, prob, decided, self.facts.thresholds)
         novelty = None if self._novelty is None else self._novelty.score(images)
         unusual = np.zeros(len(images), bool) if novelty is None else novelty > self._novelty_threshold
         labels = self.facts.task.labels
@@ -108,7 +119,8 @@ class Classifier:
                 None if undecided is None else _named(labels, undecided[i]),
                 None if novelty is None else round(float(novelty[i]), 4),
                 bool(unusual[i]),
-                bool(unusual[i] or open_[i]),
+                bool(open_[i]),
+                why[i],
             )
             for i, row in enumerate(prob.round(_DIGITS).tolist())
         ]
@@ -131,6 +143,34 @@ class Classifier:
 
 def _named(labels: Sequence[str], row: NDArray[Any]) -> tuple[str, ...]:
     return tuple(name for name, on in zip(labels, row.tolist(), strict=True) if on)
+
+
+def why_not_most_probable(
+    task: Task, prob: Floats, decided: NDArray[np.uint8], thresholds: Sequence[float] | None
+) -> list[str]:
+    """Say of each image of an exclusive task why its answer is not the most probable label; empty where it is.
+
+    `prob` (N, C) is calibrated, `decided` (N, C) are the answers; `thresholds` are as `ModelFacts` has them.
+    """
+    if not task.exclusive:
+        return [""] * len(prob)
+    given, most = decided.argmax(axis=1), prob.argmax(axis=1)
+    return [
+        "" if prob[i, g] >= prob[i, m] else _why(task, prob[i], int(g), int(m), thresholds)
+        for i, (g, m) in enumerate(zip(given, most, strict=True))
+    ]
+
+
+def _why(task: Task, prob: Floats, given: int, most: int, thresholds: Sequence[float] | None) -> str:
+    first = f"{task.labels[most]} is more probable ({prob[most]:.3f}), but"
+    if isinstance(task, Ordinal):
+        cuts = task.cut_points if thresholds is None else tuple(thresholds)
+        how = f"cut at {', '.join(f'{cut:.2f}' for cut in cuts)}" if cuts else "rounded"
+        expected = float(task.expected(prob[None])[0])
+        return f"{first} the answer is the expected grade, {expected:.2f} with {task.labels[0]} as 0, {how}."
+    cut = 0.5 if thresholds is None else thresholds[1]
+    above = "above" if given == 1 else "not above"
+    return f"{first} {task.labels[1]} is answered above {cut:.3f}, and {prob[1]:.3f} is {above} it."
 
 
 def unlike(look: Look, reading: Reading) -> tuple[Unlike, ...]:
@@ -166,7 +206,7 @@ def open_classifier(path: Path) -> Classifier:
     # One core for each image, and one image at a time: where many ask, they share the cores.
     predictor = open_predictor(run, threads=1, spinning=False, batch=1, isolated=False)
     return Classifier(
-        predictor, run.decision.conformal, run.novelty, reading_of(run, predictor.size, predictor.channels)
+        predictor, run.decision.conformal, run.novelty, reading_of(run, predictor.size, predictor.channels), run
     )
 
 

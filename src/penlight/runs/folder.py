@@ -29,7 +29,15 @@ from penlight.evaluation.decision import Decision, decision_of
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
 from penlight.parsing import parse_json_object
 from penlight.records import Record, check_record, read_record
-from penlight.records.run import ClaimRecord, DecisionRecord, ManifestRecord, ReadingRecord, ReadsRecord
+from penlight.records.run import (
+    ClaimRecord,
+    DecisionRecord,
+    KeptModelRecord,
+    ManifestRecord,
+    ReadingRecord,
+    ReadsRecord,
+    StandingRecord,
+)
 from penlight.runs.files import (
     SEAL,
     fingerprint,
@@ -376,6 +384,13 @@ class Run:
         from penlight.records.scores import MetricsRecord
 
         return self._json(MetricsRecord, "metrics.json")
+
+    @property
+    def standing(self) -> tuple[dict[str, Any], str]:
+        """Of `metrics` the scores and checks, and the model that was kept: what is said beside each answer. Answering
+        for a picture must not wait for the schemas of all that scores may hold."""
+        model = self._record(KeptModelRecord, "provenance.json").model
+        return self._json(StandingRecord, "metrics.json"), model
 
     @property
     def data(self) -> "DataRecord | None":

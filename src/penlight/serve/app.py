@@ -337,7 +337,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
         summary="Ask a run about pictures",
     )
     async def predict(request: Request, run: RunId) -> Response:
-        """Answer for each picture: probabilities, what is decided, what cannot be ruled out, warnings.
+        """Answer for each picture: probabilities, what is decided, which labels are possible, warnings.
 
         Of several pictures those that cannot be read have their error in the answer; a request of which none can be
         read is refused.

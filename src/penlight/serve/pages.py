@@ -63,11 +63,13 @@ def index(shelf: Shelf) -> HTMLResponse:
 
 def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:
     """Show a run with a place to drop images on; `about` is what its model says of itself."""
-    from penlight.report.words import label_words
+    from penlight.report.words import label_words, number
+    from penlight.runs.standing import standing_of
     from penlight.serve.gallery import find_entry
 
     group, entry = find_entry(shelved)
     task = shelved.run.predictions("test").task
+    on_test = standing_of(shelved.run, task)
     model = shelved.run.decision
     channels = "colour" if about["reading"]["channels"] == 3 else "grey"
     return _page(
@@ -75,7 +77,9 @@ def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:
         "run.html",
         entry=entry,
         group=group,
-        told=_told(entry.score, group.images),
+        on_test=on_test,
+        coverage="" if on_test["coverage"] is None else number(on_test["coverage"]["value"], 2),
+        wanted=None if model.conformal is None else model.conformal.coverage,
         reads=f"{channels} images of {group.size} × {group.size} px",
         labels=task.labels,
         noun=label_words(task, 1),
@@ -95,15 +99,6 @@ def group_page(shelf: Shelf, group: ShelvedGroup) -> HTMLResponse:
 
     return _page(shelf.root, "group.html", groups=gather_group(group, shelf), name=group.name, kind=group.kind,
                  report=group.listed["links"]["report"])  # fmt: skip
-
-
-def _told(score: "Score", images: int) -> str:
-    from penlight.report.words import count, metric_words
-
-    words = metric_words(score.row.name).short
-    sure = f" ({score.sure})" if score.sure else ""
-    beside = f", the linear baseline {score.beside}" if score.beside else ""
-    return f"On {count(images)} test images it has {words} {score.value}{sure}{beside}."
 
 
 def _methods(shelved: Shelved) -> list[tuple[str, str]]:

@@ -35,13 +35,47 @@ class Image(BaseModel):
     file: str = Field(description="The name that the picture came with.", examples=["left-eye.png"])
     answers: list[str] = Field([], description="The labels decided on; none for an image without findings.")
     probabilities: dict[str, float] = Field({}, description="Calibrated probability of each label.")
-    possible: list[str] | None = Field(None, description="Labels that cannot be ruled out; null without sets.")
+    possible: list[str] | None = Field(
+        None, description="The prediction set: labels that are possible; null without sets."
+    )
     undecided: list[str] | None = Field(None, description="Labels that are left open.")
     novelty: float | None = Field(None, description="How unlike the training images it is; null where not known.")
     unusual: bool = Field(False, description="Whether `novelty` is beyond `model.novelty_threshold`.")
-    abstains: bool = Field(False, description="Whether nothing should be read from the answer.")
+    several_possible: bool = Field(False, description="Whether several labels are possible, or every finding open.")
+    abstains: bool = Field(False, description="Whether nothing should be read from the answer, for either reason.")
+    why: str = Field("", description="Why the answer is not the most probable label, where it is not.")
     warnings: list[Warned] = []
     error: PictureFault | None = None
+
+
+class SeriousCheck(BaseModel):
+    """A check that says that scores of the run may not be believed as they stand."""
+
+    code: str
+    seen: str
+
+
+class Coverage(BaseModel):
+    """How often the truth was in the prediction set on test, with its 95 % interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+    of: str = Field(description="What it is a share of: images, or pairs of image and finding.")
+    images: int
+    labels: dict[str, float | None] = Field(
+        description="Of the images that have a label, how often it was in the set."
+    )
+
+
+class OnTest(BaseModel):
+    """What was measured of the model on test, to be read before its answers."""
+
+    model: str = Field(description="The model that was kept: that of the recipe, or the linear baseline instead.")
+    verdict: str
+    stands: str = Field(description="The verdict in a few words.")
+    checks: list[SeriousCheck] = Field(description="The serious checks.")
+    coverage: Coverage | None
 
 
 class Model(BaseModel):
@@ -53,7 +87,7 @@ class Model(BaseModel):
     labels: list[str]
     thresholds: dict[str, float] | None
     cut_points: list[float] | None = Field(description="Where the expected grade is cut; null where it is not.")
-    coverage: float | None = Field(description="How often the truth should be among `possible`.")
+    coverage: float | None = Field(description="How often the truth was wanted among `possible`.")
     novelty_threshold: float | None
     reading: dict[str, Any] = Field(description="How a picture becomes an image: size, channels, fit, bits.")
     backbone: str
@@ -63,6 +97,7 @@ class Model(BaseModel):
     licence: str
     version: str
     notice: str
+    on_test: OnTest | None
 
 
 class Predicted(BaseModel):
@@ -160,6 +195,21 @@ EXAMPLE: dict[str, Any] = {
         "licence": "CC BY 4.0",
         "version": "0.1.0",
         "notice": "Not for clinical use.",
+        "on_test": {
+            "model": "cnn",
+            "verdict": "On 400 test images the cnn network ranks grades with AUC 0.71 (0.68\N{EN DASH}0.75), worse "
+            "than the linear baseline at 0.74 and better than the majority answer at 0.50.",
+            "stands": "worse than linear, better than majority on test",
+            "checks": [{"code": "PL001", "seen": "On test its AUC is 0.713, that of the linear baseline 0.744."}],
+            "coverage": {
+                "value": 0.88,
+                "low": 0.84,
+                "high": 0.91,
+                "of": "images",
+                "images": 400,
+                "labels": {"none": 1.0, "mild": 0.78, "moderate": 0.87, "severe": 0.93, "proliferative": 0.0},
+            },
+        },
     },
     "images": [
         {
@@ -176,7 +226,9 @@ EXAMPLE: dict[str, Any] = {
             "undecided": ["mild", "moderate", "severe"],
             "novelty": 0.2134,
             "unusual": False,
+            "several_possible": True,
             "abstains": True,
+            "why": "",
             "warnings": [],
         }
     ],

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
+from penlight.escaping import label_list
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
@@ -194,4 +195,4 @@ def log_probability(prob: NDArray[np.floating]) -> Floats:
 
 def label_of(task: Task, row: NDArray[np.integer]) -> str:
     """Say one image's (C,) indicators in words: its class, or its findings."""
-    return ", ".join(name for name, on in zip(task.labels, row, strict=True) if on) or "none"
+    return label_list(name for name, on in zip(task.labels, row, strict=True) if on) or "none"

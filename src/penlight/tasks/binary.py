@@ -1,12 +1,13 @@
-"""One of two classes, the second of which is the one looked for."""
+"""One of two classes. The second is the official positive class; which of them is the finding may be known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
+from penlight.escaping import label_list
 from penlight.tasks.base import (
     OF_PROBABILITIES,
     OF_SETS,
@@ -23,9 +24,14 @@ from penlight.tasks.base import (
 
 @dataclass(frozen=True)
 class Binary(Ungraded):
-    """Negative or positive, as two columns; one logit, for the positive class."""
+    """Negative or positive, as two columns; one logit, for the positive class.
+
+    `finding` is the label that is looked for, such as "malignant", where it is known; the official tables take the
+    second class as positive whichever that is. It changes no probability, so tasks are equal without it.
+    """
 
     labels: tuple[str, ...]
+    finding: str | None = field(default=None, compare=False)
 
     kind: ClassVar[str] = "binary"
     head: ClassVar[str] = "sigmoid"
@@ -36,32 +42,47 @@ class Binary(Ungraded):
     nouns: ClassVar[tuple[str, str]] = ("class", "classes")
     headline: ClassVar[str] = "auc"
     views: ClassVar[tuple[str, ...]] = ("native",)
-    metrics: ClassVar[tuple[str, ...]] = (
-        "auc",
-        "acc",
-        "balanced_accuracy",
-        "sensitivity",
-        "specificity",
-        "f1_macro",
-        "f1_weighted",
-        *OF_PROBABILITIES,
-        *OF_SETS,
-        "label_precision",
-        "label_recall",
-        "label_f1",
-        "label_average_precision",
-        "label_coverage",
-    )
     figures: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall")
 
     def __post_init__(self) -> None:
         if len(self.labels) != 2:
-            raise DataError(f"A binary task has two labels, {len(self.labels)} came: {', '.join(self.labels)}.")
+            raise DataError(f"A binary task has two labels, {len(self.labels)} came: {label_list(self.labels)}.")
+        if self.finding is not None and self.finding not in self.labels:
+            raise DataError(f"The finding must be one of the labels {label_list(self.labels)}; {self.finding} came.")
+
+    @property
+    def sought(self) -> int:
+        """The column of the finding; the second where it is not known."""
+        return 1 if self.finding is None else self.labels.index(self.finding)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The official rows first; sensitivity and specificity are of the second class, and of the finding too where
+        that is the first."""
+        return (
+            "auc",
+            "acc",
+            "acc_decided",
+            "balanced_accuracy",
+            "sensitivity",
+            "specificity",
+            *(() if self.sought == 1 else ("sensitivity_finding", "specificity_finding")),
+            "f1_macro",
+            "f1_weighted",
+            *OF_PROBABILITIES,
+            *OF_SETS,
+            "label_precision",
+            "label_recall",
+            "label_f1",
+            "label_average_precision",
+            "label_coverage",
+        )
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """Whether the second class is there."""
-        return (Question(self.labels[1], (1,)),)
+        """Whether the second class is there, and before it whether the finding is, where that is the first."""
+        official = Question(self.labels[1], (1,))
+        return (official,) if self.sought == 1 else (Question(self.labels[0], (0,)), official)
 
     @property
     def n_logits(self) -> int:

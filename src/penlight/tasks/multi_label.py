@@ -28,6 +28,7 @@ class MultiLabel(Ungraded):
     metrics: ClassVar[tuple[str, ...]] = (
         "auc",
         "acc_mean",
+        "acc_mean_decided",
         "auc_micro",
         "auc_weighted",
         "average_precision",

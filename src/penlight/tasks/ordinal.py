@@ -60,11 +60,13 @@ class Ordinal:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The multi-class rows, those that know the order, and those of referable disease where it is defined."""
+        """The multi-class rows, those that know the order, and those of referable disease where it is defined;
+        accuracy as decided where the answer is not the most probable grade."""
         referable = ("auc_referable", "sensitivity_referable", "specificity_referable")
         return (
             "auc",
             "acc",
+            *(() if self.rule == "argmax" else ("acc_decided",)),
             "qwk",
             "mae",
             "balanced_accuracy",

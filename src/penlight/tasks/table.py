@@ -22,7 +22,8 @@ _FEWEST = {MultiClass.kind: 2, Ordinal.kind: 2, Binary.kind: 2, MultiLabel.kind:
 
 def task_to_dict(task: Task) -> dict[str, Any]:
     """Give a task as plain values, for JSON."""
-    return {"kind": task.kind, **asdict(task)}  # type: ignore[call-overload]
+    values = {"kind": task.kind, **asdict(task)}  # type: ignore[call-overload]
+    return {key: value for key, value in values.items() if (key, value) != ("finding", None)}
 
 
 def task_from_dict(values: dict[str, Any]) -> Task:
@@ -42,6 +43,8 @@ def task_of(record: "TaskRecord") -> Task:
     known = {own.name for own in fields(made)}
     if strange := sorted(given.keys() - known):
         raise PredictionsError(f"A {record.kind} task has no {', '.join(strange)}.")
+    if record.finding is not None and record.finding not in record.labels:
+        raise PredictionsError("The finding of a binary task is none of its labels.")
     task = made(**given)
     if len(set(task.labels)) != len(task.labels) or len(task.labels) < _FEWEST[record.kind]:
         raise PredictionsError(

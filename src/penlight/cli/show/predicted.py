@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penlight.answers import Answer
 from penlight.api.predicting import (
     Predicted,
     Prediction,
@@ -20,7 +21,8 @@ from penlight.api.predicting import (
 )
 from penlight.cli.show.lines import say
 from penlight.disk import writing_to, writing_whole
-from penlight.escaping import cell, cells
+from penlight.escaping import cell, cells, label_list, quoted
+from penlight.evaluation.rows import decimal_text
 
 _FEW = 20
 _FAILURES_SHOWN = 10
@@ -67,26 +69,54 @@ def _to_csv(predictions: Iterator[Prediction], classifier: RemoteClassifier, pat
     with writing_to(path.parent, "Choose another file with --csv."), writing_whole(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(("file", "answers", *map(cell, labels), "possible", "abstains", "novelty", "warnings", "error"))
+        rows.writerow((*_HEADS[0], *map(cell, labels), *_HEADS[1]))
+        of_run = _of_run(classifier.about)
         for prediction in predictions:
-            rows.writerow(_csv_row(prediction, labels))
+            rows.writerow(_csv_row(prediction, labels, of_run))
             yield prediction
         text.detach()  # which writes what it still holds, and leaves the file open
 
 
-def _csv_row(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
-    answer = prediction.answer
+_HEADS = (
+    ("file", "run_on_test", "serious_checks", "answers"),
+    ("possible", "coverage_on_test", "abstains", "why", "novelty", "warnings", "error"),
+)
+"""What stands before and after the probabilities."""
+
+
+def _of_run(about: Mapping[str, Any]) -> tuple[str, str, Any]:
+    """Give what a row says of the run: how it stands on test, its serious checks, the coverage of its sets."""
+    on_test = about.get("on_test")
+    if on_test is None:
+        return "not measured", "", ""
+    coverage = "" if on_test["coverage"] is None else on_test["coverage"]["value"]
+    return on_test["stands"], " ".join(check["code"] for check in on_test["checks"]), coverage
+
+
+def _csv_row(prediction: Prediction, labels: Sequence[str], of_run: tuple[str, str, Any]) -> list[Any]:
+    answer, (stands, checks, coverage) = prediction.answer, of_run
+    first = [cell(prediction.file), cell(stands), cell(checks)]
     if answer is None:
-        return [cell(prediction.file), "", *([""] * len(labels)), "", "", "", "", cell(str(prediction.error))]
+        return [*first, "", *([""] * len(labels)), "", "", "", "", "", "", cell(str(prediction.error))]
     return [
-        cell(prediction.file),
+        *first,
         cells(answer.answers),
         *answer.probabilities.values(),
         "" if answer.possible is None else cells(answer.possible),
-        str(answer.abstains).lower(),
+        "" if answer.possible is None else coverage,
+        " ".join(_reasons(answer)),
+        cell(answer.why),
         "" if answer.novelty is None else answer.novelty,
         "; ".join(w.code for w in prediction.unlike),
         "",
+    ]
+
+
+def _reasons(answer: Answer) -> list[str]:
+    """Say why nothing should be read from an answer."""
+    return [
+        *(["several-possible"] if answer.several else []),
+        *(["unlike-training"] if answer.unusual else []),
     ]
 
 
@@ -98,7 +128,8 @@ class _Tally:
     failures: list[Prediction] = field(default_factory=list)
     total: int = 0
     failed: int = 0
-    abstaining: int = 0
+    several: int = 0
+    unusual: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
 
@@ -113,7 +144,8 @@ class _Tally:
             return
         self.answers.update(prediction.answer.answers or ("none",))
         self.warnings.update(w.code for w in prediction.unlike)
-        self.abstaining += prediction.answer.abstains
+        self.several += prediction.answer.several
+        self.unusual += prediction.answer.unusual
 
 
 def _print(predictions: Iterable[Prediction], classifier: RemoteClassifier, csv_file: Path | None) -> int:
@@ -121,8 +153,10 @@ def _print(predictions: Iterable[Prediction], classifier: RemoteClassifier, csv_
     for prediction in predictions:
         tally.add(prediction)
     about = classifier.about
-    lines = _few_lines(tally.first) if tally.total <= _FEW else _many_lines(tally, about)
-    for line in lines:
+    few = tally.total <= _FEW
+    given = [p.answer for p in tally.first if p.answer is not None] if few else []
+    lines = _few_lines(tally.first) if few else _many_lines(tally, about)
+    for line in [*_verdict_lines(about, given), "", *lines]:
         say(line)
     for failure in tally.failures:
         say(failure.error, error=True)
@@ -136,27 +170,73 @@ def _print(predictions: Iterable[Prediction], classifier: RemoteClassifier, csv_
     return tally.failed
 
 
+_FEW_LABELS = 8
+
+
+def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[str]:
+    """Say before the answers what the run is worth on test, its serious checks, and how often its sets hold the
+    truth there: of all images, and of those labels that are answered, or of all where they are few."""
+    on_test = about.get("on_test")
+    if on_test is None:
+        return ["What this model is worth was not measured."]
+    lines = [on_test["verdict"], *(f"Serious, {check['code']}: {check['seen']}" for check in on_test["checks"])]
+    measured = on_test["coverage"]
+    if measured is None:
+        return lines
+    named = {label for answer in answers for label in answer.answers} if answers else set[str]()
+    of_labels = [
+        f"{quoted(label)} {decimal_text(share, 2)}"
+        for label, share in measured["labels"].items()
+        if share is not None and (label in named or len(measured["labels"]) <= _FEW_LABELS)
+    ]
+    wanted = "" if about["coverage"] is None else f", where {about['coverage']:.2f} was wanted"
+    held = (
+        f"The truth was among the possible labels for {decimal_text(measured['value'], 2)} of {measured['of']} on "
+        f"test ({measured['images']:,} images)"
+    )
+    return [*lines, f"{held}{wanted}{'; of those with ' + ', '.join(of_labels) if of_labels else ''}."]
+
+
 def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
-    """A line for each picture, its warnings under it."""
+    """A line for each picture; under them warnings, each once with the pictures that have it, and why an answer is
+    not the most probable label."""
     answered = [(p, p.answer) for p in predictions if p.answer is not None]
     if not answered:
         return ["No picture was answered."]
-    table = [("file", "answer", "probability", "cannot be ruled out", "")]
+    table = [("file", "answer", "probability", "possible", "")]
     for prediction, answer in answered:
         named = answer.answers or (max(answer.probabilities, key=lambda k: answer.probabilities[k]),)
         table.append(
             (
                 prediction.file,
-                ", ".join(answer.answers) or "none",
-                ", ".join(f"{answer.probabilities[name]:.3f}" for name in named)
+                label_list(answer.answers) or "none",
+                ", ".join(decimal_text(answer.probabilities[name]) for name in named)
                 + ("" if answer.answers else f" at most ({named[0]})"),
-                "" if answer.possible is None else ", ".join(answer.possible) or "none",
-                "abstains" if answer.abstains else "",
+                "" if answer.possible is None else label_list(answer.possible) or "none",
+                _abstains(answer),
             )
         )
     lines = _aligned(table)
-    told = [f"{p.file}: {w.text}" for p, _ in answered for w in p.unlike]
-    return [*lines, *told]
+    why = [f"{p.file}: {answer.why}" for p, answer in answered if answer.why]
+    return [*lines, *why, *_warning_lines(answered)]
+
+
+def _abstains(answer: Answer) -> str:
+    """Say that nothing should be read from an answer, and why; empty where something may be."""
+    words = {"several-possible": "several labels are possible", "unlike-training": "it is unlike the training images"}
+    return f"abstains: {', and '.join(words[reason] for reason in _reasons(answer))}" if answer.abstains else ""
+
+
+def _warning_lines(answered: Sequence[tuple[Prediction, Answer]]) -> list[str]:
+    """Say each warning once: of one picture by its name, of several by their number."""
+    files: dict[str, list[str]] = {}
+    for prediction, _ in answered:
+        for warning in prediction.unlike:
+            files.setdefault(warning.text, []).append(prediction.file)
+    of_all = len(answered)
+    return [
+        f"{own[0] if len(own) == 1 else f'{len(own)} of {of_all} pictures'}: {text}" for text, own in files.items()
+    ]
 
 
 def _many_lines(tally: _Tally, about: Mapping[str, Any]) -> list[str]:
@@ -166,7 +246,10 @@ def _many_lines(tally: _Tally, about: Mapping[str, Any]) -> list[str]:
     if tally.answers["none"] and "none" not in about["labels"]:
         rows.append(("none", f"{tally.answers['none']:,}", f"{tally.answers['none'] / max(1, n):.1%}"))
     lines = _aligned([("answer", "images", "share"), *rows], numbers=(1, 2))
-    lines.append(f"{n:,} images answered; the model abstains on {tally.abstaining:,} of them.")
+    lines.append(
+        f"{n:,} images answered. The model abstains on {tally.several:,} since several labels are possible, and on "
+        f"{tally.unusual:,} since they are unlike the training images."
+    )
     return [*lines, *(f"{count:,} with the warning: {code}" for code, count in tally.warnings.items())]
 
 

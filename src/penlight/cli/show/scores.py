@@ -10,6 +10,7 @@ from penlight.api import FoldsScores, Scores, SeedsScores
 from penlight.cli.show.output import console, number, plain_table, print_json
 from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
+from penlight.evaluation.rows import row_title
 
 if TYPE_CHECKING:
     from penlight.evaluation.checks import Check
@@ -39,7 +40,7 @@ def print_score_tables(scores: Scores | SeedsScores | FoldsScores) -> None:
         out.print(_label_table(labels))
     for row in scores.metrics:
         if row.note and row.label is None:
-            out.print(f"{row.name}: {row.note}.", style="dim")
+            out.print(f"{row_title(row.name, scores.metrics)}: {row.note}.", style="dim")
     if isinstance(scores, Scores):
         _print_answers(scores)
     if isinstance(scores, FoldsScores):
@@ -134,7 +135,8 @@ def _whole_table(scores: Scores | SeedsScores | FoldsScores) -> Table:
         table.add_column(name, justify="right")
     for position, row in enumerate(r for r in scores.metrics if r.label is None):
         rivals = [_value_of(rows, row.name) for rows in scores.baselines.values()]
-        table.add_row(row.name, *_cells(row), *rivals, style="bold" if position == 0 else None)
+        title = row_title(row.name, scores.metrics)
+        table.add_row(title, *_cells(row), *rivals, style="bold" if position == 0 else None)
     return table
 
 

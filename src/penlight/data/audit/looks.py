@@ -15,6 +15,7 @@ from penlight.data.audit.thumbs import Thumbs, blocks, make_thumbs
 from penlight.data.dataset import Dataset
 from penlight.data.progress import count_progress
 from penlight.data.views import shared_patients
+from penlight.escaping import label_list, quoted
 
 FEW = 5
 """A label with fewer images than this in a split is too rare for a score there."""
@@ -191,7 +192,7 @@ def _labels(read: _Read) -> Iterator[Problem]:
             yield Problem(
                 "absent-label",
                 name == "train",
-                f"No image of {name} has the label {', '.join(absent)}.",
+                f"No image of {name} has the label {label_list(absent)}.",
                 "Nothing can be learned of it." if name == "train" else "It has no score there.",
                 splits=(name,),
                 numbers={"labels": len(absent)},
@@ -201,7 +202,7 @@ def _labels(read: _Read) -> Iterator[Problem]:
                 "few-of-label",
                 False,
                 f"Fewer than {FEW} images of {name} have the label "
-                f"{', '.join(f'{label} ({n})' for label, n in few.items())}.",
+                f"{', '.join(f'{quoted(label)} ({n})' for label, n in few.items())}.",
                 "Hardly anything can be learned of it."
                 if name == "train"
                 else "Its score there is close to a guess; read its interval.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penlight.errors import DataError
+from penlight.escaping import quoted
 
 SHOWN = 10
 """How many of a list an error names; the whole list is in a file or in the JSON."""
@@ -51,7 +52,7 @@ class Listing:
 
 def named(items: Iterable[str]) -> str:
     """Name the first of a list, and say how many more there are."""
-    listed = list(items)
+    listed = list(map(quoted, items))
     more = f" and {len(listed) - SHOWN:,} more" if len(listed) > SHOWN else ""
     return ", ".join(listed[:SHOWN]) + more
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penlight.data.record import DataRecord
+from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Evidence
@@ -69,8 +70,8 @@ def absent_in_a_split(e: Evidence) -> Seen | None:
     for split, counts in e.data.counts.items():
         own = dict(zip(e.data.labels, counts, strict=True))
         absent = [label for label, n in own.items() if n == 0]
-        few = [f"{label} ({n})" for label, n in own.items() if 0 < n < FEWEST and split != e.split]
-        parts += [f"No image of {split} has {listed(absent)}."] if absent else []
+        few = [f"{quoted(label)} ({n})" for label, n in own.items() if 0 < n < FEWEST and split != e.split]
+        parts += [f"No image of {split} has {listed(list(map(quoted, absent)))}."] if absent else []
         parts += [f"Few images of {split} have {listed(few)}."] if few else []
     return Seen(" ".join(parts)) if parts else None
 

@@ -13,6 +13,7 @@ from penlight.evaluation.comparison import Difference, Draws, differences, paire
 from penlight.evaluation.intervals import bootstrap_weights
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup
 from penlight.tasks import Task
 
@@ -110,6 +111,12 @@ class Evidence:
         if name not in self.headline_draws:
             return None
         return differences(self.headline_draws, [(RUN, name)])[0]
+
+    @property
+    def ahead(self) -> dict[str, Ahead]:
+        """How far the headline metric is above that of each baseline, by name."""
+        found = {name: self.against(name) for name in (MAJORITY, *([LINEAR] if LINEAR in self.baselines else []))}
+        return {name: Ahead(own.value, own.low, own.high) for name, own in found.items() if own is not None}
 
     def accuracy(self) -> tuple[float, Difference]:
         """Give the accuracy of the majority answer, and the paired difference of the run's to it."""

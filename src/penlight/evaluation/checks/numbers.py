@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from penlight.escaping import quoted
 from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Answered, Evidence, Floats
@@ -74,7 +75,7 @@ def temperature_at_bound(e: Evidence) -> Seen | None:
     if e.calibration is None or not e.calibration.at_bound:
         return None
     places = e.calibration.at_bound
-    of = "" if len(e.calibration.temperatures) == 1 else f" for {listed([e.task.labels[c] for c in places])}"
+    of = "" if len(e.calibration.temperatures) == 1 else f" for {listed([quoted(e.task.labels[c]) for c in places])}"
     return Seen(f"Calibration took the highest temperature there is, {HOTTEST:g}{of}.")
 
 

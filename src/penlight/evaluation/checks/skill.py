@@ -1,5 +1,6 @@
 """Whether anything was learned, and whether it is worth more than what is simpler."""
 
+from penlight.escaping import quoted
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import LINEAR, MAJORITY, Evidence
 from penlight.evaluation.checks.words import interval, listed, metric, number
@@ -54,7 +55,7 @@ def never_answered(e: Evidence) -> Seen | None:
     never = [(label, int(n)) for label, n, k in zip(e.task.labels, truly, given, strict=True) if n > 0 and k == 0]
     if not never:
         return None
-    names = listed([f"{label} ({n:,} have it)" for label, n in never])
+    names = listed([f"{quoted(label)} ({n:,} have it)" for label, n in never])
     return Seen(f"No image of {e.split} is answered with {names}.", any(n >= ENOUGH for _, n in never))
 
 

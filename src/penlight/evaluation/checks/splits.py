@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.escaping import quoted
 from penlight.evaluation.checks.audited import shift_problems
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import RUN, Answered, Evidence, value_and_draws
@@ -79,7 +80,7 @@ def _labels_moved(e: Evidence) -> list[str]:
     moved = np.flatnonzero((p < P_SHIFT) & (np.abs(one - other) >= SHARE_MOVED))
     if not len(moved):
         return []
-    said = [f"{e.task.labels[c]} {one[c]:.1%} and {other[c]:.1%}" for c in moved]
+    said = [f"{quoted(e.task.labels[c])} {one[c]:.1%} and {other[c]:.1%}" for c in moved]
     return [f"Labels have other shares in train and {e.split}: {listed(said)}."]
 
 
@@ -95,7 +96,9 @@ def _outputs_moved(e: Evidence) -> list[str]:
     moved = np.flatnonzero((p < P_SHIFT) & (distance >= OUTPUTS_MOVED))
     if not len(moved):
         return []
-    said = [f"{e.task.labels[c]} (distance {number(distance[c], 2)})" for c in moved[np.argsort(-distance[moved])]]
+    said = [
+        f"{quoted(e.task.labels[c])} (distance {number(distance[c], 2)})" for c in moved[np.argsort(-distance[moved])]
+    ]
     return [
         f"The model's probabilities are distributed otherwise on {e.split} than on val, "
         f"by more than chance: {listed(said)}."

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from penlight.escaping import quoted
 from penlight.evaluation.rows import decimal_text
 
 _MINUS = "\N{MINUS SIGN}"
@@ -25,7 +26,7 @@ def interval(low: float, high: float) -> str:
 
 def counted(names: Sequence[str], counts: Iterable[int]) -> str:
     """List names with their counts: "hernia (3), mass (7)"; of many, the rest is counted."""
-    return listed([f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)])
+    return listed([f"{quoted(name)} ({n:,})" for name, n in zip(names, counts, strict=True)])
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.escaping import quoted
 from penlight.report.displays.base import Floats, Layout, margin_for, ratio, shorten
 from penlight.report.palette import MUTED
 from penlight.report.words import count, label_words, listed, percent
@@ -128,7 +129,7 @@ class LabelConfusion:
         never = [name for name, (tp, fn, _, _) in zip(self.labels, self.counts, strict=True) if tp == 0 and fn > 0]
         rate = f"{count(int(found))} of {count(int(found + missed))} findings are found"
         text = f"{rate}, with {count(int(false))} false alarms"
-        return f"{text}; never found: {listed(never)}." if never else f"{text}."
+        return f"{text}; never found: {listed(list(map(quoted, never)))}." if never else f"{text}."
 
     @property
     def description(self) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from penlight.escaping import quoted
 from penlight.evaluation.rows import MetricRow
 from penlight.report.displays.base import Layout, is_number, margin_for, shorten
 from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
@@ -106,6 +107,6 @@ def _against_guessing(rows: Sequence[MetricRow]) -> str:
         return f"No label has {FEWEST} positive images or more"
     below = [str(row.label) for row in rows if row.high < GUESSING]
     unclear = [str(row.label) for row in rows if row.low <= GUESSING <= row.high]
-    said = [f"not clear of guessing: {listed(unclear)}"] * bool(unclear)
-    said += [f"worse than guessing: {listed(below)}"] * bool(below)
+    said = [f"not clear of guessing: {listed(list(map(quoted, unclear)))}"] * bool(unclear)
+    said += [f"worse than guessing: {listed(list(map(quoted, below)))}"] * bool(below)
     return sentence("; ".join(said) or "every interval is above guessing")

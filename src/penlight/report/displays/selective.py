@@ -1,4 +1,4 @@
-"""Answering only where one is sure: the risk-coverage curve, and the sets of answers that cannot be ruled out."""
+"""Answering only where one is sure: the risk-coverage curve, and the sets of possible answers."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.escaping import quoted
 from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.proportions import wilson
 from penlight.evaluation.selective import RiskCoverage, answered, certainty
@@ -155,15 +156,17 @@ class AnswerSets:
 
     @property
     def caption(self) -> str:
-        """Say how often one answer is left, where coverage falls clearly short, and what no set rules out."""
+        """Say how often one answer is left, where coverage falls clearly short, and what is always possible."""
         left = self.counts[0] if self.rows[0] == ALL else self.counts.sum(axis=0)
         single = left[:1] if self.rows[0] == ALL else left[:2]
         said = [f"One answer is left in {percent(single.sum() / max(1, left.sum()))} of the sets."]
-        short = [row for row, high in zip(self.rows, self._coverage[2], strict=True) if high < self.wanted]
+        short = [quoted(row) for row, high in zip(self.rows, self._coverage[2], strict=True) if high < self.wanted]
         said += [f"The truth is in the set (dots) clearly less often than wanted for {listed(short)}."] * bool(short)
         of = "over all images together" if self.rows[0] == ALL else f"of the images with a {self.noun}, and without"
         said += [f"{percent(self.wanted)} are wanted {of}."]
-        said += [f"Too few in val to rule out one answer, or any, for {listed(self._unruled)}."] * bool(self.notes)
+        said += [f"Always possible, one answer or any, as val has too few: {listed(self._always_possible)}."] * bool(
+            self.notes
+        )
         return " ".join(said)
 
     @property
@@ -248,7 +251,7 @@ class AnswerSets:
         return ratio(held, n), *wilson(held, n)
 
     @property
-    def _unruled(self) -> list[str]:
+    def _always_possible(self) -> list[str]:
         """The labels that notes are of, or all of them."""
         return [note.split(": ")[0] if ": " in note else f"every {self.noun}" for note in self.notes]
 

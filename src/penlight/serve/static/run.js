@@ -32,7 +32,8 @@ class Film {
 
   get said() {
     if (this.error) return "no answer";
-    return this.answer.abstains ? "abstains" : inWords(this.answer.answers);
+    if (this.answer.unusual) return "unlike the training images";
+    return this.answer.several_possible ? "several possible" : inWords(this.answer.answers);
   }
 }
 
@@ -41,12 +42,18 @@ let shown = null;
 
 // Words
 
-function listed(names, joint = "and") {
-  return names.length > 1 ? `${names.slice(0, -1).join(", ")} ${joint} ${names.at(-1)}` : names.join("");
+/** A label with a comma in it would look like two. */
+function quoted(label) {
+  return label.includes(",") ? `"${label}"` : label;
 }
 
-function inWords(names) {
-  return names.length ? listed(names) : "no finding";
+function listed(names, joint = "and") {
+  const all = names.map(quoted);
+  return all.length > 1 ? `${all.slice(0, -1).join(", ")} ${joint} ${all.at(-1)}` : (names[0] ?? "");
+}
+
+function inWords(names, joint = "and") {
+  return names.length ? listed(names, joint) : "no finding";
 }
 
 function written(p) {
@@ -55,37 +62,58 @@ function written(p) {
 }
 
 function headline(answer) {
-  if (answer.abstains) return "No answer";
+  if (answer.unusual) return "No answer";
+  if (answer.several_possible) return exclusive ? inWords(answer.possible, "or") : "No answer";
   if (exclusive) return inWords(answer.answers);
   return answer.answers.length ? inWords(answer.answers) : "No finding above its threshold";
 }
 
-/** What the answer is worth, in a sentence or two. */
+/** What the answer is worth, in a few sentences. */
 function worth(answer, model) {
   const said = [];
   const own = Object.entries(answer.probabilities).filter(([label]) => answer.answers.includes(label));
-  const chances = own.map(([label, p]) => `${label} ${written(p)}`);
+  const chances = own.map(([label, p]) => `${quoted(label)} ${written(p)}`);
   if (answer.abstains) {
-    said.push(answer.unusual
-      ? "The model abstains: the image is too unlike those that it was trained on."
-      : `The model abstains: ${exclusive ? "it cannot tell the possible answers apart" : "it leaves every finding open"}.`);
-    said.push(chances.length ? `Not to be relied on, it would say ${listed(chances)}.` : "");
+    if (answer.unusual) said.push("The model abstains: the image is too unlike those that it was trained on.");
+    if (answer.several_possible) said.push(`The model abstains: ${exclusive ? "several labels are possible" : "every finding is left open"}.`);
+    if (chances.length) said.push(`Not to be relied on, it would say ${chances.join(" and ")}.`);
   } else if (exclusive && own.length) {
     said.push(`Probability ${written(own[0][1])}.`);
   }
-  return said.filter(Boolean).concat(open(answer, model)).join(" ");
+  if (answer.why) said.push(sentence(answer.why));
+  return said.concat(possible(answer, model), measured(answer, model)).join(" ");
 }
 
-function open(answer, model) {
-  if (answer.possible === null) return ["Which answers are possible is not known: this run keeps no sets of answers."];
-  const kept = model.coverage === null ? "" : ` The truth should be among what is possible for ${Math.round(100 * model.coverage)}\u00a0% of such images.`;
-  if (exclusive) {
-    const others = answer.possible.filter((label) => answer.abstains || !answer.answers.includes(label));
-    return [(others.length ? `Cannot rule out: ${listed(others)}.` : "Everything else is ruled out.") + kept];
-  }
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Which labels are possible; a label that is not listed is not excluded for certain, only less often right. */
+function possible(answer, model) {
+  if (answer.possible === null) return ["Which labels are possible is not known: this run keeps no sets of them."];
+  if (exclusive) return [`Possible: ${listed(answer.possible)}.`];
   const left = answer.undecided ?? [];
-  if (left.length === model.labels.length) return [`Cannot rule out any finding, nor say that one is there.${kept}`];
-  return [(left.length ? `Cannot rule out, nor say: ${listed(left)}.` : "Nothing is left open.") + kept];
+  if (left.length === model.labels.length) return ["Each finding is possible, and may be absent."];
+  return [left.length ? `Possible, and may be absent: ${listed(left)}.` : "No finding is left open."];
+}
+
+/** A share with two decimals, and one that is not quite 1 with as many as show that. */
+function share(value) {
+  let decimals = 2;
+  while (value < 1 && Number(value.toFixed(decimals)) === 1 && decimals < 9) decimals += 1;
+  return value.toFixed(decimals);
+}
+
+/** How often the truth was among the possible labels on test: of all images, and of those with the answered label. */
+function measured(answer, model) {
+  if (answer.possible === null) return [];
+  const found = model.on_test?.coverage;
+  if (!found) return ["How often the truth is among them was not measured."];
+  const wanted = model.coverage === null ? "" : `, where ${model.coverage.toFixed(2)} was wanted`;
+  const labels = answer.answers.filter((label) => typeof found.labels[label] === "number");
+  const own = labels.map((label) => `${quoted(label)} ${share(found.labels[label])}`);
+  const of = own.length ? `; of those with ${own.join(", ")}` : "";
+  return [`The truth was among them for ${share(found.value)} of ${found.of} on test (${found.images} images)${wanted}${of}.`];
 }
 
 // Small elements

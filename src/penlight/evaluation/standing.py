@@ -1,0 +1,156 @@
+"""How a score stands to those of simpler models on the same images: the one rule, and the words for it.
+
+Reports, cards, pages, `predict` and the HTTP answers all say a run's verdict by these functions.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+from penlight.evaluation.rows import MetricRow, decimal_text, find_row, to_json
+from penlight.tasks import Task
+
+BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "no better than", "worse than"
+
+_MODELS = {
+    "majority": "the majority answer",
+    "linear": "the linear baseline",
+    "kernel": "the kernel ridge regression",
+    "trees": "the extra trees",
+    "perceptron": "the small perceptron",
+    "ensemble": "the ensemble",
+}
+
+_EN_DASH = "\N{EN DASH}"
+
+Named = tuple[str, MetricRow]
+"""A model's name and its row of a metric."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """How far a model's headline score is above that of another on the same images, with the 95 % interval of the
+    paired difference; NaN where that is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the difference for JSON: NaN becomes null."""
+        values: dict[str, Any] = to_json(asdict(self))
+        return values
+
+
+def ahead_from_dict(values: Mapping[str, Any]) -> Ahead:
+    """Read what `Ahead.to_dict` gave."""
+    return Ahead(*(math.nan if values[key] is None else float(values[key]) for key in ("value", "low", "high")))
+
+
+def model_words(name: str) -> str:
+    """Say a model in a sentence: "the linear baseline", "the cnn network"."""
+    return _MODELS.get(name, f"the {name} network")
+
+
+def compare(row: MetricRow, rival: MetricRow, *, higher_is_better: bool = True, ahead: Ahead | None = None) -> str:
+    """Say how a score stands against a rival's, cautiously.
+
+    "better than" or "worse than" only if the 95 % interval of the paired difference `ahead` holds no zero; where that
+    is not known, only if the two 95 % intervals do not touch, which errs towards modesty. Else "not clearly better
+    than" with the better value, "no better than" without. A rival without an interval counts as exactly its value.
+    """
+    if ahead is not None and math.isfinite(ahead.high - ahead.low):
+        if ahead.low > 0 or ahead.high < 0:
+            return BETTER if ahead.low > 0 else WORSE
+        return UNCLEAR if row.value > rival.value else NO_BETTER
+    sign = 1 if higher_is_better else -1
+    own_worst = _or_value(row, row.low if sign > 0 else row.high)
+    rival_best = _or_value(rival, rival.high if sign > 0 else rival.low)
+    if sign * (own_worst - rival_best) > 0:
+        return BETTER
+    own_best = _or_value(row, row.high if sign > 0 else row.low)
+    rival_worst = _or_value(rival, rival.low if sign > 0 else rival.high)
+    if sign * (rival_worst - own_best) > 0:
+        return WORSE
+    return UNCLEAR if sign * (row.value - rival.value) > 0 else NO_BETTER
+
+
+def _or_value(row: MetricRow, bound: float) -> float:
+    return bound if math.isfinite(bound) else row.value
+
+
+def strongest_first(
+    model: str, rivals: Iterable[tuple[str, Sequence[MetricRow]]], metric: str, *, higher_is_better: bool = True
+) -> list[Named]:
+    """Give the rows of a metric of the models other than `model` that have one, the best first."""
+    rows = [(name, find_row(own, metric)) for name, own in rivals if name != model]
+    known = [(name, row) for name, row in rows if row is not None and math.isfinite(row.value)]
+    return sorted(known, key=lambda named: named[1].value, reverse=higher_is_better)
+
+
+def against(
+    row: MetricRow,
+    rivals: Iterable[Named],
+    decimals: int = 2,
+    *,
+    higher_is_better: bool = True,
+    ahead: Mapping[str, Ahead] = MappingProxyType({}),
+) -> str:
+    """Say how a row stands against each rival, in their order: ", better than the linear baseline at 0.74"; `ahead`
+    as in `compare`, by the names of rivals."""
+    parts = [
+        f"{compare(row, own, higher_is_better=higher_is_better, ahead=ahead.get(name))} {model_words(name)} at "
+        f"{decimal_text(own.value, decimals)}"
+        for name, own in rivals
+    ]
+    return "".join(f", {part}" if i == 0 else f" and {part}" for i, part in enumerate(parts))
+
+
+def does(metric: str, task: Task) -> str:
+    """Say what a score is of."""
+    return f"ranks {task.nouns[1]} with" if metric.startswith("auc") else "reaches"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a model on test: its `rows`, those of `baselines`, and how far it is `ahead` of each of
+    them by its headline score, where that was kept."""
+
+    task: Task
+    model: str
+    rows: Sequence[MetricRow]
+    baselines: Mapping[str, Sequence[MetricRow]]
+    ahead: Mapping[str, Ahead]
+
+    @property
+    def headline(self) -> MetricRow | None:
+        """The headline row; None where it was not scored."""
+        return find_row(self.rows, self.task.headline)
+
+    @property
+    def verdict(self) -> str:
+        """Say in a sentence what the model is worth, by its headline score and those of simpler models."""
+        row, name = self.headline, "AUC" if self.task.headline == "auc" else self.task.headline.replace("_", " ")
+        if row is None or not math.isfinite(row.value):
+            reason = "was not scored" if row is None else f"is undefined: {row.note or 'no reason was kept'}"
+            return f"On test the {name} of {model_words(self.model)} {reason}."
+        known = math.isfinite(row.high - row.low)
+        sure = f" ({decimal_text(row.low, 2)}{_EN_DASH}{decimal_text(row.high, 2)})" if known else ""
+        score = f"{does(self.task.headline, self.task)} {name} {decimal_text(row.value, 2)}{sure}"
+        others = against(row, self._rivals, ahead=self.ahead)
+        return f"On {row.n:,} test images {model_words(self.model)} {score}{others}."
+
+    @property
+    def stands(self) -> str:
+        """Say the same in a few words, for a cell of a table: "not clearly better than majority on test"."""
+        row = self.headline
+        if row is None or not math.isfinite(row.value):
+            return f"{self.task.headline} undefined on test"
+        stands = [f"{compare(row, own, ahead=self.ahead.get(name))} {name}" for name, own in self._rivals]
+        return f"{', '.join(stands) or 'compared with no other model'} on test"
+
+    @property
+    def _rivals(self) -> list[Named]:
+        return strongest_first(self.model, self.baselines.items(), self.task.headline)
