@@ -155,9 +155,13 @@ def test_what_cannot_be_read_is_named_and_left_out(runs, penlight, tmp_path):  #
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
-def test_pictures_of_an_earlier_call_are_not_replaced(runs, tmp_path):
+def test_pictures_of_an_earlier_call_are_not_replaced(runs, dataset, tmp_path):
+    save(tmp_path / "in", dataset.splits["test"].images[:7])
+
     def made(*rows):
-        files = api.explain(runs / "linear", split="test", rows=rows, out=tmp_path).files
+        files = api.explain(
+            runs / "cnn", [tmp_path / "in" / f"{row}.png" for row in rows], out=tmp_path / "out"
+        ).files
         return {file.name: file.read_bytes() for file in files}
 
     first, second, third = made(1, 2), made(3, 4), made(5, 6)
@@ -165,7 +169,7 @@ def test_pictures_of_an_earlier_call_are_not_replaced(runs, tmp_path):
     everything = first | second | third
     # The same pictures again are the same files.
     assert made(3, 4) == second
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == everything
+    assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == everything
 
 
 def test_rows_of_an_npz_are_explained_as_their_pictures_are(runs, tmp_path):
