@@ -156,6 +156,35 @@ def test_the_slider_lays_the_explanation_over_the_image(page, context, explains)
     assert canvas.screenshot() == bare
 
 
+LAID = """async ([colour, value, opacity]) => {
+  const { drawOver } = await import("/static/pictures.js");
+  const filled = (style) => {
+    const made = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+    const pen = made.getContext("2d", { willReadFrequently: true });
+    pen.fillStyle = style;
+    pen.fillRect(0, 0, 8, 8);
+    return made;
+  };
+  const canvas = filled("#000");
+  drawOver(canvas, filled(colour), filled(`rgb(${value} ${value} ${value})`), opacity);
+  return [...canvas.getContext("2d").getImageData(4, 4, 1, 1).data];
+}"""
+
+
+def test_the_map_is_opaque_at_100_and_all_colour_is_the_maps(page):
+    from matplotlib import colormaps
+
+    page.goto(RUN)
+    for value in (0, 64, 200, 255):
+        magma = [round(255 * part) for part in colormaps["magma"](value)]
+        for colour in ("#ff8c00", "#000000"):
+            assert page.evaluate(LAID, [colour, value, 1]) == pytest.approx(magma, abs=3)
+    assert page.evaluate(LAID, ["#ff8c00", 255, 0]) == [255, 140, 0, 255]
+    # An orange retina where nothing speaks for the label.
+    red, green, blue, _ = page.evaluate(LAID, ["#ff8c00", 0, 0.7])
+    assert max(red, green, blue) - min(red, green, blue) <= 3
+
+
 def test_the_theme_is_switched_and_kept_on_every_page(page):
     ground = "() => getComputedStyle(document.body).backgroundColor"
     page.goto("/")

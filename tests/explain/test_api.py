@@ -155,6 +155,23 @@ def test_what_cannot_be_read_is_named_and_left_out(runs, penlight, tmp_path):  #
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_pictures_of_an_earlier_call_are_not_replaced(runs, dataset, tmp_path):
+    save(tmp_path / "in", dataset.splits["test"].images[:7])
+
+    def made(*rows):
+        files = api.explain(
+            runs / "cnn", [tmp_path / "in" / f"{row}.png" for row in rows], out=tmp_path / "out"
+        ).files
+        return {file.name: file.read_bytes() for file in files}
+
+    first, second, third = made(1, 2), made(3, 4), made(5, 6)
+    assert ["sheet.png" in first, "sheet-2.png" in second, "sheet-3.png" in third] == [True] * 3
+    everything = first | second | third
+    # The same pictures again are the same files.
+    assert made(3, 4) == second
+    assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == everything
+
+
 def test_rows_of_an_npz_are_explained_as_their_pictures_are(runs, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
     save(tmp_path / "in", images)

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -278,7 +279,8 @@ def explain(
     """Explain pictures, files and folders as `predict` takes them, or rows of a split of the run's own dataset.
 
     Files that cannot be read are in `problems`; DataError if none can. The pictures go to `out`, by default
-    runs/explained-<run>: one for each image and label, and a sheet where there are several.
+    runs/explained-<run>: one for each image and label, and a sheet where there are several. What other calls wrote
+    there stays: a picture whose name is taken gets a number.
     """
     explainer = open_explainer(run, method)
     images, sources, problems = _from_split(explainer, split, rows) if split else _from_files(explainer, paths)
@@ -350,14 +352,26 @@ def _from_split(explainer: Explainer, split: str, rows: Sequence[int]) -> tuple[
 
 def _write_pictures(folder: Path, explanations: Sequence[Explanation]) -> list[Path]:
     pieces = [_piece(explanation) for explanation in explanations]
-    files = []
-    for name, piece in zip(_names(explanations), pieces, strict=True):
-        files.append(folder / name)
-        write_bytes(files[-1], draw_piece(piece))
+    files = [
+        _write_beside(folder / name, draw_piece(piece))
+        for name, piece in zip(_names(explanations), pieces, strict=True)
+    ]
     if len(pieces) > 1:
-        files.append(folder / SHEET)
-        write_bytes(files[-1], draw_sheet(pieces))
+        files.append(_write_beside(folder / SHEET, draw_sheet(pieces)))
     return files
+
+
+def _write_beside(file: Path, content: bytes) -> Path:
+    """Write a picture, and give its path; where another one has the name, under the next number that is free."""
+    place = file
+    for number in itertools.count(2):
+        if not place.exists():
+            write_bytes(place, content)
+            return place
+        if place.is_file() and place.stat().st_size == len(content) and place.read_bytes() == content:
+            return place
+        place = file.with_stem(f"{file.stem}-{number}")
+    raise AssertionError
 
 
 def _piece(explanation: Explanation) -> Piece:

@@ -18,6 +18,9 @@ from penlight.data.summary import ANY_FINDING, PER_IMAGE, DataDescription, Findi
 
 Floats = NDArray[np.float64]
 
+PANELS = 5
+"""Panels in a row of `plot_positions`, whose figure is as wide as so many also where there are fewer labels."""
+
 LINE = 34
 """Letters of a label in one line."""
 
@@ -121,8 +124,8 @@ def plot_positions(positions: Positions, ax: Axes, colours: Colours = DAY) -> No
 
 
 def position_grid(n: int) -> tuple[int, int]:
-    """Give the rows and columns of panels for n labels."""
-    columns = min(n, 5)
+    """Give the rows and columns of panels for n labels; fewer columns are wider, so that the key fits above them."""
+    columns = min(n, PANELS)
     return -(-n // columns), columns
 
 

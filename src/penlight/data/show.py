@@ -20,6 +20,7 @@ from penlight.data.dataset import Dataset
 from penlight.data.plots import (
     DAY,
     NIGHT,
+    PANELS,
     Colours,
     plot_classes,
     plot_per_image,
@@ -130,8 +131,8 @@ def _drawings(description: DataDescription) -> list[_Drawing]:
     if description.findings is not None:
         found += _of_findings(description, description.findings)
     positions = description.positions
-    rows, columns = position_grid(len(positions.rows))
-    size = (0.4 + 1.75 * columns, 0.75 + 1.35 * rows)
+    rows, _ = position_grid(len(positions.rows))
+    size = (0.4 + 1.75 * PANELS, 0.75 + 1.35 * rows)
     return [
         *found,
         _Drawing(

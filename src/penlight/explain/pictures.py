@@ -1,7 +1,8 @@
 """Maps as pictures: colours over an image, one picture of an explanation, one sheet of many.
 
 Images are enlarged pixel by pixel and stand on black; maps are enlarged smoothly and lie over them. Colours are those
-of Matplotlib's magma, which is perceptually uniform; the higher a place, the less of the image shows through.
+of Matplotlib's magma, which is perceptually uniform; the higher a place, the less of the image shows through. The
+image below a map is grey, so that all colour is the map's: on an orange retina its own could not be read.
 """
 
 import base64
@@ -67,13 +68,13 @@ def png_address(pixels: Pixels) -> str:
 
 
 def over(image: Pixels, values: NDArray[np.floating], side: int) -> "Image.Image":
-    """Lay a map over its image, at a whole multiple of its size near `side` pixels."""
+    """Lay a map over its image in grey, at a whole multiple of its size near `side` pixels."""
     from PIL import Image
 
     plain = enlarged(image, side)
     smooth = Image.fromarray(np.asarray(values, np.float32)).resize(plain.size, Image.Resampling.BICUBIC)
     layer = Image.fromarray(shade(np.asarray(smooth)))
-    return Image.alpha_composite(plain.convert("RGBA"), layer).convert("RGB")
+    return Image.alpha_composite(plain.convert("L").convert("RGBA"), layer).convert("RGB")
 
 
 def enlarged(image: Pixels, side: int) -> "Image.Image":

@@ -1,6 +1,8 @@
 """What lists print: the datasets, the recipes, a path."""
 
-from collections.abc import Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,32 @@ def print_recipes(recipes: Sequence[Mapping[str, str]], json: bool) -> None:
         return
     for recipe in recipes:
         console().print(recipe["name"], style="bold")
-        console().print(recipe["about"] + "\n")
+        for line in _in_lines(recipe["about"], console().width):
+            say(line)
+        say("")
+
+
+def _in_lines(about: str, width: int) -> Iterator[str]:
+    """Break a preset's header into lines of a width anew: what it is, then a name and its value by the line."""
+    for paragraph in about.split("\n\n"):
+        lines = paragraph.splitlines()
+        named = [line for line in lines if _NAMED.match(line)]
+        if not named:
+            yield from (*textwrap.wrap(" ".join(lines), width, break_on_hyphens=False), "")
+            continue
+        parts: list[str] = []
+        for line in lines:
+            if _NAMED.match(line):
+                parts.append(line)
+            else:
+                parts[-1] += " " + line.strip()
+        for part in parts:
+            yield from textwrap.wrap(part, width, subsequent_indent=" " * _NAMED_WIDTH, break_long_words=False,
+                                     break_on_hyphens=False)  # fmt: skip
+
+
+_NAMED_WIDTH = 10
+_NAMED = re.compile(r"(Command|Cost|Expected) +")
 
 
 def print_datasets(datasets: Sequence[Mapping[str, Any]], json: bool) -> None:

@@ -3,12 +3,14 @@
 import json as json_format
 import math
 import sys
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 
 from penlight.escaping import printable
 
@@ -43,8 +45,80 @@ def print_json(values: Any) -> None:
 
 
 def plain_table(*, heads: bool = True) -> Table:
-    """Give an empty table of aligned columns without lines."""
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=heads)
+    """Give an empty table of aligned columns without lines, of which no digit and no letter is lost."""
+    return _WholeTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=heads)
+
+
+class _WholeTable(Table):
+    """A table that is never cropped.
+
+    Where it is wider than the terminal, heads and texts take several lines, numbers never do; and where that is not
+    enough, the columns that are left over follow below, beside the first column again.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the table, in parts if need be."""
+        room = options.max_width
+        if self.__rich_measure__(console, options.update(width=_ENDLESS)).maximum <= room:
+            yield from super().__rich_console__(console, options)
+            return
+        for number, part in enumerate(self._parts(room)):
+            if number:
+                yield Segment.line()
+            yield from Table.__rich_console__(part, console, options)
+
+    def _parts(self, room: int) -> Iterable[Table]:
+        first, *others = self.columns
+        taken: list[Column] = []
+        for column in others:
+            if taken and _width([first, *taken, column]) > room:
+                yield self._of([first, *taken])
+                taken = []
+            taken.append(column)
+        yield self._of([first, *taken])
+
+    def _of(self, columns: Sequence[Column]) -> Table:
+        part = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=self.show_header)
+        for column in columns:
+            right = column.justify == "right"
+            part.add_column(_head(column), justify=column.justify, style=column.style, min_width=_needed(column),
+                            no_wrap=right and _is_short(column), overflow="fold")  # fmt: skip
+        cells = [list(column.cells) for column in columns]
+        for row in zip(*cells, strict=True):
+            part.add_row(*row)
+        return part
+
+
+_ENDLESS = 10_000
+_GAP = 2
+# Longer cells at the right are sentences, as why there is no number.
+_LONGEST_NUMBER = 18
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(_needed(column) + _GAP for column in columns) - _GAP
+
+
+def _needed(column: Column) -> int:
+    """Give the width that a column cannot do without: of its numbers, or of its longest word."""
+    texts = [str(cell) for cell in column.cells]
+    words = [word for text in (_broken(str(column.header)), *texts) for word in text.split()]
+    whole = texts if column.justify == "right" and _is_short(column) else []
+    return max(map(cell_len, (*words, *whole)), default=0)
+
+
+def _is_short(column: Column) -> bool:
+    return all(cell_len(str(cell)) <= _LONGEST_NUMBER for cell in column.cells)
+
+
+def _broken(head: str) -> str:
+    """Let a name as average_precision take two lines."""
+    return head.replace("_", "_\n")
+
+
+def _head(column: Column) -> str:
+    lines = _broken(str(column.header)).split("\n")
+    return "\n".join(textwrap.fill(line, max(1, _needed(column))) for line in lines)
 
 
 def number(value: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penlight.data.plots import plot_per_image, plot_positions, plot_presence, plot_together, position_grid
+from penlight.data.plots import PANELS, plot_per_image, plot_positions, plot_presence, plot_together, position_grid
 from penlight.data.show_page import presence_text
 from penlight.data.summary import ANY_FINDING, PER_IMAGE, DataDescription, Findings, Positions
 from penlight.report.displays.base import Layout, margin_for
@@ -166,8 +166,8 @@ class AlongTheFile:
     @property
     def layout(self) -> Layout:
         """A panel per label."""
-        rows, columns = position_grid(len(self.positions.rows))
-        return Layout(184 * columns + 60, 132 * rows + 76, left=48, right=12, top=76, bottom=24)
+        rows, _ = position_grid(len(self.positions.rows))
+        return Layout(184 * PANELS + 60, 132 * rows + 76, left=48, right=12, top=76, bottom=24)
 
     def frame(self) -> pd.DataFrame:
         """One line per split, part and label: images, count, share."""

@@ -1,6 +1,6 @@
 // Asking a run about images: each is sent, answered and shown; nothing is kept anywhere.
 
-import { bitmapOf, canvasOf, draw } from "./pictures.js";
+import { bitmapOf, canvasOf, draw, drawOver } from "./pictures.js";
 
 const at = (id) => document.getElementById(id);
 const ask = at("ask");
@@ -297,7 +297,7 @@ async function explanationOf(film, label, method) {
     const own = found.explanations[0];
     if (own.neighbours) film.alike = own.neighbours;
     const empty = own.peak === null ? `Nothing in the image speaks for ${label}. ` : "";
-    return { layer: await bitmapOf(own.overlay), meaning: empty + found.meaning };
+    return { layer: await bitmapOf(own.map), meaning: empty + found.meaning };
   } catch (error) {
     return { layer: null, meaning: error.message };
   }
@@ -309,7 +309,8 @@ function paint() {
   const made = film.maps.get(`${at("label").value}\n${at("method").value}`);
   const opacity = Number(at("opacity").value);
   at("opacity-value").textContent = `${opacity} %`;
-  draw(at("canvas"), film.image, made?.layer ?? null, opacity / 100);
+  if (made?.layer) drawOver(at("canvas"), film.image, made.layer, opacity / 100);
+  else draw(at("canvas"), film.image);
   const over = made?.layer ? `, with what speaks for ${at("label").value} over it` : "";
   at("canvas").setAttribute("aria-label", `${film.file.name} as the model reads it${over}`);
   at("opacity").disabled = !made?.layer;
