@@ -21,6 +21,7 @@ from penlight.errors import PredictionsError, RunError
 from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
+from penlight.evaluation.intervals import Groups
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
@@ -76,11 +77,11 @@ def scores_of(
         thresholds=answers.decision.thresholds,
         val=None if val is None else (val.predictions.y_true, val.predictions.prob),
         prevalence=prevalence,
-        groups=p.groups,
+        groups=p.units,
     )
     was, calibrated = answers.before, answers.decision.calibration.kind != "none"
     before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
-    subgroups = score_subgroups([answers.sample], p.metadata, groups=p.groups)
+    subgroups = score_subgroups([answers.sample], p.metadata, groups=p.units)
     unavailable = unavailable_subgroups(p.metadata)
     return Scores(p.split, rows_of(answers), baselines or {}, points, before, unavailable, subgroups=subgroups)
 
@@ -88,7 +89,7 @@ def scores_of(
 def rows_of(answers: Answers) -> list[MetricRow]:
     """Every metric of answers, with intervals."""
     p = answers.predictions
-    return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.groups)
+    return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.units)
 
 
 def score(
@@ -201,12 +202,12 @@ def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     first = answers[0].predictions
     probs, decided = [own.predictions.prob for own in answers], [own.decided for own in answers]
     sets = [own.sets for own in answers]
-    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.groups)
+    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.units)
     checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
     if is_shared(runs[0]):
         subgroups = _kept_subgroups(runs[0].path.parent) if split == TEST else []
     else:
-        subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.groups)
+        subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.units)
     seeds = [run.seed for run in runs]
     return SeedsScores(split, seeds, rows, _baseline_rows(runs[0], split), checks, subgroups)
 
@@ -231,7 +232,7 @@ def folds_scores(path: Path) -> FoldsScores:
         for name in BASELINE_MODELS
         if name in runs[0].baselines
     }
-    groups = joined.predictions.groups
+    groups = joined.predictions.units
     rows = _folds_rows(joined.sample, runs, groups)
     shared = is_shared(runs[0])
     subgroups = (
@@ -278,7 +279,7 @@ def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
     return join_folds([run.answers("test") for run in runs], data_md5)
 
 
-def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Any) -> list[FoldsRow]:
+def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Groups) -> list[FoldsRow]:
     """Score all folds together, with the spread of their own values."""
     own = [[row["value"] for row in run.metrics["metrics"]] for run in runs]
     sd = np.array(own, np.float64).std(axis=0, ddof=1)
@@ -288,7 +289,7 @@ def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Any) -> list[FoldsR
     ]
 
 
-def _sample_rows(sample: Sample, groups: Any) -> list[MetricRow]:
+def _sample_rows(sample: Sample, groups: Groups) -> list[MetricRow]:
     s = sample
     return score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold)
 
@@ -323,6 +324,7 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
         data_hash=view.dataset.md5,
         groups=part.groups,
         metadata=part.metadata,
+        images_per_patient=view.dataset.info.images_per_patient,
     )
 
 

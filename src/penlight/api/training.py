@@ -266,7 +266,7 @@ def _better(
     if fitted.unchosen is not None:
         prob, epoch = task.probabilities(np.asarray(fitted.unchosen, np.float64)), len(fitted.history)
     one, other = (Sample(task, val.y_true, p, task.decide(p)) for p in (prob, linear.val.prob))
-    ahead = margin(one, other, groups=val.groups)
+    ahead = margin(one, other, groups=val.units)
     if ahead.is_clear:
         return fitted, _Kept(recipe.model.backbone, ahead, epoch)
     seconds = fitted.seconds + linear.model.seconds
@@ -289,6 +289,7 @@ def _predict(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe
         recipe_hash=recipe.hash,
         groups=part.groups,
         metadata=part.metadata,
+        images_per_patient=view.dataset.info.images_per_patient,
     )
 
 

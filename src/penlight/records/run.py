@@ -10,6 +10,7 @@ from penlight.records import Count, Finite, Name, Number, Record, Share, Side, T
 Digest = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Labels = Annotated[tuple[Name, ...], Field(min_length=1, max_length=10_000)]
+ImagesPerPatient = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 Notes = Annotated[tuple[Text, ...], Field(max_length=10_000)]
 
 
@@ -154,6 +155,7 @@ class PredictionsRecord(Record):
     split: Name
     data_hash: Name = ""
     recipe_hash: Name = ""
+    images_per_patient: ImagesPerPatient | None = None
 
 
 class NeighboursRecord(Record):

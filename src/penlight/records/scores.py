@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penlight.records import Count, Finite, Flag, Name, Number, Record, Side, Text, Whole
-from penlight.records.run import FileName, Labels, ReadingRecord, Seed
+from penlight.records.run import FileName, ImagesPerPatient, Labels, ReadingRecord, Seed
 
 Sentences = Annotated[tuple[Text, ...], Field(max_length=10_000)]
 Counts = Annotated[dict[Name, Count], Field(max_length=100)]
@@ -182,7 +182,7 @@ class DataJson(Record):
     patients: Counts | None = None
     problems: Annotated[tuple[ProblemRow, ...], Field(max_length=10_000)] = ()
     reading: ReadingRecord | None = None
-    images_per_patient: Count = 1
+    images_per_patient: ImagesPerPatient = 1
 
 
 class ChangeRow(Record):

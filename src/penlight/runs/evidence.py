@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
         decision_notes=run.decision.notes,
         curves=_curves(run),
         epochs_planned=_epochs(run.recipe),
-        data=run.data,
+        # What predictions say holds for runs too that were made before it was kept of the data.
+        data=None if run.data is None else replace(run.data, images_per_patient=before.images_per_patient),
         maps_alike=maps_alike_of(run),
         subgroups=subgroups,
         read_before=run.provenance.get(READ_BEFORE),
@@ -42,7 +44,7 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
 
 def seen(answers: Answers) -> Answered:
     """Give answers as metrics and checks see them."""
-    return Answered(answers.sample, answers.predictions.groups)
+    return Answered(answers.sample, answers.predictions.units)
 
 
 def checks_kept(run: Run) -> list[Check]:

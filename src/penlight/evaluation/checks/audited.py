@@ -8,6 +8,7 @@ from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import listed
+from penlight.evaluation.intervals import UnknownPatients
 
 Problem = Mapping[str, Any]
 
@@ -88,7 +89,9 @@ def _several(data: DataRecord) -> str:
     each = data.images_per_patient
     if each == 1:
         return ""
+    wider = UnknownPatients(each).design_effect ** 0.5
     return (
-        f" Its source has {each} images of each patient: intervals that count images as independent are too narrow, "
-        f"by a factor between 1 and {each**0.5:.2g}, and folds by image hold images of patients who were trained on."
+        f" Its source has {each} images of each patient: intervals are made {wider:.2g} times as wide as those of "
+        f"independent images, and folds by image hold images of patients who were trained on, so that "
+        f"cross-validation promises too much."
     )

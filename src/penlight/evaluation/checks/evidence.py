@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from penlight.data.record import DataRecord
 from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.comparison import Difference, Draws, differences, paired_draws
-from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.intervals import Groups, bootstrap_weights, count_units
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import MetricRow
 from penlight.evaluation.subgroups import Subgroup
@@ -26,12 +26,12 @@ class Answered:
     """What a model said of a split: the `sample` that metrics see, and `groups` (N,), patients where known."""
 
     sample: Sample
-    groups: NDArray[np.generic] | None = None
+    groups: Groups = None
 
     @property
     def independent(self) -> int:
-        """Count what was drawn independently: patients where they are known, else images."""
-        return len(self.sample.y) if self.groups is None else len(np.unique(self.groups))
+        """Count what was drawn independently: patients where images are said to be of some, else images."""
+        return count_units(len(self.sample.y), self.groups)
 
 
 @dataclass(frozen=True)

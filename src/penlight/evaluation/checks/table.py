@@ -152,9 +152,11 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "PL016",
         "Patients are not known",
         "The dataset does not say which patient an image is of. A note, true of most public sets.",
-        "Images of one patient may stand in two splits, and intervals take images as independent: scores may be too "
-        "high, intervals too narrow.",
-        "If you know the patients, name them in the dataset; else say so wherever you give the scores.",
+        "Images of one patient may stand in two splits, so scores may be too high. Intervals take images as "
+        "independent and may be too narrow, unless the dataset says how many images a patient has: then all are "
+        "widened by what so many alike images would do.",
+        "If you know the patients, name them in the dataset, or by image hash in NAME-patients.csv; else say so "
+        "wherever you give the scores.",
         audited.patients_unknown,
     ),
     Rule(
