@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penlight.data.tested import readings_to_dict
 from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
+from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.subgroups import Subgroup
 
@@ -50,7 +51,8 @@ class Scores:
 
     `points` are the operating points of its yes-or-no questions; `before` are metrics of the probabilities before
     calibration, empty where nothing was calibrated; `unavailable` says what could not be found, and why; `checks` are
-    those that spoke up, the serious ones first; `subgroups` are empty where the dataset names none.
+    those that spoke up, the serious ones first; `subgroups` are empty where the dataset names none; `duplicates` are
+    scores of test with and without the images that have a duplicate in another split, None where none has.
     """
 
     split: str
@@ -61,6 +63,7 @@ class Scores:
     unavailable: Sequence[str] = ()
     checks: Sequence[Check] = ()
     subgroups: Sequence[Subgroup] = ()
+    duplicates: DuplicateScores | None = None
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -73,6 +76,7 @@ class Scores:
             "operating_points": [point.to_dict() for point in self.points],
             "before_calibration": dict(self.before),
             "unavailable": list(self.unavailable),
+            **({} if self.duplicates is None else {"duplicates": self.duplicates.to_dict()}),
         }
 
 

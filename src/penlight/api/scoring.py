@@ -27,7 +27,7 @@ from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
-from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
+from penlight.runs.evidence import checks_kept, duplicates_among, evidence_of_run, headline_kept, seen
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
 from penlight.tasks import Task
@@ -57,8 +57,9 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
         unavailable = groups_unavailable(run, run.predictions(split).metadata)
         scores = replace(scores, subgroups=kept, unavailable=unavailable)
     evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
-    checks = run_checks(evidence) if split == "test" else checks_kept(run)
-    return replace(scores, checks=checks)
+    if split != TEST:
+        return replace(scores, checks=checks_kept(run))
+    return replace(scores, checks=run_checks(evidence), duplicates=evidence.duplicates)
 
 
 def scores_of(
@@ -118,18 +119,21 @@ def score(
     answers = answer(predictions, decision)
     judged = None if of_val is None else answer(of_val, decision)
     scores = scores_of(answers, judged, prevalence=how.prevalence)
+    record = record_of(viewed)
     evidence = Evidence(
         seen(answers),
         scores.metrics,
         split,
         val=None if judged is None else seen(judged),
         decision_notes=decision.notes,
-        data=record_of(viewed),
+        data=record,
+        duplicates=duplicates_among(answers, (record.duplicates or {}).get(split, ())),
         subgroups=scores.subgroups,
         read_before=before,
     )
     unavailable = [*(_without_val(viewed.task) if of_val is None else ()), *scores.unavailable]
-    return replace(scores, checks=run_checks(evidence), unavailable=unavailable)
+    checks, duplicates = run_checks(evidence), evidence.duplicates
+    return replace(scores, checks=checks, unavailable=unavailable, duplicates=duplicates)
 
 
 def decide_on(

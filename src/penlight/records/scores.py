@@ -86,6 +86,15 @@ class PointRow(Record):
     note: Text
 
 
+class DuplicatesRow(Record):
+    """Scores with and without the images that have a duplicate in another split."""
+
+    duplicates: Count
+    images: Count
+    without: Rows
+    alone: Rows
+
+
 class MetricsRecord(Record):
     """metrics.json: the scores of a run on test."""
 
@@ -97,6 +106,7 @@ class MetricsRecord(Record):
     operating_points: Annotated[tuple[PointRow, ...], Field(max_length=100_000)] = ()
     before_calibration: Numbers = Field(default_factory=dict)
     unavailable: Sentences = ()
+    duplicates: DuplicatesRow | None = None
 
 
 class MemberRow(Record):
@@ -183,6 +193,10 @@ class DataJson(Record):
     problems: Annotated[tuple[ProblemRow, ...], Field(max_length=10_000)] = ()
     reading: ReadingRecord | None = None
     images_per_patient: ImagesPerPatient = 1
+    duplicates: (
+        Annotated[dict[Name, Annotated[tuple[Count, ...], Field(max_length=10_000_000)]], Field(max_length=100)]
+        | None
+    ) = None
 
 
 class ChangeRow(Record):

@@ -9,6 +9,7 @@ import numpy as np
 from penlight.data.tested import READ_BEFORE
 from penlight.evaluation import MetricRow, Sample, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
+from penlight.evaluation.duplicates import DuplicateScores, duplicates_from_dict, score_duplicates
 from penlight.evaluation.subgroups import Subgroup
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs.answers import Answers
@@ -38,8 +39,27 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
         read_before=run.provenance.get(READ_BEFORE),
         before=Sample(before.task, before.y_true, before.prob, answers.decided),
         calibration=answers.decision.calibration,
+        duplicates=duplicates_of(run, answers),
         coverage=None if answers.decision.conformal is None else answers.decision.conformal.coverage,
     )
+
+
+def duplicates_of(run: Run, answers: Answers) -> DuplicateScores | None:
+    """Score answers to test with and without the images that have a duplicate in another split; of a copy that does
+    not say which these are, give the scores that were kept. None where there are none, or it is not known."""
+    rows = None if run.data is None or run.data.duplicates is None else run.data.duplicates.get("test", ())
+    if rows is None:
+        if not run.has("metrics.json"):
+            return None
+        kept = run.metrics.get("duplicates")
+        return None if kept is None else duplicates_from_dict(kept)
+    return duplicates_among(answers, rows)
+
+
+def duplicates_among(answers: Answers, rows: Sequence[int]) -> DuplicateScores | None:
+    """Score answers with and without the images in some `rows` of the split; None where none of these is there."""
+    chosen = np.isin(answers.predictions.index, rows)
+    return score_duplicates(answers.sample, chosen, answers.predictions.units) if chosen.any() else None
 
 
 def seen(answers: Answers) -> Answered:

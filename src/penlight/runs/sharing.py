@@ -118,11 +118,11 @@ def stripped(predictions: Predictions, recipe: Recipe, numbers: PatientNumbers) 
 
 
 def shared_data(record: DataRecord) -> dict[str, Any]:
-    """Keep what the audit counted, without the rows or patients that it names."""
+    """Keep what the audit counted, without the rows or patients that it names; metrics.json keeps what follows."""
     problems = [
         {**problem, "places": [], "seen": without_example(str(problem["seen"]))} for problem in record.problems
     ]
-    return {**record.to_dict(), "problems": problems}
+    return {**record.to_dict(), "problems": problems, "duplicates": None}
 
 
 def shared_history(content: bytes) -> bytes:

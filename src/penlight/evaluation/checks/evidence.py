@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from penlight.data.record import DataRecord
 from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.comparison import Difference, Draws, differences, paired_draws
+from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.intervals import Groups, bootstrap_weights, count_units
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import MetricRow
@@ -53,7 +54,8 @@ class Evidence:
     `curves` are None for models without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike`
     is the mean rank correlation of maps of what the model looked at with those of random weights. `read_before`
     counts the other recipes that had been read on the same test images before. `before` are the answers without the
-    `calibration`, and `coverage` is what the prediction sets of `test` promise.
+    `calibration`, and `coverage` is what the prediction sets of `test` promise. `duplicates` are the scores of `test`
+    with and without the images that have a duplicate in another split.
     """
 
     test: Answered
@@ -71,6 +73,7 @@ class Evidence:
     before: Sample | None = None
     calibration: Calibration | None = None
     coverage: float | None = None
+    duplicates: DuplicateScores | None = None
 
     @property
     def task(self) -> Task:

@@ -86,7 +86,8 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Images or patients stand in more than one split",
         "The audit of the dataset found the same image, or the same patient, in two splits. Serious where the audit "
         "says so.",
-        "The model has seen what it is tested on: scores are too high by an unknown amount.",
+        "The model has seen what it is tested on, so scores are too high; those without the images that have a "
+        "duplicate elsewhere say by how much, as far as near duplicates were found.",
         "Take them out of all splits but one (penlight data audit names them), and train again.",
         audited.duplicates_across_splits,
     ),
