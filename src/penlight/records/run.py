@@ -134,15 +134,18 @@ class FactsRecord(Record):
     penlight_version: Name
 
 
+OfParts = Annotated[tuple[Finite, ...], Field(min_length=3, max_length=4)]
+
+
 class NoveltyRecord(Record):
     """The text `about` in novelty.npz."""
 
     schema_version: Count = Field(alias="schema")
-    usual: tuple[Finite, Finite, Finite]
-    far: tuple[Finite, Finite, Finite]
+    usual: OfParts
+    far: OfParts
     threshold: Finite
     shape: tuple[Side, Side, Literal[1, 3]]
-    rest: tuple[Finite, Finite, Finite]
+    rest: OfParts
 
 
 class PredictionsRecord(Record):

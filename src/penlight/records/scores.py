@@ -140,6 +140,20 @@ class SharedRow(Record):
     metadata: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
 
 
+class NoveltyRateRow(Record):
+    """How many images of a kind are called unlike those in train."""
+
+    images: Count
+    unusual: Count
+
+
+class NoveltyRatesRow(Record):
+    """What a run's novelty calls unusual of test images, and of drawn images of other kinds."""
+
+    test: NoveltyRateRow
+    drawn: Annotated[dict[Name, NoveltyRateRow], Field(max_length=100)]
+
+
 class ProvenanceRecord(Record):
     """provenance.json: where a run comes from."""
 
@@ -162,6 +176,7 @@ class ProvenanceRecord(Record):
     test_readings_before: Count | None = None
     keeps_images: Flag = True
     maps_alike: Finite | None = None
+    novelty: NoveltyRatesRow | None = None
     shared: SharedRow | None = None
 
 

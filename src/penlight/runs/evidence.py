@@ -10,12 +10,13 @@ from penlight.data.tested import READ_BEFORE
 from penlight.evaluation import MetricRow, Sample, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
 from penlight.evaluation.duplicates import DuplicateScores, duplicates_from_dict, score_duplicates
+from penlight.evaluation.novelty_rates import NoveltyRates, rates_from_dict
 from penlight.evaluation.subgroups import Subgroup
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs.answers import Answers
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.folder import Run
-from penlight.runs.holdings import MAPS_ALIKE
+from penlight.runs.holdings import MAPS_ALIKE, NOVELTY_RATES
 
 _OF_CURVES = ("loss", "val_loss", "val_headline", "learning_rate")
 
@@ -40,6 +41,7 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
         before=Sample(before.task, before.y_true, before.prob, answers.decided),
         calibration=answers.decision.calibration,
         duplicates=duplicates_of(run, answers),
+        novelty=novelty_rates_of(run),
         coverage=None if answers.decision.conformal is None else answers.decision.conformal.coverage,
     )
 
@@ -86,6 +88,12 @@ def maps_alike_of(run: Run) -> float | None:
         return cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike
     found: float | None = run.provenance.get(MAPS_ALIKE)
     return found
+
+
+def novelty_rates_of(run: Run) -> NoveltyRates | None:
+    """Read how well a run tells images unlike those in train; None where that was not measured."""
+    found = run.provenance.get(NOVELTY_RATES)
+    return None if found is None else rates_from_dict(found)
 
 
 def _curves(run: Run) -> Curves | None:

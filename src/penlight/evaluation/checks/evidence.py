@@ -13,6 +13,7 @@ from penlight.evaluation.comparison import Difference, Draws, differences, paire
 from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.intervals import Groups, bootstrap_weights, count_units
 from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.evaluation.rows import MetricRow
 from penlight.evaluation.subgroups import Subgroup
 from penlight.tasks import Task
@@ -55,7 +56,8 @@ class Evidence:
     is the mean rank correlation of maps of what the model looked at with those of random weights. `read_before`
     counts the other recipes that had been read on the same test images before. `before` are the answers without the
     `calibration`, and `coverage` is what the prediction sets of `test` promise. `duplicates` are the scores of `test`
-    with and without the images that have a duplicate in another split.
+    with and without the images that have a duplicate in another split; `novelty` says how well images unlike train
+    are told.
     """
 
     test: Answered
@@ -74,6 +76,7 @@ class Evidence:
     calibration: Calibration | None = None
     coverage: float | None = None
     duplicates: DuplicateScores | None = None
+    novelty: NoveltyRates | None = None
 
     @property
     def task(self) -> Task:

@@ -220,6 +220,16 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Read the coverage on test, not the one that was wanted; fit sets on more images that chose nothing.",
         numbers.sets_break_their_promise,
     ),
+    Rule(
+        "PL023",
+        "Images of another kind are not told from its own",
+        f"Fewer than {looking.TOLD:.0%} of the drawn images of another modality (the phantoms that show another part "
+        "of the body) are called unlike the training images, or more than "
+        f"{looking.FALSE_ALARMS:.0%} of the test images.",
+        "The model answers for a picture that it knows nothing of, and nothing warns; or it warns for what it knows.",
+        "Do not rely on this run's warning for unlike images: see to it that it gets images of its own kind alone.",
+        looking.strangers_missed,
+    ),
 )
 
 SEEDS_CHECKS: tuple[Rule[Sequence[MetricRow]], ...] = (
