@@ -5,6 +5,9 @@ one grade and half of the noise in common. Prints, for each metric, the share of
 value that a very large test set has. Means over labels count only where every label has ten images or more.
 
     python benchmarks/coverage.py [--repeats 600] [--images 120 400] [--patients 1 4] [--resamples 1000]
+        [--shares RetinaMNIST DermaMNIST] [--unnamed]
+
+With --unnamed, intervals know how many images a patient has and not whose an image is.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import numpy as np
 from _measure import print_table
 
 from penlight.evaluation import METRICS, Sample
+from penlight.evaluation.intervals import Groups, units_of
 from penlight.evaluation.scores import metric_intervals
 from penlight.tasks import Ordinal
 
@@ -37,17 +41,18 @@ _SKILL, _SHARED, _TRUTH = 1.2, 0.5, 400_000
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from: classes in shares, `each` images of a patient."""
+    """Where images come from: classes in shares, `each` images of a patient, who are `named` or not."""
 
     name: str
     each: int
+    named: bool = True
 
     @property
     def task(self) -> Ordinal:
         return Ordinal(tuple(f"grade {k}" for k in range(len(SHARES[self.name]))), head="softmax", referable=2)
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[Sample, np.ndarray | None]:
-        """Draw n images with the answers of a calibrated model, and the patient of each."""
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[Sample, Groups]:
+        """Draw n images with the answers of a calibrated model, and what is known of the patient of each."""
         share = np.array(SHARES[self.name]) / sum(SHARES[self.name])
         patients = -(-n // self.each)
         patient = np.repeat(np.arange(patients), self.each)[:n]
@@ -59,7 +64,8 @@ class Source:
         z = np.log(share) + _SKILL * (_SKILL * y + common + own)
         prob = np.exp(z - z.max(axis=1, keepdims=True))
         prob /= prob.sum(axis=1, keepdims=True)
-        return Sample(self.task, y, prob, self.task.decide(prob)), None if self.each == 1 else patient
+        groups = units_of(patient if self.named and self.each > 1 else None, self.each)
+        return Sample(self.task, y, prob, self.task.decide(prob)), groups
 
 
 def covered(source: Source, n: int, repeats: int, resamples: int, keys: Sequence[str]) -> Mapping[str, list[bool]]:
@@ -86,10 +92,17 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[120, 400])
     parser.add_argument("--patients", type=int, nargs="+", default=[1, 4], help="images of a patient")
     parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--shares", nargs="+", default=list(SHARES), choices=list(SHARES))
+    parser.add_argument("--unnamed", action="store_true", help="patients are not known by name")
     parser.add_argument("--metrics", nargs="+", default=list(METRICS_SHOWN))
     given = parser.parse_args()
     begun = time.process_time()
-    cases = [(Source(name, each), n) for name in SHARES for n in given.images for each in given.patients]
+    cases = [
+        (Source(name, each, not given.unnamed), n)
+        for name in given.shares
+        for n in given.images
+        for each in given.patients
+    ]
     found = [covered(source, n, given.repeats, given.resamples, given.metrics) for source, n in cases]
     heads = [f"{source.name} {n}, {source.each} a patient" for source, n in cases]
     rows = [[key, *(_share(own[key]) for own in found)] for key in given.metrics]

@@ -420,7 +420,7 @@ def _differences(entries: Sequence[Entry], tests: Mapping[str, Sequence[Answers]
     names = [entry.id for entry in entries if any(entry.id in pair for pair in wanted)]
     samples = {name: [own.sample for own in tests[name]] for name in names}
     first = next(iter(tests.values()))[0].predictions
-    draws = paired_draws(samples, headline, groups=first.groups)
+    draws = paired_draws(samples, headline, groups=first.units)
     return differences(draws, wanted)
 
 

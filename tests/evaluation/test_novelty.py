@@ -5,12 +5,14 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
-from penlight.data.phantoms import phantom_arrays
+from penlight.data.phantoms import PHANTOMS, phantom_arrays
 from penlight.errors import DataError, RunError
 from penlight.evaluation.novelty import Gaussian, Novelty, describe_images, evenly, novelty_from_bytes
+from penlight.evaluation.novelty_rates import NoveltyRate, measure_novelty, rates_from_dict
 
 SIZE = 28
 
@@ -109,12 +111,16 @@ def test_a_score_does_not_depend_on_what_stands_beside_an_image(sets, fitted):
 def test_descriptions_by_hand():
     images = np.zeros((1, 20, 20, 1), np.uint8)
     images[0, :, 10:] = 255
-    pixels, histogram, busy = describe_images(images)
+    pixels, histogram, busy, shape = describe_images(images)
     np.testing.assert_allclose(pixels.reshape(10, 10), np.tile(np.r_[np.zeros(5), np.ones(5)], (10, 1)), atol=1e-6)
     np.testing.assert_allclose(histogram[0] ** 2, np.r_[0.5, np.zeros(14), 0.5])
     across, down = np.exp(busy[0]).reshape(2, 4, 4) - 1 / 255
     assert across.mean() == pytest.approx(1 / 19, rel=1e-5)
     np.testing.assert_allclose(down, 0, atol=1e-6)
+    # Nine rings, each half black and half white, and three mirror images: of sides, of ends, of both.
+    np.testing.assert_allclose(shape[0, :18:2], 0.5)
+    np.testing.assert_allclose(np.exp(shape[0, 1:18:2]) - 1 / 255, 0.5, atol=1e-6)
+    np.testing.assert_allclose(np.exp(shape[0, 18:]) - 1 / 255, [1, 0, 1], atol=1e-6)
 
 
 def test_the_distance_is_mahalanobis_where_all_directions_are_kept_or_alike():
@@ -126,6 +132,70 @@ def test_the_distance_is_mahalanobis_where_all_directions_are_kept_or_alike():
     asked = rng.normal(size=(50, 6)) * 3
     expected = ((asked - features.mean(axis=0)) ** 2 / scale**2).sum(axis=1)
     np.testing.assert_allclose(np.exp(fitted.distance(asked)), expected, rtol=0.15)
+
+
+def test_with_all_directions_kept_the_distance_is_mahalanobis():
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6))
+    fitted = Gaussian.fit(features, whole=True)
+    asked = rng.normal(size=(50, 6))
+    inverse = np.linalg.inv(np.cov(features.T))
+    away = asked - features.mean(axis=0)
+    np.testing.assert_allclose(
+        np.exp(fitted.distance(asked)), np.einsum("ij,jk,ik->i", away, inverse, away), rtol=1e-3
+    )
+
+
+def ultrasound(n, seed=0):
+    """Draw grey speckle of many looks, with a dark mass and bright layers, (n, 28, 28, 1)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:28, :28] / 27
+    out = np.empty((n, 28, 28, 1), np.uint8)
+    for image in out:
+        layers = sum(
+            rng.uniform(-0.2, 0.3) * np.exp(-(((y - rng.uniform(0, 1) - rng.normal(0, 0.1) * x) / 0.08) ** 2))
+            for _ in range(4)
+        )
+        mass = np.hypot((x - rng.uniform(0.25, 0.75)) / rng.uniform(0.1, 0.3),
+                        (y - rng.uniform(0.3, 0.7)) / rng.uniform(0.08, 0.25)) < 1  # fmt: skip
+        tissue = np.where(mass, rng.uniform(0.05, 0.2), rng.uniform(0.25, 0.6) + layers)
+        tissue = tissue * (1 + rng.uniform(-0.9, 0.5) * y) * rng.uniform(0.6, 1.4)
+        speckle = gaussian_filter(rng.normal(size=(28, 28)), rng.uniform(0.3, 1, 2))
+        whole = np.clip(tissue * np.exp(rng.uniform(0.15, 0.5) * speckle / speckle.std()), 0, 1)
+        whole[:, : rng.choice([0, 0, 0, 4])] = 0
+        image[..., 0] = 255 * gaussian_filter(whole, rng.uniform(0.4, 1.3, 2))
+    return out
+
+
+def test_few_varied_images_of_one_kind_do_not_take_other_kinds_for_theirs(sets, fitted):
+    """As many as a public set of breast ultrasound; without the shape, a part of fundus photographs passed as one."""
+    images = ultrasound(824)
+    novelty = Novelty.fit(images[:546], images[546:624])
+    assert novelty.unusual(images[624:]).mean() <= 0.05
+    assert novelty.unusual(grey(sets["retina"]["test"])).mean() > 0.9
+    assert novelty.unusual(sets["chest"]["test"]).mean() > 0.9
+    assert fitted["chest"].unusual(images[624:]).mean() > 0.9
+    assert fitted["retina"].unusual(np.repeat(images[624:], 3, axis=3)).mean() > 0.9
+
+
+def test_a_file_of_version_0_1_with_three_descriptions_is_read(sets, fitted):
+    whole = fitted["chest"]
+    old = Novelty(whole.parts[:3], whole.usual[:3], whole.far[:3], whole.threshold, whole.shape)
+    back = novelty_from_bytes(old.to_bytes())
+    np.testing.assert_array_equal(back.score(sets["chest"]["test"]), old.score(sets["chest"]["test"]))
+    short = Novelty(whole.parts, whole.usual[:3], whole.far, whole.threshold, whole.shape)
+    with pytest.raises(RunError, match="numbers of 4 descriptions"):
+        novelty_from_bytes(short.to_bytes())
+
+
+def test_rates_are_of_test_and_of_drawn_images_of_another_modality(sets, fitted):
+    rates = measure_novelty(fitted["chest"], sets["chest"]["test"], "film")
+    assert rates.test == NoveltyRate(200, int(fitted["chest"].unusual(sets["chest"]["test"]).sum()))
+    assert list(rates.drawn) == ["retina-phantom"]
+    assert rates.drawn["retina-phantom"].share > 0.9
+    assert list(measure_novelty(fitted["retina"], sets["retina"]["test"], "fundus").drawn) == ["chest-phantom"]
+    assert list(measure_novelty(fitted["retina"], sets["retina"]["test"], "").drawn) == [*PHANTOMS]
+    assert rates_from_dict(rates.to_dict()) == rates
 
 
 def test_many_images_are_thinned_evenly():

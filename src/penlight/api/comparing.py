@@ -97,7 +97,7 @@ def _compare(models: Sequence[_Model], metric: str | None, against: int | None) 
     key = _key(first.task, metric)
     names = _names([model.source for model in models])
     samples = {name: model.samples() for name, model in zip(names, models, strict=True)}
-    draws = paired_draws(samples, key, groups=first.groups)
+    draws = paired_draws(samples, key, groups=first.units)
     wanted = (
         itertools.combinations(names, 2) if against is None
         else ((name, names[against]) for name in names if name != names[against])

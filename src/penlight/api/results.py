@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from penlight.data.tested import readings_to_dict
 from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.checks import Check
+from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup
@@ -52,7 +53,8 @@ class Scores:
     `points` are the operating points of its yes-or-no questions; `before` are metrics of the probabilities before
     calibration, empty where nothing was calibrated; `unavailable` says what could not be found, and why; `checks` are
     those that spoke up, the serious ones first; `subgroups` are empty where the dataset names none; `ahead` is how
-    far the headline score is above that of each baseline.
+    far the headline score is above that of each baseline; `duplicates` are scores of test with and without the images
+    that have a duplicate in another split, None where none has.
     """
 
     split: str
@@ -64,6 +66,7 @@ class Scores:
     checks: Sequence[Check] = ()
     subgroups: Sequence[Subgroup] = ()
     ahead: Mapping[str, Ahead] = field(default_factory=dict)
+    duplicates: DuplicateScores | None = None
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -77,6 +80,7 @@ class Scores:
             "operating_points": [point.to_dict() for point in self.points],
             "before_calibration": dict(self.before),
             "unavailable": list(self.unavailable),
+            **({} if self.duplicates is None else {"duplicates": self.duplicates.to_dict()}),
         }
 
 

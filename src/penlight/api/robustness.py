@@ -16,6 +16,7 @@ from penlight.data.tested import Readings
 from penlight.errors import RunError
 from penlight.evaluation import Decision
 from penlight.evaluation.corruptions import Corruption, Images, corruptions_for
+from penlight.evaluation.intervals import units_of
 from penlight.evaluation.robustness import Indicators, Mistakes, Robustness, observe, summarise
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.runs import Run, open_predictor, open_run
@@ -117,7 +118,8 @@ class _Found:
         """Sum up the runs at some places, together."""
         test = self.view.splits["test"]
         models = [[self.runs[place] for place in places], *([own] for own in self.linear)]
-        own, *others = summarise(self.task, test.y_true, models, self.corruptions, groups=test.groups)
+        groups = units_of(test.groups, self.view.dataset.info.images_per_patient)
+        own, *others = summarise(self.task, test.y_true, models, self.corruptions, groups=groups)
         seeds = tuple(runs[place].seed for place in places)
         return Robustness(seeds, len(test), own, {LINEAR: others[0]} if others else {}, self.notes)
 

@@ -22,12 +22,13 @@ from penlight.escaping import label_list
 from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
+from penlight.evaluation.intervals import Groups
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
-from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
+from penlight.runs.evidence import checks_kept, duplicates_among, evidence_of_run, headline_kept, seen
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
 from penlight.tasks import Task
@@ -67,7 +68,7 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
     evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
     if split != TEST:
         return replace(scores, checks=checks_kept(run))
-    return replace(scores, checks=run_checks(evidence), ahead=evidence.ahead)
+    return replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
 
 
 def scores_of(
@@ -86,11 +87,11 @@ def scores_of(
         thresholds=answers.decision.thresholds,
         val=None if val is None else (val.predictions.y_true, val.predictions.prob),
         prevalence=prevalence,
-        groups=p.groups,
+        groups=p.units,
     )
     was, calibrated = answers.before, answers.decision.calibration.kind != "none"
     before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
-    subgroups = score_subgroups([answers.sample], p.metadata, groups=p.groups)
+    subgroups = score_subgroups([answers.sample], p.metadata, groups=p.units)
     unavailable = unavailable_subgroups(p.metadata)
     return Scores(p.split, rows_of(answers), baselines or {}, points, before, unavailable, subgroups=subgroups)
 
@@ -98,7 +99,7 @@ def scores_of(
 def rows_of(answers: Answers) -> list[MetricRow]:
     """Every metric of answers, with intervals."""
     p = answers.predictions
-    return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.groups)
+    return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.units)
 
 
 def score(
@@ -127,13 +128,15 @@ def score(
     answers = answer(predictions, decision)
     judged = None if of_val is None else answer(of_val, decision)
     scores = scores_of(answers, judged, prevalence=how.prevalence)
+    record = record_of(viewed)
     evidence = Evidence(
         seen(answers),
         scores.metrics,
         split,
         val=None if judged is None else seen(judged),
         decision_notes=decision.notes,
-        data=record_of(viewed),
+        data=record,
+        duplicates=duplicates_among(answers, (record.duplicates or {}).get(split, ())),
         subgroups=scores.subgroups,
         read_before=before,
     )
@@ -213,12 +216,12 @@ def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     first = answers[0].predictions
     probs, decided = [own.predictions.prob for own in answers], [own.decided for own in answers]
     sets = [own.sets for own in answers]
-    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.groups)
+    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.units)
     checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
     if is_shared(runs[0]):
         subgroups = _kept_subgroups(runs[0].path.parent) if split == TEST else []
     else:
-        subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.groups)
+        subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.units)
     seeds = [run.seed for run in runs]
     return SeedsScores(split, seeds, rows, _baseline_rows(runs[0], split), checks, subgroups)
 
@@ -243,7 +246,7 @@ def folds_scores(path: Path) -> FoldsScores:
         for name in BASELINE_MODELS
         if name in runs[0].baselines
     }
-    groups = joined.predictions.groups
+    groups = joined.predictions.units
     rows = _folds_rows(joined.sample, runs, groups)
     shared = is_shared(runs[0])
     subgroups = (
@@ -291,7 +294,7 @@ def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
     return join_folds([run.answers("test") for run in runs], data_md5)
 
 
-def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Any) -> list[FoldsRow]:
+def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Groups) -> list[FoldsRow]:
     """Score all folds together, with the spread of their own values."""
     # By name and label: runs of another version may have other rows.
     own = [{(row["name"], row["label"]): row["value"] for row in run.metrics["metrics"]} for run in runs]
@@ -306,7 +309,7 @@ def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Any) -> list[FoldsR
     ]
 
 
-def _sample_rows(sample: Sample, groups: Any) -> list[MetricRow]:
+def _sample_rows(sample: Sample, groups: Groups) -> list[MetricRow]:
     s = sample
     return score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold)
 
@@ -342,6 +345,7 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
         data_hash=view.dataset.md5,
         groups=part.groups,
         metadata=part.metadata,
+        images_per_patient=view.dataset.info.images_per_patient,
     )
 
 

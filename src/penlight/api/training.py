@@ -27,6 +27,7 @@ from penlight.evaluation import Decision, MetricRow, Sample
 from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Margin, margin
 from penlight.evaluation.novelty import Novelty
+from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.recipes.plan import LONGEST, Plan
 from penlight.runs import (
@@ -54,7 +55,7 @@ from penlight.runs.folder import (
     run_folder_in,
 )
 from penlight.runs.groups import write_group
-from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of, keeps_images
+from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, holdings_of, keeps_images
 from penlight.tasks import Task
 from penlight.training import Checkpoints, Epoch, Fitted, fit
 
@@ -206,11 +207,12 @@ def train_one(
         total = max(now - begun, fitted.seconds + now - fitted_at)
         durations = {"fit": fitted.seconds, "predict": answering, "total": total}
         made = _provenance(recipe, view, seed, fitted, durations)
-        held = {KEEPS_IMAGES: images} | ({} if images else {MAPS_ALIKE: maps_alike})
+        held: dict[str, Any] = {KEEPS_IMAGES: images} | ({} if images else {MAPS_ALIKE: maps_alike})
+        held[NOVELTY_RATES] = baselines.novelty_rates.to_dict()
         writer.write_json("provenance.json", made | kept.to_dict() | {"cut_for_time": cut} | read | held)
         watcher.step("Checking")
         evidence = evidence_of_run(writer.draft(), scores.metrics, scores.subgroups)
-        scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead)
+        scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
         writer.write_json("metrics.json", scores.to_dict())
         watcher.step("Writing the report")
         _write_report(writer, view)
@@ -270,7 +272,7 @@ def _better(
     if fitted.unchosen is not None:
         prob, epoch = task.probabilities(np.asarray(fitted.unchosen, np.float64)), len(fitted.history)
     one, other = (Sample(task, val.y_true, p, task.decide(p)) for p in (prob, linear.val.prob))
-    ahead = margin(one, other, groups=val.groups)
+    ahead = margin(one, other, groups=val.units)
     if ahead.is_clear:
         return fitted, _Kept(recipe.model.backbone, ahead, epoch)
     seconds = fitted.seconds + linear.model.seconds
@@ -293,6 +295,7 @@ def _predict(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe
         recipe_hash=recipe.hash,
         groups=part.groups,
         metadata=part.metadata,
+        images_per_patient=view.dataset.info.images_per_patient,
     )
 
 
@@ -319,6 +322,11 @@ class Baselines:
         self.watcher.step("Learning what images look like")
         train, val = (self.view.splits[name] for name in ("train", "val"))
         return Novelty.fit(train.chosen, val.chosen, image_groups(self.view, ("train",)))
+
+    @cached_property
+    def novelty_rates(self) -> NoveltyRates:
+        """What of test, and of drawn images of other kinds, is called unlike those in train."""
+        return measure_novelty(self.novelty, self.view.splits["test"].chosen, self.view.dataset.info.modality)
 
     def write(self, writer: RunWriter, kept: str) -> dict[str, list[MetricRow]]:
         """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on

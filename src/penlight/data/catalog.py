@@ -143,8 +143,9 @@ _ROWS = (
             "px), most likely because it tells the camera, so a score on this set should not be counted on with "
             "another camera.",
             "Its source, DeepDRiD, has four photographs of each patient, two views of each eye with one grade an "
-            "eye, and no patient is named here: 400 test images are 100 patients. Standard errors are 1.2 to 1.55 "
-            "times those of independent images, and cross-validation by image promises too much.",
+            "eye, and the file does not say whose an image is: 400 test images are 100 patients. Standard errors are "
+            "1.2 to 1.55 times those of independent images (intervals here take 1.55), and cross-validation by image "
+            "promises too much.",
         ),
         images_per_patient=4,
     ),

@@ -12,6 +12,7 @@ positive = "malignant"                      # binary only: the label that is the
 referable = 2                               # ordinal only: the lowest grade that needs a referral
 position_matters = true                     # a mirrored image would be another anatomy
 cautions = ["Most are from one hospital."]  # sentences that every card repeats among its limits
+images_per_patient = 4                      # where the source says so and the file does not name patients
 samples = { train = 623, val = 154, test = 223 }
 files = { "28" = "nih1000.npz", "64" = "nih1000_64.npz" }
 md5 = { "28" = "9c79246ef76223ce2bdc7f61bafb68e8" }
@@ -73,6 +74,7 @@ _OPTIONAL: Mapping[str, type] = {
     "referable": int,
     "position_matters": bool,
     "cautions": list,
+    "images_per_patient": int,
     "samples": dict,
     "files": dict,
     "md5": dict,
@@ -106,6 +108,7 @@ _LONGEST: Mapping[str, int] = {"labels": 200, "values": 200, "cautions": 1000, "
 _LONGEST_TEXT = 500
 _MOST_SIZES = 20
 _MOST_CAUTIONS = 50
+_MOST_PER_PATIENT = 10_000
 _LARGEST_SEED = 2**63
 _LARGEST_SHARE = 1e6
 
@@ -333,7 +336,14 @@ def _info(values: Mapping[str, Any], path: Path) -> DatasetInfo:
         position_matters=values.get("position_matters", position_matters(modality)),
         md5=_hashes(values.get("md5", {})),
         cautions=_cautions(values.get("cautions", [])),
+        images_per_patient=_images_per_patient(values.get("images_per_patient", 1)),
     )
+
+
+def _images_per_patient(count: int) -> int:
+    if not 1 <= count <= _MOST_PER_PATIENT:
+        raise DataError(f"images_per_patient must be 1 to {_MOST_PER_PATIENT:,}; {shown(count)} came.")
+    return count
 
 
 def is_name(text: str) -> bool:

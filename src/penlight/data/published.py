@@ -12,7 +12,6 @@ from typing import Literal
 MEDMNIST = "MedMNIST v2: Yang et al., Scientific Data 10:41, 2023, table 3"
 _TUNED = "github.com/rapotekhin/RetinaMNIST_Research"
 _PLUS = "MedMNIST+ study: Doerrich et al., Scientific Reports 15, 2025, arXiv 2404.15786"
-_COLORA = "Rivera and Hoyos, arXiv 2505.18315"
 
 ON_TEST_LEFT_OUT = (
     "Higher figures in print at 28 px, as of the MedViT family, took the epoch that was best on test; they are left "
@@ -78,13 +77,13 @@ _MORE: Mapping[str, tuple[Published, ...]] = {
         # With images enlarged to 224 px from the same 28.
         Published("ResNet-18, enlarged to 224", 28, 0.710, 0.493, MEDMNIST, "scratch", "val"),
         Published("ResNet-50, enlarged to 224", 28, 0.716, 0.511, MEDMNIST, "scratch", "val"),
-        # Its last table: of the settings tried, the one that was best on test; another was best on val.
+        # Its README tells the settings one after the other: the one kept was best on test, and another on val.
         Published("ResNet-18, tuned", 28, 0.759, 0.545, _TUNED, "scratch", "test"),
-        # Two models: the one with the highest AUC, and the one with the highest ACC, of the study's at 28 px. Each
-        # chose its epoch on val; that they are the highest is known of test.
+        # Two models: the one with the highest AUC, and the one with the highest ACC, of the study's at 28 px, means
+        # of three seeds. Each chose its epoch on val; that they are the highest is known of test. The study's figures
+        # at larger sizes are printed as pictures, and none is here.
         Published("VGG16, end to end", 28, 0.7535, math.nan, _PLUS, "pre-trained", "val"),
         Published("ViT-B/16, linear probe", 28, math.nan, 0.5425, _PLUS, "pre-trained", "val"),
-        Published("VGG16 with CoLoRA", 28, 0.776, 0.552, _COLORA, "pre-trained"),
     ),
     "chestmnist": (
         _resnet50(0.769),
@@ -92,7 +91,6 @@ _MORE: Mapping[str, tuple[Published, ...]] = {
         _tool("AutoKeras", 0.742),
         _tool("Google AutoML Vision", 0.778),
         Published("VGG16, end to end", 28, 0.7616, math.nan, _PLUS, "pre-trained", "val"),
-        Published("CASP, mean of five seeds", 28, 0.7826, math.nan, "CASP, 1.9 million parameters", "scratch"),
     ),
 }
 

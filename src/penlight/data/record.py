@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penlight.data.catalog import is_phantom
+from penlight.data.dataset import SPLITS
 from penlight.data.pictures import Reading
 from penlight.data.views import ViewedDataset, ViewedSplit
 
@@ -21,7 +22,8 @@ class DataRecord:
     `images` counts the images of each split that the view keeps; `counts` has, for each split, how many of them have
     each label, (C,); `patients` counts the patients of each split, None where the dataset does not name them;
     `images_per_patient` is as in `DatasetInfo`. `problems` are those of the audit of the whole dataset, as
-    `Problem.to_dict` gives them; `reading` says how a picture becomes an image of it.
+    `Problem.to_dict` gives them; `reading` says how a picture becomes an image of it. `duplicates` are, by split, the
+    rows of the images that have an exact or near duplicate in another split, None where that was not kept.
     """
 
     labels: tuple[str, ...]
@@ -31,6 +33,7 @@ class DataRecord:
     problems: tuple[Mapping[str, Any], ...] = ()
     reading: Reading | None = None
     images_per_patient: int = 1
+    duplicates: Mapping[str, tuple[int, ...]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the record for JSON."""
@@ -42,6 +45,9 @@ class DataRecord:
             "problems": [dict(problem) for problem in self.problems],
             "reading": None if self.reading is None else self.reading.to_dict(),
             "images_per_patient": self.images_per_patient,
+            "duplicates": None
+            if self.duplicates is None
+            else {split: list(rows) for split, rows in self.duplicates.items()},
         }
 
 
@@ -55,20 +61,37 @@ def record_of_json(values: "DataJson") -> DataRecord:
         tuple(problem.to_json() for problem in values.problems),
         None if values.reading is None else Reading(**values.reading.model_dump()),
         values.images_per_patient,
+        values.duplicates,
     )
 
 
 def record_of(view: ViewedDataset) -> DataRecord:
     """Count what a view keeps, and audit its dataset."""
+    problems = tuple(problems_of(view))
     return DataRecord(
         view.task.labels,
         {name: len(split) for name, split in view.splits.items()},
         {name: tuple(int(n) for n in split.y_true.sum(axis=0)) for name, split in view.splits.items()},
         _patients(view),
-        tuple(problems_of(view)),
+        problems,
         view.dataset.reading,
         view.dataset.info.images_per_patient,
+        _duplicates(view) if any(problem["code"] in _ACROSS for problem in problems) else {},
     )
+
+
+_ACROSS = ("duplicates-across", "near-across")
+
+
+def _duplicates(view: ViewedDataset) -> dict[str, tuple[int, ...]]:
+    """Give the rows of the images that are paired with one of another split, by split."""
+    from penlight.data.audit import kept_audit
+
+    pairs = kept_audit(view.dataset).pairs
+    paired = {place for pair in pairs if pair.across for place in (pair.one, pair.other)}
+    # Of identical images the first stands for all in pairs with others.
+    paired |= {p.other for p in pairs if p.kind == "exact" and p.one in paired}
+    return {name: tuple(sorted(row for split, row in paired if split == name)) for name in SPLITS}
 
 
 def problems_of(view: ViewedDataset) -> Sequence[Mapping[str, Any]]:

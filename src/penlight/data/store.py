@@ -10,6 +10,7 @@ from penlight.data.download import download
 from penlight.data.folders import data_folders, download_folder, find_file
 from penlight.data.layout import channels_of, check_labels, check_layout
 from penlight.data.mapped import Mapped, clear_away, convert, find_mapped, md5_of, read_splits, split_of
+from penlight.data.patients import patients_file, with_patients
 from penlight.data.pictures import Reading
 from penlight.errors import DataError
 
@@ -48,6 +49,9 @@ def open_dataset(name: str | Path, size: int = 28) -> Dataset:
         mapped, info = _mapped(source), source.info
     clear_away(info.name, size)
     splits = read_splits(info, size, mapped.folder)
+    named_by = patients_file(info.name) if splits["train"].patients is None else None
+    if named_by is not None:
+        splits = with_patients(splits, named_by)
     info = replace(info, channels=channels_of(splits["train"].images))
     return Dataset(info, size, splits, mapped.about.md5, _reading(known, info, size))
 

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.delong import RARE, delong
-from penlight.evaluation.intervals import number_units
+from penlight.evaluation.intervals import Groups, UnknownPatients, design_effect, number_units
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.proportions import Shares, by_unit, shares, wilson
 
 Floats = NDArray[np.float64]
-Groups = NDArray[np.generic] | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def closed_form(key: str, samples: Sequence[Sample], groups: Groups) -> Interval
 def _shares_of(counts: Callable[[Sample], Counts], samples: Sequence[Sample], groups: Groups) -> Shares:
     columns = [[np.asarray(part, float).reshape(len(s.y), -1) for part in counts(s)] for s in samples]
     hits, answers = ([own[part] for own in columns] for part in (0, 1))
-    return shares(hits, answers, number_units(len(samples[0].y), groups))
+    return shares(hits, answers, groups)
 
 
 def _share(counts: Callable[[Sample], Counts]) -> Rule:
@@ -77,8 +76,9 @@ def _average_precision(samples: Sequence[Sample], groups: Groups) -> Intervals:
     cases = (by_unit(samples[0].y.astype(float), unit_of, int(unit_of.max(initial=-1)) + 1) > 0).sum(axis=0)
     whole = np.ones((1, len(samples[0].y)))
     value = np.mean([METRICS["label_average_precision"].compute(s, whole)[0] for s in samples], axis=0)
-    low, high = wilson(value * cases, cases.astype(float))
-    few = (cases < RARE) | (np.minimum(value, 1 - value) < 1e-9)
+    n = np.maximum(cases / design_effect(groups), np.minimum(cases, 1))
+    low, high = wilson(value * n, n)
+    few = (n < RARE) | (np.minimum(value, 1 - value) < 1e-9)
     return Intervals(np.where(few, low, np.nan), np.where(few, high, np.nan))
 
 
@@ -99,11 +99,11 @@ def _areas(of: Callable[[Sample], tuple[NDArray[np.generic], Floats]]) -> Rule:
 def _micro_area(samples: Sequence[Sample], groups: Groups) -> Intervals:
     """All (image, label) pairs together; those of an image are not independent."""
     y, n_labels = samples[0].y, samples[0].y.shape[1]
-    unit_of, fold = number_units(len(y), groups), samples[0].fold
+    pair_of, fold = np.repeat(number_units(len(y), groups), n_labels), samples[0].fold
     areas = delong(
         y.ravel(),
         np.stack([s.prob.ravel() for s in samples]),
-        np.repeat(unit_of, n_labels),
+        UnknownPatients(groups.images_each, pair_of) if isinstance(groups, UnknownPatients) else pair_of,
         None if fold is None else np.repeat(fold, n_labels),
     )
     low, high = areas.mean_interval()

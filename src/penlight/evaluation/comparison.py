@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.intervals import NORMAL_95, RESAMPLES, bootstrap_weights, number_units, t_quantile
+from penlight.evaluation.intervals import NORMAL_95, RESAMPLES, Groups, bootstrap_weights, count_units, t_quantile
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import to_json
 from penlight.evaluation.scores import interval_of_draws
@@ -77,7 +77,7 @@ def paired_draws(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
 ) -> dict[str, Draws]:
     """Resample one metric of all models together; `models` has the samples of each model, one per seed.
 
@@ -94,7 +94,7 @@ def paired_draws(
     chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
     drawn = np.concatenate([np.stack([compute(s, w) for s in samples]) for w in chunks], axis=1)
     values = np.array([compute(s, np.ones((1, n)))[0] for s in samples])
-    units = len(np.unique(number_units(n, groups)))
+    units = count_units(n, groups)
     out, start = {}, 0
     for name, own in models.items():
         place = slice(start, start + len(own))
@@ -252,9 +252,7 @@ class Margin:
         return {key: to_json(value) for key, value in asdict(self).items()}
 
 
-def margin(
-    one: Sample, other: Sample, *, resamples: int = RESAMPLES, groups: NDArray[np.generic] | None = None
-) -> Margin:
+def margin(one: Sample, other: Sample, *, resamples: int = RESAMPLES, groups: Groups = None) -> Margin:
     """Say how far `one` is ahead of `other`, of the same task and images; `groups` as in `paired_draws`."""
     draws = paired_draws({"one": [one], "other": [other]}, one.task.headline, resamples=resamples, groups=groups)
     found = _estimate(draws["one"], draws["other"])

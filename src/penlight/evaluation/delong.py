@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.intervals import NORMAL_95, number_units, t_quantile
+from penlight.evaluation.intervals import NORMAL_95, Groups, count_units, design_effect, number_units, t_quantile
 from penlight.evaluation.proportions import by_unit
 
 Floats = NDArray[np.float64]
@@ -89,7 +89,7 @@ def _interval(auc: float, variance: float, plain: float, areas: Areas) -> Interv
 def delong(
     y: NDArray[np.generic],
     scores: Floats,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
     fold: NDArray[np.generic] | None = None,
 ) -> Areas:
     """Compute areas of `scores` (S, M), or (M,), for the truth `y` (M,) 0/1.
@@ -101,7 +101,8 @@ def delong(
     unit_of = number_units(len(has), groups)
     units = int(unit_of.max(initial=-1)) + 1
     cases = int(has.sum()), int((~has).sum())
-    of_kind = len(np.unique(unit_of[has])), len(np.unique(unit_of[~has]))
+    drawn = len(np.unique(unit_of[has])), len(np.unique(unit_of[~has]))
+    of_kind = count_units(len(has), groups, has), count_units(len(has), groups, ~has)
     right, pairs = np.zeros((len(scores), len(has))), np.zeros(len(has))
     for rows in _folds(fold, len(has)):
         right[:, rows], pairs[rows] = _placements(has[rows], scores[:, rows])
@@ -112,13 +113,13 @@ def delong(
     auc: Floats = right[:, has].sum(axis=1) / total
     error = ((right - auc[:, None] * pairs) / total).T
     positive, negative = (by_unit(error * kind[:, None], unit_of, units) for kind in (has, ~has))
-    both = [n - 1 > 0 for n in of_kind]
+    both = [n - 1 > 0 for n in drawn]
     covariance = plain = np.full((len(scores),) * 2, np.nan)
     if all(both):
-        more = [n / (n - 1) for n in of_kind]
+        more = [n / (n - 1) for n in drawn]
         cross = positive.T @ negative
         covariance = more[0] * positive.T @ positive + more[1] * negative.T @ negative
-        covariance = covariance + units / (units - 1) * (cross + cross.T)
+        covariance = design_effect(groups) * (covariance + units / (units - 1) * (cross + cross.T))
         many = [n / (n - 1) for n in cases]
         plain = many[0] * error[has].T @ error[has] + many[1] * error[~has].T @ error[~has]
     return Areas(auc, covariance, positive + negative, cases, of_kind, plain)

@@ -1,12 +1,15 @@
 """Whether an image is like those a model was trained on at all: a cat is not to be graded by a model of fundus
 photographs.
 
-Three descriptions of an image, each against the Gaussian that fits the training images, with a few principal
-components and equal variance in all other directions (Tipping and Bishop 1999): what is where, at coarse pixels;
-which intensities and colours there are; and where it is smooth or busy. N images of H x W pixels with C channels.
+Four descriptions of an image, each against the Gaussian that fits the training images: what is where, at coarse
+pixels; which intensities and colours there are; where it is smooth or busy; and its overall shape, from the centre
+outwards and against its mirror images. The first three have a few principal components and equal variance in all
+other directions (Tipping and Bishop 1999); the last has few features and all of its covariance, so that it stays
+tight where training images are few and varied. N images of H x W pixels with C channels.
 """
 
 import io
+import itertools
 import json
 from dataclasses import dataclass
 
@@ -34,6 +37,8 @@ _KEPT_OF_RANK = 0.5
 _GRID, _CELLS, _BINS = 10, 4, 16
 _LEAST_CONTRAST = 1 / 255
 _CHUNK_VALUES = 4_000_000
+_RINGS = 9
+_WHOLE = 3
 _TINY = 1e-9
 
 
@@ -48,15 +53,15 @@ class Gaussian:
     rest: float
 
     @classmethod
-    def fit(cls, features: Floats) -> "Gaussian":
-        """Fit to (N, F) features by principal components."""
+    def fit(cls, features: Floats, *, whole: bool = False) -> "Gaussian":
+        """Fit to (N, F) features by principal components: by the strongest, or with `whole` by all there are."""
         f = features.shape[1]
         mean = features.mean(axis=0)
         variance, directions = _principal(features - mean)
         rank = int((variance > 1e-9 * variance[:1].sum()).sum())
-        k = min(_COMPONENTS, int(rank * _KEPT_OF_RANK))
+        k = rank if whole else min(_COMPONENTS, int(rank * _KEPT_OF_RANK))
         # The directions that so few images do not show have some variance too: spread over all, it is small.
-        rest = float(variance[k:].sum()) / max(1, f - k)
+        rest = float(variance[k:].sum()) / (f - k) if k < f else float(variance[-1])
         return cls(
             mean.astype(np.float32), directions[:, :k].astype(np.float32), variance[:k].astype(np.float32), rest
         )
@@ -81,17 +86,18 @@ def _principal(centred: Floats) -> tuple[Floats, Floats]:
     return np.maximum(variance[::-1], 0), directions[:, ::-1]
 
 
-def describe_images(images: Readable) -> tuple[Floats, Floats, Floats]:
-    """Describe images (N, H, W, C) as three tables of features, (N, F) each with F of its own.
+def describe_images(images: Readable) -> tuple[Floats, Floats, Floats, Floats]:
+    """Describe images (N, H, W, C) as four tables of features, (N, F) each with F of its own.
 
     Coarse pixels, means over the cells of a grid; square roots of the histogram of each channel, whose distance is
     Hellinger's; logarithms of the mean difference of neighbours in each cell of a coarser grid, along rows and along
-    columns.
+    columns; and the shape: mean and logarithm of the standard deviation in rings around the centre, and logarithms of
+    the mean difference to the image mirrored left to right, upside down, and both.
     """
     n, h, w, c = images.shape
     parts = [_describe(images[rows]) for rows in _chunks(n, h * w * c)]
-    first, second, third = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return first, second, third
+    first, second, third, fourth = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return first, second, third, fourth
 
 
 def _chunks(n: int, values: int) -> list[slice]:
@@ -100,7 +106,7 @@ def _chunks(n: int, values: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, max(1, n), size)]
 
 
-def _describe(images: Images) -> tuple[Floats, Floats, Floats]:
+def _describe(images: Images) -> tuple[Floats, Floats, Floats, Floats]:
     n, h, w, c = images.shape
     x: NDArray[np.float32] = images.astype(np.float32) / np.float32(255)
     pixels = _averaged(x, _GRID)
@@ -108,7 +114,23 @@ def _describe(images: Images) -> tuple[Floats, Floats, Floats]:
     place = (np.arange(n)[:, None, None] * c + np.arange(c)) * _BINS + level
     shares = np.bincount(place.ravel(), minlength=n * c * _BINS).reshape(n, c * _BINS) / (h * w)
     busy = np.concatenate([_averaged(np.abs(np.diff(x, axis=axis)), _CELLS) for axis in (2, 1)], axis=1)
-    return pixels, np.sqrt(shares), np.log(busy + _LEAST_CONTRAST)
+    return pixels, np.sqrt(shares), np.log(busy + _LEAST_CONTRAST), _shape(x)
+
+
+def _shape(x: NDArray[np.float32]) -> Floats:
+    """Describe the shape of images (N, H, W, C), (N, (2 rings + 3) * C)."""
+    n, h, w, c = x.shape
+    down, across = ((np.arange(side) + 0.5) / side * 2 - 1 for side in (h, w))
+    radius = np.hypot(down[:, None], across).ravel()
+    flat, edges = x.reshape(n, h * w, c), np.linspace(0, 2**0.5, _RINGS + 1)
+    found = []
+    for inner, outer in itertools.pairwise(edges):
+        ring = flat[:, (radius >= inner) & (radius < outer)]
+        if ring.shape[1]:
+            found += [ring.mean(axis=1), np.log(ring.std(axis=1) + _LEAST_CONTRAST)]
+    for mirrored in (x[:, :, ::-1], x[:, ::-1], x[:, ::-1, ::-1]):
+        found.append(np.log(np.abs(x - mirrored).mean(axis=(1, 2)) + _LEAST_CONTRAST))
+    return np.concatenate(found, axis=1).astype(np.float64)
 
 
 def _averaged(x: NDArray[np.float32], grid: int) -> Floats:
@@ -133,9 +155,10 @@ def cell_shares(side: int, grid: int) -> NDArray[np.float32]:
 class Novelty:
     """How unlike the training images an image is.
 
-    `parts` are the Gaussians of the three descriptions; `usual` (3,) and `far` (3,) the median and the `SHARE`
-    quantile of their log-distances for images that were not fitted. `threshold` is the score that an image like those
-    in train exceeds once in a hundred times; `shape` (H, W, C) is that of the images.
+    `parts` are the Gaussians of the P descriptions, the first three in runs of version 0.1; `usual` (P,) and `far`
+    (P,) the median and the `SHARE` quantile of their log-distances for images that were not fitted. `threshold` is
+    the score that an image like those in train exceeds once in a hundred times; `shape` (H, W, C) is that of the
+    images.
     """
 
     parts: tuple[Gaussian, ...]
@@ -155,10 +178,10 @@ class Novelty:
         fit to all. The threshold is the corrected 99 % quantile of both.
         """
         train, val = (describe_images(some(images, evenly(len(images)))) for images in (train_images, val_images))
-        parts = tuple(map(Gaussian.fit, train))
+        parts = tuple(_fit(features, i) for i, features in enumerate(train))
         chosen = evenly(len(train_images))
         fold = _folds(chosen if of_patient is None else of_patient[chosen])
-        held_out = np.stack([_cross_fitted(features, fold) for features in train], axis=1)
+        held_out = np.stack([_cross_fitted(features, i, fold) for i, features in enumerate(train)], axis=1)
         of_val = np.stack([part.distance(features) for part, features in zip(parts, val, strict=True)], axis=1)
         unseen = np.concatenate([held_out, of_val])
         usual, far = np.quantile(unseen, [0.5, SHARE], axis=0)
@@ -178,11 +201,11 @@ class Novelty:
                 f"Images of shape (N, {h}, {w}, {c}) were expected, {images.shape} came.",
                 "Resize them as the model's own images are.",
             )
-        features = zip(self.parts, describe_images(images), strict=True)
+        features = zip(self.parts, describe_images(images), strict=False)
         distances = np.stack([part.distance(own) for part, own in features], axis=1)
         return _joined(distances, np.array(self.usual), np.array(self.far))
 
-    def unusual(self, images: Images) -> NDArray[np.bool_]:
+    def unusual(self, images: Readable) -> NDArray[np.bool_]:
         """Say which images are too unlike those in train to be answered, (N,)."""
         return self.score(images) > self.threshold
 
@@ -203,23 +226,26 @@ class Novelty:
 
 
 _ARRAYS = {"mean": 1, "axes": 2, "variance": 1}
-_PARTS = 3
 _LARGEST = 64 << 20
 
 
 def novelty_from_bytes(content: bytes, where: str = "novelty.npz") -> Novelty:
     """Read what `Novelty.to_bytes` gave. RunError, naming `where`, if it is damaged or of another schema."""
     again = "Repeat the run."
-    wanted = {f"{name}{i}": Wanted(np.float32, axes) for i in range(_PARTS) for name, axes in _ARRAYS.items()}
+    # Names stand in an npz as they are. Version 0.1 had three descriptions.
+    count = 1 + _WHOLE if b"mean3.npy" in content else _WHOLE
+    wanted = {f"{name}{i}": Wanted(np.float32, axes) for i in range(count) for name, axes in _ARRAYS.items()}
     about, arrays = read_archive(NoveltyRecord, content, wanted, where, again, largest=_LARGEST, schema=SCHEMA)
     require_numbers({name: arrays[name] for name in wanted}, where, again)
+    if {len(about.usual), len(about.far), len(about.rest)} != {count}:
+        raise RunError(f"{where} does not have the numbers of {count} descriptions.", again)
     parts = tuple(
         Gaussian(arrays[f"mean{i}"], arrays[f"axes{i}"], arrays[f"variance{i}"], rest)
         for i, rest in enumerate(about.rest)
     )
     found = Novelty(parts, about.usual, about.far, about.threshold, about.shape)
     widths = [features.shape[1] for features in describe_images(np.zeros((0, *found.shape), np.uint8))]
-    for part, width in zip(parts, widths, strict=True):
+    for part, width in zip(parts, widths, strict=False):
         k = len(part.variance)
         if part.mean.shape != (width,) or part.axes.shape != (width, k) or part.rest < 0 or (part.variance < 0).any():
             raise RunError(f"{where} does not fit images of {found.shape[0]} x {found.shape[1]} pixels.", again)
@@ -238,17 +264,22 @@ def _folds(of_patient: NDArray[np.generic]) -> NDArray[np.int64]:
     return assign_folds(np.zeros((len(of_patient), 1), np.uint8), of_patient, _FOLDS, seed=0)
 
 
-def _cross_fitted(features: Floats, fold: NDArray[np.int64]) -> Floats:
+def _fit(features: Floats, part: int) -> Gaussian:
+    """Fit one of the descriptions, by its number; the last keeps all of its covariance."""
+    return Gaussian.fit(features, whole=part == _WHOLE)
+
+
+def _cross_fitted(features: Floats, part: int, fold: NDArray[np.int64]) -> Floats:
     """Log-distances (N,) of each image from the fit to the images of other folds."""
     out = np.empty(len(features))
     for number in np.unique(fold):
         held = fold == number
-        out[held] = Gaussian.fit(features[~held]).distance(features[held])
+        out[held] = _fit(features[~held], part).distance(features[held])
     return out
 
 
 def _joined(distances: Floats, usual: Floats, far: Floats) -> Floats:
-    """Join the three: the root of the sum of squares of what is beyond usual; being more usual than that makes up for
+    """Join them: the root of the sum of squares of what is beyond usual; being more usual than that makes up for
     nothing."""
     beyond = np.maximum((distances - usual) / np.maximum(far - usual, _TINY), 0)
     score: Floats = np.sqrt((beyond**2).sum(axis=1))

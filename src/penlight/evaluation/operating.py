@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.calibration import too_few
 from penlight.evaluation.decision import best_cut
-from penlight.evaluation.intervals import RESAMPLES, bootstrap_weights, number_units
+from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
 from penlight.evaluation.rows import to_json
 from penlight.tasks import Binary, Question, Task
@@ -121,7 +121,7 @@ def operating_points(
     thresholds: Sequence[float] | None = None,
     val: tuple[Indicators, Floats] | None = None,
     prevalence: float | None = None,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
 ) -> list[OperatingPoint]:
     """Give the points of each question: as `decided` (N, C), and where val reaches each of `TARGETS`.
 
@@ -139,7 +139,7 @@ def operating_points(
         return []
     y = np.stack([cut.question.of(y_true) for cut in cuts], axis=1)
     answered = np.stack([cut.answered for cut in cuts], axis=1)
-    found = _shares(y, answered, number_units(len(y), groups))
+    found = _shares(y, answered, groups)
     stated = math.nan if prevalence is None else prevalence
     return [
         OperatingPoint(
@@ -181,14 +181,14 @@ def _cuts(
             yield _Cut(question, chosen, cut, (question.of(prob) > cut).astype(float))
 
 
-def _shares(y: Floats, answered: Floats, unit_of: NDArray[np.int64]) -> dict[str, Shares]:
+def _shares(y: Floats, answered: Floats, groups: Groups) -> dict[str, Shares]:
     """The shares of K ways to answer, by name: truth and answers (N, K)."""
     no, not_answered = 1 - y, 1 - answered
     return {
-        "sensitivity": shares([y * answered], [y], unit_of),
-        "specificity": shares([no * not_answered], [no], unit_of),
-        "ppv": shares([y * answered], [answered], unit_of),
-        "npv": shares([no * not_answered], [not_answered], unit_of),
+        "sensitivity": shares([y * answered], [y], groups),
+        "specificity": shares([no * not_answered], [no], groups),
+        "ppv": shares([y * answered], [answered], groups),
+        "npv": shares([no * not_answered], [not_answered], groups),
     }
 
 
@@ -263,7 +263,7 @@ def net_benefits(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
 ) -> list[NetBenefit]:
     """Decision curve of each question (Vickers and Elkin, Med. Decis. Making 2006), of (N, C) calibrated
     probabilities.

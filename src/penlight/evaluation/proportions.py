@@ -2,7 +2,8 @@
 
 A share is hits / answers; images may hold several answers, and patients several images. Where those of one patient
 are more alike than others, as many answers say less: the interval is Wilson's (1927) on the effective number of
-answers (Kish 1965; Korn and Graubard 1998, Survey Methodology 24:193). S models of the same N images, K shares.
+answers (Kish 1965; Korn and Graubard 1998, Survey Methodology 24:193), which a design effect divides where patients
+are not known. S models of the same N images, K shares.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.intervals import NORMAL_95, number_units, t_quantile
+from penlight.evaluation.intervals import NORMAL_95, Groups, design_effect, number_units, t_quantile
 
 Floats = NDArray[np.float64]
 
@@ -39,12 +40,13 @@ class Shares:
     influence: Floats
 
 
-def shares(hits: Sequence[Floats], answers: Sequence[Floats], unit_of: NDArray[np.int64]) -> Shares:
+def shares(hits: Sequence[Floats], answers: Sequence[Floats], groups: Groups) -> Shares:
     """Give the K shares of `hits` (S, N, K) among `answers` (S, N, K), means over the S models, with intervals.
 
-    `unit_of` (N,) numbers what was drawn independently: patients, or images. NaN where a model has no answer.
+    `groups` (N,) are patients. NaN where a model has no answer.
     """
     hit, of = (np.asarray(values, np.float64) for values in (hits, answers))
+    unit_of = number_units(hit.shape[1], groups)
     total = of.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         by_model = hit.sum(axis=1) / total
@@ -58,15 +60,16 @@ def shares(hits: Sequence[Floats], answers: Sequence[Floats], unit_of: NDArray[n
         float(total[0, k]) if single[k] else _effective_number(value[k], influence[:, k], held[:, k], len(of))
         for k in range(len(value))
     ])  # fmt: skip
+    n = np.maximum(n / design_effect(groups), np.minimum(n, 1))
     low, high = wilson(value * n, n)
     return Shares(value, low, high, n, influence)
 
 
 def share_interval(
-    hits: NDArray[np.generic], answers: NDArray[np.generic], groups: NDArray[np.generic] | None = None
+    hits: NDArray[np.generic], answers: NDArray[np.generic], groups: Groups = None
 ) -> tuple[Floats, Floats]:
     """95 % intervals (K,) of the shares of `hits` (N, K) among `answers` (N, K) of images of `groups` (N,)."""
-    found = shares([hits.astype(float)], [answers.astype(float)], number_units(len(hits), groups))
+    found = shares([hits.astype(float)], [answers.astype(float)], groups)
     return found.low, found.high
 
 

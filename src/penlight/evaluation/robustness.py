@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from penlight.data.reads import read
 from penlight.evaluation.conformal import options
 from penlight.evaluation.corruptions import SEVERITIES, Corruption, Images
-from penlight.evaluation.intervals import RESAMPLES, bootstrap_weights
+from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def summarise(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
 ) -> list[Robust]:
     """Turn mistakes into errors with intervals; each of `models` has the mistakes of its seeds, one or several.
 

@@ -9,9 +9,10 @@ from penlight.escaping import label_list
 from penlight.evaluation.closed_forms import closed_form
 from penlight.evaluation.intervals import (
     RESAMPLES,
+    Groups,
     bootstrap_weights,
+    count_units,
     left_out_weights,
-    number_units,
     percentile_interval,
 )
 from penlight.evaluation.metrics import METRICS, Metric, Sample
@@ -21,7 +22,7 @@ from penlight.tasks import Task
 Floats = NDArray[np.float64]
 
 FEWEST_POSITIVES = 10
-"""With fewer positives of a label, a mean over labels that is resampled has no interval that can be trusted."""
+"""With fewer positives of a label, a mean over labels has no interval that can be trusted."""
 
 
 def score(
@@ -33,7 +34,7 @@ def score(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
     fold: NDArray[np.int64] | None = None,
 ) -> list[MetricRow]:
     """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
@@ -62,7 +63,7 @@ def score_seeds(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
 ) -> list[SeedsRow]:
     """Score the runs of several seeds on the same images: mean and standard deviation over seeds.
 
@@ -83,7 +84,7 @@ def score_seeds(
 
 
 def interval_of_draws(
-    key: str, value: float, draws: Floats, samples: Sequence[Sample], groups: NDArray[np.generic] | None = None
+    key: str, value: float, draws: Floats, samples: Sequence[Sample], groups: Groups = None
 ) -> tuple[float, float]:
     """Give the interval that `score_seeds` has for one metric of the whole, whose mean over the samples is `value`
     and `draws` (B,) on resampled images."""
@@ -97,9 +98,10 @@ def metric_intervals(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
 ) -> tuple[Floats, Floats, list[str]]:
-    """Give low, high and why there is none, of each of the K values of one metric, as `score_seeds` has them."""
+    """Give low and high of each of the K values of one metric, as `score_seeds` has them, and why an interval is
+    missing or cannot be trusted."""
     n = len(samples[0].y)
     values = _means(key, samples, np.ones((1, n)))[0]
     by_formula = closed_form(key, samples, groups)
@@ -135,7 +137,7 @@ def values_of(
 
 
 def draws_of(
-    sample: Sample, resamples: int = RESAMPLES, *, seed: int = 0, groups: NDArray[np.generic] | None = None
+    sample: Sample, resamples: int = RESAMPLES, *, seed: int = 0, groups: Groups = None
 ) -> dict[tuple[str, str | None], Floats]:
     """Give the (resamples,) values that each row's interval is made from, by name and label of the row."""
     values, draws = _values_and_draws([sample], resamples, seed, groups)
@@ -143,9 +145,7 @@ def draws_of(
     return {(name, label): column for (name, label, *_), column in zip(heads, draws[0].T, strict=True)}
 
 
-def _values_and_draws(
-    samples: Sequence[Sample], resamples: int, seed: int, groups: NDArray[np.generic] | None
-) -> tuple[Floats, Floats]:
+def _values_and_draws(samples: Sequence[Sample], resamples: int, seed: int, groups: Groups) -> tuple[Floats, Floats]:
     """(S, R) values and (S, resamples, R) resampled values, R rows of the table."""
     n = len(samples[0].y)
     values = np.stack([_all_rows(s, np.ones((1, n)))[0] for s in samples])
@@ -162,7 +162,7 @@ def _all_rows(sample: Sample, w: Floats) -> Floats:
 
 
 def _intervals(
-    task: Task, draws: Floats, values: Floats, samples: Sequence[Sample], groups: NDArray[np.generic] | None
+    task: Task, draws: Floats, values: Floats, samples: Sequence[Sample], groups: Groups
 ) -> tuple[Floats, Floats, list[str]]:
     """(R,) low and high, and where an interval cannot be trusted, why; from values (R,) and draws (B, R)."""
     if not len(draws):
@@ -175,14 +175,15 @@ def _intervals(
 
 
 def _of_metric(
-    key: str, draws: Floats, values: Floats, samples: Sequence[Sample], groups: NDArray[np.generic] | None
+    key: str, draws: Floats, values: Floats, samples: Sequence[Sample], groups: Groups
 ) -> tuple[Floats, Floats, list[str]]:
     """Low, high and reasons (K,) of the K values of a metric, whose resampled ones are `draws` (B, K)."""
     metric, nothing = METRICS[key], np.full_like(values, np.nan)
     if metric.no_interval:
         return nothing, nothing.copy(), [metric.no_interval if np.isfinite(v) else "" for v in values]
-    if (few := _few_positives(key, samples, groups)) and np.isfinite(values).any():
-        return nothing, nothing.copy(), [few]
+    few = _few_positives(key, samples, groups)
+    if few and key in _RESAMPLED_MEANS and np.isfinite(values).any():
+        return nothing, nothing.copy(), [f"no interval: {few}"]
     by_formula = closed_form(key, samples, groups)
     low, high = (nothing, nothing.copy()) if by_formula is None else (by_formula.low.copy(), by_formula.high.copy())
     resampled = np.flatnonzero(np.isfinite(values) & ~np.isfinite(low))
@@ -190,22 +191,25 @@ def _of_metric(
     without = _means(key, samples, leave_out) if len(leave_out) else draws[:0]
     for k in resampled:
         shift = values[k] - np.nanmean(draws[:, k]) if metric.centred else 0
-        low[k], high[k] = percentile_interval(draws[:, k] + shift, without[:, k])
+        low[k], high[k] = percentile_interval(draws[:, k] + shift, without[:, k], groups)
     undefined = ~np.isfinite(values)
     low[undefined] = high[undefined] = np.nan
     alike = "no interval: every resample gives the same value"
-    return low, high, ["" if np.isfinite(lo) or np.isnan(v) else alike for lo, v in zip(low, values, strict=True)]
+    untrusted = f"the interval is not trustworthy: {few}" if few else ""
+    whys = [untrusted if np.isfinite(lo) else alike for lo in low]
+    return low, high, ["" if np.isnan(v) else why for why, v in zip(whys, values, strict=True)]
 
 
-def _few_positives(key: str, samples: Sequence[Sample], groups: NDArray[np.generic] | None) -> str:
-    """Say why a mean over labels that is resampled has no interval: labels with too few positives (or patients)."""
-    if key not in _RESAMPLED_MEANS:
-        return ""
+def _few_positives(key: str, samples: Sequence[Sample], groups: Groups) -> str:
+    """Name the labels that have too few positives (or patients with any) for a mean over labels to have an interval
+    that can be trusted; empty where there is none, and for what is no such mean."""
     task, y = samples[0].task, samples[0].y
-    positives = [len(np.unique(number_units(len(y), groups)[column > 0])) for column in y.T]
+    if METRICS[key].mean_of is None or task.kind == "binary":
+        return ""
+    positives = [count_units(len(y), groups, column) for column in y.T]
     few = [name for name, n in zip(task.labels, positives, strict=True) if 0 < n < FEWEST_POSITIVES]
     what = "positive cases" if groups is None else "patients with a positive case"
-    return f"no interval: fewer than {FEWEST_POSITIVES} {what} of {label_list(few)}" if few else ""
+    return f"fewer than {FEWEST_POSITIVES} {what} of {label_list(few)}" if few else ""
 
 
 _RESAMPLED_MEANS = ("average_precision",)

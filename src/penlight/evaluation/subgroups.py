@@ -18,8 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.dataset import METADATA
-from penlight.evaluation.comparison import LEVEL, estimate, holm_steps
-from penlight.evaluation.intervals import bootstrap_weights, number_units, percentile_interval
+from penlight.evaluation.comparison import LEVEL, Estimate, estimate, holm_steps
+from penlight.evaluation.intervals import (
+    Groups,
+    UnknownPatients,
+    bootstrap_weights,
+    count_units,
+    number_units,
+    percentile_interval,
+)
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.rows import to_json
 
@@ -106,7 +113,7 @@ def score_subgroups(
     resamples: int | None = None,
     permutations: int = _PERMUTATIONS,
     seed: int = 0,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
 ) -> list[Subgroup]:
     """Score the headline metric in each group of each column; `metadata` maps a column's name to (N,) values.
 
@@ -131,9 +138,14 @@ def score_subgroups(
         weights = bootstrap_weights(len(y), resamples or _resamples(y), seed=seed, groups=groups)
         drawn = np.concatenate([np.stack([group.both(w) for group in scored]) for w in weights], axis=2)
         unit_of = number_units(len(y), groups)
+        units = count_units(len(y), groups)
+        estimates = [_difference(group, own, units) for group, own in zip(scored, drawn, strict=True)]
         p = _each_once(scored, lambda group: group.p(y, unit_of, permutations, seed))
-        columns = zip(scored, drawn, p, _holm(scored, p), strict=True)
-        found = iter(_finished(*values, units=int(unit_of.max()) + 1) for values in columns)
+        if isinstance(groups, UnknownPatients):
+            # Drawing images anew would take them as independent.
+            p = [own.p for own in estimates]
+        columns = zip(scored, drawn, p, _holm(scored, p), estimates, strict=True)
+        found = iter(_finished(*values) for values in columns)
         rows = [row if row.note else next(found) for row in rows]
     return rows
 
@@ -189,9 +201,9 @@ def _unknown(inside: Mask) -> list[tuple[str, Mask]]:
     return [(UNKNOWN, inside)] if inside.any() else []
 
 
-def _row(sample: Sample, column: str, name: str, inside: Mask, groups: NDArray[np.generic] | None) -> Subgroup:
+def _row(sample: Sample, column: str, name: str, inside: Mask, groups: Groups) -> Subgroup:
     """Count a group, and say which labels are left out, or why it has no score."""
-    units, others = (int(m.sum()) if groups is None else len(np.unique(groups[m])) for m in (inside, ~inside))
+    units, others = (count_units(len(inside), groups, m) for m in (inside, ~inside))
     row = Subgroup(column, name, sample.task.headline, int(inside.sum()), units)
     what = "images" if groups is None else "patients"
     if units < FEWEST_UNITS:
@@ -301,12 +313,18 @@ def _holm(scored: Sequence[_Scored], p: Sequence[float]) -> list[tuple[float, fl
     return [found[_division(group)] for group in scored]
 
 
-def _finished(group: _Scored, drawn: Floats, p: float, holm: tuple[float, float], units: int) -> Subgroup:
+def _difference(group: _Scored, drawn: Floats, units: int) -> Estimate:
+    """Give the score inside less that outside, from draws (2, B) of both."""
+    (value,), (others,) = group.both(np.ones((1, len(group.inside)))).tolist()
+    return estimate(value - others, drawn[0] - drawn[1], units)
+
+
+def _finished(group: _Scored, drawn: Floats, p: float, holm: tuple[float, float], found: Estimate) -> Subgroup:
     """Fill in the row of a group from its draws (2, B), inside and outside."""
     (value,), (others,) = group.both(np.ones((1, len(group.inside)))).tolist()
     low, high = percentile_interval(drawn[0])
     p_holm, comparisons = holm
-    difference_low, difference_high = estimate(value - others, drawn[0] - drawn[1], units).interval(comparisons)
+    difference_low, difference_high = found.interval(comparisons)
     return replace(
         group.row,
         value=value,

@@ -10,6 +10,7 @@ from penlight.records import Count, Finite, Flag, Name, Number, Record, Share, S
 Digest = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Labels = Annotated[tuple[Name, ...], Field(min_length=1, max_length=10_000)]
+ImagesPerPatient = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 Notes = Annotated[tuple[Text, ...], Field(max_length=10_000)]
 
 
@@ -134,15 +135,18 @@ class FactsRecord(Record):
     penlight_version: Name
 
 
+OfParts = Annotated[tuple[Finite, ...], Field(min_length=3, max_length=4)]
+
+
 class NoveltyRecord(Record):
     """The text `about` in novelty.npz."""
 
     schema_version: Count = Field(alias="schema")
-    usual: tuple[Finite, Finite, Finite]
-    far: tuple[Finite, Finite, Finite]
+    usual: OfParts
+    far: OfParts
     threshold: Finite
     shape: tuple[Side, Side, Literal[1, 3]]
-    rest: tuple[Finite, Finite, Finite]
+    rest: OfParts
 
 
 class PredictionsRecord(Record):
@@ -155,6 +159,7 @@ class PredictionsRecord(Record):
     split: Name
     data_hash: Name = ""
     recipe_hash: Name = ""
+    images_per_patient: ImagesPerPatient | None = None
 
 
 class NeighboursRecord(Record):

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penlight.records import Count, Finite, Flag, Name, Number, Record, Side, Text, Whole
-from penlight.records.run import Ahead, Baselines, Checks, FileName, Labels, ReadingRecord, Rows, Seed
+from penlight.records.run import (
+    Ahead,
+    Baselines,
+    Checks,
+    FileName,
+    ImagesPerPatient,
+    Labels,
+    ReadingRecord,
+    Rows,
+    Seed,
+)
 from penlight.records.run import Row as Row
 
 Sentences = Annotated[tuple[Text, ...], Field(max_length=10_000)]
@@ -58,6 +68,15 @@ class PointRow(Record):
     note: Text
 
 
+class DuplicatesRow(Record):
+    """Scores with and without the images that have a duplicate in another split."""
+
+    duplicates: Count
+    images: Count
+    without: Rows
+    alone: Rows
+
+
 class MetricsRecord(Record):
     """metrics.json: the scores of a run on test."""
 
@@ -70,6 +89,7 @@ class MetricsRecord(Record):
     before_calibration: Numbers = Field(default_factory=dict)
     unavailable: Sentences = ()
     ahead: Ahead = Field(default_factory=dict)
+    duplicates: DuplicatesRow | None = None
 
 
 class MemberRow(Record):
@@ -103,6 +123,20 @@ class SharedRow(Record):
     metadata: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
 
 
+class NoveltyRateRow(Record):
+    """How many images of a kind are called unlike those in train."""
+
+    images: Count
+    unusual: Count
+
+
+class NoveltyRatesRow(Record):
+    """What a run's novelty calls unusual of test images, and of drawn images of other kinds."""
+
+    test: NoveltyRateRow
+    drawn: Annotated[dict[Name, NoveltyRateRow], Field(max_length=100)]
+
+
 class ProvenanceRecord(Record):
     """provenance.json: where a run comes from."""
 
@@ -125,6 +159,7 @@ class ProvenanceRecord(Record):
     test_readings_before: Count | None = None
     keeps_images: Flag = True
     maps_alike: Finite | None = None
+    novelty: NoveltyRatesRow | None = None
     shared: SharedRow | None = None
 
 
@@ -155,7 +190,11 @@ class DataJson(Record):
     patients: Counts | None = None
     problems: Annotated[tuple[ProblemRow, ...], Field(max_length=10_000)] = ()
     reading: ReadingRecord | None = None
-    images_per_patient: Count = 1
+    images_per_patient: ImagesPerPatient = 1
+    duplicates: (
+        Annotated[dict[Name, Annotated[tuple[Count, ...], Field(max_length=10_000_000)]], Field(max_length=100)]
+        | None
+    ) = None
 
 
 class ChangeRow(Record):

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from penlight.escaping import label_list, markdown, markdown_code, quoted
 from penlight.evaluation.checks import serious_first
+from penlight.evaluation.checks.looking import TOLD
+from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.report.beside import published_lines, published_notes
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
@@ -65,10 +67,24 @@ def limits(content: RunContent) -> list[str]:
         "No results by device: the data used here do not name it.",
         *(f"No {what}." for what in content.unavailable_groups),
         *_by_group(content),
+        *_novelty(content.novelty_rates),
     ]
     if n < _FEW_IMAGES:
         found.append(f"With {count(n)} images the intervals are wide; read them before the values.")
     return [*found, *_rare(content)]
+
+
+def _novelty(rates: NoveltyRates | None) -> list[str]:
+    """Say how well images unlike those in train are told, as it was measured."""
+    if rates is None:
+        return []
+    told = [f"{rate.unusual} of {rate.images} of {name}" for name, rate in rates.drawn.items()]
+    missed = any(rate.share < TOLD for rate in rates.drawn.values())
+    poor = " Pictures of another kind may be answered without a warning." if missed else ""
+    return [
+        f"Called unlike the training images: {count(rates.test.unusual)} of {count(rates.test.images)} test images, "
+        f"which are like them, and of drawn images of another kind {listed(told)}.{poor}"
+    ]
 
 
 def _by_group(content: RunContent) -> list[str]:

@@ -15,6 +15,7 @@ from penlight.evaluation.checks import Check
 from penlight.evaluation.conformal import Conformal
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.novelty import Novelty
+from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import MetricRow
@@ -68,9 +69,10 @@ class RunContent:
     seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where the model has none) and
     command. `before` are the test predictions before calibration, `calibration_notes` say what calibration left as it
     was, `points` are the operating points. `conformal` makes sets of answers of `test`, and `novelty` says which
-    images are unlike those in train; None for runs made without. `robustness` is what corrupted images did, None
-    where they were not asked. `checks` are those that spoke up, None where none was run. `cases` are maps of a few
-    test images, None where none was made. `subgroups` are the headline scores of groups of test images, empty where
+    images are unlike those in train, `novelty_rates` how well; None for runs made without. `robustness` is what
+    corrupted images did, None where they were not asked. `checks` are those that spoke up, None where none was run.
+    `cases` are maps of a few test images, None where none was made. `subgroups` are the headline scores of groups of
+    test images, empty where
     `test` has no metadata. `folds` are those of a cross-validation, whose `test` are the answers of each fold to the
     images it left out; `unanswered` says which have none, and `ranking` is `test` with the places of the images in
     their folds instead of probabilities, for curves of what ranks.
@@ -110,6 +112,7 @@ class RunContent:
     points: Sequence[OperatingPoint] = ()
     conformal: Conformal | None = None
     novelty: Novelty | None = None
+    novelty_rates: NoveltyRates | None = None
     robustness: Robustness | None = None
     subgroups: Sequence[Subgroup] = ()
     folds: Sequence[FoldContent] = ()

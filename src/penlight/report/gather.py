@@ -20,7 +20,7 @@ from penlight.recipes import differences
 from penlight.report.content import FoldContent, Rival, RunContent, Sample
 from penlight.runs import Joined, Run
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
-from penlight.runs.evidence import checks_kept, headline_kept
+from penlight.runs.evidence import checks_kept, headline_kept, novelty_rates_of
 from penlight.runs.holdings import groups_unavailable, holdings_of, is_shared, keeps_images
 from penlight.tasks import Task, label_of
 
@@ -72,6 +72,7 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         points=[point_from_dict(point) for point in scores.get("operating_points", [])],
         conformal=decision.conformal,
         novelty=run.novelty,
+        novelty_rates=novelty_rates_of(run),
         robustness=run.robustness,
         subgroups=[subgroup_from_dict(group) for group in scores.get("subgroups", [])],
         decision=decision,

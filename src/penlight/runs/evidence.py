@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from penlight.data.tested import READ_BEFORE
 from penlight.evaluation import MetricRow, Sample, find_row, row_from_dict
 from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
+from penlight.evaluation.duplicates import DuplicateScores, duplicates_from_dict, score_duplicates
+from penlight.evaluation.novelty_rates import NoveltyRates, rates_from_dict
 from penlight.evaluation.subgroups import Subgroup
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs.answers import Answers
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.folder import Run
-from penlight.runs.holdings import MAPS_ALIKE
+from penlight.runs.holdings import MAPS_ALIKE, NOVELTY_RATES
 
 _OF_CURVES = ("loss", "val_loss", "val_headline", "learning_rate")
 
@@ -30,19 +33,40 @@ def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Sub
         decision_notes=run.decision.notes,
         curves=_curves(run),
         epochs_planned=_epochs(run.recipe),
-        data=run.data,
+        # What predictions say holds for runs too that were made before it was kept of the data.
+        data=None if run.data is None else replace(run.data, images_per_patient=before.images_per_patient),
         maps_alike=maps_alike_of(run),
         subgroups=subgroups,
         read_before=run.provenance.get(READ_BEFORE),
         before=Sample(before.task, before.y_true, before.prob, answers.decided),
         calibration=answers.decision.calibration,
+        duplicates=duplicates_of(run, answers),
+        novelty=novelty_rates_of(run),
         coverage=None if answers.decision.conformal is None else answers.decision.conformal.coverage,
     )
 
 
+def duplicates_of(run: Run, answers: Answers) -> DuplicateScores | None:
+    """Score answers to test with and without the images that have a duplicate in another split; of a copy that does
+    not say which these are, give the scores that were kept. None where there are none, or it is not known."""
+    rows = None if run.data is None or run.data.duplicates is None else run.data.duplicates.get("test", ())
+    if rows is None:
+        if not run.has("metrics.json"):
+            return None
+        kept = run.metrics.get("duplicates")
+        return None if kept is None else duplicates_from_dict(kept)
+    return duplicates_among(answers, rows)
+
+
+def duplicates_among(answers: Answers, rows: Sequence[int]) -> DuplicateScores | None:
+    """Score answers with and without the images in some `rows` of the split; None where none of these is there."""
+    chosen = np.isin(answers.predictions.index, rows)
+    return score_duplicates(answers.sample, chosen, answers.predictions.units) if chosen.any() else None
+
+
 def seen(answers: Answers) -> Answered:
     """Give answers as metrics and checks see them."""
-    return Answered(answers.sample, answers.predictions.groups)
+    return Answered(answers.sample, answers.predictions.units)
 
 
 def checks_kept(run: Run) -> list[Check]:
@@ -64,6 +88,12 @@ def maps_alike_of(run: Run) -> float | None:
         return cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike
     found: float | None = run.provenance.get(MAPS_ALIKE)
     return found
+
+
+def novelty_rates_of(run: Run) -> NoveltyRates | None:
+    """Read how well a run tells images unlike those in train; None where that was not measured."""
+    found = run.provenance.get(NOVELTY_RATES)
+    return None if found is None else rates_from_dict(found)
 
 
 def _curves(run: Run) -> Curves | None:

@@ -17,6 +17,9 @@ KEEPS_IMAGES = "keeps_images"
 MAPS_ALIKE = "maps_alike"
 """The key of provenance.json with what checks need of explained.npz, for a run without it."""
 
+NOVELTY_RATES = "novelty"
+"""The key of provenance.json that says how well images unlike those in train are told."""
+
 SHARED = "shared"
 """The key of provenance.json of a copy that was made to be shared: how, and what was left out."""
 

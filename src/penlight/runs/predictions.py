@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from penlight.data.archives import Wanted, read_archive
 from penlight.data.dataset import METADATA
 from penlight.errors import PenlightError, PredictionsError
+from penlight.evaluation.intervals import Groups, units_of
 from penlight.records.run import PredictionsRecord
 from penlight.tasks import Task, task_of, task_to_dict
 
@@ -40,7 +41,7 @@ class Predictions:
     `logits` (N, K) float64, such that `task.probabilities(logits)` is `prob` before any calibration;
     `data_hash` is the hash of the dataset's file; `recipe_hash` is empty for predictions made elsewhere. `groups`
     (N,) int64 numbers the patients, where the dataset names them, so that intervals can draw whole patients;
-    `metadata` is that of `data.dataset.Split`, for scores by subgroup.
+    `metadata` is that of `data.dataset.Split`, for scores by subgroup. `images_per_patient` is as in `DatasetInfo`.
     """
 
     index: NDArray[np.int64]
@@ -55,6 +56,7 @@ class Predictions:
     recipe_hash: str = ""
     groups: NDArray[np.int64] | None = None
     metadata: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    images_per_patient: int = 1
 
     def __post_init__(self) -> None:
         n, c = len(self.index), len(self.task.labels)
@@ -74,6 +76,11 @@ class Predictions:
     def __len__(self) -> int:
         """Count the images."""
         return len(self.index)
+
+    @property
+    def units(self) -> Groups:
+        """What intervals take as independent, see `evaluation.intervals.units_of`."""
+        return units_of(self.groups, self.images_per_patient)
 
     def part(self, rows: NDArray[np.generic] | slice) -> "Predictions":
         """Select images by number, by (N,) true or false, or by a slice.
@@ -95,6 +102,7 @@ def to_bytes(predictions: Predictions) -> bytes:
         "split": p.split,
         "data_hash": p.data_hash,
         "recipe_hash": p.recipe_hash,
+        "images_per_patient": p.images_per_patient,
         "schema": SCHEMA,
     }
     buffer = io.BytesIO()
@@ -137,11 +145,19 @@ def predictions_from_bytes(content: bytes, where: str) -> Predictions:
             recipe_hash=about.recipe_hash,
             groups=groups,
             metadata=metadata,
+            images_per_patient=about.images_per_patient or _images_per_patient(about.dataset),
         )
         _require_possible(predictions)
     except PenlightError as error:
         raise PredictionsError(f"{where} is damaged: {error.problem}", _REMEDY) from error
     return predictions
+
+
+def _images_per_patient(dataset: str) -> int:
+    """Give what the catalog says today of a dataset whose predictions were written before that was kept."""
+    from penlight.data.catalog import CATALOG  # it is large, and answering for a picture needs none of it
+
+    return CATALOG[dataset].images_per_patient if dataset in CATALOG else 1
 
 
 def _require_possible(p: Predictions) -> None:

@@ -23,7 +23,7 @@ from penlight.recipes import Ensemble, Kernel, Recipe
 from penlight.recipes.recipe import Summarised
 from penlight.runs.facts import facts_from_properties
 from penlight.runs.files import json_text
-from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, SHARED
+from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NOVELTY_RATES, SHARED
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
 
 _KEPT_PROVENANCE = (
@@ -41,6 +41,7 @@ _KEPT_PROVENANCE = (
     "model",
     "ahead_of_linear_on_val",
     READ_BEFORE,
+    NOVELTY_RATES,
 )
 _ARCHIVE_DATE = (1980, 1, 1, 0, 0, 0)
 _DATE_SAVED = "1980-01-01@00:00:00"
@@ -118,11 +119,11 @@ def stripped(predictions: Predictions, recipe: Recipe, numbers: PatientNumbers) 
 
 
 def shared_data(record: DataRecord) -> dict[str, Any]:
-    """Keep what the audit counted, without the rows or patients that it names."""
+    """Keep what the audit counted, without the rows or patients that it names; metrics.json keeps what follows."""
     problems = [
         {**problem, "places": [], "seen": without_example(str(problem["seen"]))} for problem in record.problems
     ]
-    return {**record.to_dict(), "problems": problems}
+    return {**record.to_dict(), "problems": problems, "duplicates": None}
 
 
 def shared_history(content: bytes) -> bytes:

@@ -9,6 +9,7 @@ from penlight.data.record import record_of
 from penlight.evaluation import Calibration, MetricRow, find_decision
 from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks import Answered
+from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
 from penlight.evaluation.subgroups import score_subgroups
 from tests.conftest import small_dataset
 from tests.evaluation.checks.evidence import (
@@ -153,6 +154,10 @@ def sets_too_small():
     return replace(e, rows=[row if r.name == "coverage" and r.label is None else r for r in e.rows], coverage=0.9)
 
 
+def strangers_missed():
+    return replace(clean(), novelty=NoveltyRates(NoveltyRate(400, 24), {"chest-phantom": NoveltyRate(60, 53)}))
+
+
 CASES = {
     "PL001": (beaten_by_linear, True, ("AUC is 0.", "linear baseline 0.", "difference −0.")),
     "PL002": (barely_before_linear, False, ("difference 0.0", "interval −0.0")),
@@ -175,5 +180,6 @@ CASES = {
     "PL019": (maps_of_anything, False, ("random weights", "0.820")),
     "PL020": (read_by_many, False, ("read by 1,234 other recipes",)),
     "PL021": (hottest, False, ("highest temperature there is, 8",)),
+    "PL023": (strangers_missed, False, ("Of 60 drawn images", "53 are told", "24 of 400 test images")),
     "PL022": (sets_too_small, True, ("0.820 of test", "0.780 to 0.860", "0.90 was wanted")),
 }

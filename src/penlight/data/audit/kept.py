@@ -1,10 +1,13 @@
 """The audit of a dataset, made once and kept as audit.json beside its arrays in the store."""
 
 import contextlib
+import hashlib
 import json
 import weakref
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from penlight import disk
 from penlight.data.audit.looks import audit
@@ -31,7 +34,7 @@ def kept_audit(dataset: Dataset) -> Audit:
     made = audit(dataset)
     _audits.last = weakref.ref(dataset), made
     if path is not None:
-        content = {"labels": _meaning(dataset), "audit": made.to_dict()}
+        content = {"labels": _meaning(dataset, path), "audit": made.to_dict()}
         with contextlib.suppress(OSError):
             disk.write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), private=True)
     return made
@@ -58,7 +61,7 @@ def _path(dataset: Dataset) -> Path | None:
 def _read(path: Path, dataset: Dataset) -> Audit | None:
     try:
         content = parse_json_object(disk.read_inside(path.parent, path.name, LARGEST_JSON), FILE)
-        if content["labels"] != _meaning(dataset):
+        if content["labels"] != _meaning(dataset, path):
             return None
         found = Audit.from_dict(content["audit"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError):
@@ -66,6 +69,12 @@ def _read(path: Path, dataset: Dataset) -> Audit | None:
     return found if found.images == {name: len(split) for name, split in dataset.splits.items()} else None
 
 
-def _meaning(dataset: Dataset) -> list[Any]:
-    """Say what the labels mean, which a description may change without the arrays."""
-    return [dataset.info.task.kind, *dataset.info.task.labels]
+def _meaning(dataset: Dataset, stored: Path | None) -> list[Any]:
+    """Say what the labels mean, which a description may change without the arrays, and whose the images are, where
+    a table beside the arrays says so."""
+    meaning = [dataset.info.task.kind, *dataset.info.task.labels]
+    patients = [split.patients for split in dataset.splits.values() if split.patients is not None]
+    if not patients or stored is None or (stored.parent / "train_patients.npy").exists():
+        return meaning
+    numbered = np.unique(np.concatenate(patients), return_inverse=True)[1].astype(np.int64)
+    return [*meaning, hashlib.sha256(numbered.tobytes()).hexdigest()]

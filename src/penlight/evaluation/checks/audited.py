@@ -1,14 +1,19 @@
 """What the audit of the dataset found, as far as scores depend on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from penlight.data.record import DataRecord
 from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Evidence
-from penlight.evaluation.checks.words import listed
+from penlight.evaluation.checks.words import interval, listed, metric, number
+from penlight.evaluation.duplicates import DuplicateScores
+from penlight.evaluation.intervals import UnknownPatients
+from penlight.evaluation.rows import MetricRow
 
 Problem = Mapping[str, Any]
 
@@ -30,8 +35,30 @@ def kind_of(problem: Problem) -> str:
 
 
 def duplicates_across_splits(e: Evidence) -> Seen | None:
-    """Speak where images or patients stand in more than one split."""
-    return _told(e, ACROSS)
+    """Report images or patients in more than one split, and the scores with and without such images."""
+    found = _told(e, ACROSS)
+    if found is None or e.duplicates is None or not e.duplicates.duplicates:
+        return found
+    return Seen(f"{found.text} {_apart(e.duplicates, e.split)}", found.serious)
+
+
+def _apart(scores: DuplicateScores, split: str) -> str:
+    n, of = scores.duplicates, scores.images
+    have = f"{n:,} of {of:,} {split} image{'s' * (of > 1)} {'has' if n == 1 else 'have'} a duplicate in another split"
+    if not scores.without:
+        return f"{have}, so no score is of images that the model has not seen."
+    return f"{have}. Without {'it' if n == 1 else 'them'}, {_said(scores.without)}; alone, {_said(scores.alone)}."
+
+
+def _said(rows: Sequence[MetricRow]) -> str:
+    return ", ".join(
+        f"{metric(row.name)} is {number(row.value)} (95 % interval {interval(row.low, row.high)})"
+        if np.isfinite(row.low)
+        else f"{metric(row.name)} is {number(row.value)} ({row.note})"
+        if np.isfinite(row.value)
+        else f"{metric(row.name)} is undefined ({row.note})"
+        for row in rows
+    )
 
 
 def conflicting_labels(e: Evidence) -> Seen | None:
@@ -89,7 +116,9 @@ def _several(data: DataRecord) -> str:
     each = data.images_per_patient
     if each == 1:
         return ""
+    wider = UnknownPatients(each).design_effect ** 0.5
     return (
-        f" Its source has {each} images of each patient: intervals that count images as independent are too narrow, "
-        f"by a factor between 1 and {each**0.5:.2g}, and folds by image hold images of patients who were trained on."
+        f" Its source has {each} images of each patient: intervals are made {wider:.2g} times as wide as those of "
+        f"independent images, and folds by image hold images of patients who were trained on, so that "
+        f"cross-validation promises too much."
     )

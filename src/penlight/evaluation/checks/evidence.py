@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from penlight.data.record import DataRecord
 from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.comparison import Difference, Draws, differences, paired_draws
-from penlight.evaluation.intervals import bootstrap_weights
+from penlight.evaluation.duplicates import DuplicateScores
+from penlight.evaluation.intervals import Groups, bootstrap_weights, count_units
 from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.evaluation.rows import MetricRow
 from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup
@@ -27,12 +29,12 @@ class Answered:
     """What a model said of a split: the `sample` that metrics see, and `groups` (N,), patients where known."""
 
     sample: Sample
-    groups: NDArray[np.generic] | None = None
+    groups: Groups = None
 
     @property
     def independent(self) -> int:
-        """Count what was drawn independently: patients where they are known, else images."""
-        return len(self.sample.y) if self.groups is None else len(np.unique(self.groups))
+        """Count what was drawn independently: patients where images are said to be of some, else images."""
+        return count_units(len(self.sample.y), self.groups)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,9 @@ class Evidence:
     `curves` are None for models without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike`
     is the mean rank correlation of maps of what the model looked at with those of random weights. `read_before`
     counts the other recipes that had been read on the same test images before. `before` are the answers without the
-    `calibration`, and `coverage` is what the prediction sets of `test` promise.
+    `calibration`, and `coverage` is what the prediction sets of `test` promise. `duplicates` are the scores of `test`
+    with and without the images that have a duplicate in another split; `novelty` says how well images unlike train
+    are told.
     """
 
     test: Answered
@@ -72,6 +76,8 @@ class Evidence:
     before: Sample | None = None
     calibration: Calibration | None = None
     coverage: float | None = None
+    duplicates: DuplicateScores | None = None
+    novelty: NoveltyRates | None = None
 
     @property
     def task(self) -> Task:

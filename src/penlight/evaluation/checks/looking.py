@@ -1,4 +1,4 @@
-"""Whether maps of what a model looked at say anything about the model."""
+"""Whether what stands beside an answer says anything: maps of what was looked at, and what is called unlike train."""
 
 import math
 
@@ -8,6 +8,12 @@ from penlight.evaluation.checks.words import number
 
 ALIKE = 0.7
 """From this mean rank correlation on, maps hardly depend on what was learned."""
+
+TOLD = 0.9
+"""Of drawn images of another kind so many should be called unlike the training images."""
+
+FALSE_ALARMS = 0.05
+"""Of test images no more should be."""
 
 
 def maps_without_learning(e: Evidence) -> Seen | None:
@@ -19,3 +25,19 @@ def maps_without_learning(e: Evidence) -> Seen | None:
         f"The maps of what it looked at are much like those of the same model with random weights: their mean rank "
         f"correlation is {number(e.maps_alike)}."
     )
+
+
+def strangers_missed(e: Evidence) -> Seen | None:
+    """Report drawn images of other kinds that are taken for images like those in train, and test images that are
+    called unlike them."""
+    if e.novelty is None:
+        return None
+    parts = [
+        f"Of {rate.images} drawn images of another kind ({name}), {rate.unusual} are told from the training images."
+        for name, rate in e.novelty.drawn.items()
+        if rate.share < TOLD
+    ]
+    own = e.novelty.test
+    if own.share > FALSE_ALARMS:
+        parts.append(f"{own.unusual:,} of {own.images:,} test images are called unlike those in train.")
+    return Seen(" ".join(parts)) if parts else None

@@ -9,7 +9,7 @@ from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Answered, Evidence, Floats
 from penlight.evaluation.checks.words import counted, interval, listed, metric, number
-from penlight.evaluation.intervals import number_units
+from penlight.evaluation.intervals import design_effect, number_units
 from penlight.evaluation.metrics import METRICS, Sample
 from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
 from penlight.evaluation.rows import find_row
@@ -33,7 +33,7 @@ def not_calibrated(e: Evidence) -> Seen | None:
     if not len(stated):
         return None
     error = calibration_error(e.test.sample)
-    by_chance = simulated_errors(stated) if e.test.groups is None else flipped_errors(e.test)
+    by_chance = errors_by_chance(e.test)
     chance = float(np.quantile(by_chance, BY_CHANCE))
     if not error > max(OFF, chance):
         return None
@@ -55,6 +55,16 @@ def _before(e: Evidence) -> str:
         return ""
     off = number(calibration_error(e.before))
     return f" They are calibrated ({e.calibration.kind}); before it they were off by {off}."
+
+
+def errors_by_chance(answers: Answered) -> Floats:
+    """Give calibration errors (B,) that calibrated probabilities have by chance: by outcomes drawn anew, of whole
+    patients where these are known; of as many images as all say together where only that they are alike is known."""
+    if isinstance(answers.groups, np.ndarray):
+        return flipped_errors(answers)
+    stated = np.sort(answers.sample.stated.prob.ravel())
+    kept = max(1, round(len(stated) / design_effect(answers.groups)))
+    return simulated_errors(stated[np.linspace(0, len(stated) - 1, kept).round().astype(int)])
 
 
 def flipped_errors(answers: Answered, *, seed: int = 0) -> Floats:

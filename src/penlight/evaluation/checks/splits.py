@@ -73,7 +73,8 @@ def _labels_moved(e: Evidence) -> list[str]:
         return []
     sizes = [e.data.images["train"], e.data.images[e.split]]
     one, other = (np.array(e.data.counts[name]) / n for name, n in zip(("train", e.split), sizes, strict=True))
-    n_units = [e.data.patients[name] for name in ("train", e.split)] if e.data.patients else sizes
+    patients = e.data.patients or {name: -(-n // e.data.images_per_patient) for name, n in e.data.images.items()}
+    n_units = [patients[name] for name in ("train", e.split)]
     pooled = (one * sizes[0] + other * sizes[1]) / sum(sizes)
     error = np.sqrt(np.maximum(pooled * (1 - pooled), 1e-12) * (1 / n_units[0] + 1 / n_units[1]))
     p = np.array([math.erfc(z / math.sqrt(2)) for z in np.abs(one - other) / error]) * len(one)

@@ -86,7 +86,8 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Images or patients stand in more than one split",
         "The audit of the dataset found the same image, or the same patient, in two splits. Serious where the audit "
         "says so.",
-        "The model has seen what it is tested on: scores are too high by an unknown amount.",
+        "The model has seen what it is tested on, so scores are too high; those without the images that have a "
+        "duplicate elsewhere say by how much, as far as near duplicates were found.",
         "Take them out of all splits but one (penlight data audit names them), and train again.",
         audited.duplicates_across_splits,
     ),
@@ -152,9 +153,11 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "PL016",
         "Patients are not known",
         "The dataset does not say which patient an image is of. A note, true of most public sets.",
-        "Images of one patient may stand in two splits, and intervals take images as independent: scores may be too "
-        "high, intervals too narrow.",
-        "If you know the patients, name them in the dataset; else say so wherever you give the scores.",
+        "Images of one patient may stand in two splits, so scores may be too high. Intervals take images as "
+        "independent and may be too narrow, unless the dataset says how many images a patient has: then all are "
+        "widened by what so many alike images would do.",
+        "If you know the patients, name them in the dataset, or by image hash in NAME-patients.csv; else say so "
+        "wherever you give the scores.",
         audited.patients_unknown,
     ),
     Rule(
@@ -216,6 +219,16 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "was used to choose as well.",
         "Read the coverage on test, not the one that was wanted; fit sets on more images that chose nothing.",
         numbers.sets_break_their_promise,
+    ),
+    Rule(
+        "PL023",
+        "Images of another kind are not told from its own",
+        f"Fewer than {looking.TOLD:.0%} of the drawn images of another modality (the phantoms that show another part "
+        "of the body) are called unlike the training images, or more than "
+        f"{looking.FALSE_ALARMS:.0%} of the test images.",
+        "The model answers for a picture that it knows nothing of, and nothing warns; or it warns for what it knows.",
+        "Do not rely on this run's warning for unlike images: see to it that it gets images of its own kind alone.",
+        looking.strangers_missed,
     ),
 )
 

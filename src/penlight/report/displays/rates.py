@@ -40,8 +40,8 @@ class LabelRates:
             positives.astype(np.int64),
             ratio(found, positives),
             ratio(clear, negatives),
-            np.stack(share_interval(y & d, y, predictions.groups), axis=1),
-            np.stack(share_interval(~y & ~d, ~y, predictions.groups), axis=1),
+            np.stack(share_interval(y & d, y, predictions.units), axis=1),
+            np.stack(share_interval(~y & ~d, ~y, predictions.units), axis=1),
         )
 
     @property

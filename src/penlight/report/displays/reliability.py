@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.evaluation.proportions import wilson
+from penlight.evaluation.proportions import share_interval
 from penlight.evaluation.reliability import BINS, Stated, bin_of
 from penlight.evaluation.scores import values_of
 from penlight.report.displays.base import Floats, Layout, rate_axis, ratio
@@ -22,7 +22,8 @@ _LOG_FROM = 20
 
 @dataclass(frozen=True)
 class Reliability:
-    """Mean probability and observed share in BINS equal bins of probability, (B,) each; NaN in an empty bin.
+    """Mean probability and observed share, with its 95 % interval `low` to `high`, in BINS equal bins of probability,
+    (B,) each; NaN in an empty bin.
 
     For exclusive tasks it is of the most probable label; else of every pair of image and label. `error` is the
     expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015), `brier` the Brier score of all labels.
@@ -31,6 +32,8 @@ class Reliability:
 
     predicted: Floats
     observed: Floats
+    low: Floats
+    high: Floats
     counts: NDArray[np.int64]
     error: float
     noun: str
@@ -53,12 +56,14 @@ class Reliability:
         n = counts.astype(float)
         predicted = ratio(np.bincount(which, confidence, bins).astype(float), n)
         observed = ratio(np.bincount(which, right, bins).astype(float), n)
+        in_bin = which.reshape(stated.prob.shape)[:, :, None] == np.arange(bins)
+        low, high = share_interval((in_bin * stated.true[:, :, None]).sum(axis=1), in_bin.sum(axis=1), p.units)
         error = float(np.nansum(n * np.abs(predicted - observed)) / max(n.sum(), 1))
         noun = "answers" if p.task.exclusive else "pairs of image and finding"
         brier = values_of(p.task, p.y_true, p.prob, p.task.decide(p.prob), ["brier"])["brier"]
         same = before is None or np.array_equal(before.prob, p.prob)
         other = None if before is None or same else cls.from_predictions(before, bins)
-        return cls(predicted, observed, counts.astype(np.int64), error, noun, brier, other)
+        return cls(predicted, observed, low, high, counts.astype(np.int64), error, noun, brier, other)
 
     @property
     def caption(self) -> str:
@@ -122,15 +127,13 @@ class Reliability:
 
     def _plot_curve(self, ax: Axes) -> None:
         full = self.counts > 0
-        n = self.counts[full].astype(float)
-        low, high = wilson(self.observed[full] * n, n)
         ax.plot([0, 1], [0, 1], color=RULE, linewidth=1, zorder=0)
         ax.text(0.06, 0.11, "as sure as right", color=MUTED, fontsize=12, rotation=45, rotation_mode="anchor")
         if self.before is not None:
             was = self.before.counts > 0
             ax.plot(self.before.predicted[was], self.before.observed[was], "o--", color=MUTED, markerfacecolor=PAPER,
                     markersize=5, linewidth=1.2)  # fmt: skip
-        ax.vlines(self.predicted[full], low, high, color=ACCENT, linewidth=4, alpha=0.35)
+        ax.vlines(self.predicted[full], self.low[full], self.high[full], color=ACCENT, linewidth=4, alpha=0.35)
         ax.plot(self.predicted[full], self.observed[full], "o-", color=ACCENT, markersize=6, linewidth=1.5)
         rate_axis(ax)
         ax.set_aspect("equal")

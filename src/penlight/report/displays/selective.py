@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from penlight.escaping import quoted
 from penlight.evaluation.conformal import Conformal, options
-from penlight.evaluation.proportions import wilson
+from penlight.evaluation.proportions import share_interval
 from penlight.evaluation.selective import RiskCoverage, answered, certainty
 from penlight.report.displays.base import (
     Floats,
@@ -127,8 +127,8 @@ class AnswerSets:
 
     `kinds` (S,) name what a set may be, and `counts` (R, S) how many sets of each of the R `rows` are so: of
     exclusive tasks by their size, over all images and over those of each label; of findings by the answers they
-    leave. `held` (R,) of `n` (R,) sets hold the truth: for a finding, of the images that have it. `noun`
-    is what `rows` are of.
+    leave. `held` (R,) of `n` (R,) sets hold the truth: for a finding, of the images that have it; `low` and `high`
+    (R,) are the 95 % interval of that share. `noun` is what `rows` are of.
     """
 
     rows: tuple[str, ...]
@@ -136,6 +136,8 @@ class AnswerSets:
     counts: NDArray[np.int64]
     held: NDArray[np.int64]
     n: NDArray[np.int64]
+    low: Floats
+    high: Floats
     wanted: float
     noun: str
     notes: tuple[str, ...]
@@ -152,7 +154,10 @@ class AnswerSets:
         sets = conformal.sets(task, prob) if decided is None else conformal.sets_with(task, prob, decided)
         counted = _by_size if predictions.task.exclusive else _by_answer
         noun = label_words(predictions.task, 1)
-        return cls(*counted(predictions, sets), conformal.coverage, noun, conformal.notes)
+        rows, kinds, counts, held, of = counted(predictions, sets)
+        low, high = share_interval(held, of, predictions.units)
+        held, of = held.sum(axis=0), of.sum(axis=0)
+        return cls(rows, kinds, counts, held, of, low, high, conformal.coverage, noun, conformal.notes)
 
     @property
     def caption(self) -> str:
@@ -160,7 +165,7 @@ class AnswerSets:
         left = self.counts[0] if self.rows[0] == ALL else self.counts.sum(axis=0)
         single = left[:1] if self.rows[0] == ALL else left[:2]
         said = [f"One answer is left in {percent(single.sum() / max(1, left.sum()))} of the sets."]
-        short = [quoted(row) for row, high in zip(self.rows, self._coverage[2], strict=True) if high < self.wanted]
+        short = [quoted(row) for row, high in zip(self.rows, self.high, strict=True) if high < self.wanted]
         said += [f"The truth is in the set (dots) clearly less often than wanted for {listed(short)}."] * bool(short)
         of = "over all images together" if self.rows[0] == ALL else f"of the images with a {self.noun}, and without"
         said += [f"{percent(self.wanted)} are wanted {of}."]
@@ -186,10 +191,9 @@ class AnswerSets:
 
     def frame(self) -> pd.DataFrame:
         """One line per row: the count of each kind of set, held, n, coverage, low, high."""
-        coverage, low, high = self._coverage
         table = pd.DataFrame(self.counts, columns=list(self.kinds))
         table.insert(0, self.noun, list(self.rows))
-        return table.assign(held=self.held, n=self.n, coverage=coverage, low=low, high=high)
+        return table.assign(held=self.held, n=self.n, coverage=self._coverage, low=self.low, high=self.high)
 
     def plot(self, ax: Axes) -> None:
         """Stacked bars at the left, coverage with the wanted one as a line at the right."""
@@ -226,13 +230,12 @@ class AnswerSets:
 
     def _plot_coverage(self, ax: Axes) -> None:
         y = np.arange(len(self.rows))
-        coverage, low, high = self._coverage
         ax.axvline(self.wanted, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
         ax.annotate("wanted", (self.wanted, 1), (0, 20), ("data", "axes fraction"), "offset points", ha="center",
                     va="center", color=MUTED, fontsize=12)  # fmt: skip
         ax.hlines(y, 0, 1, color=RULE, linewidth=0.6, zorder=0)
-        ax.hlines(y, low, high, color=ACCENT, linewidth=4, alpha=0.35)
-        ax.plot(coverage, y, "o", color=ACCENT, markersize=6.5)
+        ax.hlines(y, self.low, self.high, color=ACCENT, linewidth=4, alpha=0.35)
+        ax.plot(self._coverage, y, "o", color=ACCENT, markersize=6.5)
         side: dict[str, Any] = {"color": MUTED, "fontsize": 11, "va": "center"}
         for row in np.flatnonzero(self.n == 0).tolist():
             ax.text(0, row, "no such image", **side)
@@ -246,9 +249,8 @@ class AnswerSets:
         return self.layout.height - self.layout.top - self.layout.bottom
 
     @property
-    def _coverage(self) -> tuple[Floats, Floats, Floats]:
-        held, n = self.held.astype(float), self.n.astype(float)
-        return ratio(held, n), *wilson(held, n)
+    def _coverage(self) -> Floats:
+        return ratio(self.held.astype(float), self.n.astype(float))
 
     @property
     def _always_possible(self) -> list[str]:
@@ -263,20 +265,22 @@ _Counts = tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64], NDArray[np.
 
 
 def _by_size(predictions: Predictions, sets: NDArray[np.uint8]) -> _Counts:
-    """Count the sets of an exclusive task by size: over all images, and over those of each label."""
+    """Count the sets of an exclusive task by size: over all images, and over those of each label. For each image and
+    row, (N, R): whether the set holds the truth, and whether the image is of the row."""
     labels, y = predictions.task.labels, predictions.y_true.astype(np.int64)
-    members = np.concatenate([np.ones((1, len(y)), np.int64), y.T])
+    members = np.column_stack([np.ones(len(y), np.int64), y])
     sizes = np.arange(1, len(labels) + 1)
     of_size = (sets[:, 0].sum(axis=1)[:, None] == sizes).astype(np.int64)
-    held = (sets[:, 0] * y).sum(axis=1)
+    held = (sets[:, 0] * y).sum(axis=1)[:, None]
     one, many = predictions.task.nouns
     kinds = tuple(f"{size} {one if size == 1 else many}" for size in sizes)
-    return (ALL, *labels), kinds, members @ of_size, members @ held, members.sum(axis=1)
+    return (ALL, *labels), kinds, members.T @ of_size, members * held, members
 
 
 def _by_answer(predictions: Predictions, sets: NDArray[np.uint8]) -> _Counts:
-    """Count the sets of each finding by what they leave; the truth is counted over the images that have it."""
+    """Count the sets of each finding by what they leave. For each image and finding, (N, C): whether the set holds a
+    finding that is there, and whether it is there."""
     y = predictions.y_true.astype(np.int64)
     absent, present = (sets[:, :, k].astype(bool) for k in (0, 1))
     kinds = np.stack([(absent & ~present), (present & ~absent), (absent & present)]).sum(axis=1)
-    return predictions.task.labels, ("absent", "present", "either"), kinds.T, (y * present).sum(axis=0), y.sum(axis=0)
+    return predictions.task.labels, ("absent", "present", "either"), kinds.T, y * present, y
