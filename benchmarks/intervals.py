@@ -44,7 +44,7 @@ def predictions() -> Sample:
 
 
 def by_scikit_learn(s: Sample, w: np.ndarray) -> Rows:
-    """Every row that Penlight has, of images weighted by how often they were drawn."""
+    """The rows of Penlight that scikit-learn has too, of weighted images."""
     of = {"sample_weight": w}
     support = w @ s.y
     auc, ap = (f(s.y, s.prob, average=None, **of) for f in (sk.roc_auc_score, sk.average_precision_score))
@@ -94,12 +94,11 @@ def agreement(drawn_by_loop: list[list[float]]) -> tuple[float, float]:
     s = predictions()
     weights = next(bootstrap_weights(len(s.y), 2))
     own = draws_of(s, RESAMPLES)
-    names, theirs = list(own), list(by_scikit_learn(s, weights[0]))
-    same = max(
-        abs(by_scikit_learn(s, w)[name] - own[name][b]) for b, w in enumerate(weights[:2]) for name in names
-    )  # fmt: skip
-    assert set(names) == set(theirs)
-    means = dict(zip(theirs, np.mean(drawn_by_loop, axis=0), strict=True))
+    theirs = [by_scikit_learn(s, w) for w in weights]
+    names = list(theirs[0])
+    assert set(names) <= set(own)
+    same = max(abs(found[name] - own[name][b]) for b, found in enumerate(theirs) for name in names)
+    means = dict(zip(names, np.mean(drawn_by_loop, axis=0), strict=True))
     apart = max(abs(means[n] - own[n].mean()) / (own[n].std() / len(drawn_by_loop) ** 0.5) for n in names)
     return float(same), float(apart)
 

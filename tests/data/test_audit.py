@@ -249,7 +249,7 @@ def test_an_audit_is_kept_and_made_again_where_it_is_damaged(tiny, monkeypatch, 
     if damage == "gone":
         file.unlink()
     elif damage == "other schema":
-        file.write_text(content.decode().replace('"schema": 1', '"schema": 0'))
+        file.write_text(content.decode().replace('"schema": 2', '"schema": 0'))
     else:
         file.write_text(damage)
     kept_audit(dataset)

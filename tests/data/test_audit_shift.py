@@ -1,5 +1,7 @@
 """Shifts between splits: planted ones are found, and exchangeable splits raise no more alarms than the level."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -31,6 +33,20 @@ def test_a_planted_image_shift_is_found():
     assert problem.splits == ("train", "test")
     assert problem.numbers["low"] >= looks.LARGE_AUC
     assert problem.numbers["p"] == 0.01
+    assert problem.seen.endswith("Patients are not known: if they have several images each, this p is too small.")
+
+
+def test_a_shift_says_what_is_known_of_patients():
+    """Shuffled images of patients of four call seven of ten splits shifted that are alike; of whole patients not."""
+    dataset = drawn(n=(120, 60, 80))
+    dataset.splits["test"].images[:] = dataset.splits["test"].images // 2
+    several = replace(dataset, info=replace(dataset.info, images_per_patient=4))
+    assert "Each patient has 4 images, and it is not known whose" in audit(several).problems[0].seen
+    splits = {
+        name: replace(split, patients=np.array([f"{name} {i}" for i in range(len(split))]))
+        for name, split in dataset.splits.items()
+    }
+    assert "this p" not in audit(replace(dataset, splits=splits)).problems[0].seen
 
 
 def test_a_planted_label_shift_is_found():

@@ -107,6 +107,10 @@ def test_a_label_with_one_positive_is_not_said_to_be_sure():
     assert np.isnan([ap.low, ap.high]).all()
     assert ap.note == "no interval: fewer than 10 positive cases of rare"
     assert find_row(rare(12)[3], "average_precision").note == ""
+    assert mean.note == "the interval is not trustworthy: fewer than 10 positive cases of rare"
+    assert find_row(rows, "f1_macro").note == mean.note
+    assert find_row(rows, "auc", "rare").note == find_row(rows, "exact_match").note == ""
+    assert find_row(rare(12)[3], "auc").note == ""
 
 
 def test_f1_of_few_is_that_of_the_share_of_the_union():

@@ -41,3 +41,20 @@ def test_coverage_is_near_95_percent(coverage, name, each):
     for key, held in found.items():
         if len(held) >= 100:
             assert 0.92 - 2 * 0.0126 <= np.mean(held) <= 0.98 + 0.02, key
+
+
+def test_the_benchmark_of_intervals_agrees_with_scikit_learn(monkeypatch):
+    """In small: it once stopped at rows that scikit-learn does not have."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    spec = importlib.util.spec_from_file_location("intervals_benchmark", FOLDER / "intervals.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "IMAGES", 8000)
+    monkeypatch.setattr(module, "RESAMPLES", 8)
+    rng = np.random.default_rng(1)
+    s = module.predictions()
+    loop = [list(module.by_scikit_learn(s, rng.standard_exponential(8000)).values()) for _ in range(2)]
+    # What has one value in all of so few resamples has no standard error.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        same, _ = module.agreement(loop)
+    assert same < 1e-9

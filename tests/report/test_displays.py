@@ -20,6 +20,7 @@ from sklearn.metrics import (
 
 from penlight.evaluation import Calibration, MetricRow, find_row, score_seeds
 from penlight.evaluation.corruptions import corruptions_for
+from penlight.evaluation.proportions import wilson
 from penlight.evaluation.robustness import Robustness, observe, summarise
 from penlight.evaluation.subgroups import Subgroup
 from penlight.report import DISPLAYS, Display, RunContent
@@ -288,6 +289,24 @@ def test_reliability_is_scikit_learns(multi_label: RunContent) -> None:
     np.testing.assert_allclose(display.predicted[full], predicted)
     expected = np.average(np.abs(observed - predicted), weights=display.counts[full])
     assert display.error == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("each", [1, 4], ids=["of independent images", "of four a patient"])
+def test_intervals_of_bins_and_sets_are_wilsons_on_the_effective_number(ordinal: RunContent, each: int) -> None:
+    test = replace(ordinal.test, images_per_patient=each, groups=None)
+    effect = 1 + (each - 1) * 0.47
+    curve = Reliability.from_predictions(test)
+    full = curve.counts > 0
+    n = np.maximum(curve.counts[full] / effect, 1)
+    np.testing.assert_allclose(np.stack([curve.low, curve.high])[:, full], wilson(curve.observed[full] * n, n))
+    assert np.isnan(curve.low[~full]).all()
+    sets = AnswerSets.from_predictions(test, ordinal.conformal).frame()
+    n = np.maximum(sets["n"] / effect, 1)
+    np.testing.assert_allclose(sets[["low", "high"]].T, wilson(sets["coverage"] * n, n))
+    patients = np.arange(len(test)) // 4
+    if each == 4:
+        known = AnswerSets.from_predictions(replace(test, groups=patients), ordinal.conformal).frame()
+        assert not np.allclose(known["low"], sets["low"])
 
 
 def test_the_risk_curve_ends_at_the_error_of_all_and_marks_the_single_answers(content: RunContent) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penlight.data import apply_view
+from penlight.data.folds import assign_folds_by_value
 from penlight.errors import DataError
 from penlight.tasks import MultiClass, MultiLabel, Ordinal
 from penlight.training.folds import INNER, deal, make_folds
@@ -122,3 +123,15 @@ def test_too_few_are_refused_by_name():
     with pytest.raises(DataError, match=r"5 patients .* for 2 folds: the val inside fold 1 cannot give auc"):
         make_folds(apply_view(dataset_with(n=(6, 4, 8))), 2, seed=0)
     assert INNER > 2
+
+
+def test_folds_by_value_keep_groups_whole_and_spread_values_whatever_the_order_of_rows():
+    rng = np.random.default_rng(0)
+    groups, value = rng.integers(0, 100, 400), rng.random(400)
+    fold = assign_folds_by_value(value, groups, 5)
+    assert all(len(np.unique(fold[groups == g])) == 1 for g in np.unique(groups))
+    lowest = np.array([value[groups == g].min() for g in np.unique(groups)])
+    of_group = np.array([fold[groups == g][0] for g in np.unique(groups)])
+    assert (of_group == np.argsort(np.argsort(lowest)) % 5).all()
+    order = rng.permutation(400)
+    assert (assign_folds_by_value(value[order], 7 * groups[order] + 3, 5) == fold[order]).all()

@@ -271,7 +271,7 @@ class _OfLabel:
 def _gains(fittings: list[Fitting], losses: Losses, key: Floats, held: _Held) -> Floats:
     """(F, U): how much each fit lowers the log loss of each unit, summed over its images, by fits to other folds."""
     unit = np.unique(held.units, return_inverse=True)[1]
-    fold, before, out = folds_of_units(key, unit), losses(_NO_CHANGE), []
+    fold, before, out = folds_by_value(key, unit), losses(_NO_CHANGE), []
     for fitting in fittings:
         after = before.copy()
         for number in range(FOLDS):
@@ -301,14 +301,11 @@ def _kept(fitting: Fitting, losses: Losses, held: _Held) -> tuple[_Fit, str]:
     return fit, ""
 
 
-def folds_of_units(key: Floats, unit: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Assign images (N,) to `FOLDS` folds, whole units in the order of `key` (N,), so that each fold has sure and
-    unsure answers; neither the order of the rows nor the names of the units matter."""
-    order = np.argsort(key, kind="stable")
-    _, first, place = np.unique(unit[order], return_index=True, return_inverse=True)
-    fold = np.empty(len(key), np.int64)
-    fold[order] = np.argsort(np.argsort(first))[place] % FOLDS
-    return fold
+def folds_by_value(value: Floats, unit: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Assign images to `FOLDS` folds by `data.folds.assign_folds_by_value`."""
+    from penlight.data.folds import assign_folds_by_value  # for fitting alone; answering reads this module too
+
+    return assign_folds_by_value(value, unit, FOLDS)
 
 
 def _share_of_units(units: NDArray[np.generic]) -> float:

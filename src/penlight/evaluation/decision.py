@@ -13,7 +13,7 @@ from penlight.evaluation.calibration import (
     Calibration,
     calibration_of,
     find_calibration,
-    folds_of_units,
+    folds_by_value,
     too_few,
 )
 from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
@@ -210,7 +210,7 @@ _SCORES = {"f1": _f1, "youden": _youden}
 def _cut_helps(y: NDArray[np.uint8], prob: Floats, rule: str, unit: NDArray[np.int64]) -> bool:
     """Say whether thresholds that are found on the other folds score higher than 0.5 does, all folds together, by
     more than a standard error of the difference over units (N,)."""
-    fold, answered = folds_of_units(prob, unit), prob > 0.5
+    fold, answered = folds_by_value(prob, unit), prob > 0.5
     fixed, fixed_influence = _SCORES[rule](y, answered)
     for number in range(FOLDS):
         inside = fold == number
@@ -224,7 +224,7 @@ def _cut_helps(y: NDArray[np.uint8], prob: Floats, rule: str, unit: NDArray[np.i
 def _cut_points_help(task: Task, y: NDArray[np.uint8], prob: Floats, found_on: str, unit: NDArray[np.int64]) -> bool:
     """Say whether cut points found on the other folds give a higher kappa than those halfway between the grades, or
     one as high."""
-    fold, decided = folds_of_units(prob.max(axis=1), unit), task.decide(prob, np.array(task.cut_points))
+    fold, decided = folds_by_value(prob.max(axis=1), unit), task.decide(prob, np.array(task.cut_points))
     own = decided.copy()
     for number in range(FOLDS):
         inside = fold == number

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from penlight.data.audit.shift import Shift
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of what an audit looks for and of its JSON; a kept audit of another version is made again."""
 
 Place = tuple[str, int]
