@@ -143,8 +143,6 @@ def shared_cache(tmp_path_factory):
 @pytest.fixture
 def desk(own_folders, shared_cache, monkeypatch):
     """An empty working folder, with phantoms of few images that are drawn once for all pages."""
-    for name in PHANTOMS:
-        monkeypatch.setitem(arrays._SAMPLES, name, IMAGES)
     draw_once(monkeypatch, IMAGES)
     monkeypatch.setenv("PENLIGHT_CACHE", str(shared_cache))
     monkeypatch.delenv("PENLIGHT_DATA", raising=False)
