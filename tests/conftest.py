@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
+from penlight.models import load_keras
 from penlight.models.backend import BACKENDS, chosen_backend
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 
@@ -58,6 +59,12 @@ def labels_for(task: Task, n: int, rng: np.random.Generator) -> np.ndarray:
     if not task.exclusive:
         return rng.integers(0, 2, (n, len(task.labels)))
     return rng.permutation(np.arange(n) % len(task.labels))[:, None]
+
+
+def logits_of_network(network, images: np.ndarray) -> np.ndarray:
+    """Logits of a network without compiling it, which takes far longer than a few images do."""
+    keras = load_keras()
+    return np.asarray(keras.ops.convert_to_numpy(network(images.astype(np.float32), training=False)))
 
 
 def small_dataset(

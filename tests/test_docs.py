@@ -34,7 +34,6 @@ from penlight import api
 from penlight.api import training
 from penlight.cli.app import app
 from penlight.data import store
-from penlight.data.phantoms import PHANTOMS, arrays
 from penlight.models.backbones import BACKBONES
 from penlight.models.pretrained import APPLICATIONS
 from penlight.serve import running
