@@ -1,6 +1,7 @@
 """Fixtures that every room uses: a small drawn dataset, an empty home, the real files where they are."""
 
 import os
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,13 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     return home
 
 
+@pytest.fixture(autouse=True)
+def figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the drawing of figures out of pages, half the time of a small training, but for tests marked `drawn`."""
+    if not request.node.get_closest_marker("drawn"):
+        sketch_figures(monkeypatch)
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder with the real files; without it the test is skipped."""
@@ -52,6 +60,13 @@ def real_data() -> Path:
     if not folder or not (Path(folder) / "retinamnist.npz").exists():
         pytest.skip("PENLIGHT_DATA does not point at the real files")
     return Path(folder).resolve()
+
+
+def sketch_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a figure's title in the place of the figure."""
+    monkeypatch.setattr(
+        "penlight.report.page.draw_svg", lambda display, *_: f"<svg><title>{escape(display.title)}</title></svg>"
+    )
 
 
 def labels_for(task: Task, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -350,6 +350,7 @@ def test_what_a_page_shows_runs(page, desk, quick, unexplained, penlight, monkey
 
 
 @pytest.mark.full
+@pytest.mark.drawn
 @pytest.mark.parametrize("page", SHOWING, ids=name_of)
 def test_what_a_page_shows_runs_in_full(page, desk, penlight, monkeypatch, tables_kept, shared_cache):  # noqa: F811
     run_page(page, desk, Terminal(penlight, monkeypatch, shared_cache, full=True))

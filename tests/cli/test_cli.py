@@ -12,11 +12,13 @@ import pytest
 from penlight.data import apply_view, open_dataset, store
 from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
+from tests.conftest import sketch_figures
 from tests.test_folds import named
 
 QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
 
 
+@pytest.mark.drawn
 def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--out", tmp_path / "one")
     assert code == 0
@@ -39,7 +41,7 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
     assert answer == json.loads((tmp_path / "one" / "metrics.json").read_text())
 
     # One report with its figures is enough.
-    monkeypatch.setattr("penlight.report.page.draw_svg", lambda *_: "<svg/>")
+    sketch_figures(monkeypatch)
     code, _, _ = penlight("train", tmp_path / "one" / "recipe.toml", "--out", tmp_path / "two")
     assert code == 0
     one, two = ((tmp_path / n / "predictions-test.npz").read_bytes() for n in ("one", "two"))
@@ -53,6 +55,7 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
     assert penlight("evaluate", tmp_path / "one", "--split", "val")[0] == 0
 
 
+@pytest.mark.drawn
 def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch):
     # The reports of runs are drawn elsewhere; that of the seeds is drawn here.
     monkeypatch.setattr("penlight.report.run_report", lambda *_: "a report")

@@ -29,9 +29,8 @@ def small(monkeypatch):
     dataset = small_dataset(Ordinal(LABELS, referable=2))
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
-    # A network that TensorFlow compiles quickly, and figures that other tests look at.
+    # A network that is compiled quickly.
     monkeypatch.setattr("penlight.recipes.plan._WIDTHS", (8,))
-    monkeypatch.setattr("penlight.report.page.draw_svg", lambda *_: "<svg/>")
     return dataset
 
 

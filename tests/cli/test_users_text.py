@@ -15,6 +15,7 @@ from penlight.cli.show.output import console, plain_table
 from penlight.cli.show.progress import TrainingView
 from penlight.report.displays import ConfusionMatrix
 from penlight.report.figure import draw_svg
+from tests.conftest import sketch_figures
 
 LABELS = ("[/x] bad", "[nv]", r"$\frac{1$", "<i>x</i>", ":skull:", "#14161a", "_a & b")
 """As Rich's markup and emoji, a formula, HTML, a colour of the page's own, and hidden to a legend."""
@@ -59,6 +60,7 @@ def shows_all(text: str) -> bool:
     return all(label in text for label in LABELS)
 
 
+@pytest.mark.drawn
 def test_every_command_and_page_shows_labels_as_they_are(
     penlight, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +79,7 @@ def test_every_command_and_page_shows_labels_as_they_are(
         code, out, err = penlight("train", "own.toml", *how)
         assert code == 0, err
         assert shows_all(out)
-        monkeypatch.setattr("penlight.report.page.draw_svg", lambda *_: "<svg/>")
+        sketch_figures(monkeypatch)
     page = _Text((runs[0] / "report.html").read_text())
     assert shows_all(page.text)
     assert "[red] run" in page.text
