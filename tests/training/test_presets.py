@@ -9,7 +9,17 @@ import pytest
 from penlight.data import ViewedDataset, apply_view
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
-from penlight.recipes import Cnn, Ensemble, FineTune, Member, Pretrained, Recipe, load_recipe, preset_names
+from penlight.recipes import (
+    Cnn,
+    Ensemble,
+    FineTune,
+    Member,
+    Pretrained,
+    Recipe,
+    Residual,
+    load_recipe,
+    preset_names,
+)
 from penlight.tasks import MultiLabel, Ordinal, Task
 from penlight.training import batches, fit, transfer
 from tests.conftest import LABELS, small_dataset
@@ -36,11 +46,17 @@ def quick(member: Member) -> Member:
 
 
 def small(name: str) -> Recipe:
-    """The preset for one epoch, and one of fine-tuning; what is pre-trained begins with random weights."""
+    """The preset for one epoch, and one of fine-tuning, with fewer blocks; what is pre-trained begins with random
+    weights."""
     recipe = load_recipe(name)
     changes: dict[str, object] = {"train": recipe.train.model_copy(update={"epochs": 1, "batch_size": 20})}
     if isinstance(recipe.model, Ensemble):
         changes["model"] = Ensemble(members=tuple(map(quick, recipe.model.members)))
+    if isinstance(recipe.model, Cnn):
+        drops = recipe.model.block_dropout[:2]
+        changes["model"] = recipe.model.model_copy(update={"filters": (4, 8), "block_dropout": drops, "dense": 8})
+    if isinstance(recipe.model, Residual):
+        changes["model"] = recipe.model.model_copy(update={"widths": (4, 8)})
     if isinstance(recipe.model, Pretrained):
         tuned = FineTune(layers=min(recipe.model.fine_tune.layers, 6), epochs=1)
         known = {"weights": "random", "input_size": 32, "fine_tune": tuned}
