@@ -36,6 +36,7 @@ from penlight.cli.app import app
 from penlight.data import store
 from penlight.models.backbones import BACKBONES
 from penlight.models.pretrained import APPLICATIONS
+from penlight.recipes import plan
 from penlight.serve import running
 from penlight.tasks import TASKS
 from tests.cli.conftest import penlight  # noqa: F401
@@ -298,9 +299,11 @@ def tables_kept():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Reports are not drawn, and what is fitted to a phantom besides the model is fitted once for all pages."""
+    """Reports are not drawn, planned networks are small, and what is fitted to a phantom besides the model is fitted
+    once for all pages."""
     leave_reports_out(monkeypatch)
     audit_once(monkeypatch)
+    monkeypatch.setattr(plan, "_WIDTHS", (8,))
     make = training.Baselines
 
     def baselines(view, watcher, readings):

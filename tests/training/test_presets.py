@@ -18,6 +18,7 @@ from penlight.recipes import (
     Recipe,
     Residual,
     load_recipe,
+    plan,
     preset_names,
 )
 from penlight.tasks import MultiLabel, Ordinal, Task
@@ -28,7 +29,10 @@ GRADES = Ordinal(LABELS, head="softmax")
 LARGE = ("mobilenetv2", "resnet50", "densenet121", "efficientnetv2b0")
 """Networks whose graph takes long to make, whatever the size of the images."""
 
-ALIKE = ("residual", "mobilenet-tuned", "film-small", "chest-deep", "chest-tuned", "chest-weighted", "cnn-balanced")
+ALIKE = (
+    *("demo", "residual", "mobilenet-tuned", "film-small", "chest-deep", "chest-tuned", "chest-weighted"),
+    "cnn-balanced",
+)
 """Presets that differ from one that is always tested in numbers alone."""
 
 
@@ -105,6 +109,7 @@ def test_same_recipe_same_bytes_whatever_reads_and_runs_beside(name, monkeypatch
     image = view_for(name).splits["train"].images[:1].nbytes
     for sizes, count in (("WHOLE_BYTES", 10), ("BUFFER_BYTES", 16), ("BLOCK_BYTES", 4), ("_CALL_BYTES", 20)):
         monkeypatch.setattr(batches, sizes, count * image)
+    monkeypatch.setattr(plan, "_WIDTHS", (4,))
     first = answers(name)
     other_work()
     monkeypatch.setattr(batches, "ahead", many_ahead)
