@@ -1,6 +1,7 @@
 """Fixtures that every room uses: a small drawn dataset, an empty home, the real files where they are."""
 
 import os
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
+from penlight.models import load_keras
 from penlight.models.backend import BACKENDS, chosen_backend
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 
@@ -44,6 +46,13 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     return home
 
 
+@pytest.fixture(autouse=True)
+def figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the drawing of figures out of pages, half the time of a small training, but for tests marked `drawn`."""
+    if not request.node.get_closest_marker("drawn"):
+        sketch_figures(monkeypatch)
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder with the real files; without it the test is skipped."""
@@ -53,11 +62,24 @@ def real_data() -> Path:
     return Path(folder).resolve()
 
 
+def sketch_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a figure's title in the place of the figure."""
+    monkeypatch.setattr(
+        "penlight.report.page.draw_svg", lambda display, *_: f"<svg><title>{escape(display.title)}</title></svg>"
+    )
+
+
 def labels_for(task: Task, n: int, rng: np.random.Generator) -> np.ndarray:
     """Labels as stored, every class or finding present."""
     if not task.exclusive:
         return rng.integers(0, 2, (n, len(task.labels)))
     return rng.permutation(np.arange(n) % len(task.labels))[:, None]
+
+
+def logits_of_network(network, images: np.ndarray) -> np.ndarray:
+    """Logits of a network without compiling it, which takes far longer than a few images do."""
+    keras = load_keras()
+    return np.asarray(keras.ops.convert_to_numpy(network(images.astype(np.float32), training=False)))
 
 
 def small_dataset(

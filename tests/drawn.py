@@ -14,6 +14,8 @@ from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
 from penlight.data.mapped import md5_of, split_of
 from penlight.data.phantoms import phantom_arrays
 from penlight.data.pictures import Reading
+from penlight.report import page
+from penlight.report.figure import draw_svg
 
 SAMPLES = {
     "retina-phantom": {"train": 90, "val": 45, "test": 45},
@@ -66,6 +68,7 @@ def shelf_folder() -> Path:
     folder = Path(mkdtemp(prefix="penlight-pages-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_draw", _draw)
+        patch.setattr(page, "draw_svg", draw_svg)
         patch.setattr(record, "problems_of", lambda *_: ())
         patch.setattr("penlight.report.seeds_report", lambda *_: REPORT)
         patch.setattr("penlight.report.study.study_report", lambda *_: REPORT)

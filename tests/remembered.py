@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from penlight.data import record, store
+from penlight.data.phantoms import PHANTOMS, arrays
 
 _DRAWN, _PROBLEMS = {}, {}
 
@@ -10,6 +11,8 @@ _DRAWN, _PROBLEMS = {}, {}
 def draw_once(monkeypatch, samples=None):
     """Draw each phantom once, of so many images by split, or of its own number."""
     draw = store._draw
+    for name in PHANTOMS if samples else ():
+        monkeypatch.setitem(arrays._SAMPLES, name, samples)
 
     def once(info, size):
         wanted = replace(info, samples=samples or info.samples)

@@ -34,9 +34,9 @@ from penlight import api
 from penlight.api import training
 from penlight.cli.app import app
 from penlight.data import store
-from penlight.data.phantoms import PHANTOMS, arrays
 from penlight.models.backbones import BACKBONES
 from penlight.models.pretrained import APPLICATIONS
+from penlight.recipes import plan
 from penlight.serve import running
 from penlight.tasks import TASKS
 from tests.cli.conftest import penlight  # noqa: F401
@@ -143,8 +143,6 @@ def shared_cache(tmp_path_factory):
 @pytest.fixture
 def desk(own_folders, shared_cache, monkeypatch):
     """An empty working folder, with phantoms of few images that are drawn once for all pages."""
-    for name in PHANTOMS:
-        monkeypatch.setitem(arrays._SAMPLES, name, IMAGES)
     draw_once(monkeypatch, IMAGES)
     monkeypatch.setenv("PENLIGHT_CACHE", str(shared_cache))
     monkeypatch.delenv("PENLIGHT_DATA", raising=False)
@@ -301,9 +299,11 @@ def tables_kept():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Reports are not drawn, and what is fitted to a phantom besides the model is fitted once for all pages."""
+    """Reports are not drawn, planned networks are small, and what is fitted to a phantom besides the model is fitted
+    once for all pages."""
     leave_reports_out(monkeypatch)
     audit_once(monkeypatch)
+    monkeypatch.setattr(plan, "_WIDTHS", (8,))
     make = training.Baselines
 
     def baselines(view, watcher, readings):
@@ -353,6 +353,7 @@ def test_what_a_page_shows_runs(page, desk, quick, unexplained, penlight, monkey
 
 
 @pytest.mark.full
+@pytest.mark.drawn
 @pytest.mark.parametrize("page", SHOWING, ids=name_of)
 def test_what_a_page_shows_runs_in_full(page, desk, penlight, monkeypatch, tables_kept, shared_cache):  # noqa: F811
     run_page(page, desk, Terminal(penlight, monkeypatch, shared_cache, full=True))

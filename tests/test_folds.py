@@ -16,7 +16,7 @@ from penlight.runs.classifier import open_classifier
 from penlight.serve.gallery import gather
 from penlight.serve.shelf import open_shelf
 from penlight.tasks import MultiLabel, Ordinal
-from tests.conftest import LABELS, small_dataset
+from tests.conftest import LABELS, sketch_figures, small_dataset
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=4))
 NETWORK = Recipe(data=Data(dataset="small"), model=Cnn(filters=(4,), dense=4), train=Train(epochs=1, batch_size=16))
@@ -53,6 +53,7 @@ def small(monkeypatch):
 def validated(tmp_path_factory):
     """A cross-validation of the linear recipe in two folds."""
     with pytest.MonkeyPatch.context() as patch:
+        sketch_figures(patch)
         patch.setattr(store, "open_dataset", lambda name, size: named())
         return api.cross_validate(LINEAR, folds=2, out=tmp_path_factory.mktemp("validated") / "folds")
 

@@ -34,7 +34,7 @@ def with_body(body, **options):
 def test_half_sent_requests_do_not_keep_others_out():
     """As many as there are connections, from one address, which is also the one that asks in between."""
     halves = (b"GET / HTTP/1.1\r\nHost: local", post(b"Content-Length: 1000\r\n\r\nabc"), b"", b"G", GET)
-    with serving(Limits(connections=120, peer_connections=100)) as server, ExitStack() as stack:
+    with serving(Limits(connections=120, peer_connections=100), warm=False) as server, ExitStack() as stack:
         for i in range(300):
             sock = stack.enter_context(server.connect())
             send(sock, halves[i % len(halves)])
@@ -52,7 +52,7 @@ def test_bodies_that_never_come_do_not_fill_the_line_of_a_cold_server():
 
 
 def test_who_waits_longest_makes_room_and_who_is_fresh_stays():
-    with serving(Limits(connections=20, peer_connections=10)) as server, ExitStack() as stack:
+    with serving(Limits(connections=20, peer_connections=10), warm=False) as server, ExitStack() as stack:
         first = stack.enter_context(server.connect())
         kept = stack.enter_context(server.connect())
         for _ in range(20):
@@ -102,7 +102,11 @@ def test_line_ends_after_an_answer_do_not_keep_a_connection(server):
         assert time.monotonic() - began < 4
 
 
-LONG = Limits()
+@pytest.fixture(scope="module")
+def patient():
+    """A server with the usual limits, whose model no test opens."""
+    with serving(Limits(seconds=20), warm=False) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -120,12 +124,11 @@ LONG = Limits()
     ],
     ids=["count", "many", "value", "name", "endless-address", "address", "megabytes", "90", "8000"],
 )
-def test_a_head_has_limits(request_, expected):
-    with serving(LONG) as server:
-        answer = server.ask(request_)
-        assert status(answer) == expected
-        assert expected == 200 or named(answer)
-        assert server.lives()
+def test_a_head_has_limits(patient, request_, expected):
+    answer = patient.ask(request_)
+    assert status(answer) == expected
+    assert expected == 200 or named(answer)
+    assert patient.lives()
 
 
 @pytest.mark.parametrize(
@@ -267,19 +270,18 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
-def test_a_form_of_many_parts_holds_up_nobody(name):
-    with serving(Limits(seconds=20)) as server:
-        answers = []
-        asking = threading.Thread(
-            target=lambda: answers.append(server.ask(with_body(FORMS[name], kind=FORM), 30)), daemon=True
-        )
-        asking.start()
-        slowest = 0.0
-        while asking.is_alive():
-            began = time.monotonic()
-            assert status(server.get()) == 200
-            slowest = max(slowest, time.monotonic() - began)
-        asking.join()
+def test_a_form_of_many_parts_holds_up_nobody(patient, name):
+    answers = []
+    asking = threading.Thread(
+        target=lambda: answers.append(patient.ask(with_body(FORMS[name], kind=FORM), 30)), daemon=True
+    )
+    asking.start()
+    slowest = 0.0
+    while asking.is_alive():
+        began = time.monotonic()
+        assert status(patient.get()) == 200
+        slowest = max(slowest, time.monotonic() - began)
+    asking.join()
     assert slowest < 3
     assert status(answers[0]) in (400, 408, 413, 415)
     assert named(answers[0])
@@ -317,7 +319,7 @@ def test_names_of_files_are_cut_and_kept_as_text(server):
 def test_a_refused_body_is_not_read_and_the_answer_arrives():
     """32 MB for a route that is not there, or without a token: the sender sees why, and no body is kept."""
     body = bytes(30 << 20)
-    with serving(LONG, token="a-long-token") as server:
+    with serving(Limits(), token="a-long-token") as server:
         for path in (PREDICT, "/none", "/"):
             answer = server.ask(with_body(body, path=path))
             assert status(answer) == 401

@@ -25,7 +25,7 @@ from penlight.models.keras_archive import check_config
 from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head
 from penlight.recipes import Cnn, Pretrained, Residual, load_recipe, preset_names
 from penlight.tasks import Ordinal
-from tests.conftest import LABELS
+from tests.conftest import LABELS, logits_of_network
 from tests.export.test_onnx import facts, truth_for
 
 TASK = Ordinal(LABELS)
@@ -88,7 +88,9 @@ def python_lambda():
 
 def test_what_penlight_writes_is_read(good, load):
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1)).astype(np.float32)
-    np.testing.assert_array_equal(load().predict_on_batch(images), network_from_bytes(good).predict_on_batch(images))
+    np.testing.assert_array_equal(
+        logits_of_network(load(), images), logits_of_network(network_from_bytes(good), images)
+    )
 
 
 NAMED = {
@@ -437,20 +439,24 @@ def test_the_network_of_every_preset_is_allowed(name):
     check_config(config_of(build_network(load_recipe(name).model, TASK, (64, 64, 3), seed=0)))
 
 
+NETWORKS = {
+    "cnn": Cnn(filters=(2, 2), convolutions=2, normalise=True, pooling="average", block_dropout=(0.1,)),
+    "small": Cnn(filters=(2,), dense=0, dropout=0.0),
+    "residual": Residual(widths=(2, 4)),
+}
+
+
 @pytest.mark.parametrize("exposure", ["fixed", "per-image"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize(
-    "options",
-    [
-        Cnn(filters=(2, 2), convolutions=2, normalise=True, pooling="average", block_dropout=(0.1,)),
-        Cnn(filters=(2,), dense=0, dropout=0.0),
-        Residual(widths=(2, 4)),
-    ],
-    ids=["cnn", "small", "residual"],
-)
-def test_every_option_of_a_network_is_allowed(options, exposure, precision, task):
-    options = options.model_copy(update={"exposure": exposure})
-    check_config(config_of(build_network(options, task, (28, 28, 1), 0, precision)))
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_option_of_a_network_is_allowed(kind, exposure, precision):
+    options = NETWORKS[kind].model_copy(update={"exposure": exposure})
+    check_config(config_of(build_network(options, TASK, (28, 28, 1), 0, precision)))
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_network_of_every_task_is_allowed(kind, task):
+    check_config(config_of(build_network(NETWORKS[kind], task, (28, 28, 1), 0)))
 
 
 @pytest.mark.parametrize("backbone", sorted(APPLICATIONS))
@@ -465,7 +471,7 @@ def test_every_pretrained_network_is_allowed(backbone):
 def test_every_exported_file_is_allowed(task, kind):
     network = build_network(Cnn(filters=(2,), dense=2), task, (28, 28, 3), 0)
     images = np.random.default_rng(0).integers(0, 256, (60, 28, 28, 3)).astype(np.uint8)
-    prob = task.probabilities(network.predict_on_batch(images.astype(np.float32)))
+    prob = task.probabilities(logits_of_network(network, images))
     calibration = UNCALIBRATED if kind == "none" else find_calibration(task, truth_for(task, 60), prob, kind)
     logits, _ = answering_keras(keras_file(network, facts(task), calibration))(images[:2])
     assert logits.shape == (2, task.n_logits)

@@ -18,6 +18,7 @@ from penlight.data.own.prepare import _numbers_or_texts
 from penlight.data.own.rows import Row, require_labels
 from penlight.data.own.tables import as_cell, as_path_cell, path_of_cell, read_table
 from penlight.errors import DataError, PenlightError, PredictionsError
+from tests.remembered import draw_once
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -136,6 +137,12 @@ PREDICTIONS = {
 }
 
 
+@pytest.fixture
+def phantom(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_once(monkeypatch, {"train": 9, "val": 9, "test": 9})
+
+
+@pytest.mark.usefixtures("phantom")
 @pytest.mark.parametrize("what", PREDICTIONS)
 def test_predictions_of_others_are_bounded(tmp_path: Path, what: str) -> None:
     content, message = PREDICTIONS[what]
@@ -145,6 +152,7 @@ def test_predictions_of_others_are_bounded(tmp_path: Path, what: str) -> None:
     assert len(str(caught.value)) < 700
 
 
+@pytest.mark.usefixtures("phantom")
 def test_a_pipe_is_no_predictions(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "s.csv")
     with pytest.raises(PredictionsError, match="not a regular file"):

@@ -33,6 +33,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tests/browser" in item.path.as_posix():
             item.add_marker("browser")
+            item.add_marker("drawn")
 
 
 def missing(what):
@@ -42,7 +43,8 @@ def missing(what):
     pytest.skip(what)
 
 
-@pytest.fixture(scope="session")
+# Not for the session: until it is closed, an event loop runs in this thread, in which no other test could have one.
+@pytest.fixture(scope="package")
 def browser():
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:

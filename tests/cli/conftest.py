@@ -15,6 +15,12 @@ def made_once(monkeypatch):
 
 
 @pytest.fixture
+def few(monkeypatch):
+    """Phantoms of few images."""
+    draw_once(monkeypatch, {"train": 200, "val": 60, "test": 100})
+
+
+@pytest.fixture
 def undrawn(monkeypatch):
     """Reports are left out."""
     leave_reports_out(monkeypatch)

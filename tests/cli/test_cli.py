@@ -12,12 +12,14 @@ import pytest
 from penlight.data import apply_view, open_dataset, store
 from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
+from tests.conftest import sketch_figures
 from tests.test_folds import named
 
 QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
 
 
-def test_train_evaluate_report_and_repeat(penlight, tmp_path):
+@pytest.mark.drawn
+def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--out", tmp_path / "one")
     assert code == 0
     report = tmp_path / "one" / "report.html"
@@ -38,6 +40,8 @@ def test_train_evaluate_report_and_repeat(penlight, tmp_path):
     assert set(answer["baselines"]) == {"majority", "linear"}
     assert answer == json.loads((tmp_path / "one" / "metrics.json").read_text())
 
+    # One report with its figures is enough.
+    sketch_figures(monkeypatch)
     code, _, _ = penlight("train", tmp_path / "one" / "recipe.toml", "--out", tmp_path / "two")
     assert code == 0
     one, two = ((tmp_path / n / "predictions-test.npz").read_bytes() for n in ("one", "two"))
@@ -51,7 +55,10 @@ def test_train_evaluate_report_and_repeat(penlight, tmp_path):
     assert penlight("evaluate", tmp_path / "one", "--split", "val")[0] == 0
 
 
-def test_several_seeds_are_runs_with_a_summary(penlight, tmp_path):
+@pytest.mark.drawn
+def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch):
+    # The reports of runs are drawn elsewhere; that of the seeds is drawn here.
+    monkeypatch.setattr("penlight.report.run_report", lambda *_: "a report")
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--seeds", 2, "--out", tmp_path / "runs", "--json")
     answer = json.loads(out)
     assert code == 0
@@ -65,7 +72,7 @@ def test_several_seeds_are_runs_with_a_summary(penlight, tmp_path):
     assert penlight("report", tmp_path / "runs")[0] == 0
 
 
-def test_the_default_folder_is_the_next_free_one(penlight, undrawn, own_folders):
+def test_the_default_folder_is_the_next_free_one(penlight, few, undrawn, own_folders):
     for number in (1, 2):
         _, out, _ = penlight("train", "retina-phantom", "--recipe", "majority")
         assert out.splitlines()[-1] == f"runs/retina-phantom-majority-{number}/report.html"
@@ -205,7 +212,7 @@ def test_help_loads_nothing_heavy_and_makes_nothing(own_folders):
     assert not (own_folders / "cache").exists()
 
 
-def test_export_writes_a_file_and_says_how_it_compares(penlight, undrawn, tmp_path):
+def test_export_writes_a_file_and_says_how_it_compares(penlight, few, undrawn, tmp_path):
     penlight("train", "retina-phantom", "--recipe", "linear", "--out", tmp_path / "run")
     code, out, _ = penlight("export", tmp_path / "run")
     assert code == 0

@@ -15,10 +15,11 @@ from penlight.data.published import RESNET18
 from penlight.disk import FolderHold
 from penlight.errors import DataError, RecipeError, RunError
 from penlight.recipes import Cnn, Data, Decide, Majority, Recipe, Residual, Train
-from penlight.recipes.plan import Plan, plan_from_dict
+from penlight.recipes.plan import Plan, plan_from_dict, training_operations
 from penlight.report.displays.published import BesidePublished
 from penlight.runs import open_predictor, open_run
 from penlight.tasks import Ordinal
+from penlight.training import timing
 from penlight.training.loop import Trainer
 from tests.conftest import LABELS, small_dataset
 
@@ -29,6 +30,8 @@ def small(monkeypatch):
     dataset = small_dataset(Ordinal(LABELS, referable=2))
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
+    # A network that is compiled quickly.
+    monkeypatch.setattr("penlight.recipes.plan._WIDTHS", (8,))
     return dataset
 
 
@@ -170,6 +173,33 @@ def test_the_clock_ends_a_fit_at_four_times_the_budget_and_the_recipe_repeats_it
     )
 
 
+class Clock:
+    """A step takes a second of processor time, and many more of a machine that others use too."""
+
+    def __init__(self, others):
+        self.others, self.steps = others, 0
+
+    def process_time(self):
+        self.steps += 1
+        return float(self.steps)
+
+    def perf_counter(self):
+        return self.others * self.steps
+
+
+def test_a_plan_counts_processor_time(monkeypatch):
+    view = apply_view(small_dataset(Ordinal(LABELS, referable=2)))
+    recipe = hopeless()
+    monkeypatch.setattr(Trainer, "train_on", lambda trainer, drawn: None)
+    rates = []
+    for others in (0.01, 1.0, 50.0):
+        monkeypatch.setattr(timing, "time", Clock(others))
+        rates.append(planning.training_rate(recipe, view))
+    assert rates == [rates[0]] * 3
+    assert rates[0] == training_operations(recipe, 28, 3) * 48
+
+
+@pytest.mark.full
 def test_the_same_plan_on_a_quiet_machine_and_beside_busy_processes():
     view = apply_view(small_dataset(Ordinal(LABELS, referable=2), n=(96, 24, 32)))
     recipe = Recipe(data=Data(dataset="small"), model=Residual(widths=(8, 16)), train=Train(batch_size=32))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penlight.data.catalog import dataset_info
 from penlight.models.backend import BACKENDS, chosen_backend
+from tests.data.tiny_dataset import write_tiny
 from tests.trained import trained
 
 NETWORKS = {"keras", "tensorflow", "jax", "torch", "optuna", "onnx", "fastapi"}
@@ -30,17 +30,18 @@ LIMITS = [
     ("predict RUN PICTURE", 510, NETWORKS | DRAWING | {"scipy", "sklearn", "rich", "pydicom", "requests"}),
     ("evaluate RUN", 735, NETWORKS | DRAWING | {"sklearn", "PIL", "onnxruntime", "rich.progress"} | SLOW_PARTS),
     ("compare RUN RUN:majority", 740, NETWORKS | DRAWING | {"sklearn", "PIL", "onnxruntime"} | SLOW_PARTS),
-    ("score FILE --dataset retina-phantom", 1950, NETWORKS | {"matplotlib", "jinja2", "penlight.training"}),
+    ("score FILE --dataset DATASET", 1950, NETWORKS | {"matplotlib", "jinja2", "penlight.training"}),
 ]
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("startup")
-    n = dataset_info("retina-phantom").samples["test"]
-    np.savetxt(folder / "s.csv", np.column_stack([np.arange(n), np.full((n, 5), 0.2)]), delimiter=",")
+    write_tiny(folder)
+    np.savetxt(folder / "s.csv", np.column_stack([np.arange(15), np.tile([0.2, 0.3, 0.5], (15, 1))]), delimiter=",")
     Image.new("RGB", (28, 28)).save(folder / "a.png")
-    return {"RUN": str(trained("grades")), "FILE": str(folder / "s.csv"), "PICTURE": str(folder / "a.png")}
+    pictures = {"FILE": str(folder / "s.csv"), "PICTURE": str(folder / "a.png")}
+    return {"RUN": str(trained("grades")), "DATASET": str(folder / "tiny.toml"), **pictures}
 
 
 @pytest.mark.parametrize(("command", "most", "absent"), LIMITS, ids=[words for words, *_ in LIMITS])

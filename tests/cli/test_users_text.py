@@ -15,6 +15,7 @@ from penlight.cli.show.output import console, plain_table
 from penlight.cli.show.progress import TrainingView
 from penlight.report.displays import ConfusionMatrix
 from penlight.report.figure import draw_svg
+from tests.conftest import sketch_figures
 
 LABELS = ("[/x] bad", "[nv]", r"$\frac{1$", "<i>x</i>", ":skull:", "#14161a", "_a & b")
 """As Rich's markup and emoji, a formula, HTML, a colour of the page's own, and hidden to a legend."""
@@ -42,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("texts") / "[bold] own"
     folder.mkdir()
     rows = []
-    for i in range(40 * len(LABELS)):
+    for i in range(20 * len(LABELS)):
         place = i % len(LABELS)
         pixels = random.integers(0, 90, (28, 28), np.uint8)
         pixels[4 * place : 4 * place + 4] += 120
@@ -59,7 +60,10 @@ def shows_all(text: str) -> bool:
     return all(label in text for label in LABELS)
 
 
-def test_every_command_and_page_shows_labels_as_they_are(penlight, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.drawn
+def test_every_command_and_page_shows_labels_as_they_are(
+    penlight, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, out, err = penlight("data", "new", folder / "table.csv", "--name", "own")
     assert code == 0, err
     assert shows_all(out)
@@ -75,6 +79,7 @@ def test_every_command_and_page_shows_labels_as_they_are(penlight, folder: Path,
         code, out, err = penlight("train", "own.toml", *how)
         assert code == 0, err
         assert shows_all(out)
+        sketch_figures(monkeypatch)
     page = _Text((runs[0] / "report.html").read_text())
     assert shows_all(page.text)
     assert "[red] run" in page.text

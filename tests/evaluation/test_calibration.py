@@ -26,7 +26,7 @@ def simulated(task, n=400, seed=0, sharpened=3.0):
         y = (rng.random(honest.shape) < honest).astype(np.uint8)
         return y, 1 / (1 + np.exp(-sharpened * logits))
     honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    y = np.stack([rng.multinomial(1, p) for p in honest]).astype(np.uint8)
+    y = rng.multinomial(1, honest).astype(np.uint8)
     raised = honest**sharpened
     return y, raised / raised.sum(axis=1, keepdims=True)
 

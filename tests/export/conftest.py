@@ -1,5 +1,7 @@
 """Models of every kind with weights that make a difference, and what their files say."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from penlight.models.backbones import build_network
 from penlight.models.pretrained import frozen_base, joined, new_head
 from penlight.recipes import Cnn, Linear, Majority, Pretrained, Residual
 from penlight.runs import ModelFacts
-from tests.conftest import small_dataset
+from tests.conftest import logits_of_network, small_dataset
 
 CNN = Cnn(filters=(4, 8), dense=8, exposure="per-image", normalise=True)
 MODELS = {
@@ -42,7 +44,7 @@ def alive(network, images):
             if isinstance(layer, load_keras().layers.BatchNormalization):
                 layer.trainable, layer.momentum = True, 0.0
     network(images.astype(np.float32), training=True)
-    spread = np.ptp(network.predict_on_batch(images), axis=0).max()
+    spread = np.ptp(logits_of_network(network, images), axis=0).max()
     *others, kernel, bias = network.get_weights()
     network.set_weights([*others, kernel * (2 / spread), bias])
     return network
@@ -54,7 +56,7 @@ def unsureness(network, images):
     It is small in trained networks, not in deep ones with the statistics of a few images.
     """
     floats = images.astype(np.float32)
-    return np.abs(network.predict_on_batch(floats * (1 + 1e-6)) - network.predict_on_batch(floats)).max()
+    return np.abs(logits_of_network(network, floats * (1 + 1e-6)) - logits_of_network(network, floats)).max()
 
 
 def _parts(network):
@@ -81,7 +83,7 @@ def fitted(name, task):
         model = build_network(options, task, (28, 28, 3), seed=0)
     alive(model, pixels(64))
     unsure = unsureness(model, pixels(16)) if isinstance(options, Pretrained) else 0.0
-    return model, model.predict_on_batch, unsure
+    return model, functools.partial(logits_of_network, model), unsure
 
 
 @pytest.fixture(params=sorted(MODELS))

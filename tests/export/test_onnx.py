@@ -22,7 +22,7 @@ from penlight.models.pretrained import APPLICATIONS
 from penlight.recipes import Cnn, Pretrained, Residual
 from penlight.runs import Predictor
 from penlight.tasks import MultiClass
-from tests.conftest import LABELS, TASK_EXAMPLES
+from tests.conftest import LABELS, TASK_EXAMPLES, logits_of_network
 from tests.export.conftest import CNN, alive, facts, fitted, pixels, pretrained, unsureness
 
 
@@ -54,7 +54,7 @@ def test_the_file_answers_as_the_model_does(task, model_name):
 def test_calibration_in_the_file_is_that_of_numpy(task, kind):
     network = alive(build_network(CNN, task, (28, 28, 3), seed=0), pixels(64))
     images = pixels(60)
-    prob = task.probabilities(network.predict_on_batch(images))
+    prob = task.probabilities(logits_of_network(network, images))
     calibration = find_calibration(task, truth_for(task, 60), prob, kind)
     logits, calibrated = Predictor(onnx_file(network, facts(task), calibration), "file").answer(images)
     np.testing.assert_allclose(calibrated, calibration.apply(task, task.probabilities(logits)), atol=1e-6)
@@ -111,7 +111,7 @@ def test_any_size_and_channels(options, size, channels):
     images = pixels(7, size, channels)
     network = alive(build_network(options, task, (size, size, channels), seed=0), images)
     predictor = Predictor(onnx_file(network, facts(task, size=size, channels=channels), UNCALIBRATED), "file")
-    np.testing.assert_allclose(predictor.logits(images), network.predict_on_batch(images), atol=2e-5)
+    np.testing.assert_allclose(predictor.logits(images), logits_of_network(network, images), atol=2e-5)
 
 
 def check_pretrained(backbone, size, channels, side):
@@ -119,7 +119,7 @@ def check_pretrained(backbone, size, channels, side):
     options = Pretrained(backbone=backbone, weights="random", input_size=side, dense=8)
     images = pixels(9, size, channels)
     network = alive(pretrained(options, task, size, channels), images)
-    expected = task.probabilities(network.predict_on_batch(images))
+    expected = task.probabilities(logits_of_network(network, images))
     predictor = Predictor(onnx_file(network, facts(task, size=size, channels=channels), UNCALIBRATED), "file")
     assert np.ptp(expected, axis=0).max() > 1e-2
     np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5 + unsureness(network, images))
@@ -143,7 +143,7 @@ def test_a_network_with_imagenet_weights(real_data, monkeypatch):
     images = np.load(real_data / "retinamnist.npz")["test_images"][:8]
     options = Pretrained(backbone="mobilenet", weights="mobilenet_2_5_224_tf_no_top.h5", width=0.25)
     network = pretrained(options, task, 28, 3)
-    expected = task.probabilities(network.predict_on_batch(images))
+    expected = task.probabilities(logits_of_network(network, images))
     assert np.ptp(expected, axis=0).max() > 1e-2
     for batch in (1, 7):
         prob = by(Predictor(onnx_file(network, facts(task), UNCALIBRATED), "file"), images, batch)[1]

@@ -10,7 +10,7 @@ from penlight.models.files import network_bytes, network_from_bytes
 from penlight.models.heads import HEADS, make_loss, positive_weights
 from penlight.recipes import Cnn, Loss, Residual
 from penlight.tasks import Ordinal
-from tests.conftest import LABELS, TASK_EXAMPLES
+from tests.conftest import LABELS, TASK_EXAMPLES, logits_of_network
 
 SMALL = Cnn(filters=(4, 8), dense=8)
 
@@ -26,7 +26,7 @@ def test_every_head_is_used_by_a_task():
 @pytest.mark.parametrize(("size", "channels"), [(28, 3), (28, 1), (64, 1)])
 def test_a_network_gives_the_tasks_logits_for_any_size(task, size, channels):
     network = build_network(SMALL, task, (size, size, channels), seed=0)
-    logits = network.predict_on_batch(images(size=size, channels=channels))
+    logits = logits_of_network(network, images(size=size, channels=channels))
     assert logits.shape == (3, task.n_logits)
     if task.head == "cumulative":
         assert (np.diff(logits, axis=1) < 0).all()
@@ -63,7 +63,7 @@ def test_weights_come_from_the_seed_alone():
 def test_golden_output_of_a_network_with_known_weights():
     network = build_network(Cnn(filters=(2,), dense=3, dropout=0.0), Ordinal(LABELS), (28, 28, 1), seed=0)
     network.set_weights([np.full(w.shape, 0.01 * (i + 1)) for i, w in enumerate(network.get_weights())])
-    white = network.predict_on_batch(np.full((1, 28, 28, 1), 255.0))
+    white = logits_of_network(network, np.full((1, 28, 28, 1), 255.0))
     # By hand: inside, conv 9 x 0.01 + 0.02 = 0.11; the first row and column of the pooled 14 x 14 maps hold it too,
     # because pooling takes the largest of the window. Dense: 392 x 0.11 x 0.03 + 0.04; steps: 3 x 0.05 x that + 0.06.
     dense = 392 * 0.11 * 0.03 + 0.04
@@ -87,7 +87,7 @@ def test_the_studys_network_has_the_studys_parameters():
 def test_a_network_survives_its_file_in_safe_mode(task):
     network = build_network(Cnn(filters=(4,), dense=4, normalise=True), task, (28, 28, 3), seed=0)
     again = network_from_bytes(network_bytes(network))
-    np.testing.assert_allclose(again.predict_on_batch(images()), network.predict_on_batch(images()), atol=1e-6)
+    np.testing.assert_allclose(logits_of_network(again, images()), logits_of_network(network, images()), atol=1e-6)
 
 
 def test_a_damaged_file_is_a_named_error():
@@ -160,14 +160,14 @@ def test_balanced_weights_of_classes_make_them_weigh_alike():
 @pytest.mark.parametrize("options", [Residual(widths=(4, 8)), Residual(widths=(4,), blocks=2, dropout=0.0)])
 def test_residual_networks_give_logits_and_survive_their_file(options, task):
     network = build_network(options, task, (28, 28, 3), seed=0)
-    logits = network.predict_on_batch(images())
+    logits = logits_of_network(network, images())
     assert logits.shape == (3, task.n_logits)
     again = network_from_bytes(network_bytes(network))
-    np.testing.assert_allclose(again.predict_on_batch(images()), logits, atol=1e-6)
+    np.testing.assert_allclose(logits_of_network(again, images()), logits, atol=1e-6)
 
 
 def test_bfloat16_products_leave_weights_and_logits_float32():
     network = build_network(SMALL, Ordinal(LABELS), (28, 28, 3), 0, precision="bfloat16")
     assert {w.dtype for w in network.weights} == {"float32"}
-    assert network.predict_on_batch(images()).dtype == np.float32
+    assert logits_of_network(network, images()).dtype == np.float32
     assert load_keras().config.dtype_policy().name == "float32"

@@ -134,6 +134,12 @@ def chunked():
     yield GOOD
 
 
+@pytest.fixture(scope="module")
+def limited():
+    with serving(Limits(upload=60_000, files=4)) as client:
+        yield client
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -148,11 +154,10 @@ def chunked():
     ],
     ids=["bytes", "files", "form", "json", "empty", "chunked", "cut-off", "no-file"],
 )
-def test_limits_of_a_body(sent, status):
-    with serving(Limits(upload=60_000, files=4)) as client:
-        answer = client.post(PREDICT, **sent)
-        assert (answer.status_code, set(answer.json())) == (status, {"error", "expected", "do"})
-        assert alive(client)
+def test_limits_of_a_body(limited, sent, status):
+    answer = limited.post(PREDICT, **sent)
+    assert (answer.status_code, set(answer.json())) == (status, {"error", "expected", "do"})
+    assert alive(limited)
 
 
 def test_uploads_touch_no_disk(client, monkeypatch):

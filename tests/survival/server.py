@@ -122,21 +122,33 @@ def _fork(command: Command) -> int:
 def serve() -> None:
     """Import what commands need, then answer until standard input ends."""
     import keras  # noqa: F401
+    import onnx  # noqa: F401
     import onnxruntime  # noqa: F401
     import optuna  # noqa: F401
+    import sklearn.decomposition
+    import sklearn.linear_model  # noqa: F401
 
     import penlight.api
     import penlight.api.studies
     import penlight.api.training
     import penlight.cli.app
+    import penlight.cli.show.progress
     import penlight.cli.show.studies
     import penlight.cli.show.trained
     import penlight.cli.show.tuned
+    import penlight.data.audit
+    import penlight.export.onnx_file
     import penlight.models.baselines
+    import penlight.models.files
     import penlight.report.gather
+    import penlight.report.page
+    import penlight.report.run
+    import penlight.report.seeds
     import penlight.study
-    import penlight.training.tuning  # noqa: F401
+    import penlight.training.tuning
 
+    # Figures are half of what a command takes, and nothing here looks at them.
+    penlight.report.page.draw_svg = lambda *_: "<svg/>"
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     assert threading.active_count() == 1
     for line in sys.stdin:

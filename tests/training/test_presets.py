@@ -9,7 +9,18 @@ import pytest
 from penlight.data import ViewedDataset, apply_view
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
-from penlight.recipes import Cnn, Ensemble, FineTune, Member, Pretrained, Recipe, load_recipe, preset_names
+from penlight.recipes import (
+    Cnn,
+    Ensemble,
+    FineTune,
+    Member,
+    Pretrained,
+    Recipe,
+    Residual,
+    load_recipe,
+    plan,
+    preset_names,
+)
 from penlight.tasks import MultiLabel, Ordinal, Task
 from penlight.training import batches, fit, transfer
 from tests.conftest import LABELS, small_dataset
@@ -18,7 +29,10 @@ GRADES = Ordinal(LABELS, head="softmax")
 LARGE = ("mobilenetv2", "resnet50", "densenet121", "efficientnetv2b0")
 """Networks whose graph takes long to make, whatever the size of the images."""
 
-ALIKE = ("residual", "mobilenet-tuned", "film-small", "chest-deep", "chest-tuned", "chest-weighted", "cnn-balanced")
+ALIKE = (
+    *("demo", "residual", "mobilenet-tuned", "film-small", "chest-deep", "chest-tuned", "chest-weighted"),
+    "cnn-balanced",
+)
 """Presets that differ from one that is always tested in numbers alone."""
 
 
@@ -36,11 +50,17 @@ def quick(member: Member) -> Member:
 
 
 def small(name: str) -> Recipe:
-    """The preset for one epoch, and one of fine-tuning; what is pre-trained begins with random weights."""
+    """The preset for one epoch, and one of fine-tuning, with fewer blocks; what is pre-trained begins with random
+    weights."""
     recipe = load_recipe(name)
     changes: dict[str, object] = {"train": recipe.train.model_copy(update={"epochs": 1, "batch_size": 20})}
     if isinstance(recipe.model, Ensemble):
         changes["model"] = Ensemble(members=tuple(map(quick, recipe.model.members)))
+    if isinstance(recipe.model, Cnn):
+        drops = recipe.model.block_dropout[:2]
+        changes["model"] = recipe.model.model_copy(update={"filters": (4, 8), "block_dropout": drops, "dense": 8})
+    if isinstance(recipe.model, Residual):
+        changes["model"] = recipe.model.model_copy(update={"widths": (4, 8)})
     if isinstance(recipe.model, Pretrained):
         tuned = FineTune(layers=min(recipe.model.fine_tune.layers, 6), epochs=1)
         known = {"weights": "random", "input_size": 32, "fine_tune": tuned}
@@ -89,6 +109,7 @@ def test_same_recipe_same_bytes_whatever_reads_and_runs_beside(name, monkeypatch
     image = view_for(name).splits["train"].images[:1].nbytes
     for sizes, count in (("WHOLE_BYTES", 10), ("BUFFER_BYTES", 16), ("BLOCK_BYTES", 4), ("_CALL_BYTES", 20)):
         monkeypatch.setattr(batches, sizes, count * image)
+    monkeypatch.setattr(plan, "_WIDTHS", (4,))
     first = answers(name)
     other_work()
     monkeypatch.setattr(batches, "ahead", many_ahead)

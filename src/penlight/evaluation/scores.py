@@ -150,15 +150,24 @@ def _values_and_draws(samples: Sequence[Sample], resamples: int, seed: int, grou
     n = len(samples[0].y)
     values = np.stack([_all_rows(s, np.ones((1, n)))[0] for s in samples])
     chunks: Iterable[NDArray[np.float64]] = bootstrap_weights(n, resamples, seed=seed, groups=groups)
-    drawn = [np.stack([_all_rows(s, w) for s in samples]) for w in chunks]
+    drawn = [np.stack([_all_rows(s, w, drawn=True) for s in samples]) for w in chunks]
     empty = np.empty((len(samples), 0, values.shape[1]))
     return values, np.concatenate([empty, *drawn], axis=1)
 
 
-def _all_rows(sample: Sample, w: Floats) -> Floats:
-    """(B, R): every metric of the task side by side; metrics of labels take C columns."""
-    computed = (METRICS[key].compute(sample, w) for key in sample.task.metrics)
-    return np.concatenate([_columns(v) for v in computed], axis=1)
+def _all_rows(sample: Sample, w: Floats, *, drawn: bool = False) -> Floats:
+    """(B, R): every metric of the task side by side; metrics of labels take C columns. Where they are `drawn` for
+    intervals, NaN for the metrics that have none: calibration errors are the slowest to compute."""
+    wanted = zip(sample.task.metrics, _widths(sample.task), strict=True)
+    return np.concatenate(
+        [
+            np.full((len(w), width), np.nan)
+            if drawn and METRICS[key].no_interval
+            else _columns(METRICS[key].compute(sample, w))
+            for key, width in wanted
+        ],
+        axis=1,
+    )
 
 
 def _intervals(
