@@ -39,12 +39,13 @@ test-jax: $(JAX_VENV)/.installed chromium strace nginx
 	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
 	  $(JAX_VENV)/bin/python -m pytest -n auto --dist loadfile -m "not full and not survival and not attack" -rs
 
-# The pages are tested in a browser. It is installed where that can be done, and else said to be missing.
+# The pages are tested in a browser, and what it prints is read. Both are installed where that can be done, and else said to be missing.
 chromium:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null && command -v pdftotext >/dev/null || { \
 	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium, which the tests of pages need." && \
-	  { apt-get install -y -qq chromium >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }; }; } || \
-	  echo "Chromium is missing; the tests of pages are skipped, in CI they fail. Install it: apt-get install chromium"
+	  install="apt-get install -y -qq chromium poppler-utils" && \
+	  { $$install >/dev/null 2>&1 || { apt-get update -qq && $$install >/dev/null; }; }; } || \
+	  echo "Chromium or pdftotext is missing; the tests of pages are skipped, in CI they fail. Install them: apt-get install chromium poppler-utils"
 
 # What processes ask of the system is seen by strace. Installed where that can be done, and else said to be missing.
 strace:

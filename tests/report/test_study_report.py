@@ -17,6 +17,7 @@ from penlight.report.displays.study_curves import StudyCurves
 from penlight.report.displays.study_differences import DifferenceBars
 from penlight.report.figure import draw_svg
 from penlight.report.page import unbroken
+from penlight.report.palette import MUTED
 from penlight.report.study import study_report
 from penlight.report.study_content import Cost, Entry, StudyContent, StudyTable, pairs
 from penlight.tasks import MultiClass, MultiLabel
@@ -299,6 +300,15 @@ def test_the_cost_plot_has_one_labelled_dot_per_recipe_and_intervals_both_ways()
     assert first["least"] <= first["cost"] <= first["most"]
     svg = draw_svg(plot, "cost")
     assert all(svg.count(f">{dot.title}<") == 1 for dot in plot.dots)
+
+
+def test_an_entry_has_the_same_colour_in_every_figure_and_no_other_one_has_it():
+    dots = {dot.title: dot.colour for dot in CostPlot.from_table(FULL).dots}
+    curves = {curve.title: curve.colour for curve in StudyCurves.from_table(FULL).curves}
+    assert {title: dots[title] for title in curves} == curves
+    assert dots["CNN"] != dots["Frozen MobileNet"] != dots["Linear baseline"]
+    # A kind is told by its sign alone.
+    assert dots["Linear baseline"] == MUTED
 
 
 def test_curves_are_means_over_seeds_and_a_variant_has_the_colour_of_its_original():

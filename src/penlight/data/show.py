@@ -47,6 +47,8 @@ _NAMED_TILE = 140
 _NAME_LINES = 4
 _NAME_LETTERS = 17
 _NAME_POINTS = 6.5
+# CSS pixels for each inch that a picture must have at least, for the smallest letters in it to have nine.
+_LEAST, _LEAST_OF_SAMPLES = 80, 100
 
 # Labels are a user's own: a dollar sign is not the start of a formula.
 _PLAIN_TEXT: Any = {"text.parse_math": False}
@@ -116,9 +118,12 @@ def write_show(data: Dataset | ViewedDataset, folder: Path, *, per_class: int = 
     for drawing in _drawings(description):
         files[f"{drawing.name}.png"] = day = _png(_figure(drawing, DAY))
         night = _png(_figure(drawing, NIGHT))
-        pictures.append(Picture(drawing.title, drawing.text, _data_address(day), _data_address(night)))
-    files["samples.png"] = samples = _png(plot_samples(seen, per_class, seed))
-    files["index.html"] = page(description, pictures, _data_address(samples)).encode()
+        width = round(drawing.size[0] * _LEAST)
+        pictures.append(Picture(drawing.title, drawing.text, _data_address(day), _data_address(night), width))
+    drawn = plot_samples(seen, per_class, seed)
+    files["samples.png"] = samples = _png(drawn)
+    width = round(drawn.get_figwidth() * _LEAST_OF_SAMPLES)
+    files["index.html"] = page(description, pictures, _data_address(samples), width).encode()
     with disk.writing_to(folder, "Choose a folder you may write to, on a disk with room."), disk.folders(folder):
         for name, content in files.items():
             disk.write_whole(folder / name, content)

@@ -10,16 +10,18 @@ from penlight.data.summary import DataDescription
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: its title, a sentence that says what to see, and data addresses by day and by night."""
+    """A figure of the page: its title, a sentence that says what to see, data addresses by day and by night, and the
+    `width` in CSS pixels below which its letters are too small."""
 
     title: str
     text: str
     day: str
     night: str
+    width: int
 
 
-def page(description: DataDescription, pictures: Sequence[Picture], samples: str) -> str:
-    """Give the page as HTML; `samples` is a data address."""
+def page(description: DataDescription, pictures: Sequence[Picture], samples: str, samples_width: int) -> str:
+    """Give the page as HTML; `samples` is a data address, `samples_width` as in `Picture`."""
     return render(
         "show.html",
         info=description.info,
@@ -28,6 +30,7 @@ def page(description: DataDescription, pictures: Sequence[Picture], samples: str
         shares={split: description.shares(split) for split in description.images},
         pictures=pictures,
         samples=samples,
+        samples_width=samples_width,
     )
 
 
@@ -61,6 +64,8 @@ def classes_text(description: DataDescription) -> str:
     """Say in one sentence what the bar chart shows: the most and the least frequent label."""
     shares = dict(zip(description.rows, description.shares("train"), strict=True))
     most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+    if shares[most] == shares[least]:
+        return f"All labels are equally frequent in train, each with {shares[most]:.1%} of images."
     return (
         f"Most frequent in train is {most} with {shares[most]:.1%} of images, least frequent is {least} with "
         f"{shares[least]:.1%}."

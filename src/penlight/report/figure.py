@@ -13,6 +13,9 @@ from matplotlib.figure import Figure
 from penlight.report.displays.base import Display
 from penlight.report.palette import INK, MUTED, RULE, TOKENS, Colour, variable
 
+BROAD = 470
+"""CSS pixels from which a figure is too broad for a phone to show whole."""
+
 _POINTS_PER_INCH = 72
 
 _STYLE: dict[str, Any] = {
@@ -70,9 +73,11 @@ def _for_page(raw: str, display: Display, name: str, colours: Iterable[Colour]) 
     body = raw[raw.index("<g ") : raw.rindex("</svg>")]
     body = _with_variables(_with_own_ids(_compact(body), name), colours)
     width, height = display.layout.width, display.layout.height
+    # A phone shows a broad figure less shrunk, and scrolls: its letters would be too small to read.
+    kind = "plot broad" if width > BROAD else "plot"
     title, description = html.escape(display.title), html.escape(display.description)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" class="plot" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" class="{kind}" '
         f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
         f'aria-labelledby="{name}-title {name}-desc" font-family="{_SYSTEM_FONTS}" '
         f'stroke-linejoin="round">'

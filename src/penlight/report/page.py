@@ -12,7 +12,7 @@ from markupsafe import Markup
 from penlight import __version__
 from penlight.report.card import NOT_CLINICAL
 from penlight.report.displays import Display
-from penlight.report.figure import draw_svg
+from penlight.report.figure import BROAD, draw_svg
 from penlight.report.filters import FILTERS, GLOBALS
 from penlight.report.palette import Colour, variable
 from penlight.report.words import unbroken
@@ -23,12 +23,14 @@ _COLUMN = 560
 
 @dataclass(frozen=True)
 class Drawn:
-    """A display as a page shows it; a wide one takes both columns, and scrolls where the page is narrower."""
+    """A display as a page shows it; a `wide` one takes both columns, and scrolls where the page is narrower, as one
+    that `scrolls` does on a phone."""
 
     title: str
     caption: str
     svg: Markup
     wide: bool = False
+    scrolls: bool = False
 
 
 def render(template: str, colours: Sequence[Colour], **values: Any) -> str:
@@ -48,7 +50,8 @@ def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> Drawn:
     """Draw a display under a name that is unique in its page."""
     # The SVG escapes its own texts.
     svg = Markup(draw_svg(display, name, colours))
-    return Drawn(display.title, unbroken(display.caption), svg, display.layout.width > _COLUMN)
+    width = display.layout.width
+    return Drawn(display.title, unbroken(display.caption), svg, width > _COLUMN, width > BROAD)
 
 
 @cache

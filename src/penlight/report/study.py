@@ -8,8 +8,8 @@ from penlight.evaluation.rows import SeedsRow
 from penlight.report.displays import Display
 from penlight.report.displays.score_bars import MOST
 from penlight.report.displays.study_confusion import ConfusionGrid, FindingGrid
-from penlight.report.displays.study_cost import PRE_TRAINED, CostPlot
-from penlight.report.displays.study_curves import StudyCurves, curve_colours
+from penlight.report.displays.study_cost import CostPlot, entry_colours
+from penlight.report.displays.study_curves import StudyCurves
 from penlight.report.displays.study_differences import DifferenceBars
 from penlight.report.findings import findings, in_text, leader, network_to_take, study_verdict, which_to_take
 from penlight.report.page import Drawn, drawn, render
@@ -136,11 +136,8 @@ def study_displays(table: StudyTable) -> dict[str, Display]:
 
 
 def study_colours(tables: Sequence[StudyTable]) -> list[Colour]:
-    """Give the colours of the entries, in which their curves are drawn, and of their kinds."""
-    found = [PRE_TRAINED]
-    for table in tables:
-        found += curve_colours([entry for entry in table.entries if entry.histories]).values()
-    return found
+    """Give the colours of the entries, in which all figures draw them."""
+    return [colour for table in tables for colour in entry_colours(table.entries).values()]
 
 
 def _part(table: StudyTable, key: str) -> Part:

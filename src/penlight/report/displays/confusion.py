@@ -196,7 +196,7 @@ def scale_of_shades(ax: Axes, label: str) -> None:
     bar.pcolormesh(np.linspace(0, 1, 33), [0, 1], np.linspace(0, 1, 32)[None], cmap=_SHADES, edgecolors="face")
     bar.set_yticks([])
     bar.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    bar.tick_params(length=0, pad=3, labelsize=11)
+    bar.tick_params(length=0, pad=3, labelsize=12)
     bar.set_xlabel(label, fontsize=12, labelpad=1)
     for spine in bar.spines.values():
         spine.set_visible(False)

@@ -144,9 +144,9 @@ def _draw(ax: Axes, curve: NetBenefit) -> None:
     ax.tick_params(length=3)
     ax.locator_params(axis="both", nbins=4)
     where = curve.threshold[-1]
-    ax.text(0.98 * where, -0.13 * top, "treat none", color=MUTED, fontsize=11, ha="right", va="top")
+    ax.text(0.98 * where, -0.13 * top, "treat none", color=MUTED, fontsize=12, ha="right", va="top")
     at = int(np.argmin(np.abs(curve.treat_all + 0.16 * top)))
-    ax.text(curve.threshold[at] + 0.02 * where, -0.17 * top, "treat all", color=MUTED, fontsize=11, va="center")
+    ax.text(curve.threshold[at] + 0.02 * where, -0.17 * top, "treat all", color=MUTED, fontsize=12, va="center")
     third = len(curve.model) // 4
     ax.annotate("this model", (curve.threshold[third], curve.high[third] if top else 0), (4, 6),
                 textcoords="offset points", color=ACCENT, fontsize=12)  # fmt: skip

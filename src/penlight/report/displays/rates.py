@@ -91,7 +91,7 @@ class LabelRates:
         _dots(ax, self.sensitivity, self.sensitivity_interval, y - 0.14, ACCENT, "o", ACCENT)
         _dots(ax, self.specificity, self.specificity_interval, y + 0.14, MUTED, "D", PAPER)
         for row in np.flatnonzero(np.isnan(self.sensitivity)):
-            ax.text(0, row - 0.14, "no positive case", color=MUTED, fontsize=11, va="center")
+            ax.text(0, row - 0.14, "no positive case", color=MUTED, fontsize=12, va="center")
         rate_axis(ax, "x")
         ax.set_ylim(len(self.labels) - 0.5, -0.5)
         ax.set_yticks(y, [shorten(label) for label in self.labels], color=INK)

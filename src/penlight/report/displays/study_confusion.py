@@ -200,7 +200,7 @@ def _shade(panel: Axes, rates: Floats, *, with_text: bool) -> None:
             rate = rates[r, c]
             text = "–" if np.isnan(rate) else f"{100 * rate:.0f}"
             colour = MUTED if np.isnan(rate) else "#ffffff" if rate < 0.55 else "#10141c"
-            panel.text(c + 0.5, r + 0.5, text, ha="center", va="center_baseline", color=colour, fontsize=11.5)
+            panel.text(c + 0.5, r + 0.5, text, ha="center", va="center_baseline", color=colour, fontsize=12)
     panel.set_ylim(rows, 0)
     panel.set_xlim(0, columns)
     panel.set_xticks([])
@@ -212,6 +212,6 @@ def _shade(panel: Axes, rates: Floats, *, with_text: bool) -> None:
 def _names_at_left(panel: Axes, labels: tuple[str, ...], *, show: bool) -> None:
     if show:
         panel.set_yticks(np.arange(len(labels)) + 0.5, [shorten(name, _LONGEST) for name in labels])
-        panel.tick_params(axis="y", labelsize=11)
+        panel.tick_params(axis="y", labelsize=12)
     else:
         panel.set_yticks([])

@@ -11,20 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from penlight.report.displays.base import Layout
-from penlight.report.palette import ACCENT, INK, MUTED, RULE, Colour
+from penlight.report.palette import INK, MUTED, RULE, Colour, palette
 from penlight.report.study_content import MAJORITY, Entry, StudyTable
 from penlight.report.words import duration, interval, metric_words, number
-
-PRE_TRAINED = Colour("#b4531a", "#f0843c")
-"""Pre-trained networks, by day and by night; custom networks have the accent, baselines the quiet ink."""
+from penlight.tasks import MultiClass
 
 KINDS = {
-    "baseline": ("baseline", MUTED, "D"),
-    "custom": ("custom network", ACCENT, "o"),
-    "pre-trained": ("pre-trained network", PRE_TRAINED.day, "s"),
-    "features": ("model on features", INK, "^"),
+    "baseline": ("baseline", "D"),
+    "custom": ("custom network", "o"),
+    "pre-trained": ("pre-trained network", "s"),
+    "features": ("model on features", "^"),
 }
-"""Each kind of entry: what it is called, its colour by day, its sign."""
+"""Each kind of entry: what it is called, and its sign. Colours are those of the entries, as in every other figure."""
 
 _TICKS = {0.01: "0.01 s", 0.1: "0.1 s", 0.3: "0.3 s", 1.0: "1 s", 3.0: "3 s", 10.0: "10 s", 30.0: "30 s",
           60.0: "1 min", 180.0: "3 min", 600.0: "10 min", 1800.0: "30 min", 3600.0: "1 h", 10800.0: "3 h",
@@ -38,10 +36,12 @@ _CHARACTER, _LINE = 6.6, 17
 
 @dataclass(frozen=True)
 class Dot:
-    """One recipe: its score with interval, and its mean training time in seconds with the least and the most."""
+    """One recipe: its score with interval, and its mean training time in seconds with the least and the most; it has
+    the colour of its learning curve."""
 
     title: str
     kind: str
+    colour: str
     score: float
     low: float
     high: float
@@ -63,7 +63,8 @@ class CostPlot:
     @classmethod
     def from_table(cls, table: StudyTable) -> "CostPlot":
         """Take every entry whose score and training time are known, but the majority answer, which takes none."""
-        dots = (_dot(entry, table.headline) for entry in table.entries if entry.backbone != MAJORITY)
+        colours = entry_colours(table.entries)
+        dots = (_dot(e, table.headline, colours[e.id].day) for e in table.entries if e.backbone != MAJORITY)
         return cls(table.headline, tuple(d for d in dots if math.isfinite(d.score) and d.cost > 0))
 
     @property
@@ -104,7 +105,7 @@ class CostPlot:
         """A dot with bars both ways, its name where it covers nothing; time runs by factors of ten."""
         self._style(ax)
         for dot in self.dots:
-            _, colour, sign = KINDS[dot.kind]
+            colour, (_, sign) = dot.colour, KINDS[dot.kind]
             ax.plot([dot.cost] * 2, [dot.low, dot.high], color=colour, linewidth=1.6, alpha=0.55)
             ax.plot([dot.least, dot.most], [dot.score] * 2, color=colour, linewidth=1.6, alpha=0.55)
             ax.plot([dot.cost], [dot.score], sign, color=colour, markersize=8)
@@ -131,11 +132,27 @@ class CostPlot:
         ax.tick_params(length=3)
 
 
-def _dot(entry: Entry, headline: str) -> Dot:
+def entry_colours(entries: Sequence[Entry]) -> dict[str, Colour]:
+    """Give the colour of every entry of a study, the same in each of its figures.
+
+    One that is trained by epochs and is no variant has a colour of its own, a variant that of its original; the
+    others, which have no curve, have none.
+    """
+    trained = [entry for entry in entries if entry.histories]
+    ids = {entry.id for entry in trained}
+    own = [entry.id for entry in trained if entry.compare_with not in ids]
+    found = dict(zip(own, palette(MultiClass(tuple(own))), strict=True)) if own else {}
+    plain = Colour(MUTED, MUTED)
+    found |= {e.id: found.get(e.compare_with or "", plain) for e in trained if e.id not in found}
+    return {entry.id: found.get(entry.id, plain) for entry in entries}
+
+
+def _dot(entry: Entry, headline: str, colour: str) -> Dot:
     row, fit = entry.row(headline), [value for value in entry.cost.fit if math.isfinite(value)]
     return Dot(
         entry.title,
         entry.kind,
+        colour,
         row.mean,
         row.low,
         row.high,
@@ -190,9 +207,9 @@ def _write_key(ax: Axes, dots: Sequence[Dot]) -> None:
     """Name the signs of the kinds that occur, on one line above the axes."""
     x = 60.0
     for kind in [kind for kind in KINDS if any(d.kind == kind for d in dots)]:
-        name, colour, sign = KINDS[kind]
+        name, sign = KINDS[kind]
         at = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
-        ax.plot([x / (_WIDTH - _LEFT - _RIGHT)], [1.06], sign, color=colour, markersize=7, clip_on=False,
+        ax.plot([x / (_WIDTH - _LEFT - _RIGHT)], [1.06], sign, color=MUTED, markersize=7, clip_on=False,
                 transform=ax.transAxes)  # fmt: skip
         ax.annotate(name, (x / (_WIDTH - _LEFT - _RIGHT), 1.06), (9, 0), va="center", fontsize=12, color=MUTED, **at)  # type: ignore[arg-type]
         x += 40 + _CHARACTER * len(name)

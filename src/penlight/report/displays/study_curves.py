@@ -12,14 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from penlight.data.plots import divide
 from penlight.report.displays.base import Layout
 from penlight.report.displays.learning import style_panel
-from penlight.report.displays.study_cost import ROUND_STEPS
-from penlight.report.palette import MUTED, Colour, palette
+from penlight.report.displays.study_cost import ROUND_STEPS, entry_colours
 from penlight.report.study_content import Entry, StudyTable
 from penlight.report.words import listed, metric_words, number
-from penlight.tasks import MultiClass
 
 _RIGHT = 250
-_PLAIN = Colour(MUTED, MUTED)
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class StudyCurves:
     def from_table(cls, table: StudyTable) -> "StudyCurves":
         """Average the histories of every entry that has them; a history that ended early counts as far as it goes."""
         trained = [entry for entry in table.entries if entry.histories]
-        colours = curve_colours(trained)
+        colours = entry_colours(table.entries)
         curves = tuple(_curve(entry, colours[entry.id].day) for entry in trained)
         known = {entry.id: entry.title for entry in trained}
         pairs = [(e.title, known[e.compare_with]) for e in trained if e.compare_with in known and e.compare_with]
@@ -114,14 +111,6 @@ class StudyCurves:
         panels[1].set_xlabel("epoch")
         _name_ends(panels[0], [(curve.loss[-1], curve) for curve in self.curves])
         _name_ends(panels[1], [(curve.headline[-1], curve) for curve in self.curves])
-
-
-def curve_colours(entries: Sequence[Entry]) -> dict[str, Colour]:
-    """Give every entry that is no variant a colour of its own, and a variant that of its original."""
-    ids = {entry.id for entry in entries}
-    own = [entry.id for entry in entries if entry.compare_with not in ids]
-    found = dict(zip(own, palette(MultiClass(tuple(own))), strict=True))
-    return {entry.id: found.get(entry.id) or found.get(entry.compare_with or "", _PLAIN) for entry in entries}
 
 
 def _curve(entry: Entry, colour: str) -> Curve:

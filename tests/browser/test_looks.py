@@ -1,0 +1,154 @@
+"""How pages look: nothing is cut off on a screen, letters can be read on a phone, and paper has all there is."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from penlight.data.audit import audit
+from penlight.data.audit.page import write_page
+from penlight.data.show import write_show
+from penlight.evaluation.checks import Check
+from penlight.report import run_report
+from penlight.report.study import study_report
+from penlight.report.study_content import StudyContent
+from penlight.tasks import Binary, MultiLabel, Ordinal
+from tests.browser.conftest import missing
+from tests.conftest import LABELS, small_dataset
+from tests.data.test_audit import drawn as audited
+from tests.report.conftest import N, make_content
+from tests.report.test_study_report import FULL, table
+
+SMALLEST_PX = 9
+
+CUT = """() => [...document.querySelectorAll('.scroll, .frame, .chart, table, figure')]
+  .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
+  .map((e) => `${e.className} ${e.clientWidth} < ${e.scrollWidth}: ${e.textContent.trim().slice(0, 60)}`)"""
+LETTERS = """() => [...document.querySelectorAll('svg.plot')].flatMap((svg) => {
+  const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  return [...svg.querySelectorAll('text')].map((text) => scale * parseFloat(getComputedStyle(text).fontSize));
+})"""
+PANELS = """() => [...document.querySelectorAll('figure, .strip ol, .looked ol')]
+  .map((e) => getComputedStyle(e).breakInside)"""
+CAPTIONS = """() => [...document.querySelectorAll('caption')].filter((e) => e.getClientRects().length)
+  .map((e) => e.getBoundingClientRect().right - document.documentElement.clientWidth)"""
+
+
+def runs():
+    """What reports of runs show, of grades and of many findings."""
+    task, findings = (
+        Ordinal(("none", "mild", "severe"), referable=1),
+        MultiLabel(tuple(f"finding {i}" for i in range(9))),
+    )
+    y = np.random.default_rng(1).integers(0, 2, (N, 9))
+    return make_content(task, task.encode(np.arange(N) % 3)), make_content(findings, findings.encode(y))
+
+
+def study_of(example):
+    """A study with long titles, several seeds and many checks."""
+    checks = tuple(Check(f"PL{i:03}", i < 4, "Seen.", "Why.", "Do.") for i in range(1, 9))
+    longer = [replace(e, title=f"{e.title}, trained twice as long", checks=checks) for e in FULL.entries[2:]]
+    content = StudyContent("tiny", "Tiny study", "Which?", (table(*FULL.entries[:2], *longer),), example, (), "x")
+    return study_report(content)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    write_show(small_dataset(Binary(("clear", "nodule"))), folder / "data-two")
+    dataset = audited()
+    write_page(dataset, audit(dataset), folder / "audit")
+    grades, findings = runs()
+    for name, text in (("run", run_report(grades)), ("findings", run_report(findings)), ("study", study_of(grades))):
+        (folder / name).mkdir()
+        (folder / name / "index.html").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def opened(browser, pages, request):
+    """A page of a kind, at the width of a screen, a phone or paper."""
+
+    def open_page(name, width):
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        request.addfinalizer(context.close)
+        page = context.new_page()
+        page.goto((pages / name / "index.html").as_uri())
+        return page
+
+    return open_page
+
+
+NAMES = ("data-two", "audit", "study", "run", "findings")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_cut_off_on_a_screen(opened, name):
+    assert opened(name, 1280).evaluate(CUT) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_phone_shows_captions_whole_and_letters_large_enough(opened, name):
+    page = opened(name, 390)
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    assert all(beyond <= 0 for beyond in page.evaluate(CAPTIONS))
+    # A table that is scrolled to its end still has its caption in sight.
+    page.evaluate("() => document.querySelectorAll('.scroll').forEach((e) => e.scrollTo(e.scrollWidth, 0))")
+    assert all(beyond <= 0 for beyond in page.evaluate(CAPTIONS))
+    assert min(page.evaluate(LETTERS), default=SMALLEST_PX) >= SMALLEST_PX
+
+
+def test_charts_of_a_dataset_are_wide_enough_on_a_phone_for_their_letters(opened):
+    page = opened("data-two", 390)
+    widths = page.evaluate("() => [...document.querySelectorAll('.chart img')].map((e) => e.clientWidth)")
+    # Nine points at 72 to the inch would be nine pixels.
+    assert min(widths[:-1]) >= 7.2 * 72
+
+
+def test_paper_has_what_is_folded_away(opened):
+    for name in ("study", "run", "findings"):
+        page = opened(name, 1280)
+        visible = "() => [...document.querySelectorAll('details > :not(summary)')].map((e) => e.checkVisibility())"
+        assert set(page.evaluate(visible)) == {False}
+        page.emulate_media(media="print")
+        assert set(page.evaluate(visible)) == {True}
+
+
+def test_paper_has_page_numbers_and_no_panel_in_two_parts(opened, tmp_path):
+    if not shutil.which("pdftotext"):
+        missing("pdftotext is not installed: apt-get install poppler-utils.")
+    for name in ("run", "data-two", "audit"):
+        page = opened(name, 1280)
+        page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+        words = ["pdftotext", tmp_path / "page.pdf", "-"]
+        sheets = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\f")[:-1]
+        for number, sheet in enumerate(sheets, 1):
+            assert re.search(rf"^{number} ?/ ?{len(sheets)}$", sheet, re.M)
+        page.emulate_media(media="print")
+        assert set(page.evaluate(PANELS)) <= {"avoid"}
+
+
+def test_the_panels_of_few_labels_do_not_lie_over_each_other():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from penlight.data import plots
+    from penlight.data.summary import describe
+
+    for n in (2, 3, 4):
+        positions = describe(small_dataset(Ordinal(LABELS[:n]))).positions
+        figure = Figure(figsize=(0.4 + 1.75 * plots.PANELS, 2.1), dpi=100, layout="constrained")
+        FigureCanvasAgg(figure)
+        ax = figure.subplots()
+        plots.plot_positions(positions, ax)
+        figure.draw_without_rendering()
+        (legend,) = [child for child in ax.get_children() if type(child).__name__ == "Legend"]
+        boxes = [panel.get_tightbbox() for panel in ax.child_axes]
+        assert np.all([one.x1 < other.x0 for one, other in pairwise(boxes)])
+        key = legend.get_window_extent()
+        assert figure.bbox.x0 <= key.x0 < key.x1 <= figure.bbox.x1
+        assert all(key.y0 > box.y1 for box in boxes)
