@@ -83,6 +83,11 @@ class Group:
         """Say whether the files of the folder are known by their hashes."""
         return self._seal is not None
 
+    @property
+    def is_settled(self) -> bool:
+        """Say whether the last command that wrote into the folder came to its end, as far as its seal knows."""
+        return self._seal is None or not self._seal.pending
+
     def has(self, name: str) -> bool:
         """Say whether the folder was written with this file."""
         return is_inside(self.path, name) if self._seal is None else name in self._seal.files

@@ -67,7 +67,9 @@ class TuningFolder:
         """Say that the tuning is complete, and seal what it wrote but for the database, which may grow: the next one
         of the same setup takes a new folder by default."""
         found = {name: read_file(self.path, name) for name in _RESULTS if is_inside(self.path, name)}
-        write_group(self.path, "tuning", {**found, SETUP: self._content(finished=True)}, {})
+        write_group(self.path, "tuning", {**found, SETUP: self._content(finished=False)}, {})
+        # Only what is sealed is finished: cut off before, the same command goes on here.
+        write_group(self.path, "tuning", {SETUP: self._content(finished=True)}, {})
 
     def _mark(self, *, finished: bool) -> None:
         unseal(self.path)
@@ -103,7 +105,8 @@ def _continues(folder: Path, setup: Setup) -> bool:
     try:
         if is_bare(folder):
             return True
-        return (not _read(folder).finished or is_untidy(folder)) and read_setup(folder) == setup
+        whole = _read(folder).finished and open_group(folder).is_settled and not is_untidy(folder)
+        return not whole and read_setup(folder) == setup
     except RunError:
         return False
 
