@@ -39,7 +39,9 @@ class ClassDistribution:
         """Say how uneven the labels are in the first split, and how far the splits differ."""
         first = self.counts.iloc[:, 0]
         most, least = str(first.idxmax()), str(first.idxmin())
-        if first.min() > 0:
+        if first.min() == first.max():
+            uneven = f"every label has {count(int(first.min()))} images"
+        elif first.min() > 0:
             times = first.max() / first.min()
             uneven = f"{most} is {times:.{1 if times < 10 else 0}f} times as frequent as {least}"
         else:

@@ -123,14 +123,20 @@ class DecisionCurve:
             panel.set_axis_off()
 
 
+_MOST_STRETCHES = 3
+
+
 def _gain(curve: NetBenefit) -> str:
     """Between which thresholds the gain over the better of treating all and none is more than chance."""
     better = np.flatnonzero(curve.gain_low > 0)
     if not len(better):
         return f"{curve.question} at no threshold"
-    low, high = (number(curve.threshold[at], 2) for at in (better[0], better[-1]))
-    # Gaps inside are part of the range; the band in the figure shows them.
-    return f"{curve.question} between {low} and {high}"
+    stretches = np.split(better, np.flatnonzero(np.diff(better) > 1) + 1)
+    ends = [tuple(number(curve.threshold[at], 2) for at in (own[0], own[-1])) for own in stretches]
+    if len(ends) > _MOST_STRETCHES:
+        return f"{curve.question} in {len(ends)} stretches from {ends[0][0]} to {ends[-1][1]}"
+    said = (f"between {low} and {high}" if low != high else f"at {low}" for low, high in ends)
+    return f"{curve.question} {' and '.join(said)}"
 
 
 def _draw(ax: Axes, curve: NetBenefit) -> None:

@@ -42,7 +42,7 @@ class LabelScores:
         if not known:
             return "No label has an AUC with an interval."
         widest = max(known, key=lambda row: row.high - row.low)
-        few = f" Open dots rest on fewer than {FEWEST} positive images: their intervals are too narrow."
+        few = f" Open dots rest on fewer than {FEWEST} positive images."
         said = _against_guessing([row for row in known if row.n >= FEWEST])
         widest_said = f"{said}; widest: {widest.label}, with {count(widest.n)} positive images."
         return widest_said + (few if any(row.n < FEWEST for row in known) else "")

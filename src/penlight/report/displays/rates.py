@@ -51,6 +51,8 @@ class LabelRates:
             return "No label has a positive case, so sensitivity is undefined."
         worst = int(np.nanargmin(self.sensitivity))
         n = int(self.positives[worst])
+        if self.sensitivity[worst] == 1:
+            return "No positive case of any label is missed; bars are 95 % intervals (Wilson)."
         found = f"found in {count(round(self.sensitivity[worst] * n))} of {count(n)}"
         return f"Most often missed: {self.labels[worst]}, {found}; bars are 95 % intervals (Wilson)."
 
