@@ -8,6 +8,7 @@ import shutil
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,16 +65,24 @@ def browser():
 @pytest.fixture(scope="session")
 def address():
     """Where the server listens: a free port of this machine."""
-    app = make_app(open_shelf([shelf_folder()]), names={"127.0.0.1"})
+    with serving(make_app(open_shelf([shelf_folder()]), names={"127.0.0.1"})) as made:
+        yield made
+
+
+@contextmanager
+def serving(app):
+    """Serve an application; gives its address."""
     server = uvicorn.Server(uvicorn.Config(app, ws="none", log_config=None))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @dataclass

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from penlight import api
-from tests.browser.conftest import png
+from penlight.serve import make_app, open_shelf
+from tests.browser.conftest import png, serving
 from tests.drawn import shelf_folder
 
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -322,3 +323,25 @@ def test_a_phone_shows_it_without_scrolling_sideways(place, page, context, seen)
         choose(page, drawn(context, 2), drawn(context, 3))
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
     seen.messages.clear()
+
+
+def test_below_a_prefix_an_image_is_asked_about_and_runs_are_compared(browser, explains):
+    """What scripts ask for begins with the prefix too."""
+    with serving(make_app(open_shelf([shelf_folder()], "/pen"), names={"127.0.0.1"})) as address:
+        context = browser.new_context(base_url=address)
+        asked = []
+        context.on("request", lambda request: asked.append(request.url.removeprefix(address)))
+        page = context.new_page()
+        page.goto("/pen/")
+        for name in ("fundus", "fundus-rough"):
+            page.locator(f"#choose-{name}").check()
+        page.get_by_role("button", name="Compare").click()
+        expect(page.locator("h1")).to_have_text("fundus and fundus-rough by AUC")
+        page.goto("/pen/runs/fundus")
+        page.get_by_role("button", name="Try a drawn example").click()
+        expect(page.locator("#meaning")).to_have_text(DONE)
+        assert f"/pen/api/v1/runs/fundus/{'explain' if explains else 'predict'}" in {
+            url.split("?")[0] for url in asked
+        }
+        assert all(url.startswith(("/pen/", "data:", "blob:")) for url in asked)
+        context.close()

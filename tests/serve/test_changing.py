@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,7 +14,7 @@ from penlight import api
 from penlight.errors import ServeError
 from penlight.runs import open_run
 from penlight.serve import app, make_app, open_shelf, serve
-from penlight.serve.gallery import gather
+from penlight.serve.gallery import Gallery, gather
 from tests.serve.test_process import free_port
 from tests.serve.test_proxy import SUMMARY, shelf_in
 from tests.serve.test_routes import GOOD
@@ -176,6 +177,15 @@ def test_the_gallery_names_the_model_that_was_kept(tmp_path):
     assert shelf.runs["fallen"].listed["kept_model"] == "majority"
     (entry,) = gather(shelf).groups[0].entries
     assert entry.recipe == "majority, kept in place of linear"
+
+
+def test_answers_out_of_fold_do_not_stand_with_scores_on_test(tmp_path):
+    one = gather(open_shelf([shelf_in(tmp_path)])).groups
+    assert [group.about for group in one] == ["native view, 28 × 28 px, 30 test images"]
+    folded = replace(one[0], folds=True, images=120)
+    assert folded.about == "native view, 28 × 28 px, 120 images of train and val, answered out of fold"
+    assert Gallery((one[0], folded), {}).names == ("small", "small, out of fold")
+    assert Gallery((one[0], replace(one[0], images=7)), {}).names == ("small (30)", "small (7)")
 
 
 # Below a prefix

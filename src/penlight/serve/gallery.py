@@ -63,7 +63,7 @@ class Entry:
     `id` is what addresses use; `kind` is "run", "seeds", "folds", "study" or "row" (a recipe of a study). `recipe`
     says what was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the
     checks that spoke up, None where none was run. `opens` says whether pictures can be asked about, `report` whether
-    there is one. `parts` are the runs inside, the rows of a study before them.
+    there is one. `parts` are the runs inside, the rows of a study before them. `root` is the prefix of addresses.
     """
 
     id: str
@@ -78,18 +78,19 @@ class Entry:
     report: bool = False
     rows: tuple["Entry", ...] = ()
     parts: tuple["Entry", ...] = ()
+    root: str = ""
 
     @property
     def address(self) -> str:
-        """The address of its page, below the server's prefix; empty for a run that cannot be asked, and a row."""
+        """The address of its page; empty for a run that cannot be asked, and a row."""
         if self.kind == "run":
-            return f"/runs/{self.id}" if self.opens else ""
-        return "" if self.kind == "row" else f"/groups/{self.id}"
+            return f"{self.root}/runs/{self.id}" if self.opens else ""
+        return "" if self.kind == "row" else f"{self.root}/groups/{self.id}"
 
     @property
     def to_report(self) -> str:
-        """The address of the report, below the prefix of the server."""
-        return f"/{'runs' if self.kind == 'run' else 'groups'}/{self.id}/report"
+        """The address of the report."""
+        return f"{self.root}/{'runs' if self.kind == 'run' else 'groups'}/{self.id}/report"
 
     @property
     def checks(self) -> str:
@@ -112,11 +113,19 @@ class Group:
     metric: str
     studies: tuple[Entry, ...]
     entries: tuple[Entry, ...]
+    folds: bool = False
 
     @property
     def about(self) -> str:
         """Say what the images are."""
-        return f"{self.view} view, {self.size} × {self.size} px, {count(self.images)} test images"
+        which = "images of train and val, answered out of fold" if self.folds else "test images"
+        return f"{self.view} view, {self.size} × {self.size} px, {count(self.images)} {which}"
+
+    @property
+    def short(self) -> str:
+        """Name the group in a few words."""
+        view = [] if self.view == "native" else [self.view]
+        return ", ".join([self.dataset, *view, *(["out of fold"] if self.folds else [])])
 
 
 @dataclass(frozen=True)
@@ -127,20 +136,36 @@ class Gallery:
     problems: Mapping[str, str]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """A short name of each group."""
+        return _told_apart(self.groups)
+
+    @property
     def n_runs(self) -> int:
         """How many models there are, those in folders of seeds and studies included."""
         tops = [e for g in self.groups for e in (*g.studies, *g.entries)]
         return sum(len(e.parts) if e.parts else 1 for e in tops)
 
 
+def _told_apart(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Name groups, those of one name by their number of images too."""
+    names = [group.short for group in groups]
+    return tuple(
+        name if names.count(name) == 1 else f"{name} ({count(group.images)})"
+        for name, group in zip(names, groups, strict=True)
+    )
+
+
 @dataclass(frozen=True)
 class _Place:
-    """What groups are made by; `data` is the MD5 of the images."""
+    """What groups are made by; `data` is the MD5 of the images, `folds` says that those of train and val are answered
+    out of fold, and not those of test."""
 
     dataset: str
     view: str
     size: int
     data: str
+    folds: bool = False
 
 
 _Found = tuple[_Place, int, Entry]
@@ -183,7 +208,7 @@ def find_entry(shelved: Shelved) -> tuple[Group, Entry]:
 
 def _of_run(shelved: Shelved) -> list[_Found]:
     place, images, entry = _run(shelved.run, (shelved.run.path / MANIFEST).stat().st_mtime_ns)
-    return [(place, images, replace(entry, id=shelved.id, name=shelved.title))]
+    return [(place, images, replace(entry, id=shelved.id, name=shelved.title, root=shelved.root))]
 
 
 @functools.lru_cache(4096)
@@ -234,7 +259,10 @@ def _of_seeds(group: ShelvedGroup, runs: Sequence[_Found]) -> _Found:
         score=replace(first.score, row=row or first.score.row),
         report=group.listed["links"]["report"] is not None,
         parts=tuple(run for _, _, run in runs),
+        root=group.root,
     )
+    if group.kind == "folds":
+        return replace(place, folds=True), sum(n for _, n, _ in runs), entry
     return place, images, entry
 
 
@@ -268,6 +296,7 @@ def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:
             report=group.listed["links"]["report"] is not None,
             rows=tuple(sorted(rows, key=lambda row: -_worth(row.score.row))),
             parts=tuple(run for own, _, run in runs if own == place),
+            root=group.root,
         )
         found.append((place, int(table["images"]["test"]), entry))
     return found
@@ -290,6 +319,7 @@ def _group(place: _Place, found: list[tuple[int, Entry]]) -> Group:
         view=place.view,
         size=place.size,
         images=found[0][0],
+        folds=place.folds,
         metric=sentence(metric_words(row.name).short),
         studies=tuple(e for e in entries if e.kind == "study"),
         entries=tuple(sorted((e for e in entries if e.kind != "study"), key=lambda e: -_worth(e.score.row))),
