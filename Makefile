@@ -16,7 +16,8 @@ demo: $(STAMP)
 
 # A process for each core, and one thread in each: more would only wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
-PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
+# What pytest rewrites of 500 modules is kept, also where Python is told to keep nothing: each process would do it again.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
 
 test: $(STAMP) chromium strace nginx
 	@$(PYTEST) -m "not full and not survival and not attack"
@@ -35,7 +36,7 @@ test-attack: $(STAMP) strace
 # The same suite with JAX in the place of TensorFlow, which is not installed there. Compiled programs are kept: XLA makes
 # most of them several times.
 test-jax: $(JAX_VENV)/.installed chromium strace nginx
-	@KERAS_BACKEND=jax $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
+	@KERAS_BACKEND=jax PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
 	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
 	  $(JAX_VENV)/bin/python -m pytest -n auto --dist loadfile -m "not full and not survival and not attack" -rs
 

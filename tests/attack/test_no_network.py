@@ -129,13 +129,14 @@ os.wait()
     assert place.work / "inside" in traced.made
 
 
-def test_a_prediction_and_a_server_that_outlives_the_first_upload_of_telemetry(place: Place):
+@pytest.mark.parametrize("seconds", [2, pytest.param(12, marks=pytest.mark.full)])
+def test_a_prediction_and_a_server_that_outlives_the_first_upload_of_telemetry(place: Place, seconds):
     """ONNX Runtime's telemetry, where it is on, looks up its host nine seconds after the import."""
     run = trained("grades")
     traced = place.run(*penlight("predict", str(run), "a.png", "--json"))
     assert json.loads(traced.out)
     place.require_nothing_elsewhere(traced)
-    place.require_nothing_elsewhere(place.serve(run, 12))
+    place.require_nothing_elsewhere(place.serve(run, seconds))
 
 
 def test_switches_are_off_whatever_they_were_and_before_any_library():

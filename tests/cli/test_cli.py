@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from penlight.api import planning
 from penlight.data import apply_view, open_dataset, store
 from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
@@ -99,6 +100,13 @@ def test_mistakes_are_named_and_leave_nothing(penlight, own_folders, words, code
     assert said in err
     assert out == ""
     assert list((own_folders / "work").rglob("*.*")) == []
+
+
+def test_a_mistake_in_a_planned_training_is_named_before_anything_is_timed(penlight, few, monkeypatch):
+    monkeypatch.setattr(planning, "training_rate", None)
+    code, _, err = penlight("train", "retina-phantom", "--set", "train.epoch=1")
+    assert code == 1
+    assert "train.epoch" in err
 
 
 def write_official(path, prob):

@@ -1,6 +1,7 @@
 """Make a plan for a dataset: a recipe from what is known of the data and of this machine, with its reasons."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from penlight.data import ViewedDataset, apply_view, store
@@ -8,7 +9,7 @@ from penlight.data.catalog import reference_of
 from penlight.disk import is_inside
 from penlight.errors import PenlightError, RunError
 from penlight.parsing import parse_json_object
-from penlight.recipes import Recipe
+from penlight.recipes import Recipe, with_overrides
 from penlight.recipes.plan import (
     BUDGET,
     Plan,
@@ -31,12 +32,21 @@ def plan(dataset: str, *, view: str | None = None, size: int | None = None, budg
     The budget counts processor time, which is that of a machine that does nothing else: real steps of the network
     that is chosen are timed by it, so that a busy machine does not make another plan.
     """
+    return plan_before(dataset, (), view, size, budget)
+
+
+def plan_before(
+    dataset: str, overrides: Sequence[str], view: str | None, size: int | None, budget: float | None
+) -> Plan:
+    """Make the plan as `plan`, which `overrides` will then change: RecipeError, before anything is timed, if they
+    cannot."""
     viewed = apply_view(store.open_dataset(dataset, size or 28), view or "native")
     about = machine()
     known = {"cores": float(about["cores"]), "memory": float(about.get("memory_gib", 0)) * 2**30, "rate": _ANY_RATE}
     seconds = BUDGET if budget is None else budget
     # Which network is chosen depends on the data; how fast it learns here can then be measured.
     chosen = make_plan(fingerprint_of_view(viewed, known, seconds)).recipe
+    with_overrides(chosen, overrides)
     known["rate"] = training_rate(chosen, viewed)
     return make_plan(fingerprint_of_view(viewed, known, seconds), reference_of(dataset))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penlight import disk
-from penlight.api.planning import plan, unfinished_plan
+from penlight.api.planning import plan_before, unfinished_plan
 from penlight.data.catalog import is_portable, portable, reference_of
 from penlight.data.remembered import find_reference, reference_to
 from penlight.errors import PenlightError, RecipeError
@@ -77,7 +77,7 @@ def request(
     RecipeError if it is given with a recipe.
     """
     if recipe is None and not (dataset.endswith(".toml") and is_recipe_file(Path(dataset))):
-        made = plan(dataset, view=view, size=size, budget=budget)
+        made = plan_before(dataset, overrides, view, size, budget)
         made = unfinished_plan(made) or made
         return Request(with_overrides(made.recipe, overrides), "plan", made)
     if budget is not None:
