@@ -108,7 +108,17 @@ TASK_EXAMPLES = [
 ]
 
 
-@pytest.fixture(params=TASK_EXAMPLES, ids=lambda t: f"{t.kind}-{t.head}{'-kappa' if t.cut_points else ''}")
+_ALWAYS = [task for task in TASK_EXAMPLES if task.kind in ("multi-class", "multi-label") or task.cut_points]
+FEW_TASKS = [*_ALWAYS, *(pytest.param(task, marks=pytest.mark.full) for task in TASK_EXAMPLES if task not in _ALWAYS)]
+"""One task of each kind of answer, and the others in the full tests: for tests that build something for each."""
+
+
+def task_id(task: Task) -> str:
+    """Name a task in the name of a test."""
+    return f"{task.kind}-{task.head}{'-kappa' if task.cut_points else ''}"
+
+
+@pytest.fixture(params=TASK_EXAMPLES, ids=task_id)
 def task(request: pytest.FixtureRequest) -> Task:
     """Every task, in turn."""
     return request.param

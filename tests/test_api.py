@@ -88,7 +88,7 @@ def test_a_run_stopped_in_training_goes_on_under_the_same_command(small, own_fol
     continued = (result.folder / "predictions-test.npz").read_bytes()
     assert continued == (own_folders / "whole" / "predictions-test.npz").read_bytes()
     assert not list(result.folder.glob(".*"))
-    assert str(api.train(chosen, name="cnn").folder) == "runs/small-cnn-2"
+    assert str(api.train(recipe(model=Linear(components=3)), name="cnn").folder) == "runs/small-cnn-2"
 
 
 def test_several_seeds_go_on_where_they_stopped(small, own_folders):
@@ -110,8 +110,8 @@ def test_several_seeds_go_on_where_they_stopped(small, own_folders):
 
 
 def test_seeds_of_another_recipe_are_refused(small, tmp_path):
-    api.train(recipe(), out=tmp_path / "one", seeds=2)
-    api.train(recipe(train=Train(epochs=1)), out=tmp_path / "two")
+    api.train(recipe(model=Linear(components=3)), out=tmp_path / "one", seeds=2)
+    api.train(recipe(model=Linear(components=4)), out=tmp_path / "two")
     shutil.rmtree(tmp_path / "one" / "seed-1")
     shutil.copytree(tmp_path / "two", tmp_path / "one" / "seed-1")
     with pytest.raises(RunError, match="another run than the one that"):

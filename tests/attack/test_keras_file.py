@@ -25,7 +25,7 @@ from penlight.models.keras_archive import check_config
 from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head
 from penlight.recipes import Cnn, Pretrained, Residual, load_recipe, preset_names
 from penlight.tasks import Ordinal
-from tests.conftest import LABELS, logits_of_network
+from tests.conftest import FEW_TASKS, LABELS, logits_of_network, task_id
 from tests.export.test_onnx import facts, truth_for
 
 TASK = Ordinal(LABELS)
@@ -459,7 +459,13 @@ def test_the_network_of_every_task_is_allowed(kind, task):
     check_config(config_of(build_network(NETWORKS[kind], task, (28, 28, 1), 0)))
 
 
-@pytest.mark.parametrize("backbone", sorted(APPLICATIONS))
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        pytest.param(b, marks=pytest.mark.full if b in ("resnet50", "densenet121") else ())
+        for b in sorted(APPLICATIONS)
+    ],
+)
 def test_every_pretrained_network_is_allowed(backbone):
     options = Pretrained(backbone=backbone, weights="random", input_size=32)
     # Of grey images, which three channels are made of.
@@ -468,6 +474,7 @@ def test_every_pretrained_network_is_allowed(backbone):
 
 
 @pytest.mark.parametrize("kind", ["none", "temperature", "isotonic"])
+@pytest.mark.parametrize("task", FEW_TASKS, ids=task_id)
 def test_every_exported_file_is_allowed(task, kind):
     network = build_network(Cnn(filters=(2,), dense=2), task, (28, 28, 3), 0)
     images = np.random.default_rng(0).integers(0, 256, (60, 28, 28, 3)).astype(np.uint8)

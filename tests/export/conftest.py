@@ -3,7 +3,6 @@
 import functools
 
 import numpy as np
-import pytest
 
 from penlight.data import apply_view
 from penlight.models import BASELINES, load_keras
@@ -84,8 +83,3 @@ def fitted(name, task):
     alive(model, pixels(64))
     unsure = unsureness(model, pixels(16)) if isinstance(options, Pretrained) else 0.0
     return model, functools.partial(logits_of_network, model), unsure
-
-
-@pytest.fixture(params=sorted(MODELS))
-def model_name(request):
-    return request.param

@@ -22,8 +22,8 @@ from penlight.models.pretrained import APPLICATIONS
 from penlight.recipes import Cnn, Pretrained, Residual
 from penlight.runs import Predictor
 from penlight.tasks import MultiClass
-from tests.conftest import LABELS, TASK_EXAMPLES, logits_of_network
-from tests.export.conftest import CNN, alive, facts, fitted, pixels, pretrained, unsureness
+from tests.conftest import FEW_TASKS, LABELS, TASK_EXAMPLES, logits_of_network, task_id
+from tests.export.conftest import CNN, MODELS, alive, facts, fitted, pixels, pretrained, unsureness
 
 
 def by(predictor, images, batch):
@@ -36,6 +36,17 @@ def truth_for(task, n):
     return task.encode(rng.integers(0, len(task.labels), n) if task.exclusive else rng.integers(0, 2, (n, 4)))
 
 
+@pytest.mark.parametrize(
+    ("task", "model_name"),
+    [
+        *((task, name) for task in TASK_EXAMPLES for name in sorted(MODELS) if name != "mobilenet"),
+        *(
+            pytest.param(task, "mobilenet", marks=() if task in FEW_TASKS else pytest.mark.full)
+            for task in TASK_EXAMPLES
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else task_id(value),
+)
 def test_the_file_answers_as_the_model_does(task, model_name):
     model, logits_of_model, unsure = fitted(model_name, task)
     images = pixels(16)
@@ -51,6 +62,7 @@ def test_the_file_answers_as_the_model_does(task, model_name):
 
 
 @pytest.mark.parametrize("kind", ["isotonic", "temperature", "none"])
+@pytest.mark.parametrize("task", FEW_TASKS, ids=task_id)
 def test_calibration_in_the_file_is_that_of_numpy(task, kind):
     network = alive(build_network(CNN, task, (28, 28, 3), seed=0), pixels(64))
     images = pixels(60)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -110,14 +111,25 @@ def undisturbed(view):
     return fit(RECIPE, view, view.task, 0).logits(view.splits["test"]).tobytes()
 
 
-@pytest.mark.parametrize(("damaged", "first"), [((), 4), ((3,), 3), ((3, 2), 1)], ids=["none", "the newest", "both"])
-def test_training_gives_the_same_bytes_whatever_is_damaged(view, undisturbed, tmp_path, monkeypatch, damaged, first):
+@pytest.fixture(scope="module")
+def stopped(view, tmp_path_factory):
+    """What is there of a training whose plug was pulled after three epochs."""
+
     def pull(row, planned):
         if row.epoch == 3:
             raise PulledPlugError
 
+    folder = tmp_path_factory.mktemp("stopped")
     with pytest.raises(PulledPlugError):
-        fit(RECIPE, view, view.task, 0, checkpoints=kept(tmp_path), progress=pull)
+        fit(RECIPE, view, view.task, 0, checkpoints=kept(folder), progress=pull)
+    return folder
+
+
+@pytest.mark.parametrize(("damaged", "first"), [((), 4), ((3,), 3), ((3, 2), 1)], ids=["none", "the newest", "both"])
+def test_training_gives_the_same_bytes_whatever_is_damaged(
+    view, undisturbed, stopped, tmp_path, monkeypatch, damaged, first
+):
+    shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
     for epoch in damaged:
         path = tmp_path / f"checkpoint-{epoch}.npz"
         content = bytearray(path.read_bytes())

@@ -25,7 +25,7 @@ from penlight.runs import open_predictor, open_run
 from penlight.tasks import MultiLabel, Ordinal
 from penlight.training import fit
 from penlight.training.ensemble import FittedEnsemble, fit_ensemble
-from tests.conftest import LABELS, TASK_EXAMPLES, small_dataset
+from tests.conftest import FEW_TASKS, LABELS, small_dataset, task_id
 
 READERS = (
     Member(model=Kernel(patches=8), weight=0.5),
@@ -66,14 +66,7 @@ def test_weights_stay_where_they_are_to_and_idle_members_go(ordinal_view):
     assert made.parameters is not None
 
 
-@pytest.mark.parametrize(
-    "task",
-    [
-        pytest.param(t, marks=() if t.kind == "multi-label" or t.cut_points else pytest.mark.full)
-        for t in TASK_EXAMPLES
-    ],
-    ids=lambda t: f"{t.kind}-{t.head}{'-kappa' if t.cut_points else ''}",
-)
+@pytest.mark.parametrize("task", FEW_TASKS, ids=task_id)
 def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, tmp_path, monkeypatch):
     dataset = small_dataset(task)
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
