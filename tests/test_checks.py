@@ -119,8 +119,8 @@ def test_score_raises_what_its_evidence_shows(planted, tmp_path):
     for name, prob in (("good", good), ("none", np.random.default_rng(0).permutation(good))):
         np.savetxt(tmp_path / f"{name}.csv", np.column_stack([np.arange(len(y)), prob]), delimiter=",")
     found = codes(api.score(tmp_path / "good.csv", "small"))
-    assert "PL008" in found
-    assert not {"PL001", "PL003", "PL009", "PL012"} & set(found)
+    # The model may have been trained on other images: duplicates in this train say nothing of it.
+    assert not {"PL008", "PL001", "PL003", "PL009", "PL012"} & set(found)
     assert {"PL006", "PL012"} <= set(codes(api.score(tmp_path / "none.csv", "small")))
 
 

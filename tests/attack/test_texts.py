@@ -26,6 +26,7 @@ from penlight.report.displays.confusion import ConfusionMatrix
 from penlight.report.figure import draw_svg
 from penlight.serve.pages import _TAG, _with_attributes
 from penlight.serve.running import _Formatter
+from tests.conftest import LABELS as GRADES
 from tests.report.conftest import *  # noqa: F403
 from tests.serve.test_routes import GOOD
 from tests.trained import trained
@@ -196,7 +197,7 @@ def test_predict_shows_names_and_its_csv_is_safe(tmp_path):
     assert sorted(row["file"] for row in rows) == sorted(
         ["'=1+1.png", "'-x.png", "esc\\x1b[31m.png", "line\\nend.png", "a;'@b.png", "\\x1b[2Jbad.png"]
     )
-    assert all(0 <= float(row[label]) <= 1 for row in rows if not row["error"] for label in list(row)[2:5])
+    assert all(0 <= float(row[label]) <= 1 for row in rows if not row["error"] for label in GRADES)
 
 
 LABELS = (

@@ -67,7 +67,7 @@ def test_a_run_and_a_folder_of_seeds(penlight, runs):
         ("majority", [0], None), ("linear", [0, 1], 0.0),
     ]  # fmt: skip
     (difference,) = answer["differences"]
-    assert set(difference) == {"row", "against", "value", "low", "high", "p", "p_holm", "more_than_chance"}
+    assert set(difference) == {"row", "against", "value", "error", "low", "high", "p", "p_holm", "more_than_chance"}
     assert (difference["row"], difference["against"]) == ("linear", "majority")
     means = {m["name"]: m["mean"] for m in answer["models"]}
     assert difference["value"] == pytest.approx(means["linear"] - means["majority"])

@@ -353,8 +353,9 @@ def _require_sums(file: Path, given: Any, task: Task) -> None:
     """Refuse rows of an exclusive task that do not sum to 1; one column alone is of the second class."""
     if not task.exclusive or given.shape[1] < 2:
         return
-    # What is no number is refused with all predictions.
-    off = np.nan_to_num(np.abs(given.sum(axis=1) - 1), nan=0, posinf=0)
+    # What is no probability at all is refused with all predictions.
+    inside = ((given >= 0) & (given <= 1)).all(axis=1)
+    off = np.where(inside, np.abs(given.sum(axis=1) - 1), 0)
     worst = int(np.argmax(off))
     if off[worst] <= _SUM_TOLERANCE:
         return
