@@ -26,7 +26,7 @@ def planted(monkeypatch):
     """Open a well learnable dataset under any name, after a change of its splits."""
 
     def plant(change=lambda splits: None):
-        dataset = with_patients(small_dataset(MultiClass(LABELS), n=(400, 200, 240)), 1)
+        dataset = with_patients(small_dataset(MultiClass(LABELS), n=(240, 120, 144)), 1)
         change(dataset.splits)
         monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
         return dataset
@@ -105,7 +105,7 @@ def test_evidence_of_a_run_is_what_its_files_say(planted, quick, tmp_path):
     np.testing.assert_allclose(e.curves.learning_rate, run.history["learning_rate"])
     assert e.epochs_planned == 2
     assert e.data == run.data
-    assert run.data.images == {"train": 400, "val": 200, "test": 240}
+    assert run.data.images == {"train": 240, "val": 120, "test": 144}
     assert e.against("linear").value == pytest.approx(
         find_row(scores.metrics, "auc").value - find_row(scores.baselines["linear"], "auc").value
     )

@@ -14,7 +14,7 @@ from penlight.evaluation import Calibration, find_calibration
 from penlight.evaluation.calibration import HOTTEST, KINDS, Steps, calibration_of, log_losses
 from penlight.records.run import CalibrationRecord
 from penlight.tasks import Binary, MultiClass, MultiLabel
-from tests.conftest import TASK_EXAMPLES
+from tests.conftest import FEW_TASKS, TASK_EXAMPLES, task_id
 
 
 def simulated(task, n=400, seed=0, sharpened=3.0):
@@ -36,6 +36,7 @@ def total_loss(task, y, prob):
 
 
 @pytest.mark.parametrize("true", [0.5, 1.7, 3.0])
+@pytest.mark.parametrize("task", FEW_TASKS, ids=task_id)
 def test_a_known_temperature_is_found(task, true):
     y, prob = simulated(task, n=20_000, sharpened=true)
     found = find_calibration(task, y, prob)
@@ -59,6 +60,7 @@ def test_the_temperature_is_the_best_of_a_fine_grid_with_its_prior():
         assert loss(found) < loss(factor * found)
 
 
+@pytest.mark.parametrize("task", FEW_TASKS, ids=task_id)
 def test_a_hundred_images_do_not_make_calibrated_answers_worse(task):
     """In 40 draws of 120 images of val none costs the rest more than 0.01, and few cost anything; where val chose the
     epoch, nothing is sharpened."""
@@ -98,7 +100,7 @@ def test_labels_that_were_weighed_get_an_intercept():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_calibration_keeps_every_order(kind, data, seed):
     """Of the labels of an image where they are exclusive, of the images of a label where they are not."""
@@ -136,7 +138,7 @@ def test_no_calibration_and_temperature_one_change_no_bit(task):
         np.testing.assert_array_equal(same.apply(task, prob), prob)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), sharpened=st.floats(0.05, 30), n=st.integers(0, 60))
 def test_log_loss_on_val_is_never_worse_after_temperature(seed, sharpened, n):
     for task in TASK_EXAMPLES:
