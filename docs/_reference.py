@@ -24,12 +24,14 @@ from penlight.evaluation.metrics import Metric
 from penlight.recipes import preset_header, preset_names
 from penlight.recipes.study import STUDIES_FOLDER, Study, StudyRow, load_study, study_names
 from penlight.report.words import LABEL_METRIC_WORDS, METRIC_WORDS, MetricWords
-from penlight.tasks import TASKS, Ordinal, Task
+from penlight.tasks import TASKS, Binary, Ordinal, Task
 
 FOLDER = Path(__file__).parent / "reference"
 
 _TASKS: list[Task] = [Ordinal(("a", "b"), referable=1) if of is Ordinal else of(("a", "b")) for of in TASKS.values()]
 """A task of each kind."""
+_WITH_MORE: list[Task] = [Ordinal(("a", "b"), rule="kappa"), Binary(("a", "b"), finding="a")]
+"""Tasks that have metrics of their own."""
 
 _WRITTEN = "<!-- Written from the code by `make docs`; change it there. -->\n"
 
@@ -345,7 +347,18 @@ _MEANING = {
 }
 """One sentence for each metric of `METRICS`; a metric that has none is an error here."""
 
-_ALWAYS_DEFINED = {"acc", "acc_mean", "mae", "exact_match", "hamming_loss", "log_loss", "aurc", "label_prevalence"}
+_ALWAYS_DEFINED = {
+    "acc",
+    "acc_mean",
+    "acc_decided",
+    "acc_mean_decided",
+    "mae",
+    "exact_match",
+    "hamming_loss",
+    "log_loss",
+    "aurc",
+    "label_prevalence",
+}
 
 
 def metrics_page() -> str:
@@ -369,7 +382,7 @@ Answers are decided by what val found: calibration, thresholds. Rows that MedMNI
 def _metric(key: str, metric: Metric) -> list[str]:
     table = LABEL_METRIC_WORDS if metric.per_label else METRIC_WORDS
     words: MetricWords = table[metric.name]
-    tasks = [task.kind for task in _TASKS if key in task.metrics]
+    tasks = list(dict.fromkeys(task.kind for task in (*_TASKS, *_WITH_MORE) if key in task.metrics))
     official = " *official*" if words.official and not metric.per_label else ""
     better = "" if key.endswith(("prevalence", "uncertainty")) else "higher" if words.higher_is_better else "lower"
     defined = key in _ALWAYS_DEFINED or metric.name.startswith(("brier", "ece"))
