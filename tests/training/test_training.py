@@ -12,7 +12,7 @@ from penlight.training.augment import augment, is_active
 from penlight.training.balance import epoch_order, image_weights, rarest_label
 from penlight.training.loop import Trainer, smoothed
 from penlight.training.schedule import learning_rate
-from tests.conftest import small_dataset
+from tests.conftest import FEW_TASKS, small_dataset, task_id
 
 SMALL = Cnn(filters=(8,), dense=16, dropout=0.2)
 EVERYTHING = Augment(
@@ -28,6 +28,7 @@ def fitted(view, seed=0, checkpoints=None, progress=None, **train):
     return fit(recipe(**train), view, view.task, seed, checkpoints=checkpoints, progress=progress)
 
 
+@pytest.mark.parametrize("task", FEW_TASKS, ids=task_id)
 def test_a_network_of_every_task_learns(task):
     view = apply_view(small_dataset(task))
     model = fit(recipe(epochs=12, learning_rate=5e-3), view, task, seed=0)
