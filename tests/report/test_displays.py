@@ -79,8 +79,8 @@ _ROBUSTNESS: dict[str, Robustness] = {}
 
 
 def robustness(c: RunContent) -> Robustness:
-    """Of a model that turns to the first label where an image is spoilt beyond recognition; found once for each of the
-    contents, which differ in their tasks."""
+    """Of a model that turns to the first label where an image is spoilt beyond recognition: once for each content,
+    which differ in their tasks."""
     if c.task.kind not in _ROBUSTNESS:
         _ROBUSTNESS[c.task.kind] = found_robustness(c)
     return _ROBUSTNESS[c.task.kind]
