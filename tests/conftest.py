@@ -16,7 +16,7 @@ from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 LABELS = ("a", "b", "c", "d")
 
 # How long an example takes depends on what else the machine does; it says nothing of the code.
-settings.register_profile("penlight", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("penlight", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("penlight")
 
 

@@ -115,7 +115,7 @@ def test_a_class_never_answered_has_no_precision_and_an_f1_of_zero():
     assert find_row(rows, "f1", "b").value == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), weight=st.integers(1, 4))
 def test_what_holds_of_every_metric(seed, weight):
     rng = np.random.default_rng(seed)
@@ -137,7 +137,7 @@ def test_what_holds_of_every_metric(seed, weight):
                 assert row.value == pytest.approx(rows[row.name, row.label], abs=1e-9, nan_ok=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_weights_are_repetitions(seed):
     """A row of counts gives what repeating the images that often gives: the ground of the bootstrap."""
