@@ -21,8 +21,10 @@ settings.load_profile("penlight")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep Keras' and TensorFlow's own warnings at import from being errors of ours."""
+    """Keep Keras' and TensorFlow's own warnings at import from being errors of ours, and files from being waited for:
+    what tests write need not outlive a power cut, and a training waits forty times."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.fsync = lambda handle: None  # type: ignore[assignment]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
