@@ -147,8 +147,8 @@ def serve() -> None:
     import penlight.study
     import penlight.training.tuning
 
-    # Figures are half of what a command takes, and nothing here looks at them; and a killed process loses nothing that
-    # the system holds for it.
+    # Figures are half of what a command takes, and nothing here looks at them. What a killed process has written, the
+    # system holds without being asked to.
     penlight.report.page.draw_svg = lambda *_: "<svg/>"
     os.fsync = lambda handle: None
     answers = os.fdopen(os.dup(1), "w", buffering=1)
