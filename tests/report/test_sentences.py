@@ -734,7 +734,7 @@ def test_the_verdict_of_several_seeds_is_of_their_mean(kind):
     rows = score_seeds(one.task, one.y, [r.prob for r in runs], [r.decided for r in runs], resamples=100)
     said = seeds_verdict(one.content, find_row(rows, "auc"), one.content.rivals, 2)
     areas = [run.auc() for run in runs]
-    found = re.search(r"with AUC (\S+) ± (\S+) over 2 seeds \(95 % interval over images (\S+)–(\S+)\)", said)
+    found = re.search(r"with AUC (\S+) ± (\S+) over 2 seeds \(95 % interval (\S+)–(\S+)\)", said)
     assert near(found[1], np.mean(areas))
     assert near(found[2], np.std(areas, ddof=1))
     assert float(found[3]) < np.mean(areas) <= float(found[4])

@@ -48,7 +48,7 @@ def seeds_verdict(content: RunContent, row: SeedsRow | None, rivals: Sequence[Ri
         return undefined(images, model, content.task, None if row is None else as_metric_row(row))
     bounds = interval(row.low, row.high, 3)
     score = f"{metric_words(row.name).short} {number(row.mean, 3)} ± {number(row.sd, 3)} over {n_seeds} seeds"
-    sure = f" (95 % interval over images {bounds})" if bounds else ""
+    sure = f" (95 % interval {bounds})" if bounds else ""
     others = against(as_metric_row(row), others_than(model, rivals, row.name), 3)
     return f"On {images} {model_words(model)} {standing.does(row.name, content.task)} {score}{sure}{others}."
 

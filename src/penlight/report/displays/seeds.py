@@ -59,9 +59,9 @@ class SeedDots:
         if self.noun == "fold":
             return (
                 f"The folds lie {ends}, as their images and what they were trained on differ; the line is the score "
-                "of all their answers together, each bar a 95 % interval over images."
+                "of all their answers together, each bar a 95 % interval."
             )
-        return f"Chance alone puts the seeds {ends}; each bar is the 95 % interval over images."
+        return f"Chance alone puts the seeds {ends}; each bar is the 95 % interval."
 
     @property
     def description(self) -> str:

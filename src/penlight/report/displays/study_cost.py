@@ -70,7 +70,7 @@ class CostPlot:
     @property
     def caption(self) -> str:
         """Name the highest and the fastest, and say what the bars are."""
-        bars = "bars up and down are 95 % intervals over images, bars sideways the range of training times over seeds"
+        bars = "bars up and down are 95 % intervals, bars sideways the range of training times over seeds"
         if not self.dots:
             return "No recipe has both a score and a training time."
         best = max(self.dots, key=lambda d: d.score)
