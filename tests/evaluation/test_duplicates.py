@@ -11,9 +11,10 @@ from penlight.data.record import record_of, record_of_json
 from penlight.evaluation.checks import run_checks
 from penlight.evaluation.duplicates import duplicates_from_dict, score_duplicates
 from penlight.evaluation.intervals import UnknownPatients
+from penlight.evaluation.metrics import Sample
 from penlight.records import check_record
 from penlight.records.scores import DataJson, DuplicatesRow
-from penlight.tasks import Binary
+from penlight.tasks import Binary, MultiClass
 from tests.conftest import small_dataset
 from tests.evaluation.checks.cases import TASK, audited, leaked
 from tests.evaluation.checks.evidence import sample
@@ -83,3 +84,14 @@ def test_the_check_gives_both_scores_with_intervals():
     assert "unknown amount" not in leak.why
     (leak,) = [check for check in run_checks(audited(leaked)) if check.code == "PL008"]
     assert "Without" not in leak.seen
+
+
+def test_a_part_of_a_sample_is_a_part_of_all_of_it():
+    task = MultiClass(("a", "b", "c"))
+    y = np.eye(3, dtype=np.uint8)[[0, 1, 2, 0]]
+    whole = Sample(task, y, y * 0.8 + 0.1 / 1.5, y, y[:, None], np.arange(4))
+    part = whole.part(np.array([True, False, True, False]))
+    for name in ("y", "prob", "decided", "sets", "fold"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[[0, 2]])
+    assert part.task is task
+    assert Sample(task, y, y * 1.0, y).part(np.zeros(4, bool)).fold is None

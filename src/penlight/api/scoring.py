@@ -28,7 +28,7 @@ from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
-from penlight.runs.evidence import checks_kept, duplicates_among, evidence_of_run, headline_kept, seen
+from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
 from penlight.tasks import Task
@@ -65,9 +65,9 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
         kept = [subgroup_from_dict(group) for group in run.metrics["subgroups"]] if split == TEST else []
         unavailable = groups_unavailable(run, run.predictions(split).metadata)
         scores = replace(scores, subgroups=kept, unavailable=unavailable)
-    evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
     if split != TEST:
         return replace(scores, checks=checks_kept(run))
+    evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
     return replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
 
 
@@ -128,15 +128,13 @@ def score(
     answers = answer(predictions, decision)
     judged = None if of_val is None else answer(of_val, decision)
     scores = scores_of(answers, judged, prevalence=how.prevalence)
-    record = record_of(viewed)
     evidence = Evidence(
         seen(answers),
         scores.metrics,
         split,
         val=None if judged is None else seen(judged),
         decision_notes=decision.notes,
-        data=record,
-        duplicates=duplicates_among(answers, (record.duplicates or {}).get(split, ())),
+        data=record_of(viewed),
         subgroups=scores.subgroups,
         read_before=before,
     )

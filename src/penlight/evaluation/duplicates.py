@@ -52,8 +52,7 @@ def score_duplicates(sample: Sample, has_duplicate: NDArray[np.bool_], groups: G
 def _rows(sample: Sample, chosen: NDArray[np.bool_], groups: Groups) -> list[MetricRow]:
     if not chosen.any():
         return []
-    task, n = sample.task, int(chosen.sum())
-    part = Sample(task, sample.y[chosen], sample.prob[chosen], sample.decided[chosen])
+    task, part, n = sample.task, sample.part(chosen), int(chosen.sum())
     units = groups[chosen] if isinstance(groups, np.ndarray) else groups
     keys = dict.fromkeys([task.headline, *(key for key in _OFFICIAL if key in task.metrics)])
     rows = []

@@ -6,7 +6,7 @@ interval are one line of code, and a thousand resamples are one matrix product. 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -38,6 +38,12 @@ class Sample:
     decided: NDArray[np.uint8]
     sets: NDArray[np.uint8] | None = None
     fold: NDArray[np.int64] | None = None
+
+    def part(self, rows: NDArray[np.generic]) -> "Sample":
+        """Select images by (N,) true or false, with all that is known of each."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "task"}
+        chosen: dict[str, Any] = {name: None if own is None else own[rows] for name, own in arrays.items()}
+        return replace(self, **chosen)
 
     @cached_property
     def grade(self) -> NDArray[np.int64]:

@@ -140,10 +140,11 @@ def score_subgroups(
         unit_of = number_units(len(y), groups)
         units = count_units(len(y), groups)
         estimates = [_difference(group, own, units) for group, own in zip(scored, drawn, strict=True)]
-        p = _each_once(scored, lambda group: group.p(y, unit_of, permutations, seed))
         if isinstance(groups, UnknownPatients):
             # Drawing images anew would take them as independent.
             p = [own.p for own in estimates]
+        else:
+            p = _each_once(scored, lambda group: group.p(y, unit_of, permutations, seed))
         columns = zip(scored, drawn, p, _holm(scored, p), estimates, strict=True)
         found = iter(_finished(*values) for values in columns)
         rows = [row if row.note else next(found) for row in rows]
@@ -321,7 +322,7 @@ def _difference(group: _Scored, drawn: Floats, units: int) -> Estimate:
 
 def _finished(group: _Scored, drawn: Floats, p: float, holm: tuple[float, float], found: Estimate) -> Subgroup:
     """Fill in the row of a group from its draws (2, B), inside and outside."""
-    (value,), (others,) = group.both(np.ones((1, len(group.inside)))).tolist()
+    value = float(group.both(np.ones((1, len(group.inside))))[0, 0])
     low, high = percentile_interval(drawn[0])
     p_holm, comparisons = holm
     difference_low, difference_high = found.interval(comparisons)
@@ -330,7 +331,7 @@ def _finished(group: _Scored, drawn: Floats, p: float, holm: tuple[float, float]
         value=value,
         low=low,
         high=high,
-        difference=value - others,
+        difference=found.value,
         difference_low=difference_low,
         difference_high=difference_high,
         p=p,

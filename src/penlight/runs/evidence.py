@@ -55,11 +55,6 @@ def duplicates_of(run: Run, answers: Answers) -> DuplicateScores | None:
             return None
         kept = run.metrics.get("duplicates")
         return None if kept is None else duplicates_from_dict(kept)
-    return duplicates_among(answers, rows)
-
-
-def duplicates_among(answers: Answers, rows: Sequence[int]) -> DuplicateScores | None:
-    """Score answers with and without the images in some `rows` of the split; None where none of these is there."""
     chosen = np.isin(answers.predictions.index, rows)
     return score_duplicates(answers.sample, chosen, answers.predictions.units) if chosen.any() else None
 
