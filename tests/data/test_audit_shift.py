@@ -58,7 +58,7 @@ def test_a_planted_label_shift_is_found():
     assert problem.splits == ("train", "val")
     assert problem.numbers["train_share"] == pytest.approx(0.25)
     assert problem.numbers["share"] == pytest.approx(54 / 60)
-    assert "c is 25.0% of train and 90.0% of val" in problem.seen
+    assert "c is 25.0 % of train and 90.0 % of val" in problem.seen
 
 
 def test_a_duplicate_within_a_split_is_no_sign_of_a_shift():

@@ -21,6 +21,7 @@ from tests.serve.test_routes import GOOD
 from tests.trained import trained
 
 PAGE = {"accept": "text/html"}
+TUNED = {"recipe": "x", "space": {}, "sampler": "gp", "repeats": ["folds", 3], "seed": 0}
 
 
 @pytest.fixture
@@ -239,3 +240,26 @@ def test_an_address_that_is_not_of_this_machine_is_named():
         serve([trained("grades")], host="192.0.2.1", no_auth=True)
     with pytest.raises(ServeError, match=r"There is no host nowhere\.invalid"):
         serve([trained("grades")], host="nowhere.invalid", no_auth=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "record"),
+    [
+        ("sweep", "sweep.json", {"folder": "/secret/place", "sets": [], "absent": ["octmnist"]}),
+        ("tuning", "tune.json", {**TUNED, "data_md5": "0", "finished": True}),
+    ],
+)
+def test_a_sweep_and_a_tuning_are_in_the_gallery_by_their_reports(client, folder, kind, name, record):
+    """The runs of a sweep, being of different images, stand by themselves, and its page leads to their reports."""
+    shutil.copytree(trained("grades"), folder / "all" / "retinamnist")
+    (folder / "all" / name).write_text(json.dumps({"schema": 1, **record}))
+    (folder / "all" / "report.html").write_text("<!doctype html><title>All</title>")
+    assert client.get("/api/v1/runs/all.retinamnist").json()["group"] is None
+    listed = client.get("/api/v1/groups/all")
+    assert (listed.json()["kind"], listed.json()["links"]["report"]) == (kind, "/groups/all/report")
+    assert "/secret" not in listed.text
+    assert 'href="/groups/all/report"' in client.get("/", headers=PAGE).text
+    page = client.get("/groups/all").text
+    assert page == client.get("/groups/all/report").text == "<!doctype html><title>All</title>"
+    inner = client.get("/groups/all/retinamnist/report.html", follow_redirects=False)
+    assert inner.headers["location"] == "/runs/all.retinamnist/report"

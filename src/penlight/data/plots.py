@@ -24,6 +24,9 @@ PANELS = 5
 LINE = 34
 """Letters of a label in one line."""
 
+_TITLE = 18
+"""Letters of a label above one of `PANELS` panels in a row."""
+
 # Val and test stand a little above and below the middle of the bar, so that neither hides the other.
 _MARKS = {"val": ("o", -0.16), "test": ("D", 0.16)}
 _LINES = {"val": (3.0, 1.5), "test": (1.0, 1.3)}
@@ -110,10 +113,13 @@ def plot_positions(positions: Positions, ax: Axes, colours: Colours = DAY) -> No
     rows, columns = position_grid(len(positions.rows))
     words = positions.words()
     pad = 1.45 * rcParams["font.size"]
+    most = _TITLE * PANELS // columns
     panels = divide(ax, rows, columns, (0.09, 0.46 / rows))
     for column, (name, panel) in enumerate(zip(positions.rows, panels, strict=False)):
         _plot_position(positions, column, panel, colours)
-        panel.set_title(name, loc="left", color=colours.ink, fontsize="medium", pad=pad)
+        # A longer name would lie over that of the next panel; the table has it whole.
+        short = name if len(name) <= most else f"{name[: most - 1].rstrip()}…"
+        panel.set_title(short, loc="left", color=colours.ink, fontsize="medium", pad=pad)
         colour = colours.bar if words[column].startswith("drifts") else colours.muted
         panel.annotate(words[column], (0, 1), (0, 4), "axes fraction", "offset points", color=colour,
                        fontsize="small")  # fmt: skip
@@ -159,7 +165,7 @@ def _plot_shares(
     marks = {split: _plot_marks(shares[split], split, ax, colours) for split in _MARKS if split in shares}
     ends = np.max(list(shares.values()), axis=0)
     for row, share in enumerate(shares["train"]):
-        text = f"{share:.1%}  ({counts[row]:,})"
+        text = f"{100 * share:.1f} %  ({counts[row]:,})"
         ax.text(ends[row] + 0.03 * ends.max(), row, text, va="center", color=colours.ink)
     ax.set_yticks(y, names)
     ax.set_ylim(len(y) - 0.4, -0.6)

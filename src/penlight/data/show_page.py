@@ -65,10 +65,10 @@ def classes_text(description: DataDescription) -> str:
     shares = dict(zip(description.rows, description.shares("train"), strict=True))
     most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
     if shares[most] == shares[least]:
-        return f"All labels are equally frequent in train, each with {shares[most]:.1%} of images."
+        return f"All labels are equally frequent in train, each with {100 * shares[most]:.1f} % of images."
     return (
-        f"Most frequent in train is {most} with {shares[most]:.1%} of images, least frequent is {least} with "
-        f"{shares[least]:.1%}."
+        f"Most frequent in train is {most} with {100 * shares[most]:.1f} % of images, least frequent is {least} with "
+        f"{100 * shares[least]:.1f} %."
     )
 
 
@@ -78,5 +78,5 @@ def presence_text(description: DataDescription) -> str:
     most = max(range(len(counts) - 1), key=counts.__getitem__)
     return (
         f"{n - counts[-1]:,} of {n:,} training images have a finding; even the most frequent one, "
-        f"{description.rows[most]}, is absent from {1 - counts[most] / n:.1%}."
+        f"{description.rows[most]}, is absent from {100 * (1 - counts[most] / n):.1f} %."
     )

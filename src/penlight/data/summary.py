@@ -70,7 +70,8 @@ class Findings:
     def per_image_text(self) -> str:
         """Say how many training images have none, one and several."""
         none, one, *several = self.per_image_shares("train")
-        return f"In train, {none:.1%} of images have no finding, {one:.1%} one and {sum(several):.1%} several."
+        none, one, more = 100 * none, 100 * one, 100 * sum(several)
+        return f"In train, {none:.1f} % of images have no finding, {one:.1f} % one and {more:.1f} % several."
 
     def together_text(self) -> str:
         """Say which finding comes most often with another one, among those with enough training images."""
@@ -82,7 +83,7 @@ class Findings:
         both, n = int(self.together[row, column]), int(self.together[row, row])
         return (
             f"Most bound to another: of the {n:,} training images with {self.labels[row]}, {both:,} "
-            f"({shares[row, column]:.0%}) also have {self.labels[column]}."
+            f"({100 * shares[row, column]:.0f} %) also have {self.labels[column]}."
         )
 
 

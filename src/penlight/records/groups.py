@@ -170,6 +170,17 @@ class StudyRecord(Record):
     left_over: Sentences = ()
 
 
+class SweepRecord(Record):
+    """sweep.json: the sets that were trained, as `SweepRow.to_dict` gives them, and those that are not on disk."""
+
+    schema_version: Count = Field(alias="schema")
+    folder: Text = ""
+    report: Text | None = None
+    sets: Annotated[tuple[dict[str, object], ...], Field(max_length=1_000)]
+    planned: Annotated[tuple[Name, ...], Field(max_length=1_000)] = ()
+    absent: Annotated[tuple[Name, ...], Field(max_length=1_000)] = ()
+
+
 class TuningRecord(Record):
     """tune.json: what a tuning searches. The recipe and the space are checked as recipes and spaces are."""
 

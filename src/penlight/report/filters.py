@@ -5,11 +5,12 @@ from typing import Any
 
 from penlight.explain.pictures import png_address, scale
 from penlight.report.picture import data_address, shaded_address
-from penlight.report.words import probability, unbroken
+from penlight.report.words import probability, sentence, unbroken
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "picture": data_address,
     "probability": probability,
+    "sentence": sentence,
     "shaded": shaded_address,
     "unbroken": unbroken,
 }

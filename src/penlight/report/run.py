@@ -1,5 +1,6 @@
 """The report of one run."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -210,8 +211,10 @@ def subgroup_values(
 
 
 def subgroups_displays(groups: Sequence[Subgroup], rows: Sequence[MetricRow]) -> dict[str, Display]:
-    """Make the display of the headline score of each group, where there are any."""
-    return {"subgroups": SubgroupForest.from_groups(groups, rows)} if groups else {}
+    """Make the display of the headline score of each group, where any has one."""
+    # Where no group has a score the figure would be empty; the table says why.
+    scored = any(math.isfinite(group.value) for group in groups)
+    return {"subgroups": SubgroupForest.from_groups(groups, rows)} if scored else {}
 
 
 def folds_displays(content: RunContent) -> dict[str, Display]:

@@ -248,7 +248,7 @@ def subgroup_lines(groups: Iterable[Subgroup]) -> list[SubgroupLine]:
 
 
 def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name.replace("_", " "), plain(value)) for name, value in values.items()]
+    return [(name.replace("_gib", ", GiB").replace("_", " "), plain(value)) for name, value in values.items()]
 
 
 def split_lines(content: RunContent) -> list[tuple[str, list[str]]]:

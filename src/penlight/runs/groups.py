@@ -20,6 +20,7 @@ from penlight.records.groups import (
     StudyRecord,
     SummaryOfFolds,
     SummaryOfSeeds,
+    SweepRecord,
     TuningRecord,
 )
 from penlight.runs.files import (
@@ -55,6 +56,7 @@ _RECORDS: dict[Kind, tuple[str, type[Record]]] = {
     "seeds": (SUMMARY, SummaryOfSeeds),
     "folds": (SUMMARY, SummaryOfFolds),
     "study": (STUDY, StudyRecord),
+    "sweep": (SWEEP, SweepRecord),
     "tuning": (SETUP, TuningRecord),
 }
 _AGAIN = "Repeat the command that wrote it, or get the folder again from where it came."
@@ -115,7 +117,7 @@ class Group:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What the folder's summary.json, study.json or tune.json holds."""
+        """What the folder's summary.json, study.json, sweep.json or tune.json holds."""
         name, kind = _RECORDS[self.kind]
         return read_record(kind, self.read(name), f"{name} in {self.path}", _AGAIN).to_json(given_only=True)
 

@@ -301,7 +301,7 @@ def _allowed(headers: Mapping[str, str]) -> str:
 def _add_listing(app: FastAPI, service: _Service) -> None:
     @app.get("/api/v1/runs", response_model=schema.Runs, responses=_errors(), summary="List runs and groups")
     async def runs() -> Response:
-        """List the runs, studies, seeds and folds that are in the server's folders now."""
+        """List the runs, studies, seeds, folds, sweeps and tunings that are in the server's folders now."""
         shelf = await service.refresh()
         listed = {"runs": [own.listed for own in shelf.runs.values()]}
         return JSONResponse({**listed, "groups": [own.listed for own in shelf.groups.values()]})
@@ -319,7 +319,7 @@ def _add_listing(app: FastAPI, service: _Service) -> None:
         "/api/v1/groups/{group}", response_model=schema.GroupDetail, responses=_errors(404), summary="Show a group"
     )
     async def group(group: GroupId) -> Response:
-        """Show a study, or the seeds of one recipe, with its record."""
+        """Show a study, the seeds or folds of one recipe, a sweep or a tuning, with its record."""
         own = await service.group(group)
         return JSONResponse({**own.listed, "record": own.record})
 
@@ -443,6 +443,8 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
     @app.get("/groups/{group}", include_in_schema=False)
     async def group_page(group: str) -> Response:
         own = await service.group(group)
+        if own.is_page:
+            return RedirectResponse(f"{root}/groups/{group}/report")
         return await asyncio.to_thread(pages.group_page, service.shelf, own)
 
     @app.get("/runs/{run}/example", include_in_schema=False)

@@ -291,7 +291,7 @@ def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:
             kind="study",
             name=study["title"],
             recipe=study["question"],
-            detail=f"{len(rows)} recipes, {n_seeds} runs{_unsealed(group)}",
+            detail=f"{group.title}: {len(rows)} recipes, {n_seeds} runs{_unsealed(group)}",
             score=max(rows, key=lambda row: _worth(row.score.row)).score,
             report=group.listed["links"]["report"] is not None,
             rows=tuple(sorted(rows, key=lambda row: -_worth(row.score.row))),

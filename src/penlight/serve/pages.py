@@ -58,7 +58,9 @@ def index(shelf: Shelf) -> HTMLResponse:
     studies = sum(len(group.studies) for group in gallery.groups)
     counted = [_counted(gallery.n_runs, "run"), *([_counted(studies, "study", "studies")] if studies else [])]
     measured = "Scores are those on test; what stands together was measured on the same images."
-    return _page(shelf.root, "gallery.html", gallery=gallery, summary=f"{' and '.join(counted)}. {measured}")
+    alone = [own for own in shelf.groups.values() if own.is_page and own.listed["links"]["report"]]
+    summary = f"{' and '.join(counted)}. {measured}"
+    return _page(shelf.root, "gallery.html", gallery=gallery, alone=alone, summary=summary)
 
 
 def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:

@@ -143,7 +143,7 @@ class Group(BaseModel):
 
     id: str
     name: str
-    kind: Literal["study", "seeds", "folds"]
+    kind: Literal["study", "seeds", "folds", "sweep", "tuning"]
     sealed: bool = Field(description="Whether its own files are known by hashes; those of Penlight 0.1.0 are not.")
     runs: list[str]
     links: dict[str, str | None]
@@ -166,7 +166,7 @@ class RunDetail(Run):
 
 
 class GroupDetail(Group):
-    """A group: its summary.json or study.json."""
+    """A group: its summary.json, study.json, sweep.json or tune.json."""
 
     record: dict[str, Any]
 

@@ -19,7 +19,9 @@ from penlight.runs.predictor import MODEL
 
 log = logging.getLogger("penlight.serve")
 
-_KINDS = ("study", "folds", "seeds")
+_KINDS = ("study", "folds", "seeds", "sweep", "tuning")
+_PAGES = {"sweep": "Sweep over datasets", "tuning": "Search of a recipe"}
+"""Groups that are a report alone: the runs of a sweep are of different images and stand by themselves."""
 
 _DEPTH = 4
 
@@ -89,8 +91,8 @@ class Shelved:
 
 @dataclass(frozen=True)
 class ShelvedGroup:
-    """A folder of several runs: a study, or the seeds or folds of one recipe. `title` is its place among the folders,
-    as "study/row"."""
+    """A folder of several runs: a study, the seeds or folds of one recipe, a sweep, or a tuning. `title` is its place
+    among the folders, as "study/row"."""
 
     id: str
     title: str
@@ -105,7 +107,7 @@ class ShelvedGroup:
 
     @property
     def kind(self) -> str:
-        """What it holds: "study", "seeds" or "folds"."""
+        """What it holds: "study", "seeds", "folds", "sweep" or "tuning"."""
         return self.own.kind
 
     @property
@@ -118,6 +120,16 @@ class ShelvedGroup:
         """Whether its own files are known by their hashes; those that Penlight 0.1.0 wrote are not."""
         return self.own.is_sealed
 
+    @property
+    def is_page(self) -> bool:
+        """Say whether there is nothing to show of it but its report."""
+        return self.kind in _PAGES
+
+    @property
+    def what(self) -> str:
+        """Say in a few words what a group that is a report alone is."""
+        return _PAGES[self.kind]
+
     @cached_property
     def listed(self) -> dict[str, Any]:
         """What the list of groups says of it, for JSON."""
@@ -128,8 +140,9 @@ class ShelvedGroup:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The summary of the seeds or folds, or the record of the study. RunError if it is damaged."""
-        return self.own.record
+        """The summary of the seeds or folds, or the record of the study, sweep or tuning. RunError if it is damaged.
+        Where a sweep lies among the server's files is left out."""
+        return {key: value for key, value in self.own.record.items() if key not in ("folder", "report")}
 
     @property
     def report(self) -> bytes:
@@ -221,10 +234,11 @@ class _Finder:
             return
         made = self._group_of(folder)
         own_id = None if made is None else self._id(folder, base)
+        over = None if made is None or made.kind in _PAGES else own_id
         before = len(runs)
         if depth:
             for name in self._folders_in(folder):
-                self._collect(folder / name, base, group or own_id, runs, groups, depth - 1)
+                self._collect(folder / name, base, group or over, runs, groups, depth - 1)
         if made is not None and own_id is not None:
             inside = tuple(run.id for run in runs[before:])
             groups.append(ShelvedGroup(own_id, self._title(folder, base, own_id), made, inside, self.root))

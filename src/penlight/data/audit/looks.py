@@ -250,8 +250,8 @@ def _shifted(read: _Read) -> Iterator[Problem]:
                 "labels-shifted",
                 abs(labels.h) >= LARGE_H,
                 f"Labels of {shift.split} are distributed otherwise than those of train (p {p_text(labels.p)}): "
-                f"{labels.label} is {labels.train_share:.1%} of train and {labels.share:.1%} of {shift.split}."
-                f"{doubt}",
+                f"{labels.label} is {100 * labels.train_share:.1f} % of train and {100 * labels.share:.1f} % of "
+                f"{shift.split}.{doubt}",
                 f"Thresholds and probabilities made for train's shares need not fit {shift.split}.",
                 splits=("train", shift.split),
                 numbers={

@@ -272,7 +272,8 @@ def _draw_panel(panel: Axes, curves: Sequence[Curve], own: int, area: str, refer
         if other is not curve:
             panel.plot(*thinned(other.x, other.y), color=RULE, linewidth=0.6, alpha=0.7, zorder=1)
     rate_axis(panel)
-    panel.annotate(shorten(curve.label, 18), (0, 1), (0, 20), "axes fraction", "offset points", color=INK)
+    name = shorten(curve.label, 16 if _grid_shape(len(curves))[1] > 2 else 24)
+    panel.annotate(name, (0, 1), (0, 20), "axes fraction", "offset points", color=INK)
     told = f"{area} {number(curve.area, 2)}" if is_number(curve.area) else curve.note
     panel.annotate(told, (0, 1), (0, 6), "axes fraction", "offset points", color=MUTED, fontsize=12)
     if is_number(curve.area):

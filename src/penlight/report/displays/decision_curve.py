@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from penlight.data.plots import divide
 from penlight.evaluation.operating import NetBenefit, net_benefits
 from penlight.report.displays.base import Layout, shorten
-from penlight.report.palette import ACCENT, INK, MUTED, RULE
+from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.report.words import number
 from penlight.runs.predictions import Predictions
 
@@ -150,9 +150,12 @@ def _draw(ax: Axes, curve: NetBenefit) -> None:
     ax.tick_params(length=3)
     ax.locator_params(axis="both", nbins=4)
     where = curve.threshold[-1]
-    ax.text(0.98 * where, -0.13 * top, "treat none", color=MUTED, fontsize=12, ha="right", va="top")
+    # On paper of their own: bands and lines lie below them.
+    paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.5, "alpha": 0.85}
+    label: dict[str, Any] = {"fontsize": 12, "bbox": paper}
+    ax.text(0.98 * where, -0.15 * top, "treat none", color=MUTED, ha="right", va="center", **label)
     at = int(np.argmin(np.abs(curve.treat_all + 0.16 * top)))
-    ax.text(curve.threshold[at] + 0.02 * where, -0.17 * top, "treat all", color=MUTED, fontsize=12, va="center")
+    ax.text(curve.threshold[at] + 0.02 * where, -0.17 * top, "treat all", color=MUTED, va="center", **label)
     third = len(curve.model) // 4
     ax.annotate("this model", (curve.threshold[third], curve.high[third] if top else 0), (4, 6),
-                textcoords="offset points", color=ACCENT, fontsize=12)  # fmt: skip
+                textcoords="offset points", color=ACCENT, **label)  # fmt: skip

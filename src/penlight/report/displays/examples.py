@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.escaping import label_list
 from penlight.report.displays.base import Floats, Layout
 from penlight.report.picture import as_rgb
-from penlight.report.words import image_words, number
+from penlight.report.words import count, image_words, number, probability
 from penlight.runs.predictions import Predictions
 from penlight.tasks import label_of
 
@@ -22,7 +23,7 @@ MOST = 10
 class Example:
     """One picture: its row in the split as stored, what it is, what was answered, and how probable `about` seemed.
 
-    `about` is the label the probability is of.
+    `about` is the label the probability is of, written as in `truth` and `answer`.
     """
 
     index: int
@@ -95,8 +96,8 @@ class ErrorStrip(_Strip):
         if not self.examples:
             return "No answer is wrong." if self.wrong == 0 else "No label was answered that is not there."
         return (
-            f"{self.wrong} of {self.total} answers are wrong; these {len(self.examples)} were given the highest "
-            f"probability, up to {number(self.examples[0].probability, 2)}."
+            f"{count(self.wrong)} of {count(self.total)} answers are wrong; these {len(self.examples)} were given the "
+            f"highest probability, up to {probability(self.examples[0].probability)}."
         )
 
     @property
@@ -131,7 +132,8 @@ class MissStrip(_Strip):
         """Say how improbable the truth seemed."""
         if not self.examples:
             return "Nothing that is there was missed."
-        return f"Labels that are there and seemed least probable, down to {number(self.examples[0].probability, 3)}."
+        least = probability(self.examples[0].probability)
+        return f"Labels that are there and seemed least probable, down to {least}."
 
     @property
     def description(self) -> str:
@@ -205,7 +207,7 @@ def examples_of(
             int(predictions.index[row]),
             label_of(task, predictions.y_true[row]),
             label_of(task, decided[row]),
-            task.labels[column],
+            label_list([task.labels[column]]),
             float(predictions.prob[row, column]),
             images[predictions.index[row]],
         )

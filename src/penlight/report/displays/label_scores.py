@@ -94,7 +94,8 @@ class LabelScores:
         if is_number(row.low) and is_number(row.high):
             ax.plot([row.low, row.high], [y, y], color=ACCENT, linewidth=5, alpha=0.35, solid_capstyle="butt")
         face = PAPER if row.n < FEWEST else ACCENT
-        ax.plot([row.value], [y], "o", color=ACCENT, markerfacecolor=face, markersize=7, markeredgewidth=1.5)
+        ax.plot([row.value], [y], "o", color=ACCENT, markerfacecolor=face, markersize=7, markeredgewidth=1.5,
+                clip_on=False, zorder=3)  # fmt: skip
         ax.annotate(number(row.value, 2), (1, y), (50, 0), ("axes fraction", "data"), "offset points", ha="right",
                     color=INK, **side)  # fmt: skip
 

@@ -61,7 +61,7 @@ class BesidePublished:
     @property
     def title(self) -> str:
         """The metric beside the published model."""
-        return f"{metric_words(self.metric).short} beside {self.model}"
+        return sentence(f"{metric_words(self.metric).short} beside {self.model}")
 
     @property
     def caption(self) -> str:
@@ -158,9 +158,10 @@ class PublishedScores:
             if word in found
         ]
         crossed = " A cross: chosen by its score on test." if any(r.chosen_on == "test" for r in self.rows) else ""
+        tick = " Tick: the linear baseline." if math.isfinite(self.linear) else ""
         return (
             f"Line and band: this run with its 95 % interval; of {len(found)} published values, {listed(parts)}. "
-            f"Ring: from scratch; square: pre-trained; diamond: not said.{crossed} Tick: the linear baseline. "
+            f"Ring: from scratch; square: pre-trained; diamond: not said.{crossed}{tick} "
             "Published values have no interval."
         )
 

@@ -128,7 +128,7 @@ class Reliability:
     def _plot_curve(self, ax: Axes) -> None:
         full = self.counts > 0
         ax.plot([0, 1], [0, 1], color=RULE, linewidth=1, zorder=0)
-        ax.text(0.06, 0.11, "as sure as right", color=MUTED, fontsize=12, rotation=45, rotation_mode="anchor")
+        ax.text(0.06, 0.11, "calibrated", color=MUTED, fontsize=12, rotation=45, rotation_mode="anchor")
         if self.before is not None:
             was = self.before.counts > 0
             ax.plot(self.before.predicted[was], self.before.observed[was], "o--", color=MUTED, markerfacecolor=PAPER,
@@ -153,7 +153,7 @@ class Reliability:
         ax.set_ylim(0.5 if log else 0, top * 1.08)
         ticks = [1, top] if log else [top]
         ax.set_yticks(ticks, [count(tick) for tick in ticks])
-        ax.set_ylabel("n (log)" if log else "n")
+        ax.set_ylabel("answers (log)" if log else "answers")
         ax.set_xlabel("stated probability")
 
     def _mean(self, of_bins: Floats) -> float:

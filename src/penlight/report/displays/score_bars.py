@@ -89,7 +89,7 @@ class ScoreBars:
     def layout(self) -> Layout:
         """As tall as the lanes need."""
         height = len(self.metrics) * (_HEAD + _GAP) + len(self.bars) * _LANE
-        return Layout(460, height + 40, left=84, right=52, top=4, bottom=36)
+        return Layout(464, height + 40, left=84, right=56, top=4, bottom=36)
 
     def frame(self) -> pd.DataFrame:
         """One line per metric and model: metric, model, value, low, high."""
@@ -129,6 +129,7 @@ class ScoreBars:
             color=colour,
             markersize=8 if own else (12 if sign == "|" else 6),
             markeredgewidth=1.6,
+            clip_on=False,
         )
         side: dict[str, Any] = {
             "textcoords": "offset points",
@@ -137,7 +138,7 @@ class ScoreBars:
             "annotation_clip": False,
         }
         ax.annotate(bar.model, (0, y), (-80, 0), ("axes fraction", "data"), color=colour, **side)
-        ax.annotate(number(bar.row.value, 2), (1, y), (46, 0), ("axes fraction", "data"), ha="right",
+        ax.annotate(number(bar.row.value, 2), (1, y), (50, 0), ("axes fraction", "data"), ha="right",
                     color=INK if own else MUTED, **side)  # fmt: skip
 
     def _clears(self, metric: str) -> bool:

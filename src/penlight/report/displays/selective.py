@@ -102,7 +102,7 @@ class RiskCurve:
     def plot(self, ax: Axes) -> None:
         """The curve, the error of all as a line, the sets' point as a diamond."""
         shown = self.share >= min(1.0, 10 / len(self.share))
-        top = 1.15 * max(self.overall, float(self.error[shown].max()), (self.point or (0, 0))[1] or 0, 1e-3)
+        top = 1.15 * max(self.overall, float(self.error[shown].max()), (self.point or (0, 0))[1] or 0, 0.05)
         ax.axhline(self.overall, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
         ax.annotate("all answered", (0, self.overall), (0, 4), "data", "offset points", color=MUTED, fontsize=12)
         share, error = thinned(self.share, self.error / top)
@@ -113,7 +113,8 @@ class RiskCurve:
             # The curve rises: below and to the right of a point, or above and to the left of it, is room.
             right = self.point[0] < _ROOM_RIGHT
             ax.annotate("set holds the answer alone", self.point, (8, -18) if right else (-8, 12), "data",
-                        "offset points", color=INK, fontsize=12, ha="left" if right else "right")  # fmt: skip
+                        "offset points", color=INK, fontsize=12, ha="left" if right else "right",
+                        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5, "alpha": 0.85})  # fmt: skip
         rate_axis(ax, "x")
         ax.set_xlim(0, 1)
         ax.set_ylim(0, top)
@@ -143,7 +144,7 @@ class AnswerSets:
     notes: tuple[str, ...]
 
     section: ClassVar[str] = "curves"
-    title: ClassVar[str] = "Sets of answers"
+    title: ClassVar[str] = "Prediction sets"
 
     @classmethod
     def from_predictions(

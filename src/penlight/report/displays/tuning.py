@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from penlight.data.plots import divide
@@ -350,6 +350,8 @@ def _key_axis(panel: Axes, parameter: Parameter) -> None:
     if parameter.log:
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(10, numticks=5))
+        # Matplotlib's own labels are formulas, and formulas are not parsed in these figures.
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _brief(value)))
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.tick_params(which="minor", length=2, color=RULE)
         panel.set_xlim(low / 1.15, high * 1.15)

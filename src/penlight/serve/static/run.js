@@ -264,7 +264,7 @@ function showChances(answer, model) {
   }
   at("chances").replaceChildren(...rows.map(([label, p]) => {
     const row = document.createElement("tr");
-    const name = cell("th", label);
+    const name = cell("th", span("name", label));
     name.scope = "row";
     const number = cell("td", written(p));
     number.className = "n";
