@@ -47,6 +47,29 @@ def test_a_table_loses_nothing_at_any_width(width, notes):
     assert notes or text.count("−0.055 to −0.007") == len(LABELS)
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_column_of_numbers_beside_several_of_long_texts_is_whole(width):
+    """As of `penlight explain`: one text has a longer word than its share of the width would be."""
+    table = plain_table()
+    texts = (
+        "pics/lesions/Adenocarcinoma,_moderate/000.png",
+        "moderately differentiated, with invasion",
+        "by a virus",
+    )
+    for head in ("image", "answer", "label"):
+        table.add_column(head)
+    for head in ("probability", "peak (row, column)"):
+        table.add_column(head, justify="right")
+    table.add_row(*texts, "0.962", "16, 21")
+    console = plain_console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as caught:
+        console.print(table)
+    text = caught.get()
+    assert "0.962" in text
+    assert "16, 21" in text
+    assert {word for part in (*texts, "probability", "column)") for word in part.split()} <= set(text.split())
+
+
 def test_a_table_that_fits_is_in_one_part():
     assert len(rendered(200).rstrip("\n").splitlines()) == 1 + len(LABELS)
 

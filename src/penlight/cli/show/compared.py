@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, number, plain_table, print_json
+from penlight.cli.show.output import console, interval, number, plain_table, print_json
 
 if TYPE_CHECKING:
     from penlight.api import ComparedRuns
@@ -24,8 +24,8 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     for name in ("seeds", "mean", "sd", "95 % interval"):
         scores.add_column(name, justify="right")
     for m in found.models:
-        interval = f"{number(m.low)} to {number(m.high)}"
-        scores.add_row(m.name, str(len(m.seeds)), number(m.mean), number(m.sd), interval)
+        bounds = interval(m.low, m.high)
+        scores.add_row(m.name, str(len(m.seeds)), number(m.mean), number(m.sd), bounds)
     out.print(scores)
     table = plain_table()
     table.add_column("difference")
@@ -33,9 +33,9 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     for name in ("", "interval, corrected", "p", "p, Holm"):
         table.add_column(name, justify="right")
     for d in found.differences:
-        interval = f"{number(d.low)} to {number(d.high)}"
+        bounds = interval(d.low, d.high)
         style = "bold" if d.more_than_chance else None
-        table.add_row(d.row, d.against, number(d.value), interval, p_value(d.p), p_value(d.p_holm), style=style)
+        table.add_row(d.row, d.against, number(d.value), bounds, p_value(d.p), p_value(d.p_holm), style=style)
     out.print(table)
     if result.page is not None:
         say(result.page)

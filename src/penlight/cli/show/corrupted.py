@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, number, plain_table, print_json
+from penlight.cli.show.output import console, interval, number, plain_table, print_json
 
 if TYPE_CHECKING:
     from penlight.api import Corrupted
@@ -42,7 +42,7 @@ def _corruption_table(found: "Robustness") -> Table:
     ) -> None:
         cells = [*(map(number, severities) if severities else [""] * len(numbers)), number(level.value)]
         cells += [number(level.sd)] * several
-        cells += [f"{number(level.low)} to {number(level.high)}", "" if change is None else _signed(change.value)]
+        cells += [interval(level.low, level.high), "" if change is None else _signed(change.value)]
         table.add_row(name, *cells, *(number(rival.value) for rival in rivals), style=None if severities else "bold")
 
     model, rivals = found.model, list(found.baselines.values())

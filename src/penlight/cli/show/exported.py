@@ -26,7 +26,8 @@ def print_exported(result: "Exported", json: bool) -> None:
     for name in ("model", "file", "change"):
         table.add_column(name, justify="right")
     for change in parity.changes:
-        if change.label is None:
+        # Scores of what the file does not give, as prediction sets, are undefined in both.
+        if change.label is None and not (math.isnan(change.model) and math.isnan(change.file)):
             moved = change.file - change.model
             table.add_row(change.name, number(change.model), number(change.file), _moved(moved))
     out.print(table)

@@ -72,16 +72,16 @@ class _WholeTable(Table):
         taken: list[Column] = []
         for column in others:
             if taken and _width([first, *taken, column]) > room:
-                yield self._of([first, *taken])
+                yield self._of([first, *taken], room)
                 taken = []
             taken.append(column)
-        yield self._of([first, *taken])
+        yield self._of([first, *taken], room)
 
-    def _of(self, columns: Sequence[Column]) -> Table:
+    def _of(self, columns: Sequence[Column], room: int) -> Table:
         part = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=self.show_header)
-        for column in columns:
+        for column, width in zip(columns, _widths(columns, room), strict=True):
             right = column.justify == "right"
-            part.add_column(_head(column), justify=column.justify, style=column.style, min_width=_needed(column),
+            part.add_column(_head(column, width), justify=column.justify, style=column.style, width=width,
                             no_wrap=right and _is_short(column), overflow="fold")  # fmt: skip
         cells = [list(column.cells) for column in columns]
         for row in zip(*cells, strict=True):
@@ -97,6 +97,24 @@ _LONGEST_NUMBER = 18
 
 def _width(columns: Sequence[Column]) -> int:
     return sum(_needed(column) + _GAP for column in columns) - _GAP
+
+
+def _widths(columns: Sequence[Column], room: int) -> list[int]:
+    """Deal the room out: to each column what it cannot do without, then letter by letter to those that want more.
+
+    Rich would give long columns an equal share, which may be less than one needs, and crop the last column.
+    """
+    widths = [_needed(column) for column in columns]
+    wanted = [max(cell_len(str(text)) for text in (column.header, *column.cells)) for column in columns]
+    spare = room - sum(widths) - _GAP * (len(columns) - 1)
+    while spare > 0 and (short := [i for i, width in enumerate(widths) if width < wanted[i]]):
+        for i in short[:spare]:
+            widths[i] += 1
+            spare -= 1
+    while spare < 0 and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+        spare += 1
+    return widths
 
 
 def _needed(column: Column) -> int:
@@ -116,9 +134,15 @@ def _broken(head: str) -> str:
     return head.replace("_", "_\n")
 
 
-def _head(column: Column) -> str:
-    lines = _broken(str(column.header)).split("\n")
-    return "\n".join(textwrap.fill(line, max(1, _needed(column))) for line in lines)
+def _head(column: Column, width: int) -> str:
+    head = str(column.header)
+    lines = [head] if cell_len(head) <= width else _broken(head).split("\n")
+    return "\n".join(textwrap.fill(line, max(1, width)) for line in lines)
+
+
+def interval(low: float, high: float) -> str:
+    """Write an interval by three decimals; one that is undefined is a dash."""
+    return "-" if math.isnan(low) or math.isnan(high) else f"{number(low)} to {number(high)}"
 
 
 def number(value: float) -> str:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penlight.api import FoldsScores, Scores, SeedsScores
-from penlight.cli.show.output import console, number, plain_table, print_json
+from penlight.cli.show.output import console, interval, number, plain_table, print_json
 from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
 from penlight.evaluation.rows import row_title
@@ -38,9 +38,10 @@ def print_score_tables(scores: Scores | SeedsScores | FoldsScores) -> None:
     labels = [row for row in scores.metrics if row.label is not None]
     if labels:
         out.print(_label_table(labels))
-    for row in scores.metrics:
-        if row.note and row.label is None:
-            out.print(f"{row_title(row.name, scores.metrics)}: {row.note}.", style="dim")
+    # One reason may stand for several scores, and names every rare label.
+    for note in dict.fromkeys(row.note for row in scores.metrics if row.note and row.label is None):
+        of = [row_title(r.name, scores.metrics) for r in scores.metrics if r.label is None and r.note == note]
+        out.print(f"{', '.join(of)}: {note}.", style="dim")
     if isinstance(scores, Scores):
         _print_answers(scores)
     if isinstance(scores, FoldsScores):
@@ -84,8 +85,8 @@ def _subgroup_table(groups: "Sequence[Subgroup]") -> Table:
         table.add_column(name, justify="right")
     for g in groups:
         cells = [g.note, "", "", ""] if g.note else [
-            f"{number(g.low)} to {number(g.high)}", number(g.difference),
-            f"{number(g.difference_low)} to {number(g.difference_high)}", number(g.p_holm),
+            interval(g.low, g.high), number(g.difference),
+            interval(g.difference_low, g.difference_high), number(g.p_holm),
         ]  # fmt: skip
         style = "bold" if g.more_than_chance else None
         table.add_row(f"{g.column} {g.group}", f"{g.n:,}", number(g.value), *cells, style=style)
@@ -141,10 +142,10 @@ def _whole_table(scores: Scores | SeedsScores | FoldsScores) -> Table:
 
 
 def _cells(row: MetricRow | SeedsRow) -> list[str]:
-    interval = f"{number(row.low)} to {number(row.high)}"
+    bounds = interval(row.low, row.high)
     if isinstance(row, SeedsRow):
-        return [number(row.mean), number(row.sd), interval]
-    return [number(row.value), *([number(row.sd)] if isinstance(row, FoldsRow) else []), interval]
+        return [number(row.mean), number(row.sd), bounds]
+    return [number(row.value), *([number(row.sd)] if isinstance(row, FoldsRow) else []), bounds]
 
 
 def _label_table(rows: Sequence[MetricRow | SeedsRow]) -> Table:

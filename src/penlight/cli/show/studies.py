@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, number, plain_table, print_json
+from penlight.cli.show.output import console, interval, number, plain_table, print_json
 
 if TYPE_CHECKING:
     from penlight.api import Studied, Swept
@@ -113,7 +113,7 @@ def print_swept(result: "Swept", json: bool) -> None:
             row.name,
             row.kept,
             number(auc.own.value),
-            f"{number(auc.own.low)} to {number(auc.own.high)}",
+            interval(auc.own.low, auc.own.high),
             number(auc.linear),
             number(auc.published),
             number(acc.own.value),

@@ -96,8 +96,8 @@ class ErrorStrip(_Strip):
         if not self.examples:
             return "No answer is wrong." if self.wrong == 0 else "No label was answered that is not there."
         return (
-            f"{count(self.wrong)} of {count(self.total)} answers are wrong; these {len(self.examples)} were given the "
-            f"highest probability, up to {probability(self.examples[0].probability)}."
+            f"{count(self.wrong)} of {count(self.total)} answers are wrong; these {len(self.examples)} were given "
+            f"the highest probability, up to {probability(self.examples[0].probability)}."
         )
 
     @property
