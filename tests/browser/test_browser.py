@@ -81,6 +81,22 @@ def test_an_image_is_dropped_and_answered(page, context):
     expect(page.locator("#canvas")).to_have_attribute("aria-label", re.compile(name))
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_labels_are_no_wider_than_the_page(page, context, width):
+    """The labels of the run's table and of its choice become those of somebody's own pictures."""
+    name, content = drawn(context, 2)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(RUN)
+    page.locator("#drop").dispatch_event("drop", {"dataTransfer": transfer(page, name, content)})
+    expect(page.locator("#meaning")).to_have_text(DONE)
+    texts = "() => document.querySelectorAll('#chances th > *, #label option').forEach((e) => (e.textContent = LONG))"
+    page.evaluate(texts.replace("LONG", repr("Adenocarcinoma, moderately differentiated, with vascular invasion")))
+    assert page.evaluate("() => document.documentElement.scrollWidth") == width
+    stage, rest = (page.locator(part).bounding_box() for part in ("#label", ".rest"))
+    assert stage["x"] + stage["width"] <= (rest["x"] if width > 1000 else width)
+    assert page.locator("#chances .chance").first.bounding_box()["width"] >= 64
+
+
 def test_an_image_is_pasted(page, context):
     name, content = drawn(context, 3)
     page.goto(RUN)

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from penlight.evaluation.checks import Check
 from penlight.report import run_report
 from penlight.report.study import study_report
 from penlight.report.study_content import StudyContent
-from penlight.tasks import Binary, MultiLabel, Ordinal
+from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.browser.conftest import missing
 from tests.conftest import LABELS, small_dataset
 from tests.data.test_audit import drawn as audited
@@ -24,6 +23,14 @@ from tests.report.conftest import N, make_content
 from tests.report.test_study_report import FULL, table
 
 SMALLEST_PX = 9
+LONG = (
+    "Adenocarcinoma, moderately differentiated, with lymphovascular invasion",
+    "Basal cell carcinoma of the skin (nodular and superficial type)",
+    "Pneumonia caused by an unspecified virus, bilateral",
+    "Seborrhoeic keratosis & actinic <lesion> of the face or the neck",
+    "Vascular lesion",
+    "Normal",
+)
 
 CUT = """() => [...document.querySelectorAll('.scroll, .frame, .chart, table, figure')]
   .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
@@ -60,10 +67,14 @@ def study_of(example):
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     write_show(small_dataset(Binary(("clear", "nodule"))), folder / "data-two")
+    write_show(small_dataset(MultiClass(LONG)), folder / "data-long")
     dataset = audited()
     write_page(dataset, audit(dataset), folder / "audit")
     grades, findings = runs()
-    for name, text in (("run", run_report(grades)), ("findings", run_report(findings)), ("study", study_of(grades))):
+    task = MultiClass(LONG)
+    long = make_content(task, task.encode(np.arange(N) % len(LONG)))
+    reports = {"run": grades, "findings": findings, "long": long}
+    for name, text in (*((key, run_report(own)) for key, own in reports.items()), ("study", study_of(grades))):
         (folder / name).mkdir()
         (folder / name / "index.html").write_text(text)
     return folder
@@ -83,7 +94,7 @@ def opened(browser, pages, request):
     return open_page
 
 
-NAMES = ("data-two", "audit", "study", "run", "findings")
+NAMES = ("data-two", "data-long", "audit", "study", "run", "findings", "long")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,11 +113,38 @@ def test_a_phone_shows_captions_whole_and_letters_large_enough(opened, name):
     assert min(page.evaluate(LETTERS), default=SMALLEST_PX) >= SMALLEST_PX
 
 
+TITLES = """() => [...document.querySelectorAll('svg.plot')].flatMap((svg) => {
+  const level = (text) => Math.abs(text.transform.baseVal.consolidate()?.matrix.b ?? 0) < 0.02;
+  const boxes = [...svg.querySelectorAll('text')].filter(level)
+    .map((text) => [text.textContent, text.getBoundingClientRect()]);
+  return boxes.flatMap(([one, a], i) => boxes.slice(i + 1).filter(([, b]) => a.width && b.width
+    && Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 5).map(([other]) => `${one} | ${other}`));
+})"""
+
+
+def test_no_text_of_a_figure_lies_over_another(opened):
+    for name in ("run", "findings", "long"):
+        assert opened(name, 1280).evaluate(TITLES) == []
+
+
 def test_charts_of_a_dataset_are_wide_enough_on_a_phone_for_their_letters(opened):
     page = opened("data-two", 390)
     widths = page.evaluate("() => [...document.querySelectorAll('.chart img')].map((e) => e.clientWidth)")
     # Nine points at 72 to the inch would be nine pixels.
     assert min(widths[:-1]) >= 7.2 * 72
+
+
+NUMBERS = """() => [...document.querySelectorAll('td.n .range')].filter((e) => e.getClientRects().length > 1)
+  .map((e) => e.textContent)"""
+
+
+def test_no_interval_is_broken_on_a_phone_and_on_paper(opened):
+    for name in ("run", "long"):
+        page = opened(name, 390)
+        page.emulate_media(media="print")
+        assert page.evaluate("() => document.querySelectorAll('td.n .range').length") > 0
+        assert page.evaluate(NUMBERS) == []
 
 
 def test_paper_has_what_is_folded_away(opened):
@@ -139,16 +177,21 @@ def test_the_panels_of_few_labels_do_not_lie_over_each_other():
     from penlight.data import plots
     from penlight.data.summary import describe
 
-    for n in (2, 3, 4):
-        positions = describe(small_dataset(Ordinal(LABELS[:n]))).positions
-        figure = Figure(figsize=(0.4 + 1.75 * plots.PANELS, 2.1), dpi=100, layout="constrained")
+    for labels in (*(LABELS[:n] for n in (2, 3, 4)), LONG):
+        positions = describe(small_dataset(Ordinal(labels))).positions
+        rows, _ = plots.position_grid(len(labels))
+        size = (0.4 + 1.75 * plots.PANELS, 0.75 + 1.35 * rows)
+        figure = Figure(figsize=size, dpi=100, layout="constrained")
         FigureCanvasAgg(figure)
         ax = figure.subplots()
         plots.plot_positions(positions, ax)
         figure.draw_without_rendering()
         (legend,) = [child for child in ax.get_children() if type(child).__name__ == "Legend"]
         boxes = [panel.get_tightbbox() for panel in ax.child_axes]
-        assert np.all([one.x1 < other.x0 for one, other in pairwise(boxes)])
+        row = boxes[: plots.PANELS]
+        # Titles may stand above the scale of the next panel, but not in it.
+        next_ones = boxes if labels is not LONG else [panel.get_window_extent() for panel in ax.child_axes]
+        assert all(one.x1 < other.x0 for one, other in zip(row, next_ones[1 : len(row)], strict=False))
         key = legend.get_window_extent()
         assert figure.bbox.x0 <= key.x0 < key.x1 <= figure.bbox.x1
-        assert all(key.y0 > box.y1 for box in boxes)
+        assert all(key.y0 > box.y1 for box in row)

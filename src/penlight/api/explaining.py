@@ -19,6 +19,8 @@ from penlight.data.decoding import in_chunks, load_files
 from penlight.data.pictures import SUFFIXES, Reading, fit_pixels, load_with_look
 from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
+from penlight.escaping import label_list
+from penlight.evaluation.rows import decimal_text
 from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
 from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
@@ -376,8 +378,10 @@ def _write_beside(file: Path, content: bytes) -> Path:
 
 def _piece(explanation: Explanation) -> Piece:
     own = explanation.source
-    told = f"{explanation.label} {explanation.probability:.2f}"
-    said = "" if explanation.answer == explanation.label else f", answered {explanation.answer}"
+    label = label_list([explanation.label])
+    # The number stands first: a long label is cut at its end.
+    told = f"p {decimal_text(explanation.probability, 2)} {label}"
+    said = "" if explanation.answer == label else f", answered {explanation.answer}"
     truth = "" if own.truth is None else f", truly {own.truth}"
     method = METHODS[explanation.method].title
     return Piece(explanation.image, explanation.map, (told + said + truth, f"{Path(own.name).name}, {method}"))

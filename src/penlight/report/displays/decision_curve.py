@@ -155,7 +155,9 @@ def _draw(ax: Axes, curve: NetBenefit) -> None:
     label: dict[str, Any] = {"fontsize": 12, "bbox": paper}
     ax.text(0.98 * where, -0.15 * top, "treat none", color=MUTED, ha="right", va="center", **label)
     at = int(np.argmin(np.abs(curve.treat_all + 0.16 * top)))
-    ax.text(curve.threshold[at] + 0.02 * where, -0.17 * top, "treat all", color=MUTED, va="center", **label)
+    # At the right there may be no room beside "treat none".
+    side, shift = ("left", 0.02) if curve.threshold[at] < 0.5 * where else ("right", -0.02)
+    ax.text(curve.threshold[at] + shift * where, -0.15 * top, "treat all", color=MUTED, ha=side, va="center", **label)
     third = len(curve.model) // 4
     ax.annotate("this model", (curve.threshold[third], curve.high[third] if top else 0), (4, 6),
                 textcoords="offset points", color=ACCENT, **label)  # fmt: skip
