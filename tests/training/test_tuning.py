@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from penlight.errors import DataError, MemoryShortError, RunError, StorageError,
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train, load_recipe
 from penlight.recipes.space import Choices, Range, Space, Trial, value_at
 from penlight.report.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory
+from penlight.report.figure import draw_svg
 from penlight.tasks import MultiLabel, Ordinal
 from penlight.training.tuning import SAMPLERS, Repeats, choose_repeats, samplers, search
 from penlight.training.tuning.objective import folds, parts_of
@@ -456,6 +458,14 @@ def test_displays_hold_the_numbers_they_draw():
     importance = KeyImportance.from_shares({"a": 0.2, "b": 0.8})
     assert importance.frame()["key"].tolist() == ["b", "a"]
     assert importance.caption.startswith("b explains 80 %")
+
+
+def test_an_axis_by_ratio_names_its_ticks_as_numbers():
+    """Labels are never read as formulas, so that Matplotlib's own labels of powers of ten would stand as they are."""
+    drawn = draw_svg(SpaceScatter.from_trials(TRIALS, SPACE, "auc"), "space")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert {"1e-4", "0.01", "1"} <= set(texts)
+    assert not any("$" in text for text in texts)
 
 
 def test_setup_and_best_recipe_are_plain_text(fast, tmp_path):
