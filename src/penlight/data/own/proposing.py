@@ -20,6 +20,25 @@ _SEVERITY: Mapping[str, int] = {
     **dict.fromkeys(("severe", "high", "late", "advanced"), 4),
     **dict.fromkeys(("proliferative", "critical"), 5),
 }
+# What says by itself that nothing was found, and what is neither that nor a finding. "0", "no" and "false" alone
+# answer a question that is not known.
+_FOUND_NOTHING = {"normal", "normals", "negative", "neg", "benign", "healthy", "absent"}
+_WITHOUT = {"no", "non", "without", "not"}
+_NEITHER = {
+    *("unknown", "uncertain", "unsure", "unclear", "indeterminate", "other", "others", "rest", "excluded"),
+    *(
+        "usable",
+        "unusable",
+        "gradable",
+        "ungradable",
+        "diagnostic",
+        "nondiagnostic",
+        "quality",
+        "good",
+        "poor",
+        "bad",
+    ),
+}
 _ORDERED_WORDS = {word for word, rank in _SEVERITY.items() if rank}
 _LOOKED_INTO = 16
 _BITS = (8, 10, 12, 14, 16)
@@ -33,6 +52,26 @@ class Proposal:
     values: tuple[str, ...]
     reason: str
     note: str = ""
+
+
+def propose_finding(values: Sequence[str]) -> str | None:
+    """Give the one of two labels that is the finding, where the words of the other say that there is none of it, as
+    "normal", "benign", "healthy" or "no X" do beside X; None where they do not say it plainly."""
+    if len(values) != 2:
+        return None
+    nothing = [_says_nothing_found(value) for value in values]
+    finding = values[nothing.index(False)] if any(nothing) and not all(nothing) else ""
+    words = [word for word in re.split(r"[\W_]+", finding.casefold()) if word]
+    if not words or set(words) & _NEITHER or all(word.isdigit() for word in words):
+        return None
+    return finding
+
+
+def _says_nothing_found(value: str) -> bool:
+    words = re.split(r"[\W_]+", value.casefold().strip(" _-"))
+    if words[0] in _WITHOUT and len(words) > 1:
+        return not set(words[1:]) & _FOUND_NOTHING  # "not normal" is a finding
+    return bool(set(words) & _FOUND_NOTHING)
 
 
 @dataclass(frozen=True)
@@ -129,7 +168,8 @@ def _in_order(task: str, values: Sequence[str], order: Sequence[str]) -> tuple[t
 
 
 def _negative_first(values: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    negative = [value for value in values if _is_negative(value)]
+    finding = propose_finding(values)
+    negative = [value for value in values if (_is_negative(value) if finding is None else value != finding)]
     if len(negative) == 1:
         return (negative[0], next(value for value in values if value != negative[0])), ""
     return tuple(values), f"'{values[1]}' is taken as what is looked for; if it is '{values[0]}', give --labels."
