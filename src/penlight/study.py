@@ -367,11 +367,14 @@ def _entry(
     headline: tuple[float, ...],
 ) -> Entry:
     recipe = runs[0].recipe
+    kept = Counter(run.kept_model for run in runs)
+    # Where all seeds fell back, what the scores are of is the baseline.
+    answering = recipe.of_kept(runs[0].kept_model) if len(kept) == 1 else recipe
     return Entry(
         id=row.id,
-        title=row.title,
-        kind=_kind(recipe),
-        backbone=recipe.model.backbone,
+        title=row.title + _instead(kept, recipe),
+        kind=_kind(answering),
+        backbone=answering.model.backbone,
         recipe=Path(row.recipe).stem,
         recipe_hash=recipe.hash,
         seeds=tuple(run.seed for run in runs),
@@ -384,7 +387,16 @@ def _entry(
         address=f"{row.id}/report.html" if len(runs) > 1 else f"{row.id}/seed-{runs[0].seed}/report.html",
         compare_with=row.compare_with,
         checks=check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs]),
+        fell_back=bool(kept.keys() - {recipe.model.backbone}),
     )
+
+
+def _instead(kept: Counter[str], recipe: Recipe) -> str:
+    """Say which baseline was kept in the place of a recipe's model, and with how many seeds; empty where none was."""
+    fell = [(model, n) for model, n in kept.items() if model != recipe.model.backbone]
+    seeds = sum(kept.values())
+    said = [f"{model} kept" + (f" with {n} of {seeds} seeds" if n < seeds else "") for model, n in fell]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _kind(recipe: Recipe) -> Kind:

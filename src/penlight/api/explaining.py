@@ -130,7 +130,7 @@ class Explainer:
         has_file = run.has(MODEL) or not run.has(NETWORK)
         self.predictor = open_predictor(run, isolated=isolated) if has_file else None
         self.subject = self._subject(method)
-        self.method = choose(self.subject, _side(run.recipe, self.size), method)
+        self.method = choose(self.subject, _side(run.kept_recipe, self.size), method)
 
     @functools.cached_property
     def task(self) -> Task:
@@ -206,7 +206,9 @@ class Explainer:
         if self.predictor is None:
             network = _network_of(self.run)
             return Subject(self.task, functools.partial(_logits_of, network), network)
-        wanted = METHODS[candidates(_side(self.run.recipe, self.size), method)[0]].inside and self.run.has(NETWORK)
+        wanted = METHODS[candidates(_side(self.run.kept_recipe, self.size), method)[0]].inside and self.run.has(
+            NETWORK
+        )
         # Without Keras "auto" goes on to what does without; a method that was asked for by name must have it.
         with contextlib.suppress(*([MissingExtraError] if method == AUTO else [])):
             return Subject(self.task, self.predictor.logits, _network_of(self.run) if wanted else None)
@@ -405,7 +407,8 @@ def write_explained(
     if not len(rows):
         return None
     images = np.asarray(view.splits["test"].images[test.predictions.index[rows]])
-    method = choose(subject, _side(writer.recipe, view.dataset.size))
+    size = view.dataset.size
+    method = choose(subject, size if fitted.network is None else _side(writer.recipe, size))
     maps = explain_images(subject, images, columns, method)
     alike = np.full(len(rows), np.nan)
     random = _randomised(task, fitted)

@@ -59,7 +59,7 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
 
 def evaluate_run(run: Run, split: str = "test") -> Scores:
     """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
-    rivals, prevalence = _baseline_rows(run, split), run.recipe.decide.prevalence
+    rivals, prevalence = _baseline_rows([run], split), run.recipe.decide.prevalence
     scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
     if is_shared(run):
         kept = [subgroup_from_dict(group) for group in run.metrics["subgroups"]] if split == TEST else []
@@ -204,8 +204,10 @@ def _read_elsewhere(predictions: Predictions, view: ViewedDataset, by: str) -> i
     return Readings(view.dataset, by).add(view.view, name)
 
 
-def _baseline_rows(run: Run, split: str) -> dict[str, list[MetricRow]]:
-    return {name: rows_of(run.baseline_answers(name, split)) for name in BASELINE_MODELS if name in run.baselines}
+def _baseline_rows(runs: Sequence[Run], split: str) -> dict[str, list[MetricRow]]:
+    """Score the baselines of a run, or of the seeds of a recipe: a seed that kept one has no other of that name."""
+    found = {name: next((run for run in runs if name in run.baselines), None) for name in BASELINE_MODELS}
+    return {name: rows_of(run.baseline_answers(name, split)) for name, run in found.items() if run is not None}
 
 
 def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
@@ -221,7 +223,7 @@ def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     else:
         subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.units)
     seeds = [run.seed for run in runs]
-    return SeedsScores(split, seeds, rows, _baseline_rows(runs[0], split), checks, subgroups)
+    return SeedsScores(split, seeds, rows, _baseline_rows(runs, split), checks, subgroups)
 
 
 def answers_of_seeds(runs: Sequence[Run], split: str) -> list[Answers]:
@@ -240,9 +242,14 @@ def folds_scores(path: Path) -> FoldsScores:
     runs, claim = runs_of_folds(path)
     joined = joined_folds(runs, claim["data_md5"])
     rivals = {
-        name: join_folds([run.baseline_answers(name, "test") for run in runs], claim["data_md5"]).sample
+        # A fold that kept a baseline as its model has no other of that name.
+        name: join_folds(
+            [run.baseline_answers(name, "test") if name in run.baselines else run.answers("test") for run in runs],
+            claim["data_md5"],
+        ).sample
         for name in BASELINE_MODELS
-        if name in runs[0].baselines
+        if all(name in run.baselines or name == run.kept_model for run in runs)
+        and any(name in run.baselines for run in runs)
     }
     groups = joined.predictions.units
     rows = _folds_rows(joined.sample, runs, groups)

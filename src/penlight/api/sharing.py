@@ -427,7 +427,7 @@ class _Copier:
                 if run.has(NOVELTY)
                 else []
             ),
-            *images_in_model(recipe, train),
+            *images_in_model(recipe.of_kept(run.kept_model), train),
         ):  # fmt: skip
             self._remains[sentence] = None
 

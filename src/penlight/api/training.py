@@ -91,7 +91,7 @@ def train(
     baselines = Baselines(view, watcher, Readings(view.dataset, "train"))
     if seeds == 1:
         run = train_one(recipe, view, seed, folder, baselines, watcher, plan, images)
-        about = kept_models([run]), held_by([run]), cuts([run])
+        about = kept_models([run]), held_by([run]), cuts([run]), str(recipe.model.backbone)
         return Trained(folder, folder / "report.html", evaluate_run(run), plan, *about)
     places = {s: run_folder_in(folder, f"seed-{s}") for s in range(seed, seed + seeds)}
     with FolderHold(folder):
@@ -99,7 +99,8 @@ def train(
         watcher.step("Writing the summary")
         scores = summarise(folder, runs, view)
     held = held_by(runs, folder / "report.html")
-    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held, cuts(runs))
+    about = kept_models(runs), held, cuts(runs), str(recipe.model.backbone)
+    return Trained(folder, folder / "report.html", scores, plan, *about)
 
 
 def cuts(runs: Sequence[Run]) -> list[str]:
@@ -181,7 +182,7 @@ def train_one(
         watcher.step("Choosing on val, then reading test")
         val = _predict(fitted, view, task, "val", recipe)
         decision = decide_on(val, view, recipe.decide, fitted.out_of_fold, epoch_chosen=fitted.best_epoch is not None)
-        write_onnx(writer, fitted.model, view, val, decision)
+        write_onnx(writer, fitted.model, view, val, decision, kept.model)
         read = baselines.readings.keep(view.view, recipe.hash, seed, folder.name)
         test = _predict(fitted, view, task, "test", recipe)
         answering = _seconds_to_answer(fitted, view.splits["test"])

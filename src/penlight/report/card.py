@@ -16,7 +16,7 @@ from penlight.report.content import RunContent
 from penlight.report.displays import Reliability, headline_rows
 from penlight.report.notes import decided_words, finding_words, read_before_words
 from penlight.report.tables import ScoreLine, score_lines
-from penlight.report.verdict import cut_words, kept_words, model_of, rivals_of, run_verdict
+from penlight.report.verdict import cut_words, kept_words, model_cell, rivals_of, run_verdict
 from penlight.report.words import count, image_words, label_words, listed, metric_words, number, plain
 
 NOT_CLINICAL = "Not for clinical use."
@@ -161,7 +161,7 @@ def _asked(content: RunContent) -> str:
 def _how(content: RunContent) -> list[str]:
     changed = [f"{key} = {plain(this)}" for key, (_, this) in content.recipe_differences.items()]
     return [
-        f"Model: {model_of(content)}, seed {plain(content.provenance.get('seed'))}.",
+        f"Model: {model_cell(content)}, seed {plain(content.provenance.get('seed'))}.",
         f"Recipe: {'; '.join(changed) or 'all defaults'}.",
         *([kept] if (kept := kept_words(content)) else []),
         *read_before_words(content),

@@ -65,6 +65,7 @@ class Classifier:
         """Say, for JSON, which model answers, how it decides, and under `on_test` what was measured of it: see
         `standing.standing_of`."""
         facts = self.facts
+        on_test = None if self._run is None else standing_of(self._run, facts.task)
         labels, cuts, of_labels = facts.task.labels, facts.thresholds, facts.task.uses_thresholds
         return {
             "dataset": facts.dataset,
@@ -76,14 +77,14 @@ class Classifier:
             "coverage": None if self._conformal is None else self._conformal.coverage,
             "novelty_threshold": None if self._novelty is None else round(self._novelty.threshold, 4),
             "reading": self.reading.to_dict(),
-            "backbone": facts.backbone,
+            "backbone": facts.backbone if on_test is None else on_test["model"],
             "recipe_hash": facts.recipe_hash,
             "seed": facts.seed,
             "data_md5": facts.data_hash,
             "licence": facts.licence,
             "version": facts.version,
             "notice": NOTICE,
-            "on_test": None if self._run is None else standing_of(self._run, facts.task),
+            "on_test": on_test,
         }
 
     def load(

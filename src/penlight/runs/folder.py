@@ -307,6 +307,11 @@ class Run:
         return str(self.provenance.get("model") or self.recipe.model.backbone)
 
     @property
+    def kept_recipe(self) -> "Recipe":
+        """The recipe of the model that answers; its `data` and `decide` are the recipe's own."""
+        return self.recipe.of_kept(self.kept_model)
+
+    @property
     def measured(self) -> str:
         """Hash of what the run's scores rest on: recipe, seed, and the files that no later command rewrites."""
         files = {name: own for name, own in self._files.items() if name.endswith(_MEASURED)}

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from penlight.api import FoldsScores
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.cli.show.scores import print_score_tables
+from penlight.evaluation.standing import model_words
 
 if TYPE_CHECKING:
     from penlight.api import Trained
@@ -58,13 +60,13 @@ def _print_kept(result: "Trained") -> None:
     out = console()
     for cut in result.cut:
         out.print(f"The plan was cut for time. {cut}", style="bold")
-    linear = result.kept.count("linear")
-    if result.plan is None or not linear:
+    if not result.fell_back:
         return
-    seeds = "" if len(result.kept) == 1 else f" with {linear} of {len(result.kept)} seeds"
+    n, noun = len(result.kept), "folds" if isinstance(result.scores, FoldsScores) else "seeds"
+    each = "" if n == 1 else f" in {result.fell_back} of {n} {noun}"
     longer = " A longer --budget may change that." if result.cut else ""
     out.print(
-        f"The linear baseline is the model that was kept{seeds}: on val the network was not better by more than two "
-        f"standard errors.{longer}",
+        f"The linear baseline is the model that was kept{each}: on val {model_words(result.model)} was not better by "
+        f"more than two standard errors.{longer}",
         style="bold",
     )
