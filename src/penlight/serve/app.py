@@ -381,8 +381,10 @@ def _count(metrics: Metrics, predictions: list[Prediction]) -> None:
     abstained = sum(p.answer is not None and p.answer.abstains for p in predictions)
     counted = {"failed": failed, "abstained": abstained, "answered": len(predictions) - failed - abstained}
     for result, n in counted.items():
-        if n:
-            metrics.pictures(result, n)
+        metrics.pictures(result, n)
+    answers = [p.answer for p in predictions if p.answer is not None]
+    metrics.abstained("several_possible", sum(answer.several for answer in answers))
+    metrics.abstained("unusual", sum(answer.unusual for answer in answers))
 
 
 def _add_running(app: FastAPI, service: _Service) -> None:
