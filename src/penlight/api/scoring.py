@@ -22,7 +22,7 @@ from penlight.escaping import label_list
 from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
-from penlight.evaluation.intervals import Groups
+from penlight.evaluation.intervals import Groups, units_of
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
@@ -156,6 +156,7 @@ def decide_on(
     train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image.
     `epoch_chosen` says that val also chose the epoch."""
     y_train, held_out, patients = view.splits["train"].y_true, None, view.splits["train"].groups
+    each = view.dataset.info.images_per_patient
     if out_of_fold is not None:
         known = np.isfinite(out_of_fold).all(axis=1)
         held_out = y_train[known], out_of_fold[known]
@@ -170,8 +171,8 @@ def decide_on(
         calibration=how.calibration,
         coverage=how.coverage,
         out_of_fold=held_out,
-        groups=val.groups,
-        train_groups=patients,
+        groups=val.units,
+        train_groups=units_of(patients, each),
         epoch_chosen=epoch_chosen,
     )
 
