@@ -20,12 +20,11 @@ from penlight.data.pictures import (
     fit_pixels,
     load_with_look,
 )
-from penlight.errors import RunError
 from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.selective import answered
 from penlight.runs.facts import NOTICE, ModelFacts
-from penlight.runs.folder import SUMMARY, Run, fold_folders, open_run, read_folds, seed_folders
+from penlight.runs.folder import Run, open_run
 from penlight.runs.predictor import Predictor, open_predictor
 from penlight.runs.standing import standing_of
 from penlight.tasks import Ordinal, Task
@@ -198,11 +197,6 @@ def open_classifier(path: Path) -> Classifier:
 
     Seeds are not averaged: the mean has no thresholds and sets of its own, which are found on val for one model.
     """
-    if (path / SUMMARY).exists():
-        folds = read_folds(path)
-        own = [str(folder) for folder in (fold_folders(path) if folds else seed_folders(path))]
-        what = "folds" if folds else "seeds"
-        raise RunError(f"{path} holds one run for each of {len(own)} {what}.", f"Give one of them: {', '.join(own)}.")
     run = open_run(path)
     # One core for each image, and one image at a time: where many ask, they share the cores.
     predictor = open_predictor(run, threads=1, spinning=False, batch=1, isolated=False)

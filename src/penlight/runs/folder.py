@@ -516,11 +516,22 @@ def open_run(path: Path) -> Run:
             raise RunError(
                 f"The run {path} is not complete.", f"Finish it: penlight train {path}/recipe.toml --out {path}"
             )
-        raise RunError(
-            f"{path} is not a run folder, or its manifest.json was deleted.",
-            "Give a folder that `penlight train` wrote.",
-        )
+        raise _not_a_run(path)
     return Run(path, _manifest_of(path, content))
+
+
+def _not_a_run(path: Path) -> RunError:
+    """Say what a folder without a manifest is, and what to give in its place."""
+    from penlight.runs.groups import kind_of, named_runs, not_one_run
+
+    kind = kind_of(path)
+    if kind is not None:
+        return not_one_run(path, kind)
+    inside = [path / name for name in inner_folders(path) if is_inside(path / name, MANIFEST)]
+    return RunError(
+        f"{path} is not a run folder, or its manifest.json was deleted.",
+        f"{named_runs(inside)}." if inside else "Give a folder that `penlight train` wrote.",
+    )
 
 
 def _manifest_of(path: Path, content: bytes) -> ManifestRecord:

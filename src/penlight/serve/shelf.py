@@ -14,7 +14,7 @@ from typing import Any
 from penlight.disk import inner_folders, is_inside, links_in
 from penlight.errors import PenlightError, RunError
 from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
-from penlight.runs.groups import REPORT, Group, kind_of, open_group
+from penlight.runs.groups import REPORT, Group, kind_of, not_one_run, open_group
 from penlight.runs.predictor import MODEL
 
 log = logging.getLogger("penlight.serve")
@@ -173,6 +173,9 @@ def open_shelf(paths: Sequence[Path], root: str = "") -> Shelf:
             raise RunError(f"There is no folder {path}.", "Give run folders, or folders that hold runs.")
     shelf = _Finder(paths, root).find()
     if not shelf.runs:
+        for path in paths:
+            if (kind := kind_of(path)) == "tuning":
+                raise not_one_run(path, kind)
         raise RunError(f"There is no run in {', '.join(map(str, paths))}.", "Train one: penlight demo")
     return shelf
 
