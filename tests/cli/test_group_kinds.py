@@ -1,4 +1,4 @@
-"""Every command that takes a run, given a folder of several: it works on the whole, or says what it is and what to do."""
+"""Every command that takes a run, given a folder of several: it works on the whole, or says what to do instead."""
 
 import shutil
 from pathlib import Path
