@@ -24,6 +24,7 @@ from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbo
 from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
 from penlight.explain.sanity import correlations, untrained, untrained_linear
 from penlight.models import LinearBaseline
+from penlight.numbers import decimal_text
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs import Answers, Run, RunWriter, open_predictor, open_run, write_bytes
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes
@@ -378,7 +379,7 @@ def _write_beside(file: Path, content: bytes) -> Path:
 
 def _piece(explanation: Explanation) -> Piece:
     own = explanation.source
-    told = f"{explanation.label} {explanation.probability:.2f}"
+    told = f"{explanation.label} {decimal_text(explanation.probability, 2)}"
     said = "" if explanation.answer == explanation.label else f", answered {explanation.answer}"
     truth = "" if own.truth is None else f", truly {own.truth}"
     method = METHODS[explanation.method].title

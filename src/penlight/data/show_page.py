@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from penlight.data.summary import DataDescription
+from penlight.numbers import percent_text
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def page(description: DataDescription, pictures: Sequence[Picture], samples: str
         info=description.info,
         d=description,
         facts=facts(description),
-        shares={split: description.shares(split) for split in description.images},
+        shares={s: [percent_text(share)[:-1] for share in description.shares(s)] for s in description.images},
         pictures=pictures,
         samples=samples,
         samples_width=samples_width,
@@ -65,10 +66,10 @@ def classes_text(description: DataDescription) -> str:
     shares = dict(zip(description.rows, description.shares("train"), strict=True))
     most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
     if shares[most] == shares[least]:
-        return f"All labels are equally frequent in train, each with {shares[most]:.1%} of images."
+        return f"All labels are equally frequent in train, each with {percent_text(shares[most])} of images."
     return (
-        f"Most frequent in train is {most} with {shares[most]:.1%} of images, least frequent is {least} with "
-        f"{shares[least]:.1%}."
+        f"Most frequent in train is {most} with {percent_text(shares[most])} of images, least frequent is {least} "
+        f"with {percent_text(shares[least])}."
     )
 
 
@@ -78,5 +79,5 @@ def presence_text(description: DataDescription) -> str:
     most = max(range(len(counts) - 1), key=counts.__getitem__)
     return (
         f"{n - counts[-1]:,} of {n:,} training images have a finding; even the most frequent one, "
-        f"{description.rows[most]}, is absent from {1 - counts[most] / n:.1%}."
+        f"{description.rows[most]}, is absent from {percent_text(1 - counts[most] / n)}."
     )

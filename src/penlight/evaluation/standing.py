@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from penlight.evaluation.rows import MetricRow, decimal_text, find_row, to_json
+from penlight.evaluation.rows import MetricRow, find_row, to_json
+from penlight.numbers import decimal_text
 from penlight.tasks import Task
 
 BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "no better than", "worse than"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from penlight.evaluation.comparison import Difference
+from penlight.numbers import decimal_text
 from penlight.report.study_content import MAJORITY, Entry, StudyTable
 from penlight.report.words import (
     count,
@@ -325,7 +326,7 @@ def _verb(found: Sequence[object], one: str, many: str) -> str:
 
 
 def _p(found: Difference) -> str:
-    return f"p < {_SMALLEST_P}" if found.p_holm < _SMALLEST_P else f"p = {found.p_holm:.3f}"
+    return f"p < {_SMALLEST_P}" if found.p_holm < _SMALLEST_P else f"p = {decimal_text(found.p_holm)}"
 
 
 def _difference(found: Difference) -> str:

@@ -6,6 +6,7 @@ from penlight.data.tested import READ_BEFORE
 from penlight.escaping import quoted
 from penlight.evaluation.decision import WITH_TRAIN
 from penlight.evaluation.rows import MetricRow, find_row
+from penlight.numbers import decimal_text
 from penlight.report.content import RunContent
 from penlight.report.words import count, listed, with_interval
 from penlight.tasks import Binary, Ordinal
@@ -69,7 +70,7 @@ def _answers(content: RunContent) -> list[str]:
             *said,
             "The expected grade is cut halfway between the grades: other cut points were not clearly better.",
         ]
-    cuts = listed([f"{point:.2f}" for point in points], most=len(points))
+    cuts = listed([decimal_text(point, 2) for point in points], most=len(points))
     return [*said, f"The expected grade is cut at {cuts}."]
 
 

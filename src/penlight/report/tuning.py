@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from penlight.escaping import cell
+from penlight.numbers import decimal_text
 from penlight.recipes import Linear, Recipe
 from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
 from penlight.report.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
@@ -64,7 +65,7 @@ def _best_toml(content: TuningContent) -> str:
     best = content.best
     return (
         f"# Found by penlight tune: trial {best.number} of {len(content.trials)}, "
-        f"{metric_words(content.metric).short} {best.value:.3f} on {content.judged_on}.\n#\n"
+        f"{metric_words(content.metric).short} {decimal_text(best.value)} on {content.judged_on}.\n#\n"
         f"# Command   {content.command}\n\n{content.best_recipe.to_toml()}"
     )
 

@@ -23,6 +23,7 @@ from penlight.data.pictures import (
 from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.selective import answered
+from penlight.numbers import decimal_text, percent_text
 from penlight.runs.facts import NOTICE, ModelFacts
 from penlight.runs.folder import Run, open_run
 from penlight.runs.predictor import Predictor, open_predictor
@@ -162,15 +163,18 @@ def why_not_most_probable(
 
 
 def _why(task: Task, prob: Floats, given: int, most: int, thresholds: Sequence[float] | None) -> str:
-    first = f"{task.labels[most]} is more probable ({prob[most]:.3f}), but"
+    first = f"{task.labels[most]} is more probable ({decimal_text(prob[most])}), but"
     if isinstance(task, Ordinal):
         cuts = task.cut_points if thresholds is None else tuple(thresholds)
-        how = f"cut at {', '.join(f'{cut:.2f}' for cut in cuts)}" if cuts else "rounded"
+        how = f"cut at {', '.join(decimal_text(cut, 2) for cut in cuts)}" if cuts else "rounded"
         expected = float(task.expected(prob[None])[0])
-        return f"{first} the answer is the expected grade, {expected:.2f} with {task.labels[0]} as 0, {how}."
+        grade = decimal_text(expected, 2)
+        return f"{first} the answer is the expected grade, {grade} with {task.labels[0]} as 0, {how}."
     cut = 0.5 if thresholds is None else thresholds[1]
     above = "above" if given == 1 else "not above"
-    return f"{first} {task.labels[1]} is answered above {cut:.3f}, and {prob[1]:.3f} is {above} it."
+    return (
+        f"{first} {task.labels[1]} is answered above {decimal_text(cut)}, and {decimal_text(prob[1])} is {above} it."
+    )
 
 
 def unlike(look: Look, reading: Reading) -> tuple[Unlike, ...]:
@@ -186,7 +190,7 @@ def unlike(look: Look, reading: Reading) -> tuple[Unlike, ...]:
     shorter, longer = sorted((look.width, look.height))
     lost = 1 - shorter / longer
     if reading.fit == "crop" and lost > _CUT_OFF:
-        found.append(Unlike("aspect", f"It is not square: {lost:.0%} of it, at its ends, was cut off."))
+        found.append(Unlike("aspect", f"It is not square: {percent_text(lost, 0)} of it, at its ends, was cut off."))
     if reading.fit == "stretch" and longer / shorter > _STRETCHED:
         found.append(Unlike("aspect", f"It is not square: {look.width} x {look.height} pixels were made square."))
     return tuple(found)

@@ -1,6 +1,5 @@
 """What `penlight evaluate --corruptions` prints."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ from rich.table import Table
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
+from penlight.numbers import signed_text
 
 if TYPE_CHECKING:
     from penlight.api import Corrupted
@@ -42,7 +42,7 @@ def _corruption_table(found: "Robustness") -> Table:
     ) -> None:
         cells = [*(map(number, severities) if severities else [""] * len(numbers)), number(level.value)]
         cells += [number(level.sd)] * several
-        cells += [f"{number(level.low)} to {number(level.high)}", "" if change is None else _signed(change.value)]
+        cells += [f"{number(level.low)} to {number(level.high)}", "" if change is None else signed_text(change.value)]
         table.add_row(name, *cells, *(number(rival.value) for rival in rivals), style=None if severities else "bold")
 
     model, rivals = found.model, list(found.baselines.values())
@@ -51,7 +51,3 @@ def _corruption_table(found: "Robustness") -> Table:
         add(row.name, row.severities, row.mean, row.change, [rival.rows[place].mean for rival in rivals])
     add("mean", (), model.mean, model.change, [rival.mean for rival in rivals])
     return table
-
-
-def _signed(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:+.3f}"

@@ -1,11 +1,10 @@
 """What `penlight export` prints."""
 
-import math
 from typing import TYPE_CHECKING
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
-from penlight.evaluation.rows import decimal_text
+from penlight.numbers import signed_text
 
 if TYPE_CHECKING:
     from penlight.api import Copied, Exported
@@ -28,7 +27,7 @@ def print_exported(result: "Exported", json: bool) -> None:
     for change in parity.changes:
         if change.label is None:
             moved = change.file - change.model
-            table.add_row(change.name, number(change.model), number(change.file), _moved(moved))
+            table.add_row(change.name, number(change.model), number(change.file), signed_text(moved, 4))
     out.print(table)
     say(result.file)
 
@@ -49,11 +48,3 @@ def print_copied(result: "Copied", json: bool) -> None:
             for line in lines:
                 out.print(f"  {line}")
     say(result.folder)
-
-
-def _moved(value: float) -> str:
-    """Write a change with its sign; a dash where it is undefined."""
-    if math.isnan(value):
-        return "-"
-    text = decimal_text(value, 4)
-    return f"+{text}" if float(text) > 0 else text

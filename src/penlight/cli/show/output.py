@@ -1,7 +1,6 @@
 """What every printed result needs: the console, JSON alone, plain tables, numbers."""
 
 import json as json_format
-import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 
 from penlight.escaping import printable
+from penlight.numbers import decimal_text
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -123,7 +123,4 @@ def _head(column: Column) -> str:
 
 def number(value: float) -> str:
     """Write a score by three decimals; what is undefined is a dash."""
-    # Here, so that commands that print no score load no arrays.
-    from penlight.evaluation.rows import decimal_text
-
-    return "-" if math.isnan(value) else decimal_text(value)
+    return decimal_text(value)

@@ -9,6 +9,7 @@ from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.cli.show.scores import print_score_tables
 from penlight.evaluation.standing import model_words
+from penlight.numbers import decimal_text
 
 if TYPE_CHECKING:
     from penlight.api import Trained
@@ -28,7 +29,10 @@ def print_plan_made(plan: "Plan | None", json: bool) -> None:
     out.print(table)
     if plan.cut:
         out.print(f"The plan is cut for time. {plan.cut}", style="bold")
-    out.print(f"About {plan.seconds:.0f} s of training a seed while this machine does nothing else.\n", style="dim")
+    out.print(
+        f"About {decimal_text(plan.seconds, 0)} s of training a seed while this machine does nothing else.\n",
+        style="dim",
+    )
 
 
 def print_trained(result: "Trained", json: bool) -> None:

@@ -109,7 +109,7 @@ function measured(answer, model) {
   if (answer.possible === null) return [];
   const found = model.on_test?.coverage;
   if (!found) return ["How often the truth is among them was not measured."];
-  const wanted = model.coverage === null ? "" : `, where ${model.coverage.toFixed(2)} was wanted`;
+  const wanted = model.coverage === null ? "" : `, where ${share(model.coverage)} was wanted`;
   const labels = answer.answers.filter((label) => typeof found.labels[label] === "number");
   const own = labels.map((label) => `${quoted(label)} ${share(found.labels[label])}`);
   const of = own.length ? `; of those with ${own.join(", ")}` : "";
