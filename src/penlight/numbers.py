@@ -36,3 +36,8 @@ def percent_text(share: float, decimals: int = 1) -> str:
         decimals += 1
         text = f"{100 * share:.{decimals}f}"
     return f"{text}%"
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Write how many there are of something: "1 image", "1,200 images"."""
+    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"

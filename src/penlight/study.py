@@ -22,6 +22,7 @@ from penlight.errors import PredictionsError, RecipeError, RunError, UnknownName
 from penlight.evaluation import SeedsRow, row_from_dict
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
+from penlight.numbers import counted
 from penlight.parsing import parse_json_object
 from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
@@ -278,7 +279,7 @@ def require_complete(plan: Plan) -> None:
     missing = [str(run.folder) for run in plan.runs if run.state != "done"]
     if missing:
         raise RunError(
-            f"The study in {plan.folder} is not complete: {len(missing)} runs are not done, first {missing[0]}.",
+            f"The study in {plan.folder} is not complete: {counted(len(missing), 'run')} to do, first {missing[0]}.",
             f"Go on with it: {plan.command}",
         )
 

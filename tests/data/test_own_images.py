@@ -369,7 +369,7 @@ def test_what_changed_since_is_noticed(place: Path) -> None:
     os.utime(root / "cat" / "00.png", (1, 1))
     assert open_dataset(found.description).md5 != before.md5
     picture(root / "cat" / "99.png")
-    with pytest.raises(DataError, match=r"does not say the split of 1 pictures: cat/99\.png"):
+    with pytest.raises(DataError, match=r"does not say the split of 1 picture: cat/99\.png"):
         open_dataset(found.description)
     (root / "cat" / "99.png").rename(root / "cat" / "00.png")
     (root / "dog" / "00.png").unlink()
@@ -515,7 +515,7 @@ BAD = [
     (link_out, r"lead out of it: cat/link\.png"),
     (linked_folder, "lead out of it: all"),
     (path_out, "leads out of"),
-    (shared_patient, "1 patients have pictures in both train and val: x7"),
+    (shared_patient, "Pictures of 1 patient are in both train and val: x7"),
     (strange_split, "is 'holdout'"),
     (no_train, "none to train on"),
     (no_label, r"no label in the rows of films/p03\.png"),
@@ -579,7 +579,7 @@ def test_what_cannot_be_read_is_listed_and_left_out_only_if_asked(place: Path, t
     assert sum(len(split) for split in open_dataset("pics.toml").splits.values()) == 30
     # One that is damaged later is an error again.
     (root / "cat" / "01.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"1 pictures cannot be read. cat/01\.png"):
+    with pytest.raises(DataError, match=r"1 picture cannot be read. cat/01\.png"):
         open_dataset("pics.toml")
 
 
@@ -593,7 +593,7 @@ def test_rows_without_a_file_and_files_without_a_row_are_listed(place: Path) -> 
     assert list(found.ignored) == ["films/stranger.png"]
     assert sum(len(split) for split in open_dataset(found.description).splits.values()) == len(rows) - 1
     (place / "study" / "films" / "p06.png").unlink()
-    with pytest.raises(DataError, match=r"no file: films/p06\.png"):
+    with pytest.raises(DataError, match=r"no file for 1 row of .*: films/p06\.png"):
         open_dataset(found.description)
 
 

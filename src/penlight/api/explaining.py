@@ -24,7 +24,7 @@ from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbo
 from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
 from penlight.explain.sanity import correlations, untrained, untrained_linear
 from penlight.models import LinearBaseline
-from penlight.numbers import decimal_text
+from penlight.numbers import counted, decimal_text
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs import Answers, Run, RunWriter, open_predictor, open_run, write_bytes
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes
@@ -307,7 +307,9 @@ def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, li
             problems[picture.name] = image.reason if isinstance(image, PictureError) else image.problem
     if not images:
         first, reason = next(iter(problems.items()))
-        raise DataError(f"None of {len(problems)} pictures can be used; {first}: {reason}.", "Look at the files.")
+        raise DataError(
+            f"None of {counted(len(problems), 'picture')} can be used; {first}: {reason}.", "Look at the files."
+        )
     return np.stack(images), sources, problems
 
 

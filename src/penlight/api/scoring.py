@@ -26,6 +26,7 @@ from penlight.evaluation.intervals import Groups, units_of
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
+from penlight.numbers import counted
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
@@ -329,7 +330,9 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
     n, labels = len(part), view.task.labels
     table = _numbers(file, n)
     if len(table) != n:
-        raise PredictionsError(f"{file} has {len(table)} rows; {split} of {dataset} has {n} images in this view.")
+        raise PredictionsError(
+            f"{file} has {counted(len(table), 'row')}; {split} of {dataset} has {counted(n, 'image')} in this view."
+        )
     order = np.argsort(table[:, 0], kind="stable")
     if not np.array_equal(table[order, 0], np.arange(n)):
         raise PredictionsError(f"The first column of {file} must hold each index from 0 to {n - 1} once.")
@@ -366,8 +369,9 @@ def _require_sums(file: Path, given: Any, task: Task) -> None:
     if off[worst] <= _SUM_TOLERANCE:
         return
     row = ", ".join(f"{p:g}" for p in given[worst, :_SHOWN]) + (", ..." if given.shape[1] > _SHOWN else "")
+    n = int((off > _SUM_TOLERANCE).sum())
     raise PredictionsError(
-        f"The probabilities of an image must sum to 1; {int((off > _SUM_TOLERANCE).sum()):,} rows of {file} do not, "
+        f"The probabilities of an image must sum to 1; those of {counted(n, 'row')} of {file} do not, "
         f"the worst that of index {worst}: {row} sum to {given[worst].sum():g}.",
         "Give probabilities of the classes, such as a softmax of logits.",
     )

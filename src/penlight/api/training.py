@@ -28,6 +28,7 @@ from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Margin, margin
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty
+from penlight.numbers import counted
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.recipes.plan import LONGEST, Plan
 from penlight.runs import (
@@ -238,7 +239,7 @@ def _cut_for_time(plan: Plan | None, recipe: Recipe, fitted: Fitted) -> str:
     if fitted.timed_out:
         minutes = plan.longest / 60
         said.append(
-            f"The clock ended the training after {len(fitted.history)} of {recipe.train.epochs} epochs, "
+            f"The clock ended the training after {len(fitted.history)} of {counted(recipe.train.epochs, 'epoch')}, "
             f"at {minutes:.3g} min, which is {LONGEST:g} times the budget."
         )
     return " ".join(said)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from penlight.data.summary import DataDescription
-from penlight.numbers import percent_text
+from penlight.numbers import counted, percent_text
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def facts(description: DataDescription) -> Mapping[str, str]:
         f"{'grey' if info.channels == 1 else 'colour'}",
         "Modality": info.modality or "not said",
         "View": description.view_text().removeprefix("View "),
-        "Task": f"{description.task.kind}, {len(description.task.labels)} labels",
+        "Task": f"{description.task.kind}, {counted(len(description.task.labels), 'label')}",
         "Licence": info.licence,
         "Source": info.source,
         "MD5": description.md5,

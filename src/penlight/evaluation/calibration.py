@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from penlight.errors import PredictionsError, UnknownNameError
 from penlight.evaluation.intervals import Groups, design_effect, exceeds_error, number_units
+from penlight.numbers import counted
 from penlight.tasks import Task
 from penlight.tasks.base import log_probability, logit, sigmoid, softmax
 
@@ -209,7 +210,7 @@ Losses = Callable[[_Fit], Floats]
 def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, held: _Held) -> Calibration:
     fit, why = _NO_CHANGE, ""
     if len(y) < FEWEST:
-        why = f"{len(y)} images in {held.called} are too few to calibrate; left as they are"
+        why = f"{counted(len(y), 'image')} in {held.called}: too few to calibrate; left as they are"
     else:
 
         def temperature(rows: NDArray[np.int64]) -> _Fit:

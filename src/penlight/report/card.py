@@ -10,6 +10,7 @@ from penlight.escaping import label_list, markdown, markdown_code, quoted
 from penlight.evaluation.checks import serious_first
 from penlight.evaluation.checks.looking import TOLD
 from penlight.evaluation.novelty_rates import NoveltyRates
+from penlight.numbers import counted
 from penlight.report.beside import published_lines, published_notes
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
@@ -70,7 +71,7 @@ def limits(content: RunContent) -> list[str]:
         *_novelty(content.novelty_rates),
     ]
     if n < _FEW_IMAGES:
-        found.append(f"With {count(n)} images the intervals are wide; read them before the values.")
+        found.append(f"With {counted(n, 'image')} the intervals are wide; read them before the values.")
     return [*found, *_rare(content)]
 
 
@@ -82,7 +83,8 @@ def _novelty(rates: NoveltyRates | None) -> list[str]:
     missed = any(rate.share < TOLD for rate in rates.drawn.values())
     poor = " Pictures of another kind may be answered without a warning." if missed else ""
     return [
-        f"Called unlike the training images: {count(rates.test.unusual)} of {count(rates.test.images)} test images, "
+        f"Called unlike the training images: {count(rates.test.unusual)} of "
+        f"{counted(rates.test.images, 'test image')}, "
         f"which are like them, and of drawn images of another kind {listed(told)}.{poor}"
     ]
 

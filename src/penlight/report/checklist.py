@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from penlight.escaping import quoted
+from penlight.numbers import counted
 from penlight.report.content import RunContent
 from penlight.report.notes import read_before_words
 from penlight.report.verdict import model_cell, model_of
@@ -153,9 +154,9 @@ def _model(content: RunContent) -> str:
     made, recipe = content.provenance, content.recipe
     parameters = made.get("parameters")
     model = model_cell(content)
-    found = [f"{model}, {count(parameters)} parameters" if parameters else model]
+    found = [f"{model}, {counted(parameters, 'parameter')}" if parameters else model]
     if content.history is not None:
-        found.append(f"{len(content.history)} epochs, weights of epoch {content.best_epoch}")
+        found.append(f"{counted(len(content.history), 'epoch')}, weights of epoch {content.best_epoch}")
         optimizer = recipe.get("train", {}).get("optimizer")
         found += [f"optimizer {optimizer}"] if optimizer else []
     found.append(f"seed {plain(made.get('seed'))}")

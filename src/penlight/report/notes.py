@@ -6,7 +6,7 @@ from penlight.data.tested import READ_BEFORE
 from penlight.escaping import quoted
 from penlight.evaluation.decision import WITH_TRAIN
 from penlight.evaluation.rows import MetricRow, find_row
-from penlight.numbers import decimal_text
+from penlight.numbers import counted, decimal_text
 from penlight.report.content import RunContent
 from penlight.report.words import count, listed, with_interval
 from penlight.tasks import Binary, Ordinal
@@ -95,4 +95,4 @@ def _found_on(content: RunContent) -> list[str]:
         else f"those of {decision.found_on}"
     )
     were = "was" if found == ["calibration"] else "were"
-    return [f"{listed(found).capitalize()} {were} found on {count(decision.images)} images: {which}."]
+    return [f"{listed(found).capitalize()} {were} found on {counted(decision.images, 'image')}: {which}."]

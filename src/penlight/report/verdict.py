@@ -8,6 +8,7 @@ from typing import Any
 
 from penlight.evaluation import standing
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.numbers import counted
 from penlight.report.content import Rival, RunContent
 from penlight.report.displays.score_bars import as_metric_row
 from penlight.report.words import (
@@ -52,7 +53,9 @@ def seeds_verdict(content: RunContent, row: SeedsRow | None, rivals: Sequence[Ri
     if row is None or not math.isfinite(row.mean):
         return undefined(images, model, content.task, None if row is None else as_metric_row(row))
     bounds = interval(row.low, row.high, 3)
-    score = f"{metric_words(row.name).short} {number(row.mean, 3)} ± {number(row.sd, 3)} over {n_seeds} seeds"
+    score = (
+        f"{metric_words(row.name).short} {number(row.mean, 3)} ± {number(row.sd, 3)} over {counted(n_seeds, 'seed')}"
+    )
     sure = f" (95 % interval {bounds})" if bounds else ""
     others = against(as_metric_row(row), others_than(model_of(content), rivals, row.name), 3)
     return f"On {images} {model} {standing.does(row.name, content.task)} {score}{sure}{others}."

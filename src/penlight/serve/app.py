@@ -25,6 +25,7 @@ from penlight.api.predicting import (
     predictions_of,
 )
 from penlight.errors import PenlightError, PictureError
+from penlight.numbers import counted
 from penlight.serve import explaining, pages, schema
 from penlight.serve.guard import Guard
 from penlight.serve.limits import Budget, Limits, RequestError, busy, unread
@@ -167,7 +168,8 @@ class _Service:
         group, run = self.shelf.groups.get(name), self.shelf.runs.get(name)
         if group is not None:
             inside = ", ".join(group.runs[:5]) + (" and more" if len(group.runs) > 5 else "")
-            return RequestError(404, f"{name} is a group of {len(group.runs)} runs ({group.kind}), not a run.",
+            n_runs = counted(len(group.runs), "run")
+            return RequestError(404, f"{name} is a group of {n_runs} ({group.kind}), not a run.",
                                 f"The id of a run in it: {inside}.",
                                 f"Ask one of them, or see all at {self.shelf.root}/groups/{name}.")  # fmt: skip
         if run is not None:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
-from penlight.numbers import signed_text
+from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
     from penlight.api import Corrupted
@@ -22,7 +22,9 @@ def print_corrupted(corrupted: "Corrupted", json: bool) -> None:
     out, found = console(), corrupted.robustness
     out.print(_corruption_table(found))
     over = f", mean over seeds {', '.join(map(str, found.seeds))}" if len(found.seeds) > 1 else ""
-    out.print(f"Balanced error on {found.n:,} images of test{over}; change is against clean images.", style="dim")
+    out.print(
+        f"Balanced error on {counted(found.n, 'image')} of test{over}; change is against clean images.", style="dim"
+    )
     for note in found.notes:
         out.print(f"Unavailable, {note}.", style="dim")
     say(corrupted.report)

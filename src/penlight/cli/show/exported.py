@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
-from penlight.numbers import signed_text
+from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
     from penlight.api import Copied, Exported
@@ -17,7 +17,8 @@ def print_exported(result: "Exported", json: bool) -> None:
         return
     out, parity = console(), result.parity
     out.print(
-        f"{result.to}, {result.precision}, {result.bytes:,} bytes. Over {parity.images:,} images of {parity.split} "
+        f"{result.to}, {result.precision}, {counted(result.bytes, 'byte')}. Over "
+        f"{counted(parity.images, 'image')} of {parity.split} "
         f"the largest difference of a probability is {parity.difference:.1e}.",
     )
     table = plain_table()

@@ -22,7 +22,7 @@ from penlight.api.predicting import (
 from penlight.cli.show.lines import say
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
-from penlight.numbers import decimal_text, percent_text
+from penlight.numbers import counted, decimal_text, percent_text
 
 _FEW = 20
 _FAILURES_SHOWN = 10
@@ -192,7 +192,7 @@ def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[
     wanted = "" if about["coverage"] is None else f", where {decimal_text(about['coverage'], 2)} was wanted"
     held = (
         f"The truth was among the possible labels for {decimal_text(measured['value'], 2)} of {measured['of']} on "
-        f"test ({measured['images']:,} images)"
+        f"test ({counted(measured['images'], 'image')})"
     )
     return [*lines, f"{held}{wanted}{'; of those with ' + ', '.join(of_labels) if of_labels else ''}."]
 
@@ -249,7 +249,8 @@ def _many_lines(tally: _Tally, about: Mapping[str, Any]) -> list[str]:
         rows.append(("none", f"{tally.answers['none']:,}", percent_text(tally.answers["none"] / max(1, n))))
     lines = _aligned([("answer", "images", "share"), *rows], numbers=(1, 2))
     lines.append(
-        f"{n:,} images answered. The model abstains on {tally.several:,} since several labels are possible, and on "
+        f"{counted(n, 'image')} answered. The model abstains on {tally.several:,} since several "
+        "labels are possible, and on "
         f"{tally.unusual:,} since they are unlike the training images."
     )
     return [*lines, *(f"{count:,} with the warning: {code}" for code, count in tally.warnings.items())]

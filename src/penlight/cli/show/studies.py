@@ -9,7 +9,7 @@ from rich.table import Table
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
-from penlight.numbers import decimal_text
+from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
     from penlight.api import Studied, Swept
@@ -47,7 +47,7 @@ def print_studied(result: "Studied", json: bool) -> None:
         return
     out = console()
     for part in result.record["tables"]:
-        out.print(f"view {part['view']}, {part['images']['test']:,} test images", style="dim")
+        out.print(f"view {part['view']}, {counted(part['images']['test'], 'test image')}", style="dim")
         out.print(_study_table(part))
         for sentence in part["findings"]:
             out.print(f"- {sentence}")

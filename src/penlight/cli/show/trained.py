@@ -9,7 +9,7 @@ from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.cli.show.scores import print_score_tables
 from penlight.evaluation.standing import model_words
-from penlight.numbers import decimal_text
+from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
     from penlight.api import Trained
@@ -53,7 +53,8 @@ def _print_held(result: "Trained") -> None:
         console().print("The folder holds no image of the dataset.", style="dim")
         return
     console().print(
-        f"The folder holds {training:,} training images in neighbours.npz and {pictures:,} pictures in report.html: "
+        f"The folder holds {counted(training, 'training image')} in neighbours.npz and "
+        f"{counted(pictures, 'picture')} in report.html: "
         "--no-images leaves them out; penlight export RUN --for-sharing makes a copy without.",
         style="dim",
     )

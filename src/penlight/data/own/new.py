@@ -28,6 +28,7 @@ from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.progress import count_progress
 from penlight.data.remembered import forget_images, remember_images
 from penlight.errors import DataError
+from penlight.numbers import counted
 from penlight.parsing import parse_toml
 from penlight.tasks import Binary, MultiLabel
 
@@ -261,7 +262,8 @@ def _list(path: Path, asked: Asked) -> tuple[Listing, Columns | None, Path]:
     folders = {own.split("/")[0] for own in tree.pictures if "/" in own}
     if len(tables) > 1 or len(folders) > 1:
         raise DataError(
-            f"{path} has the tables {named(tables)} and {len(folders)} folders of pictures; which says the labels?",
+            f"{path} has the tables {named(tables)} and {counted(len(folders), 'folder')} of "
+            "pictures; which says the labels?",
             f"Give the table, as {path / tables[0]}, or move the tables away to use the folders.",
         )
     return _list_manifest(path / tables[0], tree)
@@ -435,7 +437,8 @@ def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: Asked)
     if listing.rows[0].patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
     if pictures.smaller:
-        notes.append(f"{pictures.smaller:,} pictures have a side below {asked.size} pixels and are enlarged.")
+        n = counted(pictures.smaller, "picture")
+        notes.append(f"{n} with a side below {asked.size} pixels, enlarged to it.")
     known = [kind for kind in METADATA if kind in listing.rows[0].metadata]
     if known:
         notes.append(f"Kept for scores by subgroup: {', '.join(known)}.")

@@ -9,6 +9,7 @@ from penlight.data.decoding import largest_values, look_at_files
 from penlight.data.own.rows import Row, named
 from penlight.data.pictures import Look
 from penlight.errors import DataError
+from penlight.numbers import counted
 from penlight.tasks import TASKS, Binary, MultiClass, MultiLabel, Ordinal
 
 _NEGATIVE = {"normal", "no", "negative", "neg", "benign", "healthy", "none", "0", "control", "absent", "false"}
@@ -114,7 +115,7 @@ def propose_format(root: Path, paths: Sequence[str], size: int, advance: Callabl
         if isinstance(look, Look):
             looks[path] = look
     colour = sum(look.colour for look in looks.values())
-    what = f"{colour:,} of {len(looks):,} pictures are in colour" if colour else "all pictures are grey"
+    what = f"in colour: {colour:,} of {counted(len(looks), 'picture')}" if colour else "all pictures are grey"
     bits, reason = _bits([root / path for path, look in looks.items() if look.bits == 16])
     shorter = [min(look.width, look.height) for look in looks.values()]
     longer = [max(look.width, look.height) for look in looks.values()]
@@ -124,9 +125,9 @@ def propose_format(root: Path, paths: Sequence[str], size: int, advance: Callabl
 
 def _shown(values: Sequence[str], several: int, without: int) -> tuple[str, str]:
     if several:
-        return MultiLabel.kind, f"{several:,} pictures have several labels at once"
+        return MultiLabel.kind, f"there are several labels at once, in {counted(several, 'picture')}"
     if without:
-        return MultiLabel.kind, f"{without:,} pictures have no label"
+        return MultiLabel.kind, f"{counted(without, 'picture')} without a label"
     if len(values) == 2:
         return Binary.kind, "each picture has one of two labels"
     if _may_be_ordered(values):

@@ -10,7 +10,7 @@ from penlight.evaluation.checks.audited import shift_problems
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import RUN, Answered, Evidence, value_and_draws
 from penlight.evaluation.checks.words import interval, listed, metric, number
-from penlight.numbers import percent_text
+from penlight.numbers import counted, percent_text
 
 Z_99 = 2.576
 """Checks that look for more than chance speak at 99 %, so that a clean run seldom hears one."""
@@ -118,4 +118,6 @@ def read_often(e: Evidence) -> Seen | None:
     """Speak where `MANY_RECIPES` or more other recipes had been read on the same test images."""
     if e.read_before is None or e.read_before < MANY_RECIPES:
         return None
-    return Seen(f"The test images had been read by {e.read_before:,} other recipes on this machine before this run.")
+    return Seen(
+        f"The test images had been read by {counted(e.read_before, 'other recipe')} on this machine before this run."
+    )

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from penlight.data.summary import DataDescription
-from penlight.numbers import decimal_text
+from penlight.numbers import counted, decimal_text
 from penlight.report.displays.base import Floats, Layout, margin_for, shorten
 from penlight.report.palette import INK, MUTED, PAPER, palette
 from penlight.report.words import count, percent
@@ -41,7 +41,7 @@ class ClassDistribution:
         first = self.counts.iloc[:, 0]
         most, least = str(first.idxmax()), str(first.idxmin())
         if first.min() == first.max():
-            uneven = f"every label has {count(int(first.min()))} images"
+            uneven = f"every label has {counted(int(first.min()), 'image')}"
         elif first.min() > 0:
             times = first.max() / first.min()
             uneven = f"{most} is {decimal_text(times, 1 if times < 10 else 0)} times as frequent as {least}"

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from penlight.numbers import counted
 from penlight.report.displays.base import Floats, Layout
 from penlight.report.picture import as_rgb
 from penlight.report.words import image_words, number
@@ -165,7 +166,7 @@ class RightStrip(_Strip):
         """Say from how many labels they come."""
         if not self.examples:
             return "No answer is right."
-        return f"The surest right answers for each of {len({e.about for e in self.examples})} labels."
+        return f"The surest right answers for each of {counted(len({e.about for e in self.examples}), 'label')}."
 
     @property
     def description(self) -> str:

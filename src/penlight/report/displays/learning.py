@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from penlight.data.plots import divide
+from penlight.numbers import counted
 from penlight.report.displays.base import Layout
 from penlight.report.palette import ACCENT, INK, MUTED, RULE
 from penlight.report.words import metric_words, number
@@ -39,7 +40,7 @@ class LearningCurves:
     def caption(self) -> str:
         """Say which epoch was kept and what the loss on val did after it."""
         if self.best_epoch is None:
-            return f"{len(self.history)} epochs; no epoch was preferred."
+            return f"{counted(len(self.history), 'epoch')}; no epoch was preferred."
         at = self.history.loc[self.history["epoch"] == self.best_epoch]
         kept = f"Epoch {self.best_epoch} of {int(self.history['epoch'].max())} was kept"
         column = f"val_{self.headline}"
@@ -56,7 +57,7 @@ class LearningCurves:
             for name in self.history.columns
             if name != "epoch" and len(self.history)
         )
-        return f"Curves over {len(self.history)} epochs: " + "; ".join(parts) + "."
+        return f"Curves over {counted(len(self.history), 'epoch')}: " + "; ".join(parts) + "."
 
     @property
     def layout(self) -> Layout:
