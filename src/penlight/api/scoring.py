@@ -90,7 +90,7 @@ def scores_of(
         prevalence=prevalence,
         groups=p.units,
     )
-    was, calibrated = answers.before, answers.decision.calibration.kind != "none"
+    was, calibrated = answers.before, not answers.decision.calibration.changes_nothing
     before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
     subgroups = score_subgroups([answers.sample], p.metadata, groups=p.units)
     unavailable = unavailable_subgroups(p.metadata)

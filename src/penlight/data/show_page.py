@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from penlight.data.summary import DataDescription
+from penlight.escaping import label_list
 from penlight.numbers import counted, percent_text
+
+_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,19 @@ def facts(description: DataDescription) -> Mapping[str, str]:
 def classes_text(description: DataDescription) -> str:
     """Say in one sentence what the bar chart shows: the most and the least frequent label."""
     shares = dict(zip(description.rows, description.shares("train"), strict=True))
-    most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
-    if shares[most] == shares[least]:
-        return f"All labels are equally frequent in train, each with {percent_text(shares[most])} of images."
+    highest, lowest = max(shares.values()), min(shares.values())
+    if highest == lowest:
+        return f"All labels are equally frequent in train, each with {percent_text(highest)} of images."
+    most, least = ([label for label, share in shares.items() if share == end] for end in (highest, lowest))
     return (
-        f"Most frequent in train is {most} with {percent_text(shares[most])} of images, least frequent is {least} "
-        f"with {percent_text(shares[least])}."
+        f"Most frequent in train {_are(most)} with {percent_text(highest)} of images, least frequent {_are(least)} "
+        f"with {percent_text(lowest)}."
     )
+
+
+def _are(labels: Sequence[str]) -> str:
+    named = label_list(labels[:_NAMED]) + (f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else "")
+    return f"is {named}" if len(labels) == 1 else f"are {named}, each"
 
 
 def presence_text(description: DataDescription) -> str:

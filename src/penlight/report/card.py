@@ -140,7 +140,7 @@ def _rare(content: RunContent) -> list[str]:
 
 def _calibration(content: RunContent) -> str:
     found = Reliability.from_predictions(content.test, before=content.before)
-    before = f", {number(found.before.error, 3)} before calibration on val" if found.before else ""
+    before = f", {number(found.before.error, 3)} before calibration" if found.before else ""
     return (
         f"Probabilities are off by {number(found.error, 3)} on average (expected calibration error on test){before}."
     )

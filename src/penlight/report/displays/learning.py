@@ -1,5 +1,6 @@
 """Learning curves: the loss and the headline metric by epoch, for one run or for one per seed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -96,8 +97,12 @@ class LearningCurves:
         if len(later) < 2:
             return ""
         first, last = float(later.iloc[0]), float(later.iloc[-1])
-        verb = "rises" if last > first else "falls"
-        return f"; after it the loss on val {verb} from {number(first, 2)} to {number(last, 2)}"
+        if not (math.isfinite(first) and math.isfinite(last)):
+            return ""
+        one, other = number(first, 2), number(last, 2)
+        if one == other:
+            return f"; the loss on val ends where it is at that epoch, at {other}"
+        return f"; after it the loss on val {'rises' if last > first else 'falls'} from {one} to {other}"
 
 
 @dataclass(frozen=True)
@@ -124,18 +129,19 @@ class SeedCurves:
     def caption(self) -> str:
         """Say how far the seeds lie apart at their best."""
         column = f"val_{self.headline}"
-        best = [float(h[column].max()) for h in self.histories.values() if column in h and len(h)]
+        best = [float(h[column].max()) for h in self.histories.values() if column in h and h[column].notna().any()]
         if not best:
             return "No headline metric was kept by epoch."
-        return (
-            f"The best {metric_words(self.headline).short} on val lies between {number(min(best), 2)} "
-            f"and {number(max(best), 2)} over {len(best)} {self.noun}s."
-        )
+        words, low, high = metric_words(self.headline).short, number(min(best), 2), number(max(best), 2)
+        over = f"over {counted(len(best), self.noun)}"
+        if low == high:
+            return f"The best {words} on val is {low} {over}."
+        return f"The best {words} on val lies between {low} and {high} {over}."
 
     @property
     def description(self) -> str:
         """Say how many lines there are."""
-        return f"One line for each of {len(self.histories)} {self.noun}s, loss and headline metric by epoch."
+        return f"One line for each of {counted(len(self.histories), self.noun)}, loss and headline metric by epoch."
 
     @property
     def layout(self) -> Layout:
