@@ -157,7 +157,7 @@ def test_folders_of_something_else_and_other_datasets_are_refused(small, validat
 
 def test_what_needs_one_model_or_answers_to_test_refuses_it_and_the_gallery_shows_it(validated):
     folder = validated.folder
-    with pytest.raises(RunError, match="one run for each of 2 folds"):
+    with pytest.raises(RunError, match="a cross-validation, with one run for each fold"):
         open_classifier(folder)
     with pytest.raises(RunError, match="no answers to test"):
         api.evaluate_corrupted(folder)

@@ -22,6 +22,7 @@ from penlight.errors import PredictionsError, RecipeError, RunError, UnknownName
 from penlight.evaluation import SeedsRow, row_from_dict
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
+from penlight.numbers import counted
 from penlight.parsing import parse_json_object
 from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
@@ -278,7 +279,7 @@ def require_complete(plan: Plan) -> None:
     missing = [str(run.folder) for run in plan.runs if run.state != "done"]
     if missing:
         raise RunError(
-            f"The study in {plan.folder} is not complete: {len(missing)} runs are not done, first {missing[0]}.",
+            f"The study in {plan.folder} is not complete: {counted(len(missing), 'run')} to do, first {missing[0]}.",
             f"Go on with it: {plan.command}",
         )
 
@@ -367,11 +368,14 @@ def _entry(
     headline: tuple[float, ...],
 ) -> Entry:
     recipe = runs[0].recipe
+    kept = Counter(run.kept_model for run in runs)
+    # Where all seeds fell back, what the scores are of is the baseline.
+    answering = recipe.of_kept(runs[0].kept_model) if len(kept) == 1 else recipe
     return Entry(
         id=row.id,
-        title=row.title,
-        kind=_kind(recipe),
-        backbone=recipe.model.backbone,
+        title=row.title + _instead(kept, recipe),
+        kind=_kind(answering),
+        backbone=answering.model.backbone,
         recipe=Path(row.recipe).stem,
         recipe_hash=recipe.hash,
         seeds=tuple(run.seed for run in runs),
@@ -384,7 +388,16 @@ def _entry(
         address=f"{row.id}/report.html" if len(runs) > 1 else f"{row.id}/seed-{runs[0].seed}/report.html",
         compare_with=row.compare_with,
         checks=check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs]),
+        fell_back=bool(kept.keys() - {recipe.model.backbone}),
     )
+
+
+def _instead(kept: Counter[str], recipe: Recipe) -> str:
+    """Say which baseline was kept in the place of a recipe's model, and with how many seeds; empty where none was."""
+    fell = [(model, n) for model, n in kept.items() if model != recipe.model.backbone]
+    seeds = sum(kept.values())
+    said = [f"{model} kept" + (f" with {n} of {seeds} seeds" if n < seeds else "") for model, n in fell]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _kind(recipe: Recipe) -> Kind:

@@ -188,7 +188,7 @@ def test_no_command_writes_beside_a_description(place: Path, monkeypatch: pytest
 def test_what_cannot_be_read_is_listed_in_the_cache(place: Path) -> None:
     (place / "films" / "a" / "a0.png").write_bytes(b"no")
     before = files(place)
-    with pytest.raises(DataError, match=r"1 pictures cannot be read.*a/a0\.png") as caught:
+    with pytest.raises(DataError, match=r"1 picture cannot be read.*a/a0\.png") as caught:
         api.show(str(place / "films.toml"))
     assert files(place) == before
     found = re.search(r"All are in (\S+\.csv)\.", str(caught.value))

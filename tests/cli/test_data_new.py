@@ -2,10 +2,14 @@
 
 import json
 import shlex
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from penlight.runs import open_run
 
 
 @pytest.fixture
@@ -34,6 +38,20 @@ def test_a_folder_becomes_a_run_by_the_printed_command(penlight, undrawn, films)
     assert out.splitlines()[-1] == "runs/my-films-linear-1/report.html"
     for command in ("audit", "show", "fetch"):
         assert penlight("data", command, "my-films.toml")[0] == 0
+
+
+def test_sensitivity_is_that_of_the_finding_that_the_description_names(penlight, undrawn, films):
+    """The finding is proposed from the names; where it is listed first, its own rows stand beside the official."""
+    films.rename(films.with_name("two"))
+    assert penlight("data", "new", "two", "--labels", "ill,healthy")[0] == 0
+    assert tomllib.loads(Path("two.toml").read_text(encoding="utf-8"))["positive"] == "ill"
+    assert penlight("train", "two.toml", "--recipe", "linear", "--out", "run")[0] == 0
+    _, out, _ = penlight("evaluate", "run")
+    ill = next(line for line in out.splitlines() if "sensitivity (ill)" in line)
+    test = open_run(Path("run")).predictions("test")
+    ill_images = test.y_true[:, 0] == 1
+    assert f"{(test.prob[ill_images, 0] > 0.5).mean():.3f}" in ill
+    assert "The finding is ill." in Path("run/card.md").read_text(encoding="utf-8")
 
 
 def test_json_and_mistakes(penlight, films, own_folders):

@@ -62,7 +62,7 @@ def test_predictions_of_one_s_own_data_are_scored_and_compared_beside_a_folder_o
     np.savetxt("ones.csv", ones, delimiter=",")
     code, out, err = penlight("score", "ones.csv", "--dataset", "own/casp.toml")
     assert (code, out) == (1, "")
-    assert "1 rows of ones.csv do not, the worst that of index 3: 1, 0.7 sum to 1.7" in err
+    assert "those of 1 row of ones.csv do not, the worst that of index 3: 1, 0.7 sum to 1.7" in err
     # Rounded to two decimals they do sum to one.
     np.savetxt("rounded.csv", ones + [[0, 0.004, 0]] * (np.arange(len(test)) != 3)[:, None], delimiter=",")
     assert "the worst that of index 3" in penlight("score", "rounded.csv", "--dataset", "own/casp.toml")[2]

@@ -1,6 +1,7 @@
 """Training without a recipe: a plan is made, shown, kept, gone on with, and never worse than the linear baseline."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,14 +15,18 @@ from penlight.data import apply_view, store
 from penlight.data.published import RESNET18
 from penlight.disk import FolderHold
 from penlight.errors import DataError, RecipeError, RunError
-from penlight.recipes import Cnn, Data, Decide, Majority, Recipe, Residual, Train
+from penlight.recipes import Cnn, Data, Decide, Kernel, Majority, Recipe, Residual, Train
 from penlight.recipes.plan import Plan, plan_from_dict, training_operations
+from penlight.report.checklist import checklist
 from penlight.report.displays.published import BesidePublished
 from penlight.runs import open_predictor, open_run
+from penlight.runs.classifier import open_classifier
+from penlight.runs.sharing import images_in_model
 from penlight.tasks import Ordinal
 from penlight.training import timing
 from penlight.training.loop import Trainer
 from tests.conftest import LABELS, small_dataset
+from tests.report.conftest import make_content
 
 
 @pytest.fixture
@@ -296,3 +301,77 @@ def sweep_lane(name, row, published):
 
     own = MetricRow("auc", None, (row["low"] + row["high"]) / 2, row["low"], row["high"], 100)
     return Lane(name, own, 0.5, published)
+
+
+@pytest.fixture
+def some_fall(monkeypatch):
+    """Val says of the second model that is judged, and of no other, that it is clearly better than linear."""
+    judged = []
+
+    def margin(one, other, groups):
+        judged.append(one)
+        return training.Margin(0.21 if len(judged) == 2 else -0.1, 0.05)
+
+    monkeypatch.setattr(training, "margin", margin)
+
+
+@pytest.mark.parametrize(("how", "noun"), [("seeds", "seeds"), ("folds", "folds")])
+def test_where_some_fell_back_each_place_says_which_model_is_meant(small, penlight, tmp_path, some_fall, how, noun):
+    """Of three models the second is the recipe's own, and two are the linear baseline."""
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(hopeless(fallback="linear").to_toml(), encoding="utf-8")
+    out = tmp_path / "runs"
+    code, printed, err = penlight("train", "small", "--recipe", recipe, f"--{how}", 3, "--out", out)
+    assert code == 0, err
+    assert f"the model that was kept in 2 of 3 {noun}: on val the cnn network" in " ".join(printed.split())
+    kept = ["linear", "cnn", "linear"]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert f"cnn, linear in 2 of 3 {noun}" in text
+    assert f"the cnn network (in 2 of 3 {noun} the linear baseline)" in text
+    assert f"In 2 of 3 {noun} the linear baseline was kept: on val the cnn network was not better" in text
+    assert "with a standard error of" not in text  # that is of one model alone
+    # The baseline that some kept is still one for all: of the same images, by the same fit.
+    code, printed, _ = penlight("evaluate", out, "--json")
+    assert {"linear", "majority"} == set(json.loads(printed)["baselines"])
+    runs = [open_run(out / f"{how[:-1]}-{i}") for i in ((0, 1, 2) if how == "seeds" else (1, 2, 3))]
+    for run, model in zip(runs, kept, strict=True):
+        assert run.kept_model == run.kept_recipe.model.backbone == model
+        about = open_classifier(run.path).about()
+        assert about["backbone"] == open_predictor(run).facts.backbone == model
+    if how == "seeds":
+        assert penlight("compare", out, f"{out}:linear")[0] == 0
+        code, _, err = penlight("compare", out, f"{runs[0].path}:linear")
+        assert (code, "keeps as its model is the linear baseline" in " ".join(err.split())) == (1, True)
+
+
+def test_what_is_said_of_a_model_s_own_numbers_is_of_the_model_that_was_kept(small):
+    recipe = Recipe(model=Kernel())
+    assert images_in_model(recipe.of_kept("kernel"), 50)
+    assert images_in_model(recipe.of_kept("linear"), 50) == []
+    task = small.info.task
+    content = make_content(task, task.encode(np.arange(60) % 4))
+    for model, weighs in (("kernel", True), ("linear", False)):
+        own = replace(content, history=None, recipe={"model": {"backbone": "kernel"}}, provenance={"model": model})
+        (said,) = (item.text for item in checklist(own) if item.topic == "Class imbalance")
+        assert ("kernel weighs" in said) == weighs
+
+
+def test_a_study_says_of_a_row_which_model_was_kept(small, penlight, tmp_path, some_fall):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(hopeless(fallback="linear").to_toml(), encoding="utf-8")
+    other = tmp_path / "o.toml"
+    other.write_text(hopeless(fallback="linear").to_toml().replace("dense = 2", "dense = 3"), encoding="utf-8")
+    rows = [("linear", "The linear baseline", "linear"), ("fell", "Network", recipe), ("own", "Other", other)]
+    text = ['name = "s"', 'title = "T"', 'question = "Q?"', 'dataset = "retinamnist"', "size = 28", "seeds = 1"]
+    for name, title, of in rows:
+        text += ["[[rows]]", f'id = "{name}"', f'title = "{title}"', f'recipe = "{of}"']
+    (tmp_path / "s.toml").write_text("\n".join(text), encoding="utf-8")
+    code, out, err = penlight("study", tmp_path / "s.toml", "--out", tmp_path / "s", "--json")
+    assert code == 0, err
+    titles = {row["id"]: (row["title"], row["kind"]) for row in json.loads(out)["tables"][0]["rows"]}
+    assert titles == {
+        "linear": ("The linear baseline", "baseline"),
+        "fell": ("Network (linear kept)", "baseline"),
+        "own": ("Other", "custom"),
+    }

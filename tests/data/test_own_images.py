@@ -15,6 +15,7 @@ from penlight import api
 from penlight.data import apply_view, list_datasets, open_dataset
 from penlight.data.audit import audit
 from penlight.data.own import prepare
+from penlight.data.own.proposing import propose_finding
 from penlight.errors import DataError
 from tests.data.test_dicom import dicom
 from tests.data.test_pictures import bomb, pages
@@ -261,6 +262,62 @@ def test_the_negative_of_two_classes_is_first_or_a_person_is_told(place: Path) -
     assert any("'dog' is taken as what is looked for" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("labels", "finding"),
+    [
+        (("benign", "malignant"), "malignant"),
+        (("PNEUMONIA", "NORMAL"), "PNEUMONIA"),
+        (("0_normal", "1_pneumonia"), "1_pneumonia"),
+        (("healthy", "sick"), "sick"),
+        (("unhealthy", "healthy"), "unhealthy"),
+        (("HER2-positive", "HER2-negative"), "HER2-positive"),
+        (("with effusion", "without effusion"), "with effusion"),
+        (("No_DR", "DR"), "DR"),
+        (("normal", "not normal"), "not normal"),
+        (("Non-COVID", "COVID"), "COVID"),
+        (("present", "absent"), "present"),
+        # Where names do not say it, nothing is said.
+        (("0", "1"), None),
+        (("normal", "1"), None),
+        (("no", "yes"), None),
+        (("false", "true"), None),
+        (("cat", "dog"), None),
+        (("benign", "normal"), None),
+        (("normal", "other"), None),
+        (("non-diagnostic", "diagnostic"), None),
+        (("left", "right"), None),
+        (("krank", "gesund"), None),
+        (("normal", "mild", "severe"), None),
+        (("", "normal"), None),
+    ],
+)
+def test_the_finding_is_proposed_where_names_say_it_plainly(labels, finding) -> None:
+    assert propose_finding(labels) == propose_finding(labels[::-1]) == finding
+
+
+def test_a_description_names_the_finding_or_says_how_to(place: Path) -> None:
+    class_folders(place / "pics", ("malignant", "normal"), n=10)
+    found = api.new_dataset(place / "pics", labels=["malignant", "normal"])
+    assert tomllib.loads(found.description.read_text())["positive"] == "malignant"
+    assert any("'malignant' is taken as the finding" in note for note in found.notes)
+    assert open_dataset(found.description).info.task.sought == 0
+    class_folders(place / "pets", ("cat", "dog"), n=10)
+    pets = api.new_dataset(place / "pets").description
+    text = pets.read_text()
+    assert "positive" not in tomllib.loads(text)
+    (line,) = [line for line in text.splitlines() if line.startswith("# positive")]
+    pets.write_text(text.replace(line, line.removeprefix("# ").replace('"dog"', '"cat"')))
+    assert open_dataset(pets).info.task.finding == "cat"
+    class_folders(place / "grades", n=10)
+    assert "positive" not in api.new_dataset(place / "grades").description.read_text()
+    np.savez(place / "two.npz", **{
+        **(arrays := tiny_arrays()), **{k: v % 2 for k, v in arrays.items() if k.endswith("labels")}
+    })  # fmt: skip
+    named = api.new_dataset(place / "two.npz", labels=["malignant", "normal, benign"])
+    assert tomllib.loads(named.description.read_text())["positive"] == "malignant"
+    assert "# positive =" in api.new_dataset(place / "two.npz", name="unnamed").description.read_text()
+
+
 def test_formats_sizes_and_depths_are_mixed(place: Path) -> None:
     root = class_folders(place / "pics", n=8)
     picture(root / "cat" / "colour.jpg", (50, 40, 3))
@@ -312,7 +369,7 @@ def test_what_changed_since_is_noticed(place: Path) -> None:
     os.utime(root / "cat" / "00.png", (1, 1))
     assert open_dataset(found.description).md5 != before.md5
     picture(root / "cat" / "99.png")
-    with pytest.raises(DataError, match=r"does not say the split of 1 pictures: cat/99\.png"):
+    with pytest.raises(DataError, match=r"does not say the split of 1 picture: cat/99\.png"):
         open_dataset(found.description)
     (root / "cat" / "99.png").rename(root / "cat" / "00.png")
     (root / "dog" / "00.png").unlink()
@@ -458,7 +515,7 @@ BAD = [
     (link_out, r"lead out of it: cat/link\.png"),
     (linked_folder, "lead out of it: all"),
     (path_out, "leads out of"),
-    (shared_patient, "1 patients have pictures in both train and val: x7"),
+    (shared_patient, "Pictures of 1 patient are in both train and val: x7"),
     (strange_split, "is 'holdout'"),
     (no_train, "none to train on"),
     (no_label, r"no label in the rows of films/p03\.png"),
@@ -522,7 +579,7 @@ def test_what_cannot_be_read_is_listed_and_left_out_only_if_asked(place: Path, t
     assert sum(len(split) for split in open_dataset("pics.toml").splits.values()) == 30
     # One that is damaged later is an error again.
     (root / "cat" / "01.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"1 pictures cannot be read. cat/01\.png"):
+    with pytest.raises(DataError, match=r"1 picture cannot be read. cat/01\.png"):
         open_dataset("pics.toml")
 
 
@@ -536,7 +593,7 @@ def test_rows_without_a_file_and_files_without_a_row_are_listed(place: Path) -> 
     assert list(found.ignored) == ["films/stranger.png"]
     assert sum(len(split) for split in open_dataset(found.description).splits.values()) == len(rows) - 1
     (place / "study" / "films" / "p06.png").unlink()
-    with pytest.raises(DataError, match=r"no file: films/p06\.png"):
+    with pytest.raises(DataError, match=r"no file for 1 row of .*: films/p06\.png"):
         open_dataset(found.description)
 
 

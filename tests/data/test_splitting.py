@@ -78,7 +78,7 @@ def test_given_splits_are_kept_and_the_rest_is_taken_from_train():
 
 
 def test_a_patient_in_two_given_splits_and_too_few_are_refused():
-    with pytest.raises(DataError, match="2 patients have pictures in both train and test: p, q"):
+    with pytest.raises(DataError, match="Pictures of 2 patients are in both train and test: p, q"):
         divide(rows("train", "test", "test", "train", patients=list("ppqq")), np.ones((4, 1), np.uint8), Rule(""))
     with pytest.raises(DataError, match="stays empty"):
         divide(rows(None, None, patients=list("pq")), np.ones((2, 1), np.uint8), Rule(""))

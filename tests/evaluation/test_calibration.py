@@ -12,6 +12,7 @@ from sklearn.metrics import log_loss
 from penlight.errors import UnknownNameError
 from penlight.evaluation import Calibration, find_calibration
 from penlight.evaluation.calibration import HOTTEST, KINDS, Steps, calibration_of, log_losses
+from penlight.evaluation.intervals import UnknownPatients, exceeds_error
 from penlight.records.run import CalibrationRecord
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.conftest import FEW_TASKS, TASK_EXAMPLES, task_id
@@ -81,6 +82,35 @@ def test_patients_count_once():
     y, prob = simulated(task, 30, 3, 2.5)
     copied = find_calibration(task, *(np.repeat(a, 4, axis=0) for a in (y, prob)), groups=np.repeat(np.arange(30), 4))
     assert copied.temperatures == pytest.approx(find_calibration(task, y, prob).temperatures, rel=1e-6)
+
+
+def test_patients_who_are_not_known_count_as_the_design_effect_says():
+    """Against the sum that is minimised, written out: 400 images of which each patient has four count as 166."""
+    task = MultiClass(tuple("abcd"))
+    y, prob = simulated(task)
+    four = UnknownPatients(4)
+    (found,) = find_calibration(task, y, prob, groups=four).temperatures
+
+    def loss(t):
+        after = Calibration("temperature", (t,)).apply(task, prob)
+        return len(y) / (1 + 3 * 0.47) * total_loss(task, y, after) + np.log(t) ** 2 / (2 * 0.25**2)
+
+    for factor in (0.97, 0.999, 1.001, 1.03):
+        assert loss(found) < loss(factor * found)
+    assert 1 < found < find_calibration(task, y, prob).temperatures[0]
+
+
+@pytest.mark.parametrize("task", [MultiClass(tuple("abcd")), MultiLabel(tuple("abcd"))], ids=lambda task: task.kind)
+def test_what_few_patients_suggest_is_not_kept_for_being_there_four_times(task):
+    kept = {}
+    for seed in range(10):
+        y, prob = (np.repeat(own, 4, axis=0) for own in simulated(task, 60, seed, 1.4))
+        for name, groups in (("images", None), ("patients", np.repeat(np.arange(60), 4))):
+            found = find_calibration(task, y, prob, groups=groups)
+            kept[name] = kept.get(name, 0) + any(t != 1 for t in found.temperatures)
+            if all(t == 1 for t in found.temperatures):
+                assert "by more than its standard error" in found.notes[0]
+    assert kept["images"] >= kept["patients"] + 4
 
 
 def test_labels_that_were_weighed_get_an_intercept():
@@ -241,3 +271,17 @@ def test_steps_are_lines_between_knots():
 def test_a_kind_that_is_not_known_is_named():
     with pytest.raises(UnknownNameError, match="temperature"):
         find_calibration(MultiLabel(("a",)), np.zeros((0, 1), np.uint8), np.zeros((0, 1)), "temprature")
+
+
+def test_a_gain_is_judged_by_the_units_that_it_is_of():
+    """Against the standard error of a mean, of images, of patients, and times the design effect."""
+    values = np.random.default_rng(0).normal(0.1, 1, 120)
+    patient = np.repeat(np.arange(30), 4)
+    error = values.std(ddof=1) / 120**0.5
+    of_patients = values.reshape(30, 4).mean(axis=1).std(ddof=1) / 30**0.5
+    influence = (values - values.mean()) / 120
+    for groups, own in ((None, error), (patient, of_patients), (UnknownPatients(4), error * (1 + 3 * 0.47) ** 0.5)):
+        assert exceeds_error(own * 1.0001, influence, groups)
+        assert not exceeds_error(own * 0.9999, influence, groups)
+    assert not exceeds_error(1.0, np.zeros(3), np.zeros(3, int))
+    assert not exceeds_error(1.0, np.zeros(0), None)

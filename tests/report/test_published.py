@@ -8,7 +8,7 @@ import pytest
 
 from penlight.data.catalog import CATALOG
 from penlight.data.published import ON_TEST_LEFT_OUT, RESNET18, published_rows
-from penlight.evaluation import Decision, MetricRow, find_row
+from penlight.evaluation import Calibration, Decision, MetricRow, find_row
 from penlight.report import run_card, run_report
 from penlight.report.beside import published_displays, published_lines, published_notes
 from penlight.report.displays import PublishedScores
@@ -94,5 +94,11 @@ def test_a_report_says_how_answers_were_decided_and_on_how_many_images(retina):
     assert "cut at 0.80, 1.20, 2.10 and 2.75" in told
     assert "official accuracy is of the most probable grade" in told
     assert "Cut points were found on 1,200 images: all of val, and those of train" in told
+    halfway = Decision((0.5, 1.5, 2.5, 3.5), Calibration("temperature", (1.0,)), "val and train", images=1200)
+    told = decided_words(replace(retina, task=replace(retina.task, rule="kappa"), decision=halfway))
+    assert [line.split(":")[0] for line in told[1:]] == ["The expected grade is cut halfway between the grades"]
+    warm = replace(halfway, calibration=Calibration("temperature", (1.3,)))
+    told = decided_words(replace(retina, task=replace(retina.task, rule="kappa"), decision=warm))
+    assert told[2].startswith("Calibration was found on 1,200 images: all of val, and those of train")
     assert "rounded" in answers_words(replace(retina, task=replace(retina.task, rule="expected")))[0]
     assert answers_words(retina) == []

@@ -664,7 +664,8 @@ SAID_OF_ALL = (
 """What is said of every run: how to read a figure, and what was not done."""
 
 OF_TRAINING = ("learning", "folds", "fold-curves", "presence", "per-image", "together", "along", "published")
-"""Figures of learning curves and of the data, whose sentences `test_displays` and `tests/data` compare."""
+"""Figures of learning curves and of the data, whose sentences `test_sentences_elsewhere` compares, and of published
+scores, of which `test_published` does."""
 
 
 def advice(run: Planted) -> set[str]:

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from penlight import api
 from penlight.errors import ServeError
 from penlight.runs import open_run
+from penlight.runs.classifier import open_classifier
 from penlight.serve import app, make_app, open_shelf, serve
 from penlight.serve.gallery import Gallery, gather
 from tests.serve.test_process import free_port
@@ -174,8 +175,10 @@ def test_the_gallery_names_the_model_that_was_kept(tmp_path):
     made = {**run.provenance, "model": "majority"}
     run.replace("provenance.json", json.dumps(made).encode())
     shelf = open_shelf([tmp_path])
-    assert shelf.runs["fallen"].listed["backbone"] == "linear"
-    assert shelf.runs["fallen"].listed["kept_model"] == "majority"
+    assert shelf.runs["fallen"].listed["backbone"] == "majority"
+    assert shelf.runs["fallen"].listed["in_place_of"] == "linear"
+    about = open_classifier(tmp_path / "fallen").about()
+    assert about["backbone"] == about["on_test"]["model"] == "majority"
     (entry,) = gather(shelf).groups[0].entries
     assert entry.recipe == "majority, kept in place of linear"
 

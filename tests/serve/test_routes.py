@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from penlight import api
+from penlight.answers import Answer
+from penlight.api.predicting import Prediction
 from penlight.errors import RunError, ServeError
 from penlight.runs import open_run
 from penlight.serve import Limits, app, open_shelf, serve
 from penlight.serve.guard import is_loopback, names_of
+from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool
 from tests.serve.conftest import serving
 from tests.test_predicting import images_of, png
@@ -313,6 +316,27 @@ def test_logs_hold_no_name_and_metrics_count(caplog):
     assert f"penlight_request_seconds_count{{{route}}} 1" in text
     counted = [line for line in text.splitlines() if line.startswith("penlight_pictures_total")]
     assert [line.split()[-1] for line in counted] == ["1"]
+
+
+def test_pictures_that_were_abstained_on_are_counted_by_reason_as_answers_have_it():
+    def answered(several, unusual):
+        answer = Answer(("a",), {"a": 1.0}, None, None, 0.5, unusual, several)
+        return Prediction("x.png", answer)
+
+    metrics = Metrics()
+    app._count(
+        metrics,
+        [answered(False, False), *[answered(True, False)] * 2, *[answered(False, True)] * 4,
+         *[answered(True, True)] * 8, Prediction("y.png", None)],
+    )  # fmt: skip
+    lines = dict(line.rsplit(" ", 1) for line in metrics.text({}).splitlines() if line.startswith("penlight_pic"))
+    assert lines == {
+        'penlight_pictures_total{result="abstained"}': "14",
+        'penlight_pictures_total{result="answered"}': "1",
+        'penlight_pictures_total{result="failed"}': "1",
+        'penlight_pictures_abstained_total{reason="several_possible"}': "10",
+        'penlight_pictures_abstained_total{reason="unusual"}': "12",
+    }
 
 
 def test_explanations_are_given_or_said_to_be_unavailable(client):

@@ -14,6 +14,7 @@ from penlight.errors import DataError, PredictionsError, RunError, UnknownNameEr
 from penlight.escaping import label_list
 from penlight.evaluation import METRICS, Decision, Sample
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws
+from penlight.evaluation.standing import model_words
 from penlight.recipes import BASELINE_MODELS
 from penlight.runs import Answers, Predictions, Run, answer, open_run, write_text
 from penlight.runs.groups import kind_of, open_group
@@ -147,7 +148,7 @@ def _read(source: str, split: str, about: Mapping[str, Any] | None) -> _Model:
     folder, baseline = _parts(source)
     runs = _runs(folder)
     if baseline is not None:
-        return _baseline(source, runs[0], baseline, split)
+        return _baseline(source, runs, baseline, split)
     dataset = runs[0].recipe.data.dataset
     return _Model(source, dataset, tuple(run.seed for run in runs), answers_of_seeds(runs, split))
 
@@ -167,8 +168,13 @@ def _runs(folder: Path) -> list[Run]:
     return open_group(folder).runs() if kind == "seeds" else [open_run(folder)]
 
 
-def _baseline(source: str, run: Run, name: str, split: str) -> _Model:
+def _baseline(source: str, runs: Sequence[Run], name: str, split: str) -> _Model:
     """Read a baseline; it is the same for every seed, and has none of its own."""
+    run = next((own for own in runs if name in own.baselines), runs[0])
+    if name == run.kept_model and name not in run.baselines:
+        raise RunError(
+            f"{source}: what this run keeps as its model is {model_words(name)}.", "Compare the run itself."
+        )
     if name not in BASELINE_MODELS or name not in run.baselines:
         raise UnknownNameError(f"baseline of the run {run.path}", name, run.baselines)
     return _Model(source, run.recipe.data.dataset, (0,), [run.baseline_answers(name, split)])

@@ -20,12 +20,12 @@ from penlight.data.pictures import SUFFIXES, Reading, fit_pixels, load_with_look
 from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
 from penlight.escaping import label_list
-from penlight.evaluation.rows import decimal_text
 from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
 from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
 from penlight.explain.sanity import correlations, untrained, untrained_linear
 from penlight.models import LinearBaseline
+from penlight.numbers import counted, decimal_text
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs import Answers, Run, RunWriter, open_predictor, open_run, write_bytes
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes
@@ -132,7 +132,7 @@ class Explainer:
         has_file = run.has(MODEL) or not run.has(NETWORK)
         self.predictor = open_predictor(run, isolated=isolated) if has_file else None
         self.subject = self._subject(method)
-        self.method = choose(self.subject, _side(run.recipe, self.size), method)
+        self.method = choose(self.subject, _side(run.kept_recipe, self.size), method)
 
     @functools.cached_property
     def task(self) -> Task:
@@ -208,7 +208,9 @@ class Explainer:
         if self.predictor is None:
             network = _network_of(self.run)
             return Subject(self.task, functools.partial(_logits_of, network), network)
-        wanted = METHODS[candidates(_side(self.run.recipe, self.size), method)[0]].inside and self.run.has(NETWORK)
+        wanted = METHODS[candidates(_side(self.run.kept_recipe, self.size), method)[0]].inside and self.run.has(
+            NETWORK
+        )
         # Without Keras "auto" goes on to what does without; a method that was asked for by name must have it.
         with contextlib.suppress(*([MissingExtraError] if method == AUTO else [])):
             return Subject(self.task, self.predictor.logits, _network_of(self.run) if wanted else None)
@@ -306,7 +308,9 @@ def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, li
             problems[picture.name] = image.reason if isinstance(image, PictureError) else image.problem
     if not images:
         first, reason = next(iter(problems.items()))
-        raise DataError(f"None of {len(problems)} pictures can be used; {first}: {reason}.", "Look at the files.")
+        raise DataError(
+            f"None of {counted(len(problems), 'picture')} can be used; {first}: {reason}.", "Look at the files."
+        )
     return np.stack(images), sources, problems
 
 
@@ -409,7 +413,8 @@ def write_explained(
     if not len(rows):
         return None
     images = np.asarray(view.splits["test"].images[test.predictions.index[rows]])
-    method = choose(subject, _side(writer.recipe, view.dataset.size))
+    size = view.dataset.size
+    method = choose(subject, size if fitted.network is None else _side(writer.recipe, size))
     maps = explain_images(subject, images, columns, method)
     alike = np.full(len(rows), np.nan)
     random = _randomised(task, fitted)

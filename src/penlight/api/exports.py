@@ -93,7 +93,7 @@ def _source(run: Run, view: ViewedDataset, test: Predictions) -> "Source":
         raise RunError(f"The run {run.path} keeps no model.", f"Repeat it: {run.command} --out FOLDER")
     train = view.splits["train"]
     rows = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
-    facts = facts_of(run.recipe, view, test, run.decision, run.seed)
+    facts = facts_of(run.recipe, view, test, run.decision, run.seed, run.kept_model)
     return Source(network, made, facts, run.decision.calibration, train.chosen[rows])
 
 
@@ -123,14 +123,17 @@ def _keep(run: Run, exported: Exported, content: bytes, out: Path | None) -> Non
     run.replace(RECORD, f"{record}\n".encode())
 
 
-def write_onnx(writer: RunWriter, model: Any, view: ViewedDataset, val: Predictions, decision: Decision) -> None:
+def write_onnx(
+    writer: RunWriter, model: Any, view: ViewedDataset, val: Predictions, decision: Decision, kept: str
+) -> None:
     """Write model.onnx into a run that is being made, checked on images of val; export.json says how far it is off.
+    `kept` names the model.
 
     A file that does not answer as the model does is not written, and export.json says why.
     """
     from penlight.export import compare, onnx_file, require_close
 
-    facts = facts_of(writer.recipe, view, val, decision, writer.seed)
+    facts = facts_of(writer.recipe, view, val, decision, writer.seed, kept)
     few = val.part(slice(_QUICK))
     try:
         content = onnx_file(model, facts, decision.calibration)
@@ -146,9 +149,9 @@ def write_onnx(writer: RunWriter, model: Any, view: ViewedDataset, val: Predicti
 
 
 def facts_of(
-    recipe: Recipe, view: ViewedDataset, predictions: Predictions, decision: Decision, seed: int
+    recipe: Recipe, view: ViewedDataset, predictions: Predictions, decision: Decision, seed: int, kept: str
 ) -> ModelFacts:
-    """Gather what a file is to say of the model of a run."""
+    """Gather what a file is to say of the model of a run, which is `kept`: that of the recipe, or a baseline."""
     info = view.dataset.info
     return ModelFacts(
         task=predictions.task,
@@ -158,7 +161,7 @@ def facts_of(
         view=view.view,
         licence=info.licence,
         thresholds=decision.thresholds,
-        backbone=recipe.model.backbone,
+        backbone=kept,
         recipe_hash=recipe.hash,
         seed=seed,
         data_hash=view.dataset.md5,

@@ -67,7 +67,8 @@ def cross_validate(
         scores = _summarise(folder, divided)
     runs, _ = runs_of_folds(folder)
     held = held_by(runs, folder / "report.html")
-    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held, cuts(runs))
+    about = kept_models(runs), held, cuts(runs), recipe.model.backbone
+    return Trained(folder, folder / "report.html", scores, plan, *about)
 
 
 def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:

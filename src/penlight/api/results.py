@@ -155,7 +155,7 @@ def _rows_to_dict(scores: Scores | SeedsScores | FoldsScores) -> dict[str, Any]:
 class Trained:
     """What `train` made: the folder, its report, the scores on test, and the plan where the recipe came from one.
 
-    `kept` names the model that each seed ended with, where the recipe falls back on another. `holds` counts what the
+    `kept` names the model that each seed or fold ended with, and `model` the recipe's own. `holds` counts what the
     folder holds of the images: "training_images" in neighbours.npz, "maps" in explained.npz, and "pictures" in
     report.html; over all runs of the folder. `cut` says what was cut for
     time, empty where nothing was.
@@ -168,12 +168,18 @@ class Trained:
     kept: Sequence[str] = ()
     holds: Mapping[str, int] = field(default_factory=dict)
     cut: Sequence[str] = ()
+    model: str = ""
+
+    @property
+    def fell_back(self) -> int:
+        """Count the seeds or folds that keep a baseline in the place of the recipe's model."""
+        return sum(kept != self.model for kept in self.kept) if self.model else 0
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
-        planned: dict[str, Any] = {}
+        planned: dict[str, Any] = {"kept": list(self.kept)}
         if self.plan is not None:
-            planned = {"plan": self.plan.to_dict(), "kept": list(self.kept), "cut_for_time": list(self.cut)}
+            planned |= {"plan": self.plan.to_dict(), "cut_for_time": list(self.cut)}
         about = {"folder": str(self.folder), "report": str(self.report), "holds": dict(self.holds)}
         return {**about, **planned, **self.scores.to_dict()}
 

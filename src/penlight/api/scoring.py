@@ -22,10 +22,11 @@ from penlight.escaping import label_list
 from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
-from penlight.evaluation.intervals import Groups
+from penlight.evaluation.intervals import Groups, units_of
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
+from penlight.numbers import counted
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
@@ -59,7 +60,7 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
 
 def evaluate_run(run: Run, split: str = "test") -> Scores:
     """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
-    rivals, prevalence = _baseline_rows(run, split), run.recipe.decide.prevalence
+    rivals, prevalence = _baseline_rows([run], split), run.recipe.decide.prevalence
     scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
     if is_shared(run):
         kept = [subgroup_from_dict(group) for group in run.metrics["subgroups"]] if split == TEST else []
@@ -89,7 +90,7 @@ def scores_of(
         prevalence=prevalence,
         groups=p.units,
     )
-    was, calibrated = answers.before, answers.decision.calibration.kind != "none"
+    was, calibrated = answers.before, not answers.decision.calibration.changes_nothing
     before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
     subgroups = score_subgroups([answers.sample], p.metadata, groups=p.units)
     unavailable = unavailable_subgroups(p.metadata)
@@ -156,6 +157,7 @@ def decide_on(
     train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image.
     `epoch_chosen` says that val also chose the epoch."""
     y_train, held_out, patients = view.splits["train"].y_true, None, view.splits["train"].groups
+    each = view.dataset.info.images_per_patient
     if out_of_fold is not None:
         known = np.isfinite(out_of_fold).all(axis=1)
         held_out = y_train[known], out_of_fold[known]
@@ -170,8 +172,8 @@ def decide_on(
         calibration=how.calibration,
         coverage=how.coverage,
         out_of_fold=held_out,
-        groups=val.groups,
-        train_groups=patients,
+        groups=val.units,
+        train_groups=units_of(patients, each),
         epoch_chosen=epoch_chosen,
     )
 
@@ -204,8 +206,10 @@ def _read_elsewhere(predictions: Predictions, view: ViewedDataset, by: str) -> i
     return Readings(view.dataset, by).add(view.view, name)
 
 
-def _baseline_rows(run: Run, split: str) -> dict[str, list[MetricRow]]:
-    return {name: rows_of(run.baseline_answers(name, split)) for name in BASELINE_MODELS if name in run.baselines}
+def _baseline_rows(runs: Sequence[Run], split: str) -> dict[str, list[MetricRow]]:
+    """Score the baselines of a run, or of the seeds of a recipe: a seed that kept one has no other of that name."""
+    found = {name: next((run for run in runs if name in run.baselines), None) for name in BASELINE_MODELS}
+    return {name: rows_of(run.baseline_answers(name, split)) for name, run in found.items() if run is not None}
 
 
 def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
@@ -221,7 +225,7 @@ def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     else:
         subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.units)
     seeds = [run.seed for run in runs]
-    return SeedsScores(split, seeds, rows, _baseline_rows(runs[0], split), checks, subgroups)
+    return SeedsScores(split, seeds, rows, _baseline_rows(runs, split), checks, subgroups)
 
 
 def answers_of_seeds(runs: Sequence[Run], split: str) -> list[Answers]:
@@ -240,9 +244,14 @@ def folds_scores(path: Path) -> FoldsScores:
     runs, claim = runs_of_folds(path)
     joined = joined_folds(runs, claim["data_md5"])
     rivals = {
-        name: join_folds([run.baseline_answers(name, "test") for run in runs], claim["data_md5"]).sample
+        # A fold that kept a baseline as its model has no other of that name.
+        name: join_folds(
+            [run.baseline_answers(name, "test") if name in run.baselines else run.answers("test") for run in runs],
+            claim["data_md5"],
+        ).sample
         for name in BASELINE_MODELS
-        if name in runs[0].baselines
+        if all(name in run.baselines or name == run.kept_model for run in runs)
+        and any(name in run.baselines for run in runs)
     }
     groups = joined.predictions.units
     rows = _folds_rows(joined.sample, runs, groups)
@@ -321,7 +330,9 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
     n, labels = len(part), view.task.labels
     table = _numbers(file, n)
     if len(table) != n:
-        raise PredictionsError(f"{file} has {len(table)} rows; {split} of {dataset} has {n} images in this view.")
+        raise PredictionsError(
+            f"{file} has {counted(len(table), 'row')}; {split} of {dataset} has {counted(n, 'image')} in this view."
+        )
     order = np.argsort(table[:, 0], kind="stable")
     if not np.array_equal(table[order, 0], np.arange(n)):
         raise PredictionsError(f"The first column of {file} must hold each index from 0 to {n - 1} once.")
@@ -358,8 +369,9 @@ def _require_sums(file: Path, given: Any, task: Task) -> None:
     if off[worst] <= _SUM_TOLERANCE:
         return
     row = ", ".join(f"{p:g}" for p in given[worst, :_SHOWN]) + (", ..." if given.shape[1] > _SHOWN else "")
+    n = int((off > _SUM_TOLERANCE).sum())
     raise PredictionsError(
-        f"The probabilities of an image must sum to 1; {int((off > _SUM_TOLERANCE).sum()):,} rows of {file} do not, "
+        f"The probabilities of an image must sum to 1; those of {counted(n, 'row')} of {file} do not, "
         f"the worst that of index {worst}: {row} sum to {given[worst].sum():g}.",
         "Give probabilities of the classes, such as a softmax of logits.",
     )

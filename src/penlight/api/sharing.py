@@ -44,7 +44,7 @@ from penlight.runs.folder import (
     run_folder_in,
     seed_folders,
 )
-from penlight.runs.groups import SEAL_FILE, STUDY, Group, kind_of, open_group, write_group
+from penlight.runs.groups import SEAL_FILE, STUDY, Group, kind_of, not_one_run, open_group, write_group
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of
 from penlight.runs.predictions import to_bytes
 from penlight.runs.sharing import (
@@ -203,10 +203,7 @@ class _Copier:
         elif kind == "seeds":
             self._seeds(source, target)
         else:
-            remedy = (
-                "Train its best.toml and export that run." if kind == "tuning" else "Export one of the runs in it."
-            )
-            raise RunError(f"{source} is a {kind}, which is not copied as a whole.", remedy)
+            raise not_one_run(source, kind)
 
     # Runs
 
@@ -427,7 +424,7 @@ class _Copier:
                 if run.has(NOVELTY)
                 else []
             ),
-            *images_in_model(recipe, train),
+            *images_in_model(recipe.of_kept(run.kept_model), train),
         ):  # fmt: skip
             self._remains[sentence] = None
 

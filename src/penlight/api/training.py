@@ -28,6 +28,7 @@ from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Margin, margin
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty
+from penlight.numbers import counted
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.recipes.plan import LONGEST, Plan
 from penlight.runs import (
@@ -91,7 +92,7 @@ def train(
     baselines = Baselines(view, watcher, Readings(view.dataset, "train"))
     if seeds == 1:
         run = train_one(recipe, view, seed, folder, baselines, watcher, plan, images)
-        about = kept_models([run]), held_by([run]), cuts([run])
+        about = kept_models([run]), held_by([run]), cuts([run]), str(recipe.model.backbone)
         return Trained(folder, folder / "report.html", evaluate_run(run), plan, *about)
     places = {s: run_folder_in(folder, f"seed-{s}") for s in range(seed, seed + seeds)}
     with FolderHold(folder):
@@ -99,7 +100,8 @@ def train(
         watcher.step("Writing the summary")
         scores = summarise(folder, runs, view)
     held = held_by(runs, folder / "report.html")
-    return Trained(folder, folder / "report.html", scores, plan, kept_models(runs), held, cuts(runs))
+    about = kept_models(runs), held, cuts(runs), str(recipe.model.backbone)
+    return Trained(folder, folder / "report.html", scores, plan, *about)
 
 
 def cuts(runs: Sequence[Run]) -> list[str]:
@@ -181,7 +183,7 @@ def train_one(
         watcher.step("Choosing on val, then reading test")
         val = _predict(fitted, view, task, "val", recipe)
         decision = decide_on(val, view, recipe.decide, fitted.out_of_fold, epoch_chosen=fitted.best_epoch is not None)
-        write_onnx(writer, fitted.model, view, val, decision)
+        write_onnx(writer, fitted.model, view, val, decision, kept.model)
         read = baselines.readings.keep(view.view, recipe.hash, seed, folder.name)
         test = _predict(fitted, view, task, "test", recipe)
         answering = _seconds_to_answer(fitted, view.splits["test"])
@@ -237,7 +239,7 @@ def _cut_for_time(plan: Plan | None, recipe: Recipe, fitted: Fitted) -> str:
     if fitted.timed_out:
         minutes = plan.longest / 60
         said.append(
-            f"The clock ended the training after {len(fitted.history)} of {recipe.train.epochs} epochs, "
+            f"The clock ended the training after {len(fitted.history)} of {counted(recipe.train.epochs, 'epoch')}, "
             f"at {minutes:.3g} min, which is {LONGEST:g} times the budget."
         )
     return " ".join(said)

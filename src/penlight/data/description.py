@@ -368,7 +368,10 @@ def _task(values: Mapping[str, Any]) -> Task:
         raise DataError(f"positive belongs to a binary task, and this one is {kind}.", "Remove it.")
     if kind == Binary.kind and "positive" in values:
         if values["positive"] not in labels:
-            raise DataError(f"positive must be one of the labels; {shown(values['positive'])} came.")
+            raise DataError(
+                f"positive must be one of the labels; {shown(values['positive'])} came.",
+                f"Give it as `labels` has it: {named(labels)}.",
+            )
         return Binary(labels, finding=values["positive"])
     if "referable" not in values:
         return TASKS[kind](labels)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.errors import DataError, PenlightError
+from penlight.numbers import counted
 
 
 class ArrayLike(Protocol):
@@ -95,7 +96,8 @@ def _check_counts(info: DatasetInfo, split: str, images: ArrayLike, labels: Arra
     n_images, n_labels = images.shape[0], labels.shape[0]
     if n_images != n_labels:
         raise DataError(
-            f"{where}: {split} has {n_images} images and {n_labels} labels.", "There must be one row for each image."
+            f"{where}: {split} has {counted(n_images, 'image')} and {counted(n_labels, 'label')}.",
+            "There must be one row for each image.",
         )
     if not n_images:
         raise DataError(f"{where}: {split} has no images.", "Every split needs some.")

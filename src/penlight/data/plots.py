@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from penlight.data.summary import ANY_FINDING, PER_IMAGE, DataDescription, Findings, Positions
+from penlight.numbers import decimal_text, percent_text
 
 Floats = NDArray[np.float64]
 
@@ -95,8 +96,8 @@ def plot_together(findings: Findings, ax: Axes, colours: Colours = DAY) -> None:
     ax.pcolormesh(edges, edges, np.ma.masked_invalid(shares), cmap=_SHADES, vmin=0, vmax=top, edgecolors="none")
     for row, column in np.argwhere(np.isfinite(shares)):
         colour = _LIGHT if shares[row, column] < 0.55 * top else _DARK
-        ax.text(column + 0.5, row + 0.5, f"{100 * shares[row, column]:.0f}", ha="center", va="center_baseline",
-                color=colour, fontsize="small")  # fmt: skip
+        text = decimal_text(100 * shares[row, column], 0)
+        ax.text(column + 0.5, row + 0.5, text, ha="center", va="center_baseline", color=colour, fontsize="small")
     numbers = np.diag(findings.together)
     names = [wrapped(f"{name} ({n:,})") for name, n in zip(findings.labels, numbers, strict=True)]
     ax.set_yticks(edges[:-1] + 0.5, names)
@@ -165,7 +166,7 @@ def _plot_shares(
     marks = {split: _plot_marks(shares[split], split, ax, colours) for split in _MARKS if split in shares}
     ends = np.max(list(shares.values()), axis=0)
     for row, share in enumerate(shares["train"]):
-        text = f"{100 * share:.1f} %  ({counts[row]:,})"
+        text = f"{percent_text(share)}  ({counts[row]:,})"
         ax.text(ends[row] + 0.03 * ends.max(), row, text, va="center", color=colours.ink)
     ax.set_yticks(y, names)
     ax.set_ylim(len(y) - 0.4, -0.6)

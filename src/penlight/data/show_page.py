@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from penlight.data.summary import DataDescription
+from penlight.escaping import label_list
+from penlight.numbers import counted, percent_text
+
+_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ def page(description: DataDescription, pictures: Sequence[Picture], samples: str
         info=description.info,
         d=description,
         facts=facts(description),
-        shares={split: description.shares(split) for split in description.images},
+        shares={s: [percent_text(share)[:-1] for share in description.shares(s)] for s in description.images},
         pictures=pictures,
         samples=samples,
         samples_width=samples_width,
@@ -53,7 +57,7 @@ def facts(description: DataDescription) -> Mapping[str, str]:
         f"{'grey' if info.channels == 1 else 'colour'}",
         "Modality": info.modality or "not said",
         "View": description.view_text().removeprefix("View "),
-        "Task": f"{description.task.kind}, {len(description.task.labels)} labels",
+        "Task": f"{description.task.kind}, {counted(len(description.task.labels), 'label')}",
         "Licence": info.licence,
         "Source": info.source,
         "MD5": description.md5,
@@ -63,13 +67,19 @@ def facts(description: DataDescription) -> Mapping[str, str]:
 def classes_text(description: DataDescription) -> str:
     """Say in one sentence what the bar chart shows: the most and the least frequent label."""
     shares = dict(zip(description.rows, description.shares("train"), strict=True))
-    most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
-    if shares[most] == shares[least]:
-        return f"All labels are equally frequent in train, each with {100 * shares[most]:.1f} % of images."
+    highest, lowest = max(shares.values()), min(shares.values())
+    if highest == lowest:
+        return f"All labels are equally frequent in train, each with {percent_text(highest)} of images."
+    most, least = ([label for label, share in shares.items() if share == end] for end in (highest, lowest))
     return (
-        f"Most frequent in train is {most} with {100 * shares[most]:.1f} % of images, least frequent is {least} with "
-        f"{100 * shares[least]:.1f} %."
+        f"Most frequent in train {_are(most)} with {percent_text(highest)} of images, least frequent {_are(least)} "
+        f"with {percent_text(lowest)}."
     )
+
+
+def _are(labels: Sequence[str]) -> str:
+    named = label_list(labels[:_NAMED]) + (f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else "")
+    return f"is {named}" if len(labels) == 1 else f"are {named}, each"
 
 
 def presence_text(description: DataDescription) -> str:
@@ -78,5 +88,5 @@ def presence_text(description: DataDescription) -> str:
     most = max(range(len(counts) - 1), key=counts.__getitem__)
     return (
         f"{n - counts[-1]:,} of {n:,} training images have a finding; even the most frequent one, "
-        f"{description.rows[most]}, is absent from {100 * (1 - counts[most] / n):.1f} %."
+        f"{description.rows[most]}, is absent from {percent_text(1 - counts[most] / n)}."
     )

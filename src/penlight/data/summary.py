@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.views import NO_FINDING, LeftOut, ViewedDataset, viewed
 from penlight.escaping import quoted
+from penlight.numbers import percent_text
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class Findings:
     def per_image_text(self) -> str:
         """Say how many training images have none, one and several."""
         none, one, *several = self.per_image_shares("train")
-        none, one, more = 100 * none, 100 * one, 100 * sum(several)
-        return f"In train, {none:.1f} % of images have no finding, {one:.1f} % one and {more:.1f} % several."
+        said = [percent_text(share) for share in (none, one, sum(several))]
+        return f"In train, {said[0]} of images have no finding, {said[1]} one and {said[2]} several."
 
     def together_text(self) -> str:
         """Say which finding comes most often with another one, among those with enough training images."""
@@ -83,7 +84,7 @@ class Findings:
         both, n = int(self.together[row, column]), int(self.together[row, row])
         return (
             f"Most bound to another: of the {n:,} training images with {self.labels[row]}, {both:,} "
-            f"({100 * shares[row, column]:.0f} %) also have {self.labels[column]}."
+            f"({percent_text(shares[row, column], 0)}) also have {self.labels[column]}."
         )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import PredictionsError, UnknownNameError
+from penlight.evaluation.intervals import Groups, design_effect, exceeds_error, number_units
+from penlight.numbers import counted
 from penlight.tasks import Task
 from penlight.tasks.base import log_probability, logit, sigmoid, softmax
 
@@ -110,6 +112,15 @@ class Calibration:
         return prob
 
     @property
+    def changes_nothing(self) -> bool:
+        """Whether probabilities stay as they are."""
+        return (
+            all(t == 1 for t in self.temperatures)
+            and not any(self.intercepts)
+            and all(steps == UNCHANGED for steps in self.maps)
+        )
+
+    @property
     def at_bound(self) -> tuple[int, ...]:
         """Places of the temperatures that are as high as they may be, within rounding."""
         return tuple(k for k, t in enumerate(self.temperatures) if t >= HOTTEST * 0.999)
@@ -135,7 +146,7 @@ def find_calibration(
     kind: str = "temperature",
     found_on: str = "val",
     *,
-    groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
     epoch_chosen: bool = False,
 ) -> Calibration:
     """Fit a calibration to (N, C) truth and probabilities of val, or of what `found_on` names in the notes.
@@ -146,15 +157,16 @@ def find_calibration(
     also chose the epoch (`epoch_chosen`): they then look better than others will. "isotonic" (Zadrozny and Elkan, KDD
     2002) fits a monotone map per label; for exclusive tasks one map of all (image, label) pairs, then normalised.
 
-    Each is kept only where it lowers the log loss of images of `groups` (N,), such as patients, that it was not
-    fitted on; else, and where val cannot tune a label, it stays as it is, and a note says so. UnknownNameError for
-    another kind.
+    Each is kept only where it lowers the log loss of images that it was not fitted on by more than a standard error
+    (`intervals.exceeds_error`); else, and where val cannot tune a label, it stays as it is, and a note says so. The
+    images of one of `groups`, such as a patient, are in one fold and count as one; of patients who are not known by
+    name they count as the design effect says. UnknownNameError for another kind.
     """
     if kind not in KINDS:
         raise UnknownNameError("calibration", kind, KINDS)
     if kind == "none":
         return UNCALIBRATED
-    answers = _Held(np.arange(len(y_val)) if groups is None else groups, found_on, epoch_chosen)
+    answers = _Held(number_units(len(y_val), groups), groups, found_on, epoch_chosen)
     if task.exclusive:
         return _fitted_together(task, y_val, prob_val, kind, answers)
     return _fitted_per_label(task, y_val, prob_val, kind, answers)
@@ -162,9 +174,11 @@ def find_calibration(
 
 @dataclass(frozen=True)
 class _Held:
-    """What is known of held-out answers: the unit of each (N,), their name, whether they chose the epoch."""
+    """What is known of held-out answers: the number of the unit of each (N,), what units are, their name, whether
+    they chose the epoch."""
 
-    units: NDArray[np.generic]
+    unit: NDArray[np.int64]
+    groups: Groups
     called: str
     epoch_chosen: bool
 
@@ -172,6 +186,11 @@ class _Held:
     def coldest(self) -> float:
         """The lowest logarithm of a temperature."""
         return 0.0 if self.epoch_chosen else -float(np.log(HOTTEST))
+
+    def weight(self, rows: NDArray[np.int64]) -> float:
+        """Give the weight of an image in the likelihood of `rows`, in which a unit counts once: images of a patient
+        say little more than one."""
+        return len(np.unique(self.unit[rows])) / max(1, len(rows)) / design_effect(self.groups)
 
 
 @dataclass(frozen=True)
@@ -191,11 +210,11 @@ Losses = Callable[[_Fit], Floats]
 def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, held: _Held) -> Calibration:
     fit, why = _NO_CHANGE, ""
     if len(y) < FEWEST:
-        why = f"{len(y)} images in {held.called} are too few to calibrate; left as they are"
+        why = f"{counted(len(y), 'image')} in {held.called}: too few to calibrate; left as they are"
     else:
 
         def temperature(rows: NDArray[np.int64]) -> _Fit:
-            log_p, truth, share = log_probability(prob[rows]), y[rows], _share_of_units(held.units[rows])
+            log_p, truth, share = log_probability(prob[rows]), y[rows], held.weight(rows)
 
             def loss(u: float) -> float:
                 z = log_p * np.exp(-u)
@@ -213,7 +232,7 @@ def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, held: _
 
         fitting = isotonic if kind == "isotonic" else temperature
         gains = _gains([fitting], losses, prob.max(axis=1), held)
-        fit, why = _kept(fitting, losses, held) if _helps(gains[0]) else (_NO_CHANGE, _no_gain(held))
+        fit, why = _kept(fitting, losses, held) if _helps(gains[0], held) else (_NO_CHANGE, _no_gain(held))
     return _calibration(kind, [fit], (f"all: {why}",) if why else ())
 
 
@@ -228,10 +247,10 @@ def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: str, held: 
             own[c] = _OfLabel.of(y[:, c], prob[:, c], kind, held)
     fits = [_NO_CHANGE] * len(task.labels)
     # All labels together say whether a temperature alone or an intercept too helps; a few positives each say little.
-    together = np.sum([label.gains for label in own.values()], axis=0) if own else np.zeros((1, 1))
+    together = np.sum([label.gains for label in own.values()], axis=0) if own else np.zeros((1, len(y)))
     best = int(np.argmax(together.sum(axis=1)))
     for c, label in own.items():
-        if _helps(together[best]) and label.gains[best].sum() > 0:
+        if _helps(together[best], held) and label.gains[best].sum() > 0:
             fits[c], why[c] = _kept(label.fittings[best], label.losses, held)
         else:
             why[c] = _no_gain(held)
@@ -241,7 +260,7 @@ def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: str, held: 
 
 @dataclass(frozen=True)
 class _OfLabel:
-    """What may be fitted to one label, its losses (N,), and what each fit gains on units held out, (F, U)."""
+    """What may be fitted to one label, its losses (N,), and what each fit gains on images held out, (F, N)."""
 
     fittings: list[Fitting]
     losses: Losses
@@ -253,7 +272,7 @@ class _OfLabel:
         z = logit(prob)
 
         def scaled(rows: NDArray[np.int64], with_intercept: bool) -> _Fit:
-            return _slope(y[rows], z[rows], _share_of_units(held.units[rows]), held.coldest, with_intercept)
+            return _slope(y[rows], z[rows], held.weight(rows), held.coldest, with_intercept)
 
         def isotonic(rows: NDArray[np.int64]) -> _Fit:
             return _Fit(steps=_isotonic(y[rows], prob[rows]))
@@ -269,31 +288,34 @@ class _OfLabel:
 
 
 def _gains(fittings: list[Fitting], losses: Losses, key: Floats, held: _Held) -> Floats:
-    """(F, U): how much each fit lowers the log loss of each unit, summed over its images, by fits to other folds."""
-    unit = np.unique(held.units, return_inverse=True)[1]
-    fold, before, out = folds_by_value(key, unit), losses(_NO_CHANGE), []
+    """(F, N): how much each fit lowers the log loss of each image, by fits to other folds of whole units."""
+    fold, before, out = folds_by_value(key, held.unit), losses(_NO_CHANGE), []
     for fitting in fittings:
         after = before.copy()
         for number in range(FOLDS):
             inside = fold == number
             if inside.any() and not inside.all():
                 after[inside] = losses(fitting(np.flatnonzero(~inside)))[inside]
-        out.append(np.bincount(unit, before - after))
+        out.append(before - after)
     return np.array(out)
 
 
-def _helps(gains: Floats) -> bool:
-    """Say whether (U,) gains are above 0 by more than their standard error."""
-    return bool(gains.mean() > gains.std() / max(len(gains) - 1, 1) ** 0.5)
+def _helps(gains: Floats, held: _Held) -> bool:
+    """Say whether the mean of gains (N,) is above 0 by more than its standard error."""
+    mean = float(gains.mean()) if len(gains) else 0.0
+    return exceeds_error(mean, (gains - mean) / max(len(gains), 1), held.groups)
 
 
 def _no_gain(held: _Held) -> str:
-    return f"it did not lower the log loss of images of {held.called} held out; left as it is"
+    return (
+        f"it did not lower the log loss of images of {held.called} held out by more than its standard error; left as "
+        "it is"
+    )
 
 
 def _kept(fitting: Fitting, losses: Losses, held: _Held) -> tuple[_Fit, str]:
     """Fit to all answers, and say what is to be known about it."""
-    fit, before = fitting(np.arange(len(held.units))), losses(_NO_CHANGE)
+    fit, before = fitting(np.arange(len(held.unit))), losses(_NO_CHANGE)
     if not losses(fit).mean() <= before.mean():
         return _NO_CHANGE, _no_gain(held)
     if fit.temperature >= HOTTEST * 0.999:
@@ -306,12 +328,6 @@ def folds_by_value(value: Floats, unit: NDArray[np.int64]) -> NDArray[np.int64]:
     from penlight.data.folds import assign_folds_by_value  # for fitting alone; answering reads this module too
 
     return assign_folds_by_value(value, unit, FOLDS)
-
-
-def _share_of_units(units: NDArray[np.generic]) -> float:
-    """Give the weight of an image in a likelihood whose units count once each: images of a patient say little more
-    than one."""
-    return len(np.unique(units)) / max(1, len(units))
 
 
 def _calibration(kind: str, fits: list[_Fit], notes: Iterable[str]) -> Calibration:

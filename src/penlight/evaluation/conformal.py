@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from penlight.errors import PredictionsError, RecipeError
 from penlight.evaluation.calibration import too_few
+from penlight.numbers import counted
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _cuts_of_findings(
         absent, present = (np.sort(score[own[:, k] == 1, k]) for k in (0, 1))
         if too_few(own[:, 1]):
             cuts.append((math.inf, math.inf))
-            n = f"{len(present)} images of val with it and {len(absent)} without"
+            n = f"{counted(len(present), 'image')} of val with it and {len(absent)} without"
             notes.append(f"{label}: {n} are too few for a set; it may always be either")
             continue
         found = _meeting(absent, present, coverage)

@@ -43,5 +43,15 @@ def kappa(grade: NDArray[np.int64], answer: NDArray[np.int64]) -> float:
     return 1 - apart / by_chance if by_chance > 0 else float("nan")
 
 
+def kappa_and_influence(grade: NDArray[np.int64], answer: NDArray[np.int64]) -> tuple[float, Floats]:
+    """Give the kappa of (N,) true and answered grades and what each image adds to its error: its influence over N,
+    by the derivatives of the mean squared difference and of the moments that chance is made of."""
+    a, g = answer.astype(float), grade.astype(float)
+    value, squared = kappa(grade, answer), (a - g) ** 2
+    by_chance = a.var() + g.var() + (a.mean() - g.mean()) ** 2
+    moved = a**2 - (a**2).mean() + g**2 - (g**2).mean() - 2 * ((a - a.mean()) * g.mean() + a.mean() * (g - g.mean()))
+    return value, ((1 - value) * moved - (squared - squared.mean())) / by_chance / len(g)
+
+
 def _kappa(task: Task, grade: NDArray[np.int64], prob: Floats, points: Floats) -> float:
     return kappa(grade, np.argmax(task.decide(prob, points), axis=1))

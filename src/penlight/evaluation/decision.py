@@ -17,8 +17,8 @@ from penlight.evaluation.calibration import (
     too_few,
 )
 from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
-from penlight.evaluation.cut_points import best_cut_points, kappa
-from penlight.evaluation.intervals import number_units
+from penlight.evaluation.cut_points import best_cut_points, kappa_and_influence
+from penlight.evaluation.intervals import Groups, UnknownPatients, exceeds_error, number_units
 from penlight.tasks import Binary, Task
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def find_decision(
     calibration: str = "temperature",
     coverage: float = COVERAGE,
     out_of_fold: tuple[NDArray[np.uint8], Floats] | None = None,
-    groups: NDArray[np.generic] | None = None,
-    train_groups: NDArray[np.generic] | None = None,
+    groups: Groups = None,
+    train_groups: Groups = None,
     epoch_chosen: bool = False,
 ) -> Decision:
     """Calibrate on held-out answers, then choose thresholds or cut points, and fit the sets of answers.
@@ -118,44 +118,48 @@ def find_decision(
     the very model that answers later.
 
     `y_val` and `prob_val` (N, C) are truth and probabilities as the model gave them; `prevalence` (C,) is the share
-    in train; `groups` (N,) and `train_groups` (M,) are patients, `epoch_chosen` says that val chose the epoch;
+    in train; `groups` and `train_groups` say which images belong together, `epoch_chosen` that val chose the epoch;
     `calibration` as in `find_calibration`, `coverage` as in `fit_conformal`. Thresholds are of calibrated
     probabilities: "fixed" is 0.5 (or `wanted`); "f1" and "youden" maximise F1 or sensitivity + specificity - 1;
     "sensitivity" is the highest threshold that reaches `wanted`, "specificity" the lowest. A label that val cannot
     tune takes the threshold above which val has as many images as train has positives, and a note says so. Of two
     classes the threshold is that of the finding, and the other's is its complement. One by "f1" or "youden" is kept
     only where it beats 0.5 by more than a standard error on images held out. The expected grade is cut by
-    `cut_points.best_cut_points`, where the task cuts it.
+    `cut_points.best_cut_points`, where the task cuts it and that beats cuts halfway between the grades in kappa,
+    by more than a standard error likewise.
     """
     if rule not in THRESHOLD_RULES:
         raise UnknownNameError("threshold rule", rule, THRESHOLD_RULES)
     if rule in ("sensitivity", "specificity") and (wanted is None or not 0 < wanted <= 1):
         raise RecipeError(f"Thresholds by {rule} need the wanted value, above 0 and at most 1; {wanted} came.")
     y, prob, found_on = y_val, prob_val, "val"
-    units: NDArray[np.generic] | None = groups
     if out_of_fold is not None:
         y, prob = np.concatenate([y_val, out_of_fold[0]]), np.concatenate([prob_val, out_of_fold[1]])
         found_on = WITH_TRAIN
-        # Patients of val and of train have numbers of their own.
-        of_val, of_train = number_units(len(y_val), groups), number_units(len(out_of_fold[0]), train_groups)
-        units = np.concatenate([of_val, of_train + len(y_val)])
+        groups = _joined(groups, len(y_val), train_groups, len(out_of_fold[0]))
     chosen = epoch_chosen and out_of_fold is None
-    found = find_calibration(task, y, prob, calibration, found_on, groups=units, epoch_chosen=chosen)
+    found = find_calibration(task, y, prob, calibration, found_on, groups=groups, epoch_chosen=chosen)
     calibrated = found.apply(task, prob)
     cuts, notes = None, list[str]()
     if task.uses_thresholds:
-        cuts, notes = _thresholds(
-            task, y, calibrated, prevalence, rule, wanted, found_on, number_units(len(y), units)
-        )
+        cuts, notes = _thresholds(task, y, calibrated, prevalence, rule, wanted, found_on, groups)
     elif task.cut_points:
         cuts, notes = best_cut_points(task, y, calibrated, found_on)
-        if not _cut_points_help(task, y, calibrated, found_on, number_units(len(y), units)):
+        if cuts != task.cut_points and not _cut_points_help(task, y, calibrated, found_on, groups):
             notes = [
-                f"all: cut points of {found_on} did not raise its kappa held out; cut halfway between the grades"
+                f"all: cut points of {found_on} did not raise kappa by more than its standard error on images of "
+                f"{found_on} held out; cut halfway between the grades",
             ]
             cuts = task.cut_points
     sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage)
     return Decision(cuts, found, found_on, tuple(notes), sets, len(y))
+
+
+def _joined(groups: Groups, n_val: int, train_groups: Groups, n_train: int) -> Groups:
+    """Join what belongs together in val and in train, whose patients have numbers of their own."""
+    units = np.concatenate([number_units(n_val, groups), number_units(n_train, train_groups) + n_val])
+    unknown = [own for own in (groups, train_groups) if isinstance(own, UnknownPatients)]
+    return UnknownPatients(unknown[0].images_each, units) if unknown else units
 
 
 def _thresholds(
@@ -166,7 +170,7 @@ def _thresholds(
     rule: str,
     wanted: float | None,
     found_on: str,
-    unit: NDArray[np.int64],
+    groups: Groups,
 ) -> tuple[tuple[float, ...], list[str]]:
     """A threshold per label, and notes on those that the answers, named `found_on`, cannot tune."""
     cuts, notes = np.full(len(task.labels), 0.5 if wanted is None else wanted), list[str]()
@@ -178,7 +182,7 @@ def _thresholds(
             notes.append(
                 f"{label}: {positives} positive in {found_on} is too few to tune; cut at the prevalence in train"
             )
-        elif rule in _SCORES and not _cut_helps(y_val[:, c], prob_val[:, c], rule, unit):
+        elif rule in _SCORES and not _cut_helps(y_val[:, c], prob_val[:, c], rule, groups):
             cuts[c] = 0.5
             notes.append(
                 f"{label}: a threshold by {rule} did not raise it by more than its standard error on images of "
@@ -207,24 +211,24 @@ _SCORES = {"f1": _f1, "youden": _youden}
 """What a rule that has no wanted rate maximises, of truth and answers (N,), and what each image adds to its error."""
 
 
-def _cut_helps(y: NDArray[np.uint8], prob: Floats, rule: str, unit: NDArray[np.int64]) -> bool:
+def _cut_helps(y: NDArray[np.uint8], prob: Floats, rule: str, groups: Groups) -> bool:
     """Say whether thresholds that are found on the other folds score higher than 0.5 does, all folds together, by
-    more than a standard error of the difference over units (N,)."""
-    fold, answered = folds_by_value(prob, unit), prob > 0.5
+    more than a standard error of the difference."""
+    fold, answered = folds_by_value(prob, number_units(len(y), groups)), prob > 0.5
     fixed, fixed_influence = _SCORES[rule](y, answered)
     for number in range(FOLDS):
         inside = fold == number
         if inside.any() and not too_few(y[~inside]):
             answered[inside] = prob[inside] > best_cut(y[~inside], prob[~inside], rule, None)
     own, own_influence = _SCORES[rule](y, answered)
-    error = np.bincount(unit, own_influence - fixed_influence)
-    return own - fixed > float(np.sqrt((error**2).sum()))
+    return exceeds_error(own - fixed, own_influence - fixed_influence, groups)
 
 
-def _cut_points_help(task: Task, y: NDArray[np.uint8], prob: Floats, found_on: str, unit: NDArray[np.int64]) -> bool:
-    """Say whether cut points found on the other folds give a higher kappa than those halfway between the grades, or
-    one as high."""
-    fold, decided = folds_by_value(prob.max(axis=1), unit), task.decide(prob, np.array(task.cut_points))
+def _cut_points_help(task: Task, y: NDArray[np.uint8], prob: Floats, found_on: str, groups: Groups) -> bool:
+    """Say whether cut points found on the other folds give a higher kappa than those halfway between the grades, all
+    folds together, by more than a standard error of the difference."""
+    fold = folds_by_value(prob.max(axis=1), number_units(len(y), groups))
+    decided = task.decide(prob, np.array(task.cut_points))
     own = decided.copy()
     for number in range(FOLDS):
         inside = fold == number
@@ -232,7 +236,10 @@ def _cut_points_help(task: Task, y: NDArray[np.uint8], prob: Floats, found_on: s
             points, _ = best_cut_points(task, y[~inside], prob[~inside], found_on)
             own[inside] = task.decide(prob[inside], np.array(points))
     grade = np.argmax(y, axis=1)
-    return kappa(grade, np.argmax(own, axis=1)) >= kappa(grade, np.argmax(decided, axis=1))
+    (value, influence), (halfway, of_halfway) = (
+        kappa_and_influence(grade, np.argmax(answers, axis=1)) for answers in (own, decided)
+    )
+    return exceeds_error(value - halfway, influence - of_halfway, groups)
 
 
 def best_cut(y: NDArray[np.uint8], prob: Floats, rule: str, wanted: float | None) -> float:

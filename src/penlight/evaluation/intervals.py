@@ -130,6 +130,20 @@ def design_effect(groups: Groups) -> float:
     return groups.design_effect if isinstance(groups, UnknownPatients) else 1.0
 
 
+def exceeds_error(gain: float, influence: Floats, groups: Groups) -> bool:
+    """Say whether what a calibration, a threshold or cut points gain on images held out is above 0 by more than its
+    standard error: the one rule by which what val suggests is taken.
+
+    `influence` (N,) is what each image adds to the error of the gain, of sum 0, as its influence function over N;
+    the images of a unit, such as a patient, add together. False for fewer than two units.
+    """
+    by_unit = np.bincount(number_units(len(influence), groups), influence)
+    units = len(by_unit)
+    if units < 2:
+        return False
+    return gain > float(np.sqrt(design_effect(groups) * units / (units - 1) * (by_unit**2).sum()))
+
+
 def number_units(n_images: int, groups: Groups) -> NDArray[np.int64]:
     """Number the units, (N,) from 0 in the order in which they first occur: the groups, or else the images.
 

@@ -16,6 +16,7 @@ from penlight.evaluation.decision import best_cut
 from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
 from penlight.evaluation.rows import to_json
+from penlight.numbers import decimal_text
 from penlight.tasks import Binary, Question, Task
 
 Floats = NDArray[np.float64]
@@ -172,7 +173,7 @@ def _cuts(
         return
     y_val, stated = question.of(val[0]).astype(np.uint8), question.of(val[1])
     for rule, wanted in TARGETS:
-        chosen = f"{rule} {wanted:.2f} on val"
+        chosen = f"{rule} {decimal_text(wanted, 2)} on val"
         if too_few(y_val):
             note = f"{int(y_val.sum())} positive of {len(y_val)} in val is too few to choose by"
             yield _Cut(question, chosen, math.nan, np.zeros(len(prob)), note)

@@ -82,19 +82,6 @@ def to_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-_ROUNDING = 1e-9
-"""What sums of floating-point numbers are off by; so near to 1 is 1."""
-
-
-def decimal_text(value: float, decimals: int = 3) -> str:
-    """Write a finite number with so many decimals, and a share that is not quite 1 with as many as show that."""
-    text = f"{value:.{decimals}f}"
-    while abs(value) < 1 - _ROUNDING and abs(float(text)) == 1:
-        decimals += 1
-        text = f"{value:.{decimals}f}"
-    return text if float(text) else text.lstrip("-")
-
-
 def find_row(rows: Iterable[MetricRow], name: str, label: str | None = None) -> MetricRow | None:
     """Find the row of a name and label; None if there is none."""
     return next((row for row in rows if row.name == name and row.label == label), None)

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from penlight.evaluation.rows import MetricRow, decimal_text, find_row, to_json
+from penlight.evaluation.rows import MetricRow, find_row, to_json
+from penlight.numbers import counted, decimal_text
 from penlight.tasks import Task
 
 BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "no better than", "worse than"
@@ -140,7 +141,7 @@ class Measured:
         sure = f" ({decimal_text(row.low, 2)}{_EN_DASH}{decimal_text(row.high, 2)})" if known else ""
         score = f"{does(self.task.headline, self.task)} {name} {decimal_text(row.value, 2)}{sure}"
         others = against(row, self._rivals, ahead=self.ahead)
-        return f"On {row.n:,} test images {model_words(self.model)} {score}{others}."
+        return f"On {counted(row.n, 'test image')} {model_words(self.model)} {score}{others}."
 
     @property
     def stands(self) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from penlight.data.reads import Readable
 from penlight.errors import ExportError
 from penlight.evaluation import Decision, MetricRow, score
+from penlight.numbers import counted, decimal_text
 from penlight.runs import Predictions, answer
 
 Floats = NDArray[np.float64]
@@ -122,7 +123,8 @@ def require_close(parity: Parity, precision: str, what: str) -> None:
     worst = max(parity.before, parity.calibration)
     if not worst <= CLOSE[precision]:
         raise ExportError(
-            f"{what} does not answer as the trained model does: over {parity.images} images of {parity.split} a "
+            f"{what} does not answer as the trained model does: over "
+            f"{counted(parity.images, 'image')} of {parity.split} a "
             f"probability differs by {worst:.1e}, where {CLOSE[precision]:g} is allowed. It was not written.",
             "Repeat the run on this machine; if that changes nothing, it is a defect of Penlight: please report it.",
         )
@@ -133,7 +135,8 @@ def require_as_good(parity: Parity, headline: str, what: str) -> None:
     change = next(c for c in parity.changes if c.name == headline and c.label is None)
     if not change.file >= change.model - FALL:
         raise ExportError(
-            f"{what} is worse than the trained model: {headline} on {parity.split} falls from {change.model:.3f} to "
-            f"{change.file:.3f}, where a fall of {FALL:g} is allowed. It was not written.",
+            f"{what} is worse than the trained model: {headline} on {parity.split} falls from "
+            f"{decimal_text(change.model)} to {decimal_text(change.file)}, where a fall of {FALL:g} is allowed. It "
+            "was not written.",
             "Export it without --int8.",
         )

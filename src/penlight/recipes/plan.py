@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from penlight.data.dataset import DatasetInfo
+from penlight.numbers import counted
 from penlight.recipes.recipe import Augment, Cnn, Data, Decide, Recipe, Residual, Train, recipe_from_dict
 from penlight.tasks import Task
 
@@ -307,7 +308,10 @@ def _epochs(f: Fingerprint, epoch_seconds: float) -> tuple[int, Reason]:
     allowed = f.budget * (_SMALL_SET_BUDGET if n <= FEW else 1)
     affordable = max(1, int(allowed / epoch_seconds))
     if affordable < wanted:
-        why = f"{wanted} epochs would be wanted for {n:,} images; {affordable} fit into {_minutes(allowed)} here."
+        why = (
+            f"{counted(wanted, 'epoch')} would be wanted for {counted(n, 'image')}; {affordable} fit into "
+            f"{_minutes(allowed)} here."
+        )
         return affordable, Reason("epochs", str(affordable), why)
     why = (
         f"So {wanted * n:,} images are seen in all, which is enough for {n:,}; the epoch that is best on val is kept."

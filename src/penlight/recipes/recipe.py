@@ -307,6 +307,12 @@ class Recipe(_Section):
         canonical = json.dumps(_asked_for(self.model_dump(mode="json")), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    def of_kept(self, backbone: str) -> "Recipe":
+        """Give the recipe of the model that a run kept: this one, or with the baseline of that name in the place of
+        its own model."""
+        model = self.model if backbone == self.model.backbone else BASELINE_MODELS.get(backbone, self.model)
+        return self.model_copy(update={"model": model})
+
     def to_toml(self) -> str:
         """Give all values, defaults included, as TOML; what is None is left out."""
         return tomli_w.dumps(_without_none(self.model_dump(mode="json")))

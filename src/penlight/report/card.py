@@ -10,13 +10,14 @@ from penlight.escaping import label_list, markdown, markdown_code, quoted
 from penlight.evaluation.checks import serious_first
 from penlight.evaluation.checks.looking import TOLD
 from penlight.evaluation.novelty_rates import NoveltyRates
+from penlight.numbers import counted
 from penlight.report.beside import published_lines, published_notes
 from penlight.report.checklist import SOURCES, checklist
 from penlight.report.content import RunContent
 from penlight.report.displays import Reliability, headline_rows
 from penlight.report.notes import decided_words, finding_words, read_before_words
 from penlight.report.tables import ScoreLine, score_lines
-from penlight.report.verdict import cut_words, kept_words, model_of, rivals_of, run_verdict
+from penlight.report.verdict import cut_words, kept_words, model_cell, rivals_of, run_verdict
 from penlight.report.words import count, image_words, label_words, listed, metric_words, number, plain
 
 NOT_CLINICAL = "Not for clinical use."
@@ -70,7 +71,7 @@ def limits(content: RunContent) -> list[str]:
         *_novelty(content.novelty_rates),
     ]
     if n < _FEW_IMAGES:
-        found.append(f"With {count(n)} images the intervals are wide; read them before the values.")
+        found.append(f"With {counted(n, 'image')} the intervals are wide; read them before the values.")
     return [*found, *_rare(content)]
 
 
@@ -82,7 +83,8 @@ def _novelty(rates: NoveltyRates | None) -> list[str]:
     missed = any(rate.share < TOLD for rate in rates.drawn.values())
     poor = " Pictures of another kind may be answered without a warning." if missed else ""
     return [
-        f"Called unlike the training images: {count(rates.test.unusual)} of {count(rates.test.images)} test images, "
+        f"Called unlike the training images: {count(rates.test.unusual)} of "
+        f"{counted(rates.test.images, 'test image')}, "
         f"which are like them, and of drawn images of another kind {listed(told)}.{poor}"
     ]
 
@@ -138,7 +140,7 @@ def _rare(content: RunContent) -> list[str]:
 
 def _calibration(content: RunContent) -> str:
     found = Reliability.from_predictions(content.test, before=content.before)
-    before = f", {number(found.before.error, 3)} before calibration on val" if found.before else ""
+    before = f", {number(found.before.error, 3)} before calibration" if found.before else ""
     return (
         f"Probabilities are off by {number(found.error, 3)} on average (expected calibration error on test){before}."
     )
@@ -161,7 +163,7 @@ def _asked(content: RunContent) -> str:
 def _how(content: RunContent) -> list[str]:
     changed = [f"{key} = {plain(this)}" for key, (_, this) in content.recipe_differences.items()]
     return [
-        f"Model: {model_of(content)}, seed {plain(content.provenance.get('seed'))}.",
+        f"Model: {model_cell(content)}, seed {plain(content.provenance.get('seed'))}.",
         f"Recipe: {'; '.join(changed) or 'all defaults'}.",
         *([kept] if (kept := kept_words(content)) else []),
         *read_before_words(content),

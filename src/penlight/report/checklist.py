@@ -8,9 +8,10 @@ import math
 from dataclasses import dataclass
 
 from penlight.escaping import quoted
+from penlight.numbers import counted
 from penlight.report.content import RunContent
 from penlight.report.notes import read_before_words
-from penlight.report.verdict import model_of
+from penlight.report.verdict import model_cell, model_of
 from penlight.report.words import count, image_words, label_words, listed, metric_words, plain, with_interval
 
 SOURCES = (
@@ -43,7 +44,7 @@ def checklist(content: RunContent) -> list[Item]:
 
 def _background(content: RunContent) -> list[Item]:
     n, noun = len(content.task.labels), label_words(content.task)
-    made = f"A model ({model_of(content)}) for {n} {noun}, developed and tested on {content.title}."
+    made = f"A model ({model_cell(content)}) for {n} {noun}, developed and tested on {content.title}."
     return [
         Item("Kind of study", "1, 4; CLAIM title, study design", made),
         _open("Clinical context, users, place in care", "3a, 3b; CLAIM introduction", "what it would be used for."),
@@ -152,9 +153,10 @@ def _partition(content: RunContent) -> str:
 def _model(content: RunContent) -> str:
     made, recipe = content.provenance, content.recipe
     parameters = made.get("parameters")
-    found = [f"{model_of(content)}, {count(parameters)} parameters" if parameters else model_of(content)]
+    model = model_cell(content)
+    found = [f"{model}, {counted(parameters, 'parameter')}" if parameters else model]
     if content.history is not None:
-        found.append(f"{len(content.history)} epochs, weights of epoch {content.best_epoch}")
+        found.append(f"{counted(len(content.history), 'epoch')}, weights of epoch {content.best_epoch}")
         optimizer = recipe.get("train", {}).get("optimizer")
         found += [f"optimizer {optimizer}"] if optimizer else []
     found.append(f"seed {plain(made.get('seed'))}")
@@ -166,7 +168,7 @@ def _chosen(content: RunContent) -> str:
 
 
 def _balance(content: RunContent) -> str:
-    if content.recipe.get("model", {}).get("backbone") in ("kernel", "ensemble"):
+    if model_of(content) in ("kernel", "ensemble"):
         return "Its kernel weighs rare classes more; scores of each label and balanced ones stand beside accuracy."
     train = content.recipe.get("train", {})
     balance, weight = train.get("balance", "none"), train.get("loss", {}).get("positive_weight", "none")

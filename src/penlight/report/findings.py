@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from penlight.evaluation.comparison import Difference
+from penlight.numbers import counted, decimal_text
 from penlight.report.study_content import MAJORITY, Entry, StudyTable
 from penlight.report.words import (
     count,
@@ -146,7 +147,7 @@ def seen_at_all(table: StudyTable) -> str | None:
     if not widths:
         return None
     usual = number(float(np.median(widths)), 2)
-    images = f"{count(table.images['test'])} test images"
+    images = f"{counted(table.images['test'], 'test image')}"
     return f"With {images}, differences under about {usual} cannot be told from chance."
 
 
@@ -182,7 +183,8 @@ def how_it_was_chosen(table: StudyTable) -> str | None:
         return None
     if seen is not table:
         return (
-            f"That was chosen by the scores on {count(seen.images['val'])} val images, among {count(known)} recipes. "
+            f"That was chosen by the scores on {counted(seen.images['val'], 'val image')}, among "
+            f"{counted(known, 'recipe')}. "
             "Val also chose the epochs of networks, which flatters them there; test took no part in the choice."
         )
     return (
@@ -325,7 +327,7 @@ def _verb(found: Sequence[object], one: str, many: str) -> str:
 
 
 def _p(found: Difference) -> str:
-    return f"p < {_SMALLEST_P}" if found.p_holm < _SMALLEST_P else f"p = {found.p_holm:.3f}"
+    return f"p < {_SMALLEST_P}" if found.p_holm < _SMALLEST_P else f"p = {decimal_text(found.p_holm)}"
 
 
 def _difference(found: Difference) -> str:

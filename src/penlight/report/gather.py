@@ -18,6 +18,7 @@ from penlight.evaluation.standing import Ahead, ahead_from_dict
 from penlight.evaluation.subgroups import Subgroup, subgroup_from_dict
 from penlight.recipes import differences
 from penlight.report.content import FoldContent, Rival, RunContent, Sample
+from penlight.report.verdict import kept_together
 from penlight.runs import Joined, Run
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.evidence import checks_kept, headline_kept, novelty_rates_of
@@ -178,7 +179,7 @@ def _places(joined: Joined) -> NDArray[np.float64]:
 
 def _provenance_of_folds(runs: Sequence[Run], md5: str) -> dict[str, Any]:
     """Say how all folds were made: the durations are their sums."""
-    made = _provenance(runs[0])
+    made = kept_together([_provenance(run) for run in runs], runs[0].recipe.model.backbone, "folds")
     spent = [run.provenance["durations"] for run in runs]
     durations = {what: round(sum(own[what] for own in spent), 3) for what in spent[0]}
     return {**made, "durations": durations, "hashes": {**made["hashes"], "data (MD5)": md5}}

@@ -6,9 +6,10 @@ from penlight.data.tested import READ_BEFORE
 from penlight.escaping import quoted
 from penlight.evaluation.decision import WITH_TRAIN
 from penlight.evaluation.rows import MetricRow, find_row
+from penlight.numbers import counted, decimal_text
 from penlight.report.content import RunContent
 from penlight.report.words import count, listed, with_interval
-from penlight.tasks import Binary
+from penlight.tasks import Binary, Ordinal
 
 
 def decided_words(content: RunContent) -> list[str]:
@@ -64,7 +65,12 @@ def _answers(content: RunContent) -> list[str]:
     points = None if content.decision is None else content.decision.thresholds
     if not content.task.cut_points or points is None:
         return said
-    cuts = listed([f"{point:.2f}" for point in points], most=len(points))
+    if points == content.task.cut_points:
+        return [
+            *said,
+            "The expected grade is cut halfway between the grades: other cut points were not clearly better.",
+        ]
+    cuts = listed([decimal_text(point, 2) for point in points], most=len(points))
     return [*said, f"The expected grade is cut at {cuts}."]
 
 
@@ -72,9 +78,15 @@ def _found_on(content: RunContent) -> list[str]:
     decision = content.decision
     if decision is None or decision.images is None:
         return []
-    found = ["calibration"] if decision.calibration.kind != "none" else []
-    found += ["thresholds"] if content.recipe.get("decide", {}).get("thresholds", "fixed") != "fixed" else []
-    found += ["cut points"] if content.task.cut_points else []
+    found = [] if decision.calibration.changes_nothing else ["calibration"]
+    if isinstance(content.task, Ordinal):
+        found += ["cut points"] if decision.thresholds not in (None, content.task.cut_points) else []
+    elif content.recipe.get("decide", {}).get("thresholds", "fixed") != "fixed":
+        left = {note.split(": ", 1)[0] for note in decision.notes}
+        sought = (
+            [content.task.labels[content.task.sought]] if isinstance(content.task, Binary) else content.task.labels
+        )
+        found += ["thresholds"] if set(sought) - left else []
     if not found:
         return []
     which = (
@@ -83,4 +95,4 @@ def _found_on(content: RunContent) -> list[str]:
         else f"those of {decision.found_on}"
     )
     were = "was" if found == ["calibration"] else "were"
-    return [f"{listed(found).capitalize()} {were} found on {count(decision.images)} images: {which}."]
+    return [f"{listed(found).capitalize()} {were} found on {counted(decision.images, 'image')}: {which}."]

@@ -56,7 +56,7 @@ from penlight.report.tables import (
     split_lines,
     subgroup_lines,
 )
-from penlight.report.verdict import cut_words, kept_words, model_of, rivals_of, run_verdict
+from penlight.report.verdict import cut_words, kept_words, model_cell, model_of, rivals_of, run_verdict
 from penlight.report.words import count, duration, image_words, interval, label_words, metric_words, number
 
 _OF_RANKS = ("roc", "precision_recall")
@@ -110,7 +110,7 @@ def facts(content: RunContent) -> list[tuple[str, str]]:
     made = content.provenance
     sizes = " / ".join(count(n) for n in content.data.images.values())
     found = [
-        ("model", model_of(content)),
+        ("model", model_cell(content)),
         ("seed", str(made.get("seed", "not recorded"))),
         ("view", content.view),
         ("image size", f"{content.size} × {content.size} px"),

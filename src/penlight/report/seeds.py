@@ -27,7 +27,7 @@ from penlight.report.run import (
     subgroups_displays,
 )
 from penlight.report.tables import label_table, seeds_as_rows, seeds_lines
-from penlight.report.verdict import model_of, others_than, seeds_verdict
+from penlight.report.verdict import kept_together, model_of, others_than, seeds_verdict
 from penlight.report.words import interval, metric_words, number
 
 
@@ -43,7 +43,7 @@ def seeds_report(
 
     `robustness` is that of all seeds together, None where corrupted images were not asked.
     """
-    first = contents[0]
+    first = _together(contents)
     colours = palette(first.task)
     own = others_than(model_of(first), rivals, first.task.headline)
     overall = _overall(first, rows)
@@ -71,6 +71,13 @@ def seeds_report(
         **data_values(first, colours),
         **making_values(replace(first, rows=seeds_as_rows(rows), subgroups=subgroups)),
     )
+
+
+def _together(contents: Sequence[RunContent]) -> RunContent:
+    """Give the first run, with how all were made."""
+    first = contents[0]
+    backbone = str(first.recipe["model"]["backbone"])
+    return replace(first, provenance=kept_together([own.provenance for own in contents], backbone, "seeds"))
 
 
 def _checks(contents: Sequence[RunContent]) -> list[Check] | None:
@@ -113,7 +120,7 @@ def seeds_displays(
     robustness: Robustness | None = None,
 ) -> dict[str, Display]:
     """Give the figures of the report of several seeds by their names in it."""
-    first = contents[0]
+    first = _together(contents)
     own = others_than(model_of(first), rivals, first.task.headline)
     found: dict[str, Display] = {"bars": _bars(first, rows, own), **corrupted_displays(robustness)}
     as_rows = seeds_as_rows(rows)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penlight.evaluation.rows import SeedsRow
+from penlight.numbers import counted
 from penlight.report.displays import Display
 from penlight.report.displays.score_bars import MOST
 from penlight.report.displays.study_confusion import ConfusionGrid, FindingGrid
@@ -105,7 +106,7 @@ def _facts(content: StudyContent) -> list[tuple[str, str]]:
         ("image size", f"{content.example.size} × {content.example.size} px"),
         (" / ".join(main.images), " / ".join(count(n) for n in main.images.values())),
         ("recipes", str(sum(len(table.entries) for table in content.tables))),
-        ("runs", f"{content.n_runs}, up to {most} seeds each"),
+        ("runs", f"{content.n_runs}, up to {counted(most, 'seed')} each"),
         ("training, in all", duration(spent)),
     ]
 

@@ -62,7 +62,8 @@ class Entry:
     true and answered class, or (C, 4) of each finding as `LabelConfusion` has them; `histories` by seed, empty for
     models without epochs; `changes` is what its recipe sets, dotted key -> (default, value); `address` is where its
     runs' report is, seen from the study's; `compare_with` names the entry that it is a variant of; `checks` are those
-    that spoke up in any of its runs or over its seeds.
+    that spoke up in any of its runs or over its seeds; `fell_back` says that a baseline was kept in the place of its
+    recipe's model with some seed.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Entry:
     address: str
     compare_with: str | None = None
     checks: Sequence[Check] = ()
+    fell_back: bool = False
 
     def row(self, name: str) -> SeedsRow:
         """Give the row of a metric of the whole; NaN with a note if it was not scored."""
@@ -136,7 +138,7 @@ class StudyTable:
     @property
     def linear(self) -> Entry | None:
         """The linear baseline, if the study has it."""
-        return next((entry for entry in self.entries if entry.backbone == LINEAR), None)
+        return linear_of(self.entries)
 
     @property
     def networks(self) -> list[Entry]:
@@ -204,12 +206,18 @@ def best_of(entries: Sequence[Entry], headline: str) -> Entry | None:
     return max(known, key=lambda entry: entry.row(headline).mean, default=None)
 
 
+def linear_of(entries: Sequence[Entry]) -> Entry | None:
+    """Find the linear baseline: the row whose recipe it is, before one that fell back on it."""
+    found = [entry for entry in entries if entry.backbone == LINEAR]
+    return min(found, key=lambda entry: entry.fell_back, default=None)
+
+
 def pairs(entries: Sequence[Entry], headline: str) -> list[tuple[str, str]]:
     """List what is compared: each with the best and with the linear baseline, the best custom network with the best
     pre-trained one, and each variant with what it is a variant of. The majority answer is compared with nothing."""
     shown = [entry for entry in entries if entry.backbone != MAJORITY]
     best = best_of(shown, headline)
-    linear = next((entry for entry in shown if entry.backbone == LINEAR), None)
+    linear = linear_of(shown)
     custom, pretrained = (
         best_of([e for e in shown if e.kind == kind], headline) for kind in ("custom", "pre-trained")
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from penlight.escaping import cell
+from penlight.numbers import counted, decimal_text
 from penlight.recipes import Linear, Recipe
 from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
 from penlight.report.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
@@ -64,7 +65,7 @@ def _best_toml(content: TuningContent) -> str:
     best = content.best
     return (
         f"# Found by penlight tune: trial {best.number} of {len(content.trials)}, "
-        f"{metric_words(content.metric).short} {best.value:.3f} on {content.judged_on}.\n#\n"
+        f"{metric_words(content.metric).short} {decimal_text(best.value)} on {content.judged_on}.\n#\n"
         f"# Command   {content.command}\n\n{content.best_recipe.to_toml()}"
     )
 
@@ -94,7 +95,10 @@ def tuning_report(content: TuningContent) -> str:
 def verdict(content: TuningContent) -> str:
     """Say in a sentence or two what the best trial is worth beside the recipe as it was."""
     best, start, short = content.best, content.start, metric_words(content.metric).short
-    said = f"The best of {len(content.trials)} trials reaches {short} {number(best.value)} on {content.judged_on}"
+    said = (
+        f"The best of {counted(len(content.trials), 'trial')} reaches {short} {number(best.value)} on "
+        f"{content.judged_on}"
+    )
     if start is None:
         return f"{said}; the recipe as it was lies outside the space, so there is nothing to compare it with."
     if start.number == best.number:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penlight.evaluation.rows import MetricRow, decimal_text
+from penlight.evaluation.rows import MetricRow
 from penlight.evaluation.standing import model_words as model_words
+from penlight.numbers import decimal_text, signed_text
 from penlight.tasks import Task
 
 
@@ -129,8 +130,7 @@ def number(value: float, decimals: int = 3) -> str:
 
 def signed(value: float, decimals: int = 3) -> str:
     """Write a difference with its sign."""
-    text = number(value, decimals)
-    return f"+{text}" if value > 0 and text.strip("0.") else text
+    return signed_text(value, decimals).replace("-", _MINUS) if math.isfinite(value) else NO_VALUE
 
 
 def p_value(value: float) -> str:
@@ -163,7 +163,7 @@ def percent(share: float) -> str:
         return NO_VALUE
     if 0.995 <= share < 1:
         return "over 99 %"
-    return "under 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+    return "under 1 %" if 0 < share < 0.01 else f"{decimal_text(100 * share, 0)} %"
 
 
 def probability(value: float) -> str:
@@ -181,7 +181,7 @@ def unbroken(text: str) -> str:
 def duration(seconds: float) -> str:
     """Write a duration: 0.5 s, 7.7 s, 2 min 05 s, 1 h 12 min."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{decimal_text(seconds, 1)} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"

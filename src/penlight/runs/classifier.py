@@ -20,12 +20,12 @@ from penlight.data.pictures import (
     fit_pixels,
     load_with_look,
 )
-from penlight.errors import RunError
 from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.selective import answered
+from penlight.numbers import decimal_text, percent_text
 from penlight.runs.facts import NOTICE, ModelFacts
-from penlight.runs.folder import SUMMARY, Run, fold_folders, open_run, read_folds, seed_folders
+from penlight.runs.folder import Run, open_run
 from penlight.runs.predictor import Predictor, open_predictor
 from penlight.runs.standing import standing_of
 from penlight.tasks import Ordinal, Task
@@ -65,6 +65,7 @@ class Classifier:
         """Say, for JSON, which model answers, how it decides, and under `on_test` what was measured of it: see
         `standing.standing_of`."""
         facts = self.facts
+        on_test = None if self._run is None else standing_of(self._run, facts.task)
         labels, cuts, of_labels = facts.task.labels, facts.thresholds, facts.task.uses_thresholds
         return {
             "dataset": facts.dataset,
@@ -76,14 +77,14 @@ class Classifier:
             "coverage": None if self._conformal is None else self._conformal.coverage,
             "novelty_threshold": None if self._novelty is None else round(self._novelty.threshold, 4),
             "reading": self.reading.to_dict(),
-            "backbone": facts.backbone,
+            "backbone": facts.backbone if on_test is None else on_test["model"],
             "recipe_hash": facts.recipe_hash,
             "seed": facts.seed,
             "data_md5": facts.data_hash,
             "licence": facts.licence,
             "version": facts.version,
             "notice": NOTICE,
-            "on_test": None if self._run is None else standing_of(self._run, facts.task),
+            "on_test": on_test,
         }
 
     def load(
@@ -162,15 +163,18 @@ def why_not_most_probable(
 
 
 def _why(task: Task, prob: Floats, given: int, most: int, thresholds: Sequence[float] | None) -> str:
-    first = f"{task.labels[most]} is more probable ({prob[most]:.3f}), but"
+    first = f"{task.labels[most]} is more probable ({decimal_text(prob[most])}), but"
     if isinstance(task, Ordinal):
         cuts = task.cut_points if thresholds is None else tuple(thresholds)
-        how = f"cut at {', '.join(f'{cut:.2f}' for cut in cuts)}" if cuts else "rounded"
+        how = f"cut at {', '.join(decimal_text(cut, 2) for cut in cuts)}" if cuts else "rounded"
         expected = float(task.expected(prob[None])[0])
-        return f"{first} the answer is the expected grade, {expected:.2f} with {task.labels[0]} as 0, {how}."
+        grade = decimal_text(expected, 2)
+        return f"{first} the answer is the expected grade, {grade} with {task.labels[0]} as 0, {how}."
     cut = 0.5 if thresholds is None else thresholds[1]
     above = "above" if given == 1 else "not above"
-    return f"{first} {task.labels[1]} is answered above {cut:.3f}, and {prob[1]:.3f} is {above} it."
+    return (
+        f"{first} {task.labels[1]} is answered above {decimal_text(cut)}, and {decimal_text(prob[1])} is {above} it."
+    )
 
 
 def unlike(look: Look, reading: Reading) -> tuple[Unlike, ...]:
@@ -186,7 +190,7 @@ def unlike(look: Look, reading: Reading) -> tuple[Unlike, ...]:
     shorter, longer = sorted((look.width, look.height))
     lost = 1 - shorter / longer
     if reading.fit == "crop" and lost > _CUT_OFF:
-        found.append(Unlike("aspect", f"It is not square: {lost:.0%} of it, at its ends, was cut off."))
+        found.append(Unlike("aspect", f"It is not square: {percent_text(lost, 0)} of it, at its ends, was cut off."))
     if reading.fit == "stretch" and longer / shorter > _STRETCHED:
         found.append(Unlike("aspect", f"It is not square: {look.width} x {look.height} pixels were made square."))
     return tuple(found)
@@ -197,11 +201,6 @@ def open_classifier(path: Path) -> Classifier:
 
     Seeds are not averaged: the mean has no thresholds and sets of its own, which are found on val for one model.
     """
-    if (path / SUMMARY).exists():
-        folds = read_folds(path)
-        own = [str(folder) for folder in (fold_folders(path) if folds else seed_folders(path))]
-        what = "folds" if folds else "seeds"
-        raise RunError(f"{path} holds one run for each of {len(own)} {what}.", f"Give one of them: {', '.join(own)}.")
     run = open_run(path)
     # One core for each image, and one image at a time: where many ask, they share the cores.
     predictor = open_predictor(run, threads=1, spinning=False, batch=1, isolated=False)

@@ -307,6 +307,11 @@ class Run:
         return str(self.provenance.get("model") or self.recipe.model.backbone)
 
     @property
+    def kept_recipe(self) -> "Recipe":
+        """The recipe of the model that answers; its `data` and `decide` are the recipe's own."""
+        return self.recipe.of_kept(self.kept_model)
+
+    @property
     def measured(self) -> str:
         """Hash of what the run's scores rest on: recipe, seed, and the files that no later command rewrites."""
         files = {name: own for name, own in self._files.items() if name.endswith(_MEASURED)}
@@ -511,11 +516,22 @@ def open_run(path: Path) -> Run:
             raise RunError(
                 f"The run {path} is not complete.", f"Finish it: penlight train {path}/recipe.toml --out {path}"
             )
-        raise RunError(
-            f"{path} is not a run folder, or its manifest.json was deleted.",
-            "Give a folder that `penlight train` wrote.",
-        )
+        raise _not_a_run(path)
     return Run(path, _manifest_of(path, content))
+
+
+def _not_a_run(path: Path) -> RunError:
+    """Say what a folder without a manifest is, and what to give in its place."""
+    from penlight.runs.groups import kind_of, named_runs, not_one_run
+
+    kind = kind_of(path)
+    if kind is not None:
+        return not_one_run(path, kind)
+    inside = [path / name for name in inner_folders(path) if is_inside(path / name, MANIFEST)]
+    return RunError(
+        f"{path} is not a run folder, or its manifest.json was deleted.",
+        f"{named_runs(inside)}." if inside else "Give a folder that `penlight train` wrote.",
+    )
 
 
 def _manifest_of(path: Path, content: bytes) -> ManifestRecord:

@@ -6,7 +6,7 @@ run that was summarised. Folders that Penlight 0.1.0 wrote have no group.json; t
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -59,6 +59,7 @@ _RECORDS: dict[Kind, tuple[str, type[Record]]] = {
     "sweep": (SWEEP, SweepRecord),
     "tuning": (SETUP, TuningRecord),
 }
+_SHOWN = 10
 _AGAIN = "Repeat the command that wrote it, or get the folder again from where it came."
 
 
@@ -145,6 +146,8 @@ class Group:
             if self.kind == "study":
                 rows = [self.path / name for name in inner_folders(self.path)]
                 return [folder for row in rows for folder in run_folders(row, "seed")]
+            if self.kind == "sweep":
+                return [own for name in inner_folders(self.path) if is_inside(own := self.path / name, MANIFEST)]
             return run_folders(self.path, "fold" if self.kind == "folds" else "seed")
         return [run_folder_in(self.path, *name.split("/")) for name in sorted(self._seal.runs, key=_in_order)]
 
@@ -191,6 +194,36 @@ def open_group(path: Path) -> Group:
     if kind is None:
         raise RunError(f"{path} is not a folder of several runs.", "Give a folder that Penlight wrote.")
     return Group(path, kind, _read_seal(path))
+
+
+_SAID: Mapping[Kind, tuple[str, str]] = {
+    "seeds": (
+        "holds one run for each of its seeds",
+        "`penlight evaluate`, `report` and `compare` take them together",
+    ),
+    "folds": ("is a cross-validation, with one run for each fold", "`penlight evaluate` and `report` take it whole"),
+    "study": ("is a study, of several recipes", "`penlight report` takes it whole"),
+    "sweep": ("is a study of several datasets, with a run for each", "its page, report.html, has all together"),
+}
+
+
+def not_one_run(path: Path, kind: Kind) -> RunError:
+    """Say what a folder of several runs is, where one run was expected, and what to give or do instead."""
+    if kind == "tuning":
+        return RunError(
+            f"{path} is a tuning, whose trials keep no model.",
+            f"Its page is {path}/{REPORT}; train what it found: penlight train {path}/best.toml",
+        )
+    what, together = _SAID[kind]
+    return RunError(f"{path} {what}; one run was expected.", f"{named_runs(open_group(path).folders)} ({together}).")
+
+
+def named_runs(folders: Sequence[Path]) -> str:
+    """Tell a person which run folders to give: all, or the first of many."""
+    shown = ", ".join(map(str, folders[:_SHOWN]))
+    if not folders:
+        return "There is no complete run in it"
+    return f"Give one of {len(folders):,}: {shown}{', ...' if len(folders) > _SHOWN else ''}"
 
 
 def write_group(path: Path, kind: Kind, files: Mapping[str, bytes], runs: Mapping[str, Run]) -> None:

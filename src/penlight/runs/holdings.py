@@ -6,6 +6,7 @@ from typing import Any
 
 from penlight.data.npz import read_headers
 from penlight.evaluation.subgroups import Metadata, unavailable_subgroups
+from penlight.numbers import counted
 from penlight.runs.cases import EXPLAINED
 from penlight.runs.folder import Run
 
@@ -51,7 +52,8 @@ class Holdings:
         found = []
         if self.training_images:
             found.append(
-                f"{self.training_images:,} training images in {NEIGHBOURS}, each pixel as it is (images above 64 px "
+                f"{counted(self.training_images, 'training image')} in {NEIGHBOURS}, each pixel as it "
+                "is (images above 64 px "
                 "shrunk to that), and pictures of train and test in report.html: a licence that forbids passing on "
                 "images forbids passing on this folder."
             )
@@ -60,9 +62,9 @@ class Holdings:
         return found
 
     def _values(self) -> list[str]:
-        counted = " and ".join(f"{n:,} images of {split}" for split, n in self.answers.items())
+        answers = " and ".join(f"{counted(n, 'image')} of {split}" for split, n in self.answers.items())
         known = ["labels", "probabilities", *self.metadata, *(["number of the patient"] if self.patients else [])]
-        found = [f"Of each of {counted}, by row number: {', '.join(known)}."]
+        found = [f"Of each of {answers}, by row number: {', '.join(known)}."]
         if self.patients:
             patients = "numbered at random" if self.shared else "numbered; their names stay in the dataset"
             found.append(f"Patients are {patients}.")

@@ -25,6 +25,7 @@ from penlight.api.predicting import (
     predictions_of,
 )
 from penlight.errors import PenlightError, PictureError
+from penlight.numbers import counted
 from penlight.serve import explaining, pages, schema
 from penlight.serve.guard import Guard
 from penlight.serve.limits import Budget, Limits, RequestError, busy, unread
@@ -167,7 +168,8 @@ class _Service:
         group, run = self.shelf.groups.get(name), self.shelf.runs.get(name)
         if group is not None:
             inside = ", ".join(group.runs[:5]) + (" and more" if len(group.runs) > 5 else "")
-            return RequestError(404, f"{name} is a group of {len(group.runs)} runs ({group.kind}), not a run.",
+            n_runs = counted(len(group.runs), "run")
+            return RequestError(404, f"{name} is a group of {n_runs} ({group.kind}), not a run.",
                                 f"The id of a run in it: {inside}.",
                                 f"Ask one of them, or see all at {self.shelf.root}/groups/{name}.")  # fmt: skip
         if run is not None:
@@ -381,8 +383,10 @@ def _count(metrics: Metrics, predictions: list[Prediction]) -> None:
     abstained = sum(p.answer is not None and p.answer.abstains for p in predictions)
     counted = {"failed": failed, "abstained": abstained, "answered": len(predictions) - failed - abstained}
     for result, n in counted.items():
-        if n:
-            metrics.pictures(result, n)
+        metrics.pictures(result, n)
+    answers = [p.answer for p in predictions if p.answer is not None]
+    metrics.abstained("several_possible", sum(answer.several for answer in answers))
+    metrics.abstained("unusual", sum(answer.unusual for answer in answers))
 
 
 def _add_running(app: FastAPI, service: _Service) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from penlight.data.catalog import info_of_reference
 from penlight.errors import PenlightError
 from penlight.evaluation.rows import MetricRow, find_row, row_from_dict
+from penlight.numbers import counted
 from penlight.report.words import count, interval, metric_words, number, sentence
 from penlight.runs import Run
 from penlight.runs.evidence import checks_kept, headline_kept
@@ -221,7 +222,7 @@ def _run(run: Run, changed: int) -> _Found:
     backbone, kept = str(recipe.model.backbone), run.kept_model
     detail = [f"seed {run.seed}"]
     if made.get("parameters"):
-        detail.append(f"{count(made['parameters'])} parameters")
+        detail.append(f"{counted(made['parameters'], 'parameter')}")
     entry = Entry(
         id=run.name,
         kind="run",
@@ -291,7 +292,7 @@ def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:
             kind="study",
             name=study["title"],
             recipe=study["question"],
-            detail=f"{group.title}: {len(rows)} recipes, {n_seeds} runs{_unsealed(group)}",
+            detail=f"{group.title}: {counted(len(rows), 'recipe')}, {counted(n_seeds, 'run')}{_unsealed(group)}",
             score=max(rows, key=lambda row: _worth(row.score.row)).score,
             report=group.listed["links"]["report"] is not None,
             rows=tuple(sorted(rows, key=lambda row: -_worth(row.score.row))),

@@ -18,6 +18,7 @@ class Metrics:
         self._buckets: dict[str, list[int]] = {}
         self._seconds: Counter[str] = Counter()
         self._pictures: Counter[str] = Counter()
+        self._abstained: Counter[str] = Counter()
         self._started = time.time()
         self.running = 0
 
@@ -30,7 +31,14 @@ class Metrics:
 
     def pictures(self, result: str, n: int) -> None:
         """Count pictures that were "answered", "abstained" on, or "failed"."""
-        self._pictures[result] += n
+        if n:
+            self._pictures[result] += n
+
+    def abstained(self, reason: str, n: int) -> None:
+        """Count pictures that were abstained on because of "several_possible" labels, or as "unusual", unlike the
+        training data; one may be both."""
+        if n:
+            self._abstained[reason] += n
 
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
         """Give all in Prometheus' format; `gauges` are further values by name, with their help."""
@@ -52,6 +60,10 @@ class Metrics:
         yield from _head("penlight_pictures_total", "counter", "Pictures by what came of them.")
         for result, n in sorted(self._pictures.items()):
             yield f'penlight_pictures_total{{result="{result}"}} {n}'
+        name = "penlight_pictures_abstained_total"
+        yield from _head(name, "counter", "Pictures abstained on, by reason; one may have both.")
+        for reason, n in sorted(self._abstained.items()):
+            yield f'{name}{{reason="{reason}"}} {n}'
 
     def _gauge_lines(self, gauges: Mapping[str, tuple[str, float]]) -> Iterator[str]:
         own = {

@@ -81,7 +81,7 @@ def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:
         group=group,
         on_test=on_test,
         coverage="" if on_test["coverage"] is None else number(on_test["coverage"]["value"], 2),
-        wanted=None if model.conformal is None else model.conformal.coverage,
+        wanted="" if model.conformal is None else number(model.conformal.coverage, 2),
         reads=f"{channels} images of {group.size} × {group.size} px",
         labels=task.labels,
         noun=label_words(task, 1),

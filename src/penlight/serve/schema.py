@@ -90,7 +90,7 @@ class Model(BaseModel):
     coverage: float | None = Field(description="How often the truth was wanted among `possible`.")
     novelty_threshold: float | None
     reading: dict[str, Any] = Field(description="How a picture becomes an image: size, channels, fit, bits.")
-    backbone: str
+    backbone: str = Field(description="What answers: the model of the recipe, or the baseline that was kept instead.")
     recipe_hash: str
     seed: int
     data_md5: str
@@ -126,8 +126,8 @@ class Run(BaseModel):
     dataset: str
     view: str
     size: int
-    backbone: str
-    kept_model: str = Field(description="What answers: `backbone`, or the baseline that was kept in its place.")
+    backbone: str = Field(description="What answers: the model of the recipe, or the baseline that was kept instead.")
+    in_place_of: str | None = Field(description="The recipe's own backbone, where a baseline was kept instead.")
     seed: int
     recipe_hash: str
     parameters: int | None

@@ -14,7 +14,7 @@ from typing import Any
 from penlight.disk import inner_folders, is_inside, links_in
 from penlight.errors import PenlightError, RunError
 from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
-from penlight.runs.groups import REPORT, Group, kind_of, open_group
+from penlight.runs.groups import REPORT, Group, kind_of, not_one_run, open_group
 from penlight.runs.predictor import MODEL
 
 log = logging.getLogger("penlight.serve")
@@ -54,8 +54,8 @@ class Shelved:
             "dataset": made["dataset"],
             "view": made["view"],
             "size": made["size"],
-            "backbone": recipe.model.backbone,
-            "kept_model": self.run.kept_model,
+            "backbone": (kept := self.run.kept_model),
+            "in_place_of": None if kept == recipe.model.backbone else recipe.model.backbone,
             "seed": self.run.seed,
             "recipe_hash": recipe.hash,
             "parameters": made["parameters"],
@@ -186,6 +186,9 @@ def open_shelf(paths: Sequence[Path], root: str = "") -> Shelf:
             raise RunError(f"There is no folder {path}.", "Give run folders, or folders that hold runs.")
     shelf = _Finder(paths, root).find()
     if not shelf.runs:
+        for path in paths:
+            if (kind := kind_of(path)) == "tuning":
+                raise not_one_run(path, kind)
         raise RunError(f"There is no run in {', '.join(map(str, paths))}.", "Train one: penlight demo")
     return shelf
 

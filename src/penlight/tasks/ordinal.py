@@ -102,7 +102,8 @@ class Ordinal:
     @property
     def answers(self) -> str:
         """The expected grade, as `rule` makes a grade of it."""
-        how = {"expected": "rounded", "kappa": "cut where weighted kappa was best on held-out answers"}
+        best = "cut where weighted kappa was clearly best on held-out answers, else halfway"
+        how = {"expected": "rounded", "kappa": best}
         return f"the expected grade, {how[self.rule]}" if self.rule in how else ""
 
     @property

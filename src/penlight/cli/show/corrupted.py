@@ -1,6 +1,5 @@
 """What `penlight evaluate --corruptions` prints."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ from rich.table import Table
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, interval, number, plain_table, print_json
+from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
     from penlight.api import Corrupted
@@ -22,7 +22,9 @@ def print_corrupted(corrupted: "Corrupted", json: bool) -> None:
     out, found = console(), corrupted.robustness
     out.print(_corruption_table(found))
     over = f", mean over seeds {', '.join(map(str, found.seeds))}" if len(found.seeds) > 1 else ""
-    out.print(f"Balanced error on {found.n:,} images of test{over}; change is against clean images.", style="dim")
+    out.print(
+        f"Balanced error on {counted(found.n, 'image')} of test{over}; change is against clean images.", style="dim"
+    )
     for note in found.notes:
         out.print(f"Unavailable, {note}.", style="dim")
     say(corrupted.report)
@@ -42,7 +44,7 @@ def _corruption_table(found: "Robustness") -> Table:
     ) -> None:
         cells = [*(map(number, severities) if severities else [""] * len(numbers)), number(level.value)]
         cells += [number(level.sd)] * several
-        cells += [interval(level.low, level.high), "" if change is None else _signed(change.value)]
+        cells += [interval(level.low, level.high), "" if change is None else signed_text(change.value)]
         table.add_row(name, *cells, *(number(rival.value) for rival in rivals), style=None if severities else "bold")
 
     model, rivals = found.model, list(found.baselines.values())
@@ -51,7 +53,3 @@ def _corruption_table(found: "Robustness") -> Table:
         add(row.name, row.severities, row.mean, row.change, [rival.rows[place].mean for rival in rivals])
     add("mean", (), model.mean, model.change, [rival.mean for rival in rivals])
     return table
-
-
-def _signed(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:+.3f}"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
-from penlight.evaluation.rows import decimal_text
+from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
     from penlight.api import Copied, Exported
@@ -18,7 +18,8 @@ def print_exported(result: "Exported", json: bool) -> None:
         return
     out, parity = console(), result.parity
     out.print(
-        f"{result.to}, {result.precision}, {result.bytes:,} bytes. Over {parity.images:,} images of {parity.split} "
+        f"{result.to}, {result.precision}, {counted(result.bytes, 'byte')}. Over "
+        f"{counted(parity.images, 'image')} of {parity.split} "
         f"the largest difference of a probability is {parity.difference:.1e}.",
     )
     table = plain_table()
@@ -29,7 +30,7 @@ def print_exported(result: "Exported", json: bool) -> None:
         # Scores of what the file does not give, as prediction sets, are undefined in both.
         if change.label is None and not (math.isnan(change.model) and math.isnan(change.file)):
             moved = change.file - change.model
-            table.add_row(change.name, number(change.model), number(change.file), _moved(moved))
+            table.add_row(change.name, number(change.model), number(change.file), signed_text(moved, 4))
     out.print(table)
     say(result.file)
 
@@ -50,11 +51,3 @@ def print_copied(result: "Copied", json: bool) -> None:
             for line in lines:
                 out.print(f"  {line}")
     say(result.folder)
-
-
-def _moved(value: float) -> str:
-    """Write a change with its sign; a dash where it is undefined."""
-    if math.isnan(value):
-        return "-"
-    text = decimal_text(value, 4)
-    return f"+{text}" if float(text) > 0 else text

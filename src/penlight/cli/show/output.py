@@ -13,6 +13,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 
 from penlight.escaping import printable
+from penlight.numbers import decimal_text
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -147,7 +148,4 @@ def interval(low: float, high: float) -> str:
 
 def number(value: float) -> str:
     """Write a score by three decimals; what is undefined is a dash."""
-    # Here, so that commands that print no score load no arrays.
-    from penlight.evaluation.rows import decimal_text
-
-    return "-" if math.isnan(value) else decimal_text(value)
+    return decimal_text(value)

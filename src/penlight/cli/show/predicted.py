@@ -22,7 +22,7 @@ from penlight.api.predicting import (
 from penlight.cli.show.lines import say
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
-from penlight.evaluation.rows import decimal_text
+from penlight.numbers import counted, decimal_text, percent_text
 
 _FEW = 20
 _FAILURES_SHOWN = 10
@@ -189,10 +189,10 @@ def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[
         for label, share in measured["labels"].items()
         if share is not None and (label in named or len(measured["labels"]) <= _FEW_LABELS)
     ]
-    wanted = "" if about["coverage"] is None else f", where {about['coverage']:.2f} was wanted"
+    wanted = "" if about["coverage"] is None else f", where {decimal_text(about['coverage'], 2)} was wanted"
     held = (
         f"The truth was among the possible labels for {decimal_text(measured['value'], 2)} of {measured['of']} on "
-        f"test ({measured['images']:,} images)"
+        f"test ({counted(measured['images'], 'image')})"
     )
     return [*lines, f"{held}{wanted}{'; of those with ' + ', '.join(of_labels) if of_labels else ''}."]
 
@@ -242,12 +242,15 @@ def _warning_lines(answered: Sequence[tuple[Prediction, Answer]]) -> list[str]:
 def _many_lines(tally: _Tally, about: Mapping[str, Any]) -> list[str]:
     """How often each answer was given, how many should not be read, and what was unlike train."""
     n = tally.total - tally.failed
-    rows = [(name, f"{tally.answers[name]:,}", f"{tally.answers[name] / max(1, n):.1%}") for name in about["labels"]]
+    rows = [
+        (name, f"{tally.answers[name]:,}", percent_text(tally.answers[name] / max(1, n))) for name in about["labels"]
+    ]
     if tally.answers["none"] and "none" not in about["labels"]:
-        rows.append(("none", f"{tally.answers['none']:,}", f"{tally.answers['none'] / max(1, n):.1%}"))
+        rows.append(("none", f"{tally.answers['none']:,}", percent_text(tally.answers["none"] / max(1, n))))
     lines = _aligned([("answer", "images", "share"), *rows], numbers=(1, 2))
     lines.append(
-        f"{n:,} images answered. The model abstains on {tally.several:,} since several labels are possible, and on "
+        f"{counted(n, 'image')} answered. The model abstains on {tally.several:,} since several "
+        "labels are possible, and on "
         f"{tally.unusual:,} since they are unlike the training images."
     )
     return [*lines, *(f"{count:,} with the warning: {code}" for code, count in tally.warnings.items())]

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 
 from penlight.api import Watcher
 from penlight.cli.show.output import number, plain_console
+from penlight.numbers import decimal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +67,7 @@ class TrainingView(_OneLine):
 
     def epoch(self, row: "Epoch", planned: int) -> None:
         """See `Watcher.epoch`."""
-        text = f"epoch {row.epoch}/{planned}  loss {row.loss:.3f}  val {row.val_headline:.3f}"
+        text = f"epoch {row.epoch}/{planned}  loss {decimal_text(row.loss)}  val {decimal_text(row.val_headline)}"
         self._progress.update(self._task, total=planned, completed=row.epoch, epochs=text)
 
 
@@ -96,7 +97,7 @@ class StudyView(TrainingView):
 
     def epoch(self, row: "Epoch", planned: int) -> None:
         """See `Watcher.epoch`."""
-        self._draw(row.epoch, planned, f"epoch {row.epoch}/{planned}  val {row.val_headline:.3f}")
+        self._draw(row.epoch, planned, f"epoch {row.epoch}/{planned}  val {decimal_text(row.val_headline)}")
 
     def _draw(self, done: int, planned: int | None, what: str) -> None:
         if self._place is None:
@@ -123,7 +124,7 @@ def _left(place: "Place", own: float | None) -> str:
         return ""
     about = "about" if own is not None and place.after_known else "at least"
     minutes = math.ceil(seconds / 60)
-    return f"{about} {minutes} min left" if minutes < 90 else f"{about} {minutes / 60:.1f} h left"
+    return f"{about} {minutes} min left" if minutes < 90 else f"{about} {decimal_text(minutes / 60, 1)} h left"
 
 
 class TuningView(_OneLine):

@@ -70,7 +70,7 @@ def _print_answers(scores: Scores) -> None:
     now = {row.name: row.value for row in scores.metrics if row.label is None}
     if scores.before:
         changes = ", ".join(f"{name} {number(was)} to {number(now[name])}" for name, was in scores.before.items())
-        out.print(f"Calibrated on val: {changes}.")
+        out.print(f"By calibration: {changes}.")
     if scores.points:
         out.print(_points_table(scores.points))
     for what in scores.unavailable:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, interval, number, plain_table, print_json
+from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
     from penlight.api import Studied, Swept
@@ -46,7 +47,7 @@ def print_studied(result: "Studied", json: bool) -> None:
         return
     out = console()
     for part in result.record["tables"]:
-        out.print(f"view {part['view']}, {part['images']['test']:,} test images", style="dim")
+        out.print(f"view {part['view']}, {counted(part['images']['test'], 'test image')}", style="dim")
         out.print(_study_table(part))
         for sentence in part["findings"]:
             out.print(f"- {sentence}")
@@ -95,7 +96,7 @@ def _mean_of(values: Sequence[float | None]) -> float | None:
 
 
 def _shown(value: float | None, decimals: int = 3) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"
+    return "-" if value is None else decimal_text(value, decimals)
 
 
 def print_swept(result: "Swept", json: bool) -> None:

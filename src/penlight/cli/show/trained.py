@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from penlight.api import FoldsScores
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.cli.show.scores import print_score_tables
+from penlight.evaluation.standing import model_words
+from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
     from penlight.api import Trained
@@ -26,7 +29,10 @@ def print_plan_made(plan: "Plan | None", json: bool) -> None:
     out.print(table)
     if plan.cut:
         out.print(f"The plan is cut for time. {plan.cut}", style="bold")
-    out.print(f"About {plan.seconds:.0f} s of training a seed while this machine does nothing else.\n", style="dim")
+    out.print(
+        f"About {decimal_text(plan.seconds, 0)} s of training a seed while this machine does nothing else.\n",
+        style="dim",
+    )
 
 
 def print_trained(result: "Trained", json: bool) -> None:
@@ -47,7 +53,8 @@ def _print_held(result: "Trained") -> None:
         console().print("The folder holds no image of the dataset.", style="dim")
         return
     console().print(
-        f"The folder holds {training:,} training images in neighbours.npz and {pictures:,} pictures in report.html: "
+        f"The folder holds {counted(training, 'training image')} in neighbours.npz and "
+        f"{counted(pictures, 'picture')} in report.html: "
         "--no-images leaves them out; penlight export RUN --for-sharing makes a copy without.",
         style="dim",
     )
@@ -58,13 +65,13 @@ def _print_kept(result: "Trained") -> None:
     out = console()
     for cut in result.cut:
         out.print(f"The plan was cut for time. {cut}", style="bold")
-    linear = result.kept.count("linear")
-    if result.plan is None or not linear:
+    if not result.fell_back:
         return
-    seeds = "" if len(result.kept) == 1 else f" with {linear} of {len(result.kept)} seeds"
+    n, noun = len(result.kept), "folds" if isinstance(result.scores, FoldsScores) else "seeds"
+    each = "" if n == 1 else f" in {result.fell_back} of {n} {noun}"
     longer = " A longer --budget may change that." if result.cut else ""
     out.print(
-        f"The linear baseline is the model that was kept{seeds}: on val the network was not better by more than two "
-        f"standard errors.{longer}",
+        f"The linear baseline is the model that was kept{each}: on val {model_words(result.model)} was not better by "
+        f"more than two standard errors.{longer}",
         style="bold",
     )

@@ -17,6 +17,7 @@ from penlight.data.dataset import Dataset
 from penlight.data.progress import count_progress
 from penlight.data.views import shared_patients
 from penlight.escaping import label_list, quoted
+from penlight.numbers import decimal_text, percent_text
 
 FEW = 5
 """A label with fewer images than this in a split is too rare for a score there."""
@@ -239,8 +240,8 @@ def _shifted(read: _Read) -> Iterator[Problem]:
                 "images-shifted",
                 images.low >= LARGE_AUC,
                 f"Images of {shift.split} differ{' a little' if images.auc < _CLEAR_AUC else ''} from train's: a "
-                f"linear classifier tells them apart with AUC {images.auc:.2f} "
-                f"({images.low:.2f} to {images.high:.2f}, p {p_text(images.p)}).{doubt}",
+                f"linear classifier tells them apart with AUC {decimal_text(images.auc, 2)} "
+                f"({decimal_text(images.low, 2)} to {decimal_text(images.high, 2)}, p {p_text(images.p)}).{doubt}",
                 f"Ask how the splits were drawn; scores on {shift.split} are for images that are not quite train's.",
                 splits=("train", shift.split),
                 numbers={"auc": images.auc, "low": images.low, "high": images.high, "p": images.p},
@@ -250,8 +251,9 @@ def _shifted(read: _Read) -> Iterator[Problem]:
                 "labels-shifted",
                 abs(labels.h) >= LARGE_H,
                 f"Labels of {shift.split} are distributed otherwise than those of train (p {p_text(labels.p)}): "
-                f"{labels.label} is {100 * labels.train_share:.1f} % of train and {100 * labels.share:.1f} % of "
-                f"{shift.split}.{doubt}",
+                f"{labels.label} is {percent_text(labels.train_share)} of train and {percent_text(labels.share)} of "
+                f"{shift.split}."
+                f"{doubt}",
                 f"Thresholds and probabilities made for train's shares need not fit {shift.split}.",
                 splits=("train", shift.split),
                 numbers={

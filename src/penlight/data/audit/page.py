@@ -15,6 +15,7 @@ from penlight.data.audit.shift import Shift, p_text
 from penlight.data.audit.thumbs import SIDE
 from penlight.data.dataset import Dataset
 from penlight.data.show_page import render
+from penlight.numbers import decimal_text
 from penlight.tasks import label_of
 
 MOST_PAIRS = 60
@@ -52,10 +53,10 @@ def shift_cells(shift: Shift) -> tuple[str, ...]:
     """Give a shift as cells of a table: split, AUC, interval, p, p by labels, label most apart, its two shares."""
     images, labels = shift.images, shift.labels
     by_images = ("-", images.note, "-") if math.isnan(images.auc) else (
-        f"{images.auc:.3f}", f"{images.low:.3f} to {images.high:.3f}", p_text(images.p)
+        decimal_text(images.auc), f"{decimal_text(images.low)} to {decimal_text(images.high)}", p_text(images.p)
     )  # fmt: skip
     by_labels = ("-", labels.note, "-", "-") if math.isnan(labels.p) else (
-        p_text(labels.p), labels.label, f"{100 * labels.train_share:.1f}", f"{100 * labels.share:.1f}"
+        p_text(labels.p), labels.label, decimal_text(100 * labels.train_share, 1), decimal_text(100 * labels.share, 1)
     )  # fmt: skip
     return (shift.split, *by_images, *by_labels)
 
@@ -71,7 +72,7 @@ def _pairs_text(audit: Audit) -> str:
 
 def _shown(dataset: Dataset, pair: Pair) -> _ShownPair:
     kind = {"exact": "the same pixels", "near": "near", "mirrored": "near, mirrored"}[pair.kind]
-    text = kind if pair.kind == "exact" else f"{kind}, correlation {pair.correlation:.4f}"
+    text = kind if pair.kind == "exact" else f"{kind}, correlation {decimal_text(pair.correlation, 4)}"
     return _ShownPair(
         (_image(dataset, pair.one), _image(dataset, pair.other)),
         (_name(dataset, pair.one), _name(dataset, pair.other)),

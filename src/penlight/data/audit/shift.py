@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from penlight.data.audit.thumbs import Floats, Thumbs
 from penlight.data.dataset import Dataset
+from penlight.numbers import decimal_text
 
 LEVEL = 0.05
 """Chance that a dataset whose splits do not differ is said to have any shift."""
@@ -89,7 +90,7 @@ class Shift:
 
 def p_text(p: float) -> str:
     """Give a p-value in words of a sentence or a table; 999 shuffles give none below 0.001."""
-    return f"{p:.3f}"
+    return decimal_text(p)
 
 
 def find_shifts(dataset: Dataset, thumbs: Thumbs, repeats: NDArray[np.bool_]) -> tuple[Shift, ...]:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from penlight.data.own.rows import Listing, Row, composed, named, split_named
 from penlight.data.own.tree import Tree
 from penlight.errors import DataError
+from penlight.numbers import counted
 
 
 def list_folders(tree: Tree) -> Listing:
@@ -39,6 +40,8 @@ def list_folders(tree: Tree) -> Listing:
 
 def _nothing(tree: Tree, splits: Sequence[str]) -> str:
     if not tree.pictures:
-        return f"{tree.root} has no PNG, JPEG, TIFF or DICOM pictures; it has {len(tree.others)} other files."
+        return (
+            f"{tree.root} has no PNG, JPEG, TIFF or DICOM pictures; it has {counted(len(tree.others), 'other file')}."
+        )
     where = "split" if splits else "folder"
     return f"{tree.root}: its {len(tree.pictures)} pictures lie directly in the {where}; nothing says their labels."

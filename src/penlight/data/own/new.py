@@ -20,7 +20,7 @@ from penlight.data.own.class_folders import list_folders
 from penlight.data.own.manifest import SUFFIXES, Columns, list_manifest, propose_columns, read_table
 from penlight.data.own.opening import label_numbers, pictures_of, unreadable, write_problems
 from penlight.data.own.prepare import assemble, decoded
-from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
+from penlight.data.own.proposing import Format, Proposal, propose_finding, propose_format, propose_task
 from penlight.data.own.rows import Listing, Row, named, require_labels
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
 from penlight.data.own.tree import Tree, walk
@@ -28,13 +28,15 @@ from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.progress import count_progress
 from penlight.data.remembered import forget_images, remember_images
 from penlight.errors import DataError
+from penlight.numbers import counted
 from penlight.parsing import parse_toml
-from penlight.tasks import MultiLabel
+from penlight.tasks import Binary, MultiLabel
 
 UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
 _FROM = "the folder or table, in or below this file's folder"
 _FROM_ELSEWHERE = "it lies elsewhere: this machine remembers where; on another one give --images FOLDER"
+_FINDING = "the finding, of whose images sensitivity is the share that is found"
 _OURS = ("-splits.csv", "-unreadable.csv")
 _LARGEST_LABELS = 64 << 20
 
@@ -206,7 +208,11 @@ def describe_npz(path: Path, place: Path, asked: Asked) -> Found:
         counts={split: own.sum(axis=0).tolist() for split, own in y.items()},
         images={split: len(own) for split, own in y.items()},
         ignored=sorted(headers.keys() - set(array_names())),
-        notes=["Name the labels, which are numbers here, and state licence, source and modality in the description."],
+        notes=[
+            *_finding_notes(proposal),
+            f"{'' if asked.order else 'Name the labels, which are numbers here. '}"
+            "State licence, source and modality in the description.",
+        ],
     )
 
 
@@ -256,7 +262,8 @@ def _list(path: Path, asked: Asked) -> tuple[Listing, Columns | None, Path]:
     folders = {own.split("/")[0] for own in tree.pictures if "/" in own}
     if len(tables) > 1 or len(folders) > 1:
         raise DataError(
-            f"{path} has the tables {named(tables)} and {len(folders)} folders of pictures; which says the labels?",
+            f"{path} has the tables {named(tables)} and {counted(len(folders), 'folder')} of "
+            "pictures; which says the labels?",
             f"Give the table, as {path / tables[0]}, or move the tables away to use the folders.",
         )
     return _list_manifest(path / tables[0], tree)
@@ -381,10 +388,29 @@ def _head(name: str, proposal: Proposal, about_labels: str) -> list[str]:
         _line("title", name),
         _line("task", proposal.task, proposal.reason),
         _line("labels", list(proposal.values), about_labels),
+        *_positive(proposal),
         _line("licence", UNKNOWN),
         _line("source", UNKNOWN),
         '# modality = "film"  # or "fundus", "ultrasound", ...; until it is stated, images are not mirrored',
     ]
+
+
+def _positive(proposal: Proposal) -> list[str]:
+    """Give the line that says which of two classes is the finding, as a comment where their names do not say it."""
+    if proposal.task != Binary.kind:
+        return []
+    finding = propose_finding(proposal.values)
+    if finding is not None:
+        return [_line("positive", finding, f"{_FINDING}; change it if it is the other label")]
+    unset = _line("positive", proposal.values[1])
+    return [f"# {unset}  # {_FINDING}; remove the first # if it is this label, or name the other"]
+
+
+def _finding_notes(proposal: Proposal) -> list[str]:
+    finding = propose_finding(proposal.values) if proposal.task == Binary.kind else None
+    if finding is None:
+        return []
+    return [f"'{finding}' is taken as the finding; correct `positive` in the description if it is the other."]
 
 
 def _line(key: str, value: Any, comment: str = "") -> str:
@@ -407,10 +433,12 @@ def _columns_table(columns: Columns) -> dict[str, Any]:
 
 def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: Asked) -> list[str]:
     notes = [proposal.note] if proposal.note else []
+    notes += _finding_notes(proposal)
     if listing.rows[0].patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
     if pictures.smaller:
-        notes.append(f"{pictures.smaller:,} pictures have a side below {asked.size} pixels and are enlarged.")
+        n = counted(pictures.smaller, "picture")
+        notes.append(f"{n} with a side below {asked.size} pixels, enlarged to it.")
     known = [kind for kind in METADATA if kind in listing.rows[0].metadata]
     if known:
         notes.append(f"Kept for scores by subgroup: {', '.join(known)}.")

@@ -23,6 +23,7 @@ from penlight.data.own.tables import as_cell, as_path_cell
 from penlight.data.own.tree import walk
 from penlight.data.remembered import images_folder
 from penlight.errors import DataError
+from penlight.numbers import counted
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def unreadable(problems: Mapping[str, str], written: Path) -> DataError:
     """Give the error for pictures that cannot be read: the first by name, and the file with all."""
     first = "; ".join(f"{path}: {reason}" for path, reason in list(problems.items())[:10])
     return DataError(
-        f"{len(problems):,} pictures cannot be read. {first}. All are in {written}.",
+        f"{counted(len(problems), 'picture')} cannot be read. {first}. All are in {written}.",
         f"Get them again, or leave them out: data new --skip-unreadable does, or '{LEFT_OUT}' as their split.",
     )
 
@@ -189,7 +190,7 @@ def _sorted(description: Description, pictures: Pictures) -> Sorted:
         rows, splits = [rows[i] for i in kept], [splits[i] for i in kept]
     if absent := sorted(set(listing.missing) & {row.path for row in rows}):
         raise DataError(
-            f"{len(absent):,} rows of {pictures.source} have no file: {named(absent)}.",
+            f"There is no file for {counted(len(absent), 'row')} of {pictures.source}: {named(absent)}.",
             "Get the files, or remove them.",
         )
     labels = label_numbers(rows, pictures.values, description.info)

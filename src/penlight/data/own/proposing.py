@@ -9,6 +9,7 @@ from penlight.data.decoding import largest_values, look_at_files
 from penlight.data.own.rows import Row, named
 from penlight.data.pictures import Look
 from penlight.errors import DataError
+from penlight.numbers import counted
 from penlight.tasks import TASKS, Binary, MultiClass, MultiLabel, Ordinal
 
 _NEGATIVE = {"normal", "no", "negative", "neg", "benign", "healthy", "none", "0", "control", "absent", "false"}
@@ -19,6 +20,25 @@ _SEVERITY: Mapping[str, int] = {
     **dict.fromkeys(("moderate", "medium", "intermediate"), 3),
     **dict.fromkeys(("severe", "high", "late", "advanced"), 4),
     **dict.fromkeys(("proliferative", "critical"), 5),
+}
+# What says by itself that nothing was found, and what is neither that nor a finding. "0", "no" and "false" alone
+# answer a question that is not known.
+_FOUND_NOTHING = {"normal", "normals", "negative", "neg", "benign", "healthy", "absent"}
+_WITHOUT = {"no", "non", "without", "not"}
+_NEITHER = {
+    *("unknown", "uncertain", "unsure", "unclear", "indeterminate", "other", "others", "rest", "excluded"),
+    *(
+        "usable",
+        "unusable",
+        "gradable",
+        "ungradable",
+        "diagnostic",
+        "nondiagnostic",
+        "quality",
+        "good",
+        "poor",
+        "bad",
+    ),
 }
 _ORDERED_WORDS = {word for word, rank in _SEVERITY.items() if rank}
 _LOOKED_INTO = 16
@@ -33,6 +53,26 @@ class Proposal:
     values: tuple[str, ...]
     reason: str
     note: str = ""
+
+
+def propose_finding(values: Sequence[str]) -> str | None:
+    """Give the one of two labels that is the finding, where the words of the other say that there is none of it, as
+    "normal", "benign", "healthy" or "no X" do beside X; None where they do not say it plainly."""
+    if len(values) != 2:
+        return None
+    nothing = [_says_nothing_found(value) for value in values]
+    finding = values[nothing.index(False)] if any(nothing) and not all(nothing) else ""
+    words = [word for word in re.split(r"[\W_]+", finding.casefold()) if word]
+    if not words or set(words) & _NEITHER or all(word.isdigit() for word in words):
+        return None
+    return finding
+
+
+def _says_nothing_found(value: str) -> bool:
+    words = re.split(r"[\W_]+", value.casefold().strip(" _-"))
+    if words[0] in _WITHOUT and len(words) > 1:
+        return not set(words[1:]) & _FOUND_NOTHING  # "not normal" is a finding
+    return bool(set(words) & _FOUND_NOTHING)
 
 
 @dataclass(frozen=True)
@@ -75,7 +115,7 @@ def propose_format(root: Path, paths: Sequence[str], size: int, advance: Callabl
         if isinstance(look, Look):
             looks[path] = look
     colour = sum(look.colour for look in looks.values())
-    what = f"{colour:,} of {len(looks):,} pictures are in colour" if colour else "all pictures are grey"
+    what = f"in colour: {colour:,} of {counted(len(looks), 'picture')}" if colour else "all pictures are grey"
     bits, reason = _bits([root / path for path, look in looks.items() if look.bits == 16])
     shorter = [min(look.width, look.height) for look in looks.values()]
     longer = [max(look.width, look.height) for look in looks.values()]
@@ -85,9 +125,9 @@ def propose_format(root: Path, paths: Sequence[str], size: int, advance: Callabl
 
 def _shown(values: Sequence[str], several: int, without: int) -> tuple[str, str]:
     if several:
-        return MultiLabel.kind, f"{several:,} pictures have several labels at once"
+        return MultiLabel.kind, f"there are several labels at once, in {counted(several, 'picture')}"
     if without:
-        return MultiLabel.kind, f"{without:,} pictures have no label"
+        return MultiLabel.kind, f"{counted(without, 'picture')} without a label"
     if len(values) == 2:
         return Binary.kind, "each picture has one of two labels"
     if _may_be_ordered(values):
@@ -129,7 +169,8 @@ def _in_order(task: str, values: Sequence[str], order: Sequence[str]) -> tuple[t
 
 
 def _negative_first(values: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    negative = [value for value in values if _is_negative(value)]
+    finding = propose_finding(values)
+    negative = [value for value in values if (_is_negative(value) if finding is None else value != finding)]
     if len(negative) == 1:
         return (negative[0], next(value for value in values if value != negative[0])), ""
     return tuple(values), f"'{values[1]}' is taken as what is looked for; if it is '{values[0]}', give --labels."

@@ -19,6 +19,7 @@ from penlight.data.dataset import SPLITS
 from penlight.data.own.rows import Row, composed, named, split_named
 from penlight.data.own.tables import as_path_cell, path_of_cell, read_table
 from penlight.errors import DataError
+from penlight.numbers import counted
 
 SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 """How pictures are divided unless a description says otherwise; MedMNIST's shares."""
@@ -105,7 +106,7 @@ def require_separate(rows: Sequence[Row], splits: Sequence[str]) -> None:
     for one, other in combinations(seen, 2):
         if shared := sorted(seen[one] & seen[other]):
             raise DataError(
-                f"{len(shared)} patients have pictures in both {one} and {other}: {named(shared)}.",
+                f"Pictures of {counted(len(shared), 'patient')} are in both {one} and {other}: {named(shared)}.",
                 "Give each patient one split, or leave the splits to be made.",
             )
 
@@ -136,11 +137,14 @@ def read_splits_file(folder: Path, name: str, paths: Sequence[str]) -> list[str]
     written = dict(zip(map(path_of_cell, table["path"]), table["split"], strict=True))
     if absent := [own for own in paths if composed(own) not in written]:
         raise DataError(
-            f"{path} does not say the split of {len(absent):,} pictures: {named(absent)}.",
+            f"{path} does not say the split of {counted(len(absent), 'picture')}: {named(absent)}.",
             "Add their rows, or delete the file to divide all anew.",
         )
     if gone := sorted(written.keys() - {composed(own) for own in paths}):
-        raise DataError(f"{len(gone):,} pictures of {path} are there no more: {named(gone)}.", "Remove their rows.")
+        raise DataError(
+            f"{counted(len(gone), 'picture')} that {path} names, there no more: {named(gone)}.",
+            "Remove their rows.",
+        )
     return [_split(written[composed(own)], own, path) for own in paths]
 
 

@@ -5,6 +5,7 @@ import math
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import number
+from penlight.numbers import counted
 
 ALIKE = 0.7
 """From this mean rank correlation on, maps hardly depend on what was learned."""
@@ -33,11 +34,12 @@ def strangers_missed(e: Evidence) -> Seen | None:
     if e.novelty is None:
         return None
     parts = [
-        f"Of {rate.images} drawn images of another kind ({name}), {rate.unusual} are told from the training images."
+        f"Of {counted(rate.images, 'drawn image')} of another kind ({name}), {rate.unusual} are told "
+        "from the training images."
         for name, rate in e.novelty.drawn.items()
         if rate.share < TOLD
     ]
     own = e.novelty.test
     if own.share > FALSE_ALARMS:
-        parts.append(f"{own.unusual:,} of {own.images:,} test images are called unlike those in train.")
+        parts.append(f"{own.unusual:,} of {counted(own.images, 'test image')} are called unlike those in train.")
     return Seen(" ".join(parts)) if parts else None

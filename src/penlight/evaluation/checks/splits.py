@@ -10,6 +10,7 @@ from penlight.evaluation.checks.audited import shift_problems
 from penlight.evaluation.checks.check import Seen
 from penlight.evaluation.checks.evidence import RUN, Answered, Evidence, value_and_draws
 from penlight.evaluation.checks.words import interval, listed, metric, number
+from penlight.numbers import counted, percent_text
 
 Z_99 = 2.576
 """Checks that look for more than chance speak at 99 %, so that a clean run seldom hears one."""
@@ -81,7 +82,7 @@ def _labels_moved(e: Evidence) -> list[str]:
     moved = np.flatnonzero((p < P_SHIFT) & (np.abs(one - other) >= SHARE_MOVED))
     if not len(moved):
         return []
-    said = [f"{quoted(e.task.labels[c])} {one[c]:.1%} and {other[c]:.1%}" for c in moved]
+    said = [f"{quoted(e.task.labels[c])} {percent_text(one[c])} and {percent_text(other[c])}" for c in moved]
     return [f"Labels have other shares in train and {e.split}: {listed(said)}."]
 
 
@@ -117,4 +118,6 @@ def read_often(e: Evidence) -> Seen | None:
     """Speak where `MANY_RECIPES` or more other recipes had been read on the same test images."""
     if e.read_before is None or e.read_before < MANY_RECIPES:
         return None
-    return Seen(f"The test images had been read by {e.read_before:,} other recipes on this machine before this run.")
+    return Seen(
+        f"The test images had been read by {counted(e.read_before, 'other recipe')} on this machine before this run."
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from penlight.escaping import quoted
-from penlight.evaluation.rows import decimal_text
+from penlight.numbers import decimal_text
 
 _MINUS = "\N{MINUS SIGN}"
 _MOST = 6

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from penlight.data.summary import DataDescription
+from penlight.numbers import counted, decimal_text
 from penlight.report.displays.base import Floats, Layout, margin_for, shorten
 from penlight.report.palette import INK, MUTED, PAPER, palette
 from penlight.report.words import count, percent
@@ -40,14 +41,14 @@ class ClassDistribution:
         first = self.counts.iloc[:, 0]
         most, least = str(first.idxmax()), str(first.idxmin())
         if first.min() == first.max():
-            uneven = f"every label has {count(int(first.min()))} images"
+            uneven = f"every label has {counted(int(first.min()), 'image')}"
         elif first.min() > 0:
             times = first.max() / first.min()
-            uneven = f"{most} is {times:.{1 if times < 10 else 0}f} times as frequent as {least}"
+            uneven = f"{most} is {decimal_text(times, 1 if times < 10 else 0)} times as frequent as {least}"
         else:
             uneven = f"{most} is the most frequent label, {least} never occurs"
         apart = float((self.shares.max(axis=1) - self.shares.min(axis=1)).max())
-        differs = f"a label's share differs by at most {100 * apart:.1f} points between splits"
+        differs = f"a label's share differs by at most {decimal_text(100 * apart, 1)} points between splits"
         return f"In {self.counts.columns[0]}, {uneven}; {differs}."
 
     @property

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.escaping import quoted
+from penlight.numbers import counted
 from penlight.report.displays.base import Floats, Layout, margin_for, ratio, shorten
 from penlight.report.palette import MUTED
 from penlight.report.words import count, label_words, listed, percent
@@ -127,7 +128,7 @@ class LabelConfusion:
         """Say how many were found, at what cost, and which never."""
         found, missed, false, _ = self.counts.sum(axis=0)
         never = [name for name, (tp, fn, _, _) in zip(self.labels, self.counts, strict=True) if tp == 0 and fn > 0]
-        rate = f"{count(int(found))} of {count(int(found + missed))} findings are found"
+        rate = f"{count(int(found))} of {counted(int(found + missed), 'finding')} are found"
         text = f"{rate}, with {count(int(false))} false alarms"
         return f"{text}; never found: {listed(list(map(quoted, never)))}." if never else f"{text}."
 

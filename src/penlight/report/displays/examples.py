@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.escaping import label_list
+from penlight.numbers import counted
 from penlight.report.displays.base import Floats, Layout
 from penlight.report.picture import as_rgb
 from penlight.report.words import count, image_words, number, probability
@@ -167,7 +168,7 @@ class RightStrip(_Strip):
         """Say from how many labels they come."""
         if not self.examples:
             return "No answer is right."
-        return f"The surest right answers for each of {len({e.about for e in self.examples})} labels."
+        return f"The surest right answers for each of {counted(len({e.about for e in self.examples}), 'label')}."
 
     @property
     def description(self) -> str:

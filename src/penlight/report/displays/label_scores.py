@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from penlight.escaping import quoted
 from penlight.evaluation.rows import MetricRow
+from penlight.numbers import counted
 from penlight.report.displays.base import Layout, is_number, margin_for, shorten
 from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.report.words import count, interval, listed, number, sentence
@@ -44,7 +45,7 @@ class LabelScores:
         widest = max(known, key=lambda row: row.high - row.low)
         few = f" Open dots rest on fewer than {FEWEST} positive images."
         said = _against_guessing([row for row in known if row.n >= FEWEST])
-        widest_said = f"{said}; widest: {widest.label}, with {count(widest.n)} positive images."
+        widest_said = f"{said}; widest: {widest.label}, with {counted(widest.n, 'positive image')}."
         return widest_said + (few if any(row.n < FEWEST for row in known) else "")
 
     @property

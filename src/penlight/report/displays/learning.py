@@ -1,5 +1,6 @@
 """Learning curves: the loss and the headline metric by epoch, for one run or for one per seed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from penlight.data.plots import divide
+from penlight.numbers import counted
 from penlight.report.displays.base import Layout
 from penlight.report.palette import ACCENT, INK, MUTED, RULE
 from penlight.report.words import metric_words, number
@@ -39,7 +41,7 @@ class LearningCurves:
     def caption(self) -> str:
         """Say which epoch was kept and what the loss on val did after it."""
         if self.best_epoch is None:
-            return f"{len(self.history)} epochs; no epoch was preferred."
+            return f"{counted(len(self.history), 'epoch')}; no epoch was preferred."
         at = self.history.loc[self.history["epoch"] == self.best_epoch]
         kept = f"Epoch {self.best_epoch} of {int(self.history['epoch'].max())} was kept"
         column = f"val_{self.headline}"
@@ -56,7 +58,7 @@ class LearningCurves:
             for name in self.history.columns
             if name != "epoch" and len(self.history)
         )
-        return f"Curves over {len(self.history)} epochs: " + "; ".join(parts) + "."
+        return f"Curves over {counted(len(self.history), 'epoch')}: " + "; ".join(parts) + "."
 
     @property
     def layout(self) -> Layout:
@@ -95,8 +97,12 @@ class LearningCurves:
         if len(later) < 2:
             return ""
         first, last = float(later.iloc[0]), float(later.iloc[-1])
-        verb = "rises" if last > first else "falls"
-        return f"; after it the loss on val {verb} from {number(first, 2)} to {number(last, 2)}"
+        if not (math.isfinite(first) and math.isfinite(last)):
+            return ""
+        one, other = number(first, 2), number(last, 2)
+        if one == other:
+            return f"; the loss on val ends where it is at that epoch, at {other}"
+        return f"; after it the loss on val {'rises' if last > first else 'falls'} from {one} to {other}"
 
 
 @dataclass(frozen=True)
@@ -123,18 +129,19 @@ class SeedCurves:
     def caption(self) -> str:
         """Say how far the seeds lie apart at their best."""
         column = f"val_{self.headline}"
-        best = [float(h[column].max()) for h in self.histories.values() if column in h and len(h)]
+        best = [float(h[column].max()) for h in self.histories.values() if column in h and h[column].notna().any()]
         if not best:
             return "No headline metric was kept by epoch."
-        return (
-            f"The best {metric_words(self.headline).short} on val lies between {number(min(best), 2)} "
-            f"and {number(max(best), 2)} over {len(best)} {self.noun}s."
-        )
+        words, low, high = metric_words(self.headline).short, number(min(best), 2), number(max(best), 2)
+        over = f"over {counted(len(best), self.noun)}"
+        if low == high:
+            return f"The best {words} on val is {low} {over}."
+        return f"The best {words} on val lies between {low} and {high} {over}."
 
     @property
     def description(self) -> str:
         """Say how many lines there are."""
-        return f"One line for each of {len(self.histories)} {self.noun}s, loss and headline metric by epoch."
+        return f"One line for each of {counted(len(self.histories), self.noun)}, loss and headline metric by epoch."
 
     @property
     def layout(self) -> Layout:

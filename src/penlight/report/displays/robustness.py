@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from penlight.data.plots import divide
 from penlight.evaluation.corruptions import SEVERITIES, Corruption
 from penlight.evaluation.robustness import CorruptionRow, Level, Robustness
+from penlight.numbers import counted
 from penlight.report.displays.base import Layout, is_number
 from penlight.report.palette import ACCENT, INK, MUTED
 from penlight.report.picture import as_rgb
-from penlight.report.words import count, interval, listed, number
+from penlight.report.words import interval, listed, number
 
 _COLUMNS = 4
 _NAMED = 2
@@ -190,7 +191,7 @@ class CorruptionStrip:
     def description(self) -> str:
         """Say the error of each."""
         parts = (f"{p.words} {number(p.error, 2)}" for p in self.pictures)
-        return f"{count(len(self.pictures))} pictures: " + ", ".join(parts) + "."
+        return f"{counted(len(self.pictures), 'picture')}: " + ", ".join(parts) + "."
 
     @property
     def layout(self) -> Layout:

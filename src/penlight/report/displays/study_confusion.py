@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.data.plots import divide
+from penlight.numbers import decimal_text
 from penlight.report.displays.base import Layout, margin_for, ratio, shorten
 from penlight.report.displays.confusion import scale_of_shades
 from penlight.report.palette import INK, MUTED
@@ -198,7 +199,7 @@ def _shade(panel: Axes, rates: Floats, *, with_text: bool) -> None:
     for r in range(rows) if with_text else ():
         for c in range(columns):
             rate = rates[r, c]
-            text = "–" if np.isnan(rate) else f"{100 * rate:.0f}"
+            text = "–" if np.isnan(rate) else decimal_text(100 * rate, 0)
             colour = MUTED if np.isnan(rate) else "#ffffff" if rate < 0.55 else "#10141c"
             panel.text(c + 0.5, r + 0.5, text, ha="center", va="center_baseline", color=colour, fontsize=12)
     panel.set_ylim(rows, 0)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from penlight.evaluation.rows import MetricRow, find_row
 from penlight.evaluation.subgroups import Subgroup
+from penlight.numbers import counted
 from penlight.report.displays.base import Layout, is_number, margin_for, shorten
 from penlight.report.palette import ACCENT, ALARM, INK, MUTED, PAPER, RULE
 from penlight.report.words import count, interval, listed, metric_words, number
@@ -53,7 +54,7 @@ class SubgroupForest:
     def description(self) -> str:
         """Say every group's value and interval, or why there is none."""
         parts = (
-            f"{_name(g)}, {count(g.n)} images: {number(g.value)} {interval(g.low, g.high)}"
+            f"{_name(g)}, {counted(g.n, 'image')}: {number(g.value)} {interval(g.low, g.high)}"
             f"{', differs from all others' if g.more_than_chance else ''}"
             if not g.note else f"{_name(g)}: {g.note}"
             for g in self.groups

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.data.views import NO_FINDING
+from penlight.numbers import decimal_text
 from penlight.report.displays.base import Floats, Layout, margin_for, ratio, shorten
 from penlight.report.displays.confusion import Counts, scale_of_shades
 from penlight.report.palette import MUTED
@@ -101,7 +102,7 @@ class TakenFor:
         for (row, column), rate in np.ndenumerate(rates):
             known = np.isfinite(rate)
             colour = MUTED if not known else "#ffffff" if rate < 0.55 else "#10141c"
-            ax.text(column + 0.5, row + 0.5, f"{100 * rate:.0f}" if known else number(rate), ha="center",
+            ax.text(column + 0.5, row + 0.5, decimal_text(100 * rate, 0) if known else number(rate), ha="center",
                     va="center_baseline", color=colour, fontsize=12,
                     weight="bold" if row == column else "normal")  # fmt: skip
         ax.set_xticks(edges[:-1] + 0.5, self._columns(), rotation=40, ha="right", rotation_mode="anchor")

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from penlight.data.plots import divide
+from penlight.numbers import counted
 from penlight.recipes.space import Choices, Parameter, Range, Space, Trial
 from penlight.report.displays.base import Layout, margin_for
 from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
@@ -173,7 +174,7 @@ class SpaceScatter:
     def description(self) -> str:
         """Say what the panels are."""
         keys = ", ".join(p.key for p in self.space.parameters)
-        return f"Dots of {len(self.trials)} trials, {metric_words(self.metric).short} against {keys}."
+        return f"Dots of {counted(len(self.trials), 'trial')}, {metric_words(self.metric).short} against {keys}."
 
     @property
     def layout(self) -> Layout:
@@ -236,7 +237,8 @@ class ParallelTrials:
     def caption(self) -> str:
         """Say which lines are drawn strongly."""
         return (
-            f"Each line is one of {len(self.trials)} complete trials; the better half in the accent, the best one "
+            f"Each line is one of {counted(len(self.trials), 'complete trial')}; the better half in "
+            "the accent, the best one "
             "thick. Where strong lines meet, a key matters; where they spread, it does not."
         )
 

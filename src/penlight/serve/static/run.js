@@ -109,11 +109,11 @@ function measured(answer, model) {
   if (answer.possible === null) return [];
   const found = model.on_test?.coverage;
   if (!found) return ["How often the truth is among them was not measured."];
-  const wanted = model.coverage === null ? "" : `, where ${model.coverage.toFixed(2)} was wanted`;
+  const wanted = model.coverage === null ? "" : `, where ${share(model.coverage)} was wanted`;
   const labels = answer.answers.filter((label) => typeof found.labels[label] === "number");
   const own = labels.map((label) => `${quoted(label)} ${share(found.labels[label])}`);
   const of = own.length ? `; of those with ${own.join(", ")}` : "";
-  return [`The truth was among them for ${share(found.value)} of ${found.of} on test (${found.images} images)${wanted}${of}.`];
+  return [`The truth was among them for ${share(found.value)} of ${found.of} on test (${found.images} ${found.images === 1 ? "image" : "images"})${wanted}${of}.`];
 }
 
 // Small elements
@@ -195,7 +195,7 @@ async function add(files, truth = "") {
   }));
   if (begun.length > 1) {
     const failed = begun.filter((film) => film.error).length;
-    say(`${begun.length} images are answered${failed ? `, but ${failed} of them could not be used` : ""}.`);
+    say(`${begun.length === 1 ? "1 image is" : `${begun.length} images are`} answered${failed ? `, but ${failed} of them could not be used` : ""}.`);
   }
 }
 

@@ -11,6 +11,7 @@ from penlight.data import ViewedDataset
 from penlight.data.folds import image_groups
 from penlight.errors import DataError
 from penlight.evaluation import headline_value
+from penlight.numbers import counted
 from penlight.recipes import Recipe
 from penlight.training.fit import fit
 from penlight.training.folds import can_judge, deal
@@ -34,7 +35,7 @@ class Repeats:
     def words(self) -> str:
         """Say what judges a trial."""
         if self.kind == "folds":
-            return f"{self.count} folds of train"
+            return f"{counted(self.count, 'fold')} of train"
         return "val" if self.count == 1 else f"val, mean of {self.count} seeds"
 
 

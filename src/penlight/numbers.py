@@ -1,0 +1,43 @@
+"""How numbers are written: by these functions alone, so that none is rounded to what it is not."""
+
+import math
+
+_ROUNDING = 1e-9
+"""What sums of floating-point numbers are off by; so near to 1 is 1."""
+
+_MOST_DECIMALS = 9
+
+
+def decimal_text(value: float, decimals: int = 3) -> str:
+    """Write a number with so many decimals, and a share that is not quite 1 with as many as show that; a dash for
+    NaN, no minus before zero."""
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else f"{value}"
+    text = f"{value:.{decimals}f}"
+    while abs(value) < 1 - _ROUNDING and abs(float(text)) == 1:
+        decimals += 1
+        text = f"{value:.{decimals}f}"
+    return text if float(text) else text.lstrip("-")
+
+
+def signed_text(value: float, decimals: int = 3) -> str:
+    """Write a difference with its sign; none before zero."""
+    text = decimal_text(value, decimals)
+    return f"+{text}" if value > 0 and float(text) else text
+
+
+def percent_text(share: float, decimals: int = 1) -> str:
+    """Write a share, from 0 to 1, as "12.3 %"; one that is not quite none or all has as many decimals as
+    show that."""
+    if math.isnan(share):
+        return "-"
+    text = f"{100 * share:.{decimals}f}"
+    while _ROUNDING < share < 1 - _ROUNDING and float(text) in (0, 100) and decimals < _MOST_DECIMALS:
+        decimals += 1
+        text = f"{100 * share:.{decimals}f}"
+    return f"{text} %"
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Write how many there are of something: "1 image", "1,200 images"."""
+    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
