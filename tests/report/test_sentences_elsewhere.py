@@ -179,14 +179,14 @@ def test_the_page_of_data_names_all_that_are_most_and_least_frequent(counts, mos
     said = classes_text(described(("a", "b", "c"), counts))
     n = sum(counts)
     assert said == (
-        f"Most frequent in train {most} {max(counts) / n:.1%} of images, least frequent {least} "
-        f"{min(counts) / n:.1%}."
+        f"Most frequent in train {most} {percent(max(counts) / n)} of images, least frequent {least} "
+        f"{percent(min(counts) / n)}."
     )
 
 
 def test_the_page_of_data_says_that_all_are_equally_frequent_only_where_they_are() -> None:
     assert classes_text(described(("a", "b"), (4, 4))) == (
-        "All labels are equally frequent in train, each with 50.0% of images."
+        "All labels are equally frequent in train, each with 50.0 % of images."
     )
     assert classes_text(described(("a", "b"), (2500, 2499))).startswith("Most frequent in train is a with 50.0")
 
@@ -206,7 +206,7 @@ def test_what_is_said_of_findings_of_an_image_is_counted_here(seed) -> None:
     assert said.startswith(f"{(per > 0).sum()} of 200 training images have a finding")
     assert f"{'abc'[most]}, is absent from {percent(1 - y[:, most].mean())}." in said
     m = re.search(
-        r"of the (\d+) training images with (\w), (\d+) \((\d+)%\) also have (\w)", data.findings.together_text()
+        r"of the (\d+) training images with (\w), (\d+) \((\d+) %\) also have (\w)", data.findings.together_text()
     )
     row, column = "abc".index(m[2]), "abc".index(m[5])
     both = y.T.astype(int) @ y
@@ -216,7 +216,7 @@ def test_what_is_said_of_findings_of_an_image_is_counted_here(seed) -> None:
 
 
 def percent(share: float) -> str:
-    return f"{share:.1%}"
+    return f"{100 * share:.1f} %"
 
 
 @pytest.mark.parametrize("drifts", [False, True])
