@@ -1,7 +1,9 @@
 """Fixtures that every room uses: a small drawn dataset, an empty home, the real files where they are."""
 
 import os
+from collections.abc import Iterable
 from html import escape
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +115,14 @@ TASK_EXAMPLES = [
 _ALWAYS = [task for task in TASK_EXAMPLES if task.kind in ("multi-class", "multi-label") or task.cut_points]
 FEW_TASKS = [*_ALWAYS, *(pytest.param(task, marks=pytest.mark.full) for task in TASK_EXAMPLES if task not in _ALWAYS)]
 """One task of each kind of answer, and the others in the full tests: for tests that build something for each."""
+
+
+def few_pairs(*axes: Iterable[object]) -> list[object]:
+    """Give every combination of what stands on the axes: each member of each axis in one that always runs, the others
+    in the full tests."""
+    members = [list(axis) for axis in axes]
+    always = [tuple(own[i % len(own)] for own in members) for i in range(max(map(len, members)))]
+    return [pytest.param(*pair, marks=() if pair in always else pytest.mark.full) for pair in product(*members)]
 
 
 def task_id(task: Task) -> str:

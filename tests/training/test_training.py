@@ -37,6 +37,7 @@ def test_a_network_of_every_task_learns(task):
     assert model.logits(view.splits["test"]).shape == (32, task.n_logits)
 
 
+@pytest.mark.full
 def test_same_seed_same_bytes_other_seed_other_bytes(ordinal_view):
     options = {"augment": EVERYTHING, "balance": "copies", "schedule": "cosine", "warmup_epochs": 1}
     one, same, other = (
