@@ -1,5 +1,6 @@
 """Fixtures that every room uses: a small drawn dataset, an empty home, the real files where they are."""
 
+import gc
 import os
 from collections.abc import Iterable
 from html import escape
@@ -18,7 +19,9 @@ from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 LABELS = ("a", "b", "c", "d")
 
 # How long an example takes depends on what else the machine does; it says nothing of the code.
-settings.register_profile("penlight", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_EXAMPLES = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("penlight", max_examples=20, **_EXAMPLES)
+settings.register_profile("full", max_examples=50, **_EXAMPLES)
 settings.load_profile("penlight")
 
 
@@ -27,6 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
     what tests write need not outlive a power cut, and a training waits forty times."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.fsync = lambda handle: None  # type: ignore[assignment]
+    if "not full" not in config.getoption("markexpr", ""):
+        settings.load_profile("full")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what has been imported, which it would look through some thousand times."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

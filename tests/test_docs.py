@@ -16,6 +16,7 @@ and `<!-- files: films -->` at the head of a page, which of `FILES` lie there be
 their options, their code is compiled and their files are read.
 """
 
+import functools
 import importlib.util
 import json
 import re
@@ -45,6 +46,7 @@ from penlight.tasks import TASKS
 from tests.cli.conftest import penlight  # noqa: F401
 from tests.data.test_dicom import dicom as dicom_bytes
 from tests.remembered import audit_once, draw_once, is_drawn, leave_reports_out
+from tests.stubs import stub_fit
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -159,9 +161,14 @@ def desk(own_folders, shared_cache, monkeypatch):
     return own_folders / "work"
 
 
+@functools.cache
+def whole_command():
+    return typer.main.get_command(app)
+
+
 def leaf(words):
     """The command that words name, and what is left of them."""
-    command = typer.main.get_command(app)
+    command = whole_command()
     words = list(words)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
@@ -409,7 +416,8 @@ def test_a_page_of_the_reference_says_what_the_code_says(name):
     assert (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8") == pages[name](), "run: make docs"
 
 
-def test_every_file_of_a_run_is_described(desk, quick):
+def test_every_file_of_a_run_is_described(desk, quick, monkeypatch):
+    stub_fit(monkeypatch)
     text = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
     recipe = api.resolve_recipe("retina-phantom", "demo", ["train.epochs=1", "model.filters=[4]", "model.dense=4"])
     run = api.train(recipe, out=Path("run")).folder
@@ -448,7 +456,7 @@ def test_every_command_is_shown():
         for first, *rest in _simple_commands(line)
     ]
     shown = {leaf(rest)[0].name for first, *rest in words if first == "penlight"}
-    groups = [typer.main.get_command(app)]
+    groups = [whole_command()]
     for group in groups:
         groups += [command for command in group.commands.values() if hasattr(command, "commands")]
     assert {name for group in groups for name in group.commands} - shown <= {"data"}
