@@ -383,13 +383,14 @@ def test_maps_that_fit_no_memory_are_refused(config, layers, load):
         load()
 
 
-def test_mutated_configs_are_read_or_named(good, config, count):
+@pytest.mark.parametrize("n", [50, pytest.param(150, marks=pytest.mark.full)])
+def test_mutated_configs_are_read_or_named(good, config, count, n):
     """Any value of the config is replaced by another; what Keras makes of it has a name."""
     rng = np.random.default_rng(0)
     parts = parts_of(good)
     values = [None, True, -1, 0, 3, 10**9, 10**30, 1e308, "", "x" * 500, "valid", [], {}, [[]], {"class_name": None}]
     outcomes = {"read": 0, "refused": 0}
-    for _ in range(150):
+    for _ in range(n):
         changed = copy.deepcopy(config)
         places = list(_leaves(changed))
         holder, key = places[rng.integers(len(places))]
@@ -400,8 +401,8 @@ def test_mutated_configs_are_read_or_named(good, config, count):
             outcomes["read"] += 1
         except RunError:
             outcomes["refused"] += 1
-    assert min(outcomes.values()) > 10
-    count("mutated configs of a .keras file, read or named", 150)
+    assert min(outcomes.values()) > n // 15
+    count("mutated configs of a .keras file, read or named", n)
 
 
 def _leaves(value):

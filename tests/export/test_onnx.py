@@ -137,6 +137,7 @@ def check_pretrained(backbone, size, channels, side):
     np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5 + unsureness(network, images))
 
 
+@pytest.mark.full
 def test_a_pretrained_network_in_a_grey_image_of_its_own_size():
     check_pretrained("mobilenetv2", 28, 1, 32)
 
