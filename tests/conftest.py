@@ -1,7 +1,10 @@
 """Fixtures that every room uses: a small drawn dataset, an empty home, the real files where they are."""
 
+import gc
 import os
+from collections.abc import Iterable
 from html import escape
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,9 @@ from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 LABELS = ("a", "b", "c", "d")
 
 # How long an example takes depends on what else the machine does; it says nothing of the code.
-settings.register_profile("penlight", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_EXAMPLES = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("penlight", max_examples=20, **_EXAMPLES)
+settings.register_profile("full", max_examples=50, **_EXAMPLES)
 settings.load_profile("penlight")
 
 
@@ -25,6 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
     what tests write need not outlive a power cut, and a training waits forty times."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.fsync = lambda handle: None  # type: ignore[assignment]
+    if "not full" not in config.getoption("markexpr", ""):
+        settings.load_profile("full")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what has been imported, which it would look through some thousand times."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,6 +127,14 @@ TASK_EXAMPLES = [
 _ALWAYS = [task for task in TASK_EXAMPLES if task.kind in ("multi-class", "multi-label") or task.cut_points]
 FEW_TASKS = [*_ALWAYS, *(pytest.param(task, marks=pytest.mark.full) for task in TASK_EXAMPLES if task not in _ALWAYS)]
 """One task of each kind of answer, and the others in the full tests: for tests that build something for each."""
+
+
+def few_pairs(*axes: Iterable[object]) -> list[object]:
+    """Give every combination of what stands on the axes: each member of each axis in one that always runs, the others
+    in the full tests."""
+    members = [list(axis) for axis in axes]
+    always = [tuple(own[i % len(own)] for own in members) for i in range(max(map(len, members)))]
+    return [pytest.param(*pair, marks=() if pair in always else pytest.mark.full) for pair in product(*members)]
 
 
 def task_id(task: Task) -> str:

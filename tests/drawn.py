@@ -3,7 +3,6 @@
 import functools
 import json
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
@@ -16,6 +15,7 @@ from penlight.data.phantoms import phantom_arrays
 from penlight.data.pictures import Reading
 from penlight.report import page
 from penlight.report.figure import draw_svg
+from tests.once import made_once
 
 SAMPLES = {
     "retina-phantom": {"train": 90, "val": 45, "test": 45},
@@ -65,7 +65,11 @@ def _draw(info: DatasetInfo, size: int) -> Dataset:
 @functools.cache
 def shelf_folder() -> Path:
     """Train `RUNS` and `STUDY`, all without Keras, into one folder; give it."""
-    folder = Path(mkdtemp(prefix="penlight-pages-"))
+    return made_once("pages", _train)
+
+
+def _train(folder: Path) -> None:
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "_draw", _draw)
         patch.setattr(page, "draw_svg", draw_svg)
@@ -79,7 +83,6 @@ def shelf_folder() -> Path:
         file = folder / "small.toml"
         file.write_text(STUDY)
         api.study(str(file), out=folder / "study")
-    return folder
 
 
 def metrics_of(name: str) -> dict:

@@ -17,6 +17,7 @@ from penlight.runs.files import sealed
 from penlight.tasks import MultiClass
 from tests.conftest import LABELS, small_dataset
 from tests.data.test_record import with_patients
+from tests.stubs import stub_fit
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=10))
 
@@ -36,8 +37,9 @@ def planted(monkeypatch):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Leave the figures of a run's report out; reports have tests of their own."""
+    """Leave the report of a run out, and what a network learns; they have tests of their own."""
     monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
+    stub_fit(monkeypatch)
 
 
 def codes(scores):

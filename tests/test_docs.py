@@ -11,8 +11,12 @@ different here:
     <!-- not run: needs two machines -->           its words are checked: there is such a command with such options
 
 and `<!-- files: films -->` at the head of a page, which of `FILES` lie there before.
+
+`LEADING` pages run in every test. The others run in the full tests; elsewhere their commands are looked up with all
+their options, their code is compiled and their files are read.
 """
 
+import functools
 import importlib.util
 import json
 import re
@@ -42,6 +46,7 @@ from penlight.tasks import TASKS
 from tests.cli.conftest import penlight  # noqa: F401
 from tests.data.test_dicom import dicom as dicom_bytes
 from tests.remembered import audit_once, draw_once, is_drawn, leave_reports_out
+from tests.stubs import stub_fit
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,6 +58,7 @@ _INLINE = re.compile(r"`(penlight [^`\n]+)`")
 
 STAND_INS = {"retinamnist": "retina-phantom", "chestmnist": "chest-phantom", "nih1000": "chest-phantom"}
 IMAGES = {"train": 160, "val": 60, "test": 80}
+LEADING = ("README.md", "docs/tutorial.md")
 
 
 def name_of(page):
@@ -155,9 +161,14 @@ def desk(own_folders, shared_cache, monkeypatch):
     return own_folders / "work"
 
 
+@functools.cache
+def whole_command():
+    return typer.main.get_command(app)
+
+
 def leaf(words):
     """The command that words name, and what is left of them."""
-    command = typer.main.get_command(app)
+    command = whole_command()
     words = list(words)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
@@ -206,6 +217,9 @@ class Terminal:
     def __init__(self, penlight, monkeypatch, kept, *, full):  # noqa: F811
         self.penlight, self.setenv, self.kept, self.full = penlight, monkeypatch.setenv, kept, full
 
+    def runs(self, block):
+        return block.runs(full=self.full)
+
     def run(self, block):
         for line in block.lines:
             for words in _simple_commands(line):
@@ -215,7 +229,7 @@ class Terminal:
         name, rest = Path(words[0]).name, words[1:]
         if name == "penlight":
             check_words(rest)
-            if block.runs(full=self.full):
+            if self.runs(block):
                 self.run_penlight(as_run_here(rest, block, full=self.full), int((block.said("exit") or ["0"])[0][:1]))
         elif name == "export":
             self.setenv(*rest[0].split("=", 1))
@@ -235,6 +249,13 @@ class Terminal:
             folder = Path(out.splitlines()[-1]).parent
             self.trained[known] = self.kept / f"trained-{len(self.trained)}", folder
             shutil.copytree(folder, self.trained[known][0])
+
+
+class Reader(Terminal):
+    """Where commands are read and not run."""
+
+    def runs(self, block):
+        return False
 
 
 def _without(option, words, value=""):
@@ -335,8 +356,10 @@ def run_page(page, desk, terminal):
     for block in blocks(page):
         if block.language == "sh":
             terminal.run(block)
-        elif block.language == "python" and block.runs(full=terminal.full):
-            exec(compile("\n" * block.line + block.text, name_of(page), "exec"), scope)
+        elif block.language == "python":
+            code = compile("\n" * block.line + block.text, name_of(page), "exec")
+            if terminal.runs(block):
+                exec(code, scope)
         elif block.language == "toml":
             tomllib.loads(block.text)
         elif block.language == "json":
@@ -350,7 +373,15 @@ def run_page(page, desk, terminal):
 SHOWING = [page for page in PAGES if re.search(r"^```(sh|python)|`penlight ", page.read_text(), re.M)]
 
 
-@pytest.mark.parametrize("page", SHOWING, ids=name_of)
+FOLLOWED = [pytest.param(page, marks=() if name_of(page) in LEADING else pytest.mark.full) for page in SHOWING]
+
+
+@pytest.mark.parametrize("page", [page for page in SHOWING if name_of(page) not in LEADING], ids=name_of)
+def test_what_a_page_shows_is_there(page, desk, penlight, monkeypatch, shared_cache):  # noqa: F811
+    run_page(page, desk, Reader(penlight, monkeypatch, shared_cache, full=False))
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=name_of)
 def test_what_a_page_shows_runs(page, desk, quick, unexplained, penlight, monkeypatch, tables_kept, shared_cache):  # noqa: F811
     run_page(page, desk, Terminal(penlight, monkeypatch, shared_cache, full=False))
 
@@ -385,7 +416,8 @@ def test_a_page_of_the_reference_says_what_the_code_says(name):
     assert (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8") == pages[name](), "run: make docs"
 
 
-def test_every_file_of_a_run_is_described(desk, quick):
+def test_every_file_of_a_run_is_described(desk, quick, monkeypatch):
+    stub_fit(monkeypatch)
     text = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
     recipe = api.resolve_recipe("retina-phantom", "demo", ["train.epochs=1", "model.filters=[4]", "model.dense=4"])
     run = api.train(recipe, out=Path("run")).folder
@@ -424,7 +456,7 @@ def test_every_command_is_shown():
         for first, *rest in _simple_commands(line)
     ]
     shown = {leaf(rest)[0].name for first, *rest in words if first == "penlight"}
-    groups = [typer.main.get_command(app)]
+    groups = [whole_command()]
     for group in groups:
         groups += [command for command in group.commands.values() if hasattr(command, "commands")]
     assert {name for group in groups for name in group.commands} - shown <= {"data"}

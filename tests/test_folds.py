@@ -17,6 +17,7 @@ from penlight.serve.gallery import gather
 from penlight.serve.shelf import open_shelf
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, sketch_figures, small_dataset
+from tests.stubs import stub_fit
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=4))
 NETWORK = Recipe(data=Data(dataset="small"), model=Cnn(filters=(4,), dense=4), train=Train(epochs=1, batch_size=16))
@@ -185,7 +186,8 @@ def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, m
     assert "79 out-of-fold images" in page
 
 
-def test_networks_stop_by_the_val_inside_a_fold(small, tmp_path):
+def test_networks_stop_by_the_val_inside_a_fold(small, tmp_path, monkeypatch):
+    stub_fit(monkeypatch)
     result = api.cross_validate(NETWORK, folds=2, out=tmp_path / "folds")
     assert len(result.scores.by_fold) == 2
     assert "fold-curves" in api.displays(tmp_path / "folds")
@@ -208,7 +210,8 @@ def test_subgroups_are_scored_again_without_the_dataset(small, tmp_path, monkeyp
     assert api.evaluate(tmp_path / "run").to_dict()["subgroups"] == rows
 
 
-def test_over_seeds_a_subgroup_has_its_mean(small, tmp_path):
+def test_over_seeds_a_subgroup_has_its_mean(small, tmp_path, monkeypatch):
+    stub_fit(monkeypatch)
     result = api.train(NETWORK, out=tmp_path / "seeds", seeds=2)
     own = [api.evaluate(tmp_path / "seeds" / f"seed-{seed}").subgroups for seed in (0, 1)]
     for mean, one, other in zip(result.scores.subgroups, *own, strict=True):

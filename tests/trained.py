@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
@@ -12,6 +11,7 @@ from penlight.data import record, store
 from penlight.recipes import Data, Linear, Recipe
 from penlight.tasks import MultiLabel, Ordinal, Task
 from tests.conftest import LABELS, small_dataset
+from tests.once import made_once
 
 REPORT = "<!doctype html><title>A report</title><style>p {}</style><script>document.title = 'read'</script>"
 
@@ -24,13 +24,15 @@ TASKS: dict[str, tuple[Task, int]] = {
 @cache
 def trained(name: str) -> Path:
     """Train the linear baseline, which takes no time and needs no Keras; give its folder."""
+    return made_once(name, lambda out: _train(name, out))
+
+
+def _train(name: str, out: Path) -> None:
     task, channels = TASKS[name]
     dataset = small_dataset(task, channels=channels, n=(60, 60, 30))
-    out = Path(mkdtemp(prefix="penlight-tests-")) / name
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "open_dataset", lambda name, size: dataset)
         # The audit and the drawing of a report take longest, and nothing here reads them.
         patch.setattr(record, "problems_of", lambda view: ())
         patch.setattr(training, "_write_report", lambda writer, view: writer.write("report.html", REPORT))
         api.train(Recipe(data=Data(dataset="small"), model=Linear(components=5)), out=out)
-    return out

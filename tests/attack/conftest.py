@@ -42,7 +42,7 @@ class Server:
         lines = (f"GET {path} HTTP/1.1", f"Host: localhost:{self.port}", "Connection: close", *headers)
         return self.ask("\r\n".join((*lines, "", "")).encode())
 
-    def lives(self, within=3.0):
+    def lives(self, within=10.0):
         """Whether another client is answered now."""
         begun = time.monotonic()
         answer = self.get()

@@ -75,7 +75,7 @@ def test_a_head_that_does_not_end_is_ended(server, begun):
         send(sock, begun[:0] or b"\r\n" if begun == b"\r\n" else b"")
         began = time.monotonic()
         answer = received(sock)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 9
     assert status(answer) == 408
     assert named(answer)
 
@@ -87,7 +87,7 @@ def test_bytes_that_trickle_do_not_put_the_deadline_off(server):
         for letter in GET + b"X: " + b"y" * 1000:
             if not send(sock, bytes([letter])) or (answer := received(sock)):
                 break
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 9
         assert status(answer) == 408
 
 
@@ -97,9 +97,9 @@ def test_line_ends_after_an_answer_do_not_keep_a_connection(server):
         assert b"200 OK" in sock.recv(4096)
         sock.settimeout(0.1)
         began = time.monotonic()
-        while send(sock, b"\r\n") and not received(sock) and time.monotonic() - began < 6:
+        while send(sock, b"\r\n") and not received(sock) and time.monotonic() - began < 9.5:
             pass
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 9
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_a_body_that_stalls_is_ended_and_holds_no_more_than_came(server):
         began = time.monotonic()
         answer = received(sock)
     assert (status(answer), named(answer)) == (408, True)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 9
 
 
 def test_a_body_that_trickles_has_a_deadline():
@@ -209,10 +209,10 @@ def test_a_body_that_trickles_has_a_deadline():
         send(sock, post(b"Content-Length: 1000000\r\n\r\n"))
         sock.settimeout(0.1)
         began, answer = time.monotonic(), b""
-        while send(sock, b"x") and not (answer := received(sock)) and time.monotonic() - began < 5:
+        while send(sock, b"x") and not (answer := received(sock)) and time.monotonic() - began < 9.5:
             pass
     assert status(answer) == 408
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 9
 
 
 def test_claimed_bytes_take_nothing_from_others():

@@ -83,7 +83,7 @@ def test_a_server_shows_its_token_nowhere(tmp_path):
         assert TOKEN not in Path(f"/proc/{server.pid}/cmdline").read_text()
         server.send_signal(signal.SIGTERM)
         told = server.stderr.read()
-        assert server.wait(20) == 0
+        assert server.wait(60) == 0
         assert "/api/v1/runs 200" in told
         assert TOKEN not in told
         assert "\x1b" not in told
@@ -95,7 +95,7 @@ def test_a_server_shows_its_token_nowhere(tmp_path):
 
 
 def test_sigterm_ends_a_server_whatever_is_half_sent():
-    """Heads and bodies that do not end, answers that are not read: the server goes within ten seconds."""
+    """Heads and bodies that do not end, answers that are not read: the server goes within half a minute."""
     port = free_port()
     words = [sys.executable, "-c", "from penlight.cli import main; main()", "serve", str(trained("grades")), "--port",
              str(port), "--quiet"]  # fmt: skip
@@ -111,8 +111,8 @@ def test_sigterm_ends_a_server_whatever_is_half_sent():
                 socks[-1].sendall(begun)
         began = time.monotonic()
         server.send_signal(signal.SIGTERM)
-        assert server.wait(10) == 0
-        assert time.monotonic() - began < 10
+        assert server.wait(60) == 0
+        assert time.monotonic() - began < 30
         assert "Traceback" not in server.stderr.read()
     finally:
         server.kill()

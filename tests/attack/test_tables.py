@@ -227,9 +227,9 @@ def test_a_parquet_bomb_ends_its_own_process_alone(tmp_path: Path) -> None:
 
 
 def test_a_damaged_parquet_file_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Twelve of the mutations that benchmarks ran 1,500 of; each costs a process."""
+    """Six of the mutations that benchmarks ran 1,500 of; each costs a process."""
     sound, rng, named = parquet(tmp_path), random.Random(0), []
-    for number in range(12):
+    for number in range(6):
         broken = bytearray(sound)
         for _ in range(rng.randint(1, 30)):
             broken[rng.randrange(len(broken))] = rng.randrange(256)
@@ -238,7 +238,7 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path, capfd: pytest.CaptureFi
             read_table(tmp_path, "t.parquet")
         except PenlightError as error:
             named.append(str(error))
-    assert len(named) > 5
+    assert len(named) > 2
     assert max(map(len, named)) < 900
     assert capfd.readouterr() == ("", "")
 

@@ -24,7 +24,7 @@ def pool():
 
 
 def ended(pid):
-    for _ in range(100):
+    for _ in range(1500):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:

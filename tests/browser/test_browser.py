@@ -11,7 +11,7 @@ from tests.browser.conftest import png, serving
 from tests.drawn import shelf_folder
 
 expect = pytest.importorskip("playwright.sync_api").expect
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 RUN = "/runs/fundus"
 DONE = re.compile(r"^(?!The explanation is being made).+")

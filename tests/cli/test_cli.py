@@ -14,6 +14,7 @@ from penlight.data import apply_view, open_dataset, store
 from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
 from tests.conftest import sketch_figures
+from tests.stubs import stub_fit
 from tests.test_folds import named
 
 QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
@@ -60,6 +61,7 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
 def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch):
     # The reports of runs are drawn elsewhere; that of the seeds is drawn here.
     monkeypatch.setattr("penlight.report.run_report", lambda *_: "a report")
+    stub_fit(monkeypatch)
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--seeds", 2, "--out", tmp_path / "runs", "--json")
     answer = json.loads(out)
     assert code == 0

@@ -27,16 +27,18 @@ from penlight.training import timing
 from penlight.training.loop import Trainer
 from tests.conftest import LABELS, small_dataset
 from tests.report.conftest import make_content
+from tests.stubs import stub_fit
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """Open a small dataset under any name, and leave figures out of reports of runs."""
+    """Open a small dataset under any name, on which networks are small and hardly trained."""
     dataset = small_dataset(Ordinal(LABELS, referable=2))
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
-    # A network that is compiled quickly.
     monkeypatch.setattr("penlight.recipes.plan._WIDTHS", (8,))
+    # README trains by a plan; here is all that is around it.
+    stub_fit(monkeypatch)
     return dataset
 
 
@@ -251,6 +253,7 @@ def test_a_plan_of_several_seeds_is_gone_on_with_until_their_summary_is_there(sm
     assert api.request("small", None, budget=1.0).recipe == first.recipe
 
 
+@pytest.mark.full
 def test_a_sweep_stands_beside_the_published_scores(small, penlight, monkeypatch, tmp_path):
     quick = ["breastmnist", "retinamnist"]
     monkeypatch.setattr(sweeping, "sets_on_disk", lambda: (quick, ["pathmnist"]))

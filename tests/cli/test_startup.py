@@ -32,6 +32,7 @@ LIMITS = [
     ("compare RUN RUN:majority", 740, NETWORKS | DRAWING | {"sklearn", "PIL", "onnxruntime"} | SLOW_PARTS),
     ("score FILE --dataset DATASET", 1950, NETWORKS | {"matplotlib", "jinja2", "penlight.training"}),
 ]
+SLOW = "score FILE --dataset DATASET"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,10 @@ def files(tmp_path_factory):
     return {"RUN": str(trained("grades")), "DATASET": str(folder / "tiny.toml"), **pictures}
 
 
-@pytest.mark.parametrize(("command", "most", "absent"), LIMITS, ids=[words for words, *_ in LIMITS])
+@pytest.mark.parametrize(
+    ("command", "most", "absent"),
+    [pytest.param(*limit, id=limit[0], marks=pytest.mark.full if limit[0] == SLOW else ()) for limit in LIMITS],
+)
 def test_a_command_loads_what_it_needs(files, command, most, absent):
     for name, path in files.items():
         command = command.replace(name, path)

@@ -16,6 +16,7 @@ from penlight.runs import open_run
 from penlight.study import Place
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
+from tests.stubs import stub_fit
 
 HEAD = 'name = "tiny"\ntitle = "A tiny study"\nquestion = "Which one?"\ndataset = "small"\nseeds = 2\n'
 TINY = '["train.epochs=2", "train.batch_size=16", "model.filters=[4]", "model.dense=8"]'
@@ -46,6 +47,7 @@ def small(monkeypatch):
     # The reports of runs have tests of their own; here they only have to be there.
     monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
     monkeypatch.setattr("penlight.report.seeds_report", lambda name, *rest: name)
+    stub_fit(monkeypatch)
     use()
     return use
 
@@ -78,6 +80,26 @@ def without_times(record):
     return kept
 
 
+def test_a_stopped_study_goes_on_to_the_same_tables(small, write, tmp_path):
+    name = write(BASELINES)
+    whole = api.study(name, out=tmp_path / "whole")
+
+    class Pull(api.Watcher):
+        def run(self, place):
+            if place.title == "The linear":
+                raise PulledPlugError
+
+    with pytest.raises(PulledPlugError):
+        api.study(name, out=tmp_path / "stopped", watcher=Pull())
+    first = tmp_path / "stopped" / "majority" / "seed-0" / "manifest.json"
+    kept = first.read_bytes()
+    assert [run.state for run in api.plan_study(name, out=tmp_path / "stopped").runs] == ["done", "missing"]
+    result = api.study(name, out=tmp_path / "stopped")
+    assert first.read_bytes() == kept
+    assert without_times(result.to_dict()) == without_times(whole.to_dict())
+
+
+@pytest.mark.full
 def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path):
     name = write(BASELINES + row("cnn", overrides=TINY) + row("same", "linear", compare_with='"linear"', seeds=1))
     whole = api.study(name, out=tmp_path / "whole")

@@ -699,6 +699,7 @@ def test_a_folder_without_a_description_says_what_to_do(place: Path) -> None:
     assert caught.value.remedy == "Have one written: penlight data new pics"
 
 
+@pytest.mark.full
 @pytest.mark.real
 def test_nih1000_as_pictures_is_nih1000_as_npz(place: Path, real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written out as PNG files with a table, it has the same arrays, splits and, with the linear recipe, scores."""

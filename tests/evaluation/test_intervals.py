@@ -153,6 +153,7 @@ def coverage(n_samples, resamples, n=150):
     return {name: count / n_samples for name, count in hits.items()}
 
 
+@pytest.mark.full
 def test_coverage_is_near_95_percent():
     """Of 150 samples, 0.95 give or take three standard errors; a percentile interval of 150 images is a bit short."""
     for name, share in coverage(150, 200).items():

@@ -22,6 +22,7 @@ from tests.cli.conftest import penlight  # noqa: F401 - a fixture
 from tests.cli.test_cli import in_a_new_process
 from tests.conftest import LABELS, small_dataset
 from tests.remembered import leave_reports_out
+from tests.stubs import stub_fit
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ def runs(tmp_path_factory):
     }
     with pytest.MonkeyPatch.context() as patch:
         leave_reports_out(patch)
+        stub_fit(patch)
         for name, (task, model) in made.items():
             dataset = small_dataset(task)
             patch.setattr(store, "open_dataset", lambda name, size, d=dataset: d)

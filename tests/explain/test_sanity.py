@@ -27,7 +27,9 @@ def pointing(lesions, subject, method, finding=None):
     return point(maps, lesions.masks[own])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=() if name == "occlusion" else pytest.mark.full) for name in METHODS]
+)
 def test_maps_point_at_lesions_of_the_retina(retina, method):
     """Lesions, and a pixel round them, are a quarter to a third of these images."""
     game = pointing(retina, retina.subject, method)
@@ -35,6 +37,7 @@ def test_maps_point_at_lesions_of_the_retina(retina, method):
     assert game.expected < game.n / 3
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["hirescam", "occlusion"])
 @pytest.mark.parametrize("finding", [0, 1])
 def test_maps_point_at_each_finding_of_a_film_and_with_random_weights_they_do_not(chest, strangers, method, finding):
@@ -47,6 +50,7 @@ def test_maps_point_at_each_finding_of_a_film_and_with_random_weights_they_do_no
     assert np.mean(random) < game.hits / 3
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["hirescam", "occlusion"])
 def test_another_label_has_another_map(chest, method):
     own, other = (
@@ -58,6 +62,7 @@ def test_another_label_has_another_map(chest, method):
     assert Pointing(right.hits, float(wrong.hits), right.n).p < 0.001
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["gradcam", "hirescam", "occlusion"])
 def test_maps_depend_on_the_weights(chest, strangers, method):
     alike = dependence(chest.subject, strangers[0], chest.images, chest.columns, method)
@@ -65,6 +70,7 @@ def test_maps_depend_on_the_weights(chest, strangers, method):
     assert np.nanmean(alike) < 0.3
 
 
+@pytest.mark.full
 def test_a_network_is_like_itself(chest):
     alike = dependence(chest.subject, chest.subject, chest.images[:5], chest.columns[:5], "occlusion")
     np.testing.assert_allclose(alike, 1)

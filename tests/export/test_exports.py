@@ -79,9 +79,12 @@ def test_training_writes_a_file_that_answers_as_the_run_does(either, small):
     assert predictor.facts.recipe_hash == run.recipe.hash
 
 
-def test_every_format_is_proved_and_known_to_the_run(run_folder, small):
+@pytest.mark.parametrize(
+    "formats", [FORMATS[:4], pytest.param(FORMATS, marks=pytest.mark.full)], ids=["few", "every"]
+)
+def test_every_format_is_proved_and_known_to_the_run(run_folder, small, formats):
     of_training = (run_folder / "model.onnx").read_bytes()
-    for to, int8 in FORMATS:
+    for to, int8 in formats:
         made = api.export(run_folder, to, int8=int8)
         assert made.file.suffix == EXPORTERS[to].ending
         assert made.parity.images == 32

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from itertools import product
 
 import numpy as np
 import onnx
@@ -15,14 +16,14 @@ from penlight.evaluation import find_calibration
 from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.export import onnx_file
 from penlight.export.answers import answers, logits_of
-from penlight.models import load_keras
+from penlight.models import BASELINES, load_keras
 from penlight.models.backbones import build_network
 from penlight.models.backend import chosen_backend
 from penlight.models.pretrained import APPLICATIONS
 from penlight.recipes import Cnn, Pretrained, Residual
 from penlight.runs import Predictor
 from penlight.tasks import MultiClass
-from tests.conftest import FEW_TASKS, LABELS, TASK_EXAMPLES, logits_of_network, task_id
+from tests.conftest import LABELS, TASK_EXAMPLES, few_pairs, logits_of_network, task_id
 from tests.export.conftest import CNN, MODELS, alive, facts, fitted, pixels, pretrained, unsureness
 
 
@@ -38,13 +39,7 @@ def truth_for(task, n):
 
 @pytest.mark.parametrize(
     ("task", "model_name"),
-    [
-        *((task, name) for task in TASK_EXAMPLES for name in sorted(MODELS) if name != "mobilenet"),
-        *(
-            pytest.param(task, "mobilenet", marks=() if task in FEW_TASKS else pytest.mark.full)
-            for task in TASK_EXAMPLES
-        ),
-    ],
+    [*product(TASK_EXAMPLES, BASELINES), *few_pairs(TASK_EXAMPLES, sorted(MODELS.keys() - BASELINES.keys()))],
     ids=lambda value: value if isinstance(value, str) else task_id(value),
 )
 def test_the_file_answers_as_the_model_does(task, model_name):
@@ -61,8 +56,11 @@ def test_the_file_answers_as_the_model_does(task, model_name):
         np.testing.assert_allclose(prob, expected, atol=1e-5 + unsure)
 
 
-@pytest.mark.parametrize("kind", ["isotonic", "temperature", "none"])
-@pytest.mark.parametrize("task", FEW_TASKS, ids=task_id)
+@pytest.mark.parametrize(
+    ("task", "kind"),
+    few_pairs(TASK_EXAMPLES, ["temperature", "none", "isotonic"]),
+    ids=lambda value: value if isinstance(value, str) else task_id(value),
+)
 def test_calibration_in_the_file_is_that_of_numpy(task, kind):
     network = alive(build_network(CNN, task, (28, 28, 3), seed=0), pixels(64))
     images = pixels(60)
@@ -111,15 +109,17 @@ def test_logits_of_probabilities_are_the_tasks_own(task, values):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        Cnn(filters=(4, 6), convolutions=2, block_dropout=(0.1,), dense=4),
-        Residual(widths=(4, 6), blocks=2, exposure="per-image"),
-    ],
+    ("options", "shape"),
+    few_pairs(
+        [
+            Cnn(filters=(4, 6), convolutions=2, block_dropout=(0.1,), dense=4),
+            Residual(widths=(4, 6), blocks=2, exposure="per-image"),
+        ],
+        [(33, 3), (28, 1)],
+    ),
 )
-@pytest.mark.parametrize(("size", "channels"), [(28, 1), (33, 3)])
-def test_any_size_and_channels(options, size, channels):
-    task = MultiClass(LABELS)
+def test_any_size_and_channels(options, shape):
+    (size, channels), task = shape, MultiClass(LABELS)
     images = pixels(7, size, channels)
     network = alive(build_network(options, task, (size, size, channels), seed=0), images)
     predictor = Predictor(onnx_file(network, facts(task, size=size, channels=channels), UNCALIBRATED), "file")
@@ -137,6 +137,7 @@ def check_pretrained(backbone, size, channels, side):
     np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5 + unsureness(network, images))
 
 
+@pytest.mark.full
 def test_a_pretrained_network_in_a_grey_image_of_its_own_size():
     check_pretrained("mobilenetv2", 28, 1, 32)
 

@@ -10,7 +10,7 @@ from penlight.models.files import network_bytes, network_from_bytes
 from penlight.models.heads import HEADS, make_loss, positive_weights
 from penlight.recipes import Cnn, Loss, Residual
 from penlight.tasks import Ordinal
-from tests.conftest import LABELS, TASK_EXAMPLES, logits_of_network
+from tests.conftest import LABELS, TASK_EXAMPLES, few_pairs, logits_of_network
 
 SMALL = Cnn(filters=(4, 8), dense=8)
 
@@ -157,8 +157,11 @@ def test_balanced_weights_of_classes_make_them_weigh_alike():
     np.testing.assert_allclose(weights * y.sum(axis=0), [20, 20])
 
 
-@pytest.mark.parametrize("options", [Residual(widths=(4, 8)), Residual(widths=(4,), blocks=2, dropout=0.0)])
-def test_residual_networks_give_logits_and_survive_their_file(options, task):
+@pytest.mark.parametrize(
+    ("task", "options"),
+    few_pairs(TASK_EXAMPLES, [Residual(widths=(4, 8)), Residual(widths=(4,), blocks=2, dropout=0.0)]),
+)
+def test_residual_networks_give_logits_and_survive_their_file(task, options):
     network = build_network(options, task, (28, 28, 3), seed=0)
     logits = logits_of_network(network, images())
     assert logits.shape == (3, task.n_logits)

@@ -137,7 +137,7 @@ def binary() -> RunContent:
     return make_content(task, task.encode(np.arange(N) % 2))
 
 
-@pytest.fixture(scope="session", params=["ordinal", "multi_label", "binary"])
+@pytest.fixture(scope="session", params=["ordinal", "multi_label", pytest.param("binary", marks=pytest.mark.full)])
 def content(request: pytest.FixtureRequest) -> RunContent:
     found: RunContent = request.getfixturevalue(request.param)
     return found

@@ -399,6 +399,11 @@ def test_numbers_are_written_alike() -> None:
     assert interval(math.nan, 1) == ""
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["ordinal", pytest.param("multi_label", marks=pytest.mark.full), pytest.param("binary", marks=pytest.mark.full)],
+    indirect=True,
+)
 def test_a_notebook_shows_the_figures_of_the_report(content, text):
     figures = {name: Figure(display, name, palette(content.task)) for name, display in run_displays(content).items()}
     assert {"bars", "rates", "reliability", "learning", "distribution", *content.task.figures} <= set(figures)

@@ -20,9 +20,9 @@ def free_port():
 
 
 def connected(port):
-    for _ in range(300):
+    for _ in range(1200):
         try:
-            return socket.create_connection(("127.0.0.1", port), 30)
+            return socket.create_connection(("127.0.0.1", port), 60)
         except OSError:
             time.sleep(0.1)
     raise AssertionError("the server did not start")
@@ -43,8 +43,10 @@ def test_a_request_that_has_begun_is_finished_after_sigterm():
     try:
         with connected(port) as sock:
             head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: image/png\r\n"
-            sock.sendall(f"{head}Content-Length: {len(GOOD)}\r\n\r\n".encode() + GOOD[:100])
-            time.sleep(0.3)
+            sock.sendall(f"{head}Expect: 100-continue\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode())
+            # The server says that it has begun to read.
+            assert sock.recv(65536).startswith(b"HTTP/1.1 100 ")
+            sock.sendall(GOOD[:100])
             server.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             assert server.poll() is None
@@ -54,7 +56,7 @@ def test_a_request_that_has_begun_is_finished_after_sigterm():
         assert json.loads(body) == json.loads(
             json.dumps(api.predict(trained("grades"), [("picture", GOOD)]).to_dict())
         )
-        assert server.wait(20) == 0
+        assert server.wait(60) == 0
         told = server.stderr.read()
         assert "Traceback" not in told
         assert "/predict 200" in told

@@ -81,7 +81,8 @@ class Ended:
 class Server:
     """The process that starts commands; see `tests.survival.server`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stub: bool) -> None:
+        self.stub = stub
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "tests.survival.server"],
             cwd=ROOT,
@@ -143,16 +144,17 @@ class Place:
         (self.work / "space.toml").write_text("model.strength = { low = 0.1, high = 10, log = true }\n")
         write_pictures(self.work)
 
-    def start(self, *words: str, **how: str) -> Process:
+    def start(self, *words: str, **how: str | bool) -> Process:
         """Start `penlight` with some words; `how` are further fields of the `Command`."""
         self.started += 1
         said = self.streams / str(self.started)
         streams = {"out": f"{said}.out", "err": f"{said}.err", "events": f"{said}.events"}
         environment = {"HOME": str(self.root / "home"), "PENLIGHT_CACHE": str(self.root / "cache")}
-        fields = {"cwd": str(self.work), "root": str(self.root), "environment": environment, **streams, **how}
+        fields = {"cwd": str(self.work), "root": str(self.root), "environment": environment, **streams}
+        fields |= {"stub": self.server.stub, **how}
         return Process(self.server, Command(words=list(map(str, words)), **fields))
 
-    def run(self, *words: str, **how: str) -> Ended:
+    def run(self, *words: str, **how: str | bool) -> Ended:
         """Run `penlight` to its end."""
         return self.start(*words, **how).wait()
 

@@ -17,6 +17,9 @@ import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import pytest
+
+from tests.stubs import stub_fit
 from tests.survival import faults
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -29,7 +32,7 @@ class Command:
 
     Events that change files below the folder `root` are logged to the file `events`; the process gets the signal
     `kill_by` before the first that matches the regular expression `kill_on`. `fault` is a call of
-    `tests.survival.faults`.
+    `tests.survival.faults`. With `stub`, a network's compiled step is left out (`tests.stubs`).
     """
 
     words: list[str]
@@ -42,6 +45,7 @@ class Command:
     kill_by: int = signal.SIGKILL
     environment: dict[str, str] = field(default_factory=dict)
     fault: str = ""
+    stub: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -94,6 +98,8 @@ def _run(command: Command) -> None:
     sys.argv = ["penlight", *command.words]
     # A shell that starts tests in the background has them ignore this signal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if command.stub:
+        stub_fit(pytest.MonkeyPatch())
     if command.fault:
         eval(command.fault, vars(faults))
     _watch(command)

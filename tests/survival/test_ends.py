@@ -77,7 +77,7 @@ def test_a_loss_that_is_no_number_leaves_nothing_and_another_recipe_takes_the_na
     assert place.run(*LINEAR).code == 0
     before = place.files()
     diverging = (*NETWORK, "--set", "train.optimizer=sgd", "--set", "train.learning_rate=1e30")
-    ended = place.run(*diverging)
+    ended = place.run(*diverging, stub=False)
     assert ended.code == 1
     require_one_line(ended, "Error: The loss was no longer a number in epoch", "Lower the learning rate")
     assert place.files() == before
@@ -92,10 +92,15 @@ def test_a_loss_that_is_no_number_leaves_nothing_and_another_recipe_takes_the_na
 @pytest.mark.parametrize(
     ("words", "stop", "folder"),
     [
-        (NETWORK, rf"os.rename {RUN}/.state/.checkpoint-2", "runs/tiny-cnn-1"),
-        (SEEDS, "os.rename work/runs/tiny-linear-1/.report", "runs/tiny-linear-1"),
+        pytest.param(NETWORK, rf"os.rename {RUN}/.state/.checkpoint-2", "runs/tiny-cnn-1", id="run"),
+        pytest.param(
+            SEEDS,
+            "os.rename work/runs/tiny-linear-1/.report",
+            "runs/tiny-linear-1",
+            id="seeds",
+            marks=pytest.mark.full,
+        ),
     ],
-    ids=["run", "seeds"],
 )
 def test_the_second_process_is_refused_and_the_third_goes_on(undisturbed, place: Place, words, stop, folder):
     other, _ = undisturbed(words)

@@ -114,6 +114,7 @@ def test_reading_ahead_or_not_gives_the_same_blocks(monkeypatch: pytest.MonkeyPa
     assert 0 < sum(block.strength.sum() for block in plain) == sum(block.strength.size for block in plain) - 300
 
 
+@pytest.mark.full
 def test_a_stopped_training_on_a_large_set_goes_on_to_the_same_bytes(ordinal_view, tmp_path, monkeypatch) -> None:
     each = ordinal_view.splits["train"].images[:1].nbytes
     for name, images in (("WHOLE_BYTES", 20), ("BUFFER_BYTES", 12), ("BLOCK_BYTES", 3), ("_CALL_BYTES", 20)):
@@ -150,7 +151,7 @@ def test_ahead_reads_one_more_than_is_used_and_passes_errors_on() -> None:
 
     reading = ahead(items())
     assert next(reading) == 0
-    assert gate.wait(10), "the second is made while the first is used"
+    assert gate.wait(60), "the second is made while the first is used"
     assert made == [0, 1]
     with pytest.raises(OSError, match="gone"):
         list(reading)

@@ -14,6 +14,7 @@ from penlight.recipes import Cnn, Data, Recipe, Train
 from penlight.tasks import Ordinal
 from penlight.training import Checkpoints, fit
 from tests.conftest import LABELS, small_dataset
+from tests.stubs import stub_fit
 
 RECIPE = Recipe(data=Data(dataset="small"), model=Cnn(filters=(4,), dense=4), train=Train(epochs=4, batch_size=24))
 
@@ -99,6 +100,14 @@ def test_those_of_other_data_are_not_gone_on_from(tmp_path):
     kept(tmp_path, data="one").write(1, state(1))
     assert read(kept(tmp_path, data="other")) == (0, {})
     assert read(kept(tmp_path, data="one"))[0] == 1
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stub():
+    """What a network learns is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        stub_fit(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

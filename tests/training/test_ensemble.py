@@ -1,5 +1,7 @@
 """Ensembles from recipe to run: weights, answers out of fold, one ONNX file that says the same, any task."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,8 @@ from penlight.runs import open_predictor, open_run
 from penlight.tasks import MultiLabel, Ordinal
 from penlight.training import fit
 from penlight.training.ensemble import FittedEnsemble, fit_ensemble
-from tests.conftest import FEW_TASKS, LABELS, small_dataset, task_id
+from tests.conftest import LABELS, TASK_EXAMPLES, small_dataset, task_id
+from tests.stubs import stub_fit
 
 READERS = (
     Member(model=Kernel(patches=8), weight=0.5),
@@ -34,6 +37,15 @@ READERS = (
 )
 NETWORK = Member(model=Cnn(filters=(4,), dense=4, normalise=True), weight=0.2, train=Train(epochs=2, batch_size=16))
 ALL = Ensemble(members=(*READERS, Member(model=Linear(components=8), weight=0.1), NETWORK))
+
+
+KAPPA, FINDINGS = Ordinal(LABELS, rule="kappa"), MultiLabel(LABELS)
+
+
+@pytest.fixture(autouse=True)
+def stub(monkeypatch):
+    """What a network learns is tested elsewhere."""
+    stub_fit(monkeypatch)
 
 
 def fitted(task, options, seed=0) -> FittedEnsemble:
@@ -66,31 +78,41 @@ def test_weights_stay_where_they_are_to_and_idle_members_go(ordinal_view):
     assert made.parameters is not None
 
 
-@pytest.mark.parametrize("task", FEW_TASKS, ids=task_id)
-def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, tmp_path, monkeypatch):
+def train_all(task, out):
+    """Train a run with a member of each kind."""
     dataset = small_dataset(task)
-    monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-    monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
-    recipe = Recipe(data=Data(dataset="small"), model=ALL)
-    api.train(recipe, out=tmp_path / "run")
-    run = open_run(tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "open_dataset", lambda name, size: dataset)
+        patch.setattr("penlight.report.run_report", lambda content: content.name)
+        api.train(Recipe(data=Data(dataset="small"), model=ALL), out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory):
+    """Give the run of a task, trained once."""
+    return cache(lambda task: train_all(task, tmp_path_factory.mktemp("runs") / "run"))
+
+
+@pytest.mark.parametrize(
+    "task",
+    [pytest.param(task, marks=() if task in (KAPPA, FINDINGS) else pytest.mark.full) for task in TASK_EXAMPLES],
+    ids=task_id,
+)
+def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, run_of):
+    run = open_run(run_of(task))
     assert run.has("model.onnx")
     assert not run.has("model.keras")
     assert {m["model"] for m in run.provenance["members"]} <= {"kernel", "trees", "perceptron", "linear", "cnn"}
     test = run.predictions("test")
-    answers = open_predictor(run).logits(dataset.splits["test"].images)
+    answers = open_predictor(run).logits(small_dataset(task).splits["test"].images)
     np.testing.assert_allclose(answers, test.logits, rtol=1e-4, atol=1e-4)
 
 
-def test_an_ensemble_repeated_is_the_same_bytes(tmp_path, monkeypatch):
-    dataset = small_dataset(Ordinal(LABELS, rule="kappa"))
-    monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-    monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
-    recipe = Recipe(data=Data(dataset="small"), model=ALL)
-    for place in ("run", "again"):
-        api.train(recipe, out=tmp_path / place)
+def test_an_ensemble_repeated_is_the_same_bytes(run_of, tmp_path):
+    again = train_all(KAPPA, tmp_path / "again")
     for name in ("predictions-val.npz", "predictions-test.npz", "model.onnx"):
-        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+        assert (again / name).read_bytes() == (run_of(KAPPA) / name).read_bytes()
 
 
 def test_a_reader_by_itself_is_a_model_too(ordinal_view):

@@ -26,20 +26,13 @@ from penlight.training import batches, fit, transfer
 from tests.conftest import LABELS, small_dataset
 
 GRADES = Ordinal(LABELS, head="softmax")
-LARGE = ("mobilenetv2", "resnet50", "densenet121", "efficientnetv2b0")
-"""Networks whose graph takes long to make, whatever the size of the images."""
-
-ALIKE = (
-    *("demo", "residual", "mobilenet-tuned", "film-small", "chest-deep", "chest-tuned", "chest-weighted"),
-    "cnn-balanced",
-)
-"""Presets that differ from one that is always tested in numbers alone."""
+ALWAYS = ("chest-cnn", "linear", "majority")
+"""Presets that are always tested; the others only where slow tests are run: each has its network compiled twice."""
 
 
 def cases() -> list[object]:
-    """All presets; those of large networks, and all but one of what is made alike, only where slow tests are run."""
-    large = {name for name in preset_names() if load_recipe(name).model.backbone in LARGE} | set(ALIKE)
-    return [pytest.param(name, marks=pytest.mark.full if name in large else ()) for name in preset_names()]
+    """All presets."""
+    return [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.full) for name in preset_names()]
 
 
 def quick(member: Member) -> Member:

@@ -13,6 +13,7 @@ from penlight.training.balance import epoch_order, image_weights, rarest_label
 from penlight.training.loop import Trainer, smoothed
 from penlight.training.schedule import learning_rate
 from tests.conftest import FEW_TASKS, small_dataset, task_id
+from tests.stubs import stub_fit
 
 SMALL = Cnn(filters=(8,), dense=16, dropout=0.2)
 EVERYTHING = Augment(
@@ -37,6 +38,7 @@ def test_a_network_of_every_task_learns(task):
     assert model.logits(view.splits["test"]).shape == (32, task.n_logits)
 
 
+@pytest.mark.full
 def test_same_seed_same_bytes_other_seed_other_bytes(ordinal_view):
     options = {"augment": EVERYTHING, "balance": "copies", "schedule": "cosine", "warmup_epochs": 1}
     one, same, other = (
@@ -71,7 +73,8 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(ordinal_view, tmp_path):
     assert [r.val_loss for r in continued.history] == [r.val_loss for r in undisturbed.history]
 
 
-def test_the_kept_weights_are_those_of_the_best_epoch(ordinal_view):
+def test_the_kept_weights_are_those_of_the_best_epoch(ordinal_view, monkeypatch):
+    stub_fit(monkeypatch)
     model = fitted(ordinal_view, epochs=6, learning_rate=3e-2)
     best = max(model.history, key=lambda row: (row.val_headline, -row.epoch))
     assert model.best_epoch == best.epoch
@@ -86,7 +89,8 @@ def test_patience_ends_a_training_that_does_not_improve(ordinal_view):
     assert len(model.history) == model.best_epoch + 2
 
 
-def test_keep_last_keeps_the_last(ordinal_view):
+def test_keep_last_keeps_the_last(ordinal_view, monkeypatch):
+    stub_fit(monkeypatch)
     assert fitted(ordinal_view, keep="last").best_epoch == 3
 
 
@@ -311,25 +315,24 @@ def test_a_step_in_halves_is_the_step_of_the_whole():
     from penlight.tasks import MultiClass
     from penlight.training.engine import Block, make_steps
 
+    def softplus(targets, logits):
+        return keras.ops.sum(targets * keras.ops.softplus(-logits), axis=-1)
+
     rng = np.random.default_rng(0)
+    networks = [
+        build_network(Cnn(filters=(4,), dense=4, dropout=0.0), MultiClass(tuple("abc")), (28, 28, 1), 0)
+        for _ in range(2)
+    ]
+    run = make_steps(networks[0], keras.optimizers.SGD(0.1), softplus, lambda x, s: x)
+    networks[1].compile(keras.optimizers.SGD(0.1), loss=softplus)
+    begun = networks[0].get_weights()
     for n in (1, 2, 7):
+        for network in networks:
+            network.set_weights(begun)
         images = rng.integers(0, 256, (1, n, 28, 28, 1), dtype=np.uint8)
         y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, (1, n))]
         weight = rng.uniform(0.5, 2, (1, n)).astype(np.float32)
-        networks = [
-            build_network(Cnn(filters=(4,), dense=4, dropout=0.0), MultiClass(tuple("abc")), (28, 28, 1), 0)
-            for _ in range(2)
-        ]
-        run = make_steps(
-            networks[0],
-            keras.optimizers.SGD(0.1),
-            lambda t, z: keras.ops.sum(t * keras.ops.softplus(-z), axis=-1),
-            lambda x, s: x,
-        )
         loss, logits = run(Block(images, y, weight, np.ones_like(weight)))
-        networks[1].compile(
-            keras.optimizers.SGD(0.1), loss=lambda t, z: keras.ops.sum(t * keras.ops.softplus(-z), axis=-1)
-        )
         before = networks[1].predict_on_batch(images[0])
         networks[1].train_on_batch(images[0], y[0], sample_weight=weight[0])
         np.testing.assert_allclose(logits[0], before, rtol=1e-4, atol=1e-5)

@@ -13,6 +13,7 @@ from penlight.recipes import Augment, Data, FineTune, Pretrained, Recipe, Train
 from penlight.tasks import MultiClass
 from penlight.training import Checkpoints, fit, transfer
 from tests.conftest import logits_of_network, small_dataset
+from tests.stubs import stub_fit
 
 TASK = MultiClass(("a", "b", "c", "d"))
 TINY = Pretrained(backbone="mobilenet", weights="random", width=0.25, input_size=32, dense=8, dropout=0.0)
@@ -38,7 +39,7 @@ def weights_of(network):
     ("backbone", "channels"),
     [
         ("mobilenet", 1),
-        ("mobilenetv2", 3),
+        pytest.param("mobilenetv2", 3, marks=pytest.mark.full),
         pytest.param("mobilenet", 3, marks=pytest.mark.full),
         pytest.param("mobilenetv2", 1, marks=pytest.mark.full),
     ],
@@ -71,8 +72,11 @@ def test_the_first_phase_leaves_the_base_alone_and_trains_the_head(view):
     assert model.logits(view.splits["test"]).shape == (32, 4)
 
 
-def test_the_second_phase_begins_with_the_weights_of_the_first(view, monkeypatch):
+@pytest.mark.parametrize("trained", [False, pytest.param(True, marks=pytest.mark.full)], ids=["stub", "trained"])
+def test_the_second_phase_begins_with_the_weights_of_the_first(view, monkeypatch, trained):
     """What the study lost: its fine-tuning began with a clone that had dropped its weights."""
+    if not trained:
+        stub_fit(monkeypatch)
     seen = {}
     run_epochs = transfer.run_epochs
 
@@ -123,6 +127,7 @@ def test_thawing_opens_the_last_layers_but_no_normalisation():
 
 
 def test_features_are_computed_once_for_all_seeds_and_not_where_images_change(view, monkeypatch):
+    stub_fit(monkeypatch)
     bases = []
     predict = transfer.predict_logits
     monkeypatch.setattr(transfer, "predict_logits", lambda network, split: bases.append(1) or predict(network, split))

@@ -73,7 +73,9 @@ def outcome(result):
     return [(t.number, t.state, t.value, t.values, dict(t.params)) for t in result.trials]
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(name, marks=pytest.mark.full if name == "tpe" else ()) for name in sorted(SAMPLERS)]
+)
 def test_killed_and_continued_it_holds_the_same_trials(fast, own_folders, monkeypatch, sampler):
     undisturbed = api.tune(LINEAR, trials=8, sampler=sampler, out=own_folders / "whole")
     train, begun = search.values_of, []
@@ -180,7 +182,7 @@ def test_a_pruned_trial_is_estimated_beside_those_that_went_on(small, tmp_path, 
     ("kind", "problem"),
     [
         (TrainingError, "The loss was no longer a number in epoch 2."),
-        (MemoryShortError, "There is not enough memory."),
+        pytest.param(MemoryShortError, "There is not enough memory.", marks=pytest.mark.full),
     ],
 )
 def test_a_trial_that_cannot_be_trained_is_kept_as_such(small, tmp_path, worth, kind, problem):

@@ -1,0 +1,21 @@
+"""What takes long is made once for all processes of a run of tests, by the first that asks."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+
+
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """Give the folder that `make` fills. Whoever asks meanwhile waits, also in another process of pytest-xdist."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    root = Path(gettempdir()) / f"penlight-tests-{run}" if run else Path(mkdtemp(prefix="penlight-tests-"))
+    root.mkdir(mode=0o700, exist_ok=True)
+    done = root / f"{name}.done"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            make(root / name)
+            done.touch()
+    return root / name
