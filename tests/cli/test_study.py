@@ -262,7 +262,7 @@ def test_an_incomplete_study_has_no_report(small, write, tmp_path):
     name = write(BASELINES)
     api.study(name, out=tmp_path)
     shutil.rmtree(tmp_path / "linear")
-    with pytest.raises(RunError, match="1 runs are not done"):
+    with pytest.raises(RunError, match="is not complete: 1 run to do"):
         api.report(tmp_path)
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(PenlightError, match=r"study\.json in .* is damaged or was changed"):
