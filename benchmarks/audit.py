@@ -21,7 +21,7 @@ from PIL import Image
 
 from penlight.data import Dataset, Split, dataset_info
 from penlight.data.audit import audit
-from penlight.data.phantoms import phantom_arrays
+from penlight.phantoms import phantom_arrays
 
 
 def films(n: int) -> Dataset:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from penlight.evaluation.calibration import UNCALIBRATED
-from penlight.export import onnx_file
+from penlight.exporters.onnx_file import onnx_file
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
 from penlight.recipes import load_recipe

@@ -284,9 +284,9 @@ def _data(asked: argparse.Namespace) -> Any:
 
 def _train(asked: argparse.Namespace, what: str, recipe: Any) -> dict[str, Any]:
     """Train a recipe whole, as `penlight train` does: baselines, audit, neighbours, explanations, export, report."""
-    from penlight import api
+    import penlight as pl
 
-    class Seen(api.Watcher):
+    class Seen(pl.Watcher):
         def __init__(self) -> None:
             self.epochs: list[float] = []
             self.steps: list[tuple[str, float, float]] = []
@@ -300,7 +300,7 @@ def _train(asked: argparse.Namespace, what: str, recipe: Any) -> dict[str, Any]:
     seen = Seen()
     with Peaks() as peaks, tempfile.TemporaryDirectory(dir=asked.keep) as out:
         begun = time.perf_counter()
-        made = api.train(recipe, out=Path(out) / "run", watcher=seen)
+        made = pl.train(recipe, out=Path(out) / "run", watcher=seen)
         seconds = time.perf_counter() - begun
     auc = next(r.value for r in made.scores.metrics if r.name == "auc" and r.label is None)
     rows = [row(what, f"{seconds:.0f} s, test AUC {auc:.3f}", peaks)]

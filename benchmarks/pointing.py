@@ -12,11 +12,11 @@ import time
 import numpy as np
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
-from penlight.data.phantoms import FINDINGS, draw_chest, draw_retina
 from penlight.evaluation import Calibration
-from penlight.explain import METHODS, Subject, explain_images
-from penlight.explain.sanity import point, untrained
-from penlight.export import onnx_file
+from penlight.explanation import METHODS, Subject, explain_images
+from penlight.explanation.sanity import point, untrained
+from penlight.exporters.onnx_file import onnx_file
+from penlight.phantoms import FINDINGS, draw_chest, draw_retina
 from penlight.recipes import Cnn, Data, Recipe, Train
 from penlight.runs import ModelFacts, Predictor
 from penlight.tasks import Binary, MultiLabel

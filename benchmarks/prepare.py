@@ -57,14 +57,14 @@ def make(folder: Path, n: int) -> None:
 
 
 def measure(pictures: Path, folder: Path, size: int) -> None:
-    from penlight import api
+    import penlight as pl
 
     n = sum(1 for _ in pictures.rglob("*.jpg"))
     n_bytes = sum(path.stat().st_size for path in pictures.rglob("*.jpg"))
     peak = Peak()
     before, wall, processor = peak.now(), time.perf_counter(), time.process_time()
     with peak:
-        api.new_dataset(pictures, size=size, out=folder)
+        pl.new_dataset(pictures, size=size, out=folder)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     print(f"files              {n:,} of {SIDES[0]} x {SIDES[1]} pixels, {n_bytes / n / 1e3:.0f} kB each")
     print(f"seconds            {wall:.1f}")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from penlight import api
-from penlight.report.palette import ACCENT, INK, MUTED, PAPER, RULE
+import penlight as pl
+from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -58,7 +58,7 @@ def main() -> None:
                     [sys.executable, "-c", "from penlight.cli import main; main()", *line.split()], check=True
                 )
         for name, (run, display) in _FIGURES.items():
-            (IMAGES / f"{name}.svg").write_text(_alone(api.displays(Path(run))[display].svg()), encoding="utf-8")
+            (IMAGES / f"{name}.svg").write_text(_alone(pl.displays(Path(run))[display].svg()), encoding="utf-8")
         _keep(Image.open("shown/samples.png"), "data-show")
         if chromium := shutil.which("chromium"):
             _keep(_screenshot(chromium, Path("network/report.html").resolve()), "run-report")

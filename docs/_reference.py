@@ -15,7 +15,8 @@ import typer
 from pydantic import BaseModel
 from typer.models import ArgumentInfo
 
-from penlight import api, recipes
+import penlight as pl
+from penlight import recipes
 from penlight.cli.app import app
 from penlight.data.catalog import CATALOG
 from penlight.data.views import READINGS
@@ -23,7 +24,7 @@ from penlight.evaluation import METRICS
 from penlight.evaluation.metrics import Metric
 from penlight.recipes import preset_header, preset_names
 from penlight.recipes.study import STUDIES_FOLDER, Study, StudyRow, load_study, study_names
-from penlight.report.words import LABEL_METRIC_WORDS, METRIC_WORDS, MetricWords
+from penlight.reports.words import LABEL_METRIC_WORDS, METRIC_WORDS, MetricWords
 from penlight.tasks import TASKS, Binary, Ordinal, Task
 
 FOLDER = Path(__file__).parent / "reference"
@@ -391,24 +392,24 @@ def _metric(key: str, metric: Metric) -> list[str]:
 
 
 def python_page() -> str:
-    """Every public name of `penlight.api`: its signature and its docstring."""
+    """Every public name of `penlight`: its signature and its docstring."""
     head = """# Python
 
-`from penlight import api`. Each function takes plain values, raises a `penlight.errors.PenlightError` where a user
+`import penlight as pl`. Each function takes plain values, raises a `penlight.errors.PenlightError` where a user
 can help (`problem` says what was expected and what came, `remedy` what to do), and gives a result whose `to_dict()`
 is the JSON of the command.
 
 ```python
 from pathlib import Path
 
-from penlight import api
+import penlight as pl
 
-recipe = api.resolve_recipe("retina-phantom", "linear", [])
-result = api.train(recipe, out=Path("runs/first"))
+recipe = pl.resolve_recipe("retina-phantom", "linear", [])
+result = pl.train(recipe, out=Path("runs/first"))
 result.scores.frame()[["value", "low", "high", "majority"]]
 ```
 """
-    members = [getattr(api, name) for name in api.__all__]
+    members = [getattr(pl, name) for name in pl.__all__]
     functions = [m for m in members if inspect.isfunction(m)]
     classes = [m for m in members if inspect.isclass(m)]
     return _page(

@@ -81,7 +81,7 @@ def real_data() -> Path:
 def sketch_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a figure's title in the place of the figure."""
     monkeypatch.setattr(
-        "penlight.report.page.draw_svg", lambda display, *_: f"<svg><title>{escape(display.title)}</title></svg>"
+        "penlight.reports.page.draw_svg", lambda display, *_: f"<svg><title>{escape(display.title)}</title></svg>"
     )
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.api import training
 from penlight.data import record, store
 from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
 from penlight.data.mapped import md5_of, split_of
-from penlight.data.phantoms import phantom_arrays
 from penlight.data.pictures import Reading
-from penlight.report import page
-from penlight.report.figure import draw_svg
+from penlight.phantoms import phantom_arrays
+from penlight.reports import page
+from penlight.reports.figure import draw_svg
 from tests.once import made_once
 
 SAMPLES = {
@@ -74,15 +74,15 @@ def _train(folder: Path) -> None:
         patch.setattr(store, "_draw", _draw)
         patch.setattr(page, "draw_svg", draw_svg)
         patch.setattr(record, "problems_of", lambda *_: ())
-        patch.setattr("penlight.report.seeds_report", lambda *_: REPORT)
-        patch.setattr("penlight.report.study.study_report", lambda *_: REPORT)
+        patch.setattr("penlight.reports.seeds_report", lambda *_: REPORT)
+        patch.setattr("penlight.reports.study.study_report", lambda *_: REPORT)
         for name, (dataset, recipe, overrides, seeds) in RUNS.items():
             if name != REPORTED:
                 patch.setattr(training, "_write_report", lambda writer, view: writer.write("report.html", REPORT))
-            api.train(api.resolve_recipe(dataset, recipe, overrides), seeds=seeds, out=folder / name)
+            pl.train(pl.resolve_recipe(dataset, recipe, overrides), seeds=seeds, out=folder / name)
         file = folder / "small.toml"
         file.write_text(STUDY)
-        api.study(str(file), out=folder / "study")
+        pl.study(str(file), out=folder / "study")
 
 
 def metrics_of(name: str) -> dict:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from penlight.data import record, store
-from penlight.data.phantoms import PHANTOMS, arrays
+from penlight.phantoms import PHANTOMS, arrays
 
 _DRAWN, _PROBLEMS = {}, {}
 
@@ -45,9 +45,9 @@ def is_drawn(dataset):
 def leave_reports_out(monkeypatch):
     """Draw no report: where a test looks at none, that takes most of its time."""
     for module, name in (
-        ("report", "run_report"),
-        ("report", "seeds_report"),
-        ("report.study", "study_report"),
-        ("report.tuning", "tuning_report"),
+        ("reports", "run_report"),
+        ("reports", "seeds_report"),
+        ("reports.study", "study_report"),
+        ("reports.tuning", "tuning_report"),
     ):
         monkeypatch.setattr(f"penlight.{module}.{name}", lambda *_: "a report")

@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from penlight import api
+import penlight as pl
+from penlight.api import requests
 from penlight.data import store
 from penlight.errors import RecipeError, RunError
 from penlight.evaluation import find_row
@@ -45,8 +46,8 @@ def recipe(**sections):
 
 
 def test_the_json_of_a_result_is_that_of_the_run(small, tmp_path):
-    result = api.train(recipe(), out=tmp_path / "run")
-    assert result.scores.to_dict() == api.evaluate(tmp_path / "run").to_dict()
+    result = pl.train(recipe(), out=tmp_path / "run")
+    assert result.scores.to_dict() == pl.evaluate(tmp_path / "run").to_dict()
     run = open_run(tmp_path / "run")
     made = run.provenance
     assert made["images"] == {"train": 48, "val": 24, "test": 32}
@@ -61,9 +62,9 @@ def test_test_labels_change_no_file_but_scores(small, tmp_path):
     task = MultiLabel(LABELS)
     chosen = recipe(decide=Decide(thresholds="f1"))
     small(task)
-    api.train(chosen, out=tmp_path / "true")
+    pl.train(chosen, out=tmp_path / "true")
     small(task, shuffle_test=True)
-    api.train(chosen, out=tmp_path / "shuffled")
+    pl.train(chosen, out=tmp_path / "shuffled")
     names = {p.name for p in (tmp_path / "true").iterdir()}
     differ = {n for n in names if (tmp_path / "true" / n).read_bytes() != (tmp_path / "shuffled" / n).read_bytes()}
     scores = {"metrics.json", "report.html", "card.md", "predictions-test.npz", "explained.npz", "manifest.json"}
@@ -80,53 +81,53 @@ def test_a_run_stopped_in_training_goes_on_under_the_same_command(small, own_fol
     class PulledPlugError(Exception):
         pass
 
-    class Pull(api.Watcher):
+    class Pull(pl.Watcher):
         def epoch(self, row, planned):
             if row.epoch == 2:
                 raise PulledPlugError
 
-    api.train(chosen, name="cnn", out=own_folders / "whole")
+    pl.train(chosen, name="cnn", out=own_folders / "whole")
     with pytest.raises(PulledPlugError):
-        api.train(chosen, name="cnn", watcher=Pull())
+        pl.train(chosen, name="cnn", watcher=Pull())
     with pytest.raises(RunError, match="not complete"):
-        api.evaluate(own_folders / "work" / "runs" / "small-cnn-1")
-    result = api.train(chosen, name="cnn")
+        pl.evaluate(own_folders / "work" / "runs" / "small-cnn-1")
+    result = pl.train(chosen, name="cnn")
     assert str(result.folder) == "runs/small-cnn-1"
     continued = (result.folder / "predictions-test.npz").read_bytes()
     assert continued == (own_folders / "whole" / "predictions-test.npz").read_bytes()
     assert not list(result.folder.glob(".*"))
-    assert str(api.train(recipe(model=Linear(components=3)), name="cnn").folder) == "runs/small-cnn-2"
+    assert str(pl.train(recipe(model=Linear(components=3)), name="cnn").folder) == "runs/small-cnn-2"
 
 
 def test_several_seeds_go_on_where_they_stopped(small, own_folders):
     class PulledPlugError(Exception):
         pass
 
-    class Pull(api.Watcher):
+    class Pull(pl.Watcher):
         def step(self, what):
             if what == "Training with seed 1":
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        api.train(recipe(), name="cnn", seeds=2, watcher=Pull())
+        pl.train(recipe(), name="cnn", seeds=2, watcher=Pull())
     first = (own_folders / "work" / "runs" / "small-cnn-1" / "seed-0" / "manifest.json").read_bytes()
-    result = api.train(recipe(), name="cnn", seeds=2)
+    result = pl.train(recipe(), name="cnn", seeds=2)
     assert str(result.folder) == "runs/small-cnn-1"
     assert (result.folder / "seed-0" / "manifest.json").read_bytes() == first
     assert result.scores.seeds == [0, 1]
 
 
 def test_seeds_of_another_recipe_are_refused(small, tmp_path):
-    api.train(recipe(model=Linear(components=3)), out=tmp_path / "one", seeds=2)
-    api.train(recipe(model=Linear(components=4)), out=tmp_path / "two")
+    pl.train(recipe(model=Linear(components=3)), out=tmp_path / "one", seeds=2)
+    pl.train(recipe(model=Linear(components=4)), out=tmp_path / "two")
     shutil.rmtree(tmp_path / "one" / "seed-1")
     shutil.copytree(tmp_path / "two", tmp_path / "one" / "seed-1")
     with pytest.raises(RunError, match="another run than the one that"):
-        api.evaluate(tmp_path / "one")
+        pl.evaluate(tmp_path / "one")
 
 
 def test_a_baseline_as_a_run_stands_beside_the_other_one(small, tmp_path):
-    scores = api.train(recipe(model=Linear(components=5)), out=tmp_path / "run").scores
+    scores = pl.train(recipe(model=Linear(components=5)), out=tmp_path / "run").scores
     assert list(scores.baselines) == ["majority"]
     assert find_row(scores.metrics, "auc").value > find_row(scores.baselines["majority"], "auc").value == 0.5
 
@@ -135,17 +136,17 @@ def test_every_view_of_findings_trains(small, tmp_path):
     dataset = small(MultiLabel(LABELS), n=(120, 60, 60))
     for view in dataset.info.task.views:
         chosen = recipe(data=Data(dataset="small", view=view), model=Linear(components=3))
-        api.train(chosen, out=tmp_path / view)
+        pl.train(chosen, out=tmp_path / view)
         predictions = open_run(tmp_path / view).predictions("test")
         assert predictions.view == view
         assert json.loads((tmp_path / view / "provenance.json").read_text())["view"] == view
 
 
 def test_a_report_of_another_dataset_is_refused(small, tmp_path):
-    api.train(recipe(model=Linear(components=3)), out=tmp_path / "run")
+    pl.train(recipe(model=Linear(components=3)), out=tmp_path / "run")
     small(seed=9)
     with pytest.raises(RunError, match="another file"):
-        api.report(tmp_path / "run")
+        pl.report(tmp_path / "run")
 
 
 def official(path, predictions):
@@ -161,7 +162,7 @@ def test_every_reader_gives_calibrated_answers_and_acc_stays(small, tmp_path, ca
     for split in noisy.splits.values():
         split.labels[::3] = (split.labels[::3] + 1) % len(LABELS)
     chosen = recipe(model=Linear(components=5), decide=Decide(calibration=calibration, prevalence=0.1))
-    api.train(chosen, out=tmp_path / "run")
+    pl.train(chosen, out=tmp_path / "run")
     run = open_run(tmp_path / "run")
     test = run.predictions("test")
     np.testing.assert_array_equal(test.prob, test.task.probabilities(test.logits))
@@ -171,15 +172,15 @@ def test_every_reader_gives_calibrated_answers_and_acc_stays(small, tmp_path, ca
     moves = {"none": False, "temperature": answers.decision.calibration.temperatures != (1.0,), "isotonic": True}
     assert (answers.predictions.prob != test.prob).any() == moves[calibration]
     files = [official(tmp_path / f"{split}.csv", run.predictions(split)) for split in ("test", "val")]
-    own = api.evaluate(tmp_path / "run")
-    same = api.score(files[0], "small", split="test", val=files[1], decide=chosen.decide)
+    own = pl.evaluate(tmp_path / "run")
+    same = pl.score(files[0], "small", split="test", val=files[1], decide=chosen.decide)
     # The file has probabilities alone, of 17 digits.
     assert json.dumps(own.to_dict()["operating_points"]) == json.dumps(same.to_dict()["operating_points"])
     for one, other in zip(own.metrics, same.metrics, strict=True):
         assert (one.name, one.label) == (other.name, other.label)
         assert other.value == pytest.approx(one.value, nan_ok=True)
     assert list(same.before) == ([] if calibration == "none" else ["log_loss", "brier", "ece", "ece_adaptive"])
-    alone = api.score(files[0], "small", split="test")
+    alone = pl.score(files[0], "small", split="test")
     assert find_row(alone.metrics, "acc").value == find_row(own.metrics, "acc").value
     missing = ["calibration", "sets of answers", "operating points chosen on val"]
     assert [text.split(":")[0] for text in alone.unavailable[:-1]] == missing
@@ -191,6 +192,6 @@ def test_every_reader_gives_calibrated_answers_and_acc_stays(small, tmp_path, ca
 
 
 def test_only_how_to_decide_may_change_of_predictions():
-    assert api.resolve_decide(["decide.thresholds=f1"]).thresholds == "f1"
+    assert requests.resolve_decide(["decide.thresholds=f1"]).thresholds == "f1"
     with pytest.raises(RecipeError, match=r"train\.epochs"):
-        api.resolve_decide(["train.epochs=3"])
+        requests.resolve_decide(["train.epochs=3"])

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.data import store
 from penlight.evaluation import find_row
 from penlight.evaluation.checks import CHECKS, run_checks
@@ -38,7 +38,7 @@ def planted(monkeypatch):
 @pytest.fixture
 def quick(monkeypatch):
     """Leave the report of a run out, and what a network learns; they have tests of their own."""
-    monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
+    monkeypatch.setattr("penlight.reports.run_report", lambda content: content.name)
     stub_fit(monkeypatch)
 
 
@@ -48,7 +48,7 @@ def codes(scores):
 
 def test_a_clean_run_raises_none(planted, tmp_path):
     planted()
-    scores = api.train(LINEAR, out=tmp_path / "run").scores
+    scores = pl.train(LINEAR, out=tmp_path / "run").scores
     assert [check.seen for check in scores.checks] == []
     assert "No check spoke up." in (tmp_path / "run" / "report.html").read_text()
     assert "No check spoke up." in (tmp_path / "run" / "card.md").read_text()
@@ -84,13 +84,13 @@ def test_a_planted_fault_raises_its_check_and_evaluate_needs_no_dataset(
     network = Recipe(
         data=Data(dataset="small"), model=Cnn(filters=(4,), dense=8), train=Train(epochs=1, batch_size=64)
     )
-    trained = api.train(network if change is shuffled else LINEAR, out=run)
+    trained = pl.train(network if change is shuffled else LINEAR, out=run)
     assert code in codes(trained.scores)
     said = next(check for check in trained.scores.checks if check.code == code)
     assert said.seen in (run / "card.md").read_text()
     monkeypatch.setattr(store, "open_dataset", None)
-    assert api.evaluate(run).to_dict() == trained.scores.to_dict() == json.loads((run / "metrics.json").read_text())
-    assert codes(api.evaluate(run, "val")) == codes(trained.scores)
+    assert pl.evaluate(run).to_dict() == trained.scores.to_dict() == json.loads((run / "metrics.json").read_text())
+    assert codes(pl.evaluate(run, "val")) == codes(trained.scores)
 
 
 def test_evidence_of_a_run_is_what_its_files_say(planted, quick, tmp_path):
@@ -98,7 +98,7 @@ def test_evidence_of_a_run_is_what_its_files_say(planted, quick, tmp_path):
     recipe = Recipe(
         data=Data(dataset="small"), model=Cnn(filters=(4,), dense=8), train=Train(epochs=2, batch_size=64)
     )
-    scores = api.train(recipe, out=tmp_path / "run").scores
+    scores = pl.train(recipe, out=tmp_path / "run").scores
     run = open_run(tmp_path / "run")
     e = evidence_of_run(run, scores.metrics)
     np.testing.assert_array_equal(e.test.sample.prob, run.answers("test").predictions.prob)
@@ -120,30 +120,30 @@ def test_score_raises_what_its_evidence_shows(planted, tmp_path):
     good = y * 0.96 + 0.01
     for name, prob in (("good", good), ("none", np.random.default_rng(0).permutation(good))):
         np.savetxt(tmp_path / f"{name}.csv", np.column_stack([np.arange(len(y)), prob]), delimiter=",")
-    found = codes(api.score(tmp_path / "good.csv", "small"))
+    found = codes(pl.score(tmp_path / "good.csv", "small"))
     # The model may have been trained on other images: duplicates in this train say nothing of it.
     assert not {"PL008", "PL001", "PL003", "PL009", "PL012"} & set(found)
-    assert {"PL006", "PL012"} <= set(codes(api.score(tmp_path / "none.csv", "small")))
+    assert {"PL006", "PL012"} <= set(codes(pl.score(tmp_path / "none.csv", "small")))
 
 
 def test_seeds_have_their_checks_together(planted, quick, tmp_path):
     planted(leaked)
-    scores = api.train(LINEAR, out=tmp_path / "runs", seeds=2).scores
+    scores = pl.train(LINEAR, out=tmp_path / "runs", seeds=2).scores
     # The same picture under two patients is a find of its own.
     assert codes(scores) == ["PL008", "PL017"]
     assert json.loads((tmp_path / "runs" / "summary.json").read_text())["checks"] == scores.to_dict()["checks"]
     assert "PL008" in (tmp_path / "runs" / "report.html").read_text()
-    assert codes(api.evaluate(tmp_path / "runs")) == codes(scores)
+    assert codes(pl.evaluate(tmp_path / "runs")) == codes(scores)
 
 
 def test_a_run_that_kept_no_data_is_checked_by_the_rest(planted, quick, tmp_path):
     planted(lambda splits: (leaked(splits), underexposed(splits)))
-    api.train(LINEAR, out=tmp_path / "run")
+    pl.train(LINEAR, out=tmp_path / "run")
     run = tmp_path / "run"
     manifest = json.loads((run / "manifest.json").read_text())
     del manifest["files"]["data.json"]
     (run / "manifest.json").write_text(json.dumps(sealed(manifest)))
     shutil.move(run / "data.json", tmp_path)
-    assert "PL011" in codes(api.evaluate(run))
-    assert "PL008" not in codes(api.evaluate(run))
+    assert "PL011" in codes(pl.evaluate(run))
+    assert "PL008" not in codes(pl.evaluate(run))
     assert evidence_of_run(open_run(run), []).data is None

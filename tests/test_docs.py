@@ -34,7 +34,7 @@ import pytest
 import typer
 from PIL import Image
 
-from penlight import api
+import penlight as pl
 from penlight.api import training
 from penlight.cli.app import app
 from penlight.data import store
@@ -419,8 +419,9 @@ def test_a_page_of_the_reference_says_what_the_code_says(name):
 def test_every_file_of_a_run_is_described(desk, quick, monkeypatch):
     stub_fit(monkeypatch)
     text = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
-    recipe = api.resolve_recipe("retina-phantom", "demo", ["train.epochs=1", "model.filters=[4]", "model.dense=4"])
-    run = api.train(recipe, out=Path("run")).folder
+    small = ["train.epochs=1", "model.filters=[4]", "model.dense=4"]
+    recipe = pl.resolve_recipe("retina-phantom", "demo", small)
+    run = pl.train(recipe, out=Path("run")).folder
     for file in run.iterdir():
         kind = re.sub(r"-(majority|linear)-", "-NAME-", re.sub(r"-(val|test)\.", "-SPLIT.", file.name))
         assert f"`{kind}`" in text, kind

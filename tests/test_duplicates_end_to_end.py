@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from penlight import api
+import penlight as pl
 from penlight.recipes import Data, Linear, Recipe
 from penlight.runs import open_run
 from tests.data.tiny_dataset import write_tiny
@@ -20,11 +20,11 @@ def test_scores_without_duplicates_stand_wherever_the_leak_is_said(tmp_path: Pat
     arrays["test_labels"][:4] = arrays["train_labels"][:4]
     np.savez("tiny.npz", **arrays)
     recipe = Recipe(data=Data(dataset="tiny.toml"), model=Linear(components=5))
-    run = api.train(recipe, out=tmp_path / "run").folder
+    run = pl.train(recipe, out=tmp_path / "run").folder
     kept = json.loads((run / "metrics.json").read_text())["duplicates"]
     assert (kept["duplicates"], kept["images"]) == (4, 15)
     assert json.loads((run / "data.json").read_text())["duplicates"]["test"] == [0, 1, 2, 3]
-    again = api.evaluate(run)
+    again = pl.evaluate(run)
     assert again.to_dict()["duplicates"] == kept
     said = next(check.seen for check in again.checks if check.code == "PL008")
     assert "4 of 15 test images have a duplicate in another split. Without them, " in said

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.data import Split, store
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -71,7 +71,7 @@ def test_a_notebook_runs_on_phantoms(name, on_phantom, capsys):
     assert all(sentence in printed for sentences in study.findings.values() for sentence in sentences)
     # The runs of the cells above are the study's own: it had only the baselines left to train.
     assert study.record["left_over"] == []
-    states = {run.row.id: run.state for run in api.plan_study(scope["STUDY"], out=scope["RUNS"]).runs}
+    states = {run.row.id: run.state for run in pl.plan_study(scope["STUDY"], out=scope["RUNS"]).runs}
     assert set(states.values()) == {"done"}
     for view, lines in study.frame().groupby("view"):
         rows = next(t for t in study.record["tables"] if t["view"] == view)["rows"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.data import store
 from penlight.errors import DataError, RunError
 from penlight.evaluation import METRICS, Sample, find_row, headline_value
@@ -56,7 +56,7 @@ def validated(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         sketch_figures(patch)
         patch.setattr(store, "open_dataset", lambda name, size: named())
-        return api.cross_validate(LINEAR, folds=2, out=tmp_path_factory.mktemp("validated") / "folds")
+        return pl.cross_validate(LINEAR, folds=2, out=tmp_path_factory.mktemp("validated") / "folds")
 
 
 def files(folder):
@@ -67,7 +67,7 @@ def test_a_cross_validation_is_on_disk_and_the_same_from_there(validated):
     result, folder = validated, validated.folder
     made = result.to_dict()
     assert json.loads(json.dumps(made, allow_nan=False))["folds"] == [1, 2]
-    assert result.scores.to_dict() == api.evaluate(folder).to_dict()
+    assert result.scores.to_dict() == pl.evaluate(folder).to_dict()
     assert json.loads((folder / "summary.json").read_text())["metrics"] == made["metrics"]
     joined = predictions_from_bytes((folder / "predictions-folds.npz").read_bytes(), "folds")
     assert joined.index.tolist() == list(range(80))
@@ -99,24 +99,24 @@ def test_its_report_shows_every_fold_and_can_be_written_again(small, validated):
         assert f'href="fold-{number}/report.html"' in page
         own = folder / f"fold-{number}" / "report.html"
         before = own.read_bytes()
-        assert api.report(own.parent) == own
+        assert pl.report(own.parent) == own
         assert own.read_bytes() == before
-    assert api.report(folder) == folder / "report.html"
+    assert pl.report(folder) == folder / "report.html"
     assert (folder / "report.html").read_text() == page
     assert "own test was left alone" in page
-    assert {"folds", "subgroups", "roc"} <= set(api.displays(folder))
+    assert {"folds", "subgroups", "roc"} <= set(pl.displays(folder))
     assert "the dataset's test was left alone" in (folder / "card.md").read_text()
     with pytest.raises(RunError, match="no answers to test"):
-        api.compare([folder, folder / "fold-1"])
+        pl.compare([folder, folder / "fold-1"])
 
 
 def test_repeated_it_is_the_same_bytes_and_test_labels_change_nothing(small, validated, tmp_path):
     dataset = small()
     labels = dataset.splits["test"].labels
     labels[:] = np.random.default_rng(1).permutation(labels)
-    api.cross_validate(LINEAR, folds=2, out=tmp_path / "other")
+    pl.cross_validate(LINEAR, folds=2, out=tmp_path / "other")
     assert files(validated.folder) == files(tmp_path / "other")
-    api.cross_validate(LINEAR, folds=2, seed=1, out=tmp_path / "seeded")
+    pl.cross_validate(LINEAR, folds=2, seed=1, out=tmp_path / "seeded")
     assert files(validated.folder) != files(tmp_path / "seeded")
 
 
@@ -124,18 +124,18 @@ def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, ow
     class PulledPlugError(Exception):
         pass
 
-    class Pull(api.Watcher):
+    class Pull(pl.Watcher):
         def step(self, what):
             if what == "Fold 2 of 2":
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        api.cross_validate(LINEAR, folds=2, name="linear", watcher=Pull())
+        pl.cross_validate(LINEAR, folds=2, name="linear", watcher=Pull())
     begun = own_folders / "work" / "runs" / "small-linear-1"
     with pytest.raises(RunError, match="lacks folds"):
-        api.evaluate(begun)
+        pl.evaluate(begun)
     first = (begun / "fold-1" / "manifest.json").read_bytes()
-    result = api.cross_validate(LINEAR, folds=2, name="linear")
+    result = pl.cross_validate(LINEAR, folds=2, name="linear")
     assert str(result.folder) == "runs/small-linear-1"
     assert (begun / "fold-1" / "manifest.json").read_bytes() == first
     assert files(begun) == files(validated.folder)
@@ -144,16 +144,16 @@ def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, ow
 def test_folders_of_something_else_and_other_datasets_are_refused(small, validated, tmp_path):
     folder = validated.folder
     with pytest.raises(RunError, match="number of folds"):
-        api.cross_validate(LINEAR, folds=3, out=folder)
+        pl.cross_validate(LINEAR, folds=3, out=folder)
     with pytest.raises(RunError, match="not a cross-validation"):
-        api.cross_validate(LINEAR, folds=3, out=folder / "fold-1")
+        pl.cross_validate(LINEAR, folds=3, out=folder / "fold-1")
     with pytest.raises(DataError, match="too few"):
-        api.cross_validate(LINEAR, folds=60, out=tmp_path / "many")
+        pl.cross_validate(LINEAR, folds=60, out=tmp_path / "many")
     assert not (tmp_path / "many").exists()
     small(md5="1" * 32)
     with pytest.raises(RunError, match="another file of small"):
-        api.report(folder)
-    assert api.evaluate(folder).folds == [1, 2]
+        pl.report(folder)
+    assert pl.evaluate(folder).folds == [1, 2]
 
 
 def test_what_needs_one_model_or_answers_to_test_refuses_it_and_the_gallery_shows_it(validated):
@@ -161,7 +161,7 @@ def test_what_needs_one_model_or_answers_to_test_refuses_it_and_the_gallery_show
     with pytest.raises(RunError, match="a cross-validation, with one run for each fold"):
         open_classifier(folder)
     with pytest.raises(RunError, match="no answers to test"):
-        api.evaluate_corrupted(folder)
+        pl.evaluate_corrupted(folder)
     shelf = open_shelf([folder])
     (group,) = shelf.groups.values()
     assert (group.kind, len(group.runs)) == ("folds", 2)
@@ -176,7 +176,7 @@ def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, m
         split.labels[:, 3] = 0
     dataset.splits["train"].labels[7, 3] = 1
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-    result = api.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
+    result = pl.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
     said, nameless = result.to_dict()["unavailable"]
     assert said.startswith("answers to 1 images, on which every fold is trained")
     assert nameless.startswith("scores by site, age, sex, view")
@@ -188,14 +188,14 @@ def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, m
 
 def test_networks_stop_by_the_val_inside_a_fold(small, tmp_path, monkeypatch):
     stub_fit(monkeypatch)
-    result = api.cross_validate(NETWORK, folds=2, out=tmp_path / "folds")
+    result = pl.cross_validate(NETWORK, folds=2, out=tmp_path / "folds")
     assert len(result.scores.by_fold) == 2
-    assert "fold-curves" in api.displays(tmp_path / "folds")
+    assert "fold-curves" in pl.displays(tmp_path / "folds")
     assert "Learning curves of all folds" in (tmp_path / "folds" / "report.html").read_text()
 
 
 def test_subgroups_are_scored_again_without_the_dataset(small, tmp_path, monkeypatch):
-    result = api.train(LINEAR, out=tmp_path / "run")
+    result = pl.train(LINEAR, out=tmp_path / "run")
     rows = result.to_dict()["subgroups"]
     assert [row["group"] for row in rows if row["column"] == "sex"] == ["F", "M"]
     run = open_run(tmp_path / "run")
@@ -207,13 +207,13 @@ def test_subgroups_are_scored_again_without_the_dataset(small, tmp_path, monkeyp
     assert "By age and sex" in card
     assert "Fairness, subgroups, centres** (12d, 14, 23a, 23b): Scores by" in card
     monkeypatch.setattr(store, "open_dataset", None)
-    assert api.evaluate(tmp_path / "run").to_dict()["subgroups"] == rows
+    assert pl.evaluate(tmp_path / "run").to_dict()["subgroups"] == rows
 
 
 def test_over_seeds_a_subgroup_has_its_mean(small, tmp_path, monkeypatch):
     stub_fit(monkeypatch)
-    result = api.train(NETWORK, out=tmp_path / "seeds", seeds=2)
-    own = [api.evaluate(tmp_path / "seeds" / f"seed-{seed}").subgroups for seed in (0, 1)]
+    result = pl.train(NETWORK, out=tmp_path / "seeds", seeds=2)
+    own = [pl.evaluate(tmp_path / "seeds" / f"seed-{seed}").subgroups for seed in (0, 1)]
     for mean, one, other in zip(result.scores.subgroups, *own, strict=True):
         assert mean.value == pytest.approx((one.value + other.value) / 2, nan_ok=True)
     assert "Score of each subgroup" in result.report.read_text()

@@ -19,12 +19,12 @@ from penlight.data.reads import every, read
 from penlight.data.together import put_together
 from penlight.evaluation import novelty
 from penlight.evaluation.novelty import Novelty
-from penlight.explain import neighbours
-from penlight.explain.neighbours import Neighbours
-from penlight.export.parity import _in_batches
+from penlight.explanation import neighbours
+from penlight.explanation.neighbours import Neighbours
+from penlight.exporters.parity import _in_batches
 from penlight.models import LinearBaseline, baselines
 from penlight.recipes import Linear, Train
-from penlight.report.displays.novelty import UnusualImages
+from penlight.reports.displays.novelty import UnusualImages
 from penlight.tasks import MultiLabel
 from penlight.training import batches
 from penlight.training.batches import draw_epoch, epoch_blocks

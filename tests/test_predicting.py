@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penlight import api
+import penlight as pl
 from penlight.api.predicting import RemoteClassifier, count_pictures, pictures, predict_each
 from penlight.data.pictures import Look, Reading
 from penlight.errors import RunError
@@ -66,7 +66,7 @@ def test_files_folders_uploads_arrays_and_npz_get_the_same_answer(run, name, tmp
         "array": [images],
         "npz": [tmp_path / "all.npz"],
     }
-    results = {way: answers_of(api.predict(run, sources)) for way, sources in asked.items()}
+    results = {way: answers_of(pl.predict(run, sources)) for way, sources in asked.items()}
     assert all(result == results["files"] for result in results.values())
 
 
@@ -77,7 +77,7 @@ def test_probabilities_and_answers_are_those_of_the_model(run, name):
     decided = predictor.decide(prob)
     sets = open_run(run).decision.sets(predictor.task, prob)
     possible = sets[:, 0] if predictor.task.exclusive else sets[:, :, 1]
-    for i, image in enumerate(api.predict(run, [images]).to_dict()["images"]):
+    for i, image in enumerate(pl.predict(run, [images]).to_dict()["images"]):
         np.testing.assert_allclose(list(image["probabilities"].values()), prob[i], atol=1e-6)
         assert list(image["probabilities"]) == list(predictor.labels)
         assert list(image["answers"]) == list(np.array(predictor.labels)[decided[i] == 1])
@@ -87,7 +87,7 @@ def test_probabilities_and_answers_are_those_of_the_model(run, name):
 
 
 def test_an_exclusive_task_abstains_unless_its_set_is_the_answer_alone():
-    for image in api.predict(trained("grades"), [images_of("grades", 30)]).to_dict()["images"]:
+    for image in pl.predict(trained("grades"), [images_of("grades", 30)]).to_dict()["images"]:
         alone = image["possible"] == image["answers"]
         assert image["several_possible"] == (not alone)
         assert image["abstains"] == (not alone or image["unusual"])
@@ -96,14 +96,14 @@ def test_an_exclusive_task_abstains_unless_its_set_is_the_answer_alone():
 
 def test_the_answer_to_one_picture_does_not_depend_on_the_others(run, name):
     images = images_of(name, 7)
-    together = answers_of(api.predict(run, [images]))
-    assert together == [answers_of(api.predict(run, [pixels]))[0] for pixels in images]
+    together = answers_of(pl.predict(run, [images]))
+    assert together == [answers_of(pl.predict(run, [pixels]))[0] for pixels in images]
 
 
 def test_what_cannot_be_read_is_named_and_stops_nothing(tmp_path):
     good = png(images_of("grades")[0])
     sources = [("good.png", good), ("half.png", good[: len(good) // 2]), ("no.png", b"text"), tmp_path / "gone.png"]
-    result = api.predict(trained("grades"), [*sources, ("again.png", good)])
+    result = pl.predict(trained("grades"), [*sources, ("again.png", good)])
     first, half, no, gone, again = result.to_dict()["images"]
     assert result.failed == 3
     assert {**first, "file": ""} == {**again, "file": ""}
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(tmp_path):
 def test_pictures_unlike_the_training_images_are_said_to_be(tmp_path):
     grey = Image.fromarray(np.full((20, 40), 90, np.uint8))
     grey.save(tmp_path / "grey.png")
-    image = api.predict(trained("grades"), [tmp_path / "grey.png"]).to_dict()["images"][0]
+    image = pl.predict(trained("grades"), [tmp_path / "grey.png"]).to_dict()["images"][0]
     assert [w["code"] for w in image["warnings"]] == ["grey", "small", "aspect", "unlike-training"]
     assert image["unusual"]
     assert image["abstains"]
@@ -190,7 +190,7 @@ def test_thousands_are_answered_in_order_with_few_in_memory():
 )
 def test_an_npz_that_holds_no_images_is_an_error_that_says_what_it_holds(arrays, tmp_path):
     np.savez(tmp_path / "x.npz", **arrays)
-    (image,) = api.predict(trained("grades"), [tmp_path / "x.npz"]).to_dict()["images"]
+    (image,) = pl.predict(trained("grades"), [tmp_path / "x.npz"]).to_dict()["images"]
     assert next(iter(arrays)) in image["error"]["error"]
 
 
@@ -198,14 +198,14 @@ def test_a_folder_of_seeds_is_refused_by_name(tmp_path):
     (tmp_path / "seed-0").mkdir()
     (tmp_path / "summary.json").write_text("{}")
     with pytest.raises(RunError, match="seed-0"):
-        api.predict(tmp_path, [])
+        pl.predict(tmp_path, [])
 
 
 def test_the_command_prints_json_and_csv_and_exits_by_what_failed(penlight, tmp_path, name, run):  # noqa: F811
     folder = write_pngs(tmp_path / "p", images_of(name, 3))
     code, out, _ = penlight("predict", run, folder, "--json")
     assert code == 0
-    assert json.loads(out) == json.loads(json.dumps(api.predict(run, [folder]).to_dict()))
+    assert json.loads(out) == json.loads(json.dumps(pl.predict(run, [folder]).to_dict()))
     (folder / "broken.png").write_bytes(b"x")
     code, out, err = penlight("predict", run, folder, "--csv", tmp_path / "out.csv")
     assert code == 1
@@ -214,7 +214,7 @@ def test_the_command_prints_json_and_csv_and_exits_by_what_failed(penlight, tmp_
     assert out.splitlines()[-1] == str(tmp_path / "out.csv")
     with (tmp_path / "out.csv").open() as file:
         rows = list(csv.DictReader(file))
-    by_file = {image["file"]: image for image in api.predict(run, [folder]).to_dict()["images"]}
+    by_file = {image["file"]: image for image in pl.predict(run, [folder]).to_dict()["images"]}
     for row in rows:
         image = by_file[row["file"]]
         assert bool(row["error"]) == ("error" in image)
@@ -228,7 +228,7 @@ def test_many_are_summed_up(penlight, tmp_path):  # noqa: F811
     images = images_of("findings", 30)
     np.savez(tmp_path / "x.npz", images=images)
     code, out, _ = penlight("predict", trained("findings"), tmp_path / "x.npz")
-    said = [image["answers"] for image in api.predict(trained("findings"), [images]).to_dict()["images"]]
+    said = [image["answers"] for image in pl.predict(trained("findings"), [images]).to_dict()["images"]]
     counted = {line.split()[0]: int(line.split()[1]) for line in out.split("answer  ")[1].splitlines()[1:5]}
     assert code == 0
     assert counted == {label: sum(label in own for own in said) for label in ("a", "b", "c", "d")}
@@ -239,7 +239,7 @@ def rows_of(run):
 
 
 def test_what_the_run_is_worth_on_test_is_said_with_its_answers(penlight, tmp_path, name, run):  # noqa: F811
-    kept, about = rows_of(run), api.predict(run, []).model["on_test"]
+    kept, about = rows_of(run), pl.predict(run, []).model["on_test"]
     coverage = {row["label"]: row["value"] for row in kept["metrics"] if row["name"] == "coverage"}
     assert about["coverage"]["value"] == coverage.pop(None)
     assert about["coverage"]["labels"] == coverage
@@ -257,7 +257,7 @@ def test_what_the_run_is_worth_on_test_is_said_with_its_answers(penlight, tmp_pa
     assert about["verdict"] in said
     of = {"grades": "images", "findings": "pairs of image and finding"}[name]
     assert f"{about['coverage']['value']:.2f} of {of} on test (30 images), where 0.90 was wanted" in said
-    images = api.predict(run, [folder]).to_dict()["images"]
+    images = pl.predict(run, [folder]).to_dict()["images"]
     reasons = {"several_possible": "several labels are possible", "unusual": "unlike the training images"}
     assert [answers.count(words) for words in reasons.values()] == [
         sum(image[key] for image in images) for key in reasons

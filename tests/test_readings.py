@@ -7,17 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penlight import api, disk
+import penlight as pl
+from penlight import disk
 from penlight.data import record, store, tested
 from penlight.data.tested import Readings, readings_of, readings_text, recipes_of
 from penlight.recipes import Data, Linear, Majority, Recipe
-from penlight.report import run_card
-from penlight.report.notes import read_before_words
+from penlight.reports import run_card
+from penlight.reports.notes import read_before_words
 from penlight.runs import open_run
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, small_dataset
 from tests.remembered import leave_reports_out
-from tests.report.conftest import make_content
+from tests.reports.conftest import make_content
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=3))
 
@@ -39,9 +40,9 @@ def kept(folder):
 def test_each_run_adds_itself_and_its_baselines_and_keeps_how_many_other_recipes_came_before(small, tmp_path):
     assert readings_text(readings_of(small)) == "On this machine the test images have not been read for a score."
     other = LINEAR.model_copy(update={"model": Linear(components=4)})
-    api.train(LINEAR, out=tmp_path / "a", seeds=2)
-    api.train(other, out=tmp_path / "b")
-    api.train(LINEAR, out=tmp_path / "c")
+    pl.train(LINEAR, out=tmp_path / "a", seeds=2)
+    pl.train(other, out=tmp_path / "b")
+    pl.train(LINEAR, out=tmp_path / "c")
     found = readings_of(small)
     assert [(t.by, t.run, t.seed) for t in found if t.by != "baseline"] == [
         ("train", "seed-0", 0),
@@ -59,20 +60,20 @@ def test_each_run_adds_itself_and_its_baselines_and_keeps_how_many_other_recipes
 
 
 def test_scoring_kept_answers_again_is_no_reading(small, tmp_path):
-    api.train(LINEAR, out=tmp_path / "a")
+    pl.train(LINEAR, out=tmp_path / "a")
     before = readings_of(small)
-    api.evaluate(tmp_path / "a")
-    api.report(tmp_path / "a")
+    pl.evaluate(tmp_path / "a")
+    pl.report(tmp_path / "a")
     assert readings_of(small) == before
 
 
 def test_a_cross_validation_is_recorded_as_what_it_is_and_counts_for_nothing(small, tmp_path):
-    api.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
+    pl.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
     found = readings_of(small)
     assert {t.split for t in found} == {"fold 1 of 2", "fold 2 of 2"}
     assert recipes_of(found) == set()
     assert "test_readings_before" not in open_run(tmp_path / "folds" / "fold-1").provenance
-    api.train(LINEAR.model_copy(update={"model": Linear(components=4)}), out=tmp_path / "a")
+    pl.train(LINEAR.model_copy(update={"model": Linear(components=4)}), out=tmp_path / "a")
     assert kept(tmp_path / "a") == 0
 
 
@@ -81,11 +82,11 @@ def test_predictions_made_elsewhere_count_by_their_numbers(small, tmp_path):
         prob = np.random.default_rng(seed).dirichlet(np.ones(4), len(small.splits["test"]))
         rows = (",".join(map(str, [i, *row])) for i, row in enumerate(prob))
         (tmp_path / "test.csv").write_text("\n".join(rows))
-        api.score(tmp_path / "test.csv", "small")
+        pl.score(tmp_path / "test.csv", "small")
     found = readings_of(small)
     assert [(t.by, t.run, t.seed) for t in found] == [("score", None, None)] * 3
     assert len(recipes_of(found)) == 2
-    api.train(LINEAR, out=tmp_path / "a")
+    pl.train(LINEAR, out=tmp_path / "a")
     assert kept(tmp_path / "a") == 2
 
 
@@ -93,15 +94,15 @@ def test_many_recipes_before_raise_the_check(small, tmp_path):
     readings = Readings(small, "train")
     for number in range(20):
         readings.add("native", f"recipe {number}")
-    result = api.train(LINEAR, out=tmp_path / "a")
+    result = pl.train(LINEAR, out=tmp_path / "a")
     assert "PL020" in [check.code for check in result.scores.checks]
-    assert "PL020" in [check.code for check in api.evaluate(tmp_path / "a").checks]
+    assert "PL020" in [check.code for check in pl.evaluate(tmp_path / "a").checks]
 
 
 def test_a_cache_that_cannot_be_written_loses_the_line_and_nothing_else(small, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "file"))
-    result = api.train(Recipe(data=Data(dataset="small"), model=Majority()), out=tmp_path / "a")
+    result = pl.train(Recipe(data=Data(dataset="small"), model=Majority()), out=tmp_path / "a")
     assert kept(tmp_path / "a") is None
     assert "PL020" not in [check.code for check in result.scores.checks]
     assert readings_of(small) == []
@@ -128,7 +129,7 @@ def test_a_line_is_appended_whole(tmp_path):
 
 def test_show_and_audit_tell_of_the_readings(small, tmp_path):
     Readings(small, "train").add("native", "one", 3, "a-run")
-    for result in (api.show("small", out=tmp_path / "show"), api.audit("small", out=tmp_path / "audit")):
+    for result in (pl.show("small", out=tmp_path / "show"), pl.audit("small", out=tmp_path / "audit")):
         told = json.loads(json.dumps(result.to_dict()))["test_readings"]
         assert (told["readings"], told["recipes"]) == (1, 1)
         assert [(t["by"], t["run"], t["seed"], t["split"]) for t in told["last"]] == [("train", "a-run", 3, "test")]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.api import training
 from penlight.data import record, store
 from penlight.recipes import Data, Linear, Recipe
@@ -35,4 +35,4 @@ def _train(name: str, out: Path) -> None:
         # The audit and the drawing of a report take longest, and nothing here reads them.
         patch.setattr(record, "problems_of", lambda view: ())
         patch.setattr(training, "_write_report", lambda writer, view: writer.write("report.html", REPORT))
-        api.train(Recipe(data=Data(dataset="small"), model=Linear(components=5)), out=out)
+        pl.train(Recipe(data=Data(dataset="small"), model=Linear(components=5)), out=out)

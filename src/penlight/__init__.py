@@ -1,10 +1,15 @@
 """Penlight: from small medical images to a classifier whose quality is known.
 
-`penlight.api` holds what the commands call: train, evaluate, score. Importing this package makes no folder
-and loads no heavy library.
+`import penlight as pl` gives what the commands call: `pl.train`, `pl.predict`, `pl.compare` and others, named in the
+stub beside this file. Each is imported when it is first used, so importing this package makes no folder and loads no
+heavy library.
 """
 
 # First of all: what follows may import libraries that report home unless they are told not to before.
-from penlight import privacy as privacy
+from penlight import privacy as privacy  # isort: skip
+
+import lazy_loader
 
 __version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

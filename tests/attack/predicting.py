@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from penlight import api
+import penlight as pl
 from penlight.errors import PenlightError
 from tests.attack.pictures import mutated
 
@@ -26,7 +26,7 @@ def main(run: str, first: int, count: int) -> None:
         pictures = [mutated(number) for number in range(start, min(start + BATCH, first + count))]
         begun = time.monotonic()
         sent = [(f"{start + i} {kind}", content) for i, (kind, content) in enumerate(pictures)]
-        for picture in api.predict(Path(run), sent).predictions:
+        for picture in pl.predict(Path(run), sent).predictions:
             if picture.error is None:
                 outcomes["answered"] += 1
                 continue

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penlight import api, disk
+import penlight as pl
+from penlight import disk
 from penlight.data import apply_view, open_dataset
 from penlight.data.folders import cache_folder
 from penlight.errors import DataError, PenlightError, RecipeError
@@ -93,7 +94,7 @@ def test_a_split_file_elsewhere_is_neither_read_nor_written(place: Path, tmp_pat
     path = described(place, IMAGES, f'{IMAGES}\n[split]\nfile = "{name}"\n')
     before = files(tmp_path)
     with pytest.raises(DataError, match=r"split\.file|control character|file has the"):
-        api.show(str(path))
+        pl.show(str(path))
     assert {**before, "cache": 0}.keys() >= {name for name in files(tmp_path) if not name.startswith("cache")}
 
 
@@ -102,7 +103,7 @@ def test_pictures_elsewhere_are_not_read_and_the_option_is_named(place: Path, tm
     draw(tmp_path / "x" / "keys")
     path = described(place, 'from = "films"', f'from = "{name}"')
     with pytest.raises(DataError, match=r"images\.from|control character|from has the") as caught:
-        api.show(str(path))
+        pl.show(str(path))
     assert "--images FOLDER" in str(caught.value) or "control character" in str(caught.value)
 
 
@@ -110,7 +111,7 @@ def test_pictures_elsewhere_are_not_read_and_the_option_is_named(place: Path, tm
 def test_an_npz_elsewhere_is_not_read(place: Path, name: str) -> None:
     (place / "tiny.toml").write_text(DESCRIPTION.replace("tiny.npz", name))
     with pytest.raises(DataError, match=r"files (must name|has the)"):
-        api.show(str(place / "tiny.toml"))
+        pl.show(str(place / "tiny.toml"))
 
 
 def links(folder: Path, what: str) -> None:
@@ -150,7 +151,7 @@ def links(folder: Path, what: str) -> None:
 def test_links_are_not_followed_out_of_the_folder(place: Path, what: str) -> None:
     links(place, what)
     with pytest.raises(DataError, match=r"links? "):
-        api.show(str(place / "films.toml"))
+        pl.show(str(place / "films.toml"))
 
 
 @pytest.mark.parametrize("name", ["films.toml", "films-splits.csv", "t.csv"])
@@ -160,24 +161,24 @@ def test_a_pipe_is_not_waited_for(place: Path, name: str) -> None:
     (place / name).unlink(missing_ok=True)
     os.mkfifo(place / name)
     with pytest.raises(DataError, match="not a regular file"):
-        api.show(str(place / "films.toml"))
+        pl.show(str(place / "films.toml"))
 
 
 def test_a_device_is_no_description(tmp_path: Path) -> None:
     (tmp_path / "zero.toml").symlink_to("/dev/zero")
     with pytest.raises(DataError, match="not a regular file"):
-        api.show(str(tmp_path / "zero.toml"))
+        pl.show(str(tmp_path / "zero.toml"))
 
 
 def test_no_command_writes_beside_a_description(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opened, shown, audited, trained and reported, with the split file there and without."""
     leave_reports_out(monkeypatch)
     before, path = files(place), str(place / "films.toml")
-    api.show(path)
-    api.audit(path)
-    api.fetch(path)
-    run = api.train(api.resolve_recipe(path, "majority"), out=Path("run")).folder
-    api.report(run)
+    pl.show(path)
+    pl.audit(path)
+    pl.fetch(path)
+    run = pl.train(pl.resolve_recipe(path, "majority"), out=Path("run")).folder
+    pl.report(run)
     assert files(place) == before
     # The splits follow from the seed: they are the same each time.
     splits = [split.labels.tolist() for split in open_dataset(path).splits.values()]
@@ -189,7 +190,7 @@ def test_what_cannot_be_read_is_listed_in_the_cache(place: Path) -> None:
     (place / "films" / "a" / "a0.png").write_bytes(b"no")
     before = files(place)
     with pytest.raises(DataError, match=r"1 picture cannot be read.*a/a0\.png") as caught:
-        api.show(str(place / "films.toml"))
+        pl.show(str(place / "films.toml"))
     assert files(place) == before
     found = re.search(r"All are in (\S+\.csv)\.", str(caught.value))
     assert found is not None
@@ -204,8 +205,8 @@ def test_pictures_elsewhere_are_read_once_the_user_names_them(place: Path, tmp_p
     with pytest.raises(DataError, match=r"no folder .*films.*--images FOLDER"):
         open_dataset(path)
     with pytest.raises(DataError, match="no folder"):
-        api.name_images(path, tmp_path / "none")
-    api.name_images(path, elsewhere)
+        pl.name_images(path, tmp_path / "none")
+    pl.name_images(path, elsewhere)
     dataset = open_dataset(path)
     assert sum(len(split) for split in dataset.splits.values()) == 60
     # Correcting the description loses nothing; a copy of it elsewhere gains nothing.
@@ -222,7 +223,7 @@ def test_pictures_elsewhere_are_read_once_the_user_names_them(place: Path, tmp_p
 
 
 def test_data_new_names_a_folder_elsewhere_without_its_path(place: Path, tmp_path: Path) -> None:
-    found = api.new_dataset(place / "films", task="binary")
+    found = pl.new_dataset(place / "films", task="binary")
     text = found.description.read_text() + found.splits.read_text()
     assert 'from = "films"' in text
     assert str(tmp_path) not in text
@@ -232,7 +233,7 @@ def test_data_new_names_a_folder_elsewhere_without_its_path(place: Path, tmp_pat
     shutil.rmtree(cache_folder())
     with pytest.raises(DataError, match="--images FOLDER"):
         open_dataset(found.description)
-    api.name_images(str(found.description), place / "films")
+    pl.name_images(str(found.description), place / "films")
     open_dataset(found.description)
 
 
@@ -241,17 +242,17 @@ def test_a_table_and_an_npz_elsewhere_are_named_too(place: Path, tmp_path: Path)
         rows = csv.writer(file)
         rows.writerow(("path", "label"))
         rows.writerows((f"films/{k}/{k}{i}.png", k) for k in "ab" for i in range(30))
-    found = api.new_dataset(place / "t.csv")
+    found = pl.new_dataset(place / "t.csv")
     assert sum(len(split) for split in open_dataset(found.description).splits.values()) == 60
     # A table of the user's own about pictures elsewhere.
     own = Path("own.csv")
     own.write_text((place / "t.csv").read_text())
     with pytest.raises(DataError, match="no such file"):
-        api.new_dataset(own)
-    found = api.new_dataset(own, images=place)
+        pl.new_dataset(own)
+    found = pl.new_dataset(own, images=place)
     assert sum(len(split) for split in open_dataset(found.description).splits.values()) == 60
     np.savez(place / "mine.npz", **tiny_arrays())
-    found = api.new_dataset(place / "mine.npz", task="multi-class")
+    found = pl.new_dataset(place / "mine.npz", task="multi-class")
     assert str(tmp_path) not in found.description.read_text()
     open_dataset(found.description)
     (cache_folder() / "remembered" / "places.json").unlink()
@@ -277,7 +278,7 @@ def test_an_old_description_with_a_path_upwards_opens_when_the_folder_is_named(p
     (tmp_path / "work" / "films.toml").write_text(HEAD + IMAGES.replace('"films"', '"../stranger/films"'))
     with pytest.raises(DataError, match="--images FOLDER"):
         open_dataset("films.toml")
-    api.name_images("films.toml", place / "films")
+    pl.name_images("films.toml", place / "films")
     assert len(open_dataset("films.toml").splits["train"]) == 42
 
 
@@ -342,7 +343,7 @@ def test_splits_hold_no_formula_and_are_read_again(place: Path) -> None:
             enumerate(sorted((place / "films").rglob("*.png")))]  # fmt: skip
     with (place / "films" / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label"), *rows])
-    found = api.new_dataset(place / "films" / "t.csv", out=place / "films")
+    found = pl.new_dataset(place / "films" / "t.csv", out=place / "films")
     lines = found.splits.read_text().splitlines()
     assert sum(line.startswith("./") for line in lines) == 4
     assert not [line for line in lines if line[0] in "=+-@"]
@@ -368,16 +369,16 @@ def test_the_cache_is_for_its_owner_alone_from_the_first_byte(place: Path, monke
     monkeypatch.setattr(Path, "rename", look)
     (place / "films" / "a" / "a0.png").write_bytes(b"no")
     with pytest.raises(DataError):
-        api.show(str(place / "films.toml"))
+        pl.show(str(place / "films.toml"))
     (place / "films" / "a" / "a0.png").unlink()
-    api.audit(str(place / "films.toml"))
-    api.train(api.resolve_recipe(str(place / "films.toml"), "majority"), out=Path("run"))
+    pl.audit(str(place / "films.toml"))
+    pl.train(pl.resolve_recipe(str(place / "films.toml"), "majority"), out=Path("run"))
     assert seen
     assert seen | modes(cache_folder()) <= {(True, 0o700), (False, 0o600)}
     # Those of an earlier version are closed when they are met.
     for path in cache_folder().rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    api.show(str(place / "films.toml"))
+    pl.show(str(place / "films.toml"))
     assert stat.S_IMODE((cache_folder() / "store").stat().st_mode) == 0o700
 
 
@@ -423,38 +424,38 @@ def bytes_of(folder: Path) -> bytes:
 
 def test_a_run_of_a_dataset_elsewhere_holds_no_path_and_still_finds_it(place: Path, tmp_path: Path) -> None:
     path, out = str(place / "films.toml"), tmp_path / "other" / "run"
-    trained = api.train(api.resolve_recipe(path, "linear", ["model.components=3"]), out=out)
+    trained = pl.train(pl.resolve_recipe(path, "linear", ["model.components=3"]), out=out)
     content = bytes_of(out)
     for text in (str(tmp_path), str(tmp_path.resolve()), "stranger"):
         for encoded in (text.encode(), text.encode("utf-16-le"), text.encode("utf-32-le")):
             assert encoded not in content
     assert load_recipe(str(out / "recipe.toml")).data.dataset == "films.toml"
     # It is found by all that open it again.
-    api.report(trained.folder)
-    api.explain(trained.folder, [], split="test", rows=[0], out=tmp_path / "explained")
-    again = api.train(api.resolve_recipe(None, str(out / "recipe.toml")), out=tmp_path / "again")
+    pl.report(trained.folder)
+    pl.explain(trained.folder, [], split="test", rows=[0], out=tmp_path / "explained")
+    again = pl.train(pl.resolve_recipe(None, str(out / "recipe.toml")), out=tmp_path / "again")
     assert again.scores.to_dict()["metrics"] == trained.scores.to_dict()["metrics"]
     # On another machine it is not.
     shutil.rmtree(cache_folder())
     with pytest.raises(DataError, match=r"penlight data show PATH/films\.toml"):
-        api.report(trained.folder)
+        pl.report(trained.folder)
     with pytest.raises(DataError, match=r"penlight data show PATH/films\.toml"):
-        api.train(api.resolve_recipe(None, str(out / "recipe.toml")), out=tmp_path / "never")
-    api.show(path, out=tmp_path / "shown")
-    api.report(trained.folder)
+        pl.train(pl.resolve_recipe(None, str(out / "recipe.toml")), out=tmp_path / "never")
+    pl.show(path, out=tmp_path / "shown")
+    pl.report(trained.folder)
 
 
 def test_two_datasets_of_one_name_are_told_apart(place: Path, tmp_path: Path) -> None:
     other = tmp_path / "second"
     draw(other / "films", n=40)
     (other / "films.toml").write_text(HEAD + IMAGES)
-    one, two = (api.resolve_recipe(str(folder / "films.toml"), "majority") for folder in (place, other))
+    one, two = (pl.resolve_recipe(str(folder / "films.toml"), "majority") for folder in (place, other))
     assert one.data.dataset == "films.toml"
     assert re.fullmatch(r"films-[0-9a-f]{8}\.toml", two.data.dataset)
     # Nor is one in the working folder taken for either.
     shutil.copytree(place, "x")
     Path("x/films.toml").rename("films.toml")
-    third = api.resolve_recipe(str(place / "films.toml"), "majority")
+    third = pl.resolve_recipe(str(place / "films.toml"), "majority")
     assert third.data.dataset != "films.toml"
     from penlight.data import open_referenced
 
@@ -466,7 +467,7 @@ def test_two_datasets_of_one_name_are_told_apart(place: Path, tmp_path: Path) ->
 def test_a_strangers_recipe_opens_no_description_elsewhere(place: Path, reference: str) -> None:
     Path("recipe.toml").write_text(f'[data]\ndataset = "{reference.format(place=place)}"\n')
     with pytest.raises(DataError, match="no command on this machine has opened it"):
-        api.resolve_recipe(None, "recipe.toml")
+        pl.resolve_recipe(None, "recipe.toml")
 
 
 def test_a_strangers_recipe_opens_no_weights_elsewhere(place: Path, tmp_path: Path) -> None:
@@ -474,26 +475,26 @@ def test_a_strangers_recipe_opens_no_weights_elsewhere(place: Path, tmp_path: Pa
     text = f'[model]\nbackbone = "mobilenet"\nweights = "{tmp_path}/w.h5"\n'
     Path("recipe.toml").write_text(text)
     with pytest.raises(RecipeError, match=r"--set model\.weights=PATH"):
-        api.resolve_recipe("retina-phantom", "recipe.toml")
-    named = api.resolve_recipe("retina-phantom", "mobilenet-frozen", [f"model.weights={tmp_path}/w.h5"])
+        pl.resolve_recipe("retina-phantom", "recipe.toml")
+    named = pl.resolve_recipe("retina-phantom", "mobilenet-frozen", [f"model.weights={tmp_path}/w.h5"])
     assert named.model.weights == "w.h5"
-    api.resolve_recipe("retina-phantom", "recipe.toml")
+    pl.resolve_recipe("retina-phantom", "recipe.toml")
 
 
 def test_a_study_keeps_no_path(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave_reports_out(monkeypatch)
-    api.show(str(place / "films.toml"))
+    pl.show(str(place / "films.toml"))
     (place / "my.toml").write_text('[model]\nbackbone = "linear"\ncomponents = 3\n')
     (place / "study.toml").write_text(
         f'name = "s"\ntitle = "S"\nquestion = "Which?"\ndataset = "{place}/films.toml"\nseeds = 1\n'
         '[[rows]]\nid = "a"\nrecipe = "majority"\ntitle = "A"\n[[rows]]\nid = "b"\nrecipe = "my.toml"\ntitle = "B"\n'
     )
-    made = api.study(str(place / "study.toml"), out=tmp_path / "group")
+    made = pl.study(str(place / "study.toml"), out=tmp_path / "group")
     assert str(tmp_path).encode() not in bytes_of(made.folder)
     # Its report needs neither the study's file nor the recipe's.
     (place / "study.toml").unlink()
     (place / "my.toml").unlink()
-    api.report(made.folder)
+    pl.report(made.folder)
 
 
 def test_several_processes_remember_at_once(place: Path, tmp_path: Path) -> None:

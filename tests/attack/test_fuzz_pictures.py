@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penlight import api
+import penlight as pl
 from tests.attack import sizes
 from tests.attack.pictures import mutated, seeds
 from tests.trained import trained
@@ -39,7 +39,7 @@ def ask(first, n, count):
 
 def test_every_kind_is_answered_before_it_is_changed():
     """But for two that Penlight does not read, which are refused before they are unpacked."""
-    predicted = api.predict(trained("grades"), list(seeds().items())).predictions
+    predicted = pl.predict(trained("grades"), list(seeds().items())).predictions
     assert len(predicted) > 20
     assert {p.file for p in predicted if p.error is not None} == {"tiff pages", "dicom deflated"}
 
@@ -56,7 +56,7 @@ def test_a_few_mutated_pictures(count):
 
 
 def test_a_decoder_that_quotes_all_it_was_given_is_cut_short():
-    (predicted,) = api.predict(trained("grades"), [mutated(1_001_466)]).predictions
+    (predicted,) = pl.predict(trained("grades"), [mutated(1_001_466)]).predictions
     assert "even multiple of bytes" in str(predicted.error)
     assert len(str(predicted.error)) < 400
 

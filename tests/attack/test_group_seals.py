@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 import pytest
 from starlette.testclient import TestClient
 
-from penlight import api
+import penlight as pl
 from penlight.cli.show.scores import print_scores
 from penlight.data import record, store
 from penlight.errors import PenlightError, RunError
@@ -36,8 +36,8 @@ def trained_seeds() -> Path:
         patch.setattr(store, "open_dataset", lambda *_: dataset)
         patch.setattr(record, "problems_of", lambda view: ())
         patch.setattr("penlight.api.training._write_report", lambda writer, view: writer.write("report.html", "x"))
-        patch.setattr("penlight.report.seeds_report", lambda *_, **__: "<html>A report")
-        api.train(Recipe(data=Data(dataset="small"), model=Majority()), out=out, seeds=2)
+        patch.setattr("penlight.reports.seeds_report", lambda *_, **__: "<html>A report")
+        pl.train(Recipe(data=Data(dataset="small"), model=Majority()), out=out, seeds=2)
     return out
 
 
@@ -94,17 +94,17 @@ def test_a_link_in_a_folder_without_a_seal_is_not_followed_either(seeds, tmp_pat
 
 
 def test_a_folder_of_the_version_before_opens_and_is_said_to_be_unsealed(seeds, capsys):
-    print_scores(api.evaluate(seeds), json=False)
+    print_scores(pl.evaluate(seeds), json=False)
     assert "not sealed" not in capsys.readouterr().out
     (seeds / SEAL_FILE).unlink()
-    print_scores(api.evaluate(seeds), json=False)
+    print_scores(pl.evaluate(seeds), json=False)
     assert "not sealed (written by Penlight 0.1.0)" in capsys.readouterr().out
-    print_scores(api.evaluate(seeds), json=True)
+    print_scores(pl.evaluate(seeds), json=True)
     assert json.loads(capsys.readouterr().out)["sealed"] is False
     group = open_group(seeds)
     assert (group.kind, group.is_sealed) == ("seeds", False)
     assert len(group.runs()) == 2
-    assert len(api.evaluate(seeds).seeds) == 2
+    assert len(pl.evaluate(seeds).seeds) == 2
     assert [own["sealed"] for own in json.loads(served(seeds, "/api/v1/runs"))["groups"]] == [False]
     (entry,) = gather(open_shelf([seeds])).groups[0].entries
     assert UNSEALED in entry.detail
@@ -116,7 +116,7 @@ def test_a_folder_of_the_version_before_opens_and_is_said_to_be_unsealed(seeds, 
 @pytest.mark.parametrize("what", list(attack.WHOLE))
 def test_a_damaged_seal_is_named(seeds, what):
     (seeds / SEAL_FILE).write_bytes(attack.WHOLE[what])
-    for read in (open_group, api.evaluate, api.report):
+    for read in (open_group, pl.evaluate, pl.report):
         with pytest.raises(RunError, match=r"group\.json|another version"):
             read(seeds)
     # Its runs are whole, and are offered by themselves.
@@ -166,11 +166,11 @@ def test_a_run_that_was_exchanged_is_named_and_a_copy_beside_is_none(seeds):
     assert len(open_group(seeds).runs()) == 2
     attack.put(seeds / "seed-1", "decision.json", (seeds / "seed-1" / "decision.json").read_bytes() + b" ")
     with pytest.raises(RunError, match="seed-1 holds another run"):
-        api.evaluate(seeds)
+        pl.evaluate(seeds)
     shutil.rmtree(seeds / "seed-1")
     (seeds / "seed-1").symlink_to(seeds / "seed-0")
     with pytest.raises(RunError, match="seed-1 is a link"):
-        api.evaluate(seeds)
+        pl.evaluate(seeds)
 
 
 class KilledError(BaseException):

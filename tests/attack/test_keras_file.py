@@ -17,7 +17,7 @@ import pytest
 from penlight.errors import RecipeError, RunError
 from penlight.evaluation import find_calibration
 from penlight.evaluation.calibration import UNCALIBRATED
-from penlight.export.keras_file import answering_keras, keras_file
+from penlight.exporters.keras_file import answering_keras, keras_file
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
 from penlight.models.files import network_bytes, network_from_bytes
@@ -26,7 +26,7 @@ from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_he
 from penlight.recipes import Cnn, Pretrained, Residual, load_recipe, preset_names
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, TASK_EXAMPLES, few_pairs, logits_of_network, task_id
-from tests.export.test_onnx import facts, truth_for
+from tests.exporters.test_onnx import facts, truth_for
 
 TASK = Ordinal(LABELS)
 CALLED = []

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from penlight import api
+import penlight as pl
 from penlight.api.predicting import Picture, RemoteClassifier
 from penlight.errors import RunError
 from penlight.runs import open_predictor, open_run
@@ -220,7 +220,7 @@ def times(value):
 def test_what_is_no_probability_is_an_error(value, match, tmp_path):
     run = run_with(times(value), tmp_path / "run")
     with pytest.raises(RunError, match=match):
-        api.predict(run, [images_of("grades", 1)])
+        pl.predict(run, [images_of("grades", 1)])
 
 
 def enormous(elements):
@@ -243,10 +243,10 @@ def test_a_model_that_needs_too_much_memory_is_an_error_within_seconds(tmp_path)
     run = run_with(enormous(2 << 30), tmp_path / "run")
     begun = time.monotonic()
     with pytest.raises(RunError, match="run"):
-        api.predict(run, [images_of("grades", 1)])
+        pl.predict(run, [images_of("grades", 1)])
     assert time.monotonic() - begun < 30
     # The workers go on for others.
-    assert api.predict(trained("grades"), [images_of("grades", 1)]).failed == 0
+    assert pl.predict(trained("grades"), [images_of("grades", 1)]).failed == 0
 
 
 def endless(rounds=60, side=200):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.data import npz, open_dataset
 from penlight.data.npz import copy_array, map_array, read_array, read_arrays, read_headers, read_rows
 from penlight.errors import DataError
@@ -210,7 +210,7 @@ def test_damage_anywhere_is_a_named_error(tmp_path: Path) -> None:
 def test_a_damaged_file_of_the_store_is_named_and_made_anew(tmp_path: Path) -> None:
     path = tiny(tmp_path)
     before = open_dataset(path)
-    folder = api.fetch(str(path), 28) and next((tmp_path.parent).rglob("store/tiny-28-*"), None)
+    folder = pl.fetch(str(path), 28) and next((tmp_path.parent).rglob("store/tiny-28-*"), None)
     store = next(Path(npz_file).parent for npz_file in _stored())
     for content in (b"", b"hello", header("(9, 28, 28, 3)") + b"short", header("(1,)", "'|O'") + SMALL):
         (store / "train_images.npy").write_bytes(content)
@@ -231,7 +231,7 @@ def test_labels_larger_than_any_dataset_are_not_read(tmp_path: Path) -> None:
     arrays = {**tiny_arrays(), "train_labels": np.zeros((20_000_000, 1), np.int64)}
     np.savez(tmp_path / "mine.npz", **arrays)
     with pytest.raises(DataError, match=r"train_labels has 160,000,000 bytes"):
-        api.new_dataset(tmp_path / "mine.npz", task="ordinal")
+        pl.new_dataset(tmp_path / "mine.npz", task="ordinal")
 
 
 def test_texts_as_long_as_books_are_no_patients(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.errors import DataError, PenlightError, PredictionsError, RunError
 from penlight.evaluation import row_from_dict
 from penlight.evaluation.novelty import novelty_from_bytes
 from penlight.evaluation.operating import point_from_dict
 from penlight.evaluation.subgroups import subgroup_from_dict
-from penlight.explain.neighbours import neighbours_from_bytes
+from penlight.explanation.neighbours import neighbours_from_bytes
 from penlight.runs import open_run
 from penlight.runs.cases import cases_from_bytes
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
@@ -72,8 +72,8 @@ def _rows_shown(scores: dict) -> None:
 
 def score(folder: Path) -> None:
     """Give what `evaluate` and `compare` print."""
-    json.dumps(api.evaluate(folder, "test").to_dict(), allow_nan=False)
-    api.compare([folder, f"{folder}:majority"])
+    json.dumps(pl.evaluate(folder, "test").to_dict(), allow_nan=False)
+    pl.compare([folder, f"{folder}:majority"])
 
 
 def offer(folder: Path) -> None:
@@ -226,10 +226,10 @@ def test_a_dataset_elsewhere_that_a_run_names_is_not_opened(tmp_path, monkeypatc
     recipe = (folder / "recipe.toml").read_text().replace('"small"', json.dumps(name))
     attack.put(folder, "recipe.toml", recipe.encode())
     for ask in (
-        lambda: api.report(folder),
-        lambda: api.export(folder),
-        lambda: api.explain(folder, split="test", rows=[1]),
-        lambda: api.evaluate_corrupted(folder),
+        lambda: pl.report(folder),
+        lambda: pl.export(folder),
+        lambda: pl.explain(folder, split="test", rows=[1]),
+        lambda: pl.evaluate_corrupted(folder),
     ):
         with pytest.raises(DataError, match="not below the working folder, and no command on this machine"):
             ask()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from penlight import api
+import penlight as pl
 from penlight.data import record, store
 from penlight.disk import FolderHold, remove_orphans
 from penlight.errors import PenlightError, RunError
@@ -42,7 +42,7 @@ def small(monkeypatch):
     monkeypatch.setattr(store, "open_dataset", lambda *_: small_dataset(Ordinal(LABELS, referable=2), n=(40, 40, 30)))
     monkeypatch.setattr(record, "problems_of", lambda view: ())
     monkeypatch.setattr("penlight.api.training._write_report", lambda writer, view: writer.write("report.html", "x"))
-    monkeypatch.setattr("penlight.report.seeds_report", lambda *_, **__: "<html>")
+    monkeypatch.setattr("penlight.reports.seeds_report", lambda *_, **__: "<html>")
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -61,7 +61,7 @@ def test_training_into_a_folder_with_links_leaves_others_alone(tmp_path, treasur
     (out / name).symlink_to(target, target_is_directory=target.is_dir())
     before = contents(treasure)
     with contextlib.suppress(PenlightError):
-        api.train(RECIPE, out=out)
+        pl.train(RECIPE, out=out)
     assert contents(treasure) == before
 
 
@@ -71,7 +71,7 @@ def test_a_seed_is_not_trained_into_a_folder_that_is_a_link(tmp_path, treasure, 
     (tmp_path / "runs" / name).symlink_to(treasure)
     before = contents(treasure)
     with pytest.raises(RunError, match=f"{name} is a link"):
-        api.train(RECIPE, out=tmp_path / "runs", seeds=2)
+        pl.train(RECIPE, out=tmp_path / "runs", seeds=2)
     assert contents(treasure) == before
 
 

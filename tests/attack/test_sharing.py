@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penlight import api
+import penlight as pl
 from penlight.api import training
 from penlight.data import record, store
 from penlight.errors import RunError
 from penlight.recipes import Data, Kernel, Linear, Recipe
-from penlight.report import page
-from penlight.report.displays import UnusualImages
-from penlight.report.picture import data_address
+from penlight.reports import page
+from penlight.reports.displays import UnusualImages
+from penlight.reports.picture import data_address
 from penlight.runs import RunWriter, open_run
 from penlight.runs.groups import open_group
 from penlight.runs.traces import Traces
@@ -80,7 +80,7 @@ class Place:
             "\n".join(row if k == 0 else row.replace('"', '"films/', 1) for k, row in enumerate(rows))
         )
         task = {"task": kind, "labels": ["effusion", "nodule", "normal"] if several else ["a", "b"]}
-        api.new_dataset(self.table, size=28, name="films", out=self.folder.parent, **task)
+        pl.new_dataset(self.table, size=28, name="films", out=self.folder.parent, **task)
         self.toml = self.folder.parent / "films.toml"
 
     def dataset(self):
@@ -108,20 +108,20 @@ def world(tmp_path_factory):
         patch.setattr(record, "problems_of", once)
         one, two = Place(root / "one", "binary"), Place(root / "two", "multi-label")
         runs = root / "runs"
-        api.train(one.recipe(), out=runs / "run")
-        api.evaluate_corrupted(runs / "run")
+        pl.train(one.recipe(), out=runs / "run")
+        pl.evaluate_corrupted(runs / "run")
         # Figures take most of a report's time; from here on only those with pictures are drawn.
         draw = page.draw_svg
         patch.setattr(page, "draw_svg", lambda d, *rest: draw(d, *rest) if isinstance(d, UnusualImages) else "<svg/>")
-        api.train(one.recipe(Kernel(patches=8)), out=runs / "kernel")
-        api.train(one.recipe(), out=runs / "seeds", seeds=2)
-        api.cross_validate(one.recipe(), folds=2, out=runs / "folds")
+        pl.train(one.recipe(Kernel(patches=8)), out=runs / "kernel")
+        pl.train(one.recipe(), out=runs / "seeds", seeds=2)
+        pl.cross_validate(one.recipe(), folds=2, out=runs / "folds")
         (root / "own-recipe.toml").write_text(one.recipe(Linear(components=3)).to_toml())
         (root / "own.toml").write_text(STUDY.format(dataset=one.toml.relative_to(root)))
-        api.study(str(root / "own.toml"), out=runs / "study")
-        api.train(two.recipe(), out=runs / "findings")
+        pl.study(str(root / "own.toml"), out=runs / "study")
+        pl.train(two.recipe(), out=runs / "findings")
         for name in KINDS:
-            api.export_for_sharing(runs / name)
+            pl.export_for_sharing(runs / name)
     return root, one, two
 
 
@@ -267,25 +267,25 @@ def test_the_files_of_a_copied_folder_are_sealed(runs, kind):
 
 @pytest.mark.parametrize("kind", ["run", "kernel", "seeds", "folds", "findings"])
 def test_a_copy_has_the_same_scores_and_intervals_elsewhere(runs, elsewhere, kind):
-    own, copy = api.evaluate(runs / kind), api.evaluate(runs / f"{kind}-shared")
+    own, copy = pl.evaluate(runs / kind), pl.evaluate(runs / f"{kind}-shared")
     assert comparable(own) == comparable(copy)
 
 
 def test_a_copy_says_that_values_of_groups_were_left_out(runs, elsewhere):
-    said = api.evaluate(runs / "run-shared", "val").to_dict()["unavailable"]
+    said = pl.evaluate(runs / "run-shared", "val").to_dict()["unavailable"]
     assert any("left out" in what and "age" in what for what in said)
 
 
 def test_copies_compare_as_the_runs_do(runs, elsewhere):
     own, copy = (
-        api.compare([str(runs / f"run{end}"), str(runs / f"kernel{end}")]).to_dict() for end in ("", "-shared")
+        pl.compare([str(runs / f"run{end}"), str(runs / f"kernel{end}")]).to_dict() for end in ("", "-shared")
     )
     assert json.dumps(own).replace("-shared", "") == json.dumps(copy).replace("-shared", "")
 
 
 def test_a_copy_predicts_the_same_and_is_served(world, runs, elsewhere):
     pictures = sorted(world[1].folder.glob("*.png"))[:5]
-    own, copy = (api.predict(runs / name, pictures).to_dict() for name in ("run", "run-shared"))
+    own, copy = (pl.predict(runs / name, pictures).to_dict() for name in ("run", "run-shared"))
     assert own["images"] == copy["images"]
     shelf = open_shelf([runs / f"{kind}-shared" for kind in KINDS])
     assert len(shelf.runs) == 1 + 1 + 2 + 2 + 2 + 1
@@ -296,7 +296,7 @@ def test_a_copy_predicts_the_same_and_is_served(world, runs, elsewhere):
 def test_a_copy_writes_its_report_again_where_the_dataset_is_not(runs, elsewhere, kind, tmp_path, undrawn):
     copy = shutil.copytree(runs / f"{kind}-shared", tmp_path / f"{kind}-shared")
     before = (copy / "report.html").read_text()
-    api.report(copy)
+    pl.report(copy)
     assert (copy / "report.html").read_text() == before
     assert "This is a copy to be shared: images were left out." in before
 
@@ -321,18 +321,18 @@ def test_what_stands_in_texts_of_the_dataset_is_found_and_nothing_is_left(world,
     values["unavailable"].append(f"the film of {place.patients[4]} was blurred")
     open_run(run).replace("metrics.json", json.dumps(values).encode())
     with pytest.raises(RunError, match=r"identifier of a patient in metrics\.json"):
-        api.export_for_sharing(run)
+        pl.export_for_sharing(run)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith((".", "run-"))] == []
 
 
 def test_files_that_penlight_does_not_know_are_not_copied_and_named(runs, tmp_path, undrawn):
     run = shutil.copytree(runs / "run", tmp_path / "run")
     (run / "notes.txt").write_text("Mrs Miller's film is blurred")
-    copied = api.export_for_sharing(run, tmp_path / "given")
+    copied = pl.export_for_sharing(run, tmp_path / "given")
     assert copied.unknown == ["notes.txt"]
     assert not (tmp_path / "given" / "notes.txt").exists()
     with pytest.raises(RunError, match="is there already"):
-        api.export_for_sharing(run, tmp_path / "given")
+        pl.export_for_sharing(run, tmp_path / "given")
 
 
 def test_links_are_not_followed_into_a_copy(runs, tmp_path, undrawn):
@@ -340,7 +340,7 @@ def test_links_are_not_followed_into_a_copy(runs, tmp_path, undrawn):
     shutil.rmtree(seeds / "seed-1")
     (seeds / "seed-1").symlink_to(runs / "run")
     with pytest.raises(RunError, match="link"):
-        api.export_for_sharing(seeds)
+        pl.export_for_sharing(seeds)
     assert not (tmp_path / "seeds-shared").exists()
 
 
@@ -393,9 +393,9 @@ def test_a_run_without_images_answers_the_same_and_holds_none(world, runs, plain
     assert "penlight report plain --with-images" in text
     assert "No image" in (folder / "card.md").read_text()
     # It keeps to it, and can be asked otherwise.
-    api.report(folder)
+    pl.report(folder)
     assert "data:image" not in (folder / "report.html").read_text()
-    shown = api.report(folder, folder.parent / "page.html", images=True)
+    shown = pl.report(folder, folder.parent / "page.html", images=True)
     assert "data:image" in shown.read_text()
     code, _, err = penlight("explain", folder, next(world[1].folder.glob("*.png")), "--neighbours", "2")
     assert code == 1
@@ -410,9 +410,9 @@ def test_a_run_with_images_says_how_many_and_its_page_can_be_written_without(run
     assert held["training_images"] > 50
     assert held["pictures"] > 10
     assert f"{held['training_images']} training images in neighbours.npz" in (run / "card.md").read_text()
-    api.report(run, images=False)
+    pl.report(run, images=False)
     assert "data:image" not in (run / "report.html").read_text()
-    api.report(run)
+    pl.report(run)
     assert "data:image" in (run / "report.html").read_text()
 
 

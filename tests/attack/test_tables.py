@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penlight import api
+import penlight as pl
 from penlight.data import open_dataset
 from penlight.data.own import tables
 from penlight.data.own.manifest import age_in_years
@@ -103,7 +103,7 @@ def test_a_dataset_of_such_numbers_opens_or_is_named(tmp_path: Path, monkeypatch
         for i in range(40):
             Image.fromarray(rng.integers(0, 256, (28, 28), np.uint8)).save(f"{i}.png")
             rows.writerow((f"{i}.png", "²٣"[i % 2], f"{i}{LONG}"))
-    found = api.new_dataset(Path("t.csv"))
+    found = pl.new_dataset(Path("t.csv"))
     assert sum(len(split) for split in open_dataset(found.description).splits.values()) == 40
 
 
@@ -148,7 +148,7 @@ def test_predictions_of_others_are_bounded(tmp_path: Path, what: str) -> None:
     content, message = PREDICTIONS[what]
     (tmp_path / "s.csv").write_text(content)
     with pytest.raises(PredictionsError, match=message) as caught:
-        api.score(tmp_path / "s.csv", "retina-phantom")
+        pl.score(tmp_path / "s.csv", "retina-phantom")
     assert len(str(caught.value)) < 700
 
 
@@ -156,7 +156,7 @@ def test_predictions_of_others_are_bounded(tmp_path: Path, what: str) -> None:
 def test_a_pipe_is_no_predictions(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "s.csv")
     with pytest.raises(PredictionsError, match="not a regular file"):
-        api.score(tmp_path / "s.csv", "retina-phantom")
+        pl.score(tmp_path / "s.csv", "retina-phantom")
 
 
 # Parquet, in a process of its own.

@@ -21,13 +21,13 @@ from penlight.cli.show.lines import say
 from penlight.cli.show.output import plain_console, plain_table
 from penlight.errors import DataError
 from penlight.escaping import cell, cells, markdown, markdown_code, printable
-from penlight.report import run_card
-from penlight.report.displays.confusion import ConfusionMatrix
-from penlight.report.figure import draw_svg
+from penlight.reports import run_card
+from penlight.reports.displays.confusion import ConfusionMatrix
+from penlight.reports.figure import draw_svg
 from penlight.serve.pages import _TAG, _with_attributes
 from penlight.serve.running import _Formatter
 from tests.conftest import LABELS as GRADES
-from tests.report.conftest import *  # noqa: F403
+from tests.reports.conftest import *  # noqa: F403
 from tests.serve.test_routes import GOOD
 from tests.trained import trained
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.serve import make_app, open_shelf
 from tests.browser.conftest import png, serving
 from tests.drawn import shelf_folder
@@ -39,7 +39,7 @@ def drawn(context, number=0, run="fundus"):
 
 
 def expected(content, run="fundus"):
-    return api.predict(shelf_folder() / run, [("a.png", content)]).to_dict()["images"][0]
+    return pl.predict(shelf_folder() / run, [("a.png", content)]).to_dict()["images"][0]
 
 
 def heading(answer):
@@ -121,7 +121,7 @@ def test_a_picture_unlike_the_training_images_is_said_to_be(page):
 
 def test_findings_have_their_thresholds_marked(page, context):
     name, content = drawn(context, 5, "films")
-    result = api.predict(shelf_folder() / "films", [("a.png", content)]).to_dict()
+    result = pl.predict(shelf_folder() / "films", [("a.png", content)]).to_dict()
     page.goto("/runs/films")
     choose(page, (name, content))
     rows = page.locator("#chances tr")
@@ -230,7 +230,7 @@ def test_night_is_the_night_of_the_system(browser, address):
 
 
 def test_two_runs_are_compared(page):
-    found = api.compare([shelf_folder() / "fundus", shelf_folder() / "fundus-rough"]).comparison
+    found = pl.compare([shelf_folder() / "fundus", shelf_folder() / "fundus-rough"]).comparison
     page.goto("/")
     button = page.get_by_role("button", name="Compare")
     expect(button).to_be_disabled()

@@ -12,15 +12,15 @@ from penlight.data.audit import audit
 from penlight.data.audit.page import write_page
 from penlight.data.show import write_show
 from penlight.evaluation.checks import Check
-from penlight.report import run_report
-from penlight.report.study import study_report
-from penlight.report.study_content import StudyContent
+from penlight.reports import run_report
+from penlight.reports.study import study_report
+from penlight.reports.study_content import StudyContent
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.browser.conftest import missing
 from tests.conftest import LABELS, small_dataset
 from tests.data.test_audit import drawn as audited
-from tests.report.conftest import N, make_content
-from tests.report.test_study_report import FULL, table
+from tests.reports.conftest import N, make_content
+from tests.reports.test_study_report import FULL, table
 
 SMALLEST_PX = 9
 LONG = (

@@ -60,7 +60,7 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
 @pytest.mark.drawn
 def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch):
     # The reports of runs are drawn elsewhere; that of the seeds is drawn here.
-    monkeypatch.setattr("penlight.report.run_report", lambda *_: "a report")
+    monkeypatch.setattr("penlight.reports.run_report", lambda *_: "a report")
     stub_fit(monkeypatch)
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--seeds", 2, "--out", tmp_path / "runs", "--json")
     answer = json.loads(out)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.api import training
 from penlight.data import store
 from penlight.errors import PredictionsError
@@ -24,7 +24,7 @@ def own_dataset(monkeypatch, **changes):
 
 
 def made(recipe, out, *, seed=0, dataset="retina-phantom", view=None):
-    api.train(api.resolve_recipe(dataset, recipe, view=view), out=out, seed=seed)
+    pl.train(pl.resolve_recipe(dataset, recipe, view=view), out=out, seed=seed)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def test_a_run_and_a_folder_of_seeds(penlight, runs):
     scored = json.loads(penlight("evaluate", "linear", "--json")[1])["metrics"][0]
     assert means["linear"] == pytest.approx(scored["mean"])
     assert penlight("compare", "majority", "linear", "--json")[1] == out
-    assert json.dumps(api.compare(["majority", "linear"]).to_dict(), indent=1) + "\n" == out
+    assert json.dumps(pl.compare(["majority", "linear"]).to_dict(), indent=1) + "\n" == out
 
 
 def test_a_person_reads_a_verdict_and_the_page_comes_last(penlight, runs):
@@ -139,7 +139,7 @@ def test_other_labels_of_the_same_file_are_refused(runs, monkeypatch):
     labels[:] = labels[::-1].copy()
     made("majority", runs / "other")
     with pytest.raises(PredictionsError, match="their true labels differ"):
-        api.compare([runs / "majority", runs / "other"])
+        pl.compare([runs / "majority", runs / "other"])
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_name_of_a_score_is_that_of_its_row(monkeypatch, tmp_path):
     """ "acc" of findings is the mean over findings."""
     own_dataset(monkeypatch, task=MultiLabel(LABELS), channels=1)
     made("majority", tmp_path / "one", dataset="chest-phantom")
-    found = api.compare([tmp_path / "one", f"{tmp_path / 'one'}:linear"], "acc").comparison
+    found = pl.compare([tmp_path / "one", f"{tmp_path / 'one'}:linear"], "acc").comparison
     assert found.metric == "acc"
-    rows = {r.name: r.value for r in api.evaluate(tmp_path / "one").metrics if r.label is None}
+    rows = {r.name: r.value for r in pl.evaluate(tmp_path / "one").metrics if r.label is None}
     assert found.models[0].mean == pytest.approx(rows["acc"])

@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penlight import api
-from penlight.api import planning, sweeping, training
+import penlight as pl
+from penlight.api import planning, requests, sweeping, training
 from penlight.data import apply_view, store
 from penlight.data.published import RESNET18
 from penlight.disk import FolderHold
 from penlight.errors import DataError, RecipeError, RunError
 from penlight.recipes import Cnn, Data, Decide, Kernel, Majority, Recipe, Residual, Train
 from penlight.recipes.plan import Plan, plan_from_dict, training_operations
-from penlight.report.checklist import checklist
-from penlight.report.displays.published import BesidePublished
+from penlight.reports.checklist import checklist
+from penlight.reports.displays.published import BesidePublished
 from penlight.runs import open_predictor, open_run
 from penlight.runs.classifier import open_classifier
 from penlight.runs.sharing import images_in_model
@@ -26,7 +26,7 @@ from penlight.tasks import Ordinal
 from penlight.training import timing
 from penlight.training.loop import Trainer
 from tests.conftest import LABELS, small_dataset
-from tests.report.conftest import make_content
+from tests.reports.conftest import make_content
 from tests.stubs import stub_fit
 
 
@@ -68,7 +68,7 @@ def test_the_plan_is_printed_before_it_is_trained(small, penlight, tmp_path):
 
 def test_a_budget_and_a_recipe_exclude_each_other():
     with pytest.raises(RecipeError, match="budget"):
-        api.request("small", "cnn", budget=60.0)
+        requests.request("small", "cnn", budget=60.0)
 
 
 def hopeless(**decide):
@@ -78,9 +78,9 @@ def hopeless(**decide):
 
 
 def test_a_network_that_is_no_better_gives_way_to_the_linear_baseline(small, tmp_path):
-    alone = api.train(hopeless(), out=tmp_path / "alone")
+    alone = pl.train(hopeless(), out=tmp_path / "alone")
     assert alone.kept == ["cnn"]
-    api.train(hopeless(fallback="linear"), out=tmp_path / "kept")
+    pl.train(hopeless(fallback="linear"), out=tmp_path / "kept")
     run, beside = open_run(tmp_path / "kept"), open_run(tmp_path / "alone")
     assert run.provenance["model"] == "linear"
     ahead = run.provenance["ahead_of_linear_on_val"]
@@ -98,7 +98,7 @@ def test_a_network_that_is_no_better_gives_way_to_the_linear_baseline(small, tmp
 
 def test_a_clearly_better_network_is_kept(small, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "margin", lambda one, other, groups: training.Margin(0.21, 0.1))
-    result = api.train(hopeless(fallback="linear"), out=tmp_path / "run")
+    result = pl.train(hopeless(fallback="linear"), out=tmp_path / "run")
     assert result.kept == ["cnn"]
     assert open_run(tmp_path / "run").baselines == ["linear", "majority"]
 
@@ -110,7 +110,7 @@ def test_what_val_says_of_the_epoch_it_chose_is_not_believed(small):
     view = apply_view(small)
     task = view.task
     perfect = task.logits(0.999 * view.splits["val"].y_true + 0.00025)
-    baselines = training.Baselines(view, api.Watcher(), None)
+    baselines = training.Baselines(view, pl.Watcher(), None)
     recipe = hopeless(fallback="linear")
     fitted = training.Fitted(lambda part: perfect, None, object(), [None] * 7, 3, 1, 1.0)
     for unchosen, kept in ((None, "cnn"), (perfect, "cnn"), (np.zeros_like(perfect), "linear")):
@@ -121,7 +121,7 @@ def test_what_val_says_of_the_epoch_it_chose_is_not_believed(small):
 
 def test_a_model_without_epochs_gives_way_too(small, tmp_path):
     recipe = hopeless(fallback="linear").model_copy(update={"model": Majority()})
-    assert api.train(recipe, out=tmp_path / "run").kept == ["linear"]
+    assert pl.train(recipe, out=tmp_path / "run").kept == ["linear"]
 
 
 def test_a_plan_that_is_cut_says_so_everywhere(small, penlight, tmp_path, monkeypatch):
@@ -225,32 +225,32 @@ def test_a_stopped_plan_is_gone_on_with_though_the_machine_is_slower_then(small,
     class PulledPlugError(Exception):
         pass
 
-    class Pull(api.Watcher):
+    class Pull(pl.Watcher):
         def epoch(self, row, planned):
             raise PulledPlugError
 
-    first = api.request("small", None, budget=1.0)
+    first = requests.request("small", None, budget=1.0)
     with pytest.raises(PulledPlugError):
-        api.train(first.recipe, name=first.name, plan=first.plan, watcher=Pull())
+        pl.train(first.recipe, name=first.name, plan=first.plan, watcher=Pull())
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 1e8)
-    assert api.plan("small", budget=1.0).recipe != first.recipe
-    assert api.request("small", None, budget=1.0).recipe == first.recipe
-    assert api.request("small", None, budget=2.0).recipe != first.recipe
+    assert pl.plan("small", budget=1.0).recipe != first.recipe
+    assert requests.request("small", None, budget=1.0).recipe == first.recipe
+    assert requests.request("small", None, budget=2.0).recipe != first.recipe
 
 
 def test_a_plan_of_several_seeds_is_gone_on_with_until_their_summary_is_there(small, own_folders, monkeypatch):
-    first = api.request("small", None, budget=1.0)
+    first = requests.request("small", None, budget=1.0)
     seeds = own_folders / "work" / "runs" / "small-plan-1"
     (seeds / "seed-0").mkdir(parents=True)
     (seeds / "seed-0" / "plan.json").write_text(json.dumps(first.plan.to_dict()))
     (seeds / "seed-0" / "manifest.json").write_text("{}")
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 1e8)
-    assert api.request("small", None, budget=1.0).recipe == first.recipe
+    assert requests.request("small", None, budget=1.0).recipe == first.recipe
     (seeds / "summary.json").write_text("{}")
-    assert api.request("small", None, budget=1.0).recipe != first.recipe
+    assert requests.request("small", None, budget=1.0).recipe != first.recipe
     # Killed at its very end, the same command has something to clear away.
     (seeds / ".lock").touch()
-    assert api.request("small", None, budget=1.0).recipe == first.recipe
+    assert requests.request("small", None, budget=1.0).recipe == first.recipe
 
 
 @pytest.mark.full
@@ -280,13 +280,13 @@ def test_a_sweep_stands_beside_the_published_scores(small, penlight, monkeypatch
 def test_a_sweep_is_one_commands_at_a_time(monkeypatch, tmp_path):
     monkeypatch.setattr(sweeping, "sets_on_disk", lambda: (["breastmnist"], []))
     with FolderHold(tmp_path / "all"), pytest.raises(RunError, match=r"Another process .* is writing .*all"):
-        api.sweep(out=tmp_path / "all")
+        pl.sweep(out=tmp_path / "all")
 
 
 def test_a_sweep_without_any_set_says_what_to_do(monkeypatch):
     monkeypatch.setattr(sweeping, "sets_on_disk", lambda: ([], list(RESNET18)))
     with pytest.raises(DataError, match="data fetch"):
-        api.sweep()
+        pl.sweep()
 
 
 def test_where_a_published_score_lies_to_the_interval():
@@ -300,7 +300,7 @@ def test_where_a_published_score_lies_to_the_interval():
 
 def sweep_lane(name, row, published):
     from penlight.evaluation import MetricRow
-    from penlight.report.displays.published import Lane
+    from penlight.reports.displays.published import Lane
 
     own = MetricRow("auc", None, (row["low"] + row["high"]) / 2, row["low"], row["high"], 100)
     return Lane(name, own, 0.5, published)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from penlight import api, study
+import penlight as pl
+from penlight import study
 from penlight.cli.show.progress import StudyView
 from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row
+from penlight.experiments.studies import Place
 from penlight.runs import open_run
-from penlight.study import Place
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
 from tests.stubs import stub_fit
@@ -45,8 +46,8 @@ def small(monkeypatch):
         monkeypatch.setattr(study, "info_of_reference", lambda name: dataset.info)
 
     # The reports of runs have tests of their own; here they only have to be there.
-    monkeypatch.setattr("penlight.report.run_report", lambda content: content.name)
-    monkeypatch.setattr("penlight.report.seeds_report", lambda name, *rest: name)
+    monkeypatch.setattr("penlight.reports.run_report", lambda content: content.name)
+    monkeypatch.setattr("penlight.reports.seeds_report", lambda name, *rest: name)
     stub_fit(monkeypatch)
     use()
     return use
@@ -82,19 +83,19 @@ def without_times(record):
 
 def test_a_stopped_study_goes_on_to_the_same_tables(small, write, tmp_path):
     name = write(BASELINES)
-    whole = api.study(name, out=tmp_path / "whole")
+    whole = pl.study(name, out=tmp_path / "whole")
 
-    class Pull(api.Watcher):
+    class Pull(pl.Watcher):
         def run(self, place):
             if place.title == "The linear":
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        api.study(name, out=tmp_path / "stopped", watcher=Pull())
+        pl.study(name, out=tmp_path / "stopped", watcher=Pull())
     first = tmp_path / "stopped" / "majority" / "seed-0" / "manifest.json"
     kept = first.read_bytes()
-    assert [run.state for run in api.plan_study(name, out=tmp_path / "stopped").runs] == ["done", "missing"]
-    result = api.study(name, out=tmp_path / "stopped")
+    assert [run.state for run in pl.plan_study(name, out=tmp_path / "stopped").runs] == ["done", "missing"]
+    result = pl.study(name, out=tmp_path / "stopped")
     assert first.read_bytes() == kept
     assert without_times(result.to_dict()) == without_times(whole.to_dict())
 
@@ -102,25 +103,25 @@ def test_a_stopped_study_goes_on_to_the_same_tables(small, write, tmp_path):
 @pytest.mark.full
 def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path):
     name = write(BASELINES + row("cnn", overrides=TINY) + row("same", "linear", compare_with='"linear"', seeds=1))
-    whole = api.study(name, out=tmp_path / "whole")
+    whole = pl.study(name, out=tmp_path / "whole")
 
-    class PullInEpoch(api.Watcher):
+    class PullInEpoch(pl.Watcher):
         def epoch(self, row, planned):
             if row.epoch == 1:
                 raise PulledPlugError
 
-    class PullBetween(api.Watcher):
+    class PullBetween(pl.Watcher):
         def run(self, place):
             if place.title == "The cnn" and place.seed == 1:
                 raise PulledPlugError
 
     for watcher in (PullInEpoch(), PullBetween()):
         with pytest.raises(PulledPlugError):
-            api.study(name, out=tmp_path / "stopped", watcher=watcher)
+            pl.study(name, out=tmp_path / "stopped", watcher=watcher)
     kept = (tmp_path / "stopped" / "cnn" / "seed-0" / "manifest.json").read_bytes()
-    states = [run.state for run in api.plan_study(name, out=tmp_path / "stopped").runs]
+    states = [run.state for run in pl.plan_study(name, out=tmp_path / "stopped").runs]
     assert states == ["done"] * 3 + ["missing"] * 2
-    result = api.study(name, out=tmp_path / "stopped")
+    result = pl.study(name, out=tmp_path / "stopped")
     assert (tmp_path / "stopped" / "cnn" / "seed-0" / "manifest.json").read_bytes() == kept
     assert without_times(result.to_dict()) == without_times(whole.to_dict())
     assert without_times(json.loads((tmp_path / "stopped" / "study.json").read_text())) == without_times(whole.record)
@@ -136,7 +137,7 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     assert all(value > 0 for value in rows["cnn"]["cost"]["predict_ms_per_image"])
     found = next(m for m in rows["cnn"]["metrics"] if m["name"] == "auc" and m["label"] is None)
     runs = [open_run(tmp_path / "whole" / "cnn" / f"seed-{seed}") for seed in (0, 1)]
-    values = [find_row(api.evaluate(run.path).metrics, "auc").value for run in runs]
+    values = [find_row(pl.evaluate(run.path).metrics, "auc").value for run in runs]
     assert found["mean"] == pytest.approx(sum(values) / 2, abs=1e-12)
     pairs = {frozenset((d["row"], d["against"])) for d in whole.record["tables"][0]["differences"]}
     assert {frozenset(("cnn", "linear")), frozenset(("same", "linear"))} <= pairs
@@ -145,13 +146,13 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     assert all(f'href="{address}"' in page for address in re.findall(r'href="([^"#:]+report.html)"', page))
     for address in re.findall(r'href="([^"#:]+report\.html)"', page):
         assert (tmp_path / "stopped" / address).exists()
-    api.report(tmp_path / "stopped", tmp_path / "again.html")
+    pl.report(tmp_path / "stopped", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == page
 
 
 def test_a_changed_recipe_is_named_and_nothing_is_overwritten(small, write, tmp_path, penlight):
     out = tmp_path / "out"
-    api.study(write(BASELINES + QUICK), out=out)
+    pl.study(write(BASELINES + QUICK), out=out)
     before = {path: path.read_bytes() for path in out.rglob("*.*")}
     changed = write(BASELINES + QUICK.replace("components=4", "components=3") + row("more", "linear", seeds=1))
     code, _, err = penlight("study", changed, "--out", out)
@@ -164,26 +165,26 @@ def test_a_changed_recipe_is_named_and_nothing_is_overwritten(small, write, tmp_
     assert states == {"majority": "done", "linear": "done", "quick": "changed", "more": "missing"}
 
     renamed = write(BASELINES + QUICK.replace("quick", "slow"))
-    plan = api.plan_study(renamed, out=out)
+    plan = pl.plan_study(renamed, out=out)
     assert [str(path.relative_to(out)) for path in plan.left_over] == ["quick/seed-0", "quick/seed-1"]
     assert {run.state for run in plan.runs} == {"done", "missing"}
 
 
 def test_runs_on_another_file_of_the_dataset_are_not_kept(small, write, tmp_path):
     name = write(BASELINES)
-    api.study(name, out=tmp_path)
+    pl.study(name, out=tmp_path)
     small(seed=9)
     with pytest.raises(RunError, match="another file of the dataset"):
-        api.study(name, out=tmp_path)
+        pl.study(name, out=tmp_path)
 
 
 def test_fewer_seeds_leave_runs_over_and_more_are_trained(small, write, tmp_path):
     name = write(BASELINES + QUICK)
-    api.study(name, out=tmp_path)
-    fewer = api.study(name, out=tmp_path, seeds=1)
+    pl.study(name, out=tmp_path)
+    fewer = pl.study(name, out=tmp_path, seeds=1)
     assert fewer.record["left_over"] == ["quick/seed-1"]
     assert [r["seeds"] for r in fewer.record["tables"][0]["rows"]] == [[0], [0], [0]]
-    assert [run.state for run in api.plan_study(name, out=tmp_path, seeds=3).runs].count("missing") == 1
+    assert [run.state for run in pl.plan_study(name, out=tmp_path, seeds=3).runs].count("missing") == 1
 
 
 def test_views_have_tables_of_their_own_and_baselines_are_fitted_once_for_each(small, write, tmp_path):
@@ -191,13 +192,13 @@ def test_views_have_tables_of_their_own_and_baselines_are_fitted_once_for_each(s
     rows = BASELINES + QUICK + row("any-linear", "linear", view='"any"', seeds=1)
     rows += row("any-quick", "linear", view='"any"', overrides='["model.components=4"]')
 
-    class Steps(api.Watcher):
+    class Steps(pl.Watcher):
         said: list[str] = []  # noqa: RUF012
 
         def step(self, what):
             self.said.append(what)
 
-    result = api.study(write(rows), out=tmp_path, watcher=Steps())
+    result = pl.study(write(rows), out=tmp_path, watcher=Steps())
     tables = {table["view"]: table for table in result.record["tables"]}
     assert list(tables) == ["native", "any"]
     assert [r["id"] for r in tables["any"]["rows"]] == ["any-linear", "any-quick"]
@@ -260,13 +261,13 @@ def test_weights_that_are_not_there_are_named_before_anything_runs(small, write,
 
 def test_an_incomplete_study_has_no_report(small, write, tmp_path):
     name = write(BASELINES)
-    api.study(name, out=tmp_path)
+    pl.study(name, out=tmp_path)
     shutil.rmtree(tmp_path / "linear")
     with pytest.raises(RunError, match="is not complete: 1 run to do"):
-        api.report(tmp_path)
+        pl.report(tmp_path)
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(PenlightError, match=r"study\.json in .* is damaged or was changed"):
-        api.report(tmp_path)
+        pl.report(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from PIL import Image
 
 from penlight.cli.show.output import console, plain_table
 from penlight.cli.show.progress import TrainingView
-from penlight.report.displays import ConfusionMatrix
-from penlight.report.figure import draw_svg
+from penlight.reports.displays import ConfusionMatrix
+from penlight.reports.figure import draw_svg
 from tests.conftest import sketch_figures
 
 LABELS = ("[/x] bad", "[nv]", r"$\frac{1$", "<i>x</i>", ":skull:", "#14161a", "_a & b")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from penlight import api
+import penlight as pl
 from penlight.data import apply_view, list_datasets, open_dataset
 from penlight.data.audit import audit
 from penlight.data.own import prepare
@@ -91,7 +91,7 @@ def store_names(tmp_path: Path) -> list[str]:
 
 def test_class_folders_become_a_dataset_like_any_other(place: Path, tmp_path: Path) -> None:
     class_folders(tmp_path / "Müller pics")
-    found = api.new_dataset(tmp_path / "Müller pics")
+    found = pl.new_dataset(tmp_path / "Müller pics")
     assert found.description == Path("Muller-pics.toml")
     assert (found.task, found.labels, found.images) == (
         "multi-class",
@@ -106,21 +106,21 @@ def test_class_folders_become_a_dataset_like_any_other(place: Path, tmp_path: Pa
     assert len(apply_view(dataset).splits["test"]) == 12
     # The folder itself is a name for it, too.
     assert open_dataset(tmp_path / "Müller pics").md5 == dataset.md5
-    assert api.fetch("Muller-pics.toml").is_dir()
+    assert pl.fetch("Muller-pics.toml").is_dir()
     assert left(place) == ["Muller-pics-splits.csv", "Muller-pics.toml"]
     assert len(store_names(tmp_path)) == 1
     json.dumps(found.to_dict())
 
 
 def test_classes_do_not_follow_one_another(place: Path) -> None:
-    found = api.new_dataset(class_folders(place / "pics", n=60))
+    found = pl.new_dataset(class_folders(place / "pics", n=60))
     labels = open_dataset(found.description).splits["train"].labels[:, 0]
     assert set(labels[:20].tolist()) == set(labels[-20:].tolist()) == {0, 1, 2}
 
 
 def test_the_description_says_what_was_found_and_why(place: Path) -> None:
     class_folders(place / "pics", n=5)
-    api.new_dataset(place / "pics", seed=3)
+    pl.new_dataset(place / "pics", seed=3)
     text = (place / "pics.toml").read_text()
     said = tomllib.loads(text)
     assert said["licence"] == said["source"] == "unknown: please state"
@@ -135,7 +135,7 @@ def test_the_description_says_what_was_found_and_why(place: Path) -> None:
 def test_a_dataset_in_the_data_folder_is_listed_and_found(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class_folders(place / "data" / "pics", n=5)
     monkeypatch.setenv("PENLIGHT_DATA", str(place / "data"))
-    api.new_dataset(place / "data" / "pics", out=place / "data")
+    pl.new_dataset(place / "data" / "pics", out=place / "data")
     row = next(row for row in list_datasets() if row["name"] == "pics")
     assert (row["sizes"], row["channels"], row["task"]) == ([28], 1, "multi-class")
     assert open_dataset("pics").info.name == "pics"
@@ -144,19 +144,19 @@ def test_a_dataset_in_the_data_folder_is_listed_and_found(place: Path, monkeypat
 def test_given_splits_are_kept_and_a_missing_one_is_taken_from_train(place: Path) -> None:
     for split in ("Training", "valid", "test"):
         class_folders(place / "three" / split, n=6)
-    found = api.new_dataset(place / "three")
+    found = pl.new_dataset(place / "three")
     assert found.images == {"train": 18, "val": 18, "test": 18}
     kept = rows_of(place / "three-splits.csv")
     names = {"Training": "train", "valid": "val", "test": "test"}
     assert all(names[row["path"].split("/")[0]] == row["split"] for row in kept)
     for split in ("train", "test"):
         class_folders(place / "two" / split, n=16)
-    assert api.new_dataset(place / "two").images == {"train": 42, "val": 6, "test": 48}
+    assert pl.new_dataset(place / "two").images == {"train": 42, "val": 6, "test": 48}
 
 
 def test_a_manifest_keeps_patients_apart_and_its_columns(place: Path) -> None:
     path, rows = patients_table(place / "study")
-    found = api.new_dataset(path, labels=["well", "sick"])
+    found = pl.new_dataset(path, labels=["well", "sick"])
     assert found.task == "binary"
     dataset = open_dataset(found.description)
     by_patient = {name: set(split.patients.tolist()) for name, split in dataset.splits.items()}
@@ -180,20 +180,20 @@ def test_a_manifest_keeps_patients_apart_and_its_columns(place: Path) -> None:
 
 def test_an_unknown_age_is_nan_and_a_strange_one_an_error(place: Path) -> None:
     path, _ = patients_table(place / "study", age=lambda i: "" if i == 0 else "6M")
-    found = api.new_dataset(path)
+    found = pl.new_dataset(path)
     ages = np.concatenate([s.metadata["age"] for s in open_dataset(found.description).splits.values()])
     assert np.isnan(ages).sum() == 1
     assert np.nanmax(ages) == 0.5
     path, _ = patients_table(place / "other", age=lambda i: "old")
     with pytest.raises(DataError, match="'old' is not an age"):
-        api.new_dataset(path, name="other")
+        pl.new_dataset(path, name="other")
     assert not (place / "other.toml").exists()
 
 
 def test_findings_in_one_cell_and_no_finding(place: Path) -> None:
     cells = ("Mass|Nodule", "No Finding", "Nodule", "Mass")
     path, _ = patients_table(place / "study", label=lambda i: cells[i % 4])
-    found = api.new_dataset(path)
+    found = pl.new_dataset(path)
     assert (found.task, found.labels) == ("multi-label", ("Mass", "Nodule"))
     assert "several labels at once" in found.reason
     dataset = open_dataset(found.description)
@@ -205,19 +205,19 @@ def test_a_column_for_each_finding_and_a_column_of_yes_and_no(place: Path) -> No
     path, _ = patients_table(place / "a", label=lambda i: 0, mass=lambda i: i % 2, edema=lambda i: int(i % 3 == 0))
     text = path.read_text().replace("label", "extra finding")
     path.write_text(text)
-    found = api.new_dataset(path, name="a")
+    found = pl.new_dataset(path, name="a")
     assert (found.task, found.labels) == ("multi-label", ("edema", "mass"))
     rows = [{"file": f"{i}.png", "sick": i % 2} for i in range(30)]
     for row in rows:
         picture(place / "b" / str(row["file"]))
-    found = api.new_dataset(table(place / "b" / "b.csv", rows))
+    found = pl.new_dataset(table(place / "b" / "b.csv", rows))
     assert (found.task, found.labels) == ("binary", ("0", "1"))
 
 
 def test_windows_paths_bare_names_and_other_machines_work(place: Path) -> None:
     written = (r"films\p{:02d}.png", r"C:\data\films\p{:02d}.png", "p{:02d}.png", "/old/place/films/p{:02d}.png")
     path, _ = patients_table(place / "study", path=lambda i: written[i % 4].format(i))
-    assert sum(api.new_dataset(path).images.values()) == 60
+    assert sum(pl.new_dataset(path).images.values()) == 60
 
 
 def test_a_semicolon_table_in_excels_utf8_and_a_parquet_table(place: Path) -> None:
@@ -227,9 +227,9 @@ def test_a_semicolon_table_in_excels_utf8_and_a_parquet_table(place: Path) -> No
     frame = pd.read_csv(path)
     path.unlink()
     frame.to_parquet(place / "study" / "t.parquet")
-    one = api.new_dataset(place / "study" / "t.parquet", name="parquet")
+    one = pl.new_dataset(place / "study" / "t.parquet", name="parquet")
     path.write_text("\ufeff" + frame.to_csv(index=False, sep=";"), encoding="utf-8")
-    other = api.new_dataset(path, name="semicolon")
+    other = pl.new_dataset(path, name="semicolon")
     assert one.images == other.images
     assert open_dataset(one.description).md5 == open_dataset(other.description).md5
 
@@ -238,27 +238,27 @@ def test_a_semicolon_table_in_excels_utf8_and_a_parquet_table(place: Path) -> No
 def test_what_may_be_grades_is_asked_for(place: Path, names) -> None:
     class_folders(place / "pics", names, n=5)
     with pytest.raises(DataError, match="which only you can say") as caught:
-        api.new_dataset(place / "pics")
+        pl.new_dataset(place / "pics")
     assert "--task ordinal" in caught.value.remedy
     assert left(place) == []
-    assert api.new_dataset(place / "pics", task="multi-class").task == "multi-class"
+    assert pl.new_dataset(place / "pics", task="multi-class").task == "multi-class"
 
 
 def test_grades_are_put_in_their_order(place: Path) -> None:
     class_folders(place / "pics", ("mild", "moderate", "none", "severe"), n=5)
-    assert api.new_dataset(place / "pics", task="ordinal").labels == ("none", "mild", "moderate", "severe")
+    assert pl.new_dataset(place / "pics", task="ordinal").labels == ("none", "mild", "moderate", "severe")
     class_folders(place / "other", ("good", "fair", "poor"), n=5)
     with pytest.raises(DataError, match=r"order .* cannot be read"):
-        api.new_dataset(place / "other", task="ordinal")
-    found = api.new_dataset(place / "other", task="ordinal", labels=["poor", "fair", "good"])
+        pl.new_dataset(place / "other", task="ordinal")
+    found = pl.new_dataset(place / "other", task="ordinal", labels=["poor", "fair", "good"])
     assert found.labels == ("poor", "fair", "good")
 
 
 def test_the_negative_of_two_classes_is_first_or_a_person_is_told(place: Path) -> None:
     class_folders(place / "pics", ("malignant", "normal"), n=10)
-    assert api.new_dataset(place / "pics").labels == ("normal", "malignant")
+    assert pl.new_dataset(place / "pics").labels == ("normal", "malignant")
     class_folders(place / "pets", ("cat", "dog"), n=10)
-    found = api.new_dataset(place / "pets")
+    found = pl.new_dataset(place / "pets")
     assert any("'dog' is taken as what is looked for" in note for note in found.notes)
 
 
@@ -297,25 +297,25 @@ def test_the_finding_is_proposed_where_names_say_it_plainly(labels, finding) -> 
 
 def test_a_description_names_the_finding_or_says_how_to(place: Path) -> None:
     class_folders(place / "pics", ("malignant", "normal"), n=10)
-    found = api.new_dataset(place / "pics", labels=["malignant", "normal"])
+    found = pl.new_dataset(place / "pics", labels=["malignant", "normal"])
     assert tomllib.loads(found.description.read_text())["positive"] == "malignant"
     assert any("'malignant' is taken as the finding" in note for note in found.notes)
     assert open_dataset(found.description).info.task.sought == 0
     class_folders(place / "pets", ("cat", "dog"), n=10)
-    pets = api.new_dataset(place / "pets").description
+    pets = pl.new_dataset(place / "pets").description
     text = pets.read_text()
     assert "positive" not in tomllib.loads(text)
     (line,) = [line for line in text.splitlines() if line.startswith("# positive")]
     pets.write_text(text.replace(line, line.removeprefix("# ").replace('"dog"', '"cat"')))
     assert open_dataset(pets).info.task.finding == "cat"
     class_folders(place / "grades", n=10)
-    assert "positive" not in api.new_dataset(place / "grades").description.read_text()
+    assert "positive" not in pl.new_dataset(place / "grades").description.read_text()
     np.savez(place / "two.npz", **{
         **(arrays := tiny_arrays()), **{k: v % 2 for k, v in arrays.items() if k.endswith("labels")}
     })  # fmt: skip
-    named = api.new_dataset(place / "two.npz", labels=["malignant", "normal, benign"])
+    named = pl.new_dataset(place / "two.npz", labels=["malignant", "normal, benign"])
     assert tomllib.loads(named.description.read_text())["positive"] == "malignant"
-    assert "# positive =" in api.new_dataset(place / "two.npz", name="unnamed").description.read_text()
+    assert "# positive =" in pl.new_dataset(place / "two.npz", name="unnamed").description.read_text()
 
 
 def test_formats_sizes_and_depths_are_mixed(place: Path) -> None:
@@ -324,7 +324,7 @@ def test_formats_sizes_and_depths_are_mixed(place: Path) -> None:
     picture(root / "dog" / "wide.tif", (20, 90))
     Image.fromarray(RANDOM.integers(0, 4096, (30, 30), np.uint16)).save(root / "emu" / "deep.png")
     (root / "emu" / "IM0001").write_bytes(dicom())
-    found = api.new_dataset(root)
+    found = pl.new_dataset(root)
     assert (found.channels, sum(found.images.values())) == (3, 28)
     assert tomllib.loads((place / "pics.toml").read_text())["images"]["bits"] == 12
     assert any("enlarged" in note for note in found.notes)
@@ -332,18 +332,18 @@ def test_formats_sizes_and_depths_are_mixed(place: Path) -> None:
 
 def test_another_size_in_the_description_is_prepared_when_asked_for(place: Path) -> None:
     class_folders(place / "pics", n=6)
-    found = api.new_dataset(place / "pics")
+    found = pl.new_dataset(place / "pics")
     text = found.description.read_text()
     with pytest.raises(DataError, match="images of 28 pixels; 64"):
         open_dataset(found.description, 64)
     found.description.write_text(text.replace("sizes = [28]", "sizes = [28, 64]"))
     assert open_dataset(found.description, 64).splits["train"].images.shape[1:] == (64, 64, 1)
-    assert api.new_dataset(place / "pics", size=40, name="forty").next == "penlight train forty.toml --size 40"
+    assert pl.new_dataset(place / "pics", size=40, name="forty").next == "penlight train forty.toml --size 40"
 
 
 def test_corrections_count(place: Path) -> None:
     class_folders(place / "pics", n=6)
-    found = api.new_dataset(place / "pics")
+    found = pl.new_dataset(place / "pics")
     before = open_dataset(found.description)
     text = found.description.read_text()
     found.description.write_text(
@@ -363,7 +363,7 @@ def test_corrections_count(place: Path) -> None:
 
 def test_what_changed_since_is_noticed(place: Path) -> None:
     root = class_folders(place / "pics", n=6)
-    found = api.new_dataset(root)
+    found = pl.new_dataset(root)
     before = open_dataset(found.description)
     picture(root / "cat" / "00.png", value=9)
     os.utime(root / "cat" / "00.png", (1, 1))
@@ -379,23 +379,23 @@ def test_what_changed_since_is_noticed(place: Path) -> None:
 
 def test_a_description_is_not_written_over(place: Path) -> None:
     class_folders(place / "pics", n=5)
-    api.new_dataset(place / "pics")
+    pl.new_dataset(place / "pics")
     before = (place / "pics.toml").read_bytes()
     with pytest.raises(DataError, match=r"pics\.toml is there already"):
-        api.new_dataset(place / "pics", seed=4)
+        pl.new_dataset(place / "pics", seed=4)
     assert (place / "pics.toml").read_bytes() == before
 
 
 def test_an_npz_is_described_where_it_lies(place: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", **tiny_arrays())
     with pytest.raises(DataError, match="which only you can say"):
-        api.new_dataset(tmp_path / "mine.npz")
-    found = api.new_dataset(tmp_path / "mine.npz", task="ordinal", labels=["none", "some", "much"])
+        pl.new_dataset(tmp_path / "mine.npz")
+    found = pl.new_dataset(tmp_path / "mine.npz", task="ordinal", labels=["none", "some", "much"])
     assert found.images == {"train": 9, "val": 6, "test": 3}
     assert open_dataset(found.description).info.task.labels == ("none", "some", "much")
     np.savez(tmp_path / "bad.npz", images=np.zeros(3))
     with pytest.raises(DataError, match="has the arrays images"):
-        api.new_dataset(tmp_path / "bad.npz")
+        pl.new_dataset(tmp_path / "bad.npz")
 
 
 # What cannot be used: each by name, and nothing is left.
@@ -536,7 +536,7 @@ BAD = [
 def test_what_cannot_be_used_is_named_and_leaves_nothing(place: Path, tmp_path: Path, made, message) -> None:
     source = made(tmp_path / "source")
     with pytest.raises(DataError, match=message) as caught:
-        api.new_dataset(source)
+        pl.new_dataset(source)
     assert caught.value.remedy
     assert left(place) == []
     assert not [name for name in store_names(tmp_path) if not name.startswith(".")]
@@ -546,7 +546,7 @@ def test_what_cannot_be_used_is_named_and_leaves_nothing(place: Path, tmp_path: 
 def test_a_task_that_does_not_fit_is_refused(place: Path, task, message) -> None:
     class_folders(place / "pics", n=3)
     with pytest.raises(DataError, match=message):
-        api.new_dataset(place / "pics", task=task)
+        pl.new_dataset(place / "pics", task=task)
 
 
 def test_what_cannot_be_read_is_listed_and_left_out_only_if_asked(place: Path, tmp_path: Path) -> None:
@@ -562,7 +562,7 @@ def test_what_cannot_be_read_is_listed_and_left_out_only_if_asked(place: Path, t
         (root / path).write_bytes(content)
     (root / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="5 pictures cannot be read") as caught:
-        api.new_dataset(root)
+        pl.new_dataset(root)
     for path in bad:
         assert path in str(caught.value)
     assert "40 frames" in str(caught.value)
@@ -570,7 +570,7 @@ def test_what_cannot_be_read_is_listed_and_left_out_only_if_asked(place: Path, t
     listed = {row["path"] for row in rows_of(place / "pics-unreadable.csv")}
     assert listed == set(bad)
 
-    found = api.new_dataset(root, skip_unreadable=True)
+    found = pl.new_dataset(root, skip_unreadable=True)
     assert set(found.problems) == set(bad)
     assert list(found.ignored) == ["notes.txt"]
     assert sum(found.images.values()) == 30
@@ -588,8 +588,8 @@ def test_rows_without_a_file_and_files_without_a_row_are_listed(place: Path) -> 
     picture(place / "study" / "films" / "stranger.png")
     (place / "study" / "films" / "p05.png").unlink()
     with pytest.raises(DataError, match=r"films/p05\.png: there is no such file"):
-        api.new_dataset(path)
-    found = api.new_dataset(path, skip_unreadable=True)
+        pl.new_dataset(path)
+    found = pl.new_dataset(path, skip_unreadable=True)
     assert list(found.ignored) == ["films/stranger.png"]
     assert sum(len(split) for split in open_dataset(found.description).splits.values()) == len(rows) - 1
     (place / "study" / "films" / "p06.png").unlink()
@@ -606,8 +606,8 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
 ) -> None:
     root = class_folders(place / "pics", n=20)
     monkeypatch.setattr(prepare, "_IN_PART", 4)
-    found = api.new_dataset(root, name="whole")
-    whole = api.fetch(str(found.description))
+    found = pl.new_dataset(root, name="whole")
+    whole = pl.fetch(str(found.description))
 
     load, read = prepare.load_files, []
 
@@ -622,16 +622,16 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
 
     monkeypatch.setattr(prepare, "load_files", until(33))
     with pytest.raises(PulledPlugError):
-        api.new_dataset(root, name="again")
+        pl.new_dataset(root, name="again")
     assert not (place / "again.toml").exists()
     parts = list((tmp_path / "cache" / "store" / ".again-28.parts").glob("*.npz"))
     assert 0 < len(parts) < 15
     done = 4 * len(parts)
     read.clear()
     monkeypatch.setattr(prepare, "load_files", until(1000))
-    found = api.new_dataset(root, name="again")
+    found = pl.new_dataset(root, name="again")
     assert len(read) == 60 - done
-    again = api.fetch(str(found.description))
+    again = pl.fetch(str(found.description))
     names = {path.name for path in whole.iterdir()}
     assert names == {path.name for path in again.iterdir()}
     for name in names - {"about.json"}:
@@ -653,15 +653,15 @@ def test_a_picture_that_changes_meanwhile_is_refused(place: Path, monkeypatch: p
 
     monkeypatch.setattr(prepare, "load_files", load_and_touch)
     with pytest.raises(DataError, match="changed while it was read"):
-        api.new_dataset(root)
+        pl.new_dataset(root)
     assert left(place) == []
 
 
 def test_the_same_pictures_elsewhere_give_the_same_dataset(place: Path) -> None:
     root = class_folders(place / "pics", n=6)
-    one = api.new_dataset(root, name="one")
+    one = pl.new_dataset(root, name="one")
     shutil.copytree(root, place / "copy")
-    other = api.new_dataset(place / "copy", name="other")
+    other = pl.new_dataset(place / "copy", name="other")
     assert open_dataset(one.description).md5 == open_dataset(other.description).md5
 
 
@@ -684,7 +684,7 @@ BROKEN = [
 @pytest.mark.parametrize(("old", "wrong", "message"), BROKEN)
 def test_a_wrong_correction_is_named(place: Path, old, wrong, message) -> None:
     class_folders(place / "pics", n=5)
-    found = api.new_dataset(place / "pics")
+    found = pl.new_dataset(place / "pics")
     text = found.description.read_text()
     assert old in text
     found.description.write_text(text.replace(old, wrong, 1))
@@ -712,7 +712,7 @@ def test_nih1000_as_pictures_is_nih1000_as_npz(place: Path, real_data: Path, mon
             Image.fromarray(np.asarray(split.images[i, ..., 0])).save(path)
             findings = dict(zip(labels, split.labels[i].tolist(), strict=True))
             rows.append({"path": f"films/{path.name}", "patient": split.patients[i], "split": name, **findings})
-    found = api.new_dataset(table(place / "nih" / "nih.csv", rows), labels=labels)
+    found = pl.new_dataset(table(place / "nih" / "nih.csv", rows), labels=labels)
     assert (found.task, found.labels) == ("multi-label", labels)
     text = found.description.read_text().replace('# modality = "film"', 'modality = "film"')
     found.description.write_text(text)
@@ -722,9 +722,7 @@ def test_nih1000_as_pictures_is_nih1000_as_npz(place: Path, real_data: Path, mon
             np.testing.assert_array_equal(getattr(pictures.splits[name], kind), getattr(split, kind))
     leave_reports_out(monkeypatch)
     scores = [
-        api.train(
-            api.resolve_recipe(str(dataset), "linear"), out=place / "runs" / Path(dataset).stem
-        ).scores.to_dict()
+        pl.train(pl.resolve_recipe(str(dataset), "linear"), out=place / "runs" / Path(dataset).stem).scores.to_dict()
         for dataset in ("nih1000", found.description)
     ]
     assert {**scores[0], "dataset": ""} == {**scores[1], "dataset": ""}

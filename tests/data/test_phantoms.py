@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from penlight.data.phantoms import (
+from penlight.errors import DataError, StorageError, UnknownNameError
+from penlight.phantoms import (
     FINDINGS,
     LESION_BITS,
     PHANTOMS,
@@ -21,7 +22,6 @@ from penlight.data.phantoms import (
     split_seed,
     write_npz,
 )
-from penlight.errors import DataError, StorageError, UnknownNameError
 
 GRADES = np.arange(30) % 5
 ONE_EACH = np.eye(14, dtype=np.uint8)

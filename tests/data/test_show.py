@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from penlight import api
+import penlight as pl
 from penlight.data import VIEWS, Dataset, apply_view, open_dataset
 from penlight.data.plots import plot_per_image, plot_positions, plot_presence, plot_together
 from penlight.data.show import choose_samples, describe, plot_classes, plot_samples, write_show
@@ -205,13 +205,13 @@ def test_a_view_is_described_with_what_it_leaves_out(complete: Dataset, tmp_path
 
 def test_show_takes_a_view(complete: Dataset, tmp_path: Path) -> None:
     description = tmp_path / "data" / "tiny.toml"
-    viewed = api.show(str(description), out=tmp_path / "show", view="single")
+    viewed = pl.show(str(description), out=tmp_path / "show", view="single")
     assert viewed.to_dict()["view"] == "single"
     assert viewed.to_dict()["images"]["train"] == 7
     assert viewed.files[-1] == tmp_path / "show" / "index.html"
-    assert api.show(str(description), out=tmp_path / "native").to_dict()["findings"]["per_image"]["train"][0] == 1
+    assert pl.show(str(description), out=tmp_path / "native").to_dict()["findings"]["per_image"]["train"][0] == 1
     with pytest.raises(UnknownNameError, match="view"):
-        api.show(str(description), out=tmp_path / "other", view="singel")
+        pl.show(str(description), out=tmp_path / "other", view="singel")
     assert not (tmp_path / "other").exists()
 
 

@@ -12,10 +12,10 @@ from penlight.evaluation import find_decision, find_row, score
 from penlight.evaluation.decision import _SCORES
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.rows import row_title
-from penlight.report.notes import finding_words
-from penlight.report.tables import score_lines
+from penlight.reports.notes import finding_words
+from penlight.reports.tables import score_lines
 from penlight.tasks import Binary, Ordinal, task_from_dict, task_to_dict
-from tests.report.conftest import make_content
+from tests.reports.conftest import make_content
 
 TASK = Binary(("malignant", "normal, benign"), finding="malignant")
 

@@ -9,10 +9,10 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
-from penlight.data.phantoms import PHANTOMS, phantom_arrays
 from penlight.errors import DataError, RunError
 from penlight.evaluation.novelty import Gaussian, Novelty, describe_images, evenly, novelty_from_bytes
 from penlight.evaluation.novelty_rates import NoveltyRate, measure_novelty, rates_from_dict
+from penlight.phantoms import PHANTOMS, phantom_arrays
 
 SIZE = 28
 

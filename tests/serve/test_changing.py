@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from penlight import api
+import penlight as pl
 from penlight.errors import ServeError
 from penlight.runs import open_run
 from penlight.runs.classifier import open_classifier
@@ -83,7 +83,7 @@ def test_a_run_that_was_made_anew_answers_as_it_is_now(client, folder):
     before = answered()
     shutil.rmtree(folder / "first")
     shutil.copytree(trained("findings"), folder / "first")
-    wanted = api.predict(folder / "first", [("a.png", GOOD)]).to_dict()
+    wanted = pl.predict(folder / "first", [("a.png", GOOD)]).to_dict()
     after = answered()
     assert after != before
     assert after == (list(wanted["model"]["labels"]), wanted["images"][0]["probabilities"])
@@ -140,7 +140,7 @@ def test_the_command_names_runs_by_as_much_of_their_path_as_tells_them_apart(tmp
         shutil.copytree(trained("grades"), tmp_path / place)
 
     def names(*places):
-        compared = api.compare([tmp_path / place for place in places], "log_loss").comparison
+        compared = pl.compare([tmp_path / place for place in places], "log_loss").comparison
         return [model.name for model in compared.models]
 
     assert names("a/x/seed-0", "a/y/seed-0") == ["x/seed-0", "y/seed-0"]

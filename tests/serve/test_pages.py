@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from penlight import api
+import penlight as pl
 from penlight.evaluation import find_row
 from penlight.runs import open_run
 from penlight.serve import make_app, open_shelf
@@ -38,7 +38,7 @@ def entries(shelf):
 
 def test_the_gallery_holds_the_scores_that_the_runs_hold(shelf):
     for name, shelved in shelf.runs.items():
-        scores, entry = api.evaluate(shelved.run.path), entries(shelf)[name]
+        scores, entry = pl.evaluate(shelved.run.path), entries(shelf)[name]
         headline = find_row(scores.metrics, shelved.run.predictions("test").task.headline)
         assert entry.score.row == headline
         assert (entry.serious, entry.serious + entry.remarks) == (
@@ -53,7 +53,7 @@ def test_the_gallery_holds_the_scores_that_the_runs_hold(shelf):
 
 def test_seeds_and_studies_stand_with_their_means(shelf):
     found = entries(shelf)
-    mean = find_row(api.evaluate(shelf_folder() / "fundus-seeds").metrics, "auc")
+    mean = find_row(pl.evaluate(shelf_folder() / "fundus-seeds").metrics, "auc")
     seeds = found["fundus-seeds"]
     assert (seeds.score.row.value, seeds.score.row.low) == pytest.approx((mean.mean, mean.low))
     assert len(seeds.parts) == 2
@@ -68,7 +68,7 @@ def test_what_stands_together_can_be_compared(shelf):
         ids = [entry.id for entry in group.entries]
         folders = [shelf.runs[i].run.path if i in shelf.runs else shelf.groups[i].folder for i in ids]
         if len(folders) > 1:
-            assert len(api.compare(folders).comparison.models) == len(folders)
+            assert len(pl.compare(folders).comparison.models) == len(folders)
 
 
 def test_a_run_that_was_damaged_since_is_said_and_stops_nothing(tmp_path):
@@ -84,7 +84,7 @@ def test_a_run_that_was_damaged_since_is_said_and_stops_nothing(tmp_path):
 
 
 def test_a_score_is_placed_on_its_axis():
-    row = find_row(api.evaluate(shelf_folder() / "fundus").metrics, "auc")
+    row = find_row(pl.evaluate(shelf_folder() / "fundus").metrics, "auc")
     place = axis_of(Score(row))
     assert place["value"] == pytest.approx(8 + 224 * row.value, abs=0.05)
     assert place["low"] < place["value"] < place["high"]
@@ -124,7 +124,7 @@ def test_titles_are_text_not_markup(client):
 
 
 def test_a_comparison_says_what_the_api_says_and_no_folder_of_the_server(client):
-    found = api.compare([shelf_folder() / "fundus", shelf_folder() / "fundus-rough"]).comparison
+    found = pl.compare([shelf_folder() / "fundus", shelf_folder() / "fundus-rough"]).comparison
     text = client.get("/compare?run=fundus&run=fundus-rough").text
     assert f"AUC {found.models[1].mean:.3f} against {found.models[0].mean:.3f}" in text
     assert str(shelf_folder()) not in text

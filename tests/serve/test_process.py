@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 
-from penlight import api
+import penlight as pl
 from tests.serve.test_routes import GOOD, PREDICT
 from tests.trained import trained
 
@@ -54,7 +54,7 @@ def test_a_request_that_has_begun_is_finished_after_sigterm():
             answer_head, _, body = read_all(sock).partition(b"\r\n\r\n")
         assert answer_head.startswith(b"HTTP/1.1 200")
         assert json.loads(body) == json.loads(
-            json.dumps(api.predict(trained("grades"), [("picture", GOOD)]).to_dict())
+            json.dumps(pl.predict(trained("grades"), [("picture", GOOD)]).to_dict())
         )
         assert server.wait(60) == 0
         told = server.stderr.read()

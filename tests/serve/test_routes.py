@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from penlight import api
+import penlight as pl
 from penlight.answers import Answer
 from penlight.api.predicting import Prediction
 from penlight.errors import RunError, ServeError
@@ -68,7 +68,7 @@ def test_the_answer_is_that_of_the_command(client, name):
     named = [(f"{i}.png", png(pixels)) for i, pixels in enumerate(images_of(name, 5))]
     answer = client.post(f"/api/v1/runs/{name}/predict", files=[file(content, n) for n, content in named])
     assert answer.status_code == 200
-    assert answer.json() == json.loads(json.dumps(api.predict(trained(name), named).to_dict()))
+    assert answer.json() == json.loads(json.dumps(pl.predict(trained(name), named).to_dict()))
 
 
 def test_a_picture_may_be_the_body_itself(client):

@@ -143,19 +143,19 @@ def serve() -> None:
     import penlight.cli.show.trained
     import penlight.cli.show.tuned
     import penlight.data.audit
-    import penlight.export.onnx_file
+    import penlight.experiments.studies
+    import penlight.exporters.onnx_file
     import penlight.models.baselines
     import penlight.models.files
-    import penlight.report.gather
-    import penlight.report.page
-    import penlight.report.run
-    import penlight.report.seeds
-    import penlight.study
+    import penlight.reports.gather
+    import penlight.reports.page
+    import penlight.reports.run
+    import penlight.reports.seeds
     import penlight.training.tuning
 
     # Figures are half of what a command takes, and nothing here looks at them. What a killed process has written, the
     # system holds without being asked to.
-    penlight.report.page.draw_svg = lambda *_: "<svg/>"
+    penlight.reports.page.draw_svg = lambda *_: "<svg/>"
     os.fsync = lambda handle: None
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     assert threading.active_count() == 1

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from penlight import api
+import penlight as pl
 from penlight.data import apply_view, store
 from penlight.recipes import (
     Cnn,
@@ -83,8 +83,8 @@ def train_all(task, out):
     dataset = small_dataset(task)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "open_dataset", lambda name, size: dataset)
-        patch.setattr("penlight.report.run_report", lambda content: content.name)
-        api.train(Recipe(data=Data(dataset="small"), model=ALL), out=out)
+        patch.setattr("penlight.reports.run_report", lambda content: content.name)
+        pl.train(Recipe(data=Data(dataset="small"), model=ALL), out=out)
     return out
 
 

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from penlight import api
+import penlight as pl
 from penlight.data import Dataset, Split, apply_view, store
 from penlight.errors import DataError, MemoryShortError, RunError, StorageError, TrainingError, UnknownNameError
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train, load_recipe
 from penlight.recipes.space import Choices, Range, Space, Trial, value_at
-from penlight.report.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory
-from penlight.report.figure import draw_svg
+from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory
+from penlight.reports.figure import draw_svg
 from penlight.tasks import MultiLabel, Ordinal
 from penlight.training.tuning import SAMPLERS, Repeats, choose_repeats, samplers, search
 from penlight.training.tuning.objective import folds, parts_of
@@ -77,7 +77,7 @@ def outcome(result):
     "sampler", [pytest.param(name, marks=pytest.mark.full if name == "tpe" else ()) for name in sorted(SAMPLERS)]
 )
 def test_killed_and_continued_it_holds_the_same_trials(fast, own_folders, monkeypatch, sampler):
-    undisturbed = api.tune(LINEAR, trials=8, sampler=sampler, out=own_folders / "whole")
+    undisturbed = pl.tune(LINEAR, trials=8, sampler=sampler, out=own_folders / "whole")
     train, begun = search.values_of, []
 
     def killed_in_the_third_and_the_last(*words):
@@ -89,27 +89,27 @@ def test_killed_and_continued_it_holds_the_same_trials(fast, own_folders, monkey
     monkeypatch.setattr(search, "values_of", killed_in_the_third_and_the_last)
     for _ in range(2):
         with pytest.raises(KilledError):
-            api.tune(LINEAR, trials=8, sampler=sampler)
-    result = api.tune(LINEAR, trials=8, sampler=sampler)
+            pl.tune(LINEAR, trials=8, sampler=sampler)
+    result = pl.tune(LINEAR, trials=8, sampler=sampler)
     assert str(result.folder) == "runs/small-tune-1"
     assert outcome(result) == outcome(undisturbed)
     assert len(begun) == 10
     assert not list(result.folder.glob(".*"))
     best = [(own_folders / "whole" / "best.toml"), result.recipe]
     assert load_recipe(str(best[0])) == load_recipe(str(best[1]))
-    assert str(api.tune(LINEAR, trials=1, sampler=sampler).folder) == "runs/small-tune-2"
+    assert str(pl.tune(LINEAR, trials=1, sampler=sampler).folder) == "runs/small-tune-2"
 
 
 def test_a_finished_tuning_goes_on_to_more_trials(fast, tmp_path):
-    five = api.tune(LINEAR, trials=5, out=tmp_path / "t")
-    seven = api.tune(LINEAR, trials=7, out=tmp_path / "t")
+    five = pl.tune(LINEAR, trials=5, out=tmp_path / "t")
+    seven = pl.tune(LINEAR, trials=7, out=tmp_path / "t")
     assert outcome(seven)[:5] == outcome(five)
     assert len(seven.trials) == 7
     assert len(pd.read_csv(tmp_path / "t" / "trials.csv")) == 7
 
 
 def test_the_files_say_what_was_found(fast, tmp_path):
-    result = api.tune(LINEAR, trials=6, out=tmp_path / "t")
+    result = pl.tune(LINEAR, trials=6, out=tmp_path / "t")
     assert {p.name for p in (tmp_path / "t").iterdir()} == {
         "tune.json", "tune.db", "trials.csv", "best.toml", "report.html", "group.json"
     }  # fmt: skip
@@ -134,11 +134,11 @@ def test_the_files_say_what_was_found(fast, tmp_path):
 def test_test_and_a_small_val_change_nothing(small, own_folders):
     (own_folders / "space.toml").write_text("model.components = { low = 2, high = 12 }")
     options = {"trials": 3, "space": own_folders / "space.toml"}
-    result = api.tune(LINEAR, **options, out=own_folders / "one")
+    result = pl.tune(LINEAR, **options, out=own_folders / "one")
     for name in ("val", "test"):
         labels = small.splits[name].labels
         labels[:] = np.random.default_rng(0).permutation(labels)
-    assert outcome(api.tune(LINEAR, **options, out=own_folders / "two")) == outcome(result)
+    assert outcome(pl.tune(LINEAR, **options, out=own_folders / "two")) == outcome(result)
 
 
 def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypatch):
@@ -146,11 +146,11 @@ def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypat
     (tmp_path / "space.toml").write_text("train.learning_rate.choices = [1e-2, 1e-9]")
     seen = []
 
-    class Count(api.Watcher):
+    class Count(pl.Watcher):
         def epoch(self, row, planned):
             seen.append(row.epoch)
 
-    result = api.tune(NETWORK, trials=2, seeds=1, space=tmp_path / "space.toml", out=tmp_path / "t", watcher=Count())
+    result = pl.tune(NETWORK, trials=2, seeds=1, space=tmp_path / "space.toml", out=tmp_path / "t", watcher=Count())
     good, bad = result.trials
     assert (good.state, bad.state) == ("complete", "pruned")
     assert bad.params == {"train.learning_rate": 1e-9}
@@ -173,7 +173,7 @@ def test_a_pruned_trial_is_estimated_beside_those_that_went_on(small, tmp_path, 
         return 0.6
 
     worth(curve)
-    good, bad = api.tune(LINEAR, trials=2, space=tmp_path / "space.toml", out=tmp_path / "t").trials
+    good, bad = pl.tune(LINEAR, trials=2, space=tmp_path / "space.toml", out=tmp_path / "t").trials
     assert (good.state, good.value, bad.state) == ("complete", 0.6, "pruned")
     assert bad.value == pytest.approx(0.4)
 
@@ -192,7 +192,7 @@ def test_a_trial_that_cannot_be_trained_is_kept_as_such(small, tmp_path, worth, 
         return 1 / recipe.model.components
 
     worth(breaks)
-    result = api.tune(LINEAR, trials=8, out=tmp_path / "t")
+    result = pl.tune(LINEAR, trials=8, out=tmp_path / "t")
     broken = [t for t in result.trials if t.state == "diverged"]
     assert 0 < len(broken) < 8
     assert all(np.isnan(t.value) and t.note == problem for t in broken)
@@ -207,7 +207,7 @@ def test_no_complete_trial_is_a_named_error_with_the_reason(small, tmp_path, wor
 
     worth(breaks)
     with pytest.raises(TrainingError, match=r"None of 2 trials.*no longer a number"):
-        api.tune(LINEAR, trials=2, out=tmp_path / "t")
+        pl.tune(LINEAR, trials=2, out=tmp_path / "t")
 
 
 def test_an_error_that_is_not_the_trials_own_ends_the_tuning(small, tmp_path, worth):
@@ -216,7 +216,7 @@ def test_an_error_that_is_not_the_trials_own_ends_the_tuning(small, tmp_path, wo
 
     worth(full)
     with pytest.raises(StorageError, match="full"):
-        api.tune(LINEAR, trials=2, out=tmp_path / "t")
+        pl.tune(LINEAR, trials=2, out=tmp_path / "t")
 
 
 def test_time_ends_a_tuning_after_the_trial_that_runs(small, tmp_path, worth, monkeypatch):
@@ -231,27 +231,27 @@ def test_time_ends_a_tuning_after_the_trial_that_runs(small, tmp_path, worth, mo
 
 
 def test_folders_of_another_search_are_refused(fast, tmp_path):
-    api.tune(LINEAR, trials=1, out=tmp_path / "t")
+    pl.tune(LINEAR, trials=1, out=tmp_path / "t")
     with pytest.raises(RunError, match="another recipe, space, sampler"):
-        api.tune(LINEAR, trials=1, sampler="tpe", out=tmp_path / "t")
+        pl.tune(LINEAR, trials=1, sampler="tpe", out=tmp_path / "t")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="not a tuning"):
-        api.tune(LINEAR, trials=1, out=tmp_path / "full")
+        pl.tune(LINEAR, trials=1, out=tmp_path / "full")
     (tmp_path / "t" / "tune.json").write_text("{")
     with pytest.raises(RunError, match=r"tune\.json is missing or damaged"):
-        api.tune(LINEAR, trials=1, out=tmp_path / "t")
+        pl.tune(LINEAR, trials=1, out=tmp_path / "t")
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.txt"]
 
 
 def test_a_tuning_is_one_commands_at_a_time(small, tmp_path, worth):
     def again(recipe, report):
         with pytest.raises(RunError, match="Another process"):
-            api.tune(LINEAR, trials=1, out=tmp_path / "t")
+            pl.tune(LINEAR, trials=1, out=tmp_path / "t")
         return 0.5
 
     worth(again)
-    assert len(api.tune(LINEAR, trials=1, out=tmp_path / "t").trials) == 1
+    assert len(pl.tune(LINEAR, trials=1, out=tmp_path / "t").trials) == 1
 
 
 def test_a_storage_that_is_lost_on_the_way_is_named():
@@ -270,35 +270,35 @@ def test_a_storage_that_is_lost_on_the_way_is_named():
 )
 def test_a_storage_that_cannot_be_opened_is_named_without_its_password(fast, tmp_path, url):
     with pytest.raises(StorageError, match="--storage") as raised:
-        api.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
+        pl.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
     assert "secret" not in str(raised.value)
 
 
 def test_a_damaged_database_is_named(fast, tmp_path):
-    api.tune(LINEAR, trials=1, out=tmp_path / "t")
+    pl.tune(LINEAR, trials=1, out=tmp_path / "t")
     (tmp_path / "t" / "tune.db").write_bytes(b"half a database" * 100)
     with pytest.raises(StorageError, match=r"tune\.db"):
-        api.tune(LINEAR, trials=2, out=tmp_path / "t")
+        pl.tune(LINEAR, trials=2, out=tmp_path / "t")
 
 
 def test_folders_with_one_storage_share_their_trials(fast, tmp_path):
     url = f"sqlite:///{tmp_path}/team.db"
-    one = api.tune(LINEAR, trials=3, storage=url, out=tmp_path / "one")
-    two = api.tune(LINEAR, trials=5, storage=url, out=tmp_path / "two")
+    one = pl.tune(LINEAR, trials=3, storage=url, out=tmp_path / "one")
+    two = pl.tune(LINEAR, trials=5, storage=url, out=tmp_path / "two")
     assert outcome(two)[:3] == outcome(one)
     assert not (tmp_path / "two" / "tune.db").exists()
 
 
 def test_of_a_shared_storage_only_what_a_dead_process_of_this_machine_left_is_tried_again(fast, tmp_path):
     url = f"sqlite:///{tmp_path}/team.db"
-    api.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
+    pl.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     for process in (process_name(ended.pid), process_name(os.getpid()), "elsewhere-1:1", None):
         left = optuna.load_study(study_name=None, storage=url).ask()
         if process:
             left.set_user_attr("process", process)
-    again = api.tune(LINEAR, trials=5, storage=url, out=tmp_path / "t")
+    again = pl.tune(LINEAR, trials=5, storage=url, out=tmp_path / "t")
     states = [t.state.name for t in optuna.load_study(study_name=None, storage=url).get_trials()]
     assert states == ["COMPLETE", "FAIL", "RUNNING", "RUNNING", "RUNNING", "COMPLETE"]
     assert len(again.trials) == 2
@@ -316,16 +316,16 @@ def test_a_missing_driver_is_named_with_what_to_install(fast, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "psycopg", None)
     monkeypatch.setitem(sys.modules, "pymysql", None)
     with pytest.raises(StorageError, match=said) as raised:
-        api.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
+        pl.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
     assert "secret" not in str(raised.value)
 
 
 def test_unknown_samplers_and_unjudgeable_data_leave_nothing(small, tmp_path):
     with pytest.raises(UnknownNameError, match="gp"):
-        api.tune(LINEAR, sampler="gpp", out=tmp_path / "t")
+        pl.tune(LINEAR, sampler="gpp", out=tmp_path / "t")
     small.splits["val"].labels[:] = 0
     with pytest.raises(DataError, match="cannot give auc"):
-        api.tune(LINEAR, seeds=1, trials=1, out=tmp_path / "t")
+        pl.tune(LINEAR, seeds=1, trials=1, out=tmp_path / "t")
     assert not (tmp_path / "t" / "tune.db").exists()
 
 
@@ -471,7 +471,7 @@ def test_an_axis_by_ratio_names_its_ticks_as_numbers():
 
 
 def test_setup_and_best_recipe_are_plain_text(fast, tmp_path):
-    result = api.tune(LINEAR, trials=1, out=tmp_path / "t")
+    result = pl.tune(LINEAR, trials=1, out=tmp_path / "t")
     about = json.loads((tmp_path / "t" / "tune.json").read_text())
     assert about["finished"] is True
     assert tomllib.loads(about["recipe"])["model"]["components"] == 12

@@ -87,7 +87,7 @@ def compare(
     comparison = _compare(models, metric, None if every_pair and len(models) > 2 else 0)
     modality = _modality(models[0].dataset)
     if out is not None:
-        from penlight.report.comparison import comparison_report
+        from penlight.reports.comparison import comparison_report
 
         write_text(out, comparison_report(comparison, modality, models[0].first.data_hash))
     return ComparedRuns(comparison, modality, out)

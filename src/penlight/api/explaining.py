@@ -20,10 +20,10 @@ from penlight.data.pictures import SUFFIXES, Reading, fit_pixels, load_with_look
 from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
 from penlight.escaping import label_list
-from penlight.explain import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
-from penlight.explain.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
-from penlight.explain.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
-from penlight.explain.sanity import correlations, untrained, untrained_linear
+from penlight.explanation import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
+from penlight.explanation.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
+from penlight.explanation.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
+from penlight.explanation.sanity import correlations, untrained, untrained_linear
 from penlight.models import LinearBaseline
 from penlight.numbers import counted, decimal_text
 from penlight.recipes import Pretrained, Recipe
@@ -451,7 +451,7 @@ def _randomised(task: Task, fitted: Fitted) -> Subject | None:
 
 def _telling(test: Answers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Choose a few of the surest wrong answers, and of the surest right ones of each label: rows and columns."""
-    from penlight.report.displays.examples import surest, surest_of_each
+    from penlight.reports.displays.examples import surest, surest_of_each
 
     p, given = test.predictions, test.decided == 1
     wrong = surest(given & (p.y_true == 0), p.prob, _CASES)

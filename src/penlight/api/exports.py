@@ -18,7 +18,7 @@ from penlight.runs import ModelFacts, Predictions, Predictor, Run, RunWriter, op
 from penlight.runs.predictor import MODEL
 
 if TYPE_CHECKING:
-    from penlight.export import Exporter, Parity, Source
+    from penlight.exporters import Exporter, Parity, Source
 
 RECORD = "export.json"
 """What is known of each exported file of a run, by its name."""
@@ -57,7 +57,7 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
     it does not answer as the model does. `out` is the file to write, with its comparison beside it as
     <file>.json; by default both are in the run.
     """
-    from penlight.export import EXPORTERS
+    from penlight.exporters import EXPORTERS
 
     if to not in EXPORTERS:
         raise UnknownNameError("format", to, EXPORTERS)
@@ -80,7 +80,7 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
 
 
 def _source(run: Run, view: ViewedDataset, test: Predictions) -> "Source":
-    from penlight.export import Source
+    from penlight.exporters import Source
 
     network, made = None, b""
     if run.has("model.keras"):
@@ -100,7 +100,7 @@ def _source(run: Run, view: ViewedDataset, test: Predictions) -> "Source":
 def _compared(
     exporter: "Exporter", content: bytes, view: ViewedDataset, test: Predictions, run: Run, file: Path, int8: bool
 ) -> "Parity":
-    from penlight.export import compare, require_as_good, require_close
+    from penlight.exporters import compare, require_as_good, require_close
 
     parity = compare(exporter.answering(content), view.splits["test"].chosen, test, run.decision)
     if int8:
@@ -131,7 +131,8 @@ def write_onnx(
 
     A file that does not answer as the model does is not written, and export.json says why.
     """
-    from penlight.export import compare, onnx_file, require_close
+    from penlight.exporters import compare, require_close
+    from penlight.exporters.onnx_file import onnx_file
 
     facts = facts_of(writer.recipe, view, val, decision, writer.seed, kept)
     few = val.part(slice(_QUICK))

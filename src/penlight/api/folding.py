@@ -24,7 +24,7 @@ from penlight.runs.groups import write_group
 from penlight.training.folds import Folds, make_folds
 
 if TYPE_CHECKING:
-    from penlight.report import RunContent
+    from penlight.reports import RunContent
 
 PREDICTIONS = "predictions-folds.npz"
 
@@ -85,8 +85,8 @@ def folds_content(
 ) -> "RunContent":
     """Gather what the report of a cross-validation shows; `images` as in `content_of_run`. Where it is not given how
     its dataset was `divided`, that is done again, or read in a copy without images."""
-    from penlight.report import Rival
-    from penlight.report.gather import content_of_folds, describe_folds
+    from penlight.reports import Rival
+    from penlight.reports.gather import content_of_folds, describe_folds
 
     runs, claim = runs_of_folds(folder)
     first: ViewedDataset | DataDescription
@@ -145,7 +145,7 @@ def _take(folder: Path, claim: Mapping[str, Any]) -> None:
 
 def _summarise(folder: Path, divided: Folds) -> FoldsScores:
     """Write the joined predictions, the scores, the report and the card of all folds."""
-    from penlight.report import run_card, run_report
+    from penlight.reports import run_card, run_report
 
     runs, claim = runs_of_folds(folder)
     scores = folds_scores(folder)

@@ -16,8 +16,8 @@ from penlight.runs.groups import REPORT, Group, kind_of, open_group
 if TYPE_CHECKING:
     from penlight.evaluation import SeedsRow
     from penlight.evaluation.subgroups import Subgroup
-    from penlight.report import Rival, RunContent
-    from penlight.report.notebook import Figure
+    from penlight.reports import Rival, RunContent
+    from penlight.reports.notebook import Figure
 
 
 def report(path: Path, out: Path | None = None, *, images: bool | None = None) -> Path:
@@ -26,7 +26,7 @@ def report(path: Path, out: Path | None = None, *, images: bool | None = None) -
     A run's own report is part of it and stays as `train` wrote it; `out` is another file to write. With `images` it
     shows images of the dataset, without them none; with None, as each run keeps images or not.
     """
-    from penlight.report import run_report, seeds_report
+    from penlight.reports import run_report, seeds_report
 
     kind = kind_of(path)
     if kind is None:
@@ -34,7 +34,7 @@ def report(path: Path, out: Path | None = None, *, images: bool | None = None) -
         return _written(runs[0], run_report(contents[0]), out)
     group = open_group(path)
     if kind == "study":
-        from penlight.report.study import study_report
+        from penlight.reports.study import study_report
 
         return _written(group, study_report(content_of_folder(path, images)), out)
     if kind == "folds":
@@ -59,10 +59,10 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
     Each has its numbers as `.frame()` and draws onto axes by `.plot(ax)`. Those of a study's further views have
     "<view>-" before their names.
     """
-    from penlight.report.notebook import Figure
-    from penlight.report.palette import palette
-    from penlight.report.run import run_displays
-    from penlight.report.seeds import seeds_displays
+    from penlight.reports.notebook import Figure
+    from penlight.reports.palette import palette
+    from penlight.reports.run import run_displays
+    from penlight.reports.seeds import seeds_displays
 
     kind = kind_of(path)
     if kind == "study":
@@ -78,8 +78,8 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
 
 
 def _of_study(path: Path) -> dict[str, "Figure"]:
-    from penlight.report.notebook import Figure
-    from penlight.report.study import study_colours, study_displays
+    from penlight.reports.notebook import Figure
+    from penlight.reports.study import study_colours, study_displays
 
     found = {}
     for number, table in enumerate(content_of_folder(path).tables):
@@ -91,7 +91,7 @@ def _of_study(path: Path) -> dict[str, "Figure"]:
 
 def _contents(path: Path, images: bool | None = None) -> tuple[list[Run], list["RunContent"]]:
     """Gather the runs of a folder, one or one per seed, with what their reports show."""
-    from penlight.report.gather import content_of_run
+    from penlight.reports.gather import content_of_run
 
     runs = open_group(path).runs() if kind_of(path) == "seeds" else [open_run(path)]
     described = runs[0].has(DESCRIPTION) and not images
@@ -108,7 +108,7 @@ def _of_folds(path: Path, images: bool | None = None) -> "RunContent":
 
 
 def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["Rival"], Sequence["Subgroup"]]:
-    from penlight.report import Rival
+    from penlight.reports import Rival
 
     scores = seeds_scores(runs, "test")
     return scores.metrics, [Rival(rival, rows) for rival, rows in scores.baselines.items()], scores.subgroups

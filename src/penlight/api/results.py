@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from penlight.data.audit import Audit, Problem
     from penlight.data.summary import DataDescription
     from penlight.data.tested import Tested
+    from penlight.experiments.studies import Place
     from penlight.recipes.plan import Plan
     from penlight.recipes.space import Trial
-    from penlight.study import Place
     from penlight.training import Epoch
 
 

@@ -236,8 +236,8 @@ class _Copier:
         return None
 
     def _write_report(self, writer: RunWriter, seen: Any) -> None:
-        from penlight.report import run_card, run_report
-        from penlight.report.gather import content_of_run
+        from penlight.reports import run_card, run_report
+        from penlight.reports.gather import content_of_run
 
         if seen is None:
             self._reported = False
@@ -317,7 +317,7 @@ class _Copier:
         self._group(target, group, {run.path.name: run for run in runs}, files)
 
     def _study(self, source: Path, target: Path) -> None:
-        from penlight.study import read_study
+        from penlight.experiments.studies import read_study
 
         group, (kept, _) = open_group(source), read_study(source)
         self._note_unknown(source, {*_GROUP, *(row.id for row in kept.rows)})
@@ -339,7 +339,7 @@ class _Copier:
         """Write the files of a folder of runs, seal it, and write its page from what is there then."""
         from penlight.api.reports import report
         from penlight.api.scoring import folds_scores
-        from penlight.report import run_card
+        from penlight.reports import run_card
 
         made = dict(files or {})
         if group.robustness is not None:
@@ -399,7 +399,7 @@ class _Copier:
 
     def _account(self, run: Run, recipe: Recipe) -> None:
         """Count what is left out of a run, and say what remains."""
-        from penlight.report.picture import count_pictures
+        from penlight.reports.picture import count_pictures
 
         held = holdings_of(run)
         counted = {
@@ -503,14 +503,14 @@ def _bullets(lines: Sequence[str]) -> str:
 
 
 def _description(seen: Any) -> Any:
-    from penlight.report.gather import description_of
+    from penlight.reports.gather import description_of
 
     return description_of(seen)
 
 
 def _described_folds(source: Path) -> Any:
     from penlight.api.described import folds_described
-    from penlight.report.gather import describe_folds
+    from penlight.reports.gather import describe_folds
 
     if is_inside(source, DESCRIPTION):
         return folds_described(source)

@@ -24,9 +24,9 @@ from penlight.runs.groups import REPORT, STUDY, open_group, unseal, write_group
 from penlight.runs.holdings import is_shared
 
 if TYPE_CHECKING:
+    from penlight.experiments.studies import Plan
     from penlight.recipes.study import Study
-    from penlight.report.study_content import StudyContent
-    from penlight.study import Plan
+    from penlight.reports.study_content import StudyContent
 
 
 def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) -> "Plan":
@@ -35,8 +35,8 @@ def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) 
     `out` is its folder, by default runs/study-<name>; `seeds` changes how many seeds there are of rows that do not
     say so themselves.
     """
+    from penlight.experiments.studies import plan_study as plan
     from penlight.recipes.study import load_study
-    from penlight.study import plan_study as plan
 
     study = load_study(name)
     study = study.model_copy(update={"dataset": portable(study.dataset)})
@@ -59,9 +59,9 @@ def study(
     recipe than the study's, or keep images where none were to be kept. DataError if a file of weights is missing,
     before anything is trained.
     """
+    from penlight.experiments.studies import record_of, require_no_changed, run_plan
     from penlight.models.pretrained import require_weights
-    from penlight.report.study import study_report
-    from penlight.study import record_of, require_no_changed, run_plan
+    from penlight.reports.study import study_report
 
     watcher = watcher or Watcher()
     watcher.step("Reading the study")
@@ -104,7 +104,7 @@ def _compare(
     images: bool | None = None,
 ) -> "StudyContent":
     """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
-    from penlight.study import content_of_study, rows_of_one
+    from penlight.experiments.studies import content_of_study, rows_of_one
 
     rows: dict[str, Sequence[SeedsRow]] = {}
     for name, own in runs.items():
@@ -117,7 +117,7 @@ def _compare(
 
 def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[SeedsRow]:
     """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
-    from penlight.study import rows_of_summary
+    from penlight.experiments.studies import rows_of_summary
 
     wanted = runs[0].recipe.hash, [run.seed for run in runs]
     if is_inside(folder, SUMMARY) and is_inside(folder, REPORT):
@@ -129,7 +129,7 @@ def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataD
 
 def content_of_folder(folder: Path, images: bool | None = None) -> "StudyContent":
     """Compare the runs of a study's folder; RunError if one of them is missing. `images` as in `content_of_run`."""
-    from penlight.study import plan_study, read_study, require_complete
+    from penlight.experiments.studies import plan_study, read_study, require_complete
 
     kept, source = read_study(folder)
     if _is_copy(folder, kept) and not images:
@@ -149,7 +149,7 @@ def _is_copy(folder: Path, kept: "Study") -> bool:
 
 def _content_of_copy(folder: Path, kept: "Study", source: str) -> "StudyContent":
     """Compare the runs of a copy of a study, by the descriptions of the dataset that they have."""
-    from penlight.study import plan_of_copy
+    from penlight.experiments.studies import plan_of_copy
 
     plan = plan_of_copy(kept, source, folder)
     runs = _runs_of(plan)

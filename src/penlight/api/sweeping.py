@@ -21,7 +21,7 @@ from penlight.runs.groups import REPORT, write_group
 from penlight.runs.groups import SWEEP as SWEEP_RECORD
 
 if TYPE_CHECKING:
-    from penlight.report.sweep import SweepRow
+    from penlight.reports.sweep import SweepRow
 
 SWEEP = "medmnist2d"
 """The name by which `penlight study` knows it."""
@@ -86,7 +86,7 @@ def sets_on_disk(size: int = 28) -> tuple[list[str], list[str]]:
 
 
 def _page(folder: Path, rows: Sequence["SweepRow"], absent: Sequence[str]) -> str:
-    from penlight.report.sweep import SweepContent, sweep_report
+    from penlight.reports.sweep import SweepContent, sweep_report
 
     return sweep_report(
         SweepContent(
@@ -113,7 +113,7 @@ def _row(name: str, folder: Path, budget: float | None, images: bool, watcher: W
 
 
 def _row_of(name: str, run: Run) -> "SweepRow":
-    from penlight.report.sweep import SweepRow
+    from penlight.reports.sweep import SweepRow
 
     made, scores = run.provenance, run.metrics
     linear: Sequence[dict[str, Any]] = scores["baselines"].get("linear", scores["metrics"])

@@ -116,7 +116,7 @@ def kept_models(runs: Sequence[Run]) -> list[str]:
 
 def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
     """Count what runs, and the page of their folder, hold of the images: "training_images", "maps", "pictures"."""
-    from penlight.report.picture import count_pictures
+    from penlight.reports.picture import count_pictures
 
     held = [holdings_of(run) for run in runs]
     pages = [run.read(REPORT) for run in runs if run.has(REPORT)]
@@ -130,8 +130,8 @@ def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
 
 def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> SeedsScores:
     """Write the summary and the report of a folder with a run per seed."""
-    from penlight.report import Rival, seeds_report
-    from penlight.report.gather import content_of_run
+    from penlight.reports import Rival, seeds_report
+    from penlight.reports.gather import content_of_run
 
     scores = seeds_scores(runs, "test")
     contents = [content_of_run(run, view) for run in runs]
@@ -415,8 +415,8 @@ def _provenance(
 
 
 def _write_report(writer: RunWriter, view: ViewedDataset) -> None:
-    from penlight.report import run_card, run_report
-    from penlight.report.gather import content_of_run
+    from penlight.reports import run_card, run_report
+    from penlight.reports.gather import content_of_run
 
     content = content_of_run(writer.draft(), view)
     writer.write("report.html", run_report(content))

@@ -12,7 +12,7 @@ from penlight.recipes.space import Space, default_space, load_space, with_values
 from penlight.runs import machine, versions
 
 if TYPE_CHECKING:
-    from penlight.report.tuning import TuningContent
+    from penlight.reports.tuning import TuningContent
 
 
 def tune(
@@ -49,7 +49,7 @@ def tune(
         watcher.step("Tuning")
         found = tuning.run(folder, view, limits, watcher, storage=storage, workers=workers)
         watcher.step("Writing the report")
-        from penlight.report.tuning import write_tuning
+        from penlight.reports.tuning import write_tuning
 
         result = Tuned(
             folder.path,
@@ -70,7 +70,7 @@ def tune(
 def _tuning_content(
     result: Tuned, recipe: Recipe, space: Space, view: ViewedDataset, sampler: str, seed: int
 ) -> "TuningContent":
-    from penlight.report.tuning import TuningContent
+    from penlight.reports.tuning import TuningContent
 
     numbered = {trial.number: trial for trial in result.trials}
     best = numbered[result.best]

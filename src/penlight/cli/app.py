@@ -42,9 +42,9 @@ Overrides = Annotated[
 
 def _name_images(dataset: str, images: Path | None) -> None:
     if images is not None:
-        from penlight import api
+        import penlight as pl
 
-        api.name_images(dataset, images)
+        pl.name_images(dataset, images)
 
 
 def _version(wanted: bool) -> None:
@@ -79,13 +79,13 @@ def root(
 @app.command()
 def demo(no_images: NoImages = False, out: Out = None, json: Json = False) -> None:
     """A drawn dataset end to end, without a download: train, score, report."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_trained
 
     with TrainingView(quiet=json) as watcher:
-        recipe = api.resolve_recipe("retina-phantom", "demo")
-        result = api.train(recipe, name="demo", out=out, images=not no_images, watcher=watcher)
+        recipe = pl.resolve_recipe("retina-phantom", "demo")
+        result = pl.train(recipe, name="demo", out=out, images=not no_images, watcher=watcher)
     print_trained(result, json)
 
 
@@ -115,21 +115,22 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a recipe on a dataset, score it on test, and write its report."""
-    from penlight import api
+    import penlight as pl
+    from penlight.api import requests
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_plan_made, print_trained
 
     if folds and seeds > 1:
         raise typer.BadParameter("--folds trains every fold with one seed; leave --seeds out.", param_hint="--folds")
     _name_images(dataset, images)
-    asked = api.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
+    asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
     print_plan_made(asked.plan, json)
     how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
     with TrainingView(quiet=json) as watcher:
         if folds:
-            result = api.cross_validate(asked.recipe, folds=folds, watcher=watcher, **how)
+            result = pl.cross_validate(asked.recipe, folds=folds, watcher=watcher, **how)
         else:
-            result = api.train(asked.recipe, seeds=seeds, watcher=watcher, **how)
+            result = pl.train(asked.recipe, seeds=seeds, watcher=watcher, **how)
     print_trained(result, json)
 
 
@@ -148,20 +149,21 @@ def study(
     json: Json = False,
 ) -> None:
     """Train the recipes of a study, each with several seeds, and compare them; what is done is kept."""
-    from penlight import api
+    import penlight as pl
+    from penlight.api import sweeping
     from penlight.cli.show.progress import StudyView, TrainingView
     from penlight.cli.show.studies import print_plan, print_studied, print_swept
 
-    if name == api.SWEEP:
+    if name == sweeping.SWEEP:
         with TrainingView(quiet=json) as watcher:
-            swept = api.sweep(out=out, dry_run=dry_run, images=not no_images, watcher=watcher)
+            swept = pl.sweep(out=out, dry_run=dry_run, images=not no_images, watcher=watcher)
         print_swept(swept, json)
         return
     if dry_run:
-        print_plan(api.plan_study(name, out=out, seeds=seeds), json)
+        print_plan(pl.plan_study(name, out=out, seeds=seeds), json)
         return
     with StudyView(quiet=json) as watcher:
-        result = api.study(name, out=out, seeds=seeds, images=not no_images, watcher=watcher)
+        result = pl.study(name, out=out, seeds=seeds, images=not no_images, watcher=watcher)
     print_studied(result, json)
 
 
@@ -197,14 +199,15 @@ def tune(
     json: Json = False,
 ) -> None:
     """Search better values for a recipe, without reading test; the best recipe comes out as a file."""
-    from penlight import api
+    import penlight as pl
+    from penlight.api import requests
     from penlight.cli.show.progress import TuningView
     from penlight.cli.show.tuned import print_tuned
 
     _name_images(dataset, images)
-    chosen, _ = api.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
+    chosen, _ = requests.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
     with TuningView(quiet=json) as watcher:
-        result = api.tune(
+        result = pl.tune(
             chosen,
             trials=trials,
             seconds=time,
@@ -230,7 +233,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score a run again from its predictions on disk."""
-    from penlight import api
+    import penlight as pl
 
     if corruptions and split != "test":
         raise typer.BadParameter("Corruptions are asked on test alone.", param_hint="--split")
@@ -239,12 +242,12 @@ def evaluate(
         from penlight.cli.show.progress import TrainingView
 
         with TrainingView(quiet=json) as watcher:
-            corrupted = api.evaluate_corrupted(run, watcher=watcher)
+            corrupted = pl.evaluate_corrupted(run, watcher=watcher)
         print_corrupted(corrupted, json)
         return
     from penlight.cli.show.scores import print_scores
 
-    print_scores(api.evaluate(run, split), json)
+    print_scores(pl.evaluate(run, split), json)
 
 
 def _rows(text: str) -> list[int]:
@@ -279,12 +282,12 @@ def explain(
     json: Json = False,
 ) -> None:
     """Show what answers rest on: a map over each picture, and a sheet. Exit 1 if a file is unreadable."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.explained import print_explained
 
     if split and paths:
         raise typer.BadParameter("Give pictures, or --split with --rows, not both.")
-    explained = api.explain(
+    explained = pl.explain(
         run,
         paths or [],
         split=split,
@@ -319,12 +322,13 @@ def score(
     json: Json = False,
 ) -> None:
     """Score probabilities made by anybody."""
-    from penlight import api
+    import penlight as pl
+    from penlight.api import requests
     from penlight.cli.show.scores import print_scores
 
-    how = api.resolve_decide(overrides or [])
+    how = requests.resolve_decide(overrides or [])
     print_scores(
-        api.score(file, dataset, view=view or "native", size=size or 28, split=split, val=val, decide=how), json
+        pl.score(file, dataset, view=view or "native", size=size or 28, split=split, val=val, decide=how), json
     )
 
 
@@ -355,14 +359,14 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare runs on the same images: paired differences, their intervals, and whether they are more than chance."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.compared import print_compared
 
     if len({*runs, *([against] if against else [])}) < 2:
         raise typer.BadParameter("Give at least two; a run's own baseline is RUN:linear.", param_hint="RUN...")
     if every_pair and against:
         raise typer.BadParameter("--all compares each with each; leave --against out.", param_hint="--all")
-    result = api.compare(
+    result = pl.compare(
         runs,
         metric,
         split,
@@ -386,10 +390,10 @@ def report(
     ] = None,
 ) -> None:
     """Write a run's report again."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.lines import say
 
-    say(api.report(run, out, images=images))
+    say(pl.report(run, out, images=images))
 
 
 @app.command()
@@ -413,19 +417,19 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a run's model as a file for others, which answers as the model does; or copy a run to pass it on."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.exported import print_copied, print_exported
 
     if (for_sharing or no_images) and (int8 or to is not None):
         raise typer.BadParameter("A copy of a run has the model that is there; leave --to and --int8 out.")
     if for_sharing:
-        print_copied(api.export_for_sharing(run, out), json)
+        print_copied(pl.export_for_sharing(run, out), json)
         return
     if no_images:
-        print_copied(api.export_without_images(run, out), json)
+        print_copied(pl.export_without_images(run, out), json)
         return
     to = to or "onnx"
-    print_exported(api.export(run, to, int8=int8, out=out), json)
+    print_exported(pl.export(run, to, int8=int8, out=out), json)
 
 
 @app.command()
@@ -498,10 +502,10 @@ def serve(
 @app.command()
 def recipes(json: Json = False) -> None:
     """List the recipes that ship, with what they cost and what to expect."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.listed import print_recipes
 
-    print_recipes(api.list_recipes(), json)
+    print_recipes(pl.list_recipes(), json)
 
 
 @data.command("list")
@@ -521,11 +525,11 @@ def data_fetch(
     json: Json = False,
 ) -> None:
     """Get a dataset onto disk, checked, and ready to open."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.listed import print_path
 
     _name_images(dataset, images)
-    print_path(api.fetch(dataset, size or 28), json)
+    print_path(pl.fetch(dataset, size or 28), json)
 
 
 @data.command("new")
@@ -556,11 +560,11 @@ def data_new(
     json: Json = False,
 ) -> None:
     """Describe images of your own, divide them, and prepare them for training."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.datasets import print_found
 
     order = [label.strip() for label in labels.split(",")] if labels else []
-    found = api.new_dataset(
+    found = pl.new_dataset(
         path,
         task=task,
         labels=order,
@@ -584,11 +588,11 @@ def data_show(
     json: Json = False,
 ) -> None:
     """Show what is in a dataset: splits, classes, samples, as a table, pictures and a page."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.datasets import print_description
 
     _name_images(dataset, images)
-    print_description(api.show(dataset, size or 28, out, view), json)
+    print_description(pl.show(dataset, size or 28, out, view), json)
 
 
 @data.command("audit")
@@ -600,11 +604,11 @@ def data_audit(
     json: Json = False,
 ) -> None:
     """Look for what would make scores false: leaks, duplicates, contradicting labels, shifts. Exit 1 if serious."""
-    from penlight import api
+    import penlight as pl
     from penlight.cli.show.datasets import print_audit
 
     _name_images(dataset, images)
-    audited = api.audit(dataset, size or 28, out)
+    audited = pl.audit(dataset, size or 28, out)
     print_audit(audited, json)
     if any(problem.serious for problem in audited.problems):
         raise typer.Exit(1)

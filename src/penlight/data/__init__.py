@@ -5,41 +5,6 @@
 `pictures`, what shows a dataset in `show`.
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from penlight.lazy import names_on_request
-
-if TYPE_CHECKING:
-    from penlight.data.catalog import CATALOG, SIZES, dataset_info
-    from penlight.data.dataset import SPLITS, Dataset, DatasetInfo, Split
-    from penlight.data.listing import list_datasets
-    from penlight.data.store import fetch_dataset, open_dataset, open_referenced
-    from penlight.data.views import VIEWS, ViewedDataset, ViewedSplit, apply_view
-
-# On request, since a worker process that reads one picture needs none of them.
-_PLACES = {
-    "catalog": "CATALOG SIZES dataset_info",
-    "dataset": "SPLITS Dataset DatasetInfo Split",
-    "listing": "list_datasets",
-    "store": "fetch_dataset open_dataset open_referenced",
-    "views": "VIEWS ViewedDataset ViewedSplit apply_view",
-}
-__getattr__ = names_on_request(__name__, _PLACES)
-
-__all__ = [
-    "CATALOG",
-    "SIZES",
-    "SPLITS",
-    "VIEWS",
-    "Dataset",
-    "DatasetInfo",
-    "Split",
-    "ViewedDataset",
-    "ViewedSplit",
-    "apply_view",
-    "dataset_info",
-    "fetch_dataset",
-    "list_datasets",
-    "open_dataset",
-    "open_referenced",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

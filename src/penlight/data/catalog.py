@@ -10,6 +10,7 @@ from penlight.data.dataset import SPLITS, DatasetInfo
 from penlight.data.description import Description, described_names, find_description, is_name, position_matters
 from penlight.data.remembered import find_reference, reference_to
 from penlight.errors import DataError, UnknownNameError
+from penlight.phantoms.labels import FINDINGS
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 
 SIZES = (28, 64, 128, 224)
@@ -22,22 +23,6 @@ BASE_URL = f"{RECORD}/files"
 _DRAWN = "Drawn by Penlight; no patient was photographed"
 
 GRADES = ("none", "mild", "moderate", "severe", "proliferative")
-FINDINGS = (
-    "atelectasis",
-    "cardiomegaly",
-    "effusion",
-    "infiltration",
-    "mass",
-    "nodule",
-    "pneumonia",
-    "pneumothorax",
-    "consolidation",
-    "edema",
-    "emphysema",
-    "fibrosis",
-    "pleural thickening",
-    "hernia",
-)
 ORGANS = (
     "bladder",
     "femur-left",

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.pictures import Reading
+from penlight.phantoms.labels import SPLITS as SPLITS
 from penlight.tasks import Task
 
-SPLITS = ("train", "val", "test")
 METADATA = ("site", "age", "sex", "view")
 """What may be known of an image beside its labels and its patient, for scores by subgroup."""
 

@@ -142,7 +142,7 @@ def _fetch(source: Source) -> Path:
 
 
 def _draw(info: DatasetInfo, size: int) -> Dataset:
-    from penlight.data.phantoms import phantom_arrays
+    from penlight.phantoms import phantom_arrays
 
     arrays = phantom_arrays(info.name, size)
     check_layout(info, size, arrays, info.name)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.catalog import CATALOG, SIZES
-from penlight.data.phantoms import PHANTOMS, phantom_arrays
 from penlight.data.pictures import Reading, fit_pixels
 from penlight.data.reads import Readable, some
 from penlight.evaluation.novelty import Novelty, evenly
+from penlight.phantoms import PHANTOMS, phantom_arrays
 
 DRAWN = 60
 """Images of each phantom that are asked."""

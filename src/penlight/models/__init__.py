@@ -4,7 +4,6 @@ Add a backbone by writing its function and putting it into `BACKBONES`, with its
 head in `HEADS`. Importing this package does not load Keras; building a network does.
 """
 
-from penlight.models.backend import load_keras
-from penlight.models.baselines import BASELINES, Baseline, LinearBaseline, MajorityBaseline
+import lazy_loader
 
-__all__ = ["BASELINES", "Baseline", "LinearBaseline", "MajorityBaseline", "load_keras"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

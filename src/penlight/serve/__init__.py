@@ -3,9 +3,6 @@
 Loaded by `penlight serve` alone; it needs the extra `serve`.
 """
 
-from penlight.serve.app import make_app
-from penlight.serve.limits import Limits
-from penlight.serve.running import serve
-from penlight.serve.shelf import Shelf, open_shelf
+import lazy_loader
 
-__all__ = ["Limits", "Shelf", "make_app", "open_shelf", "serve"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

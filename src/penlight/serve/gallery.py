@@ -15,7 +15,7 @@ from penlight.data.catalog import info_of_reference
 from penlight.errors import PenlightError
 from penlight.evaluation.rows import MetricRow, find_row, row_from_dict
 from penlight.numbers import counted
-from penlight.report.words import count, interval, metric_words, number, sentence
+from penlight.reports.words import count, interval, metric_words, number, sentence
 from penlight.runs import Run
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 STATIC = {
-    "style.css": ("report/style.css", _CSS),
-    "theme.js": ("report/theme.js", _JS),
+    "style.css": ("reports/style.css", _CSS),
+    "theme.js": ("reports/theme.js", _JS),
     "pages.css": ("serve/static/pages.css", _CSS),
     "gallery.js": ("serve/static/gallery.js", _JS),
     "run.js": ("serve/static/run.js", _JS),
@@ -65,7 +65,7 @@ def index(shelf: Shelf) -> HTMLResponse:
 
 def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:
     """Show a run with a place to drop images on; `about` is what its model says of itself."""
-    from penlight.report.words import label_words, number
+    from penlight.reports.words import label_words, number
     from penlight.runs.standing import standing_of
     from penlight.serve.gallery import find_entry
 
@@ -122,7 +122,7 @@ def example(shelved: Shelved, number: int) -> Response:
     """Draw an image that is in no split, as a PNG; the header Penlight-Truth says with which labels."""
     import numpy as np
 
-    from penlight.data.phantoms import FINDINGS, draw_chest, draw_retina, sample_findings, split_seed
+    from penlight.phantoms import FINDINGS, draw_chest, draw_retina, sample_findings, split_seed
 
     data = shelved.run.recipe.data
     labels = shelved.run.predictions("test").task.labels
@@ -153,8 +153,8 @@ def compare(shelf: Shelf, names: Sequence[str]) -> HTMLResponse:
     if len(chosen) < 2:
         raise RequestError(400, f"{_counted(len(chosen), 'run')} cannot be compared.", "Two runs or more.",
                            "Go back, and choose two runs of the same images.")  # fmt: skip
-    from penlight.api import compare as compare_runs
-    from penlight.report.comparison import comparison_values
+    from penlight import compare as compare_runs
+    from penlight.reports.comparison import comparison_values
 
     titles = {str(own.folder): own.title for own in chosen.values()}
     try:
@@ -237,7 +237,7 @@ def _is_plain(page: bytes) -> bool:
 @cache
 def _report_policy() -> str:
     """The content security policy of reports, with the hashes of the scripts of this version and of earlier ones."""
-    embedded = b"\n" + _file("report/theme.js") + b"\n"
+    embedded = b"\n" + _file("reports/theme.js") + b"\n"
     lines = _file("serve/report_scripts.txt").decode().splitlines()
     hashes = {base64.b64encode(hashlib.sha256(embedded).digest()).decode()}
     hashes |= {line.strip() for line in lines if line.strip() and not line.startswith("#")}
@@ -292,11 +292,11 @@ def _counted(n: int, one: str, many: str = "") -> str:
 
 @cache
 def _environment() -> Environment:
-    from penlight.report.filters import FILTERS, GLOBALS
+    from penlight.reports.filters import FILTERS, GLOBALS
 
     environment = Environment(
         # The frame of pages takes the place of the frame of reports, so that what both show is written once.
-        loader=ChoiceLoader([PackageLoader("penlight", "serve/templates"), PackageLoader("penlight", "report")]),
+        loader=ChoiceLoader([PackageLoader("penlight", "serve/templates"), PackageLoader("penlight", "reports")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -4,25 +4,6 @@ Every task speaks (N, C), binary included, so that one metric serves all. Add a 
 putting it into `TASKS`; the contract test then covers it.
 """
 
-from penlight.tasks.base import OF_PROBABILITIES, OF_SETS, Question, Task, label_of
-from penlight.tasks.binary import Binary
-from penlight.tasks.multi_class import MultiClass
-from penlight.tasks.multi_label import MultiLabel
-from penlight.tasks.ordinal import Ordinal
-from penlight.tasks.table import TASKS, task_from_dict, task_of, task_to_dict
+import lazy_loader
 
-__all__ = [
-    "OF_PROBABILITIES",
-    "OF_SETS",
-    "TASKS",
-    "Binary",
-    "MultiClass",
-    "MultiLabel",
-    "Ordinal",
-    "Question",
-    "Task",
-    "label_of",
-    "task_from_dict",
-    "task_of",
-    "task_to_dict",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

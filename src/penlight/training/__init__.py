@@ -3,8 +3,6 @@
 `fit` serves networks and baselines alike: what comes back gives logits for images.
 """
 
-from penlight.training.checkpoints import Checkpoints
-from penlight.training.fit import Fitted, fit
-from penlight.training.loop import Epoch, Progress
+import lazy_loader
 
-__all__ = ["Checkpoints", "Epoch", "Fitted", "Progress", "fit"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

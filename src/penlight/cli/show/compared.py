@@ -6,7 +6,7 @@ from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, interval, number, plain_table, print_json
 
 if TYPE_CHECKING:
-    from penlight.api import ComparedRuns
+    from penlight import ComparedRuns
 
 
 def print_compared(result: "ComparedRuns", json: bool) -> None:
@@ -14,8 +14,8 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     if json:
         print_json(result.to_dict())
         return
-    from penlight.report.comparison_verdict import comparison_verdict
-    from penlight.report.words import p_value
+    from penlight.reports.comparison_verdict import comparison_verdict
+    from penlight.reports.words import p_value
 
     found, out = result.comparison, console()
     out.print(comparison_verdict(found, result.modality), style="bold")

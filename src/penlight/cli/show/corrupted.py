@@ -10,7 +10,7 @@ from penlight.cli.show.output import console, interval, number, plain_table, pri
 from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
-    from penlight.api import Corrupted
+    from penlight import Corrupted
     from penlight.evaluation.robustness import Level, Robustness
 
 

@@ -14,7 +14,7 @@ from penlight.data.tested import readings_text
 from penlight.numbers import percent_text
 
 if TYPE_CHECKING:
-    from penlight.api import Audited, Shown
+    from penlight import Audited, Shown
     from penlight.data.audit import Shift
     from penlight.data.own.new import Found
 

@@ -8,7 +8,7 @@ from penlight.cli.show.output import console, number, plain_table, print_json
 from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
-    from penlight.api import Copied, Exported
+    from penlight import Copied, Exported
 
 
 def print_exported(result: "Exported", json: bool) -> None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from penlight.api import Watcher
+from penlight import Watcher
 from penlight.cli.show.output import number, plain_console
 from penlight.numbers import decimal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from penlight.study import Place
+    from penlight.experiments.studies import Place
     from penlight.training import Epoch
 
 

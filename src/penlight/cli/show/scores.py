@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from penlight.api import FoldsScores, Scores, SeedsScores
+from penlight import FoldsScores, Scores, SeedsScores
 from penlight.cli.show.output import console, interval, number, plain_table, print_json
 from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
 from penlight.evaluation.operating import AS_DECIDED, OperatingPoint

@@ -12,8 +12,8 @@ from penlight.cli.show.output import console, interval, number, plain_table, pri
 from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
-    from penlight.api import Studied, Swept
-    from penlight.study import Plan
+    from penlight import Studied, Swept
+    from penlight.experiments.studies import Plan
 
 
 def print_plan(plan: "Plan", json: bool) -> None:
@@ -21,7 +21,7 @@ def print_plan(plan: "Plan", json: bool) -> None:
     if json:
         print_json(plan.to_dict())
         return
-    from penlight.study import states_by_row
+    from penlight.experiments.studies import states_by_row
 
     out = console()
     out.print(plan.study.question)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from penlight.api import FoldsScores
+from penlight import FoldsScores
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
 from penlight.cli.show.scores import print_score_tables
@@ -12,7 +12,7 @@ from penlight.evaluation.standing import model_words
 from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
-    from penlight.api import Trained
+    from penlight import Trained
     from penlight.recipes.plan import Plan
 
 

@@ -6,7 +6,7 @@ from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, number, plain_table, print_json
 
 if TYPE_CHECKING:
-    from penlight.api import Tuned
+    from penlight import Tuned
 
 _TRIALS_SHOWN = 5
 

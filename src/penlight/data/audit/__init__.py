@@ -5,21 +5,6 @@
 the page with pairs side by side in `page`.
 """
 
-from penlight.data.audit.kept import kept_audit
-from penlight.data.audit.looks import audit
-from penlight.data.audit.problem import CODES, SCHEMA, Audit, Pair, Place, Problem
-from penlight.data.audit.shift import ImageShift, LabelShift, Shift
+import lazy_loader
 
-__all__ = [
-    "CODES",
-    "SCHEMA",
-    "Audit",
-    "ImageShift",
-    "LabelShift",
-    "Pair",
-    "Place",
-    "Problem",
-    "Shift",
-    "audit",
-    "kept_audit",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,15 @@
+from .catalog import CATALOG as CATALOG
+from .catalog import SIZES as SIZES
+from .catalog import dataset_info as dataset_info
+from .dataset import SPLITS as SPLITS
+from .dataset import Dataset as Dataset
+from .dataset import DatasetInfo as DatasetInfo
+from .dataset import Split as Split
+from .listing import list_datasets as list_datasets
+from .store import fetch_dataset as fetch_dataset
+from .store import open_dataset as open_dataset
+from .store import open_referenced as open_referenced
+from .views import VIEWS as VIEWS
+from .views import ViewedDataset as ViewedDataset
+from .views import ViewedSplit as ViewedSplit
+from .views import apply_view as apply_view

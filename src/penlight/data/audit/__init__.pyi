@@ -1,0 +1,11 @@
+from .kept import kept_audit as kept_audit
+from .looks import audit as audit
+from .problem import CODES as CODES
+from .problem import SCHEMA as SCHEMA
+from .problem import Audit as Audit
+from .problem import Pair as Pair
+from .problem import Place as Place
+from .problem import Problem as Problem
+from .shift import ImageShift as ImageShift
+from .shift import LabelShift as LabelShift
+from .shift import Shift as Shift

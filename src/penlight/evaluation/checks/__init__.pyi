@@ -1,0 +1,14 @@
+from .check import Check as Check
+from .check import Rule as Rule
+from .check import Seen as Seen
+from .check import check_from_dict as check_from_dict
+from .check import serious_first as serious_first
+from .evidence import Answered as Answered
+from .evidence import Curves as Curves
+from .evidence import Evidence as Evidence
+from .table import CHECKS as CHECKS
+from .table import SEEDS_CHECKS as SEEDS_CHECKS
+from .table import check_folds as check_folds
+from .table import check_seeds as check_seeds
+from .table import describe_checks as describe_checks
+from .table import run_checks as run_checks

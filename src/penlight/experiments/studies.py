@@ -1,0 +1,442 @@
+"""Studies: which runs there are to be, which are done, and what all of them together say.
+
+Training itself is the caller's: `run_plan` is given a function that trains one recipe with one seed into a folder.
+"""
+
+import math
+import shlex
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from penlight.data import ViewedDataset
+from penlight.data.catalog import info_of_reference
+from penlight.data.summary import DataDescription
+from penlight.disk import inner_folders, is_inside, short_path
+from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
+from penlight.evaluation import SeedsRow, row_from_dict
+from penlight.evaluation.checks import check_seeds
+from penlight.evaluation.comparison import Difference, differences, paired_draws
+from penlight.numbers import counted
+from penlight.parsing import parse_json_object
+from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
+from penlight.recipes import differences as recipe_differences
+from penlight.recipes.study import Study, StudyRow, study_from_dict
+from penlight.records import check_record
+from penlight.records.groups import SummaryOfSeeds
+from penlight.reports.displays import ConfusionMatrix, LabelConfusion
+from penlight.reports.findings import findings
+from penlight.reports.gather import content_of_run, description_of
+from penlight.reports.study_content import Cost, Entry, Kind, StudyContent, StudyTable, pairs
+from penlight.runs import Answers, Predictions, Run, open_run, read_claim
+from penlight.runs.evidence import checks_kept, headline_kept
+from penlight.runs.files import is_sound
+from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, seed_folders
+from penlight.runs.groups import STUDY, open_group
+
+SCHEMA = 1
+
+State = Literal["done", "begun", "missing", "changed"]
+Trainer = Callable[[Recipe, int, Path], Run]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a study. `state`: done; begun, and to be continued; missing; or changed, when its folder holds a run
+    of another recipe or of other data."""
+
+    row: StudyRow
+    recipe: Recipe
+    seed: int
+    folder: Path
+    state: State
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the planned run for JSON."""
+        return {"row": self.row.id, "seed": self.seed, "folder": str(self.folder), "state": self.state}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study and the state of each of its runs; `left_over` are run folders in its folder that are not of it.
+
+    `source` is what the study was read by: the name of one that ships, or a file.
+    """
+
+    study: Study
+    source: str
+    folder: Path
+    runs: tuple[PlannedRun, ...]
+    left_over: tuple[Path, ...]
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the study, or goes on with it."""
+        return f"penlight study {shlex.quote(self.source)} --out {shlex.quote(str(self.folder))}"
+
+    @property
+    def shared_source(self) -> str:
+        """What the study was read by, without a path of this machine."""
+        return short_path(Path(self.source)) if self.source.endswith(".toml") else self.source
+
+    @property
+    def shared_command(self) -> str:
+        """The command, without a path of this machine: for a report, which may be handed on."""
+        return f"penlight study {shlex.quote(self.shared_source)} --out {shlex.quote(short_path(self.folder))}"
+
+    def count(self, state: State) -> int:
+        """Count the runs of a state."""
+        return sum(run.state == state for run in self.runs)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views of the rows, the study's own first."""
+        found = dict.fromkeys(run.recipe.data.view for run in self.runs)
+        return tuple(sorted(found, key=lambda view: view != self.study.view))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the plan for JSON."""
+        return {
+            "study": self.study.name,
+            "folder": str(self.folder),
+            "runs": [run.to_dict() for run in self.runs],
+            "left_over": [str(path) for path in self.left_over],
+        }
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study is: run `number` of `total`, of a row and seed.
+
+    `own` is what the run is expected to take, in seconds, from its row's other seeds, None for the first; `after` is
+    what the runs after it will take, of those whose row has a done run; `after_known` says that all of them have.
+    """
+
+    title: str
+    seed: int
+    number: int
+    total: int
+    own: float | None
+    after: float
+    after_known: bool
+
+
+def plan_study(
+    study: Study, source: str, folder: Path, data_md5: Callable[[], str], *, is_kept: bool = False
+) -> Plan:
+    """Resolve every row and look at what is done. RecipeError, or UnknownNameError for a view, before anything runs.
+
+    Of a study that `is_kept` in its folder, recipes that were files are those of its runs: it says of the files only
+    their names. `data_md5` gives the hash of the dataset's file; it is asked for only where there is a run to compare
+    it with.
+    """
+    _check_views(study)
+    recipes = {
+        row.id: _kept_recipe(folder, row) if is_kept and row.recipe.endswith(".toml") else study.recipe_of(row)
+        for row in study.rows
+    }
+    runs = []
+    for row in study.rows:
+        for seed in range(study.seeds_of(row)):
+            path = run_folder_in(folder, row.id, f"seed-{seed}")
+            runs.append(PlannedRun(row, recipes[row.id], seed, path, _state(path, recipes[row.id], seed, data_md5)))
+    own = {run.folder for run in runs}
+    found = [path for row in inner_folders(folder) for path in seed_folders(folder / row) if path not in own]
+    return Plan(study, source, folder, tuple(runs), tuple(found))
+
+
+def _kept_recipe(folder: Path, row: StudyRow) -> Recipe:
+    return open_run(run_folder_in(folder, row.id, "seed-0")).recipe
+
+
+def _check_views(study: Study) -> None:
+    task = info_of_reference(study.dataset).task
+    for view in dict.fromkeys(study.view_of(row) for row in study.rows):
+        if view not in task.views:
+            raise UnknownNameError(f"view of {study.dataset}", view, task.views)
+
+
+def _state(path: Path, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -> State:
+    if is_inside(path, MANIFEST):
+        run = open_run(path)
+        kept = (run.recipe.hash, run.seed) == (recipe.hash, seed) and run.provenance["data_md5"] == data_md5()
+        return "done" if kept else "changed"
+    claim = read_claim(path)
+    if claim is None:
+        return "missing"
+    return "begun" if claim == {"recipe_hash": recipe.hash, "seed": seed} else "changed"
+
+
+def require_no_changed(plan: Plan) -> None:
+    """Raise RunError, naming them, if folders of the study hold runs of other recipes or data than it asks for."""
+    changed = [str(run.folder) for run in plan.runs if run.state == "changed"]
+    if not changed:
+        return
+    rest = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+    raise RunError(
+        f"The study {plan.study.name} has changed since it began: {', '.join(changed[:5])}{rest} "
+        f"{'holds a run' if len(changed) == 1 else 'hold runs'} of another recipe or another file of the dataset.",
+        "Move those folders away, give the changed rows other ids, or choose another folder with --out.",
+    )
+
+
+def run_plan(plan: Plan, train: Trainer, tell: Callable[[Place], None] = lambda place: None) -> dict[str, list[Run]]:
+    """Train what is missing, one run at a time, in the order of the rows; give the runs of each row."""
+    require_no_changed(plan)
+    seconds: dict[str, list[float]] = {}
+    for run in plan.runs:
+        if run.state == "done":
+            seconds.setdefault(run.row.id, []).append(_seconds(open_run(run.folder)))
+    runs: dict[str, list[Run]] = {}
+    for number, planned in enumerate(plan.runs, start=1):
+        if planned.state != "done":
+            tell(_place(plan, number, seconds))
+        begun = time.perf_counter()
+        runs.setdefault(planned.row.id, []).append(train(planned.recipe, planned.seed, planned.folder))
+        if planned.state != "done":
+            seconds.setdefault(planned.row.id, []).append(time.perf_counter() - begun)
+    return runs
+
+
+def _seconds(run: Run) -> float:
+    return float(run.provenance["durations"]["total"])
+
+
+def _place(plan: Plan, number: int, seconds: Mapping[str, Sequence[float]]) -> Place:
+    def expected(row: str) -> float | None:
+        known = seconds.get(row)
+        return sum(known) / len(known) if known else None
+
+    now = plan.runs[number - 1]
+    after = [expected(run.row.id) for run in plan.runs[number:] if run.state != "done"]
+    # A row's first run tells what its other seeds will take.
+    known = [value for value in after if value is not None]
+    own = expected(now.row.id)
+    return Place(now.row.title, now.seed, number, len(plan.runs), own, sum(known), len(known) == len(after))
+
+
+def content_of_study(
+    plan: Plan,
+    runs: Mapping[str, Sequence[Run]],
+    views: Mapping[str, ViewedDataset | DataDescription],
+    rows_of: Mapping[str, Any],
+    images: bool | None = None,
+) -> StudyContent:
+    """Gather what the runs of a study say; `rows_of` has the rows over seeds of each study row, `images` as in
+    `content_of_run`."""
+    tables = tuple(_table(plan.study, view, runs, description_of(views[view]), rows_of) for view in plan.views)
+    first = tables[0].best or tables[0].entries[0]
+    return StudyContent(
+        name=plan.study.name,
+        title=plan.study.title,
+        question=plan.study.question,
+        tables=tables,
+        example=content_of_run(runs[first.id][0], views[tables[0].view], images),
+        left_over=tuple(str(path.relative_to(plan.folder)) for path in plan.left_over),
+        command=plan.shared_command,
+    )
+
+
+def record_of(plan: Plan, content: StudyContent) -> dict[str, Any]:
+    """Give what study.json holds: the study, its tables, the differences, the findings."""
+    return {
+        "schema": SCHEMA,
+        "source": plan.shared_source,
+        "study": plan.study.shared().to_dict(),
+        "dataset": content.example.dataset.name,
+        "data_md5": content.example.test.data_hash,
+        "tables": [{**table.to_dict(), "findings": findings(table)} for table in content.tables],
+        "left_over": list(content.left_over),
+    }
+
+
+def read_study(folder: Path) -> tuple[Study, str]:
+    """Read the study of a folder, and its source. RunError if its study.json is missing or damaged."""
+    record = open_group(folder).record
+    try:
+        return study_from_dict(record["study"], str(folder / STUDY)), record["source"]
+    except RecipeError as error:
+        raise RunError(f"{folder / STUDY} is damaged. {error.problem}", "Repeat the study.") from error
+
+
+def plan_of_copy(study: Study, source: str, folder: Path) -> Plan:
+    """List the runs of a study's copy as they lie there: it has no files of recipes to compare them with."""
+    runs = []
+    for row in study.rows:
+        for seed in range(study.seeds_of(row)):
+            path = folder / row.id / f"seed-{seed}"
+            runs.append(PlannedRun(row, open_run(path).recipe, seed, path, "done"))
+    return Plan(study, source, folder, tuple(runs), ())
+
+
+def require_complete(plan: Plan) -> None:
+    """Raise RunError if a run of the study is not done."""
+    missing = [str(run.folder) for run in plan.runs if run.state != "done"]
+    if missing:
+        raise RunError(
+            f"The study in {plan.folder} is not complete: {counted(len(missing), 'run')} to do, first {missing[0]}.",
+            f"Go on with it: {plan.command}",
+        )
+
+
+def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[SeedsRow] | None:
+    """Read the rows over seeds from the summary of a folder; None if it is not sealed or damaged, or of another
+    recipe or other seeds."""
+    try:
+        values = parse_json_object(open_group(folder).read(SUMMARY), str(folder / SUMMARY), error=RunError)
+        summary = check_record(SummaryOfSeeds, values, str(folder / SUMMARY))
+    except RunError:
+        return None
+    if not is_sound(values) or (summary.recipe_hash, [*summary.seeds]) != (recipe_hash, seeds):
+        return None
+    return [SeedsRow(**row.model_dump()) for row in summary.metrics]
+
+
+def rows_of_one(run: Run) -> list[SeedsRow]:
+    """Read the scores of a single run as rows over one seed, without a deviation."""
+    rows = (row_from_dict(row) for row in run.metrics["metrics"])
+    return [SeedsRow(r.name, r.label, r.value, math.nan, r.low, r.high, r.n, r.note) for r in rows]
+
+
+def _table(
+    study: Study,
+    view: str,
+    runs: Mapping[str, Sequence[Run]],
+    described: DataDescription,
+    rows_of: Mapping[str, Sequence[SeedsRow]],
+) -> StudyTable:
+    chosen = [row for row in study.rows if study.view_of(row) == view]
+    tests = {row.id: [run.answers("test") for run in runs[row.id]] for row in chosen}
+    _require_same_images([answers.predictions for own in tests.values() for answers in own])
+    task = described.task
+    headlines = {row.id: tuple(_headline(run, task.headline) for run in runs[row.id]) for row in chosen}
+    entries = tuple(
+        _entry(study, row, runs[row.id], tests[row.id], rows_of[row.id], headlines[row.id]) for row in chosen
+    )
+    table = StudyTable(
+        view=view,
+        view_text=described.view_text(),
+        task=task,
+        images=dict(described.images),
+        entries=entries,
+        differences=tuple(_differences(entries, tests, task.headline)),
+    )
+    vals = {row.id: [run.answers("val") for run in runs[row.id]] for row in chosen}
+    _require_same_images([answers.predictions for own in vals.values() for answers in own])
+    return replace(table, on_val=_on_val(table, vals))
+
+
+def _on_val(table: StudyTable, vals: Mapping[str, Sequence[Answers]]) -> StudyTable:
+    """Give the table as val has it: the headline score of each entry, and the differences that follow."""
+    name, first = table.headline, next(iter(vals.values()))[0].predictions
+    samples = {entry: [own.sample for own in answers] for entry, answers in vals.items()}
+    draws = paired_draws(samples, name, groups=first.groups)
+    rows = {entry: SeedsRow(name, None, d.mean, math.nan, d.low, d.high, len(first)) for entry, d in draws.items()}
+    entries = tuple(replace(entry, rows=[rows[entry.id]]) for entry in table.entries)
+    return replace(table, entries=entries, differences=tuple(differences(draws, pairs(entries, name))))
+
+
+def _require_same_images(tests: Sequence[Predictions]) -> None:
+    """Refuse to compare predictions of different images or labels."""
+    first = tests[0]
+    for other in tests:
+        same = (other.view, other.data_hash) == (first.view, first.data_hash)
+        if not (same and np.array_equal(other.index, first.index) and np.array_equal(other.y_true, first.y_true)):
+            raise PredictionsError(
+                f"The runs of this study do not all have the same {first.split} images of {first.dataset}, view "
+                f"{first.view}.",
+                "Repeat the study in another folder.",
+            )
+
+
+def _headline(run: Run, name: str) -> float:
+    rows = (row_from_dict(row) for row in run.metrics["metrics"])
+    return next((row.value for row in rows if row.name == name and row.label is None), math.nan)
+
+
+def _entry(
+    study: Study,
+    row: StudyRow,
+    runs: Sequence[Run],
+    tests: Sequence[Answers],
+    rows: Sequence[SeedsRow],
+    headline: tuple[float, ...],
+) -> Entry:
+    recipe = runs[0].recipe
+    kept = Counter(run.kept_model for run in runs)
+    # Where all seeds fell back, what the scores are of is the baseline.
+    answering = recipe.of_kept(runs[0].kept_model) if len(kept) == 1 else recipe
+    return Entry(
+        id=row.id,
+        title=row.title + _instead(kept, recipe),
+        kind=_kind(answering),
+        backbone=answering.model.backbone,
+        recipe=Path(row.recipe).stem,
+        recipe_hash=recipe.hash,
+        seeds=tuple(run.seed for run in runs),
+        rows=rows,
+        headline_by_seed=headline,
+        cost=_cost(runs),
+        confusion=_confusion(tests),
+        histories=tuple(run.history for run in runs if run.history is not None),
+        changes=recipe_differences(recipe),
+        address=f"{row.id}/report.html" if len(runs) > 1 else f"{row.id}/seed-{runs[0].seed}/report.html",
+        compare_with=row.compare_with,
+        checks=check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs]),
+        fell_back=bool(kept.keys() - {recipe.model.backbone}),
+    )
+
+
+def _instead(kept: Counter[str], recipe: Recipe) -> str:
+    """Say which baseline was kept in the place of a recipe's model, and with how many seeds; empty where none was."""
+    fell = [(model, n) for model, n in kept.items() if model != recipe.model.backbone]
+    seeds = sum(kept.values())
+    said = [f"{model} kept" + (f" with {n} of {seeds} seeds" if n < seeds else "") for model, n in fell]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _kind(recipe: Recipe) -> Kind:
+    model = recipe.model
+    if isinstance(model, Majority | Linear):
+        return "baseline"
+    if isinstance(model, Pretrained):
+        return "custom" if model.weights == "random" else "pre-trained"
+    return "custom" if isinstance(model, Cnn | Residual) else "features"
+
+
+def _cost(runs: Sequence[Run]) -> Cost:
+    made = [run.provenance for run in runs]
+    model = "model.keras"
+    return Cost(
+        parameters=made[0]["parameters"],
+        model_bytes=runs[0].n_bytes(model) if runs[0].has(model) else None,
+        fit=tuple(float(one["durations"]["fit"]) for one in made),
+        predict=tuple(
+            1000 * float(one["durations"].get("predict", math.nan)) / one["images"]["test"] for one in made
+        ),
+    )
+
+
+def _confusion(tests: Sequence[Answers]) -> Any:
+    """Counts over all seeds: of classes where an image has one, else of each finding."""
+    display = ConfusionMatrix if tests[0].predictions.task.exclusive else LabelConfusion
+    return sum(display.from_predictions(own.predictions, own.decided).counts for own in tests)
+
+
+def _differences(entries: Sequence[Entry], tests: Mapping[str, Sequence[Answers]], headline: str) -> list[Difference]:
+    wanted = pairs(entries, headline)
+    names = [entry.id for entry in entries if any(entry.id in pair for pair in wanted)]
+    samples = {name: [own.sample for own in tests[name]] for name in names}
+    first = next(iter(tests.values()))[0].predictions
+    draws = paired_draws(samples, headline, groups=first.units)
+    return differences(draws, wanted)
+
+
+def states_by_row(plan: Plan) -> list[tuple[StudyRow, Counter[State]]]:
+    """Count the states of the runs of each row, in the order of the rows."""
+    return [(row, Counter(run.state for run in plan.runs if run.row.id == row.id)) for row in plan.study.rows]

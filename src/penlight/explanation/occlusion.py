@@ -1,0 +1,72 @@
+"""Occlusion (Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014, section 4.2)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.explanation.evidence import Columns, evidence
+from penlight.explanation.subject import Subject
+
+Floats = NDArray[np.float64]
+Images = NDArray[np.uint8]
+
+# A window covers a seventh of a side and moves by half of that: 169 places, whatever the size.
+_WINDOW = 1 / 7
+# Below this, a difference of two log-odds in 32 bits is rounding.
+_LEAST = 1e-5
+
+
+def fits(subject: Subject) -> bool:
+    """Anything that answers can be asked again with a part covered."""
+    return True
+
+
+def occlusion(subject: Subject, images: Images, columns: Columns) -> Floats:
+    """Give (N, H, W): how far the evidence for a label falls while a place is covered, the mean over the windows that
+    cover it; those in whose middle it lies count most, so that maps are smooth."""
+    windows = _windows(*images.shape[1:3])
+    weights = _weights(*images.shape[1:3])
+    maps = [_falls(subject, image, column, windows) for image, column in zip(images, columns, strict=True)]
+    falls = np.array(maps).reshape(len(images), len(windows))
+    out: Floats = np.tensordot(falls, weights, axes=1) / weights.sum(axis=0)
+    return np.asarray(np.where(out > _LEAST, out, 0))
+
+
+def _falls(subject: Subject, image: Images, column: int, windows: NDArray[np.bool_]) -> Floats:
+    """How far the evidence falls under each window, (P,)."""
+    covered = np.where(windows[..., None], _filling(image, windows), image)
+    logits = subject.logits(np.concatenate([image[None], covered]))
+    seen = evidence(subject.task, logits, np.full(len(logits), column))
+    return np.asarray(seen[0] - seen[1:])
+
+
+def _filling(image: Images, windows: NDArray[np.bool_]) -> Images:
+    """What stands in the place of what is covered, (P, 1, 1, C): the mean of the window itself, so that detail goes
+    and brightness stays."""
+    inside = windows.reshape(len(windows), -1).astype(np.float64)
+    means = inside @ image.reshape(-1, image.shape[-1]) / inside.sum(axis=1, keepdims=True)
+    out: Images = np.rint(means).astype(np.uint8)[:, None, None]
+    return out
+
+
+def _windows(height: int, width: int) -> NDArray[np.bool_]:
+    """Give the windows (P, H, W), True where they cover; together they cover all, the edges too."""
+    rows, columns = _bars(height), _bars(width)
+    return (rows[:, None, :, None] & columns[None, :, None, :]).reshape(-1, height, width)
+
+
+def _weights(height: int, width: int) -> Floats:
+    """How much each window (P, H, W) counts at each place: most in its middle, falling linearly to its edge."""
+    rows, columns = (_tents(_bars(side)) for side in (height, width))
+    return (rows[:, None, :, None] * columns[None, :, None, :]).reshape(-1, height, width)
+
+
+def _tents(bars: NDArray[np.bool_]) -> Floats:
+    inside = bars.cumsum(axis=1)
+    return np.where(bars, np.minimum(inside, inside.max(axis=1, keepdims=True) + 1 - inside) - 0.5, 0.0)
+
+
+def _bars(side: int) -> NDArray[np.bool_]:
+    length = max(1, min(side, round(side * _WINDOW)))
+    starts = np.unique(np.append(np.arange(0, side - length, max(1, length // 2)), side - length))
+    place = np.arange(side)
+    return (place >= starts[:, None]) & (place < starts[:, None] + length)

@@ -1,0 +1,90 @@
+"""The ONNX file of a model: uint8 images in, logits and probabilities out, and what a user must know as metadata."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from penlight import __version__
+from penlight.evaluation import Calibration
+from penlight.evaluation.calibration import UNCALIBRATED
+from penlight.exporters.answers import answers, logits_of
+from penlight.exporters.graph import Graph, Value
+from penlight.exporters.layers import network_nodes
+from penlight.exporters.summaries import Summarised
+from penlight.models import LinearBaseline, MajorityBaseline
+from penlight.models.baselines import LOG_PIXELS
+from penlight.models.ensemble import EnsembleModel, LinearMember, NetworkMember, Scorer, SummaryModel
+from penlight.runs import ModelFacts
+from penlight.runs.predictor import FEATURES
+from penlight.tasks import Task
+
+WIDEST = 4096
+"""Features that a file gives at most: those of the linear baseline are all the pixels."""
+
+
+def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
+    """Write a network, or a fitted baseline, as ONNX: `image` (N, H, W, C) uint8 to `logits` (N, K) and
+    calibrated `probabilities` (N, C), float32; and `features` (N, F), what the last dense layer reads, unless
+    there is none or they are more than `WIDEST`.
+
+    The same model gives the same bytes. ExportError for a layer that has no ONNX form.
+    """
+    graph = Graph((facts.size, facts.size, facts.channels))
+    logits = _logits(graph, model, facts.task)
+    features = graph.features
+    # From here on 64 bits, as in NumPy: few numbers, and calibration may be steep.
+    prob = answers(graph, facts.task, calibration, graph.double(logits))
+    outputs = {"logits": logits, "probabilities": prob}
+    if features is not None and features.shape[-1] <= WIDEST:
+        outputs[FEATURES] = features
+    made = graph.model(outputs, __version__, facts.to_properties())
+    content: bytes = made.SerializeToString(deterministic=True)
+    return content
+
+
+def _logits(graph: Graph, model: Any, task: Task) -> Value:
+    if type(model) not in _BASELINES:
+        return network_nodes(graph, model, graph.pixels())
+    logits: Value = logits_of(graph, task, _BASELINES[type(model)](graph, model))
+    return logits
+
+
+def _linear(graph: Graph, model: LinearBaseline) -> Value:
+    scores = graph.dense(graph.look_up(LOG_PIXELS.astype(np.float64)), model.weights, model.bias)
+    return graph.softmax(scores) if model.exclusive else graph.sigmoid(scores)
+
+
+def _majority(graph: Graph, model: MajorityBaseline) -> Value:
+    return graph.repeated(model.shares)
+
+
+def _ensemble(graph: Graph, model: EnsembleModel) -> Value:
+    made = Summarised(graph)
+    total = None
+    for member, weight in zip(model.members, model.weights.tolist(), strict=True):
+        own = _member(graph, member, made) * weight
+        total = own if total is None else total + own
+    assert total is not None
+    graph.features = made.features
+    return made.to_prob(total, model.exclusive)
+
+
+def _member(graph: Graph, member: Scorer, made: Summarised) -> Value:
+    """Give the scores (N, C) of a member, in 64 bits."""
+    if isinstance(member, SummaryModel):
+        return made.scores(member.summaries, member.reader, member.exclusive)
+    if isinstance(member, LinearMember):
+        return made.to_scores(_linear(graph, member.model), member.model.exclusive)
+    assert isinstance(member, NetworkMember)
+    logits = graph.double(network_nodes(graph, member.network, graph.pixels()))
+    prob = answers(graph, member.task, UNCALIBRATED, logits)
+    return made.to_scores(prob, member.task.exclusive)
+
+
+_BASELINES: dict[type, Callable[[Graph, Any], Value]] = {
+    LinearBaseline: _linear,
+    MajorityBaseline: _majority,
+    EnsembleModel: _ensemble,
+}
+"""From images to probabilities (N, C), of the models that are no networks."""

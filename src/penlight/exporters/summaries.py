@@ -1,0 +1,169 @@
+"""Models of summaries, and ensembles, as nodes of an ONNX graph: the same text as in NumPy, with these operations."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.exporters.graph import Graph, Value
+from penlight.models.readers import LEAST, Forest, KernelReader, PerceptronReader, Reader, TreesReader
+from penlight.models.summaries import Summaries
+
+Floats = NDArray[np.float64]
+
+
+class GraphOps:
+    """The operations of summaries in an ONNX graph; tensors are values without their batch. See `summaries.Ops`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._names: dict[bytes, str] = {}
+        self._pixels: dict[int, Value] = {}
+
+    def constant(self, values: Any, dtype: Any = np.float64) -> str:
+        """Give the name of a constant, of any size kept once."""
+        array = np.ascontiguousarray(values, dtype)
+        key = hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).digest()
+        if key not in self._names:
+            self._names[key] = self._graph.constant(array, dtype)
+        return self._names[key]
+
+    def _node(self, kind: str, inputs: Sequence[str], shape: tuple[int, ...], **options: Any) -> Value:
+        return self._graph.node(kind, inputs, shape, dtype=np.float64, **options)
+
+    def pixels(self, down: Floats, across: Floats) -> Value:
+        """See `Ops`."""
+        height, width, channels = self._graph.shape
+        x = self._graph.double(self._graph.pixels())
+        first = self._node("Transpose", [x.name], (channels, height, width), perm=[0, 3, 1, 2]) / 255.0
+        if len(down) == height:
+            return first
+        rows = self.swap(self.matmul(self.swap(first), down.T))
+        return self.matmul(rows, across.T)
+
+    def matmul(self, x: Value, constant: Floats) -> Value:
+        """See `Ops`."""
+        return self._node("MatMul", [x.name, self.constant(constant)], (*x.shape[:-1], constant.shape[1]))
+
+    def take(self, x: Value, places: NDArray[np.int64]) -> Value:
+        """See `Ops`."""
+        index = self.constant(places, np.int64)
+        return self._node("Gather", [x.name, index], (*x.shape[:-1], len(places)), axis=len(x.shape))
+
+    def sort(self, x: Value) -> Value:
+        """See `Ops`."""
+        return self._graph.sorted(x)
+
+    def swap(self, x: Value) -> Value:
+        """See `Ops`."""
+        axes = list(range(len(x.shape) + 1))
+        axes[-2:] = axes[-1], axes[-2]
+        return self._node("Transpose", [x.name], (*x.shape[:-2], x.shape[-1], x.shape[-2]), perm=axes)
+
+    def _shaped(self, x: Value, shape: tuple[int, ...]) -> Value:
+        return self._node("Reshape", [x.name, self.constant([-1, *shape], np.int64)], shape)
+
+    def flat(self, x: Value) -> Value:
+        """See `Ops`."""
+        return self._shaped(x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]))
+
+    def square(self, x: Value, side: int) -> Value:
+        """See `Ops`."""
+        return self._shaped(x, (*x.shape[:-1], side, side))
+
+    def channels(self, x: Value, first: int, last: int) -> Value:
+        """See `Ops`."""
+        index = self.constant(np.arange(first, last), np.int64)
+        return self._node("Gather", [x.name, index], (last - first, *x.shape[1:]), axis=1)
+
+    def windows(self, x: Value, places: NDArray[np.int64]) -> Value:
+        """See `Ops`."""
+        count, inside = places.shape
+        seen = self._node("Gather", [x.name, self.constant(places, np.int64)], (x.shape[0], count, inside), axis=2)
+        turned = self._node("Transpose", [seen.name], (count, x.shape[0], inside), perm=[0, 2, 1, 3])
+        return self._shaped(turned, (count, x.shape[0] * inside))
+
+    def join(self, parts: Sequence[Value]) -> Value:
+        """See `Ops`."""
+        flat = [self._shaped(part, (int(np.prod(part.shape)),)) for part in parts]
+        return self._node("Concat", [part.name for part in flat], (sum(p.shape[0] for p in flat),), axis=1)
+
+    def sqrt(self, x: Value) -> Value:
+        """See `Ops`."""
+        return self._graph.unary("Sqrt", x)
+
+    def log(self, x: Value) -> Value:
+        """See `Ops`."""
+        return self._graph.log(x)
+
+    def absolute(self, x: Value) -> Value:
+        """See `Ops`."""
+        return self._graph.unary("Abs", x)
+
+    def maximum(self, x: Value, other: float) -> Value:
+        """See `Ops`."""
+        return self._graph.maximum(x, other)
+
+
+class Summarised:
+    """The summaries of a graph's images, made once for all readers that share them."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.ops = graph, GraphOps(graph)
+        self._known: dict[int, Value] = {}
+
+    @property
+    def features(self) -> Value | None:
+        """The summaries (N, F) that were made first; None without any."""
+        return next(iter(self._known.values()), None)
+
+    def scores(self, summaries: Summaries, reader: Reader, exclusive: bool) -> Value:
+        """Give (N, C) scores of a reader."""
+        if id(summaries) not in self._known:
+            self._known[id(summaries)] = summaries.numbers(self.ops)
+        z = self._known[id(summaries)]
+        if isinstance(reader, KernelReader):
+            return self._kernel(reader, z)
+        if isinstance(reader, TreesReader):
+            assert reader.forest is not None
+            return self.to_scores(self._forest(reader.forest, z), exclusive)
+        assert isinstance(reader, PerceptronReader)
+        return self._perceptron(reader, z, exclusive)
+
+    def _kernel(self, reader: KernelReader, z: Value) -> Value:
+        ops, x = self.ops, z * reader.scale
+        squares = ops.matmul(x * x, np.ones((x.shape[-1], 1))) + (reader.centres**2).sum(axis=1)
+        far = ops.maximum(squares - ops.matmul(x, 2 * reader.centres.T), 0.0)
+        near = self.graph.exp(-far)
+        said = ops.matmul(near, reader.weights) + reader.mean
+        return ops.matmul(said, reader.STEEP * reader.links) + reader.bias
+
+    def _perceptron(self, reader: PerceptronReader, z: Value, exclusive: bool) -> Value:
+        ops, total = self.ops, None
+        for a, b, c, d in reader.layers:
+            out = ops.matmul(ops.maximum(ops.matmul(z, a) + b, 0.0), c) + d
+            own = self.to_scores(self.to_prob(out, exclusive), exclusive)
+            total = own if total is None else total + own
+        assert total is not None
+        return total / float(len(reader.layers))
+
+    def _forest(self, forest: Forest, z: Value) -> Value:
+        """Average the leaves by the tree operator of ONNX's machine-learning set."""
+        single = self.graph.node("Cast", [z.name], z.shape, to=1)
+        found = self.graph.trees(single, forest)
+        return self.graph.double(found)
+
+    def to_prob(self, scores: Value, exclusive: bool) -> Value:
+        """Turn scores into probabilities."""
+        return self.graph.softmax(scores) if exclusive else self.graph.sigmoid(scores)
+
+    def to_scores(self, prob: Value, exclusive: bool) -> Value:
+        """Turn probabilities into scores; see `models.readers.scores_of`."""
+        ops = self.ops
+        logs = ops.log(self.graph.minimum(ops.maximum(prob, LEAST), 1.0))
+        if exclusive:
+            labels = prob.shape[-1]
+            return logs - ops.matmul(logs, np.full((labels, 1), 1 / labels))
+        return logs - ops.log(self.graph.minimum(ops.maximum(-prob + 1.0, LEAST), 1.0))

@@ -1,0 +1,7 @@
+from .card import run_card as run_card
+from .content import Rival as Rival
+from .content import RunContent as RunContent
+from .displays import DISPLAYS as DISPLAYS
+from .displays import Display as Display
+from .run import run_report as run_report
+from .seeds import seeds_report as seeds_report

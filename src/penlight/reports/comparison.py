@@ -1,0 +1,87 @@
+"""The page of a comparison: which models are better by more than chance, on the same images."""
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+from penlight.disk import short_path
+from penlight.evaluation.comparison import Compared, Comparison
+from penlight.reports.comparison_verdict import comparison_verdict
+from penlight.reports.displays.alike import AlikeBars
+from penlight.reports.displays.study_differences import DifferenceBars
+from penlight.reports.page import Drawn, drawn, render
+from penlight.reports.tables import lines_of_differences
+from penlight.reports.words import count, interval, listed, metric_words, number, sentence
+
+
+def comparison_report(found: Comparison, modality: str, data_hash: str) -> str:
+    """Write a comparison as one HTML page; `modality` says what the images are, `data_hash` of which file."""
+    return render("comparison.html", (), **comparison_values(found, modality, data_hash))
+
+
+def comparison_values(found: Comparison, modality: str, data_hash: str) -> dict[str, Any]:
+    """Give what the page of a comparison shows."""
+    words = metric_words(found.metric)
+    return {
+        "found": found,
+        "verdict": comparison_verdict(found, modality),
+        "title": f"{listed([model.name for model in found.models], 3)} by {words.short}",
+        "facts": _facts(found),
+        "metric": words,
+        "heading": sentence(words.short),
+        "scored": sentence(words.title),
+        "figures": _figures(found),
+        "models": [_line(model, found) for model in found.models],
+        "differences": lines_of_differences(found.differences, {m.name: m.name for m in found.models}),
+        "hidden": _hidden(found),
+        "data_hash": data_hash,
+        "command": _command(found),
+    }
+
+
+def _hidden(found: Comparison) -> str:
+    """Say how large a difference may be where none was shown: the farthest end of the widest such interval."""
+    ends = [max(abs(d.low), abs(d.high)) for d in found.differences if math.isfinite(d.p) and not d.more_than_chance]
+    if not ends:
+        return ""
+    return f"No difference shown is not no difference: one of up to {number(max(ends), 2)} could have gone unseen."
+
+
+def _facts(found: Comparison) -> list[tuple[str, str]]:
+    return [
+        ("dataset", found.dataset),
+        ("view", found.view),
+        ("split", found.split),
+        ("images", count(found.images)),
+        ("models", str(len(found.models))),
+        ("compared", "each with each" if found.against is None else f"with {found.against}"),
+    ]
+
+
+def _figures(found: Comparison) -> list[Drawn]:
+    if found.against is None:
+        return [drawn(AlikeBars.from_comparison(found), "alike")]
+    lanes = [(d.row, d) for d in found.differences if math.isfinite(d.value)]
+    if not lanes:
+        return []
+    return [drawn(DifferenceBars.from_differences(found.metric, found.against, lanes), "against")]
+
+
+def _line(model: Compared, found: Comparison) -> tuple[str, str, str, str, str, str, bool]:
+    """Name, source, seeds, mean, deviation, interval, and whether the others are compared with it."""
+    return (
+        model.name,
+        short_path(Path(model.source)),
+        str(len(model.seeds)),
+        number(model.mean),
+        number(model.sd),
+        interval(model.low, model.high),
+        model.name == found.against,
+    )
+
+
+def _command(found: Comparison) -> str:
+    names = [shlex.quote(short_path(Path(model.source))) for model in found.models]
+    more = [f"--metric {found.metric}", f"--split {found.split}", *(["--all"] if found.against is None else [])]
+    return " ".join(["penlight compare", *names, *more])

@@ -1,0 +1,203 @@
+"""Where answers go: the confusion matrix, and for findings the four counts of each."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from penlight.escaping import quoted
+from penlight.numbers import counted
+from penlight.reports.displays.base import Floats, Layout, margin_for, ratio, shorten
+from penlight.reports.palette import MUTED
+from penlight.reports.words import count, label_words, listed, percent
+from penlight.runs.predictions import Predictions
+
+Counts = NDArray[np.int64]
+
+_SHADES = colormaps["cividis"]
+_LONGEST = 18
+_MANY = 8
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """Counts (C, C) of images by true class (rows) and answered class (columns)."""
+
+    counts: Counts
+    labels: tuple[str, ...]
+    noun: str = "class"
+
+    section: ClassVar[str] = "errors"
+    title: ClassVar[str] = "Confusion matrix"
+
+    @classmethod
+    def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "ConfusionMatrix":
+        """Count; `decided` (N, C) has exactly one 1 per row."""
+        counts = predictions.y_true.astype(np.int64).T @ decided.astype(np.int64)
+        return cls(counts, predictions.task.labels, label_words(predictions.task, 1))
+
+    @property
+    def rates(self) -> Floats:
+        """(C, C) shares of each row; NaN in the row of a class without images."""
+        total = np.broadcast_to(self.counts.sum(axis=1, keepdims=True), self.counts.shape)
+        return ratio(self.counts.astype(float), total.astype(float))
+
+    @property
+    def caption(self) -> str:
+        """Say how many are right and the commonest confusion by rate."""
+        right = f"{count(int(np.trace(self.counts)))} of {count(int(self.counts.sum()))} are right"
+        wrong = np.where(np.eye(len(self.labels), dtype=bool), 0, np.nan_to_num(self.rates))
+        true, answered = np.unravel_index(np.argmax(wrong), wrong.shape)
+        if wrong[true, answered] == 0:
+            return f"{right}; no {self.noun} is taken for another."
+        share = f"{count(int(self.counts[true, answered]))} of {count(int(self.counts[true].sum()))}"
+        return f"{right}; most often mistaken: {self.labels[true]}, answered {self.labels[answered]} in {share}."
+
+    @property
+    def description(self) -> str:
+        """Say each row's share of right answers."""
+        rows = (
+            f"{label}: {percent(self.rates[i, i])} of {count(int(self.counts[i].sum()))} right"
+            for i, label in enumerate(self.labels)
+        )
+        return (
+            f"Matrix of true against answered {self.noun}, shaded by the share of the row. " + "; ".join(rows) + "."
+        )
+
+    @property
+    def layout(self) -> Layout:
+        """Square cells, at most 60 px; many classes keep room for four digits and take the width of the page."""
+        left = margin_for([shorten(label, _LONGEST) for label in self.labels]) + 20
+        side = min(300, 60 * len(self.labels)) if left > 110 else min(330, 66 * len(self.labels))
+        side = max(side, 36 * len(self.labels)) if len(self.labels) > _MANY else side
+        # Names at 40 degrees, the name of the axis, the scale of shades.
+        below = round(0.6 * margin_for([shorten(label, _LONGEST) for label in self.labels])) + 28 + 62
+        return Layout(left + side + 12, side + below + 6, left=left, right=12, top=6, bottom=below)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per pair of classes: true, answered, count, rate."""
+        pairs = [(t, a) for t in range(len(self.labels)) for a in range(len(self.labels))]
+        lines = [(self.labels[t], self.labels[a], int(self.counts[t, a]), self.rates[t, a]) for t, a in pairs]
+        return pd.DataFrame(lines, columns=["true", "answered", "count", "rate"])
+
+    def plot(self, ax: Axes) -> None:
+        """Shade by row rate, write counts, and put the scale of the shades below."""
+        shade_cells(ax, self.rates, self.counts)
+        names = [shorten(label, _LONGEST) for label in self.labels]
+        places = np.arange(len(names)) + 0.5
+        ax.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor")
+        ax.set_yticks(places, names)
+        ax.set_ylabel(f"true {self.noun}")
+        ax.set_xlabel(f"answered {self.noun}")
+        scale_of_shades(ax, "share of the row")
+
+
+_FOUR = ("found (TP)", "missed (FN)", "false alarm (FP)", "clear (TN)")
+
+
+@dataclass(frozen=True)
+class LabelConfusion:
+    """Counts (C, 4) of each finding: true positive, false negative, false positive, true negative."""
+
+    counts: Counts
+    labels: tuple[str, ...]
+
+    section: ClassVar[str] = "errors"
+    title: ClassVar[str] = "Found, missed, false alarm, clear"
+
+    @classmethod
+    def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "LabelConfusion":
+        """Count, each finding on its own."""
+        y, d = predictions.y_true.astype(bool), decided.astype(bool)
+        four = np.stack([(y & d).sum(0), (y & ~d).sum(0), (~y & d).sum(0), (~y & ~d).sum(0)], axis=1)
+        return cls(four.astype(np.int64), predictions.task.labels)
+
+    @property
+    def rates(self) -> Floats:
+        """(C, 4): the first two as shares of those who have the finding, the others of those who do not."""
+        pairs = self.counts.reshape(-1, 2, 2)
+        total = np.broadcast_to(pairs.sum(axis=2, keepdims=True), pairs.shape)
+        return ratio(pairs.astype(float), total.astype(float)).reshape(-1, 4)
+
+    @property
+    def caption(self) -> str:
+        """Say how many were found, at what cost, and which never."""
+        found, missed, false, _ = self.counts.sum(axis=0)
+        never = [name for name, (tp, fn, _, _) in zip(self.labels, self.counts, strict=True) if tp == 0 and fn > 0]
+        rate = f"{count(int(found))} of {counted(int(found + missed), 'finding')} are found"
+        text = f"{rate}, with {count(int(false))} false alarms"
+        return f"{text}; never found: {listed(list(map(quoted, never)))}." if never else f"{text}."
+
+    @property
+    def description(self) -> str:
+        """Say the counts of each finding."""
+        rows = (
+            f"{name}: {tp} found, {fn} missed, {fp} false alarms, {tn} clear"
+            for name, (tp, fn, fp, tn) in zip(self.labels, self.counts, strict=True)
+        )
+        return "Counts for each finding. " + "; ".join(rows) + "."
+
+    @property
+    def layout(self) -> Layout:
+        """One line of 26 px per finding."""
+        left = margin_for([shorten(label) for label in self.labels])
+        return Layout(left + 300, 26 * len(self.labels) + 108, left=left, right=10, top=46, bottom=62)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per finding: label, tp, fn, fp, tn."""
+        return pd.DataFrame(self.counts, columns=["tp", "fn", "fp", "tn"]).assign(label=self.labels)[
+            ["label", "tp", "fn", "fp", "tn"]
+        ]
+
+    def plot(self, ax: Axes) -> None:
+        """Shade by rate, write counts, leave a gap between those with and those without the finding."""
+        edges = np.array([0, 1, 2, 2.12, 3.12, 4.12])
+        rates = np.insert(self.rates, 2, np.nan, axis=1)
+        shade_cells(ax, rates, self.counts, edges, skip=2)
+        places = np.array([0.5, 1.5, 2.62, 3.62])
+        ax.xaxis.tick_top()
+        ax.set_xticks(places, [name.replace(" (", "\n(") for name in _FOUR])
+        ax.set_yticks(np.arange(len(self.labels)) + 0.5, [shorten(label) for label in self.labels])
+        scale_of_shades(ax, "share of those with, or without, the finding")
+
+
+def shade_cells(
+    ax: Axes, rates: Floats, counts: Counts, edges: Floats | None = None, skip: int | None = None
+) -> None:
+    """Draw cells shaded by `rates` from 0 to 1, with `counts` as text; the column `skip` of rates is a gap."""
+    rows, columns = rates.shape
+    x = np.arange(columns + 1.0) if edges is None else edges
+    shown = np.ma.masked_invalid(rates)
+    ax.pcolormesh(x, np.arange(rows + 1.0), shown, cmap=_SHADES, vmin=0, vmax=1, edgecolors="none")
+    kept = [c for c in range(columns) if c != skip]
+    for r in range(rows):
+        for number, c in enumerate(kept):
+            dark = np.nan_to_num(rates[r, c]) < 0.55
+            colour = MUTED if np.isnan(rates[r, c]) else "#ffffff" if dark else "#10141c"
+            ax.text((x[c] + x[c + 1]) / 2, r + 0.5, count(int(counts[r, number])), ha="center",
+                    va="center_baseline", color=colour, fontsize=13 if columns < 8 else 11)  # fmt: skip
+    ax.set_ylim(rows, 0)
+    ax.tick_params(length=0, pad=5)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def scale_of_shades(ax: Axes, label: str) -> None:
+    """Draw a horizontal colour bar from 0 to 1 at the bottom edge of the figure."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return
+    left, _, width, _ = ax.get_position().bounds
+    height = figure.get_figheight() * 72
+    bar = figure.add_axes((left, 34 / height, width, 8 / height))
+    bar.pcolormesh(np.linspace(0, 1, 33), [0, 1], np.linspace(0, 1, 32)[None], cmap=_SHADES, edgecolors="face")
+    bar.set_yticks([])
+    bar.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    bar.tick_params(length=0, pad=3, labelsize=12)
+    bar.set_xlabel(label, fontsize=12, labelpad=1)
+    for spine in bar.spines.values():
+        spine.set_visible(False)

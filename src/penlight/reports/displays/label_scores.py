@@ -1,0 +1,114 @@
+"""The ranking score of each label with its interval: what is rare is shown with its width, not hidden."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from penlight.escaping import quoted
+from penlight.evaluation.rows import MetricRow
+from penlight.numbers import counted
+from penlight.reports.displays.base import Layout, is_number, margin_for, shorten
+from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
+from penlight.reports.words import count, interval, listed, number, sentence
+
+GUESSING = 0.5
+
+FEWEST = 10
+"""A label with fewer positive images has an open dot: resampling so few makes its interval too narrow."""
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """The AUC of each label against the rest with its 95 % interval, the best first, undefined ones last."""
+
+    rows: tuple[MetricRow, ...]
+
+    section: ClassVar[str] = "scores"
+    title: ClassVar[str] = "AUC of each label"
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[MetricRow]) -> "LabelScores":
+        """Choose the AUCs of labels among rows, and sort them."""
+        own = [row for row in rows if row.name == "auc" and row.label is not None]
+        return cls(tuple(sorted(own, key=lambda row: -row.value if is_number(row.value) else np.inf)))
+
+    @property
+    def caption(self) -> str:
+        """Say which intervals are not above guessing, and which is the widest."""
+        known = [row for row in self.rows if is_number(row.low) and is_number(row.high)]
+        if not known:
+            return "No label has an AUC with an interval."
+        widest = max(known, key=lambda row: row.high - row.low)
+        few = f" Open dots rest on fewer than {FEWEST} positive images."
+        said = _against_guessing([row for row in known if row.n >= FEWEST])
+        widest_said = f"{said}; widest: {widest.label}, with {counted(widest.n, 'positive image')}."
+        return widest_said + (few if any(row.n < FEWEST for row in known) else "")
+
+    @property
+    def description(self) -> str:
+        """Say every AUC and interval, or why there is none."""
+        parts = (
+            f"{row.label}: {number(row.value, 2)} {interval(row.low, row.high, 2)}".strip()
+            if is_number(row.value)
+            else f"{row.label}: {row.note or 'undefined'}"
+            for row in self.rows
+        )
+        return "Dots with 95 % intervals. " + "; ".join(parts) + "."
+
+    @property
+    def layout(self) -> Layout:
+        """One line of 26 px per label."""
+        left = margin_for(self._names(), 220)
+        return Layout(left + 400, 26 * len(self.rows) + 58, left=left, right=54, top=22, bottom=36)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per label: label, n, value, low, high, note."""
+        lines = [(r.label, r.n, r.value, r.low, r.high, r.note) for r in self.rows]
+        return pd.DataFrame(lines, columns=["label", "n", "value", "low", "high", "note"])
+
+    def plot(self, ax: Axes) -> None:
+        """A dot and a bar per label, the value at the right, guessing as a dashed line."""
+        low = min([0.4, *(row.low for row in self.rows if is_number(row.low))])
+        ax.axvline(GUESSING, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
+        ax.annotate("guessing", (GUESSING, 1), (0, 6), ("data", "axes fraction"), "offset points", ha="center",
+                    color=MUTED, fontsize=12)  # fmt: skip
+        for y, row in enumerate(self.rows):
+            self._draw_lane(ax, y, row)
+        ax.set_ylim(len(self.rows) - 0.5, -0.5)
+        ax.set_yticks(np.arange(len(self.rows)), self._names(), color=INK)
+        ax.set_xlim(np.floor(low * 5) / 5, 1)
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="x", length=3)
+        ax.tick_params(axis="y", length=0)
+
+    def _draw_lane(self, ax: Axes, y: int, row: MetricRow) -> None:
+        side: dict[str, Any] = {"va": "center", "fontsize": 12, "annotation_clip": False}
+        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
+        if not is_number(row.value):
+            ax.annotate(row.note or "undefined", (0, y), (4, 0), ("axes fraction", "data"), "offset points",
+                        color=MUTED, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1}, **side)  # fmt: skip
+            return
+        if is_number(row.low) and is_number(row.high):
+            ax.plot([row.low, row.high], [y, y], color=ACCENT, linewidth=5, alpha=0.35, solid_capstyle="butt")
+        face = PAPER if row.n < FEWEST else ACCENT
+        ax.plot([row.value], [y], "o", color=ACCENT, markerfacecolor=face, markersize=7, markeredgewidth=1.5,
+                clip_on=False, zorder=3)  # fmt: skip
+        ax.annotate(number(row.value, 2), (1, y), (50, 0), ("axes fraction", "data"), "offset points", ha="right",
+                    color=INK, **side)  # fmt: skip
+
+    def _names(self) -> list[str]:
+        return [f"{shorten(str(row.label), 22)} ({count(row.n)})" for row in self.rows]
+
+
+def _against_guessing(rows: Sequence[MetricRow]) -> str:
+    if not rows:
+        return f"No label has {FEWEST} positive images or more"
+    below = [str(row.label) for row in rows if row.high < GUESSING]
+    unclear = [str(row.label) for row in rows if row.low <= GUESSING <= row.high]
+    said = [f"not clear of guessing: {listed(list(map(quoted, unclear)))}"] * bool(unclear)
+    said += [f"worse than guessing: {listed(list(map(quoted, below)))}"] * bool(below)
+    return sentence("; ".join(said) or "every interval is above guessing")

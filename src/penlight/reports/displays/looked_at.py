@@ -1,0 +1,129 @@
+"""A few test images, and over each a map of what the model looked at."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from penlight.evaluation.checks.looking import ALIKE
+from penlight.explanation.maps import peaks
+from penlight.explanation.pictures import over
+from penlight.reports.displays.base import Layout
+from penlight.reports.displays.examples import Example, examples_of
+from penlight.reports.picture import as_rgb
+from penlight.reports.words import image_words, number
+from penlight.runs.cases import ExplainedCases
+from penlight.runs.predictions import Predictions
+
+_SIDE = 112
+
+
+@dataclass(frozen=True)
+class Look:
+    """One picture with the map (H, W) of 0 to 1 of what speaks for the label `example.about`; `right` says that the
+    label is there."""
+
+    example: Example
+    map: NDArray[np.float32]
+    right: bool
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """Maps of the surest wrong answers and of the surest right ones, in this order.
+
+    `method` and `meaning` say how they were made and what they show; `alike` is the mean rank correlation with maps
+    of random weights, NaN where it is not known.
+    """
+
+    looks: tuple[Look, ...]
+    method: str
+    meaning: str
+    alike: float
+    modality: str = ""
+
+    section: ClassVar[str] = "looked"
+    title: ClassVar[str] = "What it looked at"
+
+    @classmethod
+    def from_cases(
+        cls,
+        cases: ExplainedCases,
+        predictions: Predictions,
+        decided: NDArray[np.uint8],
+        images: NDArray[np.uint8],
+        *,
+        modality: str = "",
+    ) -> "LookedAt":
+        """Join maps with what was answered; `cases.rows` are rows of the predictions, whose index are rows of
+        `images` (M, H, W, C)."""
+        cells = [(int(row), int(column)) for row, column in zip(cases.rows, cases.columns, strict=True)]
+        right = [bool(predictions.y_true[cell]) for cell in cells]
+        found = examples_of(predictions, decided, images, cells)
+        looks = tuple(Look(e, m, r) for e, m, r in zip(found, cases.maps, right, strict=True))
+        return cls(looks, cases.method, cases.meaning, cases.mean_alike, modality)
+
+    @property
+    def layout(self) -> Layout:
+        """Two rows of squares: the images, and the images under their maps."""
+        return Layout(16 + _SIDE * max(1, len(self.looks)), 16 + 2 * _SIDE, left=8, right=8, top=8, bottom=8)
+
+    @property
+    def caption(self) -> str:
+        """Say what a map shows, and whether it depends on what was learned."""
+        wrong = sum(not look.right for look in self.looks)
+        shown = f"{wrong} of the surest wrong answers and {len(self.looks) - wrong} of the surest right ones"
+        return f"{shown}, by {self.method}. {self.meaning}" + self._dependence()
+
+    def _dependence(self) -> str:
+        if math.isnan(self.alike):
+            return ""
+        value = number(self.alike, 2)
+        if self.alike >= ALIKE:
+            return (
+                f" With random weights the maps are much the same (mean rank correlation {value}): they show the "
+                "image more than what was learned."
+            )
+        return (
+            f" They depend on what was learned: with random weights the mean rank correlation with them is {value}."
+        )
+
+    @property
+    def description(self) -> str:
+        """Say of each picture what it is, what was answered, and where its map is highest."""
+        listed = "; ".join(self._place(look) for look in self.looks) or "none"
+        return f"Test {image_words(self.modality)}: {listed}."
+
+    @staticmethod
+    def _place(look: Look) -> str:
+        peak = peaks(look.map[None])[0]
+        where = "nowhere" if peak is None else f"most at row {peak[0]}, column {peak[1]}"
+        return f"{look.example.truth}, answered {look.example.answer}; for {look.example.about} speaks {where}"
+
+    def frame(self) -> pd.DataFrame:
+        """One line per picture: index, truth, answer, about, probability, right, and the peak's row and column."""
+        lines = []
+        for look in self.looks:
+            e, peak = look.example, peaks(look.map[None])[0] or (None, None)
+            lines.append((e.index, e.truth, e.answer, e.about, e.probability, look.right, *peak))
+        names = ["index", "truth", "answer", "about", "probability", "right", "row", "column"]
+        return pd.DataFrame(lines, columns=names)
+
+    def plot(self, ax: Axes) -> None:
+        """Draw the pictures in a row on black, and below them the same under their maps."""
+        ax.set_axis_off()
+        if not self.looks:
+            return
+        side = max(_SIDE, self.looks[0].example.image.shape[0])
+        above = [_large(as_rgb(look.example.image), side) for look in self.looks]
+        below = [np.asarray(over(look.example.image, look.map, side)) for look in self.looks]
+        ax.imshow(np.concatenate([np.concatenate(row, axis=1) for row in (above, below)]), interpolation="nearest")
+
+
+def _large(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    times = side // image.shape[0]
+    return image.repeat(times, axis=0).repeat(times, axis=1)

@@ -1,0 +1,114 @@
+"""The headline score of every seed, beside the baselines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.reports.content import Rival
+from penlight.reports.displays.base import Layout
+from penlight.reports.palette import ACCENT, INK, MUTED, RULE
+from penlight.reports.words import interval, metric_words, number
+
+
+@dataclass(frozen=True)
+class SeedDots:
+    """One row of the headline metric per seed, their mean and standard deviation, and the rivals' rows."""
+
+    metric: str
+    seeds: tuple[str, ...]
+    rows: tuple[MetricRow, ...]
+    mean: float
+    sd: float
+    rivals: tuple[tuple[str, MetricRow], ...]
+    noun: str = "seed"
+
+    section: ClassVar[str] = "verdict"
+
+    @classmethod
+    def from_rows(
+        cls,
+        seeds: Sequence[str],
+        rows: Sequence[MetricRow],
+        overall: SeedsRow,
+        rivals: Sequence[Rival],
+        noun: str = "seed",
+    ) -> "SeedDots":
+        """Take one row per seed, the row over seeds, and the same row of each rival; or those of folds, the `noun`,
+        whose overall value is that of all their predictions together."""
+        found = ((rival.name, find_row(rival.rows, overall.name)) for rival in rivals)
+        others = tuple((name, row) for name, row in found if row is not None)
+        return cls(overall.name, tuple(seeds), tuple(rows), overall.mean, overall.sd, others, noun)
+
+    @property
+    def title(self) -> str:
+        """Name what is drawn."""
+        return f"The headline score of every {self.noun}"
+
+    @property
+    def caption(self) -> str:
+        """Say how far apart chance alone puts the seeds."""
+        values = [row.value for row in self.rows if np.isfinite(row.value)]
+        if not values:
+            return f"The headline metric is undefined for every {self.noun}."
+        ends = f"between {number(min(values), 3)} and {number(max(values), 3)}"
+        if self.noun == "fold":
+            return (
+                f"The folds lie {ends}, as their images and what they were trained on differ; the line is the score "
+                "of all their answers together, each bar a 95 % interval."
+            )
+        return f"Chance alone puts the seeds {ends}; each bar is the 95 % interval."
+
+    @property
+    def description(self) -> str:
+        """Say every seed's value."""
+        own = (f"{seed}: {number(row.value)} {interval(row.low, row.high)}" for seed, row in self._lanes())
+        return f"{metric_words(self.metric).short} by {self.noun} and of the baselines. " + "; ".join(own) + "."
+
+    @property
+    def layout(self) -> Layout:
+        """One lane per seed and rival."""
+        return Layout(440, 26 * len(self._lanes()) + 66, left=84, right=56, top=10, bottom=48)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per seed, then per rival: name, value, low, high."""
+        lines = [(name, row.value, row.low, row.high) for name, row in self._lanes()]
+        return pd.DataFrame(lines, columns=["name", "value", "low", "high"])
+
+    def plot(self, ax: Axes) -> None:
+        """A dot with its interval per lane, the mean and one standard deviation behind those of the seeds."""
+        lanes = self._lanes()
+        if np.isfinite(self.mean):
+            half = self.sd if np.isfinite(self.sd) else 0.0
+            bottom = len(self.seeds) - 0.5
+            ax.fill_betweenx(
+                [-0.5, bottom], self.mean - half, self.mean + half, color=ACCENT, alpha=0.15, linewidth=0
+            )
+            ax.plot([self.mean] * 2, [-0.5, bottom], color=ACCENT, linewidth=1)
+        for y, (name, row) in enumerate(lanes):
+            self._draw_lane(ax, y, name, row)
+        ax.set_ylim(len(lanes) - 0.5, -0.5)
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        ax.set_xlabel(metric_words(self.metric).short)
+        ax.tick_params(length=3)
+
+    def _draw_lane(self, ax: Axes, y: int, name: str, row: MetricRow) -> None:
+        own = y < len(self.seeds)
+        colour = ACCENT if own else MUTED
+        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
+        ax.plot([row.low, row.high], [y, y], color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
+        ax.plot([row.value], [y], "o" if own else "D", color=colour, markersize=7 if own else 6)
+        side: dict[str, Any] = {"va": "center", "annotation_clip": False}
+        ax.annotate(name, (0, y), (-78, 0), ("axes fraction", "data"), "offset points", color=INK if own else MUTED,
+                    **side)  # fmt: skip
+        ax.annotate(number(row.value), (1, y), (52, 0), ("axes fraction", "data"), "offset points", ha="right",
+                    color=INK if own else MUTED, **side)  # fmt: skip
+
+    def _lanes(self) -> list[tuple[str, MetricRow]]:
+        own = [(f"{self.noun} {seed}", row) for seed, row in zip(self.seeds, self.rows, strict=True)]
+        return own + list(self.rivals)

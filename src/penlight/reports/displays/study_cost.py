@@ -1,0 +1,219 @@
+"""Score against cost: one labelled dot per recipe, with intervals both ways."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from penlight.reports.displays.base import Layout
+from penlight.reports.palette import INK, MUTED, RULE, Colour, palette
+from penlight.reports.study_content import MAJORITY, Entry, StudyTable
+from penlight.reports.words import duration, interval, metric_words, number
+from penlight.tasks import MultiClass
+
+KINDS = {
+    "baseline": ("baseline", "D"),
+    "custom": ("custom network", "o"),
+    "pre-trained": ("pre-trained network", "s"),
+    "features": ("model on features", "^"),
+}
+"""Each kind of entry: what it is called, and its sign. Colours are those of the entries, as in every other figure."""
+
+_TICKS = {0.01: "0.01 s", 0.1: "0.1 s", 0.3: "0.3 s", 1.0: "1 s", 3.0: "3 s", 10.0: "10 s", 30.0: "30 s",
+          60.0: "1 min", 180.0: "3 min", 600.0: "10 min", 1800.0: "30 min", 3600.0: "1 h", 10800.0: "3 h",
+          36000.0: "10 h"}  # fmt: skip
+ROUND_STEPS = (1, 2, 5, 10)
+"""Ticks of scores have few decimals: a tick of 0.675 takes more room than it says."""
+
+_WIDTH, _HEIGHT, _LEFT, _RIGHT = 960, 420, 64, 24
+_CHARACTER, _LINE = 6.6, 17
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One recipe: its score with interval, and its mean training time in seconds with the least and the most; it has
+    the colour of its learning curve."""
+
+    title: str
+    kind: str
+    colour: str
+    score: float
+    low: float
+    high: float
+    cost: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class CostPlot:
+    """The headline score of every recipe against what it costs to train."""
+
+    metric: str
+    dots: tuple[Dot, ...]
+
+    section: ClassVar[str] = "verdict"
+    title: ClassVar[str] = "Score against training time"
+
+    @classmethod
+    def from_table(cls, table: StudyTable) -> "CostPlot":
+        """Take every entry whose score and training time are known, but the majority answer, which takes none."""
+        colours = entry_colours(table.entries)
+        dots = (_dot(e, table.headline, colours[e.id].day) for e in table.entries if e.backbone != MAJORITY)
+        return cls(table.headline, tuple(d for d in dots if math.isfinite(d.score) and d.cost > 0))
+
+    @property
+    def caption(self) -> str:
+        """Name the highest and the fastest, and say what the bars are."""
+        bars = "bars up and down are 95 % intervals, bars sideways the range of training times over seeds"
+        if not self.dots:
+            return "No recipe has both a score and a training time."
+        best = max(self.dots, key=lambda d: d.score)
+        fastest = min(self.dots, key=lambda d: d.cost)
+        if best is fastest:
+            return f"{best.title} is both the highest and the fastest to train; {bars}."
+        return (
+            f"Up is better, left is cheaper: {best.title} is highest at {number(best.score)} and trains in "
+            f"{duration(best.cost)} a seed; {bars}."
+        )
+
+    @property
+    def description(self) -> str:
+        """Say every recipe's score and time."""
+        own = (
+            f"{d.title}: {number(d.score)} {interval(d.low, d.high)}, trained in {duration(d.cost)}"
+            for d in self.dots
+        )
+        return f"{metric_words(self.metric).short} against training time per seed. " + "; ".join(own) + "."
+
+    @property
+    def layout(self) -> Layout:
+        """As wide as the page."""
+        return Layout(_WIDTH, _HEIGHT, left=_LEFT, right=_RIGHT, top=34, bottom=52)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per recipe: title, kind, score, low, high, cost, least, most."""
+        names = ["title", "kind", "score", "low", "high", "cost", "least", "most"]
+        return pd.DataFrame([[getattr(d, name) for name in names] for d in self.dots], columns=names)
+
+    def plot(self, ax: Axes) -> None:
+        """A dot with bars both ways, its name where it covers nothing; time runs by factors of ten."""
+        self._style(ax)
+        for dot in self.dots:
+            colour, (_, sign) = dot.colour, KINDS[dot.kind]
+            ax.plot([dot.cost] * 2, [dot.low, dot.high], color=colour, linewidth=1.6, alpha=0.55)
+            ax.plot([dot.least, dot.most], [dot.score] * 2, color=colour, linewidth=1.6, alpha=0.55)
+            ax.plot([dot.cost], [dot.score], sign, color=colour, markersize=8)
+        _write_names(ax, self.dots)
+        _write_key(ax, self.dots)
+
+    def _style(self, ax: Axes) -> None:
+        ends = [v for d in self.dots for v in (d.low, d.high, d.score) if math.isfinite(v)]
+        times = [v for d in self.dots for v in (d.least, d.most)]
+        ax.set_xscale("log")
+        if ends:
+            room = 0.08 * (max(ends) - min(ends)) or 0.05
+            ax.set_ylim(min(ends) - room, max(ends) + room)
+            ax.set_xlim(min(times) / 2, max(times) * 4)
+        shown = [t for t in _TICKS if ax.get_xlim()[0] <= t <= ax.get_xlim()[1]]
+        ax.set_xticks(shown, [_TICKS[t] for t in shown])
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND_STEPS))
+        ax.set_xlabel("training time of a seed")
+        ax.annotate(metric_words(self.metric).short, (0, 1), (-52, 18), "axes fraction", "offset points",
+                    weight="bold", color=INK)  # fmt: skip
+        ax.grid(axis="y", color=RULE, linewidth=0.5)
+        ax.set_axisbelow(True)
+        ax.tick_params(length=3)
+
+
+def entry_colours(entries: Sequence[Entry]) -> dict[str, Colour]:
+    """Give the colour of every entry of a study, the same in each of its figures.
+
+    One that is trained by epochs and is no variant has a colour of its own, a variant that of its original; the
+    others, which have no curve, have none.
+    """
+    trained = [entry for entry in entries if entry.histories]
+    ids = {entry.id for entry in trained}
+    own = [entry.id for entry in trained if entry.compare_with not in ids]
+    found = dict(zip(own, palette(MultiClass(tuple(own))), strict=True)) if own else {}
+    plain = Colour(MUTED, MUTED)
+    found |= {e.id: found.get(e.compare_with or "", plain) for e in trained if e.id not in found}
+    return {entry.id: found.get(entry.id, plain) for entry in entries}
+
+
+def _dot(entry: Entry, headline: str, colour: str) -> Dot:
+    row, fit = entry.row(headline), [value for value in entry.cost.fit if math.isfinite(value)]
+    return Dot(
+        entry.title,
+        entry.kind,
+        colour,
+        row.mean,
+        row.low,
+        row.high,
+        entry.cost.fit_mean,
+        min(fit, default=math.nan),
+        max(fit, default=math.nan),
+    )
+
+
+def _write_names(ax: Axes, dots: Sequence[Dot]) -> None:
+    """Write each name at the place beside its dot where it covers least of dots, bars and other names."""
+    figure = ax.get_figure(root=True)
+    points = 72 / figure.dpi if figure is not None else 1.0
+    places = points * ax.transData.transform(np.reshape([(d.cost, d.score) for d in dots], (-1, 2)))
+    bars = [
+        points * ax.transData.transform([(d.cost, _or(d.low, d.score)), (d.cost, _or(d.high, d.score))]) for d in dots
+    ]
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
+    taken += [(low[0] - 2, low[1], high[0] + 2, high[1]) for low, high in bars]
+    edge = points * ax.get_window_extent().x1
+    for dot, (x, y) in zip(dots, places, strict=True):
+        width = _CHARACTER * len(dot.title)
+        chosen = min(_CANDIDATES, key=lambda c: _cover(_box(x, y, width, c), taken, edge) + 0.01 * abs(c[1]))
+        taken.append(_box(x, y, width, chosen))
+        side, rise = chosen
+        ax.annotate(dot.title, (dot.cost, dot.score), (11 * side, rise), "data", "offset points",
+                    ha="left" if side > 0 else "right", va="center", fontsize=12, color=INK,
+                    annotation_clip=False)  # fmt: skip
+
+
+_CANDIDATES = tuple((side, rise) for rise in (0, 14, -14, 28, -28, 44, -44, 60, -60) for side in (1, -1))
+
+
+def _box(x: float, y: float, width: float, place: tuple[int, int]) -> tuple[float, float, float, float]:
+    side, rise = place
+    left = x + 11 if side > 0 else x - 11 - width
+    return left, y + rise - _LINE / 2, left + width, y + rise + _LINE / 2
+
+
+def _cover(
+    box: tuple[float, float, float, float], taken: Sequence[tuple[float, float, float, float]], edge: float
+) -> float:
+    """Area of a box that others occupy, and of what runs over the right edge."""
+    covered = sum(
+        max(0.0, min(box[2], b[2]) - max(box[0], b[0])) * max(0.0, min(box[3], b[3]) - max(box[1], b[1]))
+        for b in taken
+    )
+    return covered + max(0.0, box[2] - edge) * _LINE
+
+
+def _write_key(ax: Axes, dots: Sequence[Dot]) -> None:
+    """Name the signs of the kinds that occur, on one line above the axes."""
+    x = 60.0
+    for kind in [kind for kind in KINDS if any(d.kind == kind for d in dots)]:
+        name, sign = KINDS[kind]
+        at = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+        ax.plot([x / (_WIDTH - _LEFT - _RIGHT)], [1.06], sign, color=MUTED, markersize=7, clip_on=False,
+                transform=ax.transAxes)  # fmt: skip
+        ax.annotate(name, (x / (_WIDTH - _LEFT - _RIGHT), 1.06), (9, 0), va="center", fontsize=12, color=MUTED, **at)  # type: ignore[arg-type]
+        x += 40 + _CHARACTER * len(name)
+
+
+def _or(value: float, other: float) -> float:
+    return value if math.isfinite(value) else other

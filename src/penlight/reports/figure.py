@@ -1,0 +1,122 @@
+"""From a display to an SVG that stands in a page: it follows day and night, and says what it shows."""
+
+import html
+import io
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from penlight.reports.displays.base import Display
+from penlight.reports.palette import INK, MUTED, RULE, TOKENS, Colour, variable
+
+BROAD = 470
+"""CSS pixels from which a figure is too broad for a phone to show whole."""
+
+_POINTS_PER_INCH = 72
+
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 13,
+    "axes.labelsize": 13,
+    "axes.titlesize": 13,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
+    "axes.facecolor": "none",
+    "axes.linewidth": 1,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "none",
+    "text.color": INK,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "lines.linewidth": 2,
+    "lines.solid_capstyle": "round",
+    "path.simplify_threshold": 0.2,
+    # Labels are a user's own: a dollar sign is not the start of a formula.
+    "text.parse_math": False,
+}
+
+_SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def draw_svg(display: Display, name: str, colours: Iterable[Colour] = ()) -> str:
+    """Draw a display as an inline SVG element, one unit of which is one CSS pixel.
+
+    `name` must be unique in the page: ids start with it. `colours` are those that change by night. The same display
+    and name give the same text.
+    """
+    return _for_page(_raw_svg(display, name), display, name, colours)
+
+
+def _raw_svg(display: Display, name: str) -> str:
+    layout = display.layout
+    style: Any = _STYLE | {"svg.hashsalt": name}
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(layout.width / _POINTS_PER_INCH, layout.height / _POINTS_PER_INCH))
+        FigureCanvasSVG(figure)
+        display.plot(figure.add_axes(layout.box))
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    return buffer.getvalue()
+
+
+def _for_page(raw: str, display: Display, name: str, colours: Iterable[Colour]) -> str:
+    body = raw[raw.index("<g ") : raw.rindex("</svg>")]
+    body = _with_variables(_with_own_ids(_compact(body), name), colours)
+    width, height = display.layout.width, display.layout.height
+    # A phone shows a broad figure less shrunk, and scrolls: its letters would be too small to read.
+    kind = "plot broad" if width > BROAD else "plot"
+    title, description = html.escape(display.title), html.escape(display.description)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" class="{kind}" '
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'aria-labelledby="{name}-title {name}-desc" font-family="{_SYSTEM_FONTS}" '
+        f'stroke-linejoin="round">'
+        f'<title id="{name}-title">{title}</title><desc id="{name}-desc">{description}</desc>{body}</svg>'
+    )
+
+
+def _in_tags(svg: str, change: Callable[[str], str]) -> str:
+    """Change the tags of an SVG alone; what stands between them is text, in which a user's label is left as it is."""
+    return re.sub(r"<[^>]+>", lambda tag: change(tag[0]), svg)
+
+
+def _compact(svg: str) -> str:
+    """Drop what a page does not need: comments, fonts of this machine, digits below a hundredth of a pixel."""
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+
+    def compact(tag: str) -> str:
+        return re.sub(r"-?\d+\.\d{3,}", _hundredths, re.sub(r" ?font-family: [^;\"]+;?", "", tag))
+
+    return re.sub(r"\s*\n\s*", " ", _in_tags(svg, compact))
+
+
+def _hundredths(match: re.Match[str]) -> str:
+    return f"{float(match[0]):.2f}"
+
+
+def _with_own_ids(svg: str, name: str) -> str:
+    """Start ids with the figure's name, and drop those that nothing refers to."""
+    tags = " ".join(re.findall(r"<[^>]+>", svg))
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', tags))
+
+    def own(tag: str) -> str:
+        tag = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", tag)
+        return re.sub(r'(href="|url\()#', rf"\1#{name}-", tag)
+
+    return _in_tags(svg, own)
+
+
+def _with_variables(svg: str, colours: Iterable[Colour]) -> str:
+    names = {c.day: f"var({variable(c.day)}, {c.day})" for c in colours} | TOKENS
+    pattern = "|".join(map(re.escape, names))
+    return _in_tags(svg, lambda tag: re.sub(rf"(?:{pattern})\b", lambda match: names[match[0]], tag))

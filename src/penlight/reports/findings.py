@@ -1,0 +1,361 @@
+"""What a study found, in sentences. Each rule gives one sentence where the numbers bear it out, else none.
+
+"More than chance" means that the corrected p of the paired difference is below 0.05. That a difference is no more
+than chance does not make two networks equal: how large a difference could have gone unseen is said too.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from penlight.evaluation.comparison import Difference
+from penlight.numbers import counted, decimal_text
+from penlight.reports.study_content import MAJORITY, Entry, StudyTable
+from penlight.reports.words import (
+    count,
+    duration,
+    image_words,
+    interval,
+    label_words,
+    listed,
+    metric_words,
+    number,
+    signed,
+)
+
+_SMALLEST_P = 0.001
+_STANDARD_ERRORS_IN_AN_INTERVAL = 2 * 1.959964
+
+
+def findings(table: StudyTable) -> list[str]:
+    """Say what the numbers of a table bear out, in the order in which a reader wants to know."""
+    said = (rule(table) for rule in RULES)
+    return [sentence for sentence in said if sentence]
+
+
+def study_verdict(table: StudyTable, modality: str) -> str:
+    """Say which entry ranks best, how sure, and whether it is better than the linear baseline by more than chance."""
+    images = f"{count(table.images['test'])} test {image_words(modality)}"
+    best, words = table.best, metric_words(table.headline)
+    if best is None:
+        return f"On {images} the {words.short} of every recipe is undefined."
+    row = best.row(table.headline)
+    spread = f" ± {number(row.sd)} over {len(best.seeds)} seeds" if len(best.seeds) > 1 else ""
+    does = f"ranks {label_words(table.task)} best" if table.headline.startswith("auc") else "does best"
+    score = f"{words.short} {number(row.mean)}{spread}{_sure(row.low, row.high)}"
+    return f"On {images} {in_text(best)} {does}, with {score}{_against_linear(table, best)}."
+
+
+def _against_linear(table: StudyTable, best: Entry) -> str:
+    linear = table.linear
+    if linear is best:
+        return _over_networks(table)
+    found = table.difference(best, linear)
+    if linear is None or found is None:
+        return ""
+    at = f"the linear baseline at {number(table.score(linear))}"
+    if found.more_than_chance and found.value > 0:
+        return f", more than chance above {at} ({_p(found)})"
+    return f", not above {at} by more than chance"
+
+
+def _over_networks(table: StudyTable) -> str:
+    """Say how the linear baseline, being the best, stands to the networks."""
+    networks = _known(table, table.networks)
+    if not networks:
+        return ""
+    nearest = max(networks, key=table.score)
+    found = [table.difference(table.linear, entry) for entry in networks]
+    clear = (
+        "by more than chance" if all(d and d.more_than_chance for d in found) else "though not by more than chance"
+    )
+    return f", above every network, {clear}: the nearest, {in_text(nearest)}, has {number(table.score(nearest))}"
+
+
+def networks_against_linear(table: StudyTable) -> str | None:
+    """Say which networks beat the linear baseline by more than chance, and which fall below it so."""
+    linear = table.linear
+    found = [(entry, table.difference(entry, linear)) for entry in _known(table, table.networks)]
+    tested = [(entry, difference) for entry, difference in found if difference is not None]
+    if linear is None or not tested:
+        return None
+    above = [(e, d) for e, d in tested if d.more_than_chance and d.value > 0]
+    below = [(e, d) for e, d in tested if d.more_than_chance and d.value < 0]
+    first = (
+        f"{_with_p(above)} {_verb(above, 'beats', 'beat')} the linear baseline by more than chance."
+        if above
+        else "No network beats the linear baseline by more than chance."
+    )
+    rest = f" {_with_p(below)} {_verb(below, 'falls', 'fall')} below it by more than chance." if below else ""
+    return _capital(first) + (" " + _capital(rest[1:]) if rest else "")
+
+
+def custom_against_pretrained(table: StudyTable) -> str | None:
+    """Answer, for these rows, whether a custom network does as well as a pre-trained one, and at what cost."""
+    custom, pretrained = (leader(table, kind) for kind in ("custom", "pre-trained"))
+    found = table.difference(custom, pretrained)
+    if custom is None or pretrained is None or found is None or not math.isfinite(found.p):
+        return None
+    scores = f"{number(table.score(custom))} against {number(table.score(pretrained))}, {_difference(found)}"
+    names = f"the best custom network ({custom.title})", f"the best pre-trained one ({pretrained.title})"
+    if not found.more_than_chance:
+        edge = max(abs(found.low), abs(found.high))
+        return (
+            f"Between {names[0]} and {names[1]} no difference beyond chance was found: {scores}. "
+            f"A difference of up to {number(edge, 2)} could have gone unseen.{_cheaper(custom, pretrained)}"
+        )
+    if found.value > 0:
+        return f"{_capital(names[0])} beats {names[1]} by more than chance: {scores}.{_cheaper(custom, pretrained)}"
+    return f"{_capital(names[1])} beats {names[0]} by more than chance: {scores}.{_cheaper(custom, pretrained)}"
+
+
+def variants(table: StudyTable) -> str | None:
+    """Say of each variant, such as augmentation or fine-tuning, whether it changed the score by more than chance."""
+    parts = []
+    for entry in table.entries:
+        other = table.entry(entry.compare_with) if entry.compare_with else None
+        found = table.difference(entry, other)
+        if other is None or found is None or not math.isfinite(found.p):
+            continue
+        if found.more_than_chance:
+            change = "raises" if found.value > 0 else "lowers"
+            text = f"{change} the {metric_words(table.headline).short} by more than chance ({_difference(found)})"
+        else:
+            text = f"changes the {metric_words(table.headline).short} no more than chance does ({_difference(found)})"
+        parts.append(f"{_capital(in_text(entry))} in place of {in_text(other)} {text}.")
+    return " ".join(parts) or None
+
+
+def no_better_than_guessing(table: StudyTable) -> str | None:
+    """Name the entries whose interval holds what guessing gets; only for areas under the ROC curve."""
+    entries = [entry for entry in _known(table, table.entries) if entry.backbone != MAJORITY]
+    guessing = [entry.title for entry in entries if _holds_guessing(table, entry)]
+    if not guessing:
+        return None
+    verb = "is" if len(guessing) == 1 else "are"
+    return f"{listed(guessing)} {verb} not clearly better than guessing: the interval holds 0.5."
+
+
+def _holds_guessing(table: StudyTable, entry: Entry) -> bool:
+    return table.headline.startswith("auc") and entry.row(table.headline).low <= 0.5
+
+
+def seen_at_all(table: StudyTable) -> str | None:
+    """Say how small a difference these images can show: half the usual width of the differences' intervals."""
+    widths = [(d.high - d.low) / 2 for d in table.differences if math.isfinite(d.high - d.low)]
+    if not widths:
+        return None
+    usual = number(float(np.median(widths)), 2)
+    images = f"{counted(table.images['test'], 'test image')}"
+    return f"With {images}, differences under about {usual} cannot be told from chance."
+
+
+def which_to_take(table: StudyTable) -> str | None:
+    """Recommend by the scores on val, where they are known, else on test: the linear baseline where no network beats
+    it, and the cheapest network that keeps up with the best; nothing where even the best may be guessing. The scores
+    that are given are those on test."""
+    seen = _chooses(table)
+    best = seen.best
+    if best is None:
+        return None
+    by = "" if seen is table else " on val"
+    if _holds_guessing(seen, best):
+        return f"Take none of them: not even the best{by}, {in_text(best)}, is clearly better than guessing."
+    network = network_to_take(table)
+    linear = seen.linear
+    if linear is None or _holds_guessing(seen, linear) or _beating(seen):
+        return None if network is None else f"Take {in_text(network)}, {_why(table, network)}."
+    first = (
+        f"Take {in_text(linear)}{_on_test(table, linear)}: no network is shown to be better{by}{_trains_in(linear)}."
+    )
+    if network is not None:
+        return f"{first} If it is to be a network, take {in_text(network)}, {_why(table, network)}."
+    behind = f"No network keeps up with {in_text(best)}{by}: each lies more than a standard error below it."
+    return f"{first} {behind}" if table.networks else first
+
+
+def how_it_was_chosen(table: StudyTable) -> str | None:
+    """Say by which images the recommendation was chosen, and what that does to its score."""
+    seen = _chooses(table)
+    known = len(_known(seen, seen.entries))
+    if known < 2 or which_to_take(table) is None:
+        return None
+    if seen is not table:
+        return (
+            f"That was chosen by the scores on {counted(seen.images['val'], 'val image')}, among "
+            f"{counted(known, 'recipe')}. "
+            "Val also chose the epochs of networks, which flatters them there; test took no part in the choice."
+        )
+    return (
+        f"That was chosen by the scores on test, among {count(known)} recipes, so the score of what is chosen is "
+        "somewhat too high; it takes images that no recipe was read on to know it."
+    )
+
+
+def network_to_take(table: StudyTable) -> Entry | None:
+    """Choose, of the networks that keep up with the best entry, the one that trains fastest.
+
+    By val, where that is known; None if no network does, or if even the best may be guessing.
+    """
+    seen = _chooses(table)
+    found = min(_keeping_up(seen), key=lambda entry: (_or_inf(entry.cost.fit_mean), -seen.score(entry)), default=None)
+    return None if found is None else table.entry(found.id)
+
+
+def _chooses(table: StudyTable) -> StudyTable:
+    """Give the table by which is recommended."""
+    return table if table.on_val is None else table.on_val
+
+
+def _on_test(table: StudyTable, entry: Entry) -> str:
+    """Give the score on test of what val chose; empty where test chose it."""
+    if table.on_val is None:
+        return ""
+    row = table.entry(entry.id).row(table.headline)
+    return f" (on test {metric_words(table.headline).short} {number(row.mean)}{_sure(row.low, row.high)})"
+
+
+def _keeping_up(table: StudyTable) -> list[Entry]:
+    """List the networks no further below the best than one standard error of the paired difference.
+
+    The one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3): of those
+    that cannot be told apart take the cheapest, but none that is probably worse. What may be guessing is none of
+    them, and where some network beats the linear baseline, one that does not is none of them either.
+    """
+    if table.best is None or _holds_guessing(table, table.best):
+        return []
+    beating = _beating(table)
+    known = [entry for entry in beating or _known(table, table.networks) if not _holds_guessing(table, entry)]
+    return [entry for entry in known if _keeps_up(table, entry)]
+
+
+def _beating(table: StudyTable) -> list[Entry]:
+    return [entry for entry in _known(table, table.networks) if _beats(table, entry, table.linear)]
+
+
+def _keeps_up(table: StudyTable, entry: Entry) -> bool:
+    if entry is table.best:
+        return True
+    found = table.difference(entry, table.best)
+    return found is not None and found.value >= -_error(found)
+
+
+def _error(found: Difference) -> float:
+    """Give the standard error of a difference; from its interval, which is corrected and so no narrower, where it was
+    not kept."""
+    return found.error if math.isfinite(found.error) else (found.high - found.low) / _STANDARD_ERRORS_IN_AN_INTERVAL
+
+
+def _why(table: StudyTable, entry: Entry) -> str:
+    seen = _chooses(table)
+    on_test = "" if seen is table else "on test "
+    score = f"{on_test}{metric_words(table.headline).short} {number(table.score(entry))}{_cost_of(entry)}"
+    by = "" if seen is table else " on val"
+    keeping, own = _keeping_up(seen), seen.entry(entry.id)
+    alone = len(keeping) == 1
+    if own is seen.best and _beating(seen) == [own]:
+        return f"the best{by}, and the only network shown to be better than the linear baseline ({score})"
+    if own is seen.best:
+        return f"the best{by}{'' if alone else ', and the fastest to train of those that keep up with it'} ({score})"
+    if alone:
+        return f"the only one that keeps up with the best{by} ({score})"
+    return f"the fastest to train of those that keep up with the best{by} ({score})"
+
+
+def _beats(table: StudyTable, entry: Entry, other: Entry | None) -> bool:
+    found = table.difference(entry, other)
+    return found is not None and found.more_than_chance and found.value > 0
+
+
+def _cost_of(entry: Entry) -> str:
+    seconds = entry.cost.fit_mean
+    return f", {duration(seconds)} of training a seed" if math.isfinite(seconds) else ""
+
+
+def _trains_in(entry: Entry) -> str:
+    seconds = entry.cost.fit_mean
+    return f", and it trains in {duration(seconds)}" if math.isfinite(seconds) else ""
+
+
+def _cheaper(custom: Entry, pretrained: Entry) -> str:
+    """Say what the custom network costs beside the pre-trained one, in the two that a reader pays for."""
+    one, other = custom.cost, pretrained.cost
+    training = _times(one.fit_mean, other.fit_mean, "trains {} times as fast", "takes {} times as long to train")
+    answering = _times(
+        one.predict_mean, other.predict_mean, "answers {} times as fast", "takes {} times as long to answer"
+    )
+    parts = [text for text in (training, answering) if text]
+    return f" The custom network {' and '.join(parts)}." if parts else ""
+
+
+def _times(own: float, other: float, faster: str, slower: str) -> str:
+    if not (math.isfinite(own) and math.isfinite(other) and own > 0 and other > 0):
+        return ""
+    ratio = other / own
+    if 1 / 1.5 < ratio < 1.5:
+        return ""
+    return faster.format(_round(ratio)) if ratio > 1 else slower.format(_round(1 / ratio))
+
+
+def _round(ratio: float) -> str:
+    return number(ratio, 1) if ratio < 10 else count(round(ratio))
+
+
+def leader(table: StudyTable, kind: str) -> Entry | None:
+    """Give the entry of a kind with the highest headline score; None if none is scored."""
+    return max(_known(table, [e for e in table.entries if e.kind == kind]), key=table.score, default=None)
+
+
+def _known(table: StudyTable, entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if math.isfinite(table.score(entry))]
+
+
+def in_text(entry: Entry) -> str:
+    """Say an entry in a sentence: "the linear baseline", "the CNN with balanced augmentation"."""
+    first = entry.title.split()[0]
+    is_plain_word = first[1:].islower()
+    return f"the {entry.title[:1].lower()}{entry.title[1:]}" if is_plain_word else f"the {entry.title}"
+
+
+def _with_p(found: Sequence[tuple[Entry, Difference]]) -> str:
+    return listed([f"{in_text(entry)} ({_p(difference)})" for entry, difference in found])
+
+
+def _verb(found: Sequence[object], one: str, many: str) -> str:
+    return one if len(found) == 1 else many
+
+
+def _p(found: Difference) -> str:
+    return f"p < {_SMALLEST_P}" if found.p_holm < _SMALLEST_P else f"p = {decimal_text(found.p_holm)}"
+
+
+def _difference(found: Difference) -> str:
+    return f"a difference of {signed(found.value)}{_sure(found.low, found.high, 'corrected interval')}, {_p(found)}"
+
+
+def _sure(low: float, high: float, what: str = "95 % interval") -> str:
+    bounds = interval(low, high)
+    return f" ({what} {bounds})" if bounds else ""
+
+
+def _or_inf(value: float) -> float:
+    return value if math.isfinite(value) else math.inf
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+Rule = Callable[[StudyTable], str | None]
+
+RULES: tuple[Rule, ...] = (
+    which_to_take,
+    how_it_was_chosen,
+    networks_against_linear,
+    custom_against_pretrained,
+    variants,
+    no_better_than_guessing,
+    seen_at_all,
+)
+"""In the order of reading; each is tested on its own."""

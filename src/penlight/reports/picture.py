@@ -1,0 +1,58 @@
+"""Images of a dataset as pictures in a page: data addresses, no file beside the report."""
+
+import base64
+import io
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from penlight.explanation.pictures import png_address, scale, shade
+
+_ADDRESS = re.compile(rb"data:image/[a-z]+;base64,[A-Za-z0-9+/=\s]+")
+_EXACT_SIDE = 64
+_LARGEST_SIDE = 112
+
+
+def data_address(image: NDArray[np.uint8]) -> str:
+    """Give an image (H, W, C) or (H, W) uint8 as a data address.
+
+    Small ones stay exact, pixel for pixel (PNG). Larger ones are only thumbnails here, at most 112 px, as JPEG: a
+    page of exact ones would be many megabytes.
+    """
+    picture = Image.fromarray(_drawable(image))
+    if max(picture.size) <= _EXACT_SIDE:
+        return _encode(picture, "PNG", optimize=True)
+    picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS)
+    return _encode(picture, "JPEG", quality=90)
+
+
+def shaded_address(values: NDArray[np.floating]) -> str:
+    """Give a map (H, W) of 0 to 1 as the data address of its colours, clear where it is 0.
+
+    Maps are smooth: those of large images are thinned to at most 64 px a side.
+    """
+    step = -(-max(values.shape) // _EXACT_SIDE)
+    return png_address(shade(values[step // 2 :: step, step // 2 :: step]))
+
+
+def count_pictures(page: bytes) -> int:
+    """Count the different pictures in a page, maps over them among them."""
+    return len(set(_ADDRESS.findall(page)) - {png_address(scale()).encode()})
+
+
+def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give an image (H, W, C) or (H, W) as (H, W, 3)."""
+    drawable = _drawable(image)
+    return drawable if drawable.ndim == 3 else np.repeat(drawable[..., None], 3, axis=2)
+
+
+def _drawable(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+
+
+def _encode(picture: Image.Image, kind: str, **options: object) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

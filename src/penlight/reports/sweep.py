@@ -1,0 +1,113 @@
+"""The report of a sweep: one plan for each of several sets, each score beside a published one."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penlight.data.published import Published
+from penlight.evaluation.rows import MetricRow, find_row
+from penlight.reports.beside import OFFICIAL
+from penlight.reports.displays.published import BesidePublished, Lane
+from penlight.reports.page import drawn, render
+from penlight.reports.words import count, duration, interval, listed, number
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """One set: `kept` is the backbone of the model that the plan ended with; `seconds` of the whole run; `address` of
+    its own report, from the sweep's folder."""
+
+    name: str
+    title: str
+    images: Mapping[str, int]
+    kept: str
+    parameters: int | None
+    seconds: float
+    rows: Sequence[MetricRow]
+    linear: Sequence[MetricRow]
+    published: Published
+    address: str
+
+    def lane(self, metric: str) -> Lane:
+        """Give the set's lane of an official metric."""
+        linear = find_row(self.linear, metric)
+        own = find_row(self.rows, metric) or MetricRow(metric, None, math.nan, math.nan, math.nan, 0, "not scored")
+        return Lane(self.name, own, math.nan if linear is None else linear.value, getattr(self.published, metric))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the set for JSON."""
+        return {
+            "name": self.name,
+            "images": dict(self.images),
+            "kept": self.kept,
+            "parameters": self.parameters,
+            "seconds": round(self.seconds, 1),
+            "metrics": [row.to_dict() for row in self.rows],
+            "published": {"model": self.published.model, "auc": self.published.auc, "acc": self.published.acc},
+            "stands": {metric: self.lane(metric).stands for metric in OFFICIAL},
+        }
+
+
+@dataclass(frozen=True)
+class SweepContent:
+    """What the page of a sweep shows; `absent` are the sets that are not on disk."""
+
+    name: str
+    title: str
+    size: int
+    rows: Sequence[SweepRow]
+    absent: Sequence[str]
+    command: str
+    provenance: Sequence[tuple[str, str]]
+
+
+def sweep_verdict(content: SweepContent) -> str:
+    """Say on how many sets the plan is above, level with and below the published AUC."""
+    lanes = [row.lane("auc") for row in content.rows]
+    model = content.rows[0].published.model
+    parts = []
+    for word, said in (("above", "above"), ("level", "level with"), ("below", "below")):
+        names = [lane.name for lane in lanes if lane.stands == word]
+        parts += [f"{said} it on {listed(names, 12)}"] if names else []
+    sets = "one set" if len(lanes) == 1 else f"{len(lanes)} sets"
+    return f"On {sets}, each with a plan of its own, the AUC beside {model} as published: {'; '.join(parts)}."
+
+
+def sweep_report(content: SweepContent) -> str:
+    """Write the page of a sweep."""
+    model = content.rows[0].published.model
+    lanes = {metric: [row.lane(metric) for row in content.rows] for metric in OFFICIAL}
+    figures = [drawn(BesidePublished.from_lanes(lanes[m], m, model), f"beside-{m}") for m in OFFICIAL]
+    facts = [
+        ("sets", str(len(content.rows))),
+        ("image size", f"{content.size} × {content.size} px"),
+        ("time in all", duration(sum(row.seconds for row in content.rows))),
+    ]
+    return render(
+        "sweep.html",
+        (),
+        content=content,
+        verdict=sweep_verdict(content),
+        facts=facts,
+        figures=figures,
+        model=model,
+        lines=[_line(row) for row in content.rows],
+    )
+
+
+def _line(row: SweepRow) -> dict[str, Any]:
+    cells = [_cells(row.lane(metric)) for metric in OFFICIAL]
+    return {
+        "name": row.name,
+        "address": row.address,
+        "images": count(row.images["train"]),
+        "kept": row.kept,
+        "time": duration(row.seconds),
+        "cells": [cell for three in cells for cell in three],
+    }
+
+
+def _cells(lane: Lane) -> tuple[str, str, str, str]:
+    bounds = interval(lane.own.low, lane.own.high)
+    return number(lane.own.value), bounds, number(lane.linear), number(lane.published)

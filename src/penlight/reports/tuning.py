@@ -1,0 +1,211 @@
+"""The page of a tuning: what was found, how much to believe of it, and the space in pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from penlight.escaping import cell
+from penlight.numbers import counted, decimal_text
+from penlight.recipes import Linear, Recipe
+from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
+from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
+from penlight.reports.page import Drawn, drawn, render
+from penlight.reports.words import duration, listed, metric_words, number, plain
+from penlight.runs import write_text
+
+_FEWEST_LINES = 2  # complete trials that a parallel plot needs to say something
+
+_SAMPLERS = {"gp": "Gaussian process", "tpe": "tree-structured Parzen estimators"}
+
+
+@dataclass(frozen=True)
+class TuningContent:
+    """What the page of a tuning is made from.
+
+    `judged_on` says what images gave the values, "3 folds of train"; `importance` is empty where it could not be
+    told; `start` is the trial with the recipe's own values, if there was one; `provenance` is lines of name and
+    value; `command` trains the best recipe.
+    """
+
+    name: str
+    title: str
+    metric: str
+    judged_on: str
+    sampler: str
+    space: Space
+    trials: Sequence[Trial]
+    best: Trial
+    start: Trial | None
+    importance: Mapping[str, float]
+    recipe: Recipe
+    best_recipe: Recipe
+    command: str
+    provenance: Sequence[tuple[str, str]]
+
+
+def write_tuning(folder: Path, content: TuningContent) -> None:
+    """Write trials.csv, best.toml and report.html into a tuning's folder, each whole or not at all."""
+    write_text(folder / "trials.csv", _csv(content))
+    write_text(folder / "best.toml", _best_toml(content))
+    write_text(folder / "report.html", tuning_report(content))
+
+
+def _csv(content: TuningContent) -> str:
+    repeats = max(len(t.values) for t in content.trials)
+    parts = [dict(zip((f"value_{i}" for i in range(1, repeats + 1)), t.values, strict=False)) for t in content.trials]
+    frame = pd.concat([trial_frame(content.trials), pd.DataFrame(parts)], axis=1)
+    texts = frame.select_dtypes(exclude="number").columns
+    frame[texts] = frame[texts].map(lambda value: cell(value) if isinstance(value, str) else value)
+    return str(frame.rename(columns=cell).to_csv(index=False, lineterminator="\n"))
+
+
+def _best_toml(content: TuningContent) -> str:
+    best = content.best
+    return (
+        f"# Found by penlight tune: trial {best.number} of {len(content.trials)}, "
+        f"{metric_words(content.metric).short} {decimal_text(best.value)} on {content.judged_on}.\n#\n"
+        f"# Command   {content.command}\n\n{content.best_recipe.to_toml()}"
+    )
+
+
+def tuning_report(content: TuningContent) -> str:
+    """Write the page as HTML."""
+    return render(
+        "tuning.html",
+        (),
+        name=content.name,
+        title=content.title,
+        verdict=verdict(content),
+        cautions=cautions(content),
+        facts=_facts(content),
+        history=_trial_figures(content),
+        space=_space_figures(content),
+        keys=[p.key for p in content.space.parameters],
+        lines=_trial_lines(content),
+        metric=metric_words(content.metric).short,
+        changed=_changed(content),
+        recipe_toml=content.best_recipe.to_toml(),
+        command=content.command,
+        provenance=content.provenance,
+    )
+
+
+def verdict(content: TuningContent) -> str:
+    """Say in a sentence or two what the best trial is worth beside the recipe as it was."""
+    best, start, short = content.best, content.start, metric_words(content.metric).short
+    said = (
+        f"The best of {counted(len(content.trials), 'trial')} reaches {short} {number(best.value)} on "
+        f"{content.judged_on}"
+    )
+    if start is None:
+        return f"{said}; the recipe as it was lies outside the space, so there is nothing to compare it with."
+    if start.number == best.number:
+        return f"{said}: it is the recipe as it was. No other values did better."
+    gain = best.value - start.value
+    return f"{said}; the recipe as it was has {number(start.value)}. {_gain_words(content, gain)}"
+
+
+def _gain_words(content: TuningContent, gain: float) -> str:
+    better = sum(a > b for a, b in _pairs(content))
+    if len(content.best.values) == 1:
+        return f"A gain of {number(gain)} in a single training each may be chance."
+    each = "folds" if "fold" in content.judged_on else "seeds"
+    if better == len(content.best.values):
+        return f"The gain of {number(gain)} holds on all {better} {each}."
+    return f"The gain of {number(gain)} holds on {better} of {len(content.best.values)} {each}, so it may be chance."
+
+
+def _pairs(content: TuningContent) -> list[tuple[float, float]]:
+    start = content.start
+    return list(zip(content.best.values, start.values, strict=True)) if start is not None else []
+
+
+def cautions(content: TuningContent) -> list[str]:
+    """Say what flatters the values."""
+    found = [
+        "The best of many tries on the same images is partly the luckiest: expect less on test than the value above.",
+        "Test was not read. Train the best recipe to see its scores there.",
+    ]
+    if not isinstance(content.recipe.model, Linear):
+        found.append(
+            "Each training's epoch was chosen on the images that judge it, which flatters every trial alike."
+        )
+    if "fold" in content.judged_on:
+        found.append(
+            "Val is small, so trials were judged on parts of train left out in turn; val took no part. Each training "
+            "had fewer images than the recipe will have."
+        )
+    return found
+
+
+def _facts(content: TuningContent) -> list[tuple[str, str]]:
+    states = [t.state for t in content.trials]
+    return [
+        ("trials", f"{len(states)} ({states.count('pruned')} stopped early, {states.count('diverged')} diverged)"),
+        ("judged on", content.judged_on),
+        ("sampler", _SAMPLERS.get(content.sampler, content.sampler)),
+        ("time in trials", duration(sum(t.seconds for t in content.trials))),
+    ]
+
+
+def _trial_figures(content: TuningContent) -> list[Drawn]:
+    start = float("nan") if content.start is None else content.start.value
+    found = [drawn(TuningHistory.from_trials(content.trials, content.metric, start), "history")]
+    if content.importance:
+        found.append(drawn(KeyImportance.from_shares(content.importance), "importance"))
+    return found
+
+
+def _space_figures(content: TuningContent) -> list[Drawn]:
+    scatter = SpaceScatter.from_trials(content.trials, content.space, content.metric)
+    found = [drawn(scatter, "scatter")]
+    parallel = ParallelTrials.from_trials(content.trials, content.space, content.metric)
+    if len(parallel.trials) >= _FEWEST_LINES and len(content.space.parameters) > 1:
+        found.append(drawn(parallel, "parallel"))
+    return found
+
+
+def _trial_lines(content: TuningContent) -> list[tuple[int, str, str, str, str, list[str]]]:
+    """Give the trials, the best first: number, what became of it, value, values of repeats, time, keys."""
+    ranked = sorted(content.trials, key=lambda t: (t.state != "complete", -t.value if t.value == t.value else 1.0))
+    return [
+        (
+            t.number,
+            _state_words(content, t),
+            number(t.value),
+            ", ".join(number(v) for v in t.values) if len(t.values) > 1 else "",
+            duration(t.seconds),
+            [_cell(v) for v in t.params.values()],
+        )
+        for t in ranked
+    ]
+
+
+def _state_words(content: TuningContent, trial: Trial) -> str:
+    words = {"pruned": "stopped early", "diverged": "diverged"}
+    if trial.number == content.best.number:
+        return "the best"
+    if content.start is not None and trial.number == content.start.number:
+        return "as it was"
+    return words.get(trial.state, "")
+
+
+def _changed(content: TuningContent) -> list[tuple[str, str, str, str]]:
+    """Give for each key what was searched, the recipe's value, and the best one."""
+    before, after = content.recipe, content.best_recipe
+    return [
+        (p.key, _bounds(p), _cell(value_at(before, p.key)), _cell(value_at(after, p.key)))
+        for p in content.space.parameters
+    ]
+
+
+def _bounds(parameter: Parameter) -> str:
+    if isinstance(parameter, Range):
+        return f"{parameter.low:g} to {parameter.high:g}{', by ratio' if parameter.log else ''}"
+    return listed([plain(c) for c in parameter.choices], most=8)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else plain(value)

@@ -1,0 +1,13 @@
+from .base import OF_PROBABILITIES as OF_PROBABILITIES
+from .base import OF_SETS as OF_SETS
+from .base import Question as Question
+from .base import Task as Task
+from .base import label_of as label_of
+from .binary import Binary as Binary
+from .multi_class import MultiClass as MultiClass
+from .multi_label import MultiLabel as MultiLabel
+from .ordinal import Ordinal as Ordinal
+from .table import TASKS as TASKS
+from .table import task_from_dict as task_from_dict
+from .table import task_of as task_of
+from .table import task_to_dict as task_to_dict

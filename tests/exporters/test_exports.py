@@ -1,0 +1,197 @@
+"""Exports of a run: every format is proved against the model, or is not written."""
+
+import dataclasses
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import onnx
+import pytest
+
+import penlight as pl
+from penlight.api import training
+from penlight.data import store
+from penlight.errors import ExportError, RunError, UnknownNameError
+from penlight.evaluation.calibration import UNCALIBRATED
+from penlight.exporters import EXPORTERS, parity
+from penlight.exporters.int8 import int8_file
+from penlight.exporters.onnx_file import onnx_file
+from penlight.models import LinearBaseline
+from penlight.models.backend import chosen_backend
+from penlight.recipes import Cnn, Data, Linear, Recipe, Train
+from penlight.runs import Predictor, open_predictor, open_run
+from penlight.tasks import MultiLabel, Ordinal
+from tests.conftest import LABELS, small_dataset
+from tests.exporters.conftest import facts, pixels
+
+TASK = Ordinal(LABELS, referable=2)
+FORMATS = [("onnx", False), ("onnx", True), ("keras", False)]
+if chosen_backend() == "tensorflow":
+    FORMATS += [("litert", False), ("litert", True)]
+
+
+_TRAINED = {}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Open a small dataset under any name; reports, which take longer than the rest, are left out."""
+    dataset = small_dataset(TASK)
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
+    monkeypatch.setattr(training, "_write_report", lambda writer, view: None)
+    return dataset
+
+
+def recipe(model, **train):
+    quick = {"epochs": 4, "batch_size": 16, "learning_rate": 0.01, **train}
+    return Recipe(data=Data(dataset="small", head="softmax"), model=model, train=Train(**quick))
+
+
+@pytest.fixture
+def run_folder(small, tmp_path, tmp_path_factory):
+    """A copy of one run of a small network."""
+    if not _TRAINED:
+        _TRAINED["run"] = tmp_path_factory.mktemp("trained") / "run"
+        pl.train(recipe(Cnn(filters=(4,), dense=8, normalise=True)), out=_TRAINED["run"])
+    return shutil.copytree(_TRAINED["run"], tmp_path / "run")
+
+
+@pytest.fixture(params=["network", "baseline"])
+def either(request, small, tmp_path):
+    """A run of a network, or of a baseline."""
+    if request.param == "network":
+        return request.getfixturevalue("run_folder")
+    pl.train(recipe(Linear(components=5)), out=tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_training_writes_a_file_that_answers_as_the_run_does(either, small):
+    run = open_run(either)
+    known = json.loads(run.read("export.json"))["model.onnx"]
+    assert known["written"]
+    assert (known["split"], known["batch_sizes"]) == ("val", [1, 7])
+    assert known["largest_difference_before_calibration"] < 1e-5
+    predictor, answers = open_predictor(run), run.answers("test")
+    images = small.splits["test"].images
+    np.testing.assert_allclose(predictor.probabilities(images), answers.predictions.prob, atol=1e-5)
+    np.testing.assert_allclose(predictor.logits(images), answers.before.logits, atol=1e-4)
+    np.testing.assert_array_equal(predictor.decide(answers.predictions.prob), answers.decided)
+    assert predictor.facts.recipe_hash == run.recipe.hash
+
+
+@pytest.mark.parametrize(
+    "formats", [FORMATS[:4], pytest.param(FORMATS, marks=pytest.mark.full)], ids=["few", "every"]
+)
+def test_every_format_is_proved_and_known_to_the_run(run_folder, small, formats):
+    of_training = (run_folder / "model.onnx").read_bytes()
+    for to, int8 in formats:
+        made = pl.export(run_folder, to, int8=int8)
+        assert made.file.suffix == EXPORTERS[to].ending
+        assert made.parity.images == 32
+        assert int8 or made.parity.difference < 1e-5
+        assert {c.name for c in made.parity.changes} >= {"auc", "acc", "qwk"}
+        again = open_run(run_folder)
+        assert again.read(made.file.name) == made.file.read_bytes()
+        assert json.loads(again.read("export.json"))[made.file.name] == made.record()
+        prob = EXPORTERS[to].answering(made.file.read_bytes())(small.splits["test"].images[:5])[1]
+        np.testing.assert_allclose(
+            prob, again.answers("test").predictions.prob[:5], atol=0.1 if int8 else 1e-5, err_msg=f"{to} {int8}"
+        )
+    assert (run_folder / "model.onnx").read_bytes() == of_training
+    model = onnx.load(run_folder / "model-int8.onnx")
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
+    assert open_predictor(run_folder / "model-int8.onnx").facts == open_predictor(run_folder).facts
+    with zipfile.ZipFile(run_folder / "answers.keras") as parts:
+        assert json.loads(parts.read("penlight.json"))["notice"] == "Not for clinical use."
+    if ("litert", False) in FORMATS:
+        assert b"Not for clinical use." in (run_folder / "model.tflite").read_bytes()
+
+
+@pytest.mark.jax
+@pytest.mark.parametrize("int8", [False, True])
+def test_litert_needs_tensorflow_and_says_so(run_folder, int8):
+    files = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    with pytest.raises(ExportError, match=r"TensorFlow's converter.*KERAS_BACKEND=tensorflow"):
+        pl.export(run_folder, "litert", int8=int8)
+    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == files
+
+
+def test_eight_bits_are_the_same_bytes_each_time(run_folder, small):
+    content, sample = (run_folder / "model.onnx").read_bytes(), small.splits["train"].images[:32]
+    assert int8_file(content, sample) == int8_file(content, sample)
+
+
+def test_a_file_beside_the_run_has_its_comparison_beside_it(run_folder, tmp_path):
+    before = (run_folder / "manifest.json").read_bytes()
+    made = pl.export(run_folder, "keras", out=tmp_path / "out" / "mine.keras")
+    assert json.loads((tmp_path / "out" / "mine.keras.json").read_text()) == made.record()
+    assert (run_folder / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_an_export_that_disagrees_is_not_written(run_folder, monkeypatch, int8):
+    """Another network in the place of the run's: its file is well made, and not of this model."""
+    (run_folder / "model-int8.onnx").unlink(missing_ok=True)
+    files = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+    exporter = EXPORTERS["onnx"]
+
+    def turned(content):
+        answer = exporter.answering(content)
+        return lambda images: tuple(part[:, ::-1] for part in answer(images))
+
+    monkeypatch.setitem(EXPORTERS, "onnx", dataclasses.replace(exporter, answering=turned))
+    with pytest.raises(ExportError, match="not written"):
+        pl.export(run_folder, "onnx", int8=int8)
+    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == files
+
+
+def test_training_keeps_a_run_whose_file_disagrees_and_says_why(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(parity.CLOSE, "float32", -1.0)
+    pl.train(recipe(Linear(components=3)), out=tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    known = json.loads(run.read("export.json"))["model.onnx"]
+    assert not known["written"]
+    assert "does not answer" in known["reason"]
+    with pytest.raises(RunError, match="--to onnx"):
+        open_predictor(run)
+
+
+def test_a_network_of_bfloat16_has_a_file_within_its_own_precision(small, tmp_path):
+    pl.train(recipe(Cnn(filters=(4,), dense=8), precision="bfloat16"), out=tmp_path / "run")
+    made = pl.export(tmp_path / "run", "onnx")
+    assert 0 < made.parity.difference < 0.05
+
+
+def test_a_baseline_has_an_onnx_file_and_no_other(small, tmp_path):
+    pl.train(recipe(Linear(components=3)), out=tmp_path / "run")
+    made = pl.export(tmp_path / "run", "onnx", out=tmp_path / "linear.onnx")
+    assert made.file.read_bytes() == (tmp_path / "run" / "model.onnx").read_bytes()
+    for to in ("litert", "keras"):
+        with pytest.raises(ExportError, match="no network"):
+            pl.export(tmp_path / "run", to)
+    with pytest.raises(ExportError, match="no convolution"):
+        pl.export(tmp_path / "run", "onnx", int8=True)
+
+
+def test_what_is_not_offered_is_named(run_folder, small, monkeypatch):
+    with pytest.raises(UnknownNameError, match="onnx"):
+        pl.export(run_folder, "onx")
+    with pytest.raises(ExportError, match="8 bits"):
+        pl.export(run_folder, "keras", int8=True)
+    other = dataclasses.replace(small, md5="f" * 32)
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: other)
+    with pytest.raises(RunError, match="another file"):
+        pl.export(run_folder, "onnx")
+
+
+def test_a_label_that_train_does_not_have_is_never_answered():
+    """A regression of a single class: the file says zero, or one, as the model does."""
+    task, images = MultiLabel(LABELS), pixels(16)
+    y = np.random.default_rng(0).integers(0, 2, (16, 4)).astype(np.uint8)
+    y[:, 2], y[:, 3] = 0, 1
+    model = LinearBaseline(Linear(components=3)).fit(images, y, task, mirrors=False)
+    prob = model.predict(images)
+    np.testing.assert_array_equal(prob[:, 2:], [[0, 1]] * 16)
+    of_file = Predictor(onnx_file(model, facts(task), UNCALIBRATED), "file").probabilities(images)
+    np.testing.assert_allclose(of_file, prob, atol=1e-6)
