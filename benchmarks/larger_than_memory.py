@@ -286,7 +286,7 @@ def _train(asked: argparse.Namespace, what: str, recipe: Any) -> dict[str, Any]:
     """Train a recipe whole, as `penlight train` does: baselines, audit, neighbours, explanations, export, report."""
     import penlight as pl
 
-    class Seen(pl.Watcher):
+    class Seen(pl.ProgressListener):
         def __init__(self) -> None:
             self.epochs: list[float] = []
             self.steps: list[tuple[str, float, float]] = []

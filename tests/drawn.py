@@ -11,7 +11,7 @@ from penlight.api import training
 from penlight.data import record, store
 from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
 from penlight.data.mapped import md5_of, split_of
-from penlight.data.pictures import Reading
+from penlight.data.pictures import DecodeOptions
 from penlight.phantoms import phantom_arrays
 from penlight.reports import page
 from penlight.reports.figure import draw_svg
@@ -59,7 +59,7 @@ def _arrays(name: str, size: int) -> dict:
 def _draw(info: DatasetInfo, size: int) -> Dataset:
     arrays = _arrays(info.name, size)
     splits = {split: split_of(arrays, split) for split in SPLITS}
-    return Dataset(info, size, splits, md5_of(arrays), Reading(size, info.channels))
+    return Dataset(info, size, splits, md5_of(arrays), DecodeOptions(size, info.channels))
 
 
 @functools.cache

@@ -81,7 +81,7 @@ def test_a_run_stopped_in_training_goes_on_under_the_same_command(small, own_fol
     class PulledPlugError(Exception):
         pass
 
-    class Pull(pl.Watcher):
+    class Pull(pl.ProgressListener):
         def epoch(self, row, planned):
             if row.epoch == 2:
                 raise PulledPlugError
@@ -103,7 +103,7 @@ def test_several_seeds_go_on_where_they_stopped(small, own_folders):
     class PulledPlugError(Exception):
         pass
 
-    class Pull(pl.Watcher):
+    class Pull(pl.ProgressListener):
         def step(self, what):
             if what == "Training with seed 1":
                 raise PulledPlugError

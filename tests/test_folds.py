@@ -14,7 +14,7 @@ from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.runs import open_run, predictions_from_bytes
 from penlight.runs.classifier import open_classifier
 from penlight.serve.gallery import gather
-from penlight.serve.shelf import open_shelf
+from penlight.serve.shelf import open_registry
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, sketch_figures, small_dataset
 from tests.stubs import stub_fit
@@ -124,7 +124,7 @@ def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, ow
     class PulledPlugError(Exception):
         pass
 
-    class Pull(pl.Watcher):
+    class Pull(pl.ProgressListener):
         def step(self, what):
             if what == "Fold 2 of 2":
                 raise PulledPlugError
@@ -162,7 +162,7 @@ def test_what_needs_one_model_or_answers_to_test_refuses_it_and_the_gallery_show
         open_classifier(folder)
     with pytest.raises(RunError, match="no answers to test"):
         pl.evaluate_corrupted(folder)
-    shelf = open_shelf([folder])
+    shelf = open_registry([folder])
     (group,) = shelf.groups.values()
     assert (group.kind, len(group.runs)) == ("folds", 2)
     (own,) = [entry for part in gather(shelf).groups for entry in part.entries if entry.kind == "folds"]

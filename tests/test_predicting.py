@@ -11,7 +11,7 @@ from PIL import Image
 
 import penlight as pl
 from penlight.api.predicting import RemoteClassifier, count_pictures, pictures, predict_each
-from penlight.data.pictures import Look, Reading
+from penlight.data.pictures import DecodeOptions, PictureHeader
 from penlight.errors import RunError
 from penlight.escaping import label_list
 from penlight.runs import open_predictor, open_run
@@ -125,13 +125,13 @@ def test_pictures_unlike_the_training_images_are_said_to_be(tmp_path):
 @pytest.mark.parametrize(
     ("look", "reading", "codes"),
     [
-        (Look(28, 28, True, 8), Reading(28, 3), []),
-        (Look(28, 28, True, 8), Reading(28, 1), ["colour"]),
-        (Look(56, 46, False, 8), Reading(28, 1), []),
-        (Look(56, 40, False, 8), Reading(28, 1), ["aspect"]),
-        (Look(56, 40, False, 8), Reading(28, 1, "pad"), []),
-        (Look(56, 40, False, 8), Reading(28, 1, "stretch"), ["aspect"]),
-        (Look(28, 27, False, 16), Reading(28, 1), ["small"]),
+        (PictureHeader(28, 28, True, 8), DecodeOptions(28, 3), []),
+        (PictureHeader(28, 28, True, 8), DecodeOptions(28, 1), ["colour"]),
+        (PictureHeader(56, 46, False, 8), DecodeOptions(28, 1), []),
+        (PictureHeader(56, 40, False, 8), DecodeOptions(28, 1), ["aspect"]),
+        (PictureHeader(56, 40, False, 8), DecodeOptions(28, 1, "pad"), []),
+        (PictureHeader(56, 40, False, 8), DecodeOptions(28, 1, "stretch"), ["aspect"]),
+        (PictureHeader(28, 27, False, 16), DecodeOptions(28, 1), ["small"]),
     ],
 )
 def test_warnings_by_the_look_of_a_picture(look, reading, codes):
@@ -143,9 +143,9 @@ def test_train_keeps_how_a_picture_becomes_an_image(tmp_path):
     from penlight.records import read_record
     from penlight.records.scores import DataJson
 
-    record = DataRecord(("a",), {}, {}, reading=Reading(28, 1, "pad", 12))
+    record = DataRecord(("a",), {}, {}, reading=DecodeOptions(28, 1, "pad", 12))
     assert record_of_json(read_record(DataJson, json.dumps(record.to_dict()), "data.json")) == record
-    assert open_classifier(trained("findings")).reading == Reading(28, 1)
+    assert open_classifier(trained("findings")).reading == DecodeOptions(28, 1)
 
 
 def test_a_folder_is_read_in_order_without_what_is_no_picture(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import penlight as pl
 from penlight import disk
 from penlight.data import record, store, tested
-from penlight.data.tested import Readings, readings_of, readings_text, recipes_of
+from penlight.data.tested import TestAccessLog, readings_of, readings_text, recipes_of
 from penlight.recipes import Data, Linear, Majority, Recipe
 from penlight.reports import run_card
 from penlight.reports.notes import read_before_words
@@ -91,7 +91,7 @@ def test_predictions_made_elsewhere_count_by_their_numbers(small, tmp_path):
 
 
 def test_many_recipes_before_raise_the_check(small, tmp_path):
-    readings = Readings(small, "train")
+    readings = TestAccessLog(small, "train")
     for number in range(20):
         readings.add("native", f"recipe {number}")
     result = pl.train(LINEAR, out=tmp_path / "a")
@@ -109,7 +109,7 @@ def test_a_cache_that_cannot_be_written_loses_the_line_and_nothing_else(small, t
 
 
 def test_damaged_lines_are_passed_over_and_the_next_one_is_whole(small):
-    readings = Readings(small, "train")
+    readings = TestAccessLog(small, "train")
     readings.add("native", "one")
     path = tested._path(small)
     with path.open("ab") as file:
@@ -128,7 +128,7 @@ def test_a_line_is_appended_whole(tmp_path):
 
 
 def test_show_and_audit_tell_of_the_readings(small, tmp_path):
-    Readings(small, "train").add("native", "one", 3, "a-run")
+    TestAccessLog(small, "train").add("native", "one", 3, "a-run")
     for result in (pl.show("small", out=tmp_path / "show"), pl.audit("small", out=tmp_path / "audit")):
         told = json.loads(json.dumps(result.to_dict()))["test_readings"]
         assert (told["readings"], told["recipes"]) == (1, 1)

@@ -22,13 +22,13 @@ from .api.requests import list_recipes as list_recipes
 from .api.requests import resolve_recipe as resolve_recipe
 from .api.results import Audited as Audited
 from .api.results import FoldsScores as FoldsScores
+from .api.results import ProgressListener as ProgressListener
 from .api.results import Scores as Scores
 from .api.results import SeedsScores as SeedsScores
 from .api.results import Shown as Shown
 from .api.results import Studied as Studied
 from .api.results import Trained as Trained
 from .api.results import Tuned as Tuned
-from .api.results import Watcher as Watcher
 from .api.robustness import Corrupted as Corrupted
 from .api.robustness import evaluate_corrupted as evaluate_corrupted
 from .api.scoring import evaluate as evaluate

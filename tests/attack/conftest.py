@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 
-from penlight.serve import Limits, make_app, open_shelf
+from penlight.serve import RequestLimits, make_app, open_registry
 from penlight.serve.connections import settings
 from tests.serve.conftest import serving as serving_in_process
 from tests.trained import trained
 
 _COUNT = "attack"
 
-QUICK = Limits(head_seconds=0.6, stall_seconds=0.6, seconds=2.0, linger_seconds=0.5, idle_seconds=1)
+QUICK = RequestLimits(head_seconds=0.6, stall_seconds=0.6, seconds=2.0, linger_seconds=0.5, idle_seconds=1)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def serving(limits=QUICK, app=None, *, warm=True, **options):
     """A server; one that is `warm` has opened its run, so that its workers have started."""
     warm = warm and app is None and "token" not in options
     if app is None:
-        shelf = open_shelf([trained("grades")])
+        shelf = open_registry([trained("grades")])
         app = make_app(shelf, limits=limits, **{"names": {"localhost", "127.0.0.1"}, **options})
     server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **settings(limits)))
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:

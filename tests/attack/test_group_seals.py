@@ -21,7 +21,7 @@ from penlight.runs.files import sealed
 from penlight.runs.groups import SEAL_FILE, UNSEALED, kind_of, open_group, write_group
 from penlight.serve import make_app
 from penlight.serve.gallery import gather
-from penlight.serve.shelf import open_shelf
+from penlight.serve.shelf import open_registry
 from penlight.tasks import Ordinal
 from tests.attack import run_folders as attack
 from tests.conftest import LABELS, small_dataset
@@ -47,7 +47,7 @@ def seeds(tmp_path) -> Path:
 
 
 def served(folder: Path, address: str) -> str:
-    with TestClient(make_app(open_shelf([folder]), names={"testserver"})) as client:
+    with TestClient(make_app(open_registry([folder]), names={"testserver"})) as client:
         return client.get(address).text
 
 
@@ -106,7 +106,7 @@ def test_a_folder_of_the_version_before_opens_and_is_said_to_be_unsealed(seeds, 
     assert len(group.runs()) == 2
     assert len(pl.evaluate(seeds).seeds) == 2
     assert [own["sealed"] for own in json.loads(served(seeds, "/api/v1/runs"))["groups"]] == [False]
-    (entry,) = gather(open_shelf([seeds])).groups[0].entries
+    (entry,) = gather(open_registry([seeds])).groups[0].entries
     assert UNSEALED in entry.detail
     # It is not made to look sealed by what is written to it later.
     group.replace("report.html", b"<html>Another")
@@ -120,7 +120,7 @@ def test_a_damaged_seal_is_named(seeds, what):
         with pytest.raises(RunError, match=r"group\.json|another version"):
             read(seeds)
     # Its runs are whole, and are offered by themselves.
-    shelf = open_shelf([seeds])
+    shelf = open_registry([seeds])
     assert (len(shelf.runs), len(shelf.groups)) == (2, 0)
 
 
@@ -150,7 +150,7 @@ def test_changed_records_of_a_folder_are_named_or_work(seeds):
         write_group(seeds, "seeds", {"report.html": b"x", "summary.json": changed}, runs)
         try:
             json.dumps(open_group(seeds).record, allow_nan=False).encode()
-            gather(open_shelf([seeds]))
+            gather(open_registry([seeds]))
         except PenlightError:
             continue
         except Exception as error:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from penlight.answers import error_to_dict
-from penlight.api.predicting import Picture
+from penlight.api.predicting import InputPicture
 from penlight.errors import ExplainError, PictureError, RunError, UnknownNameError
-from penlight.serve import Limits
+from penlight.serve import RequestLimits
 from penlight.serve.connections import peer_of
 from penlight.serve.explaining import explained
 from penlight.serve.limits import Budget, RequestError, for_client
@@ -34,7 +34,7 @@ def with_body(body, **options):
 def test_half_sent_requests_do_not_keep_others_out():
     """As many as there are connections, from one address, which is also the one that asks in between."""
     halves = (b"GET / HTTP/1.1\r\nHost: local", post(b"Content-Length: 1000\r\n\r\nabc"), b"", b"G", GET)
-    with serving(Limits(connections=120, peer_connections=100), warm=False) as server, ExitStack() as stack:
+    with serving(RequestLimits(connections=120, peer_connections=100), warm=False) as server, ExitStack() as stack:
         for i in range(300):
             sock = stack.enter_context(server.connect())
             send(sock, halves[i % len(halves)])
@@ -45,14 +45,14 @@ def test_half_sent_requests_do_not_keep_others_out():
 
 def test_bodies_that_never_come_do_not_fill_the_line_of_a_cold_server():
     """Each of them names a run whose model has not been opened yet."""
-    with serving(Limits(waiting=8), warm=False) as server, ExitStack() as stack:
+    with serving(RequestLimits(waiting=8), warm=False) as server, ExitStack() as stack:
         for _ in range(40):
             send(stack.enter_context(server.connect()), post(b"Content-Length: 1000\r\n\r\nabc"))
         assert status(server.ask(with_body(GOOD), 30)) == 200
 
 
 def test_who_waits_longest_makes_room_and_who_is_fresh_stays():
-    with serving(Limits(connections=20, peer_connections=10), warm=False) as server, ExitStack() as stack:
+    with serving(RequestLimits(connections=20, peer_connections=10), warm=False) as server, ExitStack() as stack:
         first = stack.enter_context(server.connect())
         kept = stack.enter_context(server.connect())
         for _ in range(20):
@@ -105,7 +105,7 @@ def test_line_ends_after_an_answer_do_not_keep_a_connection(server):
 @pytest.fixture(scope="module")
 def patient():
     """A server with the usual limits, whose model no test opens."""
-    with serving(Limits(seconds=20), warm=False) as made:
+    with serving(RequestLimits(seconds=20), warm=False) as made:
         yield made
 
 
@@ -319,7 +319,7 @@ def test_names_of_files_are_cut_and_kept_as_text(server):
 def test_a_refused_body_is_not_read_and_the_answer_arrives():
     """32 MB for a route that is not there, or without a token: the sender sees why, and no body is kept."""
     body = bytes(30 << 20)
-    with serving(Limits(), token="a-long-token") as server:
+    with serving(RequestLimits(), token="a-long-token") as server:
         for path in (PREDICT, "/none", "/"):
             answer = server.ask(with_body(body, path=path))
             assert status(answer) == 401
@@ -498,6 +498,6 @@ def test_explain_names_no_folder_of_the_server():
     place = str(trained("grades"))
     failed = error_to_dict(RunError(f"{place}/neighbours.npz is damaged.", f"Repeat {place}."))
     with pytest.raises(RequestError) as found:
-        explained(Picture("a.png", GOOD), ({"failed": failed}, b""), Bounds())
+        explained(InputPicture("a.png", GOOD), ({"failed": failed}, b""), Bounds())
     assert found.value.status == 422
     assert place not in found.value.error + found.value.do

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import penlight as pl
-from penlight.api.predicting import Picture, RemoteClassifier
+from penlight.api.predicting import InputPicture, RemoteClassifier
 from penlight.errors import RunError
 from penlight.runs import open_predictor, open_run
 from penlight.runs.modelfile import check_model
@@ -273,9 +273,9 @@ def test_a_model_that_takes_for_ever_is_an_error_within_its_time(tmp_path):
     with WorkerPool(ANSWERING, processes=1, bounds=Bounds(1.0)) as pool:
         classifier = RemoteClassifier(run, pool)
         with pytest.raises(RunError, match="more than 1 s of processor time"):
-            classifier.answer([Picture("a.png", png(images_of("grades", 1)[0]))])
+            classifier.answer([InputPicture("a.png", png(images_of("grades", 1)[0]))])
         others = RemoteClassifier(trained("grades"), pool)
-        assert others.answer([Picture("a.png", png(images_of("grades", 1)[0]))])[0].answer is not None
+        assert others.answer([InputPicture("a.png", png(images_of("grades", 1)[0]))])[0].answer is not None
 
 
 @pytest.mark.parametrize(("made", "bounds", "reason"), [

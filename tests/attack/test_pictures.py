@@ -7,7 +7,7 @@ import time
 import pytest
 
 from penlight.data.decoding import load_files, workers
-from penlight.data.pictures import Reading
+from penlight.data.pictures import DecodeOptions
 from penlight.errors import PictureError
 from tests.attack import hostile
 from tests.cli.conftest import penlight  # noqa: F401
@@ -45,7 +45,7 @@ def test_a_hostile_picture_is_named_and_its_neighbours_are_read(name):
     good = saved(RAMP)
     content = make()
     begun = time.monotonic()
-    before, bad, after = load_files([good, content, good], Reading(28, 1))
+    before, bad, after = load_files([good, content, good], DecodeOptions(28, 1))
     assert time.monotonic() - begun < 15
     assert isinstance(bad, PictureError)
     with pytest.raises(AssertionError, match=reason):
@@ -55,19 +55,19 @@ def test_a_hostile_picture_is_named_and_its_neighbours_are_read(name):
 
 def test_very_many_elements_are_passed_over():
     """They are no reason to refuse a picture, and cost neither much time nor memory."""
-    (image,) = load_files([hostile.elements(300_000)], Reading(64, 1))
+    (image,) = load_files([hostile.elements(300_000)], DecodeOptions(64, 1))
     assert image.shape == (64, 64, 1)
 
 
 def test_exif_that_names_itself_is_no_reason_to_refuse():
-    (image,) = load_files([hostile.exif_loop()], Reading(28, 1))
+    (image,) = load_files([hostile.exif_loop()], DecodeOptions(28, 1))
     assert image.shape == (28, 28, 1)
 
 
 def test_what_is_cut_off_anywhere_is_named_or_read():
     whole = [hostile.jpeg2000_in_dicom(64), hostile.scans(3), hostile.pages(1), hostile.nested(3), hostile.png(8, 8)]
     cut = [content[: len(content) * i // 12] for content in whole for i in range(12)]
-    for own in load_files(cut, Reading(28, 1)):
+    for own in load_files(cut, DecodeOptions(28, 1)):
         assert isinstance(own, PictureError) or own.shape == (28, 28, 1)
 
 
@@ -95,7 +95,7 @@ def test_the_workers_are_the_only_ones_that_decode(monkeypatch):
 
     monkeypatch.setattr(pictures, "load_with_look", forbidden)
     monkeypatch.setattr(pictures, "_unpack", forbidden)
-    (image,) = load_files([saved(RAMP)], Reading(28, 1))
+    (image,) = load_files([saved(RAMP)], DecodeOptions(28, 1))
     assert image.shape == (28, 28, 1)
     with contextlib.suppress(PictureError):
         assert workers().bounds.seconds <= 20

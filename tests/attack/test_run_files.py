@@ -21,7 +21,7 @@ from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
 from penlight.runs.history import COLUMNS, read_history
 from penlight.runs.predictions import predictions_from_bytes
 from penlight.serve.gallery import gather
-from penlight.serve.shelf import open_shelf
+from penlight.serve.shelf import open_registry
 from tests.attack import run_folders as attack
 from tests.trained import trained
 
@@ -79,7 +79,7 @@ def score(folder: Path) -> None:
 def offer(folder: Path) -> None:
     """Offer a run, and show it in the gallery; it may be left out."""
     try:
-        shelf = open_shelf([folder])
+        shelf = open_registry([folder])
     except RunError:
         return
     gather(shelf)
@@ -233,5 +233,5 @@ def test_a_dataset_elsewhere_that_a_run_names_is_not_opened(tmp_path, monkeypatc
     ):
         with pytest.raises(DataError, match="not below the working folder, and no command on this machine"):
             ask()
-    gather(open_shelf([folder]))
+    gather(open_registry([folder]))
     assert opened == []

@@ -17,7 +17,7 @@ from penlight.recipes import Data, Majority, Recipe
 from penlight.runs import RunWriter, open_run
 from penlight.runs.folder import clear_away, drop_state, seed_folders
 from penlight.serve import make_app
-from penlight.serve.shelf import open_shelf
+from penlight.serve.shelf import open_registry
 from penlight.tasks import Ordinal
 from tests.attack import run_folders as attack
 from tests.conftest import LABELS, small_dataset
@@ -145,12 +145,12 @@ def test_runs_that_links_lead_to_are_not_offered(tmp_path, caplog):
     (tmp_path / "given" / "more").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "given" / "up").symlink_to("..")
     with caplog.at_level(logging.WARNING):
-        shelf = open_shelf([tmp_path / "given"])
+        shelf = open_registry([tmp_path / "given"])
     assert list(shelf.runs) == ["run"]
     assert "more is a link" in caplog.text
     # The folder itself may be a link: it was named.
     (tmp_path / "by-link").symlink_to(tmp_path / "given")
-    assert len(open_shelf([tmp_path / "by-link"]).runs) == 1
+    assert len(open_registry([tmp_path / "by-link"]).runs) == 1
 
 
 DAMAGE = {
@@ -173,7 +173,7 @@ def test_a_damaged_run_stops_no_server(tmp_path, caplog):
         (folder / name).unlink()
         (folder / name).symlink_to("/dev/zero")
     with caplog.at_level(logging.WARNING):
-        shelf = open_shelf([root])
+        shelf = open_registry([root])
     # An empty recipe is one of defaults.
     assert set(shelf.runs) == {"good", "bad-2-empty"}
     said = "\n".join(caplog.messages)
@@ -184,7 +184,7 @@ def test_a_damaged_run_stops_no_server(tmp_path, caplog):
 
 def test_a_run_that_is_damaged_later_is_an_answer_with_a_name(tmp_path):
     folder = attack.copy_of(trained("grades"), tmp_path / "run")
-    app = make_app(open_shelf([tmp_path]), names={"testserver"})
+    app = make_app(open_registry([tmp_path]), names={"testserver"})
     with TestClient(app) as client:  # raises what is not handled
         assert client.get("/api/v1/runs/run").status_code == 200
         (folder / "metrics.json").write_bytes(b"5")

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from penlight.serve import make_app, open_shelf
+from penlight.serve import make_app, open_registry
 from tests.drawn import shelf_folder
 
 FLAGS = (
@@ -65,7 +65,7 @@ def browser():
 @pytest.fixture(scope="session")
 def address():
     """Where the server listens: a free port of this machine."""
-    with serving(make_app(open_shelf([shelf_folder()]), names={"127.0.0.1"})) as made:
+    with serving(make_app(open_registry([shelf_folder()]), names={"127.0.0.1"})) as made:
         yield made
 
 

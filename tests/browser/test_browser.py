@@ -6,7 +6,7 @@ import re
 import pytest
 
 import penlight as pl
-from penlight.serve import make_app, open_shelf
+from penlight.serve import make_app, open_registry
 from tests.browser.conftest import png, serving
 from tests.drawn import shelf_folder
 
@@ -343,7 +343,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(place, page, context, seen)
 
 def test_below_a_prefix_an_image_is_asked_about_and_runs_are_compared(browser, explains):
     """What scripts ask for begins with the prefix too."""
-    with serving(make_app(open_shelf([shelf_folder()], "/pen"), names={"127.0.0.1"})) as address:
+    with serving(make_app(open_registry([shelf_folder()], "/pen"), names={"127.0.0.1"})) as address:
         context = browser.new_context(base_url=address)
         asked = []
         context.on("request", lambda request: asked.append(request.url.removeprefix(address)))

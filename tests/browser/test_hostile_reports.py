@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from penlight.runs import open_run
-from penlight.serve import Limits, make_app, open_shelf
+from penlight.serve import RequestLimits, make_app, open_registry
 from penlight.serve.connections import settings
 from penlight.serve.pages import report
 from tests.drawn import shelf_folder
@@ -73,8 +73,8 @@ def listener():
 
 @contextmanager
 def serving(folder):
-    app = make_app(open_shelf([folder]), names={"127.0.0.1"}, token="a-long-token")
-    server = uvicorn.Server(uvicorn.Config(app, **settings(Limits())))
+    app = make_app(open_registry([folder]), names={"127.0.0.1"}, token="a-long-token")
+    server = uvicorn.Server(uvicorn.Config(app, **settings(RequestLimits())))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -8,7 +8,7 @@ import pytest
 from penlight.errors import RunError
 from penlight.runs import open_run
 from penlight.runs.groups import write_group
-from penlight.serve import open_shelf
+from penlight.serve import open_registry
 from tests.trained import trained
 
 KINDS = {
@@ -83,4 +83,4 @@ def test_a_folder_that_only_holds_runs_names_them(penlight, groups, tmp_path):
 
 def test_a_server_says_of_a_tuning_that_there_is_nothing_to_serve(groups):
     with pytest.raises(RunError, match="is a tuning, whose trials keep no model"):
-        open_shelf([groups / "tuning"])
+        open_registry([groups / "tuning"])

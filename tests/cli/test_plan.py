@@ -16,7 +16,7 @@ from penlight.data.published import RESNET18
 from penlight.disk import FolderHold
 from penlight.errors import DataError, RecipeError, RunError
 from penlight.recipes import Cnn, Data, Decide, Kernel, Majority, Recipe, Residual, Train
-from penlight.recipes.plan import Plan, plan_from_dict, training_operations
+from penlight.recipes.plan import TrainingPlan, plan_from_dict, training_operations
 from penlight.reports.checklist import checklist
 from penlight.reports.displays.published import BesidePublished
 from penlight.runs import open_predictor, open_run
@@ -110,7 +110,7 @@ def test_what_val_says_of_the_epoch_it_chose_is_not_believed(small):
     view = apply_view(small)
     task = view.task
     perfect = task.logits(0.999 * view.splits["val"].y_true + 0.00025)
-    baselines = training.Baselines(view, pl.Watcher(), None)
+    baselines = training.Baselines(view, pl.ProgressListener(), None)
     recipe = hopeless(fallback="linear")
     fitted = training.Fitted(lambda part: perfect, None, object(), [None] * 7, 3, 1, 1.0)
     for unchosen, kept in ((None, "cnn"), (perfect, "cnn"), (np.zeros_like(perfect), "linear")):
@@ -127,7 +127,7 @@ def test_a_model_without_epochs_gives_way_too(small, tmp_path):
 def test_a_plan_that_is_cut_says_so_everywhere(small, penlight, tmp_path, monkeypatch):
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**29)
     # The clock of a busy machine is another matter.
-    monkeypatch.setattr(Plan, "longest", 1e9)
+    monkeypatch.setattr(TrainingPlan, "longest", 1e9)
     code, out, _ = penlight("train", "small", "--budget", "1s", "--out", tmp_path / "run")
     assert code == 0
     run = open_run(tmp_path / "run")
@@ -225,7 +225,7 @@ def test_a_stopped_plan_is_gone_on_with_though_the_machine_is_slower_then(small,
     class PulledPlugError(Exception):
         pass
 
-    class Pull(pl.Watcher):
+    class Pull(pl.ProgressListener):
         def epoch(self, row, planned):
             raise PulledPlugError
 

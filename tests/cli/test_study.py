@@ -13,7 +13,7 @@ from penlight.cli.show.progress import StudyView
 from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row
-from penlight.experiments.studies import Place
+from penlight.experiments.studies import StudyProgress
 from penlight.runs import open_run
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
@@ -85,7 +85,7 @@ def test_a_stopped_study_goes_on_to_the_same_tables(small, write, tmp_path):
     name = write(BASELINES)
     whole = pl.study(name, out=tmp_path / "whole")
 
-    class Pull(pl.Watcher):
+    class Pull(pl.ProgressListener):
         def run(self, place):
             if place.title == "The linear":
                 raise PulledPlugError
@@ -105,12 +105,12 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     name = write(BASELINES + row("cnn", overrides=TINY) + row("same", "linear", compare_with='"linear"', seeds=1))
     whole = pl.study(name, out=tmp_path / "whole")
 
-    class PullInEpoch(pl.Watcher):
+    class PullInEpoch(pl.ProgressListener):
         def epoch(self, row, planned):
             if row.epoch == 1:
                 raise PulledPlugError
 
-    class PullBetween(pl.Watcher):
+    class PullBetween(pl.ProgressListener):
         def run(self, place):
             if place.title == "The cnn" and place.seed == 1:
                 raise PulledPlugError
@@ -192,7 +192,7 @@ def test_views_have_tables_of_their_own_and_baselines_are_fitted_once_for_each(s
     rows = BASELINES + QUICK + row("any-linear", "linear", view='"any"', seeds=1)
     rows += row("any-quick", "linear", view='"any"', overrides='["model.components=4"]')
 
-    class Steps(pl.Watcher):
+    class Steps(pl.ProgressListener):
         said: list[str] = []  # noqa: RUF012
 
         def step(self, what):
@@ -281,5 +281,5 @@ def test_an_incomplete_study_has_no_report(small, write, tmp_path):
     ],
 )
 def test_the_time_left_is_at_least_what_is_known(capsys, own, after, known, said):
-    StudyView().run(Place("The cnn", 1, 4, 9, own, after, known))
+    StudyView().run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
     assert capsys.readouterr().err.strip() == f"run 4/9  The cnn, seed 1  {said}".strip()

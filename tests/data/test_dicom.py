@@ -15,7 +15,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from penlight.data.pictures import Reading, load_picture, look_at, read_picture
+from penlight.data.pictures import DecodeOptions, load_picture, look_at, read_picture
 from penlight.errors import PictureError
 
 VALUES = np.arange(28 * 28, dtype=np.uint16).reshape(28, 28)
@@ -54,7 +54,7 @@ def test_a_window_is_that_of_the_standard():
     x = VALUES * 2.0 - 100
     y = ((x - 299.5) / 100 + 0.5) * 255
     expected = np.round(np.clip(y, 0, 255))
-    np.testing.assert_array_equal(load_picture(content, Reading(28, 1))[..., 0], expected)
+    np.testing.assert_array_equal(load_picture(content, DecodeOptions(28, 1))[..., 0], expected)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,6 @@ def deflated() -> bytes:
 @pytest.mark.filterwarnings("ignore")
 def test_what_cannot_be_shown_is_refused_by_name(content, message):
     with pytest.raises(PictureError, match=message) as caught:
-        load_picture(content(), Reading(28, 1), "scan 7")
+        load_picture(content(), DecodeOptions(28, 1), "scan 7")
     assert "scan 7" in str(caught.value)
     assert caught.value.remedy

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from penlight.data.pictures import LARGEST_PIXELS, Reading, load_picture, look_at, read_picture
+from penlight.data.pictures import LARGEST_PIXELS, DecodeOptions, load_picture, look_at, read_picture
 from penlight.errors import PictureError
 
 RAMP = (np.arange(40)[:, None] * 3 + np.arange(40)[None] * 3).astype(np.uint8)
@@ -31,7 +31,7 @@ def saved(pixels: np.ndarray | Image.Image, kind: str = "PNG", **options) -> byt
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_a_picture_of_the_size_keeps_its_values(pixels, kind):
     channels = 1 if pixels.ndim == 2 else 3
-    image = load_picture(saved(pixels, kind), Reading(28, channels))
+    image = load_picture(saved(pixels, kind), DecodeOptions(28, channels))
     assert image.shape == (28, 28, channels)
     np.testing.assert_array_equal(image.squeeze(), pixels)
 
@@ -40,7 +40,7 @@ def test_a_picture_of_the_size_keeps_its_values(pixels, kind):
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from(["crop", "pad", "stretch"]), st.sampled_from([1, 3]))
 def test_any_shape_becomes_the_size_and_one_value_stays_one(width, height, fit, channels):
     grey = np.full((height, width), 77, np.uint8)
-    image = load_picture(saved(grey), Reading(28, channels, fit))
+    image = load_picture(saved(grey), DecodeOptions(28, channels, fit))
     assert image.shape == (28, 28, channels)
     assert image.dtype == np.uint8
     assert image.max() == 77
@@ -53,20 +53,20 @@ def test_a_file_and_its_bytes_give_the_same(tmp_path: Path, kind):
     content = saved(COLOUR, kind)
     path = tmp_path / "ä b.dat"
     path.write_bytes(content)
-    reading = Reading(28, 3)
+    reading = DecodeOptions(28, 3)
     np.testing.assert_array_equal(load_picture(path, reading), load_picture(content, reading))
 
 
 def test_the_middle_is_cut_out_or_padded_or_stretched():
     wide = np.zeros((20, 60), np.uint8)
     wide[:, 20:40] = 200
-    middle = load_picture(saved(wide), Reading(20, 1))
+    middle = load_picture(saved(wide), DecodeOptions(20, 1))
     assert (middle == 200).all()
-    padded = load_picture(saved(wide), Reading(60, 1, "pad"))[..., 0]
+    padded = load_picture(saved(wide), DecodeOptions(60, 1, "pad"))[..., 0]
     np.testing.assert_array_equal(padded[20:40], wide)
     assert not padded[:20].any()
     assert not padded[40:].any()
-    stretched = load_picture(saved(wide), Reading(60, 1, "stretch"))[..., 0]
+    stretched = load_picture(saved(wide), DecodeOptions(60, 1, "stretch"))[..., 0]
     assert (stretched == wide[0]).all()
 
 
@@ -78,7 +78,7 @@ def test_a_jpeg_unpacked_smaller_is_that_unpacked_whole():
     content = saved(blobs, "JPEG", quality=95)
     whole = saved(Image.open(io.BytesIO(content)))
     for size in (28, 64, 128):
-        reading = Reading(size, 3)
+        reading = DecodeOptions(size, 3)
         small, large = (load_picture(c, reading).astype(int) for c in (content, whole))
         assert np.abs(small - large).mean() < 1
         assert np.abs(small - large).max() < 12
@@ -95,8 +95,8 @@ def test_exif_turns_a_picture(orientation, kind):
     content = saved(COLOUR[:32], kind, exif=exif)
     turned = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
     np.testing.assert_array_equal(read_picture(content), np.asarray(turned))
-    image = load_picture(content, Reading(32, 3))
-    np.testing.assert_array_equal(image, load_picture(saved(turned), Reading(32, 3)))
+    image = load_picture(content, DecodeOptions(32, 3))
+    np.testing.assert_array_equal(image, load_picture(saved(turned), DecodeOptions(32, 3)))
 
 
 def test_alpha_is_put_on_black_and_palettes_are_resolved():
@@ -117,13 +117,13 @@ def test_sixteen_bits_are_scaled_by_the_bits_in_use(tmp_path: Path, kind, bits):
     top = (1 << bits) - 1
     deep = np.linspace(0, top, 28 * 28).reshape(28, 28).round().astype(np.uint16)
     content = saved(deep, kind)
-    pixels = load_picture(content, Reading(28, 1, bits=bits))[..., 0]
+    pixels = load_picture(content, DecodeOptions(28, 1, bits=bits))[..., 0]
     np.testing.assert_array_equal(pixels, np.round(deep * (255 / top)))
     (tmp_path / "x").write_bytes(content)
     assert look_at(tmp_path / "x").bits == 16
     if bits == 16:
         with pytest.raises(PictureError, match="needs more than 12 bits"):
-            load_picture(content, Reading(28, 1, bits=12))
+            load_picture(content, DecodeOptions(28, 1, bits=12))
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -138,9 +138,9 @@ def test_a_tiff_whose_zero_is_white_is_turned_over(deep):
 
 
 def test_grey_and_colour_become_what_is_asked_for():
-    as_colour = load_picture(saved(RAMP), Reading(40, 3))
+    as_colour = load_picture(saved(RAMP), DecodeOptions(40, 3))
     assert (as_colour == RAMP[..., None]).all()
-    as_grey = load_picture(saved(COLOUR), Reading(40, 1))
+    as_grey = load_picture(saved(COLOUR), DecodeOptions(40, 1))
     np.testing.assert_array_equal(as_grey[..., 0], np.asarray(Image.fromarray(COLOUR).convert("L")))
     cmyk = read_picture(saved(Image.fromarray(COLOUR).convert("CMYK"), "JPEG", quality=100))
     assert np.abs(cmyk.astype(int) - COLOUR).mean() < 3
@@ -191,11 +191,11 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content, message)
     path.write_bytes(content)
     for source, name in ((path, "scan.png"), (content, "The picture")):
         with pytest.raises(PictureError, match=message) as caught:
-            load_picture(source, Reading(28, 3))
+            load_picture(source, DecodeOptions(28, 3))
         assert name in str(caught.value)
         assert caught.value.remedy
     with pytest.raises(PictureError, match="no such file"):
-        load_picture(tmp_path / "none.png", Reading(28, 1))
+        load_picture(tmp_path / "none.png", DecodeOptions(28, 1))
 
 
 @settings(max_examples=60, deadline=None)
@@ -206,4 +206,4 @@ def test_damaged_bytes_give_an_image_or_a_named_error(data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with warnings.catch_warnings(), contextlib.suppress(PictureError):
         warnings.simplefilter("ignore")
-        assert load_picture(bytes(content), Reading(28, 3)).shape == (28, 28, 3)
+        assert load_picture(bytes(content), DecodeOptions(28, 3)).shape == (28, 28, 3)

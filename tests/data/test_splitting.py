@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penlight.data.own.rows import Row
-from penlight.data.own.splitting import LEFT_OUT, Rule, divide, read_splits_file, stratify, write_splits
+from penlight.data.own.rows import ManifestRow
+from penlight.data.own.splitting import LEFT_OUT, SplitRule, divide, read_splits_file, stratify, write_splits
 from penlight.errors import DataError
 
 SHARES = np.array([0.7, 0.1, 0.2])
@@ -67,21 +67,26 @@ def test_a_rare_label_comes_to_train_first_and_beats_chance():
 
 def rows(*splits, patients=None):
     names = patients or [None] * len(splits)
-    return [Row(f"{i}.png", ("a",), name, split) for i, (split, name) in enumerate(zip(splits, names, strict=True))]
+    return [
+        ManifestRow(f"{i}.png", ("a",), name, split)
+        for i, (split, name) in enumerate(zip(splits, names, strict=True))
+    ]
 
 
 def test_given_splits_are_kept_and_the_rest_is_taken_from_train():
     given_rows = rows(*["train"] * 80, *["test"] * 20)
-    splits = divide(given_rows, np.ones((100, 1), np.uint8), Rule("x.csv"))
+    splits = divide(given_rows, np.ones((100, 1), np.uint8), SplitRule("x.csv"))
     assert splits[80:] == ["test"] * 20
     assert (splits.count("train"), splits.count("val")) == (70, 10)
 
 
 def test_a_patient_in_two_given_splits_and_too_few_are_refused():
     with pytest.raises(DataError, match="Pictures of 2 patients are in both train and test: p, q"):
-        divide(rows("train", "test", "test", "train", patients=list("ppqq")), np.ones((4, 1), np.uint8), Rule(""))
+        divide(
+            rows("train", "test", "test", "train", patients=list("ppqq")), np.ones((4, 1), np.uint8), SplitRule("")
+        )
     with pytest.raises(DataError, match="stays empty"):
-        divide(rows(None, None, patients=list("pq")), np.ones((2, 1), np.uint8), Rule(""))
+        divide(rows(None, None, patients=list("pq")), np.ones((2, 1), np.uint8), SplitRule(""))
 
 
 def test_what_is_written_is_read(tmp_path: Path):

@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from penlight.evaluation import Sample, bootstrap_weights, find_row, score_seeds
-from penlight.evaluation.comparison import Difference, Draws, differences, holm, paired_draws
+from penlight.evaluation.comparison import Difference, ResampledMetric, differences, holm, paired_draws
 from penlight.tasks import MultiClass
 
 TASK = MultiClass(("a", "b", "c"))
@@ -48,7 +48,10 @@ def test_interval_and_p_are_welchs():
     rng = np.random.default_rng(0)
     one, other = rng.normal(0.70, 0.02, 4), rng.normal(0.66, 0.005, 3)
     still = np.full(100, 0.0)
-    draws = {"one": Draws(one, still + one.mean(), 10**6), "other": Draws(other, still + other.mean(), 10**6)}
+    draws = {
+        "one": ResampledMetric(one, still + one.mean(), 10**6),
+        "other": ResampledMetric(other, still + other.mean(), 10**6),
+    }
     (found,) = differences(draws, [("one", "other")])
     expected = ttest_ind(one, other, equal_var=False)
     interval = expected.confidence_interval()
@@ -156,8 +159,8 @@ def test_chance_alone_is_seldom_called_more():
 
 
 def test_pairs_are_compared_once_and_an_undefined_score_has_no_p():
-    undefined = Draws(np.array([np.nan]), np.full(10, np.nan), 50)
-    known = Draws(np.array([0.7]), np.linspace(0.6, 0.8, 10), 50)
+    undefined = ResampledMetric(np.array([np.nan]), np.full(10, np.nan), 50)
+    known = ResampledMetric(np.array([0.7]), np.linspace(0.6, 0.8, 10), 50)
     found = differences({"a": known, "b": undefined, "c": known}, [("a", "b"), ("a", "c"), ("a", "c")])
     assert [(d.row, d.against) for d in found] == [("a", "b"), ("a", "c")]
     assert math.isnan(found[0].p_holm)

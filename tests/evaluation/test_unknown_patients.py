@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from penlight.evaluation import Sample, bootstrap_weights, find_row, score
-from penlight.evaluation.checks import Answered
+from penlight.evaluation.checks import SplitAnswers
 from penlight.evaluation.checks.numbers import errors_by_chance
 from penlight.evaluation.comparison import differences, paired_draws
 from penlight.evaluation.delong import delong
@@ -109,7 +109,7 @@ def test_chance_makes_larger_calibration_errors():
     task = Binary(("no", "yes"))
     y, prob, decided, _ = scored(task, n=400)
     sample = Sample(task, y, prob, decided)
-    plain, several = (np.quantile(errors_by_chance(Answered(sample, g)), 0.99) for g in (None, FOUR))
+    plain, several = (np.quantile(errors_by_chance(SplitAnswers(sample, g)), 0.99) for g in (None, FOUR))
     assert several > 1.2 * plain
 
 

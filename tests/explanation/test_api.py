@@ -74,7 +74,7 @@ def test_command_api_and_arrays_give_the_same_answer(runs, dataset, penlight, tm
     command = json.loads(out)
     again = pl.explain(runs / "cnn", paths, neighbours=2, out=tmp_path / "out")
     assert command == json.loads(json.dumps(again.to_dict()))
-    sources = [explaining.Source(str(path)) for path in paths]
+    sources = [explaining.ImageSource(str(path)) for path in paths]
     served = pl.open_explainer(runs / "cnn").explain(images, sources, neighbours=2).to_dict()
     assert served["explanations"] == command["explanations"]
     for own in command["explanations"]:
@@ -103,7 +103,7 @@ def test_every_finding_that_was_answered_has_a_map(runs):
     images = small_dataset(MultiLabel(LABELS)).splits["test"].images[:8]
     prob = explainer.predictor.probabilities(images)
     decided = explainer.predictor.decide(prob)
-    found = explainer.explain(images, [explaining.Source(str(i)) for i in range(8)]).explanations
+    found = explainer.explain(images, [explaining.ImageSource(str(i)) for i in range(8)]).explanations
     expected = [
         (str(i), name)
         for i in range(8)

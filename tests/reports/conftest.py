@@ -10,8 +10,8 @@ from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.summary import DataDescription, describe
 from penlight.data.views import LeftOut, ViewedDataset, ViewedSplit
 from penlight.evaluation import Novelty, fit_conformal, score
-from penlight.reports import Rival, RunContent, run_report
-from penlight.reports.content import Sample
+from penlight.reports import ComparedBaseline, RunContent, run_report
+from penlight.reports.content import TrainingSample
 from penlight.runs.cases import ExplainedCases
 from penlight.runs.predictions import Predictions
 from penlight.tasks import Binary, MultiLabel, Ordinal, Task
@@ -49,14 +49,17 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
         thresholds=thresholds,
         rows=score(task, y_true, prob, decided, sets, resamples=40),
         rivals=[
-            Rival("majority", score(task, y_true, prior, task.decide(prior, thresholds), resamples=20)),
-            Rival("linear", score(task, y_true, rival, task.decide(rival, thresholds), resamples=20)),
+            ComparedBaseline("majority", score(task, y_true, prior, task.decide(prior, thresholds), resamples=20)),
+            ComparedBaseline("linear", score(task, y_true, rival, task.decide(rival, thresholds), resamples=20)),
         ],
         history=history(rng),
         best_epoch=4,
         data=make_data(task, y_true, images),
         images=images,
-        samples={label: [Sample(images[0], label), Sample(images[1], f"{label}, b")] for label in task.labels},
+        samples={
+            label: [TrainingSample(images[0], label), TrainingSample(images[1], f"{label}, b")]
+            for label in task.labels
+        },
         recipe={"model": {"backbone": "cnn"}, "train": {"epochs": EPOCHS}},
         recipe_differences={"train.epochs": (30, EPOCHS)},
         recipe_toml="[train]\nepochs = 6\n",

@@ -10,7 +10,7 @@ import pytest
 from penlight.evaluation.comparison import Compared, Comparison, Difference
 from penlight.reports.comparison import comparison_report
 from penlight.reports.comparison_verdict import comparison_verdict
-from penlight.reports.displays.alike import AlikeBars
+from penlight.reports.displays.alike import SimilarImages
 from penlight.reports.figure import draw_svg
 
 MEANS = {"linear": 0.74, "cnn": 0.72, "wide & deep": 0.75, "majority": 0.5}
@@ -66,25 +66,25 @@ def test_an_undefined_score_is_compared_with_nothing():
 
 def test_groups_are_the_largest_of_which_no_pair_is_apart():
     far = CLEAR | {frozenset(("wide & deep", "cnn"))}
-    display = AlikeBars.from_comparison(compared(list(MEANS), None, far))
+    display = SimilarImages.from_comparison(compared(list(MEANS), None, far))
     assert [m.name for m in display.models] == ["wide & deep", "linear", "cnn", "majority"]
     assert display.groups == ((0, 1), (1, 2))
     assert display.frame()["groups"].tolist() == [(0,), (0, 1), (1,), ()]
     assert display.caption.startswith("linear cannot be told from wide & deep, the best;")
-    all_alike = AlikeBars.from_comparison(compared(list(MEANS), None, set()))
+    all_alike = SimilarImages.from_comparison(compared(list(MEANS), None, set()))
     assert all_alike.groups == ((0, 1, 2, 3),)
-    odd = AlikeBars.from_comparison(compared(list(MEANS), None, {frozenset(("wide & deep", "linear"))}))
+    odd = SimilarImages.from_comparison(compared(list(MEANS), None, {frozenset(("wide & deep", "linear"))}))
     assert odd.groups == ((0, 2, 3), (1, 2, 3))
     assert odd.caption.startswith("cnn and majority cannot be told from wide & deep")
     every = {frozenset((a, b)) for a in MEANS for b in MEANS}
-    alone = AlikeBars.from_comparison(compared(list(MEANS), None, every))
+    alone = SimilarImages.from_comparison(compared(list(MEANS), None, every))
     assert alone.groups == ()
     assert alone.caption.startswith("wide & deep stands alone")
-    assert AlikeBars.from_comparison(compared(list(MEANS), None, metric="mae")).models[0].name == "majority"
+    assert SimilarImages.from_comparison(compared(list(MEANS), None, metric="mae")).models[0].name == "majority"
 
 
 def test_the_display_says_what_it_draws():
-    display = AlikeBars.from_comparison(compared(list(MEANS), None))
+    display = SimilarImages.from_comparison(compared(list(MEANS), None))
     svg = draw_svg(display, "alike")
     assert '<title id="alike-title">Which are alike' in svg
     assert display.description.endswith(".")

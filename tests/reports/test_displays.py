@@ -29,6 +29,7 @@ from penlight.reports.displays import (
     AnswerSets,
     ClassDistribution,
     ConfusionMatrix,
+    Confusions,
     CorruptionCurves,
     CorruptionStrip,
     DecisionCurve,
@@ -37,7 +38,6 @@ from penlight.reports.displays import (
     LabelRates,
     LabelScores,
     LearningCurves,
-    LookedAt,
     MissStrip,
     PerImage,
     PrecisionRecallCurves,
@@ -46,11 +46,11 @@ from penlight.reports.displays import (
     RightStrip,
     RiskCurve,
     RocCurves,
+    SaliencyStrip,
     ScoreBars,
     SeedCurves,
     SeedDots,
     SubgroupForest,
-    TakenFor,
     Together,
     UnusualImages,
 )
@@ -128,7 +128,7 @@ MAKERS: dict[str, Any] = {
     "corrupted": lambda c: CorruptionCurves(robustness(c)),
     "corrupted_strip": lambda c: CorruptionStrip.from_images(robustness(c), c.images, c.test.index),
     "unusual": lambda c: UnusualImages.from_images(c.novelty, c.images, c.test.index, "fundus"),
-    "looked": lambda c: LookedAt.from_cases(c.cases, c.test, c.decided, c.images),
+    "looked": lambda c: SaliencyStrip.from_cases(c.cases, c.test, c.decided, c.images),
     "seed_dots": seed_dots,
     "seed_curves": lambda c: SeedCurves.from_histories({"0": c.history, "1": c.history}, "auc"),
 }
@@ -250,7 +250,7 @@ def test_what_is_taken_for_what() -> None:
     y = np.array([[1, 1], [1, 0], [1, 0], [0, 1], [0, 0]], np.uint8)
     answers = np.array([[1, 1], [0, 1], [0, 0], [0, 1], [0, 1]], np.uint8)
     test = Predictions(np.arange(5), y, answers * 0.9, task.logits(answers * 0.9), task, "tiny", "native", "test")
-    display = TakenFor.from_predictions(test, answers)
+    display = Confusions.from_predictions(test, answers)
     assert display.n.tolist() == [3, 2, 1]
     assert display.counts.tolist() == [[1, 1, 1], [0, 2, 0], [0, 1, 0]]
     np.testing.assert_allclose(display.rates[0], [1 / 3, 1 / 3, 1 / 3])
@@ -258,7 +258,7 @@ def test_what_is_taken_for_what() -> None:
 
 def test_the_diagonal_of_what_is_taken_for_what_is_sensitivity(multi_label: RunContent) -> None:
     test, decided = multi_label.test, multi_label.decided
-    rates = TakenFor.from_predictions(test, decided).rates
+    rates = Confusions.from_predictions(test, decided).rates
     np.testing.assert_allclose(np.diag(rates)[:8], recall_score(test.y_true[:, :8], decided[:, :8], average=None))
     assert np.isnan(rates[8]).all()
     y, d = test.y_true, decided
@@ -449,7 +449,7 @@ def test_corruption_curves_name_the_worst(ordinal: RunContent) -> None:
 
 def test_what_was_looked_at_holds_the_cases_and_their_peaks(ordinal: RunContent) -> None:
     assert ordinal.cases is not None
-    display = LookedAt.from_cases(ordinal.cases, ordinal.test, ordinal.decided, ordinal.images)
+    display = SaliencyStrip.from_cases(ordinal.cases, ordinal.test, ordinal.decided, ordinal.images)
     frame = display.frame()
     assert list(frame["index"]) == list(range(6))
     assert list(frame["right"]) == [bool(y) for y in ordinal.test.y_true[np.arange(6), np.arange(6) % 3]]
@@ -466,7 +466,7 @@ def test_maps_that_random_weights_make_too_are_said_to_show_nothing_learned(ordi
 
     def caption(alike: float) -> str:
         cases = replace(ordinal.cases, alike=np.full(6, alike))  # type: ignore[type-var]
-        return LookedAt.from_cases(cases, ordinal.test, ordinal.decided, ordinal.images).caption
+        return SaliencyStrip.from_cases(cases, ordinal.test, ordinal.decided, ordinal.images).caption
 
     assert "more than what was learned" in caption(0.9)
     assert "depend on what was learned" in caption(0.1)

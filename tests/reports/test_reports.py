@@ -17,7 +17,7 @@ from penlight.data import CATALOG
 from penlight.evaluation import MetricRow, find_row, score_seeds
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import operating_points
-from penlight.reports import Rival, RunContent, run_card, run_report, seeds_report
+from penlight.reports import ComparedBaseline, RunContent, run_card, run_report, seeds_report
 from penlight.reports.checklist import checklist
 from penlight.reports.notebook import Figure
 from penlight.reports.palette import palette
@@ -307,7 +307,7 @@ def test_seeds_have_one_report(ordinal: RunContent) -> None:
 
 def test_one_seed_alone_has_no_deviation(ordinal: RunContent) -> None:
     rows = score_seeds(ordinal.task, ordinal.test.y_true, [ordinal.test.prob], [ordinal.decided], resamples=10)
-    page = Page(seeds_report("tiny-cnn", [ordinal], rows, [Rival("linear", ordinal.rows)]))
+    page = Page(seeds_report("tiny-cnn", [ordinal], rows, [ComparedBaseline("linear", ordinal.rows)]))
     check_page(page)
     assert "nan" not in "".join(page.words).split()
 

@@ -16,11 +16,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from penlight.evaluation import find_row, fit_conformal, score, score_seeds
 from penlight.evaluation.calibration import HOTTEST, Calibration
-from penlight.evaluation.checks import Answered, Check, Curves, Evidence, run_checks
+from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers, run_checks
 from penlight.evaluation.checks.training import seeds_disagree
 from penlight.evaluation.metrics import Sample
 from penlight.evaluation.standing import Measured
-from penlight.reports import Rival, card
+from penlight.reports import ComparedBaseline, card
 from penlight.reports import findings as study
 from penlight.reports.content import RunContent
 from penlight.reports.notes import decided_words, finding_words
@@ -65,7 +65,7 @@ class Planted:
     def evidence(self) -> Evidence:
         sample = Sample(self.task, self.y, self.prob, self.decided, self.sets)
         linear = Sample(self.task, self.y, self.linear, self.task.decide(self.linear))
-        return Evidence(Answered(sample), self.rows, val=Answered(sample), baselines={"linear": linear},
+        return Evidence(SplitAnswers(sample), self.rows, val=SplitAnswers(sample), baselines={"linear": linear},
                         coverage=WANTED, calibration=self.calibration, curves=self.curves)  # fmt: skip
 
     @cached_property
@@ -73,7 +73,7 @@ class Planted:
         content = make_content(self.task, self.y)
         prior = np.tile(self.y.mean(axis=0), (len(self.y), 1))
         rivals = [
-            Rival(name, score(self.task, self.y, p, self.task.decide(p), resamples=20))
+            ComparedBaseline(name, score(self.task, self.y, p, self.task.decide(p), resamples=20))
             for name, p in (("linear", self.linear), ("majority", prior))
         ]
         return replace(

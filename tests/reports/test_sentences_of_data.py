@@ -13,7 +13,7 @@ from penlight.experiments.studies import _kind
 from penlight.recipes import Cnn, Ensemble, Kernel, Linear, Majority, Pretrained, Recipe, Residual, Trees
 from penlight.records.scores import DataJson
 from penlight.reports.content import RunContent
-from penlight.reports.displays.study_curves import Curve, StudyCurves
+from penlight.reports.displays.study_curves import StudyCurves, VariantCurve
 
 
 def check(code: str, seen: str) -> Check:
@@ -50,9 +50,9 @@ def test_only_a_network_with_weights_of_other_images_is_called_pre_trained(model
     assert _kind(Recipe(model=model)) == kind
 
 
-def curve(title: str, peak: float) -> Curve:
+def curve(title: str, peak: float) -> VariantCurve:
     nothing = {"loss": (0.5, 0.4), "headline": (peak - 0.1, peak), "epoch": (1, 2)}
-    return Curve(title=title, colour="#000000", dashed=False, **nothing)
+    return VariantCurve(title=title, colour="#000000", dashed=False, **nothing)
 
 
 @pytest.mark.parametrize("variants", [(), (("A", "B"),)], ids=["no variants", "variants"])

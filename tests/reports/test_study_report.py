@@ -19,7 +19,7 @@ from penlight.reports.figure import draw_svg
 from penlight.reports.page import unbroken
 from penlight.reports.palette import MUTED
 from penlight.reports.study import study_report
-from penlight.reports.study_content import Cost, Entry, StudyContent, StudyTable, pairs
+from penlight.reports.study_content import Cost, StudyContent, StudyRowResult, StudyTable, pairs
 from penlight.tasks import MultiClass, MultiLabel
 
 TASK = MultiClass(("a", "b", "c"))
@@ -46,7 +46,7 @@ def entry(name, auc, *, backbone=None, seconds=10.0, compare_with=None, task=TAS
         SeedsRow("acc", None, auc - 0.2, 0.02 if network else np.nan, auc - 0.25, auc - 0.15, 30),
         SeedsRow("auc", "a", auc, np.nan, np.nan, np.nan, 10, "undefined here"),
     ]
-    return Entry(
+    return StudyRowResult(
         id=name,
         title=TITLES[name],
         kind=KINDS[backbone],

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from starlette.testclient import TestClient
 
-from penlight.serve import Limits, make_app, open_shelf
+from penlight.serve import RequestLimits, make_app, open_registry
 from tests.trained import trained
 
 NAMES = {"testserver"}
@@ -14,8 +14,8 @@ NAMES = {"testserver"}
 @contextmanager
 def serving(limits=None, **options):
     """A client of the application over both runs."""
-    shelf = open_shelf([trained("grades"), trained("findings")])
-    app = make_app(shelf, limits=limits or Limits(), **{"names": NAMES, **options})
+    shelf = open_registry([trained("grades"), trained("findings")])
+    app = make_app(shelf, limits=limits or RequestLimits(), **{"names": NAMES, **options})
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -14,7 +14,7 @@ import penlight as pl
 from penlight.errors import ServeError
 from penlight.runs import open_run
 from penlight.runs.classifier import open_classifier
-from penlight.serve import app, make_app, open_shelf, serve
+from penlight.serve import app, make_app, open_registry, serve
 from penlight.serve.gallery import Gallery, gather
 from tests.serve.test_process import free_port
 from tests.serve.test_proxy import SUMMARY, shelf_in
@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def client(folder):
-    with TestClient(make_app(open_shelf([folder]), names={"testserver"})) as made:
+    with TestClient(make_app(open_registry([folder]), names={"testserver"})) as made:
         yield made
 
 
@@ -96,7 +96,7 @@ def test_a_file_of_a_run_that_was_written_anew_is_read_as_it_is_now(client, fold
 
 def test_folders_are_not_read_again_for_each_request(folder, monkeypatch):
     monkeypatch.setattr(app, "_FRESH_SECONDS", 1000.0)
-    with TestClient(make_app(open_shelf([folder]), names={"testserver"})) as client:
+    with TestClient(make_app(open_registry([folder]), names={"testserver"})) as client:
         shutil.copytree(trained("findings"), folder / "second")
         assert client.get("/api/v1/runs/none").status_code == 404
         assert ids(client) == ["first"]
@@ -107,7 +107,7 @@ def test_folders_are_not_read_again_for_each_request(folder, monkeypatch):
 
 def test_what_is_left_out_is_logged_once(folder, caplog):
     (folder / "link").symlink_to(folder / "first")
-    shelf = open_shelf([folder])
+    shelf = open_registry([folder])
     for _ in range(3):
         shelf = shelf.again()
     assert caplog.text.count("is a link") == 1
@@ -119,7 +119,7 @@ def test_what_is_left_out_is_logged_once(folder, caplog):
 def test_runs_of_one_name_are_told_apart_and_no_folder_of_the_server_is_shown(tmp_path):
     shelf_in(tmp_path / "one")
     shelf_in(tmp_path / "two")
-    shelf = open_shelf([tmp_path / "one", tmp_path / "two"])
+    shelf = open_registry([tmp_path / "one", tmp_path / "two"])
     titles = [own.title for own in shelf.runs.values()]
     assert titles[:3] == ["grades", "seeds/seed-0", "seeds/seed-1"]
     assert len(set(titles)) == len(titles) == 6
@@ -148,7 +148,7 @@ def test_the_command_names_runs_by_as_much_of_their_path_as_tells_them_apart(tmp
 
 
 def test_the_id_of_a_group_leads_to_its_runs_wherever_it_is_given(tmp_path):
-    with TestClient(make_app(open_shelf([shelf_in(tmp_path)]), names={"testserver"})) as client:
+    with TestClient(make_app(open_registry([shelf_in(tmp_path)]), names={"testserver"})) as client:
         file = [("file", ("a.png", GOOD, "image/png"))]
         for answer in (
             client.get("/api/v1/runs/seeds"),
@@ -174,7 +174,7 @@ def test_the_gallery_names_the_model_that_was_kept(tmp_path):
     run = open_run(tmp_path / "fallen")
     made = {**run.provenance, "model": "majority"}
     run.replace("provenance.json", json.dumps(made).encode())
-    shelf = open_shelf([tmp_path])
+    shelf = open_registry([tmp_path])
     assert shelf.runs["fallen"].listed["backbone"] == "majority"
     assert shelf.runs["fallen"].listed["in_place_of"] == "linear"
     about = open_classifier(tmp_path / "fallen").about()
@@ -184,7 +184,7 @@ def test_the_gallery_names_the_model_that_was_kept(tmp_path):
 
 
 def test_answers_out_of_fold_do_not_stand_with_scores_on_test(tmp_path):
-    one = gather(open_shelf([shelf_in(tmp_path)])).groups
+    one = gather(open_registry([shelf_in(tmp_path)])).groups
     assert [group.about for group in one] == ["native view, 28 × 28 px, 30 test images"]
     folded = replace(one[0], folds=True, images=120)
     assert folded.about == "native view, 28 × 28 px, 120 images of train and val, answered out of fold"
@@ -196,7 +196,7 @@ def test_answers_out_of_fold_do_not_stand_with_scores_on_test(tmp_path):
 
 
 def test_a_prefix_may_come_with_the_request_or_not(tmp_path):
-    app_below = make_app(open_shelf([shelf_in(tmp_path)], "/pen"), names={"testserver"}, token="a-long-token")
+    app_below = make_app(open_registry([shelf_in(tmp_path)], "/pen"), names={"testserver"}, token="a-long-token")
     with TestClient(app_below, headers={"authorization": "Bearer a-long-token", **PAGE}) as client:
         for below in ("", "/pen"):
             for path in ("/", "/runs/grades", "/groups/seeds", "/static/style.css", "/runs/none"):

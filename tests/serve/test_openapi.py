@@ -11,10 +11,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from penlight.serve import make_app, open_shelf, schema
+from penlight.serve import make_app, open_registry, schema
 from tests.trained import trained
 
-app = make_app(open_shelf([trained("grades")]))
+app = make_app(open_registry([trained("grades")]))
 document = schemathesis.openapi.from_asgi("/api/v1/openapi.json", app)
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -37,4 +37,4 @@ def test_routes_are_as_the_document_says(case):
 
 
 def test_the_example_is_an_answer():
-    assert schema.Predicted.model_validate(schema.EXAMPLE).failed == 0
+    assert schema.PredictAnswer.model_validate(schema.EXAMPLE).failed == 0

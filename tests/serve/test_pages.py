@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 import penlight as pl
 from penlight.evaluation import find_row
 from penlight.runs import open_run
-from penlight.serve import make_app, open_shelf
+from penlight.serve import make_app, open_registry
 from penlight.serve.gallery import Score, gather
 from penlight.serve.pages import STATIC, axis_of
 from tests.drawn import shelf_folder
@@ -23,7 +23,7 @@ PAGES = ("/", "/runs/fundus", "/runs/films", "/compare?run=fundus&run=fundus-rou
 
 @pytest.fixture(scope="module")
 def shelf():
-    return open_shelf([shelf_folder()])
+    return open_registry([shelf_folder()])
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_run_that_was_damaged_since_is_said_and_stops_nothing(tmp_path):
         (tmp_path / name).mkdir()
         for file in (shelf_folder() / name).iterdir():
             (tmp_path / name / file.name).write_bytes(file.read_bytes())
-    shelf = open_shelf([tmp_path])
+    shelf = open_registry([tmp_path])
     (tmp_path / "films" / "metrics.json").write_text("{}")
     gallery = gather(shelf)
     assert [e.id for g in gallery.groups for e in g.entries] == ["fundus"]

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from penlight.serve.limits import Limits
+from penlight.serve.limits import RequestLimits
 from penlight.serve.pool import Pool
 from penlight.workers import Bounds
 
@@ -15,7 +15,7 @@ QUICK, ENDLESS = ({"do": "echo", "value": 1}, b""), ({"do": "loop"}, b"")
 
 @contextlib.asynccontextmanager
 async def pool(threads, spare, **limits):
-    made = Pool(HANDLER, threads, Limits(**limits), Bounds(60.0, 256 << 20), spare=spare)
+    made = Pool(HANDLER, threads, RequestLimits(**limits), Bounds(60.0, 256 << 20), spare=spare)
     made.start()
     going = []
 

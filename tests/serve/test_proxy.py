@@ -21,7 +21,7 @@ import uvicorn
 from starlette.testclient import TestClient
 
 from penlight.errors import ServeError
-from penlight.serve import Limits, make_app, open_shelf
+from penlight.serve import RequestLimits, make_app, open_registry
 from penlight.serve.connections import settings
 from penlight.serve.forwarding import FORWARDED, proxies_of
 from penlight.serve.guard import names_of
@@ -122,7 +122,7 @@ def test_options_that_are_not_what_they_should_be_are_named(options, words):
 def test_names_that_are_allowed_are_answered_beside_the_machines_own():
     assert names_of("127.0.0.1", ["Penlight.Example.org"]) == {"localhost", "127.0.0.1", "::1", NAME}
     assert names_of("0.0.0.0", [NAME]) == {"localhost", "127.0.0.1", "::1", "0.0.0.0", NAME}
-    app = make_app(open_shelf([trained("grades")]), names=names_of("127.0.0.1", [NAME]))
+    app = make_app(open_registry([trained("grades")]), names=names_of("127.0.0.1", [NAME]))
     with TestClient(app) as client:
         for host, status in ((NAME, 200), (f"{NAME}:8443", 200), ("localhost", 200), ("evil.example", 421)):
             assert client.get("/healthz", headers={"host": host}).status_code == status
@@ -144,7 +144,7 @@ def status_of(sock):
 
 @contextmanager
 def listening(limits, *proxies):
-    app = make_app(open_shelf([trained("grades")]), names=names_of("127.0.0.1", [NAME]), limits=limits)
+    app = make_app(open_registry([trained("grades")]), names=names_of("127.0.0.1", [NAME]), limits=limits)
     server = uvicorn.Server(uvicorn.Config(app, **settings(limits, proxies_of(proxies))))
     with socket.create_server(("127.0.0.1", 0)) as own:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [own]})
@@ -163,7 +163,7 @@ def test_the_origin_of_a_form_is_held_against_what_the_proxy_forwards():
     forwarded = ("X-Forwarded-Proto: https", f"X-Forwarded-Host: {NAME}")
     # Through the guard, there is no such run.
     passed = 404
-    with listening(Limits(), "127.0.0.1") as port:
+    with listening(RequestLimits(), "127.0.0.1") as port:
         for lines, status in (
             (("Host: 127.0.0.1", *forwarded, f"Origin: https://{NAME}"), passed),
             (("Host: 127.0.0.1", *forwarded, f"Origin: https://{NAME}:443"), passed),
@@ -175,7 +175,7 @@ def test_the_origin_of_a_form_is_held_against_what_the_proxy_forwards():
             (("Host: evil.example", *forwarded), 421),
         ):
             assert status_of(ask(port, *lines, body=b"x1", path=path)) == status, lines
-    with listening(Limits()) as port:
+    with listening(RequestLimits()) as port:
         lines = ("Host: 127.0.0.1", *forwarded, f"Origin: https://{NAME}")
         assert status_of(ask(port, *lines, body=b"x1", path=path)) == 403
         assert status_of(ask(port, "Host: 127.0.0.1", "X-Forwarded-Host: evil.example", path="/healthz")) == 200
@@ -211,7 +211,7 @@ def is_open(sock):
 
 
 def test_connections_are_counted_for_the_client_that_a_listed_proxy_names():
-    limits = Limits(peer_connections=3, connections=64)
+    limits = RequestLimits(peer_connections=3, connections=64)
     with listening(limits, "127.0.0.1") as port:
         assert opened(port, "203.0.113.7", 5, kept=3) == 3
         # Not by the proxy's own address, which has as many as all its clients together.
@@ -410,7 +410,7 @@ def test_a_picture_goes_through_and_is_left_nowhere(proxied):
 
 def test_the_limit_of_a_body_is_the_same_at_the_proxy_and_behind_it():
     mega = int(re.search(r"client_max_body_size (\d+)m;", block("/etc/nginx/sites-available/penlight"))[1])
-    assert mega << 20 == Limits().upload
+    assert mega << 20 == RequestLimits().upload
 
 
 def test_the_unit_is_one_that_systemd_takes(tmp_path):

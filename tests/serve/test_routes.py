@@ -18,7 +18,7 @@ from penlight.answers import Answer
 from penlight.api.predicting import Prediction
 from penlight.errors import RunError, ServeError
 from penlight.runs import open_run
-from penlight.serve import Limits, app, open_shelf, serve
+from penlight.serve import RequestLimits, app, open_registry, serve
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool
@@ -139,7 +139,7 @@ def chunked():
 
 @pytest.fixture(scope="module")
 def limited():
-    with serving(Limits(upload=60_000, files=4)) as client:
+    with serving(RequestLimits(upload=60_000, files=4)) as client:
         yield client
 
 
@@ -175,7 +175,7 @@ def test_uploads_touch_no_disk(client, monkeypatch):
 
 
 def test_too_many_uploads_or_pictures_are_503_with_a_time_to_come_back(monkeypatch):
-    with serving(Limits(held=100)) as client:
+    with serving(RequestLimits(held=100)) as client:
         answer = client.post(PREDICT, files=[file()])
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     pool_init = Pool.__init__
@@ -185,7 +185,7 @@ def test_too_many_uploads_or_pictures_are_503_with_a_time_to_come_back(monkeypat
         self.waiting = 1
 
     monkeypatch.setattr(Pool, "__init__", waiting)
-    with serving(Limits(waiting=1)) as client:
+    with serving(RequestLimits(waiting=1)) as client:
         answer = client.post(PREDICT, files=[file()])
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert client.get("/readyz").status_code == 503
@@ -203,7 +203,7 @@ def test_an_answer_that_takes_too_long_is_504_and_a_failing_worker_500(monkeypat
         monkeypatch.setattr(app, "message", ask)
 
     misbehave("sleep")
-    with serving(Limits(seconds=3)) as client:
+    with serving(RequestLimits(seconds=3)) as client:
         assert client.get("/api/v1/runs/grades").status_code == 200
         assert client.post(PREDICT, files=[file()]).status_code == 504
     misbehave("raises")
@@ -258,7 +258,7 @@ def test_a_damaged_run_is_an_error_that_names_no_folder(tmp_path):
     from penlight.serve import make_app
 
     shutil.copytree(trained("grades"), tmp_path / "grades")
-    app = make_app(open_shelf([tmp_path]))
+    app = make_app(open_registry([tmp_path]))
     (tmp_path / "grades" / "model.onnx").write_bytes(b"changed")
     with TestClient(app, raise_server_exceptions=False) as client:
         answer = client.post(PREDICT, files=[file()])
@@ -347,7 +347,7 @@ def test_explanations_are_given_or_said_to_be_unavailable(client):
         assert (answer.status_code, set(answer.json())) == (501, {"error", "expected", "do"})
     else:
         explainer = explaining.Explainer(open_run(trained("grades")))
-        made = explainer.explain(images_of("grades", 1), [explaining.Source("a.png")]).to_dict()
+        made = explainer.explain(images_of("grades", 1), [explaining.ImageSource("a.png")]).to_dict()
         assert answer.json()["explanations"] == json.loads(json.dumps(made["explanations"]))
 
 
@@ -402,16 +402,16 @@ def test_a_shelf_finds_runs_studies_and_seeds_and_leaves_out_what_is_damaged(tmp
     (tmp_path / "seeds" / "summary.json").write_text(json.dumps(summary))
     (tmp_path / "study" / "study.json").write_text(json.dumps(STUDY))
     (tmp_path / "study" / "report.html").write_text("<p>study")
-    shelf = open_shelf([tmp_path])
+    shelf = open_registry([tmp_path])
     assert list(shelf.runs) == ["one-run", "seeds.seed-0", "seeds.seed-1", "study.row.seed-0"]
     assert [(g.id, g.kind, g.runs) for g in shelf.groups.values()] == [
         ("seeds", "seeds", ("seeds.seed-0", "seeds.seed-1")),
         ("study", "study", ("study.row.seed-0",)),
     ]
     assert shelf.runs["seeds.seed-1"].group == "seeds"
-    assert list(open_shelf([tmp_path / "study"]).runs) == ["study.row.seed-0"]
+    assert list(open_registry([tmp_path / "study"]).runs) == ["study.row.seed-0"]
     assert shelf.groups["seeds"].record == summary
     assert "bad" in caplog.text
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match="no run"):
-        open_shelf([tmp_path / "empty"])
+        open_registry([tmp_path / "empty"])

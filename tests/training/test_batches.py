@@ -45,7 +45,7 @@ def set_sizes(patch: pytest.MonkeyPatch, whole: int) -> None:
         patch.setattr(batches, name, images * 64)
 
 
-def blocks_of(split: ViewedSplit, train: Train, epoch: int = 1) -> tuple[batches.Drawn, list[Block]]:
+def blocks_of(split: ViewedSplit, train: Train, epoch: int = 1) -> tuple[batches.EpochOrder, list[Block]]:
     drawn = draw_epoch(split, train, 5, epoch)
     targets, weights = split.y_true.astype(np.float32), split.index.astype(np.float32)
     found = epoch_blocks(split, drawn, targets, weights, train.batch_size, only_copies=train.augment.only_copies)

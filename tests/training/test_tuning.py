@@ -146,7 +146,7 @@ def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypat
     (tmp_path / "space.toml").write_text("train.learning_rate.choices = [1e-2, 1e-9]")
     seen = []
 
-    class Count(pl.Watcher):
+    class Count(pl.ProgressListener):
         def epoch(self, row, planned):
             seen.append(row.epoch)
 
@@ -224,10 +224,10 @@ def test_time_ends_a_tuning_after_the_trial_that_runs(small, tmp_path, worth, mo
     worth(lambda recipe, report: 0.5)
     monkeypatch.setattr(search.time, "time", lambda: next(clock))
     limits = search.make_limits(None, 60)
-    assert limits == search.Limits(None, 60.0)
+    assert limits == search.TrialLimits(None, 60.0)
     assert [limits.allow(n) for n in range(3)] == [True, True, False]
     monkeypatch.undo()
-    assert search.make_limits(None, None) == search.Limits(15, None)
+    assert search.make_limits(None, None) == search.TrialLimits(15, None)
 
 
 def test_folders_of_another_search_are_refused(fast, tmp_path):

@@ -37,7 +37,7 @@ class ComparedRuns:
 
 
 @dataclass(frozen=True)
-class _Model:
+class _ComparedModel:
     """What is compared: the answers to one split, one per seed; `dataset` is what they were made from, by name or by
     the path of its description."""
 
@@ -93,7 +93,7 @@ def compare(
     return ComparedRuns(comparison, modality, out)
 
 
-def _compare(models: Sequence[_Model], metric: str | None, against: int | None) -> Comparison:
+def _compare(models: Sequence[_ComparedModel], metric: str | None, against: int | None) -> Comparison:
     first = models[0].first
     key = _key(first.task, metric)
     names = _names([model.source for model in models])
@@ -138,19 +138,19 @@ def _names(sources: Sequence[str]) -> list[str]:
     return list(sources)
 
 
-def _read(source: str, split: str, about: Mapping[str, Any] | None) -> _Model:
+def _read(source: str, split: str, about: Mapping[str, Any] | None) -> _ComparedModel:
     path = Path(source)
     if path.suffix == ".csv":
         if about is None:
             raise PredictionsError(f"What dataset {source} is about is not known.", "Give it with --dataset.")
         predictions = official_predictions(path, split=split, **about)
-        return _Model(source, str(about["dataset"]), (0,), [answer(predictions, Decision(found_on="none"))])
+        return _ComparedModel(source, str(about["dataset"]), (0,), [answer(predictions, Decision(found_on="none"))])
     folder, baseline = _parts(source)
     runs = _runs(folder)
     if baseline is not None:
         return _baseline(source, runs, baseline, split)
     dataset = runs[0].recipe.data.dataset
-    return _Model(source, dataset, tuple(run.seed for run in runs), answers_of_seeds(runs, split))
+    return _ComparedModel(source, dataset, tuple(run.seed for run in runs), answers_of_seeds(runs, split))
 
 
 def _parts(source: str) -> tuple[Path, str | None]:
@@ -168,7 +168,7 @@ def _runs(folder: Path) -> list[Run]:
     return open_group(folder).runs() if kind == "seeds" else [open_run(folder)]
 
 
-def _baseline(source: str, runs: Sequence[Run], name: str, split: str) -> _Model:
+def _baseline(source: str, runs: Sequence[Run], name: str, split: str) -> _ComparedModel:
     """Read a baseline; it is the same for every seed, and has none of its own."""
     run = next((own for own in runs if name in own.baselines), runs[0])
     if name == run.kept_model and name not in run.baselines:
@@ -177,7 +177,7 @@ def _baseline(source: str, runs: Sequence[Run], name: str, split: str) -> _Model
         )
     if name not in BASELINE_MODELS or name not in run.baselines:
         raise UnknownNameError(f"baseline of the run {run.path}", name, run.baselines)
-    return _Model(source, run.recipe.data.dataset, (0,), [run.baseline_answers(name, split)])
+    return _ComparedModel(source, run.recipe.data.dataset, (0,), [run.baseline_answers(name, split)])
 
 
 def _about_files(
@@ -193,7 +193,7 @@ def _about_files(
     return {"dataset": referenced(data.dataset), "view": view or data.view, "size": size or data.size}
 
 
-def _require_same_images(one: _Model, other: _Model) -> None:
+def _require_same_images(one: _ComparedModel, other: _ComparedModel) -> None:
     """Raise PredictionsError, by name and with what differs, if two models are not of the same images and labels."""
     a, b = one.first, other.first
     for what, own, others in (

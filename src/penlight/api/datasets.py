@@ -15,7 +15,7 @@ from penlight.data.tested import readings_of
 from penlight.errors import DataError
 
 if TYPE_CHECKING:
-    from penlight.data.own.new import Found
+    from penlight.data.own.new import NewDataset
 
 
 def fetch(dataset: str, size: int = 28) -> Path:
@@ -35,15 +35,17 @@ def new_dataset(
     skip_unreadable: bool = False,
     out: Path | None = None,
     images: Path | None = None,
-) -> "Found":
+) -> "NewDataset":
     """Describe and prepare images of one's own; see `penlight.data.own.new`.
 
     `labels` gives their order, as they are written; `out` is the folder for the description, by default the working
     folder; `images` is the folder of the pictures of a table, by default the table's own.
     """
-    from penlight.data.own.new import Asked, describe_images
+    from penlight.data.own.new import NewDatasetOptions, describe_images
 
-    return describe_images(path, Asked(task, labels, size, name, seed, skip_unreadable, out or Path(), images))
+    return describe_images(
+        path, NewDatasetOptions(task, labels, size, name, seed, skip_unreadable, out or Path(), images)
+    )
 
 
 def name_images(dataset: str, folder: Path) -> None:

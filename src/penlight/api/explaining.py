@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from penlight.answers import error_to_dict
 from penlight.api.described import view_of
-from penlight.api.predicting import Picture, pictures
+from penlight.api.predicting import InputPicture, pictures
 from penlight.data import ViewedDataset
 from penlight.data.decoding import in_chunks, load_files
-from penlight.data.pictures import SUFFIXES, Reading, fit_pixels, load_with_look
+from penlight.data.pictures import SUFFIXES, DecodeOptions, fit_pixels, load_with_look
 from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
 from penlight.escaping import label_list
@@ -48,7 +48,7 @@ _PIXELS = 2**20
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """Where an image came from: a file's name or a row of a split; `truth` is what its labels say, where known."""
 
     name: str
@@ -65,7 +65,7 @@ class Explanation:
     place, None for a map that is 0 everywhere. `alike` are the training images most like it, where they were asked.
     """
 
-    source: Source
+    source: ImageSource
     image: Images
     label: str
     answer: str
@@ -150,14 +150,14 @@ class Explainer:
         return self.predictor.channels if self.predictor else int(self.subject.network.input_shape[-1])
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> DecodeOptions:
         """How a picture becomes an image of this run."""
         return reading_of(self.run, self.size, self.channels)
 
     def explain(
         self,
         images: Images,
-        sources: Sequence[Source] | None = None,
+        sources: Sequence[ImageSource] | None = None,
         *,
         label: str | None = None,
         neighbours: int = 0,
@@ -169,7 +169,7 @@ class Explainer:
         of another shape, UnknownNameError for a label that is not there.
         """
         require_images(images, self.size, self.channels)
-        named = sources or [Source(f"image {i + 1}") for i in range(len(images))]
+        named = sources or [ImageSource(f"image {i + 1}") for i in range(len(images))]
         prob, decided = self._answers(images)
         rows, columns = self._asked(prob, decided, label)
         maps = explain_images(self.subject, images[rows], columns, self.method)
@@ -293,7 +293,7 @@ def explain(
     return replace(done, files=files, problems=problems)
 
 
-def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, list[Source], dict[str, str]]:
+def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, list[ImageSource], dict[str, str]]:
     if not paths:
         raise DataError("No picture was given.", "Give files or folders, or --split test --rows 3,17.")
     images, sources, problems = [], [], {}
@@ -301,7 +301,7 @@ def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, li
     for picture, image in zip(asked, in_chunks(functools.partial(_load, explainer.reading), asked, 16), strict=True):
         if not isinstance(image, DataError):
             images.append(image)
-            sources.append(Source(picture.name))
+            sources.append(ImageSource(picture.name))
         elif len(paths) == 1 and picture.name == str(paths[0]):
             raise image
         else:
@@ -314,7 +314,7 @@ def _from_files(explainer: Explainer, paths: Sequence[Path]) -> tuple[Images, li
     return np.stack(images), sources, problems
 
 
-def _load(reading: Reading, asked: Sequence[Picture]) -> list[Images | DataError]:
+def _load(reading: DecodeOptions, asked: Sequence[InputPicture]) -> list[Images | DataError]:
     """Load pictures in a worker; those of arrays are pixels already."""
     files = [(picture.name, picture.source) for picture in asked if isinstance(picture.source, Path | bytes)]
     loaded = iter(load_files([source for _, source in files], reading, [name for name, _ in files]))
@@ -330,7 +330,7 @@ def _load(reading: Reading, asked: Sequence[Picture]) -> list[Images | DataError
     return images
 
 
-def _pictures(path: Path) -> list[Picture]:
+def _pictures(path: Path) -> list[InputPicture]:
     """List the pictures of a file or folder; DataError if there is none."""
     if not path.exists():
         raise DataError(f"There is no file or folder {path}.", "Check the path.")
@@ -340,7 +340,9 @@ def _pictures(path: Path) -> list[Picture]:
     return found
 
 
-def _from_split(explainer: Explainer, split: str, rows: Sequence[int]) -> tuple[Images, list[Source], dict[str, str]]:
+def _from_split(
+    explainer: Explainer, split: str, rows: Sequence[int]
+) -> tuple[Images, list[ImageSource], dict[str, str]]:
     view = view_of(explainer.run.recipe)
     if split not in view.splits:
         raise UnknownNameError("split", split, view.splits)
@@ -351,7 +353,7 @@ def _from_split(explainer: Explainer, split: str, rows: Sequence[int]) -> tuple[
         what = f"Row {bad[0]} is not" if bad else "No row was given"
         raise DataError(f"{what} in {split} of {view.dataset.info.name} as the run sees it.", "Give --rows 3,17.")
     sources = [
-        Source(f"{split} {row}", split, row, label_of(explainer.task, part.y_true[places[row]])) for row in rows
+        ImageSource(f"{split} {row}", split, row, label_of(explainer.task, part.y_true[places[row]])) for row in rows
     ]
     return np.asarray(part.images[list(rows)]), sources, {}
 
@@ -473,7 +475,7 @@ def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], conten
         begin(0)
         image, _ = load_with_look(content, explainer.reading, largest=common["pixels"])
         begin(None)
-        source = Source(values["name"])
+        source = ImageSource(values["name"])
         done = explainer.explain(image[np.newaxis], [source], label=common["label"], neighbours=common["neighbours"])
     except PenlightError as error:
         return {"failed": error_to_dict(error)}

@@ -10,7 +10,7 @@ import numpy as np
 from penlight.api.described import view_of
 from penlight.data import ViewedDataset
 from penlight.data.reads import read
-from penlight.data.tested import Readings
+from penlight.data.tested import TestAccessLog
 from penlight.errors import ExportError, RunError, UnknownNameError
 from penlight.evaluation import Decision
 from penlight.recipes import Recipe
@@ -18,7 +18,7 @@ from penlight.runs import ModelFacts, Predictions, Predictor, Run, RunWriter, op
 from penlight.runs.predictor import MODEL
 
 if TYPE_CHECKING:
-    from penlight.exporters import Exporter, Parity, Source
+    from penlight.exporters import Exporter, ExportSource, Parity
 
 RECORD = "export.json"
 """What is known of each exported file of a run, by its name."""
@@ -69,7 +69,7 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
             f"The run {path} was made from another file of {run.recipe.data.dataset} than the one here.",
             "Put back the file it was made from.",
         )
-    Readings(view.dataset, "export").add(view.view, run.recipe.hash, run.seed, run.name)
+    TestAccessLog(view.dataset, "export").add(view.view, run.recipe.hash, run.seed, run.name)
     exporter = EXPORTERS[to]
     content = exporter.write(_source(run, view, test), int8)
     name = f"{'model' if to != 'keras' else 'answers'}{'-int8' if int8 else ''}{exporter.ending}"
@@ -79,8 +79,8 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
     return exported
 
 
-def _source(run: Run, view: ViewedDataset, test: Predictions) -> "Source":
-    from penlight.exporters import Source
+def _source(run: Run, view: ViewedDataset, test: Predictions) -> "ExportSource":
+    from penlight.exporters import ExportSource
 
     network, made = None, b""
     if run.has("model.keras"):
@@ -94,7 +94,7 @@ def _source(run: Run, view: ViewedDataset, test: Predictions) -> "Source":
     train = view.splits["train"]
     rows = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
     facts = facts_of(run.recipe, view, test, run.decision, run.seed, run.kept_model)
-    return Source(network, made, facts, run.decision.calibration, train.chosen[rows])
+    return ExportSource(network, made, facts, run.decision.calibration, train.chosen[rows])
 
 
 def _compared(

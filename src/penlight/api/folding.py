@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from penlight.api.described import DESCRIPTION, folds_described, seen_by, view_of
 from penlight.api.requests import with_references
-from penlight.api.results import FoldsScores, Trained, Watcher
+from penlight.api.results import FoldsScores, ProgressListener, Trained
 from penlight.api.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.api.training import Baselines, cuts, default_folder, held_by, kept_models, train_one
 from penlight.data import ViewedDataset
 from penlight.data.summary import DataDescription
-from penlight.data.tested import Readings
+from penlight.data.tested import TestAccessLog
 from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
 from penlight.recipes import Recipe
-from penlight.recipes.plan import Plan
+from penlight.recipes.plan import TrainingPlan
 from penlight.runs import Run, to_bytes, write_json
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
@@ -36,9 +36,9 @@ def cross_validate(
     name: str = "custom",
     out: Path | None = None,
     seed: int = 0,
-    plan: Plan | None = None,
+    plan: TrainingPlan | None = None,
     images: bool = True,
-    watcher: Watcher | None = None,
+    watcher: ProgressListener | None = None,
 ) -> Trained:
     """Divide train and val into folds, train on all but one for each, and score the answers to those left out.
 
@@ -50,7 +50,7 @@ def cross_validate(
     """
     from penlight.models.pretrained import require_weights
 
-    watcher, recipe = watcher or Watcher(), with_references(recipe)
+    watcher, recipe = watcher or ProgressListener(), with_references(recipe)
     require_weights(recipe.model)
     watcher.step("Dividing the dataset")
     divided = make_folds(view_of(recipe), folds, seed)
@@ -61,7 +61,7 @@ def cross_validate(
         for number in range(folds):
             watcher.step(f"Fold {number + 1} of {folds}")
             part, place = divided.fold(number), run_folder_in(folder, f"fold-{number + 1}")
-            readings = Readings(divided.view.dataset, "folds", f"fold {number + 1} of {folds}")
+            readings = TestAccessLog(divided.view.dataset, "folds", f"fold {number + 1} of {folds}")
             train_one(recipe, part, seed, place, Baselines(part, watcher, readings), watcher, plan, images)
         watcher.step("Scoring all folds")
         scores = _summarise(folder, divided)
@@ -85,7 +85,7 @@ def folds_content(
 ) -> "RunContent":
     """Gather what the report of a cross-validation shows; `images` as in `content_of_run`. Where it is not given how
     its dataset was `divided`, that is done again, or read in a copy without images."""
-    from penlight.reports import Rival
+    from penlight.reports import ComparedBaseline
     from penlight.reports.gather import content_of_folds, describe_folds
 
     runs, claim = runs_of_folds(folder)
@@ -103,7 +103,7 @@ def folds_content(
         first,
         joined_folds(runs, claim["data_md5"]),
         scores.metrics,
-        [Rival(rival, rows) for rival, rows in scores.baselines.items()],
+        [ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()],
         scores.checks,
         scores.subgroups,
         scores.unanswered,

@@ -12,7 +12,7 @@ from penlight.parsing import parse_json_object
 from penlight.recipes import Recipe, with_overrides
 from penlight.recipes.plan import (
     BUDGET,
-    Plan,
+    TrainingPlan,
     fingerprint_of_view,
     make_plan,
     plan_from_dict,
@@ -26,7 +26,9 @@ from penlight.runs.folder import MANIFEST, PLAN, SUMMARY, is_untidy
 _ANY_RATE = 1e30
 
 
-def plan(dataset: str, *, view: str | None = None, size: int | None = None, budget: float | None = None) -> Plan:
+def plan(
+    dataset: str, *, view: str | None = None, size: int | None = None, budget: float | None = None
+) -> TrainingPlan:
     """Make the plan of a dataset seen through a view, for `budget` seconds of training (10 minutes unless given).
 
     The budget counts processor time, which is that of a machine that does nothing else: real steps of the network
@@ -37,7 +39,7 @@ def plan(dataset: str, *, view: str | None = None, size: int | None = None, budg
 
 def plan_before(
     dataset: str, overrides: Sequence[str], view: str | None, size: int | None, budget: float | None
-) -> Plan:
+) -> TrainingPlan:
     """Make the plan as `plan`, which `overrides` will then change: RecipeError, before anything is timed, if they
     cannot."""
     viewed = apply_view(store.open_dataset(dataset, size or 28), view or "native")
@@ -59,7 +61,7 @@ def training_rate(recipe: Recipe, view: ViewedDataset) -> float:
     return operations / seconds_per_image(recipe, view, view.task)
 
 
-def unfinished_plan(made: Plan) -> Plan | None:
+def unfinished_plan(made: TrainingPlan) -> TrainingPlan | None:
     """Find the plan of an unfinished run that was asked for alike, since a busier machine may plan otherwise."""
     stem = Path(made.recipe.data.dataset).stem
     for file in sorted(Path("runs").glob(f"{stem}-plan-*/**/{PLAN}")):

@@ -78,7 +78,7 @@ def _error_of(error: PenlightError | None) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Picture:
+class InputPicture:
     """One picture to ask about: its name, and its file, bytes or pixels, or why there are none."""
 
     name: str
@@ -122,7 +122,7 @@ class RemoteClassifier:
         """Give the common values of a message to a worker."""
         return message(self.run, self._opening, do, pixels)
 
-    def answer(self, asked: Sequence[Picture]) -> list[Prediction]:
+    def answer(self, asked: Sequence[InputPicture]) -> list[Prediction]:
         """Load pictures and answer for them, in a worker. RunError if the model harms it."""
         sent = [picture.item() for picture in asked if not isinstance(picture.source, PenlightError)]
         answers = self._pool.call(self.message("answer"), sent) if sent else []
@@ -144,7 +144,7 @@ def about_of(answer: Item | Lost, bounds: Bounds, run: Path) -> dict[str, Any]:
 
 
 def predictions_of(
-    asked: Sequence[Picture], answers: Sequence[Item | Lost], labels: Sequence[str], bounds: Bounds, run: Path
+    asked: Sequence[InputPicture], answers: Sequence[Item | Lost], labels: Sequence[str], bounds: Bounds, run: Path
 ) -> list[Prediction]:
     """Read a worker's answers for those of the pictures that were sent to it. RunError for what no run answers."""
     each = iter(answers)
@@ -156,7 +156,7 @@ def predictions_of(
     ]
 
 
-def image_of(picture: Picture, answer: Item | Lost, bounds: Bounds, run: Path) -> bytes:
+def image_of(picture: InputPicture, answer: Item | Lost, bounds: Bounds, run: Path) -> bytes:
     """Read a worker's answer with a picture as a model reads it, as a PNG. PictureError if it cannot be read."""
     if isinstance(answer, Lost) and not answer.everything:
         raise answer.as_picture(bounds, picture.name)
@@ -200,7 +200,7 @@ def predict(run: Path, sources: Iterable[Source]) -> Predicted:
     return Predicted(classifier.about, list(predict_each(classifier, pictures(sources))))
 
 
-def predict_each(classifier: RemoteClassifier, asked: Iterable[Picture]) -> Iterator[Prediction]:
+def predict_each(classifier: RemoteClassifier, asked: Iterable[InputPicture]) -> Iterator[Prediction]:
     """Give a prediction for each picture, in their order, with a bounded number of them in memory."""
     n = classifier.processes
     each = iter(asked)
@@ -218,14 +218,14 @@ def predict_each(classifier: RemoteClassifier, asked: Iterable[Picture]) -> Iter
             yield from waiting.popleft().result()
 
 
-def pictures(sources: Iterable[Source]) -> Iterator[Picture]:
+def pictures(sources: Iterable[Source]) -> Iterator[InputPicture]:
     """List the pictures of all sources: those of a folder and of the folders in it by their names, the rows of an
     npz. What is wrong with a source is the picture's error."""
     for number, source in enumerate(sources):
         if isinstance(source, Path):
             yield from _of_path(source)
         elif isinstance(source, tuple):
-            yield Picture(*source)
+            yield InputPicture(*source)
         else:
             yield from _of_array(source, f"array {number}")
 
@@ -235,13 +235,13 @@ def count_pictures(paths: Iterable[Path]) -> int:
     return sum(_rows(path) if path.suffix.lower() == ".npz" else sum(1 for _ in _of_path(path)) for path in paths)
 
 
-def _of_path(path: Path) -> Iterator[Picture]:
+def _of_path(path: Path) -> Iterator[InputPicture]:
     if path.is_dir():
-        yield from (Picture(str(file), file) for file in _files(path))
+        yield from (InputPicture(str(file), file) for file in _files(path))
     elif path.suffix.lower() == ".npz":
         yield from _of_npz(path)
     else:
-        yield Picture(str(path), path)
+        yield InputPicture(str(path), path)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -258,15 +258,15 @@ def _is_picture(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES or (not file.suffix and file.is_file() and is_dicom(file))
 
 
-def _of_npz(path: Path) -> Iterator[Picture]:
+def _of_npz(path: Path) -> Iterator[InputPicture]:
     from penlight.data.npz import read_rows
 
     try:
         for header in _image_arrays(path):
             for row, pixels in enumerate(read_rows(path, header)):
-                yield Picture(f"{path}:{header.name}[{row}]", pixels)
+                yield InputPicture(f"{path}:{header.name}[{row}]", pixels)
     except PenlightError as error:
-        yield Picture(str(path), error)
+        yield InputPicture(str(path), error)
 
 
 def _rows(path: Path) -> int:
@@ -298,11 +298,11 @@ def _holds_images(header: "Header") -> bool:
     return whole and header.shape[3:] in ((), (1,), (3,))
 
 
-def _of_array(array: "NDArray[np.uint8]", name: str) -> Iterator[Picture]:
+def _of_array(array: "NDArray[np.uint8]", name: str) -> Iterator[InputPicture]:
     """An image (H, W) or (H, W, C), or images (N, H, W, C)."""
     rows = array if array.ndim == 4 else array[None]
     if array.dtype != "uint8" or array.ndim not in (2, 3, 4) or array.shape[2:][-1:] not in ((), (1,), (3,)):
         wanted = "uint8 of shape (H, W), (H, W, 1), (H, W, 3) or (N, H, W, C)"
-        yield Picture(name, DataError(f"{name} should be {wanted}; {array.dtype} {array.shape} came."))
+        yield InputPicture(name, DataError(f"{name} should be {wanted}; {array.dtype} {array.shape} came."))
         return
-    yield from (Picture(name if array.ndim < 4 else f"{name}[{i}]", pixels) for i, pixels in enumerate(rows))
+    yield from (InputPicture(name if array.ndim < 4 else f"{name}[{i}]", pixels) for i, pixels in enumerate(rows))

@@ -11,12 +11,12 @@ from penlight.api.studies import content_of_folder
 from penlight.disk import is_inside
 from penlight.runs import Run, open_run, write_text
 from penlight.runs.folder import FOLDS, fold_folders
-from penlight.runs.groups import REPORT, Group, kind_of, open_group
+from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
 
 if TYPE_CHECKING:
     from penlight.evaluation import SeedsRow
     from penlight.evaluation.subgroups import Subgroup
-    from penlight.reports import Rival, RunContent
+    from penlight.reports import ComparedBaseline, RunContent
     from penlight.reports.notebook import Figure
 
 
@@ -44,7 +44,7 @@ def report(path: Path, out: Path | None = None, *, images: bool | None = None) -
     return _written(group, page, out)
 
 
-def _written(made: Run | Group, page: str, out: Path | None) -> Path:
+def _written(made: Run | RunGroup, page: str, out: Path | None) -> Path:
     """Write a page into what it is of, or to another file."""
     if out is None:
         made.replace(REPORT, page.encode())
@@ -107,8 +107,12 @@ def _of_folds(path: Path, images: bool | None = None) -> "RunContent":
     return folds_content(path, folds_scores(path), images=images)
 
 
-def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["Rival"], Sequence["Subgroup"]]:
-    from penlight.reports import Rival
+def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["ComparedBaseline"], Sequence["Subgroup"]]:
+    from penlight.reports import ComparedBaseline
 
     scores = seeds_scores(runs, "test")
-    return scores.metrics, [Rival(rival, rows) for rival, rows in scores.baselines.items()], scores.subgroups
+    return (
+        scores.metrics,
+        [ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()],
+        scores.subgroups,
+    )

@@ -11,7 +11,7 @@ from penlight.data.remembered import find_reference, reference_to
 from penlight.errors import PenlightError, RecipeError
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes import Decide, Pretrained, Recipe, load_recipe, preset_header, preset_names, with_overrides
-from penlight.recipes.plan import Plan
+from penlight.recipes.plan import TrainingPlan
 
 
 def resolve_recipe(
@@ -59,7 +59,7 @@ class Request:
 
     recipe: Recipe
     name: str
-    plan: Plan | None = None
+    plan: TrainingPlan | None = None
 
 
 def request(

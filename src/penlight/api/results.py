@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from penlight.data.audit import Audit, Problem
     from penlight.data.summary import DataDescription
-    from penlight.data.tested import Tested
-    from penlight.experiments.studies import Place
-    from penlight.recipes.plan import Plan
+    from penlight.data.tested import TestAccess
+    from penlight.experiments.studies import StudyProgress
+    from penlight.recipes.plan import TrainingPlan
     from penlight.recipes.space import Trial
     from penlight.training import Epoch
 
 
-class Watcher:
+class ProgressListener:
     """Is told how a training goes on; a command draws it, a notebook may ignore it."""
 
     def step(self, what: str) -> None:
@@ -39,7 +39,7 @@ class Watcher:
     def epoch(self, row: "Epoch", planned: int) -> None:
         """Say that an epoch is done, of `planned`."""
 
-    def run(self, place: "Place") -> None:
+    def run(self, place: "StudyProgress") -> None:
         """Say which run of a study begins."""
 
     def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
@@ -164,7 +164,7 @@ class Trained:
     folder: Path
     report: Path
     scores: Scores | SeedsScores | FoldsScores
-    plan: "Plan | None" = None
+    plan: "TrainingPlan | None" = None
     kept: Sequence[str] = ()
     holds: Mapping[str, int] = field(default_factory=dict)
     cut: Sequence[str] = ()
@@ -248,7 +248,7 @@ class Audited:
     dataset: str
     audit: "Audit"
     page: Path
-    readings: "Sequence[Tested]" = ()
+    readings: "Sequence[TestAccess]" = ()
 
     @property
     def problems(self) -> "Sequence[Problem]":
@@ -274,7 +274,7 @@ class Shown:
 
     description: "DataDescription"
     files: Sequence[Path]
-    readings: "Sequence[Tested]" = ()
+    readings: "Sequence[TestAccess]" = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from penlight.api.described import view_of
 from penlight.api.reports import report
-from penlight.api.results import Watcher
+from penlight.api.results import ProgressListener
 from penlight.data import ViewedDataset
-from penlight.data.tested import Readings
+from penlight.data.tested import TestAccessLog
 from penlight.errors import RunError
 from penlight.evaluation import Decision
 from penlight.evaluation.corruptions import Corruption, Images, corruptions_for
@@ -44,13 +44,13 @@ class Corrupted:
         return self.robustness.to_dict()
 
 
-def evaluate_corrupted(path: Path, *, watcher: Watcher | None = None) -> Corrupted:
+def evaluate_corrupted(path: Path, *, watcher: ProgressListener | None = None) -> Corrupted:
     """Corrupt test in the ways that fit the dataset, ask the model of a run, or those of all its seeds, and score.
 
     The result is kept in the run as corruptions.json, and its report is written again. Everything that is applied,
     calibration and thresholds, was found on val. RunError for a run without model.onnx, or of other data.
     """
-    watcher = watcher or Watcher()
+    watcher = watcher or ProgressListener()
     kind = kind_of(path)
     if kind == "folds":
         raise RunError(f"{path} is a cross-validation, which has no answers to test.", "Corrupt the test of a run.")
@@ -62,7 +62,7 @@ def evaluate_corrupted(path: Path, *, watcher: Watcher | None = None) -> Corrupt
     linear, notes = _linear(runs[0], view, watcher)
     test, task = view.splits["test"], models[0].task
 
-    readings = Readings(view.dataset, "corruptions")
+    readings = TestAccessLog(view.dataset, "corruptions")
     for run in runs:
         readings.add(view.view, run.recipe.hash, run.seed, run.name)
 
@@ -85,7 +85,7 @@ def evaluate_corrupted(path: Path, *, watcher: Watcher | None = None) -> Corrupt
 
 
 @dataclass(frozen=True)
-class _Model:
+class _CorruptedModel:
     """A model with its decision: `clean` (N, C) are its answers to test as it is; `logits` of images, (n, K)."""
 
     task: Task
@@ -98,9 +98,9 @@ class _Model:
         return self.decision.answer(self.task, self.task.probabilities(self.logits(images)))[1]
 
 
-def _model(run: Run) -> _Model:
+def _model(run: Run) -> _CorruptedModel:
     clean = run.answers("test")
-    return _Model(clean.predictions.task, clean.decision, clean.decided, open_predictor(run).logits)
+    return _CorruptedModel(clean.predictions.task, clean.decision, clean.decided, open_predictor(run).logits)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,9 @@ def _view_of(runs: Sequence[Run]) -> ViewedDataset:
     return view
 
 
-def _linear(run: Run, view: ViewedDataset, watcher: Watcher) -> tuple[list[_Model], tuple[str, ...]]:
+def _linear(
+    run: Run, view: ViewedDataset, watcher: ProgressListener
+) -> tuple[list[_CorruptedModel], tuple[str, ...]]:
     """Fit the linear baseline again, which a run does not keep; say why it is left out where it cannot be had.
 
     It has no seed: fitted on the same train it is the same, which is checked by the answers that the run kept.
@@ -152,4 +154,6 @@ def _linear(run: Run, view: ViewedDataset, watcher: Watcher) -> tuple[list[_Mode
     fitted = fit(Recipe(data=recipe.data, model=BASELINE_MODELS[LINEAR], decide=recipe.decide), view, task, seed=0)
     if not np.allclose(task.probabilities(fitted.logits(view.splits["test"])), kept.before.prob, atol=_SAME):
         return [], ("linear: fitted again it gives other answers than those kept in the run, and is left out",)
-    return [_Model(task, kept.decision, kept.decided, lambda images: task.logits(fitted.model.predict(images)))], ()
+    return [
+        _CorruptedModel(task, kept.decision, kept.decided, lambda images: task.logits(fitted.model.predict(images)))
+    ], ()

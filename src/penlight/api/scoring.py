@@ -16,12 +16,12 @@ from penlight.api.results import FoldsScores, Scores, SeedsScores
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS
 from penlight.data.record import record_of
-from penlight.data.tested import TEST, Readings
+from penlight.data.tested import TEST, TestAccessLog
 from penlight.errors import PredictionsError, RunError
 from penlight.escaping import label_list
 from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
-from penlight.evaluation.checks import Answered, Evidence, check_folds, check_seeds, run_checks, serious_first
+from penlight.evaluation.checks import Evidence, SplitAnswers, check_folds, check_seeds, run_checks, serious_first
 from penlight.evaluation.intervals import Groups, units_of
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
@@ -203,7 +203,7 @@ def _read_elsewhere(predictions: Predictions, view: ViewedDataset, by: str) -> i
     if predictions.split != TEST:
         return None
     name = hashlib.sha256(predictions.prob.tobytes()).hexdigest()[:16]
-    return Readings(view.dataset, by).add(view.view, name)
+    return TestAccessLog(view.dataset, by).add(view.view, name)
 
 
 def _baseline_rows(runs: Sequence[Run], split: str) -> dict[str, list[MetricRow]]:
@@ -261,7 +261,7 @@ def folds_scores(path: Path) -> FoldsScores:
         if shared
         else score_subgroups([joined.sample], joined.predictions.metadata, groups=groups)
     )
-    evidence = Evidence(Answered(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups, baselines=rivals)
+    evidence = Evidence(SplitAnswers(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups, baselines=rivals)
     checks = [*run_checks(evidence), *check_folds({run.path.name: checks_kept(run) for run in runs})]
     left = claim["images"] - len(joined.predictions)
     never = f"answers to {left:,} images, on which every fold is trained: nobody else has one of their labels"

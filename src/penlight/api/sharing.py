@@ -44,7 +44,7 @@ from penlight.runs.folder import (
     run_folder_in,
     seed_folders,
 )
-from penlight.runs.groups import SEAL_FILE, STUDY, Group, kind_of, not_one_run, open_group, write_group
+from penlight.runs.groups import SEAL_FILE, STUDY, RunGroup, kind_of, not_one_run, open_group, write_group
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of
 from penlight.runs.predictions import to_bytes
 from penlight.runs.sharing import (
@@ -334,7 +334,7 @@ class _Copier:
         self._group(target, group, made)
 
     def _group(
-        self, target: Path, group: Group, runs: Mapping[str, Run], files: Mapping[str, bytes] | None = None
+        self, target: Path, group: RunGroup, runs: Mapping[str, Run], files: Mapping[str, bytes] | None = None
     ) -> None:
         """Write the files of a folder of runs, seal it, and write its page from what is there then."""
         from penlight.api.reports import report

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penlight.api.described import seen_by
-from penlight.api.results import Studied, Watcher
+from penlight.api.results import ProgressListener, Studied
 from penlight.api.training import Baselines, require_no_images, summarise, train_one
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.catalog import portable
 from penlight.data.summary import DataDescription
-from penlight.data.tested import Readings
+from penlight.data.tested import TestAccessLog
 from penlight.disk import FolderHold, is_inside
 from penlight.evaluation import SeedsRow
 from penlight.recipes import Recipe
@@ -24,12 +24,12 @@ from penlight.runs.groups import REPORT, STUDY, open_group, unseal, write_group
 from penlight.runs.holdings import is_shared
 
 if TYPE_CHECKING:
-    from penlight.experiments.studies import Plan
+    from penlight.experiments.studies import StudyPlan
     from penlight.recipes.study import Study
     from penlight.reports.study_content import StudyContent
 
 
-def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) -> "Plan":
+def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) -> "StudyPlan":
     """List the runs of a study, by the name of one that ships or its file, and which are done; nothing is trained.
 
     `out` is its folder, by default runs/study-<name>; `seeds` changes how many seeds there are of rows that do not
@@ -51,7 +51,7 @@ def study(
     out: Path | None = None,
     seeds: int | None = None,
     images: bool = True,
-    watcher: Watcher | None = None,
+    watcher: ProgressListener | None = None,
 ) -> Studied:
     """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
 
@@ -63,7 +63,7 @@ def study(
     from penlight.models.pretrained import require_weights
     from penlight.reports.study import study_report
 
-    watcher = watcher or Watcher()
+    watcher = watcher or ProgressListener()
     watcher.step("Reading the study")
     plan = plan_study(name, out=out, seeds=seeds)
     require_no_changed(plan)
@@ -75,7 +75,9 @@ def study(
     watcher.step("Opening the dataset")
     dataset = store.open_referenced(plan.study.dataset, plan.study.size)
     views = {view: apply_view(dataset, view) for view in plan.views}
-    baselines = {view: Baselines(views[view], watcher, Readings(views[view].dataset, "study")) for view in plan.views}
+    baselines = {
+        view: Baselines(views[view], watcher, TestAccessLog(views[view].dataset, "study")) for view in plan.views
+    }
 
     def train_run(recipe: Recipe, seed: int, folder: Path) -> Run:
         view = recipe.data.view
@@ -97,10 +99,10 @@ def study(
 
 
 def _compare(
-    plan: "Plan",
+    plan: "StudyPlan",
     runs: Mapping[str, Sequence[Run]],
     views: Mapping[str, ViewedDataset | DataDescription],
-    watcher: Watcher,
+    watcher: ProgressListener,
     images: bool | None = None,
 ) -> "StudyContent":
     """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
@@ -139,7 +141,7 @@ def content_of_folder(folder: Path, images: bool | None = None) -> "StudyContent
     require_complete(plan)
     open_group(folder).runs()
     views = {view: apply_view(dataset, view) for view in plan.views}
-    return _compare(plan, _runs_of(plan), views, Watcher(), images)
+    return _compare(plan, _runs_of(plan), views, ProgressListener(), images)
 
 
 def _is_copy(folder: Path, kept: "Study") -> bool:
@@ -154,11 +156,11 @@ def _content_of_copy(folder: Path, kept: "Study", source: str) -> "StudyContent"
     plan = plan_of_copy(kept, source, folder)
     runs = _runs_of(plan)
     views = {own[0].recipe.data.view: seen_by(own[0]) for own in runs.values()}
-    content = _compare(plan, runs, views, Watcher())
+    content = _compare(plan, runs, views, ProgressListener())
     return replace(content, command=f"penlight study {shlex.quote(source)}")
 
 
-def _runs_of(plan: "Plan") -> dict[str, list[Run]]:
+def _runs_of(plan: "StudyPlan") -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {}
     for run in plan.runs:
         runs.setdefault(run.row.id, []).append(open_run(run.folder))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.api.planning import plan
-from penlight.api.results import Watcher
+from penlight.api.results import ProgressListener
 from penlight.api.training import require_no_images, train
 from penlight.data import dataset_info
 from penlight.data.listing import list_datasets
@@ -55,7 +55,7 @@ def sweep(
     budget: float | None = None,
     dry_run: bool = False,
     images: bool = True,
-    watcher: Watcher | None = None,
+    watcher: ProgressListener | None = None,
 ) -> Swept:
     """Train each official set that is on disk by its own plan, keeping what is done, and write the page that sets
     the scores beside the published ones; a dry run only says what would be done. DataError if none is on disk."""
@@ -65,7 +65,7 @@ def sweep(
             "None of the MedMNIST sets is on disk at 28 px.",
             "Get one with penlight data fetch NAME, or set PENLIGHT_DATA.",
         )
-    folder, watcher = out or Path("runs") / f"study-{SWEEP}", watcher or Watcher()
+    folder, watcher = out or Path("runs") / f"study-{SWEEP}", watcher or ProgressListener()
     if dry_run:
         done = [name for name in here if is_inside(folder, f"{name}/{MANIFEST}")]
         rows = [_row_of(name, open_run(folder / name)) for name in done]
@@ -101,7 +101,7 @@ def _page(folder: Path, rows: Sequence["SweepRow"], absent: Sequence[str]) -> st
     )
 
 
-def _row(name: str, folder: Path, budget: float | None, images: bool, watcher: Watcher) -> "SweepRow":
+def _row(name: str, folder: Path, budget: float | None, images: bool, watcher: ProgressListener) -> "SweepRow":
     if not is_inside(folder, MANIFEST):
         watcher.step(f"Planning {name}")
         made = plan(name, budget=budget)

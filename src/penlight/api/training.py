@@ -14,13 +14,13 @@ import numpy as np
 from penlight.api.explaining import write_explained, write_neighbours
 from penlight.api.exports import write_onnx
 from penlight.api.requests import with_references
-from penlight.api.results import SeedsScores, Trained, Watcher
+from penlight.api.results import ProgressListener, SeedsScores, Trained
 from penlight.api.scoring import decide_on, evaluate_run, rows_of, scores_of, seeds_scores
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.folds import image_groups
 from penlight.data.record import DataRecord, record_of
 from penlight.data.summary import DataDescription
-from penlight.data.tested import BASELINE, Readings
+from penlight.data.tested import BASELINE, TestAccessLog
 from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
 from penlight.evaluation import Decision, MetricRow, Sample
@@ -30,7 +30,7 @@ from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty
 from penlight.numbers import counted
 from penlight.recipes import BASELINE_MODELS, Recipe
-from penlight.recipes.plan import LONGEST, Plan
+from penlight.recipes.plan import LONGEST, TrainingPlan
 from penlight.runs import (
     Predictions,
     Run,
@@ -71,9 +71,9 @@ def train(
     out: Path | None = None,
     seed: int = 0,
     seeds: int = 1,
-    plan: Plan | None = None,
+    plan: TrainingPlan | None = None,
     images: bool = True,
-    watcher: Watcher | None = None,
+    watcher: ProgressListener | None = None,
 ) -> Trained:
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
 
@@ -84,12 +84,12 @@ def train(
     """
     from penlight.models.pretrained import require_weights
 
-    watcher, recipe = watcher or Watcher(), with_references(recipe)
+    watcher, recipe = watcher or ProgressListener(), with_references(recipe)
     require_weights(recipe.model)
     watcher.step("Opening the dataset")
     view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
     folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
-    baselines = Baselines(view, watcher, Readings(view.dataset, "train"))
+    baselines = Baselines(view, watcher, TestAccessLog(view.dataset, "train"))
     if seeds == 1:
         run = train_one(recipe, view, seed, folder, baselines, watcher, plan, images)
         about = kept_models([run]), held_by([run]), cuts([run]), str(recipe.model.backbone)
@@ -130,12 +130,12 @@ def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
 
 def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> SeedsScores:
     """Write the summary and the report of a folder with a run per seed."""
-    from penlight.reports import Rival, seeds_report
+    from penlight.reports import ComparedBaseline, seeds_report
     from penlight.reports.gather import content_of_run
 
     scores = seeds_scores(runs, "test")
     contents = [content_of_run(run, view) for run in runs]
-    rivals = [Rival(rival, rows) for rival, rows in scores.baselines.items()]
+    rivals = [ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()]
     page = seeds_report(folder.name, contents, scores.metrics, rivals, scores.subgroups)
     summary = sealed({"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()})
     files = {"report.html": page.encode(), SUMMARY: json_text(summary).encode()}
@@ -149,8 +149,8 @@ def train_one(
     seed: int,
     folder: Path,
     baselines: "Baselines",
-    watcher: Watcher,
-    plan: Plan | None = None,
+    watcher: ProgressListener,
+    plan: TrainingPlan | None = None,
     images: bool = True,
 ) -> Run:
     """Train one seed into its folder; a folder that already holds this very run is left as it is. RunError if that
@@ -231,7 +231,7 @@ def require_no_images(run: Run) -> None:
         )
 
 
-def _cut_for_time(plan: Plan | None, recipe: Recipe, fitted: Fitted) -> str:
+def _cut_for_time(plan: TrainingPlan | None, recipe: Recipe, fitted: Fitted) -> str:
     """Say, in sentences, what was cut for time: by the plan, or by the clock. Empty where nothing was."""
     if plan is None:
         return ""
@@ -313,7 +313,7 @@ class Baselines:
     """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed; and
     what is known of its data, counted and audited once. `readings` is where each reading of test is recorded."""
 
-    def __init__(self, view: ViewedDataset, watcher: Watcher, readings: Readings) -> None:
+    def __init__(self, view: ViewedDataset, watcher: ProgressListener, readings: TestAccessLog) -> None:
         self.view, self.watcher, self.readings = view, watcher, readings
         self._fitted: dict[str, _FittedBaseline] = {}
         self._tested: dict[str, tuple[Predictions, list[MetricRow]]] = {}

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penlight.api.requests import with_references
-from penlight.api.results import Tuned, Watcher
+from penlight.api.results import ProgressListener, Tuned
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.disk import short_path
 from penlight.recipes import Recipe
@@ -27,7 +27,7 @@ def tune(
     seeds: int | None = None,
     seed: int = 0,
     out: Path | None = None,
-    watcher: Watcher | None = None,
+    watcher: ProgressListener | None = None,
 ) -> Tuned:
     """Search values of a recipe's keys, judged on val or, where that is small, on folds of train; test is not read.
 
@@ -38,7 +38,7 @@ def tune(
     """
     recipe = with_references(recipe)
     searched = load_space(space, recipe) if space else default_space(recipe)
-    watcher = watcher or Watcher()
+    watcher = watcher or ProgressListener()
     watcher.step("Opening the dataset")
     view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
     from penlight.training import tuning

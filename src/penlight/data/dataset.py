@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data.pictures import Reading
+from penlight.data.pictures import DecodeOptions
 from penlight.phantoms.labels import SPLITS as SPLITS
 from penlight.tasks import Task
 
@@ -78,4 +78,4 @@ class Dataset:
     size: int
     splits: Mapping[str, Split]
     md5: str
-    reading: Reading | None = None
+    reading: DecodeOptions | None = None

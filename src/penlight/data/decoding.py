@@ -15,7 +15,7 @@ import numpy as np
 
 from penlight.answers import error_from_dict, error_to_dict
 from penlight.data import pictures
-from penlight.data.pictures import Look, Pixels, Reading
+from penlight.data.pictures import DecodeOptions, PictureHeader, Pixels
 from penlight.errors import DataError, PictureError
 from penlight.workers import Item, Lost, WorkerPool, begin, shared_pool
 
@@ -41,7 +41,7 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
 
 
 def _load(common: Mapping[str, Any], source: Path | bytes) -> Item:
-    return {}, pictures.load_picture(source, Reading(**common["reading"])).tobytes()
+    return {}, pictures.load_picture(source, DecodeOptions(**common["reading"])).tobytes()
 
 
 def _look(common: Mapping[str, Any], source: Path) -> Item:
@@ -56,7 +56,7 @@ _DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {"load": _load, "l
 
 
 def load_files(
-    sources: Sequence[Path | bytes], reading: Reading, names: Sequence[str] = ()
+    sources: Sequence[Path | bytes], reading: DecodeOptions, names: Sequence[str] = ()
 ) -> list[Pixels | PictureError]:
     """Load up to 200 files, or their bytes, as `pictures.load_picture` does: each gives an image or its error."""
     shape = (reading.size, reading.size, reading.channels)
@@ -71,13 +71,13 @@ def load_files(
     return _ask({"do": "load", "reading": asdict(reading)}, sources, names, read, largest=most)
 
 
-def look_at_files(paths: Iterable[Path]) -> Iterator[Look | PictureError]:
+def look_at_files(paths: Iterable[Path]) -> Iterator[PictureHeader | PictureError]:
     """Read the headers of any number of files as `pictures.look_at` does: each gives its look or its error, in their
     order."""
 
-    def read(values: Mapping[str, Any], content: bytes) -> Look:
+    def read(values: Mapping[str, Any], content: bytes) -> PictureHeader:
         width, height, colour, bits = (values[name] for name in ("width", "height", "colour", "bits"))
-        return Look(int(width), int(height), bool(colour), int(bits))
+        return PictureHeader(int(width), int(height), bool(colour), int(bits))
 
     return in_chunks(lambda chunk: _ask({"do": "look"}, chunk, (), read), paths, _CHUNK)
 

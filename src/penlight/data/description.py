@@ -52,8 +52,8 @@ from penlight.data.folders import data_folders, environment_folders, find_file
 from penlight.data.own.manifest import SUFFIXES as TABLES
 from penlight.data.own.manifest import Columns
 from penlight.data.own.rows import MOST_LABELS, named
-from penlight.data.own.splitting import SHARES, Rule
-from penlight.data.pictures import FITS, Fit, Reading
+from penlight.data.own.splitting import SHARES, SplitRule
+from penlight.data.pictures import FITS, DecodeOptions, Fit
 from penlight.data.remembered import images_folder
 from penlight.errors import DataError, PenlightError
 from penlight.parsing import LARGEST_TOML, parse_toml
@@ -126,14 +126,14 @@ class Pictures:
     source: str
     sizes: tuple[int, ...]
     values: tuple[str, ...]
-    rule: Rule
+    rule: SplitRule
     fit: Fit = "crop"
     bits: int = 16
     columns: Columns | None = None
 
-    def reading(self, size: int, channels: int) -> Reading:
+    def reading(self, size: int, channels: int) -> DecodeOptions:
         """Say how these pictures become images; what is predicted must be read in the same way."""
-        return Reading(size, channels, self.fit, self.bits)
+        return DecodeOptions(size, channels, self.fit, self.bits)
 
 
 @dataclass(frozen=True)
@@ -472,14 +472,14 @@ def _columns(images: Mapping[str, Any]) -> Columns:
     return Columns(path, label, tuple(labels), images.get("separator"), images.get("none"), columns)
 
 
-def _rule(split: Mapping[str, Any], file: str) -> Rule:
+def _rule(split: Mapping[str, Any], file: str) -> SplitRule:
     _check_types(split, _SPLIT)
     shares = split.get("shares", SHARES)
     if set(shares) != set(SPLITS) or not all(map(_is_share, shares.values())):
         raise DataError(f"shares must be numbers above 0 for {', '.join(SPLITS)}; {shown(shares)} came.")
     if not 0 <= split.get("seed", 0) < _LARGEST_SEED:
         raise DataError(f"seed must be 0 or more, of at most 18 digits; {shown(split['seed'])} came.")
-    return Rule(_file_name(split.get("file", file), "split.file"), split.get("seed", 0), dict(shares))
+    return SplitRule(_file_name(split.get("file", file), "split.file"), split.get("seed", 0), dict(shares))
 
 
 def _is_share(share: Any) -> bool:

@@ -49,7 +49,7 @@ _LEFT_FOR_EACH = 3
 
 
 @dataclass(frozen=True)
-class Reading:
+class DecodeOptions:
     """How a picture becomes an image: `size` pixels a side; `channels` 1 (grey) or 3 (colour); `fit` for what is not
     square; `bits` that the values of 16-bit pictures use, 0 to 2**bits - 1 becoming 0 to 255; DICOM says its own."""
 
@@ -63,13 +63,13 @@ class Reading:
         return asdict(self)
 
 
-def reading_from_dict(values: Mapping[str, Any] | None) -> Reading | None:
-    """Read what `Reading.to_dict` gave; None of None."""
-    return None if values is None else Reading(**values)
+def reading_from_dict(values: Mapping[str, Any] | None) -> DecodeOptions | None:
+    """Read what `DecodeOptions.to_dict` gave; None of None."""
+    return None if values is None else DecodeOptions(**values)
 
 
 @dataclass(frozen=True)
-class Look:
+class PictureHeader:
     """What the header of a picture says: width and height in pixels, colour or grey, 8 or 16 bits a value; `bits` is
     0 for DICOM, which scales itself."""
 
@@ -79,7 +79,7 @@ class Look:
     bits: int
 
 
-def load_picture(source: Path | bytes, reading: Reading, name: str = "") -> Pixels:
+def load_picture(source: Path | bytes, reading: DecodeOptions, name: str = "") -> Pixels:
     """Turn a file or its bytes into an image, uint8 (size, size, channels).
 
     Turned as its EXIF says, alpha on black, palettes resolved; what is not square is fitted; resized by bicubic
@@ -91,8 +91,8 @@ def load_picture(source: Path | bytes, reading: Reading, name: str = "") -> Pixe
 
 
 def load_with_look(
-    source: Path | bytes, reading: Reading, name: str = "", *, largest: int = LARGEST_PIXELS
-) -> tuple[Pixels, Look]:
+    source: Path | bytes, reading: DecodeOptions, name: str = "", *, largest: int = LARGEST_PIXELS
+) -> tuple[Pixels, PictureHeader]:
     """Load a picture as `load_picture` does, and say what its header said; `largest` is how many pixels it may say
     it has. NoPictureError and LargePictureError are told from other damage."""
     with _naming(source, name):
@@ -101,7 +101,7 @@ def load_with_look(
         return _image(picture, whole, reading), look
 
 
-def fit_pixels(pixels: Pixels, reading: Reading) -> Pixels:
+def fit_pixels(pixels: Pixels, reading: DecodeOptions) -> Pixels:
     """Bring pixels, uint8 (H, W), (H, W, 1) or (H, W, 3), to an image as `load_picture` does those of a file."""
     from PIL import Image
 
@@ -109,7 +109,7 @@ def fit_pixels(pixels: Pixels, reading: Reading) -> Pixels:
     return _image(picture, picture.size, reading)
 
 
-def _image(picture: "Image.Image", whole: tuple[int, int], reading: Reading) -> Pixels:
+def _image(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOptions) -> Pixels:
     image = _turned(_fitted(picture, whole, reading), _orientation(picture))
     return _array(image.convert("L" if reading.channels == 1 else "RGB"))
 
@@ -121,13 +121,13 @@ def read_picture(source: Path | bytes, *, bits: int = 16, name: str = "") -> Pix
         return _array(_turned(picture, _orientation(picture)))
 
 
-def look_at(source: Path, name: str = "") -> Look:
+def look_at(source: Path, name: str = "") -> PictureHeader:
     """Read the header of a picture; errors as in `load_picture`, but for what only unpacking can find."""
     from penlight.data import dicom
 
     with _naming(source, name):
         if is_dicom(source):
-            return Look(*dicom.look(_bytes_of(source)), bits=0)
+            return PictureHeader(*dicom.look(_bytes_of(source)), bits=0)
         with source.open("rb") as file:
             picture = _open(file)
             return _look_of(picture)
@@ -159,7 +159,7 @@ def _naming(source: Path | bytes, name: str) -> Iterator[None]:
         raise
     # Decoders raise many kinds for damaged bytes: zlib's and struct's, SyntaxError for PNG.
     except Exception as error:
-        raise _kind(error)(_reason(error), "Look at the file, or get it again.", name) from error
+        raise _kind(error)(_reason(error), "PictureHeader at the file, or get it again.", name) from error
 
 
 def _kind(error: Exception) -> type[PictureError]:
@@ -194,8 +194,8 @@ def _bytes_of(source: Path | bytes) -> bytes:
     return source.read_bytes()
 
 
-def _look_of(picture: "Image.Image") -> Look:
-    return Look(*picture.size, _in_colour(picture), 16 if _is_deep(picture) else 8)
+def _look_of(picture: "Image.Image") -> PictureHeader:
+    return PictureHeader(*picture.size, _in_colour(picture), 16 if _is_deep(picture) else 8)
 
 
 def _open(stream: IO[bytes], largest: int = LARGEST_PIXELS) -> "Image.Image":
@@ -244,7 +244,7 @@ def _depth(picture: "Image.Image") -> str:
 
 def _unpack(
     content: bytes, bits: int, least: int, largest: int = LARGEST_PIXELS
-) -> tuple["Image.Image", tuple[int, int], Look]:
+) -> tuple["Image.Image", tuple[int, int], PictureHeader]:
     """Unpack a picture into grey or RGB of 8 bits, and give the width and height it has as a whole, and its look.
 
     A JPEG is unpacked at 1/2, 1/4 or 1/8 if `least` pixels of its shorter side are left then; 0 for the whole.
@@ -255,7 +255,7 @@ def _unpack(
         from penlight.data import dicom
 
         picture = Image.fromarray(dicom.pixels(content, largest))
-        return picture, picture.size, Look(*picture.size, picture.mode != "L", bits=0)
+        return picture, picture.size, PictureHeader(*picture.size, picture.mode != "L", bits=0)
     picture = _open(io.BytesIO(content), largest)
     look = _look_of(picture)
     if picture.format in ("JPEG", "MPO"):
@@ -316,7 +316,7 @@ def _in_colour(picture: "Image.Image") -> bool:
     return picture.mode not in ("1", "L", "LA", "La") and not _is_deep(picture)
 
 
-def _fitted(picture: "Image.Image", whole: tuple[int, int], reading: Reading) -> "Image.Image":
+def _fitted(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOptions) -> "Image.Image":
     """Make a picture square and resize it. It may have been unpacked smaller than the `whole` (width, height)."""
     from PIL import Image
 

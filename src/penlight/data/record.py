@@ -8,7 +8,7 @@ import numpy as np
 
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import SPLITS
-from penlight.data.pictures import Reading
+from penlight.data.pictures import DecodeOptions
 from penlight.data.views import ViewedDataset, ViewedSplit
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class DataRecord:
     counts: Mapping[str, tuple[int, ...]]
     patients: Mapping[str, int] | None = None
     problems: tuple[Mapping[str, Any], ...] = ()
-    reading: Reading | None = None
+    reading: DecodeOptions | None = None
     images_per_patient: int = 1
     duplicates: Mapping[str, tuple[int, ...]] | None = None
 
@@ -59,7 +59,7 @@ def record_of_json(values: "DataJson") -> DataRecord:
         values.counts,
         values.patients,
         tuple(problem.to_json() for problem in values.problems),
-        None if values.reading is None else Reading(**values.reading.model_dump()),
+        None if values.reading is None else DecodeOptions(**values.reading.model_dump()),
         values.images_per_patient,
         values.duplicates,
     )

@@ -30,7 +30,7 @@ from penlight.data.plots import (
     position_grid,
     wrapped,
 )
-from penlight.data.show_page import Picture, classes_text, page, presence_text
+from penlight.data.show_page import PageImage, classes_text, page, presence_text
 from penlight.data.summary import DataDescription, Findings, as_viewed, describe, row_indicators, row_names
 from penlight.data.views import ViewedDataset
 from penlight.tasks import label_of
@@ -119,7 +119,7 @@ def write_show(data: Dataset | ViewedDataset, folder: Path, *, per_class: int = 
         files[f"{drawing.name}.png"] = day = _png(_figure(drawing, DAY))
         night = _png(_figure(drawing, NIGHT))
         width = round(drawing.size[0] * _LEAST)
-        pictures.append(Picture(drawing.title, drawing.text, _data_address(day), _data_address(night), width))
+        pictures.append(PageImage(drawing.title, drawing.text, _data_address(day), _data_address(night), width))
     drawn = plot_samples(seen, per_class, seed)
     files["samples.png"] = samples = _png(drawn)
     width = round(drawn.get_figwidth() * _LEAST_OF_SAMPLES)

@@ -13,7 +13,7 @@ _NAMED = 4
 
 
 @dataclass(frozen=True)
-class Picture:
+class PageImage:
     """A figure of the page: its title, a sentence that says what to see, data addresses by day and by night, and the
     `width` in CSS pixels below which its letters are too small."""
 
@@ -24,8 +24,8 @@ class Picture:
     width: int
 
 
-def page(description: DataDescription, pictures: Sequence[Picture], samples: str, samples_width: int) -> str:
-    """Give the page as HTML; `samples` is a data address, `samples_width` as in `Picture`."""
+def page(description: DataDescription, pictures: Sequence[PageImage], samples: str, samples_width: int) -> str:
+    """Give the page as HTML; `samples` is a data address, `samples_width` as in `PageImage`."""
     return render(
         "show.html",
         info=description.info,

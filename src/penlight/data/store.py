@@ -11,12 +11,12 @@ from penlight.data.folders import data_folders, download_folder, find_file
 from penlight.data.layout import channels_of, check_labels, check_layout
 from penlight.data.mapped import Mapped, clear_away, convert, find_mapped, md5_of, read_splits, split_of
 from penlight.data.patients import patients_file, with_patients
-from penlight.data.pictures import Reading
+from penlight.data.pictures import DecodeOptions
 from penlight.errors import DataError
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetFile:
     """Where the npz of a dataset at one size may lie; `url` is None for data of one's own."""
 
     info: DatasetInfo
@@ -79,13 +79,13 @@ def fetch_dataset(name: str | Path, size: int = 28) -> Path:
     return find_file(source.places) or _fetch(source)
 
 
-def source_of(known: DatasetInfo | Description, size: int) -> Source:
+def source_of(known: DatasetInfo | Description, size: int) -> DatasetFile:
     """Say where the npz of a dataset at this size may lie. DataError if there is none of this size."""
     if isinstance(known, Description):
         _offered(known.info.name, size, known.sizes)
-        return Source(known.info, size, known.places(size), url=None)
+        return DatasetFile(known.info, size, known.places(size), url=None)
     file = official_file(known.name, _offered(known.name, size, SIZES))
-    return Source(known, size, [folder / file for folder in data_folders()], official_url(known.name, size))
+    return DatasetFile(known, size, [folder / file for folder in data_folders()], official_url(known.name, size))
 
 
 def on_disk(known: DatasetInfo | Description, size: int) -> bool:
@@ -118,19 +118,19 @@ def _pictures(known: Description, size: int) -> Mapped:
     return open_pictures(known, _offered(known.info.name, size, known.sizes))
 
 
-def _reading(known: DatasetInfo | Description, info: DatasetInfo, size: int) -> Reading:
+def _reading(known: DatasetInfo | Description, info: DatasetInfo, size: int) -> DecodeOptions:
     if isinstance(known, Description) and known.pictures is not None:
         return known.pictures.reading(size, info.channels)
-    return Reading(size, info.channels)
+    return DecodeOptions(size, info.channels)
 
 
-def _mapped(source: Source) -> Mapped:
+def _mapped(source: DatasetFile) -> Mapped:
     npz = find_file(source.places)
     ready = find_mapped(source.info.name, source.size, npz, source.md5, source.places)
     return ready or convert(source.info, source.size, npz or _fetch(source))
 
 
-def _fetch(source: Source) -> Path:
+def _fetch(source: DatasetFile) -> Path:
     if source.url is None or source.md5 is None:
         raise DataError(
             f"{source.places[0].name} was not found; looked for: {', '.join(map(str, source.places))}.",

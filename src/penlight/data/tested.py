@@ -31,7 +31,7 @@ _LARGEST = 256 << 20
 
 
 @dataclass(frozen=True)
-class Tested:
+class TestAccess:
     """One reading.
 
     `time` is UTC, as 2026-11-24T10:00:00Z; `by` what read it: "train", "study", "folds", "baseline", "corruptions",
@@ -49,7 +49,7 @@ class Tested:
     run: str | None
 
 
-class Readings:
+class TestAccessLog:
     """The readings of a dataset by one command; those of a cross-validation name their fold as `split`."""
 
     def __init__(self, dataset: Dataset, by: str, split: str = TEST) -> None:
@@ -64,7 +64,7 @@ class Readings:
         `by` stands for that of the command where a part of it reads.
         """
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        tested = Tested(now, by or self._by, self._split, view, recipe, seed, run)
+        tested = TestAccess(now, by or self._by, self._split, view, recipe, seed, run)
         try:
             before = recipes_of(_read(self._path)) - {recipe}
             disk.append_line(self._path, json.dumps(asdict(tested)))
@@ -78,7 +78,7 @@ class Readings:
         return {READ_BEFORE: before} if self._split == TEST else {}
 
 
-def readings_of(dataset: Dataset) -> list[Tested]:
+def readings_of(dataset: Dataset) -> list[TestAccess]:
     """Give every reading of a dataset on this machine, the oldest first; none where the record cannot be read."""
     try:
         return _read(_path(dataset))
@@ -86,12 +86,12 @@ def readings_of(dataset: Dataset) -> list[Tested]:
         return []
 
 
-def recipes_of(readings: Iterable[Tested]) -> set[str]:
+def recipes_of(readings: Iterable[TestAccess]) -> set[str]:
     """Give the recipes that were read on test, those of the baselines beside them left out."""
     return {tested.recipe for tested in _counted(readings)}
 
 
-def readings_text(readings: Iterable[Tested]) -> str:
+def readings_text(readings: Iterable[TestAccess]) -> str:
     """Say in a sentence how often the test images were read, and when last."""
     found = _counted(readings)
     if not found:
@@ -107,7 +107,7 @@ def readings_text(readings: Iterable[Tested]) -> str:
     )
 
 
-def readings_to_dict(readings: Iterable[Tested]) -> dict[str, Any]:
+def readings_to_dict(readings: Iterable[TestAccess]) -> dict[str, Any]:
     """Give for JSON how many readings and recipes of test there were, baselines left out, and the last few."""
     found = _counted(readings)
     return {
@@ -117,7 +117,7 @@ def readings_to_dict(readings: Iterable[Tested]) -> dict[str, Any]:
     }
 
 
-def _counted(readings: Iterable[Tested]) -> list[Tested]:
+def _counted(readings: Iterable[TestAccess]) -> list[TestAccess]:
     return [tested for tested in readings if tested.split == TEST and tested.by != BASELINE]
 
 
@@ -125,7 +125,7 @@ def _path(dataset: Dataset) -> Path:
     return cache_folder() / "readings" / f"{dataset.info.name}-{dataset.size}-{dataset.md5[:12]}.jsonl"
 
 
-def _read(path: Path) -> list[Tested]:
+def _read(path: Path) -> list[TestAccess]:
     """Read a record; what is no whole line of it is passed over, as a full disk leaves it."""
     try:
         disk.make_private(path)
@@ -136,9 +136,9 @@ def _read(path: Path) -> list[Tested]:
     return [tested for line in lines if (tested := _tested(line)) is not None]
 
 
-def _tested(line: str) -> Tested | None:
+def _tested(line: str) -> TestAccess | None:
     try:
         values = parse_json_object(line, "a line")
-        return Tested(**{f.name: values[f.name] for f in fields(Tested)})
+        return TestAccess(**{f.name: values[f.name] for f in fields(TestAccess)})
     except (DataError, KeyError):
         return None

@@ -78,7 +78,7 @@ class ViewedDataset:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ViewResult:
     """What a view makes of native indicators: the task, and for each split the rows that count and their
     indicators."""
 
@@ -154,16 +154,16 @@ def require_separate_patients(dataset: Dataset) -> None:
             )
 
 
-def _native(task: Task, native: Mapping[str, Indicators]) -> Reading:
-    return Reading(task, {name: (np.arange(len(y)), y) for name, y in native.items()})
+def _native(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
+    return ViewResult(task, {name: (np.arange(len(y)), y) for name, y in native.items()})
 
 
-def _single(task: Task, native: Mapping[str, Indicators]) -> Reading:
+def _single(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
     """Images with exactly one finding, as one of C classes."""
-    return Reading(MultiClass(task.labels), {name: _where(y.sum(axis=1) == 1, y) for name, y in native.items()})
+    return ViewResult(MultiClass(task.labels), {name: _where(y.sum(axis=1) == 1, y) for name, y in native.items()})
 
 
-def _dominant(task: Task, native: Mapping[str, Indicators]) -> Reading:
+def _dominant(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
     """Images with any finding; of several, the one that is rarest in train stands for the image."""
     rank = np.argsort(np.argsort(native["train"].sum(axis=0), kind="stable"))
 
@@ -174,30 +174,30 @@ def _dominant(task: Task, native: Mapping[str, Indicators]) -> Reading:
         return out
 
     splits = {name: _where(y.sum(axis=1) > 0, rarest(y)) for name, y in native.items()}
-    return Reading(MultiClass(task.labels), splits)
+    return ViewResult(MultiClass(task.labels), splits)
 
 
-def _any(task: Task, native: Mapping[str, Indicators]) -> Reading:
+def _any(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
     """Every image: has it a finding or none."""
     splits = {name: _two_columns(y.sum(axis=1) > 0) for name, y in native.items()}
-    return Reading(Binary((NO_FINDING, "finding"), finding="finding"), splits)
+    return ViewResult(Binary((NO_FINDING, "finding"), finding="finding"), splits)
 
 
-def _single_and_normal(task: Task, native: Mapping[str, Indicators]) -> Reading:
+def _single_and_normal(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
     """Images with one finding or none, as one of C + 1 classes, "no finding" first."""
 
     def with_none(y: Indicators) -> Indicators:
         return np.concatenate([(y.sum(axis=1) == 0)[:, None], y], axis=1).astype(np.uint8)
 
     splits = {name: _where(y.sum(axis=1) <= 1, with_none(y)) for name, y in native.items()}
-    return Reading(MultiClass((NO_FINDING, *task.labels)), splits)
+    return ViewResult(MultiClass((NO_FINDING, *task.labels)), splits)
 
 
-def _referable(task: Task, native: Mapping[str, Indicators]) -> Reading:
+def _referable(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
     """Every image: is its grade one that needs a referral."""
     first: int = task.referable  # type: ignore[attr-defined]
     splits = {name: _two_columns(y[:, first:].sum(axis=1) > 0) for name, y in native.items()}
-    return Reading(Binary(("not referable", "referable"), finding="referable"), splits)
+    return ViewResult(Binary(("not referable", "referable"), finding="referable"), splits)
 
 
 def _where(counts: NDArray[np.bool_], y: Indicators) -> tuple[Rows, Indicators]:
@@ -209,7 +209,7 @@ def _two_columns(positive: NDArray[np.bool_]) -> tuple[Rows, Indicators]:
     return np.arange(len(positive)), np.stack([~positive, positive], axis=1).astype(np.uint8)
 
 
-READINGS: dict[str, Callable[[Task, Mapping[str, Indicators]], Reading]] = {
+READINGS: dict[str, Callable[[Task, Mapping[str, Indicators]], ViewResult]] = {
     "native": _native,
     "single": _single,
     "dominant": _dominant,

@@ -26,7 +26,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Draws:
+class ResampledMetric:
     """One metric of one model: `values` (S,) of its seeds, and `resampled` (B,) means over these seeds on resampled
     images, drawn as `units` patients or images. `low` and `high` are the interval of the mean that scores have."""
 
@@ -78,7 +78,7 @@ def paired_draws(
     resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Groups = None,
-) -> dict[str, Draws]:
+) -> dict[str, ResampledMetric]:
     """Resample one metric of all models together; `models` has the samples of each model, one per seed.
 
     `metric` is a key of `METRICS` that is of the whole. All samples are of the same N images in the same order;
@@ -99,7 +99,7 @@ def paired_draws(
     for name, own in models.items():
         place = slice(start, start + len(own))
         low, high = interval_of_draws(metric, values[place].mean(), drawn[place].mean(axis=0), own, groups)
-        out[name] = Draws(values[place], drawn[place].mean(axis=0), units, low, high)
+        out[name] = ResampledMetric(values[place], drawn[place].mean(axis=0), units, low, high)
         start += len(own)
     return out
 
@@ -119,7 +119,7 @@ class Compared:
     high: float
 
     @classmethod
-    def from_draws(cls, name: str, source: str, seeds: tuple[int, ...], draws: Draws) -> "Compared":
+    def from_draws(cls, name: str, source: str, seeds: tuple[int, ...], draws: ResampledMetric) -> "Compared":
         """Sum up what was drawn."""
         sd = float(draws.values.std(ddof=1)) if len(draws.values) > 1 else np.nan
         return cls(name, source, seeds, tuple(draws.values.tolist()), draws.mean, sd, draws.low, draws.high)
@@ -168,7 +168,7 @@ class Comparison:
         return {key: value for key, value in asdict(self).items() if key not in lists} | lists
 
 
-def differences(draws: Mapping[str, Draws], pairs: Iterable[tuple[str, str]]) -> list[Difference]:
+def differences(draws: Mapping[str, ResampledMetric], pairs: Iterable[tuple[str, str]]) -> list[Difference]:
     """Compare each pair (row, against) of models, once, and correct all p together by Holm's method."""
     wanted = list(dict.fromkeys(pairs))
     found = [_estimate(draws[row], draws[against]) for row, against in wanted]
@@ -226,7 +226,7 @@ def estimate(value: float, resampled: Floats, units: int, *seeds: Floats) -> Est
     return Estimate(value, math.sqrt(variance), variance**2 / below if below > 0 else max(units - 1, 1))
 
 
-def _estimate(one: Draws, other: Draws) -> Estimate:
+def _estimate(one: ResampledMetric, other: ResampledMetric) -> Estimate:
     return estimate(one.mean - other.mean, one.resampled - other.resampled, one.units, one.values, other.values)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.calibration import log_losses
 from penlight.evaluation.conformal import options
-from penlight.evaluation.reliability import Brier, Stated, expected_error, label_errors
+from penlight.evaluation.reliability import Brier, PredictedProbabilities, expected_error, label_errors
 from penlight.evaluation.selective import RiskCoverage, answered, certainty
 from penlight.tasks import Task
 
@@ -81,15 +81,15 @@ class Sample:
         return value
 
     @cached_property
-    def stated(self) -> Stated:
+    def stated(self) -> PredictedProbabilities:
         """What the answers state."""
-        return Stated.of_answers(self.task.exclusive, self.y, self.prob)
+        return PredictedProbabilities.of_answers(self.task.exclusive, self.y, self.prob)
 
     @cached_property
     def brier(self) -> Brier:
         """The Brier score and its parts."""
         exclusive = self.task.exclusive
-        labels = Stated.of_labels(exclusive, self.y, self.prob) if exclusive else self.stated
+        labels = PredictedProbabilities.of_labels(exclusive, self.y, self.prob) if exclusive else self.stated
         return Brier(labels, exclusive)
 
     @cached_property
@@ -452,7 +452,7 @@ def _log_loss(s: Sample, w: Floats) -> Floats:
     return _mean(s, w, s.log_losses)
 
 
-def _gaps(s: Sample, w: Floats, stated: Stated) -> Floats:
+def _gaps(s: Sample, w: Floats, stated: PredictedProbabilities) -> Floats:
     """Of what answers state or of all labels, which is the same where these are not exclusive."""
     return s.once("gaps" if stated is s.stated else "gaps of labels", w, lambda: stated.gaps(w))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.catalog import CATALOG, SIZES
-from penlight.data.pictures import Reading, fit_pixels
+from penlight.data.pictures import DecodeOptions, fit_pixels
 from penlight.data.reads import Readable, some
 from penlight.evaluation.novelty import Novelty, evenly
 from penlight.phantoms import PHANTOMS, phantom_arrays
@@ -73,5 +73,5 @@ def _drawn(name: str, size: int, channels: int) -> NDArray[np.uint8]:
     """Draw a phantom, and bring it to the shape of a run's images as pictures to be answered are brought to it."""
     at = next((side for side in SIZES if side >= size), SIZES[-1])
     images = phantom_arrays(name, at, samples={"train": 1, "val": 1, "test": DRAWN})["test_images"]
-    reading = Reading(size, 1 if channels == 1 else 3)
+    reading = DecodeOptions(size, 1 if channels == 1 else 3)
     return np.stack([fit_pixels(image, reading) for image in images])

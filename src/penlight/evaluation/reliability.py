@@ -25,7 +25,7 @@ def bin_of(prob: Floats, bins: int = BINS) -> Places:
 
 
 @dataclass(frozen=True)
-class Stated:
+class PredictedProbabilities:
     """(N, P) stated probabilities in [0, 1], and 1.0 where they came true, else 0.0.
 
     A pair is an image with one of its columns.
@@ -35,7 +35,7 @@ class Stated:
     true: Floats
 
     @classmethod
-    def of_answers(cls, exclusive: bool, y: NDArray[np.uint8], prob: Floats) -> "Stated":
+    def of_answers(cls, exclusive: bool, y: NDArray[np.uint8], prob: Floats) -> "PredictedProbabilities":
         """Of (N, C) truth and probabilities, what an answer states: for exclusive labels the most probable one's
         probability alone, else every label's."""
         if not exclusive:
@@ -45,7 +45,7 @@ class Stated:
         return cls(np.clip(np.take_along_axis(prob, answer, axis=1), 0, 1), true)
 
     @classmethod
-    def of_labels(cls, exclusive: bool, y: NDArray[np.uint8], prob: Floats) -> "Stated":
+    def of_labels(cls, exclusive: bool, y: NDArray[np.uint8], prob: Floats) -> "PredictedProbabilities":
         """Of (N, C) truth and probabilities, every label's; of two exclusive ones the second, which says it all."""
         columns = slice(1, None) if exclusive and y.shape[1] == 2 else slice(None)
         return cls(np.clip(prob[:, columns], 0, 1), y[:, columns].astype(float))
@@ -112,7 +112,7 @@ class _Ranked:
     first: Places
 
     @classmethod
-    def of(cls, stated: Stated) -> "_Ranked":
+    def of(cls, stated: PredictedProbabilities) -> "_Ranked":
         prob, gap = stated.prob.ravel(), (stated.prob - stated.true).ravel()
         order = np.argsort(prob, kind="stable")
         first = np.flatnonzero(np.r_[True, np.diff(prob[order]) > 0, True])
@@ -132,7 +132,7 @@ def expected_error(gaps: Floats, n: Floats) -> Floats:
     """Expected calibration error over BINS equally wide bins (Naeini, Cooper and Hauskrecht, AAAI 2015).
 
     The mean over all pairs, whose columns share the bins, of how far the pairs of a bin are off on average; `gaps`
-    (B, P, BINS) as `Stated.gaps`, `n` (B,) images.
+    (B, P, BINS) as `PredictedProbabilities.gaps`, `n` (B,) images.
     """
     out: Floats = np.abs(gaps.sum(axis=1)).sum(axis=1) / (n * gaps.shape[1])
     return out
@@ -162,7 +162,7 @@ class Brier:
     (from 0 to 1), averaged over labels that are not exclusive (from 0 to 1). So are the parts.
     """
 
-    labels: Stated
+    labels: PredictedProbabilities
     summed: bool
 
     def score(self, w: Floats) -> Floats:
@@ -179,7 +179,7 @@ class Brier:
         return out
 
     def reliability(self, gaps: Floats, w: Floats) -> Floats:
-        """(B,): how far bins are off, squared, on average; 0 is calibrated. `gaps` (B, P, BINS) as `Stated` gives.
+        """(B,): how far bins are off, squared, on average; 0 is calibrated. `gaps` (B, P, BINS) as `PredictedProbabilities` gives.
 
         What bins are off by chance is taken off (Ferro and Fricker, QJRMS 138:1954, 2012): of each squared gap the
         variance of its mean, estimated from the gaps in the bin, since their probabilities are not all the same. So

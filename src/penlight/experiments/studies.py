@@ -32,7 +32,7 @@ from penlight.records.groups import SummaryOfSeeds
 from penlight.reports.displays import ConfusionMatrix, LabelConfusion
 from penlight.reports.findings import findings
 from penlight.reports.gather import content_of_run, description_of
-from penlight.reports.study_content import Cost, Entry, Kind, StudyContent, StudyTable, pairs
+from penlight.reports.study_content import Cost, Kind, StudyContent, StudyRowResult, StudyTable, pairs
 from penlight.runs import Answers, Predictions, Run, open_run, read_claim
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
@@ -62,7 +62,7 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """A study and the state of each of its runs; `left_over` are run folders in its folder that are not of it.
 
     `source` is what the study was read by: the name of one that ships, or a file.
@@ -110,7 +110,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyProgress:
     """Where a study is: run `number` of `total`, of a row and seed.
 
     `own` is what the run is expected to take, in seconds, from its row's other seeds, None for the first; `after` is
@@ -128,7 +128,7 @@ class Place:
 
 def plan_study(
     study: Study, source: str, folder: Path, data_md5: Callable[[], str], *, is_kept: bool = False
-) -> Plan:
+) -> StudyPlan:
     """Resolve every row and look at what is done. RecipeError, or UnknownNameError for a view, before anything runs.
 
     Of a study that `is_kept` in its folder, recipes that were files are those of its runs: it says of the files only
@@ -147,7 +147,7 @@ def plan_study(
             runs.append(PlannedRun(row, recipes[row.id], seed, path, _state(path, recipes[row.id], seed, data_md5)))
     own = {run.folder for run in runs}
     found = [path for row in inner_folders(folder) for path in seed_folders(folder / row) if path not in own]
-    return Plan(study, source, folder, tuple(runs), tuple(found))
+    return StudyPlan(study, source, folder, tuple(runs), tuple(found))
 
 
 def _kept_recipe(folder: Path, row: StudyRow) -> Recipe:
@@ -172,7 +172,7 @@ def _state(path: Path, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -
     return "begun" if claim == {"recipe_hash": recipe.hash, "seed": seed} else "changed"
 
 
-def require_no_changed(plan: Plan) -> None:
+def require_no_changed(plan: StudyPlan) -> None:
     """Raise RunError, naming them, if folders of the study hold runs of other recipes or data than it asks for."""
     changed = [str(run.folder) for run in plan.runs if run.state == "changed"]
     if not changed:
@@ -185,7 +185,9 @@ def require_no_changed(plan: Plan) -> None:
     )
 
 
-def run_plan(plan: Plan, train: Trainer, tell: Callable[[Place], None] = lambda place: None) -> dict[str, list[Run]]:
+def run_plan(
+    plan: StudyPlan, train: Trainer, tell: Callable[[StudyProgress], None] = lambda place: None
+) -> dict[str, list[Run]]:
     """Train what is missing, one run at a time, in the order of the rows; give the runs of each row."""
     require_no_changed(plan)
     seconds: dict[str, list[float]] = {}
@@ -207,7 +209,7 @@ def _seconds(run: Run) -> float:
     return float(run.provenance["durations"]["total"])
 
 
-def _place(plan: Plan, number: int, seconds: Mapping[str, Sequence[float]]) -> Place:
+def _place(plan: StudyPlan, number: int, seconds: Mapping[str, Sequence[float]]) -> StudyProgress:
     def expected(row: str) -> float | None:
         known = seconds.get(row)
         return sum(known) / len(known) if known else None
@@ -217,11 +219,11 @@ def _place(plan: Plan, number: int, seconds: Mapping[str, Sequence[float]]) -> P
     # A row's first run tells what its other seeds will take.
     known = [value for value in after if value is not None]
     own = expected(now.row.id)
-    return Place(now.row.title, now.seed, number, len(plan.runs), own, sum(known), len(known) == len(after))
+    return StudyProgress(now.row.title, now.seed, number, len(plan.runs), own, sum(known), len(known) == len(after))
 
 
 def content_of_study(
-    plan: Plan,
+    plan: StudyPlan,
     runs: Mapping[str, Sequence[Run]],
     views: Mapping[str, ViewedDataset | DataDescription],
     rows_of: Mapping[str, Any],
@@ -242,7 +244,7 @@ def content_of_study(
     )
 
 
-def record_of(plan: Plan, content: StudyContent) -> dict[str, Any]:
+def record_of(plan: StudyPlan, content: StudyContent) -> dict[str, Any]:
     """Give what study.json holds: the study, its tables, the differences, the findings."""
     return {
         "schema": SCHEMA,
@@ -264,17 +266,17 @@ def read_study(folder: Path) -> tuple[Study, str]:
         raise RunError(f"{folder / STUDY} is damaged. {error.problem}", "Repeat the study.") from error
 
 
-def plan_of_copy(study: Study, source: str, folder: Path) -> Plan:
+def plan_of_copy(study: Study, source: str, folder: Path) -> StudyPlan:
     """List the runs of a study's copy as they lie there: it has no files of recipes to compare them with."""
     runs = []
     for row in study.rows:
         for seed in range(study.seeds_of(row)):
             path = folder / row.id / f"seed-{seed}"
             runs.append(PlannedRun(row, open_run(path).recipe, seed, path, "done"))
-    return Plan(study, source, folder, tuple(runs), ())
+    return StudyPlan(study, source, folder, tuple(runs), ())
 
 
-def require_complete(plan: Plan) -> None:
+def require_complete(plan: StudyPlan) -> None:
     """Raise RunError if a run of the study is not done."""
     missing = [str(run.folder) for run in plan.runs if run.state != "done"]
     if missing:
@@ -366,12 +368,12 @@ def _entry(
     tests: Sequence[Answers],
     rows: Sequence[SeedsRow],
     headline: tuple[float, ...],
-) -> Entry:
+) -> StudyRowResult:
     recipe = runs[0].recipe
     kept = Counter(run.kept_model for run in runs)
     # Where all seeds fell back, what the scores are of is the baseline.
     answering = recipe.of_kept(runs[0].kept_model) if len(kept) == 1 else recipe
-    return Entry(
+    return StudyRowResult(
         id=row.id,
         title=row.title + _instead(kept, recipe),
         kind=_kind(answering),
@@ -428,7 +430,9 @@ def _confusion(tests: Sequence[Answers]) -> Any:
     return sum(display.from_predictions(own.predictions, own.decided).counts for own in tests)
 
 
-def _differences(entries: Sequence[Entry], tests: Mapping[str, Sequence[Answers]], headline: str) -> list[Difference]:
+def _differences(
+    entries: Sequence[StudyRowResult], tests: Mapping[str, Sequence[Answers]], headline: str
+) -> list[Difference]:
     wanted = pairs(entries, headline)
     names = [entry.id for entry in entries if any(entry.id in pair for pair in wanted)]
     samples = {name: [own.sample for own in tests[name]] for name in names}
@@ -437,6 +441,6 @@ def _differences(entries: Sequence[Entry], tests: Mapping[str, Sequence[Answers]
     return differences(draws, wanted)
 
 
-def states_by_row(plan: Plan) -> list[tuple[StudyRow, Counter[State]]]:
+def states_by_row(plan: StudyPlan) -> list[tuple[StudyRow, Counter[State]]]:
     """Count the states of the runs of each row, in the order of the rows."""
     return [(row, Counter(run.state for run in plan.runs if run.row.id == row.id)) for row in plan.study.rows]

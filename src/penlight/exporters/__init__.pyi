@@ -4,4 +4,4 @@ from .parity import require_as_good as require_as_good
 from .parity import require_close as require_close
 from .table import EXPORTERS as EXPORTERS
 from .table import Exporter as Exporter
-from .table import Source as Source
+from .table import ExportSource as ExportSource

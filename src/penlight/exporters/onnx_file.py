@@ -11,7 +11,7 @@ from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.exporters.answers import answers, logits_of
 from penlight.exporters.graph import Graph, Value
 from penlight.exporters.layers import network_nodes
-from penlight.exporters.summaries import Summarised
+from penlight.exporters.summaries import GraphFeatures
 from penlight.models import LinearBaseline, MajorityBaseline
 from penlight.models.baselines import LOG_PIXELS
 from penlight.models.ensemble import EnsembleModel, LinearMember, NetworkMember, Scorer, SummaryModel
@@ -60,7 +60,7 @@ def _majority(graph: Graph, model: MajorityBaseline) -> Value:
 
 
 def _ensemble(graph: Graph, model: EnsembleModel) -> Value:
-    made = Summarised(graph)
+    made = GraphFeatures(graph)
     total = None
     for member, weight in zip(model.members, model.weights.tolist(), strict=True):
         own = _member(graph, member, made) * weight
@@ -70,7 +70,7 @@ def _ensemble(graph: Graph, model: EnsembleModel) -> Value:
     return made.to_prob(total, model.exclusive)
 
 
-def _member(graph: Graph, member: Scorer, made: Summarised) -> Value:
+def _member(graph: Graph, member: Scorer, made: GraphFeatures) -> Value:
     """Give the scores (N, C) of a member, in 64 bits."""
     if isinstance(member, SummaryModel):
         return made.scores(member.summaries, member.reader, member.exclusive)

@@ -107,7 +107,7 @@ class GraphOps:
         return self._graph.maximum(x, other)
 
 
-class Summarised:
+class GraphFeatures:
     """The summaries of a graph's images, made once for all readers that share them."""
 
     def __init__(self, graph: Graph) -> None:

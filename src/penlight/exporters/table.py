@@ -15,7 +15,7 @@ from penlight.runs import ModelFacts, Predictor
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportSource:
     """What a file is made of.
 
     `network` is None for a baseline, and `onnx` the model.onnx of its run, which is all that is kept of it; `sample`
@@ -34,11 +34,11 @@ class Exporter:
     """A format: the ending of its files, how they are written (of 8 bits or of 32), how their bytes are asked."""
 
     ending: str
-    write: Callable[[Source, bool], bytes]
+    write: Callable[[ExportSource, bool], bytes]
     answering: Callable[[bytes], Answering]
 
 
-def _onnx(source: Source, int8: bool) -> bytes:
+def _onnx(source: ExportSource, int8: bool) -> bytes:
     made = source.onnx if source.network is None else onnx_file(source.network, source.facts, source.calibration)
     return int8_file(made, source.sample) if int8 else made
 
@@ -47,18 +47,18 @@ def _answering_onnx(content: bytes) -> Answering:
     return Predictor(content, "The export").answer
 
 
-def _litert(source: Source, int8: bool) -> bytes:
+def _litert(source: ExportSource, int8: bool) -> bytes:
     network = _required(source, "LiteRT")
     return litert_file(network, source.facts, source.calibration, source.sample if int8 else None)
 
 
-def _keras(source: Source, int8: bool) -> bytes:
+def _keras(source: ExportSource, int8: bool) -> bytes:
     if int8:
         raise ExportError("A Keras file of 8 bits is not offered.", "Choose --to onnx or --to litert with --int8.")
     return keras_file(_required(source, "Keras"), source.facts, source.calibration)
 
 
-def _required(source: Source, form: str) -> Any:
+def _required(source: ExportSource, form: str) -> Any:
     if source.network is None:
         raise ExportError(
             f"The {source.facts.backbone} baseline is no network, and has no {form} form.",

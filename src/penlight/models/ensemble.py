@@ -27,11 +27,11 @@ _IDLE = 0.005
 class Scorer(Protocol):
     """A member of an ensemble."""
 
-    def scores(self, images: Readable, seen: "Seen") -> Floats:
+    def scores(self, images: Readable, seen: "FeatureCache") -> Floats:
         """Give (N, C) scores; `seen` are the summaries of these images, made at most once."""
 
 
-class Seen:
+class FeatureCache:
     """The summaries of some images, made when they are first asked for."""
 
     def __init__(self, images: Readable) -> None:
@@ -53,7 +53,7 @@ class SummaryModel:
     reader: Reader
     exclusive: bool
 
-    def scores(self, images: Readable, seen: Seen) -> Floats:
+    def scores(self, images: Readable, seen: FeatureCache) -> Floats:
         """See `Scorer`."""
         return self.reader.scores(seen.by(self.summaries))
 
@@ -64,7 +64,7 @@ class LinearMember:
 
     model: LinearBaseline
 
-    def scores(self, images: Readable, seen: Seen) -> Floats:
+    def scores(self, images: Readable, seen: FeatureCache) -> Floats:
         """See `Scorer`."""
         return scores_of(self.model.predict(images), exclusive=self.model.exclusive)
 
@@ -77,7 +77,7 @@ class NetworkMember:
     task: Task
     logits: Callable[[Readable], NDArray[np.floating]]
 
-    def scores(self, images: Readable, seen: Seen) -> Floats:
+    def scores(self, images: Readable, seen: FeatureCache) -> Floats:
         """See `Scorer`."""
         prob = self.task.probabilities(np.asarray(self.logits(images), np.float64))
         return scores_of(prob, exclusive=self.task.exclusive)
@@ -108,7 +108,7 @@ class EnsembleModel:
 
 def scores_of_members(members: Sequence[Scorer], images: Readable) -> Floats:
     """Give (M, N, C) scores; what members share is computed once."""
-    seen = Seen(images)
+    seen = FeatureCache(images)
     return np.stack([member.scores(images, seen) for member in members])
 
 

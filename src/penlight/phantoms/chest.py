@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from penlight.errors import DataError
 from penlight.phantoms.labels import FINDINGS
-from penlight.phantoms.shared import Draws, Floats, bell, chunks, mottle, per_image, ramp
+from penlight.phantoms.shared import Floats, ImageStreams, bell, chunks, mottle, per_image, ramp
 
 # Positive films of ChestMNIST's train split and its size, as published with MedMNIST.
 _POSITIVES = (7996, 1950, 9261, 13914, 3988, 4375, 978, 3705, 3263, 1690, 1799, 1158, 2279, 144)
@@ -68,7 +68,7 @@ def sample_findings(n: int, seed: int) -> NDArray[np.uint8]:
     """
     from scipy.special import ndtri
 
-    # A key apart from those of `Draws`, so that the findings are not drawn with the numbers of the anatomy.
+    # A key apart from those of `ImageStreams`, so that the findings are not drawn with the numbers of the anatomy.
     stream = np.random.default_rng((seed, 0, len(FINDINGS)))
     latent = stream.standard_normal((n, len(FINDINGS))) @ np.linalg.cholesky(_correlations()).T
     present: NDArray[np.bool_] = latent > -ndtri(np.array(_POSITIVES) / _FILMS)
@@ -96,7 +96,7 @@ def draw_chest(findings: NDArray[np.integer], size: int, seed: int) -> tuple[NDA
     images = np.empty((len(findings), size, size, 1), np.uint8)
     masks = np.empty((len(findings), size, size), np.uint16)
     for part in chunks(len(findings), size):
-        draws = Draws(seed, part.start, part.stop, _DRAWS_PER_IMAGE)
+        draws = ImageStreams(seed, part.start, part.stop, _DRAWS_PER_IMAGE)
         images[part, ..., 0], masks[part] = _draw_chunk(present[part], size, draws)
     return images, masks
 
@@ -151,10 +151,12 @@ class _Thorax:
 
 
 # A sign adds density to the films of those who have the finding, (m, H, W), and says where it is, booleans (m, H, W).
-_Sign = Callable[[_Thorax, Floats, Draws], tuple[Floats, NDArray[np.bool_]]]
+_Sign = Callable[[_Thorax, Floats, ImageStreams], tuple[Floats, NDArray[np.bool_]]]
 
 
-def _draw_chunk(findings: NDArray[np.bool_], size: int, draws: Draws) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
+def _draw_chunk(
+    findings: NDArray[np.bool_], size: int, draws: ImageStreams
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     thorax = _anatomy(findings, size, draws)
     density = _healthy_density(thorax, draws)
     masks = np.zeros(density.shape, np.uint16)
@@ -168,7 +170,7 @@ def _draw_chunk(findings: NDArray[np.bool_], size: int, draws: Draws) -> tuple[N
     return _expose(thorax, density, draws), masks
 
 
-def _anatomy(findings: NDArray[np.bool_], size: int, draws: Draws) -> _Thorax:
+def _anatomy(findings: NDArray[np.bool_], size: int, draws: ImageStreams) -> _Thorax:
     """Place the organs; an enlarged heart, lost or trapped air in the lungs change their shape."""
     u, v, pixel = _coordinates(draws, size)
     aside, side = np.abs(u), np.sign(u)
@@ -204,7 +206,7 @@ def _anatomy(findings: NDArray[np.bool_], size: int, draws: Draws) -> _Thorax:
     )
 
 
-def _coordinates(draws: Draws, size: int) -> tuple[Floats, Floats, Floats]:
+def _coordinates(draws: ImageStreams, size: int) -> tuple[Floats, Floats, Floats]:
     step = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * np.float32(2 / size)
     scale, turn = draws.uniform(0.84, 1.04), draws.spread(0.06)
     right, down = step[None, None, :], step[None, :, None]
@@ -214,7 +216,7 @@ def _coordinates(draws: Draws, size: int) -> tuple[Floats, Floats, Floats]:
     return u, v, per_image(scale) * np.float32(2 / size)
 
 
-def _heart(u: Floats, v: Floats, enlarged: NDArray[np.bool_], edge: Floats, draws: Draws) -> Floats:
+def _heart(u: Floats, v: Floats, enlarged: NDArray[np.bool_], edge: Floats, draws: ImageStreams) -> Floats:
     growth = 1 + draws.uniform(0.12, 0.4) * enlarged
     long, short = per_image(draws.uniform(0.31, 0.38) * growth), per_image(draws.uniform(0.23, 0.27) * growth**0.8)
     tilt = per_image(draws.uniform(0.55, 0.8))
@@ -228,7 +230,7 @@ def _heart(u: Floats, v: Floats, enlarged: NDArray[np.bool_], edge: Floats, draw
     return np.maximum(heart, np.maximum(vessels, knob))
 
 
-def _body(aside: Floats, v: Floats, edge: Floats, draws: Draws) -> Floats:
+def _body(aside: Floats, v: Floats, edge: Floats, draws: ImageStreams) -> Floats:
     # The neck runs into the shoulders along the trapezius.
     neck = per_image(draws.uniform(0.2, 0.26))
     slope = np.maximum(aside - neck, 0)
@@ -238,7 +240,7 @@ def _body(aside: Floats, v: Floats, edge: Floats, draws: Draws) -> Floats:
     return ramp(np.minimum(v - shoulder, trunk), edge * 2)
 
 
-def _healthy_density(thorax: _Thorax, draws: Draws) -> Floats:
+def _healthy_density(thorax: _Thorax, draws: ImageStreams) -> Floats:
     """Add up what the rays pass through, (n, H, W)."""
     aside, u, v = thorax.aside, thorax.u, thorax.v
     # Lungs are thinner towards their edges, and so is the air that darkens them.
@@ -257,7 +259,7 @@ def _healthy_density(thorax: _Thorax, draws: Draws) -> Floats:
     return density
 
 
-def _lung_markings(thorax: _Thorax, draws: Draws) -> Floats:
+def _lung_markings(thorax: _Thorax, draws: ImageStreams) -> Floats:
     """Draw the hila and the vessels that fan out of them."""
     right, down = thorax.aside - 0.14, thorax.v + 0.03
     distance = np.hypot(right, down)
@@ -269,7 +271,7 @@ def _lung_markings(thorax: _Thorax, draws: Draws) -> Floats:
     return hilum + markings
 
 
-def _bones(thorax: _Thorax, draws: Draws) -> Floats:
+def _bones(thorax: _Thorax, draws: ImageStreams) -> Floats:
     """Draw ribs, posterior and anterior, and clavicles."""
     aside, v = thorax.aside, thorax.v
     spacing = draws.uniform(0.145, 0.17)
@@ -285,14 +287,14 @@ def _bones(thorax: _Thorax, draws: Draws) -> Floats:
     return ribs + 0.12 * clavicle
 
 
-def _stomach_bubble(thorax: _Thorax, draws: Draws) -> Floats:
+def _stomach_bubble(thorax: _Thorax, draws: ImageStreams) -> Floats:
     size, shown = per_image(draws.uniform(0.06, 0.12)), per_image(draws.uniform(0, 1)) < 0.6
     right = thorax.u - 0.36 - per_image(draws.spread(0.08))
     bubble = ramp(1 - np.hypot(right / (1.5 * size), (thorax.v - thorax.dome - 0.06 - size) / size), 0.5)
     return 0.22 * bubble * shown
 
 
-def _expose(thorax: _Thorax, density: Floats, draws: Draws) -> NDArray[np.uint8]:
+def _expose(thorax: _Thorax, density: Floats, draws: ImageStreams) -> NDArray[np.uint8]:
     """Turn density into the grey of a film, with its exposure, contrast and noise."""
     density = np.clip(density, 0.02, 1) * (0.06 + 0.94 * thorax.body)
     grey = density ** per_image(draws.uniform(0.75, 1.3)) * per_image(draws.uniform(215, 285))
@@ -302,7 +304,9 @@ def _expose(thorax: _Thorax, density: Floats, draws: Draws) -> NDArray[np.uint8]
     return out
 
 
-def _place_in_lung(thorax: _Thorax, draws: Draws, low: float = 0.2, high: float = 0.85) -> tuple[Floats, Floats]:
+def _place_in_lung(
+    thorax: _Thorax, draws: ImageStreams, low: float = 0.2, high: float = 0.85
+) -> tuple[Floats, Floats]:
     """Choose a point (m, 1, 1) in either lung; `low` and `high` are heights, 0 at the apex and 1 at the diaphragm."""
     side = per_image(draws.sign())
     top, base = thorax.apex, 0.15
@@ -322,7 +326,7 @@ def _round(thorax: _Thorax, u: Floats, v: Floats, radius: Floats, softness: floa
 
 
 def _patches(
-    thorax: _Thorax, draws: Draws, count: int, radius: tuple[float, float], heights: tuple[float, float]
+    thorax: _Thorax, draws: ImageStreams, count: int, radius: tuple[float, float], heights: tuple[float, float]
 ) -> Floats:
     """Cover the lungs with `count` soft clouds of uneven density, at `heights` as in `_place_in_lung`."""
     clear = np.ones(thorax.lung.shape, np.float32)
@@ -335,20 +339,20 @@ def _patches(
 
 
 def _opacity(
-    density: Floats, cover: Floats, draws: Draws, target: float, strength: tuple[float, float]
+    density: Floats, cover: Floats, draws: ImageStreams, target: float, strength: tuple[float, float]
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Turn what is covered towards `target`, by a share drawn from `strength`."""
     return _towards(density, target, cover * per_image(draws.uniform(*strength))), cover >= _MASK_COVERAGE
 
 
-def _net(thorax: _Thorax, draws: Draws, low: float, high: float) -> Floats:
+def _net(thorax: _Thorax, draws: ImageStreams, low: float, high: float) -> Floats:
     """Draw the lines where an uneven pattern crosses zero, 0 to 1; coarser where pixels could not show it."""
     finest = 0.5 * thorax.u.shape[-1]
     pattern = mottle(draws, thorax.u, thorax.v, min(low, 0.7 * finest), min(high, finest), waves=6)
     return 1 - np.minimum(np.abs(pattern), 1)
 
 
-def _atelectasis(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _atelectasis(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """Plates of collapsed lung above the raised diaphragm."""
     cover = np.zeros(density.shape, np.float32)
     for _ in range(2):
@@ -360,12 +364,12 @@ def _atelectasis(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats
     return _opacity(density, cover, draws, 0.72, (0.45, 0.85))
 
 
-def _cardiomegaly(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _cardiomegaly(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """The heart is drawn large already."""
     return np.zeros_like(density), (thorax.heart >= 0.5) & (thorax.v > -0.15)
 
 
-def _effusion(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _effusion(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """Fluid that fills the angle beside the diaphragm and climbs the wall."""
     side = per_image(draws.sign())
     level = thorax.dome + 0.1 - per_image(draws.uniform(0.02, 1) ** 1.5) * 0.4
@@ -375,19 +379,19 @@ def _effusion(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, N
     return _opacity(density, cover, draws, _FLUID, (0.75, 1.0))
 
 
-def _infiltration(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _infiltration(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """Several faint, ill-defined clouds anywhere in the lungs."""
     return _opacity(density, _patches(thorax, draws, 4, (0.1, 0.19), (0.2, 0.95)), draws, 0.62, (0.25, 0.5))
 
 
-def _mass(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _mass(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """One large round spot."""
     u, v = _place_in_lung(thorax, draws)
     cover = _round(thorax, u, v, per_image(draws.uniform(0.095, 0.17)), 0.35)
     return _opacity(density, cover, draws, 0.74, (0.6, 1.0))
 
 
-def _nodule(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _nodule(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """One to three small round spots."""
     several, cover = draws.uniform(0, 1), np.zeros(density.shape, np.float32)
     for least in (0, 0.6, 0.85):
@@ -398,12 +402,12 @@ def _nodule(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDA
     return _opacity(density, cover, draws, 0.72, (0.6, 1.0))
 
 
-def _pneumonia(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _pneumonia(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """One uneven cloud as large as a lobe, low in a lung."""
     return _opacity(density, _patches(thorax, draws, 1, (0.24, 0.34), (0.5, 0.9)), draws, 0.68, (0.55, 0.9))
 
 
-def _pneumothorax(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _pneumothorax(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """A dark rim without markings around the top and the side of a lung that has come off the wall."""
     side, width = per_image(draws.sign()), per_image(draws.uniform(0.07, 0.2))
     outer = ramp(thorax.aside - thorax.axis + 0.9 * np.maximum(-0.35 - thorax.v, 0), 0.15)
@@ -415,7 +419,7 @@ def _pneumothorax(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Float
     return change + 0.16 * thorax.fades(0.05) * pleura, rim >= _MASK_COVERAGE
 
 
-def _consolidation(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _consolidation(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """A dense patch with a clear edge along a fissure, crossed by air-filled bronchi."""
     u, v = _place_in_lung(thorax, draws, 0.25, 0.85)
     size, slope = per_image(draws.uniform(0.13, 0.22)), per_image(draws.spread(0.4))
@@ -427,7 +431,7 @@ def _consolidation(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floa
     return _opacity(density, cover, draws, 0.74, (0.6, 0.95))
 
 
-def _edema(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _edema(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """Haze around both hila in the shape of a bat's wings."""
     width, height = per_image(draws.uniform(0.17, 0.24)), per_image(draws.uniform(0.2, 0.3))
     wings = bell(np.hypot((thorax.aside - 0.2) / width, (thorax.v + 0.02 - 0.2 * thorax.aside) / height), 0.85)
@@ -435,13 +439,13 @@ def _edema(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDAr
     return _opacity(density, np.clip(wings * uneven, 0, 1) * thorax.lung, draws, 0.68, (0.25, 0.7))
 
 
-def _emphysema(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _emphysema(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """Lungs darker and with fewer markings; that they are large and their diaphragms flat is drawn already."""
     cover = thorax.lung * (1 - thorax.heart)
     return _towards(density, 0.06, cover * per_image(draws.uniform(0.15, 0.5))), thorax.lung >= 0.5
 
 
-def _fibrosis(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _fibrosis(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """A net of fine lines, thickest at the bases and along the walls."""
     net = _net(thorax, draws, 40, 70) ** 2
     where = thorax.lung * np.maximum(ramp(thorax.v + 0.05, 0.5), 0.5 * ramp(0.07 - thorax.to_wall, 0.06))
@@ -449,7 +453,7 @@ def _fibrosis(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, N
     return change, where >= _MASK_COVERAGE
 
 
-def _pleural_thickening(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _pleural_thickening(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """A bright band along the side wall of a lung."""
     side, thick = per_image(draws.sign()), per_image(draws.uniform(0.055, 0.1))
     middle, length = per_image(draws.uniform(-0.3, 0.1)), per_image(draws.uniform(0.2, 0.35))
@@ -460,7 +464,7 @@ def _pleural_thickening(thorax: _Thorax, density: Floats, draws: Draws) -> tuple
     return _opacity(density, cover, draws, _FLUID, (0.6, 1.0))
 
 
-def _hernia(thorax: _Thorax, density: Floats, draws: Draws) -> tuple[Floats, NDArray[np.bool_]]:
+def _hernia(thorax: _Thorax, density: Floats, draws: ImageStreams) -> tuple[Floats, NDArray[np.bool_]]:
     """A bubble of stomach behind the heart: a bright wall, air above and fluid below a level."""
     radius = per_image(draws.uniform(0.13, 0.19))
     u, v = per_image(draws.uniform(-0.02, 0.12)), thorax.dome.min(axis=(1, 2), keepdims=True) - 0.02 - 0.5 * radius

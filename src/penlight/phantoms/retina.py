@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
-from penlight.phantoms.shared import Draws, Floats, bell, chunks, mottle, per_image, ramp, stamp_discs
+from penlight.phantoms.shared import Floats, ImageStreams, bell, chunks, mottle, per_image, ramp, stamp_discs
 
 MICROANEURYSM = 1
 HAEMORRHAGE = 2
@@ -67,7 +67,7 @@ def draw_retina(grades: NDArray[np.integer], size: int, seed: int) -> tuple[NDAr
     masks = np.empty((len(grades), size, size), np.uint8)
     for part in chunks(len(grades), size):
         images[part], masks[part] = _draw_chunk(
-            grades[part], size, Draws(seed, part.start, part.stop, _DRAWS_PER_IMAGE)
+            grades[part], size, ImageStreams(seed, part.start, part.stop, _DRAWS_PER_IMAGE)
         )
     return images, masks
 
@@ -124,7 +124,9 @@ class _Branches:
     width: Floats
 
 
-def _draw_chunk(grades: NDArray[np.int64], size: int, draws: Draws) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _draw_chunk(
+    grades: NDArray[np.int64], size: int, draws: ImageStreams
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     eye = _place(draws, size)
     arcades = _arcades(eye, draws, size)
     reflectance = _fundus(eye, draws)
@@ -137,7 +139,7 @@ def _draw_chunk(grades: NDArray[np.int64], size: int, draws: Draws) -> tuple[NDA
     return images, np.asarray(masks, np.uint8)
 
 
-def _place(draws: Draws, size: int) -> _Eye:
+def _place(draws: ImageStreams, size: int) -> _Eye:
     radius = size * draws.uniform(0.455, 0.485)
     centre_x = (size - 1) / 2 + size * draws.spread(0.012)
     centre_y = (size - 1) / 2 + size * draws.spread(0.012)
@@ -165,7 +167,7 @@ def _place(draws: Draws, size: int) -> _Eye:
     )
 
 
-def _fundus(eye: _Eye, draws: Draws) -> Floats:
+def _fundus(eye: _Eye, draws: ImageStreams) -> Floats:
     """Give the reflected colour of background, macula and optic disc, (n, H, W, 3)."""
     mix = draws.uniform(0.2, 1, len(_FUNDUS))
     mix /= mix.sum(axis=1, keepdims=True)
@@ -187,7 +189,7 @@ def _blend(colours: Floats, cover: Floats, colour: Floats) -> None:
     colours += cover[..., None] * (colour - colours)
 
 
-def _arcades(eye: _Eye, draws: Draws, size: int) -> _Branches:
+def _arcades(eye: _Eye, draws: ImageStreams, size: int) -> _Branches:
     """Grow the eight great vessels out of the disc: an artery and a vein for each quadrant.
 
     Quadrants in order: upper temporal, lower temporal, upper nasal, lower nasal; the vein follows its artery.
@@ -238,7 +240,7 @@ def _grow(
     )
 
 
-def _fork(parents: _Branches, draws: Draws, each: int, length: tuple[float, float], steps: int) -> _Branches:
+def _fork(parents: _Branches, draws: ImageStreams, each: int, length: tuple[float, float], steps: int) -> _Branches:
     """Grow `each` side branches from every parent."""
     n, b, parent_steps = parents.x.shape
     count = b * each
@@ -259,7 +261,7 @@ def _fork(parents: _Branches, draws: Draws, each: int, length: tuple[float, floa
     )
 
 
-def _vessel_layer(eye: _Eye, arcades: _Branches, draws: Draws, size: int) -> Floats:
+def _vessel_layer(eye: _Eye, arcades: _Branches, draws: ImageStreams, size: int) -> Floats:
     """Draw the vessel tree, (n, H, W): how much of what lies below the vessels hide."""
     branches = _fork(arcades, draws, 4, (0.3, 0.75), max(16, size // 2))
     twigs = _fork(branches, draws, 2, (0.12, 0.35), max(12, size // 4))
@@ -283,7 +285,9 @@ def _stamp_field(layer: Floats, eye: _Eye, x: Floats, y: Floats, radius: Floats,
     )
 
 
-def _lesions(eye: _Eye, arcades: _Branches, grades: NDArray[np.int64], draws: Draws, size: int) -> dict[int, Floats]:
+def _lesions(
+    eye: _Eye, arcades: _Branches, grades: NDArray[np.int64], draws: ImageStreams, size: int
+) -> dict[int, Floats]:
     """Draw the lesions of each kind, (n, H, W): how much of a pixel they cover."""
     layers = {
         MICROANEURYSM: _microaneurysms(eye, _present(MICROANEURYSM, grades, draws), draws),
@@ -297,7 +301,7 @@ def _lesions(eye: _Eye, arcades: _Branches, grades: NDArray[np.int64], draws: Dr
     return {kind: layer * clear for kind, layer in layers.items()}
 
 
-def _present(kind: int, grades: NDArray[np.int64], draws: Draws) -> NDArray[np.bool_]:
+def _present(kind: int, grades: NDArray[np.int64], draws: ImageStreams) -> NDArray[np.bool_]:
     """Say which of the most lesions of a kind an image has, (n, most)."""
     fewest, most = np.array(_LOAD[kind]).T
     count = fewest[grades] + np.floor(draws.uniform(0, 1) * (most - fewest + 1)[grades])
@@ -305,7 +309,7 @@ def _present(kind: int, grades: NDArray[np.int64], draws: Draws) -> NDArray[np.b
     return present
 
 
-def _scatter(eye: _Eye, draws: Draws, count: int) -> tuple[Floats, Floats]:
+def _scatter(eye: _Eye, draws: ImageStreams, count: int) -> tuple[Floats, Floats]:
     """Choose places (n, count) in the field and off the disc, one quadrant after the other."""
     quarter = np.arange(count, dtype=np.float32) * (np.pi / 2)
     angle = quarter + draws.uniform(0, np.pi / 2, count) + draws.angle(1)
@@ -327,13 +331,13 @@ def _dot_layer(eye: _Eye, x: Floats, y: Floats, radius: Floats, present: NDArray
     return layer
 
 
-def _microaneurysms(eye: _Eye, present: NDArray[np.bool_], draws: Draws) -> Floats:
+def _microaneurysms(eye: _Eye, present: NDArray[np.bool_], draws: ImageStreams) -> Floats:
     count = present.shape[1]
     x, y = _scatter(eye, draws, count)
     return _dot_layer(eye, x, y, draws.uniform(0.012, 0.02, count), present)
 
 
-def _haemorrhages(eye: _Eye, present: NDArray[np.bool_], draws: Draws, parts: int = 5) -> Floats:
+def _haemorrhages(eye: _Eye, present: NDArray[np.bool_], draws: ImageStreams, parts: int = 5) -> Floats:
     """Draw blots, and flames stretched along a line, from overlapping discs."""
     count = present.shape[1]
     x, y = _scatter(eye, draws, count)
@@ -347,7 +351,7 @@ def _haemorrhages(eye: _Eye, present: NDArray[np.bool_], draws: Draws, parts: in
     return _dot_layer(eye, part_x, part_y, radius, present)
 
 
-def _exudates(eye: _Eye, present: NDArray[np.bool_], draws: Draws, parts: int = 12) -> Floats:
+def _exudates(eye: _Eye, present: NDArray[np.bool_], draws: ImageStreams, parts: int = 12) -> Floats:
     """Draw clusters of small flecks, some of them in a ring."""
     count = present.shape[1]
     x, y = _scatter(eye, draws, count)
@@ -362,7 +366,7 @@ def _exudates(eye: _Eye, present: NDArray[np.bool_], draws: Draws, parts: int = 
 
 
 def _new_vessels(
-    eye: _Eye, arcades: _Branches, present: NDArray[np.bool_], draws: Draws, size: int, curls: int = 9
+    eye: _Eye, arcades: _Branches, present: NDArray[np.bool_], draws: ImageStreams, size: int, curls: int = 9
 ) -> Floats:
     """Draw tangles of fine curls at the rim of the disc and along the arcades."""
     count = present.shape[1]
@@ -382,7 +386,7 @@ def _new_vessels(
     return _dot_layer(eye, grown.x, grown.y, grown.width, np.repeat(present, curls, axis=1))
 
 
-def _tangle_places(eye: _Eye, arcades: _Branches, draws: Draws, count: int) -> tuple[Floats, Floats]:
+def _tangle_places(eye: _Eye, arcades: _Branches, draws: ImageStreams, count: int) -> tuple[Floats, Floats]:
     angle, distance = draws.angle(count), draws.uniform(1.4, 2.2, count) * eye.disc_radius[:, None]
     at_disc = draws.uniform(0, 1, count) < 0.4
     rows = np.arange(len(draws))[:, None]
@@ -395,7 +399,7 @@ def _tangle_places(eye: _Eye, arcades: _Branches, draws: Draws, count: int) -> t
     return x * inwards, y * inwards
 
 
-def _preretinal(eye: _Eye, draws: Draws) -> Floats:
+def _preretinal(eye: _Eye, draws: ImageStreams) -> Floats:
     """Draw a pool of blood before the retina: a disc cut off by its level surface."""
     x, y = _scatter(eye, draws, 1)
     radius = per_image(draws.uniform(0.14, 0.24))
@@ -404,7 +408,7 @@ def _preretinal(eye: _Eye, draws: Draws) -> Floats:
     return pool * ramp(eye.y - per_image(y[:, 0]), edge)
 
 
-def _photograph(eye: _Eye, reflectance: Floats, draws: Draws) -> NDArray[np.uint8]:
+def _photograph(eye: _Eye, reflectance: Floats, draws: ImageStreams) -> NDArray[np.uint8]:
     """Light the fundus, cut the field of view out of the dark, and add the noise of the sensor."""
     distance = np.hypot(eye.x, eye.y)
     direction, slope = draws.angle(), draws.uniform(0, 0.18)

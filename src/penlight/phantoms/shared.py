@@ -13,7 +13,7 @@ Floats = NDArray[np.floating]
 _CHUNK_PIXELS = 1 << 18
 
 
-class Draws:
+class ImageStreams:
     """Random numbers for the images `first` to `last - 1`, from a stream for each image.
 
     An image's numbers depend on `seed` and its own number alone, so neither the count of images nor the chunking
@@ -26,9 +26,9 @@ class Draws:
         self._table = np.stack([stream.random(width, np.float32) for stream in self._streams])
         self._used = 0
 
-    def block(self, rows: NDArray[np.integer], width: int) -> "Draws":
+    def block(self, rows: NDArray[np.integer], width: int) -> "ImageStreams":
         """Set `width` numbers of every image aside, and give those of some images as draws of their own."""
-        part = object.__new__(Draws)
+        part = object.__new__(ImageStreams)
         part._streams = [self._streams[row] for row in rows]
         part._table = self._take(width)[rows]
         part._used = 0
@@ -90,7 +90,7 @@ def bell(distance: Floats, width: float | Floats) -> Floats:
     return out
 
 
-def mottle(draws: Draws, x: Floats, y: Floats, low: float, high: float, waves: int = 5) -> Floats:
+def mottle(draws: ImageStreams, x: Floats, y: Floats, low: float, high: float, waves: int = 5) -> Floats:
     """Give a smooth random pattern over the coordinates (n, H, W), of mean 0 and standard deviation 1.
 
     It is a sum of plane waves with `low` to `high` radians per unit of length.

@@ -82,7 +82,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A recipe, a reason for each choice, and the seconds that its training is expected to take on a machine that
     does nothing else; `cut` says, as a sentence, what the budget was too short for, and is empty where it was not."""
 
@@ -97,7 +97,7 @@ class Plan:
         """Seconds by the clock after which a fit of this plan is ended, however busy the machine is."""
         return LONGEST * self.fingerprint.budget
 
-    def asks_as(self, other: "Plan") -> bool:
+    def asks_as(self, other: "TrainingPlan") -> bool:
         """Whether another plan was made of the same data for the same time, on this machine or a busier one."""
         one, two = (replace(plan.fingerprint, rate=0.0, memory=0, cores=0) for plan in (self, other))
         return one == two
@@ -113,15 +113,15 @@ class Plan:
         }
 
 
-def plan_from_dict(values: Mapping[str, Any]) -> Plan:
-    """Read what `Plan.to_dict` gave. RunError or RecipeError if it did not."""
+def plan_from_dict(values: Mapping[str, Any]) -> TrainingPlan:
+    """Read what `TrainingPlan.to_dict` gave. RunError or RecipeError if it did not."""
     from penlight.records import check_record
     from penlight.records.scores import PlanRecord
 
     record = check_record(PlanRecord, values, "A plan")
     fingerprint = Fingerprint(**record.fingerprint.model_dump())
     reasons = tuple(Reason(**reason.model_dump()) for reason in record.reasons)
-    return Plan(recipe_from_dict(record.recipe, "A plan"), reasons, record.seconds, fingerprint, record.cut)
+    return TrainingPlan(recipe_from_dict(record.recipe, "A plan"), reasons, record.seconds, fingerprint, record.cut)
 
 
 def fingerprint_of(
@@ -169,7 +169,7 @@ def fingerprint_of_view(view: "ViewedDataset", machine: Mapping[str, float], bud
     )
 
 
-def make_plan(f: Fingerprint, dataset: str = "") -> Plan:
+def make_plan(f: Fingerprint, dataset: str = "") -> TrainingPlan:
     """Choose backbone, epochs, augmentation, loss and balance, batch size and decision, each with its reason.
 
     `dataset` is what the recipe names as its data, by default the fingerprint's name; a description is named by path.
@@ -202,7 +202,7 @@ def make_plan(f: Fingerprint, dataset: str = "") -> Plan:
     data = Data(dataset=dataset or f.dataset, size=f.size, view=f.view)
     recipe = Recipe(data=data, model=model, train=train, decide=decide)
     reasons = (on_model, on_epochs, on_batch, on_augment, _on_balance(f), *on_decide)
-    return Plan(recipe, reasons, epochs * seconds, f, " ".join(dict.fromkeys(cut)))
+    return TrainingPlan(recipe, reasons, epochs * seconds, f, " ".join(dict.fromkeys(cut)))
 
 
 def training_operations(recipe: Recipe, size: int, channels: int) -> float:

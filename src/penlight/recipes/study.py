@@ -17,11 +17,11 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class _Section(BaseModel):
+class _StudySection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
 
-class StudyRow(_Section):
+class StudyRow(_StudySection):
     """One recipe of a study: a line of its table, and a folder of its name.
 
     `recipe` is a preset or the path of a recipe file, beside the study file; `overrides` as with `--set`, though
@@ -39,7 +39,7 @@ class StudyRow(_Section):
     compare_with: str | None = None
 
 
-class Study(_Section):
+class Study(_StudySection):
     """What a study asks, and the recipes that answer. Seeds are 0, 1, ... `seeds` - 1."""
 
     name: Name

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penlight.records import Count, Flag, Name, Number, Record, Side, Text
-from penlight.records.run import Ahead, Baselines, Checks, Digest, FileName, Files, Row, Seed
+from penlight.records.run import Ahead, Baselines, Checks, Digest, FileName, Files, ScoreRecord, Seed
 from penlight.records.scores import Counts, Sentences, Subgroups
 
 
@@ -19,7 +19,7 @@ class SealRecord(Record):
     pending: Files = Field(default_factory=dict)
 
 
-class SeedsRow(Record):
+class SeedsRowRecord(Record):
     """A metric over the runs of several seeds."""
 
     name: Name
@@ -39,19 +39,19 @@ class SummaryOfSeeds(Record):
     recipe_hash: Name
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
     split: Name
-    metrics: Annotated[tuple[SeedsRow, ...], Field(max_length=200_000)]
+    metrics: Annotated[tuple[SeedsRowRecord, ...], Field(max_length=200_000)]
     baselines: Baselines
     checks: Checks = ()
     subgroups: Subgroups = ()
 
 
-class FoldsRow(Row):
+class FoldsRowRecord(ScoreRecord):
     """A metric of the answers of all folds; `sd` is that of the folds' own values."""
 
     sd: Number
 
 
-class FoldRow(Row):
+class FoldRow(ScoreRecord):
     """The headline metric of one fold's own images."""
 
     fold: Count
@@ -64,7 +64,7 @@ class SummaryOfFolds(Record):
     recipe_hash: Name
     folds: Annotated[tuple[Count, ...], Field(min_length=1, max_length=10_000)]
     split: Name
-    metrics: Annotated[tuple[FoldsRow, ...], Field(max_length=200_000)]
+    metrics: Annotated[tuple[FoldsRowRecord, ...], Field(max_length=200_000)]
     baselines: Baselines
     checks: Checks = ()
     subgroups: Subgroups = ()
@@ -102,7 +102,7 @@ class EntryRow(Record):
     recipe: Name
     recipe_hash: Name
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
-    metrics: Annotated[tuple[SeedsRow, ...], Field(max_length=200_000)]
+    metrics: Annotated[tuple[SeedsRowRecord, ...], Field(max_length=200_000)]
     headline_by_seed: Annotated[tuple[Number, ...], Field(max_length=10_000)]
     cost: CostRow
     checks: Checks = ()

@@ -177,7 +177,7 @@ class ExplainedRecord(Record):
     meaning: Text
 
 
-class Row(Record):
+class ScoreRecord(Record):
     """A metric of one model on one split."""
 
     name: Name
@@ -189,7 +189,7 @@ class Row(Record):
     note: Text
 
 
-Rows = Annotated[tuple[Row, ...], Field(max_length=200_000)]
+Rows = Annotated[tuple[ScoreRecord, ...], Field(max_length=200_000)]
 Baselines = Annotated[dict[Name, Rows], Field(max_length=100)]
 
 

@@ -16,7 +16,7 @@ from penlight.records.run import (
     Rows,
     Seed,
 )
-from penlight.records.run import Row as Row
+from penlight.records.run import ScoreRecord as ScoreRecord
 
 Sentences = Annotated[tuple[Text, ...], Field(max_length=10_000)]
 Counts = Annotated[dict[Name, Count], Field(max_length=100)]

@@ -1,5 +1,5 @@
 from .card import run_card as run_card
-from .content import Rival as Rival
+from .content import ComparedBaseline as ComparedBaseline
 from .content import RunContent as RunContent
 from .displays import DISPLAYS as DISPLAYS
 from .displays import Display as Display

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from penlight.data.published import ON_TEST_LEFT_OUT, Published, published_rows
 from penlight.evaluation.rows import MetricRow, find_row
-from penlight.reports.content import Rival, RunContent
+from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays import Display, PublishedScores
 from penlight.reports.displays.published import stands_to
 from penlight.reports.words import NO_VALUE, metric_words, number, with_interval
@@ -41,7 +41,9 @@ def official_rows(rows: Sequence[MetricRow]) -> dict[str, MetricRow]:
     return {name: row for name in OFFICIAL if (row := find_row(rows, name)) is not None}
 
 
-def published_displays(content: RunContent, rows: Sequence[MetricRow], rivals: Sequence[Rival]) -> dict[str, Display]:
+def published_displays(
+    content: RunContent, rows: Sequence[MetricRow], rivals: Sequence[ComparedBaseline]
+) -> dict[str, Display]:
     """Make a display of each official score of which several are published."""
     linear = next((official_rows(rival.rows) for rival in rivals if rival.name == _LINEAR), {})
     found: dict[str, Display] = {}

@@ -8,9 +8,9 @@ from typing import Any
 from penlight.disk import short_path
 from penlight.evaluation.comparison import Compared, Comparison
 from penlight.reports.comparison_verdict import comparison_verdict
-from penlight.reports.displays.alike import AlikeBars
+from penlight.reports.displays.alike import SimilarImages
 from penlight.reports.displays.study_differences import DifferenceBars
-from penlight.reports.page import Drawn, drawn, render
+from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.tables import lines_of_differences
 from penlight.reports.words import count, interval, listed, metric_words, number, sentence
 
@@ -59,9 +59,9 @@ def _facts(found: Comparison) -> list[tuple[str, str]]:
     ]
 
 
-def _figures(found: Comparison) -> list[Drawn]:
+def _figures(found: Comparison) -> list[PageFigure]:
     if found.against is None:
-        return [drawn(AlikeBars.from_comparison(found), "alike")]
+        return [drawn(SimilarImages.from_comparison(found), "alike")]
     lanes = [(d.row, d) for d in found.differences if math.isfinite(d.value)]
     if not lanes:
         return []

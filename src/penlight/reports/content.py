@@ -27,7 +27,7 @@ from penlight.tasks import Task
 
 
 @dataclass(frozen=True)
-class Rival:
+class ComparedBaseline:
     """What a run is measured against, such as "majority" or "linear", scored on the same images."""
 
     name: str
@@ -35,7 +35,7 @@ class Rival:
 
 
 @dataclass(frozen=True)
-class Sample:
+class TrainingSample:
     """A training image (H, W, C) uint8, and in words all the labels it has."""
 
     image: NDArray[np.uint8]
@@ -92,12 +92,12 @@ class RunContent:
     decided: NDArray[np.uint8]
     thresholds: NDArray[np.float64] | None
     rows: Sequence[MetricRow]
-    rivals: Sequence[Rival]
+    rivals: Sequence[ComparedBaseline]
     history: pd.DataFrame | None
     best_epoch: int | None
     data: DataDescription
     images: NDArray[np.uint8] | None
-    samples: Mapping[str, Sequence[Sample]]
+    samples: Mapping[str, Sequence[TrainingSample]]
     recipe: Mapping[str, Any]
     recipe_differences: Mapping[str, tuple[Any, Any]]
     recipe_toml: str

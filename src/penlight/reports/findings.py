@@ -11,7 +11,7 @@ import numpy as np
 
 from penlight.evaluation.comparison import Difference
 from penlight.numbers import counted, decimal_text
-from penlight.reports.study_content import MAJORITY, Entry, StudyTable
+from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import (
     count,
     duration,
@@ -47,7 +47,7 @@ def study_verdict(table: StudyTable, modality: str) -> str:
     return f"On {images} {in_text(best)} {does}, with {score}{_against_linear(table, best)}."
 
 
-def _against_linear(table: StudyTable, best: Entry) -> str:
+def _against_linear(table: StudyTable, best: StudyRowResult) -> str:
     linear = table.linear
     if linear is best:
         return _over_networks(table)
@@ -137,7 +137,7 @@ def no_better_than_guessing(table: StudyTable) -> str | None:
     return f"{listed(guessing)} {verb} not clearly better than guessing: the interval holds 0.5."
 
 
-def _holds_guessing(table: StudyTable, entry: Entry) -> bool:
+def _holds_guessing(table: StudyTable, entry: StudyRowResult) -> bool:
     return table.headline.startswith("auc") and entry.row(table.headline).low <= 0.5
 
 
@@ -193,7 +193,7 @@ def how_it_was_chosen(table: StudyTable) -> str | None:
     )
 
 
-def network_to_take(table: StudyTable) -> Entry | None:
+def network_to_take(table: StudyTable) -> StudyRowResult | None:
     """Choose, of the networks that keep up with the best entry, the one that trains fastest.
 
     By val, where that is known; None if no network does, or if even the best may be guessing.
@@ -208,7 +208,7 @@ def _chooses(table: StudyTable) -> StudyTable:
     return table if table.on_val is None else table.on_val
 
 
-def _on_test(table: StudyTable, entry: Entry) -> str:
+def _on_test(table: StudyTable, entry: StudyRowResult) -> str:
     """Give the score on test of what val chose; empty where test chose it."""
     if table.on_val is None:
         return ""
@@ -216,7 +216,7 @@ def _on_test(table: StudyTable, entry: Entry) -> str:
     return f" (on test {metric_words(table.headline).short} {number(row.mean)}{_sure(row.low, row.high)})"
 
 
-def _keeping_up(table: StudyTable) -> list[Entry]:
+def _keeping_up(table: StudyTable) -> list[StudyRowResult]:
     """List the networks no further below the best than one standard error of the paired difference.
 
     The one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3): of those
@@ -230,11 +230,11 @@ def _keeping_up(table: StudyTable) -> list[Entry]:
     return [entry for entry in known if _keeps_up(table, entry)]
 
 
-def _beating(table: StudyTable) -> list[Entry]:
+def _beating(table: StudyTable) -> list[StudyRowResult]:
     return [entry for entry in _known(table, table.networks) if _beats(table, entry, table.linear)]
 
 
-def _keeps_up(table: StudyTable, entry: Entry) -> bool:
+def _keeps_up(table: StudyTable, entry: StudyRowResult) -> bool:
     if entry is table.best:
         return True
     found = table.difference(entry, table.best)
@@ -247,7 +247,7 @@ def _error(found: Difference) -> float:
     return found.error if math.isfinite(found.error) else (found.high - found.low) / _STANDARD_ERRORS_IN_AN_INTERVAL
 
 
-def _why(table: StudyTable, entry: Entry) -> str:
+def _why(table: StudyTable, entry: StudyRowResult) -> str:
     seen = _chooses(table)
     on_test = "" if seen is table else "on test "
     score = f"{on_test}{metric_words(table.headline).short} {number(table.score(entry))}{_cost_of(entry)}"
@@ -263,22 +263,22 @@ def _why(table: StudyTable, entry: Entry) -> str:
     return f"the fastest to train of those that keep up with the best{by} ({score})"
 
 
-def _beats(table: StudyTable, entry: Entry, other: Entry | None) -> bool:
+def _beats(table: StudyTable, entry: StudyRowResult, other: StudyRowResult | None) -> bool:
     found = table.difference(entry, other)
     return found is not None and found.more_than_chance and found.value > 0
 
 
-def _cost_of(entry: Entry) -> str:
+def _cost_of(entry: StudyRowResult) -> str:
     seconds = entry.cost.fit_mean
     return f", {duration(seconds)} of training a seed" if math.isfinite(seconds) else ""
 
 
-def _trains_in(entry: Entry) -> str:
+def _trains_in(entry: StudyRowResult) -> str:
     seconds = entry.cost.fit_mean
     return f", and it trains in {duration(seconds)}" if math.isfinite(seconds) else ""
 
 
-def _cheaper(custom: Entry, pretrained: Entry) -> str:
+def _cheaper(custom: StudyRowResult, pretrained: StudyRowResult) -> str:
     """Say what the custom network costs beside the pre-trained one, in the two that a reader pays for."""
     one, other = custom.cost, pretrained.cost
     training = _times(one.fit_mean, other.fit_mean, "trains {} times as fast", "takes {} times as long to train")
@@ -302,23 +302,23 @@ def _round(ratio: float) -> str:
     return number(ratio, 1) if ratio < 10 else count(round(ratio))
 
 
-def leader(table: StudyTable, kind: str) -> Entry | None:
+def leader(table: StudyTable, kind: str) -> StudyRowResult | None:
     """Give the entry of a kind with the highest headline score; None if none is scored."""
     return max(_known(table, [e for e in table.entries if e.kind == kind]), key=table.score, default=None)
 
 
-def _known(table: StudyTable, entries: Sequence[Entry]) -> list[Entry]:
+def _known(table: StudyTable, entries: Sequence[StudyRowResult]) -> list[StudyRowResult]:
     return [entry for entry in entries if math.isfinite(table.score(entry))]
 
 
-def in_text(entry: Entry) -> str:
+def in_text(entry: StudyRowResult) -> str:
     """Say an entry in a sentence: "the linear baseline", "the CNN with balanced augmentation"."""
     first = entry.title.split()[0]
     is_plain_word = first[1:].islower()
     return f"the {entry.title[:1].lower()}{entry.title[1:]}" if is_plain_word else f"the {entry.title}"
 
 
-def _with_p(found: Sequence[tuple[Entry, Difference]]) -> str:
+def _with_p(found: Sequence[tuple[StudyRowResult, Difference]]) -> str:
     return listed([f"{in_text(entry)} ({_p(difference)})" for entry, difference in found])
 
 

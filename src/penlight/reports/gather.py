@@ -17,7 +17,7 @@ from penlight.evaluation.operating import point_from_dict
 from penlight.evaluation.standing import Ahead, ahead_from_dict
 from penlight.evaluation.subgroups import Subgroup, subgroup_from_dict
 from penlight.recipes import differences
-from penlight.reports.content import FoldContent, Rival, RunContent, Sample
+from penlight.reports.content import ComparedBaseline, FoldContent, RunContent, TrainingSample
 from penlight.reports.verdict import kept_together
 from penlight.runs import Joined, Run
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
@@ -52,7 +52,7 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         decided=answers.decided,
         thresholds=_thresholds(decision, test.task),
         rows=_rows(scores["metrics"]),
-        rivals=[Rival(name, _rows(rows)) for name, rows in scores["baselines"].items()],
+        rivals=[ComparedBaseline(name, _rows(rows)) for name, rows in scores["baselines"].items()],
         history=_history(run, test.task.headline),
         best_epoch=run.provenance["best_epoch"],
         data=description,
@@ -110,7 +110,7 @@ def content_of_folds(
     first: ViewedDataset | DataDescription,
     joined: Joined,
     rows: Sequence[MetricRow],
-    rivals: Sequence[Rival],
+    rivals: Sequence[ComparedBaseline],
     checks: Sequence[Check],
     subgroups: Sequence[Subgroup],
     unanswered: Sequence[str],
@@ -196,13 +196,13 @@ def _history(run: Run, headline: str) -> pd.DataFrame | None:
     )  # fmt: skip
 
 
-def _samples(split: ViewedSplit, task: Task) -> dict[str, list[Sample]]:
+def _samples(split: ViewedSplit, task: Task) -> dict[str, list[TrainingSample]]:
     """A few images of each label, spread evenly over the split, so that they are the same every time."""
     out = {}
     for column, label in enumerate(task.labels):
         having = np.flatnonzero(split.y_true[:, column])
         chosen = having[np.linspace(0, len(having) - 1, min(_SAMPLES_PER_LABEL, len(having))).astype(int)]
-        out[label] = [Sample(split.images[split.index[i]], label_of(task, split.y_true[i])) for i in chosen]
+        out[label] = [TrainingSample(split.images[split.index[i]], label_of(task, split.y_true[i])) for i in chosen]
     return out
 
 

@@ -22,7 +22,7 @@ _COLUMN = 560
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PageFigure:
     """A display as a page shows it; a `wide` one takes both columns, and scrolls where the page is narrower, as one
     that `scrolls` does on a phone."""
 
@@ -46,12 +46,12 @@ def render(template: str, colours: Sequence[Colour], **values: Any) -> str:
     )
 
 
-def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> Drawn:
+def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> PageFigure:
     """Draw a display under a name that is unique in its page."""
     # The SVG escapes its own texts.
     svg = Markup(draw_svg(display, name, colours))
     width = display.layout.width
-    return Drawn(display.title, unbroken(display.caption), svg, width > _COLUMN, width > BROAD)
+    return PageFigure(display.title, unbroken(display.caption), svg, width > _COLUMN, width > BROAD)
 
 
 @cache

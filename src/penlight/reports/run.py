@@ -14,7 +14,7 @@ from penlight.evaluation.subgroups import Subgroup
 from penlight.reports.beside import published_displays, published_lines, published_notes
 from penlight.reports.card import about
 from penlight.reports.checklist import SOURCES, checklist
-from penlight.reports.content import Rival, RunContent
+from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays import (
     DISPLAYS,
     AlongTheFile,
@@ -28,13 +28,13 @@ from penlight.reports.displays import (
     LabelRates,
     LabelScores,
     LearningCurves,
-    LookedAt,
     MissStrip,
     PerImage,
     Presence,
     Reliability,
     RightStrip,
     RiskCurve,
+    SaliencyStrip,
     ScoreBars,
     SeedCurves,
     SeedDots,
@@ -44,7 +44,7 @@ from penlight.reports.displays import (
     headline_rows,
 )
 from penlight.reports.notes import decided_words, finding_words, read_before_words
-from penlight.reports.page import Drawn, drawn, render
+from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.palette import Colour, palette
 from penlight.reports.tables import (
     difference_lines,
@@ -96,7 +96,9 @@ def run_report(content: RunContent) -> str:
     )
 
 
-def published_values(content: RunContent, rows: Sequence[MetricRow], rivals: Sequence[Rival]) -> dict[str, Any]:
+def published_values(
+    content: RunContent, rows: Sequence[MetricRow], rivals: Sequence[ComparedBaseline]
+) -> dict[str, Any]:
     """Give what stands beside published scores; no lines where none are published."""
     return {
         "published": published_lines(content, rows),
@@ -176,7 +178,7 @@ def _data_displays(content: RunContent) -> dict[str, Display]:
     return {**found, "unusual": UnusualImages.from_images(content.novelty, content.images, index, modality)}
 
 
-def label_scores(rows: Sequence[MetricRow]) -> Drawn | None:
+def label_scores(rows: Sequence[MetricRow]) -> PageFigure | None:
     """Draw the AUC of each label, where there are several."""
     return next((drawn(display, name) for name, display in labels_displays(rows).items()), None)
 
@@ -245,7 +247,7 @@ def making_values(content: RunContent) -> dict[str, Any]:
     }
 
 
-def _figures(content: RunContent, section: str, colours: Sequence[Colour]) -> list[Drawn]:
+def _figures(content: RunContent, section: str, colours: Sequence[Colour]) -> list[PageFigure]:
     """Draw the displays of a section, those that take the width of the page last."""
     found = [(name, display) for name, display in _displays(content).items() if display.section == section]
     return sorted((drawn(display, name, colours) for name, display in found), key=lambda figure: figure.wide)
@@ -302,11 +304,11 @@ def labels_displays(rows: Sequence[MetricRow]) -> dict[str, Display]:
     return {"label-scores": display} if len(display.rows) > 1 else {}
 
 
-def _looked_at(content: RunContent) -> LookedAt | None:
+def _looked_at(content: RunContent) -> SaliencyStrip | None:
     if content.cases is None or content.images is None:
         return None
     modality = content.dataset.modality
-    return LookedAt.from_cases(content.cases, content.test, content.decided, content.images, modality=modality)
+    return SaliencyStrip.from_cases(content.cases, content.test, content.decided, content.images, modality=modality)
 
 
 def _strips(content: RunContent) -> list[Any]:

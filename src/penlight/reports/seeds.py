@@ -8,7 +8,7 @@ from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import SeedsRow, find_row
 from penlight.evaluation.subgroups import Subgroup
 from penlight.reports.beside import published_displays
-from penlight.reports.content import Rival, RunContent
+from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays import Display, ScoreBars, SeedCurves, SeedDots, headline_rows
 from penlight.reports.displays.score_bars import as_metric_row
 from penlight.reports.notes import answers_words, finding_words, read_before_words
@@ -35,7 +35,7 @@ def seeds_report(
     name: str,
     contents: Sequence[RunContent],
     rows: Sequence[SeedsRow],
-    rivals: Sequence[Rival],
+    rivals: Sequence[ComparedBaseline],
     subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
 ) -> str:
@@ -115,7 +115,7 @@ def _leading(rows: Sequence[SeedsRow]) -> list[tuple[str, str, str, bool]]:
 def seeds_displays(
     contents: Sequence[RunContent],
     rows: Sequence[SeedsRow],
-    rivals: Sequence[Rival],
+    rivals: Sequence[ComparedBaseline],
     subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
 ) -> dict[str, Display]:
@@ -129,7 +129,7 @@ def seeds_displays(
     return {**found, **over_seeds, **labels_displays(as_rows), **subgroups_displays(subgroups, as_rows), **published}
 
 
-def _bars(first: RunContent, rows: Sequence[SeedsRow], rivals: Sequence[Rival]) -> ScoreBars:
+def _bars(first: RunContent, rows: Sequence[SeedsRow], rivals: Sequence[ComparedBaseline]) -> ScoreBars:
     return ScoreBars.from_rows(seeds_as_rows(rows), rivals, model_of(first))
 
 
@@ -138,7 +138,7 @@ def _overall(first: RunContent, rows: Sequence[SeedsRow]) -> SeedsRow | None:
 
 
 def _over_seeds(
-    contents: Sequence[RunContent], overall: SeedsRow | None, rivals: Sequence[Rival]
+    contents: Sequence[RunContent], overall: SeedsRow | None, rivals: Sequence[ComparedBaseline]
 ) -> dict[str, Display]:
     found: dict[str, Display] = {}
     scored = [(_seed(c), find_row(c.rows, c.task.headline)) for c in contents]

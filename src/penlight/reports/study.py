@@ -13,10 +13,10 @@ from penlight.reports.displays.study_cost import CostPlot, entry_colours
 from penlight.reports.displays.study_curves import StudyCurves
 from penlight.reports.displays.study_differences import DifferenceBars
 from penlight.reports.findings import findings, in_text, leader, network_to_take, study_verdict, which_to_take
-from penlight.reports.page import Drawn, drawn, render
+from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.palette import Colour, palette
 from penlight.reports.run import data_values
-from penlight.reports.study_content import MAJORITY, Cost, Entry, StudyContent, StudyTable
+from penlight.reports.study_content import MAJORITY, Cost, StudyContent, StudyRowResult, StudyTable
 from penlight.reports.tables import DifferenceLine, lines_of_differences, provenance_groups
 from penlight.reports.words import NO_VALUE, count, duration, interval, metric_words, number, plain, sentence
 
@@ -48,20 +48,20 @@ class EntryLine:
 
 
 @dataclass(frozen=True)
-class Part:
+class ViewSection:
     """What the page shows of one view; `take` is the finding that recommends, `findings` are the others."""
 
     view: str
     view_text: str
     take: str | None
     findings: list[str]
-    cost: Drawn
+    cost: PageFigure
     columns: list[tuple[str, bool]]
     lines: list[EntryLine]
-    bars: list[Drawn]
+    bars: list[PageFigure]
     differences: list[DifferenceLine]
-    confusion: Drawn
-    curves: Drawn | None
+    confusion: PageFigure
+    curves: PageFigure | None
     n_test: str
 
 
@@ -141,13 +141,13 @@ def study_colours(tables: Sequence[StudyTable]) -> list[Colour]:
     return [colour for table in tables for colour in entry_colours(table.entries).values()]
 
 
-def _part(table: StudyTable, key: str) -> Part:
+def _part(table: StudyTable, key: str) -> ViewSection:
     names = _columns(table)
     take, taken = which_to_take(table), network_to_take(table)
     shown = sorted(table.entries, key=lambda entry: -_or_last(table.score(entry)))
     colours = study_colours([table])
     figures = {name: drawn(display, f"{key}-{name}", colours) for name, display in study_displays(table).items()}
-    return Part(
+    return ViewSection(
         view=table.view,
         view_text=table.view_text,
         take=take,
@@ -170,7 +170,7 @@ def _columns(table: StudyTable) -> list[str]:
     return [table.headline, *leads[: MOST - 1]]
 
 
-def _line(entry: Entry, table: StudyTable, names: Sequence[str], taken: bool) -> EntryLine:
+def _line(entry: StudyRowResult, table: StudyTable, names: Sequence[str], taken: bool) -> EntryLine:
     return EntryLine(
         entry.title,
         entry.address,
@@ -188,7 +188,7 @@ def _counted(checks: int) -> str:
     return "none" if not checks else "1 check" if checks == 1 else f"{checks} checks"
 
 
-def _cell(entry: Entry, table: StudyTable, name: str) -> ScoreCell:
+def _cell(entry: StudyRowResult, table: StudyTable, name: str) -> ScoreCell:
     row = entry.row(name)
     values = [other.row(name).mean for other in table.entries if math.isfinite(other.row(name).mean)]
     # Most metrics that lead are higher when better; one that is not says so in its words.
@@ -227,12 +227,12 @@ def _bars(table: StudyTable) -> dict[str, Display]:
     return out
 
 
-def _reference(entry: Entry, table: StudyTable) -> str:
+def _reference(entry: StudyRowResult, table: StudyTable) -> str:
     role = ", the best" if entry is table.best else ""
     return f"{in_text(entry)}{role}"
 
 
-def _recipe_line(entry: Entry) -> tuple[str, str, str, str, str]:
+def _recipe_line(entry: StudyRowResult) -> tuple[str, str, str, str, str]:
     """Title, recipe, seeds, what it changes, hash."""
     skipped = ("data.dataset", "data.view", "data.size")
     changes = [f"{key} = {plain(this)}" for key, (_, this) in entry.changes.items() if key not in skipped]

@@ -55,7 +55,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Entry:
+class StudyRowResult:
     """A row of a study with what its runs gave, S seeds.
 
     `rows` are means over seeds on test; `headline_by_seed` (S,); `confusion` are counts summed over seeds, (C, C) of
@@ -117,7 +117,7 @@ class StudyTable:
     view_text: str
     task: Task
     images: Mapping[str, int]
-    entries: tuple[Entry, ...]
+    entries: tuple[StudyRowResult, ...]
     differences: tuple[Difference, ...]
     on_val: "StudyTable | None" = None
 
@@ -126,30 +126,30 @@ class StudyTable:
         """Name of the metric that entries are compared by; higher is better."""
         return self.task.headline
 
-    def score(self, entry: Entry) -> float:
+    def score(self, entry: StudyRowResult) -> float:
         """Give the headline score of an entry, the mean over seeds."""
         return entry.row(self.headline).mean
 
     @property
-    def best(self) -> Entry | None:
+    def best(self) -> StudyRowResult | None:
         """The entry with the highest headline score; None where none is defined."""
         return best_of(self.entries, self.headline)
 
     @property
-    def linear(self) -> Entry | None:
+    def linear(self) -> StudyRowResult | None:
         """The linear baseline, if the study has it."""
         return linear_of(self.entries)
 
     @property
-    def networks(self) -> list[Entry]:
+    def networks(self) -> list[StudyRowResult]:
         """The entries that are no baselines."""
         return [entry for entry in self.entries if entry.kind != "baseline"]
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> StudyRowResult:
         """Give the entry of an id."""
         return next(entry for entry in self.entries if entry.id == name)
 
-    def difference(self, row: Entry | None, against: Entry | None) -> Difference | None:
+    def difference(self, row: StudyRowResult | None, against: StudyRowResult | None) -> Difference | None:
         """Find a difference, turned round if it was computed the other way; None if it was not."""
         if row is None or against is None:
             return None
@@ -200,19 +200,19 @@ def _not_scored(name: str) -> SeedsRow:
     return SeedsRow(name, None, math.nan, math.nan, math.nan, math.nan, 0, "not scored")
 
 
-def best_of(entries: Sequence[Entry], headline: str) -> Entry | None:
+def best_of(entries: Sequence[StudyRowResult], headline: str) -> StudyRowResult | None:
     """Choose the entry with the highest mean of a metric, the first of equals; None where all are undefined."""
     known = [entry for entry in entries if math.isfinite(entry.row(headline).mean)]
     return max(known, key=lambda entry: entry.row(headline).mean, default=None)
 
 
-def linear_of(entries: Sequence[Entry]) -> Entry | None:
+def linear_of(entries: Sequence[StudyRowResult]) -> StudyRowResult | None:
     """Find the linear baseline: the row whose recipe it is, before one that fell back on it."""
     found = [entry for entry in entries if entry.backbone == LINEAR]
     return min(found, key=lambda entry: entry.fell_back, default=None)
 
 
-def pairs(entries: Sequence[Entry], headline: str) -> list[tuple[str, str]]:
+def pairs(entries: Sequence[StudyRowResult], headline: str) -> list[tuple[str, str]]:
     """List what is compared: each with the best and with the linear baseline, the best custom network with the best
     pre-trained one, and each variant with what it is a variant of. The majority answer is compared with nothing."""
     shown = [entry for entry in entries if entry.backbone != MAJORITY]

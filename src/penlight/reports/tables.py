@@ -13,7 +13,7 @@ from penlight.evaluation.comparison import Difference
 from penlight.evaluation.operating import OperatingPoint, Rate
 from penlight.evaluation.rows import MetricRow, SeedsRow, class_of, find_row
 from penlight.evaluation.subgroups import Subgroup
-from penlight.reports.content import Rival, RunContent
+from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays.base import columns_shown
 from penlight.reports.words import (
     NO_VALUE,
@@ -123,13 +123,13 @@ def _rate_cell(rate: Rate) -> tuple[str, str]:
     return number(rate.value, 2), rate.note or interval(rate.low, rate.high, 2)
 
 
-def score_lines(rows: Iterable[MetricRow], rivals: Sequence[Rival]) -> list[ScoreLine]:
+def score_lines(rows: Iterable[MetricRow], rivals: Sequence[ComparedBaseline]) -> list[ScoreLine]:
     """Make a line of each row of the whole, in the order of the rows."""
     found = list(rows)
     return [_line(row, found, row.value, math.nan, rivals) for row in found if row.label is None]
 
 
-def seeds_lines(rows: Iterable[SeedsRow], rivals: Sequence[Rival]) -> list[ScoreLine]:
+def seeds_lines(rows: Iterable[SeedsRow], rivals: Sequence[ComparedBaseline]) -> list[ScoreLine]:
     """Make a line of each row of the whole: mean, standard deviation, interval."""
     found = list(rows)
     return [_line(row, found, row.mean, row.sd, rivals) for row in found if row.label is None]
@@ -267,7 +267,11 @@ def title_of(name: str, rows: Sequence[MetricRow | SeedsRow]) -> str:
 
 
 def _line(
-    row: MetricRow | SeedsRow, rows: Sequence[MetricRow | SeedsRow], value: float, sd: float, rivals: Sequence[Rival]
+    row: MetricRow | SeedsRow,
+    rows: Sequence[MetricRow | SeedsRow],
+    value: float,
+    sd: float,
+    rivals: Sequence[ComparedBaseline],
 ) -> ScoreLine:
     words = metric_words(row.name)
     others = (find_row(rival.rows, row.name) for rival in rivals)

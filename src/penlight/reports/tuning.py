@@ -11,7 +11,7 @@ from penlight.numbers import counted, decimal_text
 from penlight.recipes import Linear, Recipe
 from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
 from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
-from penlight.reports.page import Drawn, drawn, render
+from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.words import duration, listed, metric_words, number, plain
 from penlight.runs import write_text
 
@@ -150,7 +150,7 @@ def _facts(content: TuningContent) -> list[tuple[str, str]]:
     ]
 
 
-def _trial_figures(content: TuningContent) -> list[Drawn]:
+def _trial_figures(content: TuningContent) -> list[PageFigure]:
     start = float("nan") if content.start is None else content.start.value
     found = [drawn(TuningHistory.from_trials(content.trials, content.metric, start), "history")]
     if content.importance:
@@ -158,7 +158,7 @@ def _trial_figures(content: TuningContent) -> list[Drawn]:
     return found
 
 
-def _space_figures(content: TuningContent) -> list[Drawn]:
+def _space_figures(content: TuningContent) -> list[PageFigure]:
     scatter = SpaceScatter.from_trials(content.trials, content.space, content.metric)
     found = [drawn(scatter, "scatter")]
     parallel = ParallelTrials.from_trials(content.trials, content.space, content.metric)

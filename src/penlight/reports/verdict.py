@@ -9,7 +9,7 @@ from typing import Any
 from penlight.evaluation import standing
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
 from penlight.numbers import counted
-from penlight.reports.content import Rival, RunContent
+from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays.score_bars import as_metric_row
 from penlight.reports.words import (
     count,
@@ -46,7 +46,7 @@ def run_verdict(content: RunContent) -> str:
     return f"On {images} {model} {standing.does(row.name, content.task)} {score}{others}."
 
 
-def seeds_verdict(content: RunContent, row: SeedsRow | None, rivals: Sequence[Rival], n_seeds: int) -> str:
+def seeds_verdict(content: RunContent, row: SeedsRow | None, rivals: Sequence[ComparedBaseline], n_seeds: int) -> str:
     """Say the same of the mean over seeds; `content` is any one of the runs."""
     model = models_words(content)
     images = f"{count(len(content.test))} test {image_words(content.dataset.modality)}"
@@ -68,7 +68,10 @@ def undefined(images: str, model: str, task: Task, row: MetricRow | None) -> str
 
 
 def against(
-    row: MetricRow, rivals: Iterable[Rival], decimals: int = 2, ahead: Mapping[str, standing.Ahead] = _NOT_KNOWN
+    row: MetricRow,
+    rivals: Iterable[ComparedBaseline],
+    decimals: int = 2,
+    ahead: Mapping[str, standing.Ahead] = _NOT_KNOWN,
 ) -> str:
     """Say how a row stands against each rival, in their order: ", better than the linear baseline at 0.74"."""
     found = [(rival.name, find_row(rival.rows, row.name)) for rival in rivals]
@@ -159,16 +162,16 @@ def _of_recipe(content: RunContent) -> str:
     return str(content.recipe.get("model", {}).get("backbone", "model"))
 
 
-def rivals_of(content: RunContent) -> list[Rival]:
+def rivals_of(content: RunContent) -> list[ComparedBaseline]:
     """Give the rivals that are not the run's own model, the strongest first."""
     return others_than(model_of(content), content.rivals, content.task.headline)
 
 
-def others_than(model: str, rivals: Iterable[Rival], headline: str) -> list[Rival]:
+def others_than(model: str, rivals: Iterable[ComparedBaseline], headline: str) -> list[ComparedBaseline]:
     """Give the rivals that are not this model, the strongest by the headline metric first."""
     sign = 1 if metric_words(headline).higher_is_better else -1
 
-    def worth(rival: Rival) -> float:
+    def worth(rival: ComparedBaseline) -> float:
         row = find_row(rival.rows, headline)
         return sign * row.value if row is not None and math.isfinite(row.value) else -math.inf
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from penlight.answers import Answer, Unlike
 from penlight.data.pictures import (
     LARGEST_PIXELS,
-    Look,
+    DecodeOptions,
+    PictureHeader,
     Pixels,
-    Reading,
     fit_pixels,
     load_with_look,
 )
@@ -47,7 +47,7 @@ class Classifier:
         predictor: Predictor,
         conformal: Conformal | None,
         novelty: Novelty | None,
-        reading: Reading,
+        reading: DecodeOptions,
         run: Run | None = None,
     ) -> None:
         self._predictor = predictor
@@ -96,7 +96,7 @@ class Classifier:
         """
         if isinstance(source, np.ndarray):
             height, width = source.shape[:2]
-            look = Look(width, height, source.shape[2:] == (3,), 8)
+            look = PictureHeader(width, height, source.shape[2:] == (3,), 8)
             return fit_pixels(source, self.reading), unlike(look, self.reading)
         image, look = load_with_look(source, self.reading, name, largest=largest)
         return image, unlike(look, self.reading)
@@ -177,7 +177,7 @@ def _why(task: Task, prob: Floats, given: int, most: int, thresholds: Sequence[f
     )
 
 
-def unlike(look: Look, reading: Reading) -> tuple[Unlike, ...]:
+def unlike(look: PictureHeader, reading: DecodeOptions) -> tuple[Unlike, ...]:
     """Say in what a picture of this look is unlike what a model reads."""
     found = []
     if look.colour and reading.channels == 1:
@@ -209,7 +209,7 @@ def open_classifier(path: Path) -> Classifier:
     )
 
 
-def reading_of(run: Run, size: int, channels: int) -> Reading:
+def reading_of(run: Run, size: int, channels: int) -> DecodeOptions:
     """Say how a picture becomes an image of a run: as its dataset was read, where the run kept that."""
     kept = run.reading
-    return Reading(size, channels) if kept is None else Reading(**kept.model_dump())
+    return DecodeOptions(size, channels) if kept is None else DecodeOptions(**kept.model_dump())

@@ -8,7 +8,7 @@ import numpy as np
 
 from penlight.data.tested import READ_BEFORE
 from penlight.evaluation import MetricRow, Sample, find_row, row_from_dict
-from penlight.evaluation.checks import Answered, Check, Curves, Evidence, check_from_dict
+from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers, check_from_dict
 from penlight.evaluation.duplicates import DuplicateScores, duplicates_from_dict, score_duplicates
 from penlight.evaluation.novelty_rates import NoveltyRates, rates_from_dict
 from penlight.evaluation.subgroups import Subgroup
@@ -59,9 +59,9 @@ def duplicates_of(run: Run, answers: Answers) -> DuplicateScores | None:
     return score_duplicates(answers.sample, chosen, answers.predictions.units) if chosen.any() else None
 
 
-def seen(answers: Answers) -> Answered:
+def seen(answers: Answers) -> SplitAnswers:
     """Give answers as metrics and checks see them."""
-    return Answered(answers.sample, answers.predictions.units)
+    return SplitAnswers(answers.sample, answers.predictions.units)
 
 
 def checks_kept(run: Run) -> list[Check]:

@@ -73,7 +73,7 @@ def kind_of(path: Path) -> Kind | None:
     return next((kind for name, kind in _KNOWN_BY.items() if is_inside(path, name)), None)
 
 
-class Group:
+class RunGroup:
     """A folder of several runs; each file is checked against the seal when it is read, where there is a seal."""
 
     def __init__(self, path: Path, kind: Kind, seal: SealRecord | None) -> None:
@@ -188,12 +188,12 @@ class Group:
         return found
 
 
-def open_group(path: Path) -> Group:
+def open_group(path: Path) -> RunGroup:
     """Open a folder of several runs. RunError if it is none, or if its seal is damaged."""
     kind = kind_of(path)
     if kind is None:
         raise RunError(f"{path} is not a folder of several runs.", "Give a folder that Penlight wrote.")
-    return Group(path, kind, _read_seal(path))
+    return RunGroup(path, kind, _read_seal(path))
 
 
 _SAID: Mapping[Kind, tuple[str, str]] = {
@@ -238,7 +238,7 @@ def write_group(path: Path, kind: Kind, files: Mapping[str, bytes], runs: Mappin
         before = None
     kept: dict[str, Any] = {}
     if before is not None and before.kind == kind and before.runs == measured:
-        kept = Group(path, kind, before)._settled()
+        kept = RunGroup(path, kind, before)._settled()
     seal = SealRecord(schema=SCHEMA, kind=kind, files={}, runs=measured)
     _write(path, seal if before is None else before, files, measured, kept, fresh=before is None)
 

@@ -1,5 +1,5 @@
 from .app import make_app as make_app
-from .limits import Limits as Limits
+from .limits import RequestLimits as RequestLimits
 from .running import serve as serve
-from .shelf import Shelf as Shelf
-from .shelf import open_shelf as open_shelf
+from .shelf import RunRegistry as RunRegistry
+from .shelf import open_registry as open_registry

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from penlight import __version__
 from penlight.api.predicting import (
-    Picture,
+    InputPicture,
     Predicted,
     Prediction,
     about_of,
@@ -28,10 +28,10 @@ from penlight.errors import PenlightError, PictureError
 from penlight.numbers import counted
 from penlight.serve import explaining, pages, schema
 from penlight.serve.guard import Guard
-from penlight.serve.limits import Budget, Limits, RequestError, busy, unread
+from penlight.serve.limits import Budget, RequestError, RequestLimits, busy, unread
 from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool
-from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
+from penlight.serve.shelf import RegisteredGroup, RegisteredRun, RunRegistry
 from penlight.serve.uploads import only, uploads
 from penlight.workers import ANSWERING, Bounds
 
@@ -95,7 +95,7 @@ _PREDICTING = (400, 404, 408, 409, 411, 413, 415, 422, 503, 504)
 class _Service:
     """What the routes share: the shelf, the workers, the limits, the counts."""
 
-    def __init__(self, shelf: Shelf, limits: Limits, threads: int) -> None:
+    def __init__(self, shelf: RunRegistry, limits: RequestLimits, threads: int) -> None:
         self.shelf, self.limits, self.threads = shelf, limits, threads
         self._read_at = time.monotonic()
         self._reading = asyncio.Lock()
@@ -138,7 +138,7 @@ class _Service:
                 pool.close()
         self._pool = self._explainer = None
 
-    async def refresh(self, *, changed: bool = False) -> Shelf:
+    async def refresh(self, *, changed: bool = False) -> RunRegistry:
         """Read the folders of runs again; at most once in `_FRESH_SECONDS` unless a run has `changed`."""
         async with self._reading:
             if changed or time.monotonic() - self._read_at >= _FRESH_SECONDS:
@@ -148,7 +148,7 @@ class _Service:
                 self._about = {opening: about for opening, about in self._about.items() if opening in kept}
         return self.shelf
 
-    async def run(self, name: str) -> Shelved:
+    async def run(self, name: str) -> RegisteredRun:
         """Give a run by its id, as it is now. RequestError (404) for none, and for a group, with its runs."""
         own = self.shelf.runs.get(name)
         if own is None or not own.is_current:
@@ -157,7 +157,7 @@ class _Service:
             raise self._none(name)
         return own
 
-    async def group(self, name: str) -> ShelvedGroup:
+    async def group(self, name: str) -> RegisteredGroup:
         """Give a group by its id, as it is now. RequestError (404) for none."""
         own = (await self.refresh()).groups.get(name)
         if own is None:
@@ -178,7 +178,7 @@ class _Service:
         return RequestError(404, "There is none of this id.", f"An id from {self.shelf.root}/api/v1/runs.",
                             "Look it up there.")  # fmt: skip
 
-    async def about(self, shelved: Shelved) -> dict[str, Any]:
+    async def about(self, shelved: RegisteredRun) -> dict[str, Any]:
         """Say which model answers for a run, and how it decides. RequestError (409) for a run without a model."""
         if not shelved.links["predict"]:
             raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
@@ -192,27 +192,27 @@ class _Service:
             asking.add_done_callback(lambda _: self._asking.pop(shelved.opening, None))
         return await asyncio.shield(asking)
 
-    async def _ask_about(self, shelved: Shelved) -> dict[str, Any]:
+    async def _ask_about(self, shelved: RegisteredRun) -> dict[str, Any]:
         (answer,) = await self.pool.ask(self.message(shelved, "about"), [({}, b"")])
         self._about[shelved.opening] = about_of(answer, self.pool.bounds, shelved.run.path)
         return self._about[shelved.opening]
 
-    def message(self, shelved: Shelved, do: str) -> dict[str, Any]:
+    def message(self, shelved: RegisteredRun, do: str) -> dict[str, Any]:
         """Give the common values of a message to a worker that predicts."""
         return message(shelved.run.path, shelved.opening, do, self.limits.pixels)
 
-    async def predict(self, shelved: Shelved, pictures: Sequence[Picture]) -> list[Prediction]:
+    async def predict(self, shelved: RegisteredRun, pictures: Sequence[InputPicture]) -> list[Prediction]:
         """Answer for pictures."""
         labels = (await self.about(shelved))["labels"]
         answers = await self.pool.ask(self.message(shelved, "answer"), [picture.item() for picture in pictures])
         return predictions_of(pictures, answers, labels, self.pool.bounds, shelved.run.path)
 
-    async def image(self, shelved: Shelved, picture: Picture) -> bytes:
+    async def image(self, shelved: RegisteredRun, picture: InputPicture) -> bytes:
         """Give a picture as the model reads it, as a PNG. PenlightError if it cannot be read."""
         (answer,) = await self.pool.ask(self.message(shelved, "image"), [picture.item()])
         return image_of(picture, answer, self.pool.bounds, shelved.run.path)
 
-    async def explain(self, request: Request, shelved: Shelved) -> dict[str, Any]:
+    async def explain(self, request: Request, shelved: RegisteredRun) -> dict[str, Any]:
         """Explain one picture, one request at a time."""
         if self.explainer.waiting >= self.limits.explaining:
             raise busy("too many explanations are being made")
@@ -225,16 +225,16 @@ class _Service:
 
 
 def make_app(
-    shelf: Shelf,
+    shelf: RunRegistry,
     *,
     token: str | None = None,
     names: set[str] | None = None,
-    limits: Limits | None = None,
+    limits: RequestLimits | None = None,
     threads: int = 2,
 ) -> ASGIApp:
     """Make the ASGI application. `token`, and the host `names` that it answers to, as in `Guard`; addresses have the
     prefix of the shelf."""
-    service = _Service(shelf, limits or Limits(), threads)
+    service = _Service(shelf, limits or RequestLimits(), threads)
     app = FastAPI(
         title="Penlight",
         version=__version__,
@@ -333,7 +333,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
 
     @app.post(
         "/api/v1/runs/{run}/predict",
-        response_model=schema.Predicted,
+        response_model=schema.PredictAnswer,
         responses={**_errors(*_PREDICTING), **answer},
         openapi_extra={"requestBody": _BODY},
         summary="Ask a run about pictures",

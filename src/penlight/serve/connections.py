@@ -3,7 +3,7 @@
 uvicorn limits how many connections there are and how long one stays idle, and no more. With httptools, which is what
 it uses here, a head may come as slowly as its sender likes and be as long, an answer may stay unread for ever, and
 the limit on connections turns everybody away once anybody has filled it. This subclass of uvicorn's protocol adds the
-limits that are missing. All of them are in `Limits`; bodies have theirs in `uploads`.
+limits that are missing. All of them are in `RequestLimits`; bodies have theirs in `uploads`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from penlight.serve.forwarding import Proxies
-from penlight.serve.limits import SECURITY_HEADERS, Limits, RequestError
+from penlight.serve.limits import SECURITY_HEADERS, RequestError, RequestLimits
 
 _SLICE = 4096
 _SWEEP_SECONDS = 0.25
@@ -32,7 +32,7 @@ class Connections:
     One sweep four times a second for all of them, so that a request costs no timer.
     """
 
-    def __init__(self, limits: Limits, proxies: Proxies | None = None) -> None:
+    def __init__(self, limits: RequestLimits, proxies: Proxies | None = None) -> None:
         self.limits, self.proxies = limits, proxies or Proxies()
         self._open: set[_Connection] = set()
         self._by_peer: Counter[str] = Counter()
@@ -357,7 +357,7 @@ class _Connection(HttpToolsProtocol):
         self._answer(_malformed("The request is not HTTP."))
 
 
-def settings(limits: Limits, proxies: Proxies | None = None) -> dict[str, Any]:
+def settings(limits: RequestLimits, proxies: Proxies | None = None) -> dict[str, Any]:
     """Give uvicorn's settings for how requests are received and answered; what `proxies` forward is believed."""
     return {
         "http": Connections(limits, proxies).protocol,

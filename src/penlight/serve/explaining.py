@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from penlight.answers import error_from_dict
-from penlight.api.predicting import Picture
+from penlight.api.predicting import InputPicture
 from penlight.errors import MissingExtraError, PictureError
-from penlight.serve.limits import Limits, RequestError, for_client, unread
-from penlight.serve.shelf import Shelved
+from penlight.serve.limits import RequestError, RequestLimits, for_client, unread
+from penlight.serve.shelf import RegisteredRun
 from penlight.workers import Bounds, Item, Lost
 
 HANDLER = "penlight.api.explaining:handle"
@@ -17,7 +17,7 @@ _MOST_NEIGHBOURS = 20
 _KEYS = {"method", "meaning", "explanations"}
 
 
-def question(shelved: Shelved, asked: Mapping[str, str], limits: Limits) -> dict[str, Any]:
+def question(shelved: RegisteredRun, asked: Mapping[str, str], limits: RequestLimits) -> dict[str, Any]:
     """Give the common values of a message; `asked` are label, method and neighbours. RequestError (422) for a number
     of neighbours that is none."""
     return {
@@ -30,7 +30,7 @@ def question(shelved: Shelved, asked: Mapping[str, str], limits: Limits) -> dict
     }
 
 
-def explained(picture: Picture, answer: Item | Lost, bounds: Bounds) -> dict[str, Any]:
+def explained(picture: InputPicture, answer: Item | Lost, bounds: Bounds) -> dict[str, Any]:
     """Read a worker's answer. RequestError: 501 where nothing explains, 413, 415 and 422 for a picture or a value
     that cannot be used."""
     if isinstance(answer, Lost):

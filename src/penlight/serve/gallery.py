@@ -21,7 +21,7 @@ from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 from penlight.runs.groups import REPORT, UNSEALED
 from penlight.runs.predictor import MODEL
-from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
+from penlight.serve.shelf import RegisteredGroup, RegisteredRun, RunRegistry
 
 _BASELINE = "linear"
 
@@ -58,7 +58,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Entry:
+class GalleryEntry:
     """A run, or what holds several: a folder of seeds or folds, a study.
 
     `id` is what addresses use; `kind` is "run", "seeds", "folds", "study" or "row" (a recipe of a study). `recipe`
@@ -77,8 +77,8 @@ class Entry:
     remarks: int | None = None
     opens: bool = False
     report: bool = False
-    rows: tuple["Entry", ...] = ()
-    parts: tuple["Entry", ...] = ()
+    rows: tuple["GalleryEntry", ...] = ()
+    parts: tuple["GalleryEntry", ...] = ()
     root: str = ""
 
     @property
@@ -103,7 +103,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Group:
+class GalleryGroup:
     """What was measured on the same images, studies first, then by score."""
 
     dataset: str
@@ -112,8 +112,8 @@ class Group:
     size: int
     images: int
     metric: str
-    studies: tuple[Entry, ...]
-    entries: tuple[Entry, ...]
+    studies: tuple[GalleryEntry, ...]
+    entries: tuple[GalleryEntry, ...]
     folds: bool = False
 
     @property
@@ -133,7 +133,7 @@ class Group:
 class Gallery:
     """The groups of a folder, and by name what in it could not be read and why."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[GalleryGroup, ...]
     problems: Mapping[str, str]
 
     @property
@@ -148,7 +148,7 @@ class Gallery:
         return sum(len(e.parts) if e.parts else 1 for e in tops)
 
 
-def _told_apart(groups: Sequence[Group]) -> tuple[str, ...]:
+def _told_apart(groups: Sequence[GalleryGroup]) -> tuple[str, ...]:
     """Name groups, those of one name by their number of images too."""
     names = [group.short for group in groups]
     return tuple(
@@ -169,10 +169,10 @@ class _Place:
     folds: bool = False
 
 
-_Found = tuple[_Place, int, Entry]
+_Found = tuple[_Place, int, GalleryEntry]
 
 
-def gather(shelf: Shelf) -> Gallery:
+def gather(shelf: RunRegistry) -> Gallery:
     """Read the scores of what is on a shelf. What cannot be read is said, and stops nothing."""
     found: list[_Found] = []
     problems: dict[str, str] = {}
@@ -195,19 +195,19 @@ def gather(shelf: Shelf) -> Gallery:
     return Gallery(tuple(sorted(groups, key=lambda g: (g.title, g.view, g.size))), problems)
 
 
-def gather_group(group: ShelvedGroup, shelf: Shelf) -> list[tuple[Group, Entry]]:
+def gather_group(group: RegisteredGroup, shelf: RunRegistry) -> list[tuple[GalleryGroup, GalleryEntry]]:
     """Give one study, or the seeds or folds of a recipe, as the gallery shows it: in each view that it has scores in,
     the images and the entry. RunError if what it holds cannot be read."""
     return [(_group(place, [(images, entry)]), entry) for place, images, entry in _of_group(group, shelf)]
 
 
-def find_entry(shelved: Shelved) -> tuple[Group, Entry]:
+def find_entry(shelved: RegisteredRun) -> tuple[GalleryGroup, GalleryEntry]:
     """Give one run as the gallery shows it, and the group it belongs to."""
     ((place, images, entry),) = _of_run(shelved)
     return _group(place, [(images, entry)]), entry
 
 
-def _of_run(shelved: Shelved) -> list[_Found]:
+def _of_run(shelved: RegisteredRun) -> list[_Found]:
     place, images, entry = _run(shelved.run, (shelved.run.path / MANIFEST).stat().st_mtime_ns)
     return [(place, images, replace(entry, id=shelved.id, name=shelved.title, root=shelved.root))]
 
@@ -223,7 +223,7 @@ def _run(run: Run, changed: int) -> _Found:
     detail = [f"seed {run.seed}"]
     if made.get("parameters"):
         detail.append(f"{counted(made['parameters'], 'parameter')}")
-    entry = Entry(
+    entry = GalleryEntry(
         id=run.name,
         kind="run",
         name=run.name,
@@ -243,15 +243,15 @@ def _baseline(metrics: Mapping[str, Any], name: str) -> MetricRow | None:
     return find_row([row_from_dict(row) for row in metrics["baselines"].get(_BASELINE, ())], name)
 
 
-def _of_group(group: ShelvedGroup, shelf: Shelf) -> list[_Found]:
+def _of_group(group: RegisteredGroup, shelf: RunRegistry) -> list[_Found]:
     runs = [found for name in group.runs for found in _of_run(shelf.runs[name])]
     return _of_study(group, runs) if group.kind == "study" else [_of_seeds(group, runs)]
 
 
-def _of_seeds(group: ShelvedGroup, runs: Sequence[_Found]) -> _Found:
+def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
     place, images, first = runs[0]
     row = find_row(_means(group.record["metrics"]), first.score.row.name)
-    entry = Entry(
+    entry = GalleryEntry(
         id=group.id,
         kind=group.kind,
         name=group.title,
@@ -267,7 +267,7 @@ def _of_seeds(group: ShelvedGroup, runs: Sequence[_Found]) -> _Found:
     return place, images, entry
 
 
-def _unsealed(group: ShelvedGroup) -> str:
+def _unsealed(group: RegisteredGroup) -> str:
     return "" if group.sealed else f", {UNSEALED}"
 
 
@@ -276,7 +276,7 @@ def _means(rows: Iterable[dict[str, Any]]) -> list[MetricRow]:
     return [row_from_dict({**row, "value": row["mean"] if "mean" in row else row["value"]}) for row in rows]
 
 
-def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:
+def _of_study(group: RegisteredGroup, runs: Sequence[_Found]) -> list[_Found]:
     """Read a study: an entry in each view that it has a table of."""
     record = group.record
     study = record["study"]
@@ -287,7 +287,7 @@ def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:
         linear = next((row.score.row for row in rows if row.recipe == _BASELINE), None)
         rows = [replace(r, score=replace(r.score, linear=None if r.recipe == _BASELINE else linear)) for r in rows]
         n_seeds = sum(len(row["seeds"]) for row in table["rows"])
-        entry = Entry(
+        entry = GalleryEntry(
             id=group.id,
             kind="study",
             name=study["title"],
@@ -303,18 +303,18 @@ def _of_study(group: ShelvedGroup, runs: Sequence[_Found]) -> list[_Found]:
     return found
 
 
-def _of_row(row: Mapping[str, Any], headline: str) -> Entry:
+def _of_row(row: Mapping[str, Any], headline: str) -> GalleryEntry:
     score = find_row(_means(row["metrics"]), headline)
     missing = MetricRow(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
     seeds = len(row["seeds"])
-    return Entry(row["id"], "row", row["title"], row["recipe"], f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
+    return GalleryEntry(row["id"], "row", row["title"], row["recipe"], f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
                  Score(score or missing, decimals=3))  # fmt: skip
 
 
-def _group(place: _Place, found: list[tuple[int, Entry]]) -> Group:
+def _group(place: _Place, found: list[tuple[int, GalleryEntry]]) -> GalleryGroup:
     entries = [entry for _, entry in found]
     row = entries[0].score.row
-    return Group(
+    return GalleryGroup(
         dataset=place.dataset,
         title=_title(place.dataset),
         view=place.view,

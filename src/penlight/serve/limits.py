@@ -31,7 +31,7 @@ SECURITY_HEADERS = [
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """Bounds of one request, of one peer, and of all together.
 
     A request: `upload` bytes of a body, `files` in it and `fields` beside them, `pixels` that a picture may say it

@@ -23,7 +23,7 @@ from penlight.errors import PenlightError
 from penlight.runs.facts import NOTICE
 from penlight.runs.groups import REPORT
 from penlight.serve.limits import RequestError, for_client
-from penlight.serve.shelf import Shelf, Shelved, ShelvedGroup
+from penlight.serve.shelf import RegisteredGroup, RegisteredRun, RunRegistry
 
 if TYPE_CHECKING:
     from penlight.data.pictures import Pixels
@@ -50,7 +50,7 @@ _CANVAS = 448
 _NEIGHBOURS = 5
 
 
-def index(shelf: Shelf) -> HTMLResponse:
+def index(shelf: RunRegistry) -> HTMLResponse:
     """Show the runs and studies with their headline scores, those of the same images together."""
     from penlight.serve.gallery import gather
 
@@ -63,7 +63,7 @@ def index(shelf: Shelf) -> HTMLResponse:
     return _page(shelf.root, "gallery.html", gallery=gallery, alone=alone, summary=summary)
 
 
-def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:
+def run_page(shelved: RegisteredRun, about: Mapping[str, Any]) -> HTMLResponse:
     """Show a run with a place to drop images on; `about` is what its model says of itself."""
     from penlight.reports.words import label_words, number
     from penlight.runs.standing import standing_of
@@ -95,7 +95,7 @@ def run_page(shelved: Shelved, about: Mapping[str, Any]) -> HTMLResponse:
     )
 
 
-def group_page(shelf: Shelf, group: ShelvedGroup) -> HTMLResponse:
+def group_page(shelf: RunRegistry, group: RegisteredGroup) -> HTMLResponse:
     """Show a study, or several seeds or folds: its scores, and its runs to ask one of."""
     from penlight.serve.gallery import gather_group
 
@@ -103,14 +103,14 @@ def group_page(shelf: Shelf, group: ShelvedGroup) -> HTMLResponse:
                  report=group.listed["links"]["report"])  # fmt: skip
 
 
-def _methods(shelved: Shelved) -> list[tuple[str, str]]:
+def _methods(shelved: RegisteredRun) -> list[tuple[str, str]]:
     """The methods of explanation that a run may allow; those that look inside need its Keras file."""
     methods = [("auto", "the method that fits"), ("occlusion", "occlusion")]
     inside = [("cam", "class activation map"), ("gradcam", "Grad-CAM"), ("hirescam", "HiResCAM")]
     return [*methods, *(inside if shelved.run.has("model.keras") else [])]
 
 
-def drawn(shelved: Shelved) -> bool:
+def drawn(shelved: RegisteredRun) -> bool:
     """Say whether the run's dataset is a phantom, of which another image can be drawn."""
     try:
         return is_phantom(info_of_reference(shelved.run.recipe.data.dataset))
@@ -118,7 +118,7 @@ def drawn(shelved: Shelved) -> bool:
         return False
 
 
-def example(shelved: Shelved, number: int) -> Response:
+def example(shelved: RegisteredRun, number: int) -> Response:
     """Draw an image that is in no split, as a PNG; the header Penlight-Truth says with which labels."""
     import numpy as np
 
@@ -146,7 +146,7 @@ def _png(image: "Pixels") -> bytes:
     return buffer.getvalue()
 
 
-def compare(shelf: Shelf, names: Sequence[str]) -> HTMLResponse:
+def compare(shelf: RunRegistry, names: Sequence[str]) -> HTMLResponse:
     """Compare runs, or the seeds of recipes, on the same images. RequestError: 404 for an id that is not there, 400
     for fewer than two, and for runs that were not measured on the same images."""
     chosen = {name: _chosen(shelf, name) for name in dict.fromkeys(names)}
@@ -162,13 +162,13 @@ def compare(shelf: Shelf, names: Sequence[str]) -> HTMLResponse:
     except PenlightError as error:
         raise for_client(error, 400, "Runs of the same images and labels.", titles) from error
     first = next(iter(chosen.values()))
-    run = first if isinstance(first, Shelved) else shelf.runs[first.runs[0]]
+    run = first if isinstance(first, RegisteredRun) else shelf.runs[first.runs[0]]
     renamed = {model.name: titles[model.source] for model in found.comparison.models}
     values = comparison_values(found.comparison.renamed(renamed), found.modality, str(run.run.provenance["data_md5"]))
     return _page(shelf.root, "comparison.html", **{**values, "command": ""})
 
 
-def _chosen(shelf: Shelf, name: str) -> Shelved | ShelvedGroup:
+def _chosen(shelf: RunRegistry, name: str) -> RegisteredRun | RegisteredGroup:
     own = shelf.runs.get(name) or shelf.groups.get(name)
     if own is None:
         raise RequestError(404, "One of the chosen runs is not here.", "Runs of the gallery.", "Choose again there.")
@@ -194,12 +194,12 @@ def error_page(error: RequestError, root: str) -> HTMLResponse:
                  problem=error.error, remedy=error.do)  # fmt: skip
 
 
-def run_report(shelved: Shelved) -> Response:
+def run_report(shelved: RegisteredRun) -> Response:
     """Give a run's report; RunError if it is not what was written."""
     return report(shelved.run.read(REPORT))
 
 
-def group_report(group: ShelvedGroup) -> Response:
+def group_report(group: RegisteredGroup) -> Response:
     """Give the report of a study, or of several seeds."""
     return report(group.report)
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from penlight.serve.limits import Limits, RequestError, busy
+from penlight.serve.limits import RequestError, RequestLimits, busy
 from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, WorkerFailedError
 
 _TOGETHER, _BYTES_TOGETHER = 16, 1 << 20
@@ -77,7 +77,14 @@ class Pool:
     take more than `slow` seconds of processor time, as other work on the machine does not change that."""
 
     def __init__(
-        self, handler: str, threads: int, limits: Limits, bounds: Bounds, *, spare: int = _SPARE, slow: float = 0.2
+        self,
+        handler: str,
+        threads: int,
+        limits: RequestLimits,
+        bounds: Bounds,
+        *,
+        spare: int = _SPARE,
+        slow: float = 0.2,
     ) -> None:
         self.bounds = bounds
         self.waiting = 0
@@ -315,7 +322,7 @@ def _fail(job: _Job, error: BaseException) -> None:
         job.answered.set_exception(error)
 
 
-def too_long(limits: Limits) -> RequestError:
+def too_long(limits: RequestLimits) -> RequestError:
     """504 for an answer that takes too long."""
     return RequestError(504, f"No answer within {limits.seconds:g} s.", "Fewer or smaller pictures.",
                         "Send them in parts.")  # fmt: skip

@@ -19,8 +19,8 @@ from penlight.serve.app import make_app
 from penlight.serve.connections import settings
 from penlight.serve.forwarding import proxies_of
 from penlight.serve.guard import is_loopback, names_of
-from penlight.serve.limits import Limits
-from penlight.serve.shelf import open_shelf
+from penlight.serve.limits import RequestLimits
+from penlight.serve.shelf import open_registry
 from penlight.serve.token import VARIABLE, check_token
 
 _GRACE, _AT_MOST = 5, 8.0
@@ -41,7 +41,7 @@ def serve(
     root_path: str = "",
     forwarded_allow_ips: Sequence[str] = (),
     threads: int | None = None,
-    limits: Limits | None = None,
+    limits: RequestLimits | None = None,
     quiet: bool = False,
 ) -> None:
     """Serve the runs in folders until SIGTERM or SIGINT; requests that have begun are finished first.
@@ -63,12 +63,12 @@ def serve(
         check_token(token)
     root, proxies = _root_of(root_path), proxies_of(forwarded_allow_ips)
     names = names_of(host, [_host_name(name) for name in allowed_hosts])
-    limits = limits or Limits()
+    limits = limits or RequestLimits()
     _log_to_stderr(quiet)
     with contextlib.ExitStack() as stack:
         # Before the runs are opened, which may take a while. Nobody is let in before uvicorn listens.
         sockets = [stack.enter_context(own) for own in _bound(host, port)]
-        shelf = open_shelf(paths, root)
+        shelf = open_registry(paths, root)
         workers = threads or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
         app = make_app(shelf, token=token, names=names, limits=limits, threads=workers)
         # uvicorn raises what ended it again, after all is finished; that is no error here.

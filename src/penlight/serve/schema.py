@@ -100,7 +100,7 @@ class Model(BaseModel):
     on_test: OnTest | None
 
 
-class Predicted(BaseModel):
+class PredictAnswer(BaseModel):
     """What `penlight predict --json` prints for the same pictures."""
 
     model: Model
@@ -117,7 +117,7 @@ class Links(BaseModel):
     report: str | None
 
 
-class Run(BaseModel):
+class RunAnswer(BaseModel):
     """A run in the list. `headline` is the first row of its scores on test."""
 
     id: str
@@ -138,7 +138,7 @@ class Run(BaseModel):
     links: Links
 
 
-class Group(BaseModel):
+class GroupAnswer(BaseModel):
     """A study, or the seeds or folds of one recipe, in the list."""
 
     id: str
@@ -152,11 +152,11 @@ class Group(BaseModel):
 class Runs(BaseModel):
     """What the server offers."""
 
-    runs: list[Run]
-    groups: list[Group]
+    runs: list[RunAnswer]
+    groups: list[GroupAnswer]
 
 
-class RunDetail(Run):
+class RunDetail(RunAnswer):
     """A run: its scores as `penlight evaluate --json` gives them, and how it was made."""
 
     scores: dict[str, Any]
@@ -165,7 +165,7 @@ class RunDetail(Run):
     model: Model | None
 
 
-class GroupDetail(Group):
+class GroupDetail(GroupAnswer):
     """A group: its summary.json, study.json, sweep.json or tune.json."""
 
     record: dict[str, Any]

@@ -14,7 +14,7 @@ from typing import Any
 from penlight.disk import inner_folders, is_inside, links_in
 from penlight.errors import PenlightError, RunError
 from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
-from penlight.runs.groups import REPORT, Group, kind_of, not_one_run, open_group
+from penlight.runs.groups import REPORT, RunGroup, kind_of, not_one_run, open_group
 from penlight.runs.predictor import MODEL
 
 log = logging.getLogger("penlight.serve")
@@ -27,7 +27,7 @@ _DEPTH = 4
 
 
 @dataclass(frozen=True)
-class Shelved:
+class RegisteredRun:
     """A run on the shelf: its `id`, the `group` of the folder that it is a seed or a row of (None for a run by
     itself), and what the list says of it.
 
@@ -90,13 +90,13 @@ class Shelved:
 
 
 @dataclass(frozen=True)
-class ShelvedGroup:
+class RegisteredGroup:
     """A folder of several runs: a study, the seeds or folds of one recipe, a sweep, or a tuning. `title` is its place
     among the folders, as "study/row"."""
 
     id: str
     title: str
-    own: Group
+    own: RunGroup
     runs: tuple[str, ...]
     root: str = ""
 
@@ -150,12 +150,14 @@ class ShelvedGroup:
         return self.own.read(REPORT)
 
 
-class Shelf:
+class RunRegistry:
     """Runs and groups by id, as they were when the folders were read."""
 
-    def __init__(self, runs: Sequence[Shelved], groups: Sequence[ShelvedGroup], finder: "_Finder") -> None:
-        self.runs: Mapping[str, Shelved] = {own.id: own for own in runs}
-        self.groups: Mapping[str, ShelvedGroup] = {own.id: own for own in groups}
+    def __init__(
+        self, runs: Sequence[RegisteredRun], groups: Sequence[RegisteredGroup], finder: "_FolderScan"
+    ) -> None:
+        self.runs: Mapping[str, RegisteredRun] = {own.id: own for own in runs}
+        self.groups: Mapping[str, RegisteredGroup] = {own.id: own for own in groups}
         self._finder = finder
 
     @property
@@ -163,19 +165,19 @@ class Shelf:
         """The prefix of every address, "" or "/prefix"."""
         return self._finder.root
 
-    def inner_report(self, group: ShelvedGroup, inner: str) -> str | None:
+    def inner_report(self, group: RegisteredGroup, inner: str) -> str | None:
         """Give the address of the report of what is at a place inside a group, as "seed-0"; None for none."""
-        tops: list[Shelved | ShelvedGroup] = [*self.runs.values(), *self.groups.values()]
+        tops: list[RegisteredRun | RegisteredGroup] = [*self.runs.values(), *self.groups.values()]
         places = {own.folder: own.listed["links"]["report"] for own in tops}
         return next((link for place, link in places.items() if place.is_relative_to(group.folder)
                      and place.relative_to(group.folder).as_posix() == inner), None)  # fmt: skip
 
-    def again(self) -> "Shelf":
+    def again(self) -> "RunRegistry":
         """Read the folders again. What is still there keeps its id, and is opened only if it changed."""
         return self._finder.find()
 
 
-def open_shelf(paths: Sequence[Path], root: str = "") -> Shelf:
+def open_registry(paths: Sequence[Path], root: str = "") -> RunRegistry:
     """Find the runs in folders, themselves run folders or folders that hold runs and studies; `root` is the prefix of
     addresses.
 
@@ -184,7 +186,7 @@ def open_shelf(paths: Sequence[Path], root: str = "") -> Shelf:
     for path in paths:
         if not path.is_dir():
             raise RunError(f"There is no folder {path}.", "Give run folders, or folders that hold runs.")
-    shelf = _Finder(paths, root).find()
+    shelf = _FolderScan(paths, root).find()
     if not shelf.runs:
         for path in paths:
             if (kind := kind_of(path)) == "tuning":
@@ -194,7 +196,7 @@ def open_shelf(paths: Sequence[Path], root: str = "") -> Shelf:
 
 
 @dataclass
-class _Finder:
+class _FolderScan:
     """Reads folders again and again, and remembers what each folder is called and what was opened.
 
     An id stays that of its folder also when the folder is gone: an address never comes to mean another run.
@@ -208,10 +210,10 @@ class _Finder:
     told: set[str] = field(default_factory=set)
     openings: int = 0
 
-    def find(self) -> Shelf:
+    def find(self) -> RunRegistry:
         """Read the folders."""
-        runs: list[Shelved] = []
-        groups: list[ShelvedGroup] = []
+        runs: list[RegisteredRun] = []
+        groups: list[RegisteredGroup] = []
         self.titles.clear()
         for path in self.paths:
             # Runs of a study that is given by itself keep its name.
@@ -220,15 +222,15 @@ class _Finder:
             self._collect(path, base.parent if whole else base, None, runs, groups, _DEPTH)
         here = {own.run.path for own in runs}
         self.opened = {path: own for path, own in self.opened.items() if path in here}
-        return Shelf(runs, groups, self)
+        return RunRegistry(runs, groups, self)
 
     def _collect(
         self,
         folder: Path,
         base: Path,
         group: str | None,
-        runs: list[Shelved],
-        groups: list[ShelvedGroup],
+        runs: list[RegisteredRun],
+        groups: list[RegisteredGroup],
         depth: int,
     ) -> None:
         if os.path.lexists(folder / MANIFEST):
@@ -244,13 +246,13 @@ class _Finder:
                 self._collect(folder / name, base, group or over, runs, groups, depth - 1)
         if made is not None and own_id is not None:
             inside = tuple(run.id for run in runs[before:])
-            groups.append(ShelvedGroup(own_id, self._title(folder, base, own_id), made, inside, self.root))
+            groups.append(RegisteredGroup(own_id, self._title(folder, base, own_id), made, inside, self.root))
 
-    def _shelved(self, folder: Path, base: Path, group: str | None) -> Shelved | None:
+    def _shelved(self, folder: Path, base: Path, group: str | None) -> RegisteredRun | None:
         try:
             state, opening, run = self._open(folder)
             own_id = self._id(folder, base)
-            own = Shelved(own_id, group, run, self._title(folder, base, own_id), state, opening, self.root)
+            own = RegisteredRun(own_id, group, run, self._title(folder, base, own_id), state, opening, self.root)
             _ = own.listed
         except PenlightError as error:
             self._warn(f"left out: {error}")
@@ -269,7 +271,7 @@ class _Finder:
         self.opened[folder] = (state, self.openings, open_run(folder))
         return self.opened[folder]
 
-    def _group_of(self, folder: Path) -> Group | None:
+    def _group_of(self, folder: Path) -> RunGroup | None:
         """Open a folder of several runs; None for another, and for one that is damaged, with a line in the log."""
         try:
             kind = kind_of(folder)

@@ -13,9 +13,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from penlight.api.predicting import Picture
+from penlight.api.predicting import InputPicture
 from penlight.serve.connections import peer_of
-from penlight.serve.limits import Budget, Limits, RequestError
+from penlight.serve.limits import Budget, RequestError, RequestLimits
 
 RAW = "picture"
 """The name of a picture that was sent as the body itself, without one."""
@@ -33,7 +33,7 @@ _SPARE_DELIMITERS = 64
 
 
 @asynccontextmanager
-async def uploads(request: Request, limits: Limits, budget: Budget) -> AsyncIterator[list[Picture]]:
+async def uploads(request: Request, limits: RequestLimits, budget: Budget) -> AsyncIterator[list[InputPicture]]:
     """Receive a body and give its pictures; its bytes count against the budget, as they come, until the block ends.
 
     RequestError: 408 for a body that is too slow, 411 and 413 for one without length or too large, 415 for another
@@ -50,7 +50,7 @@ async def uploads(request: Request, limits: Limits, budget: Budget) -> AsyncIter
         body.release()
 
 
-def _length(request: Request, limits: Limits) -> int:
+def _length(request: Request, limits: RequestLimits) -> int:
     told = request.headers.get("content-length", "")
     # The length of the text first: Python reads no number of more than 4,300 digits.
     if not (told.isascii() and told.isdecimal()):
@@ -60,7 +60,7 @@ def _length(request: Request, limits: Limits) -> int:
     return int(told)
 
 
-def too_large(limits: Limits) -> RequestError:
+def too_large(limits: RequestLimits) -> RequestError:
     """413 for the bytes of a body."""
     return RequestError(413, "The body is too large.", f"At most {limits.upload:,} bytes in one request.",
                         "Send fewer or smaller pictures.")  # fmt: skip
@@ -69,7 +69,7 @@ def too_large(limits: Limits) -> RequestError:
 class _Body:
     """The bytes of a body as they come, with deadlines and a count."""
 
-    def __init__(self, request: Request, n_bytes: int, limits: Limits, budget: Budget) -> None:
+    def __init__(self, request: Request, n_bytes: int, limits: RequestLimits, budget: Budget) -> None:
         self._request, self._n_bytes, self._limits, self._budget = request, n_bytes, limits, budget
         self._peer = peer_of(request.client.host if request.client else "")
         self._received = 0
@@ -104,21 +104,21 @@ class _Body:
         self._budget.give(self._received, self._peer)
 
 
-def _too_slow(limits: Limits) -> RequestError:
+def _too_slow(limits: RequestLimits) -> RequestError:
     what = f"The body did not come within {limits.seconds:g} s, or nothing of it for {limits.stall_seconds:g} s."
     return RequestError(408, what, "A faster upload.", "Send fewer or smaller pictures.")
 
 
-async def _of_body(body: _Body) -> list[Picture]:
+async def _of_body(body: _Body) -> list[InputPicture]:
     parts: list[bytes] = []
     await body.receive(parts.append)
     content = b"".join(parts)
     if not content:
         raise RequestError(400, "The body is empty.", _EXPECTED, "Send a picture.")
-    return [Picture(RAW, content)]
+    return [InputPicture(RAW, content)]
 
 
-async def _of_form(request: Request, body: _Body, limits: Limits) -> list[Picture]:
+async def _of_form(request: Request, body: _Body, limits: RequestLimits) -> list[InputPicture]:
     form = _Form(limits)
     try:
         form.begin(request.headers["content-type"])
@@ -137,8 +137,8 @@ def _bad_form(what: str) -> RequestError:
 class _Form:
     """The files of a form; other fields are passed over."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.pictures: list[Picture] = []
+    def __init__(self, limits: RequestLimits) -> None:
+        self.pictures: list[InputPicture] = []
         self.ended = False
         self._limits = limits
         self._parts = 0
@@ -207,7 +207,7 @@ class _Form:
         if len(self.pictures) == self._limits.files:
             most = self._limits.files
             raise RequestError(413, f"More than {most} files came.", f"At most {most} files.", "Send them in parts.")
-        self.pictures.append(Picture(self._name, b"".join(self._data)))
+        self.pictures.append(InputPicture(self._name, b"".join(self._data)))
 
     def _on_end(self) -> None:
         self.ended = True
@@ -219,7 +219,7 @@ def _filename(disposition: bytes) -> str | None:
     return None if name is None else (name.decode("utf-8", "replace") or RAW)[:_LONGEST_NAME]
 
 
-def only(pictures: Sequence[Picture]) -> Picture:
+def only(pictures: Sequence[InputPicture]) -> InputPicture:
     """Give the one picture of a request. RequestError (413) for more."""
     if len(pictures) != 1:
         raise RequestError(413, f"{len(pictures)} files came.", "One file.", "Ask for one explanation at a time.")

@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class EpochOrder:
     """The images of an epoch in their order, (M,), which of them are copies made for balance, (M,), and where in the
     order a buffer begins; None where the split is shuffled as a whole."""
 
@@ -56,16 +56,16 @@ class Drawn:
         return len(self.rows)
 
 
-def draw_epoch(split: ViewedSplit, train: Train, seed: int, epoch: int) -> Drawn:
+def draw_epoch(split: ViewedSplit, train: Train, seed: int, epoch: int) -> EpochOrder:
     """Draw the images of an epoch by `epoch_order`; of a large split, buffer by buffer. Copies of an image are in the
     buffer of that image."""
     rows, copies = epoch_order(split.y_true, train, seed, epoch)
     if not _is_large(split):
-        return Drawn(rows, copies)
+        return EpochOrder(rows, copies)
     buffer = _buffer_of(split, seed, epoch)[rows]
     # The sort is stable: inside a buffer images are in the order in which they were drawn.
     order = np.argsort(buffer, kind="stable")
-    return Drawn(rows[order], copies[order], np.flatnonzero(np.diff(buffer[order], prepend=-1)))
+    return EpochOrder(rows[order], copies[order], np.flatnonzero(np.diff(buffer[order], prepend=-1)))
 
 
 def _is_large(split: ViewedSplit) -> bool:
@@ -85,7 +85,7 @@ def _buffer_of(split: ViewedSplit, seed: int, epoch: int) -> Numbers:
 
 def epoch_blocks(
     split: ViewedSplit,
-    drawn: Drawn,
+    drawn: EpochOrder,
     targets: NDArray[np.float32],
     weights: NDArray[np.float32],
     batch: int,
@@ -118,7 +118,7 @@ def _in_batches(values: NDArray[T], batch: int) -> NDArray[T]:  # type: ignore[t
     return values.reshape(-1, min(batch, len(values)))
 
 
-def _images(split: ViewedSplit, drawn: Drawn, batch: int) -> Iterator[tuple[slice, NDArray[np.generic]]]:
+def _images(split: ViewedSplit, drawn: EpochOrder, batch: int) -> Iterator[tuple[slice, NDArray[np.generic]]]:
     """Give the images of an epoch in order, (k * B, ...), with their places in it; a last part may be shorter."""
     each = split.images[:1].nbytes
     if drawn.buffers is None:

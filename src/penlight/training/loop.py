@@ -19,7 +19,7 @@ from penlight.recipes import Recipe, Scratch
 from penlight.tasks import Task
 from penlight.training.augment import augment, is_active
 from penlight.training.balance import image_weights
-from penlight.training.batches import Drawn, draw_epoch, epoch_blocks
+from penlight.training.batches import EpochOrder, draw_epoch, epoch_blocks
 from penlight.training.checkpoints import Arrays, Checkpoints
 from penlight.training.engine import Steps, make_forward, make_steps
 from penlight.training.schedule import optimizer as make_optimizer
@@ -47,7 +47,7 @@ Progress = Callable[[Epoch, int], None]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A trained network with the weights that were kept, its curves, and the epoch those weights are of; `before` are
     the seconds spent ahead of the first epoch, as on the features of a frozen base; `timed_out` says that the clock
     ended it before its last epoch. `unchosen` are the logits of val, (N_val, K), by the weights of the last epoch,
@@ -153,7 +153,7 @@ class Trainer:
         prob = self.task.probabilities(predict_logits(self.network, self.val))
         return headline_value(self.task, self.val.y_true, prob)
 
-    def train_on(self, drawn: Drawn) -> tuple[float, NDArray[np.float32]]:
+    def train_on(self, drawn: EpochOrder) -> tuple[float, NDArray[np.float32]]:
         """Train on the images of an epoch; give the mean loss, and the logits of the images as they were seen."""
         total, logits, only_copies = 0.0, [], self.train.augment.only_copies
         for block in epoch_blocks(
@@ -202,12 +202,12 @@ class Trainer:
         self.history = [Epoch(int(row[0]), *(float(v) for v in row[1:])) for row in saved["history"]]
         return True
 
-    def keep_best(self) -> Trained:
+    def keep_best(self) -> TrainedNetwork:
         """Give the network the weights of the chosen epoch."""
         chose = self.train.keep == "best" and len(self.history) > 1
         unchosen = predict_logits(self.network, self.val) if chose else None
         _assign(self.network.variables, self.best)
-        return Trained(self.network, self.history, self.best_epoch, unchosen=unchosen)
+        return TrainedNetwork(self.network, self.history, self.best_epoch, unchosen=unchosen)
 
 
 def train_network(
@@ -219,7 +219,7 @@ def train_network(
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
     longest: float = np.inf,
-) -> Trained:
+) -> TrainedNetwork:
     """Train the recipe's network; with `checkpoints`, go on from the last that is there, and write one each epoch.
 
     A continued training gives the same weights as an undisturbed one. No epoch begins after `longest` seconds of
@@ -234,7 +234,7 @@ def run_epochs(
     progress: Progress | None,
     checkpoints: Checkpoints | None,
     longest: float = np.inf,
-) -> Trained:
+) -> TrainedNetwork:
     """Train until the trainer is finished; see `train_network`."""
     if checkpoints is not None and trainer.load(checkpoints) and progress:
         for row in trainer.history:

@@ -16,7 +16,7 @@ from penlight.recipes import Pretrained, Recipe
 from penlight.tasks import Task
 from penlight.training.augment import is_active
 from penlight.training.checkpoints import Checkpoints
-from penlight.training.loop import Epoch, Progress, Trained, Trainer, predict_logits, run_epochs
+from penlight.training.loop import Epoch, Progress, TrainedNetwork, Trainer, predict_logits, run_epochs
 
 _FEATURES: dict[tuple[Any, ...], tuple[dict[str, NDArray[np.float32]], float]] = {}
 """The features computed last and the seconds they took, by base and data: the seeds of one command share them."""
@@ -31,7 +31,7 @@ def train_pretrained(
     *,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
-) -> Trained:
+) -> TrainedNetwork:
     """Train the head, then fine-tune where the recipe asks for it; the second phase begins with the first's weights.
 
     The fine-tuned weights are kept only where val says they are better. See `train_network` for `checkpoints`.
@@ -53,7 +53,7 @@ def train_pretrained(
     second = run_epochs(trainer, planned, later, checkpoints and checkpoints.beside("fine-tune"))
     history = first.history + [_after(row, done) for row in second.history]
     kept = done + second.best_epoch if second.best_epoch else first.best_epoch
-    return Trained(network, history, kept, first.before)
+    return TrainedNetwork(network, history, kept, first.before)
 
 
 def _train_head(
@@ -68,7 +68,7 @@ def _train_head(
     planned: int,
     progress: Progress | None,
     checkpoints: Checkpoints | None,
-) -> Trained:
+) -> TrainedNetwork:
     if is_active(recipe.train.augment):
         return run_epochs(Trainer(recipe, view, task, seed, network), planned, progress, checkpoints)
     featured, seconds = _as_features(view, base, options)

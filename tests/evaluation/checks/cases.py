@@ -8,7 +8,7 @@ from penlight.data import apply_view
 from penlight.data.record import record_of
 from penlight.evaluation import Calibration, MetricRow, find_decision
 from penlight.evaluation.calibration import HOTTEST
-from penlight.evaluation.checks import Answered
+from penlight.evaluation.checks import SplitAnswers
 from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
 from penlight.evaluation.subgroups import score_subgroups
 from tests.conftest import small_dataset
@@ -42,7 +42,7 @@ def barely_before_linear():
 
 
 def flattering_val():
-    return replace(clean(spread=1.2), val=Answered(sample(TASK, *calibrated(TASK, 400, 5, spread=4.0))))
+    return replace(clean(spread=1.2), val=SplitAnswers(sample(TASK, *calibrated(TASK, 400, 5, spread=4.0))))
 
 
 def one_label_never_answered():

@@ -6,7 +6,7 @@ import numpy as np
 
 from penlight.data.record import DataRecord
 from penlight.evaluation import Sample, score
-from penlight.evaluation.checks import Answered, Curves, Evidence
+from penlight.evaluation.checks import Curves, Evidence, SplitAnswers
 from penlight.tasks import MultiClass, MultiLabel
 from tests.conftest import LABELS
 
@@ -58,9 +58,9 @@ def clean(task=TASK, seed=0, n=(400, 400), **options):
     val, test = (sample(task, *calibrated(task, k, 2 * seed + i, **options)) for i, k in enumerate(n))
     train = calibrated(task, 2 * sum(n), 1000 + seed, **options)[0]
     return Evidence(
-        test=Answered(test),
+        test=SplitAnswers(test),
         rows=score(task, test.y, test.prob, test.decided, resamples=100),
-        val=Answered(val),
+        val=SplitAnswers(val),
         baselines={"linear": blurred(task, test, seed)},
         curves=curves(0.6, 0.8, 0.9, 0.9),
         epochs_planned=4,
@@ -73,5 +73,5 @@ def clean(task=TASK, seed=0, n=(400, 400), **options):
 def with_test(evidence, s):
     """The same run, saying this of test."""
     return replace(
-        evidence, test=Answered(s), rows=score(s.task, s.y, s.prob, s.decided, resamples=100), baselines={}
+        evidence, test=SplitAnswers(s), rows=score(s.task, s.y, s.prob, s.decided, resamples=100), baselines={}
     )

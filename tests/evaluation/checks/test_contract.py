@@ -11,8 +11,8 @@ from penlight.evaluation import Sample
 from penlight.evaluation.checks import (
     CHECKS,
     SEEDS_CHECKS,
-    Answered,
     Evidence,
+    SplitAnswers,
     check_from_dict,
     describe_checks,
     run_checks,
@@ -89,7 +89,7 @@ def test_one_class_and_one_image_are_no_crash(task):
         y = np.zeros((n, len(task.labels)), np.uint8)
         y[:, 0] = 1
         prob = np.full(y.shape, 1 / len(task.labels))
-        answers = Answered(Sample(task, y, prob, task.decide(prob)))
+        answers = SplitAnswers(Sample(task, y, prob, task.decide(prob)))
         for check in run_checks(Evidence(answers, val=answers)):
             assert "nan" not in check.seen
 
@@ -99,7 +99,7 @@ def test_the_order_of_images_and_patients_by_themselves_change_nothing():
     order = np.random.default_rng(0).permutation(len(e.test.sample.y))
     s = e.test.sample
     turned = Sample(TASK, s.y[order], s.prob[order], s.decided[order])
-    grouped = replace(e, test=Answered(turned, np.arange(len(order))))
+    grouped = replace(e, test=SplitAnswers(turned, np.arange(len(order))))
     assert [c.code for c in run_checks(grouped)] == [c.code for c in run_checks(e)]
 
 

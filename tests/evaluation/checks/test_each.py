@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from penlight.evaluation.calibration import Calibration
-from penlight.evaluation.checks import Answered, Evidence, check_seeds, run_checks
+from penlight.evaluation.checks import Evidence, SplitAnswers, check_seeds, run_checks
 from penlight.evaluation.checks.check import Check
 from penlight.evaluation.checks.numbers import calibration_error, not_calibrated, simulated_errors
 from penlight.evaluation.checks.skill import accuracy_of_the_majority, learned_nothing, never_answered
@@ -50,7 +50,7 @@ def test_accuracy_of_findings_is_official_and_only_a_note():
     y, _ = calibrated(FINDINGS, 300, 0, lean=0.0)
     rare = (y * (np.random.default_rng(0).random(y.shape) < 0.1)).astype(np.uint8)
     s = sample(FINDINGS, rare, np.full(y.shape, 0.1))
-    seen = accuracy_of_the_majority(Evidence(Answered(s)))
+    seen = accuracy_of_the_majority(Evidence(SplitAnswers(s)))
     assert not seen.serious
     assert number(float((rare == 0).mean())) in seen.text
 
@@ -76,16 +76,16 @@ def test_val_and_test_are_compared_over_labels_that_both_have():
     y = e.val.sample.y.copy()
     y[:, 3] = 0
     y[y.sum(axis=1) == 0] = [1, 0, 0, 0]
-    e = replace(e, val=Answered(sample(TASK, y, e.val.sample.prob)))
+    e = replace(e, val=SplitAnswers(sample(TASK, y, e.val.sample.prob)))
     columns = roc_auc_score(e.test.sample.y[:, :3], e.test.sample.prob[:, :3])
-    seen = val_and_test_apart(replace(e, val=Answered(sample(TASK, *calibrated(TASK, 400, 9, spread=0.3)))))
+    seen = val_and_test_apart(replace(e, val=SplitAnswers(sample(TASK, *calibrated(TASK, 400, 9, spread=0.3)))))
     assert seen is not None
-    lost = replace(e, val=Answered(sample(TASK, y, np.random.default_rng(0).permutation(e.val.sample.prob))))
+    lost = replace(e, val=SplitAnswers(sample(TASK, y, np.random.default_rng(0).permutation(e.val.sample.prob))))
     assert number(columns) in val_and_test_apart(lost).text
 
 
 def test_val_apart_speaks_in_both_directions_and_not_without_val():
-    low, high = (Answered(sample(TASK, *calibrated(TASK, 400, 3, spread=s))) for s in (0.5, 4.0))
+    low, high = (SplitAnswers(sample(TASK, *calibrated(TASK, 400, 3, spread=s))) for s in (0.5, 4.0))
     test = clean(spread=1.5)
     assert "difference −" in val_and_test_apart(replace(test, val=low)).text
     assert "difference 0." in val_and_test_apart(replace(test, val=high)).text
@@ -201,7 +201,7 @@ def test_over_seeds_a_check_is_told_once():
 def test_undefined_scores_are_not_compared():
     y = np.tile([1, 0, 0, 0], (30, 1)).astype(np.uint8)
     s = sample(TASK, y, calibrated(TASK, 30, 0)[1])
-    e = Evidence(Answered(s), val=Answered(s), baselines={"linear": s})
+    e = Evidence(SplitAnswers(s), val=SplitAnswers(s), baselines={"linear": s})
     assert math.isnan(e.against("linear").low)
     assert {c.code for c in run_checks(e)} <= {"PL005", "PL006"}
 
@@ -220,7 +220,7 @@ def test_images_of_a_patient_are_not_called_uncalibrated_for_being_alike():
         y, prob = (np.repeat(part, 4, axis=0) for part in calibrated(TASK, 100, seed))
         patients = np.repeat(np.arange(100), 4)
         for known in raised:
-            e = Evidence(Answered(sample(TASK, y, prob), patients if known else None))
+            e = Evidence(SplitAnswers(sample(TASK, y, prob), patients if known else None))
             raised[known] += not_calibrated(e) is not None
     assert raised[True] <= 3 < raised[False]
 

@@ -16,12 +16,12 @@ from penlight.numbers import percent_text
 if TYPE_CHECKING:
     from penlight import Audited, Shown
     from penlight.data.audit import Shift
-    from penlight.data.own.new import Found
+    from penlight.data.own.new import NewDataset
 
 _FILES_SHOWN = 10
 
 
-def print_found(found: "Found", json: bool) -> None:
+def print_found(found: "NewDataset", json: bool) -> None:
     """Print what was found and written; the last line is the next command."""
     if json:
         print_json(found.to_dict())

@@ -121,7 +121,7 @@ def _reasons(answer: Answer) -> list[str]:
 
 
 @dataclass
-class _Tally:
+class _AnswerCounts:
     """What is kept of many predictions: the first few of them, and counts."""
 
     first: list[Prediction] = field(default_factory=list)
@@ -149,7 +149,7 @@ class _Tally:
 
 
 def _print(predictions: Iterable[Prediction], classifier: RemoteClassifier, csv_file: Path | None) -> int:
-    tally = _Tally()
+    tally = _AnswerCounts()
     for prediction in predictions:
         tally.add(prediction)
     about = classifier.about
@@ -239,7 +239,7 @@ def _warning_lines(answered: Sequence[tuple[Prediction, Answer]]) -> list[str]:
     ]
 
 
-def _many_lines(tally: _Tally, about: Mapping[str, Any]) -> list[str]:
+def _many_lines(tally: _AnswerCounts, about: Mapping[str, Any]) -> list[str]:
     """How often each answer was given, how many should not be read, and what was unlike train."""
     n = tally.total - tally.failed
     rows = [

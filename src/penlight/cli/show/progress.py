@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from penlight import Watcher
+from penlight import ProgressListener
 from penlight.cli.show.output import number, plain_console
 from penlight.numbers import decimal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from penlight.experiments.studies import Place
+    from penlight.experiments.studies import StudyProgress
     from penlight.training import Epoch
 
 
-class _OneLine(Watcher):
+class _OneLine(ProgressListener):
     """Draws on one line of standard error between entering and leaving; a subclass makes `_progress`."""
 
     _progress: Progress
     _console: "Console"
 
     def note(self, what: str) -> None:
-        """See `Watcher.note`; it stays above the line, and is said where nothing else is."""
+        """See `ProgressListener.note`; it stays above the line, and is said where nothing else is."""
         out = plain_console(stderr=True) if self._console.quiet else self._console
         out.print(what, soft_wrap=True)
 
@@ -60,13 +60,13 @@ class TrainingView(_OneLine):
         self._plain = not quiet and not self._console.is_terminal
 
     def step(self, what: str) -> None:
-        """See `Watcher.step`."""
+        """See `ProgressListener.step`."""
         self._progress.reset(self._task, description=what, total=None, epochs="")
         if self._plain:
             self._console.print(what)
 
     def epoch(self, row: "Epoch", planned: int) -> None:
-        """See `Watcher.epoch`."""
+        """See `ProgressListener.epoch`."""
         text = f"epoch {row.epoch}/{planned}  loss {decimal_text(row.loss)}  val {decimal_text(row.val_headline)}"
         self._progress.update(self._task, total=planned, completed=row.epoch, epochs=text)
 
@@ -77,26 +77,26 @@ class StudyView(TrainingView):
     def __init__(self, *, quiet: bool = False) -> None:
         super().__init__(quiet=quiet)
         self._progress.columns = self._progress.columns[:-1]
-        self._place: Place | None = None
+        self._place: StudyProgress | None = None
         self._begun = 0.0
         self._said = ""
 
-    def run(self, place: "Place") -> None:
-        """See `Watcher.run`."""
+    def run(self, place: "StudyProgress") -> None:
+        """See `ProgressListener.run`."""
         self._place, self._begun = place, time.monotonic()
         self._draw(0, None, "")
         if self._plain:
             self._console.print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip())
 
     def step(self, what: str) -> None:
-        """See `Watcher.step`; what belongs to a run stands behind its place."""
+        """See `ProgressListener.step`; what belongs to a run stands behind its place."""
         if self._place is None or what.startswith(("Scoring ", "Comparing", "Writing the study")):
             super().step(what)
         else:
             self._draw(0, None, what.lower())
 
     def epoch(self, row: "Epoch", planned: int) -> None:
-        """See `Watcher.epoch`."""
+        """See `ProgressListener.epoch`."""
         self._draw(row.epoch, planned, f"epoch {row.epoch}/{planned}  val {decimal_text(row.val_headline)}")
 
     def _draw(self, done: int, planned: int | None, what: str) -> None:
@@ -113,11 +113,11 @@ class StudyView(TrainingView):
         )
 
 
-def _of_study(place: "Place") -> str:
+def _of_study(place: "StudyProgress") -> str:
     return f"run {place.number}/{place.total}  {place.title}, seed {place.seed}"
 
 
-def _left(place: "Place", own: float | None) -> str:
+def _left(place: "StudyProgress", own: float | None) -> str:
     """Say what is left: at least so much, as long as rows have not been trained yet; nothing before any is known."""
     seconds = place.after + (own or 0.0)
     if not seconds:
@@ -147,13 +147,13 @@ class TuningView(_OneLine):
         self._end: float | None = None
 
     def step(self, what: str) -> None:
-        """See `Watcher.step`."""
+        """See `ProgressListener.step`."""
         self._progress.reset(self._task, description=what, total=None, about="")
         if self._plain:
             self._console.print(what)
 
     def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
-        """See `Watcher.trial`."""
+        """See `ProgressListener.trial`."""
         of = f"{done}/{planned}" if planned else f"{done}"
         self._about = f"{of} trials  best {number(best)}"
         self._end = None if seconds_left is None else time.monotonic() + seconds_left
@@ -162,7 +162,7 @@ class TuningView(_OneLine):
             self._console.print(self._line())
 
     def epoch(self, row: "Epoch", planned: int) -> None:
-        """See `Watcher.epoch`."""
+        """See `ProgressListener.epoch`."""
         self._progress.update(self._task, about=f"{self._line()}  epoch {row.epoch}/{planned}")
 
     def _line(self) -> str:

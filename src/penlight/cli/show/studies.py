@@ -13,10 +13,10 @@ from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
     from penlight import Studied, Swept
-    from penlight.experiments.studies import Plan
+    from penlight.experiments.studies import StudyPlan
 
 
-def print_plan(plan: "Plan", json: bool) -> None:
+def print_plan(plan: "StudyPlan", json: bool) -> None:
     """Print the rows of a study with the states of their runs; the last line counts what is to be trained."""
     if json:
         print_json(plan.to_dict())

@@ -13,10 +13,10 @@ from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
     from penlight import Trained
-    from penlight.recipes.plan import Plan
+    from penlight.recipes.plan import TrainingPlan
 
 
-def print_plan_made(plan: "Plan | None", json: bool) -> None:
+def print_plan_made(plan: "TrainingPlan | None", json: bool) -> None:
     """Print a plan before it is trained: each choice with its reason; nothing where no plan was made."""
     if plan is None or json:
         return

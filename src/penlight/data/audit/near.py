@@ -43,7 +43,7 @@ _FLAT = 1.0
 
 
 @dataclass(frozen=True)
-class Found:
+class NearPairs:
     """Pairs of images by number, `one` < `other` (M,); `r` (M,) their correlation; `mirrored` (M,)."""
 
     one: Rows
@@ -83,7 +83,7 @@ class _Space:
         return out
 
 
-def find_near(thumbs: Thumbs, rows: Rows) -> Found:
+def find_near(thumbs: Thumbs, rows: Rows) -> NearPairs:
     """Find near duplicates among the images `rows`, which should hold each exact duplicate once.
 
     Time grows with n^2: 12.6 G pairs, as they are and mirrored, of 112,120 images. Memory: the thumbs, 65 float32 of
@@ -92,7 +92,7 @@ def find_near(thumbs: Thumbs, rows: Rows) -> Found:
     space = _space(thumbs, rows)
     n = len(space.rows)
     empty = np.zeros(0, np.int64)
-    found = Found(empty, empty, np.zeros(0, np.float32), np.zeros(0, np.bool_))
+    found = NearPairs(empty, empty, np.zeros(0, np.float32), np.zeros(0, np.bool_))
     if n < 3:
         return found
     left = space.short()
@@ -191,16 +191,16 @@ def _gaps(distance: Floats) -> Rows:
     return np.where(gap.any(axis=1), gap.shape[1] - np.argmax(gap[:, ::-1], axis=1), 0)
 
 
-def _ordered(space: _Space, one: Rows, other: Rows, r: Floats, mirrored: bool) -> Found:
-    return Found(space.rows[one], space.rows[other], r, np.full(len(one), mirrored))
+def _ordered(space: _Space, one: Rows, other: Rows, r: Floats, mirrored: bool) -> NearPairs:
+    return NearPairs(space.rows[one], space.rows[other], r, np.full(len(one), mirrored))
 
 
-def _joined(direct: Found, mirrored: Found) -> Found:
+def _joined(direct: NearPairs, mirrored: NearPairs) -> NearPairs:
     """Put mirrored pairs after direct ones, without those that are both: images that are their own mirror images."""
     known = set(zip(direct.one.tolist(), direct.other.tolist(), strict=True))
     pairs = zip(mirrored.one.tolist(), mirrored.other.tolist(), strict=True)
     fresh = np.array([pair not in known for pair in pairs], np.bool_)
-    return Found(
+    return NearPairs(
         np.concatenate([direct.one, mirrored.one[fresh]]),
         np.concatenate([direct.other, mirrored.other[fresh]]),
         np.concatenate([direct.r, mirrored.r[fresh]]),

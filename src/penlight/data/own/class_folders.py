@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from penlight.data.own.rows import Listing, Row, composed, named, split_named
+from penlight.data.own.rows import Listing, ManifestRow, composed, named, split_named
 from penlight.data.own.tree import Tree
 from penlight.errors import DataError
 from penlight.numbers import counted
@@ -26,7 +26,7 @@ def list_folders(tree: Tree) -> Listing:
         )
     depth = 1 if splits else 0
     rows = [
-        Row(path, (composed(own[depth]),), split=split_named(own[0]) if splits else None)
+        ManifestRow(path, (composed(own[depth]),), split=split_named(own[0]) if splits else None)
         for path, own in parts.items()
         if len(own) > depth + 1
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from penlight.data.dataset import METADATA
-from penlight.data.own.rows import Listing, Row, composed, named, split_named
+from penlight.data.own.rows import Listing, ManifestRow, composed, named, split_named
 from penlight.data.own.tables import SUFFIXES, Table, read_table
 from penlight.data.own.tree import Tree
 from penlight.errors import DataError
@@ -78,7 +78,7 @@ def list_manifest(folder: Path, name: str, columns: Columns, tree: Tree) -> List
     """
     path, table = folder / name, read_table(folder, name)
     _require_columns(table, columns, path)
-    finder = _Finder(tree)
+    finder = _ColumnFinder(tree)
     n = len(table[columns.path])
     values = list(_values(table, columns, n))
     if columns.label and not columns.separator and (empty := [i for i, own in enumerate(values) if not own]):
@@ -93,7 +93,7 @@ def list_manifest(folder: Path, name: str, columns: Columns, tree: Tree) -> List
         metadata = {what: table[others[what]][i] for what in METADATA if what in others}
         patient = table[others["patient"]][i] if "patient" in others else None
         split = _split_of(table[others["split"]][i], written, path) if "split" in others else None
-        rows.append(Row(written if place is None else place, values[i], patient, split, metadata))
+        rows.append(ManifestRow(written if place is None else place, values[i], patient, split, metadata))
     _require_sound(rows, path)
     labelled = {row.path for row in rows}
     ignored = [file for file in (*tree.others, *tree.pictures) if file not in labelled and tree.root / file != path]
@@ -162,7 +162,7 @@ def _split_of(text: str, written: str, path: Path) -> str:
     raise DataError(f"{path}: the split of {written} is '{text}'.", "Splits are train, val and test.")
 
 
-def _require_sound(rows: Sequence[Row], path: Path) -> None:
+def _require_sound(rows: Sequence[ManifestRow], path: Path) -> None:
     twice = [name for name, count in Counter(row.path for row in rows).items() if count > 1]
     if twice:
         raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")
@@ -172,7 +172,7 @@ def _require_sound(rows: Sequence[Row], path: Path) -> None:
         )
 
 
-class _Finder:
+class _ColumnFinder:
     """Finds the files that a manifest means, by whole paths or by how they end."""
 
     def __init__(self, tree: Tree) -> None:

@@ -21,7 +21,7 @@ from penlight.data.own.manifest import SUFFIXES, Columns, list_manifest, propose
 from penlight.data.own.opening import label_numbers, pictures_of, unreadable, write_problems
 from penlight.data.own.prepare import assemble, decoded
 from penlight.data.own.proposing import Format, Proposal, propose_finding, propose_format, propose_task
-from penlight.data.own.rows import Listing, Row, named, require_labels
+from penlight.data.own.rows import Listing, ManifestRow, named, require_labels
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
 from penlight.data.own.tree import Tree, walk
 from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
@@ -42,7 +42,7 @@ _LARGEST_LABELS = 64 << 20
 
 
 @dataclass(frozen=True)
-class Found:
+class NewDataset:
     """What was found and written. `counts` maps a split to its images of each label, `images` to all of them;
     `problems` maps pictures that were left out to the reason; `ignored` are files that nothing was made of; `notes`
     are sentences for a person."""
@@ -88,7 +88,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Asked:
+class NewDatasetOptions:
     """What a person said on the command line; `order` are the labels in their order, `images` is the folder of the
     pictures of a table, where that is not the table's own."""
 
@@ -102,7 +102,7 @@ class Asked:
     images: Path | None = None
 
 
-def describe_images(path: Path, asked: Asked) -> Found:
+def describe_images(path: Path, asked: NewDatasetOptions) -> NewDataset:
     """Look at class folders, a manifest or an npz, prepare the pictures, and write description and splits; the
     description last, so that it is there only if all is.
 
@@ -148,7 +148,7 @@ def describe_images(path: Path, asked: Asked) -> Found:
         write_splits(file, everything, [by_path.get(own, LEFT_OUT) for own in everything])
         where.remember(place)
         disk.write_whole(place, text.encode())
-    return Found(
+    return NewDataset(
         place,
         place.stem,
         proposal.task,
@@ -165,7 +165,7 @@ def describe_images(path: Path, asked: Asked) -> Found:
     )
 
 
-def describe_npz(path: Path, place: Path, asked: Asked) -> Found:
+def describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDataset:
     """Describe an npz in MedMNIST's layout; its labels are numbers until a person names them."""
     headers = read_headers(path)
     images, labels = (headers.get(f"train_{kind}") for kind in ("images", "labels"))
@@ -197,7 +197,7 @@ def describe_npz(path: Path, place: Path, asked: Asked) -> Found:
         where.remember(place)
         disk.write_whole(place, (text + "\n").encode())
     y = {split: description.info.task.encode(own.labels) for split, own in splits.items()}
-    return Found(
+    return NewDataset(
         place,
         place.stem,
         proposal.task,
@@ -216,14 +216,14 @@ def describe_npz(path: Path, place: Path, asked: Asked) -> Found:
     )
 
 
-def _npz_rows(path: Path, headers: Mapping[str, Header]) -> list[Row]:
+def _npz_rows(path: Path, headers: Mapping[str, Header]) -> list[ManifestRow]:
     """Give the labels of an npz as rows, of those with one column."""
     rows = []
     for split in SPLITS:
         header = headers.get(f"{split}_labels")
         if header is not None and math.prod(header.shape) == header.shape[0]:
             values = read_array(path, header, largest=_LARGEST_LABELS).ravel().tolist()
-            rows += [Row("", (str(value),), split=split) for value in values]
+            rows += [ManifestRow("", (str(value),), split=split) for value in values]
     return rows
 
 
@@ -233,7 +233,7 @@ def _by_columns(columns: int, values: Sequence[str], task: str | None) -> Propos
     return Proposal(MultiLabel.kind, tuple(values), f"there are {columns} label columns")
 
 
-def _free_place(path: Path, asked: Asked) -> Path:
+def _free_place(path: Path, asked: NewDatasetOptions) -> Path:
     name = asked.name or slug(path.resolve().stem)
     if not is_name(name):
         raise DataError(f"The name '{name}' may have only letters, digits, '-' and '_', at most 100.")
@@ -246,7 +246,7 @@ def _free_place(path: Path, asked: Asked) -> Path:
     return place
 
 
-def _list(path: Path, asked: Asked) -> tuple[Listing, Columns | None, Path]:
+def _list(path: Path, asked: NewDatasetOptions) -> tuple[Listing, Columns | None, Path]:
     """List what a path holds; give the columns of a manifest, None for class folders, and the source itself."""
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return _list_manifest(path, walk(path.parent if asked.images is None else asked.images.resolve()))
@@ -317,7 +317,7 @@ def _where_npz(path: Path, folder: Path) -> _Where:
     return _Where(path.name, path.parent) if name is None else _Where(name, None)
 
 
-def _where(source: Path, columns: Columns | None, folder: Path, asked: Asked) -> _Where:
+def _where(source: Path, columns: Columns | None, folder: Path, asked: NewDatasetOptions) -> _Where:
     """Say where pictures are: a description may be handed on, so it holds no path of this machine."""
     below = _below(source, folder)
     if asked.images is not None:
@@ -351,7 +351,7 @@ def _description_text(
     listing: Listing,
     proposal: Proposal,
     pictures: Format,
-    asked: Asked,
+    asked: NewDatasetOptions,
 ) -> str:
     said = sorted({row.split for row in listing.rows if row.split}, key=SPLITS.index)
     by = "by patient, " if listing.rows[0].patient is not None else ""
@@ -431,7 +431,7 @@ def _columns_table(columns: Columns) -> dict[str, Any]:
     return {**table, **{key: value for key, value in optional.items() if value is not None}}
 
 
-def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: Asked) -> list[str]:
+def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: NewDatasetOptions) -> list[str]:
     notes = [proposal.note] if proposal.note else []
     notes += _finding_notes(proposal)
     if listing.rows[0].patient is None:

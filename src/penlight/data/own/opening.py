@@ -17,7 +17,7 @@ from penlight.data.mapped import Mapped, find_pictures, store_locked
 from penlight.data.own.class_folders import list_folders
 from penlight.data.own.manifest import list_manifest
 from penlight.data.own.prepare import assemble, decoded, fingerprint, states_of
-from penlight.data.own.rows import Listing, Row, named
+from penlight.data.own.rows import Listing, ManifestRow, named
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
 from penlight.data.own.tables import as_cell, as_path_cell
 from penlight.data.own.tree import walk
@@ -31,7 +31,7 @@ class Sorted:
     """The rows of a dataset that count, and the `splits` and `labels` (N, L) of each."""
 
     root: Path
-    rows: Sequence[Row]
+    rows: Sequence[ManifestRow]
     splits: Sequence[str]
     labels: NDArray[np.integer]
 
@@ -75,7 +75,7 @@ def pictures_of(description: Description) -> Pictures:
 
 
 @dataclass(frozen=True)
-class Source:
+class PictureLocation:
     """Where pictures lie: `root` is their folder; the manifest, if there is one, is the file `table` of `folder`."""
 
     root: Path
@@ -83,7 +83,7 @@ class Source:
     table: str = ""
 
 
-def find_source(description: Description) -> Source:
+def find_source(description: Description) -> PictureLocation:
     """Find the folder of the pictures, and the manifest: in or below the description's folder, by no link; or where
     the user has named the folder on this machine.
 
@@ -93,13 +93,13 @@ def find_source(description: Description) -> Source:
     place = images_folder(description.file, pictures.source)
     if pictures.columns is None:
         root = place or _below(description.folder, pictures.source, is_folder=True)
-        return Source(root, root)
+        return PictureLocation(root, root)
     if place is None:
         table = _below(description.folder, pictures.source, is_folder=False)
-        return Source(table.parent, description.folder, pictures.source)
+        return PictureLocation(table.parent, description.folder, pictures.source)
     if disk.is_inside(description.folder, pictures.source):
-        return Source(place, description.folder, pictures.source)
-    return Source(place, place, PureWindowsPath(pictures.source).name)
+        return PictureLocation(place, description.folder, pictures.source)
+    return PictureLocation(place, place, PureWindowsPath(pictures.source).name)
 
 
 def _below(folder: Path, source: str, *, is_folder: bool) -> Path:
@@ -135,7 +135,7 @@ def list_pictures(description: Description) -> Listing:
     return list_manifest(source.folder, source.table, pictures.columns, tree)
 
 
-def label_numbers(rows: Sequence[Row], values: Sequence[str], info: DatasetInfo) -> NDArray[np.integer]:
+def label_numbers(rows: Sequence[ManifestRow], values: Sequence[str], info: DatasetInfo) -> NDArray[np.integer]:
     """Turn the written labels of rows into numbers as the store has them: (N, 1) of an exclusive task, else (N, C).
 
     DataError for a label that is not among the `values`.

@@ -26,8 +26,8 @@ from penlight.data.decoding import in_chunks, load_files
 from penlight.data.mapped import About, Mapped, changed, load_arrays, md5_of, parts_folder, put
 from penlight.data.npz import read_array, read_arrays, read_headers, write_header
 from penlight.data.own.manifest import age_in_years
-from penlight.data.own.rows import Row, is_number
-from penlight.data.pictures import Pixels, Reading
+from penlight.data.own.rows import ManifestRow, is_number
+from penlight.data.pictures import DecodeOptions, Pixels
 from penlight.data.progress import count_progress
 from penlight.errors import DataError, PictureError
 
@@ -68,8 +68,8 @@ def states_of(root: Path, paths: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def fingerprint(
-    reading: Reading,
-    rows: Sequence[Row],
+    reading: DecodeOptions,
+    rows: Sequence[ManifestRow],
     splits: Sequence[str],
     labels: NDArray[Any],
     states: Sequence[tuple[int, int]],
@@ -83,7 +83,7 @@ def fingerprint(
 
 
 @contextlib.contextmanager
-def decoded(name: str, reading: Reading, root: Path, paths: Sequence[str]) -> Iterator[Decoded]:
+def decoded(name: str, reading: DecodeOptions, root: Path, paths: Sequence[str]) -> Iterator[Decoded]:
     """Decode pictures, or go on where it was stopped; the caller holds the dataset's place in the store.
 
     What was decoded is removed when the block ends well, and kept when it ends in an error.
@@ -104,9 +104,9 @@ def decoded(name: str, reading: Reading, root: Path, paths: Sequence[str]) -> It
 
 def assemble(
     info: DatasetInfo,
-    reading: Reading,
+    reading: DecodeOptions,
     source: Decoded,
-    rows: Sequence[Row],
+    rows: Sequence[ManifestRow],
     splits: Sequence[str],
     labels: NDArray[np.integer],
 ) -> Mapped:
@@ -148,7 +148,7 @@ def _write_images(folder: Path, source: Decoded, place: Mapping[str, str], shape
             os.fsync(file.fileno())
 
 
-def _columns(rows: Sequence[Row], labels: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
+def _columns(rows: Sequence[ManifestRow], labels: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {"labels": labels}
     if rows and rows[0].patient is not None:
         columns["patients"] = _numbers_or_texts([row.patient or "" for row in rows])
@@ -165,7 +165,7 @@ def _numbers_or_texts(names: Sequence[str]) -> NDArray[Any]:
     return np.array([int(name) for name in names]) if numbers else np.array(names)
 
 
-def _ages(rows: Sequence[Row], values: Sequence[str]) -> NDArray[np.float32]:
+def _ages(rows: Sequence[ManifestRow], values: Sequence[str]) -> NDArray[np.float32]:
     ages = np.empty(len(values), np.float32)
     for i, (row, text) in enumerate(zip(rows, values, strict=True)):
         try:
@@ -183,7 +183,7 @@ def _state(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _digest(reading: Reading, root: Path, chosen: Sequence[tuple[str, tuple[int, int]]]) -> str:
+def _digest(reading: DecodeOptions, root: Path, chosen: Sequence[tuple[str, tuple[int, int]]]) -> str:
     about = repr((reading, str(root.resolve()), list(chosen)))
     return hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
 
@@ -193,7 +193,11 @@ def _cut(items: Sequence[_T], n: int) -> list[Sequence[_T]]:
 
 
 def _decode_all(
-    root: Path, cut: Sequence[Sequence[str]], parts: Sequence[Path], reading: Reading, advance: Callable[[int], None]
+    root: Path,
+    cut: Sequence[Sequence[str]],
+    parts: Sequence[Path],
+    reading: DecodeOptions,
+    advance: Callable[[int], None],
 ) -> Iterator[tuple[str, str]]:
     """Decode the parts that are not there yet, and give the paths that cannot be read, with reasons."""
 
@@ -205,7 +209,7 @@ def _decode_all(
         yield from ((path, reason) for path, reason in zip(paths, reasons, strict=True) if reason)
 
 
-def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: Reading) -> list[str]:
+def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: DecodeOptions) -> list[str]:
     """Decode one part onto disk unless it is there, and give the reasons of what cannot be read, else empty."""
     if part.exists():
         return [str(reason) for reason in read_array(part, read_headers(part)["reasons"])]

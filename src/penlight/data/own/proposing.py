@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penlight.data.decoding import largest_values, look_at_files
-from penlight.data.own.rows import Row, named
-from penlight.data.pictures import Look
+from penlight.data.own.rows import ManifestRow, named
+from penlight.data.pictures import PictureHeader
 from penlight.errors import DataError
 from penlight.numbers import counted
 from penlight.tasks import TASKS, Binary, MultiClass, MultiLabel, Ordinal
@@ -88,7 +88,9 @@ class Format:
     smaller: int
 
 
-def propose_task(rows: Sequence[Row], values: Sequence[str], task: str | None, order: Sequence[str]) -> Proposal:
+def propose_task(
+    rows: Sequence[ManifestRow], values: Sequence[str], task: str | None, order: Sequence[str]
+) -> Proposal:
     """Say what the labels mean: `task` where it is given, otherwise what they show.
 
     `order` are the labels in their order, where it is given. DataError if the labels may have an order or not, if the
@@ -109,10 +111,10 @@ def propose_task(rows: Sequence[Row], values: Sequence[str], task: str | None, o
 
 def propose_format(root: Path, paths: Sequence[str], size: int, advance: Callable[[int], None]) -> Format:
     """Look at the headers of all pictures; those that cannot be read are passed over."""
-    looks: dict[str, Look] = {}
+    looks: dict[str, PictureHeader] = {}
     for path, look in zip(paths, look_at_files(root / path for path in paths), strict=True):
         advance(1)
-        if isinstance(look, Look):
+        if isinstance(look, PictureHeader):
             looks[path] = look
     colour = sum(look.colour for look in looks.values())
     what = f"in colour: {colour:,} of {counted(len(looks), 'picture')}" if colour else "all pictures are grey"

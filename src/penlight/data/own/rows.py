@@ -28,7 +28,7 @@ SPLIT_NAMES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """One picture: its path from the folder of the pictures, with "/"; its labels as they are written; what is known
     of the patient and the picture, where the columns are there; the split, where one is given."""
 
@@ -45,7 +45,7 @@ class Listing:
     of rows without a file; `ignored` are files without a row: no pictures, or pictures without a label."""
 
     root: Path
-    rows: Sequence[Row]
+    rows: Sequence[ManifestRow]
     ignored: Sequence[str] = ()
     missing: Sequence[str] = ()
 
@@ -67,7 +67,7 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def require_labels(rows: Sequence[Row], where: str) -> list[str]:
+def require_labels(rows: Sequence[ManifestRow], where: str) -> list[str]:
     """Give the different labels, sorted, in the order of their numbers where they are numbers.
 
     DataError for fewer than two, and for two that differ by case alone.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import SPLITS
-from penlight.data.own.rows import Row, composed, named, split_named
+from penlight.data.own.rows import ManifestRow, composed, named, split_named
 from penlight.data.own.tables import as_path_cell, path_of_cell, read_table
 from penlight.errors import DataError
 from penlight.numbers import counted
@@ -31,7 +31,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Rule:
+class SplitRule:
     """How splits are made, and the `file` that they are read from: the file counts; without it they are made."""
 
     file: str
@@ -39,7 +39,7 @@ class Rule:
     shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
 
 
-def divide(rows: Sequence[Row], y: NDArray[np.integer], rule: Rule) -> list[str]:
+def divide(rows: Sequence[ManifestRow], y: NDArray[np.integer], rule: SplitRule) -> list[str]:
     """Give the split of each row; `y` (N, C) are the indicators of its labels.
 
     Splits that are given are kept. Where val or test is not given, it is taken from train; where none is, all are
@@ -97,7 +97,7 @@ def _most(values: NDArray[np.floating], among: Counts) -> Counts:
     return np.asarray(among[values[among] >= values[among].max() - 1e-9], np.int64)
 
 
-def require_separate(rows: Sequence[Row], splits: Sequence[str]) -> None:
+def require_separate(rows: Sequence[ManifestRow], splits: Sequence[str]) -> None:
     """Raise DataError, naming them, for patients whose pictures are in two splits."""
     seen: dict[str, set[str]] = {}
     for row, split in zip(rows, splits, strict=True):

@@ -1,11 +1,11 @@
 from .check import Check as Check
-from .check import Rule as Rule
-from .check import Seen as Seen
+from .check import CheckRule as CheckRule
+from .check import Finding as Finding
 from .check import check_from_dict as check_from_dict
 from .check import serious_first as serious_first
-from .evidence import Answered as Answered
 from .evidence import Curves as Curves
 from .evidence import Evidence as Evidence
+from .evidence import SplitAnswers as SplitAnswers
 from .table import CHECKS as CHECKS
 from .table import SEEDS_CHECKS as SEEDS_CHECKS
 from .table import check_folds as check_folds

@@ -8,7 +8,7 @@ import numpy as np
 from penlight.data.record import DataRecord
 from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST
-from penlight.evaluation.checks.check import Seen
+from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import interval, listed, metric, number
 from penlight.evaluation.duplicates import DuplicateScores
@@ -34,12 +34,12 @@ def kind_of(problem: Problem) -> str:
     return next((kind for kind, marks in _KINDS if any(mark in said for mark in marks)), OTHER)
 
 
-def duplicates_across_splits(e: Evidence) -> Seen | None:
+def duplicates_across_splits(e: Evidence) -> Finding | None:
     """Report images or patients in more than one split, and the scores with and without such images."""
     found = _told(e, ACROSS)
     if found is None or e.duplicates is None or not e.duplicates.duplicates:
         return found
-    return Seen(f"{found.text} {_apart(e.duplicates, e.split)}", found.serious)
+    return Finding(f"{found.text} {_apart(e.duplicates, e.split)}", found.serious)
 
 
 def _apart(scores: DuplicateScores, split: str) -> str:
@@ -61,12 +61,12 @@ def _said(rows: Sequence[MetricRow]) -> str:
     )
 
 
-def conflicting_labels(e: Evidence) -> Seen | None:
+def conflicting_labels(e: Evidence) -> Finding | None:
     """Speak where one image stands with different labels."""
     return _told(e, CONFLICT)
 
 
-def other_problems(e: Evidence) -> Seen | None:
+def other_problems(e: Evidence) -> Finding | None:
     """Speak where the audit found anything that no other check speaks of."""
     return _told(e, OTHER)
 
@@ -80,16 +80,16 @@ def _problems(e: Evidence, kind: str) -> list[Problem]:
     return [] if e.data is None else [problem for problem in e.data.problems if kind_of(problem) == kind]
 
 
-def _told(e: Evidence, kind: str) -> Seen | None:
+def _told(e: Evidence, kind: str) -> Finding | None:
     found = _problems(e, kind)
     if not found:
         return None
-    return Seen(
+    return Finding(
         " ".join(str(problem["seen"]) for problem in found), any(bool(problem["serious"]) for problem in found)
     )
 
 
-def absent_in_a_split(e: Evidence) -> Seen | None:
+def absent_in_a_split(e: Evidence) -> Finding | None:
     """Speak where no image of a split has a label; where fewer than `FEWEST` have it, unless scores are of them."""
     if e.data is None:
         return None
@@ -100,15 +100,15 @@ def absent_in_a_split(e: Evidence) -> Seen | None:
         few = [f"{quoted(label)} ({n})" for label, n in own.items() if 0 < n < FEWEST and split != e.split]
         parts += [f"No image of {split} has {listed(list(map(quoted, absent)))}."] if absent else []
         parts += [f"Few images of {split} have {listed(few)}."] if few else []
-    return Seen(" ".join(parts)) if parts else None
+    return Finding(" ".join(parts)) if parts else None
 
 
-def patients_unknown(e: Evidence) -> Seen | None:
+def patients_unknown(e: Evidence) -> Finding | None:
     """Speak where the dataset does not say whose the images are."""
     if e.data is None or e.data.patients is not None:
         return None
     images = " / ".join(f"{split} {n:,}" for split, n in e.data.images.items())
-    return Seen(f"The dataset does not say which patient an image is of ({images} images).{_several(e.data)}")
+    return Finding(f"The dataset does not say which patient an image is of ({images} images).{_several(e.data)}")
 
 
 def _several(data: DataRecord) -> str:

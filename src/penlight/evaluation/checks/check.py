@@ -27,7 +27,7 @@ def check_from_dict(values: Mapping[str, Any]) -> Check:
     return Check(values["code"], bool(values["serious"]), values["seen"], values["why"], values["do"])
 
 
-class Seen(NamedTuple):
+class Finding(NamedTuple):
     """What a check saw, in whole sentences with the numbers, and whether scores may not be believed for it."""
 
     text: str
@@ -35,7 +35,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule(Generic[E]):
+class CheckRule(Generic[E]):
     """One numbered check.
 
     `title` names it, `when` says when it speaks up, `why` and `do` are what it says then besides what was seen.
@@ -47,7 +47,7 @@ class Rule(Generic[E]):
     when: str
     why: str
     do: str
-    look: Callable[[E], Seen | None]
+    look: Callable[[E], Finding | None]
 
     def __call__(self, evidence: E) -> Check | None:
         """Look at the evidence, and speak up or be silent."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penlight.data.record import DataRecord
 from penlight.evaluation.calibration import Calibration
-from penlight.evaluation.comparison import Difference, Draws, differences, paired_draws
+from penlight.evaluation.comparison import Difference, ResampledMetric, differences, paired_draws
 from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.intervals import Groups, bootstrap_weights, count_units
 from penlight.evaluation.metrics import METRICS, Sample
@@ -25,7 +25,7 @@ RUN, MAJORITY, LINEAR = "run", "majority", "linear"
 
 
 @dataclass(frozen=True)
-class Answered:
+class SplitAnswers:
     """What a model said of a split: the `sample` that metrics see, and `groups` (N,), patients where known."""
 
     sample: Sample
@@ -61,10 +61,10 @@ class Evidence:
     are told.
     """
 
-    test: Answered
+    test: SplitAnswers
     rows: Sequence[MetricRow] = ()
     split: str = "test"
-    val: Answered | None = None
+    val: SplitAnswers | None = None
     baselines: Mapping[str, Sample] = field(default_factory=dict)
     decision_notes: tuple[str, ...] = ()
     curves: Curves | None = None
@@ -105,7 +105,7 @@ class Evidence:
         return Sample(self.task, self.test.sample.y, prob, self.task.decide(prob))
 
     @cached_property
-    def headline_draws(self) -> dict[str, Draws]:
+    def headline_draws(self) -> dict[str, ResampledMetric]:
         """The headline metric of the run and of the baselines, resampled on the same images."""
         models = {RUN: self.test.sample, MAJORITY: self.majority}
         if LINEAR in self.baselines:
@@ -131,12 +131,12 @@ class Evidence:
         return draws[MAJORITY].mean, differences(draws, [(RUN, MAJORITY)])[0]
 
 
-def _draws(models: Mapping[str, Sample], metric: str, of: Answered) -> dict[str, Draws]:
+def _draws(models: Mapping[str, Sample], metric: str, of: SplitAnswers) -> dict[str, ResampledMetric]:
     listed = {name: [sample] for name, sample in models.items()}
     return paired_draws(listed, metric, groups=of.groups)
 
 
-def value_and_draws(answers: Answered, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:
+def value_and_draws(answers: SplitAnswers, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:
     """Give a metric that is a mean over labels, over these labels alone, and its defined resampled values."""
     compute = METRICS[METRICS[metric].mean_of or metric].compute
     sample = answers.sample

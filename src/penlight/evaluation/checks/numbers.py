@@ -6,8 +6,8 @@ import numpy as np
 
 from penlight.escaping import quoted
 from penlight.evaluation.calibration import HOTTEST
-from penlight.evaluation.checks.check import Seen
-from penlight.evaluation.checks.evidence import Answered, Evidence, Floats
+from penlight.evaluation.checks.check import Finding
+from penlight.evaluation.checks.evidence import Evidence, Floats, SplitAnswers
 from penlight.evaluation.checks.words import counted, interval, listed, metric, number
 from penlight.evaluation.intervals import design_effect, number_units
 from penlight.evaluation.metrics import METRICS, Sample
@@ -26,7 +26,7 @@ _SIMULATED_VALUES = 40_000_000
 _CHUNK_VALUES = 4_000_000
 
 
-def not_calibrated(e: Evidence) -> Seen | None:
+def not_calibrated(e: Evidence) -> Finding | None:
     """Speak where the expected calibration error is above `OFF` and above 99 % of what perfectly calibrated
     probabilities have by chance, with the same probabilities on as many images."""
     stated, true = e.test.sample.stated.prob.ravel(), e.test.sample.stated.true
@@ -38,7 +38,7 @@ def not_calibrated(e: Evidence) -> Seen | None:
     if not error > max(OFF, chance):
         return None
     lean = "too high" if stated.mean() > true.mean() else "too low"
-    return Seen(
+    return Finding(
         f"Probabilities on {e.split} are off by {number(error)} on average (expected calibration error, {BINS} equal "
         f"bins), on the whole {lean}: {number(float(stated.mean()))} is stated, {number(float(true.mean()))} comes "
         f"true. Calibrated ones would be off by less than {number(chance)} in 99 of 100 such tests.{_before(e)}",
@@ -57,7 +57,7 @@ def _before(e: Evidence) -> str:
     return f" They are calibrated ({e.calibration.kind}); before it they were off by {off}."
 
 
-def errors_by_chance(answers: Answered) -> Floats:
+def errors_by_chance(answers: SplitAnswers) -> Floats:
     """Give calibration errors (B,) that calibrated probabilities have by chance: by outcomes drawn anew, of whole
     patients where these are known; of as many images as all say together where only that they are alike is known."""
     if isinstance(answers.groups, np.ndarray):
@@ -67,7 +67,7 @@ def errors_by_chance(answers: Answered) -> Floats:
     return simulated_errors(stated[np.linspace(0, len(stated) - 1, kept).round().astype(int)])
 
 
-def flipped_errors(answers: Answered, *, seed: int = 0) -> Floats:
+def flipped_errors(answers: SplitAnswers, *, seed: int = 0) -> Floats:
     """Give calibration errors (B,) by chance where images of a patient are alike: the gaps of each patient, stated
     less true, all with one random sign (Liu, The Annals of Statistics 16:1696, 1988)."""
     stated, true = answers.sample.stated.prob, answers.sample.stated.true
@@ -80,21 +80,21 @@ def flipped_errors(answers: Answered, *, seed: int = 0) -> Floats:
     return errors
 
 
-def temperature_at_bound(e: Evidence) -> Seen | None:
+def temperature_at_bound(e: Evidence) -> Finding | None:
     """Report a temperature as high as it may be."""
     if e.calibration is None or not e.calibration.at_bound:
         return None
     places = e.calibration.at_bound
     of = "" if len(e.calibration.temperatures) == 1 else f" for {listed([quoted(e.task.labels[c]) for c in places])}"
-    return Seen(f"Calibration took the highest temperature there is, {HOTTEST:g}{of}.")
+    return Finding(f"Calibration took the highest temperature there is, {HOTTEST:g}{of}.")
 
 
-def sets_break_their_promise(e: Evidence) -> Seen | None:
+def sets_break_their_promise(e: Evidence) -> Finding | None:
     """Report prediction sets whose coverage is below what was promised by more than chance."""
     row = find_row(e.rows, "coverage")
     if row is None or e.coverage is None or not row.high < e.coverage:
         return None
-    return Seen(
+    return Finding(
         f"Prediction sets hold the truth for {number(row.value)} of {e.split} (95 % interval "
         f"{interval(row.low, row.high)}), where {number(e.coverage, 2)} was wanted.",
         serious=row.value < e.coverage - FAR_FROM_PROMISE,
@@ -116,13 +116,13 @@ def simulated_errors(stated: Floats, *, seed: int = 0) -> Floats:
     return np.concatenate([outcome_errors(stated, rng.random((b, len(stated))) < stated) for b in sizes])
 
 
-def too_few_to_tune(e: Evidence) -> Seen | None:
+def too_few_to_tune(e: Evidence) -> Finding | None:
     """Speak where a threshold could not be tuned on val."""
     found = [note for note in e.decision_notes if "too few to tune" in note]
-    return Seen(f"Thresholds that val could not tune: {'; '.join(found)}.") if found else None
+    return Finding(f"Thresholds that val could not tune: {'; '.join(found)}.") if found else None
 
 
-def few_images(e: Evidence) -> Seen | None:
+def few_images(e: Evidence) -> Finding | None:
     """Speak where a label has fewer than `FEW` images with or without it, or the headline interval is undefined or
     wider than `WIDE`."""
     positives = e.test.sample.y.sum(axis=0, dtype=int)
@@ -137,4 +137,4 @@ def few_images(e: Evidence) -> Seen | None:
         parts.append(f"{metric(e.headline)} has no interval: {row.note or 'too few resamples give it a value'}.")
     elif row is not None and row.high - row.low > WIDE:
         parts.append(f"The 95 % interval of {metric(e.headline)} is wide: {interval(row.low, row.high)}.")
-    return Seen(" ".join(parts)) if parts else None
+    return Finding(" ".join(parts)) if parts else None

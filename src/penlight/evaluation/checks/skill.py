@@ -1,7 +1,7 @@
 """Whether anything was learned, and whether it is worth more than what is simpler."""
 
 from penlight.escaping import quoted
-from penlight.evaluation.checks.check import Seen
+from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import LINEAR, MAJORITY, Evidence
 from penlight.evaluation.checks.words import interval, listed, metric, number
 from penlight.evaluation.comparison import Difference
@@ -10,7 +10,7 @@ ENOUGH = 5
 """A label that so many images have is missed seriously."""
 
 
-def learned_nothing(e: Evidence) -> Seen | None:
+def learned_nothing(e: Evidence) -> Finding | None:
     """Speak where the headline metric's paired 95 % interval holds the answer that never looks."""
     found = e.against(MAJORITY)
     if found is None or not found.low <= 0:
@@ -18,45 +18,47 @@ def learned_nothing(e: Evidence) -> Seen | None:
     text = f"On {e.split} its {metric(e.headline)} is {_scores(e, found, 'the answer that never looks at an image')}"
     if e.curves is not None and len(e.curves.loss) > 1:
         text += f" The loss on train went from {number(e.curves.loss[0])} to {number(e.curves.loss[-1])}."
-    return Seen(text, serious=True)
+    return Finding(text, serious=True)
 
 
-def no_better_than_linear(e: Evidence) -> Seen | None:
+def no_better_than_linear(e: Evidence) -> Finding | None:
     """Speak where the linear baseline's headline score is as high or higher."""
     found = e.against(LINEAR)
     if found is None or not found.value <= 0:
         return None
-    return Seen(f"On {e.split} its {metric(e.headline)} is {_scores(e, found, 'the linear baseline')}", serious=True)
+    return Finding(
+        f"On {e.split} its {metric(e.headline)} is {_scores(e, found, 'the linear baseline')}", serious=True
+    )
 
 
-def not_clearly_better_than_linear(e: Evidence) -> Seen | None:
+def not_clearly_better_than_linear(e: Evidence) -> Finding | None:
     """Speak where it scores higher than the linear baseline, and the paired interval holds no difference."""
     found = e.against(LINEAR)
     if found is None or not (found.value > 0 and found.low <= 0):
         return None
-    return Seen(f"On {e.split} its {metric(e.headline)} is {_scores(e, found, 'the linear baseline')}")
+    return Finding(f"On {e.split} its {metric(e.headline)} is {_scores(e, found, 'the linear baseline')}")
 
 
-def accuracy_of_the_majority(e: Evidence) -> Seen | None:
+def accuracy_of_the_majority(e: Evidence) -> Finding | None:
     """Speak where accuracy's paired 95 % interval holds that of the majority answer, or lies below it."""
     rate, found = e.accuracy()
     if not found.low <= 0:
         return None
-    return Seen(
+    return Finding(
         f"Accuracy on {e.split} is {number(rate + found.value)}; answering what is most usual for every image gives "
         f"{number(rate)} (difference {number(found.value)}, 95 % interval {interval(found.low, found.high)}).",
         serious=e.task.exclusive,
     )
 
 
-def never_answered(e: Evidence) -> Seen | None:
+def never_answered(e: Evidence) -> Finding | None:
     """Speak where a label that images have is given to none."""
     truly, given = (a.sum(axis=0, dtype=int) for a in (e.test.sample.y, e.test.sample.decided))
     never = [(label, int(n)) for label, n, k in zip(e.task.labels, truly, given, strict=True) if n > 0 and k == 0]
     if not never:
         return None
     names = listed([f"{quoted(label)} ({n:,} have it)" for label, n in never])
-    return Seen(f"No image of {e.split} is answered with {names}.", any(n >= ENOUGH for _, n in never))
+    return Finding(f"No image of {e.split} is answered with {names}.", any(n >= ENOUGH for _, n in never))
 
 
 def _scores(e: Evidence, found: Difference, other: str) -> str:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from penlight.escaping import quoted
 from penlight.evaluation.checks.audited import shift_problems
-from penlight.evaluation.checks.check import Seen
-from penlight.evaluation.checks.evidence import RUN, Answered, Evidence, value_and_draws
+from penlight.evaluation.checks.check import Finding
+from penlight.evaluation.checks.evidence import RUN, Evidence, SplitAnswers, value_and_draws
 from penlight.evaluation.checks.words import interval, listed, metric, number
 from penlight.numbers import counted, percent_text
 
@@ -23,7 +23,7 @@ MANY_RECIPES = 20
 FAR_APART = 0.1
 
 
-def val_and_test_apart(e: Evidence) -> Seen | None:
+def val_and_test_apart(e: Evidence) -> Finding | None:
     """Speak where the 99 % interval of val's headline score less test's does not hold zero, over the labels that
     both have."""
     if e.val is None:
@@ -42,20 +42,20 @@ def val_and_test_apart(e: Evidence) -> Seen | None:
     difference, half = on_val - on_test, Z_99 * math.hypot(val_draws.std(), test_draws.std())
     if abs(difference) <= half:
         return None
-    return Seen(
+    return Finding(
         f"{metric(e.headline)} is {number(on_val)} on val and {number(on_test)} on {e.split} (difference "
         f"{number(difference)}, 99 % interval {interval(difference - half, difference + half)}).",
         serious=abs(difference) > FAR_APART,
     )
 
 
-def _has_both(answers: Answered) -> NDArray[np.bool_]:
+def _has_both(answers: SplitAnswers) -> NDArray[np.bool_]:
     """(C,) whether a label has images with and without it."""
     share = answers.sample.y.mean(axis=0)
     return np.asarray((share > 0) & (share < 1))
 
 
-def shifted(e: Evidence) -> Seen | None:
+def shifted(e: Evidence) -> Finding | None:
     """Speak where the audit saw a shift, where the shares of labels moved from train to test, or where the model's
     outputs on test are distributed otherwise than on val (Lipton, Wang and Smola 2018; Rabanser, Günnemann and
     Lipton 2019)."""
@@ -63,7 +63,7 @@ def shifted(e: Evidence) -> Seen | None:
     parts = [*(str(problem["seen"]) for problem in problems), *_labels_moved(e), *_outputs_moved(e)]
     if not parts:
         return None
-    return Seen(" ".join(parts), serious=any(problem.get("serious", False) for problem in problems))
+    return Finding(" ".join(parts), serious=any(problem.get("serious", False) for problem in problems))
 
 
 def _labels_moved(e: Evidence) -> list[str]:
@@ -114,10 +114,10 @@ def ks_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float(np.abs(below[0] - below[1]).max())
 
 
-def read_often(e: Evidence) -> Seen | None:
+def read_often(e: Evidence) -> Finding | None:
     """Speak where `MANY_RECIPES` or more other recipes had been read on the same test images."""
     if e.read_before is None or e.read_before < MANY_RECIPES:
         return None
-    return Seen(
+    return Finding(
         f"The test images had been read by {counted(e.read_before, 'other recipe')} on this machine before this run."
     )

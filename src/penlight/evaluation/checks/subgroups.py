@@ -1,13 +1,13 @@
 """Whether the score of the whole holds for its groups."""
 
-from penlight.evaluation.checks.check import Seen
+from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import interval, listed, metric, number
 
 FAR_BELOW = 0.05
 
 
-def a_group_differs(e: Evidence) -> Seen | None:
+def a_group_differs(e: Evidence) -> Finding | None:
     """Speak where a group's headline score differs from that of all other images by more than chance."""
     found = [group for group in e.subgroups if group.more_than_chance]
     if not found:
@@ -19,4 +19,4 @@ def a_group_differs(e: Evidence) -> Seen | None:
         for group in sorted(found, key=lambda group: group.difference)
     ]
     far = any(group.difference < -FAR_BELOW for group in found)
-    return Seen(f"{metric(e.headline)} on {e.split} differs by group: {listed(said)}.", serious=far)
+    return Finding(f"{metric(e.headline)} on {e.split} differs by group: {listed(said)}.", serious=far)

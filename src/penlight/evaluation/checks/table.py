@@ -5,13 +5,13 @@ from typing import Any
 
 from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks import audited, looking, numbers, skill, splits, subgroups, training
-from penlight.evaluation.checks.check import Check, Rule, serious_first
+from penlight.evaluation.checks.check import Check, CheckRule, serious_first
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.rows import MetricRow
 from penlight.evaluation.subgroups import FEWEST_UNITS
 
-CHECKS: tuple[Rule[Evidence], ...] = (
-    Rule(
+CHECKS: tuple[CheckRule[Evidence], ...] = (
+    CheckRule(
         "PL001",
         "It does not beat the linear baseline",
         "The headline score on test is no higher than that of the linear baseline. Serious.",
@@ -21,7 +21,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "pre-trained weights.",
         skill.no_better_than_linear,
     ),
-    Rule(
+    CheckRule(
         "PL002",
         "It may be no better than the linear baseline",
         "The headline score on test is higher than that of the linear baseline, but the 95 % interval of the paired "
@@ -30,7 +30,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Do not call it better. Train several seeds, or test on more images.",
         skill.not_clearly_better_than_linear,
     ),
-    Rule(
+    CheckRule(
         "PL003",
         "Val and test are apart",
         "The 99 % interval of the headline score on val less that on test, over the labels that both have, does not "
@@ -41,7 +41,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "among fewer settings, or by cross-validation on train.",
         splits.val_and_test_apart,
     ),
-    Rule(
+    CheckRule(
         "PL004",
         "A label is never answered",
         f"No test image is given a label that some test images have. Serious if at least {skill.ENOUGH} have it.",
@@ -50,7 +50,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "training (--set train.balance=sampling), or join labels that are too rare to learn.",
         skill.never_answered,
     ),
-    Rule(
+    CheckRule(
         "PL005",
         "Accuracy is that of the majority answer",
         "The 95 % interval of the paired difference between its accuracy and that of the most usual answer (the "
@@ -60,7 +60,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Read AUC, balanced accuracy, sensitivity and specificity instead; balance training if rare classes matter.",
         skill.accuracy_of_the_majority,
     ),
-    Rule(
+    CheckRule(
         "PL006",
         "Probabilities are not calibrated",
         f"The expected calibration error on test is above {numbers.OFF} and above 99 % of the errors that perfectly "
@@ -73,7 +73,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "varies), or use the order of the images alone.",
         numbers.not_calibrated,
     ),
-    Rule(
+    CheckRule(
         "PL007",
         "Too few positives to tune a threshold",
         f"A label has fewer than {FEWEST} images with it, or without it, in val; its threshold took the fallback.",
@@ -81,7 +81,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Do not rely on the answers for these labels; use their probabilities, or get more images for val.",
         numbers.too_few_to_tune,
     ),
-    Rule(
+    CheckRule(
         "PL008",
         "Images or patients stand in more than one split",
         "The audit of the dataset found the same image, or the same patient, in two splits. Serious where the audit "
@@ -91,7 +91,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Take them out of all splits but one (penlight data audit names them), and train again.",
         audited.duplicates_across_splits,
     ),
-    Rule(
+    CheckRule(
         "PL009",
         "It was still improving when training ended",
         f"The last epoch has the best headline score on val, by more than {training.GAIN}, and the learning rate had "
@@ -100,7 +100,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Train longer (--set train.epochs=...), with patience to stop when val no longer improves.",
         training.still_improving,
     ),
-    Rule(
+    CheckRule(
         "PL011",
         "Test is shifted from train",
         "The audit found a shift between splits; or a label's share differs between train and test by at least "
@@ -112,7 +112,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "the test is of another population.",
         splits.shifted,
     ),
-    Rule(
+    CheckRule(
         "PL012",
         "Nothing shows that it learned anything",
         "The 95 % interval of the paired difference between its headline score and that of an answer that never "
@@ -122,7 +122,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "too high or low; see whether the linear baseline learns anything.",
         skill.learned_nothing,
     ),
-    Rule(
+    CheckRule(
         "PL013",
         "The same image has different labels",
         "The audit of the dataset found an image more than once, with different labels. Serious where the audit "
@@ -131,7 +131,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Ask who read the images which label is right; take out what cannot be settled.",
         audited.conflicting_labels,
     ),
-    Rule(
+    CheckRule(
         "PL014",
         "Scores rest on few images",
         f"In test, fewer than {numbers.FEW} images have a label, or lack it; or the 95 % interval of the headline "
@@ -140,7 +140,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Read intervals before values; test on more images with these labels, or report them together.",
         numbers.few_images,
     ),
-    Rule(
+    CheckRule(
         "PL015",
         "A split lacks a label, or has hardly any of it",
         f"No image of a split has a label; or fewer than {FEWEST} images of train or val have it.",
@@ -149,7 +149,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Split again, stratified by label, or leave the label out of the dataset and say so.",
         audited.absent_in_a_split,
     ),
-    Rule(
+    CheckRule(
         "PL016",
         "Patients are not known",
         "The dataset does not say which patient an image is of. A note, true of most public sets.",
@@ -160,7 +160,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "wherever you give the scores.",
         audited.patients_unknown,
     ),
-    Rule(
+    CheckRule(
         "PL017",
         "The audit of the data found something else",
         "The audit of the dataset found what no other check speaks of, such as blank images or images that stand "
@@ -169,7 +169,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Look at them (penlight data audit names them).",
         audited.other_problems,
     ),
-    Rule(
+    CheckRule(
         "PL018",
         "A subgroup's score differs",
         "The headline score of a group (by site, age in bands, sex, view) differs from that of all other test images "
@@ -181,7 +181,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "more of it. One division that was looked for later proves little.",
         subgroups.a_group_differs,
     ),
-    Rule(
+    CheckRule(
         "PL019",
         "Maps hardly depend on what was learned",
         "The maps of a few test images have a mean rank correlation of at least "
@@ -191,7 +191,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "and see whether the model has learned anything.",
         looking.maps_without_learning,
     ),
-    Rule(
+    CheckRule(
         "PL020",
         "Many recipes have been read on the same test images",
         f"On this machine at least {splits.MANY_RECIPES} other recipes had been read on these test images before, by "
@@ -202,7 +202,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "what matters on images that nobody has scored.",
         splits.read_often,
     ),
-    Rule(
+    CheckRule(
         "PL021",
         "A temperature is at its bound",
         "The temperature that calibrates the probabilities is as high as it may be.",
@@ -210,7 +210,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Train with more regularisation or fewer epochs; do not rely on this run's probabilities.",
         numbers.temperature_at_bound,
     ),
-    Rule(
+    CheckRule(
         "PL022",
         "Prediction sets break their promise",
         "The 95 % interval of the coverage of prediction sets on test lies below what was wanted. Serious if it is "
@@ -220,7 +220,7 @@ CHECKS: tuple[Rule[Evidence], ...] = (
         "Read the coverage on test, not the one that was wanted; fit sets on more images that chose nothing.",
         numbers.sets_break_their_promise,
     ),
-    Rule(
+    CheckRule(
         "PL023",
         "Images of another kind are not told from its own",
         f"Fewer than {looking.TOLD:.0%} of the drawn images of another modality (the phantoms that show another part "
@@ -232,8 +232,8 @@ CHECKS: tuple[Rule[Evidence], ...] = (
     ),
 )
 
-SEEDS_CHECKS: tuple[Rule[Sequence[MetricRow]], ...] = (
-    Rule(
+SEEDS_CHECKS: tuple[CheckRule[Sequence[MetricRow]], ...] = (
+    CheckRule(
         "PL010",
         "Seeds disagree",
         f"The headline scores of several seeds lie more than {training.APART} apart, and further than the 95 % "
@@ -286,15 +286,15 @@ def _merged(code: str, by_seed: Mapping[Any, Sequence[Check]], noun: str = "seed
 
 def describe_checks() -> str:
     """Describe every check as the Markdown of docs/checks.md."""
-    rules: list[Rule[Any]] = sorted([*CHECKS, *SEEDS_CHECKS], key=_code)
+    rules: list[CheckRule[Any]] = sorted([*CHECKS, *SEEDS_CHECKS], key=_code)
     return "\n".join([_HEAD, *(_described(rule) for rule in rules)])
 
 
-def _code(rule: Rule[Any]) -> str:
+def _code(rule: CheckRule[Any]) -> str:
     return rule.code
 
 
-def _described(rule: Rule[Any]) -> str:
+def _described(rule: CheckRule[Any]) -> str:
     return (
         f"## {rule.code} {rule.title}\n\n**When.** {rule.when}\n\n**Why it matters.** {rule.why}\n\n"
         f"**What to do.** {rule.do}\n"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from penlight.evaluation.checks.check import Seen
+from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import interval, metric, number
 from penlight.evaluation.rows import MetricRow
@@ -18,7 +18,7 @@ APART = 0.05
 _FALLEN = 0.1
 
 
-def still_improving(e: Evidence) -> Seen | None:
+def still_improving(e: Evidence) -> Finding | None:
     """Speak where the last epoch is the best on val by more than `GAIN`, and the learning rate had not fallen below
     a tenth of its peak, which ends a training too."""
     curves = e.curves
@@ -32,13 +32,13 @@ def still_improving(e: Evidence) -> Seen | None:
     if annealed or not last - earlier > GAIN:
         return None
     planned = f" of {e.epochs_planned} planned" if e.epochs_planned not in (None, len(values)) else ""
-    return Seen(
+    return Finding(
         f"The last of {len(values)} epochs{planned} is the best on val: {name} {number(abs(last))}, "
         f"before it at best {number(abs(earlier))}."
     )
 
 
-def seeds_disagree(headlines: Sequence[MetricRow]) -> Seen | None:
+def seeds_disagree(headlines: Sequence[MetricRow]) -> Finding | None:
     """Report headline scores of seeds that lie further apart than `APART` and than the mean 95 % interval of one is
     wide: on many images the interval is narrow, and seeds that differ by a hair still agree."""
     values = np.array([row.value for row in headlines])
@@ -48,7 +48,7 @@ def seeds_disagree(headlines: Sequence[MetricRow]) -> Seen | None:
     spread, width = float(np.ptp(values)), float(widths.mean())
     if spread <= max(width, APART):
         return None
-    return Seen(
+    return Finding(
         f"{metric(headlines[0].name)} of {len(values)} seeds runs from {interval(values.min(), values.max())}, "
         f"{number(spread)} apart; the 95 % interval of one seed is {number(width)} wide on average.",
         serious=True,

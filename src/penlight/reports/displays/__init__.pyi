@@ -17,8 +17,8 @@ from .examples import RightStrip as RightStrip
 from .label_scores import LabelScores as LabelScores
 from .learning import LearningCurves as LearningCurves
 from .learning import SeedCurves as SeedCurves
-from .looked_at import Look as Look
-from .looked_at import LookedAt as LookedAt
+from .looked_at import SaliencyMap as SaliencyMap
+from .looked_at import SaliencyStrip as SaliencyStrip
 from .novelty import UnusualImages as UnusualImages
 from .published import PublishedScores as PublishedScores
 from .rates import LabelRates as LabelRates
@@ -32,4 +32,4 @@ from .selective import AnswerSets as AnswerSets
 from .selective import RiskCurve as RiskCurve
 from .subgroups import SubgroupForest as SubgroupForest
 from .table import DISPLAYS as DISPLAYS
-from .taken_for import TakenFor as TakenFor
+from .taken_for import Confusions as Confusions

@@ -22,7 +22,7 @@ _AXES = 280
 
 
 @dataclass(frozen=True)
-class AlikeBars:
+class SimilarImages:
     """Scores of models, the best first, and `groups` of them: lanes of which no pair differs by more than chance.
 
     After the critical difference diagram of Demsar (2006), with paired differences for ranks. Seeds far apart leave
@@ -37,7 +37,7 @@ class AlikeBars:
     title: ClassVar[str] = "Which are alike"
 
     @classmethod
-    def from_comparison(cls, found: Comparison) -> "AlikeBars":
+    def from_comparison(cls, found: Comparison) -> "SimilarImages":
         """Take a comparison of all pairs; models whose score is undefined are left out."""
         sign = -1 if metric_words(found.metric).higher_is_better else 1
         known = sorted((m for m in found.models if np.isfinite(m.mean)), key=lambda m: sign * m.mean)

@@ -31,7 +31,7 @@ _GAP_X, _GAP_Y = 14, 48
 
 
 @dataclass(frozen=True)
-class Curve:
+class LabelCurve:
     """One label's curve: `x`, `y` (P,) with their `threshold` (answers are positive at or above it), the `area`,
     the `point` (x, y) of the decisions, the share of positives `prevalence`; `note` says why there is no curve."""
 
@@ -47,7 +47,7 @@ class Curve:
     note: str = ""
 
 
-Reference = Callable[[Axes, Curve | None], None]
+Reference = Callable[[Axes, LabelCurve | None], None]
 """Draws what guessing would give."""
 
 
@@ -70,7 +70,7 @@ def _tally(y: NDArray[np.uint8], prob: Floats) -> _Tally:
 class RocCurves:
     """Sensitivity against the false positive rate."""
 
-    curves: tuple[Curve, ...]
+    curves: tuple[LabelCurve, ...]
 
     section: ClassVar[str] = "curves"
     title: ClassVar[str] = "ROC curves"
@@ -120,7 +120,7 @@ class RocCurves:
 class PrecisionRecallCurves:
     """Precision against recall; guessing has the prevalence as its precision."""
 
-    curves: tuple[Curve, ...]
+    curves: tuple[LabelCurve, ...]
 
     section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Precision and recall"
@@ -174,7 +174,9 @@ def _per_label(predictions: Predictions, decided: NDArray[np.uint8]) -> Iterator
         yield task.labels[c], colours[c].day, sign, y, prob, decided[:, c]
 
 
-def _roc(label: str, colour: str, sign: str, y: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8]) -> Curve:
+def _roc(
+    label: str, colour: str, sign: str, y: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8]
+) -> LabelCurve:
     positive, n = float(y.sum()), len(y)
     if positive in (0, n):
         return _no_curve(
@@ -186,12 +188,12 @@ def _roc(label: str, colour: str, sign: str, y: NDArray[np.uint8], prob: Floats,
     called = decided.astype(bool)
     point = (float(called[y == 0].mean()), float(called[y == 1].mean()))
     area = float(np.trapezoid(tpr, fpr))
-    return Curve(label, colour, sign, fpr, tpr, np.r_[np.inf, t.threshold], area, point, positive / n)
+    return LabelCurve(label, colour, sign, fpr, tpr, np.r_[np.inf, t.threshold], area, point, positive / n)
 
 
 def _precision_recall(
     label: str, colour: str, sign: str, y: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8]
-) -> Curve:
+) -> LabelCurve:
     positive, n = float(y.sum()), len(y)
     if positive == 0:
         return _no_curve(label, colour, sign, 0.0, "no positive case")
@@ -201,22 +203,22 @@ def _precision_recall(
     called = decided.astype(bool)
     right = np.array([float(called[y == 1].sum())])
     point = (float(right[0] / positive), float(ratio(right, np.array([float(called.sum())]))[0]))
-    return Curve(label, colour, sign, np.r_[0, recall], np.r_[1, precision], np.r_[np.inf, t.threshold], area,
+    return LabelCurve(label, colour, sign, np.r_[0, recall], np.r_[1, precision], np.r_[np.inf, t.threshold], area,
                  point, positive / n)  # fmt: skip
 
 
-def _no_curve(label: str, colour: str, sign: str, prevalence: float, note: str) -> Curve:
+def _no_curve(label: str, colour: str, sign: str, prevalence: float, note: str) -> LabelCurve:
     empty: Floats = np.empty(0)
     nowhere = (float("nan"), float("nan"))
-    return Curve(label, colour, sign, empty, empty, empty, float("nan"), nowhere, prevalence, note)
+    return LabelCurve(label, colour, sign, empty, empty, empty, float("nan"), nowhere, prevalence, note)
 
 
-def _points(curves: Sequence[Curve], x: str, y: str) -> pd.DataFrame:
+def _points(curves: Sequence[LabelCurve], x: str, y: str) -> pd.DataFrame:
     parts = [pd.DataFrame({"label": c.label, x: c.x, y: c.y, "threshold": c.threshold}) for c in curves if len(c.x)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["label", x, y, "threshold"])
 
 
-def _extremes(curves: Sequence[Curve], area: str) -> str:
+def _extremes(curves: Sequence[LabelCurve], area: str) -> str:
     known = sorted((c for c in curves if is_number(c.area)), key=lambda c: c.area)
     if not known:
         return "No label has both positive and negative cases, so there is no curve."
@@ -228,7 +230,7 @@ def _extremes(curves: Sequence[Curve], area: str) -> str:
     )
 
 
-def _described(curves: Sequence[Curve], area: str, x: str, y: str) -> str:
+def _described(curves: Sequence[LabelCurve], area: str, x: str, y: str) -> str:
     parts = (
         f"{c.label}: {area} {number(c.area, 2)}, decisions at {x} {number(c.point[0], 2)} "
         f"and {y} {number(c.point[1], 2)}"
@@ -251,7 +253,9 @@ def _grid_layout(n: int) -> Layout:
     return Layout(width + 60, height + 94, left=52, right=8, top=44, bottom=50)
 
 
-def _plot_grid(ax: Axes, curves: Sequence[Curve], area: str, names: tuple[str, str], reference: Reference) -> None:
+def _plot_grid(
+    ax: Axes, curves: Sequence[LabelCurve], area: str, names: tuple[str, str], reference: Reference
+) -> None:
     rows, columns = _grid_shape(len(curves))
     box = _grid_layout(len(curves))
     gap = (_GAP_X / (box.width - box.left - box.right), _GAP_Y / (box.height - box.top - box.bottom))
@@ -266,7 +270,7 @@ def _plot_grid(ax: Axes, curves: Sequence[Curve], area: str, names: tuple[str, s
                 rotation=90, color=MUTED)  # fmt: skip
 
 
-def _draw_panel(panel: Axes, curves: Sequence[Curve], own: int, area: str, reference: Reference) -> None:
+def _draw_panel(panel: Axes, curves: Sequence[LabelCurve], own: int, area: str, reference: Reference) -> None:
     curve = curves[own]
     for other in curves:
         if other is not curve:
@@ -281,22 +285,22 @@ def _draw_panel(panel: Axes, curves: Sequence[Curve], own: int, area: str, refer
         _draw(panel, curve)
 
 
-def _draw(ax: Axes, curve: Curve) -> None:
+def _draw(ax: Axes, curve: LabelCurve) -> None:
     ax.plot(*thinned(curve.x, curve.y), color=curve.colour, zorder=2)
     ax.plot(*curve.point, curve.sign, color=curve.colour, markeredgecolor=PAPER, markersize=9, zorder=4,
             clip_on=False)  # fmt: skip
 
 
-def _diagonal(ax: Axes, curve: Curve | None) -> None:
+def _diagonal(ax: Axes, curve: LabelCurve | None) -> None:
     ax.plot([0, 1], [0, 1], color=RULE, linewidth=1, zorder=0)
 
 
-def _prevalence_line(ax: Axes, curve: Curve | None) -> None:
+def _prevalence_line(ax: Axes, curve: LabelCurve | None) -> None:
     if curve is not None:
         ax.axhline(curve.prevalence, color=MUTED, linewidth=1, dashes=(4, 3), zorder=0)
 
 
-def _key(ax: Axes, curves: Sequence[Curve]) -> None:
+def _key(ax: Axes, curves: Sequence[LabelCurve]) -> None:
     """List the curves with their signs in the corner that ROC curves leave free, best ranked first."""
     ranked = sorted(curves, key=lambda c: -c.area if is_number(c.area) else 2)
     for line, curve in enumerate(ranked):

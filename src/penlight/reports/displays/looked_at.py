@@ -23,7 +23,7 @@ _SIDE = 112
 
 
 @dataclass(frozen=True)
-class Look:
+class SaliencyMap:
     """One picture with the map (H, W) of 0 to 1 of what speaks for the label `example.about`; `right` says that the
     label is there."""
 
@@ -33,14 +33,14 @@ class Look:
 
 
 @dataclass(frozen=True)
-class LookedAt:
+class SaliencyStrip:
     """Maps of the surest wrong answers and of the surest right ones, in this order.
 
     `method` and `meaning` say how they were made and what they show; `alike` is the mean rank correlation with maps
     of random weights, NaN where it is not known.
     """
 
-    looks: tuple[Look, ...]
+    looks: tuple[SaliencyMap, ...]
     method: str
     meaning: str
     alike: float
@@ -58,13 +58,13 @@ class LookedAt:
         images: NDArray[np.uint8],
         *,
         modality: str = "",
-    ) -> "LookedAt":
+    ) -> "SaliencyStrip":
         """Join maps with what was answered; `cases.rows` are rows of the predictions, whose index are rows of
         `images` (M, H, W, C)."""
         cells = [(int(row), int(column)) for row, column in zip(cases.rows, cases.columns, strict=True)]
         right = [bool(predictions.y_true[cell]) for cell in cells]
         found = examples_of(predictions, decided, images, cells)
-        looks = tuple(Look(e, m, r) for e, m, r in zip(found, cases.maps, right, strict=True))
+        looks = tuple(SaliencyMap(e, m, r) for e, m, r in zip(found, cases.maps, right, strict=True))
         return cls(looks, cases.method, cases.meaning, cases.mean_alike, modality)
 
     @property
@@ -99,7 +99,7 @@ class LookedAt:
         return f"Test {image_words(self.modality)}: {listed}."
 
     @staticmethod
-    def _place(look: Look) -> str:
+    def _place(look: SaliencyMap) -> str:
         peak = peaks(look.map[None])[0]
         where = "nowhere" if peak is None else f"most at row {peak[0]}, column {peak[1]}"
         return f"{look.example.truth}, answered {look.example.answer}; for {look.example.about} speaks {where}"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.evaluation.proportions import share_interval
-from penlight.evaluation.reliability import BINS, Stated, bin_of
+from penlight.evaluation.reliability import BINS, PredictedProbabilities, bin_of
 from penlight.evaluation.scores import values_of
 from penlight.reports.displays.base import Floats, Layout, rate_axis, ratio
 from penlight.reports.palette import ACCENT, MUTED, PAPER, RULE
@@ -49,7 +49,7 @@ class Reliability:
     ) -> "Reliability":
         """Bin the probabilities; the upper end of a bin belongs to it. `before` are the same before calibration."""
         p = predictions
-        stated = Stated.of_answers(p.task.exclusive, p.y_true, p.prob)
+        stated = PredictedProbabilities.of_answers(p.task.exclusive, p.y_true, p.prob)
         confidence, right = stated.prob.ravel(), stated.true.ravel()
         which = bin_of(confidence, bins)
         counts = np.bincount(which, minlength=bins)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
-from penlight.reports.content import Rival
+from penlight.reports.content import ComparedBaseline
 from penlight.reports.displays.base import Layout
 from penlight.reports.palette import ACCENT, INK, MUTED, RULE
 from penlight.reports.words import interval, metric_words, number
@@ -54,7 +54,7 @@ class ScoreBars:
     title: ClassVar[str] = "Headline scores beside the baselines"
 
     @classmethod
-    def from_rows(cls, rows: Sequence[MetricRow], rivals: Sequence[Rival], model: str) -> "ScoreBars":
+    def from_rows(cls, rows: Sequence[MetricRow], rivals: Sequence[ComparedBaseline], model: str) -> "ScoreBars":
         """Take the headline rows, and for each the same row of every rival that has it."""
         chosen = headline_rows(rows)
         bars = []

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
-from penlight.reports.content import Rival
+from penlight.reports.content import ComparedBaseline
 from penlight.reports.displays.base import Layout
 from penlight.reports.palette import ACCENT, INK, MUTED, RULE
 from penlight.reports.words import interval, metric_words, number
@@ -35,7 +35,7 @@ class SeedDots:
         seeds: Sequence[str],
         rows: Sequence[MetricRow],
         overall: SeedsRow,
-        rivals: Sequence[Rival],
+        rivals: Sequence[ComparedBaseline],
         noun: str = "seed",
     ) -> "SeedDots":
         """Take one row per seed, the row over seeds, and the same row of each rival; or those of folds, the `noun`,

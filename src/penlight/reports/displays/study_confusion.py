@@ -15,7 +15,7 @@ from penlight.numbers import decimal_text
 from penlight.reports.displays.base import Layout, margin_for, ratio, shorten
 from penlight.reports.displays.confusion import scale_of_shades
 from penlight.reports.palette import INK, MUTED
-from penlight.reports.study_content import MAJORITY, Entry, StudyTable
+from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import label_words, percent
 
 Floats = NDArray[np.float64]
@@ -182,7 +182,7 @@ class FindingGrid:
         scale_of_shades(ax, "share of those with, or without, the finding")
 
 
-def _shown(table: StudyTable) -> list[Entry]:
+def _shown(table: StudyTable) -> list[StudyRowResult]:
     """The entries whose errors say something: not the majority answer, unless there is nothing else."""
     return [entry for entry in table.entries if entry.backbone != MAJORITY] or list(table.entries)
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from penlight.reports.displays.base import Layout
 from penlight.reports.palette import INK, MUTED, RULE, Colour, palette
-from penlight.reports.study_content import MAJORITY, Entry, StudyTable
+from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import duration, interval, metric_words, number
 from penlight.tasks import MultiClass
 
@@ -132,7 +132,7 @@ class CostPlot:
         ax.tick_params(length=3)
 
 
-def entry_colours(entries: Sequence[Entry]) -> dict[str, Colour]:
+def entry_colours(entries: Sequence[StudyRowResult]) -> dict[str, Colour]:
     """Give the colour of every entry of a study, the same in each of its figures.
 
     One that is trained by epochs and is no variant has a colour of its own, a variant that of its original; the
@@ -147,7 +147,7 @@ def entry_colours(entries: Sequence[Entry]) -> dict[str, Colour]:
     return {entry.id: found.get(entry.id, plain) for entry in entries}
 
 
-def _dot(entry: Entry, headline: str, colour: str) -> Dot:
+def _dot(entry: StudyRowResult, headline: str, colour: str) -> Dot:
     row, fit = entry.row(headline), [value for value in entry.cost.fit if math.isfinite(value)]
     return Dot(
         entry.title,

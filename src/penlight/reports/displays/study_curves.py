@@ -13,14 +13,14 @@ from penlight.data.plots import divide
 from penlight.reports.displays.base import Layout
 from penlight.reports.displays.learning import style_panel
 from penlight.reports.displays.study_cost import ROUND_STEPS, entry_colours
-from penlight.reports.study_content import Entry, StudyTable
+from penlight.reports.study_content import StudyRowResult, StudyTable
 from penlight.reports.words import listed, metric_words, number
 
 _RIGHT = 250
 
 
 @dataclass(frozen=True)
-class Curve:
+class VariantCurve:
     """Means over seeds, by epoch: `epoch` (E,), `loss` and `headline` (E,) on val; a variant has the colour of what
     it is a variant of, and is dashed."""
 
@@ -43,7 +43,7 @@ class StudyCurves:
     """Loss and headline metric on val by epoch, one line per recipe."""
 
     metric: str
-    curves: tuple[Curve, ...]
+    curves: tuple[VariantCurve, ...]
     variants: tuple[tuple[str, str], ...]
 
     section: ClassVar[str] = "curves"
@@ -113,9 +113,9 @@ class StudyCurves:
         _name_ends(panels[1], [(curve.headline[-1], curve) for curve in self.curves])
 
 
-def _curve(entry: Entry, colour: str) -> Curve:
+def _curve(entry: StudyRowResult, colour: str) -> VariantCurve:
     joined = pd.concat(entry.histories).groupby("epoch")[["val_loss", "val_headline"]].mean()
-    return Curve(
+    return VariantCurve(
         entry.title,
         colour,
         entry.compare_with is not None,
@@ -125,7 +125,7 @@ def _curve(entry: Entry, colour: str) -> Curve:
     )
 
 
-def _name_ends(panel: Axes, ends: Sequence[tuple[float, Curve]]) -> None:
+def _name_ends(panel: Axes, ends: Sequence[tuple[float, VariantCurve]]) -> None:
     """Write names in a column at the right, in the order of the ends, moved apart where they would touch, with a thin
     line from each end to its name."""
     low, high = panel.get_ylim()

@@ -4,12 +4,12 @@ from typing import Any
 
 from penlight.reports.displays.confusion import ConfusionMatrix, LabelConfusion
 from penlight.reports.displays.curves import PrecisionRecallCurves, RocCurves
-from penlight.reports.displays.taken_for import TakenFor
+from penlight.reports.displays.taken_for import Confusions
 
 DISPLAYS: dict[str, type[Any]] = {
     "confusion": ConfusionMatrix,
     "confusion_labels": LabelConfusion,
-    "taken_for": TakenFor,
+    "taken_for": Confusions,
     "roc": RocCurves,
     "precision_recall": PrecisionRecallCurves,
 }

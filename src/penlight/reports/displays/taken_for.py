@@ -25,7 +25,7 @@ _FEWEST = 10
 
 
 @dataclass(frozen=True)
-class TakenFor:
+class Confusions:
     """Answers given to the images that truly have each finding.
 
     Row i holds the n[i] images that truly have finding i, so an image with several is in several rows; the last row
@@ -43,7 +43,7 @@ class TakenFor:
     title: ClassVar[str] = "What is taken for what"
 
     @classmethod
-    def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "TakenFor":
+    def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "Confusions":
         """Count false answers, right answers, and images without an answer, by true finding."""
         y, d = predictions.y_true.astype(np.int64), decided.astype(np.int64)
         truth = np.column_stack([y, ~y.any(axis=1)]).astype(np.int64)

@@ -16,18 +16,18 @@ except ImportError as error:
 from penlight.training.tuning.folder import TuningFolder, default_folder
 from penlight.training.tuning.objective import Repeats, choose_repeats
 from penlight.training.tuning.samplers import SAMPLERS
-from penlight.training.tuning.search import Found, Limits, TuningProgress, make_limits
+from penlight.training.tuning.search import TrialLimits, TuningProgress, TuningResult, make_limits
 from penlight.training.tuning.setup import Setup, make_setup
 from penlight.training.tuning.workers import run
 
 __all__ = [
     "SAMPLERS",
-    "Found",
-    "Limits",
     "Repeats",
     "Setup",
+    "TrialLimits",
     "TuningFolder",
     "TuningProgress",
+    "TuningResult",
     "choose_repeats",
     "default_folder",
     "make_limits",

@@ -40,7 +40,7 @@ class Repeats:
 
 
 @dataclass(frozen=True)
-class Part:
+class TrialPart:
     """One training of a trial: a view whose `val` judges it and which has no test, and a seed."""
 
     view: ViewedDataset
@@ -63,14 +63,14 @@ def choose_repeats(view: ViewedDataset, seeds: int | None) -> Repeats:
     return Repeats("seeds", 1) if len(view.splits["val"]) >= SMALL_VAL else Repeats("folds", FOLDS)
 
 
-def parts_of(view: ViewedDataset, repeats: Repeats, seed: int) -> list[Part]:
+def parts_of(view: ViewedDataset, repeats: Repeats, seed: int) -> list[TrialPart]:
     """Give the trainings of a trial; the same for every trial, so that trials differ by their values alone."""
     train, val = view.splits["train"], view.splits["val"]
     if repeats.kind == "seeds":
-        return [Part(replace(view, splits={"train": train, "val": val}), seed + i) for i in range(repeats.count)]
+        return [TrialPart(replace(view, splits={"train": train, "val": val}), seed + i) for i in range(repeats.count)]
     fold = folds(view, repeats.count, seed)
     return [
-        Part(replace(view, splits={"train": train.part(fold != i), "val": train.part(fold == i)}), seed)
+        TrialPart(replace(view, splits={"train": train.part(fold != i), "val": train.part(fold == i)}), seed)
         for i in range(repeats.count)
     ]
 
@@ -83,7 +83,7 @@ def folds(view: ViewedDataset, count: int, seed: int) -> NDArray[np.int64]:
     return deal(view.splits["train"].y_true, image_groups(view, ("train",)), count, seed, fewest=count)
 
 
-def require_judgement(view: ViewedDataset, parts: list[Part]) -> None:
+def require_judgement(view: ViewedDataset, parts: list[TrialPart]) -> None:
     """Raise DataError if the images that judge a part cannot give the headline metric."""
     for part in parts:
         y = part.view.splits["val"].y_true
@@ -95,7 +95,9 @@ def require_judgement(view: ViewedDataset, parts: list[Part]) -> None:
             )
 
 
-def values_of(recipe: Recipe, parts: list[Part], report: Report, seen: Callable[[Epoch, int], None]) -> list[float]:
+def values_of(
+    recipe: Recipe, parts: list[TrialPart], report: Report, seen: Callable[[Epoch, int], None]
+) -> list[float]:
     """Train a recipe on every part and give the headline metric of each.
 
     A network's is that of the epoch whose weights it keeps, which was itself chosen on the same images. TrainingError
@@ -124,7 +126,7 @@ def _follow(
     return follow
 
 
-def _value(recipe: Recipe, part: Part, follow: Callable[[Epoch, int], None]) -> float:
+def _value(recipe: Recipe, part: TrialPart, follow: Callable[[Epoch, int], None]) -> float:
     task = part.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
     fitted = fit(recipe, part.view, task, part.seed, progress=follow)
     if fitted.best_epoch is not None:

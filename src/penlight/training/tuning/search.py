@@ -22,7 +22,7 @@ from penlight.data import ViewedDataset
 from penlight.errors import MemoryShortError, StorageError, TrainingError, first_line
 from penlight.recipes.space import Choices, Space, Trial, with_values
 from penlight.training.loop import Epoch
-from penlight.training.tuning.objective import Part, parts_of, values_of
+from penlight.training.tuning.objective import TrialPart, parts_of, values_of
 from penlight.training.tuning.samplers import SAMPLERS, SpaceSampler, distribution, from_stored, worth
 from penlight.training.tuning.setup import Setup
 
@@ -50,7 +50,7 @@ class TuningProgress(Protocol):
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrialLimits:
     """When to begin no further trial: at `trials` in all, or at the time `deadline` (seconds since 1970)."""
 
     trials: int | None
@@ -69,15 +69,15 @@ class Limits:
         return min(ends, default=None)
 
 
-def make_limits(trials: int | None, seconds: float | None) -> Limits:
+def make_limits(trials: int | None, seconds: float | None) -> TrialLimits:
     """Give the limits from now on; a number of trials is set where neither is given."""
     if trials is None and seconds is None:
         trials = DEFAULT_TRIALS
-    return Limits(trials, None if seconds is None else time.time() + seconds)
+    return TrialLimits(trials, None if seconds is None else time.time() + seconds)
 
 
 @dataclass(frozen=True)
-class Found:
+class TuningResult:
     """What a tuning found: all trials, the best complete one, the one with the recipe's own values where that was
     tried, and how much of the trials' variance each key explains (empty with too few trials)."""
 
@@ -152,7 +152,12 @@ def _has_ended(process: str) -> bool:
 
 
 def run_trials(
-    study: optuna.Study, setup: Setup, view: ViewedDataset, limits: Limits, ask_lock: Path, progress: TuningProgress
+    study: optuna.Study,
+    setup: Setup,
+    view: ViewedDataset,
+    limits: TrialLimits,
+    ask_lock: Path,
+    progress: TuningProgress,
 ) -> None:
     """Run trials until the limits say so; other processes may do the same, one of them asks at a time."""
     parts = parts_of(view, setup.repeats, setup.seed)
@@ -163,7 +168,12 @@ def run_trials(
 
 
 def _run_one(
-    study: optuna.Study, setup: Setup, parts: list[Part], limits: Limits, lock: FileLock, progress: TuningProgress
+    study: optuna.Study,
+    setup: Setup,
+    parts: list[TrialPart],
+    limits: TrialLimits,
+    lock: FileLock,
+    progress: TuningProgress,
 ) -> bool:
     """Run one trial; False where the limits allow none."""
     lock.acquire()
@@ -177,7 +187,7 @@ def _run_one(
 
 
 def _objective(
-    trial: optuna.Trial, setup: Setup, parts: list[Part], lock: FileLock, progress: TuningProgress
+    trial: optuna.Trial, setup: Setup, parts: list[TrialPart], lock: FileLock, progress: TuningProgress
 ) -> float:
     trial.set_user_attr("process", process_name(os.getpid()))
     values = {p.key: _suggest(trial, setup.space, p.key) for p in setup.space.parameters}
@@ -233,7 +243,7 @@ def best_value(trials: Sequence[Trial]) -> float:
     return max((t.value for t in trials if t.state == "complete"), default=float("nan"))
 
 
-def found(study: optuna.Study, setup: Setup) -> Found:
+def found(study: optuna.Study, setup: Setup) -> TuningResult:
     """Sum a study up. TrainingError if no trial is complete."""
     trials = records(study, setup.space)
     complete = [t for t in trials if t.state == "complete"]
@@ -245,7 +255,7 @@ def found(study: optuna.Study, setup: Setup) -> Found:
     best = max(complete, key=lambda t: (t.value, -t.number))
     own = setup.space.values_of(setup.recipe)
     start = next((t for t in complete if t.params == own), None)
-    return Found(trials, best, start, _importance(study, setup, complete))
+    return TuningResult(trials, best, start, _importance(study, setup, complete))
 
 
 def _importance(study: optuna.Study, setup: Setup, complete: Sequence[Trial]) -> dict[str, float]:

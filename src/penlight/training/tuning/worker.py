@@ -10,7 +10,7 @@ from penlight.errors import PenlightError
 from penlight.parsing import parse_json_object
 from penlight.training.loop import Epoch
 from penlight.training.tuning.folder import DATABASE, TuningFolder, read_setup
-from penlight.training.tuning.search import Limits, open_study, quiet, run_trials, sqlite_url, storage_kept
+from penlight.training.tuning.search import TrialLimits, open_study, quiet, run_trials, sqlite_url, storage_kept
 
 
 class _Silent:
@@ -26,13 +26,13 @@ def main() -> None:
     task = parse_json_object(sys.stdin.readline(), "The task of a worker")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        _work(Path(task["folder"]), task["storage"], Limits(task["trials"], task["deadline"]))
+        _work(Path(task["folder"]), task["storage"], TrialLimits(task["trials"], task["deadline"]))
     except PenlightError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
 
 
-def _work(path: Path, storage: str | None, limits: Limits) -> None:
+def _work(path: Path, storage: str | None, limits: TrialLimits) -> None:
     setup = read_setup(path)
     data = setup.recipe.data
     view = apply_view(open_referenced(data.dataset, data.size), data.view)

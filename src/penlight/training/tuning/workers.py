@@ -20,9 +20,9 @@ from penlight.runs import machine
 from penlight.training.tuning.folder import DATABASE, TuningFolder
 from penlight.training.tuning.objective import parts_of, require_judgement
 from penlight.training.tuning.search import (
-    Found,
-    Limits,
+    TrialLimits,
     TuningProgress,
+    TuningResult,
     best_value,
     fail_running,
     found,
@@ -49,12 +49,12 @@ class _Worker:
 def run(
     folder: TuningFolder,
     view: ViewedDataset,
-    limits: Limits,
+    limits: TrialLimits,
     progress: TuningProgress,
     *,
     storage: str | None = None,
     workers: int = 1,
-) -> Found:
+) -> TuningResult:
     """Go on with a folder's tuning up to the limits. `storage` is an Optuna URL; the folder's own database unless
     given. DataError before anything is trained, if the images cannot judge trials."""
     setup = folder.setup
@@ -71,7 +71,7 @@ def run(
         return found(study, setup)
 
 
-def _tell(study: optuna.Study, setup: Setup, limits: Limits, progress: TuningProgress, workers: int) -> int:
+def _tell(study: optuna.Study, setup: Setup, limits: TrialLimits, progress: TuningProgress, workers: int) -> int:
     done = records(study, setup.space)
     progress.trial(len(done), limits.trials, best_value(done), limits.seconds_left(done, workers))
     return len(done)
@@ -80,7 +80,7 @@ def _tell(study: optuna.Study, setup: Setup, limits: Limits, progress: TuningPro
 def _run_workers(
     study: optuna.Study,
     folder: TuningFolder,
-    limits: Limits,
+    limits: TrialLimits,
     progress: TuningProgress,
     storage: str | None,
     workers: int,
@@ -100,7 +100,7 @@ def _run_workers(
 
 
 @contextlib.contextmanager
-def _started(path: Path, limits: Limits, storage: str | None, workers: int) -> Iterator[list[_Worker]]:
+def _started(path: Path, limits: TrialLimits, storage: str | None, workers: int) -> Iterator[list[_Worker]]:
     task = {"folder": str(path.resolve()), "storage": storage, "trials": limits.trials, "deadline": limits.deadline}
     with contextlib.ExitStack() as files:
         all_workers: list[_Worker] = []
