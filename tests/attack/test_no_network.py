@@ -202,7 +202,6 @@ compare runs/tiny-linear-1 runs/tiny-cnn-1
 report runs/tiny-linear-1
 export runs/tiny-cnn-1
 export runs/tiny-cnn-1 --to keras
-export runs/tiny-cnn-1 --to litert
 predict runs/tiny-cnn-1 a.png
 recipes
 data list

@@ -232,7 +232,7 @@ def test_export_writes_a_file_and_says_how_it_compares(penlight, few, undrawn, t
     assert (answer["file"], answer["format"], answer["split"]) == (str(tmp_path / "mine.onnx"), "onnx", "test")
     assert answer["batch_sizes"] == [1, 7]
     assert max(abs(row["change"] or 0) for row in answer["metrics"]) < 0.01
-    code, _, err = penlight("export", tmp_path / "run", "--to", "litert")
+    code, _, err = penlight("export", tmp_path / "run", "--to", "keras")
     assert code == 1
     assert "no network" in err
     code, _, err = penlight("export", tmp_path / "run", "--to", "onxx")

@@ -6,7 +6,6 @@ import shutil
 import zipfile
 
 import numpy as np
-import onnx
 import pytest
 
 import penlight as pl
@@ -15,10 +14,8 @@ from penlight.data import store
 from penlight.errors import ExportError, RunError, UnknownNameError
 from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.exporters import EXPORTERS, parity
-from penlight.exporters.int8 import int8_file
 from penlight.exporters.onnx_file import onnx_file
 from penlight.models import LinearBaseline
-from penlight.models.backend import chosen_backend
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.runs import Predictor, open_predictor, open_run
 from penlight.tasks import MultiLabel, Ordinal
@@ -26,10 +23,6 @@ from tests.conftest import LABELS, small_dataset
 from tests.exporters.conftest import facts, pixels
 
 TASK = Ordinal(LABELS, referable=2)
-FORMATS = [("onnx", False), ("onnx", True), ("keras", False)]
-if chosen_backend() == "tensorflow":
-    FORMATS += [("litert", False), ("litert", True)]
-
 
 _TRAINED = {}
 
@@ -80,46 +73,22 @@ def test_training_writes_a_file_that_answers_as_the_run_does(either, small):
     assert predictor.facts.recipe_hash == run.recipe.hash
 
 
-@pytest.mark.parametrize(
-    "formats", [FORMATS[:4], pytest.param(FORMATS, marks=pytest.mark.full)], ids=["few", "every"]
-)
-def test_every_format_is_proved_and_known_to_the_run(run_folder, small, formats):
+def test_every_format_is_proved_and_known_to_the_run(run_folder, small):
     of_training = (run_folder / "model.onnx").read_bytes()
-    for to, int8 in formats:
-        made = pl.export(run_folder, to, int8=int8)
+    for to in EXPORTERS:
+        made = pl.export(run_folder, to)
         assert made.file.suffix == EXPORTERS[to].ending
         assert made.parity.images == 32
-        assert int8 or made.parity.difference < 1e-5
+        assert made.parity.difference < 1e-5
         assert {c.name for c in made.parity.changes} >= {"auc", "acc", "qwk"}
         again = open_run(run_folder)
         assert again.read(made.file.name) == made.file.read_bytes()
         assert json.loads(again.read("export.json"))[made.file.name] == made.record()
         prob = EXPORTERS[to].answering(made.file.read_bytes())(small.splits["test"].images[:5])[1]
-        np.testing.assert_allclose(
-            prob, again.answers("test").predictions.prob[:5], atol=0.1 if int8 else 1e-5, err_msg=f"{to} {int8}"
-        )
+        np.testing.assert_allclose(prob, again.answers("test").predictions.prob[:5], atol=1e-5, err_msg=to)
     assert (run_folder / "model.onnx").read_bytes() == of_training
-    model = onnx.load(run_folder / "model-int8.onnx")
-    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
-    assert open_predictor(run_folder / "model-int8.onnx").facts == open_predictor(run_folder).facts
     with zipfile.ZipFile(run_folder / "answers.keras") as parts:
         assert json.loads(parts.read("penlight.json"))["notice"] == "Not for clinical use."
-    if ("litert", False) in FORMATS:
-        assert b"Not for clinical use." in (run_folder / "model.tflite").read_bytes()
-
-
-@pytest.mark.jax
-@pytest.mark.parametrize("int8", [False, True])
-def test_litert_needs_tensorflow_and_says_so(run_folder, int8):
-    files = {path.name: path.read_bytes() for path in run_folder.iterdir()}
-    with pytest.raises(ExportError, match=r"TensorFlow's converter.*KERAS_BACKEND=tensorflow"):
-        pl.export(run_folder, "litert", int8=int8)
-    assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == files
-
-
-def test_eight_bits_are_the_same_bytes_each_time(run_folder, small):
-    content, sample = (run_folder / "model.onnx").read_bytes(), small.splits["train"].images[:32]
-    assert int8_file(content, sample) == int8_file(content, sample)
 
 
 def test_a_file_beside_the_run_has_its_comparison_beside_it(run_folder, tmp_path):
@@ -129,10 +98,8 @@ def test_a_file_beside_the_run_has_its_comparison_beside_it(run_folder, tmp_path
     assert (run_folder / "manifest.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("int8", [False, True])
-def test_an_export_that_disagrees_is_not_written(run_folder, monkeypatch, int8):
+def test_an_export_that_disagrees_is_not_written(run_folder, monkeypatch):
     """Another network in the place of the run's: its file is well made, and not of this model."""
-    (run_folder / "model-int8.onnx").unlink(missing_ok=True)
     files = {path.name: path.read_bytes() for path in run_folder.iterdir()}
     exporter = EXPORTERS["onnx"]
 
@@ -142,7 +109,7 @@ def test_an_export_that_disagrees_is_not_written(run_folder, monkeypatch, int8):
 
     monkeypatch.setitem(EXPORTERS, "onnx", dataclasses.replace(exporter, answering=turned))
     with pytest.raises(ExportError, match="not written"):
-        pl.export(run_folder, "onnx", int8=int8)
+        pl.export(run_folder, "onnx")
     assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == files
 
 
@@ -167,18 +134,13 @@ def test_a_baseline_has_an_onnx_file_and_no_other(small, tmp_path):
     pl.train(recipe(Linear(components=3)), out=tmp_path / "run")
     made = pl.export(tmp_path / "run", "onnx", out=tmp_path / "linear.onnx")
     assert made.file.read_bytes() == (tmp_path / "run" / "model.onnx").read_bytes()
-    for to in ("litert", "keras"):
-        with pytest.raises(ExportError, match="no network"):
-            pl.export(tmp_path / "run", to)
-    with pytest.raises(ExportError, match="no convolution"):
-        pl.export(tmp_path / "run", "onnx", int8=True)
+    with pytest.raises(ExportError, match="no network"):
+        pl.export(tmp_path / "run", "keras")
 
 
 def test_what_is_not_offered_is_named(run_folder, small, monkeypatch):
     with pytest.raises(UnknownNameError, match="onnx"):
         pl.export(run_folder, "onx")
-    with pytest.raises(ExportError, match="8 bits"):
-        pl.export(run_folder, "keras", int8=True)
     other = dataclasses.replace(small, md5="f" * 32)
     monkeypatch.setattr(store, "open_dataset", lambda name, size: other)
     with pytest.raises(RunError, match="another file"):

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from penlight.api.described import view_of
 from penlight.data import ViewedDataset
 from penlight.data.reads import read
@@ -18,7 +16,7 @@ from penlight.runs import ModelFacts, Predictions, Predictor, Run, RunWriter, op
 from penlight.runs.predictor import MODEL
 
 if TYPE_CHECKING:
-    from penlight.exporters import Exporter, ExportSource, Parity
+    from penlight.exporters import ExportSource, Parity
 
 RECORD = "export.json"
 """What is known of each exported file of a run, by its name."""
@@ -26,17 +24,13 @@ RECORD = "export.json"
 # Training asks its file for so many images of val: enough to see a wrong layer, too few to wait for.
 _QUICK = 64
 
-# Ranges of int8 are found on so many images of train, taken evenly.
-_SAMPLE = 256
-
 
 @dataclass(frozen=True)
 class Exported:
-    """What `export` made: the file, its format and precision, and how it compares with the model."""
+    """What `export` made: the file, its format, and how it compares with the model."""
 
     file: Path
     to: str
-    precision: str
     bytes: int
     parity: "Parity"
 
@@ -46,18 +40,18 @@ class Exported:
 
     def record(self) -> dict[str, Any]:
         """Give what export.json holds of the file."""
-        about = {"written": True, "format": self.to, "precision": self.precision, "bytes": self.bytes}
+        about = {"written": True, "format": self.to, "bytes": self.bytes}
         return {**about, **self.parity.to_dict()}
 
 
-def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None = None) -> Exported:
-    """Write a run's model as "onnx", "litert" or "keras", in float32 or quantised to 8 bits.
+def export(path: Path, to: str = "onnx", *, out: Path | None = None) -> Exported:
+    """Write a run's model as "onnx" or "keras".
 
     What was written is asked the whole test split, one image at a time and by sevens; ExportError, and no file, if
     it does not answer as the model does. `out` is the file to write, with its comparison beside it as
     <file>.json; by default both are in the run.
     """
-    from penlight.exporters import EXPORTERS
+    from penlight.exporters import EXPORTERS, compare, require_close
 
     if to not in EXPORTERS:
         raise UnknownNameError("format", to, EXPORTERS)
@@ -71,10 +65,12 @@ def export(path: Path, to: str = "onnx", *, int8: bool = False, out: Path | None
         )
     TestAccessLog(view.dataset, "export").add(view.view, run.recipe.hash, run.seed, run.name)
     exporter = EXPORTERS[to]
-    content = exporter.write(_source(run, view, test), int8)
-    name = f"{'model' if to != 'keras' else 'answers'}{'-int8' if int8 else ''}{exporter.ending}"
-    parity = _compared(exporter, content, view, test, run, out or path / name, int8)
-    exported = Exported(out or path / name, to, "int8" if int8 else "float32", len(content), parity)
+    content = exporter.write(_source(run, view, test))
+    # model.keras is the network that was trained; what is written answers with calibrated probabilities.
+    file = out or path / f"{'answers' if to == 'keras' else 'model'}{exporter.ending}"
+    parity = compare(exporter.answering(content), view.splits["test"].chosen, test, run.decision)
+    require_close(parity, run.recipe.train.precision, str(file))
+    exported = Exported(file, to, len(content), parity)
     _keep(run, exported, content, out)
     return exported
 
@@ -91,23 +87,8 @@ def _source(run: Run, view: ViewedDataset, test: Predictions) -> "ExportSource":
         made = run.read(MODEL)
     else:
         raise RunError(f"The run {run.path} keeps no model.", f"Repeat it: {run.command} --out FOLDER")
-    train = view.splits["train"]
-    rows = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))
     facts = facts_of(run.recipe, view, test, run.decision, run.seed, run.kept_model)
-    return ExportSource(network, made, facts, run.decision.calibration, train.chosen[rows])
-
-
-def _compared(
-    exporter: "Exporter", content: bytes, view: ViewedDataset, test: Predictions, run: Run, file: Path, int8: bool
-) -> "Parity":
-    from penlight.exporters import compare, require_as_good, require_close
-
-    parity = compare(exporter.answering(content), view.splits["test"].chosen, test, run.decision)
-    if int8:
-        require_as_good(parity, test.task.headline, str(file))
-    else:
-        require_close(parity, run.recipe.train.precision, str(file))
-    return parity
+    return ExportSource(network, made, facts, run.decision.calibration)
 
 
 def _keep(run: Run, exported: Exported, content: bytes, out: Path | None) -> None:
@@ -144,7 +125,7 @@ def write_onnx(
         writer.write_json(RECORD, {MODEL: {"written": False, "reason": str(error)}})
         return
     writer.write(MODEL, content)
-    record = Exported(writer.path / MODEL, "onnx", "float32", len(content), parity).record()
+    record = Exported(writer.path / MODEL, "onnx", len(content), parity).record()
     # Scores of so few images would say nothing.
     writer.write_json(RECORD, {MODEL: {**record, "metrics": []}})
 

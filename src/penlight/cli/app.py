@@ -399,8 +399,7 @@ def report(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder; for a copy also one of seeds, folds or a study.")],
-    to: Annotated[Optional[str], typer.Option(help="onnx, litert or keras; onnx unless given.")] = None,  # noqa: UP045
-    int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8 bits, by images of train.")] = False,
+    to: Annotated[Optional[str], typer.Option(help="onnx or keras; onnx unless given.")] = None,  # noqa: UP045
     for_sharing: Annotated[
         bool,
         typer.Option(
@@ -420,8 +419,8 @@ def export(
     import penlight as pl
     from penlight.cli.show.exported import print_copied, print_exported
 
-    if (for_sharing or no_images) and (int8 or to is not None):
-        raise typer.BadParameter("A copy of a run has the model that is there; leave --to and --int8 out.")
+    if (for_sharing or no_images) and to is not None:
+        raise typer.BadParameter("A copy of a run has the model that is there; leave --to out.")
     if for_sharing:
         print_copied(pl.export_for_sharing(run, out), json)
         return
@@ -429,7 +428,7 @@ def export(
         print_copied(pl.export_without_images(run, out), json)
         return
     to = to or "onnx"
-    print_exported(pl.export(run, to, int8=int8, out=out), json)
+    print_exported(pl.export(run, to, out=out), json)
 
 
 @app.command()

@@ -179,7 +179,9 @@ class Brier:
         return out
 
     def reliability(self, gaps: Floats, w: Floats) -> Floats:
-        """(B,): how far bins are off, squared, on average; 0 is calibrated. `gaps` (B, P, BINS) as `PredictedProbabilities` gives.
+        """(B,): how far bins are off, squared, on average; 0 is calibrated.
+
+        `gaps` are (B, P, BINS), as `PredictedProbabilities` gives them.
 
         What bins are off by chance is taken off (Ferro and Fricker, QJRMS 138:1954, 2012): of each squared gap the
         variance of its mean, estimated from the gaps in the bin, since their probabilities are not all the same. So

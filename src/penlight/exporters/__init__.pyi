@@ -1,6 +1,5 @@
 from .parity import Parity as Parity
 from .parity import compare as compare
-from .parity import require_as_good as require_as_good
 from .parity import require_close as require_close
 from .table import EXPORTERS as EXPORTERS
 from .table import Exporter as Exporter

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from penlight.data.reads import Readable
 from penlight.errors import ExportError
 from penlight.evaluation import Decision, MetricRow, score
-from penlight.numbers import counted, decimal_text
+from penlight.numbers import counted
 from penlight.runs import Predictions, answer
 
 Floats = NDArray[np.float64]
@@ -25,9 +25,6 @@ BATCHES = (1, 7)
 CLOSE = {"float32": 1e-5, "bfloat16": 0.05}
 """How far a probability of a float32 file may be from the model's, by the precision of the model's own products: one
 that rounds them to 8 bits is itself not surer than that."""
-
-FALL = 0.01
-"""How far the headline metric may fall in a file of fewer bits."""
 
 
 @dataclass(frozen=True)
@@ -127,16 +124,4 @@ def require_close(parity: Parity, precision: str, what: str) -> None:
             f"{counted(parity.images, 'image')} of {parity.split} a "
             f"probability differs by {worst:.1e}, where {CLOSE[precision]:g} is allowed. It was not written.",
             "Repeat the run on this machine; if that changes nothing, it is a defect of Penlight: please report it.",
-        )
-
-
-def require_as_good(parity: Parity, headline: str, what: str) -> None:
-    """Raise ExportError if the headline metric of a file of fewer bits is more than `FALL` below the model's."""
-    change = next(c for c in parity.changes if c.name == headline and c.label is None)
-    if not change.file >= change.model - FALL:
-        raise ExportError(
-            f"{what} is worse than the trained model: {headline} on {parity.split} falls from "
-            f"{decimal_text(change.model)} to {decimal_text(change.file)}, where a fall of {FALL:g} is allowed. It "
-            "was not written.",
-            "Export it without --int8.",
         )

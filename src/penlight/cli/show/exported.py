@@ -18,8 +18,7 @@ def print_exported(result: "Exported", json: bool) -> None:
         return
     out, parity = console(), result.parity
     out.print(
-        f"{result.to}, {result.precision}, {counted(result.bytes, 'byte')}. Over "
-        f"{counted(parity.images, 'image')} of {parity.split} "
+        f"{result.to}, {counted(result.bytes, 'byte')}. Over {counted(parity.images, 'image')} of {parity.split} "
         f"the largest difference of a probability is {parity.difference:.1e}.",
     )
     table = plain_table()
