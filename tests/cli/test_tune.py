@@ -11,8 +11,8 @@ import time
 import pytest
 
 from penlight.data import store
+from penlight.experiments.processes import thread_limits
 from penlight.recipes import load_recipe
-from penlight.training.tuning.workers import thread_limits
 from tests.data.tiny_dataset import write_tiny
 
 SPACE = "model.components = { low = 2, high = 8 }\nmodel.strength = { low = 0.1, high = 10, log = true }\n"
@@ -41,7 +41,7 @@ def test_the_last_line_is_a_recipe_that_train_takes(penlight, undrawn, tune):
 
 
 def test_json_alone(penlight, tune):
-    code, out, err = penlight(*tune, "--trials", 2, "--sampler", "tpe", "--seeds", 2, "--json")
+    code, out, err = penlight(*tune, "--trials", 2, "--seeds", 2, "--json")
     answer = json.loads(out)
     assert (code, err) == (0, "")
     assert answer["judged_on"] == "val, mean of 2 seeds"

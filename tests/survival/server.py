@@ -144,6 +144,7 @@ def serve() -> None:
     import penlight.cli.show.tuned
     import penlight.data.audit
     import penlight.experiments.studies
+    import penlight.experiments.tuning
     import penlight.exporters.onnx_file
     import penlight.models.baselines
     import penlight.models.files
@@ -151,7 +152,6 @@ def serve() -> None:
     import penlight.reports.page
     import penlight.reports.run
     import penlight.reports.seeds
-    import penlight.training.tuning
 
     # Figures are half of what a command takes, and nothing here looks at them. What a killed process has written, the
     # system holds without being asked to.

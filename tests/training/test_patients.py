@@ -10,10 +10,10 @@ from scipy.optimize import minimize_scalar
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
 from penlight.data.folds import assign_folds, image_groups
 from penlight.evaluation.novelty import Novelty
+from penlight.experiments.tuning.objective import folds
 from penlight.recipes import Ensemble, Kernel, Member, Recipe, Trees
 from penlight.tasks import Binary
 from penlight.training.ensemble import fit_ensemble
-from penlight.training.tuning.objective import folds
 
 PATIENTS, EACH = 270, 4
 

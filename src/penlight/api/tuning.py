@@ -20,7 +20,7 @@ def tune(
     *,
     trials: int | None = None,
     seconds: float | None = None,
-    sampler: str = "gp",
+    sampler: str = "tpe",
     space: Path | None = None,
     storage: str | None = None,
     workers: int = 1,
@@ -41,13 +41,15 @@ def tune(
     watcher = watcher or ProgressListener()
     watcher.step("Opening the dataset")
     view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
-    from penlight.training import tuning
+    from penlight.experiments.tuning import folder as folders
+    from penlight.experiments.tuning.search import make_limits, run_tuning
+    from penlight.experiments.tuning.setup import make_setup
 
-    setup = tuning.make_setup(recipe, searched, view, sampler=sampler, seeds=seeds, seed=seed)
-    limits = tuning.make_limits(trials, seconds)
-    with tuning.TuningFolder(out or tuning.default_folder(setup), setup) as folder:
+    setup = make_setup(recipe, searched, view, sampler=sampler, seeds=seeds, seed=seed)
+    limits = make_limits(trials, seconds)
+    with folders.TuningFolder(out or folders.default_folder(setup), setup) as folder:
         watcher.step("Tuning")
-        found = tuning.run(folder, view, limits, watcher, storage=storage, workers=workers)
+        found = run_tuning(folder, view, limits, watcher, storage=storage, workers=workers)
         watcher.step("Writing the report")
         from penlight.reports.tuning import write_tuning
 

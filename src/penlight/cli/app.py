@@ -176,7 +176,7 @@ def tune(
         Optional[float],  # noqa: UP045
         typer.Option(parser=_seconds, metavar="TIME", help="Begin no trial after this time, as 10m."),
     ] = None,
-    sampler: Annotated[str, typer.Option(help="gp (Gaussian process) or tpe.")] = "gp",
+    sampler: Annotated[str, typer.Option(help="tpe, or gp (Gaussian process; needs PyTorch).")] = "tpe",
     space: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="TOML file of what to search; the study's unless given."),

@@ -8,13 +8,13 @@ from typing import Self
 
 from penlight.disk import FolderHold, is_inside, remove_inside, remove_orphans, require_no_link
 from penlight.errors import PenlightError, RunError
+from penlight.experiments.tuning.setup import Setup, setup_of
 from penlight.records import read_record
 from penlight.records.groups import TuningRecord
 from penlight.runs import write_bytes
 from penlight.runs.files import json_text, read_file
 from penlight.runs.folder import is_bare, is_untidy
 from penlight.runs.groups import SETUP, open_group, unseal, write_group
-from penlight.training.tuning.setup import Setup, setup_of
 
 DATABASE = "tune.db"
 _ASK_LOCK = ".ask.lock"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from penlight.data import ViewedDataset
 from penlight.errors import UnknownNameError
+from penlight.experiments.tuning.objective import Repeats, choose_repeats
+from penlight.experiments.tuning.samplers import SAMPLERS, make_sampler
 from penlight.recipes import Recipe, recipe_from_toml
 from penlight.recipes.space import Space, space_from_dict
-from penlight.training.tuning.objective import Repeats, choose_repeats
-from penlight.training.tuning.samplers import SAMPLERS
 
 if TYPE_CHECKING:
     from penlight.records.groups import TuningRecord
@@ -54,9 +54,11 @@ class Setup:
 def make_setup(
     recipe: Recipe, space: Space, view: ViewedDataset, *, sampler: str, seeds: int | None, seed: int
 ) -> Setup:
-    """Put a setup together. UnknownNameError for a sampler there is none of."""
+    """Put a setup together. UnknownNameError for a sampler there is none of, MissingExtraError for one whose needs
+    are not installed."""
     if sampler not in SAMPLERS:
         raise UnknownNameError("sampler", sampler, SAMPLERS)
+    make_sampler(sampler, seed, 0)
     return Setup(recipe, space, sampler, choose_repeats(view, seeds), seed, view.dataset.md5)
 
 

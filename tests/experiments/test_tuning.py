@@ -1,5 +1,6 @@
 """Tuning: judged without test, the same trials after a kill, pruned and diverged trials, samplers that search."""
 
+import importlib.util
 import json
 import os
 import re
@@ -16,16 +17,24 @@ from sqlalchemy.exc import OperationalError
 
 import penlight as pl
 from penlight.data import Dataset, Split, apply_view, store
-from penlight.errors import DataError, MemoryShortError, RunError, StorageError, TrainingError, UnknownNameError
+from penlight.errors import (
+    DataError,
+    MemoryShortError,
+    MissingExtraError,
+    RunError,
+    StorageError,
+    TrainingError,
+    UnknownNameError,
+)
+from penlight.experiments.tuning import samplers, search
+from penlight.experiments.tuning.objective import Repeats, choose_repeats, folds, parts_of
+from penlight.experiments.tuning.samplers import distribution, from_stored, make_sampler, stored
+from penlight.experiments.tuning.search import process_name, quiet, storage_kept
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train, load_recipe
 from penlight.recipes.space import Choices, Range, Space, Trial, value_at
 from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory
 from penlight.reports.figure import draw_svg
 from penlight.tasks import MultiLabel, Ordinal
-from penlight.training.tuning import SAMPLERS, Repeats, choose_repeats, samplers, search
-from penlight.training.tuning.objective import folds, parts_of
-from penlight.training.tuning.samplers import SpaceSampler, encode, first_points, from_stored, stored
-from penlight.training.tuning.search import process_name, quiet, storage_kept
 from tests.conftest import LABELS, small_dataset
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=12))
@@ -73,11 +82,8 @@ def outcome(result):
     return [(t.number, t.state, t.value, t.values, dict(t.params)) for t in result.trials]
 
 
-@pytest.mark.parametrize(
-    "sampler", [pytest.param(name, marks=pytest.mark.full if name == "tpe" else ()) for name in sorted(SAMPLERS)]
-)
-def test_killed_and_continued_it_holds_the_same_trials(fast, own_folders, monkeypatch, sampler):
-    undisturbed = pl.tune(LINEAR, trials=8, sampler=sampler, out=own_folders / "whole")
+def test_killed_and_continued_it_holds_the_same_trials(fast, own_folders, monkeypatch):
+    undisturbed = pl.tune(LINEAR, trials=8, out=own_folders / "whole")
     train, begun = search.values_of, []
 
     def killed_in_the_third_and_the_last(*words):
@@ -89,15 +95,15 @@ def test_killed_and_continued_it_holds_the_same_trials(fast, own_folders, monkey
     monkeypatch.setattr(search, "values_of", killed_in_the_third_and_the_last)
     for _ in range(2):
         with pytest.raises(KilledError):
-            pl.tune(LINEAR, trials=8, sampler=sampler)
-    result = pl.tune(LINEAR, trials=8, sampler=sampler)
+            pl.tune(LINEAR, trials=8)
+    result = pl.tune(LINEAR, trials=8)
     assert str(result.folder) == "runs/small-tune-1"
     assert outcome(result) == outcome(undisturbed)
     assert len(begun) == 10
     assert not list(result.folder.glob(".*"))
     best = [(own_folders / "whole" / "best.toml"), result.recipe]
     assert load_recipe(str(best[0])) == load_recipe(str(best[1]))
-    assert str(pl.tune(LINEAR, trials=1, sampler=sampler).folder) == "runs/small-tune-2"
+    assert str(pl.tune(LINEAR, trials=1).folder) == "runs/small-tune-2"
 
 
 def test_a_finished_tuning_goes_on_to_more_trials(fast, tmp_path):
@@ -233,7 +239,7 @@ def test_time_ends_a_tuning_after_the_trial_that_runs(small, tmp_path, worth, mo
 def test_folders_of_another_search_are_refused(fast, tmp_path):
     pl.tune(LINEAR, trials=1, out=tmp_path / "t")
     with pytest.raises(RunError, match="another recipe, space, sampler"):
-        pl.tune(LINEAR, trials=1, sampler="tpe", out=tmp_path / "t")
+        pl.tune(LINEAR, trials=1, seed=1, out=tmp_path / "t")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="not a tuning"):
@@ -321,8 +327,11 @@ def test_a_missing_driver_is_named_with_what_to_install(fast, tmp_path, monkeypa
 
 
 def test_unknown_samplers_and_unjudgeable_data_leave_nothing(small, tmp_path):
-    with pytest.raises(UnknownNameError, match="gp"):
-        pl.tune(LINEAR, sampler="gpp", out=tmp_path / "t")
+    with pytest.raises(UnknownNameError, match="tpe"):
+        pl.tune(LINEAR, sampler="tpf", out=tmp_path / "t")
+    if importlib.util.find_spec("torch") is None:
+        with pytest.raises(MissingExtraError, match="needs PyTorch"):
+            pl.tune(LINEAR, sampler="gp", out=tmp_path / "t")
     small.splits["val"].labels[:] = 0
     with pytest.raises(DataError, match="cannot give auc"):
         pl.tune(LINEAR, seeds=1, trials=1, out=tmp_path / "t")
@@ -376,25 +385,9 @@ def test_folds_keep_patients_together_and_rare_labels_in_train():
         assert (train.y_true.sum(axis=0) > 0).all()
 
 
-def test_points_come_back_from_a_storage_and_lie_in_the_space():
-    points = first_points(SPACE, {"a": 1e-4, "b": 9, "c": [1, 2]}, seed=3)
-    assert from_stored(SPACE, points[0]) == {"a": 1e-4, "b": 9, "c": [1, 2]}
-    for point in points:
-        values = from_stored(SPACE, point)
-        assert all(p.holds(values[p.key]) for p in SPACE.parameters)
-        assert isinstance(values["b"], int)
-        assert stored(SPACE, values) == point
-        assert ((encode(SPACE, point) >= -1e-12) & (encode(SPACE, point) <= 1 + 1e-12)).all()
-    assert encode(SPACE, points[0]).tolist() == [0, 1, 0, 1]
-    assert points == first_points(SPACE, {"a": 1e-4, "b": 9, "c": [1, 2]}, seed=3)
-    assert points[1:] != first_points(SPACE, None, seed=4)
-
-
-def study_of(sampler, seed=0):
-    with quiet():
-        return optuna.create_study(
-            sampler=SpaceSampler(SPACE, {"a": 1e-4, "b": 9, "c": "x"}, seed, SAMPLERS[sampler]), direction="maximize"
-        )
+def test_points_come_back_from_a_storage():
+    values = {"a": 1e-4, "b": 9, "c": [1, 2]}
+    assert from_stored(SPACE, stored(SPACE, values)) == values
 
 
 def hill(values):
@@ -402,41 +395,32 @@ def hill(values):
     return -((np.log10(values["a"] / 0.03)) ** 2) - 0.05 * (values["b"] - 3) ** 2 - (values["c"] == "x")
 
 
-def climb(study, trials):
-    for _ in range(trials):
-        trial = study.ask(study.sampler.distributions)
-        study.tell(trial, hill(from_stored(SPACE, trial.params)))
+def climb(trials, seed=0):
+    """Tell a study the hill's height at each point that it proposes."""
+    places = {p.key: distribution(p) for p in SPACE.parameters}
+    with quiet():
+        study = optuna.create_study(direction="maximize")
+        for told in range(trials):
+            study.sampler = make_sampler("tpe", seed, told)
+            trial = study.ask(places)
+            study.tell(trial, hill(from_stored(SPACE, trial.params)))
     return study.get_trials()
 
 
-@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-def test_samplers_begin_with_the_recipe_and_stay_in_the_space(sampler):
-    with quiet():
-        trials = climb(study_of(sampler), 9)
-    assert from_stored(SPACE, trials[0].params) == {"a": 1e-4, "b": 9, "c": "x"}
+def test_proposals_lie_in_the_space_and_depend_on_the_seed_and_the_trials_alone():
+    trials = climb(9)
     for trial in trials:
         values = from_stored(SPACE, trial.params)
         assert all(p.holds(values[p.key]) for p in SPACE.parameters)
-    with quiet():
-        assert [t.params for t in climb(study_of(sampler), 9)] == [t.params for t in trials]
-        assert [t.params for t in climb(study_of(sampler, seed=1), 9)] != [t.params for t in trials]
+        assert isinstance(values["b"], int)
+    assert [t.params for t in climb(9)] == [t.params for t in trials]
+    assert [t.params for t in climb(9, seed=1)] != [t.params for t in trials]
 
 
-def test_the_gaussian_process_climbs():
-    with quiet():
-        trials = climb(study_of("gp"), 20)
-    assert max(t.value for t in trials[:5]) < -0.15
-    assert max(t.value for t in trials) > -0.03
-
-
-def test_the_gaussian_process_proposes_where_all_values_are_equal_or_missing():
-    with quiet():
-        study = study_of("gp")
-        for _ in range(samplers.FIRST_POINTS):
-            study.tell(study.ask(study.sampler.distributions), 0.5)
-        running = study.ask(study.sampler.distributions)
-        beside = study.ask(study.sampler.distributions)
-    assert running.params != beside.params
+def test_a_search_climbs():
+    best = [t.value for t in climb(40)]
+    assert max(best[: samplers.FIRST_POINTS]) < max(best)
+    assert max(best) > -0.1
 
 
 TRIALS = [

@@ -1,4 +1,4 @@
-"""Trials, one after the other, in an Optuna study that outlives the process."""
+"""Trials, one after the other or in several processes, in an Optuna study that outlives the process."""
 
 import contextlib
 import os
@@ -18,13 +18,15 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from penlight.data import ViewedDataset
+from penlight.data import ViewedDataset, apply_view, open_referenced
 from penlight.errors import MemoryShortError, StorageError, TrainingError, first_line
+from penlight.experiments.processes import run_jobs
+from penlight.experiments.tuning.folder import DATABASE, TuningFolder, read_setup
+from penlight.experiments.tuning.objective import TrialPart, parts_of, require_judgement, values_of
+from penlight.experiments.tuning.samplers import distribution, from_stored, make_sampler, stored
+from penlight.experiments.tuning.setup import Setup
 from penlight.recipes.space import Choices, Space, Trial, with_values
 from penlight.training.loop import Epoch
-from penlight.training.tuning.objective import TrialPart, parts_of, values_of
-from penlight.training.tuning.samplers import SAMPLERS, SpaceSampler, distribution, from_stored, worth
-from penlight.training.tuning.setup import Setup
 
 DEFAULT_TRIALS = 15
 
@@ -92,14 +94,11 @@ def open_study(storage: str, setup: Setup, *, shared: bool) -> optuna.Study:
 
     StorageError if the storage cannot be opened.
     """
-    start = setup.space.values_of(setup.recipe)
-    sampler = SpaceSampler(setup.space, start, setup.seed, SAMPLERS[setup.sampler])
     pruner = optuna.pruners.MedianPruner(PRUNE_AFTER, n_warmup_steps=setup.recipe.train.epochs // _FAIR_SHARE)
     with _storage_errors(storage):
         return optuna.create_study(
             study_name=setup.study,
             storage=_storage(storage, shared),
-            sampler=sampler,
             pruner=pruner,
             direction="maximize",
             load_if_exists=True,
@@ -151,6 +150,61 @@ def _has_ended(process: str) -> bool:
     return False
 
 
+def run_tuning(
+    folder: TuningFolder,
+    view: ViewedDataset,
+    limits: TrialLimits,
+    progress: TuningProgress,
+    *,
+    storage: str | None = None,
+    workers: int = 1,
+) -> TuningResult:
+    """Go on with a folder's tuning up to the limits. `storage` is an Optuna URL; the folder's own database unless
+    given. DataError before anything is trained, if the images cannot judge trials."""
+    setup = folder.setup
+    require_judgement(view, parts_of(view, setup.repeats, setup.seed))
+    url = storage or sqlite_url(folder.path / DATABASE)
+    with quiet(), storage_kept(url):
+        study = open_study(url, setup, shared=storage is not None)
+        fail_running(study, shared=storage is not None)
+        told = -1
+
+        def tell() -> None:
+            nonlocal told
+            done = records(study, setup.space)
+            if len(done) != told:
+                told = len(done)
+                progress.trial(told, limits.trials, best_value(done), limits.seconds_left(done, workers))
+
+        tell()
+        if workers == 1:
+            run_trials(study, setup, view, limits, folder.ask_lock, progress)
+        else:
+            own = {"folder": str(folder.path.resolve()), "storage": storage, "trials": limits.trials}
+            run_jobs([{"task": "trials", **own, "deadline": limits.deadline}] * workers, tell)
+        return found(study, setup)
+
+
+def work_on_folder(folder: str, storage: str | None, trials: int | None, deadline: float | None) -> None:
+    """Run trials of a tuning's folder until the limits say so, beside other processes that do the same."""
+    path = Path(folder)
+    setup = read_setup(path)
+    data = setup.recipe.data
+    view = apply_view(open_referenced(data.dataset, data.size), data.view)
+    url = storage or sqlite_url(path / DATABASE)
+    with quiet(), storage_kept(url):
+        study = open_study(url, setup, shared=storage is not None)
+        run_trials(study, setup, view, TrialLimits(trials, deadline), TuningFolder(path, setup).ask_lock, _Silent())
+
+
+class _Silent:
+    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+        """See `TuningProgress.trial`."""
+
+    def epoch(self, row: Epoch, planned: int) -> None:
+        """See `TuningProgress.epoch`."""
+
+
 def run_trials(
     study: optuna.Study,
     setup: Setup,
@@ -180,10 +234,22 @@ def _run_one(
     try:
         if not limits.allow(len(_counted(study))):
             return False
+        _prepare(study, setup)
         study.optimize(lambda trial: _objective(trial, setup, parts, lock, progress), n_trials=1)
     finally:
         lock.release(force=True)
     return True
+
+
+def _prepare(study: optuna.Study, setup: Setup) -> None:
+    """Say what is tried next: the recipe as it is, if it lies in the space and is the first; else what the sampler
+    makes of the trials so far. Those of killed processes count for nothing."""
+    told = len(_counted(study))
+    study.sampler = make_sampler(setup.sampler, setup.seed, told)
+    start = setup.space.values_of(setup.recipe)
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    if start is not None and not told and not waiting:
+        study.enqueue_trial(stored(setup.space, start))
 
 
 def _objective(
@@ -236,6 +302,22 @@ def _record(number: int, trial: FrozenTrial, space: Space, value: float) -> Tria
         trial.duration.total_seconds() if trial.duration else 0.0,
         note,
     )
+
+
+def worth(trial: FrozenTrial, complete: Sequence[FrozenTrial]) -> float:
+    """Give a finished trial's value; NaN where it cannot be told.
+
+    Of a pruned trial it is an estimate: as far from the mean of the complete ones as it was at the epoch where it
+    stopped. What it had reached cannot stand for it, since folds differ more than trials do.
+    """
+    if trial.state == TrialState.COMPLETE:
+        return float("nan") if trial.value is None else trial.value
+    step = trial.last_step
+    beside = [(t.intermediate_values[step], t.value) for t in complete if step in t.intermediate_values]
+    if step is None or not beside:
+        return float("nan")
+    then, final = np.mean(np.array(beside, float), axis=0)
+    return float(final + trial.intermediate_values[step] - then)
 
 
 def best_value(trials: Sequence[Trial]) -> float:
