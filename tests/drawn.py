@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import penlight as pl
-from penlight.api import training
 from penlight.data import record, store
 from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
 from penlight.data.mapped import md5_of, split_of
 from penlight.data.pictures import DecodeOptions
+from penlight.experiments import run as training
 from penlight.phantoms import phantom_arrays
 from penlight.reports import page
 from penlight.reports.figure import draw_svg

@@ -345,7 +345,7 @@ _BASELINES = {}
 @pytest.fixture
 def unexplained(monkeypatch):
     """Maps for the report are left out."""
-    monkeypatch.setattr(training, "write_explained", lambda *_, **__: None)
+    monkeypatch.setattr("penlight.experiments.run.write_explained", lambda *_, **__: None)
 
 
 def run_page(page, desk, terminal):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import penlight as pl
-from penlight.api import training
 from penlight.data import record, store
+from penlight.experiments import run as training
 from penlight.recipes import Data, Linear, Recipe
 from penlight.tasks import MultiLabel, Ordinal, Task
 from tests.conftest import LABELS, small_dataset

@@ -10,7 +10,6 @@ from .api.explaining import Explainer as Explainer
 from .api.explaining import Explanation as Explanation
 from .api.explaining import explain as explain
 from .api.explaining import open_explainer as open_explainer
-from .api.exports import Exported as Exported
 from .api.exports import export as export
 from .api.folding import cross_validate as cross_validate
 from .api.planning import plan as plan
@@ -21,10 +20,6 @@ from .api.reports import report as report
 from .api.requests import list_recipes as list_recipes
 from .api.requests import resolve_recipe as resolve_recipe
 from .api.results import Audited as Audited
-from .api.results import FoldsScores as FoldsScores
-from .api.results import ProgressListener as ProgressListener
-from .api.results import Scores as Scores
-from .api.results import SeedsScores as SeedsScores
 from .api.results import Shown as Shown
 from .api.results import Studied as Studied
 from .api.results import Trained as Trained
@@ -42,5 +37,10 @@ from .api.sweeping import Swept as Swept
 from .api.sweeping import sweep as sweep
 from .api.training import train as train
 from .api.tuning import tune as tune
+from .experiments.progress import ProgressListener as ProgressListener
+from .exporters.of_run import Exported as Exported
+from .runs.scores import FoldsScores as FoldsScores
+from .runs.scores import Scores as Scores
+from .runs.scores import SeedsScores as SeedsScores
 
 __version__: str

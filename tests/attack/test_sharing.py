@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 import penlight as pl
-from penlight.api import training
 from penlight.data import record, store
 from penlight.errors import RunError
+from penlight.experiments import run as training
 from penlight.recipes import Data, Kernel, Linear, Recipe
 from penlight.reports import page
 from penlight.reports.displays import UnusualImages

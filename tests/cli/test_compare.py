@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import penlight as pl
-from penlight.api import training
 from penlight.data import store
 from penlight.errors import PredictionsError
+from penlight.experiments import run as training
 from penlight.runs.folder import SUMMARY
 from penlight.tasks import MultiLabel, Ordinal
 from tests.cli.test_cli import write_official

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import penlight as pl
-from penlight.api import planning, requests, sweeping, training
+from penlight.api import planning, requests, sweeping
 from penlight.data import apply_view, store
 from penlight.data.published import RESNET18
 from penlight.disk import FolderHold
 from penlight.errors import DataError, RecipeError, RunError
+from penlight.experiments import run as training
 from penlight.recipes import Cnn, Data, Decide, Kernel, Majority, Recipe, Residual, Train
 from penlight.recipes.plan import TrainingPlan, plan_from_dict, training_operations
 from penlight.reports.checklist import checklist

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from penlight.api.scoring import decide_on
 from penlight.data import apply_view
 from penlight.evaluation import find_decision, score
 from penlight.evaluation.cut_points import best_cut_points, kappa_and_influence
@@ -20,6 +19,7 @@ from penlight.recipes import Decide
 from penlight.records.run import DecisionRecord
 from penlight.runs import Predictions
 from penlight.runs.facts import ModelFacts, facts_from_properties
+from penlight.runs.scoring import decide_on
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, small_dataset
 

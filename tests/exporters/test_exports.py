@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import penlight as pl
-from penlight.api import training
 from penlight.data import store
 from penlight.errors import ExportError, RunError, UnknownNameError
 from penlight.evaluation.calibration import UNCALIBRATED
+from penlight.experiments import run as training
 from penlight.exporters import EXPORTERS, parity
 from penlight.exporters.onnx_file import onnx_file
 from penlight.models import LinearBaseline

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2_contingency
 
-from penlight.api.results import Scores
 from penlight.cli.show.scores import print_score_tables
 from penlight.cli.show.trained import print_trained
 from penlight.data import tested as reading
@@ -25,6 +24,7 @@ from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
 from penlight.reports.comparison import _hidden
 from penlight.reports.comparison_verdict import comparison_verdict
 from penlight.reports.displays.learning import LearningCurves, SeedCurves
+from penlight.runs.scores import Scores
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.reports.conftest import make_data
 from tests.reports.test_sentences import planted

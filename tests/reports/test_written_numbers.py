@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penlight.api.results import Scores
 from penlight.cli.show.scores import print_score_tables
 from penlight.evaluation import score, score_seeds
 from penlight.reports import run_card, run_report, seeds_report
 from penlight.reports.run import run_displays
+from penlight.runs.scores import Scores
 from penlight.tasks import Binary, MultiLabel, Ordinal
 from tests.reports.conftest import history, make_content
 

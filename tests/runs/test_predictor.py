@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import penlight as pl
-from penlight.api import training
 from penlight.data import store
 from penlight.errors import DataError, MissingExtraError, RunError
+from penlight.experiments import run as training
 from penlight.recipes import Data, Linear, Recipe
 from penlight.runs import open_predictor, open_run
 from penlight.tasks import Binary

@@ -59,7 +59,7 @@ def _no_memory_of_backend() -> Exception:
 
 def no_memory_to_score() -> None:
     """There is no memory where scores are computed, which is of no training."""
-    from penlight.api import training
+    from penlight.experiments import run as training
 
     def scores_of(*_):
         raise MemoryError

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from penlight.api.scoring import answers_of_seeds, official_predictions
+from penlight.api.scoring import official_predictions
 from penlight.data.catalog import info_of_reference, referenced
 from penlight.errors import DataError, PredictionsError, RunError, UnknownNameError
 from penlight.escaping import label_list
@@ -18,6 +18,7 @@ from penlight.evaluation.standing import model_words
 from penlight.recipes import BASELINE_MODELS
 from penlight.runs import Answers, Predictions, Run, answer, open_run, write_text
 from penlight.runs.groups import kind_of, open_group
+from penlight.runs.scoring import answers_of_seeds
 from penlight.tasks import Task
 
 _NATIVE, _SIZE = "native", 28

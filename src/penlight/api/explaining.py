@@ -12,28 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.answers import error_to_dict
-from penlight.api.described import view_of
 from penlight.api.predicting import InputPicture, pictures
-from penlight.data import ViewedDataset
 from penlight.data.decoding import in_chunks, load_files
 from penlight.data.pictures import SUFFIXES, DecodeOptions, fit_pixels, load_with_look
-from penlight.data.reads import at_once
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
 from penlight.escaping import label_list
 from penlight.explanation import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explanation.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
+from penlight.explanation.of_run import _logits_of, _side
 from penlight.explanation.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
-from penlight.explanation.sanity import correlations, untrained, untrained_linear
-from penlight.models import LinearBaseline
 from penlight.numbers import counted, decimal_text
-from penlight.recipes import Pretrained, Recipe
-from penlight.runs import Answers, Run, RunWriter, open_predictor, open_run, write_bytes
-from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes
+from penlight.runs import Run, open_predictor, open_run, write_bytes
 from penlight.runs.classifier import reading_of
+from penlight.runs.dataset import view_of
 from penlight.runs.holdings import NEIGHBOURS, keeps_images
 from penlight.runs.predictor import MODEL, require_images
 from penlight.tasks import Task, label_of
-from penlight.training import Fitted
 from penlight.workers import Item, begin
 
 Images = NDArray[np.uint8]
@@ -41,10 +35,6 @@ Floats = NDArray[np.float64]
 
 NETWORK = "model.keras"
 SHEET = "sheet.png"
-
-_CASES = 4
-# Of large images a network is asked about so many pixels at once.
-_PIXELS = 2**20
 
 
 @dataclass(frozen=True)
@@ -237,21 +227,10 @@ class Explainer:
         return rows, columns
 
 
-def _side(recipe: Recipe, size: int) -> int:
-    """Give the side in pixels that the model computes with; a pre-trained network resizes images first."""
-    return recipe.model.input_size if isinstance(recipe.model, Pretrained) else size
-
-
 def _network_of(run: Run) -> Any:
     from penlight.models.files import network_from_bytes
 
     return network_from_bytes(run.read(NETWORK))
-
-
-def _logits_of(network: Any, images: Images) -> NDArray[np.floating]:
-    batch = at_once(images.shape, len(images), _PIXELS)
-    parts = [network.predict_on_batch(images[s : s + batch]) for s in range(0, len(images), batch)]
-    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _neighbour_dict(neighbour: Neighbour, task: Task) -> dict[str, Any]:
@@ -401,65 +380,6 @@ def _names(explanations: Sequence[Explanation]) -> list[str]:
 
 def _plain(text: str) -> str:
     return "".join(c if c.isalnum() or c in "._" else "-" for c in text)
-
-
-def write_explained(
-    writer: RunWriter, fitted: Fitted, view: ViewedDataset, test: Answers, *, keep: bool = True
-) -> float | None:
-    """Write explained.npz into a run that is being made: maps of a few right and wrong answers on test, and how much
-    they are like those of random weights. Give that, on average; None where it is not known. Not to `keep` the maps
-    writes nothing."""
-    task = test.predictions.task
-    subject = _fitted_subject(task, fitted.model, fitted.network)
-    rows, columns = _telling(test)
-    if not len(rows):
-        return None
-    images = np.asarray(view.splits["test"].images[test.predictions.index[rows]])
-    size = view.dataset.size
-    method = choose(subject, size if fitted.network is None else _side(writer.recipe, size))
-    maps = explain_images(subject, images, columns, method)
-    alike = np.full(len(rows), np.nan)
-    random = _randomised(task, fitted)
-    if random is not None:
-        alike = correlations(maps, explain_images(random, images, columns, method))
-    cases = ExplainedCases(rows, columns, maps, method, METHODS[method].meaning, alike)
-    if keep:
-        writer.write(EXPLAINED, cases_to_bytes(cases))
-    return cases.mean_alike if np.isfinite(cases.mean_alike) else None
-
-
-def write_neighbours(writer: RunWriter, view: ViewedDataset) -> None:
-    """Write neighbours.npz into a run that is being made, whose model.onnx is there if it has one."""
-    predictor = open_predictor(writer.draft(), isolated=False) if (writer.path / MODEL).exists() else None
-    train = view.splits["train"]
-    writer.write(NEIGHBOURS, Neighbours.fit(predictor, train.images, train.index, train.y_true).to_bytes())
-
-
-def _fitted_subject(task: Task, model: Any, network: Any) -> Subject:
-    if network is not None:
-        return Subject(task, functools.partial(_logits_of, network), network)
-    return Subject(task, lambda images: task.logits(model.predict(images)))
-
-
-def _randomised(task: Task, fitted: Fitted) -> Subject | None:
-    """The same model with random weights; None for one that has none."""
-    if fitted.network is not None:
-        network = untrained(fitted.network)
-        return _fitted_subject(task, None, network)
-    if isinstance(fitted.model, LinearBaseline):
-        return _fitted_subject(task, untrained_linear(fitted.model), None)
-    return None
-
-
-def _telling(test: Answers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose a few of the surest wrong answers, and of the surest right ones of each label: rows and columns."""
-    from penlight.reports.displays.examples import surest, surest_of_each
-
-    p, given = test.predictions, test.decided == 1
-    wrong = surest(given & (p.y_true == 0), p.prob, _CASES)
-    right = surest_of_each(given & (p.y_true == 1), p.prob, _CASES)
-    cells = np.array([*wrong, *right], np.int64).reshape(-1, 2)
-    return cells[:, 0], cells[:, 1]
 
 
 def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penlight.api.described import DESCRIPTION, seen_by
-from penlight.api.folding import folds_content, folds_of
-from penlight.api.scoring import folds_scores, seeds_scores
-from penlight.api.studies import content_of_folder
 from penlight.disk import is_inside
+from penlight.experiments.folds import folds_content, folds_of
+from penlight.experiments.studies import content_of_folder
 from penlight.runs import Run, open_run, write_text
+from penlight.runs.dataset import DESCRIPTION, seen_by
 from penlight.runs.folder import FOLDS, fold_folders
 from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
+from penlight.runs.scoring import folds_scores, seeds_scores
 
 if TYPE_CHECKING:
     from penlight.evaluation import SeedsRow

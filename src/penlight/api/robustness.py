@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.api.described import view_of
 from penlight.api.reports import report
-from penlight.api.results import ProgressListener
 from penlight.data import ViewedDataset
 from penlight.data.tested import TestAccessLog
 from penlight.errors import RunError
@@ -18,8 +16,10 @@ from penlight.evaluation import Decision
 from penlight.evaluation.corruptions import Corruption, Images, corruptions_for
 from penlight.evaluation.intervals import units_of
 from penlight.evaluation.robustness import Indicators, Mistakes, Robustness, observe, summarise
+from penlight.experiments.progress import ProgressListener
 from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.runs import Run, open_predictor, open_run
+from penlight.runs.dataset import view_of
 from penlight.runs.files import json_text
 from penlight.runs.folder import CORRUPTIONS
 from penlight.runs.groups import kind_of, open_group

@@ -3,35 +3,29 @@
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from penlight import disk
-from penlight.api.results import FoldsScores, Scores, SeedsScores
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS
 from penlight.data.record import record_of
 from penlight.data.tested import TEST, TestAccessLog
-from penlight.errors import PredictionsError, RunError
+from penlight.errors import PredictionsError
 from penlight.escaping import label_list
-from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
-from penlight.evaluation import score as score_rows
-from penlight.evaluation.checks import Evidence, SplitAnswers, check_folds, check_seeds, run_checks, serious_first
-from penlight.evaluation.intervals import Groups, units_of
-from penlight.evaluation.operating import operating_points
-from penlight.evaluation.scores import values_of
-from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
+from penlight.evaluation import Decision
+from penlight.evaluation.checks import Evidence, run_checks
 from penlight.numbers import counted
-from penlight.recipes import BASELINE_MODELS, Decide
-from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, answer, join_folds, open_run
-from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept, seen
+from penlight.recipes import Decide
+from penlight.runs import Predictions, answer, open_run
+from penlight.runs.evidence import seen
 from penlight.runs.groups import kind_of, open_group
-from penlight.runs.holdings import groups_unavailable, is_shared
+from penlight.runs.scores import FoldsScores, Scores, SeedsScores
+from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, scores_of, seeds_scores
 from penlight.tasks import Task
 
 OF_OWN_TRAINING = ("PL008",)
@@ -40,8 +34,6 @@ OF_OWN_TRAINING = ("PL008",)
 _SHOWN = 12
 _SUM_TOLERANCE = 0.01
 """How far from 1 exclusive probabilities may sum, by rounding to few decimals."""
-
-_CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 
 
 def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsScores:
@@ -56,51 +48,6 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
         group = open_group(path)
         return replace(seeds_scores(group.runs(), split), sealed=group.is_sealed)
     return evaluate_run(open_run(path), split)
-
-
-def evaluate_run(run: Run, split: str = "test") -> Scores:
-    """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
-    rivals, prevalence = _baseline_rows([run], split), run.recipe.decide.prevalence
-    scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
-    if is_shared(run):
-        kept = [subgroup_from_dict(group) for group in run.metrics["subgroups"]] if split == TEST else []
-        unavailable = groups_unavailable(run, run.predictions(split).metadata)
-        scores = replace(scores, subgroups=kept, unavailable=unavailable)
-    if split != TEST:
-        return replace(scores, checks=checks_kept(run))
-    evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
-    return replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
-
-
-def scores_of(
-    answers: Answers,
-    val: Answers | None,
-    baselines: Mapping[str, Sequence[MetricRow]] | None = None,
-    prevalence: float | None = None,
-) -> Scores:
-    """Score answers; `val` are those of val by the same decision, for other operating points."""
-    p = answers.predictions
-    points = operating_points(
-        p.task,
-        p.y_true,
-        p.prob,
-        answers.decided,
-        thresholds=answers.decision.thresholds,
-        val=None if val is None else (val.predictions.y_true, val.predictions.prob),
-        prevalence=prevalence,
-        groups=p.units,
-    )
-    was, calibrated = answers.before, not answers.decision.calibration.changes_nothing
-    before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
-    subgroups = score_subgroups([answers.sample], p.metadata, groups=p.units)
-    unavailable = unavailable_subgroups(p.metadata)
-    return Scores(p.split, rows_of(answers), baselines or {}, points, before, unavailable, subgroups=subgroups)
-
-
-def rows_of(answers: Answers) -> list[MetricRow]:
-    """Every metric of answers, with intervals."""
-    p = answers.predictions
-    return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.units)
 
 
 def score(
@@ -145,39 +92,6 @@ def score(
     return replace(scores, checks=checks, unavailable=unavailable)
 
 
-def decide_on(
-    val: Predictions,
-    view: ViewedDataset,
-    how: Decide,
-    out_of_fold: NDArray[np.float64] | None = None,
-    *,
-    epoch_chosen: bool = False,
-) -> Decision:
-    """Find calibration, thresholds and cut points on predictions of val, as the model gave them, and on those of
-    train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image.
-    `epoch_chosen` says that val also chose the epoch."""
-    y_train, held_out, patients = view.splits["train"].y_true, None, view.splits["train"].groups
-    each = view.dataset.info.images_per_patient
-    if out_of_fold is not None:
-        known = np.isfinite(out_of_fold).all(axis=1)
-        held_out = y_train[known], out_of_fold[known]
-        patients = None if patients is None else patients[known]
-    return find_decision(
-        val.task,
-        val.y_true,
-        val.prob,
-        y_train.mean(axis=0),
-        rule=how.thresholds,
-        wanted=how.wanted,
-        calibration=how.calibration,
-        coverage=how.coverage,
-        out_of_fold=held_out,
-        groups=val.units,
-        train_groups=units_of(patients, each),
-        epoch_chosen=epoch_chosen,
-    )
-
-
 def _without_val(task: Task) -> tuple[str, ...]:
     """Say what only predictions of val can give."""
     found = [f"{what}: no predictions of val were given" for what in ("calibration", "sets of answers")]
@@ -204,121 +118,6 @@ def _read_elsewhere(predictions: Predictions, view: ViewedDataset, by: str) -> i
         return None
     name = hashlib.sha256(predictions.prob.tobytes()).hexdigest()[:16]
     return TestAccessLog(view.dataset, by).add(view.view, name)
-
-
-def _baseline_rows(runs: Sequence[Run], split: str) -> dict[str, list[MetricRow]]:
-    """Score the baselines of a run, or of the seeds of a recipe: a seed that kept one has no other of that name."""
-    found = {name: next((run for run in runs if name in run.baselines), None) for name in BASELINE_MODELS}
-    return {name: rows_of(run.baseline_answers(name, split)) for name, run in found.items() if run is not None}
-
-
-def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
-    """Score the runs of several seeds together. RunError if they are not of one recipe, view and dataset."""
-    answers = answers_of_seeds(runs, split)
-    first = answers[0].predictions
-    probs, decided = [own.predictions.prob for own in answers], [own.decided for own in answers]
-    sets = [own.sets for own in answers]
-    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.units)
-    checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
-    if is_shared(runs[0]):
-        subgroups = _kept_subgroups(runs[0].path.parent) if split == TEST else []
-    else:
-        subgroups = score_subgroups([own.sample for own in answers], first.metadata, groups=first.units)
-    seeds = [run.seed for run in runs]
-    return SeedsScores(split, seeds, rows, _baseline_rows(runs, split), checks, subgroups)
-
-
-def answers_of_seeds(runs: Sequence[Run], split: str) -> list[Answers]:
-    """Read the answers of several seeds. RunError if they are not of one recipe, view and dataset."""
-    answers = [run.answers(split) for run in runs]
-    predictions = [own.predictions for own in answers]
-    first = predictions[0]
-    for run, other in zip(runs, predictions, strict=True):
-        if (other.data_hash, other.view, other.recipe_hash) != (first.data_hash, first.view, first.recipe_hash):
-            raise RunError(f"{run.path} is a run of another recipe, view or dataset than the seeds beside it.")
-    return answers
-
-
-def folds_scores(path: Path) -> FoldsScores:
-    """Score a cross-validation from the runs of its folds. RunError if one is missing."""
-    runs, claim = runs_of_folds(path)
-    joined = joined_folds(runs, claim["data_md5"])
-    rivals = {
-        # A fold that kept a baseline as its model has no other of that name.
-        name: join_folds(
-            [run.baseline_answers(name, "test") if name in run.baselines else run.answers("test") for run in runs],
-            claim["data_md5"],
-        ).sample
-        for name in BASELINE_MODELS
-        if all(name in run.baselines or name == run.kept_model for run in runs)
-        and any(name in run.baselines for run in runs)
-    }
-    groups = joined.predictions.units
-    rows = _folds_rows(joined.sample, runs, groups)
-    shared = is_shared(runs[0])
-    subgroups = (
-        _kept_subgroups(path)
-        if shared
-        else score_subgroups([joined.sample], joined.predictions.metadata, groups=groups)
-    )
-    evidence = Evidence(SplitAnswers(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups, baselines=rivals)
-    checks = [*run_checks(evidence), *check_folds({run.path.name: checks_kept(run) for run in runs})]
-    left = claim["images"] - len(joined.predictions)
-    never = f"answers to {left:,} images, on which every fold is trained: nobody else has one of their labels"
-    return FoldsScores(
-        FOLDS_SPLIT,
-        list(range(1, len(runs) + 1)),
-        rows,
-        [headline_kept(run) for run in runs],
-        {name: _sample_rows(rival, groups) for name, rival in rivals.items()},
-        serious_first(checks),
-        subgroups,
-        groups_unavailable(runs[0], joined.predictions.metadata),
-        [never] if left else [],
-        ahead=evidence.ahead,
-    )
-
-
-def _kept_subgroups(folder: Path) -> list[Subgroup]:
-    """Read the scores of groups from the summary of a copy, which cannot compute them again."""
-    return [subgroup_from_dict(group) for group in open_group(folder).record.get("subgroups", ())]
-
-
-def runs_of_folds(path: Path) -> tuple[list[Run], dict[str, Any]]:
-    """Open the runs of a cross-validation. RunError if one is missing or not complete, or is not of it."""
-    group = open_group(path)
-    claim = group.claim.to_json()
-    if len(group.folders) != claim["folds"]:
-        raise RunError(f"{path} lacks folds of its cross-validation.", "Repeat the command that began it.")
-    runs = group.runs()
-    if any(run.recipe.hash != claim["recipe_hash"] for run in runs):
-        raise RunError(f"{path} holds folds of another recipe.", "Repeat the training in another folder.")
-    return runs, claim
-
-
-def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
-    """Join the answers of each fold to the images that it was not trained on."""
-    return join_folds([run.answers("test") for run in runs], data_md5)
-
-
-def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Groups) -> list[FoldsRow]:
-    """Score all folds together, with the spread of their own values."""
-    # By name and label: runs of another version may have other rows.
-    own = [{(row["name"], row["label"]): row["value"] for row in run.metrics["metrics"]} for run in runs]
-
-    def sd_of(row: MetricRow) -> float:
-        values = [kept.get((row.name, row.label)) for kept in own]
-        return float(np.std(np.array(values, np.float64), ddof=1))
-
-    return [
-        FoldsRow(**{f.name: getattr(row, f.name) for f in fields(row)}, sd=sd_of(row))
-        for row in _sample_rows(sample, groups)
-    ]
-
-
-def _sample_rows(sample: Sample, groups: Groups) -> list[MetricRow]:
-    s = sample
-    return score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold)
 
 
 def _split_of_name(name: str) -> str:

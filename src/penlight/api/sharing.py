@@ -12,11 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penlight.api.described import DESCRIPTION, seen_by
-from penlight.api.exports import RECORD
-from penlight.api.folding import PREDICTIONS, folds_content, folds_of
-from penlight.api.scoring import joined_folds
-from penlight.api.training import REPORT
 from penlight.data import store
 from penlight.data.catalog import find_dataset, referenced
 from penlight.data.dataset import METADATA, SPLITS
@@ -25,11 +20,15 @@ from penlight.data.kept import description_to_dict
 from penlight.disk import is_inside, temporary_folder, writing_to
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
+from penlight.experiments.folds import PREDICTIONS, folds_content, folds_of
+from penlight.experiments.run import REPORT
+from penlight.exporters.of_run import RECORD
 from penlight.recipes import Recipe
 from penlight.records import read_record
 from penlight.records.scores import PlanRecord
 from penlight.runs import Run, RunWriter, open_run
 from penlight.runs.cases import EXPLAINED
+from penlight.runs.dataset import DESCRIPTION, seen_by
 from penlight.runs.evidence import maps_alike_of
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import (
@@ -47,6 +46,7 @@ from penlight.runs.folder import (
 from penlight.runs.groups import SEAL_FILE, STUDY, RunGroup, kind_of, not_one_run, open_group, write_group
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of
 from penlight.runs.predictions import to_bytes
+from penlight.runs.scoring import joined_folds
 from penlight.runs.sharing import (
     PatientNumbers,
     file_name,
@@ -338,8 +338,8 @@ class _Copier:
     ) -> None:
         """Write the files of a folder of runs, seal it, and write its page from what is there then."""
         from penlight.api.reports import report
-        from penlight.api.scoring import folds_scores
         from penlight.reports import run_card
+        from penlight.runs.scoring import folds_scores
 
         made = dict(files or {})
         if group.robustness is not None:
@@ -509,8 +509,8 @@ def _description(seen: Any) -> Any:
 
 
 def _described_folds(source: Path) -> Any:
-    from penlight.api.described import folds_described
     from penlight.reports.gather import describe_folds
+    from penlight.runs.dataset import folds_described
 
     if is_inside(source, DESCRIPTION):
         return folds_described(source)

@@ -1,32 +1,26 @@
 """Several recipes with several seeds each: planned, trained where missing, compared in one report."""
 
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penlight.api.described import seen_by
-from penlight.api.results import ProgressListener, Studied
-from penlight.api.training import Baselines, require_no_images, summarise, train_one
-from penlight.data import ViewedDataset, apply_view, store
+from penlight.api.results import Studied
+from penlight.data import apply_view, store
 from penlight.data.catalog import portable
-from penlight.data.summary import DataDescription
 from penlight.data.tested import TestAccessLog
 from penlight.disk import FolderHold, is_inside
-from penlight.evaluation import SeedsRow
+from penlight.experiments.baselines import Baselines
+from penlight.experiments.progress import ProgressListener
+from penlight.experiments.run import require_no_images, train_one
+from penlight.experiments.studies import _compare
 from penlight.recipes import Recipe
 from penlight.runs import Run, open_run
 from penlight.runs.files import json_text
 from penlight.runs.folder import MANIFEST, SUMMARY
-from penlight.runs.groups import REPORT, STUDY, open_group, unseal, write_group
-from penlight.runs.holdings import is_shared
+from penlight.runs.groups import REPORT, STUDY, unseal, write_group
 
 if TYPE_CHECKING:
     from penlight.experiments.studies import StudyPlan
-    from penlight.recipes.study import Study
-    from penlight.reports.study_content import StudyContent
 
 
 def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) -> "StudyPlan":
@@ -96,72 +90,3 @@ def study(
         own = {run.path.relative_to(plan.folder).as_posix(): run for some in runs.values() for run in some}
         write_group(plan.folder, "study", files, own)
     return Studied(plan.folder, plan.folder / "report.html", record)
-
-
-def _compare(
-    plan: "StudyPlan",
-    runs: Mapping[str, Sequence[Run]],
-    views: Mapping[str, ViewedDataset | DataDescription],
-    watcher: ProgressListener,
-    images: bool | None = None,
-) -> "StudyContent":
-    """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
-    from penlight.experiments.studies import content_of_study, rows_of_one
-
-    rows: dict[str, Sequence[SeedsRow]] = {}
-    for name, own in runs.items():
-        watcher.step(f"Scoring {name}")
-        view = views[own[0].recipe.data.view]
-        rows[name] = rows_of_one(own[0]) if len(own) == 1 else _summary_rows(plan.folder / name, own, view)
-    watcher.step("Comparing the recipes")
-    return content_of_study(plan, runs, views, rows, images)
-
-
-def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[SeedsRow]:
-    """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
-    from penlight.experiments.studies import rows_of_summary
-
-    wanted = runs[0].recipe.hash, [run.seed for run in runs]
-    if is_inside(folder, SUMMARY) and is_inside(folder, REPORT):
-        known = rows_of_summary(folder, *wanted)
-        if known is not None:
-            return known
-    return summarise(folder, runs, view).metrics
-
-
-def content_of_folder(folder: Path, images: bool | None = None) -> "StudyContent":
-    """Compare the runs of a study's folder; RunError if one of them is missing. `images` as in `content_of_run`."""
-    from penlight.experiments.studies import plan_study, read_study, require_complete
-
-    kept, source = read_study(folder)
-    if _is_copy(folder, kept) and not images:
-        return _content_of_copy(folder, kept, source)
-    dataset = store.open_referenced(kept.dataset, kept.size)
-    plan = plan_study(kept, source, folder, lambda: dataset.md5, is_kept=True)
-    require_complete(plan)
-    open_group(folder).runs()
-    views = {view: apply_view(dataset, view) for view in plan.views}
-    return _compare(plan, _runs_of(plan), views, ProgressListener(), images)
-
-
-def _is_copy(folder: Path, kept: "Study") -> bool:
-    first = folder / kept.rows[0].id / "seed-0"
-    return is_inside(first, MANIFEST) and is_shared(open_run(first))
-
-
-def _content_of_copy(folder: Path, kept: "Study", source: str) -> "StudyContent":
-    """Compare the runs of a copy of a study, by the descriptions of the dataset that they have."""
-    from penlight.experiments.studies import plan_of_copy
-
-    plan = plan_of_copy(kept, source, folder)
-    runs = _runs_of(plan)
-    views = {own[0].recipe.data.view: seen_by(own[0]) for own in runs.values()}
-    content = _compare(plan, runs, views, ProgressListener())
-    return replace(content, command=f"penlight study {shlex.quote(source)}")
-
-
-def _runs_of(plan: "StudyPlan") -> dict[str, list[Run]]:
-    runs: dict[str, list[Run]] = {}
-    for run in plan.runs:
-        runs.setdefault(run.row.id, []).append(open_run(run.folder))
-    return runs

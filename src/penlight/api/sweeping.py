@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.api.planning import plan
-from penlight.api.results import ProgressListener
-from penlight.api.training import require_no_images, train
+from penlight.api.training import train
 from penlight.data import dataset_info
 from penlight.data.listing import list_datasets
 from penlight.data.published import RESNET18
 from penlight.disk import FolderHold, is_inside, short_path
 from penlight.errors import DataError
 from penlight.evaluation import row_from_dict
+from penlight.experiments.progress import ProgressListener
+from penlight.experiments.run import require_no_images
 from penlight.runs import Run, machine, open_run, versions
 from penlight.runs.files import json_text
 from penlight.runs.folder import MANIFEST, run_folder_in

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penlight.api.requests import with_references
-from penlight.api.results import ProgressListener, Tuned
+from penlight.api.results import Tuned
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.disk import short_path
+from penlight.experiments.progress import ProgressListener
 from penlight.recipes import Recipe
 from penlight.recipes.space import Space, default_space, load_space, with_values
 from penlight.runs import machine, versions

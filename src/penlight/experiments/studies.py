@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from penlight.data import ViewedDataset
+from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.catalog import info_of_reference
 from penlight.data.summary import DataDescription
 from penlight.disk import inner_folders, is_inside, short_path
@@ -22,6 +22,8 @@ from penlight.errors import PredictionsError, RecipeError, RunError, UnknownName
 from penlight.evaluation import SeedsRow, row_from_dict
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
+from penlight.experiments.progress import ProgressListener
+from penlight.experiments.seeds import summarise
 from penlight.numbers import counted
 from penlight.parsing import parse_json_object
 from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
@@ -34,10 +36,12 @@ from penlight.reports.findings import findings
 from penlight.reports.gather import content_of_run, description_of
 from penlight.reports.study_content import Cost, Kind, StudyContent, StudyRowResult, StudyTable, pairs
 from penlight.runs import Answers, Predictions, Run, open_run, read_claim
+from penlight.runs.dataset import seen_by
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
 from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, seed_folders
-from penlight.runs.groups import STUDY, open_group
+from penlight.runs.groups import REPORT, STUDY, open_group
+from penlight.runs.holdings import is_shared
 
 SCHEMA = 1
 
@@ -444,3 +448,68 @@ def _differences(
 def states_by_row(plan: StudyPlan) -> list[tuple[StudyRow, Counter[State]]]:
     """Count the states of the runs of each row, in the order of the rows."""
     return [(row, Counter(run.state for run in plan.runs if run.row.id == row.id)) for row in plan.study.rows]
+
+
+def _compare(
+    plan: StudyPlan,
+    runs: Mapping[str, Sequence[Run]],
+    views: Mapping[str, ViewedDataset | DataDescription],
+    watcher: ProgressListener,
+    images: bool | None = None,
+) -> StudyContent:
+    """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
+
+    rows: dict[str, Sequence[SeedsRow]] = {}
+    for name, own in runs.items():
+        watcher.step(f"Scoring {name}")
+        view = views[own[0].recipe.data.view]
+        rows[name] = rows_of_one(own[0]) if len(own) == 1 else _summary_rows(plan.folder / name, own, view)
+    watcher.step("Comparing the recipes")
+    return content_of_study(plan, runs, views, rows, images)
+
+
+def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[SeedsRow]:
+    """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
+
+    wanted = runs[0].recipe.hash, [run.seed for run in runs]
+    if is_inside(folder, SUMMARY) and is_inside(folder, REPORT):
+        known = rows_of_summary(folder, *wanted)
+        if known is not None:
+            return known
+    return summarise(folder, runs, view).metrics
+
+
+def content_of_folder(folder: Path, images: bool | None = None) -> StudyContent:
+    """Compare the runs of a study's folder; RunError if one of them is missing. `images` as in `content_of_run`."""
+
+    kept, source = read_study(folder)
+    if _is_copy(folder, kept) and not images:
+        return _content_of_copy(folder, kept, source)
+    dataset = store.open_referenced(kept.dataset, kept.size)
+    plan = plan_study(kept, source, folder, lambda: dataset.md5, is_kept=True)
+    require_complete(plan)
+    open_group(folder).runs()
+    views = {view: apply_view(dataset, view) for view in plan.views}
+    return _compare(plan, _runs_of(plan), views, ProgressListener(), images)
+
+
+def _is_copy(folder: Path, kept: Study) -> bool:
+    first = folder / kept.rows[0].id / "seed-0"
+    return is_inside(first, MANIFEST) and is_shared(open_run(first))
+
+
+def _content_of_copy(folder: Path, kept: Study, source: str) -> StudyContent:
+    """Compare the runs of a copy of a study, by the descriptions of the dataset that they have."""
+
+    plan = plan_of_copy(kept, source, folder)
+    runs = _runs_of(plan)
+    views = {own[0].recipe.data.view: seen_by(own[0]) for own in runs.values()}
+    content = _compare(plan, runs, views, ProgressListener())
+    return replace(content, command=f"penlight study {shlex.quote(source)}")
+
+
+def _runs_of(plan: StudyPlan) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {}
+    for run in plan.runs:
+        runs.setdefault(run.row.id, []).append(open_run(run.folder))
+    return runs

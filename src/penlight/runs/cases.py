@@ -80,3 +80,22 @@ def cases_from_bytes(content: bytes, where: str = EXPLAINED) -> ExplainedCases:
     return ExplainedCases(
         rows, columns, maps.astype(np.float32) / np.float32(255), about.method, about.meaning, alike
     )
+
+
+def surest(where: NDArray[np.bool_], sureness: NDArray[np.float64], most: int) -> list[tuple[int, int]]:
+    """Give rows and columns of the surest cells among `where` (N, C), one per row, the surest first."""
+    masked = np.where(where, sureness, -np.inf)
+    best = masked.max(axis=1)
+    rows = np.argsort(-best, kind="stable")[:most]
+    return [(int(r), int(np.argmax(masked[r]))) for r in rows if np.isfinite(best[r])]
+
+
+def surest_of_each(where: NDArray[np.bool_], sureness: NDArray[np.float64], most: int) -> list[tuple[int, int]]:
+    """Give rows and columns of the surest cells of each column in turn, an equal number of each, at most `most`."""
+    each = max(1, most // where.shape[1])
+    chosen: list[tuple[int, int]] = []
+    for c in range(where.shape[1]):
+        only = np.zeros_like(where)
+        only[:, c] = where[:, c]
+        chosen += surest(only, sureness, each)
+    return chosen[:most]

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from penlight.escaping import label_list
 from penlight.numbers import counted
-from penlight.reports.displays.base import Floats, Layout
+from penlight.reports.displays.base import Layout
 from penlight.reports.picture import as_rgb
 from penlight.reports.words import count, image_words, number, probability
+from penlight.runs.cases import surest, surest_of_each
 from penlight.runs.predictions import Predictions
 from penlight.tasks import label_of
 
@@ -174,25 +175,6 @@ class RightStrip(_Strip):
     def description(self) -> str:
         """Say truth, answer and probability of each."""
         return self._listed()
-
-
-def surest(where: NDArray[np.bool_], sureness: Floats, most: int) -> list[tuple[int, int]]:
-    """Give rows and columns of the surest cells among `where` (N, C), one per row, the surest first."""
-    masked = np.where(where, sureness, -np.inf)
-    best = masked.max(axis=1)
-    rows = np.argsort(-best, kind="stable")[:most]
-    return [(int(r), int(np.argmax(masked[r]))) for r in rows if np.isfinite(best[r])]
-
-
-def surest_of_each(where: NDArray[np.bool_], sureness: Floats, most: int) -> list[tuple[int, int]]:
-    """Give rows and columns of the surest cells of each column in turn, an equal number of each, at most `most`."""
-    each = max(1, most // where.shape[1])
-    chosen: list[tuple[int, int]] = []
-    for c in range(where.shape[1]):
-        only = np.zeros_like(where)
-        only[:, c] = where[:, c]
-        chosen += surest(only, sureness, each)
-    return chosen[:most]
 
 
 def examples_of(
