@@ -78,7 +78,7 @@ def _train(folder: Path) -> None:
         patch.setattr("penlight.reports.study.study_report", lambda *_: REPORT)
         for name, (dataset, recipe, overrides, seeds) in RUNS.items():
             if name != REPORTED:
-                patch.setattr(training, "_write_report", lambda writer, view: writer.write("report.html", REPORT))
+                patch.setattr(training, "_write_report", lambda writer, *_: writer.write("report.html", REPORT))
             pl.train(pl.resolve_recipe(dataset, recipe, overrides), seeds=seeds, out=folder / name)
         file = folder / "small.toml"
         file.write_text(STUDY)

@@ -34,5 +34,5 @@ def _train(name: str, out: Path) -> None:
         patch.setattr(store, "open_dataset", lambda name, size: dataset)
         # The audit and the drawing of a report take longest, and nothing here reads them.
         patch.setattr(record, "problems_of", lambda view: ())
-        patch.setattr(training, "_write_report", lambda writer, view: writer.write("report.html", REPORT))
+        patch.setattr(training, "_write_report", lambda writer, *_: writer.write("report.html", REPORT))
         pl.train(Recipe(data=Data(dataset="small"), model=Linear(components=5)), out=out)

@@ -35,7 +35,7 @@ def trained_seeds() -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "open_dataset", lambda *_: dataset)
         patch.setattr(record, "problems_of", lambda view: ())
-        patch.setattr("penlight.experiments.run._write_report", lambda writer, view: writer.write("report.html", "x"))
+        patch.setattr("penlight.experiments.run._write_report", lambda writer, *_: writer.write("report.html", "x"))
         patch.setattr("penlight.reports.seeds_report", lambda *_, **__: "<html>A report")
         pl.train(Recipe(data=Data(dataset="small"), model=Majority()), out=out, seeds=2)
     return out

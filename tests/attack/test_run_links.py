@@ -41,9 +41,7 @@ def small(monkeypatch):
     """A small dataset in place of those on disk."""
     monkeypatch.setattr(store, "open_dataset", lambda *_: small_dataset(Ordinal(LABELS, referable=2), n=(40, 40, 30)))
     monkeypatch.setattr(record, "problems_of", lambda view: ())
-    monkeypatch.setattr(
-        "penlight.experiments.run._write_report", lambda writer, view: writer.write("report.html", "x")
-    )
+    monkeypatch.setattr("penlight.experiments.run._write_report", lambda writer, *_: writer.write("report.html", "x"))
     monkeypatch.setattr("penlight.reports.seeds_report", lambda *_, **__: "<html>")
 
 

@@ -30,7 +30,7 @@ def made(recipe, out, *, seed=0, dataset="retina-phantom", view=None):
 @pytest.fixture(autouse=True)
 def without_reports(monkeypatch):
     """Leave reports out of runs; they take most of the time and are tested elsewhere."""
-    monkeypatch.setattr(training, "_write_report", lambda writer, view: None)
+    monkeypatch.setattr(training, "_write_report", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def made_once(tmp_path_factory):
     """Baselines of a small dataset as runs, one of them with two seeds."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_write_report", lambda writer, view: None)
+        patch.setattr(training, "_write_report", lambda *_: None)
         own_dataset(patch)
         made("majority", folder / "majority")
         for seed in (0, 1):

@@ -115,7 +115,7 @@ def test_what_val_says_of_the_epoch_it_chose_is_not_believed(small):
     recipe = hopeless(fallback="linear")
     fitted = training.Fitted(lambda part: perfect, None, object(), [None] * 7, 3, 1, 1.0)
     for unchosen, kept in ((None, "cnn"), (perfect, "cnn"), (np.zeros_like(perfect), "linear")):
-        _, found = training._better(replace(fitted, unchosen=unchosen), recipe, view, task, baselines)
+        _, found = training.choose_model(replace(fitted, unchosen=unchosen), recipe, view, task, baselines)
         assert found.model == kept
         assert found.epoch == (None if unchosen is None else 7)
 

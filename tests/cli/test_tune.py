@@ -86,7 +86,7 @@ def test_a_worker_that_fails_is_named(penlight, tune, own_folders, monkeypatch):
     monkeypatch.setattr(store, "open_dataset", lost_after)
     code, _, err = penlight(*tune, "--trials", 2, "--workers", 2)
     assert code == 1
-    assert "A worker of the tuning stopped" in err
+    assert "A worker process stopped" in err
     assert "tiny.toml" in err
 
 

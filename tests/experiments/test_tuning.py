@@ -156,7 +156,9 @@ def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypat
         def epoch(self, row, planned):
             seen.append(row.epoch)
 
-    result = pl.tune(NETWORK, trials=2, seeds=1, space=tmp_path / "space.toml", out=tmp_path / "t", watcher=Count())
+    result = pl.tune(
+        NETWORK, trials=2, seed=2, seeds=1, space=tmp_path / "space.toml", out=tmp_path / "t", watcher=Count()
+    )
     good, bad = result.trials
     assert (good.state, bad.state) == ("complete", "pruned")
     assert bad.params == {"train.learning_rate": 1e-9}
@@ -179,7 +181,7 @@ def test_a_pruned_trial_is_estimated_beside_those_that_went_on(small, tmp_path, 
         return 0.6
 
     worth(curve)
-    good, bad = pl.tune(LINEAR, trials=2, space=tmp_path / "space.toml", out=tmp_path / "t").trials
+    good, bad = pl.tune(LINEAR, trials=2, seed=2, space=tmp_path / "space.toml", out=tmp_path / "t").trials
     assert (good.state, good.value, bad.state) == ("complete", 0.6, "pruned")
     assert bad.value == pytest.approx(0.4)
 
@@ -205,6 +207,15 @@ def test_a_trial_that_cannot_be_trained_is_kept_as_such(small, tmp_path, worth, 
     assert all(t.params["model.components"] > 60 for t in broken)
     assert result.to_dict()["trials"][broken[0].number - 1]["value"] is None
     assert "diverged" in result.report.read_text()
+
+
+def test_a_point_that_comes_again_is_not_trained_again(small, tmp_path, worth):
+    (tmp_path / "space.toml").write_text("model.components.choices = [12]")
+    begun = []
+    worth(lambda recipe, report: begun.append(recipe) or 0.5)
+    trials = pl.tune(LINEAR, trials=3, space=tmp_path / "space.toml", out=tmp_path / "t").trials
+    assert [(t.state, t.value, t.values) for t in trials] == [("complete", 0.5, (0.5,))] * 3
+    assert len(begun) == 1
 
 
 def test_no_complete_trial_is_a_named_error_with_the_reason(small, tmp_path, worth):

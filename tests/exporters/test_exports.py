@@ -32,7 +32,7 @@ def small(monkeypatch):
     """Open a small dataset under any name; reports, which take longer than the rest, are left out."""
     dataset = small_dataset(TASK)
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-    monkeypatch.setattr(training, "_write_report", lambda writer, view: None)
+    monkeypatch.setattr(training, "_write_report", lambda *_: None)
     return dataset
 
 

@@ -21,7 +21,7 @@ from tests.conftest import small_dataset
 def run_folder(monkeypatch, tmp_path):
     dataset = small_dataset(Binary(("no", "yes")))
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-    monkeypatch.setattr(training, "_write_report", lambda writer, view: None)
+    monkeypatch.setattr(training, "_write_report", lambda *_: None)
     pl.train(Recipe(data=Data(dataset="small"), model=Linear(components=3)), out=tmp_path / "run")
     return tmp_path / "run"
 

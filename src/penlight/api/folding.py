@@ -11,7 +11,7 @@ from penlight.disk import FolderHold
 from penlight.experiments.baselines import Baselines
 from penlight.experiments.folds import _claim, _continues, _summarise, _take
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.run import cuts, held_by, kept_models, train_one
+from penlight.experiments.run import RunSpec, cuts, held_by, kept_models, train_run
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
 from penlight.runs.dataset import view_of
@@ -56,7 +56,7 @@ def cross_validate(
             watcher.step(f"Fold {number + 1} of {folds}")
             part, place = divided.fold(number), run_folder_in(folder, f"fold-{number + 1}")
             readings = TestAccessLog(divided.view.dataset, "folds", f"fold {number + 1} of {folds}")
-            train_one(recipe, part, seed, place, Baselines(part, watcher, readings), watcher, plan, images)
+            train_run(RunSpec(recipe, part, seed, place, plan, images), Baselines(part, watcher, readings), watcher)
         watcher.step("Scoring all folds")
         scores = _summarise(folder, divided)
     runs, _ = runs_of_folds(folder)

@@ -11,7 +11,7 @@ from penlight.data.tested import TestAccessLog
 from penlight.disk import FolderHold, is_inside
 from penlight.experiments.baselines import Baselines
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.run import require_no_images, train_one
+from penlight.experiments.run import RunSpec, require_no_images, train_run
 from penlight.experiments.studies import _compare
 from penlight.recipes import Recipe
 from penlight.runs import Run, open_run
@@ -73,16 +73,16 @@ def study(
         view: Baselines(views[view], watcher, TestAccessLog(views[view].dataset, "study")) for view in plan.views
     }
 
-    def train_run(recipe: Recipe, seed: int, folder: Path) -> Run:
+    def train_row(recipe: Recipe, seed: int, folder: Path) -> Run:
         view = recipe.data.view
         if not is_inside(folder, MANIFEST):
             # A summary of other runs than those that will be here must not outlive them.
             unseal(folder.parent)
             (folder.parent / SUMMARY).unlink(missing_ok=True)
-        return train_one(recipe, views[view], seed, folder, baselines[view], watcher, images=images)
+        return train_run(RunSpec(recipe, views[view], seed, folder, images=images), baselines[view], watcher).run
 
     with FolderHold(plan.folder):
-        runs = run_plan(plan, train_run, watcher.run)
+        runs = run_plan(plan, train_row, watcher.run)
         content = _compare(plan, runs, views, watcher)
         watcher.step("Writing the study's report")
         record = record_of(plan, content)

@@ -11,7 +11,7 @@ from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
 from penlight.experiments.baselines import Baselines
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.run import cuts, held_by, kept_models, train_one
+from penlight.experiments.run import RunSpec, cuts, held_by, kept_models, train_run
 from penlight.experiments.seeds import summarise
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
@@ -53,17 +53,19 @@ def train(
     folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
     baselines = Baselines(view, watcher, TestAccessLog(view.dataset, "train"))
     if seeds == 1:
-        run = train_one(recipe, view, seed, folder, baselines, watcher, plan, images)
+        trained = train_run(RunSpec(recipe, view, seed, folder, plan, images), baselines, watcher)
+        run, scores = trained.run, trained.scores or evaluate_run(trained.run)
         about = kept_models([run]), held_by([run]), cuts([run]), str(recipe.model.backbone)
-        return Trained(folder, folder / "report.html", evaluate_run(run), plan, *about)
+        return Trained(folder, folder / "report.html", scores, plan, *about)
     places = {s: run_folder_in(folder, f"seed-{s}") for s in range(seed, seed + seeds)}
     with FolderHold(folder):
-        runs = [train_one(recipe, view, s, place, baselines, watcher, plan, images) for s, place in places.items()]
+        specs = [RunSpec(recipe, view, s, place, plan, images) for s, place in places.items()]
+        runs = [train_run(spec, baselines, watcher).run for spec in specs]
         watcher.step("Writing the summary")
-        scores = summarise(folder, runs, view)
+        summary = summarise(folder, runs, view)
     held = held_by(runs, folder / "report.html")
     about = kept_models(runs), held, cuts(runs), str(recipe.model.backbone)
-    return Trained(folder, folder / "report.html", scores, plan, *about)
+    return Trained(folder, folder / "report.html", summary, plan, *about)
 
 
 def default_folder(recipe: Recipe, name: str, continues: Callable[[Path], bool]) -> Path:

@@ -24,7 +24,8 @@ from penlight.tasks import Task
 from penlight.training import Fitted, fit
 
 
-def _predict(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe: Recipe) -> Predictions:
+def predict_split(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe: Recipe) -> Predictions:
+    """Predict the images of a split, in float64, as the model gives them."""
     part = view.splits[split]
     logits = np.asarray(fitted.logits(part), np.float64)
     return Predictions(
@@ -92,7 +93,7 @@ class Baselines:
             self.watcher.step(f"Fitting the baseline: {name}")
             task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
             model = fit(recipe, self.view, task, seed=0)
-            val = _predict(model, self.view, task, "val", recipe)
+            val = predict_split(model, self.view, task, "val", recipe)
             decision = decide_on(val, self.view, recipe.decide, model.out_of_fold)
             self._fitted[recipe.hash] = _FittedBaseline(recipe, model, val, decision)
         return self._fitted[recipe.hash]
@@ -101,7 +102,7 @@ class Baselines:
         key = made.recipe.hash
         if key not in self._tested:
             self.readings.add(self.view.view, key, by=BASELINE)
-            test = _predict(made.model, self.view, made.val.task, "test", made.recipe)
+            test = predict_split(made.model, self.view, made.val.task, "test", made.recipe)
             self._tested[key] = test, rows_of(answer(test, made.decision))
         return self._tested[key]
 

@@ -13,10 +13,10 @@ import numpy as np
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.disk import is_inside
 from penlight.errors import RunError
-from penlight.evaluation import Sample
+from penlight.evaluation import Decision, Sample
 from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Margin, margin
-from penlight.experiments.baselines import Baselines, _predict
+from penlight.experiments.baselines import Baselines, predict_split
 from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
 from penlight.exporters.of_run import write_onnx
@@ -24,6 +24,7 @@ from penlight.numbers import counted
 from penlight.recipes import Recipe
 from penlight.recipes.plan import LONGEST, TrainingPlan
 from penlight.runs import (
+    Answers,
     Run,
     RunWriter,
     answer,
@@ -40,6 +41,7 @@ from penlight.runs.folder import (
     clear_away,
 )
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, holdings_of, keeps_images
+from penlight.runs.scores import Scores
 from penlight.runs.scoring import decide_on, scores_of
 from penlight.tasks import Task
 from penlight.training import Checkpoints, Epoch, Fitted, fit
@@ -74,83 +76,184 @@ def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
     }
 
 
-def train_one(
-    recipe: Recipe,
-    view: ViewedDataset,
-    seed: int,
-    folder: Path,
-    baselines: "Baselines",
-    watcher: ProgressListener,
-    plan: TrainingPlan | None = None,
-    images: bool = True,
-) -> Run:
-    """Train one seed into its folder; a folder that already holds this very run is left as it is. RunError if that
-    one keeps images and none were to be kept."""
-    if is_inside(folder, MANIFEST):
-        done = open_run(folder)
-        if (done.recipe.hash, done.seed) == (recipe.hash, seed):
-            if not images:
-                require_no_images(done)
-            clear_away(folder)
-            return done
-    with RunWriter(folder, recipe, seed) as writer:
-        begun = time.perf_counter()
-        task = view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
-        watcher.step(f"Training with seed {seed}")
-        if plan is not None:
-            writer.write_json(PLAN, plan.to_dict())
-        about = {"recipe": recipe.hash, "seed": str(seed), "data": view.dataset.md5}
-        checkpoints = Checkpoints(writer.state / "checkpoint", about, watcher.note)
-        longest = float("inf") if plan is None else plan.longest
-        fitted = fit(recipe, view, task, seed, progress=watcher.epoch, checkpoints=checkpoints, longest=longest)
-        fitted_at = time.perf_counter()
-        cut = _cut_for_time(plan, recipe, fitted)
-        if fitted.timed_out:
-            stopped = recipe.train.model_copy(update={"stopped_after": len(fitted.history)})
-            recipe = recipe.model_copy(update={"train": stopped})
-            writer.write("recipe.toml", recipe.to_toml())
-        fitted, kept = _better(fitted, recipe, view, task, baselines)
-        _write_model(writer, fitted)
-        watcher.step("Choosing on val, then reading test")
-        val = _predict(fitted, view, task, "val", recipe)
-        decision = decide_on(val, view, recipe.decide, fitted.out_of_fold, epoch_chosen=fitted.best_epoch is not None)
-        write_onnx(writer, fitted.model, view, val, decision, kept.model)
-        read = baselines.readings.keep(view.view, recipe.hash, seed, folder.name)
-        test = _predict(fitted, view, task, "test", recipe)
-        answering = _seconds_to_answer(fitted, view.splits["test"])
-        writer.write_predictions("predictions-val", val)
-        writer.write_predictions("predictions-test", test)
-        writer.write_json("decision.json", decision.to_dict())
-        answers = answer(test, decision)
-        watcher.step("Looking at what it looked at")
-        maps_alike = write_explained(writer, fitted, view, answers, keep=images)
-        if images:
-            write_neighbours(writer, view)
-        else:
-            # A process that was killed may have been told to keep them.
-            for name in (NEIGHBOURS, EXPLAINED):
-                (folder / name).unlink(missing_ok=True)
-        writer.write(NOVELTY, baselines.novelty.to_bytes())
-        watcher.step("Scoring")
-        rivals, prevalence = baselines.write(writer, kept.model), recipe.decide.prevalence
-        scores = scores_of(answers, answer(val, decision), rivals, prevalence)
-        writer.write_json("data.json", baselines.record.to_dict())
-        # What was fitted before the training was interrupted is part of it.
-        now = time.perf_counter()
-        total = max(now - begun, fitted.seconds + now - fitted_at)
-        durations = {"fit": fitted.seconds, "predict": answering, "total": total}
-        made = _provenance(recipe, view, seed, fitted, durations)
-        held: dict[str, Any] = {KEEPS_IMAGES: images} | ({} if images else {MAPS_ALIKE: maps_alike})
-        held[NOVELTY_RATES] = baselines.novelty_rates.to_dict()
-        writer.write_json("provenance.json", made | kept.to_dict() | {"cut_for_time": cut} | read | held)
-        watcher.step("Checking")
-        evidence = evidence_of_run(writer.draft(), scores.metrics, scores.subgroups)
+@dataclass(frozen=True)
+class RunSpec:
+    """What one run is asked for: a recipe and a seed, the dataset in its view, the folder to write.
+
+    `plan` is where the recipe comes from, to be kept with it; without `images` no image of the dataset is kept.
+    """
+
+    recipe: Recipe
+    view: ViewedDataset
+    seed: int
+    folder: Path
+    plan: TrainingPlan | None = None
+    images: bool = True
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A complete run, and its scores on test where it was trained just now; None where it had been done before."""
+
+    run: Run
+    scores: Scores | None
+
+
+def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> TrainedRun:
+    """Train one run into its folder; a folder that already holds this very run is left as it is.
+
+    Test is read once, after all that is chosen. RunError if a run that is there keeps images and none were to be.
+    """
+    done = _done(spec)
+    if done is not None:
+        return TrainedRun(done, None)
+    with RunWriter(spec.folder, spec.recipe, spec.seed) as writer:
+        model = _fit(writer, spec, baselines, listener)
+        listener.step("Choosing on val, then reading test")
+        val = _choose_on_val(writer, spec.view, model)
+        test = _read_test(writer, spec, model, val.decision, baselines)
+        listener.step("Computing saliency maps")
+        maps_alike = _explain(writer, spec, model, test.answers)
+        listener.step("Scoring")
+        scores = _score(writer, model, val, test.answers, baselines)
+        _record(writer, spec, model, test, baselines, maps_alike)
+        listener.step("Checking")
+        draft = writer.draft({"val": val, "test": test.answers})
+        evidence = evidence_of_run(draft, scores.metrics, scores.subgroups)
         scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
         writer.write_json("metrics.json", scores.to_dict())
-        watcher.step("Writing the report")
-        _write_report(writer, view)
+        listener.step("Writing the report")
+        _write_report(writer, spec.view, {"val": val, "test": test.answers})
         writer.finish()
-    return open_run(folder)
+    return TrainedRun(open_run(spec.folder), scores)
+
+
+def _done(spec: RunSpec) -> Run | None:
+    """Give the run that is already complete in the folder; None if it is to be trained."""
+    if not is_inside(spec.folder, MANIFEST):
+        return None
+    done = open_run(spec.folder)
+    if (done.recipe.hash, done.seed) != (spec.recipe.hash, spec.seed):
+        return None
+    if not spec.images:
+        require_no_images(done)
+    clear_away(spec.folder)
+    return done
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """The model that a run keeps and, where there was a choice on val, by how far the recipe's own was ahead, and of
+    which epoch that is, if of one that val did not choose."""
+
+    model: str
+    ahead: Margin | None = None
+    epoch: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give what provenance.json says of it."""
+        ahead = None if self.ahead is None else {**self.ahead.to_dict(), "epoch": self.epoch}
+        return {"model": self.model, "ahead_of_linear_on_val": ahead}
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The model that a run keeps, and how it came: the `recipe` as it was carried out, what was `cut` for time, when
+    training `begun` and was `done`, in seconds of a clock."""
+
+    recipe: Recipe
+    task: Task
+    fitted: Fitted
+    kept: KeptModel
+    cut: str
+    begun: float
+    done: float
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """The answers to test, the seconds that they took, and what provenance.json says of earlier readings of test."""
+
+    answers: Answers
+    seconds: float
+    accesses: Mapping[str, Any]
+
+
+def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> _Model:
+    """Fit the recipe's model, choose between it and the linear baseline on val, and write what is kept."""
+    recipe, view, plan, begun = spec.recipe, spec.view, spec.plan, time.perf_counter()
+    task = view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+    listener.step(f"Training with seed {spec.seed}")
+    if plan is not None:
+        writer.write_json(PLAN, plan.to_dict())
+    about = {"recipe": recipe.hash, "seed": str(spec.seed), "data": view.dataset.md5}
+    checkpoints = Checkpoints(writer.state / "checkpoint", about, listener.note)
+    longest = float("inf") if plan is None else plan.longest
+    fitted = fit(recipe, view, task, spec.seed, progress=listener.epoch, checkpoints=checkpoints, longest=longest)
+    done = time.perf_counter()
+    cut = _cut_for_time(plan, recipe, fitted)
+    if fitted.timed_out:
+        stopped = recipe.train.model_copy(update={"stopped_after": len(fitted.history)})
+        recipe = recipe.model_copy(update={"train": stopped})
+        writer.write("recipe.toml", recipe.to_toml())
+    fitted, kept = choose_model(fitted, recipe, view, task, baselines)
+    if fitted.network is not None:
+        _write_network(writer, fitted)
+    return _Model(recipe, task, fitted, kept, cut, begun, done)
+
+
+def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model) -> Answers:
+    """Predict val, find calibration and thresholds on it, and write the model for others."""
+    val = predict_split(model.fitted, view, model.task, "val", model.recipe)
+    chose_epoch = model.fitted.best_epoch is not None
+    decision = decide_on(val, view, model.recipe.decide, model.fitted.out_of_fold, epoch_chosen=chose_epoch)
+    write_onnx(writer, model.fitted.model, view, val, decision, model.kept.model)
+    writer.write_predictions("predictions-val", val)
+    writer.write_json("decision.json", decision.to_dict())
+    return answer(val, decision)
+
+
+def _read_test(writer: RunWriter, spec: RunSpec, model: _Model, decision: Decision, baselines: Baselines) -> _Tested:
+    accesses = baselines.readings.keep(spec.view.view, model.recipe.hash, spec.seed, spec.folder.name)
+    test = predict_split(model.fitted, spec.view, model.task, "test", model.recipe)
+    seconds = _seconds_to_answer(model.fitted, spec.view.splits["test"])
+    writer.write_predictions("predictions-test", test)
+    return _Tested(answer(test, decision), seconds, accesses)
+
+
+def _explain(writer: RunWriter, spec: RunSpec, model: _Model, test: Answers) -> float | None:
+    """Write maps of a few answers and the training images most like an image; give how much the maps are like those
+    of random weights, None where that is not known."""
+    maps_alike = write_explained(writer, model.fitted, spec.view, test, keep=spec.images)
+    if spec.images:
+        write_neighbours(writer, spec.view)
+    else:
+        # A process that was killed may have been told to keep them.
+        for name in (NEIGHBOURS, EXPLAINED):
+            (spec.folder / name).unlink(missing_ok=True)
+    return maps_alike
+
+
+def _score(writer: RunWriter, model: _Model, val: Answers, test: Answers, baselines: Baselines) -> Scores:
+    writer.write(NOVELTY, baselines.novelty.to_bytes())
+    rows = baselines.write(writer, model.kept.model)
+    return scores_of(test, val, rows, model.recipe.decide.prevalence)
+
+
+def _record(
+    writer: RunWriter, spec: RunSpec, model: _Model, test: _Tested, baselines: Baselines, maps_alike: float | None
+) -> None:
+    """Write what is known of the data, and how the run came to be."""
+    writer.write_json("data.json", baselines.record.to_dict())
+    # What was fitted before the training was interrupted is part of it.
+    now = time.perf_counter()
+    total = max(now - model.begun, model.fitted.seconds + now - model.done)
+    durations = {"fit": model.fitted.seconds, "predict": test.seconds, "total": total}
+    made = _provenance(model.recipe, spec.view, spec.seed, model.fitted, durations)
+    held: dict[str, Any] = {KEEPS_IMAGES: spec.images} | ({} if spec.images else {MAPS_ALIKE: maps_alike})
+    held[NOVELTY_RATES] = baselines.novelty_rates.to_dict()
+    about = made | model.kept.to_dict() | {"cut_for_time": model.cut} | dict(test.accesses) | held
+    writer.write_json("provenance.json", about)
 
 
 def require_no_images(run: Run) -> None:
@@ -176,40 +279,25 @@ def _cut_for_time(plan: TrainingPlan | None, recipe: Recipe, fitted: Fitted) -> 
     return " ".join(said)
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """The model that a run keeps and, where there was a choice on val, by how far the recipe's own was ahead, and of
-    which epoch that is, if of one that val did not choose."""
-
-    model: str
-    ahead: Margin | None = None
-    epoch: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give what provenance.json says of it."""
-        ahead = None if self.ahead is None else {**self.ahead.to_dict(), "epoch": self.epoch}
-        return {"model": self.model, "ahead_of_linear_on_val": ahead}
-
-
-def _better(
+def choose_model(
     fitted: Fitted, recipe: Recipe, view: ViewedDataset, task: Task, baselines: "Baselines"
-) -> tuple[Fitted, _Kept]:
+) -> tuple[Fitted, KeptModel]:
     """Keep the recipe's model, or the linear baseline where the recipe falls back on it and val does not say clearly
     that the model is better. Where val chose the epoch, the last one is judged: of the chosen one val says too much.
     """
     if recipe.decide.fallback == "none" or recipe.model.backbone == "linear":
-        return fitted, _Kept(recipe.model.backbone)
+        return fitted, KeptModel(recipe.model.backbone)
     linear = baselines.fitted("linear", recipe)
-    val = _predict(fitted, view, task, "val", recipe)
+    val = predict_split(fitted, view, task, "val", recipe)
     prob, epoch = val.prob, None
     if fitted.unchosen is not None:
         prob, epoch = task.probabilities(np.asarray(fitted.unchosen, np.float64)), len(fitted.history)
     one, other = (Sample(task, val.y_true, p, task.decide(p)) for p in (prob, linear.val.prob))
     ahead = margin(one, other, groups=val.units)
     if ahead.is_clear:
-        return fitted, _Kept(recipe.model.backbone, ahead, epoch)
+        return fitted, KeptModel(recipe.model.backbone, ahead, epoch)
     seconds = fitted.seconds + linear.model.seconds
-    return replace(linear.model, seconds=seconds), _Kept("linear", ahead, epoch)
+    return replace(linear.model, seconds=seconds), KeptModel("linear", ahead, epoch)
 
 
 def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
@@ -220,9 +308,8 @@ def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
     return (time.perf_counter() - begun) * len(part) / len(few)
 
 
-def _write_model(writer: RunWriter, fitted: Fitted) -> None:
-    if fitted.network is None:
-        return
+def _write_network(writer: RunWriter, fitted: Fitted) -> None:
+    """Write the network and its learning curves."""
     from penlight.models.files import network_bytes
 
     writer.write("model.keras", network_bytes(fitted.network))
@@ -253,10 +340,10 @@ def _provenance(
     }
 
 
-def _write_report(writer: RunWriter, view: ViewedDataset) -> None:
+def _write_report(writer: RunWriter, view: ViewedDataset, answers: Mapping[str, Answers]) -> None:
     from penlight.reports import run_card, run_report
     from penlight.reports.gather import content_of_run
 
-    content = content_of_run(writer.draft(), view)
+    content = content_of_run(writer.draft(answers), view)
     writer.write("report.html", run_report(content))
     writer.write("card.md", run_card(content))

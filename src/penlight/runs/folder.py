@@ -166,9 +166,10 @@ class RunWriter:
 
         self.write(f"{name}.npz", to_bytes(predictions))
 
-    def draft(self) -> "Run":
-        """Give the run as it is so far, for what is made from it before it is complete."""
-        return Run(self.path, ManifestRecord.model_validate(self._manifest()))
+    def draft(self, answers: "Mapping[str, Answers] | None" = None) -> "Run":
+        """Give the run as it is so far, for what is made from it before it is complete; `answers` are those to val
+        and test where they are at hand."""
+        return Run(self.path, ManifestRecord.model_validate(self._manifest()), answers)
 
     def finish(self) -> None:
         """Make the run complete: hash every file into the manifest, then drop the state of the unfinished run."""
@@ -262,8 +263,9 @@ def read_claim(path: Path) -> dict[str, Any] | None:
 class Run:
     """A complete run, read from its folder. Every file is checked against the manifest when it is read."""
 
-    def __init__(self, path: Path, manifest: ManifestRecord) -> None:
+    def __init__(self, path: Path, manifest: ManifestRecord, answers: "Mapping[str, Answers] | None" = None) -> None:
         self.path = path
+        self._answers = dict(answers or {})
         self.seed = manifest.seed
         self.recipe_hash = manifest.recipe_hash
         self._files = {name: own.model_dump() for name, own in manifest.files.items()}
@@ -471,6 +473,8 @@ class Run:
         """The run's predictions of a split, calibrated and decided."""
         from penlight.runs.answers import answer
 
+        if split in self._answers:
+            return self._answers[split]
         return answer(self.predictions(split), self.decision)
 
     @property
