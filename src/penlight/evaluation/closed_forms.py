@@ -6,7 +6,7 @@ A percentile interval of one positive has no width, of five it holds the truth i
 With patients, what is counted is what they say independently. Other metrics are resampled (`scores`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,14 +33,21 @@ class Intervals:
     reason: str = ""
 
 
-Rule = Callable[[Sequence[Sample], Groups], Intervals]
+Known = Mapping[str, Intervals]
+
+Rule = Callable[[Sequence[Sample], Groups, Known], Intervals]
+"""What is known already of other metrics comes last."""
+
 Counts = tuple[NDArray[np.generic], NDArray[np.generic]]
 
 
-def closed_form(key: str, samples: Sequence[Sample], groups: Groups) -> Intervals | None:
-    """Give the intervals of a metric by formula, for the mean over the samples of several seeds; None without one."""
-    rule = CLOSED_FORMS.get(key)
-    return None if rule is None else rule(samples, groups)
+def closed_forms(keys: Iterable[str], samples: Sequence[Sample], groups: Groups) -> dict[str, Intervals]:
+    """Give the intervals of the metrics that have a formula, for the mean over the samples of several seeds."""
+    known: dict[str, Intervals] = {}
+    # Means over labels last: they are made of the labels' own.
+    for key in sorted(set(keys) & set(CLOSED_FORMS), key=lambda key: METRICS[key].mean_of is not None):
+        known[key] = CLOSED_FORMS[key](samples, groups, known)
+    return known
 
 
 def _shares_of(counts: Callable[[Sample], Counts], samples: Sequence[Sample], groups: Groups) -> Shares:
@@ -52,7 +59,7 @@ def _shares_of(counts: Callable[[Sample], Counts], samples: Sequence[Sample], gr
 def _share(counts: Callable[[Sample], Counts]) -> Rule:
     """The rule of a share: `counts` gives hits and answers, (N,) or (N, K) each."""
 
-    def rule(samples: Sequence[Sample], groups: Groups) -> Intervals:
+    def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
         found = _shares_of(counts, samples, groups)
         return Intervals(found.low, found.high, found.influence)
 
@@ -62,7 +69,7 @@ def _share(counts: Callable[[Sample], Counts]) -> Rule:
 def _f1(counts: Callable[[Sample], Counts]) -> Rule:
     """F1 is 2 J / (1 + J) of the share J of images that are both true and answered, of those that are either."""
 
-    def rule(samples: Sequence[Sample], groups: Groups) -> Intervals:
+    def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
         found = _shares_of(counts, samples, groups)
         low, high = (2 * end / (1 + end) for end in (found.low, found.high))
         return Intervals(low, high, found.influence)
@@ -70,7 +77,7 @@ def _f1(counts: Callable[[Sample], Counts]) -> Rule:
     return rule
 
 
-def _average_precision(samples: Sequence[Sample], groups: Groups) -> Intervals:
+def _average_precision(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
     """With few positives, as a share of them (Boyd, Eng and Page 2013, ECML)."""
     unit_of = number_units(len(samples[0].y), groups)
     cases = (by_unit(samples[0].y.astype(float), unit_of, int(unit_of.max(initial=-1)) + 1) > 0).sum(axis=0)
@@ -85,7 +92,7 @@ def _average_precision(samples: Sequence[Sample], groups: Groups) -> Intervals:
 def _areas(of: Callable[[Sample], tuple[NDArray[np.generic], Floats]]) -> Rule:
     """The rule of K areas: `of` gives truth and scores, (N,) or (N, K) both."""
 
-    def rule(samples: Sequence[Sample], groups: Groups) -> Intervals:
+    def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
         parts = [of(s) for s in samples]
         truth = parts[0][0].reshape(len(samples[0].y), -1)
         scores = np.stack([score.reshape(truth.shape) for _, score in parts])
@@ -96,7 +103,7 @@ def _areas(of: Callable[[Sample], tuple[NDArray[np.generic], Floats]]) -> Rule:
     return rule
 
 
-def _micro_area(samples: Sequence[Sample], groups: Groups) -> Intervals:
+def _micro_area(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
     """All (image, label) pairs together; those of an image are not independent."""
     y, n_labels = samples[0].y, samples[0].y.shape[1]
     pair_of, fold = np.repeat(number_units(len(y), groups), n_labels), samples[0].fold
@@ -117,17 +124,17 @@ def _mean(key: str) -> Rule:
     root of the sum over pairs of labels of the product of their own distances and their correlation.
     """
 
-    def rule(samples: Sequence[Sample], groups: Groups) -> Intervals:
-        own = CLOSED_FORMS[key](samples, groups)
+    def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
+        own = known.get(key) or CLOSED_FORMS[key](samples, groups, known)
         whole = np.ones((1, len(samples[0].y)))
         value = np.mean([METRICS[key].compute(s, whole)[0] for s in samples], axis=0)
-        known = np.isfinite(value)
-        if own.influence is None or not known.any():
+        defined = np.isfinite(value)
+        if own.influence is None or not defined.any():
             return Intervals(np.array([np.nan]), np.array([np.nan]))
-        correlation = _correlation(own.influence[:, known])
-        below, above = (value - own.low)[known], (own.high - value)[known]
-        mean = value[known].mean()
-        low, high = (float(np.sqrt(max(d @ correlation @ d, 0))) / known.sum() for d in (below, above))
+        correlation = _correlation(own.influence[:, defined])
+        below, above = (value - own.low)[defined], (own.high - value)[defined]
+        mean = value[defined].mean()
+        low, high = (float(np.sqrt(max(d @ correlation @ d, 0))) / defined.sum() for d in (below, above))
         return Intervals(np.array([mean - low]), np.array([mean + high]))
 
     return rule
@@ -141,10 +148,10 @@ def _correlation(influence: Floats) -> Floats:
     return out
 
 
-def _official_auc(samples: Sequence[Sample], groups: Groups) -> Intervals:
+def _official_auc(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
     if samples[0].task.kind != "binary":
-        return _mean("label_auc")(samples, groups)
-    return _areas(lambda s: (s.y[:, -1], s.prob[:, -1]))(samples, groups)
+        return _mean("label_auc")(samples, groups, known)
+    return _areas(lambda s: (s.y[:, -1], s.prob[:, -1]))(samples, groups, known)
 
 
 def _last(counts: Callable[[Sample], Counts]) -> Callable[[Sample], Counts]:
@@ -200,14 +207,14 @@ def _in_sets(hits: Callable[[Sample], Floats], answers: Callable[[Sample], Float
 
     rule = _share(counts)
     nothing = Intervals(np.array([np.nan]), np.array([np.nan]))
-    return lambda samples, groups: nothing if samples[0].sets is None else rule(samples, groups)
+    return lambda samples, groups, known: nothing if samples[0].sets is None else rule(samples, groups, known)
 
 
-def _label_coverage(samples: Sequence[Sample], groups: Groups) -> Intervals:
+def _label_coverage(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
     if samples[0].sets is None:
         nothing = np.full(samples[0].y.shape[1], np.nan)
         return Intervals(nothing, nothing)
-    return _share(lambda s: (s.of_sets.held, s.y))(samples, groups)
+    return _share(lambda s: (s.of_sets.held, s.y))(samples, groups, known)
 
 
 CLOSED_FORMS: Mapping[str, Rule] = {

@@ -1,12 +1,12 @@
 """From predictions to rows: every metric of the task, each with its 95 % interval."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.escaping import label_list
-from penlight.evaluation.closed_forms import closed_form
+from penlight.evaluation.closed_forms import Intervals, closed_forms
 from penlight.evaluation.intervals import (
     RESAMPLES,
     Groups,
@@ -44,8 +44,9 @@ def score(
     (N,) are patients, `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in `Sample`.
     """
     samples = [Sample(task, y_true, prob, decided, sets, fold)]
-    values, draws = _values_and_draws(samples, resamples, seed, groups)
-    low, high, reasons = _intervals(task, draws[0], values[0], samples, groups)
+    forms = closed_forms(task.metrics, samples, groups) if resamples else {}
+    values, draws = _values_and_draws(samples, resamples, seed, groups, forms)
+    low, high, reasons = _intervals(task, draws[0], values[0], samples, groups, forms)
     return [
         MetricRow(name, label, float(v), float(lo), float(hi), n, _joined(note, why))
         for (name, label, n, note), v, lo, hi, why in zip(
@@ -71,10 +72,11 @@ def score_seeds(
     """
     many_sets = [None] * len(probs) if sets is None else sets
     samples = [Sample(task, y_true, p, d, s) for p, d, s in zip(probs, decisions, many_sets, strict=True)]
-    values, draws = _values_and_draws(samples, resamples, seed, groups)
+    forms = closed_forms(task.metrics, samples, groups) if resamples else {}
+    values, draws = _values_and_draws(samples, resamples, seed, groups, forms)
     mean = values.mean(axis=0)
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(mean, np.nan)
-    low, high, reasons = _intervals(task, draws.mean(axis=0), mean, samples, groups)
+    low, high, reasons = _intervals(task, draws.mean(axis=0), mean, samples, groups, forms)
     return [
         SeedsRow(name, label, float(m), float(s), float(lo), float(hi), n, _joined(note, why))
         for (name, label, n, note), m, s, lo, hi, why in zip(
@@ -88,7 +90,8 @@ def interval_of_draws(
 ) -> tuple[float, float]:
     """Give the interval that `score_seeds` has for one metric of the whole, whose mean over the samples is `value`
     and `draws` (B,) on resampled images."""
-    low, high, _ = _of_metric(key, draws[:, None], np.array([value]), samples, groups)
+    forms = closed_forms([key], samples, groups)
+    low, high, _ = _of_metric(key, draws[:, None], np.array([value]), samples, groups, forms.get(key))
     return float(low[0]), float(high[0])
 
 
@@ -104,12 +107,19 @@ def metric_intervals(
     missing or cannot be trusted."""
     n = len(samples[0].y)
     values = _means(key, samples, np.ones((1, n)))[0]
-    by_formula = closed_form(key, samples, groups)
-    if by_formula is not None and np.isfinite(by_formula.low).all():
-        return _of_metric(key, np.empty((0, len(values))), values, samples, groups)
-    chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
-    draws = np.concatenate([_means(key, samples, w) for w in chunks])
-    return _of_metric(key, draws, values, samples, groups)
+    by_formula = closed_forms([key], samples, groups).get(key)
+    draws = np.empty((0, len(values)))
+    if _is_resampled(key, values, by_formula):
+        chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
+        draws = np.concatenate([_means(key, samples, w) for w in chunks])
+    return _of_metric(key, draws, values, samples, groups, by_formula)
+
+
+def _is_resampled(key: str, values: Floats, by_formula: Intervals | None) -> bool:
+    """Say whether one of the (K,) values of a metric has its interval from resamples."""
+    if METRICS[key].no_interval or by_formula is None:
+        return not METRICS[key].no_interval
+    return bool((np.isfinite(values) & ~np.isfinite(by_formula.low)).any())
 
 
 def _means(key: str, samples: Sequence[Sample], w: Floats) -> Floats:
@@ -140,30 +150,34 @@ def draws_of(
     sample: Sample, resamples: int = RESAMPLES, *, seed: int = 0, groups: Groups = None
 ) -> dict[tuple[str, str | None], Floats]:
     """Give the (resamples,) values that each row's interval is made from, by name and label of the row."""
-    values, draws = _values_and_draws([sample], resamples, seed, groups)
+    values, draws = _values_and_draws([sample], resamples, seed, groups, {})
     heads = _row_heads(sample.task, sample.y, values[0])
     return {(name, label): column for (name, label, *_), column in zip(heads, draws[0].T, strict=True)}
 
 
-def _values_and_draws(samples: Sequence[Sample], resamples: int, seed: int, groups: Groups) -> tuple[Floats, Floats]:
-    """(S, R) values and (S, resamples, R) resampled values, R rows of the table."""
-    n = len(samples[0].y)
+def _values_and_draws(
+    samples: Sequence[Sample], resamples: int, seed: int, groups: Groups, forms: Mapping[str, Intervals]
+) -> tuple[Floats, Floats]:
+    """(S, R) values and (S, resamples, R) resampled values, R rows of the table; NaN for metrics whose intervals are
+    known from `forms`, or that have none."""
+    n, task = len(samples[0].y), samples[0].task
     values = np.stack([_all_rows(s, np.ones((1, n)))[0] for s in samples])
+    own = _columns_by_key(task, values.mean(axis=0))
+    drawn_keys = {key for key in task.metrics if _is_resampled(key, own[key], forms.get(key))}
     chunks: Iterable[NDArray[np.float64]] = bootstrap_weights(n, resamples, seed=seed, groups=groups)
-    drawn = [np.stack([_all_rows(s, w, drawn=True) for s in samples]) for w in chunks]
+    drawn = [np.stack([_all_rows(s, w, drawn_keys) for s in samples]) for w in chunks]
     empty = np.empty((len(samples), 0, values.shape[1]))
     return values, np.concatenate([empty, *drawn], axis=1)
 
 
-def _all_rows(sample: Sample, w: Floats, *, drawn: bool = False) -> Floats:
-    """(B, R): every metric of the task side by side; metrics of labels take C columns. Where they are `drawn` for
-    intervals, NaN for the metrics that have none: calibration errors are the slowest to compute."""
+def _all_rows(sample: Sample, w: Floats, keys: Container[str] | None = None) -> Floats:
+    """(B, R): every metric of the task side by side, NaN for those not among `keys`; those of labels take C columns."""
     wanted = zip(sample.task.metrics, _widths(sample.task), strict=True)
     return np.concatenate(
         [
-            np.full((len(w), width), np.nan)
-            if drawn and METRICS[key].no_interval
-            else _columns(METRICS[key].compute(sample, w))
+            _columns(METRICS[key].compute(sample, w))
+            if keys is None or key in keys
+            else np.full((len(w), width), np.nan)
             for key, width in wanted
         ],
         axis=1,
@@ -171,20 +185,30 @@ def _all_rows(sample: Sample, w: Floats, *, drawn: bool = False) -> Floats:
 
 
 def _intervals(
-    task: Task, draws: Floats, values: Floats, samples: Sequence[Sample], groups: Groups
+    task: Task,
+    draws: Floats,
+    values: Floats,
+    samples: Sequence[Sample],
+    groups: Groups,
+    forms: Mapping[str, Intervals],
 ) -> tuple[Floats, Floats, list[str]]:
     """(R,) low and high, and where an interval cannot be trusted, why; from values (R,) and draws (B, R)."""
     if not len(draws):
         return np.full_like(values, np.nan), np.full_like(values, np.nan), [""] * len(values)
     cuts = np.cumsum(_widths(task))[:-1]
     parts = zip(task.metrics, np.split(values, cuts), np.split(draws, cuts, axis=1), strict=True)
-    found = [_of_metric(key, drawn, own, samples, groups) for key, own, drawn in parts]
+    found = [_of_metric(key, drawn, own, samples, groups, forms.get(key)) for key, own, drawn in parts]
     low, high = (np.concatenate([part[end] for part in found]) for end in (0, 1))
     return low, high, [reason for _, _, reasons in found for reason in reasons]
 
 
 def _of_metric(
-    key: str, draws: Floats, values: Floats, samples: Sequence[Sample], groups: Groups
+    key: str,
+    draws: Floats,
+    values: Floats,
+    samples: Sequence[Sample],
+    groups: Groups,
+    by_formula: Intervals | None,
 ) -> tuple[Floats, Floats, list[str]]:
     """Low, high and reasons (K,) of the K values of a metric, whose resampled ones are `draws` (B, K)."""
     metric, nothing = METRICS[key], np.full_like(values, np.nan)
@@ -193,7 +217,6 @@ def _of_metric(
     few = _few_positives(key, samples, groups)
     if few and key in _RESAMPLED_MEANS and np.isfinite(values).any():
         return nothing, nothing.copy(), [f"no interval: {few}"]
-    by_formula = closed_form(key, samples, groups)
     low, high = (nothing, nothing.copy()) if by_formula is None else (by_formula.low.copy(), by_formula.high.copy())
     resampled = np.flatnonzero(np.isfinite(values) & ~np.isfinite(low))
     leave_out = left_out_weights(len(samples[0].y), groups) if len(resampled) else draws[:0]
