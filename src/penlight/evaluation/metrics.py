@@ -58,9 +58,8 @@ class Sample:
     @cached_property
     def referable(self) -> tuple[Floats, Floats, Floats]:
         """(N,) truth, probability and answer of "this grade or a higher one needs a referral"."""
-        first: int = self.task.referable  # type: ignore[attr-defined]
-        y, prob, decided = (a[:, first:].sum(axis=1, dtype=float) for a in (self.y, self.prob, self.decided))
-        return y, prob, decided
+        of = self.task.questions[0].of
+        return of(self.y), of(self.prob), of(self.decided)
 
     @cached_property
     def referable_ranking(self) -> "Rankings":
@@ -307,9 +306,9 @@ def _micro_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
 
 
 def _auc(s: Sample, w: Floats) -> Floats:
-    """Official AUC of MedMNIST: of two classes that of the last column, else the mean over labels that have one."""
-    if s.task.kind == "binary":
-        return s.columns[-1].areas(s.by_image(w))[0]
+    """Official AUC of MedMNIST: of two classes that of the second, else the mean over labels that have one."""
+    if s.task.positive is not None:
+        return s.columns[s.task.positive].areas(s.by_image(w))[0]
     return _mean_defined(_label_auc(s, w))
 
 

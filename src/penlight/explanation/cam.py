@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.reads import at_once
-from penlight.explanation.evidence import Columns, contrasts
 from penlight.explanation.networks import linear_end, walk
 from penlight.explanation.subject import Subject
 from penlight.models import load_keras
+from penlight.tasks.links import Columns
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ def fits(subject: Subject) -> bool:
     """Say whether the logits are a linear function of averaged maps, and a fixed sum of them speaks for a label."""
     return (
         subject.network is not None
-        and contrasts(subject.task, np.zeros(1, np.int64)) is not None
+        and subject.task.link.contrasts(np.zeros(1, np.int64), subject.task.n_logits) is not None
         and linear_end(subject.network) is not None
     )
 
@@ -30,7 +30,7 @@ def cam(subject: Subject, images: NDArray[np.uint8], columns: Columns) -> Floats
 
     The mean of a map, with what the bias adds, is `contrasts` applied to the logits.
     """
-    end, weights = linear_end(subject.network), contrasts(subject.task, columns)
+    end, weights = linear_end(subject.network), subject.task.link.contrasts(columns, subject.task.n_logits)
     if end is None or weights is None:
         raise ValueError("CAM was asked of a network that does not end in a global average and a dense layer.")
     batch = at_once(images.shape, _BATCH, _PIXELS)

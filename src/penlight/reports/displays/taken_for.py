@@ -9,13 +9,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.data.views import NO_FINDING
 from penlight.numbers import decimal_text
 from penlight.reports.displays.base import Floats, Layout, margin_for, ratio, shorten
 from penlight.reports.displays.confusion import Counts, scale_of_shades
 from penlight.reports.palette import MUTED
 from penlight.reports.words import count, number
 from penlight.runs.predictions import Predictions
+from penlight.tasks.base import NO_FINDING
 
 NOTHING = "nothing"
 
