@@ -31,7 +31,9 @@ def page(description: DataDescription, pictures: Sequence[Picture], samples: str
         info=description.info,
         d=description,
         facts=facts(description),
-        shares={s: [percent_text(share)[:-1] for share in description.shares(s)] for s in description.images},
+        shares={
+            s: [percent_text(share).removesuffix(" %") for share in description.shares(s)] for s in description.images
+        },
         pictures=pictures,
         samples=samples,
         samples_width=samples_width,
