@@ -32,7 +32,7 @@ def cross_validate(
     seed: int = 0,
     plan: TrainingPlan | None = None,
     images: bool = True,
-    watcher: ProgressListener | None = None,
+    listener: ProgressListener | None = None,
 ) -> Trained:
     """Divide train and val into folds, train on all but one for each, and score the answers to those left out.
 
@@ -44,20 +44,20 @@ def cross_validate(
     """
     from penlight.models.pretrained import require_weights
 
-    watcher, recipe = watcher or ProgressListener(), with_references(recipe)
+    listener, recipe = listener or ProgressListener(), with_references(recipe)
     require_weights(recipe.model)
-    watcher.step("Dividing the dataset")
+    listener.on_step("Dividing the dataset")
     divided = make_folds(view_of(recipe), folds, seed)
     claim = _claim(recipe, divided)
     folder = out or default_folder(recipe, name, lambda path: _continues(path, claim))
     with FolderHold(folder):
         _take(folder, claim)
         for number in range(folds):
-            watcher.step(f"Fold {number + 1} of {folds}")
+            listener.on_step(f"Fold {number + 1} of {folds}")
             part, place = divided.fold(number), run_folder_in(folder, f"fold-{number + 1}")
             readings = TestAccessLog(divided.view.dataset, "folds", f"fold {number + 1} of {folds}")
-            train_run(RunSpec(recipe, part, seed, place, plan, images), Baselines(part, watcher, readings), watcher)
-        watcher.step("Scoring all folds")
+            train_run(RunSpec(recipe, part, seed, place, plan, images), Baselines(part, listener, readings), listener)
+        listener.on_step("Scoring all folds")
         scores = _summarise(folder, divided)
     runs, _ = runs_of_folds(folder)
     held = held_by(runs, folder / "report.html")

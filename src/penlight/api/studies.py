@@ -45,7 +45,7 @@ def study(
     out: Path | None = None,
     seeds: int | None = None,
     images: bool = True,
-    watcher: ProgressListener | None = None,
+    listener: ProgressListener | None = None,
 ) -> Studied:
     """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
 
@@ -57,8 +57,8 @@ def study(
     from penlight.models.pretrained import require_weights
     from penlight.reports.study import study_report
 
-    watcher = watcher or ProgressListener()
-    watcher.step("Reading the study")
+    listener = listener or ProgressListener()
+    listener.on_step("Reading the study")
     plan = plan_study(name, out=out, seeds=seeds)
     require_no_changed(plan)
     for run in plan.runs:
@@ -66,11 +66,11 @@ def study(
             require_no_images(open_run(run.folder))
         if run.state != "done":
             require_weights(run.recipe.model)
-    watcher.step("Opening the dataset")
+    listener.on_step("Opening the dataset")
     dataset = store.open_referenced(plan.study.dataset, plan.study.size)
     views = {view: apply_view(dataset, view) for view in plan.views}
     baselines = {
-        view: Baselines(views[view], watcher, TestAccessLog(views[view].dataset, "study")) for view in plan.views
+        view: Baselines(views[view], listener, TestAccessLog(views[view].dataset, "study")) for view in plan.views
     }
 
     def train_row(recipe: Recipe, seed: int, folder: Path) -> Run:
@@ -79,12 +79,12 @@ def study(
             # A summary of other runs than those that will be here must not outlive them.
             unseal(folder.parent)
             (folder.parent / SUMMARY).unlink(missing_ok=True)
-        return train_run(RunSpec(recipe, views[view], seed, folder, images=images), baselines[view], watcher).run
+        return train_run(RunSpec(recipe, views[view], seed, folder, images=images), baselines[view], listener).run
 
     with FolderHold(plan.folder):
-        runs = run_plan(plan, train_row, watcher.run)
-        content = _compare(plan, runs, views, watcher)
-        watcher.step("Writing the study's report")
+        runs = run_plan(plan, train_row, listener.on_run)
+        content = _compare(plan, runs, views, listener)
+        listener.on_step("Writing the study's report")
         record = record_of(plan, content)
         files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
         own = {run.path.relative_to(plan.folder).as_posix(): run for some in runs.values() for run in some}

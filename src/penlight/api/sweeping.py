@@ -56,7 +56,7 @@ def sweep(
     budget: float | None = None,
     dry_run: bool = False,
     images: bool = True,
-    watcher: ProgressListener | None = None,
+    listener: ProgressListener | None = None,
 ) -> Swept:
     """Train each official set that is on disk by its own plan, keeping what is done, and write the page that sets
     the scores beside the published ones; a dry run only says what would be done. DataError if none is on disk."""
@@ -66,13 +66,13 @@ def sweep(
             "None of the MedMNIST sets is on disk at 28 px.",
             "Get one with penlight data fetch NAME, or set PENLIGHT_DATA.",
         )
-    folder, watcher = out or Path("runs") / f"study-{SWEEP}", watcher or ProgressListener()
+    folder, listener = out or Path("runs") / f"study-{SWEEP}", listener or ProgressListener()
     if dry_run:
         done = [name for name in here if is_inside(folder, f"{name}/{MANIFEST}")]
         rows = [_row_of(name, open_run(folder / name)) for name in done]
         return Swept(folder, None, rows, [name for name in here if name not in done], absent)
     with FolderHold(folder):
-        rows = [_row(name, run_folder_in(folder, name), budget, images, watcher) for name in here]
+        rows = [_row(name, run_folder_in(folder, name), budget, images, listener) for name in here]
         found = Swept(folder, folder / REPORT, rows, [], absent)
         record = json_text({"schema": 1, **found.to_dict()}).encode()
         files = {REPORT: _page(folder, rows, absent).encode(), SWEEP_RECORD: record}
@@ -102,11 +102,11 @@ def _page(folder: Path, rows: Sequence["SweepRow"], absent: Sequence[str]) -> st
     )
 
 
-def _row(name: str, folder: Path, budget: float | None, images: bool, watcher: ProgressListener) -> "SweepRow":
+def _row(name: str, folder: Path, budget: float | None, images: bool, listener: ProgressListener) -> "SweepRow":
     if not is_inside(folder, MANIFEST):
-        watcher.step(f"Planning {name}")
+        listener.on_step(f"Planning {name}")
         made = plan(name, budget=budget)
-        train(made.recipe, name="plan", out=folder, plan=made, images=images, watcher=watcher)
+        train(made.recipe, name="plan", out=folder, plan=made, images=images, listener=listener)
     run = open_run(folder)
     if not images:
         require_no_images(run)

@@ -35,7 +35,7 @@ def train(
     seeds: int = 1,
     plan: TrainingPlan | None = None,
     images: bool = True,
-    watcher: ProgressListener | None = None,
+    listener: ProgressListener | None = None,
 ) -> Trained:
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
 
@@ -46,22 +46,22 @@ def train(
     """
     from penlight.models.pretrained import require_weights
 
-    watcher, recipe = watcher or ProgressListener(), with_references(recipe)
+    listener, recipe = listener or ProgressListener(), with_references(recipe)
     require_weights(recipe.model)
-    watcher.step("Opening the dataset")
+    listener.on_step("Opening the dataset")
     view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
     folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
-    baselines = Baselines(view, watcher, TestAccessLog(view.dataset, "train"))
+    baselines = Baselines(view, listener, TestAccessLog(view.dataset, "train"))
     if seeds == 1:
-        trained = train_run(RunSpec(recipe, view, seed, folder, plan, images), baselines, watcher)
+        trained = train_run(RunSpec(recipe, view, seed, folder, plan, images), baselines, listener)
         run, scores = trained.run, trained.scores or evaluate_run(trained.run)
         about = kept_models([run]), held_by([run]), cuts([run]), str(recipe.model.backbone)
         return Trained(folder, folder / "report.html", scores, plan, *about)
     places = {s: run_folder_in(folder, f"seed-{s}") for s in range(seed, seed + seeds)}
     with FolderHold(folder):
         specs = [RunSpec(recipe, view, s, place, plan, images) for s, place in places.items()]
-        runs = [train_run(spec, baselines, watcher).run for spec in specs]
-        watcher.step("Writing the summary")
+        runs = [train_run(spec, baselines, listener).run for spec in specs]
+        listener.on_step("Writing the summary")
         summary = summarise(folder, runs, view)
     held = held_by(runs, folder / "report.html")
     about = kept_models(runs), held, cuts(runs), str(recipe.model.backbone)

@@ -109,20 +109,20 @@ def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -
         return TrainedRun(done, None)
     with RunWriter(spec.folder, spec.recipe, spec.seed) as writer:
         model = _fit(writer, spec, baselines, listener)
-        listener.step("Choosing on val, then reading test")
+        listener.on_step("Choosing on val, then reading test")
         val = _choose_on_val(writer, spec.view, model)
         test = _read_test(writer, spec, model, val.decision, baselines)
-        listener.step("Computing saliency maps")
+        listener.on_step("Computing saliency maps")
         maps_alike = _explain(writer, spec, model, test.answers)
-        listener.step("Scoring")
+        listener.on_step("Scoring")
         scores = _score(writer, model, val, test.answers, baselines)
         _record(writer, spec, model, test, baselines, maps_alike)
-        listener.step("Checking")
+        listener.on_step("Checking")
         draft = writer.draft({"val": val, "test": test.answers})
         evidence = evidence_of_run(draft, scores.metrics, scores.subgroups)
         scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
         writer.write_json("metrics.json", scores.to_dict())
-        listener.step("Writing the report")
+        listener.on_step("Writing the report")
         _write_report(writer, spec.view, {"val": val, "test": test.answers})
         writer.finish()
     return TrainedRun(open_run(spec.folder), scores)
@@ -183,13 +183,13 @@ def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: Progr
     """Fit the recipe's model, choose between it and the linear baseline on val, and write what is kept."""
     recipe, view, plan, begun = spec.recipe, spec.view, spec.plan, time.perf_counter()
     task = view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
-    listener.step(f"Training with seed {spec.seed}")
+    listener.on_step(f"Training with seed {spec.seed}")
     if plan is not None:
         writer.write_json(PLAN, plan.to_dict())
     about = {"recipe": recipe.hash, "seed": str(spec.seed), "data": view.dataset.md5}
-    checkpoints = Checkpoints(writer.state / "checkpoint", about, listener.note)
+    checkpoints = Checkpoints(writer.state / "checkpoint", about, listener.on_warning)
     longest = float("inf") if plan is None else plan.longest
-    fitted = fit(recipe, view, task, spec.seed, progress=listener.epoch, checkpoints=checkpoints, longest=longest)
+    fitted = fit(recipe, view, task, spec.seed, progress=listener.on_epoch, checkpoints=checkpoints, longest=longest)
     done = time.perf_counter()
     cut = _cut_for_time(plan, recipe, fitted)
     if fitted.timed_out:

@@ -454,17 +454,17 @@ def _compare(
     plan: StudyPlan,
     runs: Mapping[str, Sequence[Run]],
     views: Mapping[str, ViewedDataset | DataDescription],
-    watcher: ProgressListener,
+    listener: ProgressListener,
     images: bool | None = None,
 ) -> StudyContent:
     """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
 
     rows: dict[str, Sequence[SeedsRow]] = {}
     for name, own in runs.items():
-        watcher.step(f"Scoring {name}")
+        listener.on_step(f"Scoring {name}")
         view = views[own[0].recipe.data.view]
         rows[name] = rows_of_one(own[0]) if len(own) == 1 else _summary_rows(plan.folder / name, own, view)
-    watcher.step("Comparing the recipes")
+    listener.on_step("Comparing the recipes")
     return content_of_study(plan, runs, views, rows, images)
 
 
