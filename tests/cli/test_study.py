@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import penlight as pl
-from penlight import study
 from penlight.cli.show.progress import StudyView
 from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row
+from penlight.experiments import studies as study
 from penlight.experiments.studies import StudyProgress
 from penlight.runs import open_run
 from penlight.tasks import MultiLabel, Ordinal
