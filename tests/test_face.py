@@ -1,4 +1,4 @@
-"""`import penlight as pl`: what it gives, that no module takes the place of a name, and that one name means one thing."""
+"""`import penlight as pl`: what it gives, that no module takes a name's place, and that one name means one thing."""
 
 import ast
 import importlib

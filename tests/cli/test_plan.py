@@ -227,12 +227,12 @@ def test_a_stopped_plan_is_gone_on_with_though_the_machine_is_slower_then(small,
         pass
 
     class Pull(pl.ProgressListener):
-        def epoch(self, row, planned):
+        def on_epoch(self, row, planned):
             raise PulledPlugError
 
     first = requests.request("small", None, budget=1.0)
     with pytest.raises(PulledPlugError):
-        pl.train(first.recipe, name=first.name, plan=first.plan, watcher=Pull())
+        pl.train(first.recipe, name=first.name, plan=first.plan, listener=Pull())
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 1e8)
     assert pl.plan("small", budget=1.0).recipe != first.recipe
     assert requests.request("small", None, budget=1.0).recipe == first.recipe

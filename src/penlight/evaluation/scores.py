@@ -171,7 +171,7 @@ def _values_and_draws(
 
 
 def _all_rows(sample: Sample, w: Floats, keys: Container[str] | None = None) -> Floats:
-    """(B, R): every metric of the task side by side, NaN for those not among `keys`; those of labels take C columns."""
+    """(B, R): the metrics of the task side by side, those of labels in C columns; NaN for those not among `keys`."""
     wanted = zip(sample.task.metrics, _widths(sample.task), strict=True)
     return np.concatenate(
         [

@@ -49,15 +49,15 @@ class Baselines:
     """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed; and
     what is known of its data, counted and audited once. `readings` is where each reading of test is recorded."""
 
-    def __init__(self, view: ViewedDataset, watcher: ProgressListener, readings: TestAccessLog) -> None:
-        self.view, self.watcher, self.readings = view, watcher, readings
+    def __init__(self, view: ViewedDataset, listener: ProgressListener, readings: TestAccessLog) -> None:
+        self.view, self.listener, self.readings = view, listener, readings
         self._fitted: dict[str, _FittedBaseline] = {}
         self._tested: dict[str, tuple[Predictions, list[MetricRow]]] = {}
 
     @cached_property
     def novelty(self) -> Novelty:
         """What tells images unlike those in train; it depends on the images alone, so it too is fitted once."""
-        self.watcher.step("Learning what images look like")
+        self.listener.on_step("Learning what images look like")
         train, val = (self.view.splits[name] for name in ("train", "val"))
         return Novelty.fit(train.chosen, val.chosen, image_groups(self.view, ("train",)))
 
@@ -83,14 +83,14 @@ class Baselines:
     @cached_property
     def record(self) -> DataRecord:
         """What each run keeps of the data."""
-        self.watcher.step("Auditing the data")
+        self.listener.on_step("Auditing the data")
         return record_of(self.view)
 
     def fitted(self, name: str, beside: Recipe) -> "_FittedBaseline":
         """Give a baseline as it stands beside a recipe, fitted and decided on val; test is not read."""
         recipe = Recipe(data=beside.data, model=BASELINE_MODELS[name], decide=beside.decide)
         if recipe.hash not in self._fitted:
-            self.watcher.step(f"Fitting the baseline: {name}")
+            self.listener.on_step(f"Fitting the baseline: {name}")
             task = self.view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
             model = fit(recipe, self.view, task, seed=0)
             val = predict_split(model, self.view, task, "val", recipe)

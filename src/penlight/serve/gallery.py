@@ -1,4 +1,4 @@
-"""What a shelf of runs and studies holds, as the gallery shows it: gathered here, drawn in the templates.
+"""What a registry of runs and studies holds, as the gallery shows it: gathered here, drawn in the templates.
 
 Scores are those that were written when a run was made. What stands together was measured on the same images: a group
 is one file of a dataset through one view.
@@ -21,7 +21,7 @@ from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 from penlight.runs.groups import REPORT, UNSEALED
 from penlight.runs.predictor import MODEL
-from penlight.serve.shelf import RegisteredGroup, RegisteredRun, RunRegistry
+from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
 
 _BASELINE = "linear"
 
@@ -172,16 +172,16 @@ class _Place:
 _Found = tuple[_Place, int, GalleryEntry]
 
 
-def gather(shelf: RunRegistry) -> Gallery:
-    """Read the scores of what is on a shelf. What cannot be read is said, and stops nothing."""
+def gather(registry: RunRegistry) -> Gallery:
+    """Read the scores of what a registry holds. What cannot be read is said, and stops nothing."""
     found: list[_Found] = []
     problems: dict[str, str] = {}
-    alone = [own for own in shelf.runs.values() if own.group is None]
-    inside = {own.group for own in shelf.runs.values()}
-    whole = [group for group in shelf.groups.values() if group.id in inside]
+    alone = [own for own in registry.runs.values() if own.group is None]
+    inside = {own.group for own in registry.runs.values()}
+    whole = [group for group in registry.groups.values() if group.id in inside]
     readers: list[tuple[str, Callable[[], list[_Found]]]] = [
         *((own.id, functools.partial(_of_run, own)) for own in alone),
-        *((group.id, functools.partial(_of_group, group, shelf)) for group in whole),
+        *((group.id, functools.partial(_of_group, group, registry)) for group in whole),
     ]
     for name, read in readers:
         try:
@@ -195,21 +195,21 @@ def gather(shelf: RunRegistry) -> Gallery:
     return Gallery(tuple(sorted(groups, key=lambda g: (g.title, g.view, g.size))), problems)
 
 
-def gather_group(group: RegisteredGroup, shelf: RunRegistry) -> list[tuple[GalleryGroup, GalleryEntry]]:
+def gather_group(group: RegisteredGroup, registry: RunRegistry) -> list[tuple[GalleryGroup, GalleryEntry]]:
     """Give one study, or the seeds or folds of a recipe, as the gallery shows it: in each view that it has scores in,
     the images and the entry. RunError if what it holds cannot be read."""
-    return [(_group(place, [(images, entry)]), entry) for place, images, entry in _of_group(group, shelf)]
+    return [(_group(place, [(images, entry)]), entry) for place, images, entry in _of_group(group, registry)]
 
 
-def find_entry(shelved: RegisteredRun) -> tuple[GalleryGroup, GalleryEntry]:
+def find_entry(registered: RegisteredRun) -> tuple[GalleryGroup, GalleryEntry]:
     """Give one run as the gallery shows it, and the group it belongs to."""
-    ((place, images, entry),) = _of_run(shelved)
+    ((place, images, entry),) = _of_run(registered)
     return _group(place, [(images, entry)]), entry
 
 
-def _of_run(shelved: RegisteredRun) -> list[_Found]:
-    place, images, entry = _run(shelved.run, (shelved.run.path / MANIFEST).stat().st_mtime_ns)
-    return [(place, images, replace(entry, id=shelved.id, name=shelved.title, root=shelved.root))]
+def _of_run(registered: RegisteredRun) -> list[_Found]:
+    place, images, entry = _run(registered.run, (registered.run.path / MANIFEST).stat().st_mtime_ns)
+    return [(place, images, replace(entry, id=registered.id, name=registered.title, root=registered.root))]
 
 
 @functools.lru_cache(4096)
@@ -243,8 +243,8 @@ def _baseline(metrics: Mapping[str, Any], name: str) -> MetricRow | None:
     return find_row([row_from_dict(row) for row in metrics["baselines"].get(_BASELINE, ())], name)
 
 
-def _of_group(group: RegisteredGroup, shelf: RunRegistry) -> list[_Found]:
-    runs = [found for name in group.runs for found in _of_run(shelf.runs[name])]
+def _of_group(group: RegisteredGroup, registry: RunRegistry) -> list[_Found]:
+    runs = [found for name in group.runs for found in _of_run(registry.runs[name])]
     return _of_study(group, runs) if group.kind == "study" else [_of_seeds(group, runs)]
 
 

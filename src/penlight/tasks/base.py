@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from penlight.errors import DataError
 from penlight.escaping import label_list
-from penlight.tasks.links import LINKS, Floats, Link
+from penlight.tasks.links import Floats, Link
 
 Indicators = NDArray[np.uint8]
 Rows = NDArray[np.int64]
@@ -121,9 +121,9 @@ class Task(ABC):
         """Key in `models.HEADS` of the last layer and loss that make this task's logits."""
 
     @property
+    @abstractmethod
     def link(self) -> Link:
-        """How logits become probabilities."""
-        return LINKS[self.head]
+        """How logits become probabilities, in NumPy, in files and for explanations."""
 
     @property
     def n_logits(self) -> int:

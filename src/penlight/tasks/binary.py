@@ -12,7 +12,7 @@ from penlight.errors import DataError
 from penlight.escaping import label_list, named, shown
 from penlight.numbers import decimal_text
 from penlight.tasks.base import OF_PROBABILITIES, OF_SETS, Indicators, ProposedOption, Question, Task, one_hot
-from penlight.tasks.links import Floats
+from penlight.tasks.links import SIGMOID, Floats, Link
 
 _NEGATIVE = {"normal", "no", "negative", "neg", "benign", "healthy", "none", "0", "control", "absent", "false"}
 # What says by itself that nothing was found, and what is neither that nor a finding. "0", "no" and "false" alone
@@ -40,6 +40,7 @@ class Binary(Task):
 
     kind: ClassVar[str] = "binary"
     head: ClassVar[str] = "sigmoid"
+    link: ClassVar[Link] = SIGMOID
     uses_thresholds: ClassVar[bool] = True
     n_labels: ClassVar[tuple[int, int]] = (2, 2)
     positive: ClassVar[int | None] = 1

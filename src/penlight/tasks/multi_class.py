@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from penlight.tasks.base import OF_PROBABILITIES, OF_SETS, Task
+from penlight.tasks.links import SOFTMAX, Link
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class MultiClass(Task):
 
     kind: ClassVar[str] = "multi-class"
     head: ClassVar[str] = "softmax"
+    link: ClassVar[Link] = SOFTMAX
     metrics: ClassVar[tuple[str, ...]] = (
         "auc",
         "acc",

@@ -23,6 +23,7 @@ from penlight.tasks.base import (
     two_columns,
 )
 from penlight.tasks.binary import Binary
+from penlight.tasks.links import SIGMOIDS, Link
 from penlight.tasks.multi_class import MultiClass
 
 
@@ -34,6 +35,7 @@ class MultiLabel(Task):
 
     kind: ClassVar[str] = "multi-label"
     head: ClassVar[str] = "sigmoids"
+    link: ClassVar[Link] = SIGMOIDS
     exclusive: ClassVar[bool] = False
     uses_thresholds: ClassVar[bool] = True
     sets: ClassVar[str] = "per-finding"

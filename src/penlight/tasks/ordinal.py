@@ -24,7 +24,7 @@ from penlight.tasks.base import (
     two_columns,
 )
 from penlight.tasks.binary import Binary
-from penlight.tasks.links import Floats
+from penlight.tasks.links import CUMULATIVE, SOFTMAX, Floats, Link
 
 RULES = ("argmax", "expected", "kappa")
 HEADS = ("cumulative", "softmax")
@@ -70,6 +70,11 @@ class Ordinal(Task):
             raise UnknownNameError("decision rule", self.rule, RULES)
         if not 0 <= (self.referable or 0) < len(self.labels):
             raise DataError(f"The lowest grade that needs a referral is none of {len(self.labels)}.")
+
+    @property
+    def link(self) -> Link:
+        """As `head` says."""
+        return SOFTMAX if self.head == "softmax" else CUMULATIVE
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -169,7 +169,7 @@ CASES = {
     "PL008": (lambda: audited(leaked), True, ("more than one split",)),
     "PL009": (last_epoch_is_best, False, ("last of 4 epochs", "0.810", "0.750")),
     "PL010": (seeds_far_apart, True, ("3 seeds", "0.710 to 0.780", "0.070 apart", "0.040 wide")),
-    "PL011": (other_shares_in_test, False, ("other shares in train and test", "a 43.8%")),
+    "PL011": (other_shares_in_test, False, ("other shares in train and test", "a 43.8 %")),
     "PL012": (learned_nothing, True, ("never looks at an image 0.500", "loss on train")),
     "PL013": (lambda: audited(read_twice), True, ("different labels",)),
     "PL014": (few, False, ("few images",)),

@@ -161,7 +161,7 @@ def test_shares_that_the_audit_speaks_of_are_told_once():
     counts = {**e.data.counts, "train": (700, 300, 300, 300)}
     data = replace(e.data, counts=counts, images={**e.data.images, "train": 1600})
     problem = {"code": "labels-shifted", "serious": False, "seen": "Labels of test differ.", "do": "Look."}
-    assert shifted(replace(e, data=data)).text.startswith("Labels have other shares in train and test: a 43.8%")
+    assert shifted(replace(e, data=data)).text.startswith("Labels have other shares in train and test: a 43.8 %")
     assert shifted(replace(e, data=replace(data, problems=(problem,)))).text == "Labels of test differ."
 
 
