@@ -281,5 +281,5 @@ def test_an_incomplete_study_has_no_report(small, write, tmp_path):
     ],
 )
 def test_the_time_left_is_at_least_what_is_known(capsys, own, after, known, said):
-    StudyView().run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
+    StudyView().on_run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
     assert capsys.readouterr().err.strip() == f"run 4/9  The cnn, seed 1  {said}".strip()

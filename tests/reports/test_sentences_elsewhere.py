@@ -234,7 +234,7 @@ def test_readings_are_counted() -> None:
     def tested(recipe, by="train"):
         time = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
         fields = {"time": time, "split": "test", "view": "native", "recipe": recipe, "seed": 0, "by": by, "run": "r"}
-        return reading.Tested(**{key: fields.get(key) for key in reading.Tested.__dataclass_fields__})
+        return reading.TestAccess(**{key: fields.get(key) for key in reading.TestAccess.__dataclass_fields__})
 
     assert "have not been read" in readings_text([])
     assert "read once, for 1 recipe," in readings_text([tested("a")])
