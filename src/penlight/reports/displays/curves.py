@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.data.plots import divide
 from penlight.reports.displays.base import (
     Floats,
     Layout,
@@ -20,6 +19,7 @@ from penlight.reports.displays.base import (
     shorten,
     thinned,
 )
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import INK, MUTED, PAPER, RULE, marker, palette
 from penlight.reports.words import number
 from penlight.runs.predictions import Predictions

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penlight.data.plots import divide
 from penlight.evaluation.operating import NetBenefit, net_benefits
 from penlight.reports.displays.base import Layout, shorten
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import number
 from penlight.runs.predictions import Predictions

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from penlight.data.plots import divide
 from penlight.numbers import counted
 from penlight.reports.displays.base import Layout
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import ACCENT, INK, MUTED, RULE
 from penlight.reports.words import metric_words, number
 

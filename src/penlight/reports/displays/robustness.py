@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.data.plots import divide
 from penlight.evaluation.corruptions import SEVERITIES, Corruption
 from penlight.evaluation.robustness import CorruptionRow, Level, Robustness
 from penlight.numbers import counted
 from penlight.reports.displays.base import Layout, is_number
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import ACCENT, INK, MUTED
 from penlight.reports.picture import as_rgb
 from penlight.reports.words import interval, listed, number

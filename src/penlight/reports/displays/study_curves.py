@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from penlight.data.plots import divide
 from penlight.reports.displays.base import Layout
 from penlight.reports.displays.learning import style_panel
+from penlight.reports.displays.shared import divide
 from penlight.reports.displays.study_cost import ROUND_STEPS, entry_colours
 from penlight.reports.study_content import StudyRowResult, StudyTable
 from penlight.reports.words import listed, metric_words, number

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from penlight.data.plots import divide
 from penlight.numbers import counted
 from penlight.recipes.space import Choices, Parameter, Range, Space, Trial
 from penlight.reports.displays.base import Layout, margin_for
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import metric_words, number, percent, plain
 
