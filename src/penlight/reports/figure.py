@@ -9,41 +9,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from penlight.reports.displays.base import Display
-from penlight.reports.palette import INK, MUTED, PAPER, RULE, TOKENS, Colour, variable
+from penlight.reports.displays.base import STYLE, Display
+from penlight.reports.palette import PAPER, TOKENS, Colour, variable
 
 BROAD = 470
 """CSS pixels from which a figure is too broad for a phone to show whole."""
 
-_POINTS_PER_INCH = 72
 _PNG_DPI = 160
-
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 13,
-    "axes.labelsize": 13,
-    "axes.titlesize": 13,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": RULE,
-    "axes.facecolor": "none",
-    "axes.linewidth": 1,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "none",
-    "text.color": INK,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 12,
-    "ytick.labelsize": 12,
-    "lines.linewidth": 2,
-    "lines.solid_capstyle": "round",
-    "path.simplify_threshold": 0.2,
-    # Labels are a user's own: a dollar sign is not the start of a formula.
-    "text.parse_math": False,
-}
 
 _SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -70,11 +42,10 @@ def _raw_svg(display: Display, name: str) -> str:
 
 def _saved(display: Display, style: dict[str, Any], **options: Any) -> bytes:
     """Draw a display on a figure of its own, and give the file that Matplotlib writes with `options`."""
-    layout = display.layout
-    own: Any = _STYLE | style
+    own: Any = STYLE | style
     with mpl.rc_context(own):
-        figure = Figure(figsize=(layout.width / _POINTS_PER_INCH, layout.height / _POINTS_PER_INCH))
-        display.plot(figure.add_axes(layout.box))
+        figure = Figure(figsize=display.layout.inches)
+        display.draw(figure.add_axes(display.layout.box))
         buffer = io.BytesIO()
         figure.savefig(buffer, **options)
     return buffer.getvalue()

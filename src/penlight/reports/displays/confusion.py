@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from penlight.escaping import quoted
 from penlight.numbers import counted
-from penlight.reports.displays.base import Floats, Layout, margin_for, ratio, shorten
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for, ratio, shorten
 from penlight.reports.displays.shared import name_cells, scale_of_shades, shade_cells
 from penlight.reports.words import count, label_words, listed, percent
 from penlight.runs.predictions import Predictions
@@ -22,7 +22,7 @@ _MANY = 8
 
 
 @dataclass(frozen=True)
-class ConfusionMatrix:
+class ConfusionMatrix(Display):
     """Counts (C, C) of images by true class (rows) and answered class (columns)."""
 
     counts: Counts
@@ -82,7 +82,7 @@ class ConfusionMatrix:
         lines = [(self.labels[t], self.labels[a], int(self.counts[t, a]), self.rates[t, a]) for t, a in pairs]
         return pd.DataFrame(lines, columns=["true", "answered", "count", "rate"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Shade by row rate, write counts, and put the scale of the shades below."""
         shade_cells(ax, self.rates, _texts(self.counts), size=13 if len(self.labels) < _MANY else 11)
         names = [shorten(label, _LONGEST) for label in self.labels]
@@ -96,7 +96,7 @@ _FOUR = ("found (TP)", "missed (FN)", "false alarm (FP)", "clear (TN)")
 
 
 @dataclass(frozen=True)
-class LabelConfusion:
+class LabelConfusion(Display):
     """Counts (C, 4) of each finding: true positive, false negative, false positive, true negative."""
 
     counts: Counts
@@ -149,7 +149,7 @@ class LabelConfusion:
             ["label", "tp", "fn", "fp", "tn"]
         ]
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Shade by rate, write counts, leave a gap between those with and those without the finding."""
         edges = np.array([0, 1, 2, 2.12, 3.12, 4.12])
         texts = [[*row[:2], "", *row[2:]] for row in _texts(self.counts)]

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from penlight.data.summary import ANY_FINDING, PER_IMAGE, DataDescription, Findings, Positions
 from penlight.numbers import decimal_text, percent_text
-from penlight.reports.displays.base import Layout, margin_for, shorten
+from penlight.reports.displays.base import Display, Layout, margin_for, shorten
 from penlight.reports.displays.shared import divide, name_cells, scale_of_shades, shade_cells
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import count, percent
@@ -32,7 +32,7 @@ _COMPANY = 0.15
 
 
 @dataclass(frozen=True)
-class Presence:
+class Presence(Display):
     """How many training images have each finding, and any, and how many do not."""
 
     data: DataDescription
@@ -66,7 +66,7 @@ class Presence:
         """One line for any finding, then one for each: label, present, absent."""
         return pd.DataFrame(self._lines(), columns=["label", "present", "absent"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Fill a bar as far as there are images with the finding."""
         n, lines = self.data.images["train"], self._lines()
         y = np.arange(len(lines))
@@ -89,7 +89,7 @@ class Presence:
 
 
 @dataclass(frozen=True)
-class PerImage:
+class PerImage(Display):
     """How many findings an image has, by split."""
 
     findings: Findings
@@ -121,7 +121,7 @@ class PerImage:
         """One line per number of findings: images by split."""
         return pd.DataFrame(dict(self.findings.per_image), index=pd.Index(PER_IMAGE, name="findings"))
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A bar for train, signs for the other splits."""
         shares = {split: self.findings.per_image_shares(split) for split in self.findings.per_image}
         y = np.arange(len(PER_IMAGE))
@@ -143,7 +143,7 @@ class PerImage:
 
 
 @dataclass(frozen=True)
-class Together:
+class Together(Display):
     """Which findings come together in train: the share of those with the row's that also have the column's."""
 
     findings: Findings
@@ -186,7 +186,7 @@ class Together:
         lines = [(labels[r], labels[c], int(self.findings.together[r, c]), shares[r, c]) for r, c in pairs]
         return pd.DataFrame(lines, columns=["finding", "other", "both", "share"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Shade by share, write the share."""
         shares, labels = self.findings.shares_together, self.findings.labels
         top = _round_up(float(np.nanmax(np.nan_to_num(shares))))
@@ -200,7 +200,7 @@ class Together:
 
 
 @dataclass(frozen=True)
-class AlongTheFile:
+class AlongTheFile(Display):
     """How often each label occurs in consecutive parts of each split."""
 
     positions: Positions
@@ -235,7 +235,7 @@ class AlongTheFile:
         ]
         return pd.DataFrame(found, columns=["split", "part", "label", "images", "count", "share"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw a panel per label, with the band of chance for train."""
         rows, columns = self._grid()
         names, words = self.positions.rows, self.positions.words()

@@ -1,13 +1,15 @@
-"""What several displays draw: panels and the shaded matrix with its scale."""
+"""What several displays draw: panels, the shaded matrix, lanes with a dot and its interval, images in a row."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from penlight.reports.displays.base import Floats
-from penlight.reports.palette import MUTED
+from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
+from penlight.reports.picture import as_rgb
 
 _SHADES = colormaps["cividis"]
 _ON_DARK, _ON_LIGHT = "#ffffff", "#10141c"
@@ -77,3 +79,61 @@ def scale_of_shades(ax: Axes, label: str, top: float = 1) -> None:
     bar.tick_params(length=0, pad=3, labelsize=12)
     bar.set_xlabel(label, fontsize=12, labelpad=1)
     bar.spines[:].set_visible(False)
+
+
+def draw_lane(
+    ax: Axes,
+    y: float,
+    value: float,
+    low: float = np.nan,
+    high: float = np.nan,
+    *,
+    colour: str = ACCENT,
+    sign: str = "o",
+    size: float = 7,
+    face: str = "",
+    width: float = 5,
+) -> None:
+    """Draw a value as a `sign` filled with `face`, by default `colour`, on its interval as a bar `width` pixels high.
+
+    Without both ends there is no bar; a thin rule marks the lane across the axes.
+    """
+    ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
+    if np.isfinite([low, high]).all():
+        ax.plot([low, high], [y, y], color=colour, linewidth=width, alpha=0.35, solid_capstyle="butt")
+    ax.plot([value], [y], sign, color=colour, markerfacecolor=face or colour, markersize=size, markeredgewidth=1.5,
+            clip_on=False, zorder=3)  # fmt: skip
+
+
+def write_in_lane(ax: Axes, y: float, text: str, *, colour: str = INK, bold: bool = False, left: int = 0) -> None:
+    """Write beside a lane: at its right end, 50 pixels from the axes, or `left` pixels before its left end."""
+    x, offset = (0, -left) if left else (1, 50)
+    ax.annotate(text, (x, y), (offset, 0), ("axes fraction", "data"), "offset points", ha="left" if left else "right",
+                va="center", color=colour, weight="bold" if bold else "normal", fontsize=12,
+                annotation_clip=False)  # fmt: skip
+
+
+def leave_lane_empty(ax: Axes, y: float, reason: str) -> None:
+    """Write in a lane why there is no value."""
+    ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
+    ax.annotate(reason, (0, y), (4, 0), ("axes fraction", "data"), "offset points", color=MUTED, va="center",
+                fontsize=12, annotation_clip=False,
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1})  # fmt: skip
+
+
+def name_lanes(ax: Axes, names: Sequence[str], places: Sequence[float] = ()) -> None:
+    """Name lanes at the left of the axes, the first on top, at 0, 1, ... or at `places`."""
+    ax.set_yticks(places or range(len(names)), names, color=INK)
+    if not places:
+        ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="x", length=3)
+    ax.tick_params(axis="y", length=0)
+
+
+def draw_images(ax: Axes, *rows: Sequence[NDArray[np.uint8]]) -> None:
+    """Draw rows of images (H, W, C) or (H, W) of one size side by side, with nothing between them."""
+    ax.set_axis_off()
+    if rows[0]:
+        joined = [np.concatenate([as_rgb(image) for image in row], axis=1) for row in rows]
+        ax.imshow(np.concatenate(joined), interpolation="nearest")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.numbers import decimal_text
-from penlight.reports.displays.base import Layout, margin_for, ratio, shorten
+from penlight.reports.displays.base import Display, Layout, margin_for, ratio, shorten
 from penlight.reports.displays.shared import divide, name_cells, scale_of_shades, shade_cells
 from penlight.reports.palette import INK
 from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
@@ -25,7 +25,7 @@ _GAP, _HEAD = 22, 52
 
 
 @dataclass(frozen=True)
-class ConfusionGrid:
+class ConfusionGrid(Display):
     """Row rates (M, C, C) of M recipes: of the images of a class, summed over seeds, the share answered as each."""
 
     titles: tuple[str, ...]
@@ -93,7 +93,7 @@ class ConfusionGrid:
         ]
         return pd.DataFrame(lines, columns=["title", "true", "answered", "rate"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """One panel per recipe, its name above it."""
         rows, columns = self._grid
         layout = self.layout
@@ -110,7 +110,7 @@ class ConfusionGrid:
 
 
 @dataclass(frozen=True)
-class FindingGrid:
+class FindingGrid(Display):
     """Shares (M, C) of M recipes and C findings, over all seeds: `found`, of the images that have the finding, and
     `alarms`, of those that do not. NaN where there is no such image."""
 
@@ -164,7 +164,7 @@ class FindingGrid:
         ]
         return pd.DataFrame(lines, columns=["title", "label", "found", "alarms"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Two panels shaded alike, per cent as text."""
         panels = divide(ax, 1, 2, (0.06, 0))
         for panel, shares, name in zip(

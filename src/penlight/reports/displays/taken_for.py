@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from penlight.data.views import NO_FINDING
 from penlight.numbers import decimal_text
-from penlight.reports.displays.base import Floats, Layout, margin_for, ratio, shorten
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for, ratio, shorten
 from penlight.reports.displays.confusion import Counts
 from penlight.reports.displays.shared import name_cells, scale_of_shades, shade_cells
 from penlight.reports.words import count, number
@@ -23,7 +23,7 @@ _FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Confusions:
+class Confusions(Display):
     """Answers given to the images that truly have each finding.
 
     Row i holds the n[i] images that truly have finding i, so an image with several is in several rows; the last row
@@ -93,7 +93,7 @@ class Confusions:
         lines = [(rows[r], columns[c], int(self.counts[r, c]), int(self.n[r]), self.rates[r, c]) for r, c in cells]
         return pd.DataFrame(lines, columns=["true", "answered", "count", "n", "rate"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Shade by share, write the share in per cent, the diagonal bold, and put the scale of the shades below."""
         texts = [[decimal_text(100 * r, 0) if np.isfinite(r) else number(r) for r in row] for row in self.rates]
         shade_cells(ax, self.rates, texts)
