@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from penlight.escaping import quoted
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 from penlight.numbers import counted
 from penlight.reports.displays.base import Layout, is_number, margin_for, shorten
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
@@ -25,13 +25,13 @@ FEWEST = 10
 class LabelScores:
     """The AUC of each label against the rest with its 95 % interval, the best first, undefined ones last."""
 
-    rows: tuple[MetricRow, ...]
+    rows: tuple[Score, ...]
 
     section: ClassVar[str] = "scores"
     title: ClassVar[str] = "AUC of each label"
 
     @classmethod
-    def from_rows(cls, rows: Iterable[MetricRow]) -> "LabelScores":
+    def from_rows(cls, rows: Iterable[Score]) -> "LabelScores":
         """Choose the AUCs of labels among rows, and sort them."""
         own = [row for row in rows if row.name == "auc" and row.label is not None]
         return cls(tuple(sorted(own, key=lambda row: -row.value if is_number(row.value) else np.inf)))
@@ -85,7 +85,7 @@ class LabelScores:
         ax.tick_params(axis="x", length=3)
         ax.tick_params(axis="y", length=0)
 
-    def _draw_lane(self, ax: Axes, y: int, row: MetricRow) -> None:
+    def _draw_lane(self, ax: Axes, y: int, row: Score) -> None:
         side: dict[str, Any] = {"va": "center", "fontsize": 12, "annotation_clip": False}
         ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
         if not is_number(row.value):
@@ -104,7 +104,7 @@ class LabelScores:
         return [f"{shorten(str(row.label), 22)} ({count(row.n)})" for row in self.rows]
 
 
-def _against_guessing(rows: Sequence[MetricRow]) -> str:
+def _against_guessing(rows: Sequence[Score]) -> str:
     if not rows:
         return f"No label has {FEWEST} positive images or more"
     below = [str(row.label) for row in rows if row.high < GUESSING]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.reports.content import ComparedBaseline
 from penlight.reports.displays.base import Layout
 from penlight.reports.palette import ACCENT, INK, MUTED, RULE
@@ -21,10 +21,10 @@ class SeedDots:
 
     metric: str
     seeds: tuple[str, ...]
-    rows: tuple[MetricRow, ...]
+    rows: tuple[Score, ...]
     mean: float
     sd: float
-    rivals: tuple[tuple[str, MetricRow], ...]
+    rivals: tuple[tuple[str, Score], ...]
     noun: str = "seed"
 
     section: ClassVar[str] = "verdict"
@@ -33,8 +33,8 @@ class SeedDots:
     def from_rows(
         cls,
         seeds: Sequence[str],
-        rows: Sequence[MetricRow],
-        overall: SeedsRow,
+        rows: Sequence[Score],
+        overall: Score,
         rivals: Sequence[ComparedBaseline],
         noun: str = "seed",
     ) -> "SeedDots":
@@ -42,7 +42,8 @@ class SeedDots:
         whose overall value is that of all their predictions together."""
         found = ((rival.name, find_row(rival.rows, overall.name)) for rival in rivals)
         others = tuple((name, row) for name, row in found if row is not None)
-        return cls(overall.name, tuple(seeds), tuple(rows), overall.mean, overall.sd, others, noun)
+        sd = np.nan if overall.sd is None else overall.sd
+        return cls(overall.name, tuple(seeds), tuple(rows), overall.value, sd, others, noun)
 
     @property
     def title(self) -> str:
@@ -97,7 +98,7 @@ class SeedDots:
         ax.set_xlabel(metric_words(self.metric).short)
         ax.tick_params(length=3)
 
-    def _draw_lane(self, ax: Axes, y: int, name: str, row: MetricRow) -> None:
+    def _draw_lane(self, ax: Axes, y: int, name: str, row: Score) -> None:
         own = y < len(self.seeds)
         colour = ACCENT if own else MUTED
         ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
@@ -109,6 +110,6 @@ class SeedDots:
         ax.annotate(number(row.value), (1, y), (52, 0), ("axes fraction", "data"), "offset points", ha="right",
                     color=INK if own else MUTED, **side)  # fmt: skip
 
-    def _lanes(self) -> list[tuple[str, MetricRow]]:
+    def _lanes(self) -> list[tuple[str, Score]]:
         own = [(f"{self.noun} {seed}", row) for seed, row in zip(self.seeds, self.rows, strict=True)]
         return own + list(self.rivals)
