@@ -138,7 +138,7 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     found = next(m for m in rows["cnn"]["metrics"] if m["name"] == "auc" and m["label"] is None)
     runs = [open_run(tmp_path / "whole" / "cnn" / f"seed-{seed}") for seed in (0, 1)]
     values = [find_row(pl.evaluate(run.path).metrics, "auc").value for run in runs]
-    assert found["mean"] == pytest.approx(sum(values) / 2, abs=1e-12)
+    assert found["value"] == pytest.approx(sum(values) / 2, abs=1e-12)
     pairs = {frozenset((d["row"], d["against"])) for d in whole.record["tables"][0]["differences"]}
     assert {frozenset(("cnn", "linear")), frozenset(("same", "linear"))} <= pairs
 
