@@ -367,8 +367,8 @@ def metrics_page() -> str:
 
 A row of `metrics` in JSON is `{"name", "label", "value", "low", "high", "n", "note"}`: `label` is null for the whole,
 `low` and `high` bound the 95 % interval, `n` counts the images that it rests on, and `note` says why a value is
-undefined (null) or what else to know. Over several seeds it is
-`{"name", "label", "mean", "sd", "low", "high", "n", "note"}`.
+undefined (null) or what else to know. Over several seeds `value` is their mean, of several folds that of all their
+predictions together, and `sd` is added, the standard deviation of the values of single seeds or folds.
 
 Answers are decided by what val found: calibration, thresholds. Rows that MedMNIST's evaluator has are marked
 *official* and computed by its definition. How intervals are made: [Why intervals](../explanations/intervals.md).

@@ -300,10 +300,10 @@ def test_where_a_published_score_lies_to_the_interval():
 
 
 def sweep_lane(name, row, published):
-    from penlight.evaluation import MetricRow
+    from penlight.evaluation import Score
     from penlight.reports.displays.published import Lane
 
-    own = MetricRow("auc", None, (row["low"] + row["high"]) / 2, row["low"], row["high"], 100)
+    own = Score("auc", None, (row["low"] + row["high"]) / 2, row["low"], row["high"], 100)
     return Lane(name, own, 0.5, published)
 
 

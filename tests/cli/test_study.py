@@ -138,7 +138,7 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     found = next(m for m in rows["cnn"]["metrics"] if m["name"] == "auc" and m["label"] is None)
     runs = [open_run(tmp_path / "whole" / "cnn" / f"seed-{seed}") for seed in (0, 1)]
     values = [find_row(pl.evaluate(run.path).metrics, "auc").value for run in runs]
-    assert found["mean"] == pytest.approx(sum(values) / 2, abs=1e-12)
+    assert found["value"] == pytest.approx(sum(values) / 2, abs=1e-12)
     pairs = {frozenset((d["row"], d["against"])) for d in whole.record["tables"][0]["differences"]}
     assert {frozenset(("cnn", "linear")), frozenset(("same", "linear"))} <= pairs
 
@@ -281,5 +281,5 @@ def test_an_incomplete_study_has_no_report(small, write, tmp_path):
     ],
 )
 def test_the_time_left_is_at_least_what_is_known(capsys, own, after, known, said):
-    StudyView().run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
+    StudyView().on_run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
     assert capsys.readouterr().err.strip() == f"run 4/9  The cnn, seed 1  {said}".strip()

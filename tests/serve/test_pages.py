@@ -13,7 +13,7 @@ import penlight as pl
 from penlight.evaluation import find_row
 from penlight.runs import open_run
 from penlight.serve import make_app, open_registry
-from penlight.serve.gallery import Score, gather
+from penlight.serve.gallery import GalleryScore, gather
 from penlight.serve.pages import STATIC, axis_of
 from tests.drawn import shelf_folder
 
@@ -55,7 +55,7 @@ def test_seeds_and_studies_stand_with_their_means(registry):
     found = entries(registry)
     mean = find_row(pl.evaluate(shelf_folder() / "fundus-seeds").metrics, "auc")
     seeds = found["fundus-seeds"]
-    assert (seeds.score.row.value, seeds.score.row.low) == pytest.approx((mean.mean, mean.low))
+    assert (seeds.score.row.value, seeds.score.row.low) == pytest.approx((mean.value, mean.low))
     assert len(seeds.parts) == 2
     study = found["study"]
     assert [row.name for row in study.rows] == ["Linear baseline", "Majority answer"]
@@ -85,7 +85,7 @@ def test_a_run_that_was_damaged_since_is_said_and_stops_nothing(tmp_path):
 
 def test_a_score_is_placed_on_its_axis():
     row = find_row(pl.evaluate(shelf_folder() / "fundus").metrics, "auc")
-    place = axis_of(Score(row))
+    place = axis_of(GalleryScore(row))
     assert place["value"] == pytest.approx(8 + 224 * row.value, abs=0.05)
     assert place["low"] < place["value"] < place["high"]
     assert place["linear"] is None

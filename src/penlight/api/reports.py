@@ -14,7 +14,7 @@ from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
 from penlight.runs.scoring import folds_scores, seeds_scores
 
 if TYPE_CHECKING:
-    from penlight.evaluation import SeedsRow
+    from penlight.evaluation import Score
     from penlight.evaluation.subgroups import Subgroup
     from penlight.reports import ComparedBaseline, RunContent
     from penlight.reports.notebook import Figure
@@ -56,8 +56,8 @@ def _written(made: Run | RunGroup, page: str, out: Path | None) -> Path:
 def displays(path: Path) -> Mapping[str, "Figure"]:
     """Give the figures of the report of a run, of several seeds, or of a study, by name, for a notebook.
 
-    Each has its numbers as `.frame()` and draws onto axes by `.plot(ax)`. Those of a study's further views have
-    "<view>-" before their names.
+    Each has its numbers as `.frame()` and draws by `.plot()`, onto a figure of its own or onto axes that it
+    is given. Those of a study's further views have "<view>-" before their names.
     """
     from penlight.reports.notebook import Figure
     from penlight.reports.palette import palette
@@ -107,7 +107,7 @@ def _of_folds(path: Path, images: bool | None = None) -> "RunContent":
     return folds_content(path, folds_scores(path), images=images)
 
 
-def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["ComparedBaseline"], Sequence["Subgroup"]]:
+def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["Score"], list["ComparedBaseline"], Sequence["Subgroup"]]:
     from penlight.reports import ComparedBaseline
 
     scores = seeds_scores(runs, "test")

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.delong import RARE, delong
 from penlight.evaluation.intervals import Groups, UnknownPatients, design_effect, number_units
-from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.proportions import Shares, by_unit, shares, wilson
+from penlight.evaluation.sample import Sample
 
 Floats = NDArray[np.float64]
 

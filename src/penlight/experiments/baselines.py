@@ -9,7 +9,7 @@ from penlight.data import ViewedDataset
 from penlight.data.folds import image_groups
 from penlight.data.record import DataRecord, record_of
 from penlight.data.tested import BASELINE, TestAccessLog
-from penlight.evaluation import Decision, MetricRow
+from penlight.evaluation import Decision, Score
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty
 from penlight.experiments.progress import ProgressListener
@@ -52,7 +52,7 @@ class Baselines:
     def __init__(self, view: ViewedDataset, listener: ProgressListener, readings: TestAccessLog) -> None:
         self.view, self.listener, self.readings = view, listener, readings
         self._fitted: dict[str, _FittedBaseline] = {}
-        self._tested: dict[str, tuple[Predictions, list[MetricRow]]] = {}
+        self._tested: dict[str, tuple[Predictions, list[Score]]] = {}
 
     @cached_property
     def novelty(self) -> Novelty:
@@ -66,7 +66,7 @@ class Baselines:
         """What of test, and of drawn images of other kinds, is called unlike those in train."""
         return measure_novelty(self.novelty, self.view.splits["test"].chosen, self.view.dataset.info.modality)
 
-    def write(self, writer: RunWriter, kept: str) -> dict[str, list[MetricRow]]:
+    def write(self, writer: RunWriter, kept: str) -> dict[str, list[Score]]:
         """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on
         test."""
         rows = {}
@@ -98,7 +98,7 @@ class Baselines:
             self._fitted[recipe.hash] = _FittedBaseline(recipe, model, val, decision)
         return self._fitted[recipe.hash]
 
-    def _on_test(self, made: "_FittedBaseline") -> tuple[Predictions, list[MetricRow]]:
+    def _on_test(self, made: "_FittedBaseline") -> tuple[Predictions, list[Score]]:
         key = made.recipe.hash
         if key not in self._tested:
             self.readings.add(self.view.view, key, by=BASELINE)

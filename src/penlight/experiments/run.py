@@ -173,7 +173,7 @@ class _Model:
 
 
 @dataclass(frozen=True)
-class _Tested:
+class _TestAnswers:
     """The answers to test, the seconds that they took, and what provenance.json says of earlier readings of test."""
 
     answers: Answers
@@ -215,12 +215,12 @@ def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model) -> Ans
     return answer(val, decision)
 
 
-def _read_test(writer: RunWriter, spec: RunSpec, model: _Model, decision: Decision) -> _Tested:
+def _read_test(writer: RunWriter, spec: RunSpec, model: _Model, decision: Decision) -> _TestAnswers:
     accesses = spec.baselines.readings.keep(spec.view.view, model.recipe.hash, spec.seed, spec.folder.name)
     test = predict_split(model.fitted, spec.view, model.task, "test", model.recipe)
     seconds = _seconds_to_answer(model.fitted, spec.view.splits["test"])
     writer.write_predictions("predictions-test", test)
-    return _Tested(answer(test, decision), seconds, accesses)
+    return _TestAnswers(answer(test, decision), seconds, accesses)
 
 
 def _explain(writer: RunWriter, spec: RunSpec, model: _Model, test: Answers) -> float | None:
@@ -242,7 +242,7 @@ def _score(writer: RunWriter, baselines: Baselines, model: _Model, val: Answers,
     return scores_of(test, val, rows, model.recipe.decide.prevalence)
 
 
-def _record(writer: RunWriter, spec: RunSpec, model: _Model, test: _Tested, maps_alike: float | None) -> None:
+def _record(writer: RunWriter, spec: RunSpec, model: _Model, test: _TestAnswers, maps_alike: float | None) -> None:
     """Write what is known of the data, and how the run came to be."""
     writer.write_json("data.json", spec.baselines.record.to_dict())
     # What was fitted before the training was interrupted is part of it.

@@ -16,7 +16,7 @@ from penlight.data.catalog import info_of_reference
 from penlight.data.summary import DataDescription
 from penlight.disk import inner_folders, is_inside, short_path
 from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
-from penlight.evaluation import SeedsRow, row_from_dict
+from penlight.evaluation import Score, row_from_dict
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
 from penlight.experiments.baselines import Baselines
@@ -292,7 +292,7 @@ def require_complete(plan: StudyPlan) -> None:
         )
 
 
-def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[SeedsRow] | None:
+def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[Score] | None:
     """Read the rows over seeds from the summary of a folder; None if it is not sealed or damaged, or of another
     recipe or other seeds."""
     try:
@@ -302,13 +302,12 @@ def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[Se
         return None
     if not is_sound(values) or (summary.recipe_hash, [*summary.seeds]) != (recipe_hash, seeds):
         return None
-    return [SeedsRow(**row.model_dump()) for row in summary.metrics]
+    return [Score(**row.model_dump()) for row in summary.metrics]
 
 
-def rows_of_one(run: Run) -> list[SeedsRow]:
+def rows_of_one(run: Run) -> list[Score]:
     """Read the scores of a single run as rows over one seed, without a deviation."""
-    rows = (row_from_dict(row) for row in run.metrics["metrics"])
-    return [SeedsRow(r.name, r.label, r.value, math.nan, r.low, r.high, r.n, r.note) for r in rows]
+    return [replace(row_from_dict(row), sd=math.nan) for row in run.metrics["metrics"]]
 
 
 def _table(
@@ -316,7 +315,7 @@ def _table(
     view: str,
     runs: Mapping[str, Sequence[Run]],
     described: DataDescription,
-    rows_of: Mapping[str, Sequence[SeedsRow]],
+    rows_of: Mapping[str, Sequence[Score]],
 ) -> StudyTable:
     chosen = [row for row in study.rows if study.view_of(row) == view]
     tests = {row.id: [run.answers("test") for run in runs[row.id]] for row in chosen}
@@ -344,7 +343,7 @@ def _on_val(table: StudyTable, vals: Mapping[str, Sequence[Answers]]) -> StudyTa
     name, first = table.headline, next(iter(vals.values()))[0].predictions
     samples = {entry: [own.sample for own in answers] for entry, answers in vals.items()}
     draws = paired_draws(samples, name, groups=first.groups)
-    rows = {entry: SeedsRow(name, None, d.mean, math.nan, d.low, d.high, len(first)) for entry, d in draws.items()}
+    rows = {entry: Score(name, None, d.mean, d.low, d.high, len(first), sd=math.nan) for entry, d in draws.items()}
     entries = tuple(replace(entry, rows=[rows[entry.id]]) for entry in table.entries)
     return replace(table, entries=entries, differences=tuple(differences(draws, pairs(entries, name))))
 
@@ -372,7 +371,7 @@ def _entry(
     row: StudyRow,
     runs: Sequence[Run],
     tests: Sequence[Answers],
-    rows: Sequence[SeedsRow],
+    rows: Sequence[Score],
     headline: tuple[float, ...],
 ) -> StudyRowResult:
     recipe = runs[0].recipe
@@ -461,7 +460,7 @@ def _compare(
 ) -> StudyContent:
     """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
 
-    rows: dict[str, Sequence[SeedsRow]] = {}
+    rows: dict[str, Sequence[Score]] = {}
     for name, own in runs.items():
         listener.on_step(f"Scoring {name}")
         view = views[own[0].recipe.data.view]
@@ -470,7 +469,7 @@ def _compare(
     return content_of_study(plan, runs, views, rows, images)
 
 
-def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[SeedsRow]:
+def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[Score]:
     """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
 
     wanted = runs[0].recipe.hash, [run.seed for run in runs]

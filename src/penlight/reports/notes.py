@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from penlight.data.tested import READ_BEFORE
 from penlight.escaping import quoted
 from penlight.evaluation.decision import WITH_TRAIN
-from penlight.evaluation.rows import MetricRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.numbers import counted, decimal_text
 from penlight.reports.content import RunContent
 from penlight.reports.words import count, listed, with_interval
@@ -17,7 +17,7 @@ def decided_words(content: RunContent) -> list[str]:
     return [*_answers(content), *_found_on(content)]
 
 
-def finding_words(content: RunContent, rows: Sequence[MetricRow] | None = None) -> list[str]:
+def finding_words(content: RunContent, rows: Sequence[Score] | None = None) -> list[str]:
     """Say, of two classes of which the official positive one is not the finding, how the finding itself is answered,
     by `rows` instead of the run's own; nothing elsewhere, or where the finding is not known."""
     task, known = content.task, content.dataset.task

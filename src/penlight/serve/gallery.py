@@ -6,14 +6,14 @@ is one file of a dataset through one view.
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from penlight.data.catalog import info_of_reference
 from penlight.errors import PenlightError
-from penlight.evaluation.rows import MetricRow, find_row, row_from_dict
+from penlight.evaluation.rows import Score, find_row, row_from_dict
 from penlight.numbers import counted
 from penlight.reports.words import count, interval, metric_words, number, sentence
 from penlight.runs import Run
@@ -27,11 +27,11 @@ _BASELINE = "linear"
 
 
 @dataclass(frozen=True)
-class Score:
+class GalleryScore:
     """A headline score with its interval, and that of the linear baseline on the same images where it is another."""
 
-    row: MetricRow
-    linear: MetricRow | None = None
+    row: Score
+    linear: Score | None = None
     decimals: int = 2
 
     @property
@@ -72,7 +72,7 @@ class GalleryEntry:
     name: str
     recipe: str
     detail: str
-    score: Score
+    score: GalleryScore
     serious: int | None = None
     remarks: int | None = None
     opens: bool = False
@@ -229,7 +229,7 @@ def _run(run: Run, changed: int) -> _Found:
         name=run.name,
         recipe=kept if kept == backbone else f"{kept}, kept in place of {backbone}",
         detail=", ".join(detail),
-        score=Score(row, None if kept == _BASELINE else _baseline(run.metrics, row.name)),
+        score=GalleryScore(row, None if kept == _BASELINE else _baseline(run.metrics, row.name)),
         serious=serious,
         remarks=len(checks) - serious,
         opens=run.has(MODEL),
@@ -239,7 +239,7 @@ def _run(run: Run, changed: int) -> _Found:
     return place, row.n, entry
 
 
-def _baseline(metrics: Mapping[str, Any], name: str) -> MetricRow | None:
+def _baseline(metrics: Mapping[str, Any], name: str) -> Score | None:
     return find_row([row_from_dict(row) for row in metrics["baselines"].get(_BASELINE, ())], name)
 
 
@@ -250,7 +250,7 @@ def _of_group(group: RegisteredGroup, registry: RunRegistry) -> list[_Found]:
 
 def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
     place, images, first = runs[0]
-    row = find_row(_means(group.record["metrics"]), first.score.row.name)
+    row = find_row(map(row_from_dict, group.record["metrics"]), first.score.row.name)
     entry = GalleryEntry(
         id=group.id,
         kind=group.kind,
@@ -269,11 +269,6 @@ def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
 
 def _unsealed(group: RegisteredGroup) -> str:
     return "" if group.sealed else f", {UNSEALED}"
-
-
-def _means(rows: Iterable[dict[str, Any]]) -> list[MetricRow]:
-    # Over seeds a row has a mean; of folds, the value of all answers together.
-    return [row_from_dict({**row, "value": row["mean"] if "mean" in row else row["value"]}) for row in rows]
 
 
 def _of_study(group: RegisteredGroup, runs: Sequence[_Found]) -> list[_Found]:
@@ -304,11 +299,11 @@ def _of_study(group: RegisteredGroup, runs: Sequence[_Found]) -> list[_Found]:
 
 
 def _of_row(row: Mapping[str, Any], headline: str) -> GalleryEntry:
-    score = find_row(_means(row["metrics"]), headline)
-    missing = MetricRow(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
+    score = find_row(map(row_from_dict, row["metrics"]), headline)
+    missing = Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
     seeds = len(row["seeds"])
     return GalleryEntry(row["id"], "row", row["title"], row["recipe"], f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
-                 Score(score or missing, decimals=3))  # fmt: skip
+                 GalleryScore(score or missing, decimals=3))  # fmt: skip
 
 
 def _group(place: _Place, found: list[tuple[int, GalleryEntry]]) -> GalleryGroup:
@@ -327,7 +322,7 @@ def _group(place: _Place, found: list[tuple[int, GalleryEntry]]) -> GalleryGroup
     )
 
 
-def _worth(row: MetricRow) -> float:
+def _worth(row: Score) -> float:
     if not math.isfinite(row.value):
         return -math.inf
     return row.value if metric_words(row.name).higher_is_better else -row.value

@@ -27,7 +27,7 @@ from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
 
 if TYPE_CHECKING:
     from penlight.data.pictures import Pixels
-    from penlight.serve.gallery import Score
+    from penlight.serve.gallery import GalleryScore
 
 _CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 STATIC = {
@@ -270,7 +270,7 @@ def _as_attributes(style: re.Match[str]) -> str:
     return "".join(f' {name}="{value}"' for name, value in named if not name.startswith("on"))
 
 
-def axis_of(score: "Score") -> dict[str, float | None]:
+def axis_of(score: "GalleryScore") -> dict[str, float | None]:
     """Place a score and the baseline on an axis of 240 units from 0 to 1; None for what is not known."""
     own, other = score.row, score.linear
     return {

@@ -13,7 +13,7 @@ from penlight.errors import DataError
 from penlight.evaluation import headline_value
 from penlight.numbers import counted
 from penlight.recipes import Recipe
-from penlight.training.fit import fit
+from penlight.training.fitting import fit
 from penlight.training.folds import can_judge, deal
 from penlight.training.loop import Epoch
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.reports.content import ComparedBaseline
-from penlight.reports.displays.base import Layout
-from penlight.reports.palette import ACCENT, INK, MUTED, RULE
+from penlight.reports.displays.base import Display, Layout
+from penlight.reports.displays.shared import draw_lane, write_in_lane
+from penlight.reports.palette import ACCENT, INK, MUTED
 from penlight.reports.words import interval, metric_words, number
 
 MOST = 4
@@ -23,14 +24,9 @@ _HEAD = 24
 _GAP = 12
 
 
-def headline_rows(rows: Iterable[MetricRow]) -> list[MetricRow]:
+def headline_rows(rows: Iterable[Score]) -> list[Score]:
     """Choose the rows that lead a report: the first few of the whole that are said to lead."""
     return [row for row in rows if row.label is None and metric_words(row.name).leads][:MOST]
-
-
-def as_metric_row(row: SeedsRow) -> MetricRow:
-    """Read the mean over seeds as a value."""
-    return MetricRow(row.name, row.label, row.mean, row.low, row.high, row.n, row.note)
 
 
 @dataclass(frozen=True)
@@ -39,11 +35,11 @@ class Bar:
 
     metric: str
     model: str
-    row: MetricRow
+    row: Score
 
 
 @dataclass(frozen=True)
-class ScoreBars:
+class ScoreBars(Display):
     """Headline metrics with their 95 % intervals on one axis, this model first, its rivals below it."""
 
     bars: tuple[Bar, ...]
@@ -54,7 +50,7 @@ class ScoreBars:
     title: ClassVar[str] = "Headline scores beside the baselines"
 
     @classmethod
-    def from_rows(cls, rows: Sequence[MetricRow], rivals: Sequence[ComparedBaseline], model: str) -> "ScoreBars":
+    def from_rows(cls, rows: Sequence[Score], rivals: Sequence[ComparedBaseline], model: str) -> "ScoreBars":
         """Take the headline rows, and for each the same row of every rival that has it."""
         chosen = headline_rows(rows)
         bars = []
@@ -96,7 +92,7 @@ class ScoreBars:
         lines = [(b.metric, b.model, b.row.value, b.row.low, b.row.high) for b in self.bars]
         return pd.DataFrame(lines, columns=["metric", "model", "value", "low", "high"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw lanes from top to bottom, one group per metric."""
         y = 0.0
         for name in self.metrics:
@@ -117,29 +113,12 @@ class ScoreBars:
     def _draw_lane(self, ax: Axes, bar: Bar, y: float) -> None:
         own = bar.model == self.models[0]
         colour = ACCENT if own else MUTED
-        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
-        if np.isfinite([bar.row.low, bar.row.high]).all():
-            ax.plot([bar.row.low, bar.row.high], [y, y], color=colour, linewidth=9 if own else 5, alpha=0.35,
-                    solid_capstyle="butt")  # fmt: skip
         sign = "o" if own else _SIGNS.get(bar.model, "s")
-        ax.plot(
-            [bar.row.value],
-            [y],
-            sign,
-            color=colour,
-            markersize=8 if own else (12 if sign == "|" else 6),
-            markeredgewidth=1.6,
-            clip_on=False,
-        )
-        side: dict[str, Any] = {
-            "textcoords": "offset points",
-            "va": "center",
-            "fontsize": 12,
-            "annotation_clip": False,
-        }
-        ax.annotate(bar.model, (0, y), (-80, 0), ("axes fraction", "data"), color=colour, **side)
-        ax.annotate(number(bar.row.value, 2), (1, y), (50, 0), ("axes fraction", "data"), ha="right",
-                    color=INK if own else MUTED, **side)  # fmt: skip
+        size = 8 if own else 12 if sign == "|" else 6
+        draw_lane(ax, y, bar.row.value, bar.row.low, bar.row.high, colour=colour, sign=sign, size=size,
+                  width=9 if own else 5)  # fmt: skip
+        write_in_lane(ax, y, bar.model, colour=colour, left=80)
+        write_in_lane(ax, y, number(bar.row.value, 2), colour=INK if own else MUTED)
 
     def _clears(self, metric: str) -> bool:
         own, *others = (b.row for b in self.bars if b.metric == metric)
