@@ -150,9 +150,10 @@ def _correlation(influence: Floats) -> Floats:
 
 
 def _official_auc(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
-    if samples[0].task.kind != "binary":
+    column = samples[0].task.positive
+    if column is None:
         return _mean("label_auc")(samples, groups, known)
-    return _areas(lambda s: (s.y[:, -1], s.prob[:, -1]))(samples, groups, known)
+    return _areas(lambda s: (s.y[:, column], s.prob[:, column]))(samples, groups, known)
 
 
 def _last(counts: Callable[[Sample], Counts]) -> Callable[[Sample], Counts]:

@@ -51,9 +51,9 @@ def _micro_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
 
 
 def _auc(s: Sample, w: Floats) -> Floats:
-    """Official AUC of MedMNIST: of two classes that of the last column, else the mean over labels that have one."""
-    if s.task.kind == "binary":
-        return s.columns[-1].areas(s.by_image(w))[0]
+    """Official AUC of MedMNIST: of two classes that of the second, else the mean over labels that have one."""
+    if s.task.positive is not None:
+        return s.columns[s.task.positive].areas(s.by_image(w))[0]
     return _mean_defined(_label_auc(s, w))
 
 

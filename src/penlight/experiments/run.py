@@ -184,7 +184,7 @@ class _TestAnswers:
 def _fit(writer: RunWriter, spec: RunSpec, listener: ProgressListener) -> _Model:
     """Fit the recipe's model, choose between it and the linear baseline on val, and write what is kept."""
     recipe, view, plan, begun = spec.recipe, spec.view, spec.plan, time.perf_counter()
-    task = view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+    task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     listener.on_step(f"Training with seed {spec.seed}")
     if plan is not None:
         writer.write_json(PLAN, plan.to_dict())

@@ -127,7 +127,7 @@ def _follow(
 
 
 def _value(recipe: Recipe, part: TrialPart, follow: Callable[[Epoch, int], None]) -> float:
-    task = part.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+    task = part.view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     fitted = fit(recipe, part.view, task, part.seed, progress=follow)
     if fitted.best_epoch is not None:
         return fitted.history[fitted.best_epoch - 1].val_headline
