@@ -291,16 +291,16 @@ def _train(asked: argparse.Namespace, what: str, recipe: Any) -> dict[str, Any]:
             self.epochs: list[float] = []
             self.steps: list[tuple[str, float, float]] = []
 
-        def step(self, what: str) -> None:
+        def on_step(self, what: str) -> None:
             self.steps.append((what, time.perf_counter(), _status()["VmHWM"]))
 
-        def epoch(self, row: Any, planned: int) -> None:
+        def on_epoch(self, row: Any, planned: int) -> None:
             self.epochs.append(row.seconds)
 
     seen = Seen()
     with Peaks() as peaks, tempfile.TemporaryDirectory(dir=asked.keep) as out:
         begun = time.perf_counter()
-        made = pl.train(recipe, out=Path(out) / "run", watcher=seen)
+        made = pl.train(recipe, out=Path(out) / "run", listener=seen)
         seconds = time.perf_counter() - begun
     auc = next(r.value for r in made.scores.metrics if r.name == "auc" and r.label is None)
     rows = [row(what, f"{seconds:.0f} s, test AUC {auc:.3f}", peaks)]

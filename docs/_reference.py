@@ -19,7 +19,6 @@ import penlight as pl
 from penlight import recipes
 from penlight.cli.app import app
 from penlight.data.catalog import CATALOG
-from penlight.data.views import READINGS
 from penlight.evaluation import METRICS
 from penlight.evaluation.metrics import Metric
 from penlight.recipes import preset_header, preset_names
@@ -285,9 +284,9 @@ def datasets_page() -> str:
         [
             f"`{view}`",
             ", ".join(task.kind for task in _TASKS if view in task.views),
-            _first_line(reading) or "All images, their labels as they are.",
+            f"{read.words[0].upper()}{read.words[1:]}.",
         ]
-        for view, reading in READINGS.items()
+        for view, read in {name: read for task in _TASKS for name, read in task.views.items()}.items()
     ]
     about = """
 ## Views
@@ -368,8 +367,8 @@ def metrics_page() -> str:
 
 A row of `metrics` in JSON is `{"name", "label", "value", "low", "high", "n", "note"}`: `label` is null for the whole,
 `low` and `high` bound the 95 % interval, `n` counts the images that it rests on, and `note` says why a value is
-undefined (null) or what else to know. Over several seeds it is
-`{"name", "label", "mean", "sd", "low", "high", "n", "note"}`.
+undefined (null) or what else to know. Over several seeds `value` is their mean, of several folds that of all their
+predictions together, and `sd` is added, the standard deviation of the values of single seeds or folds.
 
 Answers are decided by what val found: calibration, thresholds. Rows that MedMNIST's evaluator has are marked
 *official* and computed by its definition. How intervals are made: [Why intervals](../explanations/intervals.md).

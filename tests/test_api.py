@@ -82,13 +82,13 @@ def test_a_run_stopped_in_training_goes_on_under_the_same_command(small, own_fol
         pass
 
     class Pull(pl.ProgressListener):
-        def epoch(self, row, planned):
+        def on_epoch(self, row, planned):
             if row.epoch == 2:
                 raise PulledPlugError
 
     pl.train(chosen, name="cnn", out=own_folders / "whole")
     with pytest.raises(PulledPlugError):
-        pl.train(chosen, name="cnn", watcher=Pull())
+        pl.train(chosen, name="cnn", listener=Pull())
     with pytest.raises(RunError, match="not complete"):
         pl.evaluate(own_folders / "work" / "runs" / "small-cnn-1")
     result = pl.train(chosen, name="cnn")
@@ -104,12 +104,12 @@ def test_several_seeds_go_on_where_they_stopped(small, own_folders):
         pass
 
     class Pull(pl.ProgressListener):
-        def step(self, what):
+        def on_step(self, what):
             if what == "Training with seed 1":
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        pl.train(recipe(), name="cnn", seeds=2, watcher=Pull())
+        pl.train(recipe(), name="cnn", seeds=2, listener=Pull())
     first = (own_folders / "work" / "runs" / "small-cnn-1" / "seed-0" / "manifest.json").read_bytes()
     result = pl.train(recipe(), name="cnn", seeds=2)
     assert str(result.folder) == "runs/small-cnn-1"

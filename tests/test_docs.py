@@ -330,8 +330,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(plan, "_WIDTHS", (8,))
     make = training.Baselines
 
-    def baselines(view, watcher, readings):
-        key, made = (id(view.dataset), view.view), make(view, watcher, readings)
+    def baselines(view, listener, readings):
+        key, made = (id(view.dataset), view.view), make(view, listener, readings)
         made = _BASELINES.setdefault(key, made) if is_drawn(view.dataset) else made
         made.readings = readings
         return made

@@ -67,7 +67,7 @@ def test_a_notebook_runs_on_phantoms(name, on_phantom, capsys):
     study, scores = scope["study"], scope["cnn"].scores
     auc = next(row for row in scores.metrics if row.name == "auc" and row.label is None)
     linear = next(row for row in scores.baselines["linear"] if row.name == "auc" and row.label is None)
-    assert tuple(scores.frame().loc["auc", ["mean", "sd", "linear"]]) == (auc.mean, auc.sd, linear.value)
+    assert tuple(scores.frame().loc["auc", ["value", "sd", "linear"]]) == (auc.value, auc.sd, linear.value)
     assert all(sentence in printed for sentences in study.findings.values() for sentence in sentences)
     # The runs of the cells above are the study's own: it had only the baselines left to train.
     assert study.record["left_over"] == []
@@ -76,7 +76,7 @@ def test_a_notebook_runs_on_phantoms(name, on_phantom, capsys):
     for view, lines in study.frame().groupby("view"):
         rows = next(t for t in study.record["tables"] if t["view"] == view)["rows"]
         assert sorted(lines["recipe"]) == sorted(row["title"] for row in rows)
-        assert lines["mean"].is_monotonic_decreasing
+        assert lines["value"].is_monotonic_decreasing
 
 
 @pytest.mark.parametrize("name", NAMES)

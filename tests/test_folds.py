@@ -14,7 +14,7 @@ from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.runs import open_run, predictions_from_bytes
 from penlight.runs.classifier import open_classifier
 from penlight.serve.gallery import gather
-from penlight.serve.shelf import open_registry
+from penlight.serve.registry import open_registry
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, sketch_figures, small_dataset
 from tests.stubs import stub_fit
@@ -125,12 +125,12 @@ def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, ow
         pass
 
     class Pull(pl.ProgressListener):
-        def step(self, what):
+        def on_step(self, what):
             if what == "Fold 2 of 2":
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        pl.cross_validate(LINEAR, folds=2, name="linear", watcher=Pull())
+        pl.cross_validate(LINEAR, folds=2, name="linear", listener=Pull())
     begun = own_folders / "work" / "runs" / "small-linear-1"
     with pytest.raises(RunError, match="lacks folds"):
         pl.evaluate(begun)
@@ -162,10 +162,10 @@ def test_what_needs_one_model_or_answers_to_test_refuses_it_and_the_gallery_show
         open_classifier(folder)
     with pytest.raises(RunError, match="no answers to test"):
         pl.evaluate_corrupted(folder)
-    shelf = open_registry([folder])
-    (group,) = shelf.groups.values()
+    registry = open_registry([folder])
+    (group,) = registry.groups.values()
     assert (group.kind, len(group.runs)) == ("folds", 2)
-    (own,) = [entry for part in gather(shelf).groups for entry in part.entries if entry.kind == "folds"]
+    (own,) = [entry for part in gather(registry).groups for entry in part.entries if entry.kind == "folds"]
     assert own.score.row.value == validated.scores.metrics[0].value
     assert own.detail == "answers of 2 folds"
 

@@ -100,8 +100,8 @@ def serving(limits=QUICK, app=None, *, warm=True, **options):
     """A server; one that is `warm` has opened its run, so that its workers have started."""
     warm = warm and app is None and "token" not in options
     if app is None:
-        shelf = open_registry([trained("grades")])
-        app = make_app(shelf, limits=limits, **{"names": {"localhost", "127.0.0.1"}, **options})
+        registry = open_registry([trained("grades")])
+        app = make_app(registry, limits=limits, **{"names": {"localhost", "127.0.0.1"}, **options})
     server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=1, **settings(limits)))
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

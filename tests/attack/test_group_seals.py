@@ -21,7 +21,7 @@ from penlight.runs.files import sealed
 from penlight.runs.groups import SEAL_FILE, UNSEALED, kind_of, open_group, write_group
 from penlight.serve import make_app
 from penlight.serve.gallery import gather
-from penlight.serve.shelf import open_registry
+from penlight.serve.registry import open_registry
 from penlight.tasks import Ordinal
 from tests.attack import run_folders as attack
 from tests.conftest import LABELS, small_dataset
@@ -120,8 +120,8 @@ def test_a_damaged_seal_is_named(seeds, what):
         with pytest.raises(RunError, match=r"group\.json|another version"):
             read(seeds)
     # Its runs are whole, and are offered by themselves.
-    shelf = open_registry([seeds])
-    assert (len(shelf.runs), len(shelf.groups)) == (2, 0)
+    registry = open_registry([seeds])
+    assert (len(registry.runs), len(registry.groups)) == (2, 0)
 
 
 def test_a_seal_that_was_changed_is_named(seeds):

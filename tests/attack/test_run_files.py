@@ -21,7 +21,7 @@ from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
 from penlight.runs.history import COLUMNS, read_history
 from penlight.runs.predictions import predictions_from_bytes
 from penlight.serve.gallery import gather
-from penlight.serve.shelf import open_registry
+from penlight.serve.registry import open_registry
 from tests.attack import run_folders as attack
 from tests.trained import trained
 
@@ -79,11 +79,11 @@ def score(folder: Path) -> None:
 def offer(folder: Path) -> None:
     """Offer a run, and show it in the gallery; it may be left out."""
     try:
-        shelf = open_registry([folder])
+        registry = open_registry([folder])
     except RunError:
         return
-    gather(shelf)
-    for own in shelf.runs.values():
+    gather(registry)
+    for own in registry.runs.values():
         json.dumps(own.listed, allow_nan=False).encode()
         json.dumps([own.run.metrics, own.run.provenance], allow_nan=False).encode()
 

@@ -17,7 +17,7 @@ from penlight.recipes import Data, Majority, Recipe
 from penlight.runs import RunWriter, open_run
 from penlight.runs.folder import clear_away, drop_state, seed_folders
 from penlight.serve import make_app
-from penlight.serve.shelf import open_registry
+from penlight.serve.registry import open_registry
 from penlight.tasks import Ordinal
 from tests.attack import run_folders as attack
 from tests.conftest import LABELS, small_dataset
@@ -145,8 +145,8 @@ def test_runs_that_links_lead_to_are_not_offered(tmp_path, caplog):
     (tmp_path / "given" / "more").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "given" / "up").symlink_to("..")
     with caplog.at_level(logging.WARNING):
-        shelf = open_registry([tmp_path / "given"])
-    assert list(shelf.runs) == ["run"]
+        registry = open_registry([tmp_path / "given"])
+    assert list(registry.runs) == ["run"]
     assert "more is a link" in caplog.text
     # The folder itself may be a link: it was named.
     (tmp_path / "by-link").symlink_to(tmp_path / "given")
@@ -173,11 +173,11 @@ def test_a_damaged_run_stops_no_server(tmp_path, caplog):
         (folder / name).unlink()
         (folder / name).symlink_to("/dev/zero")
     with caplog.at_level(logging.WARNING):
-        shelf = open_registry([root])
+        registry = open_registry([root])
     # An empty recipe is one of defaults.
-    assert set(shelf.runs) == {"good", "bad-2-empty"}
+    assert set(registry.runs) == {"good", "bad-2-empty"}
     said = "\n".join(caplog.messages)
-    damaged = {path.name for path in root.iterdir()} - set(shelf.runs)
+    damaged = {path.name for path in root.iterdir()} - set(registry.runs)
     assert len(damaged) == 4 * (len(DAMAGE) + 2) - 1
     assert {name for name in damaged if f"/{name}" not in said} == set()
 

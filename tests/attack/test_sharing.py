@@ -28,7 +28,7 @@ from penlight.reports.picture import data_address
 from penlight.runs import RunWriter, open_run
 from penlight.runs.groups import open_group
 from penlight.runs.traces import Traces
-from penlight.serve.shelf import open_registry
+from penlight.serve.registry import open_registry
 from tests.cli.conftest import penlight  # noqa: F401
 
 N = 110
@@ -287,9 +287,9 @@ def test_a_copy_predicts_the_same_and_is_served(world, runs, elsewhere):
     pictures = sorted(world[1].folder.glob("*.png"))[:5]
     own, copy = (pl.predict(runs / name, pictures).to_dict() for name in ("run", "run-shared"))
     assert own["images"] == copy["images"]
-    shelf = open_registry([runs / f"{kind}-shared" for kind in KINDS])
-    assert len(shelf.runs) == 1 + 1 + 2 + 2 + 2 + 1
-    assert all(shelved.run.has("report.html") for shelved in shelf.runs.values())
+    registry = open_registry([runs / f"{kind}-shared" for kind in KINDS])
+    assert len(registry.runs) == 1 + 1 + 2 + 2 + 2 + 1
+    assert all(registered.run.has("report.html") for registered in registry.runs.values())
 
 
 @pytest.mark.parametrize("kind", ["seeds", "folds", "study"])

@@ -66,7 +66,7 @@ def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypa
     answer = json.loads(out)
     assert code == 0
     assert answer["seeds"] == [0, 1]
-    assert set(answer["metrics"][0]) == {"name", "label", "mean", "sd", "low", "high", "n", "note"}
+    assert set(answer["metrics"][0]) == {"name", "label", "value", "low", "high", "n", "note", "sd"}
     for seed in (0, 1):
         assert json.loads((tmp_path / "runs" / f"seed-{seed}" / "manifest.json").read_text())["seed"] == seed
     again = json.loads(penlight("evaluate", tmp_path / "runs", "--json")[1])

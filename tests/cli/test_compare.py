@@ -72,7 +72,7 @@ def test_a_run_and_a_folder_of_seeds(penlight, runs):
     means = {m["name"]: m["mean"] for m in answer["models"]}
     assert difference["value"] == pytest.approx(means["linear"] - means["majority"])
     scored = json.loads(penlight("evaluate", "linear", "--json")[1])["metrics"][0]
-    assert means["linear"] == pytest.approx(scored["mean"])
+    assert means["linear"] == pytest.approx(scored["value"])
     assert penlight("compare", "majority", "linear", "--json")[1] == out
     assert json.dumps(pl.compare(["majority", "linear"]).to_dict(), indent=1) + "\n" == out
 

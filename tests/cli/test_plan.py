@@ -227,12 +227,12 @@ def test_a_stopped_plan_is_gone_on_with_though_the_machine_is_slower_then(small,
         pass
 
     class Pull(pl.ProgressListener):
-        def epoch(self, row, planned):
+        def on_epoch(self, row, planned):
             raise PulledPlugError
 
     first = requests.request("small", None, budget=1.0)
     with pytest.raises(PulledPlugError):
-        pl.train(first.recipe, name=first.name, plan=first.plan, watcher=Pull())
+        pl.train(first.recipe, name=first.name, plan=first.plan, listener=Pull())
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 1e8)
     assert pl.plan("small", budget=1.0).recipe != first.recipe
     assert requests.request("small", None, budget=1.0).recipe == first.recipe
@@ -300,10 +300,10 @@ def test_where_a_published_score_lies_to_the_interval():
 
 
 def sweep_lane(name, row, published):
-    from penlight.evaluation import MetricRow
+    from penlight.evaluation import Score
     from penlight.reports.displays.published import Lane
 
-    own = MetricRow("auc", None, (row["low"] + row["high"]) / 2, row["low"], row["high"], 100)
+    own = Score("auc", None, (row["low"] + row["high"]) / 2, row["low"], row["high"], 100)
     return Lane(name, own, 0.5, published)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import penlight as pl
-from penlight import study
 from penlight.cli.show.progress import StudyView
 from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row
+from penlight.experiments import studies as study
 from penlight.experiments.studies import StudyProgress
 from penlight.runs import open_run
 from penlight.tasks import MultiLabel, Ordinal
@@ -86,12 +86,12 @@ def test_a_stopped_study_goes_on_to_the_same_tables(small, write, tmp_path):
     whole = pl.study(name, out=tmp_path / "whole")
 
     class Pull(pl.ProgressListener):
-        def run(self, place):
+        def on_run(self, place):
             if place.title == "The linear":
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        pl.study(name, out=tmp_path / "stopped", watcher=Pull())
+        pl.study(name, out=tmp_path / "stopped", listener=Pull())
     first = tmp_path / "stopped" / "majority" / "seed-0" / "manifest.json"
     kept = first.read_bytes()
     assert [run.state for run in pl.plan_study(name, out=tmp_path / "stopped").runs] == ["done", "missing"]
@@ -106,18 +106,18 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     whole = pl.study(name, out=tmp_path / "whole")
 
     class PullInEpoch(pl.ProgressListener):
-        def epoch(self, row, planned):
+        def on_epoch(self, row, planned):
             if row.epoch == 1:
                 raise PulledPlugError
 
     class PullBetween(pl.ProgressListener):
-        def run(self, place):
+        def on_run(self, place):
             if place.title == "The cnn" and place.seed == 1:
                 raise PulledPlugError
 
-    for watcher in (PullInEpoch(), PullBetween()):
+    for listener in (PullInEpoch(), PullBetween()):
         with pytest.raises(PulledPlugError):
-            pl.study(name, out=tmp_path / "stopped", watcher=watcher)
+            pl.study(name, out=tmp_path / "stopped", listener=listener)
     kept = (tmp_path / "stopped" / "cnn" / "seed-0" / "manifest.json").read_bytes()
     states = [run.state for run in pl.plan_study(name, out=tmp_path / "stopped").runs]
     assert states == ["done"] * 3 + ["missing"] * 2
@@ -138,7 +138,7 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     found = next(m for m in rows["cnn"]["metrics"] if m["name"] == "auc" and m["label"] is None)
     runs = [open_run(tmp_path / "whole" / "cnn" / f"seed-{seed}") for seed in (0, 1)]
     values = [find_row(pl.evaluate(run.path).metrics, "auc").value for run in runs]
-    assert found["mean"] == pytest.approx(sum(values) / 2, abs=1e-12)
+    assert found["value"] == pytest.approx(sum(values) / 2, abs=1e-12)
     pairs = {frozenset((d["row"], d["against"])) for d in whole.record["tables"][0]["differences"]}
     assert {frozenset(("cnn", "linear")), frozenset(("same", "linear"))} <= pairs
 
@@ -195,10 +195,10 @@ def test_views_have_tables_of_their_own_and_baselines_are_fitted_once_for_each(s
     class Steps(pl.ProgressListener):
         said: list[str] = []  # noqa: RUF012
 
-        def step(self, what):
+        def on_step(self, what):
             self.said.append(what)
 
-    result = pl.study(write(rows), out=tmp_path, watcher=Steps())
+    result = pl.study(write(rows), out=tmp_path, listener=Steps())
     tables = {table["view"]: table for table in result.record["tables"]}
     assert list(tables) == ["native", "any"]
     assert [r["id"] for r in tables["any"]["rows"]] == ["any-linear", "any-quick"]
@@ -281,5 +281,5 @@ def test_an_incomplete_study_has_no_report(small, write, tmp_path):
     ],
 )
 def test_the_time_left_is_at_least_what_is_known(capsys, own, after, known, said):
-    StudyView().run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
+    StudyView().on_run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
     assert capsys.readouterr().err.strip() == f"run 4/9  The cnn, seed 1  {said}".strip()

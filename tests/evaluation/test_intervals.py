@@ -1,13 +1,16 @@
 """Resamples and the intervals they give."""
 
+import math
 import time
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from penlight.evaluation import Sample, bootstrap_weights, find_row, score, score_seeds
+from penlight.evaluation import Sample, bootstrap_weights, find_row, row_from_dict, score, score_seeds
 from penlight.evaluation.scores import draws_of
+from penlight.records import check_record
+from penlight.records.run import ScoreRecord
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.evaluation.test_metrics import scored, sets_of
 
@@ -74,7 +77,7 @@ def test_several_seeds_give_mean_sd_and_the_interval_of_the_mean():
     single = score(task, y, prob, decided, sets, resamples=200)
     same = score_seeds(task, y, [prob, prob], [decided, decided], [sets, sets], resamples=200)
     for one, two in zip(single, same, strict=True):
-        assert two.mean == pytest.approx(one.value, nan_ok=True)
+        assert two.value == pytest.approx(one.value, nan_ok=True)
         assert two.sd == pytest.approx(0, abs=1e-12)
         # Shares of one model on independent images are binomial, of several they are not: nearly the same.
         assert two.low == pytest.approx(one.low, abs=0.01, nan_ok=True)
@@ -82,7 +85,7 @@ def test_several_seeds_give_mean_sd_and_the_interval_of_the_mean():
     values = [
         find_row(score(task, y, p, d, resamples=0), "auc").value for p, d in ((prob, decided), (other, other_decided))
     ]
-    assert mixed.mean == pytest.approx(np.mean(values))
+    assert mixed.value == pytest.approx(np.mean(values))
     assert mixed.sd == pytest.approx(np.std(values, ddof=1))
     assert np.isnan(find_row(score_seeds(task, y, [prob], [decided], resamples=0), "auc").sd)
 
@@ -165,3 +168,16 @@ def test_coverage_is_near_95_percent_in_many_samples():
     """The bounds are those that Penlight promises: DeLong's on the logit is a little wide for a rare label."""
     for name, share in coverage(1500, 1000).items():
         assert 0.92 <= share <= 0.98, name
+
+
+@pytest.mark.parametrize(("key", "sd"), [("mean", None), ("mean", 0.02), ("value", 0.02)])
+def test_scores_over_seeds_are_read_as_this_version_and_0_1_0_wrote_them(key, sd):
+    kept = {"name": "auc", "label": None, key: 0.75, "sd": sd, "low": 0.7, "high": 0.8, "n": 60, "note": ""}
+    values = check_record(ScoreRecord, kept, "summary.json").to_json(given_only=True)
+    assert "mean" not in values
+    read = row_from_dict(values)
+    assert (read.value, read.low, read.high) == (0.75, 0.7, 0.8)
+    assert read.sd == pytest.approx(math.nan if sd is None else sd, nan_ok=True)
+    assert read.to_dict() == values
+    del kept["sd"]
+    assert row_from_dict(check_record(ScoreRecord, kept, "metrics.json").to_json(given_only=True)).sd is None

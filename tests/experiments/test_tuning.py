@@ -153,11 +153,11 @@ def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypat
     seen = []
 
     class Count(pl.ProgressListener):
-        def epoch(self, row, planned):
+        def on_epoch(self, row, planned):
             seen.append(row.epoch)
 
     result = pl.tune(
-        NETWORK, trials=2, seed=2, seeds=1, space=tmp_path / "space.toml", out=tmp_path / "t", watcher=Count()
+        NETWORK, trials=2, seed=2, seeds=1, space=tmp_path / "space.toml", out=tmp_path / "t", listener=Count()
     )
     good, bad = result.trials
     assert (good.state, bad.state) == ("complete", "pruned")

@@ -22,7 +22,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from penlight.evaluation import Calibration, MetricRow, find_row, score_seeds
+from penlight.evaluation import Calibration, Score, find_row, score_seeds
 from penlight.evaluation.corruptions import corruptions_for
 from penlight.evaluation.proportions import wilson
 from penlight.evaluation.robustness import Robustness, observe, summarise
@@ -76,8 +76,8 @@ def warmer(test: Predictions) -> Predictions:
     return replace(test, prob=Calibration("temperature", (0.3,) * sizes).apply(test.task, test.prob))
 
 
-def no_auc(c: RunContent) -> list[MetricRow]:
-    return [MetricRow("auc", label, math.nan, math.nan, math.nan, 0, "no positive case") for label in c.task.labels]
+def no_auc(c: RunContent) -> list[Score]:
+    return [Score("auc", label, math.nan, math.nan, math.nan, 0, "no positive case") for label in c.task.labels]
 
 
 _ROBUSTNESS: dict[str, Robustness] = {}
@@ -317,7 +317,7 @@ def test_scores_of_labels_are_sorted_and_the_undefined_come_last(multi_label: Ru
 
 
 def test_few_positives_are_not_judged_against_guessing() -> None:
-    rows = [MetricRow("auc", "rare", 0.2, 0.1, 0.3, 2), MetricRow("auc", "common", 0.3, 0.2, 0.4, 90)]
+    rows = [Score("auc", "rare", 0.2, 0.1, 0.3, 2), Score("auc", "common", 0.3, 0.2, 0.4, 90)]
     caption = LabelScores.from_rows(rows).caption
     assert caption.startswith("Worse than guessing: common;")
     assert "Open dots rest on fewer than 10 positive images" in caption

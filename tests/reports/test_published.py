@@ -8,7 +8,7 @@ import pytest
 
 from penlight.data.catalog import CATALOG
 from penlight.data.published import ON_TEST_LEFT_OUT, RESNET18, published_rows
-from penlight.evaluation import Calibration, Decision, MetricRow, find_row
+from penlight.evaluation import Calibration, Decision, Score, find_row
 from penlight.reports import run_card, run_report
 from penlight.reports.beside import published_displays, published_lines, published_notes
 from penlight.reports.displays import PublishedScores
@@ -58,7 +58,7 @@ def test_figures_hold_the_published_values_in_order_and_where_the_run_lies(retin
     for stands, value in zip(frame["stands"], frame["value"], strict=True):
         assert stands == ("above" if own.low > value else "below" if own.high < value else "level")
     assert {"published-auc", "published-acc"} <= set(run_displays(retina))
-    row = MetricRow("auc", None, 0.74, 0.72, 0.755, 400)
+    row = Score("auc", None, 0.74, 0.72, 0.755, 400)
     caption = PublishedScores.from_rows(row, 0.7, published_rows("retinamnist", 28)).caption
     assert "of 9 published values, 5 below it, 3 within it and 1 above it" in caption
     assert "cross" in caption

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from penlight.data import CATALOG
-from penlight.evaluation import MetricRow, find_row, score_seeds
+from penlight.evaluation import Score, find_row, score_seeds
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import operating_points
 from penlight.reports import ComparedBaseline, RunContent, run_card, run_report, seeds_report
@@ -169,7 +169,7 @@ def test_an_undefined_score_is_a_dash_with_its_reason(content: RunContent, page:
 @pytest.fixture(scope="module")
 def bare(ordinal: RunContent) -> str:
     """The report of a run of which little is known, not even its headline score."""
-    nothing = MetricRow("auc", None, math.nan, math.nan, math.nan, 60, "one class only")
+    nothing = Score("auc", None, math.nan, math.nan, math.nan, 60, "one class only")
     rows = [nothing, *ordinal.rows[1:]]
     empty = replace(ordinal, rows=rows, history=None, best_epoch=None, rivals=[], provenance={}, checks=None)
     return run_report(empty)
@@ -236,7 +236,7 @@ def test_no_rival_of_oneself(ordinal: RunContent) -> None:
 def test_verdicts_are_modest(
     name: str, own: tuple[float, float, float], rival: tuple[float, float, float], expected: str
 ) -> None:
-    assert compare(MetricRow(name, None, *own, n=9), MetricRow(name, None, *rival, n=9)) == expected
+    assert compare(Score(name, None, *own, n=9), Score(name, None, *rival, n=9)) == expected
 
 
 def test_a_card_has_its_sections(content: RunContent) -> None:

@@ -18,7 +18,7 @@ from penlight.evaluation import find_row, fit_conformal, score, score_seeds
 from penlight.evaluation.calibration import HOTTEST, Calibration
 from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers, run_checks
 from penlight.evaluation.checks.training import seeds_disagree
-from penlight.evaluation.metrics import Sample
+from penlight.evaluation.sample import Sample
 from penlight.evaluation.standing import Measured
 from penlight.reports import ComparedBaseline, card
 from penlight.reports import findings as study
@@ -753,9 +753,9 @@ def test_the_verdict_of_several_seeds_is_of_their_mean(kind):
 
 
 def test_seeds_that_disagree_are_told_with_their_numbers():
-    from penlight.evaluation import MetricRow
+    from penlight.evaluation import Score
 
-    rows = [MetricRow("auc", None, value, value - 0.02, value + 0.02, 60) for value in (0.6, 0.7)]
+    rows = [Score("auc", None, value, value - 0.02, value + 0.02, 60) for value in (0.6, 0.7)]
     assert seeds_disagree(rows).text == (
         "AUC of 2 seeds runs from 0.600 to 0.700, 0.100 apart; the 95 % interval of one seed is 0.040 wide on "
         "average."

@@ -18,8 +18,8 @@ from penlight.data.summary import Positions
 from penlight.data.tested import readings_text
 from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws
-from penlight.evaluation.metrics import Sample
 from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
+from penlight.evaluation.sample import Sample
 from penlight.reports.comparison import _hidden
 from penlight.reports.comparison_verdict import comparison_verdict
 from penlight.reports.dataset import classes_text

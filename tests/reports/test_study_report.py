@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from penlight.evaluation import SeedsRow
+from penlight.evaluation import Score
 from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
 from penlight.reports import findings as f
@@ -43,9 +43,9 @@ def entry(name, auc, *, backbone=None, seconds=10.0, compare_with=None, task=TAS
     counts = np.array([[8, 1, 1], [3, 6, 1], [0, 5, 5]]) if task.exclusive else np.tile([4, 2, 1, 13], (3, 1))
     seeds = (0, 1) if network else (0,)
     rows = [
-        SeedsRow("auc", None, auc, 0.01 if network else np.nan, auc - half, auc + half, 30),
-        SeedsRow("acc", None, auc - 0.2, 0.02 if network else np.nan, auc - 0.25, auc - 0.15, 30),
-        SeedsRow("auc", "a", auc, np.nan, np.nan, np.nan, 10, "undefined here"),
+        Score("auc", None, auc, auc - half, auc + half, 30, sd=0.01 if network else np.nan),
+        Score("acc", None, auc - 0.2, auc - 0.25, auc - 0.15, 30, sd=0.02 if network else np.nan),
+        Score("auc", "a", auc, np.nan, np.nan, 10, "undefined here", np.nan),
     ]
     return StudyRowResult(
         id=name,
@@ -74,7 +74,7 @@ def table(*entries, p=None, half=0.02, task=TASK):
     p = p or {}
     found = []
     for row, against in pairs(entries, "auc"):
-        value = by_id[row].row("auc").mean - by_id[against].row("auc").mean
+        value = by_id[row].row("auc").value - by_id[against].row("auc").value
         known = p.get((row, against), p.get((against, row), 0.5))
         found.append(Difference(row, against, value, value - half, value + half, known, known))
     return StudyTable(
@@ -210,7 +210,9 @@ def test_what_may_be_guessing_is_not_taken():
 
 def seen_on_val(one, p=None, half=0.02, **scores):
     """The table with these scores on val, by id."""
-    on_val = [replace(e, rows=[replace(e.row("auc"), mean=scores.get(e.id, e.row("auc").mean))]) for e in one.entries]
+    on_val = [
+        replace(e, rows=[replace(e.row("auc"), value=scores.get(e.id, e.row("auc").value))]) for e in one.entries
+    ]
     return replace(one, on_val=table(*on_val, p=p, half=half))
 
 

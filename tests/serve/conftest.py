@@ -14,8 +14,8 @@ NAMES = {"testserver"}
 @contextmanager
 def serving(limits=None, **options):
     """A client of the application over both runs."""
-    shelf = open_registry([trained("grades"), trained("findings")])
-    app = make_app(shelf, limits=limits or RequestLimits(), **{"names": NAMES, **options})
+    registry = open_registry([trained("grades"), trained("findings")])
+    app = make_app(registry, limits=limits or RequestLimits(), **{"names": NAMES, **options})
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

@@ -107,9 +107,9 @@ def test_folders_are_not_read_again_for_each_request(folder, monkeypatch):
 
 def test_what_is_left_out_is_logged_once(folder, caplog):
     (folder / "link").symlink_to(folder / "first")
-    shelf = open_registry([folder])
+    registry = open_registry([folder])
     for _ in range(3):
-        shelf = shelf.again()
+        registry = registry.again()
     assert caplog.text.count("is a link") == 1
 
 
@@ -119,11 +119,11 @@ def test_what_is_left_out_is_logged_once(folder, caplog):
 def test_runs_of_one_name_are_told_apart_and_no_folder_of_the_server_is_shown(tmp_path):
     shelf_in(tmp_path / "one")
     shelf_in(tmp_path / "two")
-    shelf = open_registry([tmp_path / "one", tmp_path / "two"])
-    titles = [own.title for own in shelf.runs.values()]
+    registry = open_registry([tmp_path / "one", tmp_path / "two"])
+    titles = [own.title for own in registry.runs.values()]
     assert titles[:3] == ["grades", "seeds/seed-0", "seeds/seed-1"]
     assert len(set(titles)) == len(titles) == 6
-    with TestClient(make_app(shelf, names={"testserver"}), headers=PAGE) as client:
+    with TestClient(make_app(registry, names={"testserver"}), headers=PAGE) as client:
         text = client.get("/compare?run=seeds.seed-0&run=seeds.seed-1&run=grades").text
         assert "<h1>seeds/seed-0, seeds/seed-1 and grades by AUC</h1>" in text
         assert "<h1>seeds and seeds (seeds-2) by AUC</h1>" in client.get("/compare?run=seeds&run=seeds-2").text
@@ -174,12 +174,12 @@ def test_the_gallery_names_the_model_that_was_kept(tmp_path):
     run = open_run(tmp_path / "fallen")
     made = {**run.provenance, "model": "majority"}
     run.replace("provenance.json", json.dumps(made).encode())
-    shelf = open_registry([tmp_path])
-    assert shelf.runs["fallen"].listed["backbone"] == "majority"
-    assert shelf.runs["fallen"].listed["in_place_of"] == "linear"
+    registry = open_registry([tmp_path])
+    assert registry.runs["fallen"].listed["backbone"] == "majority"
+    assert registry.runs["fallen"].listed["in_place_of"] == "linear"
     about = open_classifier(tmp_path / "fallen").about()
     assert about["backbone"] == about["on_test"]["model"] == "majority"
-    (entry,) = gather(shelf).groups[0].entries
+    (entry,) = gather(registry).groups[0].entries
     assert entry.recipe == "majority, kept in place of linear"
 
 

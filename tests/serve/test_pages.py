@@ -13,7 +13,7 @@ import penlight as pl
 from penlight.evaluation import find_row
 from penlight.runs import open_run
 from penlight.serve import make_app, open_registry
-from penlight.serve.gallery import Score, gather
+from penlight.serve.gallery import GalleryScore, gather
 from penlight.serve.pages import STATIC, axis_of
 from tests.drawn import shelf_folder
 
@@ -22,40 +22,40 @@ PAGES = ("/", "/runs/fundus", "/runs/films", "/compare?run=fundus&run=fundus-rou
 
 
 @pytest.fixture(scope="module")
-def shelf():
+def registry():
     return open_registry([shelf_folder()])
 
 
 @pytest.fixture(scope="module")
-def client(shelf):
-    with TestClient(make_app(shelf, names={"testserver"}), headers=PAGE) as made:
+def client(registry):
+    with TestClient(make_app(registry, names={"testserver"}), headers=PAGE) as made:
         yield made
 
 
-def entries(shelf):
-    return {e.id: e for g in gather(shelf).groups for top in (*g.studies, *g.entries) for e in (top, *top.parts)}
+def entries(registry):
+    return {e.id: e for g in gather(registry).groups for top in (*g.studies, *g.entries) for e in (top, *top.parts)}
 
 
-def test_the_gallery_holds_the_scores_that_the_runs_hold(shelf):
-    for name, shelved in shelf.runs.items():
-        scores, entry = pl.evaluate(shelved.run.path), entries(shelf)[name]
-        headline = find_row(scores.metrics, shelved.run.predictions("test").task.headline)
+def test_the_gallery_holds_the_scores_that_the_runs_hold(registry):
+    for name, registered in registry.runs.items():
+        scores, entry = pl.evaluate(registered.run.path), entries(registry)[name]
+        headline = find_row(scores.metrics, registered.run.predictions("test").task.headline)
         assert entry.score.row == headline
         assert (entry.serious, entry.serious + entry.remarks) == (
             sum(check.serious for check in scores.checks),
             len(scores.checks),
         )
-        if shelved.run.recipe.model.backbone == "majority":
+        if registered.run.recipe.model.backbone == "majority":
             assert entry.score.linear == find_row(scores.baselines["linear"], headline.name)
         else:
             assert entry.score.linear is None
 
 
-def test_seeds_and_studies_stand_with_their_means(shelf):
-    found = entries(shelf)
+def test_seeds_and_studies_stand_with_their_means(registry):
+    found = entries(registry)
     mean = find_row(pl.evaluate(shelf_folder() / "fundus-seeds").metrics, "auc")
     seeds = found["fundus-seeds"]
-    assert (seeds.score.row.value, seeds.score.row.low) == pytest.approx((mean.mean, mean.low))
+    assert (seeds.score.row.value, seeds.score.row.low) == pytest.approx((mean.value, mean.low))
     assert len(seeds.parts) == 2
     study = found["study"]
     assert [row.name for row in study.rows] == ["Linear baseline", "Majority answer"]
@@ -63,10 +63,10 @@ def test_seeds_and_studies_stand_with_their_means(shelf):
     assert {part.recipe for part in study.parts} == {"majority", "linear"}
 
 
-def test_what_stands_together_can_be_compared(shelf):
-    for group in gather(shelf).groups:
+def test_what_stands_together_can_be_compared(registry):
+    for group in gather(registry).groups:
         ids = [entry.id for entry in group.entries]
-        folders = [shelf.runs[i].run.path if i in shelf.runs else shelf.groups[i].folder for i in ids]
+        folders = [registry.runs[i].run.path if i in registry.runs else registry.groups[i].folder for i in ids]
         if len(folders) > 1:
             assert len(pl.compare(folders).comparison.models) == len(folders)
 
@@ -76,16 +76,16 @@ def test_a_run_that_was_damaged_since_is_said_and_stops_nothing(tmp_path):
         (tmp_path / name).mkdir()
         for file in (shelf_folder() / name).iterdir():
             (tmp_path / name / file.name).write_bytes(file.read_bytes())
-    shelf = open_registry([tmp_path])
+    registry = open_registry([tmp_path])
     (tmp_path / "films" / "metrics.json").write_text("{}")
-    gallery = gather(shelf)
+    gallery = gather(registry)
     assert [e.id for g in gallery.groups for e in g.entries] == ["fundus"]
     assert "metrics.json" in gallery.problems["films"]
 
 
 def test_a_score_is_placed_on_its_axis():
     row = find_row(pl.evaluate(shelf_folder() / "fundus").metrics, "auc")
-    place = axis_of(Score(row))
+    place = axis_of(GalleryScore(row))
     assert place["value"] == pytest.approx(8 + 224 * row.value, abs=0.05)
     assert place["low"] < place["value"] < place["high"]
     assert place["linear"] is None

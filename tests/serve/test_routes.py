@@ -402,15 +402,15 @@ def test_a_shelf_finds_runs_studies_and_seeds_and_leaves_out_what_is_damaged(tmp
     (tmp_path / "seeds" / "summary.json").write_text(json.dumps(summary))
     (tmp_path / "study" / "study.json").write_text(json.dumps(STUDY))
     (tmp_path / "study" / "report.html").write_text("<p>study")
-    shelf = open_registry([tmp_path])
-    assert list(shelf.runs) == ["one-run", "seeds.seed-0", "seeds.seed-1", "study.row.seed-0"]
-    assert [(g.id, g.kind, g.runs) for g in shelf.groups.values()] == [
+    registry = open_registry([tmp_path])
+    assert list(registry.runs) == ["one-run", "seeds.seed-0", "seeds.seed-1", "study.row.seed-0"]
+    assert [(g.id, g.kind, g.runs) for g in registry.groups.values()] == [
         ("seeds", "seeds", ("seeds.seed-0", "seeds.seed-1")),
         ("study", "study", ("study.row.seed-0",)),
     ]
-    assert shelf.runs["seeds.seed-1"].group == "seeds"
+    assert registry.runs["seeds.seed-1"].group == "seeds"
     assert list(open_registry([tmp_path / "study"]).runs) == ["study.row.seed-0"]
-    assert shelf.groups["seeds"].record == summary
+    assert registry.groups["seeds"].record == summary
     assert "bad" in caplog.text
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match="no run"):

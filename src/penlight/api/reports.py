@@ -14,7 +14,7 @@ from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
 from penlight.runs.scoring import folds_scores, seeds_scores
 
 if TYPE_CHECKING:
-    from penlight.evaluation import SeedsRow
+    from penlight.evaluation import Score
     from penlight.evaluation.subgroups import Subgroup
     from penlight.reports import ComparedBaseline, RunContent
     from penlight.reports.notebook import Figure
@@ -107,7 +107,7 @@ def _of_folds(path: Path, images: bool | None = None) -> "RunContent":
     return folds_content(path, folds_scores(path), images=images)
 
 
-def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["SeedsRow"], list["ComparedBaseline"], Sequence["Subgroup"]]:
+def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["Score"], list["ComparedBaseline"], Sequence["Subgroup"]]:
     from penlight.reports import ComparedBaseline
 
     scores = seeds_scores(runs, "test")

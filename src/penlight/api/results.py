@@ -161,13 +161,13 @@ class Shown:
 
 
 def _highest_first(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return sorted(table["rows"], key=lambda row: -_mean_headline(table, row)["mean"])
+    return sorted(table["rows"], key=lambda row: -_headline_score(table, row)["value"])
 
 
-def _mean_headline(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, float]:
-    """Mean, deviation and interval of a row's headline score; NaN where a value is null."""
+def _headline_score(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, float]:
+    """Mean over seeds, deviation and interval of a row's headline score; NaN where a value is null."""
     found = next(m for m in row["metrics"] if m["name"] == table["headline"] and m["label"] is None)
-    return {key: math.nan if found[key] is None else found[key] for key in ("mean", "sd", "low", "high")}
+    return {key: math.nan if found[key] is None else found[key] for key in ("value", "sd", "low", "high")}
 
 
 def _study_line(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _study_line(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, A
         "recipe": row["title"],
         "seeds": len(row["seeds"]),
         "metric": table["headline"],
-        **_mean_headline(table, row),
+        **_headline_score(table, row),
         "parameters": row["cost"]["parameters"],
         "seconds": sum(known) / len(known) if known else math.nan,
     }

@@ -44,13 +44,13 @@ class Corrupted:
         return self.robustness.to_dict()
 
 
-def evaluate_corrupted(path: Path, *, watcher: ProgressListener | None = None) -> Corrupted:
+def evaluate_corrupted(path: Path, *, listener: ProgressListener | None = None) -> Corrupted:
     """Corrupt test in the ways that fit the dataset, ask the model of a run, or those of all its seeds, and score.
 
     The result is kept in the run as corruptions.json, and its report is written again. Everything that is applied,
     calibration and thresholds, was found on val. RunError for a run without model.onnx, or of other data.
     """
-    watcher = watcher or ProgressListener()
+    listener = listener or ProgressListener()
     kind = kind_of(path)
     if kind == "folds":
         raise RunError(f"{path} is a cross-validation, which has no answers to test.", "Corrupt the test of a run.")
@@ -59,7 +59,7 @@ def evaluate_corrupted(path: Path, *, watcher: ProgressListener | None = None) -
     view = _view_of(runs)
     corruptions = corruptions_for(view.dataset.info)
     models = [_model(run) for run in runs]
-    linear, notes = _linear(runs[0], view, watcher)
+    linear, notes = _linear(runs[0], view, listener)
     test, task = view.splits["test"], models[0].task
 
     readings = TestAccessLog(view.dataset, "corruptions")
@@ -67,18 +67,18 @@ def evaluate_corrupted(path: Path, *, watcher: ProgressListener | None = None) -
         readings.add(view.view, run.recipe.hash, run.seed, run.name)
 
     def step(name: str) -> None:
-        watcher.step(f"Corrupting: {name.replace('_', ' ')}")
+        listener.on_step(f"Corrupting: {name.replace('_', ' ')}")
 
     asked = [(model.answer, model.clean) for model in (*models, *linear)]
     mistakes = observe(task, test.y_true, test.images, test.index, asked, corruptions, step=step)
-    watcher.step("Scoring")
-    found = _Found(task, view, corruptions, mistakes[: len(runs)], mistakes[len(runs) :], notes)
+    listener.on_step("Scoring")
+    found = _Mistaken(task, view, corruptions, mistakes[: len(runs)], mistakes[len(runs) :], notes)
     for place, run in enumerate(runs):
         run.replace(CORRUPTIONS, json_text(found.of(runs, [place]).to_dict()).encode())
     robustness = found.of(runs, range(len(runs)))
     if many:
         open_group(path).replace(CORRUPTIONS, json_text(robustness.to_dict()).encode())
-    watcher.step("Writing the report")
+    listener.on_step("Writing the report")
     for run in runs if many else ():
         report(run.path)
     return Corrupted(robustness, report(path))
@@ -104,7 +104,7 @@ def _model(run: Run) -> _CorruptedModel:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Mistaken:
     """The mistakes of each run and of the linear baseline, where there is one."""
 
     task: Task
@@ -138,7 +138,7 @@ def _view_of(runs: Sequence[Run]) -> ViewedDataset:
 
 
 def _linear(
-    run: Run, view: ViewedDataset, watcher: ProgressListener
+    run: Run, view: ViewedDataset, listener: ProgressListener
 ) -> tuple[list[_CorruptedModel], tuple[str, ...]]:
     """Fit the linear baseline again, which a run does not keep; say why it is left out where it cannot be had.
 
@@ -148,7 +148,7 @@ def _linear(
         return [], ()
     from penlight.training import fit
 
-    watcher.step("Fitting the linear baseline")
+    listener.on_step("Fitting the linear baseline")
     kept = run.baseline_answers(LINEAR, "test")
     task, recipe = kept.before.task, run.recipe
     fitted = fit(Recipe(data=recipe.data, model=BASELINE_MODELS[LINEAR], decide=recipe.decide), view, task, seed=0)

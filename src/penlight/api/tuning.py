@@ -28,7 +28,7 @@ def tune(
     seeds: int | None = None,
     seed: int = 0,
     out: Path | None = None,
-    watcher: ProgressListener | None = None,
+    listener: ProgressListener | None = None,
 ) -> Tuned:
     """Search values of a recipe's keys, judged on val or, where that is small, on folds of train; test is not read.
 
@@ -39,8 +39,8 @@ def tune(
     """
     recipe = with_references(recipe)
     searched = load_space(space, recipe) if space else default_space(recipe)
-    watcher = watcher or ProgressListener()
-    watcher.step("Opening the dataset")
+    listener = listener or ProgressListener()
+    listener.on_step("Opening the dataset")
     view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
     from penlight.experiments.tuning import folder as folders
     from penlight.experiments.tuning.search import make_limits, run_tuning
@@ -49,9 +49,9 @@ def tune(
     setup = make_setup(recipe, searched, view, sampler=sampler, seeds=seeds, seed=seed)
     limits = make_limits(trials, seconds)
     with folders.TuningFolder(out or folders.default_folder(setup), setup) as folder:
-        watcher.step("Tuning")
-        found = run_tuning(folder, view, limits, watcher, storage=storage, workers=workers)
-        watcher.step("Writing the report")
+        listener.on_step("Tuning")
+        found = run_tuning(folder, view, limits, listener, storage=storage, workers=workers)
+        listener.on_step("Writing the report")
         from penlight.reports.tuning import write_tuning
 
         result = Tuned(

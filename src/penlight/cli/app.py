@@ -83,9 +83,9 @@ def demo(no_images: NoImages = False, out: Out = None, json: Json = False) -> No
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_trained
 
-    with TrainingView(quiet=json) as watcher:
+    with TrainingView(quiet=json) as listener:
         recipe = pl.resolve_recipe("retina-phantom", "demo")
-        result = pl.train(recipe, name="demo", out=out, images=not no_images, watcher=watcher)
+        result = pl.train(recipe, name="demo", out=out, images=not no_images, listener=listener)
     print_trained(result, json)
 
 
@@ -126,11 +126,11 @@ def train(
     asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
     print_plan_made(asked.plan, json)
     how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
-    with TrainingView(quiet=json) as watcher:
+    with TrainingView(quiet=json) as listener:
         if folds:
-            result = pl.cross_validate(asked.recipe, folds=folds, watcher=watcher, **how)
+            result = pl.cross_validate(asked.recipe, folds=folds, listener=listener, **how)
         else:
-            result = pl.train(asked.recipe, seeds=seeds, watcher=watcher, **how)
+            result = pl.train(asked.recipe, seeds=seeds, listener=listener, **how)
     print_trained(result, json)
 
 
@@ -155,15 +155,15 @@ def study(
     from penlight.cli.show.studies import print_plan, print_studied, print_swept
 
     if name == sweeping.SWEEP:
-        with TrainingView(quiet=json) as watcher:
-            swept = pl.sweep(out=out, dry_run=dry_run, images=not no_images, watcher=watcher)
+        with TrainingView(quiet=json) as listener:
+            swept = pl.sweep(out=out, dry_run=dry_run, images=not no_images, listener=listener)
         print_swept(swept, json)
         return
     if dry_run:
         print_plan(pl.plan_study(name, out=out, seeds=seeds), json)
         return
-    with StudyView(quiet=json) as watcher:
-        result = pl.study(name, out=out, seeds=seeds, images=not no_images, watcher=watcher)
+    with StudyView(quiet=json) as listener:
+        result = pl.study(name, out=out, seeds=seeds, images=not no_images, listener=listener)
     print_studied(result, json)
 
 
@@ -206,7 +206,7 @@ def tune(
 
     _name_images(dataset, images)
     chosen, _ = requests.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
-    with TuningView(quiet=json) as watcher:
+    with TuningView(quiet=json) as listener:
         result = pl.tune(
             chosen,
             trials=trials,
@@ -218,7 +218,7 @@ def tune(
             seeds=seeds,
             seed=seed,
             out=out,
-            watcher=watcher,
+            listener=listener,
         )
     print_tuned(result, json)
 
@@ -241,8 +241,8 @@ def evaluate(
         from penlight.cli.show.corrupted import print_corrupted
         from penlight.cli.show.progress import TrainingView
 
-        with TrainingView(quiet=json) as watcher:
-            corrupted = pl.evaluate_corrupted(run, watcher=watcher)
+        with TrainingView(quiet=json) as listener:
+            corrupted = pl.evaluate_corrupted(run, listener=listener)
         print_corrupted(corrupted, json)
         return
     from penlight.cli.show.scores import print_scores

@@ -7,13 +7,11 @@ from .decision import find_decision as find_decision
 from .intervals import bootstrap_weights as bootstrap_weights
 from .metrics import METRICS as METRICS
 from .metrics import Metric as Metric
-from .metrics import Sample as Sample
 from .novelty import Novelty as Novelty
-from .rows import FoldsRow as FoldsRow
-from .rows import MetricRow as MetricRow
-from .rows import SeedsRow as SeedsRow
+from .rows import Score as Score
 from .rows import find_row as find_row
 from .rows import row_from_dict as row_from_dict
+from .sample import Sample as Sample
 from .scores import headline_value as headline_value
 from .scores import score as score
 from .scores import score_seeds as score_seeds

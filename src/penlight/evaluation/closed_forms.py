@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.delong import RARE, delong
 from penlight.evaluation.intervals import Groups, UnknownPatients, design_effect, number_units
-from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.proportions import Shares, by_unit, shares, wilson
+from penlight.evaluation.sample import Sample
 
 Floats = NDArray[np.float64]
 
@@ -149,9 +150,10 @@ def _correlation(influence: Floats) -> Floats:
 
 
 def _official_auc(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
-    if samples[0].task.kind != "binary":
+    column = samples[0].task.positive
+    if column is None:
         return _mean("label_auc")(samples, groups, known)
-    return _areas(lambda s: (s.y[:, -1], s.prob[:, -1]))(samples, groups, known)
+    return _areas(lambda s: (s.y[:, column], s.prob[:, column]))(samples, groups, known)
 
 
 def _last(counts: Callable[[Sample], Counts]) -> Callable[[Sample], Counts]:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.intervals import NORMAL_95, RESAMPLES, Groups, bootstrap_weights, count_units, t_quantile
-from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.rows import to_json
+from penlight.evaluation.sample import Sample
 from penlight.evaluation.scores import interval_of_draws
 
 Floats = NDArray[np.float64]

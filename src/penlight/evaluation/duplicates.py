@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.intervals import Groups
-from penlight.evaluation.metrics import METRICS, Sample
-from penlight.evaluation.rows import MetricRow, row_from_dict
+from penlight.evaluation.metrics import METRICS
+from penlight.evaluation.rows import Score, row_from_dict
+from penlight.evaluation.sample import Sample
 from penlight.evaluation.scores import metric_intervals
 
 _OFFICIAL = ("auc", "acc", "acc_mean")
@@ -22,8 +23,8 @@ class DuplicateScores:
 
     duplicates: int
     images: int
-    without: Sequence[MetricRow]
-    alone: Sequence[MetricRow]
+    without: Sequence[Score]
+    alone: Sequence[Score]
 
     def to_dict(self) -> dict[str, Any]:
         """Give the scores for JSON."""
@@ -49,7 +50,7 @@ def score_duplicates(sample: Sample, has_duplicate: NDArray[np.bool_], groups: G
     )
 
 
-def _rows(sample: Sample, chosen: NDArray[np.bool_], groups: Groups) -> list[MetricRow]:
+def _rows(sample: Sample, chosen: NDArray[np.bool_], groups: Groups) -> list[Score]:
     if not chosen.any():
         return []
     task, part, n = sample.task, sample.part(chosen), int(chosen.sum())
@@ -60,5 +61,5 @@ def _rows(sample: Sample, chosen: NDArray[np.bool_], groups: Groups) -> list[Met
         value = float(METRICS[key].compute(part, np.ones((1, n)))[0])
         low, high, (note,) = metric_intervals([part], key, groups=units)
         note = note or (METRICS[key].undefined if np.isnan(value) else "")
-        rows.append(MetricRow(METRICS[key].name, None, value, float(low[0]), float(high[0]), n, note))
+        rows.append(Score(METRICS[key].name, None, value, float(low[0]), float(high[0]), n, note))
     return rows

@@ -1,4 +1,4 @@
-"""Metric rows: one number, what it is of, how sure it is, and what is to be said about it."""
+"""Scores: a metric's value, what it is of, how sure it is, and what is to be said about it."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,12 +7,15 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class MetricRow:
+class Score:
     """One metric of one model on one split.
 
     `name` is the field's word for it ("auc", "acc", "qwk", "recall", ...); `label` is the class or finding it is of,
-    None for the whole; `low` and `high` are the 95 % interval; `n` counts the images it rests on (for a label, the
-    images that truly have it). An undefined value is NaN and `note` says why; else `note` may be empty.
+    None for the whole. `value` is that of one run, the mean over the runs of several seeds, or that of the
+    predictions of all folds together; `low` and `high` are its 95 % interval over images. `n` counts the images it
+    rests on (for a label, the images that truly have it). An undefined value is NaN and `note` says why; else `note`
+    may be empty. `sd` is the standard deviation (n-1) of the values of single seeds or folds: NaN of one seed, None
+    where the score is of one run.
     """
 
     name: str
@@ -22,41 +25,15 @@ class MetricRow:
     high: float
     n: int
     note: str = ""
+    sd: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the row for JSON: NaN becomes null."""
+        """Give the score for JSON: NaN becomes null; a run's has no `sd`."""
         values: dict[str, Any] = to_json(asdict(self))
-        return values
+        return {key: value for key, value in values.items() if key != "sd" or self.sd is not None}
 
 
-@dataclass(frozen=True)
-class SeedsRow:
-    """One metric over the runs of several seeds: mean, standard deviation (n-1), and the 95 % interval of the mean
-    over images; the other fields are those of `MetricRow`."""
-
-    name: str
-    label: str | None
-    mean: float
-    sd: float
-    low: float
-    high: float
-    n: int
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the row for JSON: NaN becomes null."""
-        values: dict[str, Any] = to_json(asdict(self))
-        return values
-
-
-@dataclass(frozen=True)
-class FoldsRow(MetricRow):
-    """One metric of the predictions of all folds together; `sd` (n-1) is that of the folds' own values."""
-
-    sd: float = math.nan
-
-
-def class_of(name: str, rows: Sequence["MetricRow | SeedsRow"]) -> str:
+def class_of(name: str, rows: Sequence[Score]) -> str:
     """Name the class that a row of a two-class table is of, such as that of "sensitivity"; empty for rows of both
     classes, and in tables of other tasks."""
     of_whole = {row.name for row in rows if row.label is None}
@@ -67,7 +44,7 @@ def class_of(name: str, rows: Sequence["MetricRow | SeedsRow"]) -> str:
     return (official | dict.fromkeys(("sensitivity_finding", "specificity_finding"), labels[0])).get(name, "")
 
 
-def row_title(name: str, rows: Sequence["MetricRow | SeedsRow"]) -> str:
+def row_title(name: str, rows: Sequence[Score]) -> str:
     """Give the name of a row of the whole as a table has it, with the class that it is of: "sensitivity (benign)"."""
     of = class_of(name, rows)
     return f"{name.removesuffix('_finding')} ({of})" if of else name
@@ -82,12 +59,13 @@ def to_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def find_row(rows: Iterable[MetricRow], name: str, label: str | None = None) -> MetricRow | None:
+def find_row(rows: Iterable[Score], name: str, label: str | None = None) -> Score | None:
     """Find the row of a name and label; None if there is none."""
     return next((row for row in rows if row.name == name and row.label == label), None)
 
 
-def row_from_dict(values: dict[str, Any]) -> MetricRow:
-    """Read what `MetricRow.to_dict` gave."""
-    numbers = {key: math.nan if values[key] is None else float(values[key]) for key in ("value", "low", "high")}
-    return MetricRow(values["name"], values["label"], **numbers, n=int(values["n"]), note=values["note"])
+def row_from_dict(values: dict[str, Any]) -> Score:
+    """Read what `Score.to_dict` gave."""
+    names = ("value", "low", "high", *(["sd"] if "sd" in values else []))
+    numbers = {key: math.nan if values[key] is None else float(values[key]) for key in names}
+    return Score(values["name"], values["label"], **numbers, n=int(values["n"]), note=values["note"])

@@ -1,6 +1,7 @@
 """From predictions to rows: every metric of the task, each with its 95 % interval."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from penlight.evaluation.intervals import (
     left_out_weights,
     percentile_interval,
 )
-from penlight.evaluation.metrics import METRICS, Metric, Sample
-from penlight.evaluation.rows import MetricRow, SeedsRow
+from penlight.evaluation.metrics import METRICS, Metric
+from penlight.evaluation.rows import Score
+from penlight.evaluation.sample import Sample
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -36,23 +38,14 @@ def score(
     seed: int = 0,
     groups: Groups = None,
     fold: NDArray[np.int64] | None = None,
-) -> list[MetricRow]:
+) -> list[Score]:
     """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
 
     The interval is that of `closed_forms`, else the 2.5 to 97.5 percentile of `resamples` bootstrap resamples (see
     `bootstrap_weights`). It is NaN where none can be trusted, and the note says why, and without resamples. `groups`
     (N,) are patients, `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in `Sample`.
     """
-    samples = [Sample(task, y_true, prob, decided, sets, fold)]
-    forms = closed_forms(task.metrics, samples, groups) if resamples else {}
-    values, draws = _values_and_draws(samples, resamples, seed, groups, forms)
-    low, high, reasons = _intervals(task, draws[0], values[0], samples, groups, forms)
-    return [
-        MetricRow(name, label, float(v), float(lo), float(hi), n, _joined(note, why))
-        for (name, label, n, note), v, lo, hi, why in zip(
-            _row_heads(task, y_true, values[0]), values[0], low, high, reasons, strict=True
-        )
-    ]
+    return _scores([Sample(task, y_true, prob, decided, sets, fold)], resamples, seed, groups)[1]
 
 
 def score_seeds(
@@ -65,23 +58,29 @@ def score_seeds(
     resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Groups = None,
-) -> list[SeedsRow]:
+) -> list[Score]:
     """Score the runs of several seeds on the same images: mean and standard deviation over seeds.
 
     The interval is that of the mean over these seeds, over resamples of the images, the same for every seed.
     """
     many_sets = [None] * len(probs) if sets is None else sets
     samples = [Sample(task, y_true, p, d, s) for p, d, s in zip(probs, decisions, many_sets, strict=True)]
+    values, rows = _scores(samples, resamples, seed, groups)
+    sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(rows), np.nan)
+    return [replace(row, sd=float(own)) for row, own in zip(rows, sd, strict=True)]
+
+
+def _scores(samples: Sequence[Sample], resamples: int, seed: int, groups: Groups) -> tuple[Floats, list[Score]]:
+    """(S, R) values of each sample, and the R scores of their means with intervals."""
+    task, y_true = samples[0].task, samples[0].y
     forms = closed_forms(task.metrics, samples, groups) if resamples else {}
     values, draws = _values_and_draws(samples, resamples, seed, groups, forms)
     mean = values.mean(axis=0)
-    sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full_like(mean, np.nan)
     low, high, reasons = _intervals(task, draws.mean(axis=0), mean, samples, groups, forms)
-    return [
-        SeedsRow(name, label, float(m), float(s), float(lo), float(hi), n, _joined(note, why))
-        for (name, label, n, note), m, s, lo, hi, why in zip(
-            _row_heads(task, y_true, mean), mean, sd, low, high, reasons, strict=True
-        )
+    rows = zip(_row_heads(task, y_true, mean), mean, low, high, reasons, strict=True)
+    return values, [
+        Score(name, label, float(v), float(lo), float(hi), n, _joined(note, why))
+        for (name, label, n, note), v, lo, hi, why in rows
     ]
 
 
@@ -236,7 +235,7 @@ def _few_positives(key: str, samples: Sequence[Sample], groups: Groups) -> str:
     """Name the labels that have too few positives (or patients with any) for a mean over labels to have an interval
     that can be trusted; empty where there is none, and for what is no such mean."""
     task, y = samples[0].task, samples[0].y
-    if METRICS[key].mean_of is None or task.kind == "binary":
+    if METRICS[key].mean_of is None or task.positive is not None:
         return ""
     positives = [count_units(len(y), groups, column) for column in y.T]
     few = [name for name, n in zip(task.labels, positives, strict=True) if 0 < n < FEWEST_POSITIVES]

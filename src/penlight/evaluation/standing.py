@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from penlight.evaluation.rows import MetricRow, find_row, to_json
+from penlight.evaluation.rows import Score, find_row, to_json
 from penlight.numbers import counted, decimal_text
 from penlight.tasks import Task
 
@@ -26,7 +26,7 @@ _MODELS = {
 
 _EN_DASH = "\N{EN DASH}"
 
-Named = tuple[str, MetricRow]
+Named = tuple[str, Score]
 """A model's name and its row of a metric."""
 
 
@@ -55,7 +55,7 @@ def model_words(name: str) -> str:
     return _MODELS.get(name, f"the {name} network")
 
 
-def compare(row: MetricRow, rival: MetricRow, *, higher_is_better: bool = True, ahead: Ahead | None = None) -> str:
+def compare(row: Score, rival: Score, *, higher_is_better: bool = True, ahead: Ahead | None = None) -> str:
     """Say how a score stands against a rival's, cautiously.
 
     "better than" or "worse than" only if the 95 % interval of the paired difference `ahead` holds no zero; where that
@@ -78,12 +78,12 @@ def compare(row: MetricRow, rival: MetricRow, *, higher_is_better: bool = True, 
     return UNCLEAR if sign * (row.value - rival.value) > 0 else NO_BETTER
 
 
-def _or_value(row: MetricRow, bound: float) -> float:
+def _or_value(row: Score, bound: float) -> float:
     return bound if math.isfinite(bound) else row.value
 
 
 def strongest_first(
-    model: str, rivals: Iterable[tuple[str, Sequence[MetricRow]]], metric: str, *, higher_is_better: bool = True
+    model: str, rivals: Iterable[tuple[str, Sequence[Score]]], metric: str, *, higher_is_better: bool = True
 ) -> list[Named]:
     """Give the rows of a metric of the models other than `model` that have one, the best first."""
     rows = [(name, find_row(own, metric)) for name, own in rivals if name != model]
@@ -92,7 +92,7 @@ def strongest_first(
 
 
 def against(
-    row: MetricRow,
+    row: Score,
     rivals: Iterable[Named],
     decimals: int = 2,
     *,
@@ -121,12 +121,12 @@ class Measured:
 
     task: Task
     model: str
-    rows: Sequence[MetricRow]
-    baselines: Mapping[str, Sequence[MetricRow]]
+    rows: Sequence[Score]
+    baselines: Mapping[str, Sequence[Score]]
     ahead: Mapping[str, Ahead]
 
     @property
-    def headline(self) -> MetricRow | None:
+    def headline(self) -> Score | None:
         """The headline row; None where it was not scored."""
         return find_row(self.rows, self.task.headline)
 

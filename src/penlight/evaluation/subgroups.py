@@ -27,8 +27,9 @@ from penlight.evaluation.intervals import (
     number_units,
     percentile_interval,
 )
-from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.rows import to_json
+from penlight.evaluation.sample import Sample
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -62,7 +63,7 @@ class Subgroup:
     """The headline score of one group of images, and how far it is from that of all others.
 
     `n` counts its images, `units` its patients (images, where patients are unknown). `value`, `low`, `high` as in a
-    `MetricRow`, but NaN where all resamples are alike; `difference` is the group's score less that of the others,
+    `Score`, but NaN where all resamples are alike; `difference` is the group's score less that of the others,
     with two-sided p, p corrected over all groups (Holm), and an interval at the level of the same correction (95 %
     where one comparison was made). Labels with too few cases are
     `left_out` of it all. An undefined score is NaN, and `note` says why.

@@ -9,7 +9,7 @@ from penlight.data import ViewedDataset
 from penlight.data.folds import image_groups
 from penlight.data.record import DataRecord, record_of
 from penlight.data.tested import BASELINE, TestAccessLog
-from penlight.evaluation import Decision, MetricRow
+from penlight.evaluation import Decision, Score
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty
 from penlight.experiments.progress import ProgressListener
@@ -49,15 +49,15 @@ class Baselines:
     """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed; and
     what is known of its data, counted and audited once. `readings` is where each reading of test is recorded."""
 
-    def __init__(self, view: ViewedDataset, watcher: ProgressListener, readings: TestAccessLog) -> None:
-        self.view, self.watcher, self.readings = view, watcher, readings
+    def __init__(self, view: ViewedDataset, listener: ProgressListener, readings: TestAccessLog) -> None:
+        self.view, self.listener, self.readings = view, listener, readings
         self._fitted: dict[str, _FittedBaseline] = {}
-        self._tested: dict[str, tuple[Predictions, list[MetricRow]]] = {}
+        self._tested: dict[str, tuple[Predictions, list[Score]]] = {}
 
     @cached_property
     def novelty(self) -> Novelty:
         """What tells images unlike those in train; it depends on the images alone, so it too is fitted once."""
-        self.watcher.step("Learning what images look like")
+        self.listener.on_step("Learning what images look like")
         train, val = (self.view.splits[name] for name in ("train", "val"))
         return Novelty.fit(train.chosen, val.chosen, image_groups(self.view, ("train",)))
 
@@ -66,7 +66,7 @@ class Baselines:
         """What of test, and of drawn images of other kinds, is called unlike those in train."""
         return measure_novelty(self.novelty, self.view.splits["test"].chosen, self.view.dataset.info.modality)
 
-    def write(self, writer: RunWriter, kept: str) -> dict[str, list[MetricRow]]:
+    def write(self, writer: RunWriter, kept: str) -> dict[str, list[Score]]:
         """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on
         test."""
         rows = {}
@@ -83,22 +83,22 @@ class Baselines:
     @cached_property
     def record(self) -> DataRecord:
         """What each run keeps of the data."""
-        self.watcher.step("Auditing the data")
+        self.listener.on_step("Auditing the data")
         return record_of(self.view)
 
     def fitted(self, name: str, beside: Recipe) -> "_FittedBaseline":
         """Give a baseline as it stands beside a recipe, fitted and decided on val; test is not read."""
         recipe = Recipe(data=beside.data, model=BASELINE_MODELS[name], decide=beside.decide)
         if recipe.hash not in self._fitted:
-            self.watcher.step(f"Fitting the baseline: {name}")
-            task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+            self.listener.on_step(f"Fitting the baseline: {name}")
+            task = self.view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
             model = fit(recipe, self.view, task, seed=0)
             val = predict_split(model, self.view, task, "val", recipe)
             decision = decide_on(val, self.view, recipe.decide, model.out_of_fold)
             self._fitted[recipe.hash] = _FittedBaseline(recipe, model, val, decision)
         return self._fitted[recipe.hash]
 
-    def _on_test(self, made: "_FittedBaseline") -> tuple[Predictions, list[MetricRow]]:
+    def _on_test(self, made: "_FittedBaseline") -> tuple[Predictions, list[Score]]:
         key = made.recipe.hash
         if key not in self._tested:
             self.readings.add(self.view.view, key, by=BASELINE)

@@ -8,19 +8,19 @@ if TYPE_CHECKING:
 
 
 class ProgressListener:
-    """Is told how a training goes on; a command draws it, a notebook may ignore it."""
+    """Called as an experiment goes on; a command draws it, a notebook may ignore it."""
 
-    def step(self, what: str) -> None:
+    def on_step(self, what: str) -> None:
         """Say what is being done now."""
 
-    def note(self, what: str) -> None:
-        """Say, in a sentence, what a person should know of, such as a damaged checkpoint; it is not to pass by."""
+    def on_warning(self, what: str) -> None:
+        """Say, in a sentence, what a person should know of, such as a damaged checkpoint."""
 
-    def epoch(self, row: "Epoch", planned: int) -> None:
+    def on_epoch(self, row: "Epoch", planned: int) -> None:
         """Say that an epoch is done, of `planned`."""
 
-    def run(self, place: "StudyProgress") -> None:
+    def on_run(self, place: "StudyProgress") -> None:
         """Say which run of a study begins."""
 
-    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+    def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """Say that `done` trials of a tuning are finished; `best` is NaN before the first is complete."""

@@ -1,13 +1,10 @@
-"""Studies: which runs there are to be, which are done, and what all of them together say.
-
-Training itself is the caller's: `run_plan` is given a function that trains one recipe with one seed into a folder.
-"""
+"""Studies: which runs there are to be, which are done, and what all of them together say."""
 
 import math
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +16,13 @@ from penlight.data.catalog import info_of_reference
 from penlight.data.summary import DataDescription
 from penlight.disk import inner_folders, is_inside, short_path
 from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
-from penlight.evaluation import SeedsRow, row_from_dict
+from penlight.evaluation import Score, row_from_dict
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
+from penlight.experiments.baselines import Baselines
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.seeds import summarise
+from penlight.experiments.run import RunSpec
+from penlight.experiments.seeds import summarise_seeds
 from penlight.numbers import counted
 from penlight.parsing import parse_json_object
 from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
@@ -40,13 +39,12 @@ from penlight.runs.dataset import seen_by
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
 from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, seed_folders
-from penlight.runs.groups import REPORT, STUDY, open_group
+from penlight.runs.groups import REPORT, STUDY, open_group, unseal
 from penlight.runs.holdings import is_shared
 
 SCHEMA = 1
 
 State = Literal["done", "begun", "missing", "changed"]
-Trainer = Callable[[Recipe, int, Path], Run]
 
 
 @dataclass(frozen=True)
@@ -189,24 +187,28 @@ def require_no_changed(plan: StudyPlan) -> None:
     )
 
 
-def run_plan(
-    plan: StudyPlan, train: Trainer, tell: Callable[[StudyProgress], None] = lambda place: None
-) -> dict[str, list[Run]]:
-    """Train what is missing, one run at a time, in the order of the rows; give the runs of each row."""
-    require_no_changed(plan)
+def study_specs(
+    plan: StudyPlan, baselines: Mapping[str, Baselines], images: bool, listener: ProgressListener
+) -> Iterator[RunSpec]:
+    """List the runs of a study in the order of the rows; `baselines` are those of each view."""
     seconds: dict[str, list[float]] = {}
     for run in plan.runs:
         if run.state == "done":
             seconds.setdefault(run.row.id, []).append(_seconds(open_run(run.folder)))
-    runs: dict[str, list[Run]] = {}
     for number, planned in enumerate(plan.runs, start=1):
-        if planned.state != "done":
-            tell(_place(plan, number, seconds))
+        beside = baselines[planned.recipe.data.view]
+        spec = RunSpec(planned.recipe, beside.view, planned.seed, planned.folder, beside, images=images)
+        if planned.state == "done":
+            yield spec
+            continue
+        listener.on_run(_place(plan, number, seconds))
+        if not is_inside(planned.folder, MANIFEST):
+            # A summary of other runs than those that will be here must not outlive them.
+            unseal(planned.folder.parent)
+            (planned.folder.parent / SUMMARY).unlink(missing_ok=True)
         begun = time.perf_counter()
-        runs.setdefault(planned.row.id, []).append(train(planned.recipe, planned.seed, planned.folder))
-        if planned.state != "done":
-            seconds.setdefault(planned.row.id, []).append(time.perf_counter() - begun)
-    return runs
+        yield spec
+        seconds.setdefault(planned.row.id, []).append(time.perf_counter() - begun)
 
 
 def _seconds(run: Run) -> float:
@@ -290,7 +292,7 @@ def require_complete(plan: StudyPlan) -> None:
         )
 
 
-def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[SeedsRow] | None:
+def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[Score] | None:
     """Read the rows over seeds from the summary of a folder; None if it is not sealed or damaged, or of another
     recipe or other seeds."""
     try:
@@ -300,13 +302,12 @@ def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[Se
         return None
     if not is_sound(values) or (summary.recipe_hash, [*summary.seeds]) != (recipe_hash, seeds):
         return None
-    return [SeedsRow(**row.model_dump()) for row in summary.metrics]
+    return [Score(**row.model_dump()) for row in summary.metrics]
 
 
-def rows_of_one(run: Run) -> list[SeedsRow]:
+def rows_of_one(run: Run) -> list[Score]:
     """Read the scores of a single run as rows over one seed, without a deviation."""
-    rows = (row_from_dict(row) for row in run.metrics["metrics"])
-    return [SeedsRow(r.name, r.label, r.value, math.nan, r.low, r.high, r.n, r.note) for r in rows]
+    return [replace(row_from_dict(row), sd=math.nan) for row in run.metrics["metrics"]]
 
 
 def _table(
@@ -314,7 +315,7 @@ def _table(
     view: str,
     runs: Mapping[str, Sequence[Run]],
     described: DataDescription,
-    rows_of: Mapping[str, Sequence[SeedsRow]],
+    rows_of: Mapping[str, Sequence[Score]],
 ) -> StudyTable:
     chosen = [row for row in study.rows if study.view_of(row) == view]
     tests = {row.id: [run.answers("test") for run in runs[row.id]] for row in chosen}
@@ -342,7 +343,7 @@ def _on_val(table: StudyTable, vals: Mapping[str, Sequence[Answers]]) -> StudyTa
     name, first = table.headline, next(iter(vals.values()))[0].predictions
     samples = {entry: [own.sample for own in answers] for entry, answers in vals.items()}
     draws = paired_draws(samples, name, groups=first.groups)
-    rows = {entry: SeedsRow(name, None, d.mean, math.nan, d.low, d.high, len(first)) for entry, d in draws.items()}
+    rows = {entry: Score(name, None, d.mean, d.low, d.high, len(first), sd=math.nan) for entry, d in draws.items()}
     entries = tuple(replace(entry, rows=[rows[entry.id]]) for entry in table.entries)
     return replace(table, entries=entries, differences=tuple(differences(draws, pairs(entries, name))))
 
@@ -370,7 +371,7 @@ def _entry(
     row: StudyRow,
     runs: Sequence[Run],
     tests: Sequence[Answers],
-    rows: Sequence[SeedsRow],
+    rows: Sequence[Score],
     headline: tuple[float, ...],
 ) -> StudyRowResult:
     recipe = runs[0].recipe
@@ -454,21 +455,21 @@ def _compare(
     plan: StudyPlan,
     runs: Mapping[str, Sequence[Run]],
     views: Mapping[str, ViewedDataset | DataDescription],
-    watcher: ProgressListener,
+    listener: ProgressListener,
     images: bool | None = None,
 ) -> StudyContent:
     """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
 
-    rows: dict[str, Sequence[SeedsRow]] = {}
+    rows: dict[str, Sequence[Score]] = {}
     for name, own in runs.items():
-        watcher.step(f"Scoring {name}")
+        listener.on_step(f"Scoring {name}")
         view = views[own[0].recipe.data.view]
         rows[name] = rows_of_one(own[0]) if len(own) == 1 else _summary_rows(plan.folder / name, own, view)
-    watcher.step("Comparing the recipes")
+    listener.on_step("Comparing the recipes")
     return content_of_study(plan, runs, views, rows, images)
 
 
-def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[SeedsRow]:
+def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[Score]:
     """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
 
     wanted = runs[0].recipe.hash, [run.seed for run in runs]
@@ -476,7 +477,7 @@ def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataD
         known = rows_of_summary(folder, *wanted)
         if known is not None:
             return known
-    return summarise(folder, runs, view).metrics
+    return summarise_seeds(folder, runs, view).write(folder, runs).metrics
 
 
 def content_of_folder(folder: Path, images: bool | None = None) -> StudyContent:

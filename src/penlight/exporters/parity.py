@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penlight.data.reads import Readable
 from penlight.errors import ExportError
-from penlight.evaluation import Decision, MetricRow, score
+from penlight.evaluation import Decision, Score, score
 from penlight.numbers import counted
 from penlight.runs import Predictions, answer
 
@@ -111,7 +111,7 @@ def _changes(model: Predictions, decided: NDArray[np.uint8], prob: Floats, decis
     return [_change(before, after) for before, after in zip(of_model, of_file, strict=True)]
 
 
-def _change(before: MetricRow, after: MetricRow) -> Change:
+def _change(before: Score, after: Score) -> Change:
     return Change(before.name, before.label, before.value, after.value)
 
 

@@ -33,7 +33,8 @@ Side = Annotated[int, Field(strict=True, ge=1, le=4096)]
 """The side of an image in pixels."""
 
 
-def _nan_of_null(value: Any) -> Any:
+def nan_of_null(value: Any) -> Any:
+    """Read null as NaN."""
     return math.nan if value is None else value
 
 
@@ -43,7 +44,7 @@ def _null_of_nan(value: float) -> float | None:
 
 Number = Annotated[
     float,
-    BeforeValidator(_nan_of_null),
+    BeforeValidator(nan_of_null),
     Field(strict=True),
     PlainSerializer(_null_of_nan, return_type=float | None, when_used="json"),
 ]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from penlight.records import Count, Flag, Name, Number, Record, Side, Text
-from penlight.records.run import Ahead, Baselines, Checks, Digest, FileName, Files, ScoreRecord, Seed
+from penlight.records.run import Ahead, Baselines, Checks, Digest, FileName, Files, Rows, ScoreRecord, Seed
 from penlight.records.scores import Counts, Sentences, Subgroups
 
 
@@ -19,19 +19,6 @@ class SealRecord(Record):
     pending: Files = Field(default_factory=dict)
 
 
-class SeedsRowRecord(Record):
-    """A metric over the runs of several seeds."""
-
-    name: Name
-    label: Name | None
-    mean: Number
-    sd: Number
-    low: Number
-    high: Number
-    n: Count
-    note: Text
-
-
 class SummaryOfSeeds(Record):
     """summary.json of several seeds."""
 
@@ -39,16 +26,10 @@ class SummaryOfSeeds(Record):
     recipe_hash: Name
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
     split: Name
-    metrics: Annotated[tuple[SeedsRowRecord, ...], Field(max_length=200_000)]
+    metrics: Rows
     baselines: Baselines
     checks: Checks = ()
     subgroups: Subgroups = ()
-
-
-class FoldsRowRecord(ScoreRecord):
-    """A metric of the answers of all folds; `sd` is that of the folds' own values."""
-
-    sd: Number
 
 
 class FoldRow(ScoreRecord):
@@ -64,7 +45,7 @@ class SummaryOfFolds(Record):
     recipe_hash: Name
     folds: Annotated[tuple[Count, ...], Field(min_length=1, max_length=10_000)]
     split: Name
-    metrics: Annotated[tuple[FoldsRowRecord, ...], Field(max_length=200_000)]
+    metrics: Rows
     baselines: Baselines
     checks: Checks = ()
     subgroups: Subgroups = ()
@@ -102,7 +83,7 @@ class EntryRow(Record):
     recipe: Name
     recipe_hash: Name
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
-    metrics: Annotated[tuple[SeedsRowRecord, ...], Field(max_length=200_000)]
+    metrics: Rows
     headline_by_seed: Annotated[tuple[Number, ...], Field(max_length=10_000)]
     cost: CostRow
     checks: Checks = ()

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field
 
 from penlight.disk import plain_parts
-from penlight.records import Count, Finite, Flag, Name, Number, Record, Share, Side, Text
+from penlight.records import Count, Finite, Flag, Name, Number, Record, Share, Side, Text, nan_of_null
 
 Digest = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
@@ -108,14 +108,12 @@ class ReadsRecord(Record):
 
 
 class TaskRecord(Record):
-    """What labels mean; `referable`, `head` and `rule` are of grades alone, `finding` of two classes."""
+    """What labels mean. What a task has beside its labels is checked by the task, see `tasks.task_of`."""
 
-    kind: Literal["multi-class", "ordinal", "binary", "multi-label"]
+    model_config = ConfigDict(extra="allow")
+
+    kind: Name
     labels: Labels
-    referable: Count | None = None
-    head: Name | None = None
-    rule: Name | None = None
-    finding: Name | None = None
 
 
 class FactsRecord(Record):
@@ -178,15 +176,17 @@ class ExplainedRecord(Record):
 
 
 class ScoreRecord(Record):
-    """A metric of one model on one split."""
+    """A metric of one model on one split, or over several seeds or folds, which then has their deviation `sd`."""
 
     name: Name
     label: Name | None
-    value: Number
+    # Penlight 0.1.0 wrote the mean over seeds as "mean".
+    value: Number = Field(validation_alias=AliasChoices("value", "mean"))
     low: Number
     high: Number
     n: Count
     note: Text
+    sd: Annotated[Number | None, BeforeValidator(nan_of_null)] = None
 
 
 Rows = Annotated[tuple[ScoreRecord, ...], Field(max_length=200_000)]

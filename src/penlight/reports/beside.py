@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penlight.data.published import ON_TEST_LEFT_OUT, Published, published_rows
-from penlight.evaluation.rows import MetricRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays import Display, PublishedScores
 from penlight.reports.displays.published import stands_to
@@ -36,13 +36,13 @@ def published_of(content: RunContent) -> tuple[Published, ...]:
     return published_rows(content.dataset.name, content.size)
 
 
-def official_rows(rows: Sequence[MetricRow]) -> dict[str, MetricRow]:
+def official_rows(rows: Sequence[Score]) -> dict[str, Score]:
     """Give the official AUC and ACC of a run."""
     return {name: row for name in OFFICIAL if (row := find_row(rows, name)) is not None}
 
 
 def published_displays(
-    content: RunContent, rows: Sequence[MetricRow], rivals: Sequence[ComparedBaseline]
+    content: RunContent, rows: Sequence[Score], rivals: Sequence[ComparedBaseline]
 ) -> dict[str, Display]:
     """Make a display of each official score of which several are published."""
     linear = next((official_rows(rival.rows) for rival in rivals if rival.name == _LINEAR), {})
@@ -55,7 +55,7 @@ def published_displays(
     return found
 
 
-def published_lines(content: RunContent, rows: Sequence[MetricRow]) -> list[PublishedLine]:
+def published_lines(content: RunContent, rows: Sequence[Score]) -> list[PublishedLine]:
     """Make a line of each published row, in the order that they are kept."""
     own = official_rows(rows)
     return [
@@ -70,13 +70,13 @@ def published_lines(content: RunContent, rows: Sequence[MetricRow]) -> list[Publ
     ]
 
 
-def _beside(own: MetricRow | None, published: float) -> tuple[str, str]:
+def _beside(own: Score | None, published: float) -> tuple[str, str]:
     if own is None or not math.isfinite(published):
         return NO_VALUE, ""
     return number(published), stands_to(own, published)
 
 
-def published_notes(content: RunContent, rows: Sequence[MetricRow]) -> list[str]:
+def published_notes(content: RunContent, rows: Sequence[Score]) -> list[str]:
     """Say what the run's own scores are, which rows were chosen on test, and what is left out."""
     published = published_of(content)
     if not published:

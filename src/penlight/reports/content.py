@@ -18,7 +18,7 @@ from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.evaluation.operating import OperatingPoint
 from penlight.evaluation.robustness import Robustness
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup, unavailable_subgroups
 from penlight.runs.cases import ExplainedCases
@@ -31,7 +31,7 @@ class ComparedBaseline:
     """What a run is measured against, such as "majority" or "linear", scored on the same images."""
 
     name: str
-    rows: Sequence[MetricRow]
+    rows: Sequence[Score]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class FoldContent:
 
     number: int
     folder: str
-    row: MetricRow
+    row: Score
     history: pd.DataFrame | None
 
 
@@ -91,7 +91,7 @@ class RunContent:
     test: Predictions
     decided: NDArray[np.uint8]
     thresholds: NDArray[np.float64] | None
-    rows: Sequence[MetricRow]
+    rows: Sequence[Score]
     rivals: Sequence[ComparedBaseline]
     history: pd.DataFrame | None
     best_epoch: int | None

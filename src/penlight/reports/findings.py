@@ -43,7 +43,7 @@ def study_verdict(table: StudyTable, modality: str) -> str:
     row = best.row(table.headline)
     spread = f" ± {number(row.sd)} over {len(best.seeds)} seeds" if len(best.seeds) > 1 else ""
     does = f"ranks {label_words(table.task)} best" if table.headline.startswith("auc") else "does best"
-    score = f"{words.short} {number(row.mean)}{spread}{_sure(row.low, row.high)}"
+    score = f"{words.short} {number(row.value)}{spread}{_sure(row.low, row.high)}"
     return f"On {images} {in_text(best)} {does}, with {score}{_against_linear(table, best)}."
 
 
@@ -213,7 +213,7 @@ def _on_test(table: StudyTable, entry: StudyRowResult) -> str:
     if table.on_val is None:
         return ""
     row = table.entry(entry.id).row(table.headline)
-    return f" (on test {metric_words(table.headline).short} {number(row.mean)}{_sure(row.low, row.high)})"
+    return f" (on test {metric_words(table.headline).short} {number(row.value)}{_sure(row.low, row.high)})"
 
 
 def _keeping_up(table: StudyTable) -> list[StudyRowResult]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.data.summary import DataDescription, describe
 from penlight.errors import RunError
-from penlight.evaluation import Decision, MetricRow, row_from_dict
+from penlight.evaluation import Decision, Score, row_from_dict
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import point_from_dict
 from penlight.evaluation.standing import Ahead, ahead_from_dict
@@ -109,7 +109,7 @@ def content_of_folds(
     patients: Mapping[str, int] | None,
     first: ViewedDataset | DataDescription,
     joined: Joined,
-    rows: Sequence[MetricRow],
+    rows: Sequence[Score],
     rivals: Sequence[ComparedBaseline],
     checks: Sequence[Check],
     subgroups: Sequence[Subgroup],
@@ -185,7 +185,7 @@ def _provenance_of_folds(runs: Sequence[Run], md5: str) -> dict[str, Any]:
     return {**made, "durations": durations, "hashes": {**made["hashes"], "data (MD5)": md5}}
 
 
-def _rows(values: Sequence[dict[str, Any]]) -> list[MetricRow]:
+def _rows(values: Sequence[dict[str, Any]]) -> list[Score]:
     return [row_from_dict(row) for row in values]
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from penlight.data.summary import DataDescription
 from penlight.evaluation.checks import serious_first
 from penlight.evaluation.robustness import Robustness
-from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.evaluation.subgroups import Subgroup
 from penlight.reports.beside import published_displays, published_lines, published_notes
 from penlight.reports.card import about
@@ -97,7 +98,7 @@ def run_report(content: RunContent) -> str:
 
 
 def published_values(
-    content: RunContent, rows: Sequence[MetricRow], rivals: Sequence[ComparedBaseline]
+    content: RunContent, rows: Sequence[Score], rivals: Sequence[ComparedBaseline]
 ) -> dict[str, Any]:
     """Give what stands beside published scores; no lines where none are published."""
     return {
@@ -178,7 +179,7 @@ def _data_displays(content: RunContent) -> dict[str, Display]:
     return {**found, "unusual": UnusualImages.from_images(content.novelty, content.images, index, modality)}
 
 
-def label_scores(rows: Sequence[MetricRow]) -> PageFigure | None:
+def label_scores(rows: Sequence[Score]) -> PageFigure | None:
     """Draw the AUC of each label, where there are several."""
     return next((drawn(display, name) for name, display in labels_displays(rows).items()), None)
 
@@ -200,9 +201,7 @@ def _corruption_strip(content: RunContent, robustness: Robustness) -> Corruption
     return CorruptionStrip.from_images(robustness, content.images, content.test.index)
 
 
-def subgroup_values(
-    groups: Sequence[Subgroup], rows: Sequence[MetricRow], unavailable: Sequence[str]
-) -> dict[str, Any]:
+def subgroup_values(groups: Sequence[Subgroup], rows: Sequence[Score], unavailable: Sequence[str]) -> dict[str, Any]:
     """Give what the section on subgroups shows, and what it says to be unavailable."""
     found = subgroups_displays(groups, rows)
     return {
@@ -212,7 +211,7 @@ def subgroup_values(
     }
 
 
-def subgroups_displays(groups: Sequence[Subgroup], rows: Sequence[MetricRow]) -> dict[str, Display]:
+def subgroups_displays(groups: Sequence[Subgroup], rows: Sequence[Score]) -> dict[str, Display]:
     """Make the display of the headline score of each group, where any has one."""
     # Where no group has a score the figure would be empty; the table says why.
     scored = any(math.isfinite(group.value) for group in groups)
@@ -226,8 +225,9 @@ def folds_displays(content: RunContent) -> dict[str, Display]:
         return {}
     names, rows = [str(fold.number) for fold in content.folds], [fold.row for fold in content.folds]
     sd = float(np.std([own.value for own in rows], ddof=1))
-    overall = SeedsRow(row.name, None, row.value, sd, row.low, row.high, row.n)
-    found: dict[str, Display] = {"folds": SeedDots.from_rows(names, rows, overall, rivals_of(content), noun="fold")}
+    found: dict[str, Display] = {
+        "folds": SeedDots.from_rows(names, rows, replace(row, sd=sd), rivals_of(content), noun="fold")
+    }
     histories = {str(f.number): f.history for f in content.folds if f.history is not None and len(f.history)}
     if histories:
         found["fold-curves"] = SeedCurves.from_histories(histories, content.task.headline, noun="fold")
@@ -298,7 +298,7 @@ def _of_data(data: DataDescription) -> dict[str, Display]:
     return {"distribution": ClassDistribution.from_description(data), **data_displays(data)}
 
 
-def labels_displays(rows: Sequence[MetricRow]) -> dict[str, Display]:
+def labels_displays(rows: Sequence[Score]) -> dict[str, Display]:
     """Make the display of the AUC of each label, where there are several."""
     display = LabelScores.from_rows(rows)
     return {"label-scores": display} if len(display.rows) > 1 else {}

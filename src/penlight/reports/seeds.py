@@ -5,12 +5,11 @@ from dataclasses import replace
 
 from penlight.evaluation.checks import Check, check_seeds
 from penlight.evaluation.robustness import Robustness
-from penlight.evaluation.rows import SeedsRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.evaluation.subgroups import Subgroup
 from penlight.reports.beside import published_displays
 from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays import Display, ScoreBars, SeedCurves, SeedDots, headline_rows
-from penlight.reports.displays.score_bars import as_metric_row
 from penlight.reports.notes import answers_words, finding_words, read_before_words
 from penlight.reports.page import drawn, render
 from penlight.reports.palette import palette
@@ -26,15 +25,15 @@ from penlight.reports.run import (
     subgroup_values,
     subgroups_displays,
 )
-from penlight.reports.tables import label_table, seeds_as_rows, seeds_lines
+from penlight.reports.tables import label_table, score_lines
 from penlight.reports.verdict import kept_together, model_of, others_than, seeds_verdict
-from penlight.reports.words import interval, metric_words, number
+from penlight.reports.words import NO_VALUE, interval, metric_words, number
 
 
 def seeds_report(
     name: str,
     contents: Sequence[RunContent],
-    rows: Sequence[SeedsRow],
+    rows: Sequence[Score],
     rivals: Sequence[ComparedBaseline],
     subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
@@ -59,17 +58,17 @@ def seeds_report(
         checks=_checks(contents),
         seeds=[_seed_line(content) for content in contents],
         rivals=[rival.name for rival in own],
-        scores=seeds_lines(rows, own),
-        **published_values(first, seeds_as_rows(rows), rivals),
-        notes=[*finding_words(first, seeds_as_rows(rows)), *answers_words(first), *read_before_words(first)],
-        label_scores=label_scores(seeds_as_rows(rows)),
-        per_label=label_table(seeds_as_rows(rows), first.task),
-        **subgroup_values(subgroups, seeds_as_rows(rows), first.unavailable_groups),
+        scores=score_lines(rows, own),
+        **published_values(first, rows, rivals),
+        notes=[*finding_words(first, rows), *answers_words(first), *read_before_words(first)],
+        label_scores=label_scores(rows),
+        per_label=label_table(rows, first.task),
+        **subgroup_values(subgroups, rows, first.unavailable_groups),
         figures=[drawn(display, name) for name, display in _over_seeds(contents, overall, own).items()],
         headline=metric_words(first.task.headline).short,
         **robustness_values(first, robustness),
         **data_values(first, colours),
-        **making_values(replace(first, rows=seeds_as_rows(rows), subgroups=subgroups)),
+        **making_values(replace(first, rows=rows, subgroups=subgroups)),
     )
 
 
@@ -98,23 +97,20 @@ def _seed_line(content: RunContent) -> tuple[str, str, str]:
     return _seed(content), number(row.value), interval(row.low, row.high)
 
 
-def _leading(rows: Sequence[SeedsRow]) -> list[tuple[str, str, str, bool]]:
-    chosen = {row.name for row in headline_rows(map(as_metric_row, rows))}
+def _leading(rows: Sequence[Score]) -> list[tuple[str, str, str, bool]]:
+    def spread(row: Score) -> str:
+        sd = number(row.sd, 2)
+        return row.note if sd == NO_VALUE else f"± {sd}, {interval(row.low, row.high, 2)}"
+
     return [
-        (
-            metric_words(row.name).short,
-            number(row.mean, 2),
-            f"± {number(row.sd, 2)}, {interval(row.low, row.high, 2)}" if row.sd == row.sd else row.note,
-            metric_words(row.name).official,
-        )
-        for row in rows
-        if row.label is None and row.name in chosen
+        (metric_words(row.name).short, number(row.value, 2), spread(row), metric_words(row.name).official)
+        for row in headline_rows(rows)
     ]
 
 
 def seeds_displays(
     contents: Sequence[RunContent],
-    rows: Sequence[SeedsRow],
+    rows: Sequence[Score],
     rivals: Sequence[ComparedBaseline],
     subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
@@ -123,22 +119,21 @@ def seeds_displays(
     first = _together(contents)
     own = others_than(model_of(first), rivals, first.task.headline)
     found: dict[str, Display] = {"bars": _bars(first, rows, own), **corrupted_displays(robustness)}
-    as_rows = seeds_as_rows(rows)
     over_seeds = _over_seeds(contents, _overall(first, rows), own)
-    published = published_displays(first, as_rows, rivals)
-    return {**found, **over_seeds, **labels_displays(as_rows), **subgroups_displays(subgroups, as_rows), **published}
+    published = published_displays(first, rows, rivals)
+    return {**found, **over_seeds, **labels_displays(rows), **subgroups_displays(subgroups, rows), **published}
 
 
-def _bars(first: RunContent, rows: Sequence[SeedsRow], rivals: Sequence[ComparedBaseline]) -> ScoreBars:
-    return ScoreBars.from_rows(seeds_as_rows(rows), rivals, model_of(first))
+def _bars(first: RunContent, rows: Sequence[Score], rivals: Sequence[ComparedBaseline]) -> ScoreBars:
+    return ScoreBars.from_rows(rows, rivals, model_of(first))
 
 
-def _overall(first: RunContent, rows: Sequence[SeedsRow]) -> SeedsRow | None:
+def _overall(first: RunContent, rows: Sequence[Score]) -> Score | None:
     return next((row for row in rows if row.name == first.task.headline and row.label is None), None)
 
 
 def _over_seeds(
-    contents: Sequence[RunContent], overall: SeedsRow | None, rivals: Sequence[ComparedBaseline]
+    contents: Sequence[RunContent], overall: Score | None, rivals: Sequence[ComparedBaseline]
 ) -> dict[str, Display]:
     found: dict[str, Display] = {}
     scored = [(_seed(c), find_row(c.rows, c.task.headline)) for c in contents]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penlight.evaluation.rows import SeedsRow
+from penlight.evaluation.rows import Score
 from penlight.numbers import counted
 from penlight.reports.displays import Display
 from penlight.reports.displays.score_bars import MOST
@@ -122,7 +122,7 @@ def _leading(table: StudyTable) -> list[tuple[str, str, str, str]]:
         roles = [_ROLES[entry.kind]] if entry is not taken or entry is leader(table, entry.kind) else []
         roles += ["the network to take"] if entry is taken else []
         lines.append(
-            (entry.title, f"{metric_words(table.headline).short}, {', '.join(roles)}", number(row.mean), _sure(row))
+            (entry.title, f"{metric_words(table.headline).short}, {', '.join(roles)}", number(row.value), _sure(row))
         )
     return lines
 
@@ -190,17 +190,18 @@ def _counted(checks: int) -> str:
 
 def _cell(entry: StudyRowResult, table: StudyTable, name: str) -> ScoreCell:
     row = entry.row(name)
-    values = [other.row(name).mean for other in table.entries if math.isfinite(other.row(name).mean)]
+    values = [other.row(name).value for other in table.entries if math.isfinite(other.row(name).value)]
     # Most metrics that lead are higher when better; one that is not says so in its words.
     best = (max if metric_words(name).higher_is_better else min)(values, default=math.nan)
-    return ScoreCell(number(row.mean), _spread(row), interval(row.low, row.high) or row.note, row.mean == best)
+    return ScoreCell(number(row.value), _spread(row), interval(row.low, row.high) or row.note, row.value == best)
 
 
-def _spread(row: SeedsRow) -> str:
-    return f"± {number(row.sd)}" if math.isfinite(row.sd) else ""
+def _spread(row: Score) -> str:
+    sd = number(row.sd)
+    return "" if sd == NO_VALUE else f"± {sd}"
 
 
-def _sure(row: SeedsRow) -> str:
+def _sure(row: Score) -> str:
     return ", ".join(text for text in (_spread(row), interval(row.low, row.high)) if text)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
-from penlight.evaluation.rows import SeedsRow, to_json
+from penlight.evaluation.rows import Score, to_json
 from penlight.reports.content import RunContent
 from penlight.tasks import Task
 
@@ -73,7 +73,7 @@ class StudyRowResult:
     recipe: str
     recipe_hash: str
     seeds: tuple[int, ...]
-    rows: Sequence[SeedsRow]
+    rows: Sequence[Score]
     headline_by_seed: tuple[float, ...]
     cost: Cost
     confusion: NDArray[np.int64]
@@ -84,7 +84,7 @@ class StudyRowResult:
     checks: Sequence[Check] = ()
     fell_back: bool = False
 
-    def row(self, name: str) -> SeedsRow:
+    def row(self, name: str) -> Score:
         """Give the row of a metric of the whole; NaN with a note if it was not scored."""
         found = (row for row in self.rows if row.name == name and row.label is None)
         return next(found, _not_scored(name))
@@ -128,7 +128,7 @@ class StudyTable:
 
     def score(self, entry: StudyRowResult) -> float:
         """Give the headline score of an entry, the mean over seeds."""
-        return entry.row(self.headline).mean
+        return entry.row(self.headline).value
 
     @property
     def best(self) -> StudyRowResult | None:
@@ -196,14 +196,14 @@ class StudyContent:
         return sum(len(entry.seeds) for table in self.tables for entry in table.entries)
 
 
-def _not_scored(name: str) -> SeedsRow:
-    return SeedsRow(name, None, math.nan, math.nan, math.nan, math.nan, 0, "not scored")
+def _not_scored(name: str) -> Score:
+    return Score(name, None, math.nan, math.nan, math.nan, 0, "not scored", math.nan)
 
 
 def best_of(entries: Sequence[StudyRowResult], headline: str) -> StudyRowResult | None:
     """Choose the entry with the highest mean of a metric, the first of equals; None where all are undefined."""
-    known = [entry for entry in entries if math.isfinite(entry.row(headline).mean)]
-    return max(known, key=lambda entry: entry.row(headline).mean, default=None)
+    known = [entry for entry in entries if math.isfinite(entry.row(headline).value)]
+    return max(known, key=lambda entry: entry.row(headline).value, default=None)
 
 
 def linear_of(entries: Sequence[StudyRowResult]) -> StudyRowResult | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penlight.data.published import Published
-from penlight.evaluation.rows import MetricRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.reports.beside import OFFICIAL
 from penlight.reports.displays.published import BesidePublished, Lane
 from penlight.reports.page import drawn, render
@@ -24,15 +24,15 @@ class SweepRow:
     kept: str
     parameters: int | None
     seconds: float
-    rows: Sequence[MetricRow]
-    linear: Sequence[MetricRow]
+    rows: Sequence[Score]
+    linear: Sequence[Score]
     published: Published
     address: str
 
     def lane(self, metric: str) -> Lane:
         """Give the set's lane of an official metric."""
         linear = find_row(self.linear, metric)
-        own = find_row(self.rows, metric) or MetricRow(metric, None, math.nan, math.nan, math.nan, 0, "not scored")
+        own = find_row(self.rows, metric) or Score(metric, None, math.nan, math.nan, math.nan, 0, "not scored")
         return Lane(self.name, own, math.nan if linear is None else linear.value, getattr(self.published, metric))
 
     def to_dict(self) -> dict[str, Any]:

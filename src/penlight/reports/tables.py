@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from penlight.escaping import label_list
 from penlight.evaluation.comparison import Difference
 from penlight.evaluation.operating import OperatingPoint, Rate
-from penlight.evaluation.rows import MetricRow, SeedsRow, class_of, find_row
+from penlight.evaluation.rows import Score, class_of, find_row
 from penlight.evaluation.subgroups import Subgroup
 from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.displays.base import columns_shown
@@ -123,20 +123,14 @@ def _rate_cell(rate: Rate) -> tuple[str, str]:
     return number(rate.value, 2), rate.note or interval(rate.low, rate.high, 2)
 
 
-def score_lines(rows: Iterable[MetricRow], rivals: Sequence[ComparedBaseline]) -> list[ScoreLine]:
-    """Make a line of each row of the whole, in the order of the rows."""
+def score_lines(rows: Iterable[Score], rivals: Sequence[ComparedBaseline]) -> list[ScoreLine]:
+    """Make a line of each score of the whole, in their order."""
     found = list(rows)
-    return [_line(row, found, row.value, math.nan, rivals) for row in found if row.label is None]
-
-
-def seeds_lines(rows: Iterable[SeedsRow], rivals: Sequence[ComparedBaseline]) -> list[ScoreLine]:
-    """Make a line of each row of the whole: mean, standard deviation, interval."""
-    found = list(rows)
-    return [_line(row, found, row.mean, row.sd, rivals) for row in found if row.label is None]
+    return [_line(row, found, rivals) for row in found if row.label is None]
 
 
 def label_table(
-    rows: Sequence[MetricRow], task: Task, thresholds: NDArray[np.float64] | None = None, notes: Sequence[str] = ()
+    rows: Sequence[Score], task: Task, thresholds: NDArray[np.float64] | None = None, notes: Sequence[str] = ()
 ) -> LabelTable:
     """Arrange the rows of labels: a line per label, a column per metric, and its threshold with its note."""
     of_labels = [row for row in rows if row.label is not None]
@@ -171,11 +165,6 @@ def threshold_cells(
 
 def _cut(threshold: float) -> str:
     return "< 0.001" if 0 < threshold < 0.0005 else number(threshold)
-
-
-def seeds_as_rows(rows: Iterable[SeedsRow]) -> list[MetricRow]:
-    """Read means over seeds as values, for tables that show no deviation."""
-    return [MetricRow(r.name, r.label, r.mean, r.low, r.high, r.n, r.note) for r in rows]
 
 
 def difference_lines(differences: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, str]]:
@@ -258,7 +247,7 @@ def split_lines(content: RunContent) -> list[tuple[str, list[str]]]:
     return [images, *((row, [f"{data.counts[s][i]:,}" for s in data.images]) for i, row in enumerate(data.rows))]
 
 
-def title_of(name: str, rows: Sequence[MetricRow | SeedsRow]) -> str:
+def title_of(name: str, rows: Sequence[Score]) -> str:
     """Give the title of a row of the whole: with the class that it is of, and as it is meant of two classes."""
     of_class, title = class_of(name, rows), metric_words(name).title
     if name == "auc" and class_of("sensitivity", rows):
@@ -266,29 +255,23 @@ def title_of(name: str, rows: Sequence[MetricRow | SeedsRow]) -> str:
     return f"{title} ({of_class})" if of_class else title
 
 
-def _line(
-    row: MetricRow | SeedsRow,
-    rows: Sequence[MetricRow | SeedsRow],
-    value: float,
-    sd: float,
-    rivals: Sequence[ComparedBaseline],
-) -> ScoreLine:
+def _line(row: Score, rows: Sequence[Score], rivals: Sequence[ComparedBaseline]) -> ScoreLine:
     words = metric_words(row.name)
     others = (find_row(rival.rows, row.name) for rival in rivals)
-    note = row.note or ("" if math.isfinite(value) else "undefined, no reason was kept")
+    note = row.note or ("" if math.isfinite(row.value) else "undefined, no reason was kept")
     return ScoreLine(
         sentence(title_of(row.name, rows)),
         words.official,
         not words.higher_is_better,
-        number(value),
-        number(sd),
+        number(row.value),
+        number(row.sd),
         interval(row.low, row.high) or NO_VALUE,
         tuple(NO_VALUE if other is None else number(other.value) for other in others),
         note,
     )
 
 
-def _cell(row: MetricRow | None) -> tuple[str, str, str]:
+def _cell(row: Score | None) -> tuple[str, str, str]:
     if row is None:
         return NO_VALUE, "", "not scored"
     return number(row.value), interval(row.low, row.high), "" if math.isfinite(row.value) else row.note

@@ -7,10 +7,9 @@ from types import MappingProxyType
 from typing import Any
 
 from penlight.evaluation import standing
-from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.numbers import counted
 from penlight.reports.content import ComparedBaseline, RunContent
-from penlight.reports.displays.score_bars import as_metric_row
 from penlight.reports.words import (
     count,
     image_words,
@@ -28,7 +27,7 @@ KEPT_IN = "kept_in"
 _NOT_KNOWN: Mapping[str, standing.Ahead] = MappingProxyType({})
 
 
-def compare(row: MetricRow, rival: MetricRow) -> str:
+def compare(row: Score, rival: Score) -> str:
     """Say how a score stands against a rival's: `standing.compare`, by the metric's own direction."""
     return standing.compare(row, rival, higher_is_better=metric_words(row.name).higher_is_better)
 
@@ -46,29 +45,29 @@ def run_verdict(content: RunContent) -> str:
     return f"On {images} {model} {standing.does(row.name, content.task)} {score}{others}."
 
 
-def seeds_verdict(content: RunContent, row: SeedsRow | None, rivals: Sequence[ComparedBaseline], n_seeds: int) -> str:
+def seeds_verdict(content: RunContent, row: Score | None, rivals: Sequence[ComparedBaseline], n_seeds: int) -> str:
     """Say the same of the mean over seeds; `content` is any one of the runs."""
     model = models_words(content)
     images = f"{count(len(content.test))} test {image_words(content.dataset.modality)}"
-    if row is None or not math.isfinite(row.mean):
-        return undefined(images, model, content.task, None if row is None else as_metric_row(row))
+    if row is None or not math.isfinite(row.value):
+        return undefined(images, model, content.task, row)
     bounds = interval(row.low, row.high, 3)
     score = (
-        f"{metric_words(row.name).short} {number(row.mean, 3)} ± {number(row.sd, 3)} over {counted(n_seeds, 'seed')}"
+        f"{metric_words(row.name).short} {number(row.value, 3)} ± {number(row.sd, 3)} over {counted(n_seeds, 'seed')}"
     )
     sure = f" (95 % interval {bounds})" if bounds else ""
-    others = against(as_metric_row(row), others_than(model_of(content), rivals, row.name), 3)
+    others = against(row, others_than(model_of(content), rivals, row.name), 3)
     return f"On {images} {model} {standing.does(row.name, content.task)} {score}{sure}{others}."
 
 
-def undefined(images: str, model: str, task: Task, row: MetricRow | None) -> str:
+def undefined(images: str, model: str, task: Task, row: Score | None) -> str:
     """Say that there is no headline score of a model, which is in words, and why."""
     reason = "was not scored" if row is None else f"is undefined: {row.note or 'no reason was kept'}"
     return f"On {images} the {metric_words(task.headline).short} of {model} {reason}."
 
 
 def against(
-    row: MetricRow,
+    row: Score,
     rivals: Iterable[ComparedBaseline],
     decimals: int = 2,
     ahead: Mapping[str, standing.Ahead] = _NOT_KNOWN,

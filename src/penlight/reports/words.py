@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 from penlight.evaluation.standing import model_words as model_words
 from penlight.numbers import decimal_text, signed_text
 from penlight.tasks import Task
@@ -121,9 +121,9 @@ def image_words(modality: str) -> str:
     return _IMAGES.get(modality, "images")
 
 
-def number(value: float, decimals: int = 3) -> str:
+def number(value: float | None, decimals: int = 3) -> str:
     """Write a number with equal decimals and a true minus sign; a dash where there is none."""
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return NO_VALUE
     return decimal_text(value, decimals).replace("-", _MINUS)
 
@@ -146,7 +146,7 @@ def interval(low: float, high: float, decimals: int = 3) -> str:
     return f"{number(low, decimals)}{joint}{number(high, decimals)}"
 
 
-def with_interval(row: MetricRow, decimals: int = 2) -> str:
+def with_interval(row: Score, decimals: int = 2) -> str:
     """Write a row's value with its interval, "0.75 (0.71–0.79)"."""
     bounds = interval(row.low, row.high, decimals)
     return f"{number(row.value, decimals)} ({bounds})" if bounds else number(row.value, decimals)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.decision import Decision
-from penlight.evaluation.metrics import Sample
+from penlight.evaluation.sample import Sample
 from penlight.runs.predictions import Predictions
 
 T = TypeVar("T", bound=np.generic)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from penlight.data.tested import READ_BEFORE
-from penlight.evaluation import MetricRow, Sample, find_row, row_from_dict
+from penlight.evaluation import Sample, Score, find_row, row_from_dict
 from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers, check_from_dict
 from penlight.evaluation.duplicates import DuplicateScores, duplicates_from_dict, score_duplicates
 from penlight.evaluation.novelty_rates import NoveltyRates, rates_from_dict
@@ -21,7 +21,7 @@ from penlight.runs.holdings import MAPS_ALIKE, NOVELTY_RATES
 _OF_CURVES = ("loss", "val_loss", "val_headline", "learning_rate")
 
 
-def evidence_of_run(run: Run, rows: Sequence[MetricRow], subgroups: Sequence[Subgroup] = ()) -> Evidence:
+def evidence_of_run(run: Run, rows: Sequence[Score], subgroups: Sequence[Subgroup] = ()) -> Evidence:
     """Read what a run says of val and test, beside its baselines; `rows` and `subgroups` are its scores on test."""
     answers = run.answers("test")
     before = answers.before
@@ -69,12 +69,12 @@ def checks_kept(run: Run) -> list[Check]:
     return [check_from_dict(values) for values in run.metrics["checks"]]
 
 
-def headline_kept(run: Run) -> MetricRow:
+def headline_kept(run: Run) -> Score:
     """Read the run's headline score on test."""
     rows = [row_from_dict(values) for values in run.metrics["metrics"]]
     headline = run.predictions("test").task.headline
     found = find_row(rows, headline)
-    return found or MetricRow(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
+    return found or Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
 
 
 def maps_alike_of(run: Run) -> float | None:

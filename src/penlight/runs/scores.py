@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
+from penlight.evaluation import Score
 from penlight.evaluation.checks import Check
 from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.operating import OperatingPoint
@@ -27,8 +27,8 @@ class Scores:
     """
 
     split: str
-    metrics: Sequence[MetricRow]
-    baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
+    metrics: Sequence[Score]
+    baselines: Mapping[str, Sequence[Score]] = field(default_factory=dict)
     points: Sequence[OperatingPoint] = ()
     before: Mapping[str, float] = field(default_factory=dict)
     unavailable: Sequence[str] = ()
@@ -61,8 +61,8 @@ class SeedsScores:
 
     split: str
     seeds: Sequence[int]
-    metrics: Sequence[SeedsRow]
-    baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
+    metrics: Sequence[Score]
+    baselines: Mapping[str, Sequence[Score]] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     subgroups: Sequence[Subgroup] = ()
     sealed: bool = True
@@ -84,9 +84,9 @@ class FoldsScores:
 
     split: str
     folds: Sequence[int]
-    metrics: Sequence[FoldsRow]
-    by_fold: Sequence[MetricRow]
-    baselines: Mapping[str, Sequence[MetricRow]] = field(default_factory=dict)
+    metrics: Sequence[Score]
+    by_fold: Sequence[Score]
+    baselines: Mapping[str, Sequence[Score]] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     subgroups: Sequence[Subgroup] = ()
     unavailable: Sequence[str] = ()
@@ -120,9 +120,7 @@ def _rows_to_dict(scores: Scores | SeedsScores | FoldsScores) -> dict[str, Any]:
     }
 
 
-def _frame(
-    rows: Sequence[MetricRow] | Sequence[SeedsRow], baselines: Mapping[str, Sequence[MetricRow]]
-) -> "pd.DataFrame":
+def _frame(rows: Sequence[Score], baselines: Mapping[str, Sequence[Score]]) -> "pd.DataFrame":
     import pandas as pd
 
     whole = [row.to_dict() for row in rows if row.label is None]

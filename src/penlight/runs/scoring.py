@@ -1,7 +1,7 @@
 """Score runs from their predictions: one, several seeds, several folds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset
 from penlight.data.tested import TEST
 from penlight.errors import RunError
-from penlight.evaluation import Decision, FoldsRow, MetricRow, Sample, find_decision, score_seeds
+from penlight.evaluation import Decision, Sample, Score, find_decision, score_seeds
 from penlight.evaluation import score as score_rows
 from penlight.evaluation.checks import Evidence, SplitAnswers, check_folds, check_seeds, run_checks, serious_first
 from penlight.evaluation.intervals import Groups, units_of
@@ -45,7 +45,7 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
 def scores_of(
     answers: Answers,
     val: Answers | None,
-    baselines: Mapping[str, Sequence[MetricRow]] | None = None,
+    baselines: Mapping[str, Sequence[Score]] | None = None,
     prevalence: float | None = None,
 ) -> Scores:
     """Score answers; `val` are those of val by the same decision, for other operating points."""
@@ -67,7 +67,7 @@ def scores_of(
     return Scores(p.split, rows_of(answers), baselines or {}, points, before, unavailable, subgroups=subgroups)
 
 
-def rows_of(answers: Answers) -> list[MetricRow]:
+def rows_of(answers: Answers) -> list[Score]:
     """Every metric of answers, with intervals."""
     p = answers.predictions
     return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.units)
@@ -106,7 +106,7 @@ def decide_on(
     )
 
 
-def _baseline_rows(runs: Sequence[Run], split: str) -> dict[str, list[MetricRow]]:
+def _baseline_rows(runs: Sequence[Run], split: str) -> dict[str, list[Score]]:
     """Score the baselines of a run, or of the seeds of a recipe: a seed that kept one has no other of that name."""
     found = {name: next((run for run in runs if name in run.baselines), None) for name in BASELINE_MODELS}
     return {name: rows_of(run.baseline_answers(name, split)) for name, run in found.items() if run is not None}
@@ -201,21 +201,18 @@ def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
     return join_folds([run.answers("test") for run in runs], data_md5)
 
 
-def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Groups) -> list[FoldsRow]:
+def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Groups) -> list[Score]:
     """Score all folds together, with the spread of their own values."""
     # By name and label: runs of another version may have other rows.
     own = [{(row["name"], row["label"]): row["value"] for row in run.metrics["metrics"]} for run in runs]
 
-    def sd_of(row: MetricRow) -> float:
+    def sd_of(row: Score) -> float:
         values = [kept.get((row.name, row.label)) for kept in own]
         return float(np.std(np.array(values, np.float64), ddof=1))
 
-    return [
-        FoldsRow(**{f.name: getattr(row, f.name) for f in fields(row)}, sd=sd_of(row))
-        for row in _sample_rows(sample, groups)
-    ]
+    return [replace(row, sd=sd_of(row)) for row in _sample_rows(sample, groups)]
 
 
-def _sample_rows(sample: Sample, groups: Groups) -> list[MetricRow]:
+def _sample_rows(sample: Sample, groups: Groups) -> list[Score]:
     s = sample
     return score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from penlight.evaluation.rows import MetricRow, find_row, row_from_dict, to_json
+from penlight.evaluation.rows import Score, find_row, row_from_dict, to_json
 from penlight.evaluation.standing import Measured, ahead_from_dict
 from penlight.runs.folder import Run
 from penlight.tasks import Task
@@ -34,7 +34,7 @@ def standing_of(run: Run, task: Task) -> dict[str, Any]:
     }
 
 
-def _coverage(task: Task, rows: Sequence[MetricRow]) -> dict[str, Any] | None:
+def _coverage(task: Task, rows: Sequence[Score]) -> dict[str, Any] | None:
     found = find_row(rows, "coverage")
     if found is None or found.value != found.value:
         return None

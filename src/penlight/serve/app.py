@@ -31,7 +31,7 @@ from penlight.serve.guard import Guard
 from penlight.serve.limits import Budget, RequestError, RequestLimits, busy, unread
 from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool
-from penlight.serve.shelf import RegisteredGroup, RegisteredRun, RunRegistry
+from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
 from penlight.serve.uploads import only, uploads
 from penlight.workers import ANSWERING, Bounds
 
@@ -93,10 +93,10 @@ _PREDICTING = (400, 404, 408, 409, 411, 413, 415, 422, 503, 504)
 
 
 class _Service:
-    """What the routes share: the shelf, the workers, the limits, the counts."""
+    """What the routes share: the registry of runs, the workers, the limits, the counts."""
 
-    def __init__(self, shelf: RunRegistry, limits: RequestLimits, threads: int) -> None:
-        self.shelf, self.limits, self.threads = shelf, limits, threads
+    def __init__(self, registry: RunRegistry, limits: RequestLimits, threads: int) -> None:
+        self.registry, self.limits, self.threads = registry, limits, threads
         self._read_at = time.monotonic()
         self._reading = asyncio.Lock()
         self.budget = Budget(limits.held, limits.peer_held)
@@ -142,15 +142,15 @@ class _Service:
         """Read the folders of runs again; at most once in `_FRESH_SECONDS` unless a run has `changed`."""
         async with self._reading:
             if changed or time.monotonic() - self._read_at >= _FRESH_SECONDS:
-                self.shelf = await asyncio.to_thread(self.shelf.again)
+                self.registry = await asyncio.to_thread(self.registry.again)
                 self._read_at = time.monotonic()
-                kept = {own.opening for own in self.shelf.runs.values()}
+                kept = {own.opening for own in self.registry.runs.values()}
                 self._about = {opening: about for opening, about in self._about.items() if opening in kept}
-        return self.shelf
+        return self.registry
 
     async def run(self, name: str) -> RegisteredRun:
         """Give a run by its id, as it is now. RequestError (404) for none, and for a group, with its runs."""
-        own = self.shelf.runs.get(name)
+        own = self.registry.runs.get(name)
         if own is None or not own.is_current:
             own = (await self.refresh(changed=own is not None)).runs.get(name)
         if own is None:
@@ -165,67 +165,67 @@ class _Service:
         return own
 
     def _none(self, name: str) -> RequestError:
-        group, run = self.shelf.groups.get(name), self.shelf.runs.get(name)
+        group, run = self.registry.groups.get(name), self.registry.runs.get(name)
         if group is not None:
             inside = ", ".join(group.runs[:5]) + (" and more" if len(group.runs) > 5 else "")
             n_runs = counted(len(group.runs), "run")
             return RequestError(404, f"{name} is a group of {n_runs} ({group.kind}), not a run.",
                                 f"The id of a run in it: {inside}.",
-                                f"Ask one of them, or see all at {self.shelf.root}/groups/{name}.")  # fmt: skip
+                                f"Ask one of them, or see all at {self.registry.root}/groups/{name}.")  # fmt: skip
         if run is not None:
             return RequestError(404, f"{name} is a run, not a group.", "The id of a study, of seeds or of folds.",
-                                f"See the run at {self.shelf.root}/runs/{name}.")  # fmt: skip
-        return RequestError(404, "There is none of this id.", f"An id from {self.shelf.root}/api/v1/runs.",
+                                f"See the run at {self.registry.root}/runs/{name}.")  # fmt: skip
+        return RequestError(404, "There is none of this id.", f"An id from {self.registry.root}/api/v1/runs.",
                             "Look it up there.")  # fmt: skip
 
-    async def about(self, shelved: RegisteredRun) -> dict[str, Any]:
+    async def about(self, registered: RegisteredRun) -> dict[str, Any]:
         """Say which model answers for a run, and how it decides. RequestError (409) for a run without a model."""
-        if not shelved.links["predict"]:
+        if not registered.links["predict"]:
             raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
                                "Make it on the server: penlight export RUN --to onnx")  # fmt: skip
-        if shelved.opening in self._about:
-            return self._about[shelved.opening]
+        if registered.opening in self._about:
+            return self._about[registered.opening]
         # Asked once for all who wait for it: requests that never send their body must not fill the workers' line.
-        asking = self._asking.get(shelved.opening)
+        asking = self._asking.get(registered.opening)
         if asking is None:
-            asking = self._asking[shelved.opening] = asyncio.create_task(self._ask_about(shelved))
-            asking.add_done_callback(lambda _: self._asking.pop(shelved.opening, None))
+            asking = self._asking[registered.opening] = asyncio.create_task(self._ask_about(registered))
+            asking.add_done_callback(lambda _: self._asking.pop(registered.opening, None))
         return await asyncio.shield(asking)
 
-    async def _ask_about(self, shelved: RegisteredRun) -> dict[str, Any]:
-        (answer,) = await self.pool.ask(self.message(shelved, "about"), [({}, b"")])
-        self._about[shelved.opening] = about_of(answer, self.pool.bounds, shelved.run.path)
-        return self._about[shelved.opening]
+    async def _ask_about(self, registered: RegisteredRun) -> dict[str, Any]:
+        (answer,) = await self.pool.ask(self.message(registered, "about"), [({}, b"")])
+        self._about[registered.opening] = about_of(answer, self.pool.bounds, registered.run.path)
+        return self._about[registered.opening]
 
-    def message(self, shelved: RegisteredRun, do: str) -> dict[str, Any]:
+    def message(self, registered: RegisteredRun, do: str) -> dict[str, Any]:
         """Give the common values of a message to a worker that predicts."""
-        return message(shelved.run.path, shelved.opening, do, self.limits.pixels)
+        return message(registered.run.path, registered.opening, do, self.limits.pixels)
 
-    async def predict(self, shelved: RegisteredRun, pictures: Sequence[InputPicture]) -> list[Prediction]:
+    async def predict(self, registered: RegisteredRun, pictures: Sequence[InputPicture]) -> list[Prediction]:
         """Answer for pictures."""
-        labels = (await self.about(shelved))["labels"]
-        answers = await self.pool.ask(self.message(shelved, "answer"), [picture.item() for picture in pictures])
-        return predictions_of(pictures, answers, labels, self.pool.bounds, shelved.run.path)
+        labels = (await self.about(registered))["labels"]
+        answers = await self.pool.ask(self.message(registered, "answer"), [picture.item() for picture in pictures])
+        return predictions_of(pictures, answers, labels, self.pool.bounds, registered.run.path)
 
-    async def image(self, shelved: RegisteredRun, picture: InputPicture) -> bytes:
+    async def image(self, registered: RegisteredRun, picture: InputPicture) -> bytes:
         """Give a picture as the model reads it, as a PNG. PenlightError if it cannot be read."""
-        (answer,) = await self.pool.ask(self.message(shelved, "image"), [picture.item()])
-        return image_of(picture, answer, self.pool.bounds, shelved.run.path)
+        (answer,) = await self.pool.ask(self.message(registered, "image"), [picture.item()])
+        return image_of(picture, answer, self.pool.bounds, registered.run.path)
 
-    async def explain(self, request: Request, shelved: RegisteredRun) -> dict[str, Any]:
+    async def explain(self, request: Request, registered: RegisteredRun) -> dict[str, Any]:
         """Explain one picture, one request at a time."""
         if self.explainer.waiting >= self.limits.explaining:
             raise busy("too many explanations are being made")
-        await self.about(shelved)
+        await self.about(registered)
         async with uploads(request, self.limits, self.budget) as pictures:
             picture = only(pictures)
-            asked = explaining.question(shelved, request.query_params, self.limits)
+            asked = explaining.question(registered, request.query_params, self.limits)
             (answer,) = await self.explainer.ask(asked, [({"name": picture.name}, picture.item()[1])])
             return explaining.explained(picture, answer, self.explainer.bounds)
 
 
 def make_app(
-    shelf: RunRegistry,
+    registry: RunRegistry,
     *,
     token: str | None = None,
     names: set[str] | None = None,
@@ -233,8 +233,8 @@ def make_app(
     threads: int = 2,
 ) -> ASGIApp:
     """Make the ASGI application. `token`, and the host `names` that it answers to, as in `Guard`; addresses have the
-    prefix of the shelf."""
-    service = _Service(shelf, limits or RequestLimits(), threads)
+    prefix of the registry."""
+    service = _Service(registry, limits or RequestLimits(), threads)
     app = FastAPI(
         title="Penlight",
         version=__version__,
@@ -244,12 +244,12 @@ def make_app(
         redoc_url=None,
         lifespan=service.lifespan,
     )
-    _add_handlers(app, shelf.root)
+    _add_handlers(app, registry.root)
     _add_listing(app, service)
     _add_asking(app, service)
     _add_running(app, service)
     _add_pages(app, service)
-    return Guard(app, service.metrics, token, names, shelf.root)
+    return Guard(app, service.metrics, token, names, registry.root)
 
 
 def _add_handlers(app: FastAPI, root: str) -> None:
@@ -304,18 +304,18 @@ def _add_listing(app: FastAPI, service: _Service) -> None:
     @app.get("/api/v1/runs", response_model=schema.Runs, responses=_errors(), summary="List runs and groups")
     async def runs() -> Response:
         """List the runs, studies, seeds, folds, sweeps and tunings that are in the server's folders now."""
-        shelf = await service.refresh()
-        listed = {"runs": [own.listed for own in shelf.runs.values()]}
-        return JSONResponse({**listed, "groups": [own.listed for own in shelf.groups.values()]})
+        registry = await service.refresh()
+        listed = {"runs": [own.listed for own in registry.runs.values()]}
+        return JSONResponse({**listed, "groups": [own.listed for own in registry.groups.values()]})
 
     @app.get("/api/v1/runs/{run}", response_model=schema.RunDetail, responses=_errors(404), summary="Show a run")
     async def run(run: RunId) -> Response:
         """Show a run: scores on test with intervals, checks, how it was made, how it decides."""
-        shelved = await service.run(run)
-        about = await service.about(shelved) if shelved.links["predict"] else None
-        own = shelved.run
+        registered = await service.run(run)
+        about = await service.about(registered) if registered.links["predict"] else None
+        own = registered.run
         detail = {"scores": own.metrics, "provenance": own.provenance, "recipe": own.recipe.model_dump(mode="json")}
-        return JSONResponse({**shelved.listed, **detail, "model": about})
+        return JSONResponse({**registered.listed, **detail, "model": about})
 
     @app.get(
         "/api/v1/groups/{group}", response_model=schema.GroupDetail, responses=_errors(404), summary="Show a group"
@@ -344,10 +344,10 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
         Of several pictures those that cannot be read have their error in the answer; a request of which none can be
         read is refused.
         """
-        shelved = await service.run(run)
-        about = await service.about(shelved)
+        registered = await service.run(run)
+        about = await service.about(registered)
         async with uploads(request, service.limits, service.budget) as pictures:
-            predictions = await service.predict(shelved, pictures)
+            predictions = await service.predict(registered, pictures)
         _count(service.metrics, predictions)
         if all(p.answer is None for p in predictions):
             raise unread(predictions[0].error)
@@ -362,8 +362,8 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
     )
     async def explain(request: Request, run: RunId) -> Response:
         """Give a map over one picture for each label answered, and the training images most like it."""
-        shelved = await service.run(run)
-        return JSONResponse(await service.explain(request, shelved))
+        registered = await service.run(run)
+        return JSONResponse(await service.explain(request, registered))
 
 
 _EXPLAIN_PARAMETERS = [
@@ -415,13 +415,13 @@ def _add_running(app: FastAPI, service: _Service) -> None:
         gauges = {
             "penlight_pictures_waiting": ("Pictures that wait for an answer.", float(service.pool.waiting)),
             "penlight_upload_bytes": ("Bytes of bodies in memory.", float(service.budget.used)),
-            "penlight_runs": ("Runs that are offered.", float(len(service.shelf.runs))),
+            "penlight_runs": ("Runs that are offered.", float(len(service.registry.runs))),
         }
         return PlainTextResponse(service.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _add_pages(app: FastAPI, service: _Service) -> None:
-    root = service.shelf.root
+    root = service.registry.root
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
@@ -441,39 +441,39 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
     async def run_page(run: str) -> Response:
         if run in (await service.refresh()).groups:
             return RedirectResponse(f"{root}/groups/{run}")
-        shelved = await service.run(run)
-        return await asyncio.to_thread(pages.run_page, shelved, await service.about(shelved))
+        registered = await service.run(run)
+        return await asyncio.to_thread(pages.run_page, registered, await service.about(registered))
 
     @app.get("/groups/{group}", include_in_schema=False)
     async def group_page(group: str) -> Response:
         own = await service.group(group)
         if own.is_page:
             return RedirectResponse(f"{root}/groups/{group}/report")
-        return await asyncio.to_thread(pages.group_page, service.shelf, own)
+        return await asyncio.to_thread(pages.group_page, service.registry, own)
 
     @app.get("/runs/{run}/example", include_in_schema=False)
     async def example(run: str, number: Annotated[int, Query(ge=0, lt=pages.EXAMPLES)] = 0) -> Response:
-        shelved = await service.run(run)
-        if not pages.drawn(shelved):
+        registered = await service.run(run)
+        if not pages.drawn(registered):
             raise RequestError(404, "This run's images are not drawn.", "A run of a phantom.", "")
-        return await asyncio.to_thread(pages.example, shelved, number)
+        return await asyncio.to_thread(pages.example, registered, number)
 
     @app.post("/runs/{run}/image", include_in_schema=False)
     async def image(request: Request, run: str) -> Response:
-        shelved = await service.run(run)
-        await service.about(shelved)
+        registered = await service.run(run)
+        await service.about(registered)
         async with uploads(request, service.limits, service.budget) as pictures:
             try:
-                return Response(await service.image(shelved, only(pictures)), media_type="image/png")
+                return Response(await service.image(registered, only(pictures)), media_type="image/png")
             except PictureError as error:
                 raise unread(error) from error
 
     @app.get("/runs/{run}/report", include_in_schema=False)
     async def report(run: str) -> Response:
-        shelved = await service.run(run)
-        if not shelved.links["report"]:
+        registered = await service.run(run)
+        if not registered.links["report"]:
             raise RequestError(404, "This run keeps no report.", "A run with a report.", "")
-        return await asyncio.to_thread(pages.run_report, shelved)
+        return await asyncio.to_thread(pages.run_report, registered)
 
     @app.get("/groups/{group}/report", include_in_schema=False)
     async def group_report(group: str) -> Response:
@@ -485,7 +485,7 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
     @app.get("/groups/{group}/{inner:path}/report.html", include_in_schema=False)
     async def inner_report(group: str, inner: str) -> Response:
         """Lead to the report of a run or group inside: reports of groups name it by its place among the files."""
-        found = service.shelf.inner_report(await service.group(group), inner)
+        found = service.registry.inner_report(await service.group(group), inner)
         if found is None:
             raise RequestError(404, "The group has no run there.", "A run of the group, with a report.", "")
         return RedirectResponse(found)

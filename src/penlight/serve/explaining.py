@@ -7,7 +7,7 @@ from penlight.answers import error_from_dict
 from penlight.api.predicting import InputPicture
 from penlight.errors import MissingExtraError, PictureError
 from penlight.serve.limits import RequestError, RequestLimits, for_client, unread
-from penlight.serve.shelf import RegisteredRun
+from penlight.serve.registry import RegisteredRun
 from penlight.workers import Bounds, Item, Lost
 
 HANDLER = "penlight.api.explaining:handle"
@@ -17,12 +17,12 @@ _MOST_NEIGHBOURS = 20
 _KEYS = {"method", "meaning", "explanations"}
 
 
-def question(shelved: RegisteredRun, asked: Mapping[str, str], limits: RequestLimits) -> dict[str, Any]:
+def question(registered: RegisteredRun, asked: Mapping[str, str], limits: RequestLimits) -> dict[str, Any]:
     """Give the common values of a message; `asked` are label, method and neighbours. RequestError (422) for a number
     of neighbours that is none."""
     return {
-        "run": str(shelved.run.path.absolute()),
-        "opening": shelved.opening,
+        "run": str(registered.run.path.absolute()),
+        "opening": registered.opening,
         "method": asked.get("method", "auto"),
         "label": asked.get("label"),
         "neighbours": _neighbours(asked.get("neighbours", "0")),

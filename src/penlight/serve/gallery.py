@@ -1,4 +1,4 @@
-"""What a shelf of runs and studies holds, as the gallery shows it: gathered here, drawn in the templates.
+"""What a registry of runs and studies holds, as the gallery shows it: gathered here, drawn in the templates.
 
 Scores are those that were written when a run was made. What stands together was measured on the same images: a group
 is one file of a dataset through one view.
@@ -6,14 +6,14 @@ is one file of a dataset through one view.
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from penlight.data.catalog import info_of_reference
 from penlight.errors import PenlightError
-from penlight.evaluation.rows import MetricRow, find_row, row_from_dict
+from penlight.evaluation.rows import Score, find_row, row_from_dict
 from penlight.numbers import counted
 from penlight.reports.words import count, interval, metric_words, number, sentence
 from penlight.runs import Run
@@ -21,17 +21,17 @@ from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 from penlight.runs.groups import REPORT, UNSEALED
 from penlight.runs.predictor import MODEL
-from penlight.serve.shelf import RegisteredGroup, RegisteredRun, RunRegistry
+from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
 
 _BASELINE = "linear"
 
 
 @dataclass(frozen=True)
-class Score:
+class GalleryScore:
     """A headline score with its interval, and that of the linear baseline on the same images where it is another."""
 
-    row: MetricRow
-    linear: MetricRow | None = None
+    row: Score
+    linear: Score | None = None
     decimals: int = 2
 
     @property
@@ -72,7 +72,7 @@ class GalleryEntry:
     name: str
     recipe: str
     detail: str
-    score: Score
+    score: GalleryScore
     serious: int | None = None
     remarks: int | None = None
     opens: bool = False
@@ -172,16 +172,16 @@ class _Place:
 _Found = tuple[_Place, int, GalleryEntry]
 
 
-def gather(shelf: RunRegistry) -> Gallery:
-    """Read the scores of what is on a shelf. What cannot be read is said, and stops nothing."""
+def gather(registry: RunRegistry) -> Gallery:
+    """Read the scores of what a registry holds. What cannot be read is said, and stops nothing."""
     found: list[_Found] = []
     problems: dict[str, str] = {}
-    alone = [own for own in shelf.runs.values() if own.group is None]
-    inside = {own.group for own in shelf.runs.values()}
-    whole = [group for group in shelf.groups.values() if group.id in inside]
+    alone = [own for own in registry.runs.values() if own.group is None]
+    inside = {own.group for own in registry.runs.values()}
+    whole = [group for group in registry.groups.values() if group.id in inside]
     readers: list[tuple[str, Callable[[], list[_Found]]]] = [
         *((own.id, functools.partial(_of_run, own)) for own in alone),
-        *((group.id, functools.partial(_of_group, group, shelf)) for group in whole),
+        *((group.id, functools.partial(_of_group, group, registry)) for group in whole),
     ]
     for name, read in readers:
         try:
@@ -195,21 +195,21 @@ def gather(shelf: RunRegistry) -> Gallery:
     return Gallery(tuple(sorted(groups, key=lambda g: (g.title, g.view, g.size))), problems)
 
 
-def gather_group(group: RegisteredGroup, shelf: RunRegistry) -> list[tuple[GalleryGroup, GalleryEntry]]:
+def gather_group(group: RegisteredGroup, registry: RunRegistry) -> list[tuple[GalleryGroup, GalleryEntry]]:
     """Give one study, or the seeds or folds of a recipe, as the gallery shows it: in each view that it has scores in,
     the images and the entry. RunError if what it holds cannot be read."""
-    return [(_group(place, [(images, entry)]), entry) for place, images, entry in _of_group(group, shelf)]
+    return [(_group(place, [(images, entry)]), entry) for place, images, entry in _of_group(group, registry)]
 
 
-def find_entry(shelved: RegisteredRun) -> tuple[GalleryGroup, GalleryEntry]:
+def find_entry(registered: RegisteredRun) -> tuple[GalleryGroup, GalleryEntry]:
     """Give one run as the gallery shows it, and the group it belongs to."""
-    ((place, images, entry),) = _of_run(shelved)
+    ((place, images, entry),) = _of_run(registered)
     return _group(place, [(images, entry)]), entry
 
 
-def _of_run(shelved: RegisteredRun) -> list[_Found]:
-    place, images, entry = _run(shelved.run, (shelved.run.path / MANIFEST).stat().st_mtime_ns)
-    return [(place, images, replace(entry, id=shelved.id, name=shelved.title, root=shelved.root))]
+def _of_run(registered: RegisteredRun) -> list[_Found]:
+    place, images, entry = _run(registered.run, (registered.run.path / MANIFEST).stat().st_mtime_ns)
+    return [(place, images, replace(entry, id=registered.id, name=registered.title, root=registered.root))]
 
 
 @functools.lru_cache(4096)
@@ -229,7 +229,7 @@ def _run(run: Run, changed: int) -> _Found:
         name=run.name,
         recipe=kept if kept == backbone else f"{kept}, kept in place of {backbone}",
         detail=", ".join(detail),
-        score=Score(row, None if kept == _BASELINE else _baseline(run.metrics, row.name)),
+        score=GalleryScore(row, None if kept == _BASELINE else _baseline(run.metrics, row.name)),
         serious=serious,
         remarks=len(checks) - serious,
         opens=run.has(MODEL),
@@ -239,18 +239,18 @@ def _run(run: Run, changed: int) -> _Found:
     return place, row.n, entry
 
 
-def _baseline(metrics: Mapping[str, Any], name: str) -> MetricRow | None:
+def _baseline(metrics: Mapping[str, Any], name: str) -> Score | None:
     return find_row([row_from_dict(row) for row in metrics["baselines"].get(_BASELINE, ())], name)
 
 
-def _of_group(group: RegisteredGroup, shelf: RunRegistry) -> list[_Found]:
-    runs = [found for name in group.runs for found in _of_run(shelf.runs[name])]
+def _of_group(group: RegisteredGroup, registry: RunRegistry) -> list[_Found]:
+    runs = [found for name in group.runs for found in _of_run(registry.runs[name])]
     return _of_study(group, runs) if group.kind == "study" else [_of_seeds(group, runs)]
 
 
 def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
     place, images, first = runs[0]
-    row = find_row(_means(group.record["metrics"]), first.score.row.name)
+    row = find_row(map(row_from_dict, group.record["metrics"]), first.score.row.name)
     entry = GalleryEntry(
         id=group.id,
         kind=group.kind,
@@ -269,11 +269,6 @@ def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
 
 def _unsealed(group: RegisteredGroup) -> str:
     return "" if group.sealed else f", {UNSEALED}"
-
-
-def _means(rows: Iterable[dict[str, Any]]) -> list[MetricRow]:
-    # Over seeds a row has a mean; of folds, the value of all answers together.
-    return [row_from_dict({**row, "value": row["mean"] if "mean" in row else row["value"]}) for row in rows]
 
 
 def _of_study(group: RegisteredGroup, runs: Sequence[_Found]) -> list[_Found]:
@@ -304,11 +299,11 @@ def _of_study(group: RegisteredGroup, runs: Sequence[_Found]) -> list[_Found]:
 
 
 def _of_row(row: Mapping[str, Any], headline: str) -> GalleryEntry:
-    score = find_row(_means(row["metrics"]), headline)
-    missing = MetricRow(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
+    score = find_row(map(row_from_dict, row["metrics"]), headline)
+    missing = Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
     seeds = len(row["seeds"])
     return GalleryEntry(row["id"], "row", row["title"], row["recipe"], f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
-                 Score(score or missing, decimals=3))  # fmt: skip
+                 GalleryScore(score or missing, decimals=3))  # fmt: skip
 
 
 def _group(place: _Place, found: list[tuple[int, GalleryEntry]]) -> GalleryGroup:
@@ -327,7 +322,7 @@ def _group(place: _Place, found: list[tuple[int, GalleryEntry]]) -> GalleryGroup
     )
 
 
-def _worth(row: MetricRow) -> float:
+def _worth(row: Score) -> float:
     if not math.isfinite(row.value):
         return -math.inf
     return row.value if metric_words(row.name).higher_is_better else -row.value

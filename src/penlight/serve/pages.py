@@ -23,11 +23,11 @@ from penlight.errors import PenlightError
 from penlight.runs.facts import NOTICE
 from penlight.runs.groups import REPORT
 from penlight.serve.limits import RequestError, for_client
-from penlight.serve.shelf import RegisteredGroup, RegisteredRun, RunRegistry
+from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
 
 if TYPE_CHECKING:
     from penlight.data.pictures import Pixels
-    from penlight.serve.gallery import Score
+    from penlight.serve.gallery import GalleryScore
 
 _CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 STATIC = {
@@ -51,32 +51,32 @@ _CANVAS = 448
 _NEIGHBOURS = 5
 
 
-def index(shelf: RunRegistry) -> HTMLResponse:
+def index(registry: RunRegistry) -> HTMLResponse:
     """Show the runs and studies with their headline scores, those of the same images together."""
     from penlight.serve.gallery import gather
 
-    gallery = gather(shelf)
+    gallery = gather(registry)
     studies = sum(len(group.studies) for group in gallery.groups)
     counted = [_counted(gallery.n_runs, "run"), *([_counted(studies, "study", "studies")] if studies else [])]
     measured = "Scores are those on test; what stands together was measured on the same images."
-    alone = [own for own in shelf.groups.values() if own.is_page and own.listed["links"]["report"]]
+    alone = [own for own in registry.groups.values() if own.is_page and own.listed["links"]["report"]]
     summary = f"{' and '.join(counted)}. {measured}"
-    return _page(shelf.root, "gallery.html", gallery=gallery, alone=alone, summary=summary)
+    return _page(registry.root, "gallery.html", gallery=gallery, alone=alone, summary=summary)
 
 
-def run_page(shelved: RegisteredRun, about: Mapping[str, Any]) -> HTMLResponse:
+def run_page(registered: RegisteredRun, about: Mapping[str, Any]) -> HTMLResponse:
     """Show a run with a place to drop images on; `about` is what its model says of itself."""
     from penlight.reports.words import label_words, number
     from penlight.runs.standing import standing_of
     from penlight.serve.gallery import find_entry
 
-    group, entry = find_entry(shelved)
-    task = shelved.run.predictions("test").task
-    on_test = standing_of(shelved.run, task)
-    model = shelved.run.decision
+    group, entry = find_entry(registered)
+    task = registered.run.predictions("test").task
+    on_test = standing_of(registered.run, task)
+    model = registered.run.decision
     channels = "colour" if about["reading"]["channels"] == 3 else "grey"
     return _page(
-        shelved.root,
+        registered.root,
         "run.html",
         entry=entry,
         group=group,
@@ -89,44 +89,44 @@ def run_page(shelved: RegisteredRun, about: Mapping[str, Any]) -> HTMLResponse:
         ordered=task.ordered,
         exclusive=task.exclusive,
         thresholds=task.uses_thresholds and model.thresholds is not None,
-        methods=_methods(shelved),
-        drawn=drawn(shelved),
-        neighbours=_NEIGHBOURS if shelved.run.has("neighbours.npz") else 0,
+        methods=_methods(registered),
+        drawn=drawn(registered),
+        neighbours=_NEIGHBOURS if registered.run.has("neighbours.npz") else 0,
         canvas=_CANVAS,
     )
 
 
-def group_page(shelf: RunRegistry, group: RegisteredGroup) -> HTMLResponse:
+def group_page(registry: RunRegistry, group: RegisteredGroup) -> HTMLResponse:
     """Show a study, or several seeds or folds: its scores, and its runs to ask one of."""
     from penlight.serve.gallery import gather_group
 
-    return _page(shelf.root, "group.html", groups=gather_group(group, shelf), name=group.name, kind=group.kind,
+    return _page(registry.root, "group.html", groups=gather_group(group, registry), name=group.name, kind=group.kind,
                  report=group.listed["links"]["report"])  # fmt: skip
 
 
-def _methods(shelved: RegisteredRun) -> list[tuple[str, str]]:
+def _methods(registered: RegisteredRun) -> list[tuple[str, str]]:
     """The methods of explanation that a run may allow; those that look inside need its Keras file."""
     methods = [("auto", "the method that fits"), ("occlusion", "occlusion")]
     inside = [("cam", "class activation map"), ("gradcam", "Grad-CAM"), ("hirescam", "HiResCAM")]
-    return [*methods, *(inside if shelved.run.has("model.keras") else [])]
+    return [*methods, *(inside if registered.run.has("model.keras") else [])]
 
 
-def drawn(shelved: RegisteredRun) -> bool:
+def drawn(registered: RegisteredRun) -> bool:
     """Say whether the run's dataset is a phantom, of which another image can be drawn."""
     try:
-        return is_phantom(info_of_reference(shelved.run.recipe.data.dataset))
+        return is_phantom(info_of_reference(registered.run.recipe.data.dataset))
     except PenlightError:
         return False
 
 
-def example(shelved: RegisteredRun, number: int) -> Response:
+def example(registered: RegisteredRun, number: int) -> Response:
     """Draw an image that is in no split, as a PNG; the header Penlight-Truth says with which labels."""
     import numpy as np
 
     from penlight.phantoms import FINDINGS, draw_chest, draw_retina, sample_findings, split_seed
 
-    data = shelved.run.recipe.data
-    labels = shelved.run.predictions("test").task.labels
+    data = registered.run.recipe.data
+    labels = registered.run.predictions("test").task.labels
     seed = split_seed(data.dataset, "test", EXAMPLES + number)
     if data.dataset == "retina-phantom":
         grade = number % len(labels) if data.view == "native" else number % 5
@@ -147,10 +147,10 @@ def _png(image: "Pixels") -> bytes:
     return buffer.getvalue()
 
 
-def compare(shelf: RunRegistry, names: Sequence[str]) -> HTMLResponse:
+def compare(registry: RunRegistry, names: Sequence[str]) -> HTMLResponse:
     """Compare runs, or the seeds of recipes, on the same images. RequestError: 404 for an id that is not there, 400
     for fewer than two, and for runs that were not measured on the same images."""
-    chosen = {name: _chosen(shelf, name) for name in dict.fromkeys(names)}
+    chosen = {name: _chosen(registry, name) for name in dict.fromkeys(names)}
     if len(chosen) < 2:
         raise RequestError(400, f"{_counted(len(chosen), 'run')} cannot be compared.", "Two runs or more.",
                            "Go back, and choose two runs of the same images.")  # fmt: skip
@@ -163,14 +163,14 @@ def compare(shelf: RunRegistry, names: Sequence[str]) -> HTMLResponse:
     except PenlightError as error:
         raise for_client(error, 400, "Runs of the same images and labels.", titles) from error
     first = next(iter(chosen.values()))
-    run = first if isinstance(first, RegisteredRun) else shelf.runs[first.runs[0]]
+    run = first if isinstance(first, RegisteredRun) else registry.runs[first.runs[0]]
     renamed = {model.name: titles[model.source] for model in found.comparison.models}
     values = comparison_values(found.comparison.renamed(renamed), found.modality, str(run.run.provenance["data_md5"]))
-    return _page(shelf.root, "comparison.html", **{**values, "command": ""})
+    return _page(registry.root, "comparison.html", **{**values, "command": ""})
 
 
-def _chosen(shelf: RunRegistry, name: str) -> RegisteredRun | RegisteredGroup:
-    own = shelf.runs.get(name) or shelf.groups.get(name)
+def _chosen(registry: RunRegistry, name: str) -> RegisteredRun | RegisteredGroup:
+    own = registry.runs.get(name) or registry.groups.get(name)
     if own is None:
         raise RequestError(404, "One of the chosen runs is not here.", "Runs of the gallery.", "Choose again there.")
     return own
@@ -195,9 +195,9 @@ def error_page(error: RequestError, root: str) -> HTMLResponse:
                  problem=error.error, remedy=error.do)  # fmt: skip
 
 
-def run_report(shelved: RegisteredRun) -> Response:
+def run_report(registered: RegisteredRun) -> Response:
     """Give a run's report; RunError if it is not what was written."""
-    return report(shelved.run.read(REPORT))
+    return report(registered.run.read(REPORT))
 
 
 def group_report(group: RegisteredGroup) -> Response:
@@ -271,7 +271,7 @@ def _as_attributes(style: re.Match[str]) -> str:
     return "".join(f' {name}="{value}"' for name, value in named if not name.startswith("on"))
 
 
-def axis_of(score: "Score") -> dict[str, float | None]:
+def axis_of(score: "GalleryScore") -> dict[str, float | None]:
     """Place a score and the baseline on an axis of 240 units from 0 to 1; None for what is not known."""
     own, other = score.row, score.linear
     return {

@@ -20,7 +20,7 @@ from penlight.serve.connections import settings
 from penlight.serve.forwarding import proxies_of
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.limits import RequestLimits
-from penlight.serve.shelf import open_registry
+from penlight.serve.registry import open_registry
 from penlight.serve.token import VARIABLE, check_token
 
 _GRACE, _AT_MOST = 5, 8.0
@@ -68,13 +68,13 @@ def serve(
     with contextlib.ExitStack() as stack:
         # Before the runs are opened, which may take a while. Nobody is let in before uvicorn listens.
         sockets = [stack.enter_context(own) for own in _bound(host, port)]
-        shelf = open_registry(paths, root)
+        registry = open_registry(paths, root)
         workers = threads or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
-        app = make_app(shelf, token=token, names=names, limits=limits, threads=workers)
+        app = make_app(registry, token=token, names=names, limits=limits, threads=workers)
         # uvicorn raises what ended it again, after all is finished; that is no error here.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        n_runs = len(shelf.runs)
+        n_runs = len(registry.runs)
         line = f"{n_runs} {'run' if n_runs == 1 else 'runs'} at http://{_in_url(host)}:{port}{root}/"
         config = uvicorn.Config(app, timeout_graceful_shutdown=_GRACE, **settings(limits, proxies))
         Server(config, line).run(sockets)

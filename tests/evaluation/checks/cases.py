@@ -6,7 +6,7 @@ import numpy as np
 
 from penlight.data import apply_view
 from penlight.data.record import record_of
-from penlight.evaluation import Calibration, MetricRow, find_decision
+from penlight.evaluation import Calibration, Score, find_decision
 from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks import SplitAnswers
 from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
@@ -133,7 +133,7 @@ def one_sex_missed():
 
 
 def seeds_far_apart():
-    return [MetricRow("auc", None, value, value - 0.02, value + 0.02, 400) for value in (0.71, 0.75, 0.78)]
+    return [Score("auc", None, value, value - 0.02, value + 0.02, 400) for value in (0.71, 0.75, 0.78)]
 
 
 def maps_of_anything():
@@ -150,7 +150,7 @@ def hottest():
 
 def sets_too_small():
     e = clean()
-    row = MetricRow("coverage", None, 0.82, 0.78, 0.86, 400)
+    row = Score("coverage", None, 0.82, 0.78, 0.86, 400)
     return replace(e, rows=[row if r.name == "coverage" and r.label is None else r for r in e.rows], coverage=0.9)
 
 

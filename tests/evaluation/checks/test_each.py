@@ -19,7 +19,7 @@ from penlight.evaluation.checks.splits import ks_distance, shifted, val_and_test
 from penlight.evaluation.checks.training import seeds_disagree, still_improving
 from penlight.evaluation.checks.words import listed, number
 from penlight.evaluation.reliability import outcome_errors
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 from tests.evaluation.checks.cases import CASES
 from tests.evaluation.checks.evidence import FINDINGS, TASK, calibrated, clean, curves, sample, with_test
 
@@ -234,7 +234,7 @@ def test_what_calibration_did_is_said():
 
 
 def test_seeds_that_differ_by_a_hair_agree_on_any_number_of_images():
-    rows = [MetricRow("auc", None, value, value - 0.001, value + 0.001, 22_000) for value in (0.77, 0.79)]
+    rows = [Score("auc", None, value, value - 0.001, value + 0.001, 22_000) for value in (0.77, 0.79)]
     assert seeds_disagree(rows) is None
 
 

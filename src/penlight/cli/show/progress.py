@@ -24,7 +24,7 @@ class _OneLine(ProgressListener):
     _progress: Progress
     _console: "Console"
 
-    def note(self, what: str) -> None:
+    def on_warning(self, what: str) -> None:
         """See `ProgressListener.note`; it stays above the line, and is said where nothing else is."""
         out = plain_console(stderr=True) if self._console.quiet else self._console
         out.print(what, soft_wrap=True)
@@ -59,13 +59,13 @@ class TrainingView(_OneLine):
         self._task = self._progress.add_task("", total=None, epochs="")
         self._plain = not quiet and not self._console.is_terminal
 
-    def step(self, what: str) -> None:
+    def on_step(self, what: str) -> None:
         """See `ProgressListener.step`."""
         self._progress.reset(self._task, description=what, total=None, epochs="")
         if self._plain:
             self._console.print(what)
 
-    def epoch(self, row: "Epoch", planned: int) -> None:
+    def on_epoch(self, row: "Epoch", planned: int) -> None:
         """See `ProgressListener.epoch`."""
         text = f"epoch {row.epoch}/{planned}  loss {decimal_text(row.loss)}  val {decimal_text(row.val_headline)}"
         self._progress.update(self._task, total=planned, completed=row.epoch, epochs=text)
@@ -81,21 +81,21 @@ class StudyView(TrainingView):
         self._begun = 0.0
         self._said = ""
 
-    def run(self, place: "StudyProgress") -> None:
+    def on_run(self, place: "StudyProgress") -> None:
         """See `ProgressListener.run`."""
         self._place, self._begun = place, time.monotonic()
         self._draw(0, None, "")
         if self._plain:
             self._console.print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip())
 
-    def step(self, what: str) -> None:
+    def on_step(self, what: str) -> None:
         """See `ProgressListener.step`; what belongs to a run stands behind its place."""
         if self._place is None or what.startswith(("Scoring ", "Comparing", "Writing the study")):
-            super().step(what)
+            super().on_step(what)
         else:
             self._draw(0, None, what.lower())
 
-    def epoch(self, row: "Epoch", planned: int) -> None:
+    def on_epoch(self, row: "Epoch", planned: int) -> None:
         """See `ProgressListener.epoch`."""
         self._draw(row.epoch, planned, f"epoch {row.epoch}/{planned}  val {decimal_text(row.val_headline)}")
 
@@ -146,13 +146,13 @@ class TuningView(_OneLine):
         self._about = ""
         self._end: float | None = None
 
-    def step(self, what: str) -> None:
+    def on_step(self, what: str) -> None:
         """See `ProgressListener.step`."""
         self._progress.reset(self._task, description=what, total=None, about="")
         if self._plain:
             self._console.print(what)
 
-    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+    def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """See `ProgressListener.trial`."""
         of = f"{done}/{planned}" if planned else f"{done}"
         self._about = f"{of} trials  best {number(best)}"
@@ -161,7 +161,7 @@ class TuningView(_OneLine):
         if self._plain:
             self._console.print(self._line())
 
-    def epoch(self, row: "Epoch", planned: int) -> None:
+    def on_epoch(self, row: "Epoch", planned: int) -> None:
         """See `ProgressListener.epoch`."""
         self._progress.update(self._task, about=f"{self._line()}  epoch {row.epoch}/{planned}")
 

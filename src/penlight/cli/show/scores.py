@@ -8,7 +8,7 @@ from rich.text import Text
 
 from penlight import FoldsScores, Scores, SeedsScores
 from penlight.cli.show.output import console, interval, number, plain_table, print_json
-from penlight.evaluation import FoldsRow, MetricRow, SeedsRow
+from penlight.evaluation import Score
 from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
 from penlight.evaluation.rows import row_title
 
@@ -141,14 +141,11 @@ def _whole_table(scores: Scores | SeedsScores | FoldsScores) -> Table:
     return table
 
 
-def _cells(row: MetricRow | SeedsRow) -> list[str]:
-    bounds = interval(row.low, row.high)
-    if isinstance(row, SeedsRow):
-        return [number(row.mean), number(row.sd), bounds]
-    return [number(row.value), *([number(row.sd)] if isinstance(row, FoldsRow) else []), bounds]
+def _cells(row: Score) -> list[str]:
+    return [number(row.value), *([] if row.sd is None else [number(row.sd)]), interval(row.low, row.high)]
 
 
-def _label_table(rows: Sequence[MetricRow | SeedsRow]) -> Table:
+def _label_table(rows: Sequence[Score]) -> Table:
     """One line per label, one column per metric, and how many images truly have the label."""
     names = list(dict.fromkeys(row.name for row in rows))
     table = plain_table()
@@ -158,14 +155,10 @@ def _label_table(rows: Sequence[MetricRow | SeedsRow]) -> Table:
         table.add_column(name, justify="right")
     for label in dict.fromkeys(row.label for row in rows):
         own = {row.name: row for row in rows if row.label == label}
-        values = [number(_main(own[name])) if name in own else "" for name in names]
+        values = [number(own[name].value) if name in own else "" for name in names]
         table.add_row(str(label), str(next(iter(own.values())).n), *values)
     return table
 
 
-def _main(row: MetricRow | SeedsRow) -> float:
-    return row.mean if isinstance(row, SeedsRow) else row.value
-
-
-def _value_of(rows: Sequence[MetricRow], name: str) -> str:
+def _value_of(rows: Sequence[Score], name: str) -> str:
     return next((number(row.value) for row in rows if row.name == name and row.label is None), "")

@@ -63,12 +63,12 @@ def _study_table(part: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("checks")
     lines = [(row, _headline_of(row, part["headline"])) for row in part["rows"]]
-    lines.sort(key=lambda line: -math.inf if line[1]["mean"] is None else -line[1]["mean"])
+    lines.sort(key=lambda line: -math.inf if line[1]["value"] is None else -line[1]["value"])
     for row, score in lines:
         cost = row["cost"]
         table.add_row(
             row["title"],
-            _shown(score["mean"]),
+            _shown(score["value"]),
             _shown(score["sd"]),
             f"{_shown(score['low'])} to {_shown(score['high'])}",
             "-" if cost["parameters"] is None else f"{cost['parameters']:,}",
@@ -86,7 +86,7 @@ def _codes(checks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _headline_of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    none = dict.fromkeys(("mean", "sd", "low", "high"))
+    none = dict.fromkeys(("value", "sd", "low", "high"))
     return next((m for m in row["metrics"] if m["name"] == name and m["label"] is None), none)
 
 

@@ -13,7 +13,7 @@ from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import interval, listed, metric, number
 from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.intervals import UnknownPatients
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 
 Problem = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ def _apart(scores: DuplicateScores, split: str) -> str:
     return f"{have}. Without {'it' if n == 1 else 'them'}, {_said(scores.without)}; alone, {_said(scores.alone)}."
 
 
-def _said(rows: Sequence[MetricRow]) -> str:
+def _said(rows: Sequence[Score]) -> str:
     return ", ".join(
         f"{metric(row.name)} is {number(row.value)} (95 % interval {interval(row.low, row.high)})"
         if np.isfinite(row.low)

@@ -12,9 +12,10 @@ from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.comparison import Difference, ResampledMetric, differences, paired_draws
 from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.intervals import Groups, bootstrap_weights, count_units
-from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.novelty_rates import NoveltyRates
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
+from penlight.evaluation.sample import Sample
 from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup
 from penlight.tasks import Task
@@ -62,7 +63,7 @@ class Evidence:
     """
 
     test: SplitAnswers
-    rows: Sequence[MetricRow] = ()
+    rows: Sequence[Score] = ()
     split: str = "test"
     val: SplitAnswers | None = None
     baselines: Mapping[str, Sample] = field(default_factory=dict)

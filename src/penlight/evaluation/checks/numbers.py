@@ -10,9 +10,10 @@ from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence, Floats, SplitAnswers
 from penlight.evaluation.checks.words import counted, interval, listed, metric, number
 from penlight.evaluation.intervals import design_effect, number_units
-from penlight.evaluation.metrics import METRICS, Sample
+from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
 from penlight.evaluation.rows import find_row
+from penlight.evaluation.sample import Sample
 
 BY_CHANCE = 0.99
 OFF = 0.03

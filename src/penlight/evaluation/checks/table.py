@@ -7,7 +7,7 @@ from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks import audited, looking, numbers, skill, splits, subgroups, training
 from penlight.evaluation.checks.check import Check, CheckRule, serious_first
 from penlight.evaluation.checks.evidence import Evidence
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 from penlight.evaluation.subgroups import FEWEST_UNITS
 
 CHECKS: tuple[CheckRule[Evidence], ...] = (
@@ -232,7 +232,7 @@ CHECKS: tuple[CheckRule[Evidence], ...] = (
     ),
 )
 
-SEEDS_CHECKS: tuple[CheckRule[Sequence[MetricRow]], ...] = (
+SEEDS_CHECKS: tuple[CheckRule[Sequence[Score]], ...] = (
     CheckRule(
         "PL010",
         "Seeds disagree",
@@ -251,7 +251,7 @@ def run_checks(evidence: Evidence) -> list[Check]:
     return serious_first([check for rule in CHECKS if (check := rule(evidence)) is not None])
 
 
-def check_seeds(by_seed: Mapping[Any, Sequence[Check]], headlines: Sequence[MetricRow]) -> list[Check]:
+def check_seeds(by_seed: Mapping[Any, Sequence[Check]], headlines: Sequence[Score]) -> list[Check]:
     """Give what spoke up over several seeds: each check of a run once, and those of the seeds together.
 
     `by_seed` has the checks of each seed, `headlines` are the seeds' rows of the headline metric.

@@ -7,7 +7,7 @@ import numpy as np
 from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence
 from penlight.evaluation.checks.words import interval, metric, number
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 
 GAIN = 0.002
 """A later epoch that gains less than this on val is not called better."""
@@ -38,7 +38,7 @@ def still_improving(e: Evidence) -> Finding | None:
     )
 
 
-def seeds_disagree(headlines: Sequence[MetricRow]) -> Finding | None:
+def seeds_disagree(headlines: Sequence[Score]) -> Finding | None:
     """Report headline scores of seeds that lie further apart than `APART` and than the mean 95 % interval of one is
     wide: on many images the interval is narrow, and seeds that differ by a hair still agree."""
     values = np.array([row.value for row in headlines])

@@ -44,10 +44,10 @@ _DRIVERS = {"psycopg": "'penlight[postgres]'", "psycopg2": "psycopg2-binary", "M
 class TuningProgress(Protocol):
     """Is told how a tuning goes on."""
 
-    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+    def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """Say that `done` trials are finished, of `planned`; `best` is NaN before the first."""
 
-    def epoch(self, row: Epoch, planned: int) -> None:
+    def on_epoch(self, row: Epoch, planned: int) -> None:
         """Say that an epoch of a trial is done."""
 
 
@@ -174,7 +174,7 @@ def run_tuning(
             done = records(study, setup.space)
             if len(done) != told:
                 told = len(done)
-                progress.trial(told, limits.trials, best_value(done), limits.seconds_left(done, workers))
+                progress.on_trial(told, limits.trials, best_value(done), limits.seconds_left(done, workers))
 
         tell()
         if workers == 1:
@@ -198,11 +198,11 @@ def work_on_folder(folder: str, storage: str | None, trials: int | None, deadlin
 
 
 class _Silent:
-    def trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
-        """See `TuningProgress.trial`."""
+    def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+        """See `TuningProgress.on_trial`."""
 
-    def epoch(self, row: Epoch, planned: int) -> None:
-        """See `TuningProgress.epoch`."""
+    def on_epoch(self, row: Epoch, planned: int) -> None:
+        """See `TuningProgress.on_epoch`."""
 
 
 def run_trials(
@@ -218,7 +218,7 @@ def run_trials(
     lock = FileLock(ask_lock)
     while _run_one(study, setup, parts, limits, lock, progress):
         done = records(study, setup.space)
-        progress.trial(len(done), limits.trials, best_value(done), limits.seconds_left(done, 1))
+        progress.on_trial(len(done), limits.trials, best_value(done), limits.seconds_left(done, 1))
 
 
 def _run_one(
@@ -273,7 +273,7 @@ def _objective(
             raise optuna.TrialPruned
 
     try:
-        found = values_of(with_values(setup.recipe, chosen), parts, report, progress.epoch)
+        found = values_of(with_values(setup.recipe, chosen), parts, report, progress.on_epoch)
     except (TrainingError, MemoryShortError) as error:
         trial.set_user_attr("note", error.problem)
         raise optuna.TrialPruned from error

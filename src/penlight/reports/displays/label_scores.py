@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from penlight.escaping import quoted
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 from penlight.numbers import counted
 from penlight.reports.displays.base import Display, Layout, is_number, margin_for, shorten
 from penlight.reports.displays.shared import draw_lane, leave_lane_empty, name_lanes, write_in_lane
@@ -26,13 +26,13 @@ FEWEST = 10
 class LabelScores(Display):
     """The AUC of each label against the rest with its 95 % interval, the best first, undefined ones last."""
 
-    rows: tuple[MetricRow, ...]
+    rows: tuple[Score, ...]
 
     section: ClassVar[str] = "scores"
     title: ClassVar[str] = "AUC of each label"
 
     @classmethod
-    def from_rows(cls, rows: Iterable[MetricRow]) -> "LabelScores":
+    def from_rows(cls, rows: Iterable[Score]) -> "LabelScores":
         """Choose the AUCs of labels among rows, and sort them."""
         own = [row for row in rows if row.name == "auc" and row.label is not None]
         return cls(tuple(sorted(own, key=lambda row: -row.value if is_number(row.value) else np.inf)))
@@ -90,7 +90,7 @@ class LabelScores(Display):
         return [f"{shorten(str(row.label), 22)} ({count(row.n)})" for row in self.rows]
 
 
-def _against_guessing(rows: Sequence[MetricRow]) -> str:
+def _against_guessing(rows: Sequence[Score]) -> str:
     if not rows:
         return f"No label has {FEWEST} positive images or more"
     below = [str(row.label) for row in rows if row.high < GUESSING]

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from penlight.data.published import Published
-from penlight.evaluation.rows import MetricRow
+from penlight.evaluation.rows import Score
 from penlight.reports.displays.base import Display, Layout, margin_for
 from penlight.reports.displays.shared import draw_lane, name_lanes
 from penlight.reports.palette import ACCENT, ALARM, INK, MUTED, RULE
@@ -27,7 +27,7 @@ class Lane:
     """One set: its own score with interval, the linear baseline's (NaN where there is none), the published one."""
 
     name: str
-    own: MetricRow
+    own: Score
     linear: float
     published: float
 
@@ -37,7 +37,7 @@ class Lane:
         return stands_to(self.own, self.published)
 
 
-def stands_to(own: MetricRow, published: float) -> str:
+def stands_to(own: Score, published: float) -> str:
     """Say whether a score is "above" or "below" a published value, that is, with its whole interval, or "level"."""
     if own.low > published:
         return "above"
@@ -120,14 +120,14 @@ class PublishedScores(Display):
     """One score of a run, with its 95 % interval, beside all that are published of its set; `linear` is that of the
     linear baseline, NaN where there is none. `rows` go from the lowest published value to the highest."""
 
-    own: MetricRow
+    own: Score
     linear: float
     rows: tuple[Published, ...]
 
     section: ClassVar[str] = "scores"
 
     @classmethod
-    def from_rows(cls, own: MetricRow, linear: float, published: Sequence[Published]) -> "PublishedScores":
+    def from_rows(cls, own: Score, linear: float, published: Sequence[Published]) -> "PublishedScores":
         """Take those published that have this score."""
         rows = [row for row in published if math.isfinite(getattr(row, own.name))]
         return cls(own, linear, tuple(sorted(rows, key=lambda row: float(getattr(row, own.name)))))

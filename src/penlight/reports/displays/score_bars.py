@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.reports.content import ComparedBaseline
 from penlight.reports.displays.base import Display, Layout
 from penlight.reports.displays.shared import draw_lane, write_in_lane
@@ -24,14 +24,9 @@ _HEAD = 24
 _GAP = 12
 
 
-def headline_rows(rows: Iterable[MetricRow]) -> list[MetricRow]:
+def headline_rows(rows: Iterable[Score]) -> list[Score]:
     """Choose the rows that lead a report: the first few of the whole that are said to lead."""
     return [row for row in rows if row.label is None and metric_words(row.name).leads][:MOST]
-
-
-def as_metric_row(row: SeedsRow) -> MetricRow:
-    """Read the mean over seeds as a value."""
-    return MetricRow(row.name, row.label, row.mean, row.low, row.high, row.n, row.note)
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class Bar:
 
     metric: str
     model: str
-    row: MetricRow
+    row: Score
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class ScoreBars(Display):
     title: ClassVar[str] = "Headline scores beside the baselines"
 
     @classmethod
-    def from_rows(cls, rows: Sequence[MetricRow], rivals: Sequence[ComparedBaseline], model: str) -> "ScoreBars":
+    def from_rows(cls, rows: Sequence[Score], rivals: Sequence[ComparedBaseline], model: str) -> "ScoreBars":
         """Take the headline rows, and for each the same row of every rival that has it."""
         chosen = headline_rows(rows)
         bars = []

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penlight.evaluation.rows import MetricRow, SeedsRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.reports.content import ComparedBaseline
 from penlight.reports.displays.base import Display, Layout
 from penlight.reports.displays.shared import draw_lane, name_lanes, write_in_lane
@@ -22,10 +22,10 @@ class SeedDots(Display):
 
     metric: str
     seeds: tuple[str, ...]
-    rows: tuple[MetricRow, ...]
+    rows: tuple[Score, ...]
     mean: float
     sd: float
-    rivals: tuple[tuple[str, MetricRow], ...]
+    rivals: tuple[tuple[str, Score], ...]
     noun: str = "seed"
 
     section: ClassVar[str] = "verdict"
@@ -34,8 +34,8 @@ class SeedDots(Display):
     def from_rows(
         cls,
         seeds: Sequence[str],
-        rows: Sequence[MetricRow],
-        overall: SeedsRow,
+        rows: Sequence[Score],
+        overall: Score,
         rivals: Sequence[ComparedBaseline],
         noun: str = "seed",
     ) -> "SeedDots":
@@ -43,7 +43,8 @@ class SeedDots(Display):
         whose overall value is that of all their predictions together."""
         found = ((rival.name, find_row(rival.rows, overall.name)) for rival in rivals)
         others = tuple((name, row) for name, row in found if row is not None)
-        return cls(overall.name, tuple(seeds), tuple(rows), overall.mean, overall.sd, others, noun)
+        sd = np.nan if overall.sd is None else overall.sd
+        return cls(overall.name, tuple(seeds), tuple(rows), overall.value, sd, others, noun)
 
     @property
     def title(self) -> str:
@@ -101,6 +102,6 @@ class SeedDots(Display):
         name_lanes(ax, [""] * len(lanes))
         ax.set_xlabel(metric_words(self.metric).short)
 
-    def _lanes(self) -> list[tuple[str, MetricRow]]:
+    def _lanes(self) -> list[tuple[str, Score]]:
         own = [(f"{self.noun} {seed}", row) for seed, row in zip(self.seeds, self.rows, strict=True)]
         return own + list(self.rivals)

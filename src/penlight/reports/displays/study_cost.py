@@ -153,7 +153,7 @@ def _dot(entry: StudyRowResult, headline: str, colour: str) -> Dot:
         entry.title,
         entry.kind,
         colour,
-        row.mean,
+        row.value,
         row.low,
         row.high,
         entry.cost.fit_mean,

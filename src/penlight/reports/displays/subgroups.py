@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penlight.evaluation.rows import MetricRow, find_row
+from penlight.evaluation.rows import Score, find_row
 from penlight.evaluation.subgroups import Subgroup
 from penlight.numbers import counted
 from penlight.reports.displays.base import Display, Layout, is_number, margin_for, shorten
@@ -31,7 +31,7 @@ class SubgroupForest(Display):
     title: ClassVar[str] = "Score of each subgroup"
 
     @classmethod
-    def from_groups(cls, groups: Sequence[Subgroup], rows: Sequence[MetricRow]) -> "SubgroupForest":
+    def from_groups(cls, groups: Sequence[Subgroup], rows: Sequence[Score]) -> "SubgroupForest":
         """Take the groups, and the score of the whole from the rows."""
         row = find_row(rows, groups[0].metric) if groups else None
         return cls(tuple(groups), np.nan if row is None else row.value)

@@ -8,13 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.data.views import NO_FINDING
 from penlight.numbers import decimal_text
 from penlight.reports.displays.base import Display, Floats, Layout, margin_for, ratio, shorten
 from penlight.reports.displays.confusion import Counts
 from penlight.reports.displays.shared import name_cells, scale_of_shades, shade_cells
 from penlight.reports.words import count, number
 from penlight.runs.predictions import Predictions
+from penlight.tasks.base import NO_FINDING
 
 NOTHING = "nothing"
 

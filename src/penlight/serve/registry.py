@@ -28,7 +28,7 @@ _DEPTH = 4
 
 @dataclass(frozen=True)
 class RegisteredRun:
-    """A run on the shelf: its `id`, the `group` of the folder that it is a seed or a row of (None for a run by
+    """A run in the registry: its `id`, the `group` of the folder that it is a seed or a row of (None for a run by
     itself), and what the list says of it.
 
     `title` tells it apart from every other run, as "seeds/seed-0"; `state` is that of its manifest when it was
@@ -186,13 +186,13 @@ def open_registry(paths: Sequence[Path], root: str = "") -> RunRegistry:
     for path in paths:
         if not path.is_dir():
             raise RunError(f"There is no folder {path}.", "Give run folders, or folders that hold runs.")
-    shelf = _FolderScan(paths, root).find()
-    if not shelf.runs:
+    registry = _FolderScan(paths, root).find()
+    if not registry.runs:
         for path in paths:
             if (kind := kind_of(path)) == "tuning":
                 raise not_one_run(path, kind)
         raise RunError(f"There is no run in {', '.join(map(str, paths))}.", "Train one: penlight demo")
-    return shelf
+    return registry
 
 
 @dataclass

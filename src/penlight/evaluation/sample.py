@@ -1,0 +1,273 @@
+"""What metrics see of one model's answers: truth, probabilities, decisions, and what several metrics share.
+
+N images, C labels, B resamples, whose weights are (B, N).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.evaluation.calibration import log_losses
+from penlight.evaluation.conformal import options
+from penlight.evaluation.reliability import Brier, PredictedProbabilities
+from penlight.evaluation.selective import RiskCoverage, answered, certainty
+from penlight.tasks import Task
+
+Floats = NDArray[np.float64]
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 answers, and `sets`
+    (N, Q, K) of possible answers, the prediction sets (see `conformal`), None where none were fitted.
+
+    Where several models answered, each its own images, `fold` (N,) says which: their probabilities are not on one
+    scale, so that images are ranked among those of their fold only.
+    """
+
+    task: Task
+    y: NDArray[np.uint8]
+    prob: Floats
+    decided: NDArray[np.uint8]
+    sets: NDArray[np.uint8] | None = None
+    fold: NDArray[np.int64] | None = None
+
+    def part(self, rows: NDArray[np.generic]) -> "Sample":
+        """Select images by (N,) true or false, with all that is known of each."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "task"}
+        chosen: dict[str, Any] = {name: None if own is None else own[rows] for name, own in arrays.items()}
+        return replace(self, **chosen)
+
+    @cached_property
+    def grade(self) -> NDArray[np.int64]:
+        """(N,) true class numbers of an exclusive task."""
+        return largest_column(self.y)
+
+    @cached_property
+    def decided_grade(self) -> NDArray[np.int64]:
+        """(N,) decided class numbers of an exclusive task."""
+        return largest_column(self.decided)
+
+    @cached_property
+    def referable(self) -> tuple[Floats, Floats, Floats]:
+        """(N,) truth, probability and answer of "this grade or a higher one needs a referral"."""
+        of = self.task.questions[0].of
+        return of(self.y), of(self.prob), of(self.decided)
+
+    @cached_property
+    def referable_ranking(self) -> "Rankings":
+        """The ranking of images by the probability of a grade that needs a referral."""
+        y, prob, _ = self.referable
+        return Rankings.of(y, prob, self.fold)
+
+    @cached_property
+    def _memory(self) -> dict[str, tuple[Floats, Any]]:
+        return {}
+
+    def once(self, what: str, w: Floats, compute: Callable[[], T]) -> T:
+        """Compute what several metrics need of the same weights one time; only the last weights are remembered."""
+        held = self._memory.get(what)
+        if held is None or held[0] is not w:
+            held = self._memory[what] = (w, compute())
+        value: T = held[1]
+        return value
+
+    @cached_property
+    def stated(self) -> PredictedProbabilities:
+        """What the answers state."""
+        return PredictedProbabilities.of_answers(self.task.exclusive, self.y, self.prob)
+
+    @cached_property
+    def brier(self) -> Brier:
+        """The Brier score and its parts."""
+        exclusive = self.task.exclusive
+        labels = PredictedProbabilities.of_labels(exclusive, self.y, self.prob) if exclusive else self.stated
+        return Brier(labels, exclusive)
+
+    @cached_property
+    def log_losses(self) -> Floats:
+        """(N,) log loss of each image."""
+        return log_losses(self.y, self.prob, self.task.exclusive)
+
+    @cached_property
+    def columns(self) -> "list[Rankings]":
+        """One ranking per label."""
+        return [Rankings.of(self.y[:, c], self.prob[:, c], self.fold) for c in range(self.y.shape[1])]
+
+    @cached_property
+    def micro(self) -> "Rankings":
+        """The ranking of all (image, label) pairs together."""
+        image_of = np.repeat(np.arange(len(self.y)), self.y.shape[1])
+        fold = None if self.fold is None else self.fold[image_of]
+        return Rankings.of(self.y.ravel(), self.prob.ravel(), fold, image_of, len(self.y))
+
+    @cached_property
+    def counted(self) -> Any:
+        """Sparse (3 C, N): which images count as right answers, as truths and as answers, of each label in turn."""
+        row, image = np.nonzero(np.hstack([self.y & self.decided, self.y, self.decided]).T)
+        return _summing(row, image, (3 * self.y.shape[1], len(self.y)))
+
+    def by_image(self, w: Floats) -> Floats:
+        """Give weights (B, N) as (N, B), all resamples of an image side by side."""
+        return self.once("by image", w, lambda: np.ascontiguousarray(w.T))
+
+    @cached_property
+    def risk_coverage(self) -> RiskCoverage:
+        """The answers from the surest to the least sure."""
+        return RiskCoverage.of(*certainty(self.task, self.y, self.prob, self.decided))
+
+    @cached_property
+    def of_sets(self) -> "SetCounts":
+        """What metrics count in the sets, once for all resamples."""
+        return SetCounts.of(self)
+
+    @property
+    def known_sets(self) -> NDArray[np.uint8]:
+        """The sets, where there are any."""
+        if self.sets is None:
+            raise ValueError("metrics of sets need sets")
+        return self.sets
+
+
+@dataclass(frozen=True)
+class SetCounts:
+    """Of the Q sets of each image, (N,): the share that hold the truth, the mean size, the share that leave the
+    decision alone (`answered`) and that do so rightly; `held` (N, C) marks labels that are there and in the set."""
+
+    covered: Floats
+    size: Floats
+    answered: Floats
+    right: Floats
+    held: Floats
+
+    @classmethod
+    def of(cls, s: Sample) -> "SetCounts":
+        """Count; the sample must have sets."""
+        sets = s.known_sets
+        covered = (options(s.task, s.y) & sets).max(axis=2)
+        alone = answered(sets, options(s.task, s.decided))
+        possible = sets[:, 0] if s.task.exclusive else sets[:, :, 1]
+        return cls(
+            covered.mean(axis=1),
+            sets.sum(axis=2).mean(axis=1),
+            alone.mean(axis=1),
+            (alone & (covered == 1)).mean(axis=1),
+            (s.y & possible).astype(float),
+        )
+
+
+def largest_column(columns: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Give the (N,) column numbers of the largest values of (N, C), the first of equals."""
+    place: NDArray[np.int64] = np.argmax(columns, axis=1)
+    return place
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Scores sorted once, for all resamples. R runs of equal scores hold all positives; they go from low to high.
+
+    Each matrix sums what weights (N, B) it is multiplied with: `positive` (R, N) those of the positives in each run,
+    `tied` (R, N) those of the negatives in it, `between` (R + 1, N) those of the negatives between the run before and
+    this one, the last row those above all. Positives are few, so nothing but these sums runs over all images.
+    """
+
+    positive: Any
+    tied: Any
+    between: Any
+
+    @classmethod
+    def of(
+        cls, y: NDArray[np.generic], score: Floats, image_of: NDArray[np.int64] | None = None, images: int = 0
+    ) -> "Ranking":
+        """Sort `score` (M,) with its truth `y` (M,) 0/1.
+
+        `image_of` (M,) says which of `images` a score belongs to, where it is not its own number.
+        """
+        order = np.argsort(score, kind="stable")
+        image = order if image_of is None else image_of[order]
+        n = images or len(order)
+        score, is_positive = score[order], y[order].astype(bool)
+        values = np.unique(score[is_positive])
+        run = np.searchsorted(values, score, side="left")
+        above = np.searchsorted(values, score, side="right")
+        in_run = above > run
+        negative = ~is_positive
+        return cls(
+            _summing(run[is_positive], image[is_positive], (len(values), n)),
+            _summing(run[in_run & negative], image[in_run & negative], (len(values), n)),
+            _summing(run[~in_run], image[~in_run], (len(values) + 1, n)),
+        )
+
+    def pairs(self, w: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Sums for weights (N, B), (B,) each: (positive, negative) pairs in the right order, ties counting half; all
+        pairs; precision summed over the positives; the positives."""
+        positive, between = self.positive @ w, self.between @ w
+        if len(positive) == 0:
+            nothing = np.zeros(w.shape[1])
+            return nothing, nothing, nothing, nothing
+        n_positive, hits = positive.sum(axis=0), np.cumsum(positive[::-1], axis=0)[::-1]
+        tied = self.tied @ w if self.tied.nnz else None
+        if tied is not None:
+            between[1:] += tied
+        below = np.cumsum(between, axis=0)
+        n_negative, below = below[-1], below[:-1]
+        right = np.einsum("rb,rb->b", positive, below if tied is None else below + tied / 2)
+        called = hits + (n_negative - below)
+        precision = np.divide(hits, called, out=np.zeros_like(called), where=called > 0)
+        return right, n_positive * n_negative, np.einsum("rb,rb->b", positive, precision), n_positive
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Rankings of the images of each fold; one of all where they are not folded."""
+
+    folds: tuple[Ranking, ...]
+
+    @classmethod
+    def of(
+        cls,
+        y: NDArray[np.generic],
+        score: Floats,
+        fold: NDArray[np.int64] | None = None,
+        image_of: NDArray[np.int64] | None = None,
+        images: int = 0,
+    ) -> "Rankings":
+        """Rank scores (M,) with truth `y` (M,) within each `fold` (M,); the other arguments as in `Ranking.of`."""
+        if fold is None:
+            return cls((Ranking.of(y, score, image_of, images),))
+        image_of = np.arange(len(y)) if image_of is None else image_of
+        parts = [np.flatnonzero(fold == number) for number in np.unique(fold)]
+        n = images or len(y)
+        return cls(tuple(Ranking.of(y[rows], score[rows], image_of[rows], n) for rows in parts))
+
+    def areas(self, w: Floats) -> tuple[Floats, Floats]:
+        """Area under the ROC curve and average precision, (B,) both, of weights (N, B); NaN where undefined.
+
+        The area is Mann-Whitney's: the share of (positive, negative) pairs of one fold in the right order, ties
+        counting half. Average precision is the sum over thresholds of (step in recall) x precision, as scikit-learn
+        has it, and of several folds their mean by positives.
+        """
+        right, pairs, precision, positives = np.sum([fold.pairs(w) for fold in self.folds], axis=0)
+        return ratio(right, pairs), ratio(precision, positives)
+
+
+def _summing(row: NDArray[np.int64], column: NDArray[np.int64], shape: tuple[int, int]) -> Any:
+    """Give the sparse matrix that adds column j to row i once for each (i, j); `row` (M,) never falls."""
+    from scipy.sparse import csr_array
+
+    starts = np.searchsorted(row, np.arange(shape[0] + 1), side="left")
+    return csr_array((np.ones(len(row)), column.astype(np.int32), starts.astype(np.int32)), shape=shape)
+
+
+def ratio(above: Floats, below: Floats) -> Floats:
+    """Divide; 0/0 is NaN, without a warning."""
+    out: Floats = np.full(np.broadcast(above, below).shape, np.nan)
+    np.divide(above, below, out=out, where=below != 0)
+    return out
