@@ -23,7 +23,6 @@ from penlight.evaluation import METRICS
 from penlight.evaluation.metrics import Metric
 from penlight.recipes import preset_header, preset_names
 from penlight.recipes.study import STUDIES_FOLDER, Study, StudyRow, load_study, study_names
-from penlight.reports.words import LABEL_METRIC_WORDS, METRIC_WORDS, MetricWords
 from penlight.tasks import TASKS, Binary, Ordinal, Task
 
 FOLDER = Path(__file__).parent / "reference"
@@ -297,70 +296,6 @@ views are never compared: `penlight compare` refuses it, and a study keeps a tab
     return _page(head, [table, about, _table(["view", "of tasks", "which images count, and what is learned"], views)])
 
 
-_MEANING = {
-    "auc": "Mean over labels of the area under the ROC curve; undefined labels are left out.",
-    "acc": "Share of images whose most probable class is the true one.",
-    "acc_mean": "Mean over labels of the share of images that are right at a probability of 0.5.",
-    "qwk": "1 less observed over expected squared disagreement of grades (Cohen 1968).",
-    "mae": "Mean distance of the answered from the true grade.",
-    "balanced_accuracy": "Mean over labels of sensitivity.",
-    "f1_macro": "Mean over labels of F1.",
-    "f1_micro": "F1 of all pairs of image and label together.",
-    "f1_weighted": "Mean of F1, each label by its positives.",
-    "auc_micro": "Area under the ROC curve of all pairs of image and label together.",
-    "auc_weighted": "Mean of the labels' AUC, each label by its positives.",
-    "average_precision": "Mean over labels of average precision.",
-    "average_precision_micro": "Average precision of all pairs of image and label together.",
-    "average_precision_weighted": "Mean of the labels' average precision, each by its positives.",
-    "exact_match": "Share of images all of whose labels are answered right.",
-    "hamming_loss": "Share of all pairs of image and label that are answered wrong.",
-    "acc_decided": "Share of images whose answer, by the thresholds or cut points that were found, is right.",
-    "acc_mean_decided": "Mean over labels of the share of images whose answer, by the label's threshold, is right.",
-    "sensitivity": "Of the images of the second class, the share answered so.",
-    "specificity": "Of the images of the first class, the share answered so.",
-    "sensitivity_finding": "Of the images of the finding, where that is the first class, the share answered so.",
-    "specificity_finding": "Of the images without it, the share answered so.",
-    "auc_referable": "Area under the ROC curve of the probability of a grade that needs a referral.",
-    "sensitivity_referable": "Of the images that need a referral, the share answered with a grade that does.",
-    "specificity_referable": "Of the images that need none, the share answered with a grade that does not.",
-    "log_loss": "Mean of minus the logarithm of the probability of what is true.",
-    "brier": "Mean squared distance from the truth, summed over the classes of an exclusive task (0 to 2).",
-    "brier_reliability": "The part of the Brier score that calibration could take away.",
-    "brier_resolution": "The part of the Brier score that telling images apart takes away.",
-    "brier_uncertainty": "The Brier score of answering with the shares of the labels.",
-    "ece": "Mean distance between what is stated and what comes true, in ten bins of equal width.",
-    "ece_adaptive": "The same in ten bins of equal count.",
-    "aurc": "Mean risk over all coverages, when the least sure answers are left out first.",
-    "coverage": "Share of images whose truth is in the set of answers.",
-    "set_size": "Mean number of answers in a set.",
-    "single_answers": "Share of sets that leave one answer.",
-    "acc_single": "Of the sets that leave one answer, the share where it is right.",
-    "label_coverage": "Of the images that have the label, the share whose set has it too.",
-    "label_auc": "Area under the ROC curve of the label against the rest.",
-    "label_average_precision": "Area under the steps of the precision-recall curve.",
-    "label_precision": "Of the images answered with the label, the share that have it.",
-    "label_recall": "Of the images that have the label, the share answered with it: sensitivity.",
-    "label_specificity": "Of the images that lack the label, the share answered without it.",
-    "label_f1": "Harmonic mean of precision and recall.",
-    "label_ece": "Calibration error of the label's own probability, in ten bins of equal width.",
-    "label_prevalence": "Share of images that have the label.",
-}
-"""One sentence for each metric of `METRICS`; a metric that has none is an error here."""
-
-_ALWAYS_DEFINED = {
-    "acc",
-    "acc_mean",
-    "acc_decided",
-    "acc_mean_decided",
-    "mae",
-    "exact_match",
-    "hamming_loss",
-    "log_loss",
-    "aurc",
-    "label_prevalence",
-}
-
-
 def metrics_page() -> str:
     """Every metric: its name in JSON, what it is, where it is undefined, the tasks that have it."""
     head = """# Metrics
@@ -380,14 +315,10 @@ Answers are decided by what val found: calibration, thresholds. Rows that MedMNI
 
 
 def _metric(key: str, metric: Metric) -> list[str]:
-    table = LABEL_METRIC_WORDS if metric.per_label else METRIC_WORDS
-    words: MetricWords = table[metric.name]
     tasks = list(dict.fromkeys(task.kind for task in (*_TASKS, *_WITH_MORE) if key in task.metrics))
-    official = " *official*" if words.official and not metric.per_label else ""
-    better = "" if key.endswith(("prevalence", "uncertainty")) else "higher" if words.higher_is_better else "lower"
-    defined = key in _ALWAYS_DEFINED or metric.name.startswith(("brier", "ece"))
-    undefined = "" if defined else metric.undefined
-    return [f"`{metric.name}`{official}", _MEANING[key], better, undefined, ", ".join(tasks)]
+    official = " *official*" if metric.official else ""
+    better = "" if metric.better == "neither" else metric.better
+    return [f"`{metric.name}`{official}", metric.meaning, better, metric.undefined, ", ".join(tasks)]
 
 
 def python_page() -> str:

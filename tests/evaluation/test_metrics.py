@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from penlight.evaluation import METRICS, Conformal, Sample, find_row, score
+from penlight.evaluation import METRICS, Conformal, Metric, Sample, find_row, score
+from penlight.evaluation.metrics import metric_words
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.conftest import TASK_EXAMPLES, labels_for
 
@@ -188,3 +189,36 @@ def test_answers_of_several_folds_rank_by_their_place_within_the_fold():
     prior = np.array([y[fold != k].mean(axis=0) for k in range(4)])[fold]
     assert areas(prior, fold)[0] == pytest.approx(0.5, abs=1e-9)
     assert areas(prior, None)[0] < 0.5
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"title": "near"}, {"meaning": "Share of near answers."}, {"title": "", "meaning": ""}]
+)
+def test_a_metric_without_its_words_cannot_be_made(words):
+    with pytest.raises((TypeError, ValueError)):
+        Metric("near", lambda s, w: np.ones(len(w)), **words)
+
+
+def test_scores_of_one_name_have_the_same_words():
+    """A score knows its name and label alone, so that "acc" is spoken of alike in every task."""
+    words = {}
+    for metric in METRICS.values():
+        own = (metric.title, metric.short, metric.better, metric.rate, metric.official, metric.leads)
+        assert words.setdefault((metric.name, metric.per_label), own) == own
+        assert metric_words(metric.name, "a" if metric.per_label else None).title == metric.title
+    assert metric_words("val_loss").title == "val loss"
+
+
+def test_a_metric_is_scored_by_all_tasks_that_list_it_once_it_is_in_the_table(monkeypatch):
+    def near(s, w):
+        return w @ (np.abs(s.decided_grade - s.grade) <= 1) / w.sum(axis=1)
+
+    added = Metric("near", near, "accuracy within one grade", "Share of images at most one grade off.")
+    monkeypatch.setitem(METRICS, "near", added)
+    monkeypatch.setattr(Ordinal, "metrics", (*Ordinal(NAMES).metrics, "near"))
+    task = Ordinal(NAMES)
+    y, prob, decided, _ = scored(task)
+    row = find_row(score(task, y, prob, decided, resamples=50), "near")
+    assert row.value == np.mean(np.abs(decided.argmax(axis=1) - y.argmax(axis=1)) <= 1)
+    assert row.low <= row.value <= row.high
+    assert metric_words("near").short == "accuracy within one grade"

@@ -1,6 +1,6 @@
 """How good, and how sure: metrics, intervals, calibration, decisions. NumPy alone; whoever made the predictions.
 
-Add a metric by writing its function and putting it into `METRICS`; a task then lists its name.
+Add a metric by writing its function and its `Metric` in `metrics.py`; a task then lists its key.
 """
 
 import lazy_loader

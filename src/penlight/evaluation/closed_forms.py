@@ -6,7 +6,7 @@ A percentile interval of one positive has no width, of five it holds the truth i
 With patients, what is counted is what they say independently. Other metrics are resampled (`scores`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.delong import RARE, delong
 from penlight.evaluation.intervals import Groups, UnknownPatients, design_effect, number_units
-from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.proportions import Shares, by_unit, shares, wilson
 from penlight.evaluation.sample import Sample
 
@@ -42,22 +41,13 @@ Rule = Callable[[Sequence[Sample], Groups, Known], Intervals]
 Counts = tuple[NDArray[np.generic], NDArray[np.generic]]
 
 
-def closed_forms(keys: Iterable[str], samples: Sequence[Sample], groups: Groups) -> dict[str, Intervals]:
-    """Give the intervals of the metrics that have a formula, for the mean over the samples of several seeds."""
-    known: dict[str, Intervals] = {}
-    # Means over labels last: they are made of the labels' own.
-    for key in sorted(set(keys) & set(CLOSED_FORMS), key=lambda key: METRICS[key].mean_of is not None):
-        known[key] = CLOSED_FORMS[key](samples, groups, known)
-    return known
-
-
 def _shares_of(counts: Callable[[Sample], Counts], samples: Sequence[Sample], groups: Groups) -> Shares:
     columns = [[np.asarray(part, float).reshape(len(s.y), -1) for part in counts(s)] for s in samples]
     hits, answers = ([own[part] for own in columns] for part in (0, 1))
     return shares(hits, answers, groups)
 
 
-def _share(counts: Callable[[Sample], Counts]) -> Rule:
+def share(counts: Callable[[Sample], Counts]) -> Rule:
     """The rule of a share: `counts` gives hits and answers, (N,) or (N, K) each."""
 
     def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
@@ -67,7 +57,7 @@ def _share(counts: Callable[[Sample], Counts]) -> Rule:
     return rule
 
 
-def _f1(counts: Callable[[Sample], Counts]) -> Rule:
+def f1_of(counts: Callable[[Sample], Counts]) -> Rule:
     """F1 is 2 J / (1 + J) of the share J of images that are both true and answered, of those that are either."""
 
     def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
@@ -78,19 +68,30 @@ def _f1(counts: Callable[[Sample], Counts]) -> Rule:
     return rule
 
 
-def _average_precision(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
-    """With few positives, as a share of them (Boyd, Eng and Page 2013, ECML)."""
-    unit_of = number_units(len(samples[0].y), groups)
-    cases = (by_unit(samples[0].y.astype(float), unit_of, int(unit_of.max(initial=-1)) + 1) > 0).sum(axis=0)
+def average_precision(compute: Callable[[Sample, Floats], Floats]) -> Rule:
+    """With few positives, average precision of labels, which `compute` gives, is taken as a share of them
+    (Boyd, Eng and Page 2013, ECML)."""
+
+    def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
+        unit_of = number_units(len(samples[0].y), groups)
+        cases = (by_unit(samples[0].y.astype(float), unit_of, int(unit_of.max(initial=-1)) + 1) > 0).sum(axis=0)
+        value = _value(compute, samples)
+        n = np.maximum(cases / design_effect(groups), np.minimum(cases, 1))
+        low, high = wilson(value * n, n)
+        few = (n < RARE) | (np.minimum(value, 1 - value) < 1e-9)
+        return Intervals(np.where(few, low, np.nan), np.where(few, high, np.nan))
+
+    return rule
+
+
+def _value(compute: Callable[[Sample, Floats], Floats], samples: Sequence[Sample]) -> Floats:
+    """(K,) values of a metric, means over the samples."""
     whole = np.ones((1, len(samples[0].y)))
-    value = np.mean([METRICS["label_average_precision"].compute(s, whole)[0] for s in samples], axis=0)
-    n = np.maximum(cases / design_effect(groups), np.minimum(cases, 1))
-    low, high = wilson(value * n, n)
-    few = (n < RARE) | (np.minimum(value, 1 - value) < 1e-9)
-    return Intervals(np.where(few, low, np.nan), np.where(few, high, np.nan))
+    value: Floats = np.mean([compute(s, whole)[0] for s in samples], axis=0)
+    return value
 
 
-def _areas(of: Callable[[Sample], tuple[NDArray[np.generic], Floats]]) -> Rule:
+def areas(of: Callable[[Sample], tuple[NDArray[np.generic], Floats]]) -> Rule:
     """The rule of K areas: `of` gives truth and scores, (N,) or (N, K) both."""
 
     def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
@@ -104,7 +105,7 @@ def _areas(of: Callable[[Sample], tuple[NDArray[np.generic], Floats]]) -> Rule:
     return rule
 
 
-def _micro_area(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
+def micro_area(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
     """All (image, label) pairs together; those of an image are not independent."""
     y, n_labels = samples[0].y, samples[0].y.shape[1]
     pair_of, fold = np.repeat(number_units(len(y), groups), n_labels), samples[0].fold
@@ -118,24 +119,26 @@ def _micro_area(samples: Sequence[Sample], groups: Groups, known: Known) -> Inte
     return Intervals(np.array([low]), np.array([high]))
 
 
-def _mean(key: str) -> Rule:
-    """The rule of a mean over labels, from the intervals of the labels that have one.
+def mean_over_labels(key: str, compute: Callable[[Sample, Floats], Floats], of_labels: Rule | None) -> Rule:
+    """The rule of a mean over labels, from the intervals of the labels that have one: `key` is that of their metric,
+    `compute` gives its values, `of_labels` their intervals.
 
     MOVER (Zou and Donner 2008, Statistics in Medicine 27:1693): the distance from the mean to its lower end is the
     root of the sum over pairs of labels of the product of their own distances and their correlation.
     """
 
     def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
-        own = known.get(key) or CLOSED_FORMS[key](samples, groups, known)
-        whole = np.ones((1, len(samples[0].y)))
-        value = np.mean([METRICS[key].compute(s, whole)[0] for s in samples], axis=0)
+        own = known.get(key)
+        if own is None and of_labels is not None:
+            own = of_labels(samples, groups, known)
+        value = _value(compute, samples)
         defined = np.isfinite(value)
-        if own.influence is None or not defined.any():
+        if own is None or own.influence is None or not defined.any():
             return Intervals(np.array([np.nan]), np.array([np.nan]))
         correlation = _correlation(own.influence[:, defined])
         below, above = (value - own.low)[defined], (own.high - value)[defined]
         mean = value[defined].mean()
-        low, high = (float(np.sqrt(max(d @ correlation @ d, 0))) / defined.sum() for d in (below, above))
+        low, high = (float(np.sqrt(max(float(d @ correlation @ d), 0))) / defined.sum() for d in (below, above))
         return Intervals(np.array([mean - low]), np.array([mean + high]))
 
     return rule
@@ -149,105 +152,24 @@ def _correlation(influence: Floats) -> Floats:
     return out
 
 
-def _official_auc(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
-    column = samples[0].task.positive
-    if column is None:
-        return _mean("label_auc")(samples, groups, known)
-    return _areas(lambda s: (s.y[:, column], s.prob[:, column]))(samples, groups, known)
+def of_sets(rule: Rule, *, per_label: bool = False) -> Rule:
+    """The rule of a metric of prediction sets: NaN ends where none were fitted."""
+
+    def of_known_sets(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
+        if samples[0].sets is not None:
+            return rule(samples, groups, known)
+        nothing = np.full(samples[0].y.shape[1] if per_label else 1, np.nan)
+        return Intervals(nothing, nothing)
+
+    return of_known_sets
 
 
-def _last(counts: Callable[[Sample], Counts]) -> Callable[[Sample], Counts]:
-    """Count the last label alone: the positive class of a binary task."""
-
-    def last(s: Sample) -> Counts:
-        hits, answers = counts(s)
-        return hits[:, -1], answers[:, -1]
-
-    return last
-
-
-def _first(counts: Callable[[Sample], Counts]) -> Callable[[Sample], Counts]:
-    """Count the first label alone: the finding of a binary task whose positive class is the other."""
-
-    def first(s: Sample) -> Counts:
-        hits, answers = counts(s)
-        return hits[:, 0], answers[:, 0]
-
-    return first
-
-
-def _of_images(hits: NDArray[np.generic], each: int = 1) -> Counts:
-    """Count `hits` (N,) among `each` answers of every image."""
-    return hits, np.full(len(hits), each)
-
-
-def _recall(s: Sample) -> Counts:
-    return s.y & s.decided, s.y
-
-
-def _specificity(s: Sample) -> Counts:
-    return (1 - s.y) & (1 - s.decided), 1 - s.y
-
-
-def _referable(s: Sample) -> Counts:
-    y, _, decided = s.referable
-    return y * decided, y
-
-
-def _not_referable(s: Sample) -> Counts:
-    y, _, decided = s.referable
-    return (1 - y) * (1 - decided), 1 - y
-
-
-def _in_sets(hits: Callable[[Sample], Floats], answers: Callable[[Sample], Floats] | None = None) -> Rule:
+def share_of_sets(hits: Callable[[Sample], Floats], answers: Callable[[Sample], Floats] | None = None) -> Rule:
     """The rule of a share of sets: `hits` and `answers` (N,) are means over the Q questions of an image; all are
-    answers unless given. NaN without sets."""
+    answers unless given."""
 
     def counts(s: Sample) -> Counts:
         questions = s.known_sets.shape[1]
         return hits(s) * questions, (np.ones(len(s.y)) if answers is None else answers(s)) * questions
 
-    rule = _share(counts)
-    nothing = Intervals(np.array([np.nan]), np.array([np.nan]))
-    return lambda samples, groups, known: nothing if samples[0].sets is None else rule(samples, groups, known)
-
-
-def _label_coverage(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
-    if samples[0].sets is None:
-        nothing = np.full(samples[0].y.shape[1], np.nan)
-        return Intervals(nothing, nothing)
-    return _share(lambda s: (s.of_sets.held, s.y))(samples, groups, known)
-
-
-CLOSED_FORMS: Mapping[str, Rule] = {
-    "acc": _share(lambda s: _of_images(np.argmax(s.prob, axis=1) == s.grade)),
-    "acc_mean": _share(lambda s: _of_images(((s.prob > 0.5) == s.y).sum(axis=1), s.y.shape[1])),
-    "exact_match": _share(lambda s: _of_images((s.decided == s.y).all(axis=1))),
-    "hamming_loss": _share(lambda s: _of_images((s.decided != s.y).sum(axis=1), s.y.shape[1])),
-    "acc_decided": _share(lambda s: _of_images(s.decided_grade == s.grade)),
-    "acc_mean_decided": _share(lambda s: _of_images((s.decided == s.y).sum(axis=1), s.y.shape[1])),
-    "sensitivity": _share(_last(_recall)),
-    "specificity": _share(_last(_specificity)),
-    "sensitivity_finding": _share(_first(_recall)),
-    "specificity_finding": _share(_first(_specificity)),
-    "sensitivity_referable": _share(_referable),
-    "specificity_referable": _share(_not_referable),
-    "coverage": _in_sets(lambda s: s.of_sets.covered),
-    "single_answers": _in_sets(lambda s: s.of_sets.answered),
-    "acc_single": _in_sets(lambda s: s.of_sets.right, lambda s: s.of_sets.answered),
-    "label_coverage": _label_coverage,
-    "label_recall": _share(_recall),
-    "label_specificity": _share(_specificity),
-    "label_precision": _share(lambda s: (s.y & s.decided, s.decided)),
-    "label_prevalence": _share(lambda s: (s.y, np.ones_like(s.y))),
-    "label_f1": _f1(lambda s: (s.y & s.decided, s.y | s.decided)),
-    "f1_micro": _f1(lambda s: ((s.y & s.decided).sum(axis=1), (s.y | s.decided).sum(axis=1))),
-    "label_auc": _areas(lambda s: (s.y, s.prob)),
-    "auc_micro": _micro_area,
-    "auc_referable": _areas(lambda s: s.referable[:2]),
-    "label_average_precision": _average_precision,
-    "auc": _official_auc,
-    "balanced_accuracy": _mean("label_recall"),
-    "f1_macro": _mean("label_f1"),
-}
-"""By key of `METRICS`."""
+    return of_sets(share(counts))

@@ -5,12 +5,28 @@ each label. The score itself is the row of ones; a bootstrap resample is a row o
 interval are one line of code, and a thousand resamples are one matrix product. N images, C labels, B resamples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.evaluation.closed_forms import (
+    Counts,
+    Intervals,
+    Known,
+    Rule,
+    areas,
+    average_precision,
+    f1_of,
+    mean_over_labels,
+    micro_area,
+    of_sets,
+    share,
+    share_of_sets,
+)
+from penlight.evaluation.intervals import Groups
 from penlight.evaluation.reliability import PredictedProbabilities, expected_error, label_errors
 from penlight.evaluation.sample import Sample, largest_column, ratio
 
@@ -252,6 +268,39 @@ def _label_coverage(s: Sample, w: Floats) -> Floats:
     return ratio(w @ s.of_sets.held, _counts(s, w).positive)
 
 
+def _true_positives(s: Sample) -> Counts:
+    return s.y & s.decided, s.y
+
+
+def _true_negatives(s: Sample) -> Counts:
+    return (1 - s.y) & (1 - s.decided), 1 - s.y
+
+
+def _referred(s: Sample) -> Counts:
+    y, _, decided = s.referable
+    return y * decided, y
+
+
+def _not_referred(s: Sample) -> Counts:
+    y, _, decided = s.referable
+    return (1 - y) * (1 - decided), 1 - y
+
+
+def _of_one(counts: Callable[[Sample], Counts], column: int) -> Callable[[Sample], Counts]:
+    """Count one label alone: of a binary task the last is the positive class, the first may be the finding."""
+
+    def of_one(s: Sample) -> Counts:
+        hits, answers = counts(s)
+        return hits[:, column], answers[:, column]
+
+    return of_one
+
+
+def _of_images(hits: NDArray[np.generic], each: int = 1) -> Counts:
+    """Count `hits` (N,) among `each` answers of every image."""
+    return hits, np.full(len(hits), each)
+
+
 _NO_POSITIVE = "no positive case"
 _NO_SETS = "no sets, which are fitted on val"
 _NO_INTERVAL = "no interval holds: chance alone makes it positive where probabilities are calibrated (see PL006)"
@@ -260,75 +309,214 @@ _ONE_KIND = "no positive or no negative case"
 
 @dataclass(frozen=True)
 class Metric:
-    """A row of the score table: `name` in rows, its function, whether it is of each label, why it may be undefined,
-    for means over labels, the metric of labels that it is the mean of, and whether its resamples are `centred`.
+    """All that Penlight knows of a metric: how it is computed, how sure it is, how it is written.
 
-    A sum of squares grows with the noise of resampling, so that most resamples lie above the value itself; their
-    spread is then taken about the value. `no_interval` says why no interval of the metric is to be trusted.
+    `name` is that of its scores; `compute` takes a sample and weights (B, N) and gives (B,) values, or (B, C) where
+    it is `per_label`. `title` heads tables, `short` (the title unless given) is for figures and sentences, `meaning`
+    is a sentence for the manual. `rate` says that 1 is the best possible value and 0 no skill or none, so that it
+    fits an axis from 0 to 1; `official` marks a row of the MedMNIST tables; `leads` says that it may stand among the
+    large numbers of a report. `undefined` says where it is NaN, empty if it never is.
+
+    The interval is that of `closed_form`; without one, and where its ends are NaN, that of resamples. A sum of
+    squares grows with the noise of resampling, so that most resamples lie above the value itself: the spread of one
+    that is `centred` is taken about the value. `no_interval` says why no interval is to be trusted. `mean_of` is the
+    key of the metric of labels that this is a mean of: with few positives of a label its interval is not
+    trustworthy, and a `resampled_mean` has none.
     """
 
     name: str
     compute: Callable[[Sample, Floats], Floats]
+    title: str
+    meaning: str
+    short: str = ""
+    better: Literal["higher", "lower", "neither"] = "higher"
+    rate: bool = True
+    official: bool = False
+    leads: bool = False
     per_label: bool = False
-    undefined: str = _ONE_KIND
+    undefined: str = ""
+    closed_form: Rule | None = None
     mean_of: str | None = None
+    resampled_mean: bool = False
     centred: bool = False
     no_interval: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse a metric without words."""
+        if not (self.name and self.title and self.meaning):
+            raise ValueError("a metric needs a name, a title and a sentence that says what it is")
+        object.__setattr__(self, "short", self.short or self.title)
 
-METRICS: dict[str, Metric] = {
-    "auc": Metric("auc", _auc, mean_of="label_auc"),
-    "acc": Metric("acc", _acc),
-    "acc_mean": Metric("acc", _acc_mean),
-    "acc_decided": Metric("acc_decided", _acc_decided),
-    "acc_mean_decided": Metric("acc_decided", _acc_mean_decided),
-    "qwk": Metric("qwk", _qwk, undefined="all images have one grade and one answer"),
-    "mae": Metric("mae", _mae),
-    "balanced_accuracy": Metric("balanced_accuracy", _macro(_label_recall), mean_of="label_recall"),
-    "f1_macro": Metric("f1_macro", _macro(_label_f1), mean_of="label_f1"),
-    "f1_micro": Metric("f1_micro", _f1_micro, undefined=_NO_POSITIVE),
-    "f1_weighted": Metric("f1_weighted", _weighted(_label_f1), mean_of="label_f1"),
-    "auc_micro": Metric("auc_micro", lambda s, w: _micro_areas(s, w)[0]),
-    "auc_weighted": Metric("auc_weighted", _weighted(_label_auc), mean_of="label_auc"),
-    "average_precision": Metric(
-        "average_precision", _macro(_label_average_precision), mean_of="label_average_precision"
-    ),
-    "average_precision_micro": Metric(
-        "average_precision_micro", lambda s, w: _micro_areas(s, w)[1], undefined=_NO_POSITIVE
-    ),
-    "average_precision_weighted": Metric(
-        "average_precision_weighted", _weighted(_label_average_precision), mean_of="label_average_precision"
-    ),
-    "exact_match": Metric("exact_match", _exact_match),
-    "hamming_loss": Metric("hamming_loss", _hamming_loss),
-    "sensitivity": Metric("sensitivity", _positive(_label_recall), undefined=_NO_POSITIVE),
-    "specificity": Metric("specificity", _positive(_label_specificity), undefined="no negative case"),
-    "sensitivity_finding": Metric("sensitivity_finding", _first(_label_recall), undefined=_NO_POSITIVE),
-    "specificity_finding": Metric("specificity_finding", _first(_label_specificity), undefined="no negative case"),
-    "auc_referable": Metric("auc_referable", _auc_referable),
-    "sensitivity_referable": Metric("sensitivity_referable", _sensitivity_referable, undefined=_NO_POSITIVE),
-    "specificity_referable": Metric("specificity_referable", _specificity_referable, undefined="no negative case"),
-    "log_loss": Metric("log_loss", _log_loss),
-    "brier": Metric("brier", lambda s, w: s.brier.score(w)),
-    "brier_reliability": Metric("brier_reliability", _brier_reliability, centred=True),
-    "brier_resolution": Metric("brier_resolution", _brier_resolution, centred=True),
-    "brier_uncertainty": Metric("brier_uncertainty", lambda s, w: s.brier.uncertainty(w)),
-    "ece": Metric("ece", _ece, no_interval=_NO_INTERVAL),
-    "ece_adaptive": Metric("ece_adaptive", lambda s, w: s.stated.adaptive_error(w), no_interval=_NO_INTERVAL),
-    "aurc": Metric("aurc", _aurc),
-    "coverage": Metric("coverage", _of_sets(_coverage), undefined=_NO_SETS),
-    "set_size": Metric("set_size", _of_sets(_set_size), undefined=_NO_SETS),
-    "single_answers": Metric("single_answers", _of_sets(_single_answers), undefined=_NO_SETS),
-    "acc_single": Metric("acc_single", _of_sets(_acc_single), undefined="no answer is the only one left, or no sets"),
-    "label_coverage": Metric("coverage", _label_coverage, per_label=True, undefined=f"{_NO_POSITIVE}, or {_NO_SETS}"),
-    "label_auc": Metric("auc", _label_auc, per_label=True),
-    "label_average_precision": Metric(
-        "average_precision", _label_average_precision, per_label=True, undefined=_NO_POSITIVE
-    ),
-    "label_precision": Metric("precision", _label_precision, per_label=True, undefined="never given as the answer"),
-    "label_recall": Metric("recall", _label_recall, per_label=True, undefined=_NO_POSITIVE),
-    "label_specificity": Metric("specificity", _label_specificity, per_label=True, undefined="no negative case"),
-    "label_f1": Metric("f1", _label_f1, per_label=True, undefined=_NO_POSITIVE),
-    "label_ece": Metric("ece", _label_ece, per_label=True, no_interval=_NO_INTERVAL),
-    "label_prevalence": Metric("prevalence", _label_prevalence, per_label=True),
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher value is better; also where neither is."""
+        return self.better != "lower"
+
+
+# Each of the two or three lines: the name and what computes it, its words, how it is judged.
+# fmt: off
+_OF_LABELS: dict[str, Metric] = {
+    "label_coverage": Metric("coverage", _label_coverage, "coverage by the set",
+        "Of the images that have the label, the share whose set has it too.", short="coverage", per_label=True,
+        closed_form=of_sets(share(lambda s: (s.of_sets.held, s.y)), per_label=True),
+        undefined=f"{_NO_POSITIVE}, or {_NO_SETS}"),
+    "label_auc": Metric("auc", _label_auc, "AUC", "Area under the ROC curve of the label against the rest.",
+        per_label=True, closed_form=areas(lambda s: (s.y, s.prob)), undefined=_ONE_KIND),
+    "label_average_precision": Metric("average_precision", _label_average_precision, "average precision",
+        "Area under the steps of the precision-recall curve.", short="avg. precision", per_label=True,
+        closed_form=average_precision(_label_average_precision), undefined=_NO_POSITIVE),
+    "label_precision": Metric("precision", _label_precision, "precision",
+        "Of the images answered with the label, the share that have it.", per_label=True,
+        closed_form=share(lambda s: (s.y & s.decided, s.decided)), undefined="never given as the answer"),
+    "label_recall": Metric("recall", _label_recall, "sensitivity (recall)",
+        "Of the images that have the label, the share answered with it: sensitivity.", short="sensitivity",
+        per_label=True, closed_form=share(_true_positives), undefined=_NO_POSITIVE),
+    "label_specificity": Metric("specificity", _label_specificity, "specificity",
+        "Of the images that lack the label, the share answered without it.", per_label=True,
+        closed_form=share(_true_negatives), undefined="no negative case"),
+    "label_f1": Metric("f1", _label_f1, "F1", "Harmonic mean of precision and recall.", per_label=True,
+        closed_form=f1_of(lambda s: (s.y & s.decided, s.y | s.decided)), undefined=_NO_POSITIVE),
+    "label_ece": Metric("ece", _label_ece, "calibration error",
+        "Calibration error of the label's own probability, in ten bins of equal width.", better="lower", rate=False,
+        per_label=True, no_interval=_NO_INTERVAL),
+    "label_prevalence": Metric("prevalence", _label_prevalence, "prevalence", "Share of images that have the label.",
+        better="neither", per_label=True, closed_form=share(lambda s: (s.y, np.ones_like(s.y)))),
 }
+# fmt: on
+
+
+def _mean_over(key: str) -> Rule:
+    """The rule of a mean over labels of a metric of labels."""
+    return mean_over_labels(key, _OF_LABELS[key].compute, _OF_LABELS[key].closed_form)
+
+
+def _official_auc_interval(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
+    column = samples[0].task.positive
+    if column is None:
+        return _mean_over("label_auc")(samples, groups, known)
+    return areas(lambda s: (s.y[:, column], s.prob[:, column]))(samples, groups, known)
+
+
+# fmt: off
+_OF_ALL: dict[str, Metric] = {
+    "auc": Metric("auc", _auc, "AUC (macro, one against rest)",
+        "Mean over labels of the area under the ROC curve; undefined labels are left out.", short="AUC",
+        official=True, leads=True, mean_of="label_auc", closed_form=_official_auc_interval, undefined=_ONE_KIND),
+    "acc": Metric("acc", _acc, "accuracy", "Share of images whose most probable class is the true one.",
+        official=True, leads=True, closed_form=share(lambda s: _of_images(np.argmax(s.prob, axis=1) == s.grade))),
+    "acc_mean": Metric("acc", _acc_mean, "accuracy",
+        "Mean over labels of the share of images that are right at a probability of 0.5.", official=True, leads=True,
+        closed_form=share(lambda s: _of_images(((s.prob > 0.5) == s.y).sum(axis=1), s.y.shape[1]))),
+    "acc_decided": Metric("acc_decided", _acc_decided, "accuracy as decided",
+        "Share of images whose answer, by the thresholds or cut points that were found, is right.",
+        closed_form=share(lambda s: _of_images(s.decided_grade == s.grade))),
+    "acc_mean_decided": Metric("acc_decided", _acc_mean_decided, "accuracy as decided",
+        "Mean over labels of the share of images whose answer, by the label's threshold, is right.",
+        closed_form=share(lambda s: _of_images((s.decided == s.y).sum(axis=1), s.y.shape[1]))),
+    "qwk": Metric("qwk", _qwk, "quadratic weighted kappa",
+        "1 less observed over expected squared disagreement of grades (Cohen 1968).", short="weighted kappa",
+        leads=True, undefined="all images have one grade and one answer"),
+    "mae": Metric("mae", _mae, "mean absolute error, in grades", "Mean distance of the answered from the true grade.",
+        short="mean error", better="lower", rate=False),
+    "balanced_accuracy": Metric("balanced_accuracy", _macro(_label_recall), "balanced accuracy",
+        "Mean over labels of sensitivity.", leads=True, mean_of="label_recall",
+        closed_form=_mean_over("label_recall"), undefined=_ONE_KIND),
+    "f1_macro": Metric("f1_macro", _macro(_label_f1), "F1 (macro)", "Mean over labels of F1.", leads=True,
+        mean_of="label_f1", closed_form=_mean_over("label_f1"), undefined=_ONE_KIND),
+    "f1_micro": Metric("f1_micro", _f1_micro, "F1 (micro)", "F1 of all pairs of image and label together.",
+        closed_form=f1_of(lambda s: ((s.y & s.decided).sum(axis=1), (s.y | s.decided).sum(axis=1))),
+        undefined=_NO_POSITIVE),
+    "f1_weighted": Metric("f1_weighted", _weighted(_label_f1), "F1 (weighted by class size)",
+        "Mean of F1, each label by its positives.", short="F1 (weighted)", mean_of="label_f1", undefined=_ONE_KIND),
+    "auc_micro": Metric("auc_micro", lambda s, w: _micro_areas(s, w)[0], "AUC (micro, all pairs of image and label)",
+        "Area under the ROC curve of all pairs of image and label together.", short="AUC (micro)",
+        closed_form=micro_area, undefined=_ONE_KIND),
+    "auc_weighted": Metric("auc_weighted", _weighted(_label_auc), "AUC (weighted by class size)",
+        "Mean of the labels' AUC, each label by its positives.", short="AUC (weighted)", mean_of="label_auc",
+        undefined=_ONE_KIND),
+    "average_precision": Metric("average_precision", _macro(_label_average_precision), "average precision (macro)",
+        "Mean over labels of average precision.", short="average precision", leads=True,
+        mean_of="label_average_precision", resampled_mean=True, undefined=_ONE_KIND),
+    "average_precision_micro": Metric("average_precision_micro", lambda s, w: _micro_areas(s, w)[1],
+        "average precision (micro)", "Average precision of all pairs of image and label together.",
+        short="AP (micro)", undefined=_NO_POSITIVE),
+    "average_precision_weighted": Metric("average_precision_weighted", _weighted(_label_average_precision),
+        "average precision (weighted by class size)", "Mean of the labels' average precision, each by its positives.",
+        short="AP (weighted)", mean_of="label_average_precision", undefined=_ONE_KIND),
+    "exact_match": Metric("exact_match", _exact_match, "exact match, all labels right",
+        "Share of images all of whose labels are answered right.", short="exact match",
+        closed_form=share(lambda s: _of_images((s.decided == s.y).all(axis=1)))),
+    "hamming_loss": Metric("hamming_loss", _hamming_loss, "Hamming loss, share of labels wrong",
+        "Share of all pairs of image and label that are answered wrong.", short="Hamming loss", better="lower",
+        closed_form=share(lambda s: _of_images((s.decided != s.y).sum(axis=1), s.y.shape[1]))),
+    "sensitivity": Metric("sensitivity", _positive(_label_recall), "sensitivity",
+        "Of the images of the second class, the share answered so.", closed_form=share(_of_one(_true_positives, -1)),
+        undefined=_NO_POSITIVE),
+    "specificity": Metric("specificity", _positive(_label_specificity), "specificity",
+        "Of the images of the first class, the share answered so.", closed_form=share(_of_one(_true_negatives, -1)),
+        undefined="no negative case"),
+    "sensitivity_finding": Metric("sensitivity_finding", _first(_label_recall), "sensitivity",
+        "Of the images of the finding, where that is the first class, the share answered so.",
+        closed_form=share(_of_one(_true_positives, 0)), undefined=_NO_POSITIVE),
+    "specificity_finding": Metric("specificity_finding", _first(_label_specificity), "specificity",
+        "Of the images without it, the share answered so.", closed_form=share(_of_one(_true_negatives, 0)),
+        undefined="no negative case"),
+    "auc_referable": Metric("auc_referable", _auc_referable, "AUC, referable disease",
+        "Area under the ROC curve of the probability of a grade that needs a referral.", short="AUC, referable",
+        closed_form=areas(lambda s: s.referable[:2]), undefined=_ONE_KIND),
+    "sensitivity_referable": Metric("sensitivity_referable", _sensitivity_referable, "sensitivity, referable disease",
+        "Of the images that need a referral, the share answered with a grade that does.", short="sens., referable",
+        closed_form=share(_referred), undefined=_NO_POSITIVE),
+    "specificity_referable": Metric("specificity_referable", _specificity_referable, "specificity, referable disease",
+        "Of the images that need none, the share answered with a grade that does not.", short="spec., referable",
+        closed_form=share(_not_referred), undefined="no negative case"),
+    "log_loss": Metric("log_loss", _log_loss, "log loss",
+        "Mean of minus the logarithm of the probability of what is true.", better="lower", rate=False),
+    "brier": Metric("brier", lambda s, w: s.brier.score(w), "Brier score",
+        "Mean squared distance from the truth, summed over the classes of an exclusive task (0 to 2).",
+        better="lower", rate=False),
+    "brier_reliability": Metric("brier_reliability", _brier_reliability, "Brier score, reliability",
+        "The part of the Brier score that calibration could take away.", short="reliability", better="lower",
+        rate=False, centred=True),
+    "brier_resolution": Metric("brier_resolution", _brier_resolution, "Brier score, resolution",
+        "The part of the Brier score that telling images apart takes away.", short="resolution", rate=False,
+        centred=True),
+    "brier_uncertainty": Metric("brier_uncertainty", lambda s, w: s.brier.uncertainty(w),
+        "Brier score, uncertainty (of the labels)", "The Brier score of answering with the shares of the labels.",
+        short="uncertainty", better="neither", rate=False),
+    "ece": Metric("ece", _ece, "expected calibration error, 10 equal bins",
+        "Mean distance between what is stated and what comes true, in ten bins of equal width.",
+        short="calibration error", better="lower", rate=False, no_interval=_NO_INTERVAL),
+    "ece_adaptive": Metric("ece_adaptive", lambda s, w: s.stated.adaptive_error(w),
+        "expected calibration error, 10 bins of equal count", "The same in ten bins of equal count.",
+        short="adaptive error", better="lower", rate=False, no_interval=_NO_INTERVAL),
+    "aurc": Metric("aurc", _aurc, "area under the risk-coverage curve",
+        "Mean risk over all coverages, when the least sure answers are left out first.", short="risk-coverage area",
+        better="lower", rate=False),
+    "coverage": Metric("coverage", _of_sets(_coverage), "coverage, truth in the set of answers",
+        "Share of images whose truth is in the set of answers.", short="coverage",
+        closed_form=share_of_sets(lambda s: s.of_sets.covered), undefined=_NO_SETS),
+    "set_size": Metric("set_size", _of_sets(_set_size), "mean size of the sets", "Mean number of answers in a set.",
+        short="set size", better="lower", rate=False, undefined=_NO_SETS),
+    "single_answers": Metric("single_answers", _of_sets(_single_answers), "single answers, share of sets with one",
+        "Share of sets that leave one answer.", short="single answers",
+        closed_form=share_of_sets(lambda s: s.of_sets.answered), undefined=_NO_SETS),
+    "acc_single": Metric("acc_single", _of_sets(_acc_single), "accuracy of the single answers",
+        "Of the sets that leave one answer, the share where it is right.", short="accuracy, single answers",
+        closed_form=share_of_sets(lambda s: s.of_sets.right, lambda s: s.of_sets.answered),
+        undefined="no answer is the only one left, or no sets"),
+}
+# fmt: on
+
+METRICS: dict[str, Metric] = _OF_ALL | _OF_LABELS
+"""By key; a task lists the keys of those that it has."""
+
+
+def metric_words(name: str, label: str | None = None) -> Metric:
+    """Find the metric that a score, of the whole or of a label, is of, by the score's name: for its words.
+
+    A name that is not known, such as that of a loss or of another version's metric, is spelt out.
+    """
+    known = (m for m in METRICS.values() if (m.name, m.per_label) == (name, label is not None))
+    plain = name.replace("_", " ")
+    return next(known, Metric(name, lambda s, w: np.full(len(w), np.nan), plain, plain, rate=False))

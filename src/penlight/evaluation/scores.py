@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.escaping import label_list
-from penlight.evaluation.closed_forms import Intervals, closed_forms
+from penlight.evaluation.closed_forms import Intervals
 from penlight.evaluation.intervals import (
     RESAMPLES,
     Groups,
@@ -41,9 +41,10 @@ def score(
 ) -> list[Score]:
     """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
 
-    The interval is that of `closed_forms`, else the 2.5 to 97.5 percentile of `resamples` bootstrap resamples (see
-    `bootstrap_weights`). It is NaN where none can be trusted, and the note says why, and without resamples. `groups`
-    (N,) are patients, `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in `Sample`.
+    The interval is that of the metric's closed form, else the 2.5 to 97.5 percentile of `resamples` bootstrap
+    resamples (see `bootstrap_weights`). It is NaN where none can be trusted, and the note says why, and without
+    resamples. `groups` (N,) are patients, `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in
+    `Sample`.
     """
     return _scores([Sample(task, y_true, prob, decided, sets, fold)], resamples, seed, groups)[1]
 
@@ -73,7 +74,7 @@ def score_seeds(
 def _scores(samples: Sequence[Sample], resamples: int, seed: int, groups: Groups) -> tuple[Floats, list[Score]]:
     """(S, R) values of each sample, and the R scores of their means with intervals."""
     task, y_true = samples[0].task, samples[0].y
-    forms = closed_forms(task.metrics, samples, groups) if resamples else {}
+    forms = _closed_forms(task.metrics, samples, groups) if resamples else {}
     values, draws = _values_and_draws(samples, resamples, seed, groups, forms)
     mean = values.mean(axis=0)
     low, high, reasons = _intervals(task, draws.mean(axis=0), mean, samples, groups, forms)
@@ -84,12 +85,23 @@ def _scores(samples: Sequence[Sample], resamples: int, seed: int, groups: Groups
     ]
 
 
+def _closed_forms(keys: Iterable[str], samples: Sequence[Sample], groups: Groups) -> dict[str, Intervals]:
+    """Give the intervals of the metrics that have a formula, for the mean over the samples of several seeds."""
+    known: dict[str, Intervals] = {}
+    # Means over labels last: they are made of the labels' own.
+    for key in sorted(keys, key=lambda key: METRICS[key].mean_of is not None):
+        rule = METRICS[key].closed_form
+        if rule is not None:
+            known[key] = rule(samples, groups, known)
+    return known
+
+
 def interval_of_draws(
     key: str, value: float, draws: Floats, samples: Sequence[Sample], groups: Groups = None
 ) -> tuple[float, float]:
     """Give the interval that `score_seeds` has for one metric of the whole, whose mean over the samples is `value`
     and `draws` (B,) on resampled images."""
-    forms = closed_forms([key], samples, groups)
+    forms = _closed_forms([key], samples, groups)
     low, high, _ = _of_metric(key, draws[:, None], np.array([value]), samples, groups, forms.get(key))
     return float(low[0]), float(high[0])
 
@@ -106,7 +118,7 @@ def metric_intervals(
     missing or cannot be trusted."""
     n = len(samples[0].y)
     values = _means(key, samples, np.ones((1, n)))[0]
-    by_formula = closed_forms([key], samples, groups).get(key)
+    by_formula = _closed_forms([key], samples, groups).get(key)
     draws = np.empty((0, len(values)))
     if _is_resampled(key, values, by_formula):
         chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
@@ -214,7 +226,7 @@ def _of_metric(
     if metric.no_interval:
         return nothing, nothing.copy(), [metric.no_interval if np.isfinite(v) else "" for v in values]
     few = _few_positives(key, samples, groups)
-    if few and key in _RESAMPLED_MEANS and np.isfinite(values).any():
+    if few and metric.resampled_mean and np.isfinite(values).any():
         return nothing, nothing.copy(), [f"no interval: {few}"]
     low, high = (nothing, nothing.copy()) if by_formula is None else (by_formula.low.copy(), by_formula.high.copy())
     resampled = np.flatnonzero(np.isfinite(values) & ~np.isfinite(low))
@@ -241,9 +253,6 @@ def _few_positives(key: str, samples: Sequence[Sample], groups: Groups) -> str:
     few = [name for name, n in zip(task.labels, positives, strict=True) if 0 < n < FEWEST_POSITIVES]
     what = "positive cases" if groups is None else "patients with a positive case"
     return f"fewer than {FEWEST_POSITIVES} {what} of {label_list(few)}" if few else ""
-
-
-_RESAMPLED_MEANS = ("average_precision",)
 
 
 def _joined(*notes: str) -> str:

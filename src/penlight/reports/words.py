@@ -1,89 +1,15 @@
-"""Words and numbers as a reader sees them: titles of metrics, models and labels, and how numbers are written."""
+"""Words and numbers as a reader sees them: models and labels, and how numbers are written."""
 
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from penlight.evaluation.metrics import metric_words as metric_words
 from penlight.evaluation.rows import Score
 from penlight.evaluation.standing import model_words as model_words
 from penlight.numbers import decimal_text, signed_text
 from penlight.tasks import Task
-
-
-@dataclass(frozen=True)
-class MetricWords:
-    """How a metric is spoken of.
-
-    `title` in tables, `short` in figures and sentences. `higher_is_better`; `official` marks a row of the MedMNIST
-    tables; `rate` says that 1 is the best possible value and 0 no skill or none, so that it fits an axis from 0 to 1;
-    `leads` says that it may stand among the large numbers of a report.
-    """
-
-    title: str
-    short: str
-    higher_is_better: bool = True
-    official: bool = False
-    rate: bool = True
-    leads: bool = False
-
-
-METRIC_WORDS: dict[str, MetricWords] = {
-    "auc": MetricWords("AUC (macro, one against rest)", "AUC", official=True, leads=True),
-    "acc": MetricWords("accuracy", "accuracy", official=True, leads=True),
-    "acc_decided": MetricWords("accuracy as decided", "accuracy as decided"),
-    "qwk": MetricWords("quadratic weighted kappa", "weighted kappa", leads=True),
-    "mae": MetricWords("mean absolute error, in grades", "mean error", higher_is_better=False, rate=False),
-    "balanced_accuracy": MetricWords("balanced accuracy", "balanced accuracy", leads=True),
-    "f1_macro": MetricWords("F1 (macro)", "F1 (macro)", leads=True),
-    "f1_micro": MetricWords("F1 (micro)", "F1 (micro)"),
-    "f1_weighted": MetricWords("F1 (weighted by class size)", "F1 (weighted)"),
-    "auc_micro": MetricWords("AUC (micro, all pairs of image and label)", "AUC (micro)"),
-    "auc_weighted": MetricWords("AUC (weighted by class size)", "AUC (weighted)"),
-    "average_precision": MetricWords("average precision (macro)", "average precision", leads=True),
-    "average_precision_micro": MetricWords("average precision (micro)", "AP (micro)"),
-    "average_precision_weighted": MetricWords("average precision (weighted by class size)", "AP (weighted)"),
-    "exact_match": MetricWords("exact match, all labels right", "exact match"),
-    "hamming_loss": MetricWords("Hamming loss, share of labels wrong", "Hamming loss", higher_is_better=False),
-    "sensitivity": MetricWords("sensitivity", "sensitivity"),
-    "specificity": MetricWords("specificity", "specificity"),
-    "sensitivity_finding": MetricWords("sensitivity", "sensitivity"),
-    "specificity_finding": MetricWords("specificity", "specificity"),
-    "auc_referable": MetricWords("AUC, referable disease", "AUC, referable"),
-    "sensitivity_referable": MetricWords("sensitivity, referable disease", "sens., referable"),
-    "specificity_referable": MetricWords("specificity, referable disease", "spec., referable"),
-    "aurc": MetricWords(
-        "area under the risk-coverage curve", "risk-coverage area", higher_is_better=False, rate=False
-    ),
-    "coverage": MetricWords("coverage, truth in the set of answers", "coverage"),
-    "set_size": MetricWords("mean size of the sets", "set size", higher_is_better=False, rate=False),
-    "single_answers": MetricWords("single answers, share of sets with one", "single answers"),
-    "acc_single": MetricWords("accuracy of the single answers", "accuracy, single answers"),
-    "log_loss": MetricWords("log loss", "log loss", higher_is_better=False, rate=False),
-    "brier": MetricWords("Brier score", "Brier score", higher_is_better=False, rate=False),
-    "brier_reliability": MetricWords("Brier score, reliability", "reliability", higher_is_better=False, rate=False),
-    "brier_resolution": MetricWords("Brier score, resolution", "resolution", rate=False),
-    "brier_uncertainty": MetricWords("Brier score, uncertainty (of the labels)", "uncertainty", rate=False),
-    "ece": MetricWords(
-        "expected calibration error, 10 equal bins", "calibration error", higher_is_better=False, rate=False
-    ),
-    "ece_adaptive": MetricWords(
-        "expected calibration error, 10 bins of equal count", "adaptive error", higher_is_better=False, rate=False
-    ),
-}
-
-LABEL_METRIC_WORDS: dict[str, MetricWords] = {
-    "precision": MetricWords("precision", "precision"),
-    "recall": MetricWords("sensitivity (recall)", "sensitivity"),
-    "specificity": MetricWords("specificity", "specificity"),
-    "f1": MetricWords("F1", "F1"),
-    "auc": MetricWords("AUC", "AUC"),
-    "average_precision": MetricWords("average precision", "avg. precision"),
-    "ece": MetricWords("calibration error", "calibration error", higher_is_better=False, rate=False),
-    "prevalence": MetricWords("prevalence", "prevalence"),
-    "coverage": MetricWords("coverage by the set", "coverage"),
-}
 
 # Keys are the words of the catalog; data of one's own may be of another modality.
 _IMAGES = {
@@ -101,13 +27,6 @@ _IMAGES = {
 _MINUS = "\N{MINUS SIGN}"
 _EN_DASH = "\N{EN DASH}"
 NO_VALUE = _EN_DASH
-
-
-def metric_words(name: str, label: str | None = None) -> MetricWords:
-    """Say how a metric, of the whole or of a label, is spoken of; unknown names are spelt out."""
-    table = METRIC_WORDS if label is None else LABEL_METRIC_WORDS
-    plain = name.replace("_", " ")
-    return table.get(name, MetricWords(plain, plain, rate=False))
 
 
 def label_words(task: Task, count: int = 2) -> str:
