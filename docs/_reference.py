@@ -19,7 +19,6 @@ import penlight as pl
 from penlight import recipes
 from penlight.cli.app import app
 from penlight.data.catalog import CATALOG
-from penlight.data.views import READINGS
 from penlight.evaluation import METRICS
 from penlight.evaluation.metrics import Metric
 from penlight.recipes import preset_header, preset_names
@@ -284,9 +283,9 @@ def datasets_page() -> str:
         [
             f"`{view}`",
             ", ".join(task.kind for task in _TASKS if view in task.views),
-            _first_line(reading) or "All images, their labels as they are.",
+            f"{read.words[0].upper()}{read.words[1:]}.",
         ]
-        for view, reading in READINGS.items()
+        for view, read in {name: read for task in _TASKS for name, read in task.views.items()}.items()
     ]
     about = """
 ## Views

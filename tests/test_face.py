@@ -52,6 +52,8 @@ def test_public_names_of_a_package_are_not_its_modules(imported):
 def test_a_stub_names_each_name_once_and_relatively(stub):
     names = []
     for node in ast.parse(stub.read_text()).body:
+        if ast.unparse(node) == "__version__: str":
+            continue
         assert isinstance(node, ast.ImportFrom)
         assert node.level == 1
         assert all(alias.asname == alias.name for alias in node.names)

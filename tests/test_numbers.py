@@ -15,8 +15,8 @@ SOURCE = Path(penlight.__file__).parent
 
 # What is read by programs or by nobody: coordinates of drawings, values of a search, Prometheus' own format, bytes.
 NOT_SCORES = {
-    "data/phantoms", "data/plots.py", "disk.py", "numbers.py", "report/displays/tuning.py", "report/figure.py",
-    "report/tuning.py", "serve/metrics.py", "training/tuning/samplers.py",
+    "phantoms", "disk.py", "numbers.py", "reports/displays/tuning.py", "reports/figure.py",
+    "reports/tuning.py", "serve/metrics.py", "experiments/tuning/samplers.py",
 }  # fmt: skip
 
 

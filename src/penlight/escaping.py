@@ -100,3 +100,23 @@ def _inactive(text: str) -> str:
 
 def _still(match: re.Match[str]) -> str:
     return f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}"
+
+
+SHOWN = 10
+"""How many of a list an error names; the whole list is in a file or in the JSON."""
+
+
+def named(items: Iterable[str]) -> str:
+    """Name the first of a list, and say how many more there are."""
+    listed = list(map(quoted, items))
+    more = f" and {len(listed) - SHOWN:,} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more
+
+
+def shown(value: object) -> str:
+    """Give a value of a description as an error shows it, which may be long."""
+    try:
+        text = repr(value)
+    except ValueError:  # hexadecimal numbers may have more digits than Python turns into decimal ones
+        return "a number of very many digits"
+    return text if len(text) <= 200 else f"{text[:200]}..."

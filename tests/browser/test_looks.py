@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from penlight.data.audit import audit
-from penlight.data.audit.page import write_page
-from penlight.data.show import write_show
 from penlight.evaluation.checks import Check
 from penlight.reports import run_report
+from penlight.reports.audit import write_page
+from penlight.reports.dataset import write_show
 from penlight.reports.study import study_report
 from penlight.reports.study_content import StudyContent
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
@@ -32,7 +32,7 @@ LONG = (
     "Normal",
 )
 
-CUT = """() => [...document.querySelectorAll('.scroll, .frame, .chart, table, figure')]
+CUT = """() => [...document.querySelectorAll('.scroll, .frame, table, figure')]
   .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
   .map((e) => `${e.className} ${e.clientWidth} < ${e.scrollWidth}: ${e.textContent.trim().slice(0, 60)}`)"""
 LETTERS = """() => [...document.querySelectorAll('svg.plot')].flatMap((svg) => {
@@ -128,11 +128,13 @@ def test_no_text_of_a_figure_lies_over_another(opened):
         assert opened(name, 1280).evaluate(TITLES) == []
 
 
-def test_charts_of_a_dataset_are_wide_enough_on_a_phone_for_their_letters(opened):
+def test_samples_are_wide_enough_on_a_phone_for_their_letters(opened):
     page = opened("data-two", 390)
-    widths = page.evaluate("() => [...document.querySelectorAll('.chart img')].map((e) => e.clientWidth)")
-    # Nine points at 72 to the inch would be nine pixels.
-    assert min(widths[:-1]) >= 7.2 * 72
+    width, least = page.evaluate(
+        "() => { const image = document.querySelector('.mosaic img');"
+        " return [image.clientWidth, parseFloat(getComputedStyle(image).getPropertyValue('--least'))]; }"
+    )
+    assert width >= least
 
 
 NUMBERS = """() => [...document.querySelectorAll('td.n .range')].filter((e) => e.getClientRects().length > 1)
@@ -174,21 +176,21 @@ def test_the_panels_of_few_labels_do_not_lie_over_each_other():
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from penlight.data import plots
     from penlight.data.summary import describe
+    from penlight.reports.displays import AlongTheFile
+    from penlight.reports.displays.data import PANELS as ACROSS
 
     for labels in (*(LABELS[:n] for n in (2, 3, 4)), LONG):
-        positions = describe(small_dataset(Ordinal(labels))).positions
-        rows, _ = plots.position_grid(len(labels))
-        size = (0.4 + 1.75 * plots.PANELS, 0.75 + 1.35 * rows)
-        figure = Figure(figsize=size, dpi=100, layout="constrained")
+        display = AlongTheFile(describe(small_dataset(Ordinal(labels))).positions)
+        layout = display.layout
+        figure = Figure(figsize=(layout.width / 72, layout.height / 72), dpi=72)
         FigureCanvasAgg(figure)
-        ax = figure.subplots()
-        plots.plot_positions(positions, ax)
+        ax = figure.add_axes(layout.box)
+        display.plot(ax)
         figure.draw_without_rendering()
         (legend,) = [child for child in ax.get_children() if type(child).__name__ == "Legend"]
         boxes = [panel.get_tightbbox() for panel in ax.child_axes]
-        row = boxes[: plots.PANELS]
+        row = boxes[:ACROSS]
         # Titles may stand above the scale of the next panel, but not in it.
         next_ones = boxes if labels is not LONG else [panel.get_window_extent() for panel in ax.child_axes]
         assert all(one.x1 < other.x0 for one, other in zip(row, next_ones[1 : len(row)], strict=False))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import penlight as pl
-from penlight import study
 from penlight.cli.show.progress import StudyView
 from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row
+from penlight.experiments import studies as study
 from penlight.experiments.studies import StudyProgress
 from penlight.runs import open_run
 from penlight.tasks import MultiLabel, Ordinal
@@ -281,5 +281,5 @@ def test_an_incomplete_study_has_no_report(small, write, tmp_path):
     ],
 )
 def test_the_time_left_is_at_least_what_is_known(capsys, own, after, known, said):
-    StudyView().run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
+    StudyView().on_run(StudyProgress("The cnn", 1, 4, 9, own, after, known))
     assert capsys.readouterr().err.strip() == f"run 4/9  The cnn, seed 1  {said}".strip()

@@ -117,7 +117,7 @@ def test_consoles_print_text_as_it_is(capsys, text: str) -> None:
     console().print(table)
     console().print(text)
     with TrainingView() as view:
-        view.step(text)
-        view.note(text)
+        view.on_step(text)
+        view.on_warning(text)
     out, err = capsys.readouterr()
     assert (out.count(text), err.count(text)) == (3, 2)

@@ -13,8 +13,8 @@ from scipy.ndimage import zoom
 from penlight.data import Dataset, DatasetInfo, Split, open_dataset
 from penlight.data.audit import CODES, Audit, audit, kept, kept_audit, near, shift
 from penlight.data.audit.near import LIMIT, find_near
-from penlight.data.audit.page import write_page
 from penlight.data.audit.thumbs import make_thumbs
+from penlight.reports.audit import write_page
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
 
@@ -281,7 +281,7 @@ def test_the_page_shows_pairs_with_their_labels(tmp_path):
     assert "labels differ" in page
     assert "near-across" in page
     assert "Not for clinical use" in page
-    assert not re.search(r'(?:src|href)="(?!data:)', page)
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
     assert "None." in write_page(drawn(), audit(drawn()), tmp_path / "page").read_text()
 
 

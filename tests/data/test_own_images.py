@@ -15,8 +15,8 @@ import penlight as pl
 from penlight.data import apply_view, list_datasets, open_dataset
 from penlight.data.audit import audit
 from penlight.data.own import prepare
-from penlight.data.own.proposing import propose_finding
 from penlight.errors import DataError
+from penlight.tasks.binary import propose_finding
 from tests.data.test_dicom import dicom
 from tests.data.test_pictures import bomb, pages
 from tests.data.tiny_dataset import tiny_arrays

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from penlight.data.catalog import CATALOG
 from penlight.errors import DataError, StorageError, UnknownNameError
 from penlight.phantoms import (
     FINDINGS,
@@ -265,3 +266,8 @@ def test_wrong_labels_are_named_errors():
         draw_chest(np.zeros((2, 13), int), 28, 0)
     with pytest.raises(DataError, match="0 or 1"):
         draw_chest(np.full((2, 14), 2), 28, 0)
+
+
+def test_the_catalog_names_the_findings_that_are_drawn():
+    for name in ("chest-phantom", "chestmnist"):
+        assert CATALOG[name].task.labels == FINDINGS

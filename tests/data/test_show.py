@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import penlight as pl
-from penlight.data import VIEWS, Dataset, apply_view, open_dataset
-from penlight.data.plots import plot_per_image, plot_positions, plot_presence, plot_together
-from penlight.data.show import choose_samples, describe, plot_classes, plot_samples, write_show
-from penlight.data.summary import VIEW_WORDS, Positions
+from penlight.data import Dataset, apply_view, open_dataset
+from penlight.data.summary import Positions
 from penlight.errors import StorageError, UnknownNameError
+from penlight.reports.dataset import choose_samples, describe, plot_samples, write_show
+from penlight.reports.displays import AlongTheFile, ClassDistribution, PerImage, Presence, Together
+from tests.conftest import TASK_EXAMPLES
 from tests.data.tiny_dataset import DESCRIPTION
 
 FINDINGS = {
@@ -69,13 +70,12 @@ def test_samples_are_chosen_by_the_seed(findings: Dataset) -> None:
     assert any(other != first.tolist() for other in others)
 
 
-@pytest.mark.parametrize("night", [False, True])
-def test_bars_are_as_long_as_the_shares(graded: Dataset, findings: Dataset, night: bool) -> None:
+def test_bars_are_as_long_as_the_shares(graded: Dataset, findings: Dataset) -> None:
     for dataset in (graded, findings):
         ax = Figure().subplots()
-        plot_classes(describe(dataset), ax, night=night)
+        ClassDistribution.from_description(describe(dataset)).plot(ax)
         assert [bar.get_width() for bar in ax.patches] == list(describe(dataset).shares("train"))
-        assert len({bar.get_facecolor() for bar in ax.patches}) == (3 if dataset is graded else 1)
+        assert len({bar.get_facecolor() for bar in ax.patches}) == len(describe(dataset).rows)
 
 
 def test_sample_pixels_are_those_stored(graded: Dataset) -> None:
@@ -93,11 +93,12 @@ def test_the_page_holds_everything(findings: Dataset, tmp_path: Path) -> None:
         with Image.open(path) as image:
             assert min(image.size) > 100
     page = paths[-1].read_text()
-    assert not re.search(r'(?:src|href|srcset)="(?!data:)', page)
-    assert page.count("<img") == page.count(" alt=") == 6
+    assert not re.search(r'(?:src|href|srcset)="(?!data:|#)', page)
+    assert page.count("<img") == page.count(" alt=") == 1
+    assert page.count("<svg") == 5
     assert "Not for clinical use" in page
     assert all(word in page for word in ("CC0", "made up", findings.md5, "no finding", "prefers-color-scheme"))
-    assert re.search(r'<th scope="row">some</th>\s*<td>7</td><td>77.8</td>', page)
+    assert re.search(r'<th scope="row">some</th><td class="n">7</td><td class="n soft">77.8</td>', page)
 
 
 def test_names_are_escaped_in_the_page(tiny, tmp_path: Path) -> None:
@@ -235,15 +236,16 @@ def test_drawings_show_the_numbers(findings: Dataset) -> None:
     description = describe(findings)
     assert description.findings is not None
     axes = [Figure().subplots() for _ in range(4)]
-    plot_presence(description, axes[0])
+    Presence(description).plot(axes[0])
     assert [text.get_text() for text in axes[0].texts][:4] == ["7 / 2", "4 / 5", "7 / 2", "0 / 9"]
-    plot_per_image(description.findings, axes[1])
+    PerImage(description.findings).plot(axes[1])
     assert [bar.get_width() for bar in axes[1].patches] == pytest.approx([2 / 9, 3 / 9, 4 / 9, 0, 0])
-    plot_together(description.findings, axes[2])
+    Together(description.findings).plot(axes[2])
     assert [text.get_text() for text in axes[2].texts] == ["100", "0", "57", "0"]
-    plot_positions(description.positions, axes[3])
+    AlongTheFile(description.positions).plot(axes[3])
     assert [panel.get_title(loc="left") for panel in axes[3].child_axes] == ["any finding", "none", "some", "much"]
 
 
 def test_every_view_has_words() -> None:
-    assert set(VIEW_WORDS) == set(VIEWS)
+    views = [view for task in TASK_EXAMPLES for view in task.views.values()]
+    assert all(view.words[0].islower() and not view.words.endswith(".") for view in views)

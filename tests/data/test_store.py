@@ -318,7 +318,7 @@ def test_importing_makes_no_folder_and_loads_nothing_heavy(home: Path, tmp_path:
 
 
 def test_phantoms_are_drawn_alike_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    from penlight.data import phantoms
+    from penlight import phantoms
 
     samples = {"train": 10, "val": 5, "test": 5}
     draw = phantoms.phantom_arrays

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from penlight.data import Dataset, Split, apply_view
-from penlight.data.views import READINGS, LeftOut
+from penlight.data.views import LeftOut
 from penlight.errors import DataError, UnknownNameError
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import small_dataset
@@ -31,9 +31,9 @@ def classes(view, split="val"):
     return view.splits[split].y_true.argmax(axis=1).tolist()
 
 
-def test_every_view_that_a_task_names_has_a_reading():
-    for task in (MultiLabel(FINDINGS), Ordinal(FINDINGS, referable=1)):
-        assert set(task.views) <= set(READINGS)
+def test_every_task_has_the_native_view_first():
+    for task in (MultiLabel(FINDINGS), Ordinal(FINDINGS, referable=1), Ordinal(FINDINGS)):
+        assert next(iter(task.views)) == "native"
 
 
 def test_native_is_everything(films):

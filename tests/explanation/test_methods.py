@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from penlight.errors import ExplainError, UnknownNameError
 from penlight.explanation import METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explanation.cam import cam
-from penlight.explanation.evidence import contrasts, evidence, slopes
 from penlight.explanation.gradcam import gradcam, hirescam
 from penlight.explanation.maps import enlarged, relative
 from penlight.explanation.networks import linear_end
@@ -56,11 +55,13 @@ def test_slopes_are_the_derivative_of_the_evidence(task, seed):
     logits = -np.sort(-rng.normal(0, 3, (5, task.n_logits)), axis=1)
     columns = rng.integers(0, len(task.labels), 5)
     step = 1e-6 * np.eye(task.n_logits)
-    numeric = [(evidence(task, logits + s, columns) - evidence(task, logits - s, columns)) / 2e-6 for s in step]
+    numeric = [
+        (task.link.evidence(logits + s, columns) - task.link.evidence(logits - s, columns)) / 2e-6 for s in step
+    ]
     expected = np.stack(numeric, axis=1)
     smooth = task.head != "cumulative" or np.abs(np.diff(logits)).min(initial=1) > 1e-3
     if smooth:
-        np.testing.assert_allclose(slopes(task, logits, columns), expected, rtol=2e-3, atol=2e-4)
+        np.testing.assert_allclose(task.link.slopes(logits, columns), expected, rtol=2e-3, atol=2e-4)
 
 
 def test_evidence_is_the_log_odds(task):
@@ -68,7 +69,7 @@ def test_evidence_is_the_log_odds(task):
     logits = -np.sort(-rng.normal(0, 2, (20, task.n_logits)), axis=1)
     columns = rng.integers(0, len(task.labels), 20)
     p = task.probabilities(logits)[np.arange(20), columns]
-    np.testing.assert_allclose(evidence(task, logits, columns), np.log(p / (1 - p)), rtol=1e-9)
+    np.testing.assert_allclose(task.link.evidence(logits, columns), np.log(p / (1 - p)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("task", [MultiClass(LABELS), Binary(("no", "yes")), MultiLabel(LABELS)])
@@ -76,7 +77,7 @@ def test_evidence_keeps_apart_what_a_probability_of_1_does_not(task):
     sure, surer = np.zeros((1, task.n_logits)), np.zeros((1, task.n_logits))
     sure[0, -1], surer[0, -1] = 50, 60
     column = np.array([len(task.labels) - 1])
-    assert evidence(task, surer, column) - evidence(task, sure, column) == pytest.approx(10)
+    assert task.link.evidence(surer, column) - task.link.evidence(sure, column) == pytest.approx(10)
 
 
 @pytest.mark.parametrize("options", [AVERAGED, Residual(widths=(4, 6), dropout=0.0)])
@@ -84,7 +85,7 @@ def test_evidence_keeps_apart_what_a_probability_of_1_does_not(task):
 def test_class_activation_maps_add_up_to_the_logits(options, task):
     subject, images = new_subject(task, options), noise(5)
     columns = np.arange(5) % len(task.labels)
-    weights = contrasts(task, columns)
+    weights = task.link.contrasts(columns, task.n_logits)
     end = linear_end(subject.network)
     total = cam(subject, images, columns).mean(axis=(1, 2)) + weights @ end.bias
     np.testing.assert_allclose(total, (subject.logits(images) * weights).sum(axis=1), rtol=1e-4, atol=1e-5)

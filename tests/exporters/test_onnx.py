@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 from penlight.errors import ExportError, RunError
 from penlight.evaluation import find_calibration
 from penlight.evaluation.calibration import UNCALIBRATED
-from penlight.exporters.answers import answers, logits_of
+from penlight.exporters.answers import answers
 from penlight.exporters.onnx_file import onnx_file
 from penlight.models import BASELINES, load_keras
 from penlight.models.backbones import build_network
@@ -72,7 +72,7 @@ def test_calibration_in_the_file_is_that_of_numpy(task, kind):
 
 @functools.cache
 def in_keras(function, task, width, dtype):
-    """Make a function of `export.answers` a Keras function of (N, width)."""
+    """Make a function of a task's graph a Keras function of (N, width)."""
     keras = load_keras()
     given = keras.Input((width,), dtype=dtype)
     return keras.Model(given, function(keras.ops, task, given)).predict_on_batch
@@ -80,6 +80,10 @@ def in_keras(function, task, width, dtype):
 
 def plain(ops, task, logits):
     return answers(ops, task, UNCALIBRATED, logits)
+
+
+def back(ops, task, prob):
+    return task.link.logits_in_graph(ops, prob, len(task.labels))
 
 
 # Keras on JAX computes in 32 bits.
@@ -103,7 +107,7 @@ def test_answers_are_the_tasks_own_in_either_precision(task, data, dtype):
 def test_logits_of_probabilities_are_the_tasks_own(task, values):
     scores = np.array(values).reshape(2, 4)[:, : len(task.labels)]
     prob = np.exp(log_softmax(scores, axis=1)) if task.exclusive else 1 / (1 + np.exp(-scores))
-    got = in_keras(logits_of, task, len(task.labels), "float64")(prob)
+    got = in_keras(back, task, len(task.labels), "float64")(prob)
     # Near 1 a sum in another order moves log-odds; near 0 it does not.
     np.testing.assert_allclose(task.probabilities(got), task.probabilities(task.logits(prob)), atol=1e-10)
 

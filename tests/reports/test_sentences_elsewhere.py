@@ -14,7 +14,6 @@ from scipy.stats import chi2_contingency
 from penlight.cli.show.scores import print_score_tables
 from penlight.cli.show.trained import print_trained
 from penlight.data import tested as reading
-from penlight.data.show_page import classes_text, presence_text
 from penlight.data.summary import Positions
 from penlight.data.tested import readings_text
 from penlight.evaluation.checks import run_checks
@@ -23,6 +22,8 @@ from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
 from penlight.evaluation.sample import Sample
 from penlight.reports.comparison import _hidden
 from penlight.reports.comparison_verdict import comparison_verdict
+from penlight.reports.dataset import classes_text
+from penlight.reports.displays import Presence
 from penlight.reports.displays.learning import LearningCurves, SeedCurves
 from penlight.runs.scores import Scores
 from penlight.tasks import Binary, MultiClass, MultiLabel
@@ -201,7 +202,7 @@ def test_what_is_said_of_findings_of_an_image_is_counted_here(seed) -> None:
     assert data.findings.per_image_text() == (
         f"In train, {none} of images have no finding, {one} one and {several} several."
     )
-    said = presence_text(data)
+    said = Presence(data).caption
     most = int(y.sum(axis=0).argmax())
     assert said.startswith(f"{(per > 0).sum()} of 200 training images have a finding")
     assert f"{'abc'[most]}, is absent from {percent(1 - y[:, most].mean())}." in said
@@ -234,7 +235,7 @@ def test_readings_are_counted() -> None:
     def tested(recipe, by="train"):
         time = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
         fields = {"time": time, "split": "test", "view": "native", "recipe": recipe, "seed": 0, "by": by, "run": "r"}
-        return reading.Tested(**{key: fields.get(key) for key in reading.Tested.__dataclass_fields__})
+        return reading.TestAccess(**{key: fields.get(key) for key in reading.TestAccess.__dataclass_fields__})
 
     assert "have not been read" in readings_text([])
     assert "read once, for 1 recipe," in readings_text([tested("a")])

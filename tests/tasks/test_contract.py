@@ -77,8 +77,8 @@ def test_round_trip_through_plain_values(task):
     assert task_from_dict(task_to_dict(task)) == task
 
 
-def test_reading_keeps_the_kind(task):
-    assert task.reading(head="auto", rule="argmax").kind == task.kind
+def test_another_head_keeps_the_kind(task):
+    assert task.with_head(head="auto", rule="argmax").kind == task.kind
 
 
 def test_a_task_that_is_not_known_is_named():

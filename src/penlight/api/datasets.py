@@ -75,7 +75,7 @@ def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:
 
     The page with the pairs goes to `out`, by default runs/audit-<name>-<size>.
     """
-    from penlight.data.audit.page import write_page
+    from penlight.reports.audit import write_page
 
     reference_of(dataset)
     opened = store.open_dataset(dataset, size)
@@ -89,7 +89,7 @@ def show(dataset: str, size: int = 28, out: Path | None = None, view: str | None
 
     The page goes to `out`, by default runs/data-<name>-<size>, with -<view> after it.
     """
-    from penlight.data.show import write_show
+    from penlight.reports.dataset import write_show
 
     reference_of(dataset)
     opened = store.open_dataset(dataset, size)

@@ -56,8 +56,8 @@ def _written(made: Run | RunGroup, page: str, out: Path | None) -> Path:
 def displays(path: Path) -> Mapping[str, "Figure"]:
     """Give the figures of the report of a run, of several seeds, or of a study, by name, for a notebook.
 
-    Each has its numbers as `.frame()` and draws onto axes by `.plot(ax)`. Those of a study's further views have
-    "<view>-" before their names.
+    Each has its numbers as `.frame()` and draws by `.plot()`, onto a figure of its own or onto axes that it
+    is given. Those of a study's further views have "<view>-" before their names.
     """
     from penlight.reports.notebook import Figure
     from penlight.reports.palette import palette

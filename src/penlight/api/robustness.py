@@ -72,7 +72,7 @@ def evaluate_corrupted(path: Path, *, listener: ProgressListener | None = None) 
     asked = [(model.answer, model.clean) for model in (*models, *linear)]
     mistakes = observe(task, test.y_true, test.images, test.index, asked, corruptions, step=step)
     listener.on_step("Scoring")
-    found = _Found(task, view, corruptions, mistakes[: len(runs)], mistakes[len(runs) :], notes)
+    found = _Mistaken(task, view, corruptions, mistakes[: len(runs)], mistakes[len(runs) :], notes)
     for place, run in enumerate(runs):
         run.replace(CORRUPTIONS, json_text(found.of(runs, [place]).to_dict()).encode())
     robustness = found.of(runs, range(len(runs)))
@@ -104,7 +104,7 @@ def _model(run: Run) -> _CorruptedModel:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Mistaken:
     """The mistakes of each run and of the linear baseline, where there is one."""
 
     task: Task

@@ -68,7 +68,7 @@ def score(
     """
     split = split or _split_of_name(file.name)
     how, viewed = decide or Decide(), apply_view(store.open_dataset(dataset, size), view)
-    viewed = replace(viewed, task=viewed.task.reading(head="auto", rule=how.rule))
+    viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
     predictions = _read_official(file, viewed, dataset, split)
     before = _read_elsewhere(predictions, viewed, "score")
     of_val = None if val is None else _read_official(val, viewed, dataset, "val")

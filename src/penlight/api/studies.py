@@ -1,23 +1,22 @@
 """Several recipes with several seeds each: planned, trained where missing, compared in one report."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penlight.api.results import Studied
 from penlight.data import apply_view, store
 from penlight.data.catalog import portable
 from penlight.data.tested import TestAccessLog
-from penlight.disk import FolderHold, is_inside
 from penlight.experiments.baselines import Baselines
+from penlight.experiments.experiment import Summary, run_experiment
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.run import RunSpec, require_no_images, train_run
+from penlight.experiments.run import require_no_images
 from penlight.experiments.studies import _compare
-from penlight.recipes import Recipe
 from penlight.runs import Run, open_run
 from penlight.runs.files import json_text
-from penlight.runs.folder import MANIFEST, SUMMARY
-from penlight.runs.groups import REPORT, STUDY, unseal, write_group
+from penlight.runs.groups import REPORT, STUDY
 
 if TYPE_CHECKING:
     from penlight.experiments.studies import StudyPlan
@@ -53,7 +52,7 @@ def study(
     recipe than the study's, or keep images where none were to be kept. DataError if a file of weights is missing,
     before anything is trained.
     """
-    from penlight.experiments.studies import record_of, require_no_changed, run_plan
+    from penlight.experiments.studies import record_of, require_no_changed, study_specs
     from penlight.models.pretrained import require_weights
     from penlight.reports.study import study_report
 
@@ -73,20 +72,15 @@ def study(
         view: Baselines(views[view], listener, TestAccessLog(views[view].dataset, "study")) for view in plan.views
     }
 
-    def train_row(recipe: Recipe, seed: int, folder: Path) -> Run:
-        view = recipe.data.view
-        if not is_inside(folder, MANIFEST):
-            # A summary of other runs than those that will be here must not outlive them.
-            unseal(folder.parent)
-            (folder.parent / SUMMARY).unlink(missing_ok=True)
-        return train_run(RunSpec(recipe, views[view], seed, folder, images=images), baselines[view], listener).run
-
-    with FolderHold(plan.folder):
-        runs = run_plan(plan, train_row, listener.on_run)
-        content = _compare(plan, runs, views, listener)
+    def summarise(runs: Sequence[Run]) -> Summary[dict[str, Any]]:
+        rows: dict[str, list[Run]] = {}
+        for planned, run in zip(plan.runs, runs, strict=True):
+            rows.setdefault(planned.row.id, []).append(run)
+        content = _compare(plan, rows, views, listener)
         listener.on_step("Writing the study's report")
         record = record_of(plan, content)
-        files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
-        own = {run.path.relative_to(plan.folder).as_posix(): run for some in runs.values() for run in some}
-        write_group(plan.folder, "study", files, own)
+        return Summary("study", {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}, record)
+
+    specs = study_specs(plan, baselines, images, listener)
+    _, record = run_experiment(plan.folder, specs, summarise, listener)
     return Studied(plan.folder, plan.folder / "report.html", record)

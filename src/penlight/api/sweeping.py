@@ -6,19 +6,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.api.planning import plan
-from penlight.api.training import train
 from penlight.data import dataset_info
 from penlight.data.listing import list_datasets
 from penlight.data.published import RESNET18
-from penlight.disk import FolderHold, is_inside, short_path
+from penlight.data.tested import TestAccessLog
+from penlight.disk import is_inside, short_path
 from penlight.errors import DataError
 from penlight.evaluation import row_from_dict
+from penlight.experiments.baselines import Baselines
+from penlight.experiments.experiment import Summary, run_experiment
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.run import require_no_images
+from penlight.experiments.run import RunSpec
 from penlight.runs import Run, machine, open_run, versions
+from penlight.runs.dataset import view_of
 from penlight.runs.files import json_text
 from penlight.runs.folder import MANIFEST, run_folder_in
-from penlight.runs.groups import REPORT, write_group
+from penlight.runs.groups import REPORT
 from penlight.runs.groups import SWEEP as SWEEP_RECORD
 
 if TYPE_CHECKING:
@@ -71,13 +74,15 @@ def sweep(
         done = [name for name in here if is_inside(folder, f"{name}/{MANIFEST}")]
         rows = [_row_of(name, open_run(folder / name)) for name in done]
         return Swept(folder, None, rows, [name for name in here if name not in done], absent)
-    with FolderHold(folder):
-        rows = [_row(name, run_folder_in(folder, name), budget, images, listener) for name in here]
+
+    def summarise(runs: Sequence[Run]) -> Summary[Swept]:
+        rows = [_row_of(name, run) for name, run in zip(here, runs, strict=True)]
         found = Swept(folder, folder / REPORT, rows, [], absent)
         record = json_text({"schema": 1, **found.to_dict()}).encode()
-        files = {REPORT: _page(folder, rows, absent).encode(), SWEEP_RECORD: record}
-        write_group(folder, "sweep", files, {name: open_run(folder / name) for name in here})
-    return found
+        return Summary("sweep", {REPORT: _page(folder, rows, absent).encode(), SWEEP_RECORD: record}, found)
+
+    specs = (_spec(name, run_folder_in(folder, name), budget, images, listener) for name in here)
+    return run_experiment(folder, specs, summarise, listener)[1]
 
 
 def sets_on_disk(size: int = 28) -> tuple[list[str], list[str]]:
@@ -102,15 +107,16 @@ def _page(folder: Path, rows: Sequence["SweepRow"], absent: Sequence[str]) -> st
     )
 
 
-def _row(name: str, folder: Path, budget: float | None, images: bool, listener: ProgressListener) -> "SweepRow":
+def _spec(name: str, folder: Path, budget: float | None, images: bool, listener: ProgressListener) -> RunSpec:
+    """Ask for the run that is there, or for one by a plan that is made now."""
+    made = None
     if not is_inside(folder, MANIFEST):
         listener.on_step(f"Planning {name}")
         made = plan(name, budget=budget)
-        train(made.recipe, name="plan", out=folder, plan=made, images=images, listener=listener)
-    run = open_run(folder)
-    if not images:
-        require_no_images(run)
-    return _row_of(name, run)
+    recipe = open_run(folder).recipe if made is None else made.recipe
+    view = view_of(recipe)
+    baselines = Baselines(view, listener, TestAccessLog(view.dataset, "train"))
+    return RunSpec(recipe, view, 0, folder, baselines, made, images)
 
 
 def _row_of(name: str, run: Run) -> "SweepRow":

@@ -1,20 +1,22 @@
 """Train a recipe with one seed or several: into run folders, scored on test, with a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from penlight.api.requests import with_references
 from penlight.api.results import Trained
 from penlight.data import apply_view, store
 from penlight.data.tested import TestAccessLog
-from penlight.disk import FolderHold, is_inside
+from penlight.disk import is_inside
 from penlight.errors import RunError
 from penlight.experiments.baselines import Baselines
+from penlight.experiments.experiment import Summary, run_experiment
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec, cuts, held_by, kept_models, train_run
-from penlight.experiments.seeds import summarise
+from penlight.experiments.seeds import summarise_seeds
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
+from penlight.runs import Run
 from penlight.runs.folder import (
     SUMMARY,
     goes_on,
@@ -23,6 +25,7 @@ from penlight.runs.folder import (
     is_untidy,
     run_folder_in,
 )
+from penlight.runs.scores import SeedsScores
 from penlight.runs.scoring import evaluate_run
 
 
@@ -53,16 +56,20 @@ def train(
     folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
     baselines = Baselines(view, listener, TestAccessLog(view.dataset, "train"))
     if seeds == 1:
-        trained = train_run(RunSpec(recipe, view, seed, folder, plan, images), baselines, listener)
+        trained = train_run(RunSpec(recipe, view, seed, folder, baselines, plan, images), listener)
         run, scores = trained.run, trained.scores or evaluate_run(trained.run)
         about = kept_models([run]), held_by([run]), cuts([run]), str(recipe.model.backbone)
         return Trained(folder, folder / "report.html", scores, plan, *about)
-    places = {s: run_folder_in(folder, f"seed-{s}") for s in range(seed, seed + seeds)}
-    with FolderHold(folder):
-        specs = [RunSpec(recipe, view, s, place, plan, images) for s, place in places.items()]
-        runs = [train_run(spec, baselines, listener).run for spec in specs]
+    specs = [
+        RunSpec(recipe, view, s, run_folder_in(folder, f"seed-{s}"), baselines, plan, images)
+        for s in range(seed, seed + seeds)
+    ]
+
+    def summarise(runs: Sequence[Run]) -> Summary[SeedsScores]:
         listener.on_step("Writing the summary")
-        summary = summarise(folder, runs, view)
+        return summarise_seeds(folder, runs, view)
+
+    runs, summary = run_experiment(folder, specs, summarise, listener)
     held = held_by(runs, folder / "report.html")
     about = kept_models(runs), held, cuts(runs), str(recipe.model.backbone)
     return Trained(folder, folder / "report.html", summary, plan, *about)

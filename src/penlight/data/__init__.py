@@ -2,7 +2,7 @@
 
 `open_dataset` gives images and labels by name; `apply_view` gives what a model is trained on. The catalog is in
 `catalog`, data of one's own in `description` and `own`, drawn data in `phantoms`, how a file becomes an image in
-`pictures`, what shows a dataset in `show`.
+`pictures`. Pages that show a dataset are in the room `reports`.
 """
 
 import lazy_loader

@@ -9,7 +9,6 @@ from .listing import list_datasets as list_datasets
 from .store import fetch_dataset as fetch_dataset
 from .store import open_dataset as open_dataset
 from .store import open_referenced as open_referenced
-from .views import VIEWS as VIEWS
 from .views import ViewedDataset as ViewedDataset
 from .views import ViewedSplit as ViewedSplit
 from .views import apply_view as apply_view

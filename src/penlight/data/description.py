@@ -51,13 +51,14 @@ from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.folders import data_folders, environment_folders, find_file
 from penlight.data.own.manifest import SUFFIXES as TABLES
 from penlight.data.own.manifest import Columns
-from penlight.data.own.rows import MOST_LABELS, named
+from penlight.data.own.rows import MOST_LABELS
 from penlight.data.own.splitting import SHARES, SplitRule
 from penlight.data.pictures import FITS, DecodeOptions, Fit
 from penlight.data.remembered import images_folder
 from penlight.errors import DataError, PenlightError
+from penlight.escaping import named, shown
 from penlight.parsing import LARGEST_TOML, parse_toml
-from penlight.tasks import TASKS, Binary, Ordinal, Task
+from penlight.tasks import TASKS, Task, find_task
 
 _REQUIRED: Mapping[str, type] = {
     "name": str,
@@ -70,8 +71,6 @@ _REQUIRED: Mapping[str, type] = {
 _OPTIONAL: Mapping[str, type] = {
     "modality": str,
     "channels": int,
-    "positive": str,
-    "referable": int,
     "position_matters": bool,
     "cautions": list,
     "images_per_patient": int,
@@ -272,7 +271,12 @@ def _check_keys(values: Mapping[str, Any]) -> None:
     needed = [*_REQUIRED, "images" if "images" in values else "files"]
     if missing := sorted(set(needed) - values.keys()):
         raise DataError(f"A description needs {', '.join(needed)}; missing: {', '.join(missing)}.", "Add it.")
-    _check_types(values, {**_REQUIRED, **_OPTIONAL})
+    # The task may be one of an installed package, which is known once it is asked for.
+    asked = values.get("task")
+    if isinstance(asked, str):
+        find_task(asked)
+    options = {key: kind for task in TASKS.values() for key, kind in task.options.items()}
+    _check_types(values, {**_REQUIRED, **_OPTIONAL, **options})
     if "images" in values and (other := values.keys() & {"files", "md5"}):
         raise DataError(
             f"images are read from where they lie; {named(sorted(other))} belongs to an npz.", "Remove it."
@@ -296,15 +300,6 @@ def _check_text(text: str, key: str) -> None:
         raise DataError(f"{key} may have {most:,} characters; one has {len(text):,}.", "Shorten it.")
     if strange := next((c for c in text if unicodedata.category(c) in _REFUSED or c in _TURNING), ""):
         raise DataError(f"{key} has the control character U+{ord(strange):04X} in {shown(text)}.", "Remove it.")
-
-
-def shown(value: object) -> str:
-    """Give a value of a description as an error shows it, which may be long."""
-    try:
-        text = repr(value)
-    except ValueError:  # hexadecimal numbers may have more digits than Python turns into decimal ones
-        return "a number of very many digits"
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _plain(key: str) -> str:
@@ -362,24 +357,14 @@ def _name(name: str, path: Path) -> str:
 
 def _task(values: Mapping[str, Any]) -> Task:
     kind, labels = values["task"], _labels(values["labels"])
-    if kind not in TASKS:
+    task = find_task(kind)
+    if task is None:
         raise DataError(f"task must be one of {', '.join(TASKS)}; {shown(kind)} came.")
-    if "positive" in values and kind != Binary.kind:
-        raise DataError(f"positive belongs to a binary task, and this one is {kind}.", "Remove it.")
-    if kind == Binary.kind and "positive" in values:
-        if values["positive"] not in labels:
-            raise DataError(
-                f"positive must be one of the labels; {shown(values['positive'])} came.",
-                f"Give it as `labels` has it: {named(labels)}.",
-            )
-        return Binary(labels, finding=values["positive"])
-    if "referable" not in values:
-        return TASKS[kind](labels)
-    if kind != Ordinal.kind:
-        raise DataError(f"referable belongs to an ordinal task, and this one is {kind}.", "Remove it.")
-    if not 0 < values["referable"] < len(labels):
-        raise DataError(f"referable must be a grade from 1 to {len(labels) - 1}, {shown(values['referable'])} came.")
-    return Ordinal(labels, referable=values["referable"])
+    for other in TASKS.values():
+        for key in sorted(other.options.keys() & values.keys() - task.options.keys()):
+            article = "an" if other.kind[0] in "aeiou" else "a"
+            raise DataError(f"{key} belongs to {article} {other.kind} task, and this one is {kind}.", "Remove it.")
+    return task.described(labels, values)
 
 
 def _labels(labels: list[Any], key: str = "labels") -> tuple[str, ...]:

@@ -198,7 +198,7 @@ def _linear_exact(values: Floats, centre: float, width: float) -> Floats:
 
 def _sigmoid(values: Floats, centre: float, width: float) -> Floats:
     """C.11.2.1.3.1."""
-    from penlight.tasks.base import sigmoid
+    from penlight.tasks.links import sigmoid
 
     return sigmoid(4 * (values - centre) / max(width, 1e-6))
 

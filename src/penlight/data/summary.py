@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset, DatasetInfo
-from penlight.data.views import NO_FINDING, LeftOut, ViewedDataset, viewed
+from penlight.data.views import LeftOut, ViewedDataset, viewed
 from penlight.escaping import quoted
 from penlight.numbers import percent_text
 from penlight.tasks import Task
+from penlight.tasks.base import NO_FINDING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,15 +31,6 @@ PARTS = 10
 _FEWEST = 20
 _ALPHA = 0.05
 _UNKNOWN = "too few to tell"
-
-VIEW_WORDS = {
-    "native": "the labels as they are stored",
-    "single": "only images with exactly one finding, each as one of the classes",
-    "dominant": "every image with a finding as one class; of several findings, the one that is rarest in train",
-    "any": "every image, as one with a finding or one without",
-    "single+normal": "only images with one finding or none, each as one of the classes",
-    "referable": "every image, as one whose grade needs a referral or one whose grade does not",
-}
 
 
 @dataclass(frozen=True)
@@ -203,7 +195,7 @@ class DataDescription:
             for split, left in self.left_out.items()
             if left.images or left.positives
         ]
-        words = f"View {self.view}: {VIEW_WORDS[self.view]}."
+        words = f"View {self.view}: {self.info.task.views[self.view].words}."
         return f"{words} It leaves out of {'; of '.join(lost)}." if lost else words
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Views: readings of a dataset's labels. A view says which images count, and what is to be learned of them.
-
-A task lists the names of its views; their readings are in `READINGS`. Scores of two views are never compared.
+"""Views of a dataset: which of its images count, and what is to be learned of them. Scores of two views are never
+compared. The views that a dataset has are those of its task.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -14,12 +13,10 @@ from penlight.data.dataset import Dataset, Split
 from penlight.data.reads import Chosen
 from penlight.errors import DataError, UnknownNameError
 from penlight.escaping import label_list
-from penlight.tasks import Binary, MultiClass, Task
+from penlight.tasks import Task
 
 Indicators = NDArray[np.uint8]
 Rows = NDArray[np.int64]
-
-NO_FINDING = "no finding"
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,6 @@ class ViewedDataset:
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ViewResult:
-    """What a view makes of native indicators: the task, and for each split the rows that count and their
-    indicators."""
-
-    task: Task
-    splits: Mapping[str, tuple[Rows, Indicators]]
-
-
 def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
     """See a dataset through a view.
 
@@ -98,18 +86,18 @@ def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
     native = {name: task.encode(split.labels) for name, split in dataset.splits.items()}
     _require_positives(dataset, native["train"])
     require_separate_patients(dataset)
-    reading = READINGS[view](task, native)
+    seen = task.views[view].apply(task, native)
     splits = {}
-    for name, (rows, y_true) in reading.splits.items():
+    for name, (rows, y_true) in seen.splits.items():
         if len(rows) == 0:
             raise DataError(
                 f"The view '{view}' leaves no image in {name} of {dataset.info.name}.", "Choose another view."
             )
         whole = dataset.splits[name]
         splits[name] = viewed(whole, rows, y_true)
-    keeps_labels = set(task.labels) <= set(reading.task.labels)
+    keeps_labels = set(task.labels) <= set(seen.task.labels)
     left_out = {name: _left_out(native[name], splits[name], keeps_labels) for name in splits}
-    return ViewedDataset(dataset, view, reading.task, splits, left_out)
+    return ViewedDataset(dataset, view, seen.task, splits, left_out)
 
 
 def viewed(split: Split, rows: Rows, y_true: Indicators) -> ViewedSplit:
@@ -152,69 +140,3 @@ def require_separate_patients(dataset: Dataset) -> None:
                 f"for example {min(map(str, shared))}.",
                 "Split the images by patient.",
             )
-
-
-def _native(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
-    return ViewResult(task, {name: (np.arange(len(y)), y) for name, y in native.items()})
-
-
-def _single(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
-    """Images with exactly one finding, as one of C classes."""
-    return ViewResult(MultiClass(task.labels), {name: _where(y.sum(axis=1) == 1, y) for name, y in native.items()})
-
-
-def _dominant(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
-    """Images with any finding; of several, the one that is rarest in train stands for the image."""
-    rank = np.argsort(np.argsort(native["train"].sum(axis=0), kind="stable"))
-
-    def rarest(y: Indicators) -> Indicators:
-        chosen = np.where(y > 0, rank, len(rank)).argmin(axis=1)
-        out = np.zeros_like(y)
-        out[np.arange(len(y)), chosen] = 1
-        return out
-
-    splits = {name: _where(y.sum(axis=1) > 0, rarest(y)) for name, y in native.items()}
-    return ViewResult(MultiClass(task.labels), splits)
-
-
-def _any(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
-    """Every image: has it a finding or none."""
-    splits = {name: _two_columns(y.sum(axis=1) > 0) for name, y in native.items()}
-    return ViewResult(Binary((NO_FINDING, "finding"), finding="finding"), splits)
-
-
-def _single_and_normal(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
-    """Images with one finding or none, as one of C + 1 classes, "no finding" first."""
-
-    def with_none(y: Indicators) -> Indicators:
-        return np.concatenate([(y.sum(axis=1) == 0)[:, None], y], axis=1).astype(np.uint8)
-
-    splits = {name: _where(y.sum(axis=1) <= 1, with_none(y)) for name, y in native.items()}
-    return ViewResult(MultiClass((NO_FINDING, *task.labels)), splits)
-
-
-def _referable(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
-    """Every image: is its grade one that needs a referral."""
-    first: int = task.referable  # type: ignore[attr-defined]
-    splits = {name: _two_columns(y[:, first:].sum(axis=1) > 0) for name, y in native.items()}
-    return ViewResult(Binary(("not referable", "referable"), finding="referable"), splits)
-
-
-def _where(counts: NDArray[np.bool_], y: Indicators) -> tuple[Rows, Indicators]:
-    rows = np.flatnonzero(counts)
-    return rows, y[rows]
-
-
-def _two_columns(positive: NDArray[np.bool_]) -> tuple[Rows, Indicators]:
-    return np.arange(len(positive)), np.stack([~positive, positive], axis=1).astype(np.uint8)
-
-
-READINGS: dict[str, Callable[[Task, Mapping[str, Indicators]], ViewResult]] = {
-    "native": _native,
-    "single": _single,
-    "dominant": _dominant,
-    "any": _any,
-    "single+normal": _single_and_normal,
-    "referable": _referable,
-}
-VIEWS = tuple(READINGS)

@@ -16,7 +16,7 @@ from penlight.errors import PredictionsError, UnknownNameError
 from penlight.evaluation.intervals import Groups, design_effect, exceeds_error, number_units
 from penlight.numbers import counted
 from penlight.tasks import Task
-from penlight.tasks.base import log_probability, logit, sigmoid, softmax
+from penlight.tasks.links import log_probability, logit, sigmoid, softmax
 
 if TYPE_CHECKING:
     from penlight.records.run import CalibrationRecord

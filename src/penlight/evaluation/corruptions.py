@@ -1,11 +1,11 @@
 """Corrupted images: what a worse camera, a smaller file or another exposure makes of them, in five severities.
 
-Names, functions and strengths are those of MedMNIST-C (Di Salvo, Doerrich and Ledig 2024, arXiv 2406.17536; its code
-is https://github.com/francescodisalvo05/medmnistc-api), which builds on Hendrycks and Dietterich (2019). Every set in
-`BY_MODALITY` and `BY_DATASET` has MedMNIST-C's corruptions with its strengths, as its registry lists them. Left out
-are those that draw things into the picture (`stain_deposit`, `bubble`, `characters`, `black_corner`). MedMNIST-C
-has two sets for films: that of ChestMNIST stands for the modality, and PneumoniaMNIST has its own. `OTHER`, for a
-modality that is not known, is Penlight's choice.
+Names, functions and strengths are those of MedMNIST-C (Di Salvo, Doerrich and Ledig 2024, arXiv 2406.17536; its
+code is https://github.com/francescodisalvo05/medmnistc-api), which builds on Hendrycks and Dietterich (2019).
+Strengths are in `corruptions.toml`: every set in `BY_MODALITY` and `BY_DATASET` has MedMNIST-C's corruptions with
+its strengths, as its registry lists them. Left out are those that draw things into the picture (`stain_deposit`,
+`bubble`, `characters`, `black_corner`). MedMNIST-C has two sets for films: that of ChestMNIST stands for the
+modality, and PneumoniaMNIST has its own. `OTHER`, for a modality that is not known, is Penlight's choice.
 
 What differs, since MedMNIST-C is made at 224 pixels:
 
@@ -22,9 +22,10 @@ What differs, since MedMNIST-C is made at 224 pixels:
 import io
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from penlight.data.dataset import DatasetInfo
+from penlight.parsing import parse_toml
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -288,155 +290,18 @@ FUNCTIONS: Mapping[str, Callable[[Images, Strength, np.random.Generator], Images
 """Images (N, H, W, C), what the corruption takes, randomness -> images of the same shape; all uint8."""
 
 
-def _set(**strengths: tuple[float | Strength, ...]) -> tuple[Corruption, ...]:
+def _set(strengths: Mapping[str, Sequence[float | list[float]]]) -> tuple[Corruption, ...]:
     """Make corruptions of five strengths each, single numbers or several."""
     return tuple(
-        Corruption(name, (_strength(a), _strength(b), _strength(c), _strength(d), _strength(e)))
-        for name, (a, b, c, d, e) in strengths.items()
+        Corruption(name, tuple(tuple(own) if isinstance(own, list) else (own,) for own in five))  # type: ignore[arg-type]
+        for name, five in strengths.items()
     )
 
 
-def _strength(value: float | Strength) -> Strength:
-    return value if isinstance(value, tuple) else (value,)
+_FILE = Path(__file__).with_suffix(".toml")
+_TABLE = parse_toml(_FILE.read_bytes(), _FILE.name)
 
-
-# Rows are the registry's; see the top. A zoom is its end, as of `np.arange`, and its step.
-# fmt: off
-BY_MODALITY: Mapping[str, tuple[Corruption, ...]] = {
-    "fundus": _set(
-        pixelate=(0.8, 0.6, 0.5, 0.4, 0.35),
-        jpeg_compression=(30, 25, 20, 10, 5),
-        gaussian_noise=(0.04, 0.08, 0.12, 0.16, 0.2),
-        speckle_noise=(0.1, 0.15, 0.2, 0.25, 0.3),
-        defocus_blur=((4, 0.1), (5, 0.2), (6, 0.3), (7, 0.4), (8, 0.5)),
-        motion_blur=((8, 5), (15, 5), (15, 8), (15, 12), (20, 15)),
-        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
-        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
-    ),
-    "film": _set(
-        pixelate=(0.3, 0.25, 0.2, 0.15, 0.1),
-        jpeg_compression=(50, 30, 15, 10, 7),
-        gaussian_noise=(0.04, 0.08, 0.12, 0.18, 0.26),
-        speckle_noise=(0.05, 0.15, 0.2, 0.35, 0.45),
-        impulse_noise=(0.01, 0.03, 0.06, 0.09, 0.17),
-        shot_noise=(60, 25, 18, 10, 5),
-        gaussian_blur=(3, 5, 7, 9, 11),
-        brightness_up=(1.1, 1.2, 1.3, 1.4, 1.5),
-        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
-        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
-        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
-        gamma_corr_up=(1.1, 1.2, 1.3, 1.4, 1.6),
-        gamma_corr_down=(0.9, 0.8, 0.7, 0.6, 0.4),
-    ),
-    "histology": _set(
-        pixelate=(0.8, 0.6, 0.4, 0.3, 0.25),
-        jpeg_compression=(50, 30, 15, 10, 7),
-        defocus_blur=((3, 0.1), (4, 0.1), (5, 0.2), (6, 0.2), (7, 0.3)),
-        motion_blur=((5, 5), (10, 5), (15, 5), (15, 8), (15, 12)),
-        brightness_up=(1.1, 1.15, 1.2, 1.22, 1.25),
-        brightness_down=(0.85, 0.8, 0.75, 0.72, 0.7),
-        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
-        contrast_down=(0.8, 0.7, 0.6, 0.55, 0.5),
-        saturate=(0.05, 0.1, 0.15, 0.2, 0.25),
-    ),
-    "blood smear": _set(
-        pixelate=(0.6, 0.5, 0.4, 0.3, 0.25),
-        jpeg_compression=(50, 30, 15, 10, 7),
-        defocus_blur=((2, 0.01), (3, 0.1), (4, 0.1), (5, 0.1), (6, 0.1)),
-        motion_blur=((3, 3), (5, 5), (10, 5), (10, 7), (10, 9)),
-        brightness_up=(1.1, 1.2, 1.3, 1.35, 1.4),
-        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
-        contrast_up=(1.1, 1.15, 1.2, 1.25, 1.3),
-        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.5),
-        saturate=(0.05, 0.1, 0.15, 0.17, 0.2),
-    ),
-    "dermoscopy": _set(
-        pixelate=(0.7, 0.5, 0.4, 0.3, 0.25),
-        jpeg_compression=(30, 20, 15, 10, 7),
-        gaussian_noise=(0.04, 0.08, 0.12, 0.18, 0.26),
-        speckle_noise=(0.05, 0.15, 0.2, 0.35, 0.45),
-        impulse_noise=(0.01, 0.03, 0.06, 0.09, 0.17),
-        shot_noise=(60, 25, 18, 10, 5),
-        defocus_blur=((4, 0.1), (5, 0.2), (6, 0.3), (7, 0.4), (8, 0.5)),
-        motion_blur=((10, 5), (15, 5), (15, 8), (15, 12), (20, 15)),
-        zoom_blur=((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)),
-        brightness_up=(1.1, 1.2, 1.3, 1.4, 1.5),
-        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
-        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
-        contrast_down=(0.8, 0.7, 0.6, 0.5, 0.4),
-    ),
-    "kidney cortex microscope": _set(
-        pixelate=(0.4, 0.3, 0.2, 0.15, 0.1),
-        jpeg_compression=(25, 20, 15, 10, 7),
-        impulse_noise=(0.01, 0.015, 0.02, 0.025, 0.03),
-        gaussian_blur=(13, 15, 17, 21, 25),
-        brightness_up=(1.3, 1.4, 1.5, 1.6, 1.7),
-        brightness_down=(0.8, 0.7, 0.6, 0.5, 0.4),
-        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
-        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
-    ),
-    "OCT": _set(
-        pixelate=(0.3, 0.25, 0.2, 0.15, 0.1),
-        jpeg_compression=(30, 15, 10, 7, 5),
-        speckle_noise=(0.15, 0.3, 0.4, 0.5, 0.6),
-        defocus_blur=((0.5, 0.6), (1, 0.5), (1.5, 0.1), (2, 0.5), (2.5, 0.1)),
-        motion_blur=((10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
-        contrast_down=(0.6, 0.4, 0.3, 0.2, 0.15),
-    ),
-    "ultrasound": _set(
-        pixelate=(0.3, 0.25, 0.2, 0.15, 0.1),
-        jpeg_compression=(50, 30, 15, 10, 7),
-        speckle_noise=(0.1, 0.15, 0.2, 0.25, 0.3),
-        motion_blur=((5, 5), (9, 7), (9, 10), (13, 10), (17, 12)),
-        brightness_up=(1.4, 1.5, 1.6, 1.8, 2.0),
-        brightness_down=(0.55, 0.5, 0.45, 0.4, 0.3),
-        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
-    ),
-    "abdominal CT": _set(
-        pixelate=(0.7, 0.6, 0.5, 0.4, 0.35),
-        jpeg_compression=(50, 30, 15, 10, 7),
-        gaussian_noise=(0.04, 0.08, 0.12, 0.16, 0.2),
-        speckle_noise=(0.05, 0.1, 0.2, 0.3, 0.4),
-        impulse_noise=(0.01, 0.02, 0.03, 0.05, 0.08),
-        shot_noise=(200, 100, 50, 25, 15),
-        gaussian_blur=(11, 13, 15, 17, 21),
-        brightness_up=(1.2, 1.3, 1.4, 1.5, 1.6),
-        brightness_down=(0.8, 0.75, 0.7, 0.65, 0.6),
-        contrast_up=(1.3, 1.4, 1.6, 1.7, 1.8),
-        contrast_down=(0.8, 0.7, 0.6, 0.55, 0.5),
-        gamma_corr_up=(1.3, 1.4, 1.6, 1.8, 2.0),
-        gamma_corr_down=(0.9, 0.8, 0.7, 0.6, 0.4),
-    ),
-}
-
-BY_DATASET: Mapping[str, tuple[Corruption, ...]] = {
-    "pneumoniamnist": _set(
-        pixelate=(0.8, 0.7, 0.6, 0.5, 0.4),
-        jpeg_compression=(50, 30, 15, 10, 7),
-        gaussian_noise=(0.04, 0.05, 0.06, 0.07, 0.08),
-        speckle_noise=(0.05, 0.07, 0.1, 0.15, 0.2),
-        impulse_noise=(0.005, 0.01, 0.013, 0.017, 0.02),
-        shot_noise=(300, 200, 150, 100, 80),
-        gaussian_blur=(3, 5, 7, 9, 11),
-        brightness_up=(1.1, 1.2, 1.3, 1.4, 1.5),
-        brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
-        contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
-        contrast_down=(0.9, 0.8, 0.7, 0.6, 0.4),
-        gamma_corr_up=(1.1, 1.2, 1.3, 1.4, 1.6),
-        gamma_corr_down=(0.9, 0.8, 0.7, 0.6, 0.4),
-    ),
-}
-
-OTHER: tuple[Corruption, ...] = _set(
-    pixelate=(0.8, 0.6, 0.5, 0.4, 0.3),
-    jpeg_compression=(50, 30, 15, 10, 7),
-    gaussian_noise=(0.04, 0.08, 0.12, 0.16, 0.2),
-    defocus_blur=((3, 0.1), (4, 0.1), (5, 0.2), (6, 0.3), (7, 0.4)),
-    motion_blur=((5, 5), (10, 5), (15, 5), (15, 8), (15, 12)),
-    brightness_up=(1.1, 1.2, 1.3, 1.4, 1.5),
-    brightness_down=(0.9, 0.8, 0.7, 0.6, 0.5),
-    contrast_up=(1.1, 1.2, 1.3, 1.4, 1.6),
-    contrast_down=(0.9, 0.8, 0.7, 0.6, 0.5),
-)
+BY_MODALITY: Mapping[str, tuple[Corruption, ...]] = {name: _set(own) for name, own in _TABLE["modality"].items()}
+BY_DATASET: Mapping[str, tuple[Corruption, ...]] = {name: _set(own) for name, own in _TABLE["dataset"].items()}
+OTHER = _set(_TABLE["other"])
 """For images of a modality that is not known; Penlight's choice."""
-# fmt: on

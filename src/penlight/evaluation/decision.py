@@ -19,7 +19,7 @@ from penlight.evaluation.calibration import (
 from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
 from penlight.evaluation.cut_points import best_cut_points, kappa_and_influence
 from penlight.evaluation.intervals import Groups, UnknownPatients, exceeds_error, number_units
-from penlight.tasks import Binary, Task
+from penlight.tasks import Task
 
 if TYPE_CHECKING:
     from penlight.records.run import DecisionRecord
@@ -174,8 +174,7 @@ def _thresholds(
 ) -> tuple[tuple[float, ...], list[str]]:
     """A threshold per label, and notes on those that the answers, named `found_on`, cannot tune."""
     cuts, notes = np.full(len(task.labels), 0.5 if wanted is None else wanted), list[str]()
-    chosen = [task.sought] if isinstance(task, Binary) else range(len(task.labels))
-    for c in chosen if rule != "fixed" else ():
+    for c in task.tuned_columns if rule != "fixed" else ():
         label, positives = task.labels[c], int(y_val[:, c].sum())
         if too_few(y_val[:, c]):
             cuts[c] = np.quantile(prob_val[:, c], 1 - prevalence[c])
@@ -190,8 +189,8 @@ def _thresholds(
             )
         else:
             cuts[c] = best_cut(y_val[:, c], prob_val[:, c], rule, wanted)
-    if isinstance(task, Binary):
-        cuts[1 - task.sought] = 1 - cuts[task.sought]
+    others = [c for c in range(len(task.labels)) if c not in task.tuned_columns]
+    cuts[others] = 1 - cuts[task.tuned_columns[0]]
     return tuple(cuts.tolist()), notes
 
 

@@ -67,9 +67,9 @@ def _micro_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
 
 
 def _auc(s: Sample, w: Floats) -> Floats:
-    """Official AUC of MedMNIST: of two classes that of the last column, else the mean over labels that have one."""
-    if s.task.kind == "binary":
-        return s.columns[-1].areas(s.by_image(w))[0]
+    """Official AUC of MedMNIST: of two classes that of the second, else the mean over labels that have one."""
+    if s.task.positive is not None:
+        return s.columns[s.task.positive].areas(s.by_image(w))[0]
     return _mean_defined(_label_auc(s, w))
 
 
@@ -391,9 +391,10 @@ def _mean_over(key: str) -> Rule:
 
 
 def _official_auc_interval(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
-    if samples[0].task.kind != "binary":
+    column = samples[0].task.positive
+    if column is None:
         return _mean_over("label_auc")(samples, groups, known)
-    return areas(lambda s: (s.y[:, -1], s.prob[:, -1]))(samples, groups, known)
+    return areas(lambda s: (s.y[:, column], s.prob[:, column]))(samples, groups, known)
 
 
 # fmt: off

@@ -17,7 +17,7 @@ from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
 from penlight.evaluation.rows import to_json
 from penlight.numbers import decimal_text
-from penlight.tasks import Binary, Question, Task
+from penlight.tasks import Question, Task
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
@@ -164,10 +164,7 @@ def _cuts(
     thresholds: Sequence[float] | None,
     val: tuple[Indicators, Floats] | None,
 ) -> Iterator[_Cut]:
-    # Of two classes the second is cut, and the first is answered below that.
-    column, binary = question.columns[0], isinstance(task, Binary)
-    own = math.nan if thresholds is None else float(thresholds[1] if binary else thresholds[column])
-    own = 1 - own if binary and column == 0 else own
+    own = math.nan if thresholds is None else task.question_threshold(question, thresholds)
     yield _Cut(question, AS_DECIDED, own, question.of(decided))
     if val is None:
         return

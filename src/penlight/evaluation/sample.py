@@ -58,9 +58,8 @@ class Sample:
     @cached_property
     def referable(self) -> tuple[Floats, Floats, Floats]:
         """(N,) truth, probability and answer of "this grade or a higher one needs a referral"."""
-        first: int = self.task.referable  # type: ignore[attr-defined]
-        y, prob, decided = (a[:, first:].sum(axis=1, dtype=float) for a in (self.y, self.prob, self.decided))
-        return y, prob, decided
+        of = self.task.questions[0].of
+        return of(self.y), of(self.prob), of(self.decided)
 
     @cached_property
     def referable_ranking(self) -> "Rankings":

@@ -247,7 +247,7 @@ def _few_positives(key: str, samples: Sequence[Sample], groups: Groups) -> str:
     """Name the labels that have too few positives (or patients with any) for a mean over labels to have an interval
     that can be trusted; empty where there is none, and for what is no such mean."""
     task, y = samples[0].task, samples[0].y
-    if METRICS[key].mean_of is None or task.kind == "binary":
+    if METRICS[key].mean_of is None or task.positive is not None:
         return ""
     positives = [count_units(len(y), groups, column) for column in y.T]
     few = [name for name, n in zip(task.labels, positives, strict=True) if 0 < n < FEWEST_POSITIVES]

@@ -91,7 +91,7 @@ class Baselines:
         recipe = Recipe(data=beside.data, model=BASELINE_MODELS[name], decide=beside.decide)
         if recipe.hash not in self._fitted:
             self.listener.on_step(f"Fitting the baseline: {name}")
-            task = self.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+            task = self.view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
             model = fit(recipe, self.view, task, seed=0)
             val = predict_split(model, self.view, task, "val", recipe)
             decision = decide_on(val, self.view, recipe.decide, model.out_of_fold)

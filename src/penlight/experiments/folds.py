@@ -1,20 +1,25 @@
 """A cross-validation: its folds, their summary and their page."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.data import ViewedDataset
 from penlight.data.summary import DataDescription
+from penlight.data.tested import TestAccessLog
 from penlight.disk import is_inside
 from penlight.errors import RunError
+from penlight.experiments.baselines import Baselines
+from penlight.experiments.experiment import Summary
+from penlight.experiments.progress import ProgressListener
+from penlight.experiments.run import RunSpec
 from penlight.recipes import Recipe
+from penlight.recipes.plan import TrainingPlan
 from penlight.runs import Run, to_bytes, write_json
 from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by, view_of
 from penlight.runs.files import json_text, sealed
-from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds
-from penlight.runs.groups import write_group
+from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
 from penlight.runs.scores import FoldsScores
 from penlight.runs.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.training.folds import Folds, make_folds
@@ -67,7 +72,8 @@ def folds_content(
     )
 
 
-def _claim(recipe: Recipe, divided: Folds) -> dict[str, Any]:
+def claim_of(recipe: Recipe, divided: Folds) -> dict[str, Any]:
+    """Give what folds.json says of a cross-validation: what decides its runs."""
     return {
         "schema": 1,
         "recipe_hash": recipe.hash,
@@ -78,14 +84,15 @@ def _claim(recipe: Recipe, divided: Folds) -> dict[str, Any]:
     }
 
 
-def _continues(folder: Path, claim: Mapping[str, Any]) -> bool:
+def continues(folder: Path, claim: Mapping[str, Any]) -> bool:
+    """Say whether a folder is empty, or holds an unfinished cross-validation of this very claim."""
     unfinished = not is_inside(folder, SUMMARY) or is_untidy(folder)
     with contextlib.suppress(RunError):
         return is_bare(folder) or (unfinished and read_folds(folder) == claim)
     return False
 
 
-def _take(folder: Path, claim: Mapping[str, Any]) -> None:
+def take_folder(folder: Path, claim: Mapping[str, Any]) -> None:
     """Make a folder that of this cross-validation, or raise RunError if it is that of something else."""
     held = read_folds(folder)
     if held is None and not is_bare(folder):
@@ -98,8 +105,26 @@ def _take(folder: Path, claim: Mapping[str, Any]) -> None:
     write_json(folder / FOLDS, claim)
 
 
-def _summarise(folder: Path, divided: Folds) -> FoldsScores:
-    """Write the joined predictions, the scores, the report and the card of all folds."""
+def fold_specs(
+    folder: Path,
+    recipe: Recipe,
+    divided: Folds,
+    plan: TrainingPlan | None,
+    images: bool,
+    listener: ProgressListener,
+) -> Iterator[RunSpec]:
+    """List a run for each fold, each on data of its own. RunError if the folder holds something else."""
+    take_folder(folder, claim_of(recipe, divided))
+    for number in range(divided.count):
+        fold = f"fold {number + 1} of {divided.count}"
+        listener.on_step(fold.capitalize())
+        part, place = divided.fold(number), run_folder_in(folder, f"fold-{number + 1}")
+        baselines = Baselines(part, listener, TestAccessLog(divided.view.dataset, "folds", fold))
+        yield RunSpec(recipe, part, divided.seed, place, baselines, plan, images)
+
+
+def summarise_folds(folder: Path, divided: Folds) -> Summary[FoldsScores]:
+    """Join the predictions of all folds, score them, and write the report and the card."""
     from penlight.reports import run_card, run_report
 
     runs, claim = runs_of_folds(folder)
@@ -113,5 +138,4 @@ def _summarise(folder: Path, divided: Folds) -> FoldsScores:
         "card.md": run_card(content).encode(),
         SUMMARY: json_text(summary).encode(),
     }
-    write_group(folder, "folds", files, {run.path.name: run for run in runs})
-    return scores
+    return Summary("folds", files, scores)

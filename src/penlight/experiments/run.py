@@ -78,7 +78,8 @@ def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What one run is asked for: a recipe and a seed, the dataset in its view, the folder to write.
+    """What one run is asked for: a recipe and a seed, the dataset in its view, the folder to write, and the baselines
+    that it stands beside.
 
     `plan` is where the recipe comes from, to be kept with it; without `images` no image of the dataset is kept.
     """
@@ -87,6 +88,7 @@ class RunSpec:
     view: ViewedDataset
     seed: int
     folder: Path
+    baselines: Baselines
     plan: TrainingPlan | None = None
     images: bool = True
 
@@ -99,7 +101,7 @@ class TrainedRun:
     scores: Scores | None
 
 
-def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> TrainedRun:
+def train_run(spec: RunSpec, listener: ProgressListener) -> TrainedRun:
     """Train one run into its folder; a folder that already holds this very run is left as it is.
 
     Test is read once, after all that is chosen. RunError if a run that is there keeps images and none were to be.
@@ -108,15 +110,15 @@ def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -
     if done is not None:
         return TrainedRun(done, None)
     with RunWriter(spec.folder, spec.recipe, spec.seed) as writer:
-        model = _fit(writer, spec, baselines, listener)
+        model = _fit(writer, spec, listener)
         listener.on_step("Choosing on val, then reading test")
         val = _choose_on_val(writer, spec.view, model)
-        test = _read_test(writer, spec, model, val.decision, baselines)
+        test = _read_test(writer, spec, model, val.decision)
         listener.on_step("Computing saliency maps")
         maps_alike = _explain(writer, spec, model, test.answers)
         listener.on_step("Scoring")
-        scores = _score(writer, model, val, test.answers, baselines)
-        _record(writer, spec, model, test, baselines, maps_alike)
+        scores = _score(writer, spec.baselines, model, val, test.answers)
+        _record(writer, spec, model, test, maps_alike)
         listener.on_step("Checking")
         draft = writer.draft({"val": val, "test": test.answers})
         evidence = evidence_of_run(draft, scores.metrics, scores.subgroups)
@@ -171,7 +173,7 @@ class _Model:
 
 
 @dataclass(frozen=True)
-class _Tested:
+class _TestAnswers:
     """The answers to test, the seconds that they took, and what provenance.json says of earlier readings of test."""
 
     answers: Answers
@@ -179,10 +181,10 @@ class _Tested:
     accesses: Mapping[str, Any]
 
 
-def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> _Model:
+def _fit(writer: RunWriter, spec: RunSpec, listener: ProgressListener) -> _Model:
     """Fit the recipe's model, choose between it and the linear baseline on val, and write what is kept."""
     recipe, view, plan, begun = spec.recipe, spec.view, spec.plan, time.perf_counter()
-    task = view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+    task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     listener.on_step(f"Training with seed {spec.seed}")
     if plan is not None:
         writer.write_json(PLAN, plan.to_dict())
@@ -196,7 +198,7 @@ def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: Progr
         stopped = recipe.train.model_copy(update={"stopped_after": len(fitted.history)})
         recipe = recipe.model_copy(update={"train": stopped})
         writer.write("recipe.toml", recipe.to_toml())
-    fitted, kept = choose_model(fitted, recipe, view, task, baselines)
+    fitted, kept = choose_model(fitted, recipe, view, task, spec.baselines)
     if fitted.network is not None:
         _write_network(writer, fitted)
     return _Model(recipe, task, fitted, kept, cut, begun, done)
@@ -213,12 +215,12 @@ def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model) -> Ans
     return answer(val, decision)
 
 
-def _read_test(writer: RunWriter, spec: RunSpec, model: _Model, decision: Decision, baselines: Baselines) -> _Tested:
-    accesses = baselines.readings.keep(spec.view.view, model.recipe.hash, spec.seed, spec.folder.name)
+def _read_test(writer: RunWriter, spec: RunSpec, model: _Model, decision: Decision) -> _TestAnswers:
+    accesses = spec.baselines.readings.keep(spec.view.view, model.recipe.hash, spec.seed, spec.folder.name)
     test = predict_split(model.fitted, spec.view, model.task, "test", model.recipe)
     seconds = _seconds_to_answer(model.fitted, spec.view.splits["test"])
     writer.write_predictions("predictions-test", test)
-    return _Tested(answer(test, decision), seconds, accesses)
+    return _TestAnswers(answer(test, decision), seconds, accesses)
 
 
 def _explain(writer: RunWriter, spec: RunSpec, model: _Model, test: Answers) -> float | None:
@@ -234,24 +236,22 @@ def _explain(writer: RunWriter, spec: RunSpec, model: _Model, test: Answers) -> 
     return maps_alike
 
 
-def _score(writer: RunWriter, model: _Model, val: Answers, test: Answers, baselines: Baselines) -> Scores:
+def _score(writer: RunWriter, baselines: Baselines, model: _Model, val: Answers, test: Answers) -> Scores:
     writer.write(NOVELTY, baselines.novelty.to_bytes())
     rows = baselines.write(writer, model.kept.model)
     return scores_of(test, val, rows, model.recipe.decide.prevalence)
 
 
-def _record(
-    writer: RunWriter, spec: RunSpec, model: _Model, test: _Tested, baselines: Baselines, maps_alike: float | None
-) -> None:
+def _record(writer: RunWriter, spec: RunSpec, model: _Model, test: _TestAnswers, maps_alike: float | None) -> None:
     """Write what is known of the data, and how the run came to be."""
-    writer.write_json("data.json", baselines.record.to_dict())
+    writer.write_json("data.json", spec.baselines.record.to_dict())
     # What was fitted before the training was interrupted is part of it.
     now = time.perf_counter()
     total = max(now - model.begun, model.fitted.seconds + now - model.done)
     durations = {"fit": model.fitted.seconds, "predict": test.seconds, "total": total}
     made = _provenance(model.recipe, spec.view, spec.seed, model.fitted, durations)
     held: dict[str, Any] = {KEEPS_IMAGES: spec.images} | ({} if spec.images else {MAPS_ALIKE: maps_alike})
-    held[NOVELTY_RATES] = baselines.novelty_rates.to_dict()
+    held[NOVELTY_RATES] = spec.baselines.novelty_rates.to_dict()
     about = made | model.kept.to_dict() | {"cut_for_time": model.cut} | dict(test.accesses) | held
     writer.write_json("provenance.json", about)
 

@@ -1,24 +1,21 @@
-"""Several seeds of one recipe: their summary and their page."""
+"""Several seeds of one recipe: the list of their runs, their summary and their page."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from penlight.data import ViewedDataset
 from penlight.data.summary import DataDescription
-from penlight.runs import (
-    Run,
-)
+from penlight.experiments.experiment import Summary
+from penlight.runs import Run
 from penlight.runs.files import json_text, sealed
-from penlight.runs.folder import (
-    SUMMARY,
-)
-from penlight.runs.groups import write_group
+from penlight.runs.folder import SUMMARY
+from penlight.runs.groups import REPORT
 from penlight.runs.scores import SeedsScores
 from penlight.runs.scoring import seeds_scores
 
 
-def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> SeedsScores:
-    """Write the summary and the report of a folder with a run per seed."""
+def summarise_seeds(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Summary[SeedsScores]:
+    """Score the runs of a folder, one per seed, and draw their page."""
     from penlight.reports import ComparedBaseline, seeds_report
     from penlight.reports.gather import content_of_run
 
@@ -27,6 +24,4 @@ def summarise(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescr
     rivals = [ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()]
     page = seeds_report(folder.name, contents, scores.metrics, rivals, scores.subgroups)
     summary = sealed({"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()})
-    files = {"report.html": page.encode(), SUMMARY: json_text(summary).encode()}
-    write_group(folder, "seeds", files, {run.path.name: run for run in runs})
-    return scores
+    return Summary("seeds", {REPORT: page.encode(), SUMMARY: json_text(summary).encode()}, scores)

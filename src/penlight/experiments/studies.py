@@ -1,13 +1,10 @@
-"""Studies: which runs there are to be, which are done, and what all of them together say.
-
-Training itself is the caller's: `run_plan` is given a function that trains one recipe with one seed into a folder.
-"""
+"""Studies: which runs there are to be, which are done, and what all of them together say."""
 
 import math
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +19,10 @@ from penlight.errors import PredictionsError, RecipeError, RunError, UnknownName
 from penlight.evaluation import Score, row_from_dict
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
+from penlight.experiments.baselines import Baselines
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.seeds import summarise
+from penlight.experiments.run import RunSpec
+from penlight.experiments.seeds import summarise_seeds
 from penlight.numbers import counted
 from penlight.parsing import parse_json_object
 from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
@@ -40,13 +39,12 @@ from penlight.runs.dataset import seen_by
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
 from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, seed_folders
-from penlight.runs.groups import REPORT, STUDY, open_group
+from penlight.runs.groups import REPORT, STUDY, open_group, unseal
 from penlight.runs.holdings import is_shared
 
 SCHEMA = 1
 
 State = Literal["done", "begun", "missing", "changed"]
-Trainer = Callable[[Recipe, int, Path], Run]
 
 
 @dataclass(frozen=True)
@@ -189,24 +187,28 @@ def require_no_changed(plan: StudyPlan) -> None:
     )
 
 
-def run_plan(
-    plan: StudyPlan, train: Trainer, tell: Callable[[StudyProgress], None] = lambda place: None
-) -> dict[str, list[Run]]:
-    """Train what is missing, one run at a time, in the order of the rows; give the runs of each row."""
-    require_no_changed(plan)
+def study_specs(
+    plan: StudyPlan, baselines: Mapping[str, Baselines], images: bool, listener: ProgressListener
+) -> Iterator[RunSpec]:
+    """List the runs of a study in the order of the rows; `baselines` are those of each view."""
     seconds: dict[str, list[float]] = {}
     for run in plan.runs:
         if run.state == "done":
             seconds.setdefault(run.row.id, []).append(_seconds(open_run(run.folder)))
-    runs: dict[str, list[Run]] = {}
     for number, planned in enumerate(plan.runs, start=1):
-        if planned.state != "done":
-            tell(_place(plan, number, seconds))
+        beside = baselines[planned.recipe.data.view]
+        spec = RunSpec(planned.recipe, beside.view, planned.seed, planned.folder, beside, images=images)
+        if planned.state == "done":
+            yield spec
+            continue
+        listener.on_run(_place(plan, number, seconds))
+        if not is_inside(planned.folder, MANIFEST):
+            # A summary of other runs than those that will be here must not outlive them.
+            unseal(planned.folder.parent)
+            (planned.folder.parent / SUMMARY).unlink(missing_ok=True)
         begun = time.perf_counter()
-        runs.setdefault(planned.row.id, []).append(train(planned.recipe, planned.seed, planned.folder))
-        if planned.state != "done":
-            seconds.setdefault(planned.row.id, []).append(time.perf_counter() - begun)
-    return runs
+        yield spec
+        seconds.setdefault(planned.row.id, []).append(time.perf_counter() - begun)
 
 
 def _seconds(run: Run) -> float:
@@ -475,7 +477,7 @@ def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataD
         known = rows_of_summary(folder, *wanted)
         if known is not None:
             return known
-    return summarise(folder, runs, view).metrics
+    return summarise_seeds(folder, runs, view).write(folder, runs).metrics
 
 
 def content_of_folder(folder: Path, images: bool | None = None) -> StudyContent:

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.reads import at_once
-from penlight.explanation.evidence import Columns, contrasts
 from penlight.explanation.networks import linear_end, walk
 from penlight.explanation.subject import Subject
 from penlight.models import load_keras
+from penlight.tasks.links import Columns
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ def fits(subject: Subject) -> bool:
     """Say whether the logits are a linear function of averaged maps, and a fixed sum of them speaks for a label."""
     return (
         subject.network is not None
-        and contrasts(subject.task, np.zeros(1, np.int64)) is not None
+        and subject.task.link.contrasts is not None
         and linear_end(subject.network) is not None
     )
 
@@ -30,12 +30,12 @@ def cam(subject: Subject, images: NDArray[np.uint8], columns: Columns) -> Floats
 
     The mean of a map, with what the bias adds, is `contrasts` applied to the logits.
     """
-    end, weights = linear_end(subject.network), contrasts(subject.task, columns)
-    if end is None or weights is None:
+    end, contrasts = linear_end(subject.network), subject.task.link.contrasts
+    if end is None or contrasts is None:
         raise ValueError("CAM was asked of a network that does not end in a global average and a dense layer.")
     batch = at_once(images.shape, _BATCH, _PIXELS)
     parts = [_maps(subject.network, end.maps, images[s : s + batch]) for s in range(0, len(images), batch)]
-    of_label = end.kernel @ weights.T
+    of_label = end.kernel @ contrasts(columns, subject.task.n_logits).T
     out: Floats = np.einsum("nhwf,fn->nhw", np.concatenate(parts), of_label)
     return out
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.reads import at_once
-from penlight.explanation.evidence import Columns, slopes
 from penlight.explanation.networks import Step, last_maps, walk
 from penlight.explanation.subject import Subject
 from penlight.models import load_keras
+from penlight.tasks.links import Columns
 
 Tensor = Any
 Floats = NDArray[np.float64]
@@ -56,7 +56,7 @@ def _maps_and_gradients(subject: Subject, images: NDArray[np.uint8], columns: Co
     at = last_maps(subject.network)
     if at is None:
         raise ValueError("Gradients by maps were asked of a network without maps.")
-    slope = slopes(subject.task, subject.logits(images), columns).astype(np.float32)
+    slope = subject.task.link.slopes(subject.logits(images), columns).astype(np.float32)
     batch = at_once(images.shape, _BATCH, _PIXELS)
     cuts = [slice(start, start + batch) for start in range(0, len(images), batch)]
     parts = [_of_batch(subject.network, at, images[cut], slope[cut]) for cut in cuts]

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from penlight.errors import ExplainError, UnknownNameError
 from penlight.explanation import cam, gradcam, occlusion
-from penlight.explanation.evidence import Columns
 from penlight.explanation.maps import enlarged, relative
 from penlight.explanation.subject import Subject
+from penlight.tasks.links import Columns
 
 Floats = NDArray[np.float64]
 AUTO = "auto"

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.explanation.evidence import Columns, evidence
 from penlight.explanation.subject import Subject
+from penlight.tasks.links import Columns
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -35,7 +35,7 @@ def _falls(subject: Subject, image: Images, column: int, windows: NDArray[np.boo
     """How far the evidence falls under each window, (P,)."""
     covered = np.where(windows[..., None], _filling(image, windows), image)
     logits = subject.logits(np.concatenate([image[None], covered]))
-    seen = evidence(subject.task, logits, np.full(len(logits), column))
+    seen = subject.task.link.evidence(logits, np.full(len(logits), column))
     return np.asarray(seen[0] - seen[1:])
 
 

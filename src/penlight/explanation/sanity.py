@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.explanation.evidence import Columns
 from penlight.explanation.maps import peaks
 from penlight.explanation.methods import explain_images
 from penlight.explanation.subject import Subject
 from penlight.models import LinearBaseline, load_keras
+from penlight.tasks.links import Columns
 
 Floats = NDArray[np.float64]
 Maps = NDArray[np.floating]

@@ -8,7 +8,7 @@ import numpy as np
 from penlight import __version__
 from penlight.evaluation import Calibration
 from penlight.evaluation.calibration import UNCALIBRATED
-from penlight.exporters.answers import answers, logits_of
+from penlight.exporters.answers import answers
 from penlight.exporters.graph import Graph, Value
 from penlight.exporters.layers import network_nodes
 from penlight.exporters.summaries import GraphFeatures
@@ -46,7 +46,7 @@ def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
 def _logits(graph: Graph, model: Any, task: Task) -> Value:
     if type(model) not in _BASELINES:
         return network_nodes(graph, model, graph.pixels())
-    logits: Value = logits_of(graph, task, _BASELINES[type(model)](graph, model))
+    logits: Value = task.link.logits_in_graph(graph, _BASELINES[type(model)](graph, model), len(task.labels))
     return logits
 
 

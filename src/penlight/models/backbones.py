@@ -5,7 +5,7 @@ from typing import Any
 
 from penlight.errors import RecipeError
 from penlight.models.backend import load_keras
-from penlight.models.heads import HEADS
+from penlight.models.heads import find_head
 from penlight.recipes import Cnn, Residual, Scratch
 from penlight.tasks import Task
 
@@ -27,7 +27,7 @@ def build_network(
     try:
         images = keras.Input(shape, name="image", dtype="float32")
         features = BACKBONES[options.backbone](images, options)
-        return keras.Model(images, HEADS[task.head].layers(features, task), name=options.backbone)
+        return keras.Model(images, find_head(task.head).layers(features, task), name=options.backbone)
     finally:
         keras.config.set_dtype_policy(before)
 

@@ -12,7 +12,7 @@ from penlight.data.reads import Readable
 from penlight.evaluation.novelty import cell_shares
 from penlight.recipes import Linear, Majority
 from penlight.tasks import Task
-from penlight.tasks.base import sigmoid, softmax
+from penlight.tasks.links import sigmoid, softmax
 
 # The linear baseline reads so many pixels at once, in 64 bits.
 _VALUES_AT_ONCE = 2**22

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.errors import RecipeError
+from penlight.errors import RecipeError, UnknownNameError
 from penlight.models.backend import load_keras
 from penlight.recipes import Loss
 from penlight.tasks import Task
@@ -63,12 +63,30 @@ HEADS: dict[str, Head] = {
 }
 
 
+def register_head(name: str, head: Head) -> None:
+    """Make the head of a task known. That of an installed package is found by an entry point of the group
+    "penlight.heads", whose name is the head's."""
+    HEADS[name] = head
+
+
+def find_head(name: str) -> Head:
+    """Find a head by the name that a task gives it, also among those of installed packages. UnknownNameError."""
+    if name not in HEADS:
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group="penlight.heads", name=name):
+            register_head(name, point.load())
+    if name not in HEADS:
+        raise UnknownNameError("head", name, HEADS)
+    return HEADS[name]
+
+
 def make_loss(head: str, options: Loss, y_train: NDArray[np.uint8]) -> Callable[[Tensor, Tensor], Tensor]:
     """Make the loss of a head: (B, C) truth in [0, 1] and (B, K) logits to (B,), the mean over sigmoid logits.
 
     `y_train` (N, C) is what positive weights are counted on. RecipeError for a loss that the head does not have.
     """
-    table = HEADS[head]
+    table = find_head(head)
     kinds = _EXCLUSIVE if table.exclusive else _SIGMOID
     if options.kind not in kinds:
         raise RecipeError(

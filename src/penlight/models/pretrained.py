@@ -16,7 +16,7 @@ from typing import Any
 from penlight.data.remembered import find_reference
 from penlight.errors import DataError, DownloadError, RecipeError, RunError, first_line
 from penlight.models.backend import load_keras
-from penlight.models.heads import HEADS
+from penlight.models.heads import find_head
 from penlight.models.keras_archive import check_weights_file
 from penlight.recipes import Pretrained
 from penlight.tasks import Task
@@ -110,7 +110,7 @@ def new_head(options: Pretrained, task: Task, n_features: int, seed: int) -> Any
     features = keras.Input((n_features,), name="features")
     x = keras.layers.Dense(options.dense, activation="relu")(features) if options.dense else features
     x = keras.layers.Dropout(options.dropout)(x) if options.dropout else x
-    return keras.Model(features, HEADS[task.head].layers(x, task), name="head")
+    return keras.Model(features, find_head(task.head).layers(x, task), name="head")
 
 
 def joined(base: Any, head: Any, name: str) -> Any:

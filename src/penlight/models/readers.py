@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from penlight.data.folds import assign_folds
 from penlight.recipes import Kernel, Perceptron, Trees
-from penlight.tasks.base import sigmoid, softmax
+from penlight.tasks.links import sigmoid, softmax
 
 Floats = NDArray[np.float64]
 Groups = Mapping[str, slice]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field
 
 from penlight.disk import plain_parts
 from penlight.records import Count, Finite, Flag, Name, Number, Record, Share, Side, Text, nan_of_null
@@ -108,14 +108,12 @@ class ReadsRecord(Record):
 
 
 class TaskRecord(Record):
-    """What labels mean; `referable`, `head` and `rule` are of grades alone, `finding` of two classes."""
+    """What labels mean. What a task has beside its labels is checked by the task, see `tasks.task_of`."""
 
-    kind: Literal["multi-class", "ordinal", "binary", "multi-label"]
+    model_config = ConfigDict(extra="allow")
+
+    kind: Name
     labels: Labels
-    referable: Count | None = None
-    head: Name | None = None
-    rule: Name | None = None
-    finding: Name | None = None
 
 
 class FactsRecord(Record):

@@ -7,43 +7,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from penlight.reports.displays.base import Display
-from penlight.reports.palette import INK, MUTED, RULE, TOKENS, Colour, variable
+from penlight.reports.displays.base import STYLE, Display
+from penlight.reports.palette import PAPER, TOKENS, Colour, variable
 
 BROAD = 470
 """CSS pixels from which a figure is too broad for a phone to show whole."""
 
-_POINTS_PER_INCH = 72
-
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 13,
-    "axes.labelsize": 13,
-    "axes.titlesize": 13,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": RULE,
-    "axes.facecolor": "none",
-    "axes.linewidth": 1,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "none",
-    "text.color": INK,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 12,
-    "ytick.labelsize": 12,
-    "lines.linewidth": 2,
-    "lines.solid_capstyle": "round",
-    "path.simplify_threshold": 0.2,
-    # Labels are a user's own: a dollar sign is not the start of a formula.
-    "text.parse_math": False,
-}
+_PNG_DPI = 160
 
 _SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -57,15 +29,25 @@ def draw_svg(display: Display, name: str, colours: Iterable[Colour] = ()) -> str
     return _for_page(_raw_svg(display, name), display, name, colours)
 
 
+def draw_png(display: Display) -> bytes:
+    """Draw a display as a PNG in the colours of the day; the same display gives the same bytes."""
+    # No version of a library in the file.
+    return _saved(display, {}, format="png", dpi=_PNG_DPI, facecolor=PAPER, metadata={"Software": None})
+
+
 def _raw_svg(display: Display, name: str) -> str:
-    layout = display.layout
-    style: Any = _STYLE | {"svg.hashsalt": name}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(layout.width / _POINTS_PER_INCH, layout.height / _POINTS_PER_INCH))
-        FigureCanvasSVG(figure)
-        display.plot(figure.add_axes(layout.box))
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    hashed = {"svg.hashsalt": name}
+    return _saved(display, hashed, format="svg", metadata={"Date": None}, transparent=True).decode()
+
+
+def _saved(display: Display, style: dict[str, Any], **options: Any) -> bytes:
+    """Draw a display on a figure of its own, and give the file that Matplotlib writes with `options`."""
+    own: Any = STYLE | style
+    with mpl.rc_context(own):
+        figure = Figure(figsize=display.layout.inches)
+        display.draw(figure.add_axes(display.layout.box))
+        buffer = io.BytesIO()
+        figure.savefig(buffer, **options)
     return buffer.getvalue()
 
 

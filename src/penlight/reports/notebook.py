@@ -36,9 +36,9 @@ class Figure:
         """Give the numbers that are drawn."""
         return self.display.frame()
 
-    def plot(self, ax: Axes) -> None:
-        """Draw onto axes of one's own."""
-        self.display.plot(ax)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw onto axes, by default those of a new figure, and give them; see `Display.plot`."""
+        return self.display.plot(ax)
 
     def svg(self) -> str:
         """Draw as an SVG element for an HTML page; see `draw_svg`."""

@@ -9,7 +9,6 @@ from penlight.evaluation.rows import Score, find_row
 from penlight.numbers import counted, decimal_text
 from penlight.reports.content import RunContent
 from penlight.reports.words import count, listed, with_interval
-from penlight.tasks import Binary, Ordinal
 
 
 def decided_words(content: RunContent) -> list[str]:
@@ -22,7 +21,7 @@ def finding_words(content: RunContent, rows: Sequence[Score] | None = None) -> l
     """Say, of two classes of which the official positive one is not the finding, how the finding itself is answered,
     by `rows` instead of the run's own; nothing elsewhere, or where the finding is not known."""
     task, known = content.task, content.dataset.task
-    if not isinstance(task, Binary) or not isinstance(known, Binary) or known != task or known.sought == 1:
+    if known != task or known.negative_finding is None:
         return []
     finding, official = task.labels
     found = [find_row(content.rows if rows is None else rows, "recall", label) for label in task.labels]
@@ -79,14 +78,11 @@ def _found_on(content: RunContent) -> list[str]:
     if decision is None or decision.images is None:
         return []
     found = [] if decision.calibration.changes_nothing else ["calibration"]
-    if isinstance(content.task, Ordinal):
+    if content.task.cut_points:
         found += ["cut points"] if decision.thresholds not in (None, content.task.cut_points) else []
-    elif content.recipe.get("decide", {}).get("thresholds", "fixed") != "fixed":
+    elif content.task.uses_thresholds and content.recipe.get("decide", {}).get("thresholds", "fixed") != "fixed":
         left = {note.split(": ", 1)[0] for note in decision.notes}
-        sought = (
-            [content.task.labels[content.task.sought]] if isinstance(content.task, Binary) else content.task.labels
-        )
-        found += ["thresholds"] if set(sought) - left else []
+        found += ["thresholds"] if {content.task.labels[c] for c in content.task.tuned_columns} - left else []
     if not found:
         return []
     which = (

@@ -28,6 +28,11 @@ def data_address(image: NDArray[np.uint8]) -> str:
     return _encode(picture, "JPEG", quality=90)
 
 
+def png_data(content: bytes) -> str:
+    """Give a PNG file as a data address."""
+    return _address("png", content)
+
+
 def shaded_address(values: NDArray[np.floating]) -> str:
     """Give a map (H, W) of 0 to 1 as the data address of its colours, clear where it is 0.
 
@@ -55,4 +60,8 @@ def _drawable(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _encode(picture: Image.Image, kind: str, **options: object) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return _address(kind.lower(), buffer.getvalue())
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

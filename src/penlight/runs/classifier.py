@@ -28,7 +28,7 @@ from penlight.runs.facts import NOTICE, ModelFacts
 from penlight.runs.folder import Run, open_run
 from penlight.runs.predictor import Predictor, open_predictor
 from penlight.runs.standing import standing_of
-from penlight.tasks import Ordinal, Task
+from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
 
@@ -157,24 +157,11 @@ def why_not_most_probable(
         return [""] * len(prob)
     given, most = decided.argmax(axis=1), prob.argmax(axis=1)
     return [
-        "" if prob[i, g] >= prob[i, m] else _why(task, prob[i], int(g), int(m), thresholds)
-        for i, (g, m) in enumerate(zip(given, most, strict=True))
+        ""
+        if row[g] >= row[m]
+        else f"{task.labels[m]} is more probable ({decimal_text(row[m])}), but {task.why_decided(row, thresholds)}"
+        for row, g, m in zip(prob, given, most, strict=True)
     ]
-
-
-def _why(task: Task, prob: Floats, given: int, most: int, thresholds: Sequence[float] | None) -> str:
-    first = f"{task.labels[most]} is more probable ({decimal_text(prob[most])}), but"
-    if isinstance(task, Ordinal):
-        cuts = task.cut_points if thresholds is None else tuple(thresholds)
-        how = f"cut at {', '.join(decimal_text(cut, 2) for cut in cuts)}" if cuts else "rounded"
-        expected = float(task.expected(prob[None])[0])
-        grade = decimal_text(expected, 2)
-        return f"{first} the answer is the expected grade, {grade} with {task.labels[0]} as 0, {how}."
-    cut = 0.5 if thresholds is None else thresholds[1]
-    above = "above" if given == 1 else "not above"
-    return (
-        f"{first} {task.labels[1]} is answered above {decimal_text(cut)}, and {decimal_text(prob[1])} is {above} it."
-    )
 
 
 def unlike(look: PictureHeader, reading: DecodeOptions) -> tuple[Unlike, ...]:

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from penlight.tasks import TASKS
+
 
 class ErrorBody(BaseModel):
     """Why a request was not answered."""
@@ -83,7 +85,7 @@ class Model(BaseModel):
 
     dataset: str
     view: str
-    task: Literal["multi-class", "ordinal", "binary", "multi-label"]
+    task: str = Field(json_schema_extra=lambda schema: schema.update(enum=list(TASKS)))
     labels: list[str]
     thresholds: dict[str, float] | None
     cut_points: list[float] | None = Field(description="Where the expected grade is cut; null where it is not.")

@@ -8,6 +8,8 @@ from .multi_class import MultiClass as MultiClass
 from .multi_label import MultiLabel as MultiLabel
 from .ordinal import Ordinal as Ordinal
 from .table import TASKS as TASKS
+from .table import find_task as find_task
+from .table import register_task as register_task
 from .table import task_from_dict as task_from_dict
 from .table import task_of as task_of
 from .table import task_to_dict as task_to_dict

@@ -1,19 +1,21 @@
-"""The protocol of a task, and what the exclusive ones share."""
+"""What a task is: the base of all, with what most of them share."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
 from penlight.escaping import label_list
+from penlight.tasks.links import Floats, Link
 
-Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
+Rows = NDArray[np.int64]
 
-# Probabilities are kept this far from 0 and 1 before a logarithm; far below what float32 logits can express.
-_EPSILON = 1e-12
+NO_FINDING = "no finding"
 
 
 OF_PROBABILITIES = (
@@ -44,96 +46,181 @@ class Question:
         return summed
 
 
-class Ungraded:
-    """What tasks without grades have in common: nothing is cut, and an answer is what is usual. See `Task`."""
+@dataclass(frozen=True)
+class ViewResult:
+    """What a view makes of native indicators: the task, and for each split the rows that count and their
+    indicators."""
 
-    @property
-    def cut_points(self) -> tuple[float, ...]:
-        """None; there are no grades."""
-        return ()
-
-    @property
-    def answers(self) -> str:
-        """Nothing else than is usual."""
-        return ""
+    task: "Task"
+    splits: Mapping[str, tuple[Rows, Indicators]]
 
 
-class Task(Protocol):
+@dataclass(frozen=True)
+class View:
+    """Which images of a dataset count, and what is learned of them: `words` say it, `apply` turns a task and the
+    native indicators (N, C) of each split into that."""
+
+    words: str
+    apply: Callable[["Task", Mapping[str, Indicators]], ViewResult]
+
+
+def _native(task: "Task", native: Mapping[str, Indicators]) -> ViewResult:
+    return ViewResult(task, {name: (np.arange(len(y)), y) for name, y in native.items()})
+
+
+NATIVE = {"native": View("the labels as they are stored", _native)}
+"""The view that every task has."""
+
+
+@dataclass(frozen=True)
+class ProposedOption:
+    """What a new description says of a task beside its labels: `key` and `value`, and what it means. One that is not
+    `sure` stands as a comment."""
+
+    key: str
+    value: Any
+    meaning: str
+    sure: bool
+
+
+class Task(ABC):
     """What labels mean. N images, L label columns on disk, C classes or findings, K logits of a network.
 
-    `metrics` names rows of `evaluation.METRICS`, headline rows first; `headline` is the one that early stopping
-    and comparisons use; `figures` names displays of `report`. `kind` is the key in `TASKS`;
-    `exclusive` says that an image has exactly one label, `uses_thresholds` that answers depend on thresholds,
-    `ordered` that labels have a natural order; `sets` is the key in `evaluation.conformal.SETS` of how sets of
-    answers are made; `nouns` are what one label and several labels are called.
+    A task is a frozen dataclass that begins with `labels`, the names of the C classes or findings in the order of the
+    columns; `register_task` makes it known. Its other fields are texts, whole numbers or None.
     """
 
+    labels: tuple[str, ...]
+
     kind: ClassVar[str]
-    exclusive: ClassVar[bool]
-    uses_thresholds: ClassVar[bool]
-    ordered: ClassVar[bool]
-    sets: ClassVar[str]
-    nouns: ClassVar[tuple[str, str]]
+    """Its name in descriptions and files."""
+    exclusive: ClassVar[bool] = True
+    """Whether an image has exactly one label."""
+    uses_thresholds: ClassVar[bool] = False
+    """Whether answers depend on thresholds of probabilities."""
+    ordered: ClassVar[bool] = False
+    """Whether labels have a natural order."""
+    sets: ClassVar[str] = "adaptive"
+    """Key in `evaluation.conformal.SETS` of how prediction sets are made."""
+    nouns: ClassVar[tuple[str, str]] = ("class", "classes")
+    """What one label and several labels are called."""
+    headline: ClassVar[str] = "auc"
+    """Name of the metric that choices are made by."""
+    figures: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall")
+    """Names of the displays that a report shows."""
+    n_labels: ClassVar[tuple[int, int]] = (2, 10_000)
+    """The fewest and the most labels."""
+    positive: ClassVar[int | None] = None
+    """The one column that the official AUC is of; None where it is the mean over the labels."""
+    options: ClassVar[Mapping[str, type]] = {}
+    """What a description may say beside the labels: keys and the types of their values."""
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the C classes or findings, in the order of the columns."""
-
-    @property
+    @abstractmethod
     def head(self) -> str:
         """Key in `models.HEADS` of the last layer and loss that make this task's logits."""
 
     @property
+    @abstractmethod
+    def link(self) -> Link:
+        """How logits become probabilities, in NumPy, in files and for explanations."""
+
+    @property
     def n_logits(self) -> int:
         """K, the width of a network's last layer."""
+        return self.link.n_logits(len(self.labels))
 
     @property
-    def headline(self) -> str:
-        """Name of the metric that choices are made by."""
-
-    @property
+    @abstractmethod
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics that are reported, headline rows first."""
+        """Names of the metrics in `evaluation.METRICS` that are reported, headline rows first."""
 
     @property
     def questions(self) -> tuple[Question, ...]:
         """The yes-or-no questions that answers hold, for operating points and decision curves; none of classes."""
+        return ()
 
     @property
     def cut_points(self) -> tuple[float, ...]:
         """The C - 1 points, rising, at which the expected grade is cut unless better ones are found; none where
         answers are not cut from it."""
+        return ()
 
     @property
     def answers(self) -> str:
         """What an answer is, in words, where it is not the most probable label or those above their thresholds."""
+        return ""
 
     @property
-    def views(self) -> tuple[str, ...]:
-        """Names of the readings of these labels in `data.views`, "native" first."""
+    def views(self) -> Mapping[str, View]:
+        """The views of these labels by name, "native" first."""
+        return NATIVE
 
     @property
-    def figures(self) -> tuple[str, ...]:
-        """Names of the displays that a report shows."""
+    def tuned_columns(self) -> tuple[int, ...]:
+        """Columns that a threshold is chosen for; that of any other column is the complement of the first's."""
+        return tuple(range(len(self.labels)))
 
-    def reading(self, *, head: str, rule: str) -> "Task":
-        """Give the task read as a recipe asks: with another head, or another decision rule.
+    @property
+    def negative_finding(self) -> str | None:
+        """The finding, where the official scores take another label as the positive one."""
+        return None
+
+    def with_head(self, *, head: str, rule: str) -> "Task":
+        """Give the task as a recipe asks for it: with another head, or another decision rule.
 
         Tasks that have no such choice return themselves.
         """
+        return self
 
     def encode(self, y: NDArray[np.integer]) -> Indicators:
         """Turn labels as stored, (N, L) integers, into (N, C) zeros and ones. DataError if one is out of range."""
+        return encode_classes(y, self.labels)
 
     def probabilities(self, logits: NDArray[np.floating]) -> Floats:
         """Turn (N, K) logits into (N, C) probabilities; rows of exclusive tasks sum to 1."""
+        return self.link.probabilities(logits)
 
     def logits(self, prob: NDArray[np.floating]) -> Floats:
         """Turn (N, C) probabilities into the (N, K) logits that give them: the inverse of `probabilities`."""
+        return self.link.logits(prob)
 
     def decide(self, prob: NDArray[np.floating], thresholds: NDArray[np.floating] | None = None) -> Indicators:
-        """Turn (N, C) probabilities into (N, C) zeros and ones; `thresholds` (C,) where the task uses them, or
-        the (C-1,) `cut_points` that were found."""
+        """Turn (N, C) probabilities into (N, C) zeros and ones: the most probable label here;
+        `thresholds` (C,) where the task uses them, or the (C-1,) `cut_points` that were found."""
+        return one_hot(np.argmax(prob, axis=1), len(self.labels))
+
+    def question_threshold(self, question: Question, thresholds: Sequence[float]) -> float:
+        """Give the threshold of a question's probability, of those of the labels (C,)."""
+        return float(thresholds[question.columns[0]])
+
+    def why_decided(self, prob: Floats, thresholds: Sequence[float] | None) -> str:
+        """Say why the answer to one image of probabilities (C,) is not the most probable label, as the end of
+        "... is more probable, but "."""
+        return "the answer is another label"
+
+    @classmethod
+    def suggested_by(cls, values: Sequence[str], several: int, without: int) -> str:
+        """Say why labels of these names may be this task's, where `several` pictures have more than one and `without`
+        none; empty where they show nothing of the kind. DataError where only a person can say."""
+        return ""
+
+    @classmethod
+    def in_order(cls, values: Sequence[str]) -> tuple[tuple[str, ...], str]:
+        """Bring the names of labels into this task's order, and say what a person should look at. DataError where the
+        order cannot be read from the names."""
+        return tuple(values), ""
+
+    @classmethod
+    def proposed_options(cls, values: Sequence[str]) -> tuple[ProposedOption, ...]:
+        """Say what a new description should hold beside labels of these names."""
+        return ()
+
+    @classmethod
+    def described(cls, labels: tuple[str, ...], options: Mapping[str, Any]) -> "Task":
+        """Make the task that a description asks for, with those of `options` that it gives. DataError for a value
+        that is none of theirs."""
+        return cls(labels)  # type: ignore[call-arg]
 
 
 def one_hot(index: NDArray[np.integer], n_classes: int) -> Indicators:
@@ -141,6 +228,11 @@ def one_hot(index: NDArray[np.integer], n_classes: int) -> Indicators:
     out = np.zeros((len(index), n_classes), np.uint8)
     out[np.arange(len(index)), index] = 1
     return out
+
+
+def two_columns(positive: NDArray[np.bool_]) -> tuple[Rows, Indicators]:
+    """Give every row, and the indicators (N, 2) of whether it is positive."""
+    return np.arange(len(positive)), np.stack([~positive, positive], axis=1).astype(np.uint8)
 
 
 def encode_classes(y: NDArray[np.integer], labels: tuple[str, ...]) -> Indicators:
@@ -163,34 +255,6 @@ def _one_column(y: NDArray[np.integer]) -> NDArray[np.integer]:
     if y.ndim == 1:
         return y
     raise DataError(f"One label per image was expected, an array of shape {y.shape} came.")
-
-
-def softmax(logits: NDArray[np.floating]) -> Floats:
-    """Row-wise softmax in float64."""
-    z = np.asarray(logits, np.float64)
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    out: Floats = e / e.sum(axis=1, keepdims=True)
-    return out
-
-
-def sigmoid(logits: NDArray[np.floating]) -> Floats:
-    """Elementwise logistic function in float64, without overflow."""
-    z = np.asarray(logits, np.float64)
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1 / (1 + e), e / (1 + e))
-
-
-def logit(prob: NDArray[np.floating]) -> Floats:
-    """Inverse of `sigmoid`; probabilities are kept 1e-12 away from 0 and 1."""
-    p = np.clip(np.asarray(prob, np.float64), _EPSILON, 1 - _EPSILON)
-    out: Floats = np.log(p) - np.log1p(-p)
-    return out
-
-
-def log_probability(prob: NDArray[np.floating]) -> Floats:
-    """Natural logarithm of probabilities that are kept at least 1e-12."""
-    out: Floats = np.log(np.maximum(np.asarray(prob, np.float64), _EPSILON))
-    return out
 
 
 def label_of(task: Task, row: NDArray[np.integer]) -> str:

@@ -1,33 +1,47 @@
 """One of C ordered grades."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.errors import UnknownNameError
+from penlight.errors import DataError, UnknownNameError
+from penlight.escaping import named, shown
+from penlight.numbers import decimal_text
 from penlight.tasks.base import (
+    NATIVE,
     OF_PROBABILITIES,
     OF_SETS,
-    Floats,
     Indicators,
     Question,
-    encode_classes,
-    log_probability,
-    logit,
+    Task,
+    View,
+    ViewResult,
     one_hot,
-    sigmoid,
-    softmax,
+    two_columns,
 )
+from penlight.tasks.binary import Binary
+from penlight.tasks.links import CUMULATIVE, SOFTMAX, Floats, Link
 
 RULES = ("argmax", "expected", "kappa")
 HEADS = ("cumulative", "softmax")
 
+_SEVERITY: Mapping[str, int] = {
+    **dict.fromkeys(("none", "no", "normal", "healthy", "absent", "negative"), 0),
+    **dict.fromkeys(("minimal", "questionable", "doubtful"), 1),
+    **dict.fromkeys(("mild", "low", "early", "slight"), 2),
+    **dict.fromkeys(("moderate", "medium", "intermediate"), 3),
+    **dict.fromkeys(("severe", "high", "late", "advanced"), 4),
+    **dict.fromkeys(("proliferative", "critical"), 5),
+}
+_ORDERED_WORDS = {word for word, rank in _SEVERITY.items() if rank}
+
 
 @dataclass(frozen=True)
-class Ordinal:
+class Ordinal(Task):
     """One of C grades in their natural order.
 
     `head` says what logits are: with "cumulative", C-1 of them, logit k being the log-odds of a grade above k; with
@@ -44,19 +58,23 @@ class Ordinal:
     rule: str = "argmax"
 
     kind: ClassVar[str] = "ordinal"
-    exclusive: ClassVar[bool] = True
-    uses_thresholds: ClassVar[bool] = False
     ordered: ClassVar[bool] = True
     sets: ClassVar[str] = "contiguous"
     nouns: ClassVar[tuple[str, str]] = ("grade", "grades")
-    headline: ClassVar[str] = "auc"
-    figures: ClassVar[tuple[str, ...]] = ("confusion", "roc", "precision_recall")
+    options: ClassVar[Mapping[str, type]] = {"referable": int}
 
     def __post_init__(self) -> None:
         if self.head not in HEADS:
             raise UnknownNameError("head of ordinal tasks", self.head, HEADS)
         if self.rule not in RULES:
             raise UnknownNameError("decision rule", self.rule, RULES)
+        if not 0 <= (self.referable or 0) < len(self.labels):
+            raise DataError(f"The lowest grade that needs a referral is none of {len(self.labels)}.")
+
+    @property
+    def link(self) -> Link:
+        """As `head` says."""
+        return SOFTMAX if self.head == "softmax" else CUMULATIVE
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -83,9 +101,9 @@ class Ordinal:
         )
 
     @property
-    def views(self) -> tuple[str, ...]:
+    def views(self) -> Mapping[str, View]:
         """Native, and referable or not where that is defined."""
-        return ("native",) if self.referable is None else ("native", "referable")
+        return NATIVE if self.referable is None else {**NATIVE, "referable": _REFERABLE}
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -110,40 +128,9 @@ class Ordinal:
     def _halfway(self) -> tuple[float, ...]:
         return tuple(k + 0.5 for k in range(len(self.labels) - 1))
 
-    @property
-    def n_logits(self) -> int:
-        """One per step from a grade to the next, or one per grade, as `head` says."""
-        return len(self.labels) - (self.head == "cumulative")
-
-    def reading(self, *, head: str, rule: str) -> "Ordinal":
-        """See `Task.reading`; "auto" is the cumulative head."""
+    def with_head(self, *, head: str, rule: str) -> "Ordinal":
+        """See `Task.with_head`; "auto" is the cumulative head."""
         return replace(self, head=HEADS[0] if head == "auto" else head, rule=rule)
-
-    def encode(self, y: NDArray[np.integer]) -> Indicators:
-        """See `Task.encode`; `y` holds grades from 0, (N, 1) or (N,)."""
-        return encode_classes(y, self.labels)
-
-    def probabilities(self, logits: NDArray[np.floating]) -> Floats:
-        """Softmax, or differences of cumulative probabilities; of logits that rise from step to step, the lowest so
-        far counts."""
-        if self.head == "softmax":
-            return softmax(logits)
-        falling = np.minimum.accumulate(np.asarray(logits, np.float64), axis=1)
-        above = np.pad(sigmoid(falling), ((0, 0), (1, 0)), constant_values=1.0)
-        not_above = np.pad(sigmoid(-falling), ((0, 0), (0, 1)), constant_values=1.0)
-        # P(y = k) = P(y > k-1) - P(y > k); the smaller pair of complements keeps digits in both tails.
-        return np.where(
-            above <= not_above,
-            above - np.pad(above[:, 1:], ((0, 0), (0, 1))),
-            not_above - np.pad(not_above[:, :-1], ((0, 0), (1, 0))),
-        )
-
-    def logits(self, prob: NDArray[np.floating]) -> Floats:
-        """Log-probabilities, or log-odds of a grade above k, for k from 0 to C-2."""
-        if self.head == "softmax":
-            return log_probability(prob)
-        above = np.cumsum(np.asarray(prob, np.float64)[:, ::-1], axis=1)[:, ::-1]
-        return logit(above[:, 1:])
 
     def decide(self, prob: NDArray[np.floating], thresholds: NDArray[np.floating] | None = None) -> Indicators:
         """One grade by `rule`; with "kappa", `thresholds` (C-1,) are the points at which the expected grade is cut,
@@ -157,7 +144,64 @@ class Ordinal:
         """(N,) expected grade of (N, C) probabilities."""
         return np.asarray(prob, np.float64) @ np.arange(len(self.labels))
 
+    def why_decided(self, prob: Floats, thresholds: Sequence[float] | None) -> str:
+        """See `Task.why_decided`; the expected grade is another."""
+        cuts = self.cut_points if thresholds is None else tuple(thresholds)
+        how = f"cut at {', '.join(decimal_text(cut, 2) for cut in cuts)}" if cuts else "rounded"
+        grade = decimal_text(float(self.expected(prob[None])[0]), 2)
+        return f"the answer is the expected grade, {grade} with {self.labels[0]} as 0, {how}."
+
+    @classmethod
+    def suggested_by(cls, values: Sequence[str], several: int, without: int) -> str:
+        """Names never show an order for certain: DataError where they may have one."""
+        numbered = all(re.search(r"\d", value) for value in values)
+        if len(values) > 2 and (numbered or sum(bool(_words(value) & _ORDERED_WORDS) for value in values) > 1):
+            raise DataError(
+                f"The labels {named(values)} may be grades in their order or not, which only you can say.",
+                "Give --task ordinal or --task multi-class.",
+            )
+        return ""
+
+    @classmethod
+    def in_order(cls, values: Sequence[str]) -> tuple[tuple[str, ...], str]:
+        """The lowest grade first, by numbers or words of severity in the names."""
+        ranks = [_rank(value) for value in values]
+        if None in ranks or len(set(ranks)) < len(ranks):
+            raise DataError(
+                f"The order of {named(values)} cannot be read from their names.",
+                "Give it, the lowest first, as --labels.",
+            )
+        return tuple(value for _, value in sorted(zip(ranks, values, strict=True))), ""
+
+    @classmethod
+    def described(cls, labels: tuple[str, ...], options: Mapping[str, Any]) -> "Ordinal":
+        """See `Task.described`; `referable` is the lowest grade that needs a referral."""
+        first = options.get("referable")
+        if first is not None and not 0 < first < len(labels):
+            raise DataError(f"referable must be a grade from 1 to {len(labels) - 1}, {shown(first)} came.")
+        return cls(labels, first)
+
 
 def cut(expected: Floats, points: NDArray[np.floating] | Sequence[float]) -> NDArray[np.int64]:
     """Give the grade of each expected grade (N,): the number of `points`, which rise, that it reaches."""
     return np.searchsorted(np.asarray(points, np.float64), expected, side="right").astype(np.int64)
+
+
+def _rank(value: str) -> float | None:
+    if number := re.search(r"\d+(?:\.\d+)?", value):
+        return float(number[0])
+    return next((_SEVERITY[word] for word in sorted(_words(value)) if word in _SEVERITY), None)
+
+
+def _words(value: str) -> set[str]:
+    return set(re.split(r"[^a-z]+", value.casefold()))
+
+
+def _referable(task: Task, native: Mapping[str, Indicators]) -> ViewResult:
+    """Every image: is its grade one that needs a referral."""
+    columns = list(task.questions[0].columns)
+    splits = {name: two_columns(y[:, columns].sum(axis=1) > 0) for name, y in native.items()}
+    return ViewResult(Binary(("not referable", "referable"), finding="referable"), splits)
+
+
+_REFERABLE = View("every image, as one whose grade needs a referral or one whose grade does not", _referable)

@@ -1,9 +1,9 @@
 """The tasks by name, and their form on disk."""
 
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from penlight.errors import PredictionsError, UnknownNameError
+from penlight.errors import DataError, PredictionsError, UnknownNameError
 from penlight.tasks.base import Task
 from penlight.tasks.binary import Binary
 from penlight.tasks.multi_class import MultiClass
@@ -13,11 +13,30 @@ from penlight.tasks.ordinal import Ordinal
 if TYPE_CHECKING:
     from penlight.records.run import TaskRecord
 
-TASKS: dict[str, type[MultiClass] | type[Ordinal] | type[Binary] | type[MultiLabel]] = {
-    cls.kind: cls for cls in (MultiClass, Ordinal, Binary, MultiLabel)
-}
+T = TypeVar("T", bound=Task)
 
-_FEWEST = {MultiClass.kind: 2, Ordinal.kind: 2, Binary.kind: 2, MultiLabel.kind: 1}
+TASKS: dict[str, type[Task]] = {cls.kind: cls for cls in (MultiClass, Ordinal, Binary, MultiLabel)}
+"""Tasks by their kind, the most general first: labels of a new dataset are offered to the last ones first."""
+
+
+def register_task(task: type[T]) -> type[T]:
+    """Make a task known; it can stand above the class.
+
+    Commands and worker processes find the task of an installed package by an entry point of the group
+    "penlight.tasks", whose name is the task's kind.
+    """
+    TASKS[task.kind] = task
+    return task
+
+
+def find_task(kind: str) -> type[Task] | None:
+    """Find a task by its kind, also among those of installed packages; None where there is none."""
+    if kind not in TASKS:
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group="penlight.tasks", name=kind):
+            register_task(point.load())
+    return TASKS.get(kind)
 
 
 def task_to_dict(task: Task) -> dict[str, Any]:
@@ -31,25 +50,36 @@ def task_from_dict(values: dict[str, Any]) -> Task:
     from penlight.records import check_record
     from penlight.records.run import TaskRecord
 
-    kind = values.get("kind")
-    if isinstance(kind, str) and kind not in TASKS:
-        raise UnknownNameError("task", kind[:50], TASKS)
     return task_of(check_record(TaskRecord, values, "The description of a task", error=PredictionsError))
 
 
 def task_of(record: "TaskRecord") -> Task:
     """Give the task that a file describes, which was checked as it was read. PredictionsError if it is none."""
-    made, given = TASKS[record.kind], record.model_dump(exclude_none=True, exclude={"kind"})
-    known = {own.name for own in fields(made)}
-    if strange := sorted(given.keys() - known):
+    made = find_task(record.kind)
+    if made is None:
+        raise UnknownNameError("task", record.kind[:50], TASKS)
+    types = _own_fields(made)
+    of_others = {name for task in TASKS.values() for name in _own_fields(task)} - types.keys()
+    given = {name: value for name, value in (record.model_extra or {}).items() if value is not None}
+    if strange := sorted(given.keys() & of_others):
         raise PredictionsError(f"A {record.kind} task has no {', '.join(strange)}.")
-    if record.finding is not None and record.finding not in record.labels:
-        raise PredictionsError("The finding of a binary task is none of its labels.")
-    task = made(**given)
-    if len(set(task.labels)) != len(task.labels) or len(task.labels) < _FEWEST[record.kind]:
+    own = {name: value for name, value in given.items() if name in types}
+    for name, value in own.items():
+        if not isinstance(value, types[name]) or isinstance(value, bool) or len(str(value)) > 500:
+            raise PredictionsError(
+                f"The description of a task is not what Penlight writes: '{name}' is of another type."
+            )
+    fewest, most = made.n_labels
+    if not fewest <= len(set(record.labels)) == len(record.labels) <= most:
         raise PredictionsError(
-            f"A {record.kind} task has {_FEWEST[record.kind]} different labels or more, {len(task.labels)} came."
+            f"A {record.kind} task has {fewest} different labels or more, {len(record.labels)} came."
         )
-    if (record.referable or 0) >= len(task.labels):
-        raise PredictionsError(f"The lowest grade that needs a referral is none of {len(task.labels)}.")
-    return task
+    try:
+        return made(labels=record.labels, **own)  # type: ignore[call-arg]
+    except DataError as error:
+        raise PredictionsError(error.problem, error.remedy) from error
+
+
+def _own_fields(task: type[Task]) -> dict[str, Any]:
+    """Give the types of what a task has beside its labels."""
+    return {own.name: own.type for own in fields(task) if own.name != "labels"}  # type: ignore[arg-type]

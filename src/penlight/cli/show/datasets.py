@@ -8,7 +8,7 @@ from rich.text import Text
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table, print_json
-from penlight.data.audit.page import shift_cells
+from penlight.data.audit.shift import shift_cells
 from penlight.data.summary import PER_IMAGE
 from penlight.data.tested import readings_text
 from penlight.numbers import percent_text

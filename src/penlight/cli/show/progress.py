@@ -81,21 +81,21 @@ class StudyView(TrainingView):
         self._begun = 0.0
         self._said = ""
 
-    def run(self, place: "StudyProgress") -> None:
+    def on_run(self, place: "StudyProgress") -> None:
         """See `ProgressListener.run`."""
         self._place, self._begun = place, time.monotonic()
         self._draw(0, None, "")
         if self._plain:
             self._console.print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip())
 
-    def step(self, what: str) -> None:
+    def on_step(self, what: str) -> None:
         """See `ProgressListener.step`; what belongs to a run stands behind its place."""
         if self._place is None or what.startswith(("Scoring ", "Comparing", "Writing the study")):
             super().on_step(what)
         else:
             self._draw(0, None, what.lower())
 
-    def epoch(self, row: "Epoch", planned: int) -> None:
+    def on_epoch(self, row: "Epoch", planned: int) -> None:
         """See `ProgressListener.epoch`."""
         self._draw(row.epoch, planned, f"epoch {row.epoch}/{planned}  val {decimal_text(row.val_headline)}")
 

@@ -2,7 +2,7 @@
 
 `audit` looks for leaks, duplicates, contradicting labels, blank images, absent labels and shifts between splits;
 `kept_audit` does so once and keeps the answer beside the arrays. Near duplicates are in `near`, shifts in `shift`,
-the page with pairs side by side in `page`.
+the page with pairs side by side is in the room `reports`.
 """
 
 import lazy_loader

@@ -93,6 +93,18 @@ def p_text(p: float) -> str:
     return decimal_text(p)
 
 
+def shift_cells(shift: Shift) -> tuple[str, ...]:
+    """Give a shift as cells of a table: split, AUC, interval, p, p by labels, label most apart, its two shares."""
+    images, labels = shift.images, shift.labels
+    by_images = ("-", images.note, "-") if math.isnan(images.auc) else (
+        decimal_text(images.auc), f"{decimal_text(images.low)} to {decimal_text(images.high)}", p_text(images.p)
+    )  # fmt: skip
+    by_labels = ("-", labels.note, "-", "-") if math.isnan(labels.p) else (
+        p_text(labels.p), labels.label, decimal_text(100 * labels.train_share, 1), decimal_text(100 * labels.share, 1)
+    )  # fmt: skip
+    return (shift.split, *by_images, *by_labels)
+
+
 def find_shifts(dataset: Dataset, thumbs: Thumbs, repeats: NDArray[np.bool_]) -> tuple[Shift, ...]:
     """Compare val and test with train. Random parts are seeded: the same dataset gives the same figures.
 

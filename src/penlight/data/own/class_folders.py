@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from penlight.data.own.rows import Listing, ManifestRow, composed, named, split_named
+from penlight.data.own.rows import Listing, ManifestRow, composed, split_named
 from penlight.data.own.tree import Tree
 from penlight.errors import DataError
+from penlight.escaping import named
 from penlight.numbers import counted
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from penlight.data.dataset import METADATA
-from penlight.data.own.rows import Listing, ManifestRow, composed, named, split_named
+from penlight.data.own.rows import Listing, ManifestRow, composed, split_named
 from penlight.data.own.tables import SUFFIXES, Table, read_table
 from penlight.data.own.tree import Tree
 from penlight.errors import DataError
+from penlight.escaping import named
 
 __all__ = ["SUFFIXES", "Columns", "age_in_years", "list_manifest", "propose_columns", "read_table"]
 

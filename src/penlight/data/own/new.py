@@ -20,23 +20,23 @@ from penlight.data.own.class_folders import list_folders
 from penlight.data.own.manifest import SUFFIXES, Columns, list_manifest, propose_columns, read_table
 from penlight.data.own.opening import label_numbers, pictures_of, unreadable, write_problems
 from penlight.data.own.prepare import assemble, decoded
-from penlight.data.own.proposing import Format, Proposal, propose_finding, propose_format, propose_task
-from penlight.data.own.rows import Listing, ManifestRow, named, require_labels
+from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
+from penlight.data.own.rows import Listing, ManifestRow, require_labels
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
 from penlight.data.own.tree import Tree, walk
 from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.progress import count_progress
 from penlight.data.remembered import forget_images, remember_images
 from penlight.errors import DataError
+from penlight.escaping import named
 from penlight.numbers import counted
 from penlight.parsing import parse_toml
-from penlight.tasks import Binary, MultiLabel
+from penlight.tasks import TASKS
 
 UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
 _FROM = "the folder or table, in or below this file's folder"
 _FROM_ELSEWHERE = "it lies elsewhere: this machine remembers where; on another one give --images FOLDER"
-_FINDING = "the finding, of whose images sensitivity is the share that is found"
 _OURS = ("-splits.csv", "-unreadable.csv")
 _LARGEST_LABELS = 64 << 20
 
@@ -209,7 +209,7 @@ def describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDatase
         images={split: len(own) for split, own in y.items()},
         ignored=sorted(headers.keys() - set(array_names())),
         notes=[
-            *_finding_notes(proposal),
+            *_option_notes(proposal),
             f"{'' if asked.order else 'Name the labels, which are numbers here. '}"
             "State licence, source and modality in the description.",
         ],
@@ -228,9 +228,10 @@ def _npz_rows(path: Path, headers: Mapping[str, Header]) -> list[ManifestRow]:
 
 
 def _by_columns(columns: int, values: Sequence[str], task: str | None) -> Proposal:
-    if task not in (None, MultiLabel.kind):
+    if task is not None and (task not in TASKS or TASKS[task].exclusive):
         raise DataError(f"A {task} task has one label column, and there are {columns}.", "Give --task multi-label.")
-    return Proposal(MultiLabel.kind, tuple(values), f"there are {columns} label columns")
+    several = next(kind for kind, own in reversed(TASKS.items()) if not own.exclusive)
+    return Proposal(task or several, tuple(values), f"there are {columns} label columns")
 
 
 def _free_place(path: Path, asked: NewDatasetOptions) -> Path:
@@ -388,29 +389,32 @@ def _head(name: str, proposal: Proposal, about_labels: str) -> list[str]:
         _line("title", name),
         _line("task", proposal.task, proposal.reason),
         _line("labels", list(proposal.values), about_labels),
-        *_positive(proposal),
+        *_options(proposal),
         _line("licence", UNKNOWN),
         _line("source", UNKNOWN),
         '# modality = "film"  # or "fundus", "ultrasound", ...; until it is stated, images are not mirrored',
     ]
 
 
-def _positive(proposal: Proposal) -> list[str]:
-    """Give the line that says which of two classes is the finding, as a comment where their names do not say it."""
-    if proposal.task != Binary.kind:
-        return []
-    finding = propose_finding(proposal.values)
-    if finding is not None:
-        return [_line("positive", finding, f"{_FINDING}; change it if it is the other label")]
-    unset = _line("positive", proposal.values[1])
-    return [f"# {unset}  # {_FINDING}; remove the first # if it is this label, or name the other"]
+def _options(proposal: Proposal) -> list[str]:
+    """Give the lines of what the task has beside its labels; those that are not sure as comments."""
+    lines = []
+    for option in TASKS[proposal.task].proposed_options(proposal.values):
+        line = _line(option.key, option.value)
+        lines.append(
+            f"{line}  # {option.meaning}; change it if it is the other label"
+            if option.sure
+            else f"# {line}  # {option.meaning}; remove the first # if it is this label, or name the other"
+        )
+    return lines
 
 
-def _finding_notes(proposal: Proposal) -> list[str]:
-    finding = propose_finding(proposal.values) if proposal.task == Binary.kind else None
-    if finding is None:
-        return []
-    return [f"'{finding}' is taken as the finding; correct `positive` in the description if it is the other."]
+def _option_notes(proposal: Proposal) -> list[str]:
+    return [
+        f"'{option.value}' is taken as the finding; correct `{option.key}` in the description if it is the other."
+        for option in TASKS[proposal.task].proposed_options(proposal.values)
+        if option.sure
+    ]
 
 
 def _line(key: str, value: Any, comment: str = "") -> str:
@@ -433,7 +437,7 @@ def _columns_table(columns: Columns) -> dict[str, Any]:
 
 def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: NewDatasetOptions) -> list[str]:
     notes = [proposal.note] if proposal.note else []
-    notes += _finding_notes(proposal)
+    notes += _option_notes(proposal)
     if listing.rows[0].patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
     if pictures.smaller:

@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import DatasetInfo
-from penlight.data.description import NAME_IT, Description, Pictures, shown
+from penlight.data.description import NAME_IT, Description, Pictures
 from penlight.data.folders import private_cache_folder
 from penlight.data.mapped import Mapped, find_pictures, store_locked
 from penlight.data.own.class_folders import list_folders
 from penlight.data.own.manifest import list_manifest
 from penlight.data.own.prepare import assemble, decoded, fingerprint, states_of
-from penlight.data.own.rows import Listing, ManifestRow, named
+from penlight.data.own.rows import Listing, ManifestRow
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
 from penlight.data.own.tables import as_cell, as_path_cell
 from penlight.data.own.tree import walk
 from penlight.data.remembered import images_folder
 from penlight.errors import DataError
+from penlight.escaping import named, shown
 from penlight.numbers import counted
 
 

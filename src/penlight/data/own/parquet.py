@@ -14,8 +14,8 @@ import re
 import sys
 from typing import IO, Any
 
-from penlight.data.own.rows import named
 from penlight.data.own.tables import LARGEST_CELL, MOST_CELLS, MOST_COLUMNS, MOST_ROWS
+from penlight.escaping import named
 
 _MEMORY = 3 << 30
 _SECONDS = 110

@@ -1,15 +1,12 @@
 """What lies there: one row for each picture, as its folder or its manifest says it, before labels become numbers."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from penlight.errors import DataError
-from penlight.escaping import quoted
-
-SHOWN = 10
-"""How many of a list an error names; the whole list is in a file or in the JSON."""
+from penlight.escaping import named
 
 MOST_LABELS = 1000
 """Labels of a dataset."""
@@ -48,13 +45,6 @@ class Listing:
     rows: Sequence[ManifestRow]
     ignored: Sequence[str] = ()
     missing: Sequence[str] = ()
-
-
-def named(items: Iterable[str]) -> str:
-    """Name the first of a list, and say how many more there are."""
-    listed = list(map(quoted, items))
-    more = f" and {len(listed) - SHOWN:,} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more
 
 
 def split_named(text: str) -> str | None:

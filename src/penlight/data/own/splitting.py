@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import SPLITS
-from penlight.data.own.rows import ManifestRow, composed, named, split_named
+from penlight.data.own.rows import ManifestRow, composed, split_named
 from penlight.data.own.tables import as_path_cell, path_of_cell, read_table
 from penlight.errors import DataError
+from penlight.escaping import named
 from penlight.numbers import counted
 
 SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO
 
 from penlight import disk
-from penlight.data.own.rows import composed, named
+from penlight.data.own.rows import composed
 from penlight.errors import DataError, MissingExtraError
+from penlight.escaping import named
 
 SUFFIXES = {".csv", ".tsv", ".parquet"}
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from penlight.data.own.rows import named
 from penlight.data.pictures import SUFFIXES, is_dicom
 from penlight.errors import DataError
+from penlight.escaping import named
 
 
 @dataclass(frozen=True)

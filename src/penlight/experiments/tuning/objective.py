@@ -13,7 +13,7 @@ from penlight.errors import DataError
 from penlight.evaluation import headline_value
 from penlight.numbers import counted
 from penlight.recipes import Recipe
-from penlight.training.fit import fit
+from penlight.training.fitting import fit
 from penlight.training.folds import can_judge, deal
 from penlight.training.loop import Epoch
 
@@ -127,7 +127,7 @@ def _follow(
 
 
 def _value(recipe: Recipe, part: TrialPart, follow: Callable[[Epoch, int], None]) -> float:
-    task = part.view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+    task = part.view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     fitted = fit(recipe, part.view, task, part.seed, progress=follow)
     if fitted.best_epoch is not None:
         return fitted.history[fitted.best_epoch - 1].val_headline

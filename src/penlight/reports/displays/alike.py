@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from penlight.evaluation.comparison import Compared, Comparison
-from penlight.reports.displays.base import Layout, margin_for, shorten
+from penlight.reports.displays.base import Display, Layout, margin_for, shorten
+from penlight.reports.displays.shared import draw_lane, name_lanes
 from penlight.reports.displays.study_cost import ROUND_STEPS
-from penlight.reports.palette import ACCENT, INK, MUTED, RULE
+from penlight.reports.palette import INK
 from penlight.reports.words import interval, listed, metric_words, number
 
 _LANE = 28
@@ -22,7 +23,7 @@ _AXES = 280
 
 
 @dataclass(frozen=True)
-class SimilarImages:
+class SimilarImages(Display):
     """Scores of models, the best first, and `groups` of them: lanes of which no pair differs by more than chance.
 
     After the critical difference diagram of Demsar (2006), with paired differences for ranks. Seeds far apart leave
@@ -77,22 +78,16 @@ class SimilarImages:
         ]
         return pd.DataFrame(lines, columns=["name", "value", "low", "high", "groups"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A dot with its interval per lane; squares beside the axes join those alike."""
         for y, m in enumerate(self.models):
-            ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
-            ax.plot([m.low, m.high], [y, y], color=ACCENT, linewidth=5, alpha=0.35, solid_capstyle="butt")
-            ax.plot([m.mean], [y], "o", color=ACCENT, markersize=7)
+            draw_lane(ax, y, m.mean, m.low, m.high)
         for g, group in enumerate(self.groups):
             x = 1 + (12 + _GROUP * g) / _AXES
             ax.plot([x] * len(group), group, "s-", color=INK, linewidth=1.5, markersize=6, clip_on=False,
                     transform=ax.get_yaxis_transform())  # fmt: skip
-        ax.set_yticks(range(len(self.models)), [shorten(m.name, _LONGEST) for m in self.models])
-        ax.tick_params(axis="y", length=0, labelcolor=INK)
-        ax.tick_params(axis="x", length=3, labelcolor=MUTED)
-        ax.set_ylim(len(self.models) - 0.5, -0.5)
+        name_lanes(ax, [shorten(m.name, _LONGEST) for m in self.models])
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND_STEPS))
-        ax.spines["left"].set_visible(False)
         ax.set_xlabel(metric_words(self.metric).short)
 
 

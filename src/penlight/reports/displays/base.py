@@ -1,19 +1,53 @@
-"""What every display offers, and what their drawings share."""
+"""What every display offers, and the style that they are drawn in."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+
+from penlight.reports.palette import INK, MUTED, PAPER, RULE
 
 Floats = NDArray[np.float64]
 
 _CHARACTER = 7.2
+_POINTS_PER_INCH = 72
 _FINEST = 1 / 600
+
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 13,
+    "axes.labelsize": 13,
+    "axes.titlesize": 13,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
+    "axes.facecolor": "none",
+    "axes.linewidth": 1,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": PAPER,
+    "text.color": INK,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "lines.linewidth": 2,
+    "lines.solid_capstyle": "round",
+    "path.simplify_threshold": 0.2,
+    # Labels are a user's own: a dollar sign is not the start of a formula.
+    "text.parse_math": False,
+}
+"""Matplotlib's settings for every display."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +71,13 @@ class Layout:
             (self.height - self.top - self.bottom) / self.height,
         )
 
+    @property
+    def inches(self) -> tuple[float, float]:
+        """Width and height of the figure, so that a point of Matplotlib is a CSS pixel."""
+        return self.width / _POINTS_PER_INCH, self.height / _POINTS_PER_INCH
 
-class Display(Protocol):
+
+class Display(ABC):
     """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes.
 
     `section` is the part of a report it belongs to: "verdict", "scores", "errors",
@@ -48,26 +87,51 @@ class Display(Protocol):
     section: ClassVar[str]
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """Name of the figure."""
 
     @property
+    @abstractmethod
     def caption(self) -> str:
         """One sentence that says what to see, made from the numbers."""
 
     @property
+    @abstractmethod
     def description(self) -> str:
         """What is drawn, for those who do not see it."""
 
     @property
+    @abstractmethod
     def layout(self) -> Layout:
         """Size and margins in a page."""
 
+    @abstractmethod
     def frame(self) -> pd.DataFrame:
         """Give the numbers that are drawn."""
 
-    def plot(self, ax: Axes) -> None:
+    @abstractmethod
+    def draw(self, ax: Axes) -> None:
         """Draw onto axes; a display of several panels divides them."""
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw onto axes and give them; without any, onto a new figure in the size and style of a report.
+
+        Pyplot makes that figure, so that a notebook shows it; `ax.figure.savefig("name.svg")` saves it.
+        """
+        if ax is not None:
+            self.draw(ax)
+            return ax
+        from matplotlib import pyplot
+
+        style: Any = STYLE
+        with rc_context(style):
+            figure = pyplot.figure(figsize=self.layout.inches)
+            ax = figure.add_axes(self.layout.box)
+            self.draw(ax)
+            # Ticks take their style when they are first drawn.
+            figure.draw_without_rendering()
+        return ax
 
 
 def margin_for(labels: Sequence[str], most: int = 150) -> int:

@@ -10,13 +10,13 @@ from matplotlib.ticker import MaxNLocator
 
 from penlight.data.summary import DataDescription
 from penlight.numbers import counted, decimal_text
-from penlight.reports.displays.base import Floats, Layout, margin_for, shorten
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for, shorten
 from penlight.reports.palette import INK, MUTED, PAPER, palette
 from penlight.reports.words import count, percent
 
 
 @dataclass(frozen=True)
-class ClassDistribution:
+class ClassDistribution(Display):
     """Counts and shares of each label by split; `counts` has labels as index and splits as columns."""
 
     counts: pd.DataFrame
@@ -70,7 +70,7 @@ class ClassDistribution:
         """One line per label: counts and shares by split."""
         return self.counts.join(self.shares.add_suffix("_share"))
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A bar for the first split, with its count; open signs for the other splits."""
         y = np.arange(len(self.counts), dtype=float)
         first, *others = self.shares.columns

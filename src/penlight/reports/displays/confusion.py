@@ -5,26 +5,24 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.escaping import quoted
 from penlight.numbers import counted
-from penlight.reports.displays.base import Floats, Layout, margin_for, ratio, shorten
-from penlight.reports.palette import MUTED
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for, ratio, shorten
+from penlight.reports.displays.shared import name_cells, scale_of_shades, shade_cells
 from penlight.reports.words import count, label_words, listed, percent
 from penlight.runs.predictions import Predictions
 
 Counts = NDArray[np.int64]
 
-_SHADES = colormaps["cividis"]
 _LONGEST = 18
 _MANY = 8
 
 
 @dataclass(frozen=True)
-class ConfusionMatrix:
+class ConfusionMatrix(Display):
     """Counts (C, C) of images by true class (rows) and answered class (columns)."""
 
     counts: Counts
@@ -84,13 +82,11 @@ class ConfusionMatrix:
         lines = [(self.labels[t], self.labels[a], int(self.counts[t, a]), self.rates[t, a]) for t, a in pairs]
         return pd.DataFrame(lines, columns=["true", "answered", "count", "rate"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Shade by row rate, write counts, and put the scale of the shades below."""
-        shade_cells(ax, self.rates, self.counts)
+        shade_cells(ax, self.rates, _texts(self.counts), size=13 if len(self.labels) < _MANY else 11)
         names = [shorten(label, _LONGEST) for label in self.labels]
-        places = np.arange(len(names)) + 0.5
-        ax.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor")
-        ax.set_yticks(places, names)
+        name_cells(ax, names, names)
         ax.set_ylabel(f"true {self.noun}")
         ax.set_xlabel(f"answered {self.noun}")
         scale_of_shades(ax, "share of the row")
@@ -100,7 +96,7 @@ _FOUR = ("found (TP)", "missed (FN)", "false alarm (FP)", "clear (TN)")
 
 
 @dataclass(frozen=True)
-class LabelConfusion:
+class LabelConfusion(Display):
     """Counts (C, 4) of each finding: true positive, false negative, false positive, true negative."""
 
     counts: Counts
@@ -153,51 +149,16 @@ class LabelConfusion:
             ["label", "tp", "fn", "fp", "tn"]
         ]
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Shade by rate, write counts, leave a gap between those with and those without the finding."""
         edges = np.array([0, 1, 2, 2.12, 3.12, 4.12])
-        rates = np.insert(self.rates, 2, np.nan, axis=1)
-        shade_cells(ax, rates, self.counts, edges, skip=2)
-        places = np.array([0.5, 1.5, 2.62, 3.62])
+        texts = [[*row[:2], "", *row[2:]] for row in _texts(self.counts)]
+        shade_cells(ax, np.insert(self.rates, 2, np.nan, axis=1), texts, edges=edges, size=13)
+        name_cells(ax, [shorten(label) for label in self.labels])
         ax.xaxis.tick_top()
-        ax.set_xticks(places, [name.replace(" (", "\n(") for name in _FOUR])
-        ax.set_yticks(np.arange(len(self.labels)) + 0.5, [shorten(label) for label in self.labels])
+        ax.set_xticks([0.5, 1.5, 2.62, 3.62], [name.replace(" (", "\n(") for name in _FOUR], rotation=0, ha="center")
         scale_of_shades(ax, "share of those with, or without, the finding")
 
 
-def shade_cells(
-    ax: Axes, rates: Floats, counts: Counts, edges: Floats | None = None, skip: int | None = None
-) -> None:
-    """Draw cells shaded by `rates` from 0 to 1, with `counts` as text; the column `skip` of rates is a gap."""
-    rows, columns = rates.shape
-    x = np.arange(columns + 1.0) if edges is None else edges
-    shown = np.ma.masked_invalid(rates)
-    ax.pcolormesh(x, np.arange(rows + 1.0), shown, cmap=_SHADES, vmin=0, vmax=1, edgecolors="none")
-    kept = [c for c in range(columns) if c != skip]
-    for r in range(rows):
-        for number, c in enumerate(kept):
-            dark = np.nan_to_num(rates[r, c]) < 0.55
-            colour = MUTED if np.isnan(rates[r, c]) else "#ffffff" if dark else "#10141c"
-            ax.text((x[c] + x[c + 1]) / 2, r + 0.5, count(int(counts[r, number])), ha="center",
-                    va="center_baseline", color=colour, fontsize=13 if columns < 8 else 11)  # fmt: skip
-    ax.set_ylim(rows, 0)
-    ax.tick_params(length=0, pad=5)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def scale_of_shades(ax: Axes, label: str) -> None:
-    """Draw a horizontal colour bar from 0 to 1 at the bottom edge of the figure."""
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        return
-    left, _, width, _ = ax.get_position().bounds
-    height = figure.get_figheight() * 72
-    bar = figure.add_axes((left, 34 / height, width, 8 / height))
-    bar.pcolormesh(np.linspace(0, 1, 33), [0, 1], np.linspace(0, 1, 32)[None], cmap=_SHADES, edgecolors="face")
-    bar.set_yticks([])
-    bar.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    bar.tick_params(length=0, pad=3, labelsize=12)
-    bar.set_xlabel(label, fontsize=12, labelpad=1)
-    for spine in bar.spines.values():
-        spine.set_visible(False)
+def _texts(counts: Counts) -> list[list[str]]:
+    return [[count(n) for n in row] for row in counts.tolist()]

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.data.plots import divide
 from penlight.reports.displays.base import (
+    Display,
     Floats,
     Layout,
     columns_shown,
@@ -20,6 +20,7 @@ from penlight.reports.displays.base import (
     shorten,
     thinned,
 )
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import INK, MUTED, PAPER, RULE, marker, palette
 from penlight.reports.words import number
 from penlight.runs.predictions import Predictions
@@ -67,7 +68,7 @@ def _tally(y: NDArray[np.uint8], prob: Floats) -> _Tally:
 
 
 @dataclass(frozen=True)
-class RocCurves:
+class RocCurves(Display):
     """Sensitivity against the false positive rate."""
 
     curves: tuple[LabelCurve, ...]
@@ -101,7 +102,7 @@ class RocCurves:
         """One line per point: label, false_positive_rate, sensitivity, threshold."""
         return _points(self.curves, "false_positive_rate", "sensitivity")
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw all in one panel where they stay readable, else one panel each over the others in grey."""
         if len(self.curves) > _ONE_PANEL:
             _plot_grid(ax, self.curves, "AUC", ("false positive rate", "sensitivity"), _diagonal)
@@ -117,7 +118,7 @@ class RocCurves:
 
 
 @dataclass(frozen=True)
-class PrecisionRecallCurves:
+class PrecisionRecallCurves(Display):
     """Precision against recall; guessing has the prevalence as its precision."""
 
     curves: tuple[LabelCurve, ...]
@@ -157,7 +158,7 @@ class PrecisionRecallCurves:
         """One line per point: label, recall, precision, threshold."""
         return _points(self.curves, "recall", "precision")
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw one panel per label over the others in grey, since each has its own reference."""
         _plot_grid(ax, self.curves, "AP", ("recall", "precision"), _prevalence_line)
 

@@ -1,23 +1,38 @@
-"""What a dataset of findings holds, as the data room draws it: presence, number, company, place in the file."""
+"""What a dataset of findings holds: presence, number per image, co-occurrence, frequency along the file."""
 
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
-from penlight.data.plots import PANELS, plot_per_image, plot_positions, plot_presence, plot_together, position_grid
-from penlight.data.show_page import presence_text
 from penlight.data.summary import ANY_FINDING, PER_IMAGE, DataDescription, Findings, Positions
-from penlight.reports.displays.base import Layout, margin_for
+from penlight.numbers import decimal_text, percent_text
+from penlight.reports.displays.base import Display, Layout, margin_for, shorten
+from penlight.reports.displays.shared import divide, name_cells, scale_of_shades, shade_cells
+from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import count, percent
 
+PANELS = 5
+"""Panels in a row of `AlongTheFile`, whose figure is as wide as so many also where there are fewer labels."""
+
+_LINE = 34
+_TITLE = 18
+"""Letters of a label above one of `PANELS` panels in a row."""
+
+# Val and test stand a little above and below the middle of the bar, so that neither hides the other.
+_MARKS = {"val": ("o", -0.16), "test": ("D", 0.16)}
+_LINES = {"val": (3.0, 1.5), "test": (1.0, 1.3)}
 _COMPANY = 0.15
 
 
 @dataclass(frozen=True)
-class Presence:
+class Presence(Display):
     """How many training images have each finding, and any, and how many do not."""
 
     data: DataDescription
@@ -28,7 +43,12 @@ class Presence:
     @property
     def caption(self) -> str:
         """Say how many have any, and how rare the commonest is."""
-        return presence_text(self.data)
+        n, counts = self.data.images["train"], self.data.counts["train"]
+        most = max(range(len(counts) - 1), key=counts.__getitem__)
+        return (
+            f"{n - counts[-1]:,} of {n:,} training images have a finding; even the most frequent one, "
+            f"{self.data.rows[most]}, is absent from {percent_text(1 - counts[most] / n)}."
+        )
 
     @property
     def description(self) -> str:
@@ -46,9 +66,21 @@ class Presence:
         """One line for any finding, then one for each: label, present, absent."""
         return pd.DataFrame(self._lines(), columns=["label", "present", "absent"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Fill a bar as far as there are images with the finding."""
-        plot_presence(self.data, ax)
+        n, lines = self.data.images["train"], self._lines()
+        y = np.arange(len(lines))
+        ax.barh(y, 1, height=0.68, color="none", edgecolor=RULE, linewidth=0.8)
+        ax.barh(y, [present / n for _, present, _ in lines], height=0.68, color=ACCENT)
+        for row, (_, present, absent) in enumerate(lines):
+            ax.text(1.03, row, f"{present:,} / {absent:,}", va="center", color=INK)
+        ax.text(1.03, -0.95, "present / absent", va="center", color=MUTED)
+        ax.set_yticks(y, [_wrapped(name) for name, _, _ in lines])
+        ax.set_ylim(len(y) - 0.4, -1.4)
+        ax.set_xlim(0, 1.6)
+        ax.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+        ax.spines[:].set_visible(False)
+        ax.tick_params(length=0, colors=INK)
 
     def _lines(self) -> list[tuple[str, int, int]]:
         counts, n = self.data.counts["train"], self.data.images["train"]
@@ -57,7 +89,7 @@ class Presence:
 
 
 @dataclass(frozen=True)
-class PerImage:
+class PerImage(Display):
     """How many findings an image has, by split."""
 
     findings: Findings
@@ -89,13 +121,29 @@ class PerImage:
         """One line per number of findings: images by split."""
         return pd.DataFrame(dict(self.findings.per_image), index=pd.Index(PER_IMAGE, name="findings"))
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A bar for train, signs for the other splits."""
-        plot_per_image(self.findings, ax)
+        shares = {split: self.findings.per_image_shares(split) for split in self.findings.per_image}
+        y = np.arange(len(PER_IMAGE))
+        bars = ax.barh(y, shares["train"], height=0.68, color=ACCENT)
+        signs = {split: _open_signs(shares[split], split, ax) for split in _MARKS if split in shares}
+        ends = np.max(list(shares.values()), axis=0)
+        for row, share in enumerate(shares["train"]):
+            text = f"{percent_text(share)}  ({self.findings.per_image['train'][row]:,})"
+            ax.text(ends[row] + 0.03 * ends.max(), row, text, va="center", color=INK)
+        ax.set_yticks(y, PER_IMAGE)
+        ax.set_ylim(len(y) - 0.4, -0.6)
+        ax.set_xlim(0, 1.3 * ends.max())
+        ax.set_xticks([])
+        ax.spines[:].set_visible(False)
+        ax.tick_params(length=0, colors=INK)
+        ax.legend([bars, *signs.values()], ["train, with share and count", *signs], loc="lower left",
+                  bbox_to_anchor=(0, 1), ncols=3, frameon=False, labelcolor=INK, borderaxespad=0.2, borderpad=0.2,
+                  handlelength=1.3, handletextpad=0.4, columnspacing=1)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Together:
+class Together(Display):
     """Which findings come together in train: the share of those with the row's that also have the column's."""
 
     findings: Findings
@@ -128,8 +176,8 @@ class Together:
         """Cells wide enough for two digits."""
         n = len(self.findings.labels)
         left = margin_for([f"{name} (00,000)" for name in self.findings.labels], 210)
-        below = round(0.66 * margin_for(self.findings.labels)) + 14
-        return Layout(left + 40 * n + 70, 30 * n + below + 12, left=left, right=70, top=12, bottom=below)
+        below = round(0.66 * margin_for(self.findings.labels)) + 14 + 62
+        return Layout(left + 40 * n + 12, 30 * n + below + 12, left=left, right=12, top=12, bottom=below)
 
     def frame(self) -> pd.DataFrame:
         """One line per pair: finding, other, both, share."""
@@ -138,13 +186,21 @@ class Together:
         lines = [(labels[r], labels[c], int(self.findings.together[r, c]), shares[r, c]) for r, c in pairs]
         return pd.DataFrame(lines, columns=["finding", "other", "both", "share"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Shade by share, write the share."""
-        plot_together(self.findings, ax)
+        shares, labels = self.findings.shares_together, self.findings.labels
+        top = _round_up(float(np.nanmax(np.nan_to_num(shares))))
+        texts = [["" if np.isnan(share) else decimal_text(100 * share, 0) for share in row] for row in shares]
+        shade_cells(ax, shares, texts, top=top)
+        numbers = np.diag(self.findings.together)
+        rows = [_wrapped(f"{name} ({n:,})") for name, n in zip(labels, numbers, strict=True)]
+        name_cells(ax, rows, labels)
+        ax.tick_params(colors=INK)
+        scale_of_shades(ax, "share of the images of the row", top)
 
 
 @dataclass(frozen=True)
-class AlongTheFile:
+class AlongTheFile(Display):
     """How often each label occurs in consecutive parts of each split."""
 
     positions: Positions
@@ -166,7 +222,7 @@ class AlongTheFile:
     @property
     def layout(self) -> Layout:
         """A panel per label."""
-        rows, _ = position_grid(len(self.positions.rows))
+        rows, _ = self._grid()
         return Layout(184 * PANELS + 60, 132 * rows + 76, left=48, right=12, top=76, bottom=24)
 
     def frame(self) -> pd.DataFrame:
@@ -179,6 +235,92 @@ class AlongTheFile:
         ]
         return pd.DataFrame(found, columns=["split", "part", "label", "images", "count", "share"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw a panel per label, with the band of chance for train."""
-        plot_positions(self.positions, ax)
+        rows, columns = self._grid()
+        names, words = self.positions.rows, self.positions.words()
+        most = _TITLE * PANELS // columns
+        panels = divide(ax, rows, columns, (0.09, 0.46 / rows))
+        for column, (name, panel) in enumerate(zip(names, panels, strict=False)):
+            _plot_position(self.positions, column, panel)
+            # A longer name would lie over that of the next panel; the table has it whole.
+            panel.set_title(shorten(name, most), loc="left", color=INK, fontsize="medium",
+                            pad=1.45 * rcParams["font.size"])  # fmt: skip
+            colour = ACCENT if words[column].startswith("drifts") else MUTED
+            panel.annotate(words[column], (0, 1), (0, 4), "axes fraction", "offset points", color=colour,
+                           fontsize="small")  # fmt: skip
+            panel.tick_params(labelbottom=column + columns >= len(names))
+        for panel in panels[len(names) :]:
+            panel.set_axis_off()
+        _key(ax, self.positions.counts)
+
+    def _grid(self) -> tuple[int, int]:
+        """Rows and columns of panels; fewer columns are wider, so that the key fits above them."""
+        columns = min(len(self.positions.rows), PANELS)
+        return -(-len(self.positions.rows) // columns), columns
+
+
+def _wrapped(label: str) -> str:
+    """Break a long label into lines."""
+    return textwrap.fill(label, _LINE)
+
+
+def _open_signs(shares: Sequence[float], split: str, ax: Axes) -> Line2D:
+    sign, shift = _MARKS[split]
+    return ax.plot(shares, np.arange(len(shares)) + shift, sign, markersize=5.5, clip_on=False,
+                   markerfacecolor=PAPER, markeredgecolor=INK)[0]  # fmt: skip
+
+
+def _plot_position(positions: Positions, row: int, ax: Axes) -> None:
+    low, high = positions.chance("train")
+    top = high[:, row].max()
+    for split in positions.counts:
+        share = positions.shares(split)[:, row]
+        place = (np.cumsum(positions.images[split]) - positions.images[split] / 2) / positions.images[split].sum()
+        top = max(top, share.max())
+        if split == "train":
+            ax.fill_between(place, low[:, row], high[:, row], color=ACCENT, alpha=0.18, linewidth=0)
+            ax.plot(place, share, color=ACCENT, linewidth=1.8)
+        else:
+            ax.plot(place, share, color=MUTED, linewidth=1.1, dashes=_LINES[split])
+    top = _round_up(float(top))
+    ax.set_ylim(0, top)
+    ax.set_yticks([0, top], ["0", f"{100 * top:.3g} %"])
+    ax.set_xlim(0, 1)
+    ax.set_xticks([0, 1], ["first", "last"])
+    ax.set_facecolor("none")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(RULE)
+    ax.tick_params(length=2, labelcolor=MUTED, color=RULE, labelsize="small")
+    first, last = ax.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
+
+
+def _key(ax: Axes, splits: Iterable[str]) -> None:
+    dashes = {split: own for split, own in _LINES.items() if split in splits}
+    lines = [Line2D([], [], color=ACCENT, linewidth=1.8)]
+    lines += [Line2D([], [], color=MUTED, linewidth=1.1, dashes=own) for own in dashes.values()]
+    ax.legend(
+        lines,
+        ["train, with the band of chance", *dashes],
+        loc="lower left",
+        # The titles of the first row of panels stand in between.
+        bbox_to_anchor=(0, 1),
+        bbox_transform=ax.transAxes,
+        borderaxespad=3.2,
+        ncols=3,
+        frameon=False,
+        labelcolor=INK,
+        borderpad=0,
+    )
+
+
+def _round_up(share: float) -> float:
+    """Give the next share that is 1, 2 or 5 times a power of ten, or a tenth; at most 1."""
+    if share <= 0:
+        return 1.0
+    if share > 0.1:
+        return min(1.0, float(np.ceil(share * 10 - 1e-9)) / 10)
+    power = 10.0 ** np.floor(np.log10(share))
+    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= share * (1 - 1e-9)))

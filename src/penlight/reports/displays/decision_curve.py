@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from penlight.data.plots import divide
 from penlight.evaluation.operating import NetBenefit, net_benefits
-from penlight.reports.displays.base import Layout, shorten
+from penlight.reports.displays.base import Display, Layout, shorten
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import number
 from penlight.runs.predictions import Predictions
@@ -23,7 +23,7 @@ _SIDE, _GAP_X, _GAP_Y = 210, 56, 64
 
 
 @dataclass(frozen=True)
-class DecisionCurve:
+class DecisionCurve(Display):
     """Net benefit of each yes-or-no question over threshold probabilities, with its 95 % interval (Vickers and Elkin,
     2006); `curves` of all, in the order of the labels, of which those of `shown` are drawn."""
 
@@ -99,7 +99,7 @@ class DecisionCurve:
         ]
         return pd.concat(parts, ignore_index=True)
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw each question in a panel."""
         if len(self.shown) <= 1:
             for curve in self.shown:

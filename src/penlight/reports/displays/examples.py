@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from penlight.escaping import label_list
 from penlight.numbers import counted
-from penlight.reports.displays.base import Layout
-from penlight.reports.picture import as_rgb
+from penlight.reports.displays.base import Display, Layout
+from penlight.reports.displays.shared import draw_images
 from penlight.reports.words import count, image_words, number, probability
 from penlight.runs.cases import surest, surest_of_each
 from penlight.runs.predictions import Predictions
@@ -37,7 +37,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class _Strip:
+class _Strip(Display):
     """Pictures side by side, the surest first."""
 
     examples: tuple[Example, ...]
@@ -55,11 +55,9 @@ class _Strip:
         lines = [(e.index, e.truth, e.answer, e.about, e.probability) for e in self.examples]
         return pd.DataFrame(lines, columns=["index", "truth", "answer", "about", "probability"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw the pictures in a row on black."""
-        ax.set_axis_off()
-        if self.examples:
-            ax.imshow(np.concatenate([as_rgb(e.image) for e in self.examples], axis=1), interpolation="nearest")
+        draw_images(ax, [example.image for example in self.examples])
 
     def _listed(self) -> str:
         parts = (f"{e.truth}, answered {e.answer} ({e.about} {number(e.probability, 2)})" for e in self.examples)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from penlight.escaping import quoted
 from penlight.evaluation.rows import Score
 from penlight.numbers import counted
-from penlight.reports.displays.base import Layout, is_number, margin_for, shorten
-from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
+from penlight.reports.displays.base import Display, Layout, is_number, margin_for, shorten
+from penlight.reports.displays.shared import draw_lane, leave_lane_empty, name_lanes, write_in_lane
+from penlight.reports.palette import MUTED, PAPER
 from penlight.reports.words import count, interval, listed, number, sentence
 
 GUESSING = 0.5
@@ -22,7 +23,7 @@ FEWEST = 10
 
 
 @dataclass(frozen=True)
-class LabelScores:
+class LabelScores(Display):
     """The AUC of each label against the rest with its 95 % interval, the best first, undefined ones last."""
 
     rows: tuple[Score, ...]
@@ -70,35 +71,20 @@ class LabelScores:
         lines = [(r.label, r.n, r.value, r.low, r.high, r.note) for r in self.rows]
         return pd.DataFrame(lines, columns=["label", "n", "value", "low", "high", "note"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A dot and a bar per label, the value at the right, guessing as a dashed line."""
         low = min([0.4, *(row.low for row in self.rows if is_number(row.low))])
         ax.axvline(GUESSING, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
         ax.annotate("guessing", (GUESSING, 1), (0, 6), ("data", "axes fraction"), "offset points", ha="center",
                     color=MUTED, fontsize=12)  # fmt: skip
         for y, row in enumerate(self.rows):
-            self._draw_lane(ax, y, row)
-        ax.set_ylim(len(self.rows) - 0.5, -0.5)
-        ax.set_yticks(np.arange(len(self.rows)), self._names(), color=INK)
+            if not is_number(row.value):
+                leave_lane_empty(ax, y, row.note or "undefined")
+                continue
+            draw_lane(ax, y, row.value, row.low, row.high, face=PAPER if row.n < FEWEST else "")
+            write_in_lane(ax, y, number(row.value, 2))
+        name_lanes(ax, self._names())
         ax.set_xlim(np.floor(low * 5) / 5, 1)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="x", length=3)
-        ax.tick_params(axis="y", length=0)
-
-    def _draw_lane(self, ax: Axes, y: int, row: Score) -> None:
-        side: dict[str, Any] = {"va": "center", "fontsize": 12, "annotation_clip": False}
-        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
-        if not is_number(row.value):
-            ax.annotate(row.note or "undefined", (0, y), (4, 0), ("axes fraction", "data"), "offset points",
-                        color=MUTED, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1}, **side)  # fmt: skip
-            return
-        if is_number(row.low) and is_number(row.high):
-            ax.plot([row.low, row.high], [y, y], color=ACCENT, linewidth=5, alpha=0.35, solid_capstyle="butt")
-        face = PAPER if row.n < FEWEST else ACCENT
-        ax.plot([row.value], [y], "o", color=ACCENT, markerfacecolor=face, markersize=7, markeredgewidth=1.5,
-                clip_on=False, zorder=3)  # fmt: skip
-        ax.annotate(number(row.value, 2), (1, y), (50, 0), ("axes fraction", "data"), "offset points", ha="right",
-                    color=INK, **side)  # fmt: skip
 
     def _names(self) -> list[str]:
         return [f"{shorten(str(row.label), 22)} ({count(row.n)})" for row in self.rows]

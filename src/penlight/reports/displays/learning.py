@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from penlight.data.plots import divide
 from penlight.numbers import counted
-from penlight.reports.displays.base import Layout
+from penlight.reports.displays.base import Display, Layout
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import ACCENT, INK, MUTED, RULE
 from penlight.reports.words import metric_words, number
 
@@ -20,7 +20,7 @@ _SPLITS = (("", "train", MUTED, (4, 2)), ("val_", "val", ACCENT, ()))
 
 
 @dataclass(frozen=True)
-class LearningCurves:
+class LearningCurves(Display):
     """Loss and headline metric on train and val by epoch; `best_epoch` is the one whose weights were kept."""
 
     history: pd.DataFrame
@@ -69,7 +69,7 @@ class LearningCurves:
         """One line per epoch."""
         return self.history.copy()
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Loss above, headline metric below, the kept epoch marked in both."""
         panels = divide(ax, 2, 1, (0, 0.17))
         for panel, name in zip(panels, ("loss", self.headline), strict=True):
@@ -106,7 +106,7 @@ class LearningCurves:
 
 
 @dataclass(frozen=True)
-class SeedCurves:
+class SeedCurves(Display):
     """Loss and headline metric on val by epoch, one line per seed."""
 
     histories: Mapping[str, pd.DataFrame]
@@ -153,7 +153,7 @@ class SeedCurves:
         parts = [h.assign(**{self.noun: name}) for name, h in self.histories.items()]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[self.noun, "epoch"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Every seed is a thin line of the same colour: they differ by chance alone."""
         panels = divide(ax, 2, 1, (0, 0.17))
         for panel, name in zip(panels, ("loss", self.headline), strict=True):

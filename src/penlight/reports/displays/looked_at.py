@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from penlight.evaluation.checks.looking import ALIKE
 from penlight.explanation.maps import peaks
 from penlight.explanation.pictures import over
-from penlight.reports.displays.base import Layout
+from penlight.reports.displays.base import Display, Layout
 from penlight.reports.displays.examples import Example, examples_of
+from penlight.reports.displays.shared import draw_images
 from penlight.reports.picture import as_rgb
 from penlight.reports.words import image_words, number
 from penlight.runs.cases import ExplainedCases
@@ -33,7 +34,7 @@ class SaliencyMap:
 
 
 @dataclass(frozen=True)
-class SaliencyStrip:
+class SaliencyStrip(Display):
     """Maps of the surest wrong answers and of the surest right ones, in this order.
 
     `method` and `meaning` say how they were made and what they show; `alike` is the mean rank correlation with maps
@@ -113,15 +114,13 @@ class SaliencyStrip:
         names = ["index", "truth", "answer", "about", "probability", "right", "row", "column"]
         return pd.DataFrame(lines, columns=names)
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw the pictures in a row on black, and below them the same under their maps."""
-        ax.set_axis_off()
-        if not self.looks:
-            return
-        side = max(_SIDE, self.looks[0].example.image.shape[0])
-        above = [_large(as_rgb(look.example.image), side) for look in self.looks]
+        examples = [look.example for look in self.looks]
+        side = max([_SIDE, *(example.image.shape[0] for example in examples)])
+        above = [_large(as_rgb(example.image), side) for example in examples]
         below = [np.asarray(over(look.example.image, look.map, side)) for look in self.looks]
-        ax.imshow(np.concatenate([np.concatenate(row, axis=1) for row in (above, below)]), interpolation="nearest")
+        draw_images(ax, above, below)
 
 
 def _large(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from penlight.data.reads import Chosen, read
 from penlight.evaluation.novelty import Novelty, evenly
-from penlight.reports.displays.base import Floats, Layout
-from penlight.reports.picture import as_rgb
+from penlight.reports.displays.base import Display, Floats, Layout
+from penlight.reports.displays.shared import draw_images
 from penlight.reports.words import count, image_words, number
 
 MOST = 8
 
 
 @dataclass(frozen=True)
-class UnusualImages:
+class UnusualImages(Display):
     """The M images most unlike those in train: rows `index` (M,) of the split as stored, `score` (M,) in units of the
     threshold, `images` (M, H, W, C). `unusual` of `looked_at` images are beyond the threshold."""
 
@@ -67,12 +67,9 @@ class UnusualImages:
         """One line per picture: index, score."""
         return pd.DataFrame({"index": self.index, "score": self.score})
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw the pictures in a row, each with its distance."""
-        ax.set_axis_off()
-        if not len(self.index):
-            return
-        ax.imshow(np.concatenate([as_rgb(image) for image in self.images], axis=1), interpolation="nearest")
+        draw_images(ax, list(self.images))
         width, height = self.images.shape[2], self.images.shape[1]
         for place, score in enumerate(self.score):
             ax.annotate(number(score, 2), ((place + 0.5) * width - 0.5, height), (0, -6), "data", "offset points",

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 
 from penlight.data.published import Published
 from penlight.evaluation.rows import Score
-from penlight.reports.displays.base import Layout, margin_for
+from penlight.reports.displays.base import Display, Layout, margin_for
+from penlight.reports.displays.shared import draw_lane, name_lanes
 from penlight.reports.palette import ACCENT, ALARM, INK, MUTED, RULE
 from penlight.reports.words import listed, metric_words, number, sentence
 
@@ -44,7 +45,7 @@ def stands_to(own: Score, published: float) -> str:
 
 
 @dataclass(frozen=True)
-class BesidePublished:
+class BesidePublished(Display):
     """Scores of sets with their 95 % intervals, and the published score of each as a ring."""
 
     lanes: tuple[Lane, ...]
@@ -99,22 +100,15 @@ class BesidePublished:
         lines = [(x.name, x.own.value, x.own.low, x.own.high, x.linear, x.published, x.stands) for x in self.lanes]
         return pd.DataFrame(lines, columns=["name", "value", "low", "high", "linear", "published", "stands"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw a lane for each set, the first on top."""
         for y, lane in enumerate(self.lanes):
-            ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
-            if np.isfinite([lane.own.low, lane.own.high]).all():
-                ends: dict[str, Any] = {"color": ACCENT, "linewidth": 7, "alpha": 0.35, "solid_capstyle": "butt"}
-                ax.plot([lane.own.low, lane.own.high], [y, y], **ends)
+            draw_lane(ax, y, lane.own.value, lane.own.low, lane.own.high, width=7)
             ax.plot([lane.linear], [y], "|", color=MUTED, markersize=13, markeredgewidth=1.6)
-            ax.plot([lane.own.value], [y], "o", color=ACCENT, markersize=7)
             ax.plot([lane.published], [y], "o", color=INK, markersize=11, markerfacecolor="none", markeredgewidth=1.5)
-        ax.set_ylim(len(self.lanes) - 0.5, -0.5)
-        ax.set_yticks(range(len(self.lanes)), [lane.name for lane in self.lanes])
+        name_lanes(ax, [lane.name for lane in self.lanes])
         ax.set_xlim(*self._range())
         ax.set_xlabel(metric_words(self.metric).short)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(length=0)
 
     def _range(self) -> tuple[float, float]:
         values = [v for x in self.lanes for v in (x.own.low, x.own.value, x.linear, x.published) if np.isfinite(v)]
@@ -122,7 +116,7 @@ class BesidePublished:
 
 
 @dataclass(frozen=True)
-class PublishedScores:
+class PublishedScores(Display):
     """One score of a run, with its 95 % interval, beside all that are published of its set; `linear` is that of the
     linear baseline, NaN where there is none. `rows` go from the lowest published value to the highest."""
 
@@ -183,7 +177,7 @@ class PublishedScores:
         lines = [(r.model, v, r.start, r.chosen_on, stands_to(self.own, v), r.source) for r, v in self._pairs()]
         return pd.DataFrame(lines, columns=["model", "value", "start", "chosen_on", "stands", "source"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw a lane for each published row, the highest on top, and the run across all of them."""
         lanes = len(self.rows)
         if np.isfinite([self.own.low, self.own.high]).all():
@@ -196,12 +190,10 @@ class PublishedScores:
                 ax.plot([value], [y], "x", color=ALARM, markersize=11, markeredgewidth=1.6)
         ax.plot([self.linear], [lanes], "|", color=MUTED, markersize=13, markeredgewidth=1.6)
         ax.plot([self.own.value], [lanes], "o", color=ACCENT, markersize=7)
+        name_lanes(ax, [*(row.model for row in self.rows), "this run"])
         ax.set_ylim(-0.6, lanes + 0.6)
-        ax.set_yticks(range(lanes + 1), [*(row.model for row in self.rows), "this run"])
         ax.set_xlim(*self._range())
         ax.set_xlabel(metric_words(self.own.name).short)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(length=0)
 
     def _pairs(self) -> list[tuple[Published, float]]:
         return list(zip(self.rows, self.values, strict=True))

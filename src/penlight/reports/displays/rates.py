@@ -9,14 +9,14 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.evaluation.proportions import share_interval
-from penlight.reports.displays.base import Floats, Layout, margin_for, rate_axis, ratio, shorten
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for, rate_axis, ratio, shorten
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import count, number
 from penlight.runs.predictions import Predictions
 
 
 @dataclass(frozen=True)
-class LabelRates:
+class LabelRates(Display):
     """Sensitivity and specificity (C,) of each label against the rest, with Wilson 95 % intervals (C, 2)."""
 
     labels: tuple[str, ...]
@@ -86,7 +86,7 @@ class LabelRates:
             }
         )
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Filled dots for sensitivity, open diamonds for specificity."""
         y = np.arange(len(self.labels), dtype=float)
         ax.hlines(y, 0, 1, color=RULE, linewidth=0.6, zorder=0)

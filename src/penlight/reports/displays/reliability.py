@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from penlight.evaluation.proportions import share_interval
 from penlight.evaluation.reliability import BINS, PredictedProbabilities, bin_of
 from penlight.evaluation.scores import values_of
-from penlight.reports.displays.base import Floats, Layout, rate_axis, ratio
+from penlight.reports.displays.base import Display, Floats, Layout, rate_axis, ratio
 from penlight.reports.palette import ACCENT, MUTED, PAPER, RULE
 from penlight.reports.words import count, number
 from penlight.runs.predictions import Predictions
@@ -21,7 +21,7 @@ _LOG_FROM = 20
 
 
 @dataclass(frozen=True)
-class Reliability:
+class Reliability(Display):
     """Mean probability and observed share, with its 95 % interval `low` to `high`, in BINS equal bins of probability,
     (B,) each; NaN in an empty bin.
 
@@ -119,7 +119,7 @@ class Reliability:
             }
         return pd.DataFrame(columns)
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Reliability above, histogram below, on the same axis of probability."""
         ax.set_axis_off()
         self._plot_curve(ax.inset_axes((0, 1 - 350 / 440, 1, 350 / 440)))

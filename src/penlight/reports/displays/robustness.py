@@ -1,6 +1,5 @@
 """How answers worsen with the strength of corruptions, and what the corruptions look like."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,13 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.data.plots import divide
 from penlight.evaluation.corruptions import SEVERITIES, Corruption
 from penlight.evaluation.robustness import CorruptionRow, Level, Robustness
 from penlight.numbers import counted
-from penlight.reports.displays.base import Layout, is_number
+from penlight.reports.displays.base import Display, Layout, is_number
+from penlight.reports.displays.shared import divide, draw_images
 from penlight.reports.palette import ACCENT, INK, MUTED
-from penlight.reports.picture import as_rgb
 from penlight.reports.words import interval, listed, number
 
 _COLUMNS = 4
@@ -30,7 +28,7 @@ def corruption_words(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class CorruptionCurves:
+class CorruptionCurves(Display):
     """Balanced error by severity, a panel per corruption, the largest rise first; clean images as a line."""
 
     robustness: Robustness
@@ -89,7 +87,7 @@ class CorruptionCurves:
         """One line per corruption, see `Robust.frame`."""
         return self.robustness.model.frame()
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Lines on one scale; the change of the mean stands in each panel."""
         n = -(-len(self.rows) // _COLUMNS)
         height = self.layout.height - self.layout.top - self.layout.bottom
@@ -156,7 +154,7 @@ class CorruptedPicture:
 
 
 @dataclass(frozen=True)
-class CorruptionStrip:
+class CorruptionStrip(Display):
     """One image of test as it is, and under each corruption at severity 3."""
 
     pictures: tuple[CorruptedPicture, ...]
@@ -202,14 +200,9 @@ class CorruptionStrip:
         """One line per picture: name, error."""
         return pd.DataFrame([(p.name, p.error) for p in self.pictures], columns=["name", "error"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw the pictures in a row on black."""
-        ax.set_axis_off()
-        ax.imshow(_in_a_row([p.image for p in self.pictures]), interpolation="nearest")
-
-
-def _in_a_row(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    return np.concatenate([as_rgb(image) for image in images], axis=1)
+        draw_images(ax, [picture.image for picture in self.pictures])
 
 
 def _spoilt(image: NDArray[np.uint8], row: CorruptionRow) -> CorruptedPicture:

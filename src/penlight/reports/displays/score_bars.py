@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 
 from penlight.evaluation.rows import Score, find_row
 from penlight.reports.content import ComparedBaseline
-from penlight.reports.displays.base import Layout
-from penlight.reports.palette import ACCENT, INK, MUTED, RULE
+from penlight.reports.displays.base import Display, Layout
+from penlight.reports.displays.shared import draw_lane, write_in_lane
+from penlight.reports.palette import ACCENT, INK, MUTED
 from penlight.reports.words import interval, metric_words, number
 
 MOST = 4
@@ -38,7 +39,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class ScoreBars:
+class ScoreBars(Display):
     """Headline metrics with their 95 % intervals on one axis, this model first, its rivals below it."""
 
     bars: tuple[Bar, ...]
@@ -91,7 +92,7 @@ class ScoreBars:
         lines = [(b.metric, b.model, b.row.value, b.row.low, b.row.high) for b in self.bars]
         return pd.DataFrame(lines, columns=["metric", "model", "value", "low", "high"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw lanes from top to bottom, one group per metric."""
         y = 0.0
         for name in self.metrics:
@@ -112,29 +113,12 @@ class ScoreBars:
     def _draw_lane(self, ax: Axes, bar: Bar, y: float) -> None:
         own = bar.model == self.models[0]
         colour = ACCENT if own else MUTED
-        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
-        if np.isfinite([bar.row.low, bar.row.high]).all():
-            ax.plot([bar.row.low, bar.row.high], [y, y], color=colour, linewidth=9 if own else 5, alpha=0.35,
-                    solid_capstyle="butt")  # fmt: skip
         sign = "o" if own else _SIGNS.get(bar.model, "s")
-        ax.plot(
-            [bar.row.value],
-            [y],
-            sign,
-            color=colour,
-            markersize=8 if own else (12 if sign == "|" else 6),
-            markeredgewidth=1.6,
-            clip_on=False,
-        )
-        side: dict[str, Any] = {
-            "textcoords": "offset points",
-            "va": "center",
-            "fontsize": 12,
-            "annotation_clip": False,
-        }
-        ax.annotate(bar.model, (0, y), (-80, 0), ("axes fraction", "data"), color=colour, **side)
-        ax.annotate(number(bar.row.value, 2), (1, y), (50, 0), ("axes fraction", "data"), ha="right",
-                    color=INK if own else MUTED, **side)  # fmt: skip
+        size = 8 if own else 12 if sign == "|" else 6
+        draw_lane(ax, y, bar.row.value, bar.row.low, bar.row.high, colour=colour, sign=sign, size=size,
+                  width=9 if own else 5)  # fmt: skip
+        write_in_lane(ax, y, bar.model, colour=colour, left=80)
+        write_in_lane(ax, y, number(bar.row.value, 2), colour=INK if own else MUTED)
 
     def _clears(self, metric: str) -> bool:
         own, *others = (b.row for b in self.bars if b.metric == metric)

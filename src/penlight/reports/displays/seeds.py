@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 
 from penlight.evaluation.rows import Score, find_row
 from penlight.reports.content import ComparedBaseline
-from penlight.reports.displays.base import Layout
-from penlight.reports.palette import ACCENT, INK, MUTED, RULE
+from penlight.reports.displays.base import Display, Layout
+from penlight.reports.displays.shared import draw_lane, name_lanes, write_in_lane
+from penlight.reports.palette import ACCENT, INK, MUTED
 from penlight.reports.words import interval, metric_words, number
 
 
 @dataclass(frozen=True)
-class SeedDots:
+class SeedDots(Display):
     """One row of the headline metric per seed, their mean and standard deviation, and the rivals' rows."""
 
     metric: str
@@ -80,7 +81,7 @@ class SeedDots:
         lines = [(name, row.value, row.low, row.high) for name, row in self._lanes()]
         return pd.DataFrame(lines, columns=["name", "value", "low", "high"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A dot with its interval per lane, the mean and one standard deviation behind those of the seeds."""
         lanes = self._lanes()
         if np.isfinite(self.mean):
@@ -91,24 +92,15 @@ class SeedDots:
             )
             ax.plot([self.mean] * 2, [-0.5, bottom], color=ACCENT, linewidth=1)
         for y, (name, row) in enumerate(lanes):
-            self._draw_lane(ax, y, name, row)
-        ax.set_ylim(len(lanes) - 0.5, -0.5)
-        ax.set_yticks([])
-        ax.spines["left"].set_visible(False)
+            own = y < len(self.seeds)
+            colour, ink = (ACCENT, INK) if own else (MUTED, MUTED)
+            draw_lane(
+                ax, y, row.value, row.low, row.high, colour=colour, sign="o" if own else "D", size=7 if own else 6
+            )
+            write_in_lane(ax, y, name, colour=ink, left=78)
+            write_in_lane(ax, y, number(row.value), colour=ink)
+        name_lanes(ax, [""] * len(lanes))
         ax.set_xlabel(metric_words(self.metric).short)
-        ax.tick_params(length=3)
-
-    def _draw_lane(self, ax: Axes, y: int, name: str, row: Score) -> None:
-        own = y < len(self.seeds)
-        colour = ACCENT if own else MUTED
-        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
-        ax.plot([row.low, row.high], [y, y], color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
-        ax.plot([row.value], [y], "o" if own else "D", color=colour, markersize=7 if own else 6)
-        side: dict[str, Any] = {"va": "center", "annotation_clip": False}
-        ax.annotate(name, (0, y), (-78, 0), ("axes fraction", "data"), "offset points", color=INK if own else MUTED,
-                    **side)  # fmt: skip
-        ax.annotate(number(row.value), (1, y), (52, 0), ("axes fraction", "data"), "offset points", ha="right",
-                    color=INK if own else MUTED, **side)  # fmt: skip
 
     def _lanes(self) -> list[tuple[str, Score]]:
         own = [(f"{self.noun} {seed}", row) for seed, row in zip(self.seeds, self.rows, strict=True)]

@@ -13,6 +13,7 @@ from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.proportions import share_interval
 from penlight.evaluation.selective import RiskCoverage, answered, certainty
 from penlight.reports.displays.base import (
+    Display,
     Floats,
     Layout,
     is_number,
@@ -31,7 +32,7 @@ _ROOM_RIGHT = 0.45
 
 
 @dataclass(frozen=True)
-class RiskCurve:
+class RiskCurve(Display):
     """Error among the surest answers against the share that they are, (G,) each, down to each `confidence`.
 
     `area` is the mean error over all shares, `overall` that of all answers; `point` (share, error) is where the sets
@@ -99,7 +100,7 @@ class RiskCurve:
         """One line per distinct confidence: share, error, confidence."""
         return pd.DataFrame({"share": self.share, "error": self.error, "confidence": self.confidence})
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """The curve, the error of all as a line, the sets' point as a diamond."""
         shown = self.share >= min(1.0, 10 / len(self.share))
         top = 1.15 * max(self.overall, float(self.error[shown].max()), (self.point or (0, 0))[1] or 0, 0.05)
@@ -123,7 +124,7 @@ class RiskCurve:
 
 
 @dataclass(frozen=True)
-class AnswerSets:
+class AnswerSets(Display):
     """What the sets leave, and how often the truth is among it.
 
     `kinds` (S,) name what a set may be, and `counts` (R, S) how many sets of each of the R `rows` are so: of
@@ -196,7 +197,7 @@ class AnswerSets:
         table.insert(0, self.noun, list(self.rows))
         return table.assign(held=self.held, n=self.n, coverage=self._coverage, low=self.low, high=self.high)
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Stacked bars at the left, coverage with the wanted one as a line at the right."""
         ax.set_axis_off()
         bars, dots = ax.inset_axes((0, 0, 0.52, 1)), ax.inset_axes((0.6, 0, 0.4, 1))

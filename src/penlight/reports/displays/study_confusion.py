@@ -6,21 +6,18 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.data.plots import divide
 from penlight.numbers import decimal_text
-from penlight.reports.displays.base import Layout, margin_for, ratio, shorten
-from penlight.reports.displays.confusion import scale_of_shades
-from penlight.reports.palette import INK, MUTED
+from penlight.reports.displays.base import Display, Layout, margin_for, ratio, shorten
+from penlight.reports.displays.shared import divide, name_cells, scale_of_shades, shade_cells
+from penlight.reports.palette import INK
 from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import label_words, percent
 
 Floats = NDArray[np.float64]
 
-_SHADES = colormaps["cividis"]
 _LONGEST = 20
 _MANY = 8
 _COLUMNS = 4
@@ -28,7 +25,7 @@ _GAP, _HEAD = 22, 52
 
 
 @dataclass(frozen=True)
-class ConfusionGrid:
+class ConfusionGrid(Display):
     """Row rates (M, C, C) of M recipes: of the images of a class, summed over seeds, the share answered as each."""
 
     titles: tuple[str, ...]
@@ -96,7 +93,7 @@ class ConfusionGrid:
         ]
         return pd.DataFrame(lines, columns=["title", "true", "answered", "rate"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """One panel per recipe, its name above it."""
         rows, columns = self._grid
         layout = self.layout
@@ -106,14 +103,14 @@ class ConfusionGrid:
             if m >= len(self.titles):
                 panel.set_axis_off()
                 continue
-            _shade(panel, self.rates[m], with_text=len(self.labels) <= _MANY)
+            few = len(self.labels) <= _MANY
+            _shade(panel, self.rates[m], self.labels, with_text=few, named=m % columns == 0)
             panel.set_title(_two_lines(self.titles[m]), loc="left", fontsize=12.5, color=INK, pad=6)
-            _names_at_left(panel, self.labels, show=m % columns == 0)
         scale_of_shades(ax, "share of the row")
 
 
 @dataclass(frozen=True)
-class FindingGrid:
+class FindingGrid(Display):
     """Shares (M, C) of M recipes and C findings, over all seeds: `found`, of the images that have the finding, and
     `alarms`, of those that do not. NaN where there is no such image."""
 
@@ -167,18 +164,17 @@ class FindingGrid:
         ]
         return pd.DataFrame(lines, columns=["title", "label", "found", "alarms"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Two panels shaded alike, per cent as text."""
         panels = divide(ax, 1, 2, (0.06, 0))
         for panel, shares, name in zip(
             panels, (self.found, self.alarms), ("found (sensitivity)", "false alarms (1 − specificity)"), strict=True
         ):
-            _shade(panel, shares.T, with_text=True)
+            _shade(panel, shares.T, self.labels, named=panel is panels[0])
             panel.set_title(name, loc="left", fontsize=12.5, color=INK, pad=6)
             places = np.arange(len(self.titles)) + 0.5
             names = [shorten(title, 26) for title in self.titles]
             panel.set_xticks(places, names, rotation=38, ha="right", rotation_mode="anchor")
-            _names_at_left(panel, self.labels, show=panel is panels[0])
         scale_of_shades(ax, "share of those with, or without, the finding")
 
 
@@ -191,28 +187,13 @@ def _two_lines(title: str) -> str:
     return "\n".join(textwrap.wrap(title, 26, max_lines=2, placeholder="…"))
 
 
-def _shade(panel: Axes, rates: Floats, *, with_text: bool) -> None:
-    """Shade cells (R, K) from 0 to 1, with whole per cents as text."""
-    rows, columns = rates.shape
-    panel.pcolormesh(np.arange(columns + 1.0), np.arange(rows + 1.0), np.ma.masked_invalid(rates), cmap=_SHADES,
-                     vmin=0, vmax=1, edgecolors="none")  # fmt: skip
-    for r in range(rows) if with_text else ():
-        for c in range(columns):
-            rate = rates[r, c]
-            text = "–" if np.isnan(rate) else decimal_text(100 * rate, 0)
-            colour = MUTED if np.isnan(rate) else "#ffffff" if rate < 0.55 else "#10141c"
-            panel.text(c + 0.5, r + 0.5, text, ha="center", va="center_baseline", color=colour, fontsize=12)
-    panel.set_ylim(rows, 0)
-    panel.set_xlim(0, columns)
+def _shade(panel: Axes, rates: Floats, labels: tuple[str, ...], *, with_text: bool = True, named: bool) -> None:
+    """Shade cells (R, K) from 0 to 1, with whole per cents as text, and the labels at the left where `named`."""
+    texts = [["–" if np.isnan(rate) else decimal_text(100 * rate, 0) for rate in row] for row in rates]
+    shade_cells(panel, rates, texts if with_text else None)
+    panel.set_xlim(0, rates.shape[1])
     panel.set_xticks([])
-    panel.tick_params(length=0, pad=5)
-    for spine in panel.spines.values():
-        spine.set_visible(False)
-
-
-def _names_at_left(panel: Axes, labels: tuple[str, ...], *, show: bool) -> None:
-    if show:
-        panel.set_yticks(np.arange(len(labels)) + 0.5, [shorten(name, _LONGEST) for name in labels])
+    panel.set_yticks([])
+    if named:
+        name_cells(panel, [shorten(name, _LONGEST) for name in labels])
         panel.tick_params(axis="y", labelsize=12)
-    else:
-        panel.set_yticks([])

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from penlight.reports.displays.base import Layout
+from penlight.reports.displays.base import Display, Layout
 from penlight.reports.palette import INK, MUTED, RULE, Colour, palette
 from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import duration, interval, metric_words, number
@@ -51,7 +51,7 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class CostPlot:
+class CostPlot(Display):
     """The headline score of every recipe against what it costs to train."""
 
     metric: str
@@ -101,7 +101,7 @@ class CostPlot:
         names = ["title", "kind", "score", "low", "high", "cost", "least", "most"]
         return pd.DataFrame([[getattr(d, name) for name in names] for d in self.dots], columns=names)
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A dot with bars both ways, its name where it covers nothing; time runs by factors of ten."""
         self._style(ax)
         for dot in self.dots:

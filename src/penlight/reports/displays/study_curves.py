@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from penlight.data.plots import divide
-from penlight.reports.displays.base import Layout
+from penlight.reports.displays.base import Display, Layout
 from penlight.reports.displays.learning import style_panel
+from penlight.reports.displays.shared import divide
 from penlight.reports.displays.study_cost import ROUND_STEPS, entry_colours
 from penlight.reports.study_content import StudyRowResult, StudyTable
 from penlight.reports.words import listed, metric_words, number
@@ -39,7 +39,7 @@ class VariantCurve:
 
 
 @dataclass(frozen=True)
-class StudyCurves:
+class StudyCurves(Display):
     """Loss and headline metric on val by epoch, one line per recipe."""
 
     metric: str
@@ -97,7 +97,7 @@ class StudyCurves:
         ]
         return pd.DataFrame(lines, columns=["title", "epoch", "loss", "headline"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Loss above, headline metric below; each line is named at its end, in the lower panel."""
         panels = divide(ax, 2, 1, (0, 0.17))
         for panel, which, name in zip(panels, ("loss", "headline"), ("loss", self.metric), strict=True):

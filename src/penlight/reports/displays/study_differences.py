@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from penlight.evaluation.comparison import Difference
-from penlight.reports.displays.base import Layout, margin_for, shorten
+from penlight.reports.displays.base import Display, Layout, margin_for, shorten
+from penlight.reports.displays.shared import draw_lane, name_lanes
 from penlight.reports.displays.study_cost import ROUND_STEPS
-from penlight.reports.palette import ACCENT, INK, MUTED, RULE
+from penlight.reports.palette import ACCENT, MUTED
 from penlight.reports.words import interval, metric_words, number
 
 _LANE = 28
@@ -20,7 +21,7 @@ _LONGEST = 34
 
 
 @dataclass(frozen=True)
-class DifferenceBars:
+class DifferenceBars(Display):
     """The difference of each recipe to one other, by name of the recipe; a filled dot is more than chance."""
 
     metric: str
@@ -66,25 +67,17 @@ class DifferenceBars:
         lines = [(name, d.value, d.low, d.high, d.p, d.p_holm) for name, d in self.lanes]
         return pd.DataFrame(lines, columns=["title", "value", "low", "high", "p", "p_holm"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A dot with its interval per lane, zero marked."""
         ax.axvline(0, color=MUTED, linewidth=1)
         for y, (_, found) in enumerate(self.lanes):
-            colour = ACCENT if found.more_than_chance else MUTED
-            ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
-            ax.plot([found.low, found.high], [y, y], color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
             # A hollow dot is drawn as a ring over nothing, so that it shows on any ground.
-            fill = colour if found.more_than_chance else "none"
-            ax.plot([found.value], [y], "o", markeredgecolor=colour, markerfacecolor=fill, markersize=7,
-                    markeredgewidth=1.6)  # fmt: skip
-        ax.set_yticks(range(len(self.lanes)), [shorten(name, _LONGEST) for name, _ in self.lanes])
-        ax.tick_params(axis="y", length=0, labelcolor=INK)
-        ax.tick_params(axis="x", length=3)
-        ax.set_ylim(len(self.lanes) - 0.5, -0.5)
+            colour, face = (ACCENT, "") if found.more_than_chance else (MUTED, "none")
+            draw_lane(ax, y, found.value, found.low, found.high, colour=colour, face=face)
+        name_lanes(ax, [shorten(name, _LONGEST) for name, _ in self.lanes])
         ends = [v for _, d in self.lanes for v in (d.low, d.high, d.value) if np.isfinite(v)]
         low, high = min([0.0, *ends]), max([0.0, *ends])
         room = 0.08 * (high - low) or 0.05
         ax.set_xlim(low - room, high + room)
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND_STEPS))
-        ax.spines["left"].set_visible(False)
         ax.set_xlabel(f"difference of {metric_words(self.metric).short}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from penlight.evaluation.rows import Score, find_row
 from penlight.evaluation.subgroups import Subgroup
 from penlight.numbers import counted
-from penlight.reports.displays.base import Layout, is_number, margin_for, shorten
-from penlight.reports.palette import ACCENT, ALARM, INK, MUTED, PAPER, RULE
+from penlight.reports.displays.base import Display, Layout, is_number, margin_for, shorten
+from penlight.reports.displays.shared import draw_lane, leave_lane_empty, name_lanes, write_in_lane
+from penlight.reports.palette import ACCENT, ALARM, MUTED
 from penlight.reports.words import count, interval, listed, metric_words, number
 
 _LANE = 24
@@ -20,7 +21,7 @@ _GAP = 14
 
 
 @dataclass(frozen=True)
-class SubgroupForest:
+class SubgroupForest(Display):
     """The groups of each column with their 95 % intervals, and the score of the whole, NaN where it has none."""
 
     groups: tuple[Subgroup, ...]
@@ -74,7 +75,7 @@ class SubgroupForest:
         lines = [(g.column, g.group, g.n, g.value, g.low, g.high, g.more_than_chance, g.note) for g in self.groups]
         return pd.DataFrame(lines, columns=["column", "group", "n", "value", "low", "high", "differs", "note"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A dot, or a diamond where it differs, and a bar per group; the whole as a dashed line."""
         if is_number(self.whole):
             ax.axvline(self.whole, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
@@ -84,29 +85,22 @@ class SubgroupForest:
         for y, group in zip(places, self.groups, strict=True):
             self._draw_lane(ax, y, group)
         ax.set_ylim(places[-1] + _LANE / 2, -_LANE / 2)
-        ax.set_yticks(places, [_label(group) for group in self.groups], color=INK)
+        name_lanes(ax, [_label(group) for group in self.groups], places)
         values = [self.whole, *(end for g in self.groups for end in (g.low, g.high, g.value))]
         ends = [value for value in values if is_number(value)]
         low, high = min([*ends, 0.9]), max([*ends, 1.0])
         ax.set_xlim(np.floor(low * 10) / 10, high)
         ax.set_xlabel(metric_words(self.groups[0].metric).short)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="x", length=3)
-        ax.tick_params(axis="y", length=0)
 
     def _draw_lane(self, ax: Axes, y: float, group: Subgroup) -> None:
-        side: dict[str, Any] = {"va": "center", "fontsize": 12, "annotation_clip": False}
-        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
         if not is_number(group.value):
-            ax.annotate(group.note, (0, y), (4, 0), ("axes fraction", "data"), "offset points", color=MUTED,
-                        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1}, **side)  # fmt: skip
+            leave_lane_empty(ax, y, group.note)
             return
-        colour = ALARM if group.more_than_chance else ACCENT
-        if is_number(group.low):
-            ax.plot([group.low, group.high], [y, y], color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
-        ax.plot([group.value], [y], "D" if group.more_than_chance else "o", color=colour, markersize=7, clip_on=False)
-        ax.annotate(number(group.value, 2), (1, y), (50, 0), ("axes fraction", "data"), "offset points", ha="right",
-                    color=INK, weight="bold" if group.more_than_chance else "normal", **side)  # fmt: skip
+        apart = group.more_than_chance
+        draw_lane(
+            ax, y, group.value, group.low, group.high, colour=ALARM if apart else ACCENT, sign="D" if apart else "o"
+        )
+        write_in_lane(ax, y, number(group.value, 2), bold=apart)
 
     def _places(self) -> list[float]:
         columns = self._columns()

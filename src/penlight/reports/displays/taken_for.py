@@ -5,27 +5,25 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.data.views import NO_FINDING
 from penlight.numbers import decimal_text
-from penlight.reports.displays.base import Floats, Layout, margin_for, ratio, shorten
-from penlight.reports.displays.confusion import Counts, scale_of_shades
-from penlight.reports.palette import MUTED
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for, ratio, shorten
+from penlight.reports.displays.confusion import Counts
+from penlight.reports.displays.shared import name_cells, scale_of_shades, shade_cells
 from penlight.reports.words import count, number
 from penlight.runs.predictions import Predictions
+from penlight.tasks.base import NO_FINDING
 
 NOTHING = "nothing"
 
-_SHADES = colormaps["cividis"]
 _LONGEST = 18
 _FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Confusions:
+class Confusions(Display):
     """Answers given to the images that truly have each finding.
 
     Row i holds the n[i] images that truly have finding i, so an image with several is in several rows; the last row
@@ -95,24 +93,15 @@ class Confusions:
         lines = [(rows[r], columns[c], int(self.counts[r, c]), int(self.n[r]), self.rates[r, c]) for r, c in cells]
         return pd.DataFrame(lines, columns=["true", "answered", "count", "n", "rate"])
 
-    def plot(self, ax: Axes) -> None:
-        """Shade by share, write the share in per cent, frame the diagonal, and put the scale of the shades below."""
-        rates, edges = self.rates, np.arange(len(self.n) + 1.0)
-        ax.pcolormesh(edges, edges, np.ma.masked_invalid(rates), cmap=_SHADES, vmin=0, vmax=1, edgecolors="none")
-        for (row, column), rate in np.ndenumerate(rates):
-            known = np.isfinite(rate)
-            colour = MUTED if not known else "#ffffff" if rate < 0.55 else "#10141c"
-            ax.text(column + 0.5, row + 0.5, decimal_text(100 * rate, 0) if known else number(rate), ha="center",
-                    va="center_baseline", color=colour, fontsize=12,
-                    weight="bold" if row == column else "normal")  # fmt: skip
-        ax.set_xticks(edges[:-1] + 0.5, self._columns(), rotation=40, ha="right", rotation_mode="anchor")
-        ax.set_yticks(edges[:-1] + 0.5, self._rows())
+    def draw(self, ax: Axes) -> None:
+        """Shade by share, write the share in per cent, the diagonal bold, and put the scale of the shades below."""
+        texts = [[decimal_text(100 * r, 0) if np.isfinite(r) else number(r) for r in row] for row in self.rates]
+        shade_cells(ax, self.rates, texts)
+        for text in ax.texts[:: len(self.n) + 1]:
+            text.set_fontweight("bold")
+        name_cells(ax, self._rows(), self._columns())
         ax.set_ylabel("truly there")
         ax.set_xlabel("answered")
-        ax.set_ylim(len(self.n), 0)
-        ax.tick_params(length=0, pad=5)
-        for spine in ax.spines.values():
-            spine.set_visible(False)
         scale_of_shades(ax, "share of the images of the row")
 
     def _rows(self) -> list[str]:

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from penlight.data.plots import divide
 from penlight.numbers import counted
 from penlight.recipes.space import Choices, Parameter, Range, Space, Trial
-from penlight.reports.displays.base import Layout, margin_for
+from penlight.reports.displays.base import Display, Layout, margin_for
+from penlight.reports.displays.shared import divide
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import metric_words, number, percent, plain
 
@@ -32,7 +32,7 @@ def trial_frame(trials: Sequence[Trial]) -> pd.DataFrame:
 
 
 @dataclass(frozen=True)
-class TuningHistory:
+class TuningHistory(Display):
     """Every trial's value in the order they began, the best so far, and the recipe's own value where it was tried."""
 
     trials: tuple[Trial, ...]
@@ -76,7 +76,7 @@ class TuningHistory:
         frame = trial_frame(self.trials)[["trial", "state", "value"]]
         return frame.assign(best=frame["value"].where(frame["state"] == "complete").cummax().ffill())
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Dots, filled where complete, and a stair of the best so far."""
         frame = self.frame()
         ax.step(frame["trial"], frame["best"], where="post", color=ACCENT, linewidth=1.8)
@@ -96,7 +96,7 @@ class TuningHistory:
 
 
 @dataclass(frozen=True)
-class KeyImportance:
+class KeyImportance(Display):
     """How much of the complete trials' variance each searched key explains, the most first."""
 
     shares: tuple[tuple[str, float], ...]
@@ -130,7 +130,7 @@ class KeyImportance:
         """One line per key: key, share."""
         return pd.DataFrame(self.shares, columns=["key", "share"])
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Bars from 0 to 1 with their share beside them."""
         for y, (_, share) in enumerate(self.shares):
             ax.barh(y, share, height=0.5, color=ACCENT)
@@ -145,7 +145,7 @@ class KeyImportance:
 
 
 @dataclass(frozen=True)
-class SpaceScatter:
+class SpaceScatter(Display):
     """The value of every trial against each searched key, a panel per key."""
 
     trials: tuple[Trial, ...]
@@ -187,7 +187,7 @@ class SpaceScatter:
         """One line per trial with a value."""
         return trial_frame(self.trials)
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """A panel per key; the same vertical axis."""
         n = len(self.space.parameters)
         rows, columns = -(-n // _AT_MOST_SHOWN), min(n, _AT_MOST_SHOWN)
@@ -218,7 +218,7 @@ class SpaceScatter:
 
 
 @dataclass(frozen=True)
-class ParallelTrials:
+class ParallelTrials(Display):
     """Every trial as a line through all searched keys to its value; the best one stands out."""
 
     trials: tuple[Trial, ...]
@@ -262,7 +262,7 @@ class ParallelTrials:
         last = (values - values.min()) / spread if spread else np.full(len(values), 0.5)
         return pd.DataFrame({"trial": [t.number for t in self.trials], **columns, self.metric: last})
 
-    def plot(self, ax: Axes) -> None:
+    def draw(self, ax: Axes) -> None:
         """Draw the worse half first, so that the better lies on top."""
         heights = self.frame().drop(columns="trial").to_numpy(float)
         order = np.argsort([t.value for t in self.trials], kind="stable")

@@ -1,14 +1,13 @@
-"""A dataset to look at: its numbers and samples as pictures, and a small page with all of them."""
+"""The page of a dataset: its splits, how its labels occur, and samples of it."""
 
-import base64
 import io
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,25 +16,16 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import Dataset
-from penlight.data.plots import (
-    DAY,
-    NIGHT,
-    PANELS,
-    Colours,
-    plot_classes,
-    plot_per_image,
-    plot_positions,
-    plot_presence,
-    plot_together,
-    position_grid,
-    wrapped,
-)
-from penlight.data.show_page import PageImage, classes_text, page, presence_text
-from penlight.data.summary import DataDescription, Findings, as_viewed, describe, row_indicators, row_names
+from penlight.data.summary import DataDescription, as_viewed, describe, row_indicators, row_names
 from penlight.data.views import ViewedDataset
+from penlight.escaping import label_list
+from penlight.numbers import counted, percent_text
+from penlight.reports.displays import AlongTheFile, ClassDistribution, Display, PerImage, Presence, Together
+from penlight.reports.figure import draw_png
+from penlight.reports.page import drawn, render
+from penlight.reports.palette import palette
+from penlight.reports.picture import png_data
 from penlight.tasks import label_of
-
-__all__ = ["DataDescription", "choose_samples", "describe", "plot_classes", "plot_samples", "write_show"]
 
 _DPI = 160
 _TILE = 84
@@ -47,22 +37,14 @@ _NAMED_TILE = 140
 _NAME_LINES = 4
 _NAME_LETTERS = 17
 _NAME_POINTS = 6.5
-# CSS pixels for each inch that a picture must have at least, for the smallest letters in it to have nine.
-_LEAST, _LEAST_OF_SAMPLES = 80, 100
+# CSS pixels for each inch that the samples must have at least, for the smallest letters in them to have nine.
+_LEAST_OF_SAMPLES = 100
+_NAME_LENGTH = 34
+_NAMED = 4
+"""So many labels that share the highest or lowest share are named."""
 
 # Labels are a user's own: a dollar sign is not the start of a formula.
 _PLAIN_TEXT: Any = {"text.parse_math": False}
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    """A figure of the page: file name, title, its sentence, size in inches, and what draws it."""
-
-    name: str
-    title: str
-    text: str
-    size: tuple[float, float]
-    plot: Callable[[Axes, Colours], None]
 
 
 def choose_samples(data: Dataset | ViewedDataset, per_class: int, seed: int = 0) -> dict[str, NDArray[np.int64]]:
@@ -92,7 +74,8 @@ def plot_samples(data: Dataset | ViewedDataset, per_class: int = 8, seed: int = 
     below = round(_NAME_LINES * _NAME_POINTS * 1.3 * _DPI / 72 / scale) if named else 0
     mosaic = _mosaic(seen, list(chosen.values()), per_class, below)
     height, width = (scale * n for n in mosaic.shape[:2])
-    texts = [wrapped(name if len(index) else f"{name} (none in train)") for name, index in chosen.items()]
+    named_rows = (name if len(index) else f"{name} (none in train)" for name, index in chosen.items())
+    texts = [textwrap.fill(name, _NAME_LENGTH) for name in named_rows]
     margin = round(16 + _LETTER * max(len(line) for text in texts for line in text.split("\n")))
     figure = Figure(figsize=((width + margin) / _DPI, height / _DPI), dpi=_DPI, facecolor="black")
     FigureCanvasAgg(figure)
@@ -114,67 +97,75 @@ def write_show(data: Dataset | ViewedDataset, folder: Path, *, per_class: int = 
     """
     seen = as_viewed(data)
     description = describe(seen)
-    files, pictures = {}, []
-    for drawing in _drawings(description):
-        files[f"{drawing.name}.png"] = day = _png(_figure(drawing, DAY))
-        night = _png(_figure(drawing, NIGHT))
-        width = round(drawing.size[0] * _LEAST)
-        pictures.append(PageImage(drawing.title, drawing.text, _data_address(day), _data_address(night), width))
-    drawn = plot_samples(seen, per_class, seed)
-    files["samples.png"] = samples = _png(drawn)
-    width = round(drawn.get_figwidth() * _LEAST_OF_SAMPLES)
-    files["index.html"] = page(description, pictures, _data_address(samples), width).encode()
+    figures = _figures(description)
+    mosaic = plot_samples(seen, per_class, seed)
+    files = {f"{name}.png": draw_png(display) for name, display in figures.items()}
+    files["samples.png"] = samples = _png(mosaic)
+    width = round(mosaic.get_figwidth() * _LEAST_OF_SAMPLES)
+    files["index.html"] = _page(description, figures, png_data(samples), width).encode()
     with disk.writing_to(folder, "Choose a folder you may write to, on a disk with room."), disk.folders(folder):
         for name, content in files.items():
             disk.write_whole(folder / name, content)
     return [folder / name for name in files]
 
 
-def _drawings(description: DataDescription) -> list[_Drawing]:
-    """The figures of a page; those on findings only where an image may have several."""
-    found = [_classes(description)]
-    if description.findings is not None:
-        found += _of_findings(description, description.findings)
-    positions = description.positions
-    rows, _ = position_grid(len(positions.rows))
-    size = (0.4 + 1.75 * PANELS, 0.75 + 1.35 * rows)
+def classes_text(description: DataDescription) -> str:
+    """Say in one sentence which labels are the most and the least frequent."""
+    shares = dict(zip(description.rows, description.shares("train"), strict=True))
+    highest, lowest = max(shares.values()), min(shares.values())
+    if highest == lowest:
+        return f"All labels are equally frequent in train, each with {percent_text(highest)} of images."
+    most, least = ([label for label, share in shares.items() if share == end] for end in (highest, lowest))
+    return (
+        f"Most frequent in train {_are(most)} with {percent_text(highest)} of images, least frequent {_are(least)} "
+        f"with {percent_text(lowest)}."
+    )
+
+
+def _are(labels: Sequence[str]) -> str:
+    named = label_list(labels[:_NAMED]) + (f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else "")
+    return f"is {named}" if len(labels) == 1 else f"are {named}, each"
+
+
+def _figures(description: DataDescription) -> dict[str, Display]:
+    """The figures of the page by file name; those on findings only where an image may have several."""
+    found: dict[str, Display] = {"classes": ClassDistribution.from_description(description)}
+    if (findings := description.findings) is not None:
+        found |= {"presence": Presence(description), "per-image": PerImage(findings), "together": Together(findings)}
+    return {**found, "positions": AlongTheFile(description.positions)}
+
+
+def _page(description: DataDescription, figures: dict[str, Display], samples: str, samples_width: int) -> str:
+    """Fill the page; `samples` is a data address, letters in it are too small below `samples_width` CSS pixels."""
+    colours = palette(description.task)
+    shares = {s: [percent_text(x).removesuffix(" %") for x in description.shares(s)] for s in description.images}
+    return render(
+        "dataset.html",
+        colours,
+        info=description.info,
+        d=description,
+        verdict=classes_text(description),
+        facts=_facts(description),
+        shares=shares,
+        figures=[drawn(display, name, colours) for name, display in figures.items()],
+        samples=Markup(samples),
+        samples_width=samples_width,
+    )
+
+
+def _facts(description: DataDescription) -> list[tuple[str, str]]:
+    """Give what is known of the dataset, in words, for the list at the top of the page."""
+    info, size = description.info, description.size
+    kind = "grey" if info.channels == 1 else "colour"
     return [
-        *found,
-        _Drawing(
-            "positions", "Along the file", positions.text(), size, lambda ax, c: plot_positions(positions, ax, c)
-        ),
+        ("images", f"{sum(description.images.values()):,}, {size} × {size} px, {kind}"),
+        ("modality", info.modality or "not said"),
+        ("view", description.view_text().removeprefix("View ")),
+        ("task", f"{description.task.kind}, {counted(len(description.task.labels), 'label')}"),
+        ("licence", info.licence),
+        ("source", info.source),
+        ("MD5", description.md5),
     ]
-
-
-def _classes(description: DataDescription) -> _Drawing:
-    lines = sum(wrapped(name).count("\n") + 1 for name in description.rows)
-    size = (7.2, 0.24 * lines + 0.1 * len(description.rows) + 0.6)
-    title = "Classes" if description.findings is None else "Findings"
-    return _Drawing("classes", title, classes_text(description), size,
-                    lambda ax, c: plot_classes(description, ax, night=c is NIGHT))  # fmt: skip
-
-
-def _of_findings(description: DataDescription, findings: Findings) -> list[_Drawing]:
-    n = len(findings.labels)
-    return [
-        _Drawing("presence", "Present and absent", presence_text(description), (7.2, 0.3 * n + 0.9),
-                 lambda ax, c: plot_presence(description, ax, c)),
-        _Drawing("per-image", "Findings in one image", findings.per_image_text(), (7.2, 2.2),
-                 lambda ax, c: plot_per_image(findings, ax, c)),
-        _Drawing("together", "Which occur together", findings.together_text(), (3 + 0.38 * n, 1.6 + 0.32 * n),
-                 lambda ax, c: plot_together(findings, ax, c)),
-    ]  # fmt: skip
-
-
-@rc_context(_PLAIN_TEXT)
-def _figure(drawing: _Drawing, colours: Colours) -> Figure:
-    figure = Figure(figsize=drawing.size, dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.set_facecolor(colours.paper)
-    ax = figure.subplots()
-    ax.set_facecolor(colours.paper)
-    drawing.plot(ax, colours)
-    return figure
 
 
 def _mosaic(data: ViewedDataset, rows: Sequence[NDArray[np.int64]], columns: int, below: int) -> NDArray[np.uint8]:
@@ -211,7 +202,3 @@ def _png(figure: Figure) -> bytes:
     # No version of a library in the file: the same data gives the same bytes.
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _data_address(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,8 +1,5 @@
 """The page of an audit: what was found, the shifts, and the pairs of one picture side by side."""
 
-import base64
-import io
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +8,11 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.audit.problem import Audit, Pair, Place
-from penlight.data.audit.shift import Shift, p_text
+from penlight.data.audit.shift import shift_cells
 from penlight.data.audit.thumbs import SIDE
 from penlight.data.dataset import Dataset
-from penlight.data.show_page import render
-from penlight.numbers import decimal_text
+from penlight.numbers import counted, decimal_text
+from penlight.reports.page import render
 from penlight.tasks import label_of
 
 MOST_PAIRS = 60
@@ -24,9 +21,9 @@ MOST_PAIRS = 60
 
 @dataclass(frozen=True)
 class _ShownPair:
-    """Data addresses of both images, their places with labels, and what they have in common."""
+    """Both images (H, W, C) uint8, their places with labels, and what they have in common."""
 
-    images: tuple[str, str]
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]]
     names: tuple[str, str]
     text: str
 
@@ -36,9 +33,12 @@ def write_page(dataset: Dataset, audit: Audit, folder: Path) -> Path:
     shown = audit.pairs[:MOST_PAIRS]
     page = render(
         "audit.html",
+        (),
         info=dataset.info,
         size=dataset.size,
         audit=audit,
+        verdict=_verdict(audit),
+        facts=[(split, counted(n, "image")) for split, n in audit.images.items()],
         shifts=[shift_cells(shift) for shift in audit.shifts],
         patients=", a patient's images in one fold" if dataset.splits["train"].patients is not None else "",
         pairs=[_shown(dataset, pair) for pair in shown],
@@ -49,16 +49,13 @@ def write_page(dataset: Dataset, audit: Audit, folder: Path) -> Path:
     return folder / "index.html"
 
 
-def shift_cells(shift: Shift) -> tuple[str, ...]:
-    """Give a shift as cells of a table: split, AUC, interval, p, p by labels, label most apart, its two shares."""
-    images, labels = shift.images, shift.labels
-    by_images = ("-", images.note, "-") if math.isnan(images.auc) else (
-        decimal_text(images.auc), f"{decimal_text(images.low)} to {decimal_text(images.high)}", p_text(images.p)
-    )  # fmt: skip
-    by_labels = ("-", labels.note, "-", "-") if math.isnan(labels.p) else (
-        p_text(labels.p), labels.label, decimal_text(100 * labels.train_share, 1), decimal_text(100 * labels.share, 1)
-    )  # fmt: skip
-    return (shift.split, *by_images, *by_labels)
+def _verdict(audit: Audit) -> str:
+    serious = sum(problem.serious for problem in audit.problems)
+    images = counted(sum(audit.images.values()), "image")
+    if not audit.problems:
+        return f"In {images} the audit found no problem."
+    said = "all of them" if serious == len(audit.problems) > 1 else f"{serious or 'none'} of them"
+    return f"In {images} the audit found {counted(len(audit.problems), 'problem')}, {said} serious."
 
 
 def _pairs_text(audit: Audit) -> str:
@@ -86,14 +83,6 @@ def _name(dataset: Dataset, place: Place) -> str:
     return f"{split} {row}: {label_of(task, task.encode(dataset.splits[split].labels[row : row + 1])[0])}"
 
 
-def _image(dataset: Dataset, place: Place) -> str:
+def _image(dataset: Dataset, place: Place) -> NDArray[np.uint8]:
     split, row = place
-    return f"data:image/png;base64,{base64.b64encode(_png(np.asarray(dataset.splits[split].images[row]))).decode()}"
-
-
-def _png(image: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(buffer, "PNG")
-    return buffer.getvalue()
+    return np.asarray(dataset.splits[split].images[row])
