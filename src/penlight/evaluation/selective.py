@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-def answered(sets: NDArray[np.uint8], decided: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def is_singleton(sets: NDArray[np.uint8], decided: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Say where an answer is given, (N, Q): where the set (N, Q, K) holds the decision (N, Q, K) and nothing else.
 
     A set that rules the decision out, as a threshold far from the cut can bring about, is no answer either.
@@ -28,7 +28,7 @@ def answered(sets: NDArray[np.uint8], decided: NDArray[np.uint8]) -> NDArray[np.
     return alone
 
 
-def certainty(
+def errors_and_confidence(
     task: Task, y: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8]
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Say of each decision, (N, Q) both, whether it is wrong and how probable it was said to be; all are (N, C)."""
