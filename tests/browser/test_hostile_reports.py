@@ -1,6 +1,7 @@
 """A run's report is a page of whoever made the run. On the server it shows itself, and can do nothing else."""
 
 import http.server
+import re
 import shutil
 import socket
 import threading
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 import uvicorn
+from PIL import Image
 
 from penlight.runs import open_run
 from penlight.serve import RequestLimits, make_app, open_registry
@@ -183,3 +185,23 @@ def test_a_report_of_penlight_works_in_its_sandbox(page):
     page.get_by_role("link", name="Scores", exact=True).click()
     assert page.url.endswith("#scores")
     assert page.evaluate("self.origin") == "null"
+
+
+def test_a_figure_is_saved_from_within_the_sandbox(page, tmp_path):
+    page.goto("/runs/fundus/report")
+    figure = page.locator("figure[data-name=bars]")
+    saved = {}
+    for kind in ("SVG", "PNG", "CSV"):
+        with page.expect_download() as download:
+            figure.get_by_role("button", name=f"as {kind}").click()
+        assert download.value.suggested_filename == f"bars.{kind.lower()}"
+        saved[kind] = tmp_path / kind
+        download.value.save_as(saved[kind])
+    svg = saved["SVG"].read_text()
+    assert svg.startswith("<svg ")
+    assert "var(" not in svg
+    with Image.open(saved["PNG"]) as image:
+        assert image.format == "PNG"
+        assert image.width == 2 * int(re.search(r'viewBox="0 0 (\d+)', svg)[1])
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 10
+    assert saved["CSV"].read_text().startswith("metric,model,value,low,high\n")

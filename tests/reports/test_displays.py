@@ -1,5 +1,6 @@
 """Displays: their numbers against scikit-learn, and the contract that all of them keep."""
 
+import io
 import math
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as MplFigure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     average_precision_score,
@@ -56,6 +60,7 @@ from penlight.reports.displays import (
 )
 from penlight.reports.figure import draw_svg
 from penlight.reports.palette import palette
+from penlight.reports.run import run_displays
 from penlight.runs.predictions import Predictions
 from penlight.tasks import TASKS, MultiClass, MultiLabel, Ordinal
 
@@ -195,6 +200,41 @@ def check(display: Display, *, again: bool = False) -> None:
     drawn = draw_svg(display, "a")
     assert "<svg" in drawn
     assert not again or draw_svg(display, "b").count("<text") == drawn.count("<text")
+
+
+def alone(display: Display) -> Axes:
+    """Plot a display without axes, as a notebook does, and look whether all that is drawn lies in the figure."""
+    ax = display.plot()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    assert tuple(figure.get_size_inches()) == display.layout.inches
+    drawn, (width, height) = figure.get_tightbbox(), display.layout.inches
+    beyond = 72 * max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
+    assert beyond < 2, f"{type(display).__name__} is {beyond:.0f} px larger than its figure"
+    for kind in ("svg", "png"):
+        figure.savefig(io.BytesIO(), format=kind)
+    pyplot.close(figure)
+    return ax
+
+
+@pytest.mark.parametrize("name", ["ordinal", pytest.param("multi_label", marks=pytest.mark.full)])
+def test_a_display_alone_is_whole(name: str, request: pytest.FixtureRequest) -> None:
+    for display in run_displays(request.getfixturevalue(name)).values():
+        alone(display)
+
+
+def test_a_display_draws_onto_axes_that_it_is_given(ordinal: RunContent) -> None:
+    ax = MplFigure().subplots()
+    assert LabelRates.from_predictions(ordinal.test, ordinal.decided).plot(ax) is ax
+    assert len(ax.get_yticklabels()) == len(ordinal.task.labels)
+
+
+def test_a_page_keeps_of_long_curves_what_is_drawn_of_them(ordinal: RunContent) -> None:
+    roc = RocCurves.from_predictions(ordinal.test, ordinal.decided)
+    assert list(roc.drawn_numbers()) == ["label", "false_positive_rate", "sensitivity"]
+    assert 2 < len(roc.drawn_numbers()) <= len(roc.frame())
+    risk = RiskCurve.from_predictions(ordinal.test, ordinal.decided)
+    assert list(risk.drawn_numbers()) == ["share", "error"]
 
 
 def test_every_figure_a_task_names_is_a_display() -> None:

@@ -1,6 +1,7 @@
 """Reports and cards: what a page must hold, whoever the run is."""
 
 import base64
+import hashlib
 import html
 import io
 import math
@@ -20,12 +21,14 @@ from penlight.evaluation.operating import operating_points
 from penlight.reports import ComparedBaseline, RunContent, run_card, run_report, seeds_report
 from penlight.reports.checklist import checklist
 from penlight.reports.notebook import Figure
+from penlight.reports.page import SCRIPTS
 from penlight.reports.palette import palette
 from penlight.reports.picture import shaded_address
 from penlight.reports.run import run_displays
 from penlight.reports.tables import label_table, point_heads, point_lines
 from penlight.reports.verdict import compare
 from penlight.reports.words import image_words, interval, metric_words, number
+from penlight.serve.pages import report as serve_report
 from tests.reports.conftest import make_data
 
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -105,6 +108,19 @@ def test_both_themes_print_and_the_notice_are_there(text: str) -> None:
     assert '[data-theme="dark"]' in text
     assert "@media print" in text
     assert text.count("Not for clinical use.") >= 2
+
+
+def test_a_server_lets_the_scripts_of_a_page_run_and_no_others(text: str) -> None:
+    policy = serve_report(text.encode()).headers["content-security-policy"]
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.S)
+    assert len(scripts) == len(SCRIPTS) == text.count("<script")
+    for script in scripts:
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
+
+
+def test_every_figure_can_be_saved(text: str) -> None:
+    named = re.findall(r'<figure[^>]* data-name="([^"]+)">', text)
+    assert len(named) == len(set(named)) == text.count('<template class="numbers">') == text.count("<svg")
 
 
 def test_a_page_is_small(text: str) -> None:

@@ -21,6 +21,7 @@ from penlight.reports.palette import MUTED
 from penlight.reports.study import study_report
 from penlight.reports.study_content import Cost, StudyContent, StudyRowResult, StudyTable, pairs
 from penlight.tasks import MultiClass, MultiLabel
+from tests.reports.test_displays import alone
 
 TASK = MultiClass(("a", "b", "c"))
 KINDS = {"majority": "baseline", "linear": "baseline", "cnn": "custom", "mobile": "pre-trained"}
@@ -292,6 +293,12 @@ def test_a_display_says_what_it_draws(display):
     assert display.caption.endswith(".")
     assert display.description.endswith(".")
     assert isinstance(display.frame(), pd.DataFrame)
+
+
+def test_long_names_of_recipes_lie_within_the_figure():
+    longer = [replace(e, title=f"{e.title}, trained twice as long") for e in FULL.entries]
+    for display in (StudyCurves.from_table(table(*longer)), CostPlot.from_table(table(*longer))):
+        alone(display)
 
 
 def test_the_cost_plot_has_one_labelled_dot_per_recipe_and_intervals_both_ways():

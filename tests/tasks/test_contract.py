@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from penlight.errors import DataError, PredictionsError, UnknownNameError
 from penlight.evaluation import METRICS
 from penlight.tasks import TASKS, Binary, Ordinal, label_of, task_from_dict, task_to_dict
-from tests.conftest import TASK_EXAMPLES, labels_for
+from tests.conftest import LABELS, TASK_EXAMPLES, labels_for
 
 
 def test_every_task_has_an_example():
@@ -86,6 +86,19 @@ def test_a_task_that_is_not_known_is_named():
         task_from_dict({"kind": "ordinla", "labels": ["a"]})
     with pytest.raises(PredictionsError, match="binary"):
         task_from_dict({"kind": "binary", "labels": ["a", "b"], "referable": 1})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"referable": "1"}, {"referable": True}, {"referable": -1}, {"referable": 4}, {"rule": 3}, {"head": "\x1b[2J"},
+     {"rule": "x" * 501}, {"referable": [1]}, {"labels": ["a", "a", "b", "c"]}, {"labels": ["a"]}],
+)  # fmt: skip
+def test_options_of_a_file_are_checked(wrong):
+    written = {"kind": "ordinal", "labels": list(LABELS), "referable": 1, "head": "softmax", "rule": "argmax"}
+    assert task_from_dict({**written, "of a later version": [1]}) == Ordinal(LABELS, 1, "softmax", "argmax")
+    with pytest.raises(PredictionsError) as caught:
+        task_from_dict({**written, **wrong})
+    assert str(caught.value).isprintable()
 
 
 def test_cut_points_cut_where_they_are_given_and_halfway_otherwise(task):

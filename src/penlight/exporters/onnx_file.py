@@ -17,7 +17,6 @@ from penlight.models.baselines import LOG_PIXELS
 from penlight.models.ensemble import EnsembleModel, LinearMember, NetworkMember, Scorer, SummaryModel
 from penlight.runs import ModelFacts
 from penlight.runs.predictor import FEATURES
-from penlight.tasks import Task
 
 WIDEST = 4096
 """Features that a file gives at most: those of the linear baseline are all the pixels."""
@@ -31,7 +30,11 @@ def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
     The same model gives the same bytes. ExportError for a layer that has no ONNX form.
     """
     graph = Graph((facts.size, facts.size, facts.channels))
-    logits = _logits(graph, model, facts.task)
+    of_baseline, task = _BASELINES.get(type(model)), facts.task
+    if of_baseline is None:
+        logits = network_nodes(graph, model, graph.pixels())
+    else:
+        logits = task.link.logits_in_graph(graph, of_baseline(graph, model), len(task.labels))
     features = graph.features
     # From here on 64 bits, as in NumPy: few numbers, and calibration may be steep.
     prob = answers(graph, facts.task, calibration, graph.double(logits))
@@ -43,20 +46,9 @@ def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
     return content
 
 
-def _logits(graph: Graph, model: Any, task: Task) -> Value:
-    if type(model) not in _BASELINES:
-        return network_nodes(graph, model, graph.pixels())
-    logits: Value = task.link.logits_in_graph(graph, _BASELINES[type(model)](graph, model), len(task.labels))
-    return logits
-
-
 def _linear(graph: Graph, model: LinearBaseline) -> Value:
     scores = graph.dense(graph.look_up(LOG_PIXELS.astype(np.float64)), model.weights, model.bias)
     return graph.softmax(scores) if model.exclusive else graph.sigmoid(scores)
-
-
-def _majority(graph: Graph, model: MajorityBaseline) -> Value:
-    return graph.repeated(model.shares)
 
 
 def _ensemble(graph: Graph, model: EnsembleModel) -> Value:
@@ -84,7 +76,7 @@ def _member(graph: Graph, member: Scorer, made: GraphFeatures) -> Value:
 
 _BASELINES: dict[type, Callable[[Graph, Any], Value]] = {
     LinearBaseline: _linear,
-    MajorityBaseline: _majority,
+    MajorityBaseline: lambda graph, model: graph.repeated(model.shares),
     EnsembleModel: _ensemble,
 }
 """From images to probabilities (N, C), of the models that are no networks."""

@@ -108,12 +108,18 @@ class ReadsRecord(Record):
 
 
 class TaskRecord(Record):
-    """What labels mean. What a task has beside its labels is checked by the task, see `tasks.task_of`."""
+    """What labels mean. What a task has beside its labels is an `OptionRecord`, checked by `tasks.task_of`."""
 
     model_config = ConfigDict(extra="allow")
 
     kind: Name
     labels: Labels
+
+
+class OptionRecord(Record):
+    """What a task has beside its labels, such as the lowest grade that needs a referral."""
+
+    value: Count | Name
 
 
 class FactsRecord(Record):

@@ -17,18 +17,25 @@ from penlight.reports.filters import FILTERS, GLOBALS
 from penlight.reports.palette import Colour, variable
 from penlight.reports.words import unbroken
 
+SCRIPTS = ("theme.js", "figures.js")
+"""Files of this folder that stand in every page, each as a script of its own."""
+
 _COLUMN = 560
 """The widest figure in pixels that one of two columns shows nearly in full size."""
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A display as a page shows it; a `wide` one takes both columns, and scrolls where the page is narrower, as one
-    that `scrolls` does on a phone."""
+    """A display as a page shows it, and its `numbers` as CSV, to be saved under its `name`.
+
+    A `wide` one takes both columns, and scrolls where the page is narrower, as one that `scrolls` does on a phone.
+    """
 
     title: str
     caption: str
     svg: Markup
+    name: str
+    numbers: str
     wide: bool = False
     scrolls: bool = False
 
@@ -38,7 +45,7 @@ def render(template: str, colours: Sequence[Colour], **values: Any) -> str:
     page = _environment().get_template(template)
     return page.render(
         style=_inline("style.css"),
-        script=_inline("theme.js"),
+        scripts=[_inline(name) for name in SCRIPTS],
         colours=[(variable(c.day), c.day, c.night) for c in dict.fromkeys(colours)],
         not_clinical=NOT_CLINICAL,
         version=__version__,
@@ -51,7 +58,9 @@ def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> PageFi
     # The SVG escapes its own texts.
     svg = Markup(draw_svg(display, name, colours))
     width = display.layout.width
-    return PageFigure(display.title, unbroken(display.caption), svg, width > _COLUMN, width > BROAD)
+    numbers = display.drawn_numbers().to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    caption = unbroken(display.caption)
+    return PageFigure(display.title, caption, svg, name, numbers, width > _COLUMN, width > BROAD)
 
 
 @cache

@@ -33,6 +33,7 @@ _CSS, _JS = "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 STATIC = {
     "style.css": ("reports/style.css", _CSS),
     "theme.js": ("reports/theme.js", _JS),
+    "figures.js": ("reports/figures.js", _JS),
     "pages.css": ("serve/static/pages.css", _CSS),
     "gallery.js": ("serve/static/gallery.js", _JS),
     "run.js": ("serve/static/run.js", _JS),
@@ -237,9 +238,9 @@ def _is_plain(page: bytes) -> bool:
 @cache
 def _report_policy() -> str:
     """The content security policy of reports, with the hashes of the scripts of this version and of earlier ones."""
-    embedded = b"\n" + _file("reports/theme.js") + b"\n"
+    embedded = [b"\n" + _file(f"reports/{name}") + b"\n" for name in ("theme.js", "figures.js")]
     lines = _file("serve/report_scripts.txt").decode().splitlines()
-    hashes = {base64.b64encode(hashlib.sha256(embedded).digest()).decode()}
+    hashes = {base64.b64encode(hashlib.sha256(script).digest()).decode() for script in embedded}
     hashes |= {line.strip() for line in lines if line.strip() and not line.startswith("#")}
     scripts = " ".join(f"'sha256-{value}'" for value in sorted(hashes))
     return (

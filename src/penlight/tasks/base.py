@@ -74,13 +74,14 @@ NATIVE = {"native": View("the labels as they are stored", _native)}
 
 @dataclass(frozen=True)
 class ProposedOption:
-    """What a new description says of a task beside its labels: `key` and `value`, and what it means. One that is not
-    `sure` stands as a comment."""
+    """A line of a new description beside its labels: `key` and `value`, and a comment. One that is not `sure` stands
+    as a comment itself; of another one `note` tells the user."""
 
     key: str
     value: Any
-    meaning: str
+    comment: str
     sure: bool
+    note: str = ""
 
 
 class Task(ABC):

@@ -130,7 +130,12 @@ class Binary(Task):
     def proposed_options(cls, values: Sequence[str]) -> tuple[ProposedOption, ...]:
         """Which of the two is the finding."""
         finding = propose_finding(values)
-        return (ProposedOption("positive", finding or values[1], _FINDING, finding is not None),)
+        if finding is None:
+            comment = f"{_FINDING}; remove the first # if it is this label, or name the other"
+            return (ProposedOption("positive", values[1], comment, sure=False),)
+        comment = f"{_FINDING}; change it if it is the other label"
+        note = f"'{finding}' is taken as the finding; correct `positive` in the description if it is the other."
+        return (ProposedOption("positive", finding, comment, sure=True, note=note),)
 
     @classmethod
     def described(cls, labels: tuple[str, ...], options: Mapping[str, Any]) -> "Binary":

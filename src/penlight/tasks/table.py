@@ -58,26 +58,33 @@ def task_of(record: "TaskRecord") -> Task:
     made = find_task(record.kind)
     if made is None:
         raise UnknownNameError("task", record.kind[:50], TASKS)
-    types = _own_fields(made)
-    of_others = {name for task in TASKS.values() for name in _own_fields(task)} - types.keys()
+    if not made.n_labels[0] <= len(set(record.labels)) == len(record.labels):
+        raise PredictionsError(
+            f"A {record.kind} task has {made.n_labels[0]} different labels or more, {len(record.labels)} came."
+        )
+    try:
+        return made(labels=record.labels, **_given_fields(made, record))  # type: ignore[call-arg]
+    except DataError as error:
+        raise PredictionsError(error.problem, error.remedy) from error
+
+
+def _given_fields(task: type[Task], record: "TaskRecord") -> dict[str, Any]:
+    """Check what a file gives of a task beside its labels. What no task has is of a later version, and left out."""
+    from penlight.records import check_record
+    from penlight.records.run import OptionRecord
+
     given = {name: value for name, value in (record.model_extra or {}).items() if value is not None}
-    if strange := sorted(given.keys() & of_others):
+    types = _own_fields(task)
+    if strange := sorted(
+        given.keys() & {name for other in TASKS.values() for name in _own_fields(other)} - types.keys()
+    ):
         raise PredictionsError(f"A {record.kind} task has no {', '.join(strange)}.")
     own = {name: value for name, value in given.items() if name in types}
     for name, value in own.items():
-        if not isinstance(value, types[name]) or isinstance(value, bool) or len(str(value)) > 500:
-            raise PredictionsError(
-                f"The description of a task is not what Penlight writes: '{name}' is of another type."
-            )
-    fewest, most = made.n_labels
-    if not fewest <= len(set(record.labels)) == len(record.labels) <= most:
-        raise PredictionsError(
-            f"A {record.kind} task has {fewest} different labels or more, {len(record.labels)} came."
-        )
-    try:
-        return made(labels=record.labels, **own)  # type: ignore[call-arg]
-    except DataError as error:
-        raise PredictionsError(error.problem, error.remedy) from error
+        check_record(OptionRecord, {"value": value}, f"'{name}' of a task", error=PredictionsError)
+        if not isinstance(value, types[name]):
+            raise PredictionsError(f"'{name}' of a {record.kind} task is of another type.")
+    return own
 
 
 def _own_fields(task: type[Task]) -> dict[str, Any]:

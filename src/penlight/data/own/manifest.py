@@ -58,7 +58,8 @@ def propose_columns(table: Table, path: Path) -> Columns:
         none = _none(table[label], separator)
         return Columns(found["path"], label, separator=separator, none=none, others=others)
     used = {found["path"], *others.values()}
-    labels = tuple(name for name, cells in table.items() if name not in used and _is_yes_no(cells))
+    yes_no = (name for name, cells in table.items() if all(cell.lower() in _YES_NO for cell in cells))
+    labels = tuple(name for name in yes_no if name not in used)
     if len(labels) == 1:
         return Columns(found["path"], labels[0], others=others)
     if not labels:
@@ -133,10 +134,6 @@ def _none(cells: Sequence[str], separator: str | None) -> str | None:
     if separator is None:
         return None
     return next((cell for cell in cells if cell.lower() in _NO_FINDING), None)
-
-
-def _is_yes_no(cells: Sequence[str]) -> bool:
-    return all(cell.lower() in _YES_NO for cell in cells)
 
 
 def _require_columns(table: Table, columns: Columns, path: Path) -> None:

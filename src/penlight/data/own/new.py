@@ -209,7 +209,7 @@ def describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDatase
         images={split: len(own) for split, own in y.items()},
         ignored=sorted(headers.keys() - set(array_names())),
         notes=[
-            *_option_notes(proposal),
+            *proposal.option_notes,
             f"{'' if asked.order else 'Name the labels, which are numbers here. '}"
             "State licence, source and modality in the description.",
         ],
@@ -389,31 +389,13 @@ def _head(name: str, proposal: Proposal, about_labels: str) -> list[str]:
         _line("title", name),
         _line("task", proposal.task, proposal.reason),
         _line("labels", list(proposal.values), about_labels),
-        *_options(proposal),
+        *(
+            _line(own.key, own.value, own.comment) if own.sure else f"# {_line(own.key, own.value)}  # {own.comment}"
+            for own in TASKS[proposal.task].proposed_options(proposal.values)
+        ),
         _line("licence", UNKNOWN),
         _line("source", UNKNOWN),
         '# modality = "film"  # or "fundus", "ultrasound", ...; until it is stated, images are not mirrored',
-    ]
-
-
-def _options(proposal: Proposal) -> list[str]:
-    """Give the lines of what the task has beside its labels; those that are not sure as comments."""
-    lines = []
-    for option in TASKS[proposal.task].proposed_options(proposal.values):
-        line = _line(option.key, option.value)
-        lines.append(
-            f"{line}  # {option.meaning}; change it if it is the other label"
-            if option.sure
-            else f"# {line}  # {option.meaning}; remove the first # if it is this label, or name the other"
-        )
-    return lines
-
-
-def _option_notes(proposal: Proposal) -> list[str]:
-    return [
-        f"'{option.value}' is taken as the finding; correct `{option.key}` in the description if it is the other."
-        for option in TASKS[proposal.task].proposed_options(proposal.values)
-        if option.sure
     ]
 
 
@@ -437,7 +419,7 @@ def _columns_table(columns: Columns) -> dict[str, Any]:
 
 def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: NewDatasetOptions) -> list[str]:
     notes = [proposal.note] if proposal.note else []
-    notes += _option_notes(proposal)
+    notes += proposal.option_notes
     if listing.rows[0].patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
     if pictures.smaller:

@@ -25,6 +25,11 @@ class Proposal:
     reason: str
     note: str = ""
 
+    @property
+    def option_notes(self) -> list[str]:
+        """What a person should look at of the options that the task proposes."""
+        return [own.note for own in TASKS[self.task].proposed_options(self.values) if own.note]
+
 
 @dataclass(frozen=True)
 class Format:

@@ -28,7 +28,9 @@ def walk(root: Path) -> Tree:
         raise DataError(f"There is no folder {root}.", "Check the path.")
     paths = sorted(_files(root))
     inside = root.resolve()
-    out = [path for path in paths if (root / path).is_symlink() and not _within(root / path, inside)]
+    out = [
+        path for path in paths if (root / path).is_symlink() and not (root / path).resolve().is_relative_to(inside)
+    ]
     if strange := [path for path in paths if not _is_text(path)]:
         raise DataError(
             f"{root} has file names that are not UTF-8: {named(map(repr, strange))}.", "Rename these files."
@@ -58,10 +60,6 @@ def _is_text(path: str) -> bool:
 
 def _refuse(error: OSError) -> None:
     raise DataError(f"{error.filename} cannot be read: {error.strerror}.", "Check its permissions.") from error
-
-
-def _within(path: Path, inside: Path) -> bool:
-    return path.resolve().is_relative_to(inside)
 
 
 def _is_picture(path: Path) -> bool:

@@ -110,6 +110,13 @@ class Display(ABC):
     def frame(self) -> pd.DataFrame:
         """Give the numbers that are drawn."""
 
+    def drawn_numbers(self) -> pd.DataFrame:
+        """Give what a page lets its readers save: the numbers of `frame`, of long curves only the points drawn.
+
+        A page is passed on; it must not say more of single images than its figures show.
+        """
+        return self.frame()
+
     @abstractmethod
     def draw(self, ax: Axes) -> None:
         """Draw onto axes; a display of several panels divides them."""

@@ -102,6 +102,10 @@ class RocCurves(Display):
         """One line per point: label, false_positive_rate, sensitivity, threshold."""
         return _points(self.curves, "false_positive_rate", "sensitivity")
 
+    def drawn_numbers(self) -> pd.DataFrame:
+        """One line per label and point drawn: label, false_positive_rate, sensitivity."""
+        return _drawn_points(self.curves, "false_positive_rate", "sensitivity")
+
     def draw(self, ax: Axes) -> None:
         """Draw all in one panel where they stay readable, else one panel each over the others in grey."""
         if len(self.curves) > _ONE_PANEL:
@@ -157,6 +161,10 @@ class PrecisionRecallCurves(Display):
     def frame(self) -> pd.DataFrame:
         """One line per point: label, recall, precision, threshold."""
         return _points(self.curves, "recall", "precision")
+
+    def drawn_numbers(self) -> pd.DataFrame:
+        """One line per label and point drawn: label, recall, precision."""
+        return _drawn_points(self.curves, "recall", "precision")
 
     def draw(self, ax: Axes) -> None:
         """Draw one panel per label over the others in grey, since each has its own reference."""
@@ -217,6 +225,11 @@ def _no_curve(label: str, colour: str, sign: str, prevalence: float, note: str) 
 def _points(curves: Sequence[LabelCurve], x: str, y: str) -> pd.DataFrame:
     parts = [pd.DataFrame({"label": c.label, x: c.x, y: c.y, "threshold": c.threshold}) for c in curves if len(c.x)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["label", x, y, "threshold"])
+
+
+def _drawn_points(curves: Sequence[LabelCurve], x: str, y: str) -> pd.DataFrame:
+    drawn = ((curve.label, *point) for curve in curves for point in zip(*thinned(curve.x, curve.y), strict=True))
+    return pd.DataFrame(drawn, columns=["label", x, y])
 
 
 def _extremes(curves: Sequence[LabelCurve], area: str) -> str:

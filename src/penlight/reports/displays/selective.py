@@ -100,6 +100,11 @@ class RiskCurve(Display):
         """One line per distinct confidence: share, error, confidence."""
         return pd.DataFrame({"share": self.share, "error": self.error, "confidence": self.confidence})
 
+    def drawn_numbers(self) -> pd.DataFrame:
+        """One line per point drawn: share, error."""
+        share, error = thinned(self.share, self.error)
+        return pd.DataFrame({"share": share, "error": error})
+
     def draw(self, ax: Axes) -> None:
         """The curve, the error of all as a line, the sets' point as a diamond."""
         shown = self.share >= min(1.0, 10 / len(self.share))

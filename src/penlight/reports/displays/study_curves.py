@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from penlight.reports.displays.base import Display, Layout
+from penlight.reports.displays.base import Display, Layout, shorten
 from penlight.reports.displays.learning import style_panel
 from penlight.reports.displays.shared import divide
 from penlight.reports.displays.study_cost import ROUND_STEPS, entry_colours
@@ -17,6 +17,8 @@ from penlight.reports.study_content import StudyRowResult, StudyTable
 from penlight.reports.words import listed, metric_words, number
 
 _RIGHT = 250
+_LONGEST = 30
+"""Letters of a name that the right margin has room for."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def _name_ends(panel: Axes, ends: Sequence[tuple[float, VariantCurve]]) -> None:
         panel.annotate("", (curve.epoch[-1], value), (right * 1.045, place), "data", "data", annotation_clip=False,
                        arrowprops={"arrowstyle": "-", "color": curve.colour, "linewidth": 0.7, "alpha": 0.6,
                                    "shrinkA": 0, "shrinkB": 0})  # fmt: skip
-        panel.annotate(curve.title, (right * 1.05, place), (2, 0), "data", "offset points", va="center", fontsize=12,
+        name = shorten(curve.title, _LONGEST)
+        panel.annotate(name, (right * 1.05, place), (2, 0), "data", "offset points", va="center", fontsize=12,
                        color=curve.colour, annotation_clip=False)  # fmt: skip
 
 
