@@ -71,7 +71,7 @@ def test_the_curve_is_that_of_a_plain_loop(task):
         assert error == pytest.approx(wrong[kept].mean())
 
 
-def test_certainty_is_of_the_answer_given():
+def test_confidence_is_of_the_answer_given():
     y, prob = np.array([[1, 0, 0], [0, 0, 1]], np.uint8), np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])
     wrong, confidence = errors_and_confidence(
         MultiClass(tuple("abc")), y, prob, np.array([[1, 0, 0], [0, 1, 0]], np.uint8)

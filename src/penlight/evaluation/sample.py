@@ -138,8 +138,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class SetCounts:
-    """Of the Q sets of each image, (N,): the share that hold the truth, the mean size, the share that leave the
-    decision alone (`answered`) and that do so rightly; `held` (N, C) marks labels that are there and in the set."""
+    """Of the Q prediction sets of each image, (N,): the share that hold the truth, the mean size, the share that hold
+    the decision alone (`answered`) and that do so rightly; `held` (N, C) marks true labels that are in the set."""
 
     covered: Floats
     size: Floats
