@@ -13,8 +13,6 @@ from penlight.evaluation.rows import Score, row_from_dict
 from penlight.evaluation.sample import Sample
 from penlight.evaluation.scores import metric_intervals
 
-_OFFICIAL = ("auc", "acc", "acc_mean")
-
 
 @dataclass(frozen=True)
 class DuplicateScores:
@@ -55,7 +53,7 @@ def _rows(sample: Sample, chosen: NDArray[np.bool_], groups: Groups) -> list[Sco
         return []
     task, part, n = sample.task, sample.part(chosen), int(chosen.sum())
     units = groups[chosen] if isinstance(groups, np.ndarray) else groups
-    keys = dict.fromkeys([task.headline, *(key for key in _OFFICIAL if key in task.metrics)])
+    keys = dict.fromkeys([task.headline, *(key for key in task.metrics if METRICS[key].official)])
     rows = []
     for key in keys:
         value = float(METRICS[key].compute(part, np.ones((1, n)))[0])

@@ -10,9 +10,10 @@ from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence
-from penlight.evaluation.checks.words import interval, listed, metric, number
+from penlight.evaluation.checks.words import interval, listed, number
 from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.intervals import UnknownPatients
+from penlight.evaluation.metrics import metric_words
 from penlight.evaluation.rows import Score
 
 Problem = Mapping[str, Any]
@@ -52,11 +53,11 @@ def _apart(scores: DuplicateScores, split: str) -> str:
 
 def _said(rows: Sequence[Score]) -> str:
     return ", ".join(
-        f"{metric(row.name)} is {number(row.value)} (95 % interval {interval(row.low, row.high)})"
+        f"{metric_words(row.name).short} is {number(row.value)} (95 % interval {interval(row.low, row.high)})"
         if np.isfinite(row.low)
-        else f"{metric(row.name)} is {number(row.value)} ({row.note})"
+        else f"{metric_words(row.name).short} is {number(row.value)} ({row.note})"
         if np.isfinite(row.value)
-        else f"{metric(row.name)} is undefined ({row.note})"
+        else f"{metric_words(row.name).short} is undefined ({row.note})"
         for row in rows
     )
 

@@ -90,6 +90,11 @@ class Evidence:
         """Key in METRICS of the metric that choices are made by."""
         return self.task.headline
 
+    @property
+    def headline_short(self) -> str:
+        """The short name of that metric: "AUC"."""
+        return METRICS[self.headline].short
+
     @cached_property
     def prior(self) -> Floats:
         """(C,) share of each label in train; in val, or in the scored split, where train is not known."""

@@ -8,7 +8,7 @@ from penlight.escaping import quoted
 from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence, Floats, SplitAnswers
-from penlight.evaluation.checks.words import counted, interval, listed, metric, number
+from penlight.evaluation.checks.words import counted, interval, listed, number
 from penlight.evaluation.intervals import design_effect, number_units
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
@@ -135,7 +135,7 @@ def few_images(e: Evidence) -> Finding | None:
         parts.append(f"Scores on {e.split} rest on few images with or without a label: {names}.")
     row = find_row(e.rows, e.headline)
     if row is not None and not math.isfinite(row.high - row.low):
-        parts.append(f"{metric(e.headline)} has no interval: {row.note or 'too few resamples give it a value'}.")
+        parts.append(f"{e.headline_short} has no interval: {row.note or 'too few resamples give it a value'}.")
     elif row is not None and row.high - row.low > WIDE:
-        parts.append(f"The 95 % interval of {metric(e.headline)} is wide: {interval(row.low, row.high)}.")
+        parts.append(f"The 95 % interval of {e.headline_short} is wide: {interval(row.low, row.high)}.")
     return Finding(" ".join(parts)) if parts else None

@@ -3,7 +3,7 @@
 from penlight.escaping import quoted
 from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import LINEAR, MAJORITY, Evidence
-from penlight.evaluation.checks.words import interval, listed, metric, number
+from penlight.evaluation.checks.words import interval, listed, number
 from penlight.evaluation.comparison import Difference
 
 ENOUGH = 5
@@ -15,7 +15,7 @@ def learned_nothing(e: Evidence) -> Finding | None:
     found = e.against(MAJORITY)
     if found is None or not found.low <= 0:
         return None
-    text = f"On {e.split} its {metric(e.headline)} is {_scores(e, found, 'the answer that never looks at an image')}"
+    text = f"On {e.split} its {e.headline_short} is {_scores(e, found, 'the answer that never looks at an image')}"
     if e.curves is not None and len(e.curves.loss) > 1:
         text += f" The loss on train went from {number(e.curves.loss[0])} to {number(e.curves.loss[-1])}."
     return Finding(text, serious=True)
@@ -27,7 +27,8 @@ def no_better_than_linear(e: Evidence) -> Finding | None:
     if found is None or not found.value <= 0:
         return None
     return Finding(
-        f"On {e.split} its {metric(e.headline)} is {_scores(e, found, 'the linear baseline')}", serious=True
+        f"On {e.split} its {e.headline_short} is {_scores(e, found, 'the linear baseline')}",
+        serious=True,
     )
 
 
@@ -36,7 +37,7 @@ def not_clearly_better_than_linear(e: Evidence) -> Finding | None:
     found = e.against(LINEAR)
     if found is None or not (found.value > 0 and found.low <= 0):
         return None
-    return Finding(f"On {e.split} its {metric(e.headline)} is {_scores(e, found, 'the linear baseline')}")
+    return Finding(f"On {e.split} its {e.headline_short} is {_scores(e, found, 'the linear baseline')}")
 
 
 def accuracy_of_the_majority(e: Evidence) -> Finding | None:

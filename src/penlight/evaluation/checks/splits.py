@@ -9,7 +9,7 @@ from penlight.escaping import quoted
 from penlight.evaluation.checks.audited import shift_problems
 from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import RUN, Evidence, SplitAnswers, value_and_draws
-from penlight.evaluation.checks.words import interval, listed, metric, number
+from penlight.evaluation.checks.words import interval, listed, number
 from penlight.numbers import counted, percent_text
 
 Z_99 = 2.576
@@ -43,7 +43,7 @@ def val_and_test_apart(e: Evidence) -> Finding | None:
     if abs(difference) <= half:
         return None
     return Finding(
-        f"{metric(e.headline)} is {number(on_val)} on val and {number(on_test)} on {e.split} (difference "
+        f"{e.headline_short} is {number(on_val)} on val and {number(on_test)} on {e.split} (difference "
         f"{number(difference)}, 99 % interval {interval(difference - half, difference + half)}).",
         serious=abs(difference) > FAR_APART,
     )

@@ -2,7 +2,7 @@
 
 from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence
-from penlight.evaluation.checks.words import interval, listed, metric, number
+from penlight.evaluation.checks.words import interval, listed, number
 
 FAR_BELOW = 0.05
 
@@ -19,4 +19,4 @@ def a_group_differs(e: Evidence) -> Finding | None:
         for group in sorted(found, key=lambda group: group.difference)
     ]
     far = any(group.difference < -FAR_BELOW for group in found)
-    return Finding(f"{metric(e.headline)} on {e.split} differs by group: {listed(said)}.", serious=far)
+    return Finding(f"{e.headline_short} on {e.split} differs by group: {listed(said)}.", serious=far)

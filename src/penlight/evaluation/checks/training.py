@@ -6,7 +6,8 @@ import numpy as np
 
 from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence
-from penlight.evaluation.checks.words import interval, metric, number
+from penlight.evaluation.checks.words import interval, number
+from penlight.evaluation.metrics import metric_words
 from penlight.evaluation.rows import Score
 
 GAIN = 0.002
@@ -24,7 +25,7 @@ def still_improving(e: Evidence) -> Finding | None:
     curves = e.curves
     if curves is None or len(curves.val_headline) < 2:
         return None
-    values, name = curves.val_headline, metric(e.headline)
+    values, name = curves.val_headline, e.headline_short
     if not np.isfinite(values).all():
         values, name = -curves.val_loss, "loss"
     earlier, last = float(values[:-1].max()), float(values[-1])
@@ -49,7 +50,8 @@ def seeds_disagree(headlines: Sequence[Score]) -> Finding | None:
     if spread <= max(width, APART):
         return None
     return Finding(
-        f"{metric(headlines[0].name)} of {len(values)} seeds runs from {interval(values.min(), values.max())}, "
-        f"{number(spread)} apart; the 95 % interval of one seed is {number(width)} wide on average.",
+        f"{metric_words(headlines[0].name).short} of {len(values)} seeds runs from "
+        f"{interval(values.min(), values.max())}, {number(spread)} apart; the 95 % interval of "
+        f"one seed is {number(width)} wide on average.",
         serious=True,
     )

@@ -1,4 +1,4 @@
-"""Numbers and names as checks write them."""
+"""Numbers and lists as checks write them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,11 +7,6 @@ from penlight.numbers import decimal_text
 
 _MINUS = "\N{MINUS SIGN}"
 _MOST = 6
-
-
-def metric(name: str) -> str:
-    """Say a metric: "AUC", "balanced accuracy"."""
-    return "AUC" if name == "auc" else name.replace("_", " ")
 
 
 def number(value: float, decimals: int = 3) -> str:

@@ -16,7 +16,7 @@ from penlight.reports.displays.base import Display, Layout
 from penlight.reports.displays.examples import Example, examples_of
 from penlight.reports.displays.shared import draw_images
 from penlight.reports.picture import as_rgb
-from penlight.reports.words import image_words, number
+from penlight.reports.words import image_words, number, probability
 from penlight.runs.cases import ExplainedCases
 from penlight.runs.predictions import Predictions
 
@@ -31,6 +31,16 @@ class SaliencyMap:
     example: Example
     map: NDArray[np.float32]
     right: bool
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What stands below the picture in a page."""
+        e, wrong = self.example, "" if self.right else ", wrong"
+        return (
+            ("truth", e.truth),
+            ("answer", e.answer + wrong),
+            ("map of", f"{e.about}, p {probability(e.probability)}"),
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.proportions import share_interval
 from penlight.reports.displays.base import Display, Floats, Layout, margin_for, rate_axis, ratio, shorten
-from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
+from penlight.reports.displays.shared import name_lanes
+from penlight.reports.palette import ACCENT, MUTED, PAPER, RULE
 from penlight.reports.words import count, number
 from penlight.runs.predictions import Predictions
 
@@ -95,10 +96,7 @@ class LabelRates(Display):
         for row in np.flatnonzero(np.isnan(self.sensitivity)):
             ax.text(0, row - 0.14, "no positive case", color=MUTED, fontsize=12, va="center")
         rate_axis(ax, "x")
-        ax.set_ylim(len(self.labels) - 0.5, -0.5)
-        ax.set_yticks(y, [shorten(label) for label in self.labels], color=INK)
-        ax.tick_params(axis="y", length=0)
-        ax.spines["left"].set_visible(False)
+        name_lanes(ax, [shorten(label) for label in self.labels])
         _key(ax)
 
 

@@ -12,9 +12,9 @@ from penlight.evaluation.corruptions import SEVERITIES, Corruption
 from penlight.evaluation.robustness import CorruptionRow, Level, Robustness
 from penlight.numbers import counted
 from penlight.reports.displays.base import Display, Layout, is_number
-from penlight.reports.displays.shared import divide, draw_images
+from penlight.reports.displays.shared import ShownImage, divide, draw_images
 from penlight.reports.palette import ACCENT, INK, MUTED
-from penlight.reports.words import interval, listed, number
+from penlight.reports.words import interval, listed, number, probability
 
 _COLUMNS = 4
 _NAMED = 2
@@ -195,6 +195,13 @@ class CorruptionStrip(Display):
     def layout(self) -> Layout:
         """One row of squares."""
         return Layout(40 + 112 * len(self.pictures), 150, left=8, right=8, top=8, bottom=8)
+
+    def shown(self) -> list[ShownImage]:
+        """Give what a page shows of each picture."""
+        found = ((p.image, p.words, probability(p.error)) for p in self.pictures)
+        return [
+            ShownImage(image, f"Test image {self.index}, {words}", [(words, error)]) for image, words, error in found
+        ]
 
     def frame(self) -> pd.DataFrame:
         """One line per picture: name, error."""

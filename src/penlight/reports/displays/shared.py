@@ -1,6 +1,7 @@
 """What several displays draw: panels, the shaded matrix, lanes with a dot and its interval, images in a row."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,6 +14,15 @@ from penlight.reports.picture import as_rgb
 
 _SHADES = colormaps["cividis"]
 _ON_DARK, _ON_LIGHT = "#ffffff", "#10141c"
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """An image (H, W, C) of a strip in a page: words for those who do not see it, and the facts below it."""
+
+    image: NDArray[np.uint8]
+    alt: str
+    facts: Sequence[tuple[str, str]]
 
 
 def divide(ax: Axes, rows: int, columns: int, gap: tuple[float, float]) -> list[Axes]:

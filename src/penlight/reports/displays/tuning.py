@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from penlight.numbers import counted
 from penlight.recipes.space import Choices, Parameter, Range, Space, Trial
 from penlight.reports.displays.base import Display, Layout, margin_for
-from penlight.reports.displays.shared import divide
+from penlight.reports.displays.shared import divide, name_lanes, write_in_lane
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import metric_words, number, percent, plain
 
@@ -134,14 +134,10 @@ class KeyImportance(Display):
         """Bars from 0 to 1 with their share beside them."""
         for y, (_, share) in enumerate(self.shares):
             ax.barh(y, share, height=0.5, color=ACCENT)
-            ax.annotate(percent(share), (1, y), (48, 0), ("axes fraction", "data"), "offset points", ha="right",
-                        va="center", color=INK, fontsize=12)  # fmt: skip
-        ax.set_yticks(range(len(self.shares)), [key for key, _ in self.shares], color=INK)
-        ax.set_ylim(len(self.shares) - 0.5, -0.5)
+            write_in_lane(ax, y, percent(share))
+        name_lanes(ax, [key for key, _ in self.shares])
         ax.set_xlim(0, 1)
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        ax.tick_params(axis="x", length=3)
-        ax.tick_params(axis="y", length=0)
 
 
 @dataclass(frozen=True)
