@@ -178,12 +178,12 @@ def bare(ordinal: RunContent) -> str:
 @pytest.fixture(scope="module")
 def viewed(ordinal: RunContent) -> RunContent:
     """A run on a view that leaves images out, with checks that spoke up."""
-    data = make_data(ordinal.task, ordinal.test.y_true, ordinal.images, "single", left_out=1234)
+    data = make_data(ordinal.task, ordinal.test.y_true, ordinal.images, "referable", left_out=1234)
     checks = [
         Check("P2", False, "Little data.", "Noise.", "Add."),
         Check("P1", True, "A leak.", "Flatters.", "Split."),
     ]
-    return replace(ordinal, data=data, view="single", checks=checks)
+    return replace(ordinal, data=data, view="referable", checks=checks)
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +387,7 @@ def test_only_the_threshold_that_counts_is_told_of_two_classes(binary: RunConten
 def test_what_a_view_leaves_out_is_said(viewed: RunContent, viewed_words: str) -> None:
     assert viewed.left_out["val"].images == 1234
     for text in (viewed_words, run_card(viewed)):
-        assert "only images with exactly one finding" in text
+        assert "every image, as one whose grade needs a referral" in text
         assert "val 1,234 of 1,294 images and 2,468 positive labels" in text
 
 

@@ -195,7 +195,9 @@ class DataDescription:
             for split, left in self.left_out.items()
             if left.images or left.positives
         ]
-        words = f"View {self.view}: {self.info.task.views[self.view].words}."
+        # A file of a run may name another view than its task has.
+        known = self.info.task.views.get(self.view)
+        words = f"View {self.view}." if known is None else f"View {self.view}: {known.words}."
         return f"{words} It leaves out of {'; of '.join(lost)}." if lost else words
 
     def to_dict(self) -> dict[str, Any]:
