@@ -5,7 +5,7 @@ import pytest
 
 from penlight.evaluation import METRICS, Sample, find_row, score
 from penlight.evaluation.conformal import options
-from penlight.evaluation.selective import RiskCoverage, answered, certainty
+from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, is_singleton
 from penlight.tasks import MultiClass, MultiLabel
 from tests.evaluation.test_metrics import scored, sets_of
 
@@ -47,7 +47,7 @@ def test_the_area_of_resamples_is_that_of_repeated_images():
     areas = METRICS["aurc"].compute(Sample(task, y, prob, decided), weights)
     for w, area in zip(weights, areas, strict=True):
         again = np.repeat(np.arange(50), w.astype(int))
-        wrong, confidence = certainty(task, y[again], prob[again], decided[again])
+        wrong, confidence = errors_and_confidence(task, y[again], prob[again], decided[again])
         assert area == pytest.approx(plain_area(wrong.ravel(), confidence.ravel(), parts=400), abs=5e-3)
 
 
@@ -63,7 +63,7 @@ def test_sure_answers_that_are_right_give_a_smaller_area_than_chance_and_sure_er
 
 def test_the_curve_is_that_of_a_plain_loop(task):
     y, prob, decided, _ = scored(task, n=80, ties=True)
-    wrong, confidence = certainty(task, y, prob, decided)
+    wrong, confidence = errors_and_confidence(task, y, prob, decided)
     curve = RiskCoverage.of(wrong, confidence)
     for cut, share, error in zip(curve.confidence, *curve.curve(), strict=True):
         kept = confidence >= cut
@@ -71,12 +71,16 @@ def test_the_curve_is_that_of_a_plain_loop(task):
         assert error == pytest.approx(wrong[kept].mean())
 
 
-def test_certainty_is_of_the_answer_given():
+def test_confidence_is_of_the_answer_given():
     y, prob = np.array([[1, 0, 0], [0, 0, 1]], np.uint8), np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])
-    wrong, confidence = certainty(MultiClass(tuple("abc")), y, prob, np.array([[1, 0, 0], [0, 1, 0]], np.uint8))
+    wrong, confidence = errors_and_confidence(
+        MultiClass(tuple("abc")), y, prob, np.array([[1, 0, 0], [0, 1, 0]], np.uint8)
+    )
     assert wrong.tolist() == [[False], [True]]
     assert confidence.tolist() == [[0.6], [0.5]]
-    wrong, confidence = certainty(MultiLabel(tuple("abc")), y, prob, np.array([[1, 0, 0], [0, 1, 0]], np.uint8))
+    wrong, confidence = errors_and_confidence(
+        MultiLabel(tuple("abc")), y, prob, np.array([[1, 0, 0], [0, 1, 0]], np.uint8)
+    )
     assert wrong.tolist() == [[False] * 3, [False, True, True]]
     np.testing.assert_allclose(confidence, [[0.6, 0.7, 0.9], [0.8, 0.5, 0.7]])
 
@@ -99,7 +103,7 @@ def test_metrics_of_sets_are_those_of_a_plain_loop(task):
 
 def test_a_set_that_rules_the_decision_out_is_no_answer():
     sets = np.array([[[1, 0]], [[0, 1]], [[1, 1]]], np.uint8)
-    assert answered(sets, np.array([[[1, 0]]] * 3, np.uint8)).tolist() == [[True], [False], [False]]
+    assert is_singleton(sets, np.array([[[1, 0]]] * 3, np.uint8)).tolist() == [[True], [False], [False]]
 
 
 def test_without_sets_their_rows_are_undefined_and_say_why(task):

@@ -44,7 +44,7 @@ class _Counts:
 
 
 def _counts(s: Sample, w: Floats) -> _Counts:
-    return s.once("counts", w, lambda: _count(s, w))
+    return s.cached_for_weights("counts", w, lambda: _count(s, w))
 
 
 def _count(s: Sample, w: Floats) -> _Counts:
@@ -56,20 +56,20 @@ def _label_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
     """Area under the ROC curve and average precision of each label, (B, C) both."""
 
     def compute() -> tuple[Floats, Floats]:
-        areas = [column.areas(s.by_image(w)) for column in s.columns]
+        areas = [column.areas(s.by_image(w)) for column in s.rankings_by_label]
         return np.stack([auc for auc, _ in areas], axis=1), np.stack([ap for _, ap in areas], axis=1)
 
-    return s.once("areas", w, compute)
+    return s.cached_for_weights("areas", w, compute)
 
 
 def _micro_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
-    return s.once("micro", w, lambda: s.micro.areas(s.by_image(w)))
+    return s.cached_for_weights("micro", w, lambda: s.micro.areas(s.by_image(w)))
 
 
 def _auc(s: Sample, w: Floats) -> Floats:
     """Official AUC of MedMNIST: of two classes that of the second, else the mean over labels that have one."""
     if s.task.positive is not None:
-        return s.columns[s.task.positive].areas(s.by_image(w))[0]
+        return s.rankings_by_label[s.task.positive].areas(s.by_image(w))[0]
     return _mean_defined(_label_auc(s, w))
 
 
@@ -214,7 +214,7 @@ def _log_loss(s: Sample, w: Floats) -> Floats:
 
 def _gaps(s: Sample, w: Floats, stated: PredictedProbabilities) -> Floats:
     """Of what answers state or of all labels, which is the same where these are not exclusive."""
-    return s.once("gaps" if stated is s.stated else "gaps of labels", w, lambda: stated.gaps(w))
+    return s.cached_for_weights("gaps" if stated is s.stated else "gaps of labels", w, lambda: stated.gaps(w))
 
 
 def _ece(s: Sample, w: Floats) -> Floats:
@@ -227,7 +227,7 @@ def _label_ece(s: Sample, w: Floats) -> Floats:
 
 def _brier_reliability(s: Sample, w: Floats) -> Floats:
     labels = s.brier.labels
-    return s.once("reliability", w, lambda: s.brier.reliability(_gaps(s, w, labels), w))
+    return s.cached_for_weights("reliability", w, lambda: s.brier.reliability(_gaps(s, w, labels), w))
 
 
 def _brier_resolution(s: Sample, w: Floats) -> Floats:

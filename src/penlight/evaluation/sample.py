@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from penlight.evaluation.calibration import log_losses
 from penlight.evaluation.conformal import options
 from penlight.evaluation.reliability import Brier, PredictedProbabilities
-from penlight.evaluation.selective import RiskCoverage, answered, certainty
+from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, is_singleton
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sample:
-    """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 answers, and `sets`
-    (N, Q, K) of possible answers, the prediction sets (see `conformal`), None where none were fitted.
+    """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 decisions, and
+    prediction sets `sets` (N, Q, K) of candidate labels (see `conformal`), None where none were fitted.
 
     Where several models answered, each its own images, `fold` (N,) says which: their probabilities are not on one
     scale, so that images are ranked among those of their fold only.
@@ -71,8 +71,8 @@ class Sample:
     def _memory(self) -> dict[str, tuple[Floats, Any]]:
         return {}
 
-    def once(self, what: str, w: Floats, compute: Callable[[], T]) -> T:
-        """Compute what several metrics need of the same weights one time; only the last weights are remembered."""
+    def cached_for_weights(self, what: str, w: Floats, compute: Callable[[], T]) -> T:
+        """Compute what several metrics need of the same weights once; the value for the last weights is kept."""
         held = self._memory.get(what)
         if held is None or held[0] is not w:
             held = self._memory[what] = (w, compute())
@@ -97,7 +97,7 @@ class Sample:
         return log_losses(self.y, self.prob, self.task.exclusive)
 
     @cached_property
-    def columns(self) -> "list[Rankings]":
+    def rankings_by_label(self) -> "list[Rankings]":
         """One ranking per label."""
         return [Rankings.of(self.y[:, c], self.prob[:, c], self.fold) for c in range(self.y.shape[1])]
 
@@ -116,16 +116,16 @@ class Sample:
 
     def by_image(self, w: Floats) -> Floats:
         """Give weights (B, N) as (N, B), all resamples of an image side by side."""
-        return self.once("by image", w, lambda: np.ascontiguousarray(w.T))
+        return self.cached_for_weights("by image", w, lambda: np.ascontiguousarray(w.T))
 
     @cached_property
     def risk_coverage(self) -> RiskCoverage:
         """The answers from the surest to the least sure."""
-        return RiskCoverage.of(*certainty(self.task, self.y, self.prob, self.decided))
+        return RiskCoverage.of(*errors_and_confidence(self.task, self.y, self.prob, self.decided))
 
     @cached_property
     def of_sets(self) -> "SetCounts":
-        """What metrics count in the sets, once for all resamples."""
+        """Per-image prediction-set statistics, cached across bootstrap resamples."""
         return SetCounts.of(self)
 
     @property
@@ -138,8 +138,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class SetCounts:
-    """Of the Q sets of each image, (N,): the share that hold the truth, the mean size, the share that leave the
-    decision alone (`answered`) and that do so rightly; `held` (N, C) marks labels that are there and in the set."""
+    """Of the Q prediction sets of each image, (N,): the share that hold the truth, the mean size, the share that hold
+    the decision alone (`answered`) and that do so rightly; `held` (N, C) marks true labels that are in the set."""
 
     covered: Floats
     size: Floats
@@ -152,7 +152,7 @@ class SetCounts:
         """Count; the sample must have sets."""
         sets = s.known_sets
         covered = (options(s.task, s.y) & sets).max(axis=2)
-        alone = answered(sets, options(s.task, s.decided))
+        alone = is_singleton(sets, options(s.task, s.decided))
         possible = sets[:, 0] if s.task.exclusive else sets[:, :, 1]
         return cls(
             covered.mean(axis=1),

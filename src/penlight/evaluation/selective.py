@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-def answered(sets: NDArray[np.uint8], decided: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Say where an answer is given, (N, Q): where the set (N, Q, K) holds the decision (N, Q, K) and nothing else.
+def is_singleton(sets: NDArray[np.uint8], decided: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Say where a prediction set (N, Q, K) holds the decision (N, Q, K) and nothing else, (N, Q): there it is given.
 
-    A set that rules the decision out, as a threshold far from the cut can bring about, is no answer either.
+    A set without the decision, which a threshold far from the cut can bring about, does not count.
     """
     alone: NDArray[np.bool_] = (sets == decided).all(axis=2)
     return alone
 
 
-def certainty(
+def errors_and_confidence(
     task: Task, y: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8]
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Say of each decision, (N, Q) both, whether it is wrong and how probable it was said to be; all are (N, C)."""

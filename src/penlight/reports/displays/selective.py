@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from penlight.escaping import quoted
 from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.proportions import share_interval
-from penlight.evaluation.selective import RiskCoverage, answered, certainty
+from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, is_singleton
 from penlight.reports.displays.base import (
     Display,
     Floats,
@@ -56,11 +56,11 @@ class RiskCurve(Display):
     ) -> "RiskCurve":
         """Compute from calibrated predictions and their decisions (N, C); `conformal` makes their sets."""
         p = predictions
-        wrong, confidence = certainty(p.task, p.y_true, p.prob, decided)
+        wrong, confidence = errors_and_confidence(p.task, p.y_true, p.prob, decided)
         risk = RiskCoverage.of(wrong, confidence)
         point = None
         if conformal is not None:
-            given = answered(conformal.sets_with(p.task, p.prob, decided), options(p.task, decided))
+            given = is_singleton(conformal.sets_with(p.task, p.prob, decided), options(p.task, decided))
             point = float(given.mean()), float(ratio(np.array((wrong & given).sum()), np.array(given.sum())))
         noun = "images" if p.task.exclusive else f"pairs of image and {label_words(p.task, 1)}"
         area = float(risk.area(np.ones((1, len(p))))[0])
