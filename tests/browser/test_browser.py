@@ -244,6 +244,12 @@ def test_two_runs_are_compared(page):
     for model in found.models:
         expect(table).to_contain_text(f"{model.mean:.3f}")
     expect(page.locator("svg.plot")).to_have_count(1)
+    # Pages of the server have the script that saves figures as a file.
+    figure = page.locator("figure[data-name]").first
+    with page.expect_download() as download:
+        figure.get_by_role("button", name="as SVG").click()
+    assert download.value.suggested_filename.endswith(".svg")
+    assert "var(" not in download.value.path().read_text()
 
 
 def test_runs_of_other_images_are_refused_in_words(page, seen):
