@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   var root = document.documentElement;
+  var SVG_TYPE = "image/svg+xml";
   function save(name, content) {
     var link = document.createElement("a");
     link.href = URL.createObjectURL(content);
@@ -32,13 +33,13 @@
       canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
       canvas.toBlob(function (content) { save(name, content); }, "image/png");
     });
-    image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(standalone(svg));
+    image.src = "data:" + SVG_TYPE + ";charset=utf-8," + encodeURIComponent(standalone(svg));
   }
   function offer(figure) {
     var name = figure.dataset.name;
     var svg = figure.querySelector("svg.plot");
     var ways = {
-      SVG: function () { save(name + ".svg", new Blob([standalone(svg)], { type: "image/svg+xml" })); },
+      SVG: function () { save(name + ".svg", new Blob([standalone(svg)], { type: SVG_TYPE })); },
       PNG: function () { savePng(name + ".png", svg); },
       CSV: function () {
         var numbers = figure.querySelector("template.numbers").content.textContent;
