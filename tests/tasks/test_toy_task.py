@@ -12,6 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import penlight as pl
+from penlight import workers
 from penlight.data import open_dataset
 from penlight.errors import UnknownNameError
 from penlight.models import heads
@@ -95,6 +96,8 @@ def wards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-triage\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(ENTRIES)
     monkeypatch.syspath_prepend(str(installed))
+    # Workers that other tests started do not know of the package.
+    monkeypatch.setattr(workers, "_shared", {})
     drawn = small_dataset(MultiClass(LABELS), n=(40, 40, 24))
     arrays = {}
     for name, split in drawn.splits.items():
@@ -102,6 +105,8 @@ def wards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     np.savez(tmp_path / "wards.npz", **arrays)
     (tmp_path / "wards.toml").write_text(DESCRIPTION)
     yield tmp_path / "wards.toml"
+    for pool in workers._shared.values():
+        pool.close()
     TASKS.pop("triage", None)
     HEADS.pop("triage", None)
     sys.modules.pop("toy_triage", None)
