@@ -19,7 +19,7 @@ from penlight.errors import DataError, MissingExtraError, PenlightError, Picture
 from penlight.escaping import label_list
 from penlight.explanation import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explanation.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
-from penlight.explanation.of_run import _logits_of, _side
+from penlight.explanation.of_run import logits_of, model_side
 from penlight.explanation.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
 from penlight.numbers import counted, decimal_text
 from penlight.runs import Run, open_predictor, open_run, write_bytes
@@ -122,7 +122,7 @@ class Explainer:
         has_file = run.has(MODEL) or not run.has(NETWORK)
         self.predictor = open_predictor(run, isolated=isolated) if has_file else None
         self.subject = self._subject(method)
-        self.method = choose(self.subject, _side(run.kept_recipe, self.size), method)
+        self.method = choose(self.subject, model_side(run.kept_recipe, self.size), method)
 
     @functools.cached_property
     def task(self) -> Task:
@@ -197,8 +197,8 @@ class Explainer:
         """The model as the method wants it; Keras is loaded only for a method that looks inside."""
         if self.predictor is None:
             network = _network_of(self.run)
-            return Subject(self.task, functools.partial(_logits_of, network), network)
-        wanted = METHODS[candidates(_side(self.run.kept_recipe, self.size), method)[0]].inside and self.run.has(
+            return Subject(self.task, functools.partial(logits_of, network), network)
+        wanted = METHODS[candidates(model_side(self.run.kept_recipe, self.size), method)[0]].inside and self.run.has(
             NETWORK
         )
         # Without Keras "auto" goes on to what does without; a method that was asked for by name must have it.

@@ -13,7 +13,7 @@ from penlight.experiments.baselines import Baselines
 from penlight.experiments.experiment import Summary, run_experiment
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import require_no_images
-from penlight.experiments.studies import _compare
+from penlight.experiments.studies import compare_rows
 from penlight.runs import Run, open_run
 from penlight.runs.files import json_text
 from penlight.runs.groups import REPORT, STUDY
@@ -76,7 +76,7 @@ def study(
         rows: dict[str, list[Run]] = {}
         for planned, run in zip(plan.runs, runs, strict=True):
             rows.setdefault(planned.row.id, []).append(run)
-        content = _compare(plan, rows, views, listener)
+        content = compare_rows(plan, rows, views, listener)
         listener.on_step("Writing the study's report")
         record = record_of(plan, content)
         return Summary("study", {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}, record)

@@ -451,7 +451,7 @@ def states_by_row(plan: StudyPlan) -> list[tuple[StudyRow, Counter[State]]]:
     return [(row, Counter(run.state for run in plan.runs if run.row.id == row.id)) for row in plan.study.rows]
 
 
-def _compare(
+def compare_rows(
     plan: StudyPlan,
     runs: Mapping[str, Sequence[Run]],
     views: Mapping[str, ViewedDataset | DataDescription],
@@ -491,7 +491,7 @@ def content_of_folder(folder: Path, images: bool | None = None) -> StudyContent:
     require_complete(plan)
     open_group(folder).runs()
     views = {view: apply_view(dataset, view) for view in plan.views}
-    return _compare(plan, _runs_of(plan), views, ProgressListener(), images)
+    return compare_rows(plan, _runs_of(plan), views, ProgressListener(), images)
 
 
 def _is_copy(folder: Path, kept: Study) -> bool:
@@ -505,7 +505,7 @@ def _content_of_copy(folder: Path, kept: Study, source: str) -> StudyContent:
     plan = plan_of_copy(kept, source, folder)
     runs = _runs_of(plan)
     views = {own[0].recipe.data.view: seen_by(own[0]) for own in runs.values()}
-    content = _compare(plan, runs, views, ProgressListener())
+    content = compare_rows(plan, runs, views, ProgressListener())
     return replace(content, command=f"penlight study {shlex.quote(source)}")
 
 

@@ -27,12 +27,13 @@ _CASES = 4
 _PIXELS = 2**20
 
 
-def _side(recipe: Recipe, size: int) -> int:
+def model_side(recipe: Recipe, size: int) -> int:
     """Give the side in pixels that the model computes with; a pre-trained network resizes images first."""
     return recipe.model.input_size if isinstance(recipe.model, Pretrained) else size
 
 
-def _logits_of(network: Any, images: NDArray[np.uint8]) -> NDArray[np.floating]:
+def logits_of(network: Any, images: NDArray[np.uint8]) -> NDArray[np.floating]:
+    """Compute the logits (N, K) of images (N, H, W, C), as many at once as fit memory."""
     batch = at_once(images.shape, len(images), _PIXELS)
     parts = [network.predict_on_batch(images[s : s + batch]) for s in range(0, len(images), batch)]
     return np.concatenate([np.asarray(part) for part in parts])
@@ -51,7 +52,7 @@ def write_explained(
         return None
     images = np.asarray(view.splits["test"].images[test.predictions.index[rows]])
     size = view.dataset.size
-    method = choose(subject, size if fitted.network is None else _side(writer.recipe, size))
+    method = choose(subject, size if fitted.network is None else model_side(writer.recipe, size))
     maps = explain_images(subject, images, columns, method)
     alike = np.full(len(rows), np.nan)
     random = _randomised(task, fitted)
@@ -72,7 +73,7 @@ def write_neighbours(writer: RunWriter, view: ViewedDataset) -> None:
 
 def _fitted_subject(task: Task, model: Any, network: Any) -> Subject:
     if network is not None:
-        return Subject(task, functools.partial(_logits_of, network), network)
+        return Subject(task, functools.partial(logits_of, network), network)
     return Subject(task, lambda images: task.logits(model.predict(images)))
 
 

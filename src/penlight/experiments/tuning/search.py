@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import optuna
@@ -21,12 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from penlight.data import ViewedDataset, apply_view, open_referenced
 from penlight.errors import MemoryShortError, StorageError, TrainingError, first_line
 from penlight.experiments.processes import run_jobs
+from penlight.experiments.progress import ProgressListener
 from penlight.experiments.tuning.folder import DATABASE, TuningFolder, read_setup
 from penlight.experiments.tuning.objective import TrialPart, parts_of, require_judgement, values_of
 from penlight.experiments.tuning.samplers import distribution, from_stored, make_sampler, stored
 from penlight.experiments.tuning.setup import Setup
 from penlight.recipes.space import Choices, Space, Trial, with_values
-from penlight.training.loop import Epoch
 
 DEFAULT_TRIALS = 15
 
@@ -39,16 +39,6 @@ _SQLITE_PATIENCE = 60  # seconds to wait for another worker's write
 _ENOUGH_FOR_IMPORTANCE = 4
 _DRIVERS = {"psycopg": "'penlight[postgres]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 """What to install for a driver, where that has another name."""
-
-
-class TuningProgress(Protocol):
-    """Is told how a tuning goes on."""
-
-    def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
-        """Say that `done` trials are finished, of `planned`; `best` is NaN before the first."""
-
-    def on_epoch(self, row: Epoch, planned: int) -> None:
-        """Say that an epoch of a trial is done."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +144,7 @@ def run_tuning(
     folder: TuningFolder,
     view: ViewedDataset,
     limits: TrialLimits,
-    progress: TuningProgress,
+    progress: ProgressListener,
     *,
     storage: str | None = None,
     workers: int = 1,
@@ -194,15 +184,9 @@ def work_on_folder(folder: str, storage: str | None, trials: int | None, deadlin
     url = storage or sqlite_url(path / DATABASE)
     with quiet(), storage_kept(url):
         study = open_study(url, setup, shared=storage is not None)
-        run_trials(study, setup, view, TrialLimits(trials, deadline), TuningFolder(path, setup).ask_lock, _Silent())
-
-
-class _Silent:
-    def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
-        """See `TuningProgress.on_trial`."""
-
-    def on_epoch(self, row: Epoch, planned: int) -> None:
-        """See `TuningProgress.on_epoch`."""
+        run_trials(
+            study, setup, view, TrialLimits(trials, deadline), TuningFolder(path, setup).ask_lock, ProgressListener()
+        )
 
 
 def run_trials(
@@ -211,7 +195,7 @@ def run_trials(
     view: ViewedDataset,
     limits: TrialLimits,
     ask_lock: Path,
-    progress: TuningProgress,
+    progress: ProgressListener,
 ) -> None:
     """Run trials until the limits say so; other processes may do the same, one of them asks at a time."""
     parts = parts_of(view, setup.repeats, setup.seed)
@@ -227,7 +211,7 @@ def _run_one(
     parts: list[TrialPart],
     limits: TrialLimits,
     lock: FileLock,
-    progress: TuningProgress,
+    progress: ProgressListener,
 ) -> bool:
     """Run one trial; False where the limits allow none."""
     lock.acquire()
@@ -253,7 +237,7 @@ def _prepare(study: optuna.Study, setup: Setup) -> None:
 
 
 def _objective(
-    trial: optuna.Trial, setup: Setup, parts: list[TrialPart], lock: FileLock, progress: TuningProgress
+    trial: optuna.Trial, setup: Setup, parts: list[TrialPart], lock: FileLock, progress: ProgressListener
 ) -> float:
     trial.set_user_attr("process", process_name(os.getpid()))
     values = {p.key: _suggest(trial, setup.space, p.key) for p in setup.space.parameters}
