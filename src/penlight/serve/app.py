@@ -249,6 +249,7 @@ def make_app(
     _add_asking(app, service)
     _add_running(app, service)
     _add_pages(app, service)
+    _add_reports(app, service)
     return Guard(app, service.metrics, token, names, registry.root)
 
 
@@ -468,6 +469,8 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
             except PictureError as error:
                 raise unread(error) from error
 
+
+def _add_reports(app: FastAPI, service: _Service) -> None:
     @app.get("/runs/{run}/report", include_in_schema=False)
     async def report(run: str) -> Response:
         registered = await service.run(run)
