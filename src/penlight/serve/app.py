@@ -476,14 +476,14 @@ def _add_reports(app: FastAPI, service: _Service) -> None:
         registered = await service.run(run)
         if not registered.links["report"]:
             raise RequestError(404, "This run keeps no report.", "A run with a report.", "")
-        return await asyncio.to_thread(pages.run_report, registered)
+        return await asyncio.to_thread(pages.report, registered)
 
     @app.get("/groups/{group}/report", include_in_schema=False)
     async def group_report(group: str) -> Response:
         own = await service.group(group)
         if own.listed["links"]["report"] is None:
             raise RequestError(404, "This group has no report.", "A group with a report.", "")
-        return await asyncio.to_thread(pages.group_report, own)
+        return await asyncio.to_thread(pages.report, own)
 
     @app.get("/groups/{group}/{inner:path}/report.html", include_in_schema=False)
     async def inner_report(group: str, inner: str) -> Response:

@@ -302,7 +302,7 @@ def _of_row(row: Mapping[str, Any], headline: str) -> GalleryEntry:
     score = find_row(map(row_from_dict, row["metrics"]), headline)
     missing = Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
     seeds = len(row["seeds"])
-    return GalleryEntry(row["id"], "row", row["title"], row["recipe"], f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
+    return GalleryEntry(row["id"], "row", row["title"], row["recipe"], counted(seeds, "seed"),
                  GalleryScore(score or missing, decimals=3))  # fmt: skip
 
 

@@ -20,8 +20,8 @@ from starlette.responses import HTMLResponse, Response
 from penlight import __version__
 from penlight.data.catalog import info_of_reference, is_phantom
 from penlight.errors import PenlightError
+from penlight.numbers import counted
 from penlight.runs.facts import NOTICE
-from penlight.runs.groups import REPORT
 from penlight.serve.limits import RequestError, for_client
 from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
 
@@ -57,10 +57,10 @@ def index(registry: RunRegistry) -> HTMLResponse:
 
     gallery = gather(registry)
     studies = sum(len(group.studies) for group in gallery.groups)
-    counted = [_counted(gallery.n_runs, "run"), *([_counted(studies, "study", "studies")] if studies else [])]
+    said = [counted(gallery.n_runs, "run"), *([counted(studies, "study", "studies")] if studies else [])]
     measured = "Scores are those on test; what stands together was measured on the same images."
     alone = [own for own in registry.groups.values() if own.is_page and own.listed["links"]["report"]]
-    summary = f"{' and '.join(counted)}. {measured}"
+    summary = f"{' and '.join(said)}. {measured}"
     return _page(registry.root, "gallery.html", gallery=gallery, alone=alone, summary=summary)
 
 
@@ -152,7 +152,7 @@ def compare(registry: RunRegistry, names: Sequence[str]) -> HTMLResponse:
     for fewer than two, and for runs that were not measured on the same images."""
     chosen = {name: _chosen(registry, name) for name in dict.fromkeys(names)}
     if len(chosen) < 2:
-        raise RequestError(400, f"{_counted(len(chosen), 'run')} cannot be compared.", "Two runs or more.",
+        raise RequestError(400, f"{counted(len(chosen), 'run')} cannot be compared.", "Two runs or more.",
                            "Go back, and choose two runs of the same images.")  # fmt: skip
     from penlight import compare as compare_runs
     from penlight.reports.comparison import comparison_values
@@ -195,23 +195,15 @@ def error_page(error: RequestError, root: str) -> HTMLResponse:
                  problem=error.error, remedy=error.do)  # fmt: skip
 
 
-def run_report(registered: RegisteredRun) -> Response:
-    """Give a run's report; RunError if it is not what was written."""
-    return report(registered.run.read(REPORT))
-
-
-def group_report(group: RegisteredGroup) -> Response:
-    """Give the report of a study, or of several seeds."""
-    return report(group.report)
-
-
-def report(page: bytes) -> Response:
-    """Give a report, which is a page that a stranger may have written, so that it can do nothing here.
+def report(own: RegisteredRun | RegisteredGroup) -> Response:
+    """Give the report of a run or a group: a page that a stranger may have written, so that it can do nothing here.
 
     It is sandboxed: its origin is none, so it reads nothing of this server and keeps nothing. Of scripts only those
     that Penlight wrote run, by their hashes; it loads nothing. RequestError (409) for a page that holds what no
-    policy stops and no report of Penlight has: a reload to another address, and hints to connect to one.
+    policy stops and no report of Penlight has: a reload to another address, and hints to connect to one. RunError if
+    it is not what the run's manifest says.
     """
+    page = own.report
     if not _is_plain(page):
         raise RequestError(409, "The report is not one that Penlight wrote.", "A report of Penlight.",
                            "Write it again: penlight report RUN")  # fmt: skip
@@ -285,10 +277,6 @@ def axis_of(score: "GalleryScore") -> dict[str, float | None]:
 def _place(value: float, otherwise: float = float("nan")) -> float | None:
     known = value if value == value else otherwise
     return round(8 + 224 * min(1.0, max(0.0, known)), 1) if known == known else None
-
-
-def _counted(n: int, one: str, many: str = "") -> str:
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 @cache

@@ -84,6 +84,11 @@ class RegisteredRun:
         return self.run.path
 
     @property
+    def report(self) -> bytes:
+        """The page of the run. RunError if it is not what was written."""
+        return self.run.read(REPORT)
+
+    @property
     def is_current(self) -> bool:
         """Say whether the run is still there as it was opened."""
         return _state_of(self.run.path) == self.state

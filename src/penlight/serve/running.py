@@ -15,6 +15,7 @@ import uvicorn
 
 from penlight.errors import ServeError
 from penlight.escaping import printable
+from penlight.numbers import counted
 from penlight.serve.app import make_app
 from penlight.serve.connections import settings
 from penlight.serve.forwarding import proxies_of
@@ -74,8 +75,7 @@ def serve(
         # uvicorn raises what ended it again, after all is finished; that is no error here.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        n_runs = len(registry.runs)
-        line = f"{n_runs} {'run' if n_runs == 1 else 'runs'} at http://{_in_url(host)}:{port}{root}/"
+        line = f"{counted(len(registry.runs), 'run')} at http://{_in_url(host)}:{port}{root}/"
         config = uvicorn.Config(app, timeout_graceful_shutdown=_GRACE, **settings(limits, proxies))
         Server(config, line).run(sockets)
 
