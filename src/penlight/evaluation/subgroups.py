@@ -26,6 +26,7 @@ from penlight.evaluation.intervals import (
     count_units,
     number_units,
     percentile_interval,
+    unit_noun,
 )
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.rows import to_json
@@ -45,7 +46,8 @@ FEWEST_UNITS = 10
 """A group of fewer patients, or images where patients are unknown, has no score, nor has one that leaves fewer."""
 
 FEWEST_CASES = 5
-"""A label with fewer images that have it, or lack it, inside or outside is left out of a mean over labels."""
+"""A label with fewer patients (images, where patients are unknown) that have it, or lack it, inside or outside is
+left out of a mean over labels."""
 
 MOST_GROUPS = 20
 """A column with more texts than this names things, not groups; the most frequent ones are scored."""
@@ -207,21 +209,21 @@ def _row(sample: Sample, column: str, name: str, inside: Mask, groups: Groups) -
     """Count a group, and say which labels are left out, or why it has no score."""
     units, others = (count_units(len(inside), groups, m) for m in (inside, ~inside))
     row = Subgroup(column, name, sample.task.headline, int(inside.sum()), units)
-    what = "images" if groups is None else "patients"
+    what = f"{unit_noun(groups)}s"
     if units < FEWEST_UNITS:
         return replace(row, note=f"fewer than {FEWEST_UNITS} {what}")
     if others < FEWEST_UNITS:
         return replace(row, note=f"fewer than {FEWEST_UNITS} {what} in other groups")
-    enough = _enough(sample.y[inside]) & _enough(sample.y[~inside])
+    enough = _enough(sample.y, inside, groups) & _enough(sample.y, ~inside, groups)
     if not enough.any():
-        return replace(row, note=f"no label has {FEWEST_CASES} images with it and without it, inside and outside")
+        return replace(row, note=f"no label has {FEWEST_CASES} {what} with it and without it, inside and outside")
     return replace(row, left_out=tuple(np.array(sample.task.labels)[~enough].tolist()))
 
 
-def _enough(y: NDArray[np.uint8]) -> Mask:
-    """(C,) whether enough images have a label, and lack it."""
-    having = y.sum(axis=0, dtype=int)
-    return np.asarray(np.minimum(having, len(y) - having) >= FEWEST_CASES)
+def _enough(y: NDArray[np.uint8], inside: Mask, groups: Groups) -> Mask:
+    """(C,) whether enough patients, or images, `inside` (N,) have a label, and lack it."""
+    cases = [min(count_units(len(y), groups, inside & kind) for kind in (column > 0, column == 0)) for column in y.T]
+    return np.asarray(cases) >= FEWEST_CASES
 
 
 def _metric_over(samples: Sequence[Sample], left_out: Sequence[str]) -> Callable[[Floats], Floats]:

@@ -130,15 +130,23 @@ def variants(table: StudyTable) -> str | None:
 def no_better_than_guessing(table: StudyTable) -> str | None:
     """Name the entries whose interval holds what guessing gets; only for areas under the ROC curve."""
     entries = [entry for entry in _known(table, table.entries) if entry.backbone != MAJORITY]
-    guessing = [entry.title for entry in entries if _holds_guessing(table, entry)]
-    if not guessing:
-        return None
-    verb = "is" if len(guessing) == 1 else "are"
-    return f"{listed(guessing)} {verb} not clearly better than guessing: the interval holds 0.5."
+    guessing = [entry for entry in entries if _holds_guessing(table, entry)]
+    without = [entry for entry in guessing if not math.isfinite(entry.row(table.headline).low)]
+    held = [entry.title for entry in guessing if entry not in without]
+    parts = []
+    if held:
+        verb = "is" if len(held) == 1 else "are"
+        parts.append(f"{listed(held)} {verb} not clearly better than guessing: the interval holds 0.5.")
+    parts += [
+        f"{entry.title} is not better than guessing: its {metric_words(table.headline).short} is "
+        f"{number(entry.row(table.headline).value)}, without an interval."
+        for entry in without
+    ]
+    return " ".join(parts) or None
 
 
 def _holds_guessing(table: StudyTable, entry: StudyRowResult) -> bool:
-    return table.headline.startswith("auc") and entry.row(table.headline).low <= 0.5
+    return table.headline.startswith("auc") and entry.row(table.headline).ends[0] <= 0.5
 
 
 def seen_at_all(table: StudyTable) -> str | None:

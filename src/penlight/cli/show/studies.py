@@ -63,7 +63,7 @@ def _study_table(part: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("checks")
     lines = [(row, _headline_of(row, part["headline"])) for row in part["rows"]]
-    lines.sort(key=lambda line: -math.inf if line[1]["value"] is None else -line[1]["value"])
+    lines.sort(key=lambda line: math.inf if line[1]["value"] is None else -line[1]["value"])
     for row, score in lines:
         cost = row["cost"]
         table.add_row(

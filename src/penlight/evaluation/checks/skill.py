@@ -5,9 +5,11 @@ from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import LINEAR, MAJORITY, Evidence
 from penlight.evaluation.checks.words import interval, listed, number
 from penlight.evaluation.comparison import Difference
+from penlight.evaluation.intervals import count_units
+from penlight.numbers import counted
 
 ENOUGH = 5
-"""A label that so many images have is missed seriously."""
+"""A label that so many patients (images, where patients are not known) have is missed seriously."""
 
 
 def learned_nothing(e: Evidence) -> Finding | None:
@@ -54,12 +56,19 @@ def accuracy_of_the_majority(e: Evidence) -> Finding | None:
 
 def never_answered(e: Evidence) -> Finding | None:
     """Speak where a label that images have is given to none."""
-    truly, given = (a.sum(axis=0, dtype=int) for a in (e.test.sample.y, e.test.sample.decided))
-    never = [(label, int(n)) for label, n, k in zip(e.task.labels, truly, given, strict=True) if n > 0 and k == 0]
+    y, given = e.test.sample.y, e.test.sample.decided.sum(axis=0)
+    never = [c for c in range(y.shape[1]) if y[:, c].any() and not given[c]]
     if not never:
         return None
-    names = listed([f"{quoted(label)} ({n:,} have it)" for label, n in never])
-    return Finding(f"No image of {e.split} is answered with {names}.", any(n >= ENOUGH for _, n in never))
+    images, units = ([count_units(len(y), of, y[:, c]) for c in never] for of in (None, e.test.groups))
+    of_patients = [f" of {counted(n, 'patient')}" if e.test.groups is not None else "" for n in units]
+    names = listed(
+        [
+            f"{quoted(e.task.labels[c])} ({n:,}{of} have it)"
+            for c, n, of in zip(never, images, of_patients, strict=True)
+        ]
+    )
+    return Finding(f"No image of {e.split} is answered with {names}.", max(units) >= ENOUGH)
 
 
 def _scores(e: Evidence, found: Difference, other: str) -> str:
