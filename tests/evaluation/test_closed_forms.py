@@ -241,3 +241,20 @@ def test_a_label_with_one_answer_for_all_adds_nothing_to_the_interval_of_the_mea
     assert rows[None].value == pytest.approx((rows["a"].value + 0.5) / 2)
     assert rows[None].value - rows[None].low == pytest.approx((rows["a"].value - rows["a"].low) / 2)
     assert rows[None].high - rows[None].value == pytest.approx((rows["a"].high - rows["a"].value) / 2)
+
+
+def test_no_interval_ends_where_the_metric_cannot_be() -> None:
+    """Of one missed case among few patients the spread is wider than what is left above the value."""
+    task = MultiLabel(("common", "rare"))
+    y = np.zeros((84, 2), np.uint8)
+    y[::3, 0], y[:2, 1] = 1, 1
+    decided = y.copy()
+    decided[1, 1] = 0
+    rows = score(task, y, np.clip(0.9 * y + 0.05, 0, 1), decided, groups=np.arange(84) // 2)
+    for row in rows:
+        if METRICS[next(key for key in METRICS if METRICS[key].name == row.name)].rate and np.isfinite(row.low):
+            assert 0 <= row.low <= row.value + 1e-9, row
+            assert row.value - 1e-9 <= row.high <= 1, row
+    for row in rows:
+        if row.name in ("log_loss", "brier", "hamming_loss", "aurc") and np.isfinite(row.low):
+            assert row.low >= 0

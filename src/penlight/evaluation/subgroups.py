@@ -55,6 +55,7 @@ MOST_GROUPS = 20
 _PERMUTATIONS = 2000
 # With so many that are as large, the p is known well enough (Besag and Clifford 1991): large splits end here.
 _CLEAR = 50
+_NOTHING = 1e-12
 _RESAMPLES = (200, 1000)
 _RESAMPLED_VALUES = 50_000_000
 _CHUNK_VALUES = 500_000
@@ -65,7 +66,8 @@ class Subgroup:
     """The headline score of one group of images, and how far it is from that of all others.
 
     `n` counts its images, `units` its patients (images, where patients are unknown). `value`, `low`, `high` as in a
-    `Score`, but NaN where all resamples are alike; `difference` is the group's score less that of the others,
+    `Score`, but NaN where all resamples are alike, as is the interval of the difference; `difference` is the group's
+    score less that of the others,
     with two-sided p, p corrected over all groups (Holm), and an interval at the level of the same correction (95 %
     where one comparison was made). Labels with too few cases are
     `left_out` of it all. An undefined score is NaN, and `note` says why.
@@ -328,7 +330,8 @@ def _finished(group: _Scored, drawn: Floats, p: float, holm: tuple[float, float]
     value = float(group.both(np.ones((1, len(group.inside))))[0, 0])
     low, high = percentile_interval(drawn[0])
     p_holm, comparisons = holm
-    difference_low, difference_high = found.interval(comparisons)
+    # Where all resamples are alike, as of two perfect scores, they say nothing of how far it may be.
+    difference_low, difference_high = found.interval(comparisons) if found.error > _NOTHING else (np.nan, np.nan)
     return replace(
         group.row,
         value=value,

@@ -14,8 +14,8 @@ from penlight.numbers import counted, decimal_text
 from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import (
     count,
+    counted_images,
     duration,
-    image_words,
     interval,
     label_words,
     listed,
@@ -36,7 +36,7 @@ def findings(table: StudyTable) -> list[str]:
 
 def study_verdict(table: StudyTable, modality: str) -> str:
     """Say which entry ranks best, how sure, and whether it is better than the linear baseline by more than chance."""
-    images = f"{count(table.images['test'])} test {image_words(modality)}"
+    images = counted_images(table.images["test"], "test", modality)
     best, words = table.best, metric_words(table.headline)
     if best is None:
         return f"On {images} the {words.short} of every recipe is undefined."
@@ -101,9 +101,10 @@ def custom_against_pretrained(table: StudyTable) -> str | None:
     names = f"the best custom network ({custom.title})", f"the best pre-trained one ({pretrained.title})"
     if not found.more_than_chance:
         edge = max(abs(found.low), abs(found.high))
+        unseen = f" A difference of up to {number(edge, 2)} could have gone unseen." if edge else ""
         return (
-            f"Between {names[0]} and {names[1]} no difference beyond chance was found: {scores}. "
-            f"A difference of up to {number(edge, 2)} could have gone unseen.{_cheaper(custom, pretrained)}"
+            f"Between {names[0]} and {names[1]} no difference beyond chance was found: {scores}.{unseen}"
+            f"{_cheaper(custom, pretrained)}"
         )
     if found.value > 0:
         return f"{_capital(names[0])} beats {names[1]} by more than chance: {scores}.{_cheaper(custom, pretrained)}"

@@ -70,7 +70,7 @@ def _study_table(part: Mapping[str, Any]) -> Table:
             row["title"],
             _shown(score["value"]),
             _shown(score["sd"]),
-            f"{_shown(score['low'])} to {_shown(score['high'])}",
+            interval(*(math.nan if score[end] is None else score[end] for end in ("low", "high"))),
             "-" if cost["parameters"] is None else f"{cost['parameters']:,}",
             _shown(_mean_of(cost["fit_seconds"]), 1),
             _shown(_mean_of(cost["predict_ms_per_image"]), 2),

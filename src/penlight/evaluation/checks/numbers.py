@@ -135,7 +135,8 @@ def few_images(e: Evidence) -> Finding | None:
         parts.append(f"Scores on {e.split} rest on few {unit_noun(groups)}s with or without a label: {names}.")
     row = find_row(e.rows, e.headline)
     if row is not None and not math.isfinite(row.high - row.low):
-        parts.append(f"{e.headline_short} has no interval: {row.note or 'too few resamples give it a value'}.")
+        why = row.note.removeprefix("no interval: ") or "too few resamples give it a value"
+        parts.append(f"{e.headline_short} has no interval: {why}.")
     elif row is not None and row.high - row.low > WIDE:
         parts.append(f"The 95 % interval of {e.headline_short} is wide: {interval(row.low, row.high)}.")
     return Finding(" ".join(parts)) if parts else None

@@ -49,7 +49,7 @@ def accuracy_of_the_majority(e: Evidence) -> Finding | None:
         return None
     return Finding(
         f"Accuracy on {e.split} is {number(rate + found.value)}; answering what is most usual for every image gives "
-        f"{number(rate)} (difference {number(found.value)}, 95 % interval {interval(found.low, found.high)}).",
+        f"{number(rate)} ({_difference(found)}).",
         serious=e.task.exclusive,
     )
 
@@ -60,21 +60,21 @@ def never_answered(e: Evidence) -> Finding | None:
     never = [c for c in range(y.shape[1]) if y[:, c].any() and not given[c]]
     if not never:
         return None
-    images, units = ([count_units(len(y), of, y[:, c]) for c in never] for of in (None, e.test.groups))
-    of_patients = [f" of {counted(n, 'patient')}" if e.test.groups is not None else "" for n in units]
-    names = listed(
-        [
-            f"{quoted(e.task.labels[c])} ({n:,}{of} have it)"
-            for c, n, of in zip(never, images, of_patients, strict=True)
-        ]
-    )
-    return Finding(f"No image of {e.split} is answered with {names}.", max(units) >= ENOUGH)
+    units = [count_units(len(y), e.test.groups, y[:, c]) for c in never]
+    names = []
+    for c, n in zip(never, units, strict=True):
+        who = "" if e.test.groups is None else f" of {counted(n, 'patient')}"
+        names.append(f"{quoted(e.task.labels[c])} ({y[:, c].sum(dtype=int):,}{who} {'has' if n == 1 else 'have'} it)")
+    return Finding(f"No image of {e.split} is answered with {listed(names)}.", max(units) >= ENOUGH)
 
 
 def _scores(e: Evidence, found: Difference, other: str) -> str:
     own = e.headline_draws[found.row].mean
     rival = e.headline_draws[found.against].mean
-    return (
-        f"{number(own)}, that of {other} {number(rival)} (difference {number(found.value)}, "
-        f"95 % interval {interval(found.low, found.high)}, on the same images)."
-    )
+    return f"{number(own)}, that of {other} {number(rival)} ({_difference(found)}, on the same images)."
+
+
+def _difference(found: Difference) -> str:
+    if found.low == found.high:
+        return f"difference {number(found.value)} however the images are drawn"
+    return f"difference {number(found.value)}, 95 % interval {interval(found.low, found.high)}"
