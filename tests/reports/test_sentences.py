@@ -260,10 +260,12 @@ def _skill(run: Planted, m: re.Match[str]) -> bool:
 @claim(r"On test its AUC is (\S+), that of (the answer that never looks at an image|the linear baseline) (\S+) "
        r"\(difference (\S+) however the images are drawn, on the same images\)\.")  # fmt: skip
 def _alike(run: Planted, m: re.Match[str]) -> bool:
+    """Both give one answer for all, or both are never wrong: no resample has another difference."""
     rival = run.linear if "linear" in m[2] else np.tile(run.y.mean(axis=0), (len(run.y), 1))
+    constant = all(len(np.unique(p[:, c])) == 1 for p in (run.prob, rival) for c in run.columns)
     return (
         near(m[1], run.auc()) and near(m[3], run.auc(rival)) and float(m[4]) == 0
-        and all(len(np.unique(p[:, c])) == 1 for p in (run.prob, rival) for c in run.columns)
+        and (constant or run.auc() == run.auc(rival) == 1)
     )  # fmt: skip
 
 
@@ -593,17 +595,18 @@ def _wanted(run: Planted, m: re.Match[str]) -> bool:
     return run.content.conformal.coverage == 0.8 and ("together" in m[1]) == run.task.exclusive
 
 
-@claim(r"(Not clear of guessing: .*|Worse than guessing: .*|Every interval is above "
-       r"guessing); widest: (.*), with (\d+) "
-       r"positive images\.")  # fmt: skip
+@claim(r"(Not clear of guessing: .*?|Worse than guessing: .*?|Every interval is above guessing)"
+       r"(?:; widest: (.*), with (\d+) positive images)?\.")  # fmt: skip
 def _guessing(run: Planted, m: re.Match[str]) -> bool:
-    widest = run.column(m[2])
-    # The intervals are DeLong's or Newcombe's; what is said of them is compared with theirs.
-    rows = [row for row in run.rows if row.name == "auc" and row.label and np.isfinite(row.low)]
-    unclear = {row.label for row in rows if row.low <= 0.5 <= row.high and row.n >= 10}
+    # The intervals are DeLong's or Newcombe's; what is said of them is compared with theirs. An area without one, of
+    # one answer for all, is guessing itself.
+    rows = [row for row in run.rows if row.name == "auc" and row.label and np.isfinite(row.value)]
+    width = {row.label: row.high - row.low for row in rows if np.isfinite(row.low)}
+    unclear = {row.label for row in rows if (row.low <= 0.5 <= row.high or row.value == 0.5) and row.n >= 10}
     named = {row.label for row in rows if "Not clear" in m[1] and row.label in re.split(r"[:;,] | and ", m[1])}
-    width = {row.label: row.high - row.low for row in rows}
-    return unclear == named and int(m[3]) == run.y[:, widest].sum() and width[m[2]] == max(width.values())
+    if unclear != named or (m[2] is None) != (not width):
+        return False
+    return not width or (int(m[3]) == run.y[:, run.column(m[2])].sum() and width[m[2]] == max(width.values()))
 
 
 @claim(r"Open dots rest on fewer than 10 positive images\.")

@@ -62,12 +62,13 @@ def _cases(y: NDArray[np.generic], groups: Groups) -> tuple[int, int]:
     return count_units(len(y), groups, has), count_units(len(y), groups, ~has)
 
 
-def how_few(y: NDArray[np.generic], found_on: str, groups: Groups = None) -> str:
-    """Say how many positives or negatives there are, whichever are fewer: "3 positive in val is too few"."""
+def how_few(y: NDArray[np.generic], found_on: str, groups: Groups = None, *, of: str = "") -> str:
+    """Say how many positives or negatives there are, whichever are fewer: "3 positive in val is too few"; of images,
+    `of` says of how many, " of 30"."""
     positives, negatives = _cases(y, groups)
     n, kind = (positives, "positive") if positives <= negatives else (negatives, "negative")
     if groups is None:
-        return f"{n} {kind} in {found_on} is too few"
+        return f"{n} {kind}{of} in {found_on} is too few"
     return f"{counted(n, 'patient')} with a {kind} case in {found_on} {'is' if n == 1 else 'are'} too few"
 
 

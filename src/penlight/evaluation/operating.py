@@ -175,7 +175,7 @@ def _cuts(
     for rule, wanted in TARGETS:
         chosen = f"{rule} {decimal_text(wanted, 2)} on val"
         if too_few(y_val, val_groups):
-            note = f"{how_few(y_val, 'val', val_groups)} to choose by"
+            note = f"{how_few(y_val, 'val', val_groups, of=f' of {len(y_val)}')} to choose by"
             yield _Cut(question, chosen, math.nan, np.zeros(len(prob)), note)
         else:
             cut = best_cut(y_val, stated, rule, wanted)

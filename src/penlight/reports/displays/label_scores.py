@@ -48,12 +48,13 @@ class LabelScores(Display):
         known = [row for row in self.rows if is_number(row.value)]
         if not known:
             return "No label has an AUC with an interval."
-        widest = max(known, key=lambda row: row.ends[1] - row.ends[0])
         what = "positive images" if self.patients is None else "patients with a positive image"
         few = f" Open dots rest on fewer than {FEWEST} {what}."
         said = _against_guessing([row for row in known if not self._is_rare(row)], what)
-        widest_said = f"{said}; widest: {widest.label}, with {counted(widest.n, 'positive image')}."
-        return widest_said + (few if any(map(self._is_rare, known)) else "")
+        if wide := [row for row in known if is_number(row.low)]:
+            widest = max(wide, key=lambda row: row.high - row.low)
+            said += f"; widest: {widest.label}, with {counted(widest.n, 'positive image')}"
+        return f"{said}." + (few if any(map(self._is_rare, known)) else "")
 
     def _is_rare(self, row: Score) -> bool:
         return (row.n if self.patients is None else self.patients[str(row.label)]) < FEWEST
