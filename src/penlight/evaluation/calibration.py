@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import PredictionsError, UnknownNameError
-from penlight.evaluation.intervals import Groups, design_effect, exceeds_error, number_units
+from penlight.evaluation.intervals import (
+    Groups,
+    count_units,
+    design_effect,
+    exceeds_error,
+    number_units,
+    unit_noun,
+)
 from penlight.numbers import counted
 from penlight.tasks import Task
 from penlight.tasks.links import log_probability, logit, sigmoid, softmax
@@ -43,10 +50,26 @@ FOLDS = 5
 """Parts of held-out answers by which is judged whether what was found on the others helps."""
 
 
-def too_few(y: NDArray[np.generic]) -> bool:
-    """Whether (N,) labels of val have fewer than `FEWEST` positives or negatives."""
-    positives = int(y.sum())
-    return min(positives, len(y) - positives) < FEWEST
+def too_few(y: NDArray[np.generic], groups: Groups = None) -> bool:
+    """Whether (N,) labels of val have fewer than `FEWEST` positives or negatives, or fewer of `groups`, such as
+    patients, that have any."""
+    return min(_cases(y, groups)) < FEWEST
+
+
+def _cases(y: NDArray[np.generic], groups: Groups) -> tuple[int, int]:
+    """Count what has a label, and what lacks it: patients where they are known, or images."""
+    has = np.asarray(y, bool)
+    return count_units(len(y), groups, has), count_units(len(y), groups, ~has)
+
+
+def how_few(y: NDArray[np.generic], found_on: str, groups: Groups = None, *, of: str = "") -> str:
+    """Say how many positives or negatives there are, whichever are fewer: "3 positive in val is too few"; of images,
+    `of` says of how many, " of 30"."""
+    positives, negatives = _cases(y, groups)
+    n, kind = (positives, "positive") if positives <= negatives else (negatives, "negative")
+    if groups is None:
+        return f"{n} {kind}{of} in {found_on} is too few"
+    return f"{counted(n, 'patient')} with a {kind} case in {found_on} {'is' if n == 1 else 'are'} too few"
 
 
 _IDENTITY_SHARE = 1e-3
@@ -211,8 +234,10 @@ Losses = Callable[[_Fit], Floats]
 
 def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, held: _Held) -> Calibration:
     fit, why = _NO_CHANGE, ""
-    if len(y) < FEWEST:
-        why = f"{counted(len(y), 'image')} in {held.called}: too few to calibrate; left as they are"
+    units = count_units(len(y), held.groups)
+    if units < FEWEST:
+        noun = unit_noun(held.groups)
+        why = f"{counted(units, noun)} in {held.called}: too few to calibrate; left as they are"
     else:
 
         def temperature(rows: NDArray[np.int64]) -> _Fit:
@@ -241,10 +266,8 @@ def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, held: _
 def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: str, held: _Held) -> Calibration:
     own, why = dict[int, _OfLabel](), dict[int, str]()
     for c in range(len(task.labels)):
-        positives = int(y[:, c].sum())
-        if too_few(y[:, c]):
-            few, what = (positives, "positive") if 2 * positives <= len(y) else (len(y) - positives, "negative")
-            why[c] = f"{few} {what} in {held.called} is too few to calibrate; left as it is"
+        if too_few(y[:, c], held.groups):
+            why[c] = f"{how_few(y[:, c], held.called, held.groups)} to calibrate; left as it is"
         elif np.ptp(prob[:, c]) == 0:
             why[c] = f"every image of {held.called} has the same probability; left as it is"
         else:

@@ -136,7 +136,10 @@ def mean_over_labels(key: str, compute: Callable[[Sample, Floats], Floats], of_l
         if own is None or own.influence is None or not defined.any():
             return Intervals(np.array([np.nan]), np.array([np.nan]))
         correlation = _correlation(own.influence[:, defined])
-        below, above = (value - own.low)[defined], (own.high - value)[defined]
+        # A label whose value never varies, as the area of a constant score, adds nothing; those alone have none.
+        below, above = (np.nan_to_num(own_distance[defined]) for own_distance in (value - own.low, own.high - value))
+        if not (below.any() or above.any()):
+            return Intervals(np.array([np.nan]), np.array([np.nan]))
         mean = value[defined].mean()
         low, high = (float(np.sqrt(max(float(d @ correlation @ d), 0))) / defined.sum() for d in (below, above))
         return Intervals(np.array([mean - low]), np.array([mean + high]))

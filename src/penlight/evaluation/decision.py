@@ -14,11 +14,12 @@ from penlight.evaluation.calibration import (
     calibration_of,
     find_calibration,
     folds_by_value,
+    how_few,
     too_few,
 )
 from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
 from penlight.evaluation.cut_points import best_cut_points, kappa_and_influence
-from penlight.evaluation.intervals import Groups, UnknownPatients, exceeds_error, number_units
+from penlight.evaluation.intervals import Groups, UnknownPatients, exceeds_error, groups_of, number_units
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def find_decision(
         raise UnknownNameError("threshold rule", rule, THRESHOLD_RULES)
     if rule in ("sensitivity", "specificity") and (wanted is None or not 0 < wanted <= 1):
         raise RecipeError(f"Thresholds by {rule} need the wanted value, above 0 and at most 1; {wanted} came.")
-    y, prob, found_on = y_val, prob_val, "val"
+    y, prob, found_on, of_val = y_val, prob_val, "val", groups
     if out_of_fold is not None:
         y, prob = np.concatenate([y_val, out_of_fold[0]]), np.concatenate([prob_val, out_of_fold[1]])
         found_on = WITH_TRAIN
@@ -151,7 +152,7 @@ def find_decision(
                 f"{found_on} held out; cut halfway between the grades",
             ]
             cuts = task.cut_points
-    sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage)
+    sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage, groups=of_val)
     return Decision(cuts, found, found_on, tuple(notes), sets, len(y))
 
 
@@ -175,12 +176,11 @@ def _thresholds(
     """A threshold per label, and notes on those that the answers, named `found_on`, cannot tune."""
     cuts, notes = np.full(len(task.labels), 0.5 if wanted is None else wanted), list[str]()
     for c in task.tuned_columns if rule != "fixed" else ():
-        label, positives = task.labels[c], int(y_val[:, c].sum())
-        if too_few(y_val[:, c]):
+        label = task.labels[c]
+        if too_few(y_val[:, c], groups):
             cuts[c] = np.quantile(prob_val[:, c], 1 - prevalence[c])
-            notes.append(
-                f"{label}: {positives} positive in {found_on} is too few to tune; cut at the prevalence in train"
-            )
+            few = how_few(y_val[:, c], found_on, groups)
+            notes.append(f"{label}: {few} to tune; cut at the prevalence in train")
         elif rule in _SCORES and not _cut_helps(y_val[:, c], prob_val[:, c], rule, groups):
             cuts[c] = 0.5
             notes.append(
@@ -217,7 +217,7 @@ def _cut_helps(y: NDArray[np.uint8], prob: Floats, rule: str, groups: Groups) ->
     fixed, fixed_influence = _SCORES[rule](y, answered)
     for number in range(FOLDS):
         inside = fold == number
-        if inside.any() and not too_few(y[~inside]):
+        if inside.any() and not too_few(y[~inside], groups_of(groups, ~inside)):
             answered[inside] = prob[inside] > best_cut(y[~inside], prob[~inside], rule, None)
     own, own_influence = _SCORES[rule](y, answered)
     return exceeds_error(own - fixed, own_influence - fixed_influence, groups)

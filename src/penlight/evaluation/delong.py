@@ -8,7 +8,7 @@ interval.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +45,21 @@ class Areas:
 
     def interval(self, s: int = 0) -> Interval:
         """95 % interval of one area; see `mean_interval`."""
-        return _interval(float(self.auc[s]), float(self.covariance[s, s]), float(self.plain[s, s]), self)
+        one = slice(s, s + 1)
+        return replace(
+            self, auc=self.auc[one], covariance=self.covariance[one, one], influence=self.influence[:, one],
+            plain=self.plain[one, one],
+        ).mean_interval()  # fmt: skip
 
     def mean_interval(self) -> Interval:
         """95 % interval of the mean of the S areas, such as those of several seeds.
 
         Symmetric in its log odds (Pepe 2003, section 5.2.4); Newcombe's where there are few effective cases, or fewer
-        than one misplaced case is expected among the rarer kind.
+        than one misplaced case is expected among the rarer kind. NaN for a constant score, which ranks nothing: its
+        area is one half of any images, so that nothing varies.
         """
+        if not self.influence.any() and (self.auc == 0.5).all():
+            return np.nan, np.nan
         mean, plain = float(self.covariance.mean()), float(np.mean(np.diag(self.plain)))
         return _interval(float(self.auc.mean()), mean, plain, self)
 

@@ -27,6 +27,12 @@ class Score:
     note: str = ""
     sd: float | None = None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the interval; the value itself where it has none, as the AUC of one answer for all."""
+        known = math.isfinite(self.low) and math.isfinite(self.high)
+        return (self.low, self.high) if known else (self.value, self.value)
+
     def to_dict(self) -> dict[str, Any]:
         """Give the score for JSON: NaN becomes null; a run's has no `sd`."""
         values: dict[str, Any] = to_json(asdict(self))

@@ -67,19 +67,13 @@ def compare(row: Score, rival: Score, *, higher_is_better: bool = True, ahead: A
             return BETTER if ahead.low > 0 else WORSE
         return UNCLEAR if row.value > rival.value else NO_BETTER
     sign = 1 if higher_is_better else -1
-    own_worst = _or_value(row, row.low if sign > 0 else row.high)
-    rival_best = _or_value(rival, rival.high if sign > 0 else rival.low)
+    own_worst, own_best = row.ends[::sign]
+    rival_worst, rival_best = rival.ends[::sign]
     if sign * (own_worst - rival_best) > 0:
         return BETTER
-    own_best = _or_value(row, row.high if sign > 0 else row.low)
-    rival_worst = _or_value(rival, rival.low if sign > 0 else rival.high)
     if sign * (rival_worst - own_best) > 0:
         return WORSE
     return UNCLEAR if sign * (row.value - rival.value) > 0 else NO_BETTER
-
-
-def _or_value(row: Score, bound: float) -> float:
-    return bound if math.isfinite(bound) else row.value
 
 
 def strongest_first(

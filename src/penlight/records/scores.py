@@ -195,6 +195,9 @@ class DataJson(Record):
         Annotated[dict[Name, Annotated[tuple[Count, ...], Field(max_length=10_000_000)]], Field(max_length=100)]
         | None
     ) = None
+    patients_with: (
+        Annotated[dict[Name, Annotated[tuple[Count, ...], Field(max_length=10_000)]], Field(max_length=100)] | None
+    ) = None
 
 
 class ChangeRow(Record):

@@ -91,16 +91,21 @@ def _told(e: Evidence, kind: str) -> Finding | None:
 
 
 def absent_in_a_split(e: Evidence) -> Finding | None:
-    """Speak where no image of a split has a label; where fewer than `FEWEST` have it, unless scores are of them."""
+    """Speak where no image of a split has a label; where it is that of fewer patients than `FEWEST`, or images where
+    patients are not known, unless scores are of them."""
     if e.data is None:
         return None
     parts = []
     for split, counts in e.data.counts.items():
         own = dict(zip(e.data.labels, counts, strict=True))
         absent = [label for label, n in own.items() if n == 0]
-        few = [f"{quoted(label)} ({n})" for label, n in own.items() if 0 < n < FEWEST and split != e.split]
+        units = own if e.data.patients_with is None else dict(
+            zip(e.data.labels, e.data.patients_with[split], strict=True)
+        )  # fmt: skip
+        few = [f"{quoted(label)} ({n})" for label, n in units.items() if 0 < n < FEWEST and split != e.split]
+        noun = "images" if e.data.patients_with is None else "patients"
         parts += [f"No image of {split} has {listed(list(map(quoted, absent)))}."] if absent else []
-        parts += [f"Few images of {split} have {listed(few)}."] if few else []
+        parts += [f"Few {noun} of {split} have {listed(few)}."] if few else []
     return Finding(" ".join(parts)) if parts else None
 
 

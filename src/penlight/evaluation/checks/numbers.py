@@ -9,7 +9,7 @@ from penlight.evaluation.calibration import HOTTEST
 from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import Evidence, Floats, SplitAnswers
 from penlight.evaluation.checks.words import counted, interval, listed, number
-from penlight.evaluation.intervals import design_effect, number_units
+from penlight.evaluation.intervals import count_units, design_effect, number_units, unit_noun
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
 from penlight.evaluation.rows import find_row
@@ -124,18 +124,19 @@ def too_few_to_tune(e: Evidence) -> Finding | None:
 
 
 def few_images(e: Evidence) -> Finding | None:
-    """Speak where a label has fewer than `FEW` images with or without it, or the headline interval is undefined or
-    wider than `WIDE`."""
-    positives = e.test.sample.y.sum(axis=0, dtype=int)
-    rarer = np.minimum(positives, len(e.test.sample.y) - positives)
+    """Speak where a label has fewer than `FEW` patients (images, where patients are not known) with or without it, or
+    the headline interval is undefined or wider than `WIDE`."""
+    y, groups = e.test.sample.y, e.test.groups
+    rarer = np.array([min(count_units(len(y), groups, kind) for kind in (own > 0, own == 0)) for own in y.T])
     few = np.flatnonzero((rarer > 0) & (rarer < FEW))
     parts = []
     if len(few):
         names = counted([e.task.labels[c] for c in few], [int(rarer[c]) for c in few])
-        parts.append(f"Scores on {e.split} rest on few images with or without a label: {names}.")
+        parts.append(f"Scores on {e.split} rest on few {unit_noun(groups)}s with or without a label: {names}.")
     row = find_row(e.rows, e.headline)
     if row is not None and not math.isfinite(row.high - row.low):
-        parts.append(f"{e.headline_short} has no interval: {row.note or 'too few resamples give it a value'}.")
+        why = row.note.removeprefix("no interval: ") or "too few resamples give it a value"
+        parts.append(f"{e.headline_short} has no interval: {why}.")
     elif row is not None and row.high - row.low > WIDE:
         parts.append(f"The 95 % interval of {e.headline_short} is wide: {interval(row.low, row.high)}.")
     return Finding(" ".join(parts)) if parts else None

@@ -5,9 +5,11 @@ from penlight.evaluation.checks.check import Finding
 from penlight.evaluation.checks.evidence import LINEAR, MAJORITY, Evidence
 from penlight.evaluation.checks.words import interval, listed, number
 from penlight.evaluation.comparison import Difference
+from penlight.evaluation.intervals import count_units
+from penlight.numbers import counted
 
 ENOUGH = 5
-"""A label that so many images have is missed seriously."""
+"""A label that so many patients (images, where patients are not known) have is missed seriously."""
 
 
 def learned_nothing(e: Evidence) -> Finding | None:
@@ -47,25 +49,32 @@ def accuracy_of_the_majority(e: Evidence) -> Finding | None:
         return None
     return Finding(
         f"Accuracy on {e.split} is {number(rate + found.value)}; answering what is most usual for every image gives "
-        f"{number(rate)} (difference {number(found.value)}, 95 % interval {interval(found.low, found.high)}).",
+        f"{number(rate)} ({_difference(found)}).",
         serious=e.task.exclusive,
     )
 
 
 def never_answered(e: Evidence) -> Finding | None:
     """Speak where a label that images have is given to none."""
-    truly, given = (a.sum(axis=0, dtype=int) for a in (e.test.sample.y, e.test.sample.decided))
-    never = [(label, int(n)) for label, n, k in zip(e.task.labels, truly, given, strict=True) if n > 0 and k == 0]
+    y, given = e.test.sample.y, e.test.sample.decided.sum(axis=0)
+    never = [c for c in range(y.shape[1]) if y[:, c].any() and not given[c]]
     if not never:
         return None
-    names = listed([f"{quoted(label)} ({n:,} have it)" for label, n in never])
-    return Finding(f"No image of {e.split} is answered with {names}.", any(n >= ENOUGH for _, n in never))
+    units = [count_units(len(y), e.test.groups, y[:, c]) for c in never]
+    names = []
+    for c, n in zip(never, units, strict=True):
+        who = "" if e.test.groups is None else f" of {counted(n, 'patient')}"
+        names.append(f"{quoted(e.task.labels[c])} ({y[:, c].sum(dtype=int):,}{who} {'has' if n == 1 else 'have'} it)")
+    return Finding(f"No image of {e.split} is answered with {listed(names)}.", max(units) >= ENOUGH)
 
 
 def _scores(e: Evidence, found: Difference, other: str) -> str:
     own = e.headline_draws[found.row].mean
     rival = e.headline_draws[found.against].mean
-    return (
-        f"{number(own)}, that of {other} {number(rival)} (difference {number(found.value)}, "
-        f"95 % interval {interval(found.low, found.high)}, on the same images)."
-    )
+    return f"{number(own)}, that of {other} {number(rival)} ({_difference(found)}, on the same images)."
+
+
+def _difference(found: Difference) -> str:
+    if found.low == found.high:
+        return f"difference {number(found.value)} however the images are drawn"
+    return f"difference {number(found.value)}, 95 % interval {interval(found.low, found.high)}"

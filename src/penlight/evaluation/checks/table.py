@@ -44,7 +44,8 @@ CHECKS: tuple[CheckRule[Evidence], ...] = (
     CheckRule(
         "PL004",
         "A label is never answered",
-        f"No test image is given a label that some test images have. Serious if at least {skill.ENOUGH} have it.",
+        f"No test image is given a label that some test images have. Serious if at least {skill.ENOUGH} have it "
+        "(patients, where they are known).",
         "Its sensitivity is 0, whatever the mean over labels says.",
         "For findings and two classes, find thresholds on val (--set decide.thresholds=f1); for classes, balance "
         "training (--set train.balance=sampling), or join labels that are too rare to learn.",
@@ -76,7 +77,8 @@ CHECKS: tuple[CheckRule[Evidence], ...] = (
     CheckRule(
         "PL007",
         "Too few positives to tune a threshold",
-        f"A label has fewer than {FEWEST} images with it, or without it, in val; its threshold took the fallback.",
+        f"A label has fewer than {FEWEST} patients (images, where patients are not known) with it, or without it, in "
+        "val; its threshold took the fallback.",
         "The fallback cuts at the prevalence in train; nothing says that this is a good operating point.",
         "Do not rely on the answers for these labels; use their probabilities, or get more images for val.",
         numbers.too_few_to_tune,
@@ -134,8 +136,8 @@ CHECKS: tuple[CheckRule[Evidence], ...] = (
     CheckRule(
         "PL014",
         "Scores rest on few images",
-        f"In test, fewer than {numbers.FEW} images have a label, or lack it; or the 95 % interval of the headline "
-        f"score is undefined or wider than {numbers.WIDE}.",
+        f"In test, fewer than {numbers.FEW} patients (images, where patients are not known) have a label, or lack "
+        f"it; or the 95 % interval of the headline score is undefined or wider than {numbers.WIDE}.",
         "One image more or less moves such a score visibly.",
         "Read intervals before values; test on more images with these labels, or report them together.",
         numbers.few_images,
@@ -143,7 +145,8 @@ CHECKS: tuple[CheckRule[Evidence], ...] = (
     CheckRule(
         "PL015",
         "A split lacks a label, or has hardly any of it",
-        f"No image of a split has a label; or fewer than {FEWEST} images of train or val have it.",
+        f"No image of a split has a label; or fewer than {FEWEST} patients (images, where patients are not "
+        "known) of train or val have it.",
         "In train, little can be learned of it; in val, little can be chosen for it; in test, it has no score, and "
         "means over labels leave it out.",
         "Split again, stratified by label, or leave the label out of the dataset and say so.",
@@ -175,7 +178,8 @@ CHECKS: tuple[CheckRule[Evidence], ...] = (
         "The headline score of a group (by site, age in bands, sex, view) differs from that of all other test images "
         "by more than chance: p below 0.05 by drawing memberships anew, corrected over all groups (Holm), and the "
         "95 % interval of the difference does not hold zero. Serious where it is lower by more than "
-        f"{subgroups.FAR_BELOW}. Groups of fewer than {FEWEST_UNITS} patients or images are not asked.",
+        f"{subgroups.FAR_BELOW}. Groups of fewer than {FEWEST_UNITS} patients (images, where patients are "
+        "not known) are not asked.",
         "The score of the whole promises this group more, or less, than it gets.",
         "Give scores by group wherever you give the whole; see what differs in its images and labels, and train on "
         "more of it. One division that was looked for later proves little.",
