@@ -199,4 +199,4 @@ def open_classifier(path: Path) -> Classifier:
 def reading_of(run: Run, size: int, channels: int) -> DecodeOptions:
     """Say how a picture becomes an image of a run: as its dataset was read, where the run kept that."""
     kept = run.reading
-    return DecodeOptions(size, channels) if kept is None else DecodeOptions(**kept.model_dump())
+    return DecodeOptions(size, channels) if kept is None else kept

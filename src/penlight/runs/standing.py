@@ -1,15 +1,33 @@
 """What was measured of a run on test, for whoever reads its answers: how good it is, and what its checks say."""
 
 from collections.abc import Sequence
+from dataclasses import field
 from typing import Any
 
-from penlight.evaluation.rows import Score, find_row, row_from_dict, to_json
-from penlight.evaluation.standing import Measured, ahead_from_dict
+from penlight.evaluation.checks.check import Checks
+from penlight.evaluation.rows import Rows, RowsByModel, Score, find_row
+from penlight.evaluation.standing import AheadOf, Measured
+from penlight.records import Name, Record, plain
 from penlight.runs.folder import Run
 from penlight.tasks import Task
 
 _MOST_CHECKS = 10
 _LONGEST = 500
+
+
+class _KeptModel(Record):
+    """What of provenance.json is said beside each answer: the model that was kept."""
+
+    model: Name
+
+
+class _KeptScores(Record):
+    """What of metrics.json is said beside each answer: it must not wait for the schemas of all that scores hold."""
+
+    metrics: Rows
+    baselines: RowsByModel
+    checks: Checks
+    ahead: AheadOf = field(default_factory=dict)
 
 
 def standing_of(run: Run, task: Task) -> dict[str, Any]:
@@ -19,18 +37,15 @@ def standing_of(run: Run, task: Task) -> dict[str, Any]:
     Coverage is a share of test images, or of their findings, with its 95 % interval, and for each label the share of
     the images that have it whose set has it too, None where no test image does.
     """
-    kept, model = run.standing
-    rows = [row_from_dict(row) for row in kept["metrics"]]
-    baselines = {name: [row_from_dict(row) for row in own] for name, own in kept["baselines"].items()}
-    ahead = {name: ahead_from_dict(own) for name, own in kept.get("ahead", {}).items()}
-    measured = Measured(task, model, rows, baselines, ahead)
-    serious = [check for check in kept["checks"] if check["serious"]]
+    kept, model = run.record(_KeptScores, "metrics.json"), run.record(_KeptModel, "provenance.json").model
+    measured = Measured(task, model, kept.metrics, kept.baselines, kept.ahead)
+    serious = [check for check in kept.checks if check.serious]
     return {
         "model": model,
         "verdict": measured.verdict,
         "stands": measured.stands,
-        "checks": [{"code": own["code"], "seen": own["seen"][:_LONGEST]} for own in serious[:_MOST_CHECKS]],
-        "coverage": _coverage(task, rows),
+        "checks": [{"code": own.code, "seen": own.seen[:_LONGEST]} for own in serious[:_MOST_CHECKS]],
+        "coverage": _coverage(task, kept.metrics),
     }
 
 
@@ -39,7 +54,7 @@ def _coverage(task: Task, rows: Sequence[Score]) -> dict[str, Any] | None:
     if found is None or found.value != found.value:
         return None
     of_labels = {label: find_row(rows, "coverage", label) for label in task.labels}
-    measured: dict[str, Any] = to_json(
+    measured: dict[str, Any] = plain(
         {
             "value": found.value,
             "low": found.low,

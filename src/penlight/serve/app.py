@@ -26,6 +26,7 @@ from penlight.api.predicting import (
 )
 from penlight.errors import PenlightError, PictureError
 from penlight.numbers import counted
+from penlight.records import plain
 from penlight.serve import explaining, pages, schema
 from penlight.serve.guard import Guard
 from penlight.serve.limits import Budget, RequestError, RequestLimits, busy, unread
@@ -314,7 +315,7 @@ def _add_listing(app: FastAPI, service: _Service) -> None:
         registered = await service.run(run)
         about = await service.about(registered) if registered.links["predict"] else None
         own = registered.run
-        detail = {"scores": own.metrics, "provenance": own.provenance, "recipe": own.recipe.model_dump(mode="json")}
+        detail = plain({"scores": own.metrics, "provenance": own.provenance, "recipe": own.recipe})
         return JSONResponse({**registered.listed, **detail, "model": about})
 
     @app.get(

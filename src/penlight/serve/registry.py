@@ -46,7 +46,7 @@ class RegisteredRun:
     def listed(self) -> dict[str, Any]:
         """What the list of runs says of it, for JSON; `headline` is the first row of its scores on test."""
         made, recipe = self.run.provenance, self.run.recipe
-        rows = self.run.metrics["metrics"]
+        scores = self.run.metrics
         return {
             "id": self.id,
             "name": self.run.name,
@@ -60,8 +60,8 @@ class RegisteredRun:
             "recipe_hash": recipe.hash,
             "parameters": made["parameters"],
             "images": made["images"],
-            "headline": next((row for row in rows if row["label"] is None), None),
-            "serious_checks": sum(bool(check["serious"]) for check in self.run.metrics.get("checks", ())),
+            "headline": next((row.to_dict() for row in scores.metrics if row.label is None), None),
+            "serious_checks": sum(check.serious for check in scores.checks),
             "answers": self.run.has(MODEL),
             "links": self.links,
         }
@@ -142,7 +142,7 @@ class RegisteredGroup:
     def record(self) -> dict[str, Any]:
         """The summary of the seeds or folds, or the record of the study, sweep or tuning. RunError if it is damaged.
         Where a sweep lies among the server's files is left out."""
-        return {key: value for key, value in self.own.record.items() if key not in ("folder", "report")}
+        return {key: value for key, value in self.own.record.to_dict().items() if key not in ("folder", "report")}
 
     @property
     def report(self) -> bytes:
