@@ -25,7 +25,7 @@ from penlight.experiments.run import REPORT
 from penlight.exporters.of_run import RECORD
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
-from penlight.records import plain
+from penlight.records import Record, json_key, plain
 from penlight.runs import Run, RunWriter, open_run
 from penlight.runs.cases import EXPLAINED
 from penlight.runs.dataset import DESCRIPTION, seen_by
@@ -86,28 +86,16 @@ _KNOWN = {*_EXPORTED, *_PREDICTIONS, *_MADE_ANEW, *_AS_IT_IS, *_JSON, *_LEFT_OUT
 _GROUP = {REPORT, "card.md", SUMMARY, CORRUPTIONS, FOLDS, PREDICTIONS, STUDY, SHARING, DESCRIPTION, SEAL_FILE}
 
 
-@dataclass(frozen=True)
-class Copied:
+class Copied(Record):
     """What a copy was made of: its folder; what was left out and what remains, in sentences; and files of the source
     that Penlight does not know, which were not copied either."""
 
     folder: Path
-    shared: bool
+    shared: bool = json_key("for_sharing")
     left_out: Sequence[str]
     remains: Sequence[str]
-    unknown: Sequence[str] = ()
+    unknown: Sequence[str] = json_key("unknown_files", default=())
     runs: int = 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {
-            "folder": str(self.folder),
-            "for_sharing": self.shared,
-            "runs": self.runs,
-            "left_out": list(self.left_out),
-            "remains": list(self.remains),
-            "unknown_files": list(self.unknown),
-        }
 
 
 def export_for_sharing(path: Path, out: Path | None = None) -> Copied:

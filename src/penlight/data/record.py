@@ -45,9 +45,7 @@ class ReadingOfData(Record):
 
 def record_of(view: ViewedDataset) -> DataRecord:
     """Count what a view keeps, and audit its dataset."""
-    from penlight.data.audit import kept_audit
-
-    problems = kept_audit(view.dataset).problems
+    problems = problems_of(view)
     return DataRecord(
         view.task.labels,
         {name: len(split) for name, split in view.splits.items()},
@@ -72,6 +70,13 @@ def _duplicates(view: ViewedDataset) -> dict[str, tuple[int, ...]]:
     # Of identical images the first stands for all in pairs with others.
     paired |= {p.other for p in pairs if p.kind == "exact" and p.one in paired}
     return {name: tuple(sorted(row for split, row in paired if split == name)) for name in SPLITS}
+
+
+def problems_of(view: ViewedDataset) -> Problems:
+    """Give what the audit of a view's dataset found."""
+    from penlight.data.audit import kept_audit
+
+    return kept_audit(view.dataset).problems
 
 
 def _patients(view: ViewedDataset) -> dict[str, int] | None:

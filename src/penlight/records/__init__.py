@@ -12,6 +12,8 @@ of the same fields.
 """
 
 import dataclasses
+import functools
+import inspect
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +24,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     TypeAdapter,
@@ -120,9 +123,10 @@ def json_key(
 class Record:
     """A frozen dataclass that is JSON. Records are equal if all that they hold is, NaN being equal to NaN.
 
-    Give `computed` the names of properties that JSON has too.
+    Give `computed` the names of properties that JSON has too, where they are not None.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(arbitrary_types_allowed=True)
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     _computed: ClassVar[tuple[str, ...]] = ()
     _keys: ClassVar[tuple["_Key", ...]]
@@ -132,6 +136,10 @@ class Record:
         super().__init_subclass__(**rest)
         for name in computed:
             setattr(cls, name, computed_field(cls.__dict__[name]))
+        for name, hint in inspect.get_annotations(cls).items():
+            # So that OpenAPI has the type of what is written.
+            if written := getattr(cls.__dict__.get(name), "metadata", {}).get("written"):
+                cls.__annotations__[name] = Annotated[hint, PlainSerializer(_where_known(written))]
         cls._computed = (*cls._computed, *computed)
         dataclasses.dataclass(frozen=True, eq=False)(cls)
         cls._keys = _keys_of(cls, cls._computed)
@@ -141,10 +149,10 @@ class Record:
         values: dict[str, Any] = {}
         for own in self._keys:
             value = getattr(self, own.attribute)
-            if own.inline:
-                values |= plain(value) or {}
-            elif value is not None or not own.if_known:
-                values[own.key] = plain(own.written(value) if own.written else value)
+            if value is None and own.if_known:
+                continue
+            value = plain(own.written(value) if own.written else value)
+            values |= (value or {}) if own.inline else {own.key: value}
         return values
 
     @classmethod
@@ -179,8 +187,11 @@ class Record:
         made: dict[str, Any] = handler(core)
         schema = handler.resolve_ref_schema(made)
         for own in cls._keys:
-            if own.inline and own.key in schema.get("properties", {}):
-                _spread(schema, own.key, handler.resolve_ref_schema)
+            if own.inline and (inner := schema.get("properties", {}).pop(own.key, None)) is not None:
+                schema["required"] = [name for name in schema.get("required", []) if name != own.key]
+                given = [one for one in inner.get("anyOf", [inner]) if one.get("type") != "null"]
+                is_sure = given == [inner]
+                schema.setdefault("allOf", []).append(inner if is_sure else {"anyOf": [*given, {"type": "object"}]})
         return made
 
 
@@ -195,13 +206,21 @@ class _Key:
     written: Callable[[Any], Any] | None = None
 
 
+def _where_known(written: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(written, updated=())
+    def given(value: Any) -> Any:
+        return None if value is None else written(value)
+
+    return given
+
+
 def _keys_of(kind: Any, computed: tuple[str, ...]) -> tuple[_Key, ...]:
     own = []
     for field in dataclasses.fields(kind):
         known = {"alias": field.name, "inline": False, "if_known": False, "written": None, **field.metadata}
         if not known.get("exclude"):
             own.append(_Key(field.name, known["alias"], known["inline"], known["if_known"], known["written"]))
-    return (*own, *(_Key(name, name) for name in computed))
+    return (*own, *(_Key(name, name, if_known=True) for name in computed))
 
 
 def _keys_inside(kind: type[Record], own: _Key) -> set[str]:
@@ -223,19 +242,6 @@ def _comparable(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return _comparable(value.tolist())
     return "NaN" if isinstance(value, float) and math.isnan(value) else value
-
-
-def _spread(schema: dict[str, Any], key: str, resolve: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Put the properties of a record that stands inline in the place of its own."""
-    inner = schema["properties"].pop(key)
-    is_required = key in schema.get("required", [])
-    schema["required"] = [name for name in schema.get("required", []) if name != key]
-    given = inner
-    if "anyOf" in inner:
-        given, is_required = next(one for one in inner["anyOf"] if one.get("type") != "null"), False
-    given = resolve(given)
-    schema["properties"] |= given.get("properties", {})
-    schema["required"] += given.get("required", []) if is_required else []
 
 
 def plain(value: Any) -> Any:

@@ -259,7 +259,7 @@ def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
         recipe=" and ".join(dict.fromkeys(entry.recipe for _, _, entry in runs)),
         detail=f"{'answers' if group.kind == 'folds' else 'mean'} of {len(runs)} {group.kind}{_unsealed(group)}",
         score=replace(first.score, row=row or first.score.row),
-        report=group.listed["links"]["report"] is not None,
+        report=group.listed.links.report is not None,
         parts=tuple(run for _, _, run in runs),
         root=group.root,
     )
@@ -290,7 +290,7 @@ def _of_study(group: RegisteredGroup, runs: Sequence[_Found]) -> list[_Found]:
             recipe=study.question,
             detail=f"{group.title}: {counted(len(rows), 'recipe')}, {counted(n_seeds, 'run')}{_unsealed(group)}",
             score=max(rows, key=lambda row: _worth(row.score.row)).score,
-            report=group.listed["links"]["report"] is not None,
+            report=group.listed.links.report is not None,
             rows=tuple(sorted(rows, key=lambda row: -_worth(row.score.row))),
             parts=tuple(run for own, _, run in runs if own == place),
             root=group.root,
