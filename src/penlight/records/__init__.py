@@ -186,9 +186,11 @@ class Record:
         """Describe the record as `to_dict` writes it."""
         made: dict[str, Any] = handler(core)
         schema = handler.resolve_ref_schema(made)
+        left_out = {own.key for own in cls._keys if own.if_known and _is_nullable(schema["properties"].get(own.key))}
+        schema["required"] = [name for name in schema.get("required", []) if name not in left_out]
         for own in cls._keys:
             if own.inline and (inner := schema.get("properties", {}).pop(own.key, None)) is not None:
-                schema["required"] = [name for name in schema.get("required", []) if name != own.key]
+                schema["required"] = [name for name in schema["required"] if name != own.key]
                 given = [one for one in inner.get("anyOf", [inner]) if one.get("type") != "null"]
                 is_sure = given == [inner]
                 schema.setdefault("allOf", []).append(inner if is_sure else {"anyOf": [*given, {"type": "object"}]})
@@ -204,6 +206,10 @@ class _Key:
     inline: bool = False
     if_known: bool = False
     written: Callable[[Any], Any] | None = None
+
+
+def _is_nullable(schema: Mapping[str, Any] | None) -> bool:
+    return schema is None or {"type": "null"} in schema.get("anyOf", ())
 
 
 def _where_known(written: Callable[[Any], Any]) -> Callable[[Any], Any]:
