@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from penlight.records.scores import DataJson
 
 from penlight.data.audit import audit
 from penlight.data.record import DataRecord, record_of_json
@@ -15,7 +16,6 @@ from penlight.evaluation.intervals import UnknownPatients
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.sample import Sample
 from penlight.evaluation.subgroups import score_subgroups
-from penlight.records.scores import DataJson
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.conftest import small_dataset
 

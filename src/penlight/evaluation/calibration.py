@@ -6,11 +6,12 @@ labels.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from penlight.errors import PredictionsError, UnknownNameError
 from penlight.evaluation.intervals import (
@@ -22,16 +23,15 @@ from penlight.evaluation.intervals import (
     unit_noun,
 )
 from penlight.numbers import counted
+from penlight.records import Finite, Notes, Record, Share
 from penlight.tasks import Task
 from penlight.tasks.links import log_probability, logit, sigmoid, softmax
-
-if TYPE_CHECKING:
-    from penlight.records.run import CalibrationRecord
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
 
-KINDS = ("temperature", "isotonic", "none")
+Kind = Literal["temperature", "isotonic", "none"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 FEWEST = 5
 """A label with fewer positives or negatives than this in val is not tuned."""
@@ -78,13 +78,16 @@ _TINY = float(np.finfo(np.float64).tiny)
 _BELOW_ONE = float(np.nextafter(1, 0))
 
 
-@dataclass(frozen=True)
-class Steps:
+Knots = Annotated[tuple[Share, ...], Field(min_length=1, max_length=100_000)]
+Temperature = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+
+
+class Steps(Record):
     """A monotone map of probabilities: straight lines between the knots (`x`, `y`), flat beyond them, mixed with a
     little of the identity, so that it rises everywhere and keeps every order."""
 
-    x: tuple[float, ...]
-    y: tuple[float, ...]
+    x: Knots
+    y: Knots
 
     def __call__(self, prob: Floats) -> Floats:
         """Map probabilities of any shape."""
@@ -96,8 +99,7 @@ class Steps:
 UNCHANGED = Steps((0.0, 1.0), (0.0, 1.0))
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(Record):
     """How probabilities are corrected.
 
     `temperatures` has one value for exclusive tasks, else one per label (C,); `maps` likewise; both are empty for
@@ -105,11 +107,11 @@ class Calibration:
     weighed in training; empty where none is. `notes` say, "label: reason", what was left as it was.
     """
 
-    kind: str = "none"
-    temperatures: tuple[float, ...] = ()
-    maps: tuple[Steps, ...] = ()
-    notes: tuple[str, ...] = ()
-    intercepts: tuple[float, ...] = ()
+    kind: Kind = "none"
+    temperatures: Annotated[tuple[Temperature, ...], Field(max_length=10_000)] = ()
+    maps: Annotated[tuple[Steps, ...], Field(max_length=10_000)] = ()
+    notes: Notes = ()
+    intercepts: Annotated[tuple[Finite, ...], Field(max_length=10_000)] = ()
 
     def apply(self, task: Task, prob: Floats) -> Floats:
         """Correct (N, C) probabilities; rows of exclusive tasks sum to 1.
@@ -150,25 +152,15 @@ class Calibration:
         """Places of the temperatures that are as high as they may be, within rounding."""
         return tuple(k for k, t in enumerate(self.temperatures) if t >= HOTTEST * 0.999)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the calibration for JSON."""
-        return asdict(self)
-
 
 UNCALIBRATED = Calibration()
-
-
-def calibration_of(values: "CalibrationRecord") -> Calibration:
-    """Give the calibration that a decision holds, which was checked as it was read."""
-    maps = tuple(Steps(steps.x, steps.y) for steps in values.maps)
-    return Calibration(values.kind, values.temperatures, maps, values.notes, values.intercepts)
 
 
 def find_calibration(
     task: Task,
     y_val: Indicators,
     prob_val: Floats,
-    kind: str = "temperature",
+    kind: Kind = "temperature",
     found_on: str = "val",
     *,
     groups: Groups = None,
@@ -232,7 +224,7 @@ Fitting = Callable[[NDArray[np.int64]], _Fit]
 Losses = Callable[[_Fit], Floats]
 
 
-def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, held: _Held) -> Calibration:
+def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: Kind, held: _Held) -> Calibration:
     fit, why = _NO_CHANGE, ""
     units = count_units(len(y), held.groups)
     if units < FEWEST:
@@ -263,7 +255,7 @@ def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: str, held: _
     return _calibration(kind, [fit], (f"all: {why}",) if why else ())
 
 
-def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: str, held: _Held) -> Calibration:
+def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: Kind, held: _Held) -> Calibration:
     own, why = dict[int, _OfLabel](), dict[int, str]()
     for c in range(len(task.labels)):
         if too_few(y[:, c], held.groups):
@@ -294,7 +286,7 @@ class _OfLabel:
     gains: Floats
 
     @classmethod
-    def of(cls, y: Indicators, prob: Floats, kind: str, held: _Held) -> "_OfLabel":
+    def of(cls, y: Indicators, prob: Floats, kind: Kind, held: _Held) -> "_OfLabel":
         """Cross-validate the fits to the truth and probabilities (N,) of a label."""
         z = logit(prob)
 
@@ -357,7 +349,7 @@ def folds_by_value(value: Floats, unit: NDArray[np.int64]) -> NDArray[np.int64]:
     return assign_folds_by_value(value, unit, FOLDS)
 
 
-def _calibration(kind: str, fits: list[_Fit], notes: Iterable[str]) -> Calibration:
+def _calibration(kind: Kind, fits: list[_Fit], notes: Iterable[str]) -> Calibration:
     """Keep what belongs to the kind."""
     if kind == "isotonic":
         return Calibration(kind, maps=tuple(fit.steps for fit in fits), notes=tuple(notes))

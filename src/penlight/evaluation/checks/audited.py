@@ -1,10 +1,10 @@
 """What the audit of the dataset found, as far as scores depend on it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from penlight.data.audit.problem import Problem
 from penlight.data.record import DataRecord
 from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST
@@ -15,8 +15,6 @@ from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.intervals import UnknownPatients
 from penlight.evaluation.metrics import metric_words
 from penlight.evaluation.rows import Score
-
-Problem = Mapping[str, Any]
 
 ACROSS, CONFLICT, SHIFT, ABSENT, OTHER = "across", "conflict", "shift", "absent", "other"
 
@@ -31,7 +29,7 @@ _KINDS = (
 
 def kind_of(problem: Problem) -> str:
     """Say what kind of problem the audit found, by its code or, without one, by its words."""
-    said = str(problem.get("code") or problem.get("seen", "")).lower()
+    said = (problem.code or problem.seen).lower()
     return next((kind for kind, marks in _KINDS if any(mark in said for mark in marks)), OTHER)
 
 
@@ -74,7 +72,7 @@ def other_problems(e: Evidence) -> Finding | None:
 
 def shift_problems(e: Evidence) -> list[Problem]:
     """Give the shifts of the scored split that the audit found."""
-    return [problem for problem in _problems(e, SHIFT) if e.split in problem.get("splits", (e.split,))]
+    return [problem for problem in _problems(e, SHIFT) if e.split in (problem.splits or (e.split,))]
 
 
 def _problems(e: Evidence, kind: str) -> list[Problem]:
@@ -85,9 +83,7 @@ def _told(e: Evidence, kind: str) -> Finding | None:
     found = _problems(e, kind)
     if not found:
         return None
-    return Finding(
-        " ".join(str(problem["seen"]) for problem in found), any(bool(problem["serious"]) for problem in found)
-    )
+    return Finding(" ".join(problem.seen for problem in found), any(problem.serious for problem in found))
 
 
 def absent_in_a_split(e: Evidence) -> Finding | None:

@@ -60,17 +60,17 @@ def shifted(e: Evidence) -> Finding | None:
     outputs on test are distributed otherwise than on val (Lipton, Wang and Smola 2018; Rabanser, Günnemann and
     Lipton 2019)."""
     problems = shift_problems(e)
-    parts = [*(str(problem["seen"]) for problem in problems), *_labels_moved(e), *_outputs_moved(e)]
+    parts = [*(problem.seen for problem in problems), *_labels_moved(e), *_outputs_moved(e)]
     if not parts:
         return None
-    return Finding(" ".join(parts), serious=any(problem.get("serious", False) for problem in problems))
+    return Finding(" ".join(parts), serious=any(problem.serious for problem in problems))
 
 
 def _labels_moved(e: Evidence) -> list[str]:
     """Compare shares of labels in train and test by a z test of two proportions, corrected for the labels."""
     if e.data is None or e.split not in e.data.counts:
         return []
-    if any(problem.get("code") == "labels-shifted" for problem in shift_problems(e)):
+    if any(problem.code == "labels-shifted" for problem in shift_problems(e)):
         return []
     sizes = [e.data.images["train"], e.data.images[e.split]]
     one, other = (np.array(e.data.counts[name]) / n for name, n in zip(("train", e.split), sizes, strict=True))
