@@ -49,10 +49,10 @@ from typing import Any, get_args
 from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.folders import data_folders, environment_folders, find_file
-from penlight.data.own.manifest import SUFFIXES as TABLES
+from penlight.data.own.listing import MOST_LABELS
 from penlight.data.own.manifest import Columns
-from penlight.data.own.rows import MOST_LABELS
 from penlight.data.own.splitting import SHARES, SplitRule
+from penlight.data.own.tables import SUFFIXES as TABLES
 from penlight.data.pictures import FITS, DecodeOptions, Fit
 from penlight.data.remembered import images_folder
 from penlight.errors import DataError, PenlightError

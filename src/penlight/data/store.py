@@ -91,7 +91,7 @@ def source_of(known: DatasetInfo | Description, size: int) -> DatasetFile:
 def on_disk(known: DatasetInfo | Description, size: int) -> bool:
     """Say whether a dataset opens at a size without a network."""
     if isinstance(known, Description) and known.pictures is not None:
-        from penlight.data.own.opening import find_source
+        from penlight.data.own.layouts import find_source
 
         try:
             find_source(known)
@@ -113,7 +113,7 @@ def _offered(name: str, size: int, sizes: tuple[int, ...]) -> int:
 
 
 def _pictures(known: Description, size: int) -> Mapped:
-    from penlight.data.own.opening import open_pictures
+    from penlight.data.own.prepare import open_pictures
 
     return open_pictures(known, _offered(known.info.name, size, known.sizes))
 
