@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from penlight.data import Dataset, DatasetInfo, Split, ViewedDataset, apply_view, open_dataset, reads, together
+from penlight.data.arrays import md5_of
 from penlight.data.audit import thumbs
 from penlight.data.audit.looks import _exact_groups
 from penlight.data.audit.thumbs import make_thumbs
-from penlight.data.mapped import md5_of
 from penlight.data.reads import every, read
 from penlight.data.together import put_together
 from penlight.evaluation import novelty

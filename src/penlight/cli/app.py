@@ -444,7 +444,7 @@ def recipes(json: Json = False) -> None:
 def data_list(json: Json = False) -> None:
     """List the datasets, and which sizes are on disk."""
     from penlight.cli.show.listed import print_datasets
-    from penlight.data.listing import list_datasets
+    from penlight.data.store import list_datasets
 
     give(list_datasets(), json, print_datasets)
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from penlight import disk
+from penlight.data.arrays import NAMES
 from penlight.data.dataset import METADATA, SPLITS
 from penlight.data.decoding import workers
 from penlight.data.description import Description, description_of, is_name, slug
 from penlight.data.folders import data_folders
-from penlight.data.mapped import array_names, convert, read_splits, store_locked
+from penlight.data.mapped import convert, read_splits, store_locked
 from penlight.data.npz import Header, read_array, read_headers
 from penlight.data.own.layouts import Layout, find_layout, pictures_of
 from penlight.data.own.listing import ManifestRow, require_labels
@@ -199,7 +200,7 @@ def _describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDatas
         splits["train"].images.shape[3],
         counts={split: info.task.encode(own.labels).sum(axis=0).tolist() for split, own in splits.items()},
         images={split: len(own) for split, own in splits.items()},
-        ignored=sorted(headers.keys() - set(array_names())),
+        ignored=sorted(headers.keys() - set(NAMES)),
         notes=[*proposal.notes, f"{name_them}State licence, source and modality in the description."],
     )
 

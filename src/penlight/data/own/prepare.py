@@ -21,21 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight import disk
+from penlight.data.arrays import md5_of
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.decoding import in_chunks, load_files
 from penlight.data.description import Description
 from penlight.data.folders import private_cache_folder
-from penlight.data.mapped import (
-    About,
-    Mapped,
-    changed,
-    find_pictures,
-    load_arrays,
-    md5_of,
-    parts_folder,
-    put,
-    store_locked,
-)
+from penlight.data.mapped import About, Mapped, changed, find_pictures, load_arrays, parts_folder, put, store_locked
 from penlight.data.npz import read_array, read_arrays, read_headers, write_header
 from penlight.data.own.layouts import list_pictures, pictures_of
 from penlight.data.own.listing import ManifestRow, is_number
