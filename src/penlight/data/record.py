@@ -9,7 +9,7 @@ import numpy as np
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import SPLITS
 from penlight.data.pictures import DecodeOptions
-from penlight.data.views import ViewedDataset, ViewedSplit
+from penlight.data.views import ViewedDataset
 
 if TYPE_CHECKING:
     from penlight.records.scores import DataJson
@@ -102,13 +102,10 @@ def problems_of(view: ViewedDataset) -> Sequence[Mapping[str, Any]]:
 
 
 def _patients(view: ViewedDataset) -> dict[str, int] | None:
+    if not is_phantom(view.dataset.info) and any(split.patients is None for split in view.splits.values()):
+        return None
     # A drawn image is nobody else's: each counts as a patient.
-    known = {name: _count(split, is_phantom(view.dataset.info)) for name, split in view.splits.items()}
-    counted = {name: n for name, n in known.items() if n is not None}
-    return counted if len(counted) == len(known) else None
-
-
-def _count(split: ViewedSplit, drawn: bool) -> int | None:
-    if split.patients is not None:
-        return len(np.unique(split.patients))
-    return len(split) if drawn else None
+    return {
+        name: len(split) if split.patients is None else len(np.unique(split.patients))
+        for name, split in view.splits.items()
+    }

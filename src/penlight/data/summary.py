@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.views import LeftOut, ViewedDataset, viewed
-from penlight.escaping import quoted
+from penlight.escaping import listed, quoted
 from penlight.numbers import percent_text
 from penlight.tasks import Task
 from penlight.tasks.base import NO_FINDING
@@ -148,7 +148,9 @@ class Positions:
             return "Too few images have, or lack, each label to tell whether shares change along the file."
         if not drifting:
             return "Along the file no share changes more than it would in a shuffled one."
-        parts = "; ".join(f"in {split}, that of {_listed(rows)}" for split, rows in drifting.items())
+        parts = "; ".join(
+            f"in {split}, that of {listed(list(map(quoted, rows)), 4)}" for split, rows in drifting.items()
+        )
         return (
             f"Along the file some shares change more than chance would make them: {parts}. Its images are not "
             "shuffled, or those of one patient lie together."
@@ -217,14 +219,13 @@ class DataDescription:
             "left_out": {
                 s: {"images": left.images, "positives": left.positives} for s, left in self.left_out.items()
             },
-            "labels": [self._row(i) for i in range(len(self.rows))],
+            "labels": [
+                {"label": row, **{s: {"count": self.counts[s][i], "share": self.shares(s)[i]} for s in self.images}}
+                for i, row in enumerate(self.rows)
+            ],
             "findings": None if self.findings is None else _findings_values(self.findings),
             "positions": _positions_values(self.positions),
         }
-
-    def _row(self, i: int) -> dict[str, Any]:
-        by_split = {split: {"count": self.counts[split][i], "share": self.shares(split)[i]} for split in self.images}
-        return {"label": self.rows[i], **by_split}
 
 
 def describe(data: Dataset | ViewedDataset) -> DataDescription:
@@ -305,9 +306,3 @@ def _positions_values(positions: Positions) -> dict[str, Any]:
         "counts": {split: counts.tolist() for split, counts in positions.counts.items()},
         "drifting": {split: list(rows) for split, rows in positions.drifting().items()},
     }
-
-
-def _listed(names: tuple[str, ...], most: int = 4) -> str:
-    names = tuple(map(quoted, names))
-    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

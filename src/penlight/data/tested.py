@@ -7,6 +7,7 @@ under the cache folder has a line for each reading, and is only ever added to. A
 made; scoring them again is none.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -18,6 +19,7 @@ from penlight import disk
 from penlight.data.dataset import Dataset
 from penlight.data.folders import cache_folder
 from penlight.errors import DataError
+from penlight.numbers import counted
 from penlight.parsing import parse_json_object
 
 READ_BEFORE = "test_readings_before"
@@ -96,14 +98,12 @@ def readings_text(readings: Iterable[TestAccess]) -> str:
     found = _counted(readings)
     if not found:
         return "On this machine the test images have not been read for a score."
-    n = len(recipes_of(found))
-    last = found[-1]
+    n, last = len(recipes_of(found)), found[-1]
     of = f" of {last.run}" if last.run else ""
     times = "once" if len(found) == 1 else f"{len(found):,} times"
-    recipes = "1 recipe" if n == 1 else f"{n:,} recipes"
     return (
-        f"On this machine the test images have been read {times}, for {recipes}, baselines not counted; last on "
-        f"{last.time[:10]} ({last.by}{of})."
+        f"On this machine the test images have been read {times}, for {counted(n, 'recipe')}, baselines not counted; "
+        f"last on {last.time[:10]} ({last.by}{of})."
     )
 
 
@@ -132,13 +132,9 @@ def _read(path: Path) -> list[TestAccess]:
         content = disk.read_inside(path.parent, path.name, _LARGEST)
     except FileNotFoundError:
         return []
-    lines = content.decode(errors="replace").splitlines()
-    return [tested for line in lines if (tested := _tested(line)) is not None]
-
-
-def _tested(line: str) -> TestAccess | None:
-    try:
-        values = parse_json_object(line, "a line")
-        return TestAccess(**{f.name: values[f.name] for f in fields(TestAccess)})
-    except (DataError, KeyError):
-        return None
+    found = []
+    for line in content.decode(errors="replace").splitlines():
+        with contextlib.suppress(DataError, KeyError):
+            values = parse_json_object(line, "a line")
+            found.append(TestAccess(**{f.name: values[f.name] for f in fields(TestAccess)}))
+    return found

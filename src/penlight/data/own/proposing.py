@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from penlight.data.decoding import largest_values, look_at_files
+from penlight.data.decoding import largest_values, picture_headers
 from penlight.data.own.listing import ManifestRow
 from penlight.data.pictures import PictureHeader
 from penlight.data.progress import count_progress
@@ -94,7 +94,7 @@ def propose_format(root: Path, paths: Sequence[str], size: int) -> Format:
     """Look at the headers of all pictures; those that cannot be read are passed over."""
     headers: dict[str, PictureHeader] = {}
     with count_progress("looking at the pictures", len(paths)) as bar:
-        for path, header in zip(paths, look_at_files(root / path for path in paths), strict=True):
+        for path, header in zip(paths, picture_headers(root / path for path in paths), strict=True):
             bar.update(1)
             if isinstance(header, PictureHeader):
                 headers[path] = header
