@@ -25,7 +25,6 @@ from penlight.numbers import counted, decimal_text, percent_text
 
 _FEW = 20
 _FAILURES_SHOWN = 10
-_REDRAW = 64
 
 
 def print_predictions(run: Path, paths: Sequence[Path], csv_file: Path | None, json: bool) -> int:
@@ -49,16 +48,11 @@ def _counted(predictions: Iterator[Prediction], paths: Sequence[Path]) -> Iterat
     if not sys.stderr.isatty():
         yield from predictions
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from penlight.data.progress import count_progress
 
-    from penlight.cli.show.output import plain_console
-
-    columns = (TextColumn("Predicting"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=plain_console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=count_pictures(paths))
-        for number, prediction in enumerate(predictions, 1):
-            if number % _REDRAW == 0:
-                progress.update(task, completed=number)
+    with count_progress("Predicting", count_pictures(paths)) as bar:
+        for prediction in predictions:
+            bar.update(1)
             yield prediction
 
 
