@@ -8,8 +8,8 @@ import pytest
 
 import penlight as pl
 from penlight.data import record, store
+from penlight.data.arrays import md5_of, split_of
 from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
-from penlight.data.mapped import md5_of, split_of
 from penlight.data.pictures import DecodeOptions
 from penlight.experiments import run as training
 from penlight.phantoms import phantom_arrays

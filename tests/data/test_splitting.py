@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penlight.data.own.rows import ManifestRow
+from penlight.data.own.listing import ManifestRow
 from penlight.data.own.splitting import LEFT_OUT, SplitRule, divide, read_splits_file, stratify, write_splits
 from penlight.errors import DataError
 

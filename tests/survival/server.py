@@ -139,9 +139,9 @@ def serve() -> None:
     import penlight.api.training
     import penlight.cli.app
     import penlight.cli.show.progress
+    import penlight.cli.show.scores
     import penlight.cli.show.studies
     import penlight.cli.show.trained
-    import penlight.cli.show.tuned
     import penlight.data.audit
     import penlight.experiments.studies
     import penlight.experiments.tuning
