@@ -19,8 +19,8 @@ from tests.stubs import stub_fit
 
 
 @pytest.fixture(autouse=True)
-def stub(monkeypatch):
-    """What a network learns is tested elsewhere."""
+def stub(monkeypatch, unreported):
+    """What a network learns and what pages show is tested elsewhere."""
     stub_fit(monkeypatch)
 
 
@@ -57,6 +57,7 @@ def test_the_json_of_a_result_is_that_of_the_run(small, tmp_path):
     assert run.predictions("val").recipe_hash == recipe().hash
 
 
+@pytest.mark.mapped
 def test_test_labels_change_no_file_but_scores(small, tmp_path):
     """Choices are made on train and val: whatever test says, the model, the thresholds and val stay the same."""
     task = MultiLabel(LABELS)

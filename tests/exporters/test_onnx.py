@@ -23,7 +23,7 @@ from penlight.models.pretrained import APPLICATIONS
 from penlight.recipes import Cnn, Pretrained, Residual
 from penlight.runs import Predictor
 from penlight.tasks import MultiClass
-from tests.conftest import LABELS, TASK_EXAMPLES, few_pairs, logits_of_network, task_id
+from tests.conftest import LABELS, TASK_EXAMPLES, examples, few_pairs, logits_of_network, task_id
 from tests.exporters.conftest import CNN, MODELS, alive, facts, fitted, pixels, pretrained, unsureness
 
 
@@ -90,7 +90,7 @@ def back(ops, task, prob):
 PRECISIONS = ["float32", "float64"] if chosen_backend() == "tensorflow" else ["float32"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.sampled_from(TASK_EXAMPLES), st.data(), st.sampled_from(PRECISIONS))
 def test_answers_are_the_tasks_own_in_either_precision(task, data, dtype):
     values = st.floats(-30, 30, width=32)
@@ -102,7 +102,7 @@ def test_answers_are_the_tasks_own_in_either_precision(task, data, dtype):
 
 
 @pytest.mark.tensorflow  # in 64 bits
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.sampled_from(TASK_EXAMPLES), st.lists(st.floats(-40, 40), min_size=8, max_size=8))
 def test_logits_of_probabilities_are_the_tasks_own(task, values):
     scores = np.array(values).reshape(2, 4)[:, : len(task.labels)]

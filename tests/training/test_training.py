@@ -48,7 +48,10 @@ def test_same_seed_same_bytes_other_seed_other_bytes(ordinal_view):
     assert one.tobytes() != other.tobytes()
 
 
-def test_a_stopped_training_goes_on_to_the_same_bytes(ordinal_view, tmp_path):
+@pytest.mark.parametrize("stubbed", [True, pytest.param(False, marks=pytest.mark.full)])
+def test_a_stopped_training_goes_on_to_the_same_bytes(ordinal_view, tmp_path, monkeypatch, stubbed):
+    if stubbed:
+        stub_fit(monkeypatch)
     options = {"augment": EVERYTHING, "epochs": 4, "schedule": "cosine"}
     undisturbed = fitted(ordinal_view, **options)
 
