@@ -19,6 +19,7 @@ from penlight.models import load_keras
 from penlight.models.backend import BACKENDS, chosen_backend
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
 from tests.remembered import leave_reports_out
+from tests.schedule import longest_first, pytest_xdist_make_scheduler  # noqa: F401
 
 LABELS = ("a", "b", "c", "d")
 
@@ -51,7 +52,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave tests that are about the code for one backend to that backend; this is the one place that does."""
+    """Put first what takes longest, and leave tests that are about the code for one backend to that backend; this is
+    the one place that does."""
+    longest_first(items)
     used = chosen_backend()
     for item in items:
         for other in BACKENDS.keys() - {used}:
@@ -181,10 +184,11 @@ FEW_TASKS = [*_ALWAYS, *(pytest.param(task, marks=pytest.mark.full) for task in 
 
 
 def few_pairs(*axes: Iterable[object]) -> list[object]:
-    """Give every combination of what stands on the axes: each member of each axis in one that always runs, the others
-    in the full tests."""
+    """Give every combination of what stands on the axes: each member of each axis in one that always runs, of tasks
+    one of each kind of answer; the others in the full tests."""
     members = [list(axis) for axis in axes]
-    always = [tuple(own[i % len(own)] for own in members) for i in range(max(map(len, members)))]
+    first = [[m for m in own if m in _ALWAYS or not isinstance(m, Task)] for own in members]
+    always = [tuple(own[i % len(own)] for own in first) for i in range(max(map(len, first)))]
     return [pytest.param(*pair, marks=() if pair in always else pytest.mark.full) for pair in product(*members)]
 
 

@@ -58,7 +58,7 @@ def browser():
     except ImportError:
         missing("Playwright is not installed: pip install playwright.")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        started = playwright.chromium.launch(executable_path=found, args=FLAGS, timeout=2 * WAIT_MS)
         yield started
         started.close()
     # Playwright leaves its own event loop as that of this thread.

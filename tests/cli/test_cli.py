@@ -60,9 +60,9 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
     assert penlight("evaluate", tmp_path / "one", "--split", "val")[0] == 0
 
 
-@pytest.mark.drawn
-def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch):
-    # The reports of runs are drawn elsewhere; that of the seeds is drawn here.
+@pytest.mark.parametrize("figures", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
+def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch, figures):
+    # The reports of runs are drawn elsewhere; that of the seeds is written here.
     monkeypatch.setattr("penlight.reports.run_report", lambda *_: "a report")
     stub_fit(monkeypatch)
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--seeds", 2, "--out", tmp_path / "runs", "--json")

@@ -134,7 +134,14 @@ def stopped(view, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("damaged", "first"), [((), 4), ((3,), 3), ((3, 2), 1)], ids=["none", "the newest", "both"])
+@pytest.mark.parametrize(
+    ("damaged", "first"),
+    [
+        pytest.param((), 4, id="none", marks=pytest.mark.full),
+        pytest.param((3,), 3, id="the newest"),
+        pytest.param((3, 2), 1, id="both", marks=pytest.mark.full),
+    ],
+)
 def test_training_gives_the_same_bytes_whatever_is_damaged(
     view, undisturbed, stopped, tmp_path, monkeypatch, damaged, first
 ):
