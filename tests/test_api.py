@@ -133,9 +133,11 @@ def test_a_baseline_as_a_run_stands_beside_the_other_one(small, tmp_path):
     assert find_row(scores.metrics, "auc").value > find_row(scores.baselines["majority"], "auc").value == 0.5
 
 
+VIEWS = MultiLabel(LABELS).views
+
+
 @pytest.mark.parametrize(
-    "view",
-    [pytest.param(name, marks=() if name == "single" else pytest.mark.full) for name in MultiLabel(LABELS).views],
+    "view", [pytest.param(name, marks=() if name == "single" else pytest.mark.full) for name in VIEWS]
 )
 def test_every_view_of_findings_trains(small, tmp_path, view):
     small(MultiLabel(LABELS), n=(120, 60, 60))
