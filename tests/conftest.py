@@ -3,7 +3,7 @@
 import gc
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import product
 from pathlib import Path
@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
+from penlight.data.audit import shift
+from penlight.evaluation import intervals
 from penlight.experiments import run as training
 from penlight.explanation import of_run
 from penlight.models import load_keras
@@ -103,6 +105,26 @@ def maps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     for tests marked `mapped`."""
     if not request.node.get_closest_marker("mapped"):
         leave_maps_out(monkeypatch)
+
+
+_DRAW = intervals._draw
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_draws() -> Iterator[None]:
+    """Draw a fifth of what intervals rest on, and a tenth of what the audit shuffles: for all runs of this session
+    alike, as what was computed once is compared with what is computed again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "_draw", lambda n, resamples, *how: _DRAW(n, min(resamples, 200), *how))
+        patch.setattr(shift, "_SHUFFLES", 99)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def all_draws(request: pytest.FixtureRequest, few_draws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw all of it in the tests of the evaluation itself."""
+    if "tests/evaluation/" in request.path.as_posix():
+        monkeypatch.setattr(intervals, "_draw", _DRAW)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 
 from penlight.api import planning
 from penlight.data import apply_view, open_dataset, store
-from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
 from tests.conftest import sketch_figures
 from tests.stubs import stub_fit
@@ -175,7 +174,6 @@ def test_data_commands(penlight, tmp_path):
 
 
 def test_audits_of_clean_and_leaking_data(penlight, own_folders, monkeypatch):
-    monkeypatch.setattr(shift, "_SHUFFLES", 99)
     code, out, _ = penlight("data", "audit", "retina-phantom")
     assert code == 0
     assert "Nothing was found" in out
