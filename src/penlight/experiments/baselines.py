@@ -86,7 +86,10 @@ class Baselines:
             train, val, test = (self.view.splits[name].chosen for name in ("train", "val", "test"))
             novelty = Novelty.fit(train, val, image_groups(self.view, ("train",)))
             rates = measure_novelty(novelty, test, self.view.dataset.info.modality)
-            return {"novelty": from_bytes(novelty.to_bytes()), "rates": from_bytes(json.dumps(rates.to_dict()).encode())}
+            return {
+                "novelty": from_bytes(novelty.to_bytes()),
+                "rates": from_bytes(json.dumps(rates.to_dict()).encode()),
+            }
 
         def read(arrays: Arrays) -> tuple[Novelty, NoveltyRates]:
             rates = read_record(NoveltyRatesRow, arrays["rates"].tobytes(), "The rates")
