@@ -1,6 +1,5 @@
 """The baselines of a view, and what is known of its data."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,17 +9,15 @@ from penlight.data import ViewedDataset
 from penlight.data.folds import image_groups
 from penlight.data.record import DataRecord, record_of
 from penlight.data.tested import BASELINE, TestAccessLog
-from penlight.evaluation import Decision, Score, row_from_dict
-from penlight.evaluation.decision import decision_of
+from penlight.evaluation import Decision, Score
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
-from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty, rates_from_dict
+from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty
+from penlight.evaluation.rows import Rows
 from penlight.experiments.cache import Arrays, about_view, from_bytes, once
 from penlight.experiments.progress import ProgressListener
 from penlight.models import Baseline, LinearBaseline, MajorityBaseline
 from penlight.recipes import BASELINE_MODELS, Linear, Majority, Recipe
-from penlight.records import Record, read_record
-from penlight.records.run import DecisionRecord, Rows
-from penlight.records.scores import NoveltyRatesRow
+from penlight.records import Record, json_text, read_record
 from penlight.runs import Predictions, RunWriter, answer, predictions_from_bytes, to_bytes
 from penlight.runs.scoring import decide_on, rows_of
 from penlight.tasks import Task
@@ -88,12 +85,12 @@ class Baselines:
             rates = measure_novelty(novelty, test, self.view.dataset.info.modality)
             return {
                 "novelty": from_bytes(novelty.to_bytes()),
-                "rates": from_bytes(json.dumps(rates.to_dict()).encode()),
+                "rates": from_bytes(json_text(rates).encode()),
             }
 
         def read(arrays: Arrays) -> tuple[Novelty, NoveltyRates]:
-            rates = read_record(NoveltyRatesRow, arrays["rates"].tobytes(), "The rates")
-            return novelty_from_bytes(arrays["novelty"].tobytes()), rates_from_dict(rates.model_dump())
+            rates = read_record(NoveltyRates, arrays["rates"].tobytes(), "The rates")
+            return novelty_from_bytes(arrays["novelty"].tobytes()), rates
 
         return once({"what": "novelty", **self._about}, compute, read)
 
@@ -139,7 +136,7 @@ class Baselines:
         return {
             **{name: values for name, values in weights.items() if isinstance(values, np.ndarray)},
             "val": from_bytes(to_bytes(val)),
-            "decision": from_bytes(json.dumps(decision.to_dict()).encode()),
+            "decision": from_bytes(json_text(decision).encode()),
             "seconds": np.array(fitted.seconds),
         }
 
@@ -151,7 +148,7 @@ class Baselines:
         else:
             assert isinstance(options, Majority)
             model = MajorityBaseline(options, arrays["shares"])
-        decision = decision_of(read_record(DecisionRecord, arrays["decision"].tobytes(), "The decision"))
+        decision = read_record(Decision, arrays["decision"].tobytes(), "The decision")
         val = predictions_from_bytes(arrays["val"].tobytes(), "Predictions of val")
         return FittedBaseline(recipe, fitted_baseline(model, task, float(arrays["seconds"])), val, decision)
 
@@ -162,13 +159,12 @@ class Baselines:
         def compute() -> Arrays:
             self.accesses.add(self.view.view, key, by=BASELINE)
             test = predict_split(baseline.model, self.view, baseline.val.task, "test", baseline.recipe)
-            rows = [row.to_dict() for row in rows_of(answer(test, baseline.decision))]
-            return {"test": from_bytes(to_bytes(test)), "rows": from_bytes(json.dumps({"rows": rows}).encode())}
+            rows = _ScoredRows(rows_of(answer(test, baseline.decision)))
+            return {"test": from_bytes(to_bytes(test)), "rows": from_bytes(json_text(rows).encode())}
 
         def read(arrays: Arrays) -> tuple[Predictions, list[Score]]:
             test = predictions_from_bytes(arrays["test"].tobytes(), "Predictions of test")
-            rows = read_record(_ScoredRows, arrays["rows"].tobytes(), "The scores").to_json(given_only=True)["rows"]
-            return test, [row_from_dict(row) for row in rows]
+            return test, list(read_record(_ScoredRows, arrays["rows"].tobytes(), "The scores").rows)
 
         if key not in self._tested:
             self._tested[key] = once({"what": "tested", "recipe": key, **self._about}, compute, read)
