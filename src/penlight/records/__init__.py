@@ -273,6 +273,12 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
+def without_defaults(record: Record, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a record that was read from `values` as JSON has it, without the keys that these did not have: what a file
+    does not say is not the same as what it says is not known."""
+    return {key: value for key, value in record.to_dict().items() if key in values}
+
+
 def json_text(value: Any) -> str:
     """Give a record, or what `plain` takes, as the text that files, commands and HTTP have of it."""
     return json.dumps(plain(value), indent=1, allow_nan=False) + "\n"

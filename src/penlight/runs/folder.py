@@ -27,8 +27,8 @@ from penlight.disk import (
 from penlight.errors import RunError, TrainingError
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
-from penlight.parsing import parse_json_object
-from penlight.records import Record, check_record, read_record
+from penlight.parsing import parse_json, parse_json_object
+from penlight.records import Record, check_record, read_record, without_defaults
 from penlight.records.run import ClaimRecord, ManifestRecord
 from penlight.runs.files import (
     SEAL,
@@ -378,10 +378,8 @@ class Run:
         """Seed, versions, hashes, machine, durations."""
         from penlight.runs.provenance import ProvenanceRecord
 
-        kept = self.record(ProvenanceRecord, "provenance.json").to_dict()
-        # What a file does not say is not the same as what it says is not known.
-        given = parse_json_object(self.read("provenance.json"), "provenance.json", error=RunError)
-        return {key: value for key, value in kept.items() if key in given}
+        record = self.record(ProvenanceRecord, "provenance.json")
+        return without_defaults(record, parse_json(self.read("provenance.json"), "provenance.json"))
 
     @property
     def metrics(self) -> "Scores":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from penlight.disk import FolderHold, inner_folders, is_inside, open_inside, remove_inside, remove_orphans
 from penlight.errors import RunError
 from penlight.parsing import parse_json_object
-from penlight.records import Record, check_record, read_record
+from penlight.records import Record, check_record, read_record, without_defaults
 from penlight.records.groups import FoldsRecord, SealRecord, SweepRecord, TuningRecord
 from penlight.runs.files import (
     fingerprint,
@@ -115,6 +115,12 @@ class RunGroup:
         """What the folder's summary.json, study.json, sweep.json or tune.json holds."""
         name, kind = _RECORDS[self.kind]
         return read_record(kind, self.read(name), f"{name} in {self.path}", _AGAIN)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What that file says, as JSON has it."""
+        name, _ = _RECORDS[self.kind]
+        return without_defaults(self.record, parse_json_object(self.read(name), name, error=RunError))
 
     @property
     def summary(self) -> SeedsSummary | FoldsSummary:
