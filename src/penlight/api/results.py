@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penlight.data.tested import readings_to_dict
+from penlight.data.accesses import accesses_to_dict
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from penlight.data.accesses import TestAccess
     from penlight.data.audit import Audit, Problem
     from penlight.data.summary import DataDescription
-    from penlight.data.tested import TestAccess
     from penlight.recipes.plan import TrainingPlan
     from penlight.recipes.space import Trial
 
@@ -126,7 +126,7 @@ class Audited:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
-        read = {"test_readings": readings_to_dict(self.readings)}
+        read = {"test_readings": accesses_to_dict(self.readings)}
         return {"dataset": self.dataset, **self.audit.to_dict(), **read, "page": str(self.page)}
 
     def frame(self) -> "pd.DataFrame":
@@ -147,7 +147,7 @@ class Shown:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result as JSON has it."""
-        read = {"test_readings": readings_to_dict(self.readings)}
+        read = {"test_readings": accesses_to_dict(self.readings)}
         return {**self.description.to_dict(), **read, "files": [str(file) for file in self.files]}
 
     def _repr_html_(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from penlight.data.tested import READ_BEFORE
+from penlight.data.accesses import READ_BEFORE
 from penlight.evaluation import Sample, Score, find_row, row_from_dict
 from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers, check_from_dict
 from penlight.evaluation.duplicates import DuplicateScores, duplicates_from_dict, score_duplicates

@@ -26,7 +26,7 @@ from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.decoding import in_chunks, load_files
 from penlight.data.description import Description
 from penlight.data.folders import private_cache_folder
-from penlight.data.mapped import About, Mapped, changed, find_pictures, load_arrays, parts_folder, put, store_locked
+from penlight.data.mapped import StoredDataset, changed, find_pictures, load_arrays, parts_folder, put, store_locked
 from penlight.data.npz import read_array, read_arrays, read_headers, write_header
 from penlight.data.own.layouts import list_pictures, pictures_of
 from penlight.data.own.listing import ManifestRow, is_number
@@ -89,7 +89,7 @@ class Decoded:
                 raise changed(self.root / path)
 
 
-def open_pictures(description: Description, size: int) -> Mapped:
+def open_pictures(description: Description, size: int) -> StoredDataset:
     """Give the store's folder of a dataset of pictures, made now unless it is there.
 
     Nothing is written but the store in the cache: without a file of splits they are computed from the seed each time,
@@ -217,14 +217,14 @@ def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: DecodeOp
     return reasons
 
 
-def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelled: LabelledRows) -> Mapped:
+def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelled: LabelledRows) -> StoredDataset:
     """Make the folder of the store from decoded pictures; the rows are all pictures but those left out. DataError as
     in `penlight.data.mapped.put`."""
     rows, shape = labelled.rows, (reading.size, reading.size, reading.channels)
     fingerprint = labelled.fingerprint(reading, source.states)
     columns = {"labels": labelled.labels, **_known_of(rows)}
 
-    def fill(folder: Path) -> About:
+    def fill(folder: Path) -> StoredDataset:
         split_of = dict(zip((row.path for row in rows), labelled.splits, strict=True))
         _write_images(folder, source, split_of, shape)
         for split in SPLITS:
@@ -235,7 +235,9 @@ def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelle
         n_bytes = sum(n for n, _ in source.states.values())
         newest = max((time for _, time in source.states.values()), default=0)
         md5 = md5_of(load_arrays(folder))
-        return About(info.name, reading.size, md5, source.root.name, n_bytes, newest, {}, fingerprint=fingerprint)
+        return StoredDataset(
+            info.name, reading.size, md5, source.root.name, n_bytes, newest, {}, fingerprint=fingerprint
+        )
 
     return put(info, reading.size, len(rows) * int(np.prod(shape)), fill, source.require_same)
 

@@ -66,10 +66,10 @@ class TestAccessLog:
         `by` stands for that of the command where a part of it reads.
         """
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        tested = TestAccess(now, by or self._by, self._split, view, recipe, seed, run)
+        access = TestAccess(now, by or self._by, self._split, view, recipe, seed, run)
         try:
             before = recipes_of(_read(self._path)) - {recipe}
-            disk.append_line(self._path, json.dumps(asdict(tested)))
+            disk.append_line(self._path, json.dumps(asdict(access)))
         except OSError:
             return None
         return len(before)
@@ -80,7 +80,7 @@ class TestAccessLog:
         return {READ_BEFORE: before} if self._split == TEST else {}
 
 
-def readings_of(dataset: Dataset) -> list[TestAccess]:
+def accesses_of(dataset: Dataset) -> list[TestAccess]:
     """Give every reading of a dataset on this machine, the oldest first; none where the record cannot be read."""
     try:
         return _read(_path(dataset))
@@ -88,14 +88,14 @@ def readings_of(dataset: Dataset) -> list[TestAccess]:
         return []
 
 
-def recipes_of(readings: Iterable[TestAccess]) -> set[str]:
+def recipes_of(accesses: Iterable[TestAccess]) -> set[str]:
     """Give the recipes that were read on test, those of the baselines beside them left out."""
-    return {tested.recipe for tested in _counted(readings)}
+    return {access.recipe for access in _counted(accesses)}
 
 
-def readings_text(readings: Iterable[TestAccess]) -> str:
+def accesses_text(accesses: Iterable[TestAccess]) -> str:
     """Say in a sentence how often the test images were read, and when last."""
-    found = _counted(readings)
+    found = _counted(accesses)
     if not found:
         return "On this machine the test images have not been read for a score."
     n, last = len(recipes_of(found)), found[-1]
@@ -107,18 +107,18 @@ def readings_text(readings: Iterable[TestAccess]) -> str:
     )
 
 
-def readings_to_dict(readings: Iterable[TestAccess]) -> dict[str, Any]:
+def accesses_to_dict(accesses: Iterable[TestAccess]) -> dict[str, Any]:
     """Give for JSON how many readings and recipes of test there were, baselines left out, and the last few."""
-    found = _counted(readings)
+    found = _counted(accesses)
     return {
         "readings": len(found),
         "recipes": len(recipes_of(found)),
-        "last": [asdict(tested) for tested in found[-_SHOWN:]],
+        "last": [asdict(access) for access in found[-_SHOWN:]],
     }
 
 
-def _counted(readings: Iterable[TestAccess]) -> list[TestAccess]:
-    return [tested for tested in readings if tested.split == TEST and tested.by != BASELINE]
+def _counted(accesses: Iterable[TestAccess]) -> list[TestAccess]:
+    return [access for access in accesses if access.split == TEST and access.by != BASELINE]
 
 
 def _path(dataset: Dataset) -> Path:
