@@ -8,7 +8,6 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -162,18 +161,16 @@ def _near_pairs(dataset: Dataset, thumbs: Thumbs, groups: Sequence[Sequence[Plac
 
 
 def _patients(read: _Read) -> Iterator[Problem]:
-    for one, other in combinations(read.dataset.splits, 2):
-        shared = shared_patients(read.dataset, one, other)
-        if shared:
-            verb = "patient is" if len(shared) == 1 else "patients are"
-            yield Problem(
-                "patients-across",
-                True,
-                f"{len(shared):,} {verb} in both {one} and {other}, for example {min(map(str, shared))}.",
-                "Split the images by patient.",
-                splits=(one, other),
-                numbers={"patients": len(shared)},
-            )
+    for one, other, shared in shared_patients(read.dataset):
+        verb = "patient is" if len(shared) == 1 else "patients are"
+        yield Problem(
+            "patients-across",
+            True,
+            f"{len(shared):,} {verb} in both {one} and {other}, for example {min(map(str, shared))}.",
+            "Split the images by patient.",
+            splits=(one, other),
+            numbers={"patients": len(shared)},
+        )
 
 
 def _duplicates(read: _Read) -> Iterator[Problem]:

@@ -32,11 +32,11 @@ from penlight.data.own.layouts import list_pictures, pictures_of
 from penlight.data.own.listing import ManifestRow, is_number
 from penlight.data.own.manifest import age_in_years
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
-from penlight.data.own.tables import as_cell, as_path_cell, csv_bytes
+from penlight.data.own.tables import as_path_cell, csv_bytes
 from penlight.data.pictures import DecodeOptions, Pixels
 from penlight.data.progress import count_progress
 from penlight.errors import DataError, PictureError
-from penlight.escaping import named
+from penlight.escaping import cell, named
 from penlight.numbers import counted
 
 _IN_PART = 64
@@ -163,7 +163,7 @@ def label_numbers(rows: Sequence[ManifestRow], values: Sequence[str], info: Data
 def write_problems(folder: Path, name: str, problems: Mapping[str, str], *, private: bool = False) -> DataError:
     """Write which pictures cannot be read, and why, as `name`-unreadable.csv, and give the error that says it."""
     path = folder / f"{name}-unreadable.csv"
-    lines = ((as_path_cell(own), as_cell(reason)) for own, reason in problems.items())
+    lines = ((as_path_cell(own), cell(reason)) for own, reason in problems.items())
     with disk.writing_to(folder, "Choose another folder with --out."):
         disk.write_whole(path, csv_bytes(("path", "reason"), lines), private=private)
     first = "; ".join(f"{own}: {reason}" for own, reason in list(problems.items())[:10])

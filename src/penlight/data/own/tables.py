@@ -71,12 +71,6 @@ def path_of_cell(cell: str) -> str:
     return cell[2:] if cell.startswith("./") and _bare(cell).startswith(_FORMULA) else cell
 
 
-def as_cell(text: str) -> str:
-    """Give a text as a CSV file for people has it: one that a spreadsheet would take for a formula begins with a
-    quotation mark."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
 def _bare(path: str) -> str:
     return re.sub(r"^(?:\./)+", "", path)
 
