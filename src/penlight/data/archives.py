@@ -56,7 +56,7 @@ def read_archive(
         raise error(f"{what} was written by another version of Penlight.", remedy)
     if missing := [name for name in wanted if name not in arrays]:
         raise error(f"{what} lacks an array that it must have: {', '.join(missing)}.", remedy)
-    return about, {**arrays, **{name: _checked(arrays[name], own, name, what, remedy, error) for name, own in
+    return about, {**arrays, **{name: _checked(arrays[name], expected, name, what, remedy, error) for name, expected in
                                 wanted.items()}}  # fmt: skip
 
 

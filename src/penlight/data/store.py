@@ -80,15 +80,15 @@ def list_datasets() -> list[dict[str, Any]]:
     known = [find_dataset(name) for name in (*CATALOG, *described)]
     return [
         {
-            "name": own.info.name,
-            "title": own.info.title,
-            "task": own.info.task.kind,
-            "channels": own.info.channels or None,
-            "samples": None if own.info.samples is None else dict(own.info.samples),
-            "sizes": [size for size in own.sizes if _is_on_disk(own, size)],
-            "licence": own.info.licence,
+            "name": dataset.info.name,
+            "title": dataset.info.title,
+            "task": dataset.info.task.kind,
+            "channels": dataset.info.channels or None,
+            "samples": None if dataset.info.samples is None else dict(dataset.info.samples),
+            "sizes": [size for size in dataset.sizes if _is_on_disk(dataset, size)],
+            "licence": dataset.info.licence,
         }
-        for own in known
+        for dataset in known
     ]
 
 

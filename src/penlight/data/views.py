@@ -132,7 +132,7 @@ def _require_sound(dataset: Dataset, train: Indicators) -> None:
 def shared_patients(dataset: Dataset) -> Iterator[tuple[str, str, set[object]]]:
     """Give pairs of splits with the patients who have images in both; none where the dataset does not name them."""
     known = {name: split.patients for name, split in dataset.splits.items()}
-    patients = {name: set[object](own.tolist()) for name, own in known.items() if own is not None}
+    patients = {name: set[object](names.tolist()) for name, names in known.items() if names is not None}
     for one, other in combinations(patients, 2):
         if shared := patients[one] & patients[other]:
             yield one, other, shared

@@ -163,7 +163,7 @@ def _prepare(
         by_path = dict(zip((row.path for row in rows), labelled.splits, strict=True))
         everything = [row.path for row in listing.rows]
         write_splits(
-            place.parent / pictures.rule.file, everything, [by_path.get(own, LEFT_OUT) for own in everything]
+            place.parent / pictures.rule.file, everything, [by_path.get(path, LEFT_OUT) for path in everything]
         )
         where.remember(place)
         disk.write_whole(place, text.encode())
@@ -198,8 +198,8 @@ def _describe_npz(path: Path, place: Path, options: NewDatasetOptions) -> NewDat
         proposal.values,
         size,
         splits["train"].images.shape[3],
-        counts={split: info.task.encode(own.labels).sum(axis=0).tolist() for split, own in splits.items()},
-        images={split: len(own) for split, own in splits.items()},
+        counts={name: info.task.encode(split.labels).sum(axis=0).tolist() for name, split in splits.items()},
+        images={name: len(split) for name, split in splits.items()},
         ignored=sorted(headers.keys() - set(NAMES)),
         notes=[*proposal.notes, f"{name_them}State licence, source and modality in the description."],
     )
@@ -261,8 +261,8 @@ class _Where:
 
 def _where_npz(path: Path, folder: Path) -> _Where:
     """Say where an npz is: below the folder of its description, in one of the data folders, or elsewhere."""
-    known = [_below(path, own) for own in (folder, *data_folders())]
-    name = next((own for own in known if own is not None and disk.plain_parts(own) is not None), None)
+    known = [_below(path, base) for base in (folder, *data_folders())]
+    name = next((below for below in known if below is not None and disk.plain_parts(below) is not None), None)
     return _Where(path.name, path.parent) if name is None else _Where(name, None)
 
 
@@ -333,8 +333,10 @@ def _head(name: str, proposal: Proposal, about_labels: str) -> list[str]:
         _line("task", proposal.task, proposal.reason),
         _line("labels", list(proposal.values), about_labels),
         *(
-            _line(own.key, own.value, own.comment) if own.sure else f"# {_line(own.key, own.value)}  # {own.comment}"
-            for own in TASKS[proposal.task].proposed_options(proposal.values)
+            _line(option.key, option.value, option.comment)
+            if option.sure
+            else f"# {_line(option.key, option.value)}  # {option.comment}"
+            for option in TASKS[proposal.task].proposed_options(proposal.values)
         ),
         _line("licence", UNKNOWN),
         _line("source", UNKNOWN),
@@ -349,7 +351,7 @@ def _line(key: str, value: Any, comment: str = "") -> str:
     if isinstance(value, list) and len(line) < _ONE_LINE:
         line = " ".join(line.replace(",\n]", "]").replace("[\n    ", "[").split("\n    "))
     if isinstance(value, dict):
-        return "\n".join(f"{key}.{_line(own, inner)}" for own, inner in value.items())
+        return "\n".join(f"{key}.{_line(name, inner)}" for name, inner in value.items())
     return line if not comment else f"# {comment}\n{line}" if "\n" in line else f"{line}  # {comment}"
 
 

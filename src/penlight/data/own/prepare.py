@@ -163,10 +163,10 @@ def label_numbers(rows: Sequence[ManifestRow], values: Sequence[str], info: Data
 def write_problems(folder: Path, name: str, problems: Mapping[str, str], *, private: bool = False) -> DataError:
     """Write which pictures cannot be read, and why, as `name`-unreadable.csv, and give the error that says it."""
     path = folder / f"{name}-unreadable.csv"
-    lines = ((as_path_cell(own), cell(reason)) for own, reason in problems.items())
+    lines = ((as_path_cell(picture), cell(reason)) for picture, reason in problems.items())
     with disk.writing_to(folder, "Choose another folder with --out."):
         disk.write_whole(path, csv_bytes(("path", "reason"), lines), private=private)
-    first = "; ".join(f"{own}: {reason}" for own, reason in list(problems.items())[:10])
+    first = "; ".join(f"{picture}: {reason}" for picture, reason in list(problems.items())[:10])
     return DataError(
         f"{counted(len(problems), 'picture')} cannot be read. {first}. All are in {path}.",
         f"Get them again, or leave them out: data new --skip-unreadable does, or '{LEFT_OUT}' as their split.",
@@ -189,7 +189,7 @@ def decoded(name: str, reading: DecodeOptions, root: Path, paths: Sequence[str])
         parts[work / f"{hashlib.blake2b(about.encode(), digest_size=16).hexdigest()}.npz"] = chosen
 
     def decode(some: Sequence[tuple[Path, Sequence[str]]]) -> list[dict[str, str]]:
-        return [_decode_part(root, own, part, reading) for part, own in some]
+        return [_decode_part(root, chosen, part, reading) for part, chosen in some]
 
     problems: dict[str, str] = {}
     with count_progress(f"reading the pictures of {name}", len(paths)) as bar:
@@ -228,7 +228,7 @@ def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelle
         split_of = dict(zip((row.path for row in rows), labelled.splits, strict=True))
         _write_images(folder, source, split_of, shape)
         for split in SPLITS:
-            chosen = np.array([own == split for own in labelled.splits])
+            chosen = np.array([each == split for each in labelled.splits])
             for kind, values in columns.items():
                 with disk.writing_whole(folder / f"{split}_{kind}.npy") as file:
                     np.save(file, values[chosen], allow_pickle=False)
@@ -247,7 +247,7 @@ def _write_images(folder: Path, source: Decoded, split_of: Mapping[str, str], sh
     with contextlib.ExitStack() as stack:
         files = {split: stack.enter_context((folder / f"{split}_images.npy").open("wb")) for split in SPLITS}
         for split, file in files.items():
-            n = sum(own == split for own in split_of.values())
+            n = sum(each == split for each in split_of.values())
             write_header(file, np.dtype(np.uint8), (n, *shape))
         for path, image in source.images():
             if path in split_of:
