@@ -3,11 +3,10 @@
 import contextlib
 import os
 import re
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from penlight.disk import (
     LOCK,
@@ -82,6 +81,7 @@ _MEASURED = ("recipe.toml", "provenance.json", "data.json", "metrics.json", "dec
 _AGAIN = "Repeat the run, or get it again from where it came."
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 
 
 class RunWriter:
@@ -260,6 +260,19 @@ def read_claim(path: Path) -> dict[str, Any] | None:
     return None
 
 
+class _ReadProperty(Generic[T]):
+    """A property that is read from disk each time, unless the instance has a value of its name, as a draft has."""
+
+    def __init__(self, read: Callable[["Run"], T]) -> None:
+        self._read = read
+        self.__doc__ = read.__doc__
+
+    def __get__(self, run: "Run | None", owner: type["Run"]) -> T:
+        if run is None:
+            raise AttributeError("It is a property of runs.")
+        return self._read(run)
+
+
 class Run:
     """A complete run, read from its folder. Every file is checked against the manifest when it is read."""
 
@@ -350,7 +363,7 @@ class Run:
             one_of = f" --folds {folds['folds']}" if folds else ""
         return f"penlight train {path}/recipe.toml --seed {self.seed}{one_of}"
 
-    @cached_property
+    @_ReadProperty
     def recipe(self) -> "Recipe":
         """What was asked for."""
         # Recipes need pydantic, which answering for a picture does not.
@@ -362,14 +375,14 @@ class Run:
         except UnicodeDecodeError as error:
             raise RunError(f"{where} is not a text in UTF-8.", _AGAIN) from error
 
-    @cached_property
+    @_ReadProperty
     def provenance(self) -> dict[str, Any]:
         """Seed, versions, hashes, machine, durations."""
         from penlight.records.scores import ProvenanceRecord
 
         return self._json(ProvenanceRecord, "provenance.json")
 
-    @cached_property
+    @_ReadProperty
     def metrics(self) -> dict[str, Any]:
         """The scores as `train` wrote them."""
         from penlight.records.scores import MetricsRecord
@@ -383,7 +396,7 @@ class Run:
         model = self._record(KeptModelRecord, "provenance.json").model
         return self._json(StandingRecord, "metrics.json"), model
 
-    @cached_property
+    @_ReadProperty
     def data(self) -> "DataRecord | None":
         """Counts by split, patients, and what the audit found; None for a run that kept nothing of its data."""
         from penlight.data.record import record_of_json
@@ -396,12 +409,12 @@ class Run:
         """How a picture becomes an image of the run's dataset; None where that was not kept."""
         return self._record(ReadsRecord, DATA).reading if self.has(DATA) else None
 
-    @cached_property
+    @_ReadProperty
     def decision(self) -> Decision:
         """Calibration and thresholds found on val."""
         return decision_of(self._record(DecisionRecord, "decision.json"))
 
-    @cached_property
+    @_ReadProperty
     def novelty(self) -> Novelty | None:
         """What tells images unlike those in train; None for a run written without it."""
         return novelty_from_bytes(self.read(NOVELTY), str(self.path / NOVELTY)) if self.has(NOVELTY) else None
