@@ -21,6 +21,8 @@ from penlight.data.folders import cache_folder, private_cache_folder
 from penlight.errors import DataError
 from penlight.parsing import parse_json_object
 
+NAME_IT = "If it lies elsewhere, name its folder on this machine, once: --images FOLDER"
+
 _FOLDER, _FILE = "remembered", "places.json"
 _LARGEST = 4 << 20
 _MOST = 2000
