@@ -13,7 +13,7 @@ import penlight as pl
 from penlight.data import description, open_dataset
 from penlight.data.own import layouts
 from penlight.data.own.class_folders import ClassFolders
-from penlight.data.own.listing import Layout, Listing, ManifestRow, Tree
+from penlight.data.own.listing import Layout, Listing, PictureRow, Tree
 from penlight.data.own.manifest import Manifest
 
 EXAMPLES = [
@@ -51,7 +51,7 @@ class LabelInName(Layout):
         return {"mark": self.mark}
 
     def list_rows(self, folder: Path, name: str, tree: Tree) -> Listing:
-        return Listing(tree.root, [ManifestRow(path, (path.split(self.mark)[0],)) for path in tree.pictures])
+        return Listing(tree.root, [PictureRow(path, (path.split(self.mark)[0],)) for path in tree.pictures])
 
 
 def test_a_layout_from_outside_is_found_described_and_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from penlight.data.own.listing import Layout, Listing, ManifestRow, Tree, composed, split_named
+from penlight.data.own.listing import Layout, Listing, PictureRow, Tree, composed, split_named
 from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.numbers import counted
@@ -35,7 +35,7 @@ class ClassFolders(Layout):
             )
         depth = 1 if splits else 0
         rows = [
-            ManifestRow(path, (composed(names[depth]),), split=split_named(names[0]) if splits else None)
+            PictureRow(path, (composed(names[depth]),), split=split_named(names[0]) if splits else None)
             for path, names in parts.items()
             if len(names) > depth + 1
         ]

@@ -24,7 +24,7 @@ _SPLIT_NAMES: Mapping[str, Sequence[str]] = {
 
 
 @dataclass(frozen=True)
-class ManifestRow:
+class PictureRow:
     """One picture: its path from the folder of the pictures, with "/"; its labels as they are written; what is known
     of the patient and the picture, where the columns are there; the split, where one is given."""
 
@@ -41,7 +41,7 @@ class Listing:
     of rows without a file; `ignored` are files without a row: no pictures, or pictures without a label."""
 
     root: Path
-    rows: Sequence[ManifestRow]
+    rows: Sequence[PictureRow]
     ignored: Sequence[str] = ()
     missing: Sequence[str] = ()
 
@@ -95,7 +95,7 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def require_labels(rows: Sequence[ManifestRow], where: str) -> list[str]:
+def require_labels(rows: Sequence[PictureRow], where: str) -> list[str]:
     """Give the different labels, sorted, in the order of their numbers where they are numbers.
 
     DataError for fewer than two, and for two that differ by case alone.

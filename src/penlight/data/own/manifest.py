@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from penlight.data.dataset import METADATA
 from penlight.data.own.keys import check_text, plain_key
-from penlight.data.own.listing import MOST_LABELS, Layout, Listing, ManifestRow, Tree, composed, split_named
+from penlight.data.own.listing import MOST_LABELS, Layout, Listing, PictureRow, Tree, composed, split_named
 from penlight.data.own.tables import SUFFIXES, Table, read_table
 from penlight.errors import DataError
 from penlight.escaping import named, shown
@@ -170,16 +170,16 @@ class Manifest(Layout):
         return tuple(value for value in found if value and value != self.none)
 
 
-def _row(file: str, labels: tuple[str, ...], known: Mapping[str, str], what: str) -> ManifestRow:
+def _row(file: str, labels: tuple[str, ...], known: Mapping[str, str], what: str) -> PictureRow:
     split = split_named(known["split"]) if "split" in known else None
     if "split" in known and split is None:
         raise DataError(f"{what} is '{known['split']}'.", "Splits are train, val and test.")
-    return ManifestRow(
+    return PictureRow(
         file, labels, known.get("patient"), split, {kind: known[kind] for kind in METADATA if kind in known}
     )
 
 
-def _require_sound(rows: Sequence[ManifestRow], path: Path) -> None:
+def _require_sound(rows: Sequence[PictureRow], path: Path) -> None:
     counts = Counter(row.path for row in rows)
     if twice := [file for file, count in counts.items() if count > 1]:
         raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")

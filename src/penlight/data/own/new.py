@@ -18,7 +18,7 @@ from penlight.data.folders import data_folders
 from penlight.data.mapped import convert, read_splits, store_locked
 from penlight.data.npz import Header, read_array, read_headers
 from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
-from penlight.data.own.listing import Listing, ManifestRow, require_labels
+from penlight.data.own.listing import Listing, PictureRow, require_labels
 from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
@@ -222,7 +222,7 @@ def _npz_proposal(path: Path, headers: Mapping[str, Header], labels: Header, opt
             header = headers.get(f"{split}_labels")
             if header is not None and math.prod(header.shape) == header.shape[0]:
                 numbers = read_array(path, header, largest=_LARGEST_LABELS).ravel().tolist()
-                rows += [ManifestRow("", (str(number),), split=split) for number in numbers]
+                rows += [PictureRow("", (str(number),), split=split) for number in numbers]
         values = tuple(require_labels(rows, str(path)))
         proposal = propose_task(rows, values, options.task, ())
     if options.order and len(options.order) != len(values):
