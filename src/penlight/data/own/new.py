@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from penlight.data.own.listing import Listing, PictureRow, require_labels
 from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
-from penlight.data.remembered import forget_images, remember_images
+from penlight.data.remembered import remember_images
 from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.numbers import counted
@@ -165,7 +165,7 @@ def _prepare(
         write_splits(
             place.parent / pictures.rule.file, everything, [by_path.get(path, LEFT_OUT) for path in everything]
         )
-        where.remember(place)
+        remember_images(place, *where)
         disk.write_whole(place, text.encode())
     return labelled, problems
 
@@ -187,7 +187,7 @@ def _describe_npz(path: Path, place: Path, options: NewDatasetOptions) -> NewDat
     info = description_of(parse_toml(text, str(place)), place).info
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
         splits = read_splits(info, size, convert(info, size, path).folder)
-        where.remember(place)
+        remember_images(place, *where)
         disk.write_whole(place, text.encode())
     name_them = "" if options.order else "Name the labels, which are numbers here. "
     return NewDataset(
@@ -243,20 +243,12 @@ def _free_place(path: Path, options: NewDatasetOptions) -> Path:
     return place
 
 
-@dataclass(frozen=True)
-class _Where:
+class _Where(NamedTuple):
     """What a description says of where its pictures are, and the folder that is remembered for it on this machine;
     None where they are in or below the folder of the description."""
 
     name: str
     folder: Path | None
-
-    def remember(self, description: Path) -> None:
-        """Remember the folder for a description, or that there is none."""
-        if self.folder is None:
-            forget_images(description, self.name)
-        else:
-            remember_images(description, self.name, self.folder)
 
 
 def _where_npz(path: Path, folder: Path) -> _Where:
