@@ -167,7 +167,7 @@ SETS: dict[str, SetKind] = {
 
 @dataclass(frozen=True)
 class Conformal:
-    """What turns probabilities into sets of answers, fitted on val for a wanted `coverage`, 0 < coverage < 1.
+    """What turns probabilities into prediction sets, fitted on val for a wanted `coverage`, 0 < coverage < 1.
 
     `cuts` (Q, K), or (Q, 1) where the options of a question share one; infinity makes an option always
     possible. `notes` say where that is so and why, "label: reason" where it is of one label.
@@ -210,7 +210,7 @@ class Conformal:
 
 
 def conformal_of(values: "ConformalRecord") -> Conformal:
-    """Give the sets of answers that a decision holds, which was checked as it was read."""
+    """Give the prediction sets that a decision holds, which was checked as it was read."""
     cuts = tuple(tuple(math.inf if math.isnan(cut) else cut for cut in row) for row in values.cuts)
     return Conformal(values.coverage, cuts, values.notes)
 

@@ -71,7 +71,7 @@ class Decision:
             )
 
     def sets(self, task: Task, calibrated: Floats) -> NDArray[np.uint8] | None:
-        """Turn calibrated probabilities (N, C) into sets of answers (N, Q, K), see `Conformal.sets_with`."""
+        """Turn calibrated probabilities (N, C) into prediction sets (N, Q, K), see `Conformal.sets_with`."""
         if self.conformal is None:
             return None
         decided = task.decide(calibrated, None if self.thresholds is None else np.array(self.thresholds))
@@ -111,7 +111,7 @@ def find_decision(
     train_groups: Groups = None,
     epoch_chosen: bool = False,
 ) -> Decision:
-    """Calibrate on held-out answers, then choose thresholds or cut points, and fit the sets of answers.
+    """Calibrate on held-out answers, then choose thresholds or cut points, and fit the prediction sets.
 
     The held-out answers are those to val and, where `out_of_fold` is given, its truth and probabilities, (M, C) each,
     of images of train, each by a model that did not see it. Sets are fitted on val alone: they promise something of

@@ -21,7 +21,7 @@ MOST = 10_000
 """Models of summaries learn from at most so many images, drawn by the seed."""
 
 _PART = 4096
-_IDLE = 0.005
+_NEGLIGIBLE_SHARE = 0.005
 
 
 class Scorer(Protocol):
@@ -99,9 +99,9 @@ class EnsembleModel:
     def _scores(self, images: Readable) -> Floats:
         return np.asarray(np.tensordot(self.weights, scores_of_members(self.members, images), axes=1))
 
-    def without_idle(self) -> Self:
+    def drop_negligible_members(self) -> Self:
         """Leave out members whose weight says that they add nothing."""
-        kept = np.flatnonzero(self.weights > _IDLE * self.weights.sum()).tolist()
+        kept = np.flatnonzero(self.weights > _NEGLIGIBLE_SHARE * self.weights.sum()).tolist()
         parts = [self.members[i] for i in kept], self.weights[kept], [self.names[i] for i in kept]
         return type(self)(*parts, self.exclusive)
 

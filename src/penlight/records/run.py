@@ -71,7 +71,7 @@ class CalibrationRecord(Record):
 
 
 class ConformalRecord(Record):
-    """What makes sets of answers; a cut that is null makes an option always possible."""
+    """What makes prediction sets; a cut that is null makes an option always possible."""
 
     coverage: Annotated[float, Field(strict=True, gt=0, lt=1)]
     cuts: Annotated[

@@ -65,7 +65,7 @@ def seen(answers: Answers) -> SplitAnswers:
 
 
 def checks_kept(run: Run) -> list[Check]:
-    """Read which checks spoke up when the run was made."""
+    """Read what checks reported when the run was made."""
     return [check_from_dict(values) for values in run.metrics["checks"]]
 
 

@@ -21,9 +21,9 @@ class Scores:
 
     `points` are the operating points of its yes-or-no questions; `before` are metrics of the probabilities before
     calibration, empty where nothing was calibrated; `unavailable` says what could not be found, and why; `checks` are
-    those that spoke up, the serious ones first; `subgroups` are empty where the dataset names none; `ahead` is how
-    far the headline score is above that of each baseline; `duplicates` are scores of test with and without the images
-    that have a duplicate in another split, None where none has.
+    those that reported a problem, the serious ones first; `subgroups` are empty where the dataset names none; `ahead`
+    is how far the headline score is above that of each baseline; `duplicates` are scores of test with and without the
+    images that have a duplicate in another split, None where none has.
     """
 
     split: str
@@ -55,9 +55,9 @@ class Scores:
 
 @dataclass(frozen=True)
 class SeedsScores:
-    """Scores over the runs of several seeds, those of the baselines on the same images, the checks that spoke up in
-    any seed or over all of them, and subgroups, whose scores are means over seeds. In a folder that is not `sealed`,
-    as Penlight 0.1.0 wrote them, runs may have been exchanged."""
+    """Scores over the runs of several seeds, those of the baselines on the same images, the checks that reported a
+    problem in any seed or over all of them, and subgroups, whose scores are means over seeds. In a folder that is not
+    `sealed`, as Penlight 0.1.0 wrote them, runs may have been exchanged."""
 
     split: str
     seeds: Sequence[int]

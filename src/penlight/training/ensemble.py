@@ -104,7 +104,7 @@ class _Fitting:
         model = EnsembleModel(fitted, weights, names, self.task.exclusive)
         networks = [m.network.count_params() for m in fitted if isinstance(m, NetworkMember)]
         held_out = self._out_of_fold(members, weights)
-        return FittedEnsemble(model.without_idle(), held_out, int(sum(networks)) if networks else None)
+        return FittedEnsemble(model.drop_negligible_members(), held_out, int(sum(networks)) if networks else None)
 
     def _weights(self, fitted: Sequence[Scorer], given: Floats, worth: float) -> Floats:
         scores = scores_of_members(fitted, self.val.chosen)

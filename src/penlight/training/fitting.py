@@ -90,7 +90,7 @@ def fit(
 
 @contextlib.contextmanager
 def _enough_memory(recipe: Recipe, view: ViewedDataset) -> Iterator[None]:
-    """Turn errors for want of memory into MemoryShortError, which says what would need less."""
+    """Turn out-of-memory errors into MemoryShortError, which says what would need less."""
     try:
         yield
     except Exception as error:
