@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from sklearn.metrics import roc_auc_score
 
-from penlight.evaluation import METRICS, Sample
+from penlight.evaluation import METRICS, Sample, bootstrap_weights
 from penlight.evaluation.comparison import differences, paired_draws
 from penlight.evaluation.delong import delong, newcombe
-from penlight.evaluation.scores import draws_of
 from penlight.tasks import Binary, MultiLabel
 
 
@@ -47,7 +46,8 @@ def test_its_interval_is_near_that_of_the_bootstrap(seed):
     y, scores = drawn(300, skill=(1.0,), seed=seed)
     prob = 1 / (1 + np.exp(-scores.T))
     task = MultiLabel(("a",))
-    draws = draws_of(Sample(task, y[:, None], prob, task.decide(prob)), 2000)["auc", "a"]
+    sample = Sample(task, y[:, None], prob, task.decide(prob))
+    draws = np.concatenate([METRICS["auc"].compute(sample, w) for w in bootstrap_weights(len(y), 2000)])
     areas = delong(y, scores)
     assert draws.std() == pytest.approx(areas.covariance[0, 0] ** 0.5, rel=0.12)
     width = np.subtract(*np.percentile(draws, [97.5, 2.5]))

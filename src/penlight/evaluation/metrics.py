@@ -28,7 +28,7 @@ from penlight.evaluation.closed_forms import (
 )
 from penlight.evaluation.intervals import Groups
 from penlight.evaluation.reliability import expected_error, label_errors
-from penlight.evaluation.sample import Sample, largest_column, ratio
+from penlight.evaluation.sample import Sample, largest_column, mean_defined, ratio
 
 Floats = NDArray[np.float64]
 Compute = Callable[[Sample, Floats], Floats]
@@ -71,7 +71,7 @@ def _auc(s: Sample, w: Floats) -> Floats:
     """Official AUC of MedMNIST: of two classes that of the second, else the mean over labels that have one."""
     if s.task.positive is not None:
         return s.rankings_by_label[s.task.positive].areas(s.by_image(w))[0]
-    return _mean_defined(_label_areas(s, w)[0])
+    return mean_defined(_label_areas(s, w)[0])
 
 
 def _label_auc(s: Sample, w: Floats) -> Floats:
@@ -99,14 +99,8 @@ def _label_f1(s: Sample, w: Floats) -> Floats:
     return np.where(c.positive > 0, ratio(2 * c.true_positive, c.positive + c.called), np.nan)
 
 
-def _mean_defined(values: Floats) -> Floats:
-    """Mean over the labels that have a value."""
-    defined = ~np.isnan(values)
-    return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(float))
-
-
 def _macro(of: Compute) -> Compute:
-    return lambda s, w: _mean_defined(of(s, w))
+    return lambda s, w: mean_defined(of(s, w))
 
 
 def _weighted(of: Compute) -> Compute:

@@ -258,3 +258,9 @@ def ratio(above: Floats, below: Floats) -> Floats:
     out: Floats = np.full(np.broadcast(above, below).shape, np.nan)
     np.divide(above, below, out=out, where=below != 0)
     return out
+
+
+def mean_defined(values: Floats) -> Floats:
+    """Average (B, C) values over the labels that have one, (B,); NaN where none has."""
+    defined = ~np.isnan(values)
+    return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(float))

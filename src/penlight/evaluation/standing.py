@@ -67,19 +67,16 @@ def compare(row: Score, rival: Score, *, higher_is_better: bool = True, ahead: A
             return BETTER if ahead.low > 0 else WORSE
         return UNCLEAR if row.value > rival.value else NO_BETTER
     sign = 1 if higher_is_better else -1
-    own_worst = _or_value(row, row.low if sign > 0 else row.high)
-    rival_best = _or_value(rival, rival.high if sign > 0 else rival.low)
-    if sign * (own_worst - rival_best) > 0:
+    # Where an end of an interval is not known, the value stands for it.
+    (low, high), (rival_low, rival_high) = (
+        sorted(sign * (end if math.isfinite(end) else own.value) for end in (own.low, own.high))
+        for own in (row, rival)
+    )
+    if low > rival_high:
         return BETTER
-    own_best = _or_value(row, row.high if sign > 0 else row.low)
-    rival_worst = _or_value(rival, rival.low if sign > 0 else rival.high)
-    if sign * (rival_worst - own_best) > 0:
+    if rival_low > high:
         return WORSE
     return UNCLEAR if sign * (row.value - rival.value) > 0 else NO_BETTER
-
-
-def _or_value(row: Score, bound: float) -> float:
-    return bound if math.isfinite(bound) else row.value
 
 
 def strongest_first(
