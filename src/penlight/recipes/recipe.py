@@ -110,14 +110,14 @@ class Pretrained(_Section):
     fine_tune: FineTune = FineTune()
 
 
-class _Summarised(_Section):
-    """What all readers of summaries share: `patches` is how many patches are looked for."""
+class _FeatureBased(_Section):
+    """What all classifiers of handcrafted features share: `patches` is how many patches are looked for."""
 
     patches: Annotated[int, Field(ge=8, le=1000)] = 200
 
 
-class Kernel(_Summarised):
-    """Kernel ridge regression on summaries of the images, for few of them.
+class Kernel(_FeatureBased):
+    """Kernel ridge regression on handcrafted features of the images, for few of them.
 
     `width` is the mean squared distance of two images in the exponent of the kernel; `ridge` the penalty; of more
     than `landmarks` images so many stand for the rest.
@@ -129,9 +129,9 @@ class Kernel(_Summarised):
     landmarks: Annotated[int, Field(ge=8, le=4000)] = 2000
 
 
-class Trees(_Summarised):
-    """Extra trees on summaries: `leaf` is the fewest images in a leaf, `share` that of the numbers looked at for each
-    split."""
+class Trees(_FeatureBased):
+    """Extra trees on handcrafted features: `leaf` is the fewest images in a leaf, `share` that of the features tried
+    for each split."""
 
     backbone: Literal["trees"] = "trees"
     trees: Annotated[int, Field(ge=1, le=1000)] = 300
@@ -139,9 +139,9 @@ class Trees(_Summarised):
     share: Annotated[float, Field(gt=0, le=1)] = 0.2
 
 
-class Perceptron(_Summarised):
-    """A small network of one hidden layer on summaries, with `penalty` on its weights; the answers of several
-    `starts` are averaged. Patches are read by their first principal `components`."""
+class Perceptron(_FeatureBased):
+    """A small network of one hidden layer on handcrafted features, with `penalty` on its weights; the answers of
+    several `starts` are averaged. Patches are read by their first principal `components`."""
 
     backbone: Literal["perceptron"] = "perceptron"
     hidden: Count = 64
@@ -161,8 +161,8 @@ Scratch = Cnn | Residual
 Network = Scratch | Pretrained
 """Models with a training loop."""
 
-Summarised = Kernel | Trees | Perceptron
-"""Models that read summaries of images."""
+FeatureBased = Kernel | Trees | Perceptron
+"""Classifiers of handcrafted features."""
 
 
 class Loss(_Section):
