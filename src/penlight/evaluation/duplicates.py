@@ -11,7 +11,7 @@ from penlight.evaluation.intervals import Groups
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.rows import Score, row_from_dict
 from penlight.evaluation.sample import Sample
-from penlight.evaluation.scores import metric_interval
+from penlight.evaluation.scores import metric_intervals
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _rows(sample: Sample, chosen: NDArray[np.bool_], groups: Groups) -> list[Sco
     rows = []
     for key in keys:
         value = float(METRICS[key].compute(part, np.ones((1, n)))[0])
-        low, high, note = metric_interval(part, key, groups=units)
+        low, high, (note,) = metric_intervals(part, key, groups=units)
         note = note or (METRICS[key].undefined if np.isnan(value) else "")
-        rows.append(Score(METRICS[key].name, None, value, low, high, n, note))
+        rows.append(Score(METRICS[key].name, None, value, float(low[0]), float(high[0]), n, note))
     return rows

@@ -133,17 +133,19 @@ def interval_of_draws(
     return float(low[0]), float(high[0])
 
 
-def metric_interval(sample: Sample, key: str, *, groups: Groups = None) -> tuple[float, float, str]:
-    """Give low and high of one metric of the whole, as `score` has them, and why the interval is missing or cannot be
-    trusted."""
+def metric_intervals(
+    sample: Sample, key: str, *, resamples: int = RESAMPLES, seed: int = 0, groups: Groups = None
+) -> tuple[Floats, Floats, list[str]]:
+    """Give low and high of each of the K values of one metric, as `score` has them, and why an interval is missing or
+    cannot be trusted."""
     n = len(sample.y)
     values = _means(key, [sample], np.ones((1, n)))[0]
     form = _closed_forms([key], [sample], groups).get(key)
-    draws = np.empty((0, 1))
+    draws = np.empty((0, len(values)))
     if _is_resampled(key, values, form):
-        draws = np.concatenate([_means(key, [sample], w) for w in bootstrap_weights(n, groups=groups)])
-    low, high, (why,) = _interval(key, draws, values, [sample], groups, form)
-    return float(low[0]), float(high[0]), why
+        chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
+        draws = np.concatenate([_means(key, [sample], w) for w in chunks])
+    return _interval(key, draws, values, [sample], groups, form)
 
 
 def _is_resampled(key: str, values: Floats, by_formula: Intervals | None) -> bool:
