@@ -139,12 +139,11 @@ def test_warnings_by_the_look_of_a_picture(look, reading, codes):
 
 
 def test_train_keeps_how_a_picture_becomes_an_image(tmp_path):
-    from penlight.data.record import DataRecord, record_of_json
+    from penlight.data.record import DataRecord
     from penlight.records import read_record
-    from penlight.records.scores import DataJson
 
     record = DataRecord(("a",), {}, {}, reading=DecodeOptions(28, 1, "pad", 12))
-    assert record_of_json(read_record(DataJson, json.dumps(record.to_dict()), "data.json")) == record
+    assert read_record(DataRecord, json.dumps(record.to_dict()), "data.json") == record
     assert open_classifier(trained("findings")).reading == DecodeOptions(28, 1)
 
 

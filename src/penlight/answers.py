@@ -1,14 +1,16 @@
-"""What a model says of one picture, as it is printed, sent and read back. Importing this loads no library."""
+"""What a model says of one picture, and of itself, as it is printed, sent and read back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from penlight import errors
+from penlight.records import Count, Finite, Flag, Name, Number, Record, Share, Text, Whole, json_key
 
-_LONGEST_TEXT = 500
+LabelsOf = Annotated[tuple[Name, ...], Field(max_length=10_000)]
+
 _LONGEST_ERROR = 4000
-_LONGEST_WHY = 4000
 _ERRORS: Mapping[str, type[errors.PenlightError]] = {
     kind.__name__: kind
     for kind in (
@@ -24,20 +26,14 @@ _ERRORS: Mapping[str, type[errors.PenlightError]] = {
 }
 
 
-@dataclass(frozen=True)
-class Unlike:
+class Unlike(Record):
     """In what a picture is unlike those that the model was trained on: a `code` for programs, a sentence."""
 
-    code: str
-    text: str
-
-    def to_dict(self) -> dict[str, str]:
-        """Give it for JSON."""
-        return {"code": self.code, "text": self.text}
+    code: Literal["colour", "grey", "small", "aspect", "unlike-training"]
+    text: Annotated[Text, Field(max_length=500)]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Record, computed=("abstains",)):
     """What a model says of one image.
 
     `answers` are the labels decided on, none for an image without findings; `probabilities` are calibrated.
@@ -49,65 +45,98 @@ class Answer:
     says, where the answer is not the most probable label, why it is not.
     """
 
-    answers: tuple[str, ...]
-    probabilities: Mapping[str, float]
-    possible: tuple[str, ...] | None
-    undecided: tuple[str, ...] | None
-    novelty: float | None
-    unusual: bool
-    several: bool
-    why: str = ""
+    answers: LabelsOf = json_key(about="The labels decided on; none for an image without findings.")
+    probabilities: Mapping[Name, Share] = json_key(about="Calibrated probability of each label.")
+    possible: LabelsOf | None = json_key(about="The prediction set: labels that are possible; null without sets.")
+    undecided: LabelsOf | None = json_key(about="Labels that are left open.")
+    novelty: Finite | None = json_key(about="How unlike the training images it is; null where not known.")
+    unusual: Flag = json_key(about="Whether `novelty` is beyond `model.novelty_threshold`.")
+    several: Flag = json_key("several_possible", about="Whether several labels are possible, or every finding open.")
+    why: Annotated[Text, Field(max_length=4000)] = json_key(
+        default="", about="Why the answer is not the most probable label, where it is not."
+    )
 
     @property
     def abstains(self) -> bool:
         """Whether nothing should be read from the answer, for either reason."""
         return self.unusual or self.several
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the answer for JSON."""
-        return {
-            "answers": self.answers,
-            "probabilities": self.probabilities,
-            "possible": self.possible,
-            "undecided": self.undecided,
-            "novelty": self.novelty,
-            "unusual": self.unusual,
-            "several_possible": self.several,
-            "abstains": self.abstains,
-            "why": self.why,
-        }
+
+class AnswerOfWorker(Record):
+    """What a worker process says of a picture."""
+
+    answer: Answer = json_key(inline=True)
+    warnings: Annotated[tuple[Unlike, ...], Field(max_length=10)]
 
 
-def answer_from_dict(values: Mapping[str, Any], labels: Sequence[str]) -> Answer:
-    """Read what `Answer.to_dict` gave, of a model with these labels. ValueError, KeyError or TypeError for anything
-    that no such model answers."""
-    prob = values["probabilities"]
-    if list(prob) != list(labels) or not all(type(p) is float and 0 <= p <= 1 for p in prob.values()):
-        raise ValueError("these are no probabilities of the labels")
-    novelty, unusual, several = values["novelty"], values["unusual"], values["several_possible"]
-    why = values["why"]
-    if not (novelty is None or type(novelty) is float) or type(unusual) is not bool or type(several) is not bool:
-        raise ValueError("this is no answer")
-    if type(why) is not str or len(why) > _LONGEST_WHY:
-        raise ValueError("this is no reason")
-    answers, possible, undecided = (
-        None if own is None else _named(own, prob)
-        for own in (values["answers"], values["possible"], values["undecided"])
+def read_answer(values: Mapping[str, Any], labels: Sequence[str]) -> AnswerOfWorker:
+    """Read what a worker process says of a picture, of a model with these labels. RunError for anything that no such
+    model answers."""
+    found = AnswerOfWorker.from_dict(values)
+    answer = found.answer
+    named = {*answer.answers, *(answer.possible or ()), *(answer.undecided or ())}
+    if list(answer.probabilities) != list(labels) or not named <= set(labels):
+        raise errors.RunError("The labels of an answer are not those of the model.")
+    return found
+
+
+class SeriousCheck(Record):
+    """A check that says that scores of the run may not be believed as they stand."""
+
+    code: Name
+    seen: Text
+
+
+class MeasuredCoverage(Record):
+    """How often the truth was in the prediction set on test, with its 95 % interval."""
+
+    value: Number
+    low: Number
+    high: Number
+    of: Text = json_key(about="What it is a share of: images, or pairs of image and finding.")
+    images: Count
+    labels: Mapping[Name, Number] = json_key(
+        about="Of the images that have a label, how often it was in the set; null where no test image has it."
     )
-    return Answer(answers or (), prob, possible, undecided, novelty, unusual, several, why)
 
 
-def unlike_from_list(values: Sequence[Any]) -> tuple[Unlike, ...]:
-    """Read pairs of code and text. ValueError or TypeError for anything else."""
-    if len(values) > 10 or not all(type(text) is str and len(text) < _LONGEST_TEXT for own in values for text in own):
-        raise ValueError("these are no warnings")
-    return tuple(Unlike(code, text) for code, text in values)
+class OnTest(Record):
+    """What was measured of the model on test, to be read before its answers."""
+
+    model: Name = json_key(about="The model that was kept: that of the recipe, or the linear baseline instead.")
+    verdict: Text
+    stands: Text = json_key(about="The verdict in a few words.")
+    checks: Sequence[SeriousCheck] = json_key(about="The serious checks.")
+    coverage: MeasuredCoverage | None
 
 
-def _named(names: Any, prob: Mapping[str, float]) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(name in prob for name in names):
-        raise ValueError("these are no labels of the model")
-    return tuple(names)
+class AnsweringModel(Record):
+    """Which model answered, and how it decides."""
+
+    dataset: Name
+    view: Name
+    task: Name
+    labels: LabelsOf
+    thresholds: Mapping[Name, Number] | None
+    cut_points: Sequence[Number] | None = json_key(about="Where the expected grade is cut; null where it is not.")
+    coverage: Finite | None = json_key(about="How often the truth was wanted among `possible`.")
+    novelty_threshold: Finite | None
+    reading: Mapping[Name, Whole | Name] = json_key(
+        about="How a picture becomes an image: size, channels, fit, bits."
+    )
+    backbone: Name = json_key(about="What answers: the model of the recipe, or the baseline that was kept instead.")
+    recipe_hash: Name
+    seed: Whole
+    data_md5: Name
+    licence: Text
+    version: Name
+    notice: Text
+    on_test: OnTest | None
+
+
+def answering_model(about: Mapping[str, Any] | None) -> AnsweringModel | None:
+    """Read what a model said of itself; None of None."""
+    return None if about is None else AnsweringModel.from_dict(about)
 
 
 def error_to_dict(error: errors.PenlightError) -> dict[str, str]:

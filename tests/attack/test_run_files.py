@@ -10,10 +10,7 @@ import pytest
 
 import penlight as pl
 from penlight.errors import DataError, PenlightError, PredictionsError, RunError
-from penlight.evaluation import row_from_dict
 from penlight.evaluation.novelty import novelty_from_bytes
-from penlight.evaluation.operating import point_from_dict
-from penlight.evaluation.subgroups import subgroup_from_dict
 from penlight.explanation.neighbours import neighbours_from_bytes
 from penlight.runs import open_run
 from penlight.runs.cases import cases_from_bytes
@@ -50,7 +47,7 @@ def use(folder: Path) -> None:
         lambda: (checks_kept(one), headline_kept(one)),
         lambda: (one.provenance, one.exports, one.reasons, one.history, one.robustness, one.reading),
         lambda: [(one.baseline_answers(name, "test"), one.baseline_decision(name)) for name in one.baselines],
-        lambda: _rows_shown(one.metrics),
+        lambda: one.metrics.to_dict(),
     ]
     for read in readers:
         try:
@@ -59,15 +56,6 @@ def use(folder: Path) -> None:
             said = str(error)
             assert said.isprintable(), said
             assert len(said) < 2_000
-
-
-def _rows_shown(scores: dict) -> None:
-    for row in (*scores["metrics"], *(row for rows in scores["baselines"].values() for row in rows)):
-        row_from_dict(row).to_dict()
-    for point in scores.get("operating_points", ()):
-        point_from_dict(point).to_dict()
-    for group in scores.get("subgroups", ()):
-        subgroup_from_dict(group).to_dict()
 
 
 def score(folder: Path) -> None:

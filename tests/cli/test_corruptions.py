@@ -46,7 +46,7 @@ def test_evaluate_corruptions(penlight, tmp_path):
     assert [row["name"] for row in answer["rows"]] == NAMES
     assert set(answer["baselines"]) == {"linear"}
     assert answer["notes"] == []
-    scores = {row["name"]: row["value"] for row in open_run(run).metrics["metrics"] if row["label"] is None}
+    scores = {row.name: row.value for row in open_run(run).metrics.metrics if row.label is None}
     assert answer["clean"]["value"] == pytest.approx(1 - scores["balanced_accuracy"])
     assert open_run(run).robustness.to_dict() == answer
     page = (run / "report.html").read_text()

@@ -17,7 +17,7 @@ from penlight.disk import FolderHold
 from penlight.errors import DataError, RecipeError, RunError
 from penlight.experiments import run as training
 from penlight.recipes import Cnn, Data, Decide, Kernel, Majority, Recipe, Residual, Train
-from penlight.recipes.plan import TrainingPlan, plan_from_dict, training_operations
+from penlight.recipes.plan import TrainingPlan, training_operations
 from penlight.reports.checklist import checklist
 from penlight.reports.displays.published import BesidePublished
 from penlight.runs import open_predictor, open_run
@@ -53,7 +53,7 @@ def test_a_dataset_alone_is_trained_by_a_plan_that_is_kept_with_its_reasons(smal
     assert answer["plan"] == kept
     assert kept["fingerprint"]["images"] == {"train": 48, "val": 24, "test": 32}
     assert kept["fingerprint"]["budget"] == 20.0
-    assert json.loads(json.dumps(plan_from_dict(kept).to_dict())) == kept
+    assert json.loads(json.dumps(TrainingPlan.from_dict(kept).to_dict())) == kept
     run = open_run(tmp_path / "run")
     assert answer["kept"] == [run.provenance["model"]]
     page = run.read("report.html").decode()

@@ -14,6 +14,7 @@ from penlight.data import Dataset, DatasetInfo, Split, open_dataset
 from penlight.data.audit import CODES, Audit, audit, kept, kept_audit, near, shift
 from penlight.data.audit.near import LIMIT, find_near
 from penlight.data.audit.thumbs import make_thumbs
+from penlight.errors import RunError
 from penlight.reports.audit import write_page
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
@@ -232,7 +233,7 @@ def test_audits_survive_json(clean):
         assert again.to_dict() == found.to_dict()
         assert again.problems == found.problems
         assert {problem.code for problem in found.problems} <= set(CODES)
-    with pytest.raises(ValueError, match="schema"):
+    with pytest.raises(RunError, match="schema"):
         Audit.from_dict({**found.to_dict(), "schema": 0})
 
 

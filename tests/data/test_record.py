@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from penlight.data import apply_view, open_dataset
-from penlight.data.record import record_of, record_of_json
+from penlight.data.record import DataRecord, record_of
 from penlight.records import check_record
-from penlight.records.scores import DataJson
 from penlight.tasks import MultiLabel
 from tests.conftest import LABELS, small_dataset
 
@@ -30,13 +29,13 @@ def test_it_counts_what_the_view_keeps():
         assert record.counts[name] == tuple(split.y_true.sum(axis=0))
     assert record.patients is None
     assert record.problems == ()
-    assert record_of_json(check_record(DataJson, record.to_dict(), "data.json")) == record
+    assert check_record(DataRecord, record.to_dict(), "data.json") == record
 
 
 def test_patients_are_counted_once_and_an_image_that_is_drawn_is_its_own():
     record = record_of(apply_view(with_patients(small_dataset(MultiLabel(LABELS)), 4)))
     assert record.patients == {"train": 12, "val": 6, "test": 8}
-    assert record_of_json(check_record(DataJson, record.to_dict(), "data.json")) == record
+    assert check_record(DataRecord, record.to_dict(), "data.json") == record
     drawn = record_of(apply_view(open_dataset("retina-phantom")))
     assert drawn.patients == drawn.images
 
@@ -45,4 +44,4 @@ def test_it_holds_what_the_audit_found():
     dataset = small_dataset(MultiLabel(LABELS))
     dataset.splits["test"].images[5] = dataset.splits["train"].images[7]
     problems = record_of(apply_view(dataset)).problems
-    assert any(problem["serious"] and "more than one split" in problem["seen"] for problem in problems)
+    assert any(problem.serious and "more than one split" in problem.seen for problem in problems)

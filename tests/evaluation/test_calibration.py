@@ -11,9 +11,8 @@ from sklearn.metrics import log_loss
 
 from penlight.errors import UnknownNameError
 from penlight.evaluation import Calibration, find_calibration
-from penlight.evaluation.calibration import KINDS, MAX_TEMPERATURE, Steps, calibration_of, log_losses
+from penlight.evaluation.calibration import KINDS, MAX_TEMPERATURE, Steps, log_losses
 from penlight.evaluation.intervals import UnknownPatients, exceeds_error
-from penlight.records.run import CalibrationRecord
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.conftest import TASK_EXAMPLES, task_id
 
@@ -266,7 +265,7 @@ def test_isotonic_never_claims_more_than_val_can_tell():
 def test_round_trip_through_json(task, kind):
     y, prob = simulated(task, n=60)
     found = find_calibration(task, y, prob, kind)
-    assert calibration_of(CalibrationRecord.model_validate_json(json.dumps(found.to_dict()))) == found
+    assert Calibration.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def test_steps_are_lines_between_knots():

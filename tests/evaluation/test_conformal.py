@@ -14,13 +14,11 @@ from penlight.evaluation.conformal import (
     SETS,
     Conformal,
     adaptive_scores,
-    conformal_of,
     contiguous_scores,
     fit_conformal,
     options,
     quantile,
 )
-from penlight.records.run import ConformalRecord
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.conftest import TASK_EXAMPLES, labels_for
 
@@ -124,7 +122,7 @@ def test_what_holds_of_every_set(seed, n, skill):
             order = rng.permutation(n)
             assert fit_conformal(task, y[order], prob[order], coverage) == fitted
             np.testing.assert_array_equal(fitted.sets(task, other[::-1]), sets[::-1])
-            assert conformal_of(ConformalRecord.model_validate_json(json.dumps(fitted.to_dict()))) == fitted
+            assert Conformal.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
 
 
 @settings(max_examples=30, deadline=None)
@@ -194,7 +192,7 @@ def test_a_coverage_that_cannot_be_wanted_is_refused(coverage):
 def test_json_has_no_infinity():
     fitted = Conformal(0.9, ((0.25, math.inf), (0.5, 0.75)), ("a: b",))
     assert fitted.to_dict() == {"coverage": 0.9, "cuts": [[0.25, None], [0.5, 0.75]], "notes": ["a: b"]}
-    assert conformal_of(ConformalRecord.model_validate_json(json.dumps(fitted.to_dict()))) == fitted
+    assert Conformal.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
 
 
 def test_the_answer_is_always_in_its_own_set_and_grades_have_no_gap():

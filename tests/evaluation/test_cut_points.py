@@ -11,12 +11,11 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from penlight.data import apply_view
 from penlight.evaluation import find_decision, score
-from penlight.evaluation.decision import decision_of
+from penlight.evaluation.decision import Decision
 from penlight.evaluation.intervals import UnknownPatients
 from penlight.evaluation.thresholds import best_cut_points, kappa_and_influence
 from penlight.evaluation.thresholds import kappa as grade_kappa
 from penlight.recipes import Decide
-from penlight.records.run import DecisionRecord
 from penlight.runs import Predictions
 from penlight.runs.facts import ModelFacts, facts_from_properties
 from penlight.runs.scoring import decide_on
@@ -106,7 +105,7 @@ def test_val_and_out_of_fold_answers_are_joined_for_all_but_the_sets():
     assert (joined.images, joined.found_on) == (360, "val and train")
     calibrated = joined.calibration.apply(TASK, val[1])
     assert joined.conformal == find_decision(TASK, val[0], calibrated, share, calibration="none").conformal
-    assert decision_of(DecisionRecord.model_validate_json(json.dumps(joined.to_dict(), allow_nan=False))) == joined
+    assert Decision.from_dict(json.loads(json.dumps(joined.to_dict(), allow_nan=False))) == joined
 
 
 def test_images_that_every_model_saw_are_left_out():

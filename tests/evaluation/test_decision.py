@@ -9,9 +9,8 @@ from sklearn import metrics as sk
 
 from penlight.errors import RecipeError, UnknownNameError
 from penlight.evaluation import Calibration, Conformal, fit_conformal
-from penlight.evaluation.decision import Decision, decision_of, find_decision
+from penlight.evaluation.decision import Decision, find_decision
 from penlight.evaluation.thresholds import best_cut
-from penlight.records.run import DecisionRecord
 from penlight.tasks import MultiClass, MultiLabel
 
 TASK = MultiLabel(("often", "seldom"))
@@ -90,9 +89,7 @@ def test_bad_rules_are_refused():
 def test_round_trip():
     sets = Conformal(0.8, ((0.3, math.inf), (0.5, 0.6)), ("c: d",))
     decision = Decision((0.1, 0.2), Calibration("temperature", (1.5, 2.0)), "val", ("a: b",), sets)
-    assert (
-        decision_of(DecisionRecord.model_validate_json(json.dumps(decision.to_dict(), allow_nan=False))) == decision
-    )
+    assert Decision.from_dict(json.loads(json.dumps(decision.to_dict(), allow_nan=False))) == decision
     assert Decision().sets(TASK, np.zeros((3, 2))) is None
 
 

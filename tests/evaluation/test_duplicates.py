@@ -7,13 +7,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from penlight.data import apply_view
-from penlight.data.record import record_of, record_of_json
+from penlight.data.record import DataRecord, record_of
 from penlight.evaluation.checks import run_checks
-from penlight.evaluation.duplicates import duplicates_from_dict, score_duplicates
+from penlight.evaluation.duplicates import DuplicateScores, score_duplicates
 from penlight.evaluation.intervals import UnknownPatients
 from penlight.evaluation.sample import Sample
 from penlight.records import check_record
-from penlight.records.scores import DataJson, DuplicatesRow
 from penlight.tasks import Binary, MultiClass
 from tests.conftest import small_dataset
 from tests.evaluation.checks.cases import TASK, audited, leaked
@@ -44,8 +43,8 @@ def test_scores_of_each_kind_are_those_of_its_images_alone(groups):
         assert auc.low <= auc.value <= auc.high
         assert auc.n == chosen.sum()
     assert found.without[0].high < found.alone[0].value
-    kept = check_record(DuplicatesRow, found.to_dict(), "metrics.json")
-    assert duplicates_from_dict(kept.to_json(given_only=True)).to_dict() == found.to_dict()
+    kept = check_record(DuplicateScores, found.to_dict(), "metrics.json")
+    assert kept.to_dict() == found.to_dict()
 
 
 def test_what_one_kind_lacks_is_undefined_with_the_reason():
@@ -66,7 +65,7 @@ def test_the_record_names_the_rows_of_exact_and_near_duplicates_in_other_splits(
     test.images[2] = np.clip(near + np.random.default_rng(0).integers(-1, 2, near.shape), 0, 255)
     record = record_of(apply_view(dataset))
     assert record.duplicates == {"train": (3, 7), "val": (), "test": (2, 5, 9)}
-    assert record_of_json(check_record(DataJson, record.to_dict(), "data.json")) == record
+    assert check_record(DataRecord, record.to_dict(), "data.json") == record
     assert record_of(apply_view(small_dataset(TASK))).duplicates == {}
 
 

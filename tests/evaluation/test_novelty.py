@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from penlight.errors import DataError, RunError
 from penlight.evaluation.novelty import Gaussian, Novelty, describe_images, evenly, novelty_from_bytes
-from penlight.evaluation.novelty_rates import NoveltyRate, measure_novelty, rates_from_dict
+from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates, measure_novelty
 from penlight.phantoms import PHANTOMS, phantom_arrays
 
 SIZE = 28
@@ -195,7 +195,7 @@ def test_rates_are_of_test_and_of_drawn_images_of_another_modality(sets, fitted)
     assert rates.drawn["retina-phantom"].share > 0.9
     assert list(measure_novelty(fitted["retina"], sets["retina"]["test"], "fundus").drawn) == ["chest-phantom"]
     assert list(measure_novelty(fitted["retina"], sets["retina"]["test"], "").drawn) == [*PHANTOMS]
-    assert rates_from_dict(rates.to_dict()) == rates
+    assert NoveltyRates.from_dict(rates.to_dict()) == rates
 
 
 def test_many_images_are_thinned_evenly():

@@ -10,9 +10,9 @@ from sklearn.metrics import class_likelihood_ratios, confusion_matrix, precision
 from penlight.evaluation.operating import (
     AS_DECIDED,
     STEPS,
+    OperatingPoint,
     net_benefits,
     operating_points,
-    point_from_dict,
 )
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.evaluation.test_metrics import scored
@@ -113,7 +113,7 @@ def test_classes_hold_no_question():
 def test_points_round_trip_through_json(asked):
     for point in points_of(asked, prevalence=0.1)[3]:
         kept = point.to_dict()
-        assert point_from_dict(json.loads(json.dumps(kept, allow_nan=False))).to_dict() == kept
+        assert OperatingPoint.from_dict(json.loads(json.dumps(kept, allow_nan=False))).to_dict() == kept
 
 
 def test_net_benefit_is_that_of_a_plain_loop(asked):

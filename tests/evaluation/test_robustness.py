@@ -14,11 +14,9 @@ from penlight.evaluation.robustness import (
     balanced_error,
     mistakes_of,
     observe,
-    robustness_of,
     summarise,
 )
 from penlight.records import check_record
-from penlight.records.scores import CorruptionsRecord
 from penlight.tasks import MultiLabel, Task
 from tests.conftest import labels_for
 
@@ -139,8 +137,7 @@ def test_what_is_kept_is_read_again(task: Task) -> None:
     model, linear = summarise(task, y, [[own] for own in seen], FEW, resamples=20)
     found = Robustness((3,), N, model, {"linear": linear}, ("a note",))
     text = json.dumps(found.to_dict(), allow_nan=False)
-    record = check_record(CorruptionsRecord, json.loads(text), "corruptions.json")
-    assert robustness_of(record).to_dict() == found.to_dict()
+    assert check_record(Robustness, json.loads(text), "corruptions.json").to_dict() == found.to_dict()
     assert [row.name for row in model.worst_first()] == list(
         model.frame().sort_values("change", ascending=False, kind="stable")["corruption"]
     )

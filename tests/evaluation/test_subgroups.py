@@ -15,9 +15,9 @@ from penlight.evaluation.subgroups import (
     FEWEST_UNITS,
     MOST_GROUPS,
     UNKNOWN,
+    Subgroup,
     groups_of,
     score_subgroups,
-    subgroup_from_dict,
     unavailable_subgroups,
 )
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
@@ -186,7 +186,7 @@ def test_the_same_answers_give_the_same_rows_and_json_gives_them_back():
     assert rows == score_subgroups([s], metadata, **FEW)
     few = score_subgroups([s], {"site": np.where(np.arange(240) < 3, "few", "most")}, **FEW)
     for row in [*rows, *few]:
-        again = subgroup_from_dict(json.loads(json.dumps(row.to_dict(), allow_nan=False)))
+        again = Subgroup.from_dict(json.loads(json.dumps(row.to_dict(), allow_nan=False)))
         assert repr(again) == repr(row)
     p = {row.group: row.p for row in rows if row.group != "M"}
     corrected = dict(zip(p, holm_steps(np.array(list(p.values())))[0], strict=True))

@@ -83,7 +83,7 @@ def test_every_format_is_proved_and_known_to_the_run(run_folder, small):
         assert {c.name for c in made.parity.changes} >= {"auc", "acc", "qwk"}
         again = open_run(run_folder)
         assert again.read(made.file.name) == made.file.read_bytes()
-        assert json.loads(again.read("export.json"))[made.file.name] == made.record()
+        assert json.loads(again.read("export.json"))[made.file.name] == made.record().to_dict()
         prob = EXPORTERS[to].answering(made.file.read_bytes())(small.splits["test"].images[:5])[1]
         np.testing.assert_allclose(prob, again.answers("test").predictions.prob[:5], atol=1e-5, err_msg=to)
     assert (run_folder / "model.onnx").read_bytes() == of_training
@@ -94,7 +94,7 @@ def test_every_format_is_proved_and_known_to_the_run(run_folder, small):
 def test_a_file_beside_the_run_has_its_comparison_beside_it(run_folder, tmp_path):
     before = (run_folder / "manifest.json").read_bytes()
     made = pl.export(run_folder, "keras", out=tmp_path / "out" / "mine.keras")
-    assert json.loads((tmp_path / "out" / "mine.keras.json").read_text()) == made.record()
+    assert json.loads((tmp_path / "out" / "mine.keras.json").read_text()) == made.record().to_dict()
     assert (run_folder / "manifest.json").read_bytes() == before
 
 

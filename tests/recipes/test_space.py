@@ -93,7 +93,7 @@ def test_choices_are_what_a_recipe_makes_of_them(read):
 
 def test_a_space_survives_its_own_dictionary():
     space = default_space(Recipe())
-    assert space_from_dict(space.to_dict(), Recipe()) == space
+    assert space_from_dict(space.tables, Recipe()) == space
 
 
 def test_the_recipes_own_values_are_known_where_they_lie_inside():

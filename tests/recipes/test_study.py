@@ -36,7 +36,7 @@ def test_a_recipe_file_lies_beside_the_study_file(tmp_path, monkeypatch):
     (tmp_path / "mine.toml").write_text("[train]\nepochs = 7\n")
     study = load(tmp_path, HEAD + ROW.replace('"cnn"', '"mine.toml"'))
     assert study.recipe_of(study.rows[0]).train.epochs == 7
-    assert study_from_dict(study.to_dict(), "again") == study
+    assert study_from_dict(study.model_dump(mode="json"), "again") == study
 
 
 @pytest.mark.parametrize(

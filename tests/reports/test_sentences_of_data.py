@@ -6,12 +6,11 @@ import pytest
 
 from penlight.data import CATALOG
 from penlight.data.published import published_rows
-from penlight.data.record import DataRecord, record_of_json
+from penlight.data.record import DataRecord
 from penlight.evaluation.checks import Check
 from penlight.evaluation.checks.splits import patients_unknown
 from penlight.experiments.studies import _kind
 from penlight.recipes import Cnn, Ensemble, Kernel, Linear, Majority, Pretrained, Recipe, Residual, Trees
-from penlight.records.scores import DataJson
 from penlight.reports.content import RunContent
 from penlight.reports.displays.study_curves import StudyCurves, VariantCurve
 
@@ -68,7 +67,7 @@ def test_several_images_of_a_patient_are_told_where_they_are_known() -> None:
         "retinamnist": 4
     }
     record = DataRecord(("a", "b"), {"train": 10, "test": 4}, {}, images_per_patient=4)
-    assert record_of_json(DataJson.model_validate(record.to_dict())) == record
+    assert DataRecord.from_dict(record.to_dict()) == record
 
     class Evidence:
         data = record

@@ -236,7 +236,7 @@ def test_the_recommendation_is_chosen_on_val_and_reports_test():
     )
     # What test says, val does not: its best there is not what is taken.
     assert one.best.id == "frozen"
-    assert one.to_dict()["on_val"] == {"linear": 0.70, "cnn": 0.82, "frozen": 0.75}
+    assert one.record().to_dict()["on_val"] == {"linear": 0.70, "cnn": 0.82, "frozen": 0.75}
 
 
 def test_a_network_keeps_up_within_one_standard_error_however_wide_the_corrected_interval_is():
@@ -383,4 +383,4 @@ def test_a_row_counts_its_checks_and_names_them(ordinal):
     assert '2 checks<span class="under"><strong>PL001</strong> PL016 </span>' in said
     assert '1 check<span class="under">PL016 </span>' in said
     assert 'none<span class="under"></span>' in said
-    assert [row["checks"] for row in one.to_dict()["rows"]][2][0]["code"] == "PL001"
+    assert [row["checks"] for row in one.record().to_dict()["rows"]][2][0]["code"] == "PL001"

@@ -219,7 +219,7 @@ def test_runs_are_listed_and_shown(client):
     shown = client.get(listed["runs"][0]["links"]["self"]).json()
     run = open_run(trained("grades"))
     assert shown["scores"] == run.metrics
-    assert shown["headline"] == run.metrics["metrics"][0]
+    assert shown["headline"] == run.metrics.metrics[0].to_dict()
     assert shown["provenance"] == run.provenance
     assert shown["model"] == client.post(PREDICT, files=[file()]).json()["model"]
     assert str(trained("grades")) not in json.dumps([listed, shown])

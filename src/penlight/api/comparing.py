@@ -16,6 +16,7 @@ from penlight.evaluation import METRICS, Decision, Sample
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws
 from penlight.evaluation.standing import model_words
 from penlight.recipes import BASELINE_MODELS
+from penlight.records import Record, json_key
 from penlight.runs import Answers, Predictions, Run, answer, open_run, write_text
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scoring import answers_of_seeds
@@ -24,17 +25,12 @@ from penlight.tasks import Task
 _NATIVE, _SIZE = "native", 28
 
 
-@dataclass(frozen=True)
-class ComparedRuns:
+class ComparedRuns(Record):
     """What `compare` found, the modality of the images, and the page, if one was written."""
 
-    comparison: Comparison
-    modality: str
+    comparison: Comparison = json_key(inline=True)
+    modality: str = json_key(hidden=True)
     page: Path | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {**self.comparison.to_dict(), "page": None if self.page is None else str(self.page)}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from penlight.explanation.neighbours import Neighbour, Neighbours, labelled, nei
 from penlight.explanation.of_run import logits_of, model_side
 from penlight.explanation.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
 from penlight.numbers import counted, decimal_text
+from penlight.records import Record, json_key
 from penlight.runs import Run, open_predictor, open_run, write_bytes
 from penlight.runs.classifier import reading_of
 from penlight.runs.dataset import view_of
@@ -37,57 +38,53 @@ NETWORK = "model.keras"
 SHEET = "sheet.png"
 
 
-@dataclass(frozen=True)
-class ImageSource:
+class ImageSource(Record, computed=("file",)):
     """Where an image came from: a file's name or a row of a split; `truth` is what its labels say, where known."""
 
-    name: str
+    name: str = json_key(hidden=True)
     split: str | None = None
     row: int | None = None
     truth: str | None = None
 
+    @property
+    def file(self) -> str | None:
+        """The file's name; None for a row of a split."""
+        return self.name if self.row is None else None
 
-@dataclass(frozen=True)
-class Explanation:
+
+def _address_of_map(values: NDArray[np.float32]) -> str:
+    return png_address(grey(values))
+
+
+def _place_of(peak: tuple[int, int] | None) -> dict[str, int] | None:
+    return None if peak is None else {"row": peak[0], "column": peak[1]}
+
+
+class Explanation(Record, computed=("overlay",)):
     """What one answer rests on: `label` is what the map is about, `probability` (calibrated) how probable it seemed.
 
     `map` (H, W) is 0 where nothing speaks for the label and 1 where most does; `peak` is row and column of that
-    place, None for a map that is 0 everywhere. `alike` are the training images most like it, where they were asked.
+    place, None for a map that is 0 everywhere; in JSON the map is a grey PNG at the image's size, of which 255 is 1,
+    as a data address. `alike` are the training images most like it, where they were asked.
     """
 
-    source: ImageSource
-    image: Images
+    source: ImageSource = json_key(inline=True)
+    image: Images = json_key(hidden=True)
     label: str
     answer: str
     probability: float
     method: str
-    map: NDArray[np.float32]
-    peak: tuple[int, int] | None
-    alike: Sequence[Mapping[str, Any]] | None = None
+    map: NDArray[np.float32] = json_key(written=_address_of_map)
+    peak: tuple[int, int] | None = json_key(written=_place_of)
+    alike: Sequence[Mapping[str, Any]] | None = json_key("neighbours", default=None, if_known=True)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the explanation for JSON; `map` is a grey PNG at the image's size, of which 255 is 1, and `overlay`
-        the same in colours with transparency, to be laid over the image; both are data addresses."""
-        own = self.source
-        peak = None if self.peak is None else {"row": self.peak[0], "column": self.peak[1]}
-        return {
-            "file": own.name if own.row is None else None,
-            "split": own.split,
-            "row": own.row,
-            "truth": own.truth,
-            "answer": self.answer,
-            "label": self.label,
-            "probability": self.probability,
-            "method": self.method,
-            "peak": peak,
-            "map": png_address(grey(self.map)),
-            "overlay": png_address(shade(self.map)),
-            **({} if self.alike is None else {"neighbours": list(self.alike)}),
-        }
+    @property
+    def overlay(self) -> str:
+        """The map in colours with transparency, to be laid over the image: a data address."""
+        return png_address(shade(self.map))
 
 
-@dataclass(frozen=True)
-class Explained:
+class Explained(Record):
     """What `explain` made: an explanation for each image and label, the files written, and what could not be read."""
 
     run: str
@@ -96,17 +93,6 @@ class Explained:
     explanations: Sequence[Explanation]
     files: Sequence[Path] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {
-            "run": self.run,
-            "method": self.method,
-            "meaning": self.meaning,
-            "explanations": [explanation.to_dict() for explanation in self.explanations],
-            "files": [str(path) for path in self.files],
-            "problems": dict(self.problems),
-        }
 
 
 class Explainer:

@@ -1,6 +1,5 @@
 """Export a run's model to a file, and prove that the file answers as the model does."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ from penlight.data import ViewedDataset
 from penlight.data.tested import TestAccessLog
 from penlight.errors import RunError, UnknownNameError
 from penlight.exporters.of_run import RECORD, Exported, facts_of
+from penlight.records import json_text
 from penlight.runs import Predictions, Run, open_run, write_bytes, write_json
 from penlight.runs.dataset import view_of
 from penlight.runs.predictor import MODEL
@@ -72,5 +72,4 @@ def _keep(run: Run, exported: Exported, content: bytes, out: Path | None) -> Non
     name = exported.file.name
     known = run.exports
     run.replace(name, content)
-    record = json.dumps({**known, name: exported.record()}, indent=1, allow_nan=False)
-    run.replace(RECORD, f"{record}\n".encode())
+    run.replace(RECORD, json_text({**known, name: exported.record()}).encode())

@@ -7,17 +7,16 @@ from pathlib import Path
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.catalog import reference_of
 from penlight.disk import is_inside
-from penlight.errors import PenlightError, RunError
-from penlight.parsing import parse_json_object
+from penlight.errors import PenlightError
 from penlight.recipes import Recipe, with_overrides
 from penlight.recipes.plan import (
     BUDGET,
     TrainingPlan,
     fingerprint_of_view,
     make_plan,
-    plan_from_dict,
     training_operations,
 )
+from penlight.records import read_record
 from penlight.runs import machine
 from penlight.runs.files import read_file
 from penlight.runs.folder import MANIFEST, PLAN, SUMMARY, is_untidy
@@ -68,7 +67,7 @@ def unfinished_plan(made: TrainingPlan) -> TrainingPlan | None:
         if _is_finished(file.parent):
             continue
         with contextlib.suppress(PenlightError):
-            found = plan_from_dict(parse_json_object(read_file(file.parent, PLAN), str(file), error=RunError))
+            found = read_record(TrainingPlan, read_file(file.parent, PLAN), str(file))
             if found.asks_as(made):
                 return found
     return None

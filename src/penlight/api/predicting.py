@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from penlight.answers import Answer, Unlike, answer_from_dict, error_from_dict, unlike_from_list
+from penlight.answers import Answer, AnsweringModel, Unlike, answering_model, error_from_dict, read_answer
 from penlight.errors import (
     DataError,
     LargePictureError,
@@ -21,6 +21,7 @@ from penlight.errors import (
     PenlightError,
     RunError,
 )
+from penlight.records import Record, check_record, json_key
 from penlight.workers import ANSWERING, Bounds, Item, Lost, WorkerPool, shared_pool
 
 if TYPE_CHECKING:
@@ -38,43 +39,47 @@ Source: TypeAlias = "Path | tuple[str, bytes] | NDArray[np.uint8]"
 """A file, a folder or an npz; an upload by its name and bytes; an image or images as an array."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What came of one picture: an answer and what is unlike train in it, or an error."""
+class PictureFault(Record):
+    """Why a picture has no answer."""
 
-    file: str
-    answer: Answer | None
-    unlike: tuple[Unlike, ...] = ()
-    error: PenlightError | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the prediction for JSON; what failed has the keys "file" and "error" alone."""
-        if self.answer is None:
-            return {"file": self.file, "error": _error_of(self.error)}
-        return {"file": self.file, **self.answer.to_dict(), "warnings": [w.to_dict() for w in self.unlike]}
+    code: Literal["too-large", "no-picture", "unreadable"]
+    error: str
+    do: str
 
 
-@dataclass(frozen=True)
-class Predicted:
+def _fault_of(error: PenlightError) -> PictureFault:
+    if isinstance(error, LargePictureError):
+        return PictureFault("too-large", error.problem, error.remedy)
+    return PictureFault(
+        "no-picture" if isinstance(error, NoPictureError) else "unreadable", error.problem, error.remedy
+    )
+
+
+class Prediction(Record, computed=("warnings",)):
+    """What came of one picture: an answer and what is unlike train in it, or an error. In JSON what failed has the
+    keys "file" and "error" alone."""
+
+    file: str = json_key(about="The name that the picture came with.")
+    answer: Answer | None = json_key(inline=True)
+    unlike: tuple[Unlike, ...] = json_key(default=(), hidden=True)
+    error: PenlightError | None = json_key(default=None, if_known=True, written=_fault_of)
+
+    @property
+    def warnings(self) -> tuple[Unlike, ...] | None:
+        """In what the picture is unlike train; None where it could not be read."""
+        return None if self.answer is None else self.unlike
+
+
+class Predicted(Record, computed=("failed",)):
     """What `predict` gives: which `model` answered (`Classifier.about`), and a prediction for each picture."""
 
-    model: dict[str, Any]
-    predictions: Sequence[Prediction]
+    model: dict[str, Any] = json_key(written=answering_model)
+    predictions: Sequence[Prediction] = json_key("images")
 
     @property
     def failed(self) -> int:
         """How many pictures got no answer."""
         return sum(p.answer is None for p in self.predictions)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {"model": self.model, "images": [p.to_dict() for p in self.predictions], "failed": self.failed}
-
-
-def _error_of(error: PenlightError | None) -> dict[str, str]:
-    """Give the error of a picture for JSON: its kind, what is wrong, and what to do."""
-    code = {LargePictureError: "too-large", NoPictureError: "no-picture"}.get(type(error), "unreadable")  # type: ignore[arg-type]
-    return {"code": code, "error": error.problem if error else "", "do": error.remedy if error else ""}
 
 
 @dataclass(frozen=True)
@@ -137,10 +142,7 @@ def message(run: Path, opening: int, do: str, pixels: int = 0) -> dict[str, Any]
 def about_of(answer: Item | Lost, bounds: Bounds, run: Path) -> dict[str, Any]:
     """Read what a worker says of a run. RunError if it cannot be opened, or harms the worker that opens it."""
     values = _values(answer, bounds, run)
-    about = values.get("about")
-    if not isinstance(about, dict) or not isinstance(about.get("labels"), list):
-        raise RunError(f"The run {run} was not opened as a run is.", _HARMFUL)
-    return about
+    return check_record(AnsweringModel, values.get("about"), f"What the run {run} says of itself", _HARMFUL).to_dict()
 
 
 def predictions_of(
@@ -176,8 +178,9 @@ def _prediction(name: str, answer: Item | Lost, labels: Sequence[str], bounds: B
     try:
         if "error" in values:
             return Prediction(name, None, error=error_from_dict(values["error"], name))
-        return Prediction(name, answer_from_dict(values, labels), unlike_from_list(values["warnings"]))
-    except (KeyError, TypeError, ValueError) as error:
+        found = read_answer(values, labels)
+        return Prediction(name, found.answer, found.warnings)
+    except (KeyError, TypeError, ValueError, RunError) as error:
         raise RunError(f"The run {run} answered what no run answers: {error}.", _HARMFUL) from error
 
 

@@ -3,11 +3,12 @@
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penlight.data.tested import readings_to_dict
+from penlight.data.tested import TestAccess, count_readings
+from penlight.records import Record, json_key
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 
 if TYPE_CHECKING:
@@ -15,13 +16,11 @@ if TYPE_CHECKING:
 
     from penlight.data.audit import Audit, Problem
     from penlight.data.summary import DataDescription
-    from penlight.data.tested import TestAccess
     from penlight.recipes.plan import TrainingPlan
     from penlight.recipes.space import Trial
 
 
-@dataclass(frozen=True)
-class Trained:
+class Trained(Record, computed=("cut_for_time",)):
     """What `train` made: the folder, its report, the scores on test, and the plan where the recipe came from one.
 
     `kept` names the model that each seed or fold ended with, and `model` the recipe's own. `holds` counts what the
@@ -32,34 +31,30 @@ class Trained:
 
     folder: Path
     report: Path
-    scores: Scores | SeedsScores | FoldsScores
-    plan: "TrainingPlan | None" = None
+    scores: Scores | SeedsScores | FoldsScores = json_key(inline=True)
+    plan: "TrainingPlan | None" = json_key(default=None, if_known=True)
     kept: Sequence[str] = ()
     holds: Mapping[str, int] = field(default_factory=dict)
-    cut: Sequence[str] = ()
-    model: str = ""
+    cut: Sequence[str] = json_key(default=(), hidden=True)
+    model: str = json_key(default="", hidden=True)
+
+    @property
+    def cut_for_time(self) -> Sequence[str] | None:
+        """What of a plan was cut for time; None without a plan."""
+        return None if self.plan is None else self.cut
 
     @property
     def fell_back(self) -> int:
         """Count the seeds or folds that keep a baseline in the place of the recipe's model."""
         return sum(kept != self.model for kept in self.kept) if self.model else 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        planned: dict[str, Any] = {"kept": list(self.kept)}
-        if self.plan is not None:
-            planned |= {"plan": self.plan.to_dict(), "cut_for_time": list(self.cut)}
-        about = {"folder": str(self.folder), "report": str(self.report), "holds": dict(self.holds)}
-        return {**about, **planned, **self.scores.to_dict()}
 
-
-@dataclass(frozen=True)
-class Studied:
+class Studied(Record):
     """What `study` made: the folder, its report, and what its study.json holds."""
 
     folder: Path
     report: Path
-    record: Mapping[str, Any]
+    record: Mapping[str, Any] = json_key(inline=True)
 
     @property
     def findings(self) -> dict[str, list[str]]:
@@ -72,13 +67,8 @@ class Studied:
 
         return pd.DataFrame([_study_line(t, row) for t in self.record["tables"] for row in _highest_first(t)])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {"folder": str(self.folder), "report": str(self.report), **self.record}
 
-
-@dataclass(frozen=True)
-class Tuned:
+class Tuned(Record):
     """What `tune` found: the folder, the best recipe's file, the page, and the trials.
 
     `metric` on `judged_on` ("3 folds of train") is what trials are worth; `best` and `start` (the recipe as it was;
@@ -95,39 +85,19 @@ class Tuned:
     start: int | None
     importance: Mapping[str, float]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {
-            "folder": str(self.folder),
-            "recipe": str(self.recipe),
-            "report": str(self.report),
-            "metric": self.metric,
-            "judged_on": self.judged_on,
-            "best": self.best,
-            "start": self.start,
-            "importance": dict(self.importance),
-            "trials": [trial.to_dict() for trial in self.trials],
-        }
 
-
-@dataclass(frozen=True)
-class Audited:
+class Audited(Record):
     """What `audit` found in a dataset, the page that shows it, and the readings of its test images so far."""
 
     dataset: str
-    audit: "Audit"
+    audit: "Audit" = json_key(inline=True)
     page: Path
-    readings: "Sequence[TestAccess]" = ()
+    readings: Sequence[TestAccess] = json_key("test_readings", default=(), written=count_readings)
 
     @property
     def problems(self) -> "Sequence[Problem]":
         """The problems, the serious ones first."""
         return self.audit.problems
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        read = {"test_readings": readings_to_dict(self.readings)}
-        return {"dataset": self.dataset, **self.audit.to_dict(), **read, "page": str(self.page)}
 
     def frame(self) -> "pd.DataFrame":
         """Give a line per problem: whether it is serious, what was seen, what to do."""
@@ -137,18 +107,12 @@ class Audited:
         return pd.DataFrame(lines, columns=["serious", "seen", "do"])
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(Record):
     """What `show` made: the description in numbers, the files written, and the readings of the test images so far."""
 
-    description: "DataDescription"
+    description: "DataDescription" = json_key(inline=True)
     files: Sequence[Path]
-    readings: "Sequence[TestAccess]" = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        read = {"test_readings": readings_to_dict(self.readings)}
-        return {**self.description.to_dict(), **read, "files": [str(file) for file in self.files]}
+    readings: Sequence[TestAccess] = json_key("test_readings", default=(), written=count_readings)
 
     def _repr_html_(self) -> str:
         """Show the pictures in a notebook."""

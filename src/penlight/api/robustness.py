@@ -18,6 +18,7 @@ from penlight.evaluation.intervals import units_of
 from penlight.evaluation.robustness import Indicators, Mistakes, Robustness, observe, summarise
 from penlight.experiments.progress import ProgressListener
 from penlight.recipes import BASELINE_MODELS, Recipe
+from penlight.records import Record, json_key
 from penlight.runs import Run, open_predictor, open_run
 from penlight.runs.dataset import view_of
 from penlight.runs.files import json_text
@@ -32,16 +33,11 @@ LINEAR = "linear"
 _SAME = 0.005
 
 
-@dataclass(frozen=True)
-class Corrupted:
+class Corrupted(Record):
     """What `evaluate --corruptions` made: the robustness of a run or of several seeds, and the report with it."""
 
-    robustness: Robustness
-    report: Path
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it, and as corruptions.json holds it."""
-        return self.robustness.to_dict()
+    robustness: Robustness = json_key(inline=True)
+    report: Path = json_key(hidden=True)
 
 
 def evaluate_corrupted(path: Path, *, listener: ProgressListener | None = None) -> Corrupted:
@@ -74,10 +70,10 @@ def evaluate_corrupted(path: Path, *, listener: ProgressListener | None = None) 
     listener.on_step("Scoring")
     found = _Mistaken(task, view, corruptions, mistakes[: len(runs)], mistakes[len(runs) :], notes)
     for place, run in enumerate(runs):
-        run.replace(CORRUPTIONS, json_text(found.of(runs, [place]).to_dict()).encode())
+        run.replace(CORRUPTIONS, json_text(found.of(runs, [place])).encode())
     robustness = found.of(runs, range(len(runs)))
     if many:
-        open_group(path).replace(CORRUPTIONS, json_text(robustness.to_dict()).encode())
+        open_group(path).replace(CORRUPTIONS, json_text(robustness).encode())
     listener.on_step("Writing the report")
     for run in runs if many else ():
         report(run.path)

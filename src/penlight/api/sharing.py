@@ -8,7 +8,7 @@ import contextlib
 import getpass
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from penlight.experiments.folds import PREDICTIONS, folds_content, folds_of
 from penlight.experiments.run import REPORT
 from penlight.exporters.of_run import RECORD
 from penlight.recipes import Recipe
-from penlight.records import read_record
-from penlight.records.scores import PlanRecord
+from penlight.recipes.plan import TrainingPlan
+from penlight.records import Record, json_key, plain
 from penlight.runs import Run, RunWriter, open_run
 from penlight.runs.cases import EXPLAINED
 from penlight.runs.dataset import DESCRIPTION, seen_by
@@ -86,28 +86,16 @@ _KNOWN = {*_EXPORTED, *_PREDICTIONS, *_MADE_ANEW, *_AS_IT_IS, *_JSON, *_LEFT_OUT
 _GROUP = {REPORT, "card.md", SUMMARY, CORRUPTIONS, FOLDS, PREDICTIONS, STUDY, SHARING, DESCRIPTION, SEAL_FILE}
 
 
-@dataclass(frozen=True)
-class Copied:
+class Copied(Record):
     """What a copy was made of: its folder; what was left out and what remains, in sentences; and files of the source
     that Penlight does not know, which were not copied either."""
 
     folder: Path
-    shared: bool
+    shared: bool = json_key("for_sharing")
     left_out: Sequence[str]
     remains: Sequence[str]
-    unknown: Sequence[str] = ()
+    unknown: Sequence[str] = json_key("unknown_files", default=())
     runs: int = 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {
-            "folder": str(self.folder),
-            "for_sharing": self.shared,
-            "runs": self.runs,
-            "left_out": list(self.left_out),
-            "remains": list(self.remains),
-            "unknown_files": list(self.unknown),
-        }
 
 
 def export_for_sharing(path: Path, out: Path | None = None) -> Copied:
@@ -256,7 +244,7 @@ class _Copier:
                 sizes[name] = len(content)
                 yield name, content
         if run.has(RECORD):
-            kept = {name: {**about} for name, about in run.exports.items() if name in _EXPORTED}
+            kept = {name: about.to_dict() for name, about in run.exports.items() if name in _EXPORTED}
             for name, about in kept.items():
                 if name in sizes and "bytes" in about:
                     about["bytes"] = sizes[name]
@@ -280,7 +268,7 @@ class _Copier:
         if name == "history.csv":
             return shared_history(content)
         if name in _JSON:
-            return json_text(self._scrub(_values_of(run, name, recipe))).encode()
+            return json_text(self._scrub(plain(_values_of(run, name, recipe)))).encode()
         return content
 
     def _provenance(self, run: Run, recipe: Recipe) -> Any:
@@ -310,7 +298,7 @@ class _Copier:
         runs = [self._run(place, target / place.name) for place in group.folders]
         joined = joined_folds(runs, group.claim.data_md5).predictions
         joined = stripped(joined, runs[0].recipe, self.numbers) if self.shared else joined
-        files = {FOLDS: self._json(group.claim.to_json()), PREDICTIONS: to_bytes(joined)}
+        files = {FOLDS: self._json(group.claim.to_dict()), PREDICTIONS: to_bytes(joined)}
         if self._reported and self.shared:
             whole, patients = _described_folds(source)
             files[DESCRIPTION] = self._json({**description_to_dict(whole), "patients": patients})
@@ -343,12 +331,12 @@ class _Copier:
 
         made = dict(files or {})
         if group.robustness is not None:
-            made[CORRUPTIONS] = self._json(group.robustness.to_dict())
-        record = group.record
+            made[CORRUPTIONS] = self._json(group.robustness)
         if group.kind == "study":
+            record = group.study.to_dict()
             made[STUDY] = self._json(self._study_values(record) if self.shared else record)
         else:
-            made[SUMMARY] = self._json(shared_scores(record) if self.shared else record, seal=True)
+            made[SUMMARY] = self._json(shared_scores(group.summary) if self.shared else group.summary, seal=True)
         write_group(target, group.kind, made, runs)
         copy = open_group(target)
         if self._reported:
@@ -360,7 +348,7 @@ class _Copier:
             copy.replace(SHARING, self._letter().encode())
 
     def _json(self, values: Any, *, seal: bool = False) -> bytes:
-        made: Any = self._scrub(_renamed(values, self._hashes)) if self.shared else values
+        made: Any = self._scrub(_renamed(plain(values), self._hashes)) if self.shared else plain(values)
         return json_text(sealed(made) if seal else made).encode()
 
     def _study_values(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -413,7 +401,7 @@ class _Copier:
             return
         self._columns |= dict.fromkeys(held.metadata)
         self._patients |= held.patients
-        self._scored |= bool(run.metrics.get("subgroups"))
+        self._scored |= bool(run.metrics.subgroups)
         train = int(run.provenance["images"]["train"])
         for sentence in (
             "Of each image of val and test, by row number: its labels, and what the model and the baselines said of "
@@ -484,18 +472,15 @@ class _Copier:
 def _values_of(run: Run, name: str, recipe: Recipe) -> Any:
     """Read a JSON file of a run as the record that it is, and give what of it may be passed on."""
     if name == DATA:
-        record = run.data
-        return None if record is None else shared_data(record)
+        return None if run.data is None else shared_data(run.data)
     if name == "metrics.json":
         return shared_scores(run.metrics)
     if name == CORRUPTIONS:
-        robustness = run.robustness
-        return None if robustness is None else robustness.to_dict()
+        return run.robustness
     if name == PLAN:
-        kept = read_record(PlanRecord, run.read(name), f"{name} in the run {run.path}").to_json(given_only=True)
-        return {**kept, "recipe": recipe.model_dump(mode="json")}
+        return replace(run.record(TrainingPlan, name), recipe=recipe)
     baseline = name.removeprefix("baseline-").removesuffix("-decision.json")
-    return (run.decision if name == "decision.json" else run.baseline_decision(baseline)).to_dict()
+    return run.decision if name == "decision.json" else run.baseline_decision(baseline)
 
 
 def _bullets(lines: Sequence[str]) -> str:

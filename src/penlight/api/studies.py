@@ -79,7 +79,8 @@ def study(
         content = compare_rows(plan, rows, views, listener)
         listener.on_step("Writing the study's report")
         record = record_of(plan, content)
-        return Summary("study", {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}, record)
+        files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
+        return Summary("study", files, record.to_dict())
 
     specs = study_specs(plan, baselines, images, listener)
     _, record = run_experiment(plan.folder, specs, summarise, listener)

@@ -1,9 +1,8 @@
 """Every official set that is on disk, each trained by a plan of its own, beside the published scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penlight.api.planning import plan
 from penlight.data import dataset_info
@@ -12,11 +11,11 @@ from penlight.data.published import RESNET18
 from penlight.data.tested import TestAccessLog
 from penlight.disk import is_inside, short_path
 from penlight.errors import DataError
-from penlight.evaluation import row_from_dict
 from penlight.experiments.baselines import Baselines
 from penlight.experiments.experiment import Summary, run_experiment
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
+from penlight.records import Record, json_key
 from penlight.runs import Run, machine, open_run, versions
 from penlight.runs.dataset import view_of
 from penlight.runs.files import json_text
@@ -31,26 +30,15 @@ SWEEP = "medmnist2d"
 """The name by which `penlight study` knows it."""
 
 
-@dataclass(frozen=True)
-class Swept:
+class Swept(Record):
     """What `sweep` made: the folder, the page (None where nothing was to be trained yet), and a row for each set that
     is done; `planned` are those on disk that are not done, `absent` those that are not on disk."""
 
     folder: Path
     report: Path | None
-    rows: Sequence["SweepRow"]
+    rows: Sequence["SweepRow"] = json_key("sets")
     planned: Sequence[str]
     absent: Sequence[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {
-            "folder": str(self.folder),
-            "report": None if self.report is None else str(self.report),
-            "sets": [row.to_dict() for row in self.rows],
-            "planned": list(self.planned),
-            "absent": list(self.absent),
-        }
 
 
 def sweep(
@@ -123,7 +111,6 @@ def _row_of(name: str, run: Run) -> "SweepRow":
     from penlight.reports.sweep import SweepRow
 
     made, scores = run.provenance, run.metrics
-    linear: Sequence[dict[str, Any]] = scores["baselines"].get("linear", scores["metrics"])
     return SweepRow(
         name=name,
         title=dataset_info(name).title,
@@ -131,8 +118,8 @@ def _row_of(name: str, run: Run) -> "SweepRow":
         kept=made["model"],
         parameters=made["parameters"],
         seconds=float(made["durations"]["total"]),
-        rows=[row_from_dict(row) for row in scores["metrics"]],
-        linear=[row_from_dict(row) for row in linear],
+        rows=scores.metrics,
+        linear=scores.baselines.get("linear", scores.metrics),
         published=RESNET18[name],
         address=f"{name}/report.html",
     )

@@ -52,7 +52,7 @@ def read_archive(
     if text is None or text.dtype.kind != "U" or text.ndim or text.nbytes > _LONGEST_ABOUT:
         raise error(f"{what} lacks the text that says what it holds.", remedy)
     about = read_record(kind, str(text), f"The text `{ABOUT}` in {what}", remedy, error=error)
-    if getattr(about, "schema_version", schema) != schema:
+    if getattr(about, "schema", schema) != schema:
         raise error(f"{what} was written by another version of Penlight.", remedy)
     if missing := [name for name in wanted if name not in arrays]:
         raise error(f"{what} lacks an array that it must have: {', '.join(missing)}.", remedy)

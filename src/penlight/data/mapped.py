@@ -11,10 +11,9 @@ times of the pictures.
 
 import contextlib
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from penlight.data.progress import byte_progress
 from penlight.data.reads import read
 from penlight.errors import DataError
 from penlight.parsing import parse_json_object
+from penlight.records import Record, json_text
 
 _SCHEMA = 1
 _REMEDY = "Set PENLIGHT_CACHE to a folder you may write to, on a disk with room."
@@ -37,8 +37,7 @@ _BLOCK = 1 << 20
 _LARGEST_ABOUT = 1 << 20
 
 
-@dataclass(frozen=True)
-class About:
+class About(Record):
     """What about.json says of a folder of the store: the npz it was made from, and the bytes of each file in it;
     `fingerprint` is that of pictures, empty for an npz, and `place` a hash of where an npz lay."""
 
@@ -148,7 +147,7 @@ def put(
         # Until now the folder, made for its owner alone, kept them.
         for path in temporary.iterdir():
             disk.make_private(path)
-        disk.write_whole(temporary / "about.json", _to_json(about), private=True)
+        disk.write_whole(temporary / "about.json", json_text(about).encode(), private=True)
         folder = _folder_of(about)
         # What lies there was found damaged, or is the same again: no process takes it for whole.
         shutil.rmtree(folder, ignore_errors=True)
@@ -273,7 +272,7 @@ def _again(about: About) -> Mapped | None:
         return None
     now = replace(about, files=before.files)
     if now != before:
-        disk.write_whole(folder / "about.json", _to_json(now), private=True)
+        disk.write_whole(folder / "about.json", json_text(now).encode(), private=True)
     return Mapped(folder, now)
 
 
@@ -296,7 +295,3 @@ def _write(info: DatasetInfo, about: About, headers: Mapping[str, Header], npz: 
 def changed(source: Path) -> DataError:
     """Give the error for a source that changed while it was read."""
     return DataError(f"{source} changed while it was read.", "Repeat the command when it is whole.")
-
-
-def _to_json(about: About) -> bytes:
-    return (json.dumps(asdict(about), indent=1) + "\n").encode()

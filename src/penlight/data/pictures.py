@@ -9,14 +9,16 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from penlight.errors import LargePictureError, NoPictureError, PictureError
+from penlight.records import Channels, Record, Side
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,24 +50,14 @@ _LONGEST_REASON = 200
 _LEFT_FOR_EACH = 3
 
 
-@dataclass(frozen=True)
-class DecodeOptions:
+class DecodeOptions(Record):
     """How a picture becomes an image: `size` pixels a side; `channels` 1 (grey) or 3 (colour); `fit` for what is not
     square; `bits` that the values of 16-bit pictures use, 0 to 2**bits - 1 becoming 0 to 255; DICOM says its own."""
 
-    size: int
-    channels: int
+    size: Side
+    channels: Channels
     fit: Fit = "crop"
-    bits: int = 16
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the reading for JSON."""
-        return asdict(self)
-
-
-def reading_from_dict(values: Mapping[str, Any] | None) -> DecodeOptions | None:
-    """Read what `DecodeOptions.to_dict` gave; None of None."""
-    return None if values is None else DecodeOptions(**values)
+    bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 16
 
 
 @dataclass(frozen=True)

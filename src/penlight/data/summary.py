@@ -5,6 +5,7 @@ No image is read. C labels, S splits; `rows` are the C labels and, where an imag
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.views import LeftOut, ViewedDataset, viewed
 from penlight.escaping import quoted
 from penlight.numbers import percent_text
+from penlight.records import Record, json_key
 from penlight.tasks import Task
 from penlight.tasks.base import NO_FINDING
 
@@ -155,23 +157,51 @@ class Positions:
         )
 
 
-@dataclass(frozen=True)
-class DataDescription:
+def _about(info: DatasetInfo) -> dict[str, Any]:
+    return {key: getattr(info, key) for key in ("name", "title", "modality", "channels", "licence", "source")}
+
+
+def _findings_values(findings: Findings | None) -> dict[str, Any] | None:
+    if findings is None:
+        return None
+    together = {"labels": findings.labels, "counts": findings.together, "shares": findings.shares_together}
+    return {"per_image": findings.per_image, "together": together}
+
+
+def _positions_values(positions: Positions) -> dict[str, Any]:
+    return {
+        "rows": positions.rows,
+        "images": positions.images,
+        "counts": positions.counts,
+        "drifting": positions.drifting(),
+    }
+
+
+class DataDescription(Record, computed=("labels",)):
     """What a dataset holds in a view: `images` counts by split, `counts` maps a split to one number for each of
     `rows`. `task` is that of the view; `left_out` is what the view leaves out of each split. `findings` is None where
     an image has exactly one label."""
 
-    info: DatasetInfo
+    info: DatasetInfo = json_key(inline=True, written=_about)
     size: int
     md5: str
     view: str
-    task: Task
-    rows: tuple[str, ...]
+    task: Task = json_key(written=attrgetter("kind"))
+    rows: tuple[str, ...] = json_key(hidden=True)
     images: Mapping[str, int]
-    counts: Mapping[str, tuple[int, ...]]
+    counts: Mapping[str, tuple[int, ...]] = json_key(hidden=True)
     left_out: Mapping[str, LeftOut]
-    positions: Positions
-    findings: Findings | None
+    positions: Positions = json_key(written=_positions_values)
+    findings: Findings | None = json_key(written=_findings_values)
+
+    @property
+    def labels(self) -> list[dict[str, Any]]:
+        """For each of `rows` its images in each split, and their share."""
+        shares = {split: self.shares(split) for split in self.images}
+        return [
+            {"label": row, **{s: {"count": self.counts[s][i], "share": shares[s][i]} for s in self.images}}
+            for i, row in enumerate(self.rows)
+        ]
 
     def shares(self, split: str) -> tuple[float, ...]:
         """Give the part of a split's images that carries each of `rows`, 0 to 1. Findings need not add up to 1."""
@@ -199,32 +229,6 @@ class DataDescription:
         known = self.info.task.views.get(self.view)
         words = f"View {self.view}." if known is None else f"View {self.view}: {known.words}."
         return f"{words} It leaves out of {'; of '.join(lost)}." if lost else words
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
-        return {
-            "name": self.info.name,
-            "title": self.info.title,
-            "view": self.view,
-            "task": self.task.kind,
-            "modality": self.info.modality,
-            "size": self.size,
-            "channels": self.info.channels,
-            "licence": self.info.licence,
-            "source": self.info.source,
-            "md5": self.md5,
-            "images": dict(self.images),
-            "left_out": {
-                s: {"images": left.images, "positives": left.positives} for s, left in self.left_out.items()
-            },
-            "labels": [self._row(i) for i in range(len(self.rows))],
-            "findings": None if self.findings is None else _findings_values(self.findings),
-            "positions": _positions_values(self.positions),
-        }
-
-    def _row(self, i: int) -> dict[str, Any]:
-        by_split = {split: {"count": self.counts[split][i], "share": self.shares(split)[i]} for split in self.images}
-        return {"label": self.rows[i], **by_split}
 
 
 def describe(data: Dataset | ViewedDataset) -> DataDescription:
@@ -288,23 +292,6 @@ def _positions(task: Task, carried: Mapping[str, Counts]) -> Positions:
     counts = {split: np.add.reduceat(y, starts[split], axis=0) for split, y in columns.items()}
     images = {split: np.diff(np.r_[starts[split], len(y)]) for split, y in columns.items()}
     return Positions(rows, counts, images)
-
-
-def _findings_values(findings: Findings) -> dict[str, Any]:
-    shares = [[None if np.isnan(share) else float(share) for share in row] for row in findings.shares_together]
-    return {
-        "per_image": {split: list(counts) for split, counts in findings.per_image.items()},
-        "together": {"labels": list(findings.labels), "counts": findings.together.tolist(), "shares": shares},
-    }
-
-
-def _positions_values(positions: Positions) -> dict[str, Any]:
-    return {
-        "rows": list(positions.rows),
-        "images": {split: n.tolist() for split, n in positions.images.items()},
-        "counts": {split: counts.tolist() for split, counts in positions.counts.items()},
-        "drifting": {split: list(rows) for split, rows in positions.drifting().items()},
-    }
 
 
 def _listed(names: tuple[str, ...], most: int = 4) -> str:

@@ -8,17 +8,15 @@ made; scoring them again is none.
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from penlight import disk
 from penlight.data.dataset import Dataset
 from penlight.data.folders import cache_folder
 from penlight.errors import DataError
-from penlight.parsing import parse_json_object
+from penlight.records import Count, Name, Record, Seed, read_record
 
 READ_BEFORE = "test_readings_before"
 """The key of provenance.json under which a run keeps how many other recipes had been read before it."""
@@ -30,8 +28,7 @@ _SHOWN = 5
 _LARGEST = 256 << 20
 
 
-@dataclass(frozen=True)
-class TestAccess:
+class TestAccess(Record):
     """One reading.
 
     `time` is UTC, as 2026-11-24T10:00:00Z; `by` what read it: "train", "study", "folds", "baseline", "corruptions",
@@ -40,13 +37,21 @@ class TestAccess:
     `run`, the name of the folder, are None.
     """
 
-    time: str
-    by: str
-    split: str
-    view: str
-    recipe: str
-    seed: int | None
-    run: str | None
+    time: Name
+    by: Name
+    split: Name
+    view: Name
+    recipe: Name
+    seed: Seed | None
+    run: Name | None
+
+
+class ReadingsCount(Record):
+    """How many readings and recipes of test there were, baselines left out, and the last few of them."""
+
+    readings: Count
+    recipes: Count
+    last: Sequence[TestAccess]
 
 
 class TestAccessLog:
@@ -67,7 +72,7 @@ class TestAccessLog:
         tested = TestAccess(now, by or self._by, self._split, view, recipe, seed, run)
         try:
             before = recipes_of(_read(self._path)) - {recipe}
-            disk.append_line(self._path, json.dumps(asdict(tested)))
+            disk.append_line(self._path, json.dumps(tested.to_dict()))
         except OSError:
             return None
         return len(before)
@@ -107,14 +112,10 @@ def readings_text(readings: Iterable[TestAccess]) -> str:
     )
 
 
-def readings_to_dict(readings: Iterable[TestAccess]) -> dict[str, Any]:
-    """Give for JSON how many readings and recipes of test there were, baselines left out, and the last few."""
+def count_readings(readings: Iterable[TestAccess]) -> ReadingsCount:
+    """Count the readings of test for JSON."""
     found = _counted(readings)
-    return {
-        "readings": len(found),
-        "recipes": len(recipes_of(found)),
-        "last": [asdict(tested) for tested in found[-_SHOWN:]],
-    }
+    return ReadingsCount(len(found), len(recipes_of(found)), found[-_SHOWN:])
 
 
 def _counted(readings: Iterable[TestAccess]) -> list[TestAccess]:
@@ -138,7 +139,6 @@ def _read(path: Path) -> list[TestAccess]:
 
 def _tested(line: str) -> TestAccess | None:
     try:
-        values = parse_json_object(line, "a line")
-        return TestAccess(**{f.name: values[f.name] for f in fields(TestAccess)})
-    except (DataError, KeyError):
+        return read_record(TestAccess, line, "a line", error=DataError)
+    except DataError:
         return None

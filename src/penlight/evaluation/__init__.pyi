@@ -10,7 +10,6 @@ from .metrics import Metric as Metric
 from .novelty import Novelty as Novelty
 from .rows import Score as Score
 from .rows import find_row as find_row
-from .rows import row_from_dict as row_from_dict
 from .sample import Sample as Sample
 from .scores import headline_value as headline_value
 from .scores import score as score

@@ -6,25 +6,25 @@ labels.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from penlight.errors import PredictionsError, UnknownNameError
 from penlight.evaluation.intervals import Groups, design_effect, exceeds_error, number_units
 from penlight.numbers import counted
+from penlight.records import Finite, Notes, Record, Share
 from penlight.tasks import Task
 from penlight.tasks.links import log_probability, logit, sigmoid, softmax
-
-if TYPE_CHECKING:
-    from penlight.records.run import CalibrationRecord
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
 
-KINDS = ("temperature", "isotonic", "none")
+Kind = Literal["temperature", "isotonic", "none"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 FEWEST = 5
 """A label with fewer positives or negatives than this in val is not tuned."""
@@ -55,13 +55,16 @@ _TINY = float(np.finfo(np.float64).tiny)
 _BELOW_ONE = float(np.nextafter(1, 0))
 
 
-@dataclass(frozen=True)
-class Steps:
+Knots = Annotated[tuple[Share, ...], Field(min_length=1, max_length=100_000)]
+Temperature = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+
+
+class Steps(Record):
     """A monotone map of probabilities: straight lines between the knots (`x`, `y`), flat beyond them, mixed with a
     little of the identity, so that it rises everywhere and keeps every order."""
 
-    x: tuple[float, ...]
-    y: tuple[float, ...]
+    x: Knots
+    y: Knots
 
     def __call__(self, prob: Floats) -> Floats:
         """Map probabilities of any shape."""
@@ -73,8 +76,7 @@ class Steps:
 UNCHANGED = Steps((0.0, 1.0), (0.0, 1.0))
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(Record):
     """How probabilities are corrected.
 
     `temperatures` has one value for exclusive tasks, else one per label (C,); `maps` likewise; both are empty for
@@ -82,11 +84,11 @@ class Calibration:
     weighed in training; empty where none is. `notes` say, "label: reason", what was left as it was.
     """
 
-    kind: str = "none"
-    temperatures: tuple[float, ...] = ()
-    maps: tuple[Steps, ...] = ()
-    notes: tuple[str, ...] = ()
-    intercepts: tuple[float, ...] = ()
+    kind: Kind = "none"
+    temperatures: Annotated[tuple[Temperature, ...], Field(max_length=10_000)] = ()
+    maps: Annotated[tuple[Steps, ...], Field(max_length=10_000)] = ()
+    notes: Notes = ()
+    intercepts: Annotated[tuple[Finite, ...], Field(max_length=10_000)] = ()
 
     def apply(self, task: Task, prob: Floats) -> Floats:
         """Correct (N, C) probabilities; rows of exclusive tasks sum to 1.
@@ -127,25 +129,15 @@ class Calibration:
         """Places of the temperatures that are as high as they may be, within rounding."""
         return tuple(k for k, t in enumerate(self.temperatures) if t >= MAX_TEMPERATURE * 0.999)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the calibration for JSON."""
-        return asdict(self)
-
 
 UNCALIBRATED = Calibration()
-
-
-def calibration_of(values: "CalibrationRecord") -> Calibration:
-    """Give the calibration that a decision holds, which was checked as it was read."""
-    maps = tuple(Steps(steps.x, steps.y) for steps in values.maps)
-    return Calibration(values.kind, values.temperatures, maps, values.notes, values.intercepts)
 
 
 def find_calibration(
     task: Task,
     y_val: Indicators,
     prob_val: Floats,
-    kind: str = "temperature",
+    kind: Kind = "temperature",
     found_on: str = "val",
     *,
     groups: Groups = None,
@@ -248,7 +240,7 @@ class _HeldOut:
         return fit, at_bound if fit.temperature >= MAX_TEMPERATURE * 0.999 else ""
 
 
-def _fit_together(task: Task, y: Indicators, prob: Floats, kind: str, held_out: _HeldOut) -> Fits:
+def _fit_together(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> Fits:
     """Fit one correction to all labels of an exclusive task."""
     if len(y) < FEWEST:
         few = f"{counted(len(y), 'image')} in {held_out.called}: too few to calibrate; left as they are"
@@ -275,7 +267,7 @@ def _fit_together(task: Task, y: Indicators, prob: Floats, kind: str, held_out: 
     return [fit], (f"all: {why}",) if why else ()
 
 
-def _fit_per_label(task: Task, y: Indicators, prob: Floats, kind: str, held_out: _HeldOut) -> Fits:
+def _fit_per_label(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> Fits:
     own, why = dict[int, tuple[list[Fitting], Losses, Floats]](), dict[int, str]()
     for c in range(len(task.labels)):
         positives = int(y[:, c].sum())
@@ -299,7 +291,7 @@ def _fit_per_label(task: Task, y: Indicators, prob: Floats, kind: str, held_out:
     return fits, tuple(f"{task.labels[c]}: {why[c]}" for c in sorted(why) if why[c])
 
 
-def _fittings_of(y: Indicators, prob: Floats, kind: str, held_out: _HeldOut) -> tuple[list[Fitting], Losses]:
+def _fittings_of(y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> tuple[list[Fitting], Losses]:
     """Give what may be fitted to the truth and probabilities (N,) of a label, and the losses (N,) of a fit."""
     if kind == "isotonic":
         return [lambda rows: _fit_isotonic(y[rows], prob[rows])], lambda fit: _pair_losses(y, fit.steps(prob))

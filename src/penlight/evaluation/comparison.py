@@ -8,17 +8,16 @@ seeds, B resamples.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.intervals import NORMAL_95, RESAMPLES, Groups, bootstrap_weights, count_units, t_quantile
 from penlight.evaluation.metrics import METRICS
-from penlight.evaluation.rows import to_json
 from penlight.evaluation.sample import Sample
 from penlight.evaluation.scores import interval_of_draws
+from penlight.records import Name, Number, Record, Seed
 
 Floats = NDArray[np.float64]
 
@@ -43,8 +42,7 @@ class ResampledMetric:
         return float(self.values.mean())
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(Record, computed=("more_than_chance",)):
     """The score of `row` less that of `against`, with its interval.
 
     `p` is two-sided; `p_holm` is corrected for all differences found together, and so is the interval: its level is
@@ -53,23 +51,19 @@ class Difference:
     a score is undefined.
     """
 
-    row: str
-    against: str
-    value: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    error: float = math.nan
+    row: Name
+    against: Name
+    value: Number
+    low: Number
+    high: Number
+    p: Number
+    p_holm: Number
+    error: Number = math.nan
 
     @property
     def more_than_chance(self) -> bool:
         """Whether the corrected p is below `LEVEL`; False where it is undefined."""
         return self.p_holm < LEVEL
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the difference for JSON: NaN becomes null."""
-        return {key: to_json(value) for key, value in asdict(self).items()}
 
 
 def paired_draws(
@@ -105,19 +99,18 @@ def paired_draws(
     return out
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(Record):
     """One of the models of a comparison: its score over `seeds`, one `value` each, with the 95 % interval of the mean
     that its scores have. `sd` (n-1) is NaN for one seed; `source` is what it was named by."""
 
     name: str
     source: str
-    seeds: tuple[int, ...]
-    values: tuple[float, ...]
-    mean: float
-    sd: float
-    low: float
-    high: float
+    seeds: tuple[Seed, ...]
+    values: tuple[Number, ...]
+    mean: Number
+    sd: Number
+    low: Number
+    high: Number
 
     @classmethod
     def from_draws(cls, name: str, source: str, seeds: tuple[int, ...], draws: ResampledMetric) -> "Compared":
@@ -125,14 +118,8 @@ class Compared:
         sd = float(draws.values.std(ddof=1)) if len(draws.values) > 1 else np.nan
         return cls(name, source, seeds, tuple(draws.values.tolist()), draws.mean, sd, draws.low, draws.high)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the model for JSON: NaN becomes null."""
-        lists = {"seeds": list(self.seeds), "values": [to_json(value) for value in self.values]}
-        return {key: to_json(value) for key, value in asdict(self).items()} | lists
 
-
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(Record):
     """Models on the same `images` of one split and view, by one metric.
 
     `against` is the model that the others are compared with, None where all pairs are.
@@ -159,14 +146,6 @@ class Comparison:
             models=tuple(replace(m, name=names[m.name], source=names[m.name]) for m in self.models),
             differences=tuple(replace(d, row=names[d.row], against=names[d.against]) for d in self.differences),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the comparison for JSON."""
-        lists = {
-            "models": [model.to_dict() for model in self.models],
-            "differences": [{**d.to_dict(), "more_than_chance": d.more_than_chance} for d in self.differences],
-        }
-        return {key: value for key, value in asdict(self).items() if key not in lists} | lists
 
 
 def differences(draws: Mapping[str, ResampledMetric], pairs: Iterable[tuple[str, str]]) -> list[Difference]:
@@ -235,22 +214,17 @@ CLEAR = 2.0
 """A model is clearly ahead of another by more than so many standard errors of their difference."""
 
 
-@dataclass(frozen=True)
-class Margin:
+class Margin(Record):
     """How far one model is ahead of another on the same images, in their headline metric, and the standard error of
     that over resampled images."""
 
-    value: float
-    error: float
+    value: Number
+    error: Number
 
     @property
     def is_clear(self) -> bool:
         """Whether it is ahead by more than `CLEAR` standard errors; False where either is undefined."""
         return self.value > CLEAR * self.error
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the margin for JSON: NaN becomes null."""
-        return {key: to_json(value) for key, value in asdict(self).items()}
 
 
 def margin(one: Sample, other: Sample, *, resamples: int = RESAMPLES, groups: Groups = None) -> Margin:

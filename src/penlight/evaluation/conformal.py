@@ -15,18 +15,17 @@ coverage on test can fall short, and is therefore measured and reported.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field
 
 from penlight.errors import PredictionsError, RecipeError
 from penlight.evaluation.calibration import too_few
 from penlight.numbers import counted
+from penlight.records import Notes, Number, Record
 from penlight.tasks import Task
-
-if TYPE_CHECKING:
-    from penlight.records.run import ConformalRecord
 
 Floats = NDArray[np.float64]
 
@@ -86,7 +85,17 @@ def quantile(ordered: Floats, coverage: Floats | float) -> Floats:
     return cut
 
 
-Cuts = tuple[tuple[float, ...], ...]
+def _inf_of_null(value: Any) -> Any:
+    return math.inf if value is None or value != value else value
+
+
+Cut = Annotated[Number, BeforeValidator(_inf_of_null)]
+"""The largest score of an option that is possible; infinite, and null in JSON, where it always is."""
+
+Cuts = Annotated[
+    tuple[Annotated[tuple[Cut, ...], Field(min_length=1, max_length=10_000)], ...],
+    Field(min_length=1, max_length=10_000),
+]
 Fitter = Callable[[Task, NDArray[np.uint8], Floats, float], tuple[Cuts, tuple[str, ...]]]
 
 
@@ -160,17 +169,16 @@ SETS: dict[str, SetKind] = {
 """By the name that a task has in `sets`."""
 
 
-@dataclass(frozen=True)
-class Conformal:
+class Conformal(Record):
     """What turns probabilities into prediction sets, fitted on val for a wanted `coverage`, 0 < coverage < 1.
 
     `cuts` (Q, K), or (Q, 1) where the options of a question share one; infinity makes an option always
     possible. `notes` say where that is so and why, "label: reason" where it is of one label.
     """
 
-    coverage: float
+    coverage: Annotated[float, Field(strict=True, gt=0, lt=1)]
     cuts: Cuts
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
 
     def sets(self, task: Task, prob: Floats) -> NDArray[np.uint8]:
         """Turn (N, C) probabilities into sets (N, Q, K), 1 where an option is possible; no set is empty.
@@ -197,17 +205,6 @@ class Conformal:
         if task.ordered:
             sets = np.maximum.accumulate(sets, axis=2) & np.maximum.accumulate(sets[..., ::-1], axis=2)[..., ::-1]
         return np.asarray(sets, np.uint8)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the sets for JSON: an infinite cut becomes null."""
-        cuts = [[cut if math.isfinite(cut) else None for cut in row] for row in self.cuts]
-        return {"coverage": self.coverage, "cuts": cuts, "notes": list(self.notes)}
-
-
-def conformal_of(values: "ConformalRecord") -> Conformal:
-    """Give the prediction sets that a decision holds, which was checked as it was read."""
-    cuts = tuple(tuple(math.inf if math.isnan(cut) else cut for cut in row) for row in values.cuts)
-    return Conformal(values.coverage, cuts, values.notes)
 
 
 def fit_conformal(task: Task, y_val: NDArray[np.uint8], prob_val: Floats, coverage: float = COVERAGE) -> Conformal:

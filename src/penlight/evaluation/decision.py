@@ -1,20 +1,18 @@
 """How probabilities become answers: calibration and thresholds, found on held-out answers and kept with the run."""
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field
 
 from penlight.errors import PredictionsError, RecipeError, UnknownNameError
-from penlight.evaluation.calibration import UNCALIBRATED, Calibration, calibration_of, find_calibration
-from penlight.evaluation.conformal import COVERAGE, Conformal, conformal_of, fit_conformal
+from penlight.evaluation.calibration import UNCALIBRATED, Calibration, Kind, find_calibration
+from penlight.evaluation.conformal import COVERAGE, Conformal, fit_conformal
 from penlight.evaluation.intervals import Groups, UnknownPatients, number_units
 from penlight.evaluation.thresholds import find_cut_points, find_thresholds
+from penlight.records import Count, Finite, Name, Notes, Record
 from penlight.tasks import Task
-
-if TYPE_CHECKING:
-    from penlight.records.run import DecisionRecord
 
 Floats = NDArray[np.float64]
 
@@ -24,8 +22,11 @@ WITH_TRAIN = "val and train"
 THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity", "specificity")
 
 
-@dataclass(frozen=True)
-class Decision:
+def _uncalibrated_if_null(value: Any) -> Any:
+    return UNCALIBRATED if value is None else value
+
+
+class Decision(Record):
     """What turns a model's probabilities into answers.
 
     `calibration` corrects the probabilities; `thresholds` (C,) cut the corrected ones, or as (C-1,) cut points their
@@ -35,12 +36,12 @@ class Decision:
     `conformal` makes sets of the corrected probabilities; None where no val was there to fit it on.
     """
 
-    thresholds: tuple[float, ...] | None = None
-    calibration: Calibration = UNCALIBRATED
-    found_on: str = "val"
-    notes: tuple[str, ...] = ()
+    thresholds: Annotated[tuple[Finite, ...], Field(max_length=10_000)] | None = None
+    calibration: Annotated[Calibration, BeforeValidator(_uncalibrated_if_null)] = UNCALIBRATED
+    found_on: Name = "val"
+    notes: Notes = ()
     conformal: Conformal | None = None
-    images: int | None = None
+    images: Count | None = None
 
     def answer(self, task: Task, prob: Floats) -> tuple[Floats, NDArray[np.uint8]]:
         """Turn (N, C) probabilities as the model gave them into calibrated ones, and those into zeros and ones.
@@ -65,24 +66,6 @@ class Decision:
         decided = task.decide(calibrated, None if self.thresholds is None else np.array(self.thresholds))
         return self.conformal.sets_with(task, calibrated, decided)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the decision for JSON."""
-        return {**asdict(self), "conformal": None if self.conformal is None else self.conformal.to_dict()}
-
-
-def decision_of(values: "DecisionRecord") -> Decision:
-    """Give the decision that decision.json holds, which was checked as it was read; one without calibration leaves
-    probabilities as they are."""
-    calibration, conformal = values.calibration, values.conformal
-    return Decision(
-        thresholds=values.thresholds,
-        calibration=UNCALIBRATED if calibration is None else calibration_of(calibration),
-        found_on=values.found_on,
-        notes=values.notes,
-        conformal=None if conformal is None else conformal_of(conformal),
-        images=values.images,
-    )
-
 
 def find_decision(
     task: Task,
@@ -92,7 +75,7 @@ def find_decision(
     *,
     rule: str = "fixed",
     wanted: float | None = None,
-    calibration: str = "temperature",
+    calibration: Kind = "temperature",
     coverage: float = COVERAGE,
     out_of_fold: tuple[NDArray[np.uint8], Floats] | None = None,
     groups: Groups = None,

@@ -1,40 +1,24 @@
 """Scores with and without the images that a model may have seen: those with a duplicate in another split."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.intervals import Groups
 from penlight.evaluation.metrics import METRICS
-from penlight.evaluation.rows import Score, row_from_dict
+from penlight.evaluation.rows import Rows, Score
 from penlight.evaluation.sample import Sample
 from penlight.evaluation.scores import metric_intervals
+from penlight.records import Count, Record
 
 
-@dataclass(frozen=True)
-class DuplicateScores:
+class DuplicateScores(Record):
     """The headline and official scores of the images that have a duplicate in another split, `alone`, and of all
     others, `without` them; `duplicates` of `images` have one."""
 
-    duplicates: int
-    images: int
-    without: Sequence[Score]
-    alone: Sequence[Score]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the scores for JSON."""
-        rows = {"without": self.without, "alone": self.alone}
-        counts = {"duplicates": self.duplicates, "images": self.images}
-        return counts | {name: [row.to_dict() for row in own] for name, own in rows.items()}
-
-
-def duplicates_from_dict(values: Mapping[str, Any]) -> DuplicateScores:
-    """Read what `DuplicateScores.to_dict` gave."""
-    without, alone = ([row_from_dict(row) for row in values[name]] for name in ("without", "alone"))
-    return DuplicateScores(int(values["duplicates"]), int(values["images"]), without, alone)
+    duplicates: Count
+    images: Count
+    without: Rows
+    alone: Rows
 
 
 def score_duplicates(sample: Sample, has_duplicate: NDArray[np.bool_], groups: Groups = None) -> DuplicateScores:

@@ -2,18 +2,19 @@
 other kinds it does not."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from penlight.data.catalog import CATALOG, SIZES
 from penlight.data.pictures import DecodeOptions, fit_pixels
 from penlight.data.reads import Readable, some
 from penlight.evaluation.novelty import Novelty, evenly
 from penlight.phantoms import PHANTOMS, phantom_arrays
+from penlight.records import Count, Name, Record
 
 DRAWN = 60
 """Images of each phantom that are asked."""
@@ -21,12 +22,11 @@ DRAWN = 60
 _PART = 200
 
 
-@dataclass(frozen=True)
-class NoveltyRate:
+class NoveltyRate(Record):
     """Of `images` of one kind, how many are called `unusual`."""
 
-    images: int
-    unusual: int
+    images: Count
+    unusual: Count
 
     @property
     def share(self) -> float:
@@ -34,23 +34,12 @@ class NoveltyRate:
         return self.unusual / max(1, self.images)
 
 
-@dataclass(frozen=True)
-class NoveltyRates:
+class NoveltyRates(Record):
     """What a novelty description calls unusual: of test images, where it is a false alarm, and of the phantoms that
     show another part of the body, by name, where it is right."""
 
     test: NoveltyRate
-    drawn: Mapping[str, NoveltyRate]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the rates for JSON."""
-        return {"test": asdict(self.test), "drawn": {name: asdict(rate) for name, rate in self.drawn.items()}}
-
-
-def rates_from_dict(values: Mapping[str, Any]) -> NoveltyRates:
-    """Read what `NoveltyRates.to_dict` gave."""
-    drawn = {name: NoveltyRate(**rate) for name, rate in values["drawn"].items()}
-    return NoveltyRates(NoveltyRate(**values["test"]), drawn)
+    drawn: Annotated[Mapping[Name, NoveltyRate], Field(max_length=100)]
 
 
 def measure_novelty(novelty: Novelty, test: Readable, modality: str) -> NoveltyRates:

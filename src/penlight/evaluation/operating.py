@@ -4,19 +4,20 @@ Both are of the yes-or-no questions of a task. N images, Q questions, B resample
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from penlight.evaluation.calibration import too_few
 from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
-from penlight.evaluation.rows import to_json
 from penlight.evaluation.thresholds import best_cut
 from penlight.numbers import decimal_text
+from penlight.records import Name, Number, Record, Text
 from penlight.tasks import Question, Task
 
 Floats = NDArray[np.float64]
@@ -41,18 +42,16 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(Record):
     """A value with its 95 % interval; NaN where undefined, and `note` says why."""
 
-    value: float
-    low: float
-    high: float
-    note: str = ""
+    value: Number
+    low: Number
+    high: Number
+    note: Text = ""
 
 
-@dataclass(frozen=True)
-class OperatingPoint:
+class OperatingPoint(Record):
     """A question answered at one threshold.
 
     `chosen` says how the threshold was found; `threshold` is NaN where answers are not cut by one, or where val
@@ -61,30 +60,16 @@ class OperatingPoint:
     npv (predictive values), likelihood_ratio_positive and _negative, and the two at the stated prevalence, if any.
     """
 
-    question: str
-    chosen: str
-    threshold: float
-    prevalence: float
-    stated: float
-    rates: dict[str, Rate]
-    note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the point for JSON: NaN becomes null."""
-        plain: dict[str, Any] = to_json(asdict(self))
-        return plain
+    question: Name
+    chosen: Name
+    threshold: Number
+    prevalence: Number
+    stated: Number
+    rates: Annotated[dict[Name, Rate], Field(max_length=100)]
+    note: Text = ""
 
 
-def point_from_dict(values: Mapping[str, Any]) -> OperatingPoint:
-    """Read what `OperatingPoint.to_dict` gave."""
-    known = _with_nan(values)
-    return OperatingPoint(**{**known, "rates": {name: Rate(**rate) for name, rate in known["rates"].items()}})
-
-
-def _with_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _with_nan(inner) for key, inner in value.items()}
-    return math.nan if value is None else value
+OperatingPoints = Annotated[Sequence[OperatingPoint], Field(max_length=100_000)]
 
 
 @dataclass(frozen=True)

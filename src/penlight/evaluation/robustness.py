@@ -17,23 +17,23 @@ resamples, S seeds.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from penlight.data.reads import read
 from penlight.evaluation.conformal import options
 from penlight.evaluation.corruptions import SEVERITIES, Corruption, Images
 from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.sample import mean_defined, ratio
+from penlight.records import Count, Name, Number, Record, Seed, Sentences, json_key
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from penlight.records.scores import CorruptionsRecord, LevelRow, RobustRow
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
@@ -46,41 +46,40 @@ SCHEMA = 1
 _CHUNK_VALUES = 8_000_000
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(Record):
     """A balanced error, averaged over seeds where there are several, with its 95 % interval over images.
 
     `sd` is the standard deviation (n-1) over seeds, NaN for one seed.
     """
 
-    value: float
-    low: float
-    high: float
-    sd: float = math.nan
+    value: Number
+    low: Number
+    high: Number
+    sd: Number = math.nan
 
 
-@dataclass(frozen=True)
-class CorruptionRow:
+class CorruptionRow(Record):
     """What one corruption does: balanced error at `severities` (5,), their mean, and its change against clean images.
 
     `strengths` are what the corruption took at each severity. Intervals are over the same resamples of images for
     clean and corrupted ones, so that the change is paired.
     """
 
-    name: str
-    strengths: tuple[tuple[float, ...], ...]
-    severities: tuple[float, ...]
+    name: Name
+    strengths: Annotated[
+        tuple[Annotated[tuple[Number, ...], Field(max_length=10)], ...], Field(min_length=5, max_length=5)
+    ]
+    severities: Annotated[tuple[Number, ...], Field(min_length=5, max_length=5)]
     mean: Level
     change: Level
 
 
-@dataclass(frozen=True)
-class Robust:
+class Robust(Record):
     """Balanced errors of one model: on clean images, under each corruption, and the means over corruptions, which are
     bE and, of the change, rbE."""
 
     clean: Level
-    rows: tuple[CorruptionRow, ...]
+    rows: Annotated[tuple[CorruptionRow, ...], Field(max_length=1_000)]
     mean: Level
     change: Level
 
@@ -103,55 +102,18 @@ class Robust:
         )
 
 
-@dataclass(frozen=True)
-class Robustness:
+class Robustness(Record):
     """What `penlight evaluate --corruptions` finds on `n` images of test: of a run, or of the runs of several `seeds`
     together; `baselines` by name, on the same corrupted images. `notes` say what is not there, and why."""
 
-    seeds: tuple[int, ...]
-    n: int
-    model: Robust
-    baselines: Mapping[str, Robust] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it: NaN becomes null."""
-        return {
-            "schema": SCHEMA,
-            "metric": "balanced_error",
-            "split": "test",
-            "n": self.n,
-            "seeds": list(self.seeds),
-            **_without_nan(asdict(self.model)),
-            "baselines": {name: _without_nan(asdict(robust)) for name, robust in self.baselines.items()},
-            "notes": list(self.notes),
-        }
-
-
-def robustness_of(values: "CorruptionsRecord") -> Robustness:
-    """Give what corrupted images did, as corruptions.json says, which was checked as it was read."""
-    others = {name: _robust_of(own) for name, own in values.baselines.items()}
-    return Robustness(values.seeds, values.n, _robust_of(values), others, values.notes)
-
-
-def _robust_of(values: "RobustRow") -> Robust:
-    rows = tuple(
-        CorruptionRow(row.name, row.strengths, row.severities, _level(row.mean), _level(row.change))
-        for row in values.rows
-    )
-    return Robust(_level(values.clean), rows, _level(values.mean), _level(values.change))
-
-
-def _level(values: "LevelRow") -> Level:
-    return Level(**values.model_dump())
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(own) for own in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
+    n: Count
+    model: Robust = json_key(inline=True)
+    baselines: Annotated[Mapping[Name, Robust], Field(max_length=100)] = field(default_factory=dict)
+    notes: Sentences = ()
+    schema: Count = SCHEMA
+    metric: Name = "balanced_error"
+    split: Name = "test"
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Scores: a metric's value, what it is of, how sure it is, and what is to be said about it."""
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from penlight.records import Count, Name, Number, Record, Text, json_key, nan_of_null
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(Record):
     """One metric of one model on one split.
 
     `name` is the field's word for it ("auc", "acc", "qwk", "recall", ...); `label` is the class or finding it is of,
@@ -18,19 +19,19 @@ class Score:
     where the score is of one run.
     """
 
-    name: str
-    label: str | None
-    value: float
-    low: float
-    high: float
-    n: int
-    note: str = ""
-    sd: float | None = None
+    name: Name
+    label: Name | None
+    # Penlight 0.1.0 wrote the mean over seeds as "mean".
+    value: Number = json_key("value", formerly="mean")
+    low: Number
+    high: Number
+    n: Count
+    note: Text = ""
+    sd: Annotated[Number | None, BeforeValidator(nan_of_null)] = json_key(default=None, if_known=True)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the score for JSON: NaN becomes null; a run's has no `sd`."""
-        values: dict[str, Any] = to_json(asdict(self))
-        return {key: value for key, value in values.items() if key != "sd" or self.sd is not None}
+
+Rows = Annotated[Sequence[Score], Field(max_length=200_000)]
+RowsByModel = Annotated[Mapping[Name, Rows], Field(max_length=100)]
 
 
 def class_of(name: str, rows: Sequence[Score]) -> str:
@@ -50,22 +51,6 @@ def row_title(name: str, rows: Sequence[Score]) -> str:
     return f"{name.removesuffix('_finding')} ({of})" if of else name
 
 
-def to_json(value: Any) -> Any:
-    """Give a value for JSON, and what it holds: a number that is not finite becomes null, a tuple a list."""
-    if isinstance(value, dict):
-        return {key: to_json(inner) for key, inner in value.items()}
-    if isinstance(value, tuple):
-        return [to_json(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def find_row(rows: Iterable[Score], name: str, label: str | None = None) -> Score | None:
     """Find the row of a name and label; None if there is none."""
     return next((row for row in rows if row.name == name and row.label == label), None)
-
-
-def row_from_dict(values: dict[str, Any]) -> Score:
-    """Read what `Score.to_dict` gave."""
-    names = ("value", "low", "high", *(["sd"] if "sd" in values else []))
-    numbers = {key: math.nan if values[key] is None else float(values[key]) for key in names}
-    return Score(values["name"], values["label"], **numbers, n=int(values["n"]), note=values["note"])

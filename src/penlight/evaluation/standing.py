@@ -5,12 +5,15 @@ Reports, cards, pages, `predict` and the HTTP answers all say a run's verdict by
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated
 
-from penlight.evaluation.rows import Score, find_row, to_json
+from pydantic import Field
+
+from penlight.evaluation.rows import Score, find_row
 from penlight.numbers import counted, decimal_text
+from penlight.records import Name, Number, Record
 from penlight.tasks import Task
 
 BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "no better than", "worse than"
@@ -30,24 +33,17 @@ Named = tuple[str, Score]
 """A model's name and its row of a metric."""
 
 
-@dataclass(frozen=True)
-class Ahead:
+class Ahead(Record):
     """How far a model's headline score is above that of another on the same images, with the 95 % interval of the
     paired difference; NaN where that is undefined."""
 
-    value: float
-    low: float
-    high: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the difference for JSON: NaN becomes null."""
-        values: dict[str, Any] = to_json(asdict(self))
-        return values
+    value: Number
+    low: Number
+    high: Number
 
 
-def ahead_from_dict(values: Mapping[str, Any]) -> Ahead:
-    """Read what `Ahead.to_dict` gave."""
-    return Ahead(*(math.nan if values[key] is None else float(values[key]) for key in ("value", "low", "high")))
+AheadOf = Annotated[Mapping[Name, Ahead], Field(max_length=100)]
+"""By the names of the models that a model is ahead of."""
 
 
 def model_words(name: str) -> str:

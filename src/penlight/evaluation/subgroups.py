@@ -11,11 +11,12 @@ holds its level in small groups, where resampling says too little.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from penlight.data.dataset import METADATA
 from penlight.evaluation.comparison import LEVEL, Estimate, estimate, holm_steps
@@ -28,8 +29,8 @@ from penlight.evaluation.intervals import (
     percentile_interval,
 )
 from penlight.evaluation.metrics import METRICS
-from penlight.evaluation.rows import to_json
 from penlight.evaluation.sample import Sample
+from penlight.records import Count, Name, Number, Record, Text
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -58,8 +59,7 @@ _RESAMPLED_VALUES = 50_000_000
 _CHUNK_VALUES = 500_000
 
 
-@dataclass(frozen=True)
-class Subgroup:
+class Subgroup(Record, computed=("more_than_chance",)):
     """The headline score of one group of images, and how far it is from that of all others.
 
     `n` counts its images, `units` its patients (images, where patients are unknown). `value`, `low`, `high` as in a
@@ -69,21 +69,21 @@ class Subgroup:
     `left_out` of it all. An undefined score is NaN, and `note` says why.
     """
 
-    column: str
-    group: str
-    metric: str
-    n: int
-    units: int
-    value: float = np.nan
-    low: float = np.nan
-    high: float = np.nan
-    difference: float = np.nan
-    difference_low: float = np.nan
-    difference_high: float = np.nan
-    p: float = np.nan
-    p_holm: float = np.nan
-    left_out: tuple[str, ...] = ()
-    note: str = ""
+    column: Name
+    group: Name
+    metric: Name
+    n: Count
+    units: Count
+    value: Number = np.nan
+    low: Number = np.nan
+    high: Number = np.nan
+    difference: Number = np.nan
+    difference_low: Number = np.nan
+    difference_high: Number = np.nan
+    p: Number = np.nan
+    p_holm: Number = np.nan
+    left_out: Annotated[tuple[Name, ...], Field(max_length=10_000)] = ()
+    note: Text = ""
 
     @property
     def more_than_chance(self) -> bool:
@@ -95,16 +95,8 @@ class Subgroup:
         """The score of all other images, over the same labels."""
         return self.value - self.difference
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the subgroup for JSON: NaN becomes null."""
-        return {**to_json(asdict(self)), "more_than_chance": self.more_than_chance}
 
-
-def subgroup_from_dict(values: Mapping[str, Any]) -> Subgroup:
-    """Read what `Subgroup.to_dict` gave."""
-    kept: dict[str, Any] = {key: np.nan if value is None else value for key, value in values.items()}
-    del kept["more_than_chance"]
-    return Subgroup(**{**kept, "left_out": tuple(values["left_out"])})
+Subgroups = Annotated[Sequence[Subgroup], Field(max_length=10_000)]
 
 
 def score_subgroups(

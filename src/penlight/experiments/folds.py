@@ -20,7 +20,7 @@ from penlight.runs import Run, to_bytes, write_json
 from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by, view_of
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
-from penlight.runs.scores import FoldsScores
+from penlight.runs.scores import FoldsScores, FoldsSummary
 from penlight.runs.scoring import folds_scores, joined_folds, runs_of_folds
 from penlight.training.folds import Folds, make_folds
 
@@ -130,7 +130,7 @@ def summarise_folds(folder: Path, divided: Folds) -> Summary[FoldsScores]:
     runs, claim = runs_of_folds(folder)
     scores = folds_scores(folder)
     content = folds_content(folder, scores, divided)
-    summary = sealed({"schema": 1, "recipe_hash": claim["recipe_hash"], **scores.to_dict()})
+    summary = sealed(FoldsSummary(**vars(scores), recipe_hash=claim["recipe_hash"]).to_dict())
     files = {
         FOLDS: json_text(claim).encode(),
         PREDICTIONS: to_bytes(joined_folds(runs, claim["data_md5"]).predictions),

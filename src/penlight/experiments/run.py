@@ -15,7 +15,7 @@ from penlight.disk import is_inside
 from penlight.errors import RunError
 from penlight.evaluation import Decision, Sample
 from penlight.evaluation.checks import run_checks
-from penlight.evaluation.comparison import Margin, margin
+from penlight.evaluation.comparison import margin
 from penlight.experiments.baselines import Baselines, predict_split
 from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
@@ -23,6 +23,7 @@ from penlight.exporters.of_run import write_onnx
 from penlight.numbers import counted
 from penlight.recipes import Recipe
 from penlight.recipes.plan import LONGEST, TrainingPlan
+from penlight.records import Record, json_key
 from penlight.runs import (
     Answers,
     Run,
@@ -41,6 +42,7 @@ from penlight.runs.folder import (
     clear_away,
 )
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, holdings_of, keeps_images
+from penlight.runs.provenance import MarginRow
 from penlight.runs.scores import Scores
 from penlight.runs.scoring import decide_on, scores_of
 from penlight.tasks import Task
@@ -143,19 +145,11 @@ def _done(spec: RunSpec) -> Run | None:
     return done
 
 
-@dataclass(frozen=True)
-class KeptModel:
-    """The model that a run keeps and, where there was a choice on val, by how far the recipe's own was ahead, and of
-    which epoch that is, if of one that val did not choose."""
+class KeptModel(Record):
+    """The model that a run keeps and, where there was a choice on val, by how far the recipe's own was ahead."""
 
     model: str
-    ahead: Margin | None = None
-    epoch: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give what provenance.json says of it."""
-        ahead = None if self.ahead is None else {**self.ahead.to_dict(), "epoch": self.epoch}
-        return {"model": self.model, "ahead_of_linear_on_val": ahead}
+    ahead: MarginRow | None = json_key("ahead_of_linear_on_val", default=None)
 
 
 @dataclass(frozen=True)
@@ -294,10 +288,11 @@ def choose_model(
         prob, epoch = task.probabilities(np.asarray(fitted.unchosen, np.float64)), len(fitted.history)
     one, other = (Sample(task, val.y_true, p, task.decide(p)) for p in (prob, linear.val.prob))
     ahead = margin(one, other, groups=val.units)
+    said = MarginRow(ahead.value, ahead.error, epoch)
     if ahead.is_clear:
-        return fitted, KeptModel(recipe.model.backbone, ahead, epoch)
+        return fitted, KeptModel(recipe.model.backbone, said)
     seconds = fitted.seconds + linear.model.seconds
-    return replace(linear.model, seconds=seconds), KeptModel("linear", ahead, epoch)
+    return replace(linear.model, seconds=seconds), KeptModel("linear", said)
 
 
 def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:

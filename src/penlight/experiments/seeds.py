@@ -10,7 +10,7 @@ from penlight.runs import Run
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import SUMMARY
 from penlight.runs.groups import REPORT
-from penlight.runs.scores import SeedsScores
+from penlight.runs.scores import SeedsScores, SeedsSummary
 from penlight.runs.scoring import seeds_scores
 
 
@@ -23,5 +23,5 @@ def summarise_seeds(folder: Path, runs: Sequence[Run], view: ViewedDataset | Dat
     contents = [content_of_run(run, view) for run in runs]
     rivals = [ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()]
     page = seeds_report(folder.name, contents, scores.metrics, rivals, scores.subgroups)
-    summary = sealed({"schema": 1, "recipe_hash": runs[0].recipe.hash, **scores.to_dict()})
+    summary = sealed(SeedsSummary(**vars(scores), recipe_hash=runs[0].recipe.hash).to_dict())
     return Summary("seeds", {REPORT: page.encode(), SUMMARY: json_text(summary).encode()}, scores)

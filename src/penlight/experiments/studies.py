@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from penlight.data.catalog import info_of_reference
 from penlight.data.summary import DataDescription
 from penlight.disk import inner_folders, is_inside, short_path
 from penlight.errors import PredictionsError, RecipeError, RunError, UnknownNameError
-from penlight.evaluation import Score, row_from_dict
+from penlight.evaluation import Score, find_row
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
 from penlight.experiments.baselines import Baselines
@@ -28,12 +29,11 @@ from penlight.parsing import parse_json_object
 from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
 from penlight.recipes.study import Study, StudyRow, study_from_dict
-from penlight.records import check_record
-from penlight.records.groups import SummaryOfSeeds
+from penlight.records import Record, check_record, json_key
 from penlight.reports.displays import ConfusionMatrix, LabelConfusion
 from penlight.reports.findings import findings
 from penlight.reports.gather import content_of_run, description_of
-from penlight.reports.study_content import Cost, Kind, StudyContent, StudyRowResult, StudyTable, pairs
+from penlight.reports.study_content import StudyContent, StudyRowResult, StudyTable, pairs
 from penlight.runs import Answers, Predictions, Run, open_run, read_claim
 from penlight.runs.dataset import seen_by
 from penlight.runs.evidence import checks_kept, headline_kept
@@ -41,37 +41,33 @@ from penlight.runs.files import is_sound
 from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, seed_folders
 from penlight.runs.groups import REPORT, STUDY, open_group, unseal
 from penlight.runs.holdings import is_shared
+from penlight.runs.scores import SeedsSummary
+from penlight.runs.studies import Cost, Kind, StudyAsked, StudyRecord
 
 SCHEMA = 1
 
 State = Literal["done", "begun", "missing", "changed"]
 
 
-@dataclass(frozen=True)
-class PlannedRun:
+class PlannedRun(Record):
     """One run of a study. `state`: done; begun, and to be continued; missing; or changed, when its folder holds a run
     of another recipe or of other data."""
 
-    row: StudyRow
-    recipe: Recipe
+    row: StudyRow = json_key(written=attrgetter("id"))
+    recipe: Recipe = json_key(hidden=True)
     seed: int
     folder: Path
     state: State
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the planned run for JSON."""
-        return {"row": self.row.id, "seed": self.seed, "folder": str(self.folder), "state": self.state}
 
-
-@dataclass(frozen=True)
-class StudyPlan:
+class StudyPlan(Record):
     """A study and the state of each of its runs; `left_over` are run folders in its folder that are not of it.
 
     `source` is what the study was read by: the name of one that ships, or a file.
     """
 
-    study: Study
-    source: str
+    study: Study = json_key(written=attrgetter("name"))
+    source: str = json_key(hidden=True)
     folder: Path
     runs: tuple[PlannedRun, ...]
     left_over: tuple[Path, ...]
@@ -100,15 +96,6 @@ class StudyPlan:
         """The views of the rows, the study's own first."""
         found = dict.fromkeys(run.recipe.data.view for run in self.runs)
         return tuple(sorted(found, key=lambda view: view != self.study.view))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the plan for JSON."""
-        return {
-            "study": self.study.name,
-            "folder": str(self.folder),
-            "runs": [run.to_dict() for run in self.runs],
-            "left_over": [str(path) for path in self.left_over],
-        }
 
 
 @dataclass(frozen=True)
@@ -250,24 +237,24 @@ def content_of_study(
     )
 
 
-def record_of(plan: StudyPlan, content: StudyContent) -> dict[str, Any]:
+def record_of(plan: StudyPlan, content: StudyContent) -> StudyRecord:
     """Give what study.json holds: the study, its tables, the differences, the findings."""
-    return {
-        "schema": SCHEMA,
-        "source": plan.shared_source,
-        "study": plan.study.shared().to_dict(),
-        "dataset": content.example.dataset.name,
-        "data_md5": content.example.test.data_hash,
-        "tables": [{**table.to_dict(), "findings": findings(table)} for table in content.tables],
-        "left_over": list(content.left_over),
-    }
+    return StudyRecord(
+        SCHEMA,
+        plan.shared_source,
+        check_record(StudyAsked, plan.study.shared().model_dump(mode="json"), "The study"),
+        content.example.dataset.name,
+        content.example.test.data_hash,
+        [table.record(findings(table)) for table in content.tables],
+        content.left_over,
+    )
 
 
 def read_study(folder: Path) -> tuple[Study, str]:
     """Read the study of a folder, and its source. RunError if its study.json is missing or damaged."""
-    record = open_group(folder).record
+    record = open_group(folder).study
     try:
-        return study_from_dict(record["study"], str(folder / STUDY)), record["source"]
+        return study_from_dict(record.study.to_dict(), str(folder / STUDY)), record.source
     except RecipeError as error:
         raise RunError(f"{folder / STUDY} is damaged. {error.problem}", "Repeat the study.") from error
 
@@ -297,17 +284,17 @@ def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[Sc
     recipe or other seeds."""
     try:
         values = parse_json_object(open_group(folder).read(SUMMARY), str(folder / SUMMARY), error=RunError)
-        summary = check_record(SummaryOfSeeds, values, str(folder / SUMMARY))
+        summary = check_record(SeedsSummary, values, str(folder / SUMMARY))
     except RunError:
         return None
     if not is_sound(values) or (summary.recipe_hash, [*summary.seeds]) != (recipe_hash, seeds):
         return None
-    return [Score(**row.model_dump()) for row in summary.metrics]
+    return list(summary.metrics)
 
 
 def rows_of_one(run: Run) -> list[Score]:
     """Read the scores of a single run as rows over one seed, without a deviation."""
-    return [replace(row_from_dict(row), sd=math.nan) for row in run.metrics["metrics"]]
+    return [replace(row, sd=math.nan) for row in run.metrics.metrics]
 
 
 def _table(
@@ -362,8 +349,8 @@ def _require_same_images(tests: Sequence[Predictions]) -> None:
 
 
 def _headline(run: Run, name: str) -> float:
-    rows = (row_from_dict(row) for row in run.metrics["metrics"])
-    return next((row.value for row in rows if row.name == name and row.label is None), math.nan)
+    row = find_row(run.metrics.metrics, name)
+    return math.nan if row is None else row.value
 
 
 def _entry(

@@ -1,4 +1,3 @@
-from .parity import Parity as Parity
 from .parity import compare as compare
 from .parity import require_close as require_close
 from .table import EXPORTERS as EXPORTERS

@@ -1,20 +1,18 @@
 """The model.onnx that every run keeps, proved on a few images of val."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penlight.data import ViewedDataset
 from penlight.data.reads import read
 from penlight.errors import ExportError
 from penlight.evaluation import Decision
 from penlight.recipes import Recipe
+from penlight.records import Record, json_key
 from penlight.runs import ModelFacts, Predictions, Predictor, RunWriter
+from penlight.runs.exports import ExportedFile, Parity
 from penlight.runs.predictor import MODEL
-
-if TYPE_CHECKING:
-    from penlight.exporters import Parity
-
 
 RECORD = "export.json"
 """What is known of each exported file of a run, by its name."""
@@ -24,23 +22,18 @@ RECORD = "export.json"
 _QUICK = 64
 
 
-@dataclass(frozen=True)
-class Exported:
+class Exported(Record):
     """What `export` made: the file, its format, and how it compares with the model."""
 
     file: Path
-    to: str
+    to: str = json_key("format")
     bytes: int
-    parity: "Parity"
+    parity: Parity = json_key(inline=True)
+    written: bool = True
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the result as JSON has it."""
-        return {"file": str(self.file), **self.record()}
-
-    def record(self) -> dict[str, Any]:
+    def record(self) -> ExportedFile:
         """Give what export.json holds of the file."""
-        about = {"written": True, "format": self.to, "bytes": self.bytes}
-        return {**about, **self.parity.to_dict()}
+        return ExportedFile(True, format=self.to, bytes=self.bytes, parity=self.parity)
 
 
 def write_onnx(
@@ -61,12 +54,12 @@ def write_onnx(
         parity = compare(Predictor(content, MODEL).answer, read(view.splits["val"].images, few.index), few, decision)
         require_close(parity, writer.recipe.train.precision, MODEL)
     except ExportError as error:
-        writer.write_json(RECORD, {MODEL: {"written": False, "reason": str(error)}})
+        writer.write_json(RECORD, {MODEL: ExportedFile(False, str(error))})
         return
     writer.write(MODEL, content)
-    record = Exported(writer.path / MODEL, "onnx", len(content), parity).record()
     # Scores of so few images would say nothing.
-    writer.write_json(RECORD, {MODEL: {**record, "metrics": []}})
+    record = Exported(writer.path / MODEL, "onnx", len(content), replace(parity, changes=())).record()
+    writer.write_json(RECORD, {MODEL: record})
 
 
 def facts_of(

@@ -1,8 +1,6 @@
 """Proof that an exported file answers as the model does: both are asked the same images, and the scores compared."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from penlight.errors import ExportError
 from penlight.evaluation import Decision, Score, score
 from penlight.numbers import counted
 from penlight.runs import Predictions, answer
+from penlight.runs.exports import MetricChange, Parity
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -25,54 +24,6 @@ BATCHES = (1, 7)
 CLOSE = {"float32": 1e-5, "bfloat16": 0.05}
 """How far a probability of a float32 file may be from the model's, by the precision of the model's own products: one
 that rounds them to 8 bits is itself not surer than that."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """A metric of the model and of the file, on the same images."""
-
-    name: str
-    label: str | None
-    model: float
-    file: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the change for JSON: NaN becomes null."""
-        values = {"model": self.model, "file": self.file, "change": self.file - self.model}
-        return {"name": self.name, "label": self.label, **{k: _json(v) for k, v in values.items()}}
-
-
-def _json(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-@dataclass(frozen=True)
-class Parity:
-    """What was compared, and how far the file is from the model.
-
-    `before` is the largest difference of a probability before calibration, `calibration` the largest difference of
-    what the file's calibration makes of the file's own logits from what the run's makes of them; `difference` is the
-    largest one of the final probabilities. Where calibration is steep, it makes much of rounding in the logits.
-    """
-
-    split: str
-    images: int
-    before: float
-    calibration: float
-    difference: float
-    changes: Sequence[Change]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the comparison for JSON."""
-        return {
-            "split": self.split,
-            "images": self.images,
-            "batch_sizes": list(BATCHES),
-            "largest_difference": self.difference,
-            "largest_difference_before_calibration": self.before,
-            "largest_difference_by_calibration": self.calibration,
-            "metrics": [change.to_dict() for change in self.changes],
-        }
 
 
 def compare(file: Answering, images: Readable, model: Predictions, decision: Decision) -> Parity:
@@ -89,6 +40,7 @@ def compare(file: Answering, images: Readable, model: Predictions, decision: Dec
         max(_furthest(p, q) for p, q in zip(prob, again, strict=True)),
         max(_furthest(p, truth.predictions.prob) for p in prob),
         changes,
+        BATCHES,
     )
 
 
@@ -104,15 +56,15 @@ def _furthest(one: Floats, other: Floats) -> float:
     return difference if np.isfinite(difference) else np.inf
 
 
-def _changes(model: Predictions, decided: NDArray[np.uint8], prob: Floats, decision: Decision) -> list[Change]:
+def _changes(model: Predictions, decided: NDArray[np.uint8], prob: Floats, decision: Decision) -> list[MetricChange]:
     cuts = None if decision.thresholds is None else np.array(decision.thresholds)
     of_file = score(model.task, model.y_true, prob, model.task.decide(prob, cuts), resamples=0)
     of_model = score(model.task, model.y_true, model.prob, decided, resamples=0)
     return [_change(before, after) for before, after in zip(of_model, of_file, strict=True)]
 
 
-def _change(before: Score, after: Score) -> Change:
-    return Change(before.name, before.label, before.value, after.value)
+def _change(before: Score, after: Score) -> MetricChange:
+    return MetricChange(before.name, before.label, before.value, after.value)
 
 
 def require_close(parity: Parity, precision: str, what: str) -> None:

@@ -363,7 +363,7 @@ class HandcraftedFeatures:
         self.shape = images.shape[1], images.shape[2], images.shape[3]
         if self.grid.side < _LEAST_SIDE:
             raise RecipeError(
-                f"Handcrafted features need at least {_LEAST_SIDE} pixels a side; these images have {self.grid.side}.",
+                f"Handcrafted features need at least {_LEAST_SIDE} pixels a side; these have {self.grid.side}.",
                 "Choose another model, as --recipe linear.",
             )
         self.patches.fit(images, self.grid, seed)

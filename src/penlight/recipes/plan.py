@@ -5,12 +5,27 @@ It is a table of rules, not a search: the same fingerprint always gives the same
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, InstanceOf
 
 from penlight.data.dataset import DatasetInfo
 from penlight.numbers import counted
 from penlight.recipes.recipe import Augment, Cnn, Data, Decide, Recipe, Residual, Train, recipe_from_dict
+from penlight.records import (
+    Channels,
+    Count,
+    Counts,
+    Flag,
+    Labels,
+    Name,
+    Number,
+    Record,
+    Side,
+    Text,
+    json_key,
+)
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -38,8 +53,7 @@ _SMALLEST_MAP = 4
 _CORES_COUNTED = 2
 
 
-@dataclass(frozen=True)
-class Fingerprint:
+class Fingerprint(Record, computed=("imbalance",)):
     """What a plan is made from.
 
     `images` counts by split and `positives` by label of train, in the view; `size` in pixels; `flips` as in
@@ -49,48 +63,54 @@ class Fingerprint:
     seconds during which the counted cores do nothing else.
     """
 
-    dataset: str
-    view: str
-    size: int
-    channels: int
-    modality: str
-    flips: tuple[str, ...]
-    images: Mapping[str, int]
-    labels: tuple[str, ...]
-    positives: tuple[int, ...]
-    ordered: bool
-    exclusive: bool
-    uses_thresholds: bool
-    cores: int
-    memory: int
-    rate: float
-    budget: float = BUDGET
+    dataset: Name
+    view: Name
+    size: Side
+    channels: Channels
+    modality: Name
+    flips: Annotated[tuple[Name, ...], Field(max_length=10)]
+    images: Counts
+    labels: Labels
+    positives: Annotated[tuple[Count, ...], Field(min_length=1, max_length=10_000)]
+    ordered: Flag
+    exclusive: Flag
+    uses_thresholds: Flag
+    cores: Count
+    memory: Count | Number
+    rate: Number
+    budget: Number = BUDGET
 
     @property
     def imbalance(self) -> float:
         """How many times as many positives the most frequent label has as the rarest."""
-        return max(self.positives) / max(1, min(self.positives))
+        return round(max(self.positives) / max(1, min(self.positives)), 2)
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(Record):
     """One choice: what of the recipe it is about, what was chosen, and why; whole sentences."""
 
-    about: str
-    choice: str
-    why: str
+    about: Name
+    choice: Text
+    why: Text
 
 
-@dataclass(frozen=True)
-class TrainingPlan:
+def _tenths(seconds: float) -> float:
+    return round(seconds, 1)
+
+
+def _recipe_of(values: Any) -> Any:
+    return recipe_from_dict(values, "A plan") if isinstance(values, dict) else values
+
+
+class TrainingPlan(Record):
     """A recipe, a reason for each choice, and the seconds that its training is expected to take on a machine that
     does nothing else; `cut` says, as a sentence, what the budget was too short for, and is empty where it was not."""
 
-    recipe: Recipe
-    reasons: tuple[Reason, ...]
-    seconds: float
+    recipe: Annotated[InstanceOf[Recipe], BeforeValidator(_recipe_of)]
+    reasons: Annotated[tuple[Reason, ...], Field(max_length=1_000)]
+    seconds: Number = json_key(written=_tenths)
     fingerprint: Fingerprint
-    cut: str = ""
+    cut: Text = ""
 
     @property
     def longest(self) -> float:
@@ -101,27 +121,6 @@ class TrainingPlan:
         """Whether another plan was made of the same data for the same time, on this machine or a busier one."""
         one, two = (replace(plan.fingerprint, rate=0.0, memory=0, cores=0) for plan in (self, other))
         return one == two
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the plan for JSON."""
-        return {
-            "fingerprint": {**asdict(self.fingerprint), "imbalance": round(self.fingerprint.imbalance, 2)},
-            "seconds": round(self.seconds, 1),
-            "cut": self.cut,
-            "reasons": [asdict(reason) for reason in self.reasons],
-            "recipe": self.recipe.model_dump(mode="json"),
-        }
-
-
-def plan_from_dict(values: Mapping[str, Any]) -> TrainingPlan:
-    """Read what `TrainingPlan.to_dict` gave. RunError or RecipeError if it did not."""
-    from penlight.records import check_record
-    from penlight.records.scores import PlanRecord
-
-    record = check_record(PlanRecord, values, "A plan")
-    fingerprint = Fingerprint(**record.fingerprint.model_dump())
-    reasons = tuple(Reason(**reason.model_dump()) for reason in record.reasons)
-    return TrainingPlan(recipe_from_dict(record.recipe, "A plan"), reasons, record.seconds, fingerprint, record.cut)
 
 
 def fingerprint_of(

@@ -12,42 +12,33 @@ from typing import Any, Literal
 from penlight.errors import RecipeError
 from penlight.parsing import parse_toml
 from penlight.recipes.recipe import Ensemble, Majority, Network, Recipe, with_overrides
+from penlight.records import Name, Number, Record, json_key
 
 SPACES_FOLDER = Path(__file__).parent / "spaces"
 _SECTIONS = ("model", "train")
 _WORDS = {"low", "high", "log", "choices"}
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(Record):
     """A key whose values lie from `low` to `high`, both included; `whole` where they are integers, `log` where
     ratios matter instead of differences."""
 
-    key: str
+    key: str = json_key(hidden=True)
     low: float
     high: float
     log: bool = False
-    whole: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the table that a space has under the key."""
-        return {"low": self.low, "high": self.high, "log": self.log}
+    whole: bool = json_key(hidden=True, default=False)
 
     def holds(self, value: Any) -> bool:
         """Say whether a value lies in the range."""
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(Record):
     """A key that has one of `choices`, in no order."""
 
-    key: str
+    key: str = json_key(hidden=True)
     choices: tuple[Any, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the table that a space has under the key."""
-        return {"choices": list(self.choices)}
 
     def holds(self, value: Any) -> bool:
         """Say whether a value is one of the choices."""
@@ -63,8 +54,9 @@ class Space:
 
     parameters: tuple[Parameter, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the space as TOML and JSON have it: dotted key -> table."""
+    @property
+    def tables(self) -> dict[str, Any]:
+        """The space as TOML and JSON have it: dotted key -> table."""
         return {p.key: p.to_dict() for p in self.parameters}
 
     def values_of(self, recipe: Recipe) -> dict[str, Any] | None:
@@ -73,8 +65,11 @@ class Space:
         return values if all(p.holds(values[p.key]) for p in self.parameters) else None
 
 
-@dataclass(frozen=True)
-class Trial:
+def _thousandths(seconds: float) -> float:
+    return round(seconds, 3)
+
+
+class Trial(Record):
     """A point of a space that was tried.
 
     `number` counts from 1; `values` are the headline metric of each repeat, `value` their mean. A "pruned" trial was
@@ -84,23 +79,11 @@ class Trial:
 
     number: int
     state: Literal["complete", "pruned", "diverged"]
-    value: float
-    values: tuple[float, ...]
-    params: Mapping[str, Any]
-    seconds: float
+    value: Number
+    values: tuple[Number, ...]
+    params: Mapping[Name, Any]
+    seconds: Number = json_key(written=_thousandths)
     note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the trial as JSON has it; an undefined value is null."""
-        return {
-            "number": self.number,
-            "state": self.state,
-            "value": self.value if self.value == self.value else None,
-            "values": list(self.values),
-            "params": dict(self.params),
-            "seconds": round(self.seconds, 3),
-            "note": self.note,
-        }
 
 
 def default_space(recipe: Recipe) -> Space:

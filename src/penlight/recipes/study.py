@@ -81,10 +81,6 @@ class Study(Section):
         )
         return self.model_copy(update={"rows": rows})
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the study as its file has it."""
-        return self.model_dump(mode="json", exclude_none=True)
-
 
 def study_names() -> list[str]:
     """List the names of the studies that ship, in alphabetical order."""

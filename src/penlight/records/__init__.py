@@ -1,17 +1,37 @@
-"""The one base of the JSON that Penlight keeps: what a file may hold, checked before any of it is used.
+"""The one base of all that is JSON: what files hold, what the API gives, what commands print and HTTP answers.
 
-A record is frozen. Keys that it does not know are ignored, so that a file of a later version with more in it still
-opens; what changes the meaning of a file changes its `schema`. A number that is undefined is NaN in Python and null
-in JSON, here and nowhere else. Texts, lists and tables are bounded, whole numbers have 64 bits, and texts hold no
-control characters, since they are printed in terminals.
+A record is a frozen dataclass. Made in Python it is taken as it is, which costs nothing where thousands of rows are
+computed, and lets it be made by position and changed by `dataclasses.replace`. Read from JSON it is checked by
+pydantic before any of it is used: texts, lists and tables are bounded, whole numbers have 64 bits, and texts hold no
+control characters, since they are printed in terminals. Keys that a record does not know are ignored, so that a file
+of a later version with more in it still opens; what changes the meaning of a file changes its `schema`. A number that
+is undefined is NaN in Python and null in JSON, here and nowhere else.
 
-Schemas are in the modules of this package, by who reads them: answering for a picture imports `run` alone.
+`Record.to_dict` is the one writer of JSON, `read_record` the one reader; OpenAPI has the schema that pydantic makes
+of the same fields.
 """
 
+import dataclasses
+import functools
+import inspect
+import json
 import math
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    computed_field,
+)
+from pydantic_core import core_schema
 
 from penlight.errors import PenlightError, RunError
 from penlight.parsing import parse_json_object
@@ -33,6 +53,15 @@ Side = Annotated[int, Field(strict=True, ge=1, le=4096)]
 """The side of an image in pixels."""
 
 
+def _require_one_or_three(channels: int) -> int:
+    if channels not in (1, 3):
+        raise ValueError("1 or 3 was expected")
+    return channels
+
+
+Channels = Annotated[int, Field(strict=True), AfterValidator(_require_one_or_three)]
+
+
 def nan_of_null(value: Any) -> Any:
     """Read null as NaN."""
     return math.nan if value is None else value
@@ -50,27 +79,213 @@ Number = Annotated[
 ]
 """A number that may be undefined: NaN in Python, null in JSON."""
 
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Digest = Annotated[str, Field(strict=True, pattern=r"^[0-9a-f]{64}$")]
+Labels = Annotated[tuple[Name, ...], Field(min_length=1, max_length=10_000)]
+Notes = Annotated[tuple[Text, ...], Field(max_length=10_000)]
+ImagesPerPatient = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+Sentences = Annotated[Sequence[Text], Field(max_length=10_000)]
+Counts = Annotated[Mapping[str, Count], Field(max_length=100)]
+Numbers = Annotated[Mapping[str, Number], Field(max_length=100)]
 
-class Record(BaseModel):
-    """What a JSON file, or a part of one, holds. Records are equal if their JSON is."""
 
-    # Schemas are built when they are first used: a command uses few of them.
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+def json_key(
+    name: str = "",
+    *,
+    formerly: str = "",
+    hidden: bool = False,
+    inline: bool = False,
+    if_known: bool = False,
+    written: Callable[[Any], Any] | None = None,
+    about: str = "",
+    kw_only: bool = False,
+    default: Any = dataclasses.MISSING,
+    default_factory: Any = dataclasses.MISSING,
+) -> Any:
+    """Say how a field of a record stands in JSON, where it is not simply under its own name.
 
-    def to_json(self, *, given_only: bool = False) -> dict[str, Any]:
-        """Give the record as JSON has it: NaN is null, tuples are lists. With `given_only`, defaults are left out
-        where nothing was given: a file that was read comes back as it was."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=given_only)
+    Under another `name`, and in old files `formerly` another one; `hidden` from JSON; a record `inline`, its keys
+    among those of the record that holds it, none where it is None; left out where it is None, if given only
+    `if_known`; as `written` gives it, such as a rounded number. `about` describes it in OpenAPI.
+    """
+    known: dict[str, Any] = {"inline": inline, "if_known": if_known, "written": written}
+    known |= {"alias": name} if name else {}
+    known |= {"exclude": True} if hidden else {}
+    known |= {"description": about} if about else {}
+    known |= {"validation_alias": AliasChoices(name, formerly)} if formerly else {}
+    given: dict[str, Any] = {"default": default, "default_factory": default_factory}
+    return dataclasses.field(
+        **{k: v for k, v in given.items() if v is not dataclasses.MISSING}, kw_only=kw_only, metadata=known
+    )
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field, json_key))
+class Record:
+    """A frozen dataclass that is JSON. Records are equal if all that they hold is, NaN being equal to NaN.
+
+    Give `computed` the names of properties that JSON has too, where they are not None.
+    """
+
+    __pydantic_config__: ClassVar = ConfigDict(arbitrary_types_allowed=True)
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    _computed: ClassVar[tuple[str, ...]] = ()
+    _keys: ClassVar[tuple["_Key", ...]]
+    _adapter: ClassVar[tuple[type, TypeAdapter[Any]] | None] = None
+
+    def __init_subclass__(cls, computed: tuple[str, ...] = (), **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        for name in computed:
+            setattr(cls, name, computed_field(cls.__dict__[name]))
+        for name, hint in inspect.get_annotations(cls).items():
+            # So that OpenAPI has the type of what is written.
+            if written := getattr(cls.__dict__.get(name), "metadata", {}).get("written"):
+                cls.__annotations__[name] = Annotated[hint, PlainSerializer(_where_known(written))]
+        cls._computed = (*cls._computed, *computed)
+        dataclasses.dataclass(frozen=True, eq=False)(cls)
+        cls._keys = _keys_of(cls, cls._computed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record as JSON has it: NaN is null, tuples and arrays are lists, paths are texts."""
+        values: dict[str, Any] = {}
+        for own in self._keys:
+            value = getattr(self, own.attribute)
+            if value is None and own.if_known:
+                continue
+            value = plain(own.written(value) if own.written else value)
+            values |= (value or {}) if own.inline else {own.key: value}
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave. RunError says what is wrong."""
+        return check_record(cls, values, f"A record {cls.__name__}")
 
     def __eq__(self, other: object) -> bool:
-        # Not by values: NaN is unequal to itself.
-        return type(self) is type(other) and self.model_dump_json() == other.model_dump_json()
+        return type(self) is type(other) and _held(self) == _held(other)
 
     def __hash__(self) -> int:
-        return hash(self.model_dump_json())
+        return hash(repr(_held(self)))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Read a record that stands inline from the keys of the one that holds it."""
+        schema, inline = handler(source), {own.key: _keys_inside(cls, own) for own in cls._keys if own.inline}
+        if not inline:
+            return schema
+
+        def gathered(values: Any) -> Any:
+            if not isinstance(values, dict):
+                return values
+            parts = {key: {name: values[name] for name in values.keys() & own} for key, own in inline.items()}
+            return values | {key: part for key, part in parts.items() if part}
+
+        return core_schema.no_info_before_validator_function(gathered, schema)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """Describe the record as `to_dict` writes it."""
+        made: dict[str, Any] = handler(core)
+        schema = handler.resolve_ref_schema(made)
+        left_out = {own.key for own in cls._keys if own.if_known and _is_nullable(schema["properties"].get(own.key))}
+        schema["required"] = [name for name in schema.get("required", []) if name not in left_out]
+        for own in cls._keys:
+            if own.inline and (inner := schema.get("properties", {}).pop(own.key, None)) is not None:
+                schema["required"] = [name for name in schema["required"] if name != own.key]
+                given = [one for one in inner.get("anyOf", [inner]) if one.get("type") != "null"]
+                is_sure = given == [inner]
+                schema.setdefault("allOf", []).append(inner if is_sure else {"anyOf": [*given, {"type": "object"}]})
+        return made
+
+
+@dataclasses.dataclass(frozen=True)
+class _Key:
+    """Where an attribute of a record stands in JSON."""
+
+    attribute: str
+    key: str
+    inline: bool = False
+    if_known: bool = False
+    written: Callable[[Any], Any] | None = None
+
+
+def _is_nullable(schema: Mapping[str, Any] | None) -> bool:
+    return schema is None or {"type": "null"} in schema.get("anyOf", ())
+
+
+def _where_known(written: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(written, updated=())
+    def given(value: Any) -> Any:
+        return None if value is None else written(value)
+
+    return given
+
+
+def _keys_of(kind: Any, computed: tuple[str, ...]) -> tuple[_Key, ...]:
+    own = []
+    for field in dataclasses.fields(kind):
+        known = {"alias": field.name, "inline": False, "if_known": False, "written": None, **field.metadata}
+        if not known.get("exclude"):
+            own.append(_Key(field.name, known["alias"], known["inline"], known["if_known"], known["written"]))
+    return (*own, *(_Key(name, name, if_known=True) for name in computed))
+
+
+def _keys_inside(kind: type[Record], own: _Key) -> set[str]:
+    hint = get_type_hints(kind)[own.attribute]
+    inner = next(t for t in (hint, *get_args(hint)) if isinstance(t, type) and issubclass(t, Record))
+    return {key.key for key in inner._keys}
+
+
+def _held(record: Any) -> list[Any]:
+    """Give all that a record holds, what JSON leaves out too, so that NaN is equal to NaN."""
+    return [_comparable(getattr(record, own.name)) for own in dataclasses.fields(record)]
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_comparable(inner) for inner in value]
+    if isinstance(value, Mapping):
+        return {key: _comparable(inner) for key, inner in value.items()}
+    if hasattr(value, "tolist"):
+        return _comparable(value.tolist())
+    return "NaN" if isinstance(value, float) and math.isnan(value) else value
+
+
+def plain(value: Any) -> Any:
+    """Give a value, and what it holds, as JSON has it: the one place where NaN becomes null, and NumPy Python."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def json_text(value: Any) -> str:
+    """Give a record, or what `plain` takes, as the text that files, commands and HTTP have of it."""
+    return json.dumps(plain(value), indent=1, allow_nan=False) + "\n"
 
 
 R = TypeVar("R", bound=Record)
+
+
+def _adapter_of(kind: type[Record]) -> TypeAdapter[Any]:
+    """Build the schema of a record when it is first read: a command uses few of them."""
+    if kind._adapter is None or kind._adapter[0] is not kind:
+        kind._adapter = kind, TypeAdapter(kind)
+    return kind._adapter[1]
 
 
 def read_record(
@@ -90,9 +305,10 @@ def check_record(
 ) -> R:
     """Check values that were parsed from JSON as a record. Errors as in `read_record`."""
     try:
-        return kind.model_validate(values)
+        made: R = _adapter_of(kind).validate_python(values)
     except ValidationError as cause:
         raise error(f"{what} is not what Penlight writes: {_said(cause)}.", remedy) from cause
+    return made
 
 
 def _said(cause: ValidationError) -> str:

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.data.summary import DataDescription, describe
 from penlight.errors import RunError
-from penlight.evaluation import Decision, Score, row_from_dict
+from penlight.evaluation import Decision, Score
 from penlight.evaluation.checks import Check
-from penlight.evaluation.operating import point_from_dict
-from penlight.evaluation.standing import Ahead, ahead_from_dict
-from penlight.evaluation.subgroups import Subgroup, subgroup_from_dict
+from penlight.evaluation.standing import Ahead
+from penlight.evaluation.subgroups import Subgroup
 from penlight.recipes import differences
 from penlight.reports.content import ComparedBaseline, FoldContent, RunContent, TrainingSample
 from penlight.reports.verdict import kept_together
@@ -51,8 +50,8 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         test=test,
         decided=answers.decided,
         thresholds=_thresholds(decision, test.task),
-        rows=_rows(scores["metrics"]),
-        rivals=[ComparedBaseline(name, _rows(rows)) for name, rows in scores["baselines"].items()],
+        rows=scores.metrics,
+        rivals=[ComparedBaseline(name, rows) for name, rows in scores.baselines.items()],
         history=_history(run, test.task.headline),
         best_epoch=run.provenance["best_epoch"],
         data=description,
@@ -70,16 +69,16 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         patients=None if kept is None else kept.patients,
         before=answers.before,
         calibration_notes=decision.calibration.notes,
-        points=[point_from_dict(point) for point in scores.get("operating_points", [])],
+        points=scores.points,
         conformal=decision.conformal,
         novelty=run.novelty,
         novelty_rates=novelty_rates_of(run),
         robustness=run.robustness,
-        subgroups=[subgroup_from_dict(group) for group in scores.get("subgroups", [])],
+        subgroups=scores.subgroups,
         decision=decision,
         no_subgroups=groups_unavailable(run, test.metadata),
         holds=holdings_of(run).sentences(),
-        ahead={name: ahead_from_dict(own) for name, own in scores.get("ahead", {}).items()},
+        ahead=scores.ahead,
     )
 
 
@@ -183,10 +182,6 @@ def _provenance_of_folds(runs: Sequence[Run], md5: str) -> dict[str, Any]:
     spent = [run.provenance["durations"] for run in runs]
     durations = {what: round(sum(own[what] for own in spent), 3) for what in spent[0]}
     return {**made, "durations": durations, "hashes": {**made["hashes"], "data (MD5)": md5}}
-
-
-def _rows(values: Sequence[dict[str, Any]]) -> list[Score]:
-    return [row_from_dict(row) for row in values]
 
 
 def _history(run: Run, headline: str) -> pd.DataFrame | None:

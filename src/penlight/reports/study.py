@@ -16,9 +16,10 @@ from penlight.reports.findings import findings, in_text, leader, network_to_take
 from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.palette import Colour, palette
 from penlight.reports.run import data_values
-from penlight.reports.study_content import MAJORITY, Cost, StudyContent, StudyRowResult, StudyTable
+from penlight.reports.study_content import MAJORITY, StudyContent, StudyRowResult, StudyTable
 from penlight.reports.tables import DifferenceLine, lines_of_differences, provenance_groups
 from penlight.reports.words import NO_VALUE, count, duration, interval, metric_words, number, plain, sentence
+from penlight.runs.studies import Cost
 
 
 @dataclass(frozen=True)

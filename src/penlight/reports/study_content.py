@@ -2,60 +2,23 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
-from penlight.evaluation.rows import Score, to_json
+from penlight.evaluation.rows import Score
+from penlight.records import json_key
 from penlight.reports.content import RunContent
+from penlight.runs.studies import StudyEntry, StudyTableRecord
 from penlight.tasks import Task
-
-Kind = Literal["baseline", "custom", "pre-trained", "features"]
-"""A baseline; a network with random weights, or with those of other images, to begin with; or a model on features of
-the images, or an ensemble."""
 
 MAJORITY, LINEAR = "majority", "linear"
 """Backbones of the baselines that findings speak of by name."""
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a recipe costs: `parameters` and `model_bytes` of the saved network, None where there is none; by seed,
-    `fit` in seconds and `predict` in milliseconds per test image on the machine that trained it, NaN where it was
-    not measured."""
-
-    parameters: int | None
-    model_bytes: int | None
-    fit: tuple[float, ...]
-    predict: tuple[float, ...]
-
-    @property
-    def fit_mean(self) -> float:
-        """Mean training time in seconds; NaN if it was not measured."""
-        return _mean(self.fit)
-
-    @property
-    def predict_mean(self) -> float:
-        """Mean milliseconds per image; NaN if it was not measured."""
-        return _mean(self.predict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the cost for JSON, with units in the names: NaN becomes null."""
-        return {
-            "parameters": self.parameters,
-            "model_bytes": self.model_bytes,
-            "fit_seconds": [to_json(value) for value in self.fit],
-            "predict_ms_per_image": [to_json(value) for value in self.predict],
-        }
-
-
-@dataclass(frozen=True)
-class StudyRowResult:
+class StudyRowResult(StudyEntry):
     """A row of a study with what its runs gave, S seeds.
 
     `rows` are means over seeds on test; `headline_by_seed` (S,); `confusion` are counts summed over seeds, (C, C) of
@@ -66,43 +29,18 @@ class StudyRowResult:
     place of its recipe's model with some seed.
     """
 
-    id: str
-    title: str
-    kind: Kind
-    backbone: str
-    recipe: str
-    recipe_hash: str
-    seeds: tuple[int, ...]
-    rows: Sequence[Score]
-    headline_by_seed: tuple[float, ...]
-    cost: Cost
-    confusion: NDArray[np.int64]
-    histories: tuple[pd.DataFrame, ...]
-    changes: Mapping[str, tuple[Any, Any]]
-    address: str
-    compare_with: str | None = None
-    checks: Sequence[Check] = ()
-    fell_back: bool = False
+    backbone: str = json_key(hidden=True, kw_only=True)
+    confusion: Any = json_key(hidden=True, kw_only=True)
+    histories: tuple[pd.DataFrame, ...] = json_key(hidden=True, kw_only=True)
+    changes: Mapping[str, tuple[Any, Any]] = json_key(hidden=True, kw_only=True)
+    address: str = json_key(hidden=True, kw_only=True)
+    compare_with: str | None = json_key(hidden=True, kw_only=True, default=None)
+    fell_back: bool = json_key(hidden=True, kw_only=True, default=False)
 
     def row(self, name: str) -> Score:
         """Give the row of a metric of the whole; NaN with a note if it was not scored."""
         found = (row for row in self.rows if row.name == name and row.label is None)
         return next(found, _not_scored(name))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the entry for JSON."""
-        return {
-            "id": self.id,
-            "title": self.title,
-            "kind": self.kind,
-            "recipe": self.recipe,
-            "recipe_hash": self.recipe_hash,
-            "seeds": list(self.seeds),
-            "metrics": [row.to_dict() for row in self.rows],
-            "headline_by_seed": [to_json(value) for value in self.headline_by_seed],
-            "cost": self.cost.to_dict(),
-            "checks": [check.to_dict() for check in self.checks],
-        }
 
 
 @dataclass(frozen=True)
@@ -160,21 +98,13 @@ class StudyTable:
                 return turned(found)
         return None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the table for JSON; findings are added by the caller."""
-        return {
-            "view": self.view,
-            "headline": self.headline,
-            "images": dict(self.images),
-            "best": self.best.id if self.best else None,
-            "on_val": None
-            if self.on_val is None
-            else {entry.id: to_json(self.on_val.score(entry)) for entry in self.on_val.entries},
-            "rows": [entry.to_dict() for entry in self.entries],
-            "differences": [
-                {**found.to_dict(), "more_than_chance": found.more_than_chance} for found in self.differences
-            ],
-        }
+    def record(self, findings: Sequence[str] = ()) -> StudyTableRecord:
+        """Give what study.json holds of the table, with what is found in it, in sentences."""
+        on_val = None if self.on_val is None else {own.id: self.on_val.score(own) for own in self.on_val.entries}
+        best = self.best.id if self.best else None
+        return StudyTableRecord(
+            self.view, self.headline, self.images, best, self.entries, on_val, self.differences, findings
+        )
 
 
 @dataclass(frozen=True)
@@ -233,10 +163,4 @@ def pairs(entries: Sequence[StudyRowResult], headline: str) -> list[tuple[str, s
 
 def turned(found: Difference) -> Difference:
     """Give the same difference seen from the other side."""
-    values = {**asdict(found), "row": found.against, "against": found.row, "value": -found.value}
-    return Difference(**{**values, "low": -found.high, "high": -found.low})
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return sum(known) / len(known) if known else math.nan
+    return replace(found, row=found.against, against=found.row, value=-found.value, low=-found.high, high=-found.low)

@@ -7,46 +7,46 @@ from typing import Any
 
 from penlight.data.published import Published
 from penlight.evaluation.rows import Score, find_row
+from penlight.records import Record, json_key
 from penlight.reports.beside import OFFICIAL
 from penlight.reports.displays.published import BesidePublished, Lane
 from penlight.reports.page import drawn, render
 from penlight.reports.words import count, duration, interval, listed, number
 
 
-@dataclass(frozen=True)
-class SweepRow:
+def _tenths(seconds: float) -> float:
+    return round(seconds, 1)
+
+
+def _in_short(published: Published) -> dict[str, object]:
+    return {"model": published.model, "auc": published.auc, "acc": published.acc}
+
+
+class SweepRow(Record, computed=("stands",)):
     """One set: `kept` is the backbone of the model that the plan ended with; `seconds` of the whole run; `address` of
     its own report, from the sweep's folder."""
 
     name: str
-    title: str
+    title: str = json_key(hidden=True)
     images: Mapping[str, int]
     kept: str
     parameters: int | None
-    seconds: float
-    rows: Sequence[Score]
-    linear: Sequence[Score]
-    published: Published
-    address: str
+    seconds: float = json_key(written=_tenths)
+    rows: Sequence[Score] = json_key("metrics")
+    linear: Sequence[Score] = json_key(hidden=True)
+    published: Published = json_key(written=_in_short)
+    address: str = json_key(hidden=True)
+
+    @property
+    def stands(self) -> dict[str, str]:
+        """Where the set stands to what is published, by official metric."""
+        return {metric: self.lane(metric).stands for metric in OFFICIAL}
 
     def lane(self, metric: str) -> Lane:
         """Give the set's lane of an official metric."""
         linear = find_row(self.linear, metric)
         own = find_row(self.rows, metric) or Score(metric, None, math.nan, math.nan, math.nan, 0, "not scored")
         return Lane(self.name, own, math.nan if linear is None else linear.value, getattr(self.published, metric))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the set for JSON."""
-        return {
-            "name": self.name,
-            "images": dict(self.images),
-            "kept": self.kept,
-            "parameters": self.parameters,
-            "seconds": round(self.seconds, 1),
-            "metrics": [row.to_dict() for row in self.rows],
-            "published": {"model": self.published.model, "auc": self.published.auc, "acc": self.published.acc},
-            "stands": {metric: self.lane(metric).stands for metric in OFFICIAL},
-        }
 
 
 @dataclass(frozen=True)

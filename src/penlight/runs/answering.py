@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from penlight.answers import Answer, Unlike, error_to_dict
+from penlight.answers import Answer, AnswerOfWorker, Unlike, error_to_dict
 from penlight.data.pictures import LARGEST_PIXELS, Pixels
 from penlight.errors import PenlightError
 from penlight.runs.classifier import Classifier, open_classifier
@@ -80,14 +80,13 @@ def _answers(
     return [
         ({"error": error_to_dict(own)}, b"")
         if isinstance(own, PenlightError)
-        else (_answer_to_dict(next(answers), own[1]), b"")
+        else (_with_warnings(next(answers), own[1]).to_dict(), b"")
         for own in loaded
     ]
 
 
-def _answer_to_dict(answer: Answer, unlike: tuple[Unlike, ...]) -> dict[str, Any]:
-    warnings = (*unlike, _UNUSUAL) if answer.unusual else unlike
-    return {**answer.to_dict(), "warnings": [(own.code, own.text) for own in warnings]}
+def _with_warnings(answer: Answer, unlike: tuple[Unlike, ...]) -> AnswerOfWorker:
+    return AnswerOfWorker(answer, (*unlike, _UNUSUAL) if answer.unusual else unlike)
 
 
 def _images(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.answers import Answer, Unlike
+from penlight.answers import Answer, AnsweringModel, Unlike
 from penlight.data.pictures import (
     LARGEST_PIXELS,
     DecodeOptions,
@@ -67,25 +67,25 @@ class Classifier:
         facts = self.facts
         on_test = None if self._run is None else standing_of(self._run, facts.task)
         labels, cuts, of_labels = facts.task.labels, facts.thresholds, facts.task.uses_thresholds
-        return {
-            "dataset": facts.dataset,
-            "view": facts.view,
-            "task": facts.task.kind,
-            "labels": labels,
-            "thresholds": dict(zip(labels, cuts, strict=True)) if cuts is not None and of_labels else None,
-            "cut_points": None if of_labels else cuts,
-            "coverage": None if self._conformal is None else self._conformal.coverage,
-            "novelty_threshold": None if self._novelty is None else round(self._novelty.threshold, 4),
-            "reading": self.reading.to_dict(),
-            "backbone": facts.backbone if on_test is None else on_test["model"],
-            "recipe_hash": facts.recipe_hash,
-            "seed": facts.seed,
-            "data_md5": facts.data_hash,
-            "licence": facts.licence,
-            "version": facts.version,
-            "notice": NOTICE,
-            "on_test": on_test,
-        }
+        return AnsweringModel(
+            dataset=facts.dataset,
+            view=facts.view,
+            task=facts.task.kind,
+            labels=labels,
+            thresholds=dict(zip(labels, cuts, strict=True)) if cuts is not None and of_labels else None,
+            cut_points=None if of_labels else cuts,
+            coverage=None if self._conformal is None else self._conformal.coverage,
+            novelty_threshold=None if self._novelty is None else round(self._novelty.threshold, 4),
+            reading=self.reading.to_dict(),
+            backbone=facts.backbone if on_test is None else on_test.model,
+            recipe_hash=facts.recipe_hash,
+            seed=facts.seed,
+            data_md5=facts.data_hash,
+            licence=facts.licence,
+            version=facts.version,
+            notice=NOTICE,
+            on_test=on_test,
+        ).to_dict()
 
     def load(
         self, source: Path | bytes | Pixels, name: str = "", *, largest: int = LARGEST_PIXELS
@@ -199,4 +199,4 @@ def open_classifier(path: Path) -> Classifier:
 def reading_of(run: Run, size: int, channels: int) -> DecodeOptions:
     """Say how a picture becomes an image of a run: as its dataset was read, where the run kept that."""
     kept = run.reading
-    return DecodeOptions(size, channels) if kept is None else DecodeOptions(**kept.model_dump())
+    return DecodeOptions(size, channels) if kept is None else kept

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from penlight.data.tested import READ_BEFORE
-from penlight.evaluation import Sample, Score, find_row, row_from_dict
-from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers, check_from_dict
-from penlight.evaluation.duplicates import DuplicateScores, duplicates_from_dict, score_duplicates
-from penlight.evaluation.novelty_rates import NoveltyRates, rates_from_dict
+from penlight.evaluation import Sample, Score, find_row
+from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers
+from penlight.evaluation.duplicates import DuplicateScores, score_duplicates
+from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.evaluation.subgroups import Subgroup
 from penlight.recipes import Pretrained, Recipe
+from penlight.records import check_record
 from penlight.runs.answers import Answers
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.folder import Run
@@ -51,10 +52,7 @@ def duplicates_of(run: Run, answers: Answers) -> DuplicateScores | None:
     not say which these are, give the scores that were kept. None where there are none, or it is not known."""
     rows = None if run.data is None or run.data.duplicates is None else run.data.duplicates.get("test", ())
     if rows is None:
-        if not run.has("metrics.json"):
-            return None
-        kept = run.metrics.get("duplicates")
-        return None if kept is None else duplicates_from_dict(kept)
+        return run.metrics.duplicates if run.has("metrics.json") else None
     chosen = np.isin(answers.predictions.index, rows)
     return score_duplicates(answers.sample, chosen, answers.predictions.units) if chosen.any() else None
 
@@ -64,16 +62,15 @@ def seen(answers: Answers) -> SplitAnswers:
     return SplitAnswers(answers.sample, answers.predictions.units)
 
 
-def checks_kept(run: Run) -> list[Check]:
+def checks_kept(run: Run) -> Sequence[Check]:
     """Read what checks reported when the run was made."""
-    return [check_from_dict(values) for values in run.metrics["checks"]]
+    return run.metrics.checks
 
 
 def headline_kept(run: Run) -> Score:
     """Read the run's headline score on test."""
-    rows = [row_from_dict(values) for values in run.metrics["metrics"]]
     headline = run.predictions("test").task.headline
-    found = find_row(rows, headline)
+    found = find_row(run.metrics.metrics, headline)
     return found or Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
 
 
@@ -88,7 +85,7 @@ def maps_alike_of(run: Run) -> float | None:
 def novelty_rates_of(run: Run) -> NoveltyRates | None:
     """Read how well a run tells images unlike those in train; None where that was not measured."""
     found = run.provenance.get(NOVELTY_RATES)
-    return None if found is None else rates_from_dict(found)
+    return None if found is None else check_record(NoveltyRates, found, f"provenance.json in the run {run.path}")
 
 
 def _curves(run: Run) -> Curves | None:

@@ -9,6 +9,7 @@ from typing import Any
 from penlight.disk import read_inside, write_whole, writing_to
 from penlight.errors import RunError
 from penlight.parsing import LARGEST_TOML, parse_json
+from penlight.records import json_text as json_text
 
 SEAL = "sha256"
 """The key of sealed JSON that holds the hash of all its other values."""
@@ -75,11 +76,6 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON as `json_text` gives it, as `write_bytes` does."""
     write_text(path, json_text(content))
-
-
-def json_text(content: Any) -> str:
-    """Give JSON, indented, without NaN."""
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def fingerprint(content: bytes) -> dict[str, Any]:

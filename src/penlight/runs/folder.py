@@ -25,19 +25,11 @@ from penlight.disk import (
     writing_to,
 )
 from penlight.errors import RunError, TrainingError
-from penlight.evaluation.decision import Decision, decision_of
+from penlight.evaluation.decision import Decision
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
 from penlight.parsing import parse_json_object
 from penlight.records import Record, check_record, read_record
-from penlight.records.run import (
-    ClaimRecord,
-    DecisionRecord,
-    KeptModelRecord,
-    ManifestRecord,
-    ReadingRecord,
-    ReadsRecord,
-    StandingRecord,
-)
+from penlight.records.run import ClaimRecord, ManifestRecord
 from penlight.runs.files import (
     SEAL,
     fingerprint,
@@ -57,11 +49,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from penlight.data.pictures import DecodeOptions
     from penlight.data.record import DataRecord
     from penlight.evaluation.robustness import Robustness
     from penlight.recipes import Recipe
     from penlight.runs.answers import Answers
+    from penlight.runs.exports import ExportedFile
     from penlight.runs.predictions import Predictions
+    from penlight.runs.scores import Scores
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
@@ -169,7 +164,7 @@ class RunWriter:
     def draft(self, answers: "Mapping[str, Answers] | None" = None) -> "Run":
         """Give the run as it is so far, for what is made from it before it is complete; `answers` are those to val
         and test where they are at hand."""
-        return Run(self.path, ManifestRecord.model_validate(self._manifest()), answers)
+        return Run(self.path, check_record(ManifestRecord, self._manifest(), MANIFEST), answers)
 
     def finish(self) -> None:
         """Make the run complete: hash every file into the manifest, then drop the state of the unfinished run."""
@@ -256,7 +251,7 @@ def read_claim(path: Path) -> dict[str, Any] | None:
     """Give the recipe hash and seed of the unfinished run in a folder; None if there is none."""
     with contextlib.suppress(RunError):
         if (content := read_if_there(path, f"{_STATE}/{_CLAIM}")) is not None:
-            return read_record(ClaimRecord, content, f"{path / _STATE / _CLAIM}").to_json()
+            return read_record(ClaimRecord, content, f"{path / _STATE / _CLAIM}").to_dict()
     return None
 
 
@@ -268,8 +263,8 @@ class Run:
         self._answers = dict(answers or {})
         self.seed = manifest.seed
         self.recipe_hash = manifest.recipe_hash
-        self._files = {name: own.model_dump() for name, own in manifest.files.items()}
-        self._pending = {name: own.model_dump() for name, own in manifest.pending.items()}
+        self._files = {name: own.to_dict() for name, own in manifest.files.items()}
+        self._pending = {name: own.to_dict() for name, own in manifest.pending.items()}
 
     @property
     def name(self) -> str:
@@ -381,41 +376,38 @@ class Run:
     @property
     def provenance(self) -> dict[str, Any]:
         """Seed, versions, hashes, machine, durations."""
-        from penlight.records.scores import ProvenanceRecord
+        from penlight.runs.provenance import ProvenanceRecord
 
-        return self._json(ProvenanceRecord, "provenance.json")
+        kept = self.record(ProvenanceRecord, "provenance.json").to_dict()
+        # What a file does not say is not the same as what it says is not known.
+        given = parse_json_object(self.read("provenance.json"), "provenance.json", error=RunError)
+        return {key: value for key, value in kept.items() if key in given}
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> "Scores":
         """The scores as `train` wrote them."""
-        from penlight.records.scores import MetricsRecord
+        from penlight.runs.scores import Scores
 
-        return self._json(MetricsRecord, "metrics.json")
-
-    @property
-    def standing(self) -> tuple[dict[str, Any], str]:
-        """Of `metrics` the scores and checks, and the model that was kept: what is said beside each answer. Answering
-        for a picture must not wait for the schemas of all that scores may hold."""
-        model = self._record(KeptModelRecord, "provenance.json").model
-        return self._json(StandingRecord, "metrics.json"), model
+        return self.record(Scores, "metrics.json")
 
     @property
     def data(self) -> "DataRecord | None":
         """Counts by split, patients, and what the audit found; None for a run that kept nothing of its data."""
-        from penlight.data.record import record_of_json
-        from penlight.records.scores import DataJson
+        from penlight.data.record import DataRecord
 
-        return record_of_json(self._record(DataJson, DATA)) if self.has(DATA) else None
+        return self.record(DataRecord, DATA) if self.has(DATA) else None
 
     @property
-    def reading(self) -> "ReadingRecord | None":
+    def reading(self) -> "DecodeOptions | None":
         """How a picture becomes an image of the run's dataset; None where that was not kept."""
-        return self._record(ReadsRecord, DATA).reading if self.has(DATA) else None
+        from penlight.data.record import ReadingOfData
+
+        return self.record(ReadingOfData, DATA).reading if self.has(DATA) else None
 
     @property
     def decision(self) -> Decision:
         """Calibration and thresholds found on val."""
-        return decision_of(self._record(DecisionRecord, "decision.json"))
+        return self.record(Decision, "decision.json")
 
     @property
     def novelty(self) -> Novelty | None:
@@ -425,10 +417,9 @@ class Run:
     @property
     def robustness(self) -> "Robustness | None":
         """What corrupted images did to the answers; None before `evaluate --corruptions` has asked."""
-        from penlight.evaluation.robustness import robustness_of
-        from penlight.records.scores import CorruptionsRecord
+        from penlight.evaluation.robustness import Robustness
 
-        return robustness_of(self._record(CorruptionsRecord, CORRUPTIONS)) if self.has(CORRUPTIONS) else None
+        return self.record(Robustness, CORRUPTIONS) if self.has(CORRUPTIONS) else None
 
     @property
     def history(self) -> "pd.DataFrame | None":
@@ -448,22 +439,21 @@ class Run:
     @property
     def reasons(self) -> list[dict[str, str]]:
         """The choices of the plan that the recipe came from; none for a recipe of another source."""
-        from penlight.records.scores import PlanRecord
+        from penlight.recipes.plan import TrainingPlan
 
         if not self.has(PLAN):
             return []
-        return [reason.model_dump() for reason in self._record(PlanRecord, PLAN).reasons]
+        return [reason.to_dict() for reason in self.record(TrainingPlan, PLAN).reasons]
 
     @property
-    def exports(self) -> dict[str, Any]:
+    def exports(self) -> "Mapping[str, ExportedFile]":
         """What is known of each exported file, by its name."""
-        from penlight.records.scores import ExportsRecord
+        from penlight.runs.exports import ExportsRecord
 
         if not self.has(EXPORTS):
             return {}
         values = parse_json_object(self.read(EXPORTS), f"{EXPORTS} in the run {self.path}", _AGAIN, error=RunError)
-        record = check_record(ExportsRecord, {"files": values}, f"{EXPORTS} in the run {self.path}", _AGAIN)
-        return {name: own.to_json(given_only=True) for name, own in record.files.items()}
+        return check_record(ExportsRecord, {"files": values}, f"{EXPORTS} in the run {self.path}", _AGAIN).files
 
     def predictions(self, split: str) -> "Predictions":
         """The run's predictions of "val" or "test" as the model gave them; scores and figures are of `answers`."""
@@ -496,18 +486,16 @@ class Run:
 
     def baseline_decision(self, baseline: str) -> Decision:
         """Calibration and thresholds of a baseline, found on val as the run's were."""
-        return decision_of(self._record(DecisionRecord, f"baseline-{baseline}-decision.json"))
+        return self.record(Decision, f"baseline-{baseline}-decision.json")
 
     def _predictions(self, name: str) -> "Predictions":
         from penlight.runs.predictions import predictions_from_bytes
 
         return predictions_from_bytes(self.read(name), str(self.path / name))
 
-    def _record(self, kind: type[R], name: str) -> R:
+    def record(self, kind: type[R], name: str) -> R:
+        """Read a JSON file of the run as a record of this kind. RunError if it is none."""
         return read_record(kind, self.read(name), f"{name} in the run {self.path}", _AGAIN)
-
-    def _json(self, kind: type[Record], name: str) -> dict[str, Any]:
-        return self._record(kind, name).to_json(given_only=True)
 
 
 def open_run(path: Path) -> Run:
@@ -576,7 +564,7 @@ def read_folds(path: Path) -> dict[str, Any] | None:
 
     content = read_if_there(path, FOLDS)
     what = str(path / FOLDS)
-    return None if content is None else read_record(FoldsRecord, content, what, _AGAIN).to_json()
+    return None if content is None else read_record(FoldsRecord, content, what, _AGAIN).to_dict()
 
 
 def run_folders(path: Path, what: Literal["seed", "fold"]) -> list[Path]:

@@ -14,15 +14,7 @@ from penlight.disk import FolderHold, inner_folders, is_inside, open_inside, rem
 from penlight.errors import RunError
 from penlight.parsing import parse_json_object
 from penlight.records import Record, check_record, read_record
-from penlight.records.groups import (
-    FoldsRecord,
-    SealRecord,
-    StudyRecord,
-    SummaryOfFolds,
-    SummaryOfSeeds,
-    SweepRecord,
-    TuningRecord,
-)
+from penlight.records.groups import FoldsRecord, SealRecord, SweepRecord, TuningRecord
 from penlight.runs.files import (
     fingerprint,
     is_sound,
@@ -34,6 +26,8 @@ from penlight.runs.files import (
     write_json,
 )
 from penlight.runs.folder import CORRUPTIONS, FOLDS, MANIFEST, SUMMARY, Run, open_run, run_folder_in, run_folders
+from penlight.runs.scores import FoldsSummary, SeedsSummary
+from penlight.runs.studies import StudyRecord
 
 if TYPE_CHECKING:
     from penlight.evaluation.robustness import Robustness
@@ -53,8 +47,8 @@ UNSEALED = "not sealed (written by Penlight 0.1.0)"
 # What a folder without a seal is known by, the first that is there.
 _KNOWN_BY: dict[str, Kind] = {STUDY: "study", FOLDS: "folds", SUMMARY: "seeds", SWEEP: "sweep", SETUP: "tuning"}
 _RECORDS: dict[Kind, tuple[str, type[Record]]] = {
-    "seeds": (SUMMARY, SummaryOfSeeds),
-    "folds": (SUMMARY, SummaryOfFolds),
+    "seeds": (SUMMARY, SeedsSummary),
+    "folds": (SUMMARY, FoldsSummary),
     "study": (STUDY, StudyRecord),
     "sweep": (SWEEP, SweepRecord),
     "tuning": (SETUP, TuningRecord),
@@ -99,7 +93,7 @@ class RunGroup:
         """Read a file of the folder. RunError if it is missing, refused, or not what was written."""
         if self._seal is None:
             return read_file(self.path, name, _AGAIN)
-        prints = [own.model_dump() for files in (self._seal.files, self._seal.pending)
+        prints = [own.to_dict() for files in (self._seal.files, self._seal.pending)
                   if (own := files.get(name)) is not None]  # fmt: skip
         if not prints:
             raise RunError(f"{self.path} was not written with {name}.", _AGAIN)
@@ -117,10 +111,22 @@ class RunGroup:
         return content
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Record:
         """What the folder's summary.json, study.json, sweep.json or tune.json holds."""
         name, kind = _RECORDS[self.kind]
-        return read_record(kind, self.read(name), f"{name} in {self.path}", _AGAIN).to_json(given_only=True)
+        return read_record(kind, self.read(name), f"{name} in {self.path}", _AGAIN)
+
+    @property
+    def summary(self) -> SeedsSummary | FoldsSummary:
+        """The scores of seeds or folds as they were summarised."""
+        record = self.record
+        assert isinstance(record, SeedsSummary | FoldsSummary)
+        return record
+
+    @property
+    def study(self) -> StudyRecord:
+        """What a study asked, and what came out."""
+        return read_record(StudyRecord, self.read(STUDY), f"{STUDY} in {self.path}", _AGAIN)
 
     @property
     def claim(self) -> FoldsRecord:
@@ -130,13 +136,12 @@ class RunGroup:
     @property
     def robustness(self) -> "Robustness | None":
         """What corrupted images did to the answers of all seeds together; None before that was asked."""
-        from penlight.evaluation.robustness import robustness_of
-        from penlight.records.scores import CorruptionsRecord
+        from penlight.evaluation.robustness import Robustness
 
         if not self.has(CORRUPTIONS):
             return None
         what = f"{CORRUPTIONS} in {self.path}"
-        return robustness_of(read_record(CorruptionsRecord, self.read(CORRUPTIONS), what, _AGAIN))
+        return read_record(Robustness, self.read(CORRUPTIONS), what, _AGAIN)
 
     @property
     def folders(self) -> list[Path]:
@@ -177,14 +182,14 @@ class RunGroup:
     def _settled(self) -> dict[str, Any]:
         """Give the prints of the files, of those that were to come as they did or did not."""
         assert self._seal is not None
-        found = {name: own.model_dump() for name, own in self._seal.files.items()}
+        found = {name: own.to_dict() for name, own in self._seal.files.items()}
         for name, own in self._seal.pending.items():
             try:
-                came = fingerprint(read_file(self.path, name)) == own.model_dump()
+                came = fingerprint(read_file(self.path, name)) == own.to_dict()
             except RunError:
                 continue
             if came:
-                found[name] = own.model_dump()
+                found[name] = own.to_dict()
         return found
 
 
@@ -266,7 +271,7 @@ def _write(
     prints = {name: fingerprint(content) for name, content in files.items()}
     about = {"schema": SCHEMA, "kind": before.kind}
     if not fresh:
-        known = {name: own.model_dump() for name, own in before.files.items()}
+        known = {name: own.to_dict() for name, own in before.files.items()}
         write_json(
             path / SEAL_FILE, sealed({**about, "files": {**known, **kept}, "runs": before.runs, "pending": prints})
         )

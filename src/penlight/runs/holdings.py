@@ -1,12 +1,11 @@
 """What a run folder holds of the data it was made from, so that a person knows before passing it on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from penlight.data.npz import read_headers
 from penlight.evaluation.subgroups import Metadata, unavailable_subgroups
 from penlight.numbers import counted
+from penlight.records import Record, json_key
 from penlight.runs.cases import EXPLAINED
 from penlight.runs.folder import Run
 
@@ -25,8 +24,7 @@ SHARED = "shared"
 """The key of provenance.json of a copy that was made to be shared: how, and what was left out."""
 
 
-@dataclass(frozen=True)
-class Holdings:
+class Holdings(Record):
     """What a run folder, or a folder of several, holds of its data.
 
     `training_images` are those of neighbours.npz, of at most 64 px; `maps` those of explained.npz over test images;
@@ -39,8 +37,8 @@ class Holdings:
     answers: Mapping[str, int]
     metadata: tuple[str, ...] = ()
     patients: bool = False
-    keeps_images: bool = True
-    shared: bool = False
+    keeps_images: bool = json_key(default=True, hidden=True)
+    shared: bool = json_key(default=False, hidden=True)
 
     def sentences(self) -> list[str]:
         """Say it, for a card."""
@@ -71,16 +69,6 @@ class Holdings:
         if self.shared:
             return [*found, "This is a copy to be shared; SHARING.md says what was left out, and what remains."]
         return [*found, "A copy without images, metadata and paths: penlight export RUN --for-sharing."]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it for JSON."""
-        return {
-            "training_images": self.training_images,
-            "maps": self.maps,
-            "answers": dict(self.answers),
-            "metadata": list(self.metadata),
-            "patients": self.patients,
-        }
 
 
 def holdings_of(run: Run) -> Holdings:

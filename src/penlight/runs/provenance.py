@@ -1,13 +1,77 @@
-"""What a run was made with: versions and machine."""
+"""What a run was made with, and how: provenance.json."""
 
 import os
 import platform
 import sys
+from dataclasses import field
 from importlib import metadata
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from penlight.evaluation.novelty_rates import NoveltyRates
+from penlight.records import Count, Counts, Finite, Flag, Name, Number, Record, Seed, Side, Text, Whole
 
 _PACKAGES = ("penlight", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "keras", "tensorflow-cpu",
              "tensorflow", "jax", "onnxruntime")  # fmt: skip
+
+
+class MemberRow(Record):
+    """A model of an ensemble."""
+
+    model: Name
+    weight: Number
+
+
+class MarginRow(Record):
+    """How far the network was ahead of the linear baseline on val."""
+
+    value: Number
+    error: Number
+    epoch: Count | None = None
+
+
+class DurationsRow(Record):
+    """Seconds that parts of a training took."""
+
+    fit: Number
+    total: Number
+    predict: Number
+
+
+class SharedRow(Record):
+    """How a copy to be shared was made: the hash of the run's own recipe, and the columns of values of single images
+    that were left out."""
+
+    recipe_hash: Name
+    metadata: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
+
+
+class ProvenanceRecord(Record):
+    """provenance.json: where a run comes from."""
+
+    seed: Seed
+    recipe_hash: Name
+    dataset: Name
+    size: Side
+    view: Name
+    data_md5: Name
+    images: Counts
+    parameters: Count | None
+    best_epoch: Count | None
+    durations: DurationsRow
+    model: Name
+    members: Annotated[tuple[MemberRow, ...], Field(max_length=1_000)] = ()
+    versions: Annotated[dict[Name, Name], Field(max_length=100)] = field(default_factory=dict)
+    machine: Annotated[dict[Name, Name | Whole], Field(max_length=100)] = field(default_factory=dict)
+    ahead_of_linear_on_val: MarginRow | None = None
+    cut_for_time: Text = ""
+    test_readings_before: Count | None = None
+    keeps_images: Flag = True
+    maps_alike: Finite | None = None
+    novelty: NoveltyRates | None = None
+    shared: SharedRow | None = None
 
 
 def versions() -> dict[str, str]:

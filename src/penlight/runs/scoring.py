@@ -17,13 +17,13 @@ from penlight.evaluation.checks import Evidence, SplitAnswers, check_folds, chec
 from penlight.evaluation.intervals import Groups, units_of
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
-from penlight.evaluation.subgroups import Subgroup, score_subgroups, subgroup_from_dict, unavailable_subgroups
+from penlight.evaluation.subgroups import Subgroup, score_subgroups, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, join_folds
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
 from penlight.runs.groups import open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
-from penlight.runs.scores import FoldsScores, Scores, SeedsScores
+from penlight.runs.scores import FoldScore, FoldsScores, Scores, SeedsScores
 
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 
@@ -33,7 +33,7 @@ def evaluate_run(run: Run, split: str = "test") -> Scores:
     rivals, prevalence = _baseline_rows([run], split), run.recipe.decide.prevalence
     scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
     if is_shared(run):
-        kept = [subgroup_from_dict(group) for group in run.metrics["subgroups"]] if split == TEST else []
+        kept = run.metrics.subgroups if split == TEST else []
         unavailable = groups_unavailable(run, run.predictions(split).metadata)
         scores = replace(scores, subgroups=kept, unavailable=unavailable)
     if split != TEST:
@@ -165,29 +165,30 @@ def folds_scores(path: Path) -> FoldsScores:
     checks = [*run_checks(evidence), *check_folds({run.path.name: checks_kept(run) for run in runs})]
     left = claim["images"] - len(joined.predictions)
     never = f"answers to {left:,} images, on which every fold is trained: nobody else has one of their labels"
+    unanswered = [never] if left else []
     return FoldsScores(
         FOLDS_SPLIT,
         list(range(1, len(runs) + 1)),
         rows,
-        [headline_kept(run) for run in runs],
+        [FoldScore(**vars(headline_kept(run)), fold=number) for number, run in enumerate(runs, start=1)],
         {name: _sample_rows(rival, groups) for name, rival in rivals.items()},
         serious_first(checks),
         subgroups,
-        groups_unavailable(runs[0], joined.predictions.metadata),
-        [never] if left else [],
+        [*unanswered, *groups_unavailable(runs[0], joined.predictions.metadata)],
+        unanswered,
         ahead=evidence.ahead,
     )
 
 
-def _kept_subgroups(folder: Path) -> list[Subgroup]:
+def _kept_subgroups(folder: Path) -> Sequence[Subgroup]:
     """Read the scores of groups from the summary of a copy, which cannot compute them again."""
-    return [subgroup_from_dict(group) for group in open_group(folder).record.get("subgroups", ())]
+    return open_group(folder).summary.subgroups
 
 
 def runs_of_folds(path: Path) -> tuple[list[Run], dict[str, Any]]:
     """Open the runs of a cross-validation. RunError if one is missing or not complete, or is not of it."""
     group = open_group(path)
-    claim = group.claim.to_json()
+    claim = group.claim.to_dict()
     if len(group.folders) != claim["folds"]:
         raise RunError(f"{path} lacks folds of its cross-validation.", "Repeat the command that began it.")
     runs = group.runs()
@@ -204,11 +205,10 @@ def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
 def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Groups) -> list[Score]:
     """Score all folds together, with the spread of their own values."""
     # By name and label: runs of another version may have other rows.
-    own = [{(row["name"], row["label"]): row["value"] for row in run.metrics["metrics"]} for run in runs]
+    own = [{(row.name, row.label): row.value for row in run.metrics.metrics} for run in runs]
 
     def sd_of(row: Score) -> float:
-        values = [kept.get((row.name, row.label)) for kept in own]
-        return float(np.std(np.array(values, np.float64), ddof=1))
+        return float(np.std([kept.get((row.name, row.label), np.nan) for kept in own], ddof=1))
 
     return [replace(row, sd=sd_of(row)) for row in _sample_rows(sample, groups)]
 

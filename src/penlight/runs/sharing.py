@@ -5,11 +5,12 @@ A copy is put together from what is known and harmless; what is not known here d
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from penlight.runs.facts import facts_from_properties
 from penlight.runs.files import json_text
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NOVELTY_RATES, SHARED
 from penlight.runs.predictions import Predictions, predictions_from_bytes, to_bytes
+from penlight.runs.scores import FoldsSummary, Scores, SeedsSummary
 
 _KEPT_PROVENANCE = (
     "seed",
@@ -118,12 +120,10 @@ def stripped(predictions: Predictions, recipe: Recipe, numbers: PatientNumbers) 
     return replace(predictions, groups=groups, metadata={}, recipe_hash=known)
 
 
-def shared_data(record: DataRecord) -> dict[str, Any]:
+def shared_data(record: DataRecord) -> DataRecord:
     """Keep what the audit counted, without the rows or patients that it names; metrics.json keeps what follows."""
-    problems = [
-        {**problem, "places": [], "seen": without_example(str(problem["seen"]))} for problem in record.problems
-    ]
-    return {**record.to_dict(), "problems": problems, "duplicates": None}
+    problems = tuple(replace(own, places=(), seen=without_example(own.seen)) for own in record.problems)
+    return replace(record, problems=problems, duplicates=None)
 
 
 def shared_history(content: bytes) -> bytes:
@@ -146,14 +146,13 @@ def without_example(text: str) -> str:
     return f"{before}." if found else text
 
 
-def shared_scores(values: Mapping[str, Any]) -> dict[str, Any]:
+AnyScores = TypeVar("AnyScores", bound=Scores | SeedsSummary | FoldsSummary)
+
+
+def shared_scores(scores: AnyScores) -> AnyScores:
     """Keep scores, without groups that have none: those of few patients."""
-    out = dict(values)
-    if "checks" in values:
-        out["checks"] = [{**check, "seen": without_example(str(check["seen"]))} for check in values["checks"]]
-    if "subgroups" in values:
-        out["subgroups"] = [group for group in values["subgroups"] if group["value"] is not None]
-    return out
+    checks = [replace(check, seen=without_example(check.seen)) for check in scores.checks]
+    return replace(scores, checks=checks, subgroups=[own for own in scores.subgroups if math.isfinite(own.value)])
 
 
 def shared_onnx(content: bytes, recipe_hash: str) -> bytes:

@@ -1,7 +1,6 @@
 """The routes: each decodes its request, asks, and answers."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from penlight import __version__
@@ -26,9 +25,10 @@ from penlight.api.predicting import (
 )
 from penlight.errors import PenlightError, PictureError
 from penlight.numbers import counted
+from penlight.records import json_text, plain
 from penlight.serve import explaining, pages, schema
 from penlight.serve.guard import Guard
-from penlight.serve.limits import Budget, RequestError, RequestLimits, busy, unread
+from penlight.serve.limits import Budget, ErrorBody, RequestError, RequestLimits, busy, unread
 from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool
 from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
@@ -62,9 +62,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         504: "The answer takes too long.",
     }
     every = (400, 401, 403, 421, 422)
-    return {
-        status: {"model": schema.ErrorBody, "description": about[status]} for status in sorted({*statuses, *every})
-    }
+    return {status: {"model": ErrorBody, "description": about[status]} for status in sorted({*statuses, *every})}
 
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -180,7 +178,7 @@ class _Service:
 
     async def about(self, registered: RegisteredRun) -> dict[str, Any]:
         """Say which model answers for a run, and how it decides. RequestError (409) for a run without a model."""
-        if not registered.links["predict"]:
+        if not registered.links.predict:
             raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
                                "Make it on the server: penlight export RUN --to onnx")  # fmt: skip
         if registered.opening in self._about:
@@ -300,22 +298,25 @@ def _allowed(headers: Mapping[str, str]) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"}))
 
 
+def _answer(record: Any) -> Response:
+    return Response(json_text(record), media_type="application/json")
+
+
 def _add_listing(app: FastAPI, service: _Service) -> None:
-    @app.get("/api/v1/runs", response_model=schema.Runs, responses=_errors(), summary="List runs and groups")
+    @app.get("/api/v1/runs", response_model=schema.ServedRuns, responses=_errors(), summary="List runs and groups")
     async def runs() -> Response:
         """List the runs, studies, seeds, folds, sweeps and tunings that are in the server's folders now."""
         registry = await service.refresh()
-        listed = {"runs": [own.listed for own in registry.runs.values()]}
-        return JSONResponse({**listed, "groups": [own.listed for own in registry.groups.values()]})
+        listed = [own.listed for own in registry.runs.values()], [own.listed for own in registry.groups.values()]
+        return _answer(schema.ServedRuns(*listed))
 
     @app.get("/api/v1/runs/{run}", response_model=schema.RunDetail, responses=_errors(404), summary="Show a run")
     async def run(run: RunId) -> Response:
         """Show a run: scores on test with intervals, checks, how it was made, how it decides."""
         registered = await service.run(run)
-        about = await service.about(registered) if registered.links["predict"] else None
+        about = await service.about(registered) if registered.links.predict else None
         own = registered.run
-        detail = {"scores": own.metrics, "provenance": own.provenance, "recipe": own.recipe.model_dump(mode="json")}
-        return JSONResponse({**registered.listed, **detail, "model": about})
+        return _answer(schema.RunDetail(registered.listed, own.metrics, own.provenance, plain(own.recipe), about))
 
     @app.get(
         "/api/v1/groups/{group}", response_model=schema.GroupDetail, responses=_errors(404), summary="Show a group"
@@ -323,7 +324,7 @@ def _add_listing(app: FastAPI, service: _Service) -> None:
     async def group(group: GroupId) -> Response:
         """Show a study, the seeds or folds of one recipe, a sweep or a tuning, with its record."""
         own = await service.group(group)
-        return JSONResponse({**own.listed, "record": own.record})
+        return _answer(schema.GroupDetail(own.listed, own.record))
 
 
 def _add_asking(app: FastAPI, service: _Service) -> None:
@@ -333,7 +334,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
 
     @app.post(
         "/api/v1/runs/{run}/predict",
-        response_model=schema.PredictAnswer,
+        response_model=Predicted,
         responses={**_errors(*_PREDICTING), **answer},
         openapi_extra={"requestBody": _BODY},
         summary="Ask a run about pictures",
@@ -351,8 +352,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
         _count(service.metrics, predictions)
         if all(p.answer is None for p in predictions):
             raise unread(predictions[0].error)
-        body = json.dumps(Predicted(about, predictions).to_dict(), allow_nan=False)
-        return Response(body.encode(), media_type="application/json")
+        return _answer(Predicted(about, predictions))
 
     @app.post(
         "/api/v1/runs/{run}/explain",
@@ -363,7 +363,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
     async def explain(request: Request, run: RunId) -> Response:
         """Give a map over one picture for each label answered, and the training images most like it."""
         registered = await service.run(run)
-        return JSONResponse(await service.explain(request, registered))
+        return _answer(await service.explain(request, registered))
 
 
 _EXPLAIN_PARAMETERS = [
@@ -393,7 +393,7 @@ def _add_running(app: FastAPI, service: _Service) -> None:
     @app.get("/healthz", response_model=schema.Health, responses=_errors(), summary="Whether the server lives")
     async def healthz() -> Response:
         """Say that the server lives."""
-        return JSONResponse({"status": "ok"})
+        return _answer(schema.Health())
 
     @app.get("/readyz", response_model=schema.Health, responses=_errors(503), summary="Whether it takes requests")
     async def readyz() -> Response:
@@ -402,7 +402,7 @@ def _add_running(app: FastAPI, service: _Service) -> None:
             raise busy("too many pictures wait for an answer")
         if service.pool.stuck:
             raise busy("every worker has been at one picture for long")
-        return JSONResponse({"status": "ok"})
+        return _answer(schema.Health())
 
     @app.get(
         "/metrics",
@@ -471,14 +471,14 @@ def _add_pages(app: FastAPI, service: _Service) -> None:
     @app.get("/runs/{run}/report", include_in_schema=False)
     async def report(run: str) -> Response:
         registered = await service.run(run)
-        if not registered.links["report"]:
+        if not registered.links.report:
             raise RequestError(404, "This run keeps no report.", "A run with a report.", "")
         return await asyncio.to_thread(pages.run_report, registered)
 
     @app.get("/groups/{group}/report", include_in_schema=False)
     async def group_report(group: str) -> Response:
         own = await service.group(group)
-        if own.listed["links"]["report"] is None:
+        if own.listed.links.report is None:
             raise RequestError(404, "This group has no report.", "A group with a report.", "")
         return await asyncio.to_thread(pages.group_report, own)
 

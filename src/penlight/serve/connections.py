@@ -8,7 +8,6 @@ limits that are missing. All of them are in `RequestLimits`; bodies have theirs 
 
 import asyncio
 import ipaddress
-import json
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
@@ -329,7 +328,7 @@ class _Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
         if self.transport.is_closing():
             return
-        body = json.dumps(refusal.to_dict()).encode()
+        body = refusal.body
         status = HTTPStatus(refusal.status)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()),
                    (b"connection", b"close"), *SECURITY_HEADERS]  # fmt: skip

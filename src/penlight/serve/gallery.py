@@ -9,11 +9,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from penlight.data.catalog import info_of_reference
 from penlight.errors import PenlightError
-from penlight.evaluation.rows import Score, find_row, row_from_dict
+from penlight.evaluation.rows import Score, find_row
 from penlight.numbers import counted
 from penlight.reports.words import count, interval, metric_words, number, sentence
 from penlight.runs import Run
@@ -21,6 +20,8 @@ from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 from penlight.runs.groups import REPORT, UNSEALED
 from penlight.runs.predictor import MODEL
+from penlight.runs.scores import Scores
+from penlight.runs.studies import StudyEntry
 from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
 
 _BASELINE = "linear"
@@ -240,8 +241,8 @@ def _run(run: Run, changed: int) -> _Found:
     return place, row.n, entry
 
 
-def _baseline(metrics: Mapping[str, Any], name: str) -> Score | None:
-    return find_row([row_from_dict(row) for row in metrics["baselines"].get(_BASELINE, ())], name)
+def _baseline(metrics: Scores, name: str) -> Score | None:
+    return find_row(metrics.baselines.get(_BASELINE, ()), name)
 
 
 def _of_group(group: RegisteredGroup, registry: RunRegistry) -> list[_Found]:
@@ -251,7 +252,7 @@ def _of_group(group: RegisteredGroup, registry: RunRegistry) -> list[_Found]:
 
 def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
     place, images, first = runs[0]
-    row = find_row(map(row_from_dict, group.record["metrics"]), first.score.row.name)
+    row = find_row(group.own.summary.metrics, first.score.row.name)
     entry = GalleryEntry(
         id=group.id,
         kind=group.kind,
@@ -259,7 +260,7 @@ def _of_seeds(group: RegisteredGroup, runs: Sequence[_Found]) -> _Found:
         recipe=" and ".join(dict.fromkeys(entry.recipe for _, _, entry in runs)),
         detail=f"{'answers' if group.kind == 'folds' else 'mean'} of {len(runs)} {group.kind}{_unsealed(group)}",
         score=replace(first.score, row=row or first.score.row),
-        report=group.listed["links"]["report"] is not None,
+        report=group.listed.links.report is not None,
         parts=tuple(run for _, _, run in runs),
         root=group.root,
     )
@@ -274,36 +275,36 @@ def _unsealed(group: RegisteredGroup) -> str:
 
 def _of_study(group: RegisteredGroup, runs: Sequence[_Found]) -> list[_Found]:
     """Read a study: an entry in each view that it has a table of."""
-    record = group.record
-    study = record["study"]
+    record = group.own.study
+    study = record.study
     found = []
-    for table in record["tables"]:
-        place = _Place(record["dataset"], table["view"], int(study["size"]), record["data_md5"])
-        rows = [_of_row(row, table["headline"]) for row in table["rows"]]
+    for table in record.tables:
+        place = _Place(record.dataset, table.view, study.size, record.data_md5)
+        rows = [_of_row(row, table.headline) for row in table.rows]
         linear = next((row.score.row for row in rows if row.recipe == _BASELINE), None)
         rows = [replace(r, score=replace(r.score, linear=None if r.recipe == _BASELINE else linear)) for r in rows]
-        n_seeds = sum(len(row["seeds"]) for row in table["rows"])
+        n_seeds = sum(len(row.seeds) for row in table.rows)
         entry = GalleryEntry(
             id=group.id,
             kind="study",
-            name=study["title"],
-            recipe=study["question"],
+            name=study.title,
+            recipe=study.question,
             detail=f"{group.title}: {counted(len(rows), 'recipe')}, {counted(n_seeds, 'run')}{_unsealed(group)}",
             score=max(rows, key=lambda row: _worth(row.score.row)).score,
-            report=group.listed["links"]["report"] is not None,
+            report=group.listed.links.report is not None,
             rows=tuple(sorted(rows, key=lambda row: -_worth(row.score.row))),
             parts=tuple(run for own, _, run in runs if own == place),
             root=group.root,
         )
-        found.append((place, int(table["images"]["test"]), entry))
+        found.append((place, table.images["test"], entry))
     return found
 
 
-def _of_row(row: Mapping[str, Any], headline: str) -> GalleryEntry:
-    score = find_row(map(row_from_dict, row["metrics"]), headline)
+def _of_row(row: StudyEntry, headline: str) -> GalleryEntry:
+    score = find_row(row.rows, headline)
     missing = Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
-    seeds = len(row["seeds"])
-    return GalleryEntry(row["id"], "row", row["title"], row["recipe"], f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
+    seeds = len(row.seeds)
+    return GalleryEntry(row.id, "row", row.title, row.recipe, f"{seeds} {'seed' if seeds == 1 else 'seeds'}",
                  GalleryScore(score or missing, decimals=3))  # fmt: skip
 
 

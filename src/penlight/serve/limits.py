@@ -4,9 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from penlight.errors import (
     ExplainError,
@@ -16,6 +15,7 @@ from penlight.errors import (
     PictureError,
     UnknownNameError,
 )
+from penlight.records import Record, json_key, json_text
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -28,6 +28,14 @@ SECURITY_HEADERS = [
     (b"cache-control", b"no-store"),
 ]
 """What every answer carries that names none of its own."""
+
+
+class ErrorBody(Record):
+    """Why a request was not answered."""
+
+    error: str = json_key(about="What is wrong.")
+    expected: str = json_key(about="What was expected.")
+    do: str = json_key(about="What to do.")
 
 
 @dataclass(frozen=True)
@@ -78,13 +86,14 @@ class RequestError(Exception):
         super().__init__(error)
         self.status, self.error, self.expected, self.do, self.headers = status, error, expected, do, headers
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the body of the answer."""
-        return {"error": self.error, "expected": self.expected, "do": self.do}
+    @property
+    def body(self) -> bytes:
+        """The body of the answer."""
+        return json_text(ErrorBody(self.error, self.expected, self.do)).encode()
 
-    def response(self) -> JSONResponse:
+    def response(self) -> Response:
         """Give the answer."""
-        return JSONResponse(self.to_dict(), self.status, self.headers)
+        return Response(self.body, self.status, self.headers, "application/json")
 
 
 _TELLABLE = (PictureError, ExplainError, UnknownNameError)

@@ -59,7 +59,7 @@ def index(registry: RunRegistry) -> HTMLResponse:
     studies = sum(len(group.studies) for group in gallery.groups)
     counted = [_counted(gallery.n_runs, "run"), *([_counted(studies, "study", "studies")] if studies else [])]
     measured = "Scores are those on test; what stands together was measured on the same images."
-    alone = [own for own in registry.groups.values() if own.is_page and own.listed["links"]["report"]]
+    alone = [own for own in registry.groups.values() if own.is_page and own.listed.links.report]
     summary = f"{' and '.join(counted)}. {measured}"
     return _page(registry.root, "gallery.html", gallery=gallery, alone=alone, summary=summary)
 
@@ -81,7 +81,7 @@ def run_page(registered: RegisteredRun, about: Mapping[str, Any]) -> HTMLRespons
         entry=entry,
         group=group,
         on_test=on_test,
-        coverage="" if on_test["coverage"] is None else number(on_test["coverage"]["value"], 2),
+        coverage="" if on_test.coverage is None else number(on_test.coverage.value, 2),
         wanted="" if model.conformal is None else number(model.conformal.coverage, 2),
         reads=f"{channels} images of {group.size} × {group.size} px",
         labels=task.labels,
@@ -101,7 +101,7 @@ def group_page(registry: RunRegistry, group: RegisteredGroup) -> HTMLResponse:
     from penlight.serve.gallery import gather_group
 
     return _page(registry.root, "group.html", groups=gather_group(group, registry), name=group.name, kind=group.kind,
-                 report=group.listed["links"]["report"])  # fmt: skip
+                 report=group.listed.links.report)  # fmt: skip
 
 
 def _methods(registered: RegisteredRun) -> list[tuple[str, str]]:

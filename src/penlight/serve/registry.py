@@ -16,6 +16,7 @@ from penlight.errors import PenlightError, RunError
 from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
 from penlight.runs.groups import REPORT, RunGroup, kind_of, not_one_run, open_group
 from penlight.runs.predictor import MODEL
+from penlight.serve.schema import GroupLinks, ListedGroup, ListedRun, RunLinks
 
 log = logging.getLogger("penlight.serve")
 
@@ -43,40 +44,39 @@ class RegisteredRun:
     root: str
 
     @cached_property
-    def listed(self) -> dict[str, Any]:
-        """What the list of runs says of it, for JSON; `headline` is the first row of its scores on test."""
-        made, recipe = self.run.provenance, self.run.recipe
-        rows = self.run.metrics["metrics"]
-        return {
-            "id": self.id,
-            "name": self.run.name,
-            "group": self.group,
-            "dataset": made["dataset"],
-            "view": made["view"],
-            "size": made["size"],
-            "backbone": (kept := self.run.kept_model),
-            "in_place_of": None if kept == recipe.model.backbone else recipe.model.backbone,
-            "seed": self.run.seed,
-            "recipe_hash": recipe.hash,
-            "parameters": made["parameters"],
-            "images": made["images"],
-            "headline": next((row for row in rows if row["label"] is None), None),
-            "serious_checks": sum(bool(check["serious"]) for check in self.run.metrics.get("checks", ())),
-            "answers": self.run.has(MODEL),
-            "links": self.links,
-        }
+    def listed(self) -> ListedRun:
+        """What the list of runs says of it; `headline` is the first row of its scores on test."""
+        made, recipe, scores = self.run.provenance, self.run.recipe, self.run.metrics
+        return ListedRun(
+            id=self.id,
+            name=self.run.name,
+            group=self.group,
+            dataset=made["dataset"],
+            view=made["view"],
+            size=made["size"],
+            backbone=(kept := self.run.kept_model),
+            in_place_of=None if kept == recipe.model.backbone else recipe.model.backbone,
+            seed=self.run.seed,
+            recipe_hash=recipe.hash,
+            parameters=made["parameters"],
+            images=made["images"],
+            headline=next((row for row in scores.metrics if row.label is None), None),
+            serious_checks=sum(check.serious for check in scores.checks),
+            answers=self.run.has(MODEL),
+            links=self.links,
+        )
 
     @property
-    def links(self) -> dict[str, str | None]:
+    def links(self) -> RunLinks:
         """Addresses of what there is of it."""
         own = f"{self.root}/api/v1/runs/{self.id}"
         asked = self.run.has(MODEL)
-        return {
-            "self": own,
-            "predict": f"{own}/predict" if asked else None,
-            "explain": f"{own}/explain" if asked else None,
-            "report": f"{self.root}/runs/{self.id}/report" if self.run.has(REPORT) else None,
-        }
+        return RunLinks(
+            own,
+            predict=f"{own}/predict" if asked else None,
+            explain=f"{own}/explain" if asked else None,
+            report=f"{self.root}/runs/{self.id}/report" if self.run.has(REPORT) else None,
+        )
 
     @property
     def folder(self) -> Path:
@@ -131,18 +131,17 @@ class RegisteredGroup:
         return _PAGES[self.kind]
 
     @cached_property
-    def listed(self) -> dict[str, Any]:
-        """What the list of groups says of it, for JSON."""
+    def listed(self) -> ListedGroup:
+        """What the list of groups says of it."""
         report = f"{self.root}/groups/{self.id}/report" if self.own.has(REPORT) else None
-        links = {"self": f"{self.root}/api/v1/groups/{self.id}", "report": report}
-        about = {"id": self.id, "name": self.name, "kind": self.kind, "sealed": self.sealed}
-        return {**about, "runs": self.runs, "links": links}
+        links = GroupLinks(f"{self.root}/api/v1/groups/{self.id}", report)
+        return ListedGroup(self.id, self.name, self.own.kind, self.sealed, self.runs, links)
 
     @property
     def record(self) -> dict[str, Any]:
         """The summary of the seeds or folds, or the record of the study, sweep or tuning. RunError if it is damaged.
         Where a sweep lies among the server's files is left out."""
-        return {key: value for key, value in self.own.record.items() if key not in ("folder", "report")}
+        return {key: value for key, value in self.own.record.to_dict().items() if key not in ("folder", "report")}
 
     @property
     def report(self) -> bytes:
@@ -168,7 +167,7 @@ class RunRegistry:
     def inner_report(self, group: RegisteredGroup, inner: str) -> str | None:
         """Give the address of the report of what is at a place inside a group, as "seed-0"; None for none."""
         tops: list[RegisteredRun | RegisteredGroup] = [*self.runs.values(), *self.groups.values()]
-        places = {own.folder: own.listed["links"]["report"] for own in tops}
+        places = {own.folder: own.listed.links.report for own in tops}
         return next((link for place, link in places.items() if place.is_relative_to(group.folder)
                      and place.relative_to(group.folder).as_posix() == inner), None)  # fmt: skip
 

@@ -1,182 +1,91 @@
-"""What the routes take and give, for the OpenAPI document alone: answers are made by the same `to_dict` as the
-command's, and tests hold the two together."""
+"""What only HTTP answers: lists, addresses, details. All else are the records of the API, of which OpenAPI has the
+schemas too."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
-
-from penlight.tasks import TASKS
-
-
-class ErrorBody(BaseModel):
-    """Why a request was not answered."""
-
-    error: str = Field(description="What is wrong.", examples=["The content type 'text/plain' came."])
-    expected: str = Field(description="What was expected.", examples=["multipart/form-data with one or more files."])
-    do: str = Field(description="What to do.", examples=["Set the content type."])
+from penlight.answers import answering_model
+from penlight.evaluation.rows import Score
+from penlight.records import Record, json_key
+from penlight.runs.scores import Scores
 
 
-class Warned(BaseModel):
-    """In what a picture is unlike those that the model was trained on."""
-
-    code: Literal["colour", "grey", "small", "aspect", "unlike-training"]
-    text: str
-
-
-class PictureFault(BaseModel):
-    """Why a picture has no answer."""
-
-    code: Literal["too-large", "no-picture", "unreadable"]
-    error: str
-    do: str
-
-
-class Image(BaseModel):
-    """The answer for one picture; one that could not be read has `file` and `error` alone."""
-
-    file: str = Field(description="The name that the picture came with.", examples=["left-eye.png"])
-    answers: list[str] = Field([], description="The labels decided on; none for an image without findings.")
-    probabilities: dict[str, float] = Field({}, description="Calibrated probability of each label.")
-    possible: list[str] | None = Field(
-        None, description="The prediction set: labels that are possible; null without sets."
-    )
-    undecided: list[str] | None = Field(None, description="Labels that are left open.")
-    novelty: float | None = Field(None, description="How unlike the training images it is; null where not known.")
-    unusual: bool = Field(False, description="Whether `novelty` is beyond `model.novelty_threshold`.")
-    several_possible: bool = Field(False, description="Whether several labels are possible, or every finding open.")
-    abstains: bool = Field(False, description="Whether nothing should be read from the answer, for either reason.")
-    why: str = Field("", description="Why the answer is not the most probable label, where it is not.")
-    warnings: list[Warned] = []
-    error: PictureFault | None = None
-
-
-class SeriousCheck(BaseModel):
-    """A check that says that scores of the run may not be believed as they stand."""
-
-    code: str
-    seen: str
-
-
-class Coverage(BaseModel):
-    """How often the truth was in the prediction set on test, with its 95 % interval."""
-
-    value: float
-    low: float | None
-    high: float | None
-    of: str = Field(description="What it is a share of: images, or pairs of image and finding.")
-    images: int
-    labels: dict[str, float | None] = Field(
-        description="Of the images that have a label, how often it was in the set."
-    )
-
-
-class OnTest(BaseModel):
-    """What was measured of the model on test, to be read before its answers."""
-
-    model: str = Field(description="The model that was kept: that of the recipe, or the linear baseline instead.")
-    verdict: str
-    stands: str = Field(description="The verdict in a few words.")
-    checks: list[SeriousCheck] = Field(description="The serious checks.")
-    coverage: Coverage | None
-
-
-class Model(BaseModel):
-    """Which model answered, and how it decides."""
-
-    dataset: str
-    view: str
-    task: str = Field(json_schema_extra=lambda schema: schema.update(enum=list(TASKS)))
-    labels: list[str]
-    thresholds: dict[str, float] | None
-    cut_points: list[float] | None = Field(description="Where the expected grade is cut; null where it is not.")
-    coverage: float | None = Field(description="How often the truth was wanted among `possible`.")
-    novelty_threshold: float | None
-    reading: dict[str, Any] = Field(description="How a picture becomes an image: size, channels, fit, bits.")
-    backbone: str = Field(description="What answers: the model of the recipe, or the baseline that was kept instead.")
-    recipe_hash: str
-    seed: int
-    data_md5: str
-    licence: str
-    version: str
-    notice: str
-    on_test: OnTest | None
-
-
-class PredictAnswer(BaseModel):
-    """What `penlight predict --json` prints for the same pictures."""
-
-    model: Model
-    images: list[Image]
-    failed: int = Field(description="How many pictures could not be read.")
-
-
-class Links(BaseModel):
+class RunLinks(Record):
     """Addresses on this server; null for what there is not."""
 
-    self: str
+    own: str = json_key("self")
     predict: str | None
     explain: str | None
     report: str | None
 
 
-class RunAnswer(BaseModel):
+class GroupLinks(Record):
+    """Addresses on this server; null for what there is not."""
+
+    own: str = json_key("self")
+    report: str | None
+
+
+class ListedRun(Record):
     """A run in the list. `headline` is the first row of its scores on test."""
 
     id: str
     name: str
-    group: str | None = Field(description="The id of the study, or of the folder of seeds, that it belongs to.")
+    group: str | None = json_key(about="The id of the study, or of the folder of seeds, that it belongs to.")
     dataset: str
     view: str
     size: int
-    backbone: str = Field(description="What answers: the model of the recipe, or the baseline that was kept instead.")
-    in_place_of: str | None = Field(description="The recipe's own backbone, where a baseline was kept instead.")
+    backbone: str = json_key(about="What answers: the model of the recipe, or the baseline that was kept instead.")
+    in_place_of: str | None = json_key(about="The recipe's own backbone, where a baseline was kept instead.")
     seed: int
     recipe_hash: str
     parameters: int | None
-    images: dict[str, int]
-    headline: dict[str, Any] | None
+    images: Mapping[str, int]
+    headline: Score | None
     serious_checks: int
-    answers: bool = Field(description="Whether the run keeps a model that answers.")
-    links: Links
+    answers: bool = json_key(about="Whether the run keeps a model that answers.")
+    links: RunLinks
 
 
-class GroupAnswer(BaseModel):
+class ListedGroup(Record):
     """A study, or the seeds or folds of one recipe, in the list."""
 
     id: str
     name: str
     kind: Literal["study", "seeds", "folds", "sweep", "tuning"]
-    sealed: bool = Field(description="Whether its own files are known by hashes; those of Penlight 0.1.0 are not.")
-    runs: list[str]
-    links: dict[str, str | None]
+    sealed: bool = json_key(about="Whether its own files are known by hashes; those of Penlight 0.1.0 are not.")
+    runs: Sequence[str]
+    links: GroupLinks
 
 
-class Runs(BaseModel):
+class ServedRuns(Record):
     """What the server offers."""
 
-    runs: list[RunAnswer]
-    groups: list[GroupAnswer]
+    runs: Sequence[ListedRun]
+    groups: Sequence[ListedGroup]
 
 
-class RunDetail(RunAnswer):
+class RunDetail(Record):
     """A run: its scores as `penlight evaluate --json` gives them, and how it was made."""
 
-    scores: dict[str, Any]
-    provenance: dict[str, Any]
-    recipe: dict[str, Any]
-    model: Model | None
+    listed: ListedRun = json_key(inline=True)
+    scores: Scores
+    provenance: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    model: Mapping[str, Any] | None = json_key(written=answering_model)
 
 
-class GroupDetail(GroupAnswer):
+class GroupDetail(Record):
     """A group: its summary.json, study.json, sweep.json or tune.json."""
 
-    record: dict[str, Any]
+    listed: ListedGroup = json_key(inline=True)
+    record: Mapping[str, Any]
 
 
-class Health(BaseModel):
+class Health(Record):
     """Whether the server lives, or is ready."""
 
-    status: Literal["ok"]
+    status: Literal["ok"] = "ok"
 
 
 EXAMPLE: dict[str, Any] = {

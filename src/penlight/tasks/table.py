@@ -73,7 +73,9 @@ def _given_fields(task: type[Task], record: "TaskRecord") -> dict[str, Any]:
     from penlight.records import check_record
     from penlight.records.run import OptionRecord
 
-    given = {name: value for name, value in (record.model_extra or {}).items() if value is not None}
+    given = {
+        name: value for name, value in vars(record).items() if value is not None and name not in ("kind", "labels")
+    }
     types = _own_fields(task)
     if strange := sorted(
         given.keys() & {name for other in TASKS.values() for name in _own_fields(other)} - types.keys()

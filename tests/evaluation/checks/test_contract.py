@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penlight.data.audit.problem import Problem
 from penlight.evaluation import Sample
 from penlight.evaluation.checks import (
     CHECKS,
     SEEDS_CHECKS,
+    Check,
     Evidence,
     SplitAnswers,
-    check_from_dict,
     describe_checks,
     run_checks,
 )
@@ -48,7 +49,7 @@ def test_each_reports_its_fault(rule):
     assert check.serious == serious
     assert all(word in check.seen for word in words), check.seen
     assert (check.code, check.why, check.do) == (rule.code, rule.why, rule.do)
-    assert check_from_dict(check.to_dict()) == check
+    assert Check.from_dict(check.to_dict()) == check
 
 
 @pytest.mark.parametrize("code", [rule.code for rule in CHECKS])
@@ -134,7 +135,7 @@ def test_the_page_of_the_docs_is_that_of_the_table():
     ],
 )
 def test_problems_are_known_by_their_code_or_else_by_their_words(problem, kind):
-    assert kind_of(problem) == kind
+    assert kind_of(Problem(problem.get("code", ""), serious=False, seen=problem["seen"], do="")) == kind
 
 
 def test_seeds_that_agree_are_silent():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from penlight.data.audit.problem import Problem
 from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.checks import Evidence, SplitAnswers, check_seeds, run_checks
 from penlight.evaluation.checks.certainty import calibration_error, not_calibrated, simulated_errors
@@ -145,17 +146,12 @@ def test_outputs_that_moved_are_a_shift_and_patients_count_once():
 
 def test_a_shift_of_the_audit_is_told_in_its_words_and_as_serious():
     e = clean()
-    problem = {
-        "code": "images-shifted",
-        "serious": True,
-        "seen": "A classifier tells train from test.",
-        "do": "Look.",
-    }
+    problem = Problem("images-shifted", serious=True, seen="A classifier tells train from test.", do="Look.")
 
     def seen(**more):
-        return shifted.find(replace(e, data=replace(e.data, problems=({**problem, **more},))))
+        return shifted.find(replace(e, data=replace(e.data, problems=(replace(problem, **more),))))
 
-    assert seen(splits=["train", "test"]).text == seen().text == problem["seen"]
+    assert seen(splits=["train", "test"]).text == seen().text == problem.seen
     assert seen().serious
     assert seen(splits=["train", "val"]) is None
 
@@ -164,7 +160,7 @@ def test_shares_that_the_audit_speaks_of_are_told_once():
     e = clean()
     counts = {**e.data.counts, "train": (700, 300, 300, 300)}
     data = replace(e.data, counts=counts, images={**e.data.images, "train": 1600})
-    problem = {"code": "labels-shifted", "serious": False, "seen": "Labels of test differ.", "do": "Look."}
+    problem = Problem("labels-shifted", serious=False, seen="Labels of test differ.", do="Look.")
     assert shifted.find(replace(e, data=data)).text.startswith("Labels have other shares in train and test: a 43.8 %")
     assert shifted.find(replace(e, data=replace(data, problems=(problem,)))).text == "Labels of test differ."
 

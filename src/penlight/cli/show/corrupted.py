@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def print_corrupted(corrupted: "Corrupted", json: bool) -> None:
     """Print the balanced error under each corruption and severity; the last line is the path of the report."""
     if json:
-        print_json(corrupted.to_dict())
+        print_json(corrupted)
         return
     out, found = console(), corrupted.robustness
     out.print(_corruption_table(found))

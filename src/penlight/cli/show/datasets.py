@@ -24,7 +24,7 @@ _FILES_SHOWN = 10
 def print_found(found: "NewDataset", json: bool) -> None:
     """Print what was found and written; the last line is the next command."""
     if json:
-        print_json(found.to_dict())
+        print_json(found)
         return
     out = console()
     out.print(f"{found.task}: {found.reason}")
@@ -47,7 +47,7 @@ def print_found(found: "NewDataset", json: bool) -> None:
 def print_description(shown: "Shown", json: bool) -> None:
     """Print the view, the table of splits and labels, and what is to see; the last line is the path of the page."""
     if json:
-        print_json(shown.to_dict())
+        print_json(shown)
         return
     about = shown.description
     out = console()
@@ -80,7 +80,7 @@ def _split_table(
 def print_audit(audited: "Audited", json: bool) -> None:
     """Print the problems, the serious ones first, and the shifts; the last line is the path of the page."""
     if json:
-        print_json(audited.to_dict())
+        print_json(audited)
         return
     out = console()
     table = plain_table(heads=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def print_explained(explained: "Explained", json: bool) -> None:
     """Print a line for each image and label, and what a map means; the last line is the path of the picture."""
     if json:
-        print_json(explained.to_dict())
+        print_json(explained)
         return
     out = console()
     table = plain_table()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def print_exported(result: "Exported", json: bool) -> None:
     """Print how a file compares with the model: probabilities, then each metric; the last line is its path."""
     if json:
-        print_json(result.to_dict())
+        print_json(result)
         return
     out, parity = console(), result.parity
     out.print(
@@ -37,7 +37,7 @@ def print_exported(result: "Exported", json: bool) -> None:
 def print_copied(result: "Copied", json: bool) -> None:
     """Print what a copy of a run is without, and what of the data is still in it; the last line is its path."""
     if json:
-        print_json(result.to_dict())
+        print_json(result)
         return
     out = console()
     for title, lines in (

@@ -1,6 +1,5 @@
 """What every printed result needs: the console, JSON alone, plain tables, numbers."""
 
-import json as json_format
 import math
 import sys
 import textwrap
@@ -14,6 +13,7 @@ from rich.table import Column, Table
 
 from penlight.escaping import printable
 from penlight.numbers import decimal_text
+from penlight.records import json_text
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -42,7 +42,7 @@ class _PlainConsole(Console):
 
 def print_json(values: Any) -> None:
     """Print JSON alone on standard output."""
-    sys.stdout.write(json_format.dumps(values, indent=1, allow_nan=False) + "\n")
+    sys.stdout.write(json_text(values))
 
 
 def plain_table(*, heads: bool = True) -> Table:

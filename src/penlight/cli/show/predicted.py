@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json as json_format
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from penlight.cli.show.lines import say
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
 from penlight.numbers import counted, decimal_text, percent_text
+from penlight.records import json_text
 
 _FEW = 20
 _FAILURES_SHOWN = 10
@@ -40,7 +40,7 @@ def print_predictions(run: Path, paths: Sequence[Path], csv_file: Path | None, j
         predictions = _to_csv(predictions, classifier, csv_file)
     if json:
         result = Predicted(classifier.about, list(predictions))
-        sys.stdout.write(json_format.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n")
+        sys.stdout.write(json_text(result))
         return result.failed
     return _print(predictions, classifier, csv_file)
 

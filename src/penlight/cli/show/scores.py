@@ -98,7 +98,7 @@ def _print_folds(scores: FoldsScores) -> None:
     out = console()
     own = ", ".join(number(row.value) for row in scores.by_fold)
     out.print(f"{scores.by_fold[0].name} by fold: {own}. Test was not read.")
-    for what in (*scores.unanswered, *scores.unavailable):
+    for what in scores.unavailable:
         out.print(f"Unavailable: {what}.", style="dim")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def print_plan(plan: "StudyPlan", json: bool) -> None:
     """Print the rows of a study with the states of their runs; the last line counts what is to be trained."""
     if json:
-        print_json(plan.to_dict())
+        print_json(plan)
         return
     from penlight.experiments.studies import states_by_row
 
@@ -43,7 +43,7 @@ def print_plan(plan: "StudyPlan", json: bool) -> None:
 def print_studied(result: "Studied", json: bool) -> None:
     """Print a table for each view and its findings; the last line is the path of the report."""
     if json:
-        print_json(result.to_dict())
+        print_json(result)
         return
     out = console()
     for part in result.record["tables"]:
@@ -102,7 +102,7 @@ def _shown(value: float | None, decimals: int = 3) -> str:
 def print_swept(result: "Swept", json: bool) -> None:
     """Print the sets beside the published scores; the last line is the path of the report, where it was written."""
     if json:
-        print_json(result.to_dict())
+        print_json(result)
         return
     out = console()
     table = plain_table()

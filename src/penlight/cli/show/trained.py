@@ -38,7 +38,7 @@ def print_plan_made(plan: "TrainingPlan | None", json: bool) -> None:
 def print_trained(result: "Trained", json: bool) -> None:
     """Print what `train` made; the last line is the path of the report."""
     if json:
-        print_json(result.to_dict())
+        print_json(result)
         return
     print_score_tables(result.scores)
     _print_kept(result)

@@ -14,7 +14,7 @@ _TRIALS_SHOWN = 5
 def print_tuned(result: "Tuned", json: bool) -> None:
     """Print the best trials and the recipe as it was; the last line is the path of the best recipe."""
     if json:
-        print_json(result.to_dict())
+        print_json(result)
         return
     ranked = sorted((t for t in result.trials if t.state == "complete"), key=lambda t: -t.value)
     table = plain_table()

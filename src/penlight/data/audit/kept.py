@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import weakref
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from penlight.data.dataset import Dataset
 from penlight.data.mapped import find_mapped
 from penlight.errors import DataError
 from penlight.parsing import LARGEST_JSON, parse_json_object
+from penlight.records import check_record, json_text
 
 FILE = "audit.json"
 
@@ -34,9 +34,9 @@ def kept_audit(dataset: Dataset) -> Audit:
     made = audit(dataset)
     _audits.last = weakref.ref(dataset), made
     if path is not None:
-        content = {"labels": _meaning(dataset, path), "audit": made.to_dict()}
+        content = json_text({"labels": _meaning(dataset, path), "audit": made})
         with contextlib.suppress(OSError):
-            disk.write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(), private=True)
+            disk.write_whole(path, content.encode(), private=True)
     return made
 
 
@@ -63,8 +63,8 @@ def _read(path: Path, dataset: Dataset) -> Audit | None:
         content = parse_json_object(disk.read_inside(path.parent, path.name, LARGEST_JSON), FILE)
         if content["labels"] != _meaning(dataset, path):
             return None
-        found = Audit.from_dict(content["audit"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError):
+        found = check_record(Audit, content["audit"], FILE, error=DataError)
+    except (OSError, KeyError, DataError):
         return None
     return found if found.images == {name: len(split) for name, split in dataset.splits.items()} else None
 

@@ -16,9 +16,7 @@ most (Statistical power analysis, 1988, section 6.2: 0.2 small, 0.5 medium, 0.8 
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +24,7 @@ from numpy.typing import NDArray
 from penlight.data.audit.thumbs import Floats, Thumbs
 from penlight.data.dataset import Dataset
 from penlight.numbers import decimal_text
+from penlight.records import Name, Number, Record, Text
 
 LEVEL = 0.05
 """Chance that a dataset whose splits do not differ is said to have any shift."""
@@ -44,48 +43,34 @@ Numbers = NDArray[np.float64]
 Groups = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class ImageShift:
+class ImageShift(Record):
     """AUC of telling a split's images from train's, its 95 % interval and p-value; NaN and a note where undefined."""
 
-    auc: float
-    low: float
-    high: float
-    p: float
-    note: str = ""
+    auc: Number
+    low: Number
+    high: Number
+    p: Number
+    note: Text = ""
 
 
-@dataclass(frozen=True)
-class LabelShift:
+class LabelShift(Record):
     """The p-value of the labels' counts; the label whose share differs most, its share in train and in the split
     (0 to 1), and Cohen's h of the two, positive where the split has more; NaN with a note where undefined."""
 
-    p: float
-    label: str
-    train_share: float
-    share: float
-    h: float
-    note: str = ""
+    p: Number
+    label: Name
+    train_share: Number
+    share: Number
+    h: Number
+    note: Text = ""
 
 
-@dataclass(frozen=True)
-class Shift:
+class Shift(Record):
     """How one split differs from train."""
 
-    split: str
+    split: Name
     images: ImageShift
     labels: LabelShift
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the shift for JSON, NaN as None."""
-        return {"split": self.split, "images": _values(self.images), "labels": _values(self.labels)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make the shift that `to_dict` gave. KeyError, TypeError or ValueError if it gave no such thing."""
-        return cls(
-            str(values["split"]), ImageShift(**_numbers(values["images"])), LabelShift(**_numbers(values["labels"]))
-        )
 
 
 def p_text(p: float) -> str:
@@ -282,12 +267,3 @@ def _clustered(deviation: Numbers, group: Groups) -> float:
     """Give the variance of a mean from deviations that are correlated within groups."""
     sums = np.bincount(np.unique(group, return_inverse=True)[1], deviation)
     return float(len(sums) / (len(sums) - 1) * np.square(sums).sum() / len(deviation) ** 2)
-
-
-def _values(shift: ImageShift | LabelShift) -> dict[str, Any]:
-    values = asdict(shift)
-    return {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in values.items()}
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: math.nan if value is None else value for key, value in values.items()}

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.numbers import counted
 from penlight.parsing import parse_toml
+from penlight.records import Record, json_key
 from penlight.tasks import TASKS
 
 UNKNOWN = "unknown: please state"
@@ -41,8 +42,7 @@ _OURS = ("-splits.csv", "-unreadable.csv")
 _LARGEST_LABELS = 64 << 20
 
 
-@dataclass(frozen=True)
-class NewDataset:
+class NewDataset(Record, computed=("next",)):
     """What was found and written. `counts` maps a split to its images of each label, `images` to all of them;
     `problems` maps pictures that were left out to the reason; `ignored` are files that nothing was made of; `notes`
     are sentences for a person."""
@@ -57,7 +57,7 @@ class NewDataset:
     counts: Mapping[str, Sequence[int]]
     images: Mapping[str, int]
     splits: Path | None = None
-    problems: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = json_key("left_out", default_factory=dict)
     ignored: Sequence[str] = ()
     notes: Sequence[str] = ()
 
@@ -66,25 +66,6 @@ class NewDataset:
         """Give the command that trains on it."""
         size = "" if self.size == 28 else f" --size {self.size}"
         return f"penlight train {shlex.quote(str(self.description))}{size}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it for JSON."""
-        return {
-            "description": str(self.description),
-            "splits": None if self.splits is None else str(self.splits),
-            "name": self.name,
-            "task": self.task,
-            "reason": self.reason,
-            "labels": list(self.labels),
-            "size": self.size,
-            "channels": self.channels,
-            "images": dict(self.images),
-            "counts": {split: list(counts) for split, counts in self.counts.items()},
-            "left_out": dict(self.problems),
-            "ignored": list(self.ignored),
-            "notes": list(self.notes),
-            "next": self.next,
-        }
 
 
 @dataclass(frozen=True)

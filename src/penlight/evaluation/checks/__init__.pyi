@@ -1,7 +1,6 @@
 from .check import Check as Check
 from .check import CheckRule as CheckRule
 from .check import Finding as Finding
-from .check import check_from_dict as check_from_dict
 from .check import serious_first as serious_first
 from .evidence import Curves as Curves
 from .evidence import Evidence as Evidence

@@ -1,34 +1,30 @@
 """A check: a numbered rule that looks at the evidence and may report a finding; and how checks write numbers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Generic, NamedTuple, TypeVar
+
+from pydantic import Field
 
 from penlight.numbers import decimal_text
+from penlight.records import Flag, Name, Record, Text
 
 E = TypeVar("E")
 
 _MOST_LISTED = 6
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Record):
     """A check that reported a problem: what was `seen`, `why` it matters, what to `do`."""
 
-    code: str
-    serious: bool
-    seen: str
-    why: str
-    do: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the check for JSON."""
-        return asdict(self)
+    code: Name
+    serious: Flag
+    seen: Text
+    why: Text
+    do: Text
 
 
-def check_from_dict(values: Mapping[str, Any]) -> Check:
-    """Read what `Check.to_dict` gave."""
-    return Check(values["code"], bool(values["serious"]), values["seen"], values["why"], values["do"])
+Checks = Annotated[Sequence[Check], Field(max_length=1_000)]
 
 
 class Finding(NamedTuple):

@@ -2,12 +2,12 @@
 test."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.audit.problem import Problem
 from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks.check import Finding, interval, listed, number, rule
@@ -35,21 +35,21 @@ _KINDS = (
 )
 
 
-def kind_of(problem: Mapping[str, Any]) -> str:
+def kind_of(problem: Problem) -> str:
     """Say what kind of problem the audit found, by its code or, without one, by its words."""
-    said = str(problem.get("code") or problem.get("seen", "")).lower()
+    said = (problem.code or problem.seen).lower()
     return next((kind for kind, marks in _KINDS if any(mark in said for mark in marks)), OTHER)
 
 
-def _problems(e: Evidence, kind: str) -> list[Mapping[str, Any]]:
+def _problems(e: Evidence, kind: str) -> list[Problem]:
     return [] if e.data is None else [problem for problem in e.data.problems if kind_of(problem) == kind]
 
 
 def _audited(e: Evidence, kind: str) -> Finding | None:
     """Repeat what the audit said of the problems of a kind."""
     found = _problems(e, kind)
-    said = " ".join(str(problem["seen"]) for problem in found)
-    return Finding(said, any(bool(problem["serious"]) for problem in found)) if found else None
+    said = " ".join(problem.seen for problem in found)
+    return Finding(said, any(problem.serious for problem in found)) if found else None
 
 
 @rule(
@@ -141,14 +141,14 @@ def _said(rows: Sequence[Score]) -> str:
 )
 def shifted(e: Evidence) -> Finding | None:
     # Lipton, Wang and Smola 2018; Rabanser, Günnemann and Lipton 2019.
-    problems = [problem for problem in _problems(e, SHIFT) if e.split in problem.get("splits", (e.split,))]
-    parts = [str(problem["seen"]) for problem in problems]
-    if not any(problem.get("code") == "labels-shifted" for problem in problems):
+    problems = [problem for problem in _problems(e, SHIFT) if e.split in (problem.splits or (e.split,))]
+    parts = [problem.seen for problem in problems]
+    if not any(problem.code == "labels-shifted" for problem in problems):
         parts += _labels_moved(e)
     parts += _outputs_moved(e)
     if not parts:
         return None
-    return Finding(" ".join(parts), serious=any(problem.get("serious", False) for problem in problems))
+    return Finding(" ".join(parts), serious=any(problem.serious for problem in problems))
 
 
 def _labels_moved(e: Evidence) -> list[str]:

@@ -76,7 +76,7 @@ class TuningFolder:
         write_bytes(self.path / SETUP, self._content(finished=finished))
 
     def _content(self, *, finished: bool) -> bytes:
-        return json_text({"schema": 1, **self.setup.to_dict(), "finished": finished}).encode()
+        return json_text(self.setup.record(finished=finished)).encode()
 
     @property
     def ask_lock(self) -> Path:

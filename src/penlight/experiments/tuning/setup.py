@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from penlight.data import ViewedDataset
 from penlight.errors import UnknownNameError
@@ -12,9 +11,7 @@ from penlight.experiments.tuning.objective import Repeats, choose_repeats
 from penlight.experiments.tuning.samplers import SAMPLERS, make_sampler
 from penlight.recipes import Recipe, recipe_from_toml
 from penlight.recipes.space import Space, space_from_dict
-
-if TYPE_CHECKING:
-    from penlight.records.groups import TuningRecord
+from penlight.records.groups import TuningRecord
 
 
 @dataclass(frozen=True)
@@ -36,19 +33,15 @@ class Setup:
     @property
     def study(self) -> str:
         """Name of the study in a storage: the same on every machine that gives the same command."""
-        digest = hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        values = {key: value for key, value in self.record().to_dict().items() if key not in ("schema", "finished")}
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
         return f"penlight-{self.dataset}-{digest[:12]}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the setup as JSON has it."""
-        return {
-            "recipe": self.recipe.to_toml(),
-            "space": self.space.to_dict(),
-            "sampler": self.sampler,
-            "repeats": [self.repeats.kind, self.repeats.count],
-            "seed": self.seed,
-            "data_md5": self.data_md5,
-        }
+    def record(self, *, finished: bool = False) -> TuningRecord:
+        """Give what tune.json holds."""
+        repeats = (self.repeats.kind, self.repeats.count)
+        recipe, space = self.recipe.to_toml(), self.space.tables
+        return TuningRecord(1, recipe, space, self.sampler, repeats, self.seed, self.data_md5, finished)
 
 
 def make_setup(
@@ -62,7 +55,7 @@ def make_setup(
     return Setup(recipe, space, sampler, choose_repeats(view, seeds), seed, view.dataset.md5)
 
 
-def setup_of(record: "TuningRecord") -> Setup:
+def setup_of(record: TuningRecord) -> Setup:
     """Give the setup that tune.json holds, which was checked as it was read. RecipeError for a recipe or a space that
     is none."""
     recipe = recipe_from_toml(record.recipe)
