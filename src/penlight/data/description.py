@@ -1,4 +1,4 @@
-"""Data of one's own: an npz file or pictures, and a small TOML file that says what they hold.
+"""The user's own data: an npz file or pictures, and a small TOML file that says what they hold.
 
 name = "nih1000"                            # also the name of this file, nih1000.toml
 title = "NIH-1000: 1,000 chest radiographs"

@@ -17,7 +17,7 @@ from penlight.errors import DataError
 
 @dataclass(frozen=True)
 class DatasetFile:
-    """Where the npz of a dataset at one size may lie; `url` is None for data of one's own."""
+    """Where the npz of a dataset at one size may lie; `url` is None for the user's own data."""
 
     info: DatasetInfo
     size: int

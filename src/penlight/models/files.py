@@ -47,7 +47,10 @@ def _built(archive: Archive) -> Any:
             network = keras.saving.deserialize_keras_object(archive.config, safe_mode=True)
             _require_small(network, archive.n_weights)
         except BaseException:
-            _forget_variables()
+            from keras.src.backend.common import global_state
+
+            # Keras would allocate the variables of the refused network when a scope is next left.
+            global_state.set_global_attribute("uninitialized_variables", [])
             raise
         scope.initialize_variables = True
     return network
@@ -68,10 +71,3 @@ def _output_shapes(network: Any) -> Iterator[tuple[int | None, ...]]:
             yield from (tensor.shape for tensor in node.outputs)
         if isinstance(operation, load_keras().Model):
             yield from _output_shapes(operation)
-
-
-def _forget_variables() -> None:
-    """Have Keras not allocate, when a scope is next left, the variables of a network that was refused."""
-    from keras.src.backend.common import global_state
-
-    global_state.set_global_attribute("uninitialized_variables", [])

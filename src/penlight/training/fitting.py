@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.errors import MemoryShortError, is_out_of_memory
 from penlight.models import BASELINES
-from penlight.recipes import Ensemble, Pretrained, Recipe, Summarised
+from penlight.recipes import Ensemble, FeatureBased, Pretrained, Recipe
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
-from penlight.training.ensemble import FittedEnsemble, fit_ensemble, fit_summaries
+from penlight.training.ensemble import FittedEnsemble, fit_ensemble, fit_feature_classifier
 from penlight.training.loop import Epoch, Progress, predict_logits, train_network
 from penlight.training.transfer import train_pretrained
 
@@ -66,8 +66,8 @@ def fit(
     with _enough_memory(recipe, view):
         if recipe.model.backbone in BASELINES:
             return _fit_baseline(recipe, view, task, begun)
-        if isinstance(recipe.model, Summarised):
-            return _of_ensemble(fit_summaries(recipe.model, view, task, seed), task, begun)
+        if isinstance(recipe.model, FeatureBased):
+            return _of_ensemble(fit_feature_classifier(recipe.model, view, task, seed), task, begun)
         if isinstance(recipe.model, Ensemble):
             return _of_ensemble(fit_ensemble(recipe, recipe.model, view, task, seed, **how), task, begun)
         if isinstance(recipe.model, Pretrained):
@@ -90,7 +90,7 @@ def fit(
 
 @contextlib.contextmanager
 def _enough_memory(recipe: Recipe, view: ViewedDataset) -> Iterator[None]:
-    """Turn errors for want of memory into MemoryShortError, which says what would need less."""
+    """Turn out-of-memory errors into MemoryShortError, which says what would need less."""
     try:
         yield
     except Exception as error:

@@ -53,10 +53,10 @@ def print_score_tables(scores: Scores | SeedsScores | FoldsScores) -> None:
 
 
 def _print_checks(checks: "Sequence[Check]") -> None:
-    """Print what spoke up, a paragraph each: how serious, its number, what was seen and what to do."""
+    """Print what checks reported, a paragraph each: how serious, its number, what was seen and what to do."""
     out = console()
     if not checks:
-        out.print("No check spoke up.", style="dim")
+        out.print("No check reported a problem.", style="dim")
         return
     table = plain_table(heads=False)
     for check in checks:

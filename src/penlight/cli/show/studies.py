@@ -81,7 +81,7 @@ def _study_table(part: Mapping[str, Any]) -> Table:
 
 
 def _codes(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Give the numbers of the checks that spoke up, the serious ones marked."""
+    """Give the numbers of the checks that reported a problem, the serious ones marked."""
     return " ".join(f"{check['code']}{'!' if check['serious'] else ''}" for check in checks) or "-"
 
 
