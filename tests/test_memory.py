@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penlight.data import Dataset, DatasetInfo, Split, ViewedDataset, apply_view, open_dataset, reads, together
+from penlight.data import Dataset, DatasetInfo, Split, ViewedDataset, apply_view, open_dataset, reads
+from penlight.data.arrays import md5_of
 from penlight.data.audit import thumbs
-from penlight.data.audit.looks import _exact_groups
+from penlight.data.audit.checks import _exact_groups
 from penlight.data.audit.thumbs import make_thumbs
-from penlight.data.mapped import md5_of
-from penlight.data.reads import every, read
-from penlight.data.together import put_together
+from penlight.data.reads import every, put_together, read
 from penlight.evaluation import novelty
 from penlight.evaluation.novelty import Novelty
 from penlight.explanation import neighbours
@@ -125,10 +124,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {
         batches: {"WHOLE_BYTES": 4 * MB, "BUFFER_BYTES": 2 * MB, "BLOCK_BYTES": MB // 4, "_CALL_BYTES": MB // 2},
         baselines: {"TABLE_BYTES": 0, "CELLS": 8, "_VALUES_AT_ONCE": MB // 4},
-        reads: {"_PART_BYTES": MB},
+        reads: {"_PART_BYTES": MB, "HELD_BYTES": 4 * MB},
         thumbs: {"_BLOCK_VALUES": MB},
         neighbours: {"_BLOCK": 32},
-        together: {"HELD_BYTES": 4 * MB, "_PART_BYTES": MB},
         novelty: {"_CHUNK_VALUES": MB // 4},
     }
     for module, values in sizes.items():
@@ -137,7 +135,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=pytest.mark.full if step == "unusual images" else ()) for step in STEPS]
+)
 def test_no_step_holds_a_split(films: ViewedDataset, step: str) -> None:
     """Of 30 MB of train and 10 MB of test few are held at once, and few stay mapped."""
     STEPS[step](few(films))  # first what is loaded and kept anyway

@@ -113,6 +113,12 @@ def named(items: Iterable[str]) -> str:
     return ", ".join(listed[:SHOWN]) + more
 
 
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Join names for a sentence: "a, b and c"; beyond `most`, the rest is counted."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
 def shown(value: object) -> str:
     """Give a value of a description as an error shows it, which may be long."""
     try:

@@ -93,7 +93,7 @@ def test_the_workers_are_the_only_ones_that_decode(monkeypatch):
     def forbidden(*args, **options):
         raise AssertionError("a picture was decoded in this process")
 
-    monkeypatch.setattr(pictures, "load_with_look", forbidden)
+    monkeypatch.setattr(pictures, "load_with_header", forbidden)
     monkeypatch.setattr(pictures, "_unpack", forbidden)
     (image,) = load_files([saved(RAMP)], DecodeOptions(28, 1))
     assert image.shape == (28, 28, 1)

@@ -13,9 +13,9 @@ from PIL import Image
 import penlight as pl
 from penlight.data import open_dataset
 from penlight.data.own import tables
+from penlight.data.own.listing import ManifestRow, require_labels
 from penlight.data.own.manifest import age_in_years
 from penlight.data.own.prepare import _numbers_or_texts
-from penlight.data.own.rows import ManifestRow, require_labels
 from penlight.data.own.tables import as_cell, as_path_cell, path_of_cell, read_table
 from penlight.errors import DataError, PenlightError, PredictionsError
 from tests.remembered import draw_once

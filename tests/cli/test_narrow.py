@@ -77,7 +77,7 @@ def test_a_table_that_fits_is_in_one_part():
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_recipes_are_wrapped_once(width, monkeypatch, capsys):
     monkeypatch.setattr(listed, "console", lambda: plain_console(width=width))
-    listed.print_recipes([{"name": name, "about": preset_header(name)} for name in preset_names()], json=False)
+    listed.print_recipes([{"name": name, "about": preset_header(name)} for name in preset_names()])
     out = capsys.readouterr().out
     lines = out.splitlines()
     # A command may be longer than a line, but is not cut inside a word.

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import zoom
 
 from penlight.data import Dataset, DatasetInfo, Split, open_dataset
-from penlight.data.audit import CODES, Audit, audit, kept, kept_audit, near, shift
+from penlight.data.audit import CODES, Audit, audit, checks, kept_audit, near, shift
 from penlight.data.audit.near import LIMIT, find_near
 from penlight.data.audit.thumbs import make_thumbs
 from penlight.errors import RunError
@@ -37,10 +37,13 @@ def drawn(size=28, channels=1, n=(60, 30, 40), task=None, seed=0):
     return Dataset(DatasetInfo("drawn", "Drawn", task, channels, None, "none", "the tests"), size, splits, "0" * 32)
 
 
+SHUFFLES = shift._SHUFFLES
+
+
 @pytest.fixture(autouse=True)
-def few_shuffles(request, monkeypatch):
-    if request.node.get_closest_marker("real") is None:
-        monkeypatch.setattr(shift, "_SHUFFLES", 99)
+def all_shuffles(request, monkeypatch):
+    if request.node.get_closest_marker("real") is not None:
+        monkeypatch.setattr(shift, "_SHUFFLES", SHUFFLES)
 
 
 @pytest.fixture
@@ -202,9 +205,8 @@ def test_the_search_misses_no_pair(monkeypatch, components):
     rows = near._space(thumbs, everything).vectors(everything)
     one, other = np.nonzero(np.triu(rows @ rows.T, 1) >= LIMIT)
     found = find_near(thumbs, everything)
-    direct = ~found.mirrored
     assert 10 < len(one) < 120
-    assert set(zip(found.one[direct], found.other[direct], strict=True)) == set(zip(one, other, strict=True))
+    assert {(pair.one, pair.other) for pair in found if not pair.mirrored} == set(zip(one, other, strict=True))
 
 
 def test_shared_patients_blank_images_and_absent_or_rare_labels(clean):
@@ -244,7 +246,7 @@ def test_an_audit_is_kept_and_made_again_where_it_is_damaged(tiny, monkeypatch, 
     (file,) = (tmp_path / "cache" / "store").glob("*/audit.json")
     content = file.read_bytes()
     calls = []
-    monkeypatch.setattr(kept, "audit", lambda d: calls.append(d) or made)
+    monkeypatch.setattr(checks, "audit", lambda d: calls.append(d) or made)
     assert kept_audit(open_dataset(tiny())).to_dict() == made.to_dict()
     assert calls == []
     if damage == "gone":
@@ -260,7 +262,7 @@ def test_an_audit_is_kept_and_made_again_where_it_is_damaged(tiny, monkeypatch, 
 
 def test_another_meaning_of_the_labels_is_another_audit(tiny, monkeypatch):
     made = kept_audit(open_dataset(tiny()))
-    monkeypatch.setattr(kept, "audit", lambda dataset: replace(made, problems=()))
+    monkeypatch.setattr(checks, "audit", lambda dataset: replace(made, problems=()))
     dataset = open_dataset(tiny())
     renamed = replace(dataset, info=replace(dataset.info, task=Ordinal(("x", "y", "z"))))
     assert made.problems != ()

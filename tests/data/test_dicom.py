@@ -15,8 +15,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from penlight.data.pictures import DecodeOptions, load_picture, look_at, read_picture
+from penlight.data.pictures import DecodeOptions, load_picture, read_header
 from penlight.errors import PictureError
+from tests.data.pixels import read_picture
 
 VALUES = np.arange(28 * 28, dtype=np.uint16).reshape(28, 28)
 
@@ -119,7 +120,7 @@ def test_run_lengths_are_read():
 def test_the_header_is_looked_at(tmp_path: Path):
     path = tmp_path / "IM000001"
     path.write_bytes(dicom(np.zeros((20, 30), np.uint16)))
-    look = look_at(path)
+    look = read_header(path)
     assert (look.width, look.height, look.colour, look.bits) == (30, 20, False, 0)
 
 

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from penlight.data.pictures import LARGEST_PIXELS, DecodeOptions, load_picture, look_at, read_picture
+from penlight.data.pictures import LARGEST_PIXELS, DecodeOptions, load_picture, read_header
 from penlight.errors import PictureError
+from tests.conftest import examples
+from tests.data.pixels import read_picture
 
 RAMP = (np.arange(40)[:, None] * 3 + np.arange(40)[None] * 3).astype(np.uint8)
 COLOUR = np.stack([RAMP, 255 - RAMP, RAMP // 2], axis=-1)
@@ -36,7 +38,7 @@ def test_a_picture_of_the_size_keeps_its_values(pixels, kind):
     np.testing.assert_array_equal(image.squeeze(), pixels)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from(["crop", "pad", "stretch"]), st.sampled_from([1, 3]))
 def test_any_shape_becomes_the_size_and_one_value_stays_one(width, height, fit, channels):
     grey = np.full((height, width), 77, np.uint8)
@@ -120,7 +122,7 @@ def test_sixteen_bits_are_scaled_by_the_bits_in_use(tmp_path: Path, kind, bits):
     pixels = load_picture(content, DecodeOptions(28, 1, bits=bits))[..., 0]
     np.testing.assert_array_equal(pixels, np.round(deep * (255 / top)))
     (tmp_path / "x").write_bytes(content)
-    assert look_at(tmp_path / "x").bits == 16
+    assert read_header(tmp_path / "x").bits == 16
     if bits == 16:
         with pytest.raises(PictureError, match="needs more than 12 bits"):
             load_picture(content, DecodeOptions(28, 1, bits=12))
@@ -150,10 +152,10 @@ def test_the_header_says_colour_and_size(tmp_path: Path):
     path = tmp_path / "a.png"
     for pixels, colour in ((RAMP[:30], False), (COLOUR[:30], True)):
         path.write_bytes(saved(pixels))
-        look = look_at(path)
+        look = read_header(path)
         assert (look.width, look.height, look.colour, look.bits) == (40, 30, colour, 8)
     path.write_bytes(saved(Image.fromarray(RAMP).quantize(16)))
-    assert not look_at(path).colour
+    assert not read_header(path).colour
 
 
 def pages() -> bytes:
@@ -198,7 +200,7 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content, message)
         load_picture(tmp_path / "none.png", DecodeOptions(28, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_damaged_bytes_give_an_image_or_a_named_error(data):
     content = bytearray(data.draw(st.sampled_from([JPEG, saved(COLOUR), saved(RAMP, "TIFF")])))

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from penlight.data import reads, together
-from penlight.data.reads import Chosen, at_once, every, read, some
-from penlight.data.together import put_together
+from penlight.data import reads
+from penlight.data.reads import Chosen, at_once, every, put_together, read, some
 from penlight.errors import StorageError
+from tests.conftest import examples
 
 SHAPE = (300, 64, 64)
 
@@ -29,7 +29,7 @@ def resident(kind: str) -> int:
     return int(found[0].split()[1]) * 1024
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(rows=arrays(np.int64, st.sampled_from([(7,), (3, 5), (0,), (1, 1)]), elements=st.integers(0, SHAPE[0] - 1)))
 def test_rows_of_a_mapped_array_are_what_indexing_gives(mapped, rows) -> None:
     for images in (mapped, mapped[..., np.newaxis], mapped[10:][::-1], np.array(mapped)):
@@ -76,7 +76,7 @@ def test_of_large_images_fewer_are_taken_at_once(shape, batch) -> None:
 
 @pytest.mark.parametrize("most", [0, 10**9])
 def test_images_put_together_are_those_of_the_parts(mapped, monkeypatch: pytest.MonkeyPatch, most) -> None:
-    monkeypatch.setattr(together, "HELD_BYTES", most)
+    monkeypatch.setattr(reads, "HELD_BYTES", most)
     images = mapped[..., np.newaxis]
     found = put_together([every(images), Chosen(images, np.array([5, 5])), np.array(images[:7])])
     np.testing.assert_array_equal(found, np.concatenate([images, images[[5, 5]], images[:7]]))
@@ -85,7 +85,7 @@ def test_images_put_together_are_those_of_the_parts(mapped, monkeypatch: pytest.
 
 
 def test_a_folder_that_takes_no_file_is_named(mapped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "HELD_BYTES", 0)
+    monkeypatch.setattr(reads, "HELD_BYTES", 0)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(StorageError, match="PENLIGHT_CACHE"):

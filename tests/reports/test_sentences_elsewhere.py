@@ -321,7 +321,7 @@ def test_the_closing_lines_of_train_say_what_was_kept(capsys, monkeypatch, kept,
     for images, pictures in ((0, 0), (1, 1), (1200, 0)):
         holds = {"training_images": images, "pictures": pictures}
         result = Trained("f", "f/report.html", SimpleNamespace(), None, kept, holds, cut, "cnn")
-        print_trained(result, json=False)
+        print_trained(result)
         out = " ".join(capsys.readouterr().out.split())
         assert (said in out) if said else "was kept" not in out
         assert ("The folder holds no image" in out) == (images == pictures == 0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from penlight.answers import error_to_dict
 from penlight.api.predicting import InputPicture, pictures
 from penlight.data.decoding import in_chunks, load_files
-from penlight.data.pictures import SUFFIXES, DecodeOptions, fit_pixels, load_with_look
+from penlight.data.pictures import SUFFIXES, DecodeOptions, fit_pixels, load_with_header
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
 from penlight.escaping import label_list
 from penlight.explanation import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
@@ -379,7 +379,7 @@ def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], conten
     try:
         explainer = _opened(Path(common["run"]), common["method"], common["opening"])
         begin(0)
-        image, _ = load_with_look(content, explainer.reading, largest=common["pixels"])
+        image, _ = load_with_header(content, explainer.reading, largest=common["pixels"])
         begin(None)
         source = ImageSource(values["name"])
         done = explainer.explain(image[np.newaxis], [source], label=common["label"], neighbours=common["neighbours"])

@@ -518,7 +518,7 @@ def _plain_override(text: str) -> str:
 
 def _places_of_dataset(name: str) -> list[Path]:
     """Give where a dataset lies, as far as it is at hand."""
-    from penlight.data.own.opening import list_pictures
+    from penlight.data.own.layouts import list_pictures
 
     places = []
     with contextlib.suppress(PenlightError, OSError):
@@ -569,7 +569,7 @@ def _user() -> str:
 
 
 def _pictures_of(name: str) -> set[str]:
-    from penlight.data.own.opening import list_pictures
+    from penlight.data.own.layouts import list_pictures
 
     known = find_dataset(referenced(name))
     if not isinstance(known, Description) or known.pictures is None:

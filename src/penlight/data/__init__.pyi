@@ -5,8 +5,8 @@ from .dataset import SPLITS as SPLITS
 from .dataset import Dataset as Dataset
 from .dataset import DatasetInfo as DatasetInfo
 from .dataset import Split as Split
-from .listing import list_datasets as list_datasets
 from .store import fetch_dataset as fetch_dataset
+from .store import list_datasets as list_datasets
 from .store import open_dataset as open_dataset
 from .store import open_referenced as open_referenced
 from .views import ViewedDataset as ViewedDataset

@@ -1,11 +1,14 @@
 """The known datasets, of `catalog.toml`: the twelve 2D sets of MedMNIST and the two phantoms. Nothing is opened."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penlight.data.dataset import SPLITS, DatasetInfo
 from penlight.data.description import Description, described_names, find_description, is_name, position_matters
+from penlight.data.folders import data_folders
+from penlight.data.pictures import DecodeOptions
 from penlight.data.remembered import find_reference, reference_to
 from penlight.errors import DataError, UnknownNameError
 from penlight.parsing import parse_toml
@@ -44,26 +47,45 @@ CATALOG: Mapping[str, DatasetInfo] = {
 }
 
 
-def dataset_info(name: str | Path) -> DatasetInfo:
-    """Say what is known of a dataset, by its name or by the path of its description, without opening its images.
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A dataset of the catalog: a set of MedMNIST, whose files are fetched, or one that is drawn. It is used as a
+    `Description` is."""
+
+    info: DatasetInfo
+    pictures = None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Give the sides in pixels that the dataset may be opened at."""
+        return SIZES
+
+    def places(self, size: int) -> list[Path]:
+        """Give the paths at which the npz of a size may lie."""
+        return [folder / official_file(self.info.name, size) for folder in data_folders()]
+
+    def reading(self, size: int, channels: int) -> DecodeOptions:
+        """Say how pictures become images like those of the dataset."""
+        return DecodeOptions(size, channels)
+
+
+def find_dataset(name: str | Path) -> CatalogEntry | Description:
+    """Find a dataset's row in the catalog, or its description: by path, in PENLIGHT_DATA, or shipped. No image is
+    opened.
 
     UnknownNameError for another name; DataError for a description that is not valid.
     """
-    known = find_dataset(name)
-    return known.info if isinstance(known, Description) else known
-
-
-def find_dataset(name: str | Path) -> DatasetInfo | Description:
-    """Find a dataset's row in the catalog, or its description: by path, in PENLIGHT_DATA, or shipped.
-
-    UnknownNameError and DataError as in `dataset_info`.
-    """
     if str(name) in CATALOG:
-        return CATALOG[str(name)]
+        return CatalogEntry(CATALOG[str(name)])
     description = find_description(name)
     if description is None:
         raise UnknownNameError("dataset", str(name), {*CATALOG, *described_names()})
     return description
+
+
+def dataset_info(name: str | Path) -> DatasetInfo:
+    """Say what is known of a dataset without opening its images. Errors as in `find_dataset`."""
+    return find_dataset(name).info
 
 
 def referenced(reference: str) -> str | Path:

@@ -4,6 +4,7 @@
 """
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,19 +41,11 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
     return answers
 
 
-def _load(common: Mapping[str, Any], source: Path | bytes) -> Item:
-    return {}, pictures.load_picture(source, DecodeOptions(**common["reading"])).tobytes()
-
-
-def _look(common: Mapping[str, Any], source: Path) -> Item:
-    return asdict(pictures.look_at(source)), b""
-
-
-def _largest(common: Mapping[str, Any], source: Path) -> Item:
-    return {"largest": pictures.largest_value(source)}, b""
-
-
-_DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {"load": _load, "look": _look, "largest": _largest}
+_DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {
+    "load": lambda common, source: ({}, pictures.load_picture(source, DecodeOptions(**common["reading"])).tobytes()),
+    "look": lambda common, source: (asdict(pictures.read_header(source)), b""),
+    "largest": lambda common, source: ({"largest": pictures.largest_value(source)}, b""),
+}
 
 
 def load_files(
@@ -60,20 +53,20 @@ def load_files(
 ) -> list[Pixels | PictureError]:
     """Load up to 200 files, or their bytes, as `pictures.load_picture` does: each gives an image or its error."""
     shape = (reading.size, reading.size, reading.channels)
-    n_bytes = reading.size * reading.size * reading.channels
+    n_bytes = math.prod(shape)
 
     def read(values: Mapping[str, Any], content: bytes) -> Pixels:
         if len(content) != n_bytes:
             raise ValueError("this is no image of the size asked for")
         return np.frombuffer(content, np.uint8).reshape(shape)
 
-    most = n_bytes * len(sources)
-    return _ask({"do": "load", "reading": asdict(reading)}, sources, names, read, largest=most)
+    common = {"do": "load", "reading": asdict(reading)}
+    return _ask(common, sources, names, read, largest=n_bytes * len(sources))
 
 
-def look_at_files(paths: Iterable[Path]) -> Iterator[PictureHeader | PictureError]:
-    """Read the headers of any number of files as `pictures.look_at` does: each gives its look or its error, in their
-    order."""
+def picture_headers(paths: Iterable[Path]) -> Iterator[PictureHeader | PictureError]:
+    """Read the headers of any number of files, in their order, as `pictures.read_header` does: each gives its header
+    or its error."""
 
     def read(values: Mapping[str, Any], content: bytes) -> PictureHeader:
         width, height, colour, bits = (values[name] for name in ("width", "height", "colour", "bits"))

@@ -1,4 +1,4 @@
-"""The user's own data: an npz file or pictures, and a small TOML file that says what they hold.
+"""Described datasets: an npz file or pictures, and a small TOML file that says what they hold.
 
 name = "nih1000"                            # also the name of this file, nih1000.toml
 title = "NIH-1000: 1,000 chest radiographs"
@@ -37,22 +37,21 @@ A description may come from a stranger. The files that it names lie in or below 
 a folder of PENLIGHT_DATA; nothing outside is read because a description says so, and nothing beside it is written.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PureWindowsPath
-from typing import Any, get_args
+from typing import Any
 
 from penlight import disk
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.folders import data_folders, environment_folders, find_file
-from penlight.data.own.manifest import SUFFIXES as TABLES
+from penlight.data.own.listing import MOST_LABELS
 from penlight.data.own.manifest import Columns
-from penlight.data.own.rows import MOST_LABELS
 from penlight.data.own.splitting import SHARES, SplitRule
+from penlight.data.own.tables import SUFFIXES as TABLES
 from penlight.data.pictures import FITS, DecodeOptions, Fit
 from penlight.data.remembered import images_folder
 from penlight.errors import DataError, PenlightError
@@ -69,27 +68,13 @@ _REQUIRED: Mapping[str, type] = {
     "source": str,
 }
 _OPTIONAL: Mapping[str, type] = {
-    "modality": str,
-    "channels": int,
-    "position_matters": bool,
-    "cautions": list,
-    "images_per_patient": int,
-    "samples": dict,
-    "files": dict,
-    "md5": dict,
-    "images": dict,
-    "split": dict,
-}
+    "modality": str, "channels": int, "position_matters": bool, "cautions": list, "images_per_patient": int,
+    "samples": dict, "files": dict, "md5": dict, "images": dict, "split": dict,
+}  # fmt: skip
 _IMAGES: Mapping[str, type] = {
-    "from": str,
-    "sizes": list,
-    "fit": str,
-    "bits": int,
-    "values": list,
-    "columns": dict,
-    "separator": str,
+    "from": str, "sizes": list, "fit": str, "bits": int, "values": list, "columns": dict, "separator": str,
     "none": str,
-}
+}  # fmt: skip
 _SPLIT: Mapping[str, type] = {"file": str, "seed": int, "shares": dict}
 _WORDS = {str: "a text", list: "a list", dict: "a table", int: "a whole number", bool: "true or false"}
 
@@ -150,6 +135,10 @@ class Description:
         """Give the path of the description itself."""
         return self.folder / f"{self.info.name}.toml"
 
+    def reading(self, size: int, channels: int) -> DecodeOptions:
+        """Say how pictures become images like those of the dataset."""
+        return DecodeOptions(size, channels) if self.pictures is None else self.pictures.reading(size, channels)
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """Give the sides in pixels that the dataset may be opened at, the smallest first."""
@@ -165,25 +154,17 @@ class Description:
         name, trusted = self.files[size], data_folders()
         if (folder := images_folder(self.file, name)) is not None:
             return [folder / PureWindowsPath(name).name]
-        _file_name(name, "files")
-        if not any(_same(self.folder, folder) for folder in trusted):
-            _require_no_link(self.folder, name)
+        _require_file_name(name, "files")
+        if self.folder.resolve() not in [folder.resolve() for folder in trusted]:
+            try:
+                disk.open_inside(self.folder, name).close()
+            except disk.RefusedFileError as error:
+                raise DataError(
+                    f"files names {name}, and {error.strerror}.", f"Put the file itself there. {NAME_IT}"
+                ) from error
+            except OSError:
+                pass  # that it is not there, or cannot be read, is said where it is looked for
         return [folder / name for folder in (self.folder, *trusted)]
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
-
-
-def _require_no_link(folder: Path, name: str) -> None:
-    try:
-        disk.open_inside(folder, name).close()
-    except disk.RefusedFileError as error:
-        raise DataError(
-            f"files names {name}, and {error.strerror}.", f"Put the file itself there. {NAME_IT}"
-        ) from error
-    except OSError:
-        return  # that it is not there, or cannot be read, is said where it is looked for
 
 
 def position_matters(modality: str) -> bool:
@@ -209,12 +190,8 @@ def find_description(name: str | Path) -> Description | None:
     places = [folder / f"{name}.toml" for folder in (*environment_folders(), _SHIPPED) if is_name(str(name))]
     if described := find_file(places):
         return read_description(described)
-    if path.is_dir() or path.suffix.lower() in TABLES:
-        return _description_of_pictures(path)
-    return None
-
-
-def _description_of_pictures(path: Path) -> Description:
+    if not (path.is_dir() or path.suffix.lower() in TABLES):
+        return None
     place = find_file([folder / f"{slug(path.resolve().stem)}.toml" for folder in (Path(), path.parent)])
     if place is None:
         raise DataError(f"{path} has no description yet.", f"Have one written: penlight data new {path}")
@@ -306,7 +283,7 @@ def _plain(key: str) -> str:
     return key if key.isprintable() and len(key) <= 100 else shown(key)
 
 
-def _file_name(name: str, option: str) -> str:
+def _require_file_name(name: str, option: str) -> None:
     """Check that a description names a file in or below its own folder."""
     if disk.plain_parts(name) is None or name.startswith("~"):
         raise DataError(
@@ -314,31 +291,6 @@ def _file_name(name: str, option: str) -> str:
             f'"films/a.csv"; {shown(name)} came.',
             f"Put the file there. {NAME_IT}" if option == "files" else "Put the file there.",
         )
-    return name
-
-
-def _info(values: Mapping[str, Any], path: Path) -> DatasetInfo:
-    modality = values.get("modality", "")
-    return DatasetInfo(
-        name=_name(values["name"], path),
-        title=values["title"],
-        task=_task(values),
-        channels=_channels(values.get("channels", 0)),
-        samples=_samples(values["samples"]) if "samples" in values else None,
-        licence=values["licence"],
-        source=values["source"],
-        modality=modality,
-        position_matters=values.get("position_matters", position_matters(modality)),
-        md5=_hashes(values.get("md5", {})),
-        cautions=_cautions(values.get("cautions", [])),
-        images_per_patient=_images_per_patient(values.get("images_per_patient", 1)),
-    )
-
-
-def _images_per_patient(count: int) -> int:
-    if not 1 <= count <= _MOST_PER_PATIENT:
-        raise DataError(f"images_per_patient must be 1 to {_MOST_PER_PATIENT:,}; {shown(count)} came.")
-    return count
 
 
 def is_name(text: str) -> bool:
@@ -347,12 +299,32 @@ def is_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", text) is not None
 
 
-def _name(name: str, path: Path) -> str:
+def _info(values: Mapping[str, Any], path: Path) -> DatasetInfo:
+    name, channels, modality = values["name"], values.get("channels", 0), values.get("modality", "")
     if not is_name(name):
         raise DataError(f"The name {shown(name)} may have only letters, digits, '-' and '_', at most 100.")
     if name != path.stem:
         raise DataError(f"The name is '{name}', but the file is {path.name}.", f"Rename the file to {name}.toml.")
-    return name
+    task = _task(values)
+    if channels not in (0, 1, 3):
+        raise DataError(f"channels must be 1 (grey) or 3 (colour), {shown(channels)} came.")
+    per_patient = values.get("images_per_patient", 1)
+    if not 1 <= per_patient <= _MOST_PER_PATIENT:
+        raise DataError(f"images_per_patient must be 1 to {_MOST_PER_PATIENT:,}; {shown(per_patient)} came.")
+    return DatasetInfo(
+        name,
+        values["title"],
+        task,
+        channels,
+        _samples(values["samples"]) if "samples" in values else None,
+        values["licence"],
+        values["source"],
+        modality,
+        values.get("position_matters", position_matters(modality)),
+        _hashes(values.get("md5", {})),
+        _texts(values.get("cautions", []), "cautions", _MOST_CAUTIONS),
+        per_patient,
+    )
 
 
 def _task(values: Mapping[str, Any]) -> Task:
@@ -374,10 +346,6 @@ def _labels(labels: list[Any], key: str = "labels") -> tuple[str, ...]:
     return texts
 
 
-def _cautions(cautions: list[Any]) -> tuple[str, ...]:
-    return _texts(cautions, "cautions", _MOST_CAUTIONS)
-
-
 def _texts(texts: list[Any], key: str, most: int) -> tuple[str, ...]:
     if len(texts) > most:
         raise DataError(f"{key} may be {most:,}; {len(texts):,} came.", "Give fewer.")
@@ -388,16 +356,24 @@ def _texts(texts: list[Any], key: str, most: int) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _channels(channels: int) -> int:
-    if channels not in (0, 1, 3):
-        raise DataError(f"channels must be 1 (grey) or 3 (colour), {shown(channels)} came.")
-    return channels
-
-
 def _samples(samples: Mapping[str, Any]) -> dict[str, int]:
     if set(samples) != set(SPLITS) or not all(type(n) is int and 0 < n < 2**48 for n in samples.values()):
         raise DataError(f"samples must count the images of {', '.join(SPLITS)}; {shown(dict(samples))} came.")
     return {split: samples[split] for split in SPLITS}
+
+
+def _hashes(md5: Mapping[str, Any]) -> dict[int, str]:
+    hashes = {_size(key, "md5"): value for key, value in md5.items()}
+    for value in hashes.values():
+        if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{32}", value):
+            raise DataError(f"md5 must be 32 digits 0-9 a-f, {shown(value)} came.")
+    return hashes
+
+
+def _size(key: str, table: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", key) or int(key) > LARGEST_SIDE:
+        raise DataError(f'{table} are sizes in pixels such as "28", of at most {LARGEST_SIDE:,}; {shown(key)} came.')
+    return int(key)
 
 
 def _files(values: Mapping[str, Any]) -> dict[int, str]:
@@ -416,10 +392,9 @@ def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
         raise DataError(f"The table images needs {named(missing)}.", "Add it.")
     if not info.channels:
         raise DataError("Pictures need channels: 1 (grey) or 3 (colour).", "Add it.")
-    fit = images.get("fit", FITS[0])
-    if fit not in get_args(Fit):
+    fit, bits = images.get("fit", FITS[0]), images.get("bits", 16)
+    if fit not in FITS:
         raise DataError(f"fit must be one of {', '.join(FITS)}; {shown(fit)} came.")
-    bits = images.get("bits", 16)
     if not 8 <= bits <= 16:
         raise DataError(f"bits must be 8 to 16, {shown(bits)} came.")
     written = _labels(images["values"], "values")
@@ -459,27 +434,12 @@ def _columns(images: Mapping[str, Any]) -> Columns:
 
 def _rule(split: Mapping[str, Any], file: str) -> SplitRule:
     _check_types(split, _SPLIT)
-    shares = split.get("shares", SHARES)
-    if set(shares) != set(SPLITS) or not all(map(_is_share, shares.values())):
+    file, seed, shares = split.get("file", file), split.get("seed", 0), split.get("shares", SHARES)
+    if set(shares) != set(SPLITS) or not all(
+        type(n) in (int, float) and 0 < n <= _LARGEST_SHARE for n in shares.values()
+    ):
         raise DataError(f"shares must be numbers above 0 for {', '.join(SPLITS)}; {shown(shares)} came.")
-    if not 0 <= split.get("seed", 0) < _LARGEST_SEED:
-        raise DataError(f"seed must be 0 or more, of at most 18 digits; {shown(split['seed'])} came.")
-    return SplitRule(_file_name(split.get("file", file), "split.file"), split.get("seed", 0), dict(shares))
-
-
-def _is_share(share: Any) -> bool:
-    return type(share) in (int, float) and 0 < share <= _LARGEST_SHARE and math.isfinite(share)
-
-
-def _hashes(md5: Mapping[str, Any]) -> dict[int, str]:
-    hashes = {_size(key, "md5"): value for key, value in md5.items()}
-    for value in hashes.values():
-        if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{32}", value):
-            raise DataError(f"md5 must be 32 digits 0-9 a-f, {shown(value)} came.")
-    return hashes
-
-
-def _size(key: str, table: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,4}", key) or int(key) > LARGEST_SIDE:
-        raise DataError(f'{table} are sizes in pixels such as "28", of at most {LARGEST_SIDE:,}; {shown(key)} came.')
-    return int(key)
+    if not 0 <= seed < _LARGEST_SEED:
+        raise DataError(f"seed must be 0 or more, of at most 18 digits; {shown(seed)} came.")
+    _require_file_name(file, "split.file")
+    return SplitRule(file, seed, dict(shares))

@@ -6,7 +6,6 @@ DICOM PS3.3 2024: modality LUT C.11.1, VOI LUT C.11.2, photometric interpretatio
 import io
 import re
 import struct
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,25 +46,26 @@ _READ = [
 _CODESTREAM = re.compile(rb"\xff\x4f\xff\x51(.{38})", re.DOTALL)
 
 
-def look(content: bytes) -> tuple[int, int, bool]:
+def read_size(content: bytes) -> tuple[int, int, bool]:
     """Read width, height, and whether it is in colour. PictureError for what `pixels` would refuse by its header."""
     header = _read(content, stop_before_pixels=True)
     return int(header.Columns), int(header.Rows), _in_colour(header)
 
 
 def pixels(content: bytes, largest: int | None = None) -> Pixels:
-    """Turn the bytes of a DICOM file into uint8 (H, W) or (H, W, 3); `largest` as in `pictures.load_with_look`.
+    """Turn the bytes of a DICOM file into uint8 (H, W) or (H, W, 3); `largest` as in `pictures.load_with_header`.
 
     Grey values are rescaled, then windowed by the first window or lookup table in the file or, where it has none,
     between the 0.5th and 99.5th percentile of what is not padding; MONOCHROME1 is turned over, as white is dense.
     PictureError for several frames, for no pixels, and for a compression that is not known here.
     """
-    from pydicom.pixels.processing import apply_modality_lut
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
     from pydicom.pixels.utils import pixel_array
 
     header = _read(content, largest=largest)
     if header.PhotometricInterpretation == "PALETTE COLOR":
-        return _by_palette(header)
+        bits = int(header.RedPaletteColorLookupTableDescriptor[2])
+        return _to_eight_bits(apply_color_lut(pixel_array(header), header), bits)
     try:
         values = pixel_array(header)
     except (RuntimeError, NotImplementedError) as error:
@@ -113,12 +113,9 @@ def _check_compressed(header: "Header", data: bytes) -> None:
     from penlight.data.pictures import check_scans
 
     check_scans(data)
-    sizes = [_size_of_jpeg2000(match[1]) for match in _CODESTREAM.finditer(data)]
-    if not sizes:
-        sizes = _sizes_of_jpeg(data)
+    sizes = [_size_of_jpeg2000(match[1]) for match in _CODESTREAM.finditer(data)] or _sizes_of_jpeg(data)
     expected = (int(header.Columns), int(header.Rows))
-    wrong = [size for size in sizes if size[:2] != expected or size[2] > 4]
-    if wrong:
+    if wrong := [size for size in sizes if size[:2] != expected or size[2] > 4]:
         packed, told = (f"{width} x {height}" for width, height in (wrong[0][:2], expected))
         raise PictureError(
             f"its compressed pixels are {packed} of {wrong[0][2]} values, and its header says {told}",
@@ -151,14 +148,6 @@ def _in_colour(header: "Header") -> bool:
     return int(header.get("SamplesPerPixel", 1)) > 1 or header.PhotometricInterpretation == "PALETTE COLOR"
 
 
-def _by_palette(header: "Header") -> Pixels:
-    from pydicom.pixels.processing import apply_color_lut
-    from pydicom.pixels.utils import pixel_array
-
-    bits = int(header.RedPaletteColorLookupTableDescriptor[2])
-    return _to_eight_bits(apply_color_lut(pixel_array(header), header), bits)
-
-
 def _to_eight_bits(values: NDArray[Any], bits: int) -> Pixels:
     if bits == 8:
         return values.astype(np.uint8)
@@ -171,7 +160,7 @@ def _windowed(header: "Header", values: Floats, counts: NDArray[np.bool_]) -> Pi
 
     if "WindowCenter" in header and "WindowWidth" in header:
         centre, width = _first(header.WindowCenter), _first(header.WindowWidth)
-        shares = _WINDOWS.get(header.get("VOILUTFunction") or "LINEAR", _linear)(values, centre, width)
+        shares = _in_window(values, centre, width, header.get("VOILUTFunction"))
     elif header.get("VOILUTSequence"):
         top = (1 << int(header.VOILUTSequence[0].LUTDescriptor[2])) - 1
         shares = np.asarray(apply_voi(values.astype(np.int64), header), np.float64) / top
@@ -186,21 +175,13 @@ def _first(value: Any) -> float:
     return float(value[0] if hasattr(value, "__getitem__") and not isinstance(value, str) else value)
 
 
-def _linear(values: Floats, centre: float, width: float) -> Floats:
-    """C.11.2.1.2.1; a width of 1 is a threshold."""
+def _in_window(values: Floats, centre: float, width: float, function: str | None) -> Floats:
+    """Give the part of full brightness that a window shows values with: PS3.3 C.11.2.1.2.1, and C.11.2.1.3 for the
+    other functions. A linear window of width 1 is a threshold."""
+    if function == "SIGMOID":
+        from penlight.tasks.links import sigmoid
+
+        return sigmoid(4 * (values - centre) / max(width, 1e-6))
+    if function == "LINEAR_EXACT":
+        return (values - centre) / max(width, 1e-6) + 0.5
     return (values - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5
-
-
-def _linear_exact(values: Floats, centre: float, width: float) -> Floats:
-    """C.11.2.1.3.2."""
-    return (values - centre) / max(width, 1e-6) + 0.5
-
-
-def _sigmoid(values: Floats, centre: float, width: float) -> Floats:
-    """C.11.2.1.3.1."""
-    from penlight.tasks.links import sigmoid
-
-    return sigmoid(4 * (values - centre) / max(width, 1e-6))
-
-
-_WINDOWS: Mapping[str, Any] = {"LINEAR": _linear, "LINEAR_EXACT": _linear_exact, "SIGMOID": _sigmoid}

@@ -39,16 +39,21 @@ def _fetch(url: str, target: Path, md5: str) -> None:
     """Try until it succeeds or the pauses are used up."""
     from requests import HTTPError, RequestException
 
+    remedy = f"Put {target.name} into ~/.medmnist or set PENLIGHT_DATA to its folder."
     for pause in (*PAUSES, None):
         try:
             return _fetch_once(url, target, md5)
         except HTTPError as error:
             error.response.close()
-            if pause is None or not _may_pass(error.response.status_code):
-                raise _refused(url, target, error.response.status_code) from error
+            status = error.response.status_code
+            may_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+            if pause is None or not may_pass:
+                raise DownloadError(f"{url} answered with status {status}.", remedy) from error
         except RequestException as error:
             if pause is None:
-                raise _no_network(url, target) from error
+                raise DownloadError(
+                    f"There is no network, or it broke off: {target.name} could not be fetched from {url}.", remedy
+                ) from error
         time.sleep(pause)
     return None
 
@@ -70,22 +75,3 @@ def _fetch_once(url: str, target: Path, md5: str) -> None:
                 f"{url} gave bytes that do not have the MD5 {md5}; they were thrown away.",
                 "A proxy may have answered instead: try again, or get the file by other means.",
             ) from error
-
-
-def _may_pass(status: int) -> bool:
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
-
-
-def _refused(url: str, target: Path, status: int) -> DownloadError:
-    return DownloadError(f"{url} answered with status {status}.", _by_other_means(target))
-
-
-def _no_network(url: str, target: Path) -> DownloadError:
-    return DownloadError(
-        f"There is no network, or it broke off: {target.name} could not be fetched from {url}.",
-        _by_other_means(target),
-    )
-
-
-def _by_other_means(target: Path) -> str:
-    return f"Put {target.name} into ~/.medmnist or set PENLIGHT_DATA to its folder."

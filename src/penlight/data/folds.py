@@ -6,16 +6,12 @@ half known: its answers look better than those to a new patient's.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.own.splitting import stratify
-from penlight.data.views import ViewedDataset, ViewedSplit
-
-if TYPE_CHECKING:
-    from penlight.data.audit import Pair
+from penlight.data.views import ViewedDataset
 
 Numbers = NDArray[np.int64]
 
@@ -53,32 +49,18 @@ def image_groups(view: ViewedDataset, names: Sequence[str]) -> Numbers:
     from penlight.data.audit import kept_audit
 
     parts = [view.splits[name] for name in names]
-    starts = dict(zip(names, np.cumsum([0, *map(len, parts)]), strict=False))
-    rows = {name: _stored_rows(view, name) for name in names}
-    place = {(name, int(row)): int(starts[name]) + i for name in names for i, row in enumerate(rows[name])}
-    linked = [_both(pair, place) for pair in kept_audit(view.dataset).pairs]
-    one, other = np.array([pair for pair in linked if pair], np.int64).reshape(-1, 2).T
-    n = sum(map(len, parts))
-    if patients := _patients(parts):
-        first = np.unique(np.concatenate(patients), return_index=True, return_inverse=True)
-        one, other = np.r_[one, np.arange(n)], np.r_[other, first[1][first[2]]]
-    graph = coo_array((np.ones(len(one)), (one, other)), shape=(n, n))
+    place: dict[tuple[str, int], int] = {}
+    for name, part in zip(names, parts, strict=True):
+        # Of a fold, which is stored by itself, all rows of the split are its images.
+        whole = len(part.images) == len(view.dataset.splits[name])
+        rows = part.index if whole else np.arange(len(part))
+        place |= {(name, row): len(place) + i for i, row in enumerate(rows.tolist())}
+    pairs = [(p.one, p.other) for p in kept_audit(view.dataset).pairs if p.one in place and p.other in place]
+    linked = [(place[one], place[other]) for one, other in pairs]
+    one, other = np.array(linked, np.int64).reshape(-1, 2).T
+    patients = [part.patients for part in parts if part.patients is not None]
+    if patients and len(patients) == len(parts):
+        _, first, number = np.unique(np.concatenate(patients), return_index=True, return_inverse=True)
+        one, other = np.r_[one, np.arange(len(place))], np.r_[other, first[number]]
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(place), len(place)))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
-
-
-def _patients(parts: Sequence[ViewedSplit]) -> list[NDArray[np.generic]]:
-    """Give the patients of each split; nothing unless all are known."""
-    known = [part.patients for part in parts if part.patients is not None]
-    return known if len(known) == len(parts) else []
-
-
-def _stored_rows(view: ViewedDataset, name: str) -> Numbers:
-    """Give the rows of the dataset's split that a view's images are: of a fold, which is stored by itself, all."""
-    part, stored = view.splits[name], view.dataset.splits[name]
-    return part.index if len(part.images) == len(stored) else np.arange(len(part))
-
-
-def _both(pair: "Pair", place: dict[tuple[str, int], int]) -> tuple[int, int] | None:
-    """Find both images of a pair; None if one is in another split, or does not count in the view."""
-    one, other = place.get((pair.one[0], pair.one[1])), place.get((pair.other[0], pair.other[1]))
-    return None if one is None or other is None else (one, other)

@@ -20,19 +20,17 @@ from typing import Any
 import numpy as np
 
 from penlight import disk
-from penlight.data.dataset import METADATA, SPLITS, DatasetInfo, Split
+from penlight.data.arrays import NAMES, check_layout, splits_of
+from penlight.data.dataset import DatasetInfo, Split
 from penlight.data.folders import cache_folder, private_cache_folder
-from penlight.data.layout import check_labels, check_layout
 from penlight.data.npz import Header, copy_array, map_array, read_headers
 from penlight.data.progress import byte_progress
-from penlight.data.reads import read
 from penlight.errors import DataError
 from penlight.parsing import parse_json_object
 from penlight.records import Record, json_text
 
 _SCHEMA = 1
 _REMEDY = "Set PENLIGHT_CACHE to a folder you may write to, on a disk with room."
-_KINDS = ("images", "labels", "patients", *METADATA)
 _BLOCK = 1 << 20
 _LARGEST_ABOUT = 1 << 20
 
@@ -91,7 +89,7 @@ def convert(info: DatasetInfo, size: int, npz: Path) -> Mapped:
     the cache cannot be written.
     """
     state = _state(npz)
-    headers = {h.name: h for h in read_headers(npz).values() if h.name in array_names()}
+    headers = {name: header for name, header in read_headers(npz).items() if name in NAMES}
     check_layout(info, size, headers, str(npz))
     about = About(info.name, size, _checked_md5(info, size, npz), npz.name, *state, files={}, place=_digest(npz))
     with store_locked(info.name, size):
@@ -102,22 +100,21 @@ def convert(info: DatasetInfo, size: int, npz: Path) -> Mapped:
 def store_locked(name: str, size: int) -> Iterator[Path]:
     """Hold what a dataset has in the store at one size, and give the store's folder; StorageError if it cannot be
     written."""
-    store = cache_folder() / "store"
+    store = _store()
     with disk.writing_to(store, _REMEDY), disk.folders(store, private=True):
         private_cache_folder("store")
-        with disk.locked(_lock_of(store, name, size)):
+        with disk.locked(_lock_of(name, size)):
             yield store
 
 
 def parts_folder(name: str, size: int) -> Path:
     """Give the folder for what is decoded of a dataset's pictures while its folder of the store is made."""
-    return cache_folder() / "store" / f".{name}-{size}.parts"
+    return _store() / f".{name}-{size}.parts"
 
 
 def clear_away(name: str, size: int) -> None:
     """Remove what a process that was killed left of a dataset whose folder is there, unless another makes one now."""
-    store = cache_folder() / "store"
-    lock = _lock_of(store, name, size)
+    store, lock = _store(), _lock_of(name, size)
     if lock.exists():
         with contextlib.suppress(OSError), disk.locked(lock, wait=False) as mine:
             if mine:
@@ -125,8 +122,12 @@ def clear_away(name: str, size: int) -> None:
                 shutil.rmtree(parts_folder(name, size), ignore_errors=True)
 
 
-def _lock_of(store: Path, name: str, size: int) -> Path:
-    return store / f".{name}-{size}.lock"
+def _store() -> Path:
+    return cache_folder() / "store"
+
+
+def _lock_of(name: str, size: int) -> Path:
+    return _store() / f".{name}-{size}.lock"
 
 
 def put(
@@ -137,7 +138,7 @@ def put(
 
     DataError if they are not what `info` says. After an error nothing is left behind.
     """
-    store = cache_folder() / "store"
+    store = _store()
     disk.require_space(store, n_bytes, _REMEDY)
     with disk.temporary_folder(store, f"{info.name}-{size}") as temporary:
         about = fill(temporary)
@@ -159,53 +160,17 @@ def put(
 
 def read_splits(info: DatasetInfo, size: int, folder: Path) -> dict[str, Split]:
     """Open the arrays of a folder: images mapped, labels and patients in memory. DataError if they do not fit."""
-    arrays = load_arrays(folder)
-    check_layout(info, size, arrays, str(folder))
-    for split in SPLITS:
-        check_labels(info, arrays[f"{split}_labels"], f"{info.name}: {split}_labels")
-    return {split: split_of(arrays, split) for split in SPLITS}
-
-
-def split_of(arrays: Mapping[str, np.ndarray[Any, Any]], split: str) -> Split:
-    """Put together one split of arrays in the layout of MedMNIST; grey images get their channel axis."""
-    images, labels = arrays[f"{split}_images"], np.array(arrays[f"{split}_labels"])
-    patients = arrays.get(f"{split}_patients")
-    return Split(
-        images=images if images.ndim == 4 else images[..., np.newaxis],
-        labels=labels if labels.ndim == 2 else labels[:, np.newaxis],
-        patients=None if patients is None else np.array(patients),
-        metadata={kind: np.array(arrays[f"{split}_{kind}"]) for kind in METADATA if f"{split}_{kind}" in arrays},
-    )
-
-
-def md5_of(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
-    """Hash arrays (N, ...) by name, type, shape and content, a block of them in memory."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        rows = max(1, _BLOCK // max(1, array[:1].nbytes))
-        for start in range(0, len(array), rows):
-            digest.update(read(array, slice(start, start + rows)).data)
-    return digest.hexdigest()
+    return splits_of(info, size, load_arrays(folder), str(folder))
 
 
 def load_arrays(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Map the arrays of a folder by name. DataError for one that is damaged."""
-    return {name: map_array(folder / f"{name}.npy") for name in _stored_names(folder)}
+    files = {name: folder / f"{name}.npy" for name in NAMES}
+    return {name: map_array(file) for name, file in files.items() if file.is_file()}
 
 
 def _folder_of(about: About) -> Path:
-    return cache_folder() / "store" / f"{about.name}-{about.size}-{about.md5[:12]}"
-
-
-def array_names() -> tuple[str, ...]:
-    """Name the arrays that the store keeps, those that must be there and those that may."""
-    return tuple(f"{split}_{kind}" for split in SPLITS for kind in _KINDS)
-
-
-def _stored_names(folder: Path) -> list[str]:
-    return [name for name in array_names() if (folder / f"{name}.npy").is_file()]
+    return _store() / f"{about.name}-{about.size}-{about.md5[:12]}"
 
 
 def _state(npz: Path) -> tuple[int, int]:
@@ -217,7 +182,7 @@ def _state(npz: Path) -> tuple[int, int]:
 
 
 def _all_mapped(name: str, size: int) -> Iterator[Mapped]:
-    for folder in sorted((cache_folder() / "store").glob(f"{name}-{size}-*")):
+    for folder in sorted(_store().glob(f"{name}-{size}-*")):
         about = _read_about(folder)
         if about is not None and (about.name, about.size) == (name, size):
             yield Mapped(folder, about)
@@ -243,17 +208,7 @@ def _digest(npz: Path) -> str:
 
 
 def _checked_md5(info: DatasetInfo, size: int, npz: Path) -> str:
-    found, expected = _md5(npz), info.md5.get(size)
-    if expected not in (None, found):
-        raise DataError(
-            f"{npz} must have the MD5 {expected}; it has {found}.",
-            "It is damaged or another version: delete it and get it again.",
-        )
-    return found
-
-
-def _md5(npz: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
+    digest, expected = hashlib.md5(usedforsecurity=False), info.md5.get(size)
     try:
         with npz.open("rb") as file, byte_progress(f"checking {npz.name}", npz.stat().st_size) as bar:
             while block := file.read(_BLOCK):
@@ -261,7 +216,12 @@ def _md5(npz: Path) -> str:
                 bar.update(len(block))
     except OSError as error:
         raise DataError(f"{npz} cannot be read: {error.strerror}.", "Check the file and its disk.") from error
-    return digest.hexdigest()
+    if expected not in (None, found := digest.hexdigest()):
+        raise DataError(
+            f"{npz} must have the MD5 {expected}; it has {found}.",
+            "It is damaged or another version: delete it and get it again.",
+        )
+    return found
 
 
 def _again(about: About) -> Mapped | None:

@@ -195,12 +195,22 @@ def write_header(out: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -
 
 @contextlib.contextmanager
 def _open(path: Source, what: str) -> Iterator[zipfile.ZipFile]:
-    with (
-        _damage_named(what),
-        io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file,
-        zipfile.ZipFile(_SmallReads(file)) as archive,
-    ):
-        yield archive
+    """Open a zip until the block ends; what goes wrong in it becomes a DataError that names `what`."""
+    try:
+        with (
+            io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file,
+            zipfile.ZipFile(_SmallReads(file)) as archive,
+        ):
+            yield archive
+    except OSError as error:
+        raise DataError(f"{what} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
+    # RuntimeError: the zip is encrypted, or packed by a method this Python does not know. The others come of damaged
+    # names, dates and sizes in its directory.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
+        raise DataError(
+            f"{what} is not a whole npz file: {error or type(error).__name__}.",
+            "It may have been cut off or damaged on its way: delete it and get it again.",
+        ) from error
 
 
 class _SmallReads:
@@ -221,21 +231,6 @@ class _SmallReads:
 
     def close(self) -> None:
         """Leave the file to whoever opened it."""
-
-
-@contextlib.contextmanager
-def _damage_named(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{what} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
-    # RuntimeError: the zip is encrypted, or packed by a method this Python does not know. The others come of damaged
-    # names, dates and sizes in its directory.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
-        raise DataError(
-            f"{what} is not a whole npz file: {error or type(error).__name__}.",
-            "It may have been cut off or damaged on its way: delete it and get it again.",
-        ) from error
 
 
 def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str) -> Header:

@@ -79,18 +79,18 @@ def load_picture(source: Path | bytes, reading: DecodeOptions, name: str = "") -
     that has the size keeps its values. PictureError, with `name` or the path in it, for what is no picture, is cut
     off, has several frames, or says it is larger than LARGEST_PIXELS.
     """
-    return load_with_look(source, reading, name)[0]
+    return load_with_header(source, reading, name)[0]
 
 
-def load_with_look(
+def load_with_header(
     source: Path | bytes, reading: DecodeOptions, name: str = "", *, largest: int = LARGEST_PIXELS
 ) -> tuple[Pixels, PictureHeader]:
     """Load a picture as `load_picture` does, and say what its header said; `largest` is how many pixels it may say
     it has. NoPictureError and LargePictureError are told from other damage."""
     with _naming(source, name):
         content = _bytes_of(source)
-        picture, whole, look = _unpack(content, reading.bits, reading.size * _LEFT_FOR_EACH, largest)
-        return _image(picture, whole, reading), look
+        picture, whole, header = _unpack(content, reading.bits, reading.size * _LEFT_FOR_EACH, largest)
+        return _image(picture, whole, reading), header
 
 
 def fit_pixels(pixels: Pixels, reading: DecodeOptions) -> Pixels:
@@ -102,27 +102,20 @@ def fit_pixels(pixels: Pixels, reading: DecodeOptions) -> Pixels:
 
 
 def _image(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOptions) -> Pixels:
-    image = _turned(_fitted(picture, whole, reading), _orientation(picture))
-    return _array(image.convert("L" if reading.channels == 1 else "RGB"))
+    image = _turned(_fitted(picture, whole, reading), picture.info.get("exif"))
+    pixels = np.asarray(image.convert("L" if reading.channels == 1 else "RGB"), np.uint8)
+    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
 
-def read_picture(source: Path | bytes, *, bits: int = 16, name: str = "") -> Pixels:
-    """Turn a file or its bytes into all its pixels, uint8 (H, W, 1) or (H, W, 3); errors as in `load_picture`."""
-    with _naming(source, name):
-        picture, _, _ = _unpack(_bytes_of(source), bits, 0)
-        return _array(_turned(picture, _orientation(picture)))
-
-
-def look_at(source: Path, name: str = "") -> PictureHeader:
+def read_header(source: Path, name: str = "") -> PictureHeader:
     """Read the header of a picture; errors as in `load_picture`, but for what only unpacking can find."""
     from penlight.data import dicom
 
     with _naming(source, name):
         if is_dicom(source):
-            return PictureHeader(*dicom.look(_bytes_of(source)), bits=0)
+            return PictureHeader(*dicom.read_size(_bytes_of(source)), bits=0)
         with source.open("rb") as file:
-            picture = _open(file)
-            return _look_of(picture)
+            return _header_of(_open(file))
 
 
 def largest_value(source: Path) -> int:
@@ -151,30 +144,23 @@ def _naming(source: Path | bytes, name: str) -> Iterator[None]:
         raise
     # Decoders raise many kinds for damaged bytes: zlib's and struct's, SyntaxError for PNG.
     except Exception as error:
-        raise _kind(error)(_reason(error), "PictureHeader at the file, or get it again.", name) from error
+        kind, reason = _kind_and_reason(error)
+        raise kind(reason, "Look at the file, or get it again.", name) from error
 
 
-def _kind(error: Exception) -> type[PictureError]:
+def _kind_and_reason(error: Exception) -> tuple[type[PictureError], str]:
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return LargePictureError
-    return NoPictureError if isinstance(error, UnidentifiedImageError) else PictureError
-
-
-def _reason(error: Exception) -> str:
-    from PIL import Image, UnidentifiedImageError
-
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"it says it has more than {LARGEST_PIXELS:,} pixels"
+        return LargePictureError, f"it says it has more than {LARGEST_PIXELS:,} pixels"
     if isinstance(error, UnidentifiedImageError):
-        return "it is no PNG, JPEG, TIFF or DICOM picture, or its first bytes are damaged"
+        return NoPictureError, "it is no PNG, JPEG, TIFF or DICOM picture, or its first bytes are damaged"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+        return PictureError, error.strerror.lower()
     # A decoder may quote all that it was given.
     text = " ".join(str(error).split())
     text = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
-    return f"it is cut off or damaged ({text.rstrip('.') or type(error).__name__})"
+    return PictureError, f"it is cut off or damaged ({text.rstrip('.') or type(error).__name__})"
 
 
 def _bytes_of(source: Path | bytes) -> bytes:
@@ -186,7 +172,7 @@ def _bytes_of(source: Path | bytes) -> bytes:
     return source.read_bytes()
 
 
-def _look_of(picture: "Image.Image") -> PictureHeader:
+def _header_of(picture: "Image.Image") -> PictureHeader:
     return PictureHeader(*picture.size, _in_colour(picture), 16 if _is_deep(picture) else 8)
 
 
@@ -199,7 +185,8 @@ def _open(stream: IO[bytes], largest: int = LARGEST_PIXELS) -> "Image.Image":
     if _has_several(picture):
         raise PictureError("it has several pages or frames", "Save the one that is meant as a file of its own.")
     if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
-        raise PictureError(f"its values are of the type {_depth(picture)}", "Save it with 8 or 16 bits.")
+        depth = "32-bit float" if picture.mode == "F" else "signed or 32-bit integer"
+        raise PictureError(f"its values are of the type {depth}", "Save it with 8 or 16 bits.")
     return picture
 
 
@@ -230,14 +217,10 @@ def check_pixels(width: int, height: int, largest: int = LARGEST_PIXELS) -> None
         )
 
 
-def _depth(picture: "Image.Image") -> str:
-    return "32-bit float" if picture.mode == "F" else "signed or 32-bit integer"
-
-
 def _unpack(
     content: bytes, bits: int, least: int, largest: int = LARGEST_PIXELS
 ) -> tuple["Image.Image", tuple[int, int], PictureHeader]:
-    """Unpack a picture into grey or RGB of 8 bits, and give the width and height it has as a whole, and its look.
+    """Unpack a picture into grey or RGB of 8 bits, and give the width and height it has as a whole, and its header.
 
     A JPEG is unpacked at 1/2, 1/4 or 1/8 if `least` pixels of its shorter side are left then; 0 for the whole.
     """
@@ -249,16 +232,16 @@ def _unpack(
         picture = Image.fromarray(dicom.pixels(content, largest))
         return picture, picture.size, PictureHeader(*picture.size, picture.mode != "L", bits=0)
     picture = _open(io.BytesIO(content), largest)
-    look = _look_of(picture)
+    header, whole = _header_of(picture), None
     if picture.format in ("JPEG", "MPO"):
         check_scans(content)
-    whole = picture.size if picture.format in ("JPEG", "MPO") else None
-    if whole and least:
-        shrink = max(min(whole) / least, 1)
-        picture.draft(None, (math.ceil(whole[0] / shrink), math.ceil(whole[1] / shrink)))
+        whole = picture.size
+        if least:
+            shrink = max(min(whole) / least, 1)
+            picture.draft(None, (math.ceil(whole[0] / shrink), math.ceil(whole[1] / shrink)))
     picture.load()
     # Pillow turns a TIFF while it is unpacked, so its sides are known only now.
-    return _plain(picture, bits), whole or picture.size, look
+    return _plain(picture, bits), whole or picture.size, header
 
 
 def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
@@ -266,10 +249,10 @@ def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
     from PIL import Image
 
     if _is_deep(picture):
-        plain = Image.fromarray(_eight_bits(np.asarray(picture), bits, _starts_white(picture)))
+        plain = Image.fromarray(_eight_bits(picture, bits))
     elif picture.mode in ("1", "L"):
         plain = picture.convert("L")
-    elif _has_alpha(picture):
+    elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         with_alpha = picture.convert("RGBA")
         black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
         plain = Image.alpha_composite(black, with_alpha).convert("L" if picture.mode in ("LA", "La") else "RGB")
@@ -279,26 +262,18 @@ def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
     return plain
 
 
-def _eight_bits(values: NDArray[Any], bits: int, starts_white: bool) -> Pixels:
-    top = (1 << bits) - 1
+def _eight_bits(picture: "Image.Image", bits: int) -> Pixels:
+    values, top = np.asarray(picture), (1 << bits) - 1
     if values.max() > top:
         raise PictureError(f"it holds the value {values.max()}, which needs more than {bits} bits", "Correct bits.")
     scaled = np.round(values * (255.0 / top)).astype(np.uint8)
-    return 255 - scaled if starts_white else scaled
+    # Pillow inverts TIFF files whose zero is white itself where they have 8 bits, and not where they have 16.
+    tags: Mapping[int, Any] = getattr(picture, "tag_v2", {})
+    return 255 - scaled if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else scaled
 
 
 def _is_deep(picture: "Image.Image") -> bool:
     return picture.mode.startswith("I")
-
-
-def _starts_white(picture: "Image.Image") -> bool:
-    # Pillow turns such TIFF files over itself where they have 8 bits, and not where they have 16.
-    tags: Mapping[int, Any] = getattr(picture, "tag_v2", {})
-    return bool(tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO)
-
-
-def _has_alpha(picture: "Image.Image") -> bool:
-    return picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
 
 
 def _in_colour(picture: "Image.Image") -> bool:
@@ -314,9 +289,12 @@ def _fitted(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOptio
 
     width, height = whole
     square = (reading.size, reading.size)
-    if reading.fit != "pad":
-        box = _middle(width, height) if reading.fit == "crop" else (0, 0, width, height)
-        return _resized(picture, width, box, square)
+    if reading.fit == "stretch":
+        return _resized(picture, width, (0, 0, width, height), square)
+    if reading.fit == "crop":
+        side = min(whole)
+        left, top = (width - side) // 2, (height - side) // 2
+        return _resized(picture, width, (left, top, left + side, top + side), square)
     longest = max(whole)
     inner = (max(1, round(width * reading.size / longest)), max(1, round(height * reading.size / longest)))
     on_black = Image.new(picture.mode, square)
@@ -338,35 +316,19 @@ def _resized(
     return picture.resize(size, Image.Resampling.BICUBIC, box=inside)
 
 
-def _middle(width: int, height: int) -> tuple[int, int, int, int]:
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    return left, top, left + side, top + side
+def _turned(picture: "Image.Image", exif: object) -> "Image.Image":
+    """Turn a picture as the orientation in its EXIF says (EXIF 2.32, tag 0x0112)."""
+    from PIL.Image import Transpose
 
-
-def _orientation(picture: "Image.Image") -> int:
-    exif = picture.info.get("exif")
-    orientation = exif.get(_ORIENTATION) if isinstance(exif, Mapping) else None
-    return orientation if isinstance(orientation, int) else 1
-
-
-def _turned(picture: "Image.Image", orientation: int) -> "Image.Image":
-    """Turn a picture as its EXIF orientation says (EXIF 2.32, tag 0x0112)."""
-    from PIL import Image
-
-    turn = Image.Transpose
     turns = {
-        2: turn.FLIP_LEFT_RIGHT,
-        3: turn.ROTATE_180,
-        4: turn.FLIP_TOP_BOTTOM,
-        5: turn.TRANSPOSE,
-        6: turn.ROTATE_270,
-        7: turn.TRANSVERSE,
-        8: turn.ROTATE_90,
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
     }
-    return picture.transpose(turns[orientation]) if orientation in turns else picture
-
-
-def _array(image: "Image.Image") -> Pixels:
-    pixels = np.asarray(image, np.uint8)
-    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+    orientation = exif.get(_ORIENTATION) if isinstance(exif, Mapping) else None
+    turn = turns.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)

@@ -1,11 +1,13 @@
-"""Reading images that lie mapped on disk, in bounded memory.
+"""Reading images that lie mapped on disk, and putting them together, in bounded memory.
 
 What is read of a mapped file stays in the memory of the process until something else needs it, and counts as its own.
 Here rows are copied in parts, and each part's pages are let go of when it has been; they stay in the system's cache
 for the next time.
 """
 
+import math
 import mmap
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
@@ -13,10 +15,17 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight import disk
+from penlight.data.folders import cache_folder
+
 T = TypeVar("T", bound=np.generic)
 Images = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 
+HELD_BYTES = 2**29
+"""Images of at most so many bytes are put together in memory."""
+
+_REMEDY = "Set PENLIGHT_CACHE to a folder you may write to, on a disk with room."
 _PART_BYTES = 2**23
 # A run of rows of so many bytes is worth a call that asks the system to fetch it.
 _RUN_BYTES = 2**17
@@ -85,8 +94,27 @@ def read(images: NDArray[T], rows: NDArray[np.integer] | slice) -> NDArray[T]:
             _fetch(mapping, source, part)
         out[start : start + step] = source[part]
         if mapping is not None:
-            _let_go(mapping)
+            mapping.madvise(mmap.MADV_DONTNEED)
     return out.reshape(*rows.shape, *source.shape[1:])
+
+
+def put_together(parts: Sequence[Readable]) -> Images:
+    """Put images (N, H, W, C) one after the other.
+
+    Of more than `HELD_BYTES` it gives a mapped file under the cache folder, which has no name and is gone with the
+    array, or with the process. StorageError if it cannot be written.
+    """
+    shape = (sum(map(len, parts)), *parts[0].shape[1:])
+    if math.prod(shape) <= HELD_BYTES:
+        return np.concatenate([part[:] for part in parts])
+    rows, folder = max(1, _PART_BYTES // math.prod(shape[1:])), cache_folder()
+    disk.require_space(folder, math.prod(shape), _REMEDY)
+    with disk.writing_to(folder, _REMEDY), disk.folders(folder), tempfile.TemporaryFile(dir=folder) as file:
+        for part in parts:
+            for start in range(0, len(part), rows):
+                file.write(np.ascontiguousarray(part[start : start + rows]).data)
+        file.flush()
+        return np.memmap(file, np.uint8, "r", shape=shape)
 
 
 def at_once(shape: Sequence[int], most: int, pixels: int) -> int:
@@ -118,10 +146,6 @@ def _fetch(mapping: mmap.mmap, source: NDArray[np.generic], rows: NDArray[np.int
     for first, count in zip(firsts[long].tolist(), counts[long].tolist(), strict=True):
         start = (begin + first * each) // mmap.PAGESIZE * mmap.PAGESIZE
         mapping.madvise(mmap.MADV_WILLNEED, start, begin + (first + count) * each - start)
-
-
-def _let_go(mapping: mmap.mmap) -> None:
-    mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def _address(array: NDArray[np.generic]) -> int:

@@ -10,7 +10,7 @@ from penlight.data.audit.problem import Problems
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import SPLITS
 from penlight.data.pictures import DecodeOptions
-from penlight.data.views import ViewedDataset, ViewedSplit
+from penlight.data.views import ViewedDataset
 from penlight.records import Count, Counts, ImagesPerPatient, Labels, Name, Record
 
 CountsOfLabels = Annotated[
@@ -88,10 +88,13 @@ def problems_of(view: ViewedDataset) -> Problems:
 
 
 def _patients(view: ViewedDataset) -> dict[str, int] | None:
+    if not is_phantom(view.dataset.info) and any(split.patients is None for split in view.splits.values()):
+        return None
     # A drawn image is nobody else's: each counts as a patient.
-    known = {name: _count(split, is_phantom(view.dataset.info)) for name, split in view.splits.items()}
-    counted = {name: n for name, n in known.items() if n is not None}
-    return counted if len(counted) == len(known) else None
+    return {
+        name: len(split) if split.patients is None else len(np.unique(split.patients))
+        for name, split in view.splits.items()
+    }
 
 
 def _patients_with(view: ViewedDataset) -> dict[str, tuple[int, ...]] | None:
@@ -101,9 +104,3 @@ def _patients_with(view: ViewedDataset) -> dict[str, tuple[int, ...]] | None:
         name: tuple(len(np.unique(split.groups[own > 0])) for own in split.y_true.T)  # type: ignore[index]
         for name, split in view.splits.items()
     }
-
-
-def _count(split: ViewedSplit, drawn: bool) -> int | None:
-    if split.patients is not None:
-        return len(np.unique(split.patients))
-    return len(split) if drawn else None

@@ -121,8 +121,10 @@ def _read() -> Places:
     with contextlib.suppress(OSError, DataError):
         content = disk.read_inside(cache_folder(), f"{_FOLDER}/{_FILE}", _LARGEST)
         values = parse_json_object(content, _FILE)
-    return {kind: _texts(values.get(kind)) for kind in ("images", "files")}
-
-
-def _texts(values: Any) -> dict[str, str]:
-    return {key: value for key, value in values.items() if isinstance(value, str)} if isinstance(values, dict) else {}
+    known = {kind: values.get(kind) for kind in ("images", "files")}
+    return {
+        kind: {key: place for key, place in places.items() if isinstance(place, str)}
+        if isinstance(places, dict)
+        else {}
+        for kind, places in known.items()
+    }

@@ -1,33 +1,28 @@
 """Opening a dataset by name: found on disk, fetched or drawn, checked, and mapped into memory."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from penlight.data.catalog import SIZES, find_dataset, is_phantom, official_file, official_url, referenced
-from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
-from penlight.data.description import Description
+from penlight.data.arrays import channels_of, md5_of, splits_of
+from penlight.data.catalog import (
+    CATALOG,
+    CatalogEntry,
+    find_dataset,
+    is_phantom,
+    official_url,
+    referenced,
+)
+from penlight.data.dataset import Dataset, DatasetInfo
+from penlight.data.description import Description, described_names
 from penlight.data.download import download
-from penlight.data.folders import data_folders, download_folder, find_file
-from penlight.data.layout import channels_of, check_labels, check_layout
-from penlight.data.mapped import Mapped, clear_away, convert, find_mapped, md5_of, read_splits, split_of
+from penlight.data.folders import download_folder, find_file
+from penlight.data.mapped import Mapped, clear_away, convert, find_mapped, read_splits
 from penlight.data.patients import patients_file, with_patients
 from penlight.data.pictures import DecodeOptions
 from penlight.errors import DataError
 
-
-@dataclass(frozen=True)
-class DatasetFile:
-    """Where the npz of a dataset at one size may lie; `url` is None for the user's own data."""
-
-    info: DatasetInfo
-    size: int
-    places: list[Path]
-    url: str | None
-
-    @property
-    def md5(self) -> str | None:
-        """The hash that the npz must have, where known."""
-        return self.info.md5.get(self.size)
+Known = CatalogEntry | Description
 
 
 def open_dataset(name: str | Path, size: int = 28) -> Dataset:
@@ -39,21 +34,17 @@ def open_dataset(name: str | Path, size: int = 28) -> Dataset:
     StorageError each say what to do.
     """
     known = find_dataset(name)
-    if isinstance(known, DatasetInfo) and is_phantom(known):
-        return _draw(known, _offered(known.name, size, SIZES))
-    if isinstance(known, Description) and known.pictures is not None:
-        mapped = _pictures(known, size)
-        info = known.info
-    else:
-        source = source_of(known, size)
-        mapped, info = _mapped(source), source.info
+    _require_offered(known, size)
+    if is_phantom(known.info):
+        return _draw(known.info, size)
+    mapped, info = _mapped(known, size), known.info
     clear_away(info.name, size)
     splits = read_splits(info, size, mapped.folder)
     named_by = patients_file(info.name) if splits["train"].patients is None else None
     if named_by is not None:
         splits = with_patients(splits, named_by)
     info = replace(info, channels=channels_of(splits["train"].images))
-    return Dataset(info, size, splits, mapped.about.md5, _reading(known, info, size))
+    return Dataset(info, size, splits, mapped.about.md5, known.reading(size, info.channels))
 
 
 def open_referenced(reference: str, size: int = 28) -> Dataset:
@@ -69,75 +60,85 @@ def fetch_dataset(name: str | Path, size: int = 28) -> Path:
     Errors as in `open_dataset`; DataError for a phantom, which has no file.
     """
     known = find_dataset(name)
-    if isinstance(known, DatasetInfo) and is_phantom(known):
+    if is_phantom(known.info):
         raise DataError(
-            f"{known.name} is drawn when it is opened; there is nothing to fetch.", "Open it by its name."
+            f"{known.info.name} is drawn when it is opened; there is nothing to fetch.", "Open it by its name."
         )
-    if isinstance(known, Description) and known.pictures is not None:
-        return _pictures(known, size).folder
-    source = source_of(known, size)
-    return find_file(source.places) or _fetch(source)
+    _require_offered(known, size)
+    if known.pictures is not None:
+        return _mapped(known, size).folder
+    return find_file(known.places(size)) or _fetch(known, size)
 
 
-def source_of(known: DatasetInfo | Description, size: int) -> DatasetFile:
-    """Say where the npz of a dataset at this size may lie. DataError if there is none of this size."""
-    if isinstance(known, Description):
-        _offered(known.info.name, size, known.sizes)
-        return DatasetFile(known.info, size, known.places(size), url=None)
-    file = official_file(known.name, _offered(known.name, size, SIZES))
-    return DatasetFile(known, size, [folder / file for folder in data_folders()], official_url(known.name, size))
+def list_datasets() -> list[dict[str, Any]]:
+    """List the catalog, then the described datasets: name, title, task, channels, samples, sizes and licence.
+
+    `sizes` are those that open without a network; `channels` and `samples` are None where only the file knows.
+    DataError for a description that is not valid.
+    """
+    described = [name for name in described_names() if name not in CATALOG]
+    known = [find_dataset(name) for name in (*CATALOG, *described)]
+    return [
+        {
+            "name": own.info.name,
+            "title": own.info.title,
+            "task": own.info.task.kind,
+            "channels": own.info.channels or None,
+            "samples": None if own.info.samples is None else dict(own.info.samples),
+            "sizes": [size for size in own.sizes if _is_on_disk(own, size)],
+            "licence": own.info.licence,
+        }
+        for own in known
+    ]
 
 
-def on_disk(known: DatasetInfo | Description, size: int) -> bool:
+def _is_on_disk(known: Known, size: int) -> bool:
     """Say whether a dataset opens at a size without a network."""
+    if is_phantom(known.info):
+        return True
     if isinstance(known, Description) and known.pictures is not None:
-        from penlight.data.own.opening import find_source
+        from penlight.data.own.layouts import find_source
 
         try:
             find_source(known)
         except DataError:
             return False
         return True
-    source = source_of(known, size)
+    places = known.places(size)
     return (
-        find_file(source.places) is not None
-        or find_mapped(source.info.name, source.size, npz=None, md5=source.md5, places=source.places) is not None
+        find_file(places) is not None
+        or find_mapped(known.info.name, size, npz=None, md5=known.info.md5.get(size), places=places) is not None
     )
 
 
-def _offered(name: str, size: int, sizes: tuple[int, ...]) -> int:
-    if size not in sizes:
-        known = ", ".join(map(str, sorted(sizes)))
-        raise DataError(f"{name} has images of {known} pixels; {size} was asked for.", "Choose one of these sizes.")
-    return size
-
-
-def _pictures(known: Description, size: int) -> Mapped:
-    from penlight.data.own.opening import open_pictures
-
-    return open_pictures(known, _offered(known.info.name, size, known.sizes))
-
-
-def _reading(known: DatasetInfo | Description, info: DatasetInfo, size: int) -> DecodeOptions:
-    if isinstance(known, Description) and known.pictures is not None:
-        return known.pictures.reading(size, info.channels)
-    return DecodeOptions(size, info.channels)
-
-
-def _mapped(source: DatasetFile) -> Mapped:
-    npz = find_file(source.places)
-    ready = find_mapped(source.info.name, source.size, npz, source.md5, source.places)
-    return ready or convert(source.info, source.size, npz or _fetch(source))
-
-
-def _fetch(source: DatasetFile) -> Path:
-    if source.url is None or source.md5 is None:
+def _require_offered(known: Known, size: int) -> None:
+    if size not in known.sizes:
+        sizes = ", ".join(map(str, sorted(known.sizes)))
         raise DataError(
-            f"{source.places[0].name} was not found; looked for: {', '.join(map(str, source.places))}.",
+            f"{known.info.name} has images of {sizes} pixels; {size} was asked for.", "Choose one of these sizes."
+        )
+
+
+def _mapped(known: Known, size: int) -> Mapped:
+    if isinstance(known, Description) and known.pictures is not None:
+        from penlight.data.own.prepare import open_pictures
+
+        return open_pictures(known, size)
+    places, info = known.places(size), known.info
+    npz = find_file(places)
+    ready = find_mapped(info.name, size, npz, info.md5.get(size), places)
+    return ready or convert(info, size, npz or _fetch(known, size))
+
+
+def _fetch(known: Known, size: int) -> Path:
+    places, md5 = known.places(size), known.info.md5.get(size)
+    if isinstance(known, Description) or md5 is None:
+        raise DataError(
+            f"{places[0].name} was not found; looked for: {', '.join(map(str, places))}.",
             "Put it into ~/.medmnist, or set PENLIGHT_DATA to its folder.",
         )
-    target = download_folder() / source.places[0].name
-    download(source.url, target, source.md5)
+    target = download_folder() / places[0].name
+    download(official_url(known.info.name, size), target, md5)
     return target
 
 
@@ -145,9 +146,5 @@ def _draw(info: DatasetInfo, size: int) -> Dataset:
     from penlight.phantoms import phantom_arrays
 
     arrays = phantom_arrays(info.name, size)
-    check_layout(info, size, arrays, info.name)
-    for split in SPLITS:
-        check_labels(info, arrays[f"{split}_labels"], f"{info.name}: {split}_labels")
-    return Dataset(
-        info, size, {split: split_of(arrays, split) for split in SPLITS}, md5_of(arrays), _reading(info, info, size)
-    )
+    splits = splits_of(info, size, arrays, info.name)
+    return Dataset(info, size, splits, md5_of(arrays), DecodeOptions(size, info.channels))

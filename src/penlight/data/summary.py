@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.views import LeftOut, ViewedDataset, viewed
-from penlight.escaping import quoted
+from penlight.escaping import listed, quoted
 from penlight.numbers import percent_text
 from penlight.records import Record, json_key
 from penlight.tasks import Task
@@ -150,7 +150,9 @@ class Positions:
             return "Too few images have, or lack, each label to tell whether shares change along the file."
         if not drifting:
             return "Along the file no share changes more than it would in a shuffled one."
-        parts = "; ".join(f"in {split}, that of {_listed(rows)}" for split, rows in drifting.items())
+        parts = "; ".join(
+            f"in {split}, that of {listed(list(map(quoted, rows)), 4)}" for split, rows in drifting.items()
+        )
         return (
             f"Along the file some shares change more than chance would make them: {parts}. Its images are not "
             "shuffled, or those of one patient lie together."
@@ -292,9 +294,3 @@ def _positions(task: Task, carried: Mapping[str, Counts]) -> Positions:
     counts = {split: np.add.reduceat(y, starts[split], axis=0) for split, y in columns.items()}
     images = {split: np.diff(np.r_[starts[split], len(y)]) for split, y in columns.items()}
     return Positions(rows, counts, images)
-
-
-def _listed(names: tuple[str, ...], most: int = 4) -> str:
-    names = tuple(map(quoted, names))
-    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)

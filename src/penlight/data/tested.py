@@ -7,6 +7,7 @@ under the cache folder has a line for each reading, and is only ever added to. A
 made; scoring them again is none.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from penlight import disk
 from penlight.data.dataset import Dataset
 from penlight.data.folders import cache_folder
 from penlight.errors import DataError
+from penlight.numbers import counted
 from penlight.records import Count, Name, Record, Seed, read_record
 
 READ_BEFORE = "test_readings_before"
@@ -101,14 +103,12 @@ def readings_text(readings: Iterable[TestAccess]) -> str:
     found = _counted(readings)
     if not found:
         return "On this machine the test images have not been read for a score."
-    n = len(recipes_of(found))
-    last = found[-1]
+    n, last = len(recipes_of(found)), found[-1]
     of = f" of {last.run}" if last.run else ""
     times = "once" if len(found) == 1 else f"{len(found):,} times"
-    recipes = "1 recipe" if n == 1 else f"{n:,} recipes"
     return (
-        f"On this machine the test images have been read {times}, for {recipes}, baselines not counted; last on "
-        f"{last.time[:10]} ({last.by}{of})."
+        f"On this machine the test images have been read {times}, for {counted(n, 'recipe')}, baselines not counted; "
+        f"last on {last.time[:10]} ({last.by}{of})."
     )
 
 
@@ -133,12 +133,8 @@ def _read(path: Path) -> list[TestAccess]:
         content = disk.read_inside(path.parent, path.name, _LARGEST)
     except FileNotFoundError:
         return []
-    lines = content.decode(errors="replace").splitlines()
-    return [tested for line in lines if (tested := _tested(line)) is not None]
-
-
-def _tested(line: str) -> TestAccess | None:
-    try:
-        return read_record(TestAccess, line, "a line", error=DataError)
-    except DataError:
-        return None
+    found = []
+    for line in content.decode(errors="replace").splitlines():
+        with contextlib.suppress(DataError):
+            found.append(read_record(TestAccess, line, "a line", error=DataError))
+    return found

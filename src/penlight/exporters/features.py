@@ -168,7 +168,7 @@ class GraphFeatures:
         return self.graph.softmax(scores) if exclusive else self.graph.sigmoid(scores)
 
     def to_scores(self, prob: Value, exclusive: bool) -> Value:
-        """Turn probabilities into scores; see `models.readers.scores_of`."""
+        """Turn probabilities into scores; see `models.feature_classifiers.scores_of`."""
         ops = self.ops
         logs = ops.log(self.graph.minimum(ops.maximum(prob, LEAST), 1.0))
         if exclusive:

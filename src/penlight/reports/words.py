@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
+from penlight.escaping import listed as listed
 from penlight.evaluation.metrics import metric_words as metric_words
 from penlight.evaluation.rows import Score
 from penlight.evaluation.standing import model_words as model_words
@@ -113,12 +113,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Join names for a sentence: "a, b and c"; beyond `most`, the rest is counted."""
-    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
-    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
 
 
 def plain(value: Any) -> str:

@@ -18,7 +18,7 @@ from penlight.data.pictures import (
     PictureHeader,
     Pixels,
     fit_pixels,
-    load_with_look,
+    load_with_header,
 )
 from penlight.evaluation.conformal import Conformal, options
 from penlight.evaluation.novelty import Novelty
@@ -92,13 +92,13 @@ class Classifier:
     ) -> tuple[Pixels, tuple[Unlike, ...]]:
         """Turn a file, its bytes, or pixels (H, W) or (H, W, C) into an image, and say in what it is unlike train.
 
-        Errors as in `pictures.load_with_look`.
+        Errors as in `pictures.load_with_header`.
         """
         if isinstance(source, np.ndarray):
             height, width = source.shape[:2]
             look = PictureHeader(width, height, source.shape[2:] == (3,), 8)
             return fit_pixels(source, self.reading), unlike(look, self.reading)
-        image, look = load_with_look(source, self.reading, name, largest=largest)
+        image, look = load_with_header(source, self.reading, name, largest=largest)
         return image, unlike(look, self.reading)
 
     def answer(self, images: NDArray[np.uint8]) -> list[Answer]:

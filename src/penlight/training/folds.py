@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from penlight.data import Dataset, Split, ViewedDataset, ViewedSplit
 from penlight.data.folds import assign_folds, image_groups
-from penlight.data.reads import every
-from penlight.data.together import put_together
+from penlight.data.reads import every, put_together
 from penlight.errors import DataError
 from penlight.evaluation import headline_value
 from penlight.tasks import Task

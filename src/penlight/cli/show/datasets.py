@@ -7,25 +7,21 @@ from rich.table import Table
 from rich.text import Text
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, plain_table, print_json
+from penlight.cli.show.output import console, plain_table
 from penlight.data.audit.shift import shift_cells
 from penlight.data.summary import PER_IMAGE
 from penlight.data.tested import readings_text
-from penlight.numbers import share_cell
+from penlight.numbers import counted, share_cell
 
 if TYPE_CHECKING:
     from penlight import Audited, Shown
-    from penlight.data.audit import Shift
     from penlight.data.own.new import NewDataset
 
 _FILES_SHOWN = 10
 
 
-def print_found(found: "NewDataset", json: bool) -> None:
+def print_found(found: "NewDataset") -> None:
     """Print what was found and written; the last line is the next command."""
-    if json:
-        print_json(found)
-        return
     out = console()
     out.print(f"{found.task}: {found.reason}")
     out.print(_split_table(found.labels, found.counts, found.images, "label"))
@@ -34,9 +30,8 @@ def print_found(found: "NewDataset", json: bool) -> None:
         ("ignored", list(found.ignored)),
     ):
         if listed:
-            noun = "file" if len(listed) == 1 else "files"
             more = "; ..." if len(listed) > _FILES_SHOWN else ""
-            out.print(f"{len(listed):,} {noun} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}")
+            out.print(f"{counted(len(listed), 'file')} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}")
     for note in found.notes:
         out.print(f"- {note}")
     for path in (found.description, *([found.splits] if found.splits else [])):
@@ -44,13 +39,9 @@ def print_found(found: "NewDataset", json: bool) -> None:
     say(f"Next: {found.next}")
 
 
-def print_description(shown: "Shown", json: bool) -> None:
+def print_description(shown: "Shown") -> None:
     """Print the view, the table of splits and labels, and what is to see; the last line is the path of the page."""
-    if json:
-        print_json(shown)
-        return
-    about = shown.description
-    out = console()
+    about, out = shown.description, console()
     out.print(about.view_text(), style="dim")
     out.print(_split_table(about.rows, about.counts, about.images, "label"))
     if about.findings is not None:
@@ -65,11 +56,7 @@ def _split_table(
     rows: Sequence[str], counts: Mapping[str, Sequence[int]], images: Mapping[str, int], head: str
 ) -> Table:
     """One line per row with its count and share by split, and a last line with the images."""
-    table = plain_table()
-    table.add_column(head)
-    for split in images:
-        table.add_column(split, justify="right")
-        table.add_column(f"{split}, %", justify="right")
+    table = plain_table(head, *(name for split in images for name in (f">{split}", f">{split}, %")))
     for i, label in enumerate(rows):
         cells = [(f"{counts[s][i]:,}", share_cell(counts[s][i] / n)) for s, n in images.items()]
         table.add_row(label, *(cell for pair in cells for cell in pair))
@@ -77,30 +64,19 @@ def _split_table(
     return table
 
 
-def print_audit(audited: "Audited", json: bool) -> None:
+def print_audit(audited: "Audited") -> None:
     """Print the problems, the serious ones first, and the shifts; the last line is the path of the page."""
-    if json:
-        print_json(audited)
-        return
     out = console()
-    table = plain_table(heads=False)
+    table = plain_table(show_heads=False)
     for problem in audited.problems:
         mark = Text("serious", style="bold") if problem.serious else Text("note")
         table.add_row(mark, Text(f"{problem.seen} {problem.do}"))
     out.print(table if audited.problems else f"Nothing was found in {audited.dataset}.")
     if audited.audit.shifts:
-        out.print(_shift_table(audited.audit.shifts))
+        shifts = plain_table("against train", ">AUC by images", ">95 % interval", ">p", ">p by labels", "most apart",
+                             ">train, %", ">here, %")  # fmt: skip
+        for shift in audited.audit.shifts:
+            shifts.add_row(*map(Text, shift_cells(shift)))
+        out.print(shifts)
     out.print(readings_text(audited.readings))
     say(audited.page)
-
-
-def _shift_table(shifts: "Sequence[Shift]") -> Table:
-    """One line per split: whether its images and its labels can be told from train's."""
-    table = plain_table()
-    for name in ("against train", "AUC by images", "95 % interval", "p", "p by labels", "most apart"):
-        table.add_column(name, justify="left" if name in ("against train", "most apart") else "right")
-    for name in ("train, %", "here, %"):
-        table.add_column(name, justify="right")
-    for shift in shifts:
-        table.add_row(*map(Text, shift_cells(shift)))
-    return table

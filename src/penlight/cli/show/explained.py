@@ -3,22 +3,19 @@
 from typing import TYPE_CHECKING
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, number, plain_table, print_json
+from penlight.cli.show.output import console, number, plain_table
 
 if TYPE_CHECKING:
     from penlight import Explained
 
 
-def print_explained(explained: "Explained", json: bool) -> None:
+def print_explained(explained: "Explained") -> None:
     """Print a line for each image and label, and what a map means; the last line is the path of the picture."""
-    if json:
-        print_json(explained)
-        return
     out = console()
-    table = plain_table()
     truths = any(e.source.truth is not None for e in explained.explanations)
-    for name in ("image", *(["truth"] if truths else []), "answer", "label", "probability", "peak (row, column)"):
-        table.add_column(name, justify="right" if name.startswith(("prob", "peak")) else "left")
+    table = plain_table(
+        "image", *(["truth"] if truths else []), "answer", "label", ">probability", ">peak (row, column)"
+    )
     for e in explained.explanations:
         peak = "nowhere" if e.peak is None else f"{e.peak[0]}, {e.peak[1]}"
         truth = [e.source.truth or ""] if truths else []

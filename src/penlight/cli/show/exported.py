@@ -4,27 +4,21 @@ import math
 from typing import TYPE_CHECKING
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, number, plain_table, print_json
+from penlight.cli.show.output import console, number, plain_table
 from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
     from penlight import Copied, Exported
 
 
-def print_exported(result: "Exported", json: bool) -> None:
+def print_exported(result: "Exported") -> None:
     """Print how a file compares with the model: probabilities, then each metric; the last line is its path."""
-    if json:
-        print_json(result)
-        return
     out, parity = console(), result.parity
     out.print(
         f"{result.to}, {counted(result.bytes, 'byte')}. Over {counted(parity.images, 'image')} of {parity.split} "
         f"the largest difference of a probability is {parity.difference:.1e}.",
     )
-    table = plain_table()
-    table.add_column(parity.split)
-    for name in ("model", "file", "change"):
-        table.add_column(name, justify="right")
+    table = plain_table(parity.split, ">model", ">file", ">change")
     for change in parity.changes:
         # Scores of what the file does not give, as prediction sets, are undefined in both.
         if change.label is None and not (math.isnan(change.model) and math.isnan(change.file)):
@@ -34,11 +28,8 @@ def print_exported(result: "Exported", json: bool) -> None:
     say(result.file)
 
 
-def print_copied(result: "Copied", json: bool) -> None:
+def print_copied(result: "Copied") -> None:
     """Print what a copy of a run is without, and what of the data is still in it; the last line is its path."""
-    if json:
-        print_json(result)
-        return
     out = console()
     for title, lines in (
         ("Left out", result.left_out),

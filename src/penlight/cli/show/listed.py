@@ -1,23 +1,23 @@
-"""What lists print: the datasets, the recipes, a path."""
+"""What `penlight recipes` and `penlight data list` print."""
 
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, plain_table, print_json
+from penlight.cli.show.output import console, plain_table
+
+_NAMED = re.compile(r"(Command|Cost|Expected) +")
+_NAMED_WIDTH = 10
 
 
-def print_recipes(recipes: Sequence[Mapping[str, str]], json: bool) -> None:
+def print_recipes(recipes: Sequence[Mapping[str, str]]) -> None:
     """Print the presets with their headers."""
-    if json:
-        print_json(list(recipes))
-        return
+    out = console()
     for recipe in recipes:
-        console().print(recipe["name"], style="bold")
-        for line in _in_lines(recipe["about"], console().width):
+        out.print(recipe["name"], style="bold")
+        for line in _in_lines(recipe["about"], out.width):
             say(line)
         say("")
 
@@ -26,8 +26,7 @@ def _in_lines(about: str, width: int) -> Iterator[str]:
     """Break a preset's header into lines of a width anew: what it is, then a name and its value by the line."""
     for paragraph in about.split("\n\n"):
         lines = paragraph.splitlines()
-        named = [line for line in lines if _NAMED.match(line)]
-        if not named:
+        if not any(_NAMED.match(line) for line in lines):
             yield from (*textwrap.wrap(" ".join(lines), width, break_on_hyphens=False), "")
             continue
         parts: list[str] = []
@@ -41,27 +40,10 @@ def _in_lines(about: str, width: int) -> Iterator[str]:
                                      break_on_hyphens=False)  # fmt: skip
 
 
-_NAMED_WIDTH = 10
-_NAMED = re.compile(r"(Command|Cost|Expected) +")
-
-
-def print_datasets(datasets: Sequence[Mapping[str, Any]], json: bool) -> None:
+def print_datasets(datasets: Sequence[Mapping[str, Any]]) -> None:
     """Print the catalog as a table."""
-    if json:
-        print_json(list(datasets))
-        return
-    table = plain_table()
-    for name in ("name", "task", "images", "on disk (px)", "licence"):
-        table.add_column(name, justify="right" if name == "images" else "left")
+    table = plain_table("name", "task", ">images", "on disk (px)", "licence")
     for row in datasets:
         images = "" if row["samples"] is None else f"{sum(row['samples'].values()):,}"
         table.add_row(row["name"], row["task"], images, ", ".join(map(str, row["sizes"])) or "-", row["licence"])
     console().print(table)
-
-
-def print_path(path: Path, json: bool) -> None:
-    """Print where something is."""
-    if json:
-        print_json({"path": str(path)})
-    else:
-        say(path)

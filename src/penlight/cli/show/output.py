@@ -13,7 +13,6 @@ from rich.table import Column, Table
 
 from penlight.escaping import printable
 from penlight.numbers import decimal_text
-from penlight.records import json_text
 
 _WIDTH_WITHOUT_TERMINAL = 100
 
@@ -40,14 +39,15 @@ class _PlainConsole(Console):
             yield Segment(text if control else printable(text, lines=True), style, control)
 
 
-def print_json(values: Any) -> None:
-    """Print JSON alone on standard output."""
-    sys.stdout.write(json_text(values))
+def plain_table(*heads: str, show_heads: bool = True) -> Table:
+    """Give an empty table of aligned columns without lines, of which no digit and no letter is lost.
 
-
-def plain_table(*, heads: bool = True) -> Table:
-    """Give an empty table of aligned columns without lines, of which no digit and no letter is lost."""
-    return _WholeTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=heads)
+    A head that begins with ">" is that of a column of numbers, which stand to the right.
+    """
+    table = _WholeTable(show_heads)
+    for head in heads:
+        table.add_column(head.removeprefix(">"), justify="right" if head.startswith(">") else "left")
+    return table
 
 
 class _WholeTable(Table):
@@ -56,6 +56,9 @@ class _WholeTable(Table):
     Where it is wider than the terminal, heads and texts take several lines, numbers never do; and where that is not
     enough, the columns that are left over follow below, beside the first column again.
     """
+
+    def __init__(self, show_header: bool) -> None:
+        super().__init__(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=show_header)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the table, in parts if need be."""
@@ -72,20 +75,19 @@ class _WholeTable(Table):
         first, *others = self.columns
         taken: list[Column] = []
         for column in others:
-            if taken and _width([first, *taken, column]) > room:
+            if taken and sum(_needed(c) + _GAP for c in (first, *taken, column)) - _GAP > room:
                 yield self._of([first, *taken], room)
                 taken = []
             taken.append(column)
         yield self._of([first, *taken], room)
 
     def _of(self, columns: Sequence[Column], room: int) -> Table:
-        part = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=self.show_header)
+        part = _WholeTable(self.show_header)
         for column, width in zip(columns, _widths(columns, room), strict=True):
             right = column.justify == "right"
             part.add_column(_head(column, width), justify=column.justify, style=column.style, width=width,
                             no_wrap=right and _is_short(column), overflow="fold")  # fmt: skip
-        cells = [list(column.cells) for column in columns]
-        for row in zip(*cells, strict=True):
+        for row in zip(*(column.cells for column in columns), strict=True):
             part.add_row(*row)
         return part
 
@@ -96,12 +98,8 @@ _GAP = 2
 _LONGEST_NUMBER = 18
 
 
-def _width(columns: Sequence[Column]) -> int:
-    return sum(_needed(column) + _GAP for column in columns) - _GAP
-
-
 def _widths(columns: Sequence[Column], room: int) -> list[int]:
-    """Deal the room out: to each column what it cannot do without, then letter by letter to those that want more.
+    """Divide the width: to each column what it cannot do without, then letter by letter to those that want more.
 
     Rich would give long columns an equal share, which may be less than one needs, and crop the last column.
     """

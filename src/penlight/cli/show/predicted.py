@@ -18,15 +18,13 @@ from penlight.api.predicting import (
     pictures,
     predict_each,
 )
-from penlight.cli.show.lines import say
+from penlight.cli.show.lines import print_json, say
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
 from penlight.numbers import counted, decimal_text, share_cell
-from penlight.records import json_text
 
 _FEW = 20
 _FAILURES_SHOWN = 10
-_REDRAW = 64
 
 
 def print_predictions(run: Path, paths: Sequence[Path], csv_file: Path | None, json: bool) -> int:
@@ -40,7 +38,7 @@ def print_predictions(run: Path, paths: Sequence[Path], csv_file: Path | None, j
         predictions = _to_csv(predictions, classifier, csv_file)
     if json:
         result = Predicted(classifier.about, list(predictions))
-        sys.stdout.write(json_text(result))
+        print_json(result)
         return result.failed
     return _print(predictions, classifier, csv_file)
 
@@ -50,16 +48,11 @@ def _counted(predictions: Iterator[Prediction], paths: Sequence[Path]) -> Iterat
     if not sys.stderr.isatty():
         yield from predictions
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from penlight.data.progress import count_progress
 
-    from penlight.cli.show.output import plain_console
-
-    columns = (TextColumn("Predicting"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=plain_console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=count_pictures(paths))
-        for number, prediction in enumerate(predictions, 1):
-            if number % _REDRAW == 0:
-                progress.update(task, completed=number)
+    with count_progress("Predicting", count_pictures(paths)) as bar:
+        for prediction in predictions:
+            bar.update(1)
             yield prediction
 
 
@@ -114,10 +107,7 @@ def _csv_row(prediction: Prediction, labels: Sequence[str], of_run: tuple[str, s
 
 def _reasons(answer: Answer) -> list[str]:
     """Say why nothing should be read from an answer."""
-    return [
-        *(["several-possible"] if answer.several else []),
-        *(["unlike-training"] if answer.unusual else []),
-    ]
+    return ["several-possible"] * answer.several + ["unlike-training"] * answer.unusual
 
 
 @dataclass
@@ -197,6 +187,9 @@ def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[
     return [*lines, f"{held}{wanted}{'; of those with ' + ', '.join(of_labels) if of_labels else ''}."]
 
 
+_REASONS = {"several-possible": "several labels are possible", "unlike-training": "it is unlike the training images"}
+
+
 def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
     """A line for each picture; under them warnings, each once with the pictures that have it, and why an answer is
     not the most probable label."""
@@ -204,7 +197,11 @@ def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
     if not answered:
         return ["No picture was answered."]
     table = [("file", "answer", "probability", "possible", "")]
+    warned: dict[str, list[str]] = {}
     for prediction, answer in answered:
+        for warning in prediction.unlike:
+            warned.setdefault(warning.text, []).append(prediction.file)
+        why = ", and ".join(_REASONS[reason] for reason in _reasons(answer))
         named = answer.answers or (max(answer.probabilities, key=lambda k: answer.probabilities[k]),)
         table.append(
             (
@@ -213,40 +210,24 @@ def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
                 ", ".join(decimal_text(answer.probabilities[name]) for name in named)
                 + ("" if answer.answers else f" at most ({named[0]})"),
                 "" if answer.possible is None else label_list(answer.possible) or "none",
-                _abstains(answer),
+                f"abstains: {why}" if answer.abstains else "",
             )
         )
-    lines = _aligned(table)
-    why = [f"{p.file}: {answer.why}" for p, answer in answered if answer.why]
-    return [*lines, *why, *_warning_lines(answered)]
-
-
-def _abstains(answer: Answer) -> str:
-    """Say that nothing should be read from an answer, and why; empty where something may be."""
-    words = {"several-possible": "several labels are possible", "unlike-training": "it is unlike the training images"}
-    return f"abstains: {', and '.join(words[reason] for reason in _reasons(answer))}" if answer.abstains else ""
-
-
-def _warning_lines(answered: Sequence[tuple[Prediction, Answer]]) -> list[str]:
-    """Say each warning once: of one picture by its name, of several by their number."""
-    files: dict[str, list[str]] = {}
-    for prediction, _ in answered:
-        for warning in prediction.unlike:
-            files.setdefault(warning.text, []).append(prediction.file)
-    of_all = len(answered)
     return [
-        f"{own[0] if len(own) == 1 else f'{len(own)} of {of_all} pictures'}: {text}" for text, own in files.items()
-    ]
+        *_aligned(table),
+        *(f"{p.file}: {answer.why}" for p, answer in answered if answer.why),
+        *(f"{own[0] if len(own) == 1 else f'{len(own)} of {len(answered)} pictures'}: {text}"
+          for text, own in warned.items()),
+    ]  # fmt: skip
 
 
 def _many_lines(tally: _AnswerCounts, about: Mapping[str, Any]) -> list[str]:
     """How often each answer was given, how many should not be read, and what was unlike train."""
     n = tally.total - tally.failed
-    rows = [
-        (name, f"{tally.answers[name]:,}", share_cell(tally.answers[name] / max(1, n))) for name in about["labels"]
-    ]
-    if tally.answers["none"] and "none" not in about["labels"]:
-        rows.append(("none", f"{tally.answers['none']:,}", share_cell(tally.answers["none"] / max(1, n))))
+    given = [*about["labels"]]
+    if tally.answers["none"] and "none" not in given:
+        given.append("none")
+    rows = [(name, f"{tally.answers[name]:,}", share_cell(tally.answers[name] / max(1, n))) for name in given]
     lines = _aligned([("answer", "images", "share, %"), *rows], numbers=(1, 2))
     lines.append(
         f"{counted(n, 'image')} answered. The model abstains on {tally.several:,} since several "

@@ -5,27 +5,50 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from penlight import ProgressListener
 from penlight.cli.show.output import number, plain_console
 from penlight.numbers import decimal_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from penlight.experiments.studies import StudyProgress
     from penlight.training import Epoch
 
 
 class _OneLine(ProgressListener):
-    """Draws on one line of standard error between entering and leaving; a subclass makes `_progress`."""
+    """Draws on one line of standard error between entering and leaving: the step, a bar and a text.
 
-    _progress: Progress
-    _console: "Console"
+    `trailing` are further columns of Rich. Where standard error is no terminal, steps are lines.
+    """
+
+    def __init__(self, *trailing: ProgressColumn, quiet: bool) -> None:
+        self._console = plain_console(stderr=True, quiet=quiet)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[about]}", markup=False),
+            *trailing,
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=None, about="")
+        self._plain = not quiet and not self._console.is_terminal
+
+    def on_step(self, what: str) -> None:
+        """See `ProgressListener.on_step`."""
+        self._progress.reset(self._task, description=what, total=None, about="")
+        self._print(what)
+
+    def _print(self, text: str) -> None:
+        """Print a line where nothing is drawn."""
+        if self._plain:
+            self._console.print(text)
 
     def on_warning(self, what: str) -> None:
-        """See `ProgressListener.note`; it stays above the line, and is said where nothing else is."""
+        """See `ProgressListener.on_warning`; it stays above the line, and is said where nothing else is."""
         out = plain_console(stderr=True) if self._console.quiet else self._console
         out.print(what, soft_wrap=True)
 
@@ -45,58 +68,37 @@ class TrainingView(_OneLine):
     """Draws a training on one line of standard error: what is done, loss, headline metric, time left."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = plain_console(stderr=True, quiet=quiet)
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[epochs]}", markup=False),
-            TimeRemainingColumn(compact=True),
-            console=self._console,
-            transient=True,
-            disable=quiet or not self._console.is_terminal,
-        )
-        self._task = self._progress.add_task("", total=None, epochs="")
-        self._plain = not quiet and not self._console.is_terminal
-
-    def on_step(self, what: str) -> None:
-        """See `ProgressListener.step`."""
-        self._progress.reset(self._task, description=what, total=None, epochs="")
-        if self._plain:
-            self._console.print(what)
+        super().__init__(TimeRemainingColumn(compact=True), quiet=quiet)
 
     def on_epoch(self, row: "Epoch", planned: int) -> None:
-        """See `ProgressListener.epoch`."""
+        """See `ProgressListener.on_epoch`."""
         text = f"epoch {row.epoch}/{planned}  loss {decimal_text(row.loss)}  val {decimal_text(row.val_headline)}"
-        self._progress.update(self._task, total=planned, completed=row.epoch, epochs=text)
+        self._progress.update(self._task, total=planned, completed=row.epoch, about=text)
 
 
-class StudyView(TrainingView):
+class StudyView(_OneLine):
     """Draws a study on one line of standard error: the row, its seed, the epoch, the runs done, the time left."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         super().__init__(quiet=quiet)
-        self._progress.columns = self._progress.columns[:-1]
         self._place: StudyProgress | None = None
         self._begun = 0.0
-        self._said = ""
 
     def on_run(self, place: "StudyProgress") -> None:
-        """See `ProgressListener.run`."""
+        """See `ProgressListener.on_run`."""
         self._place, self._begun = place, time.monotonic()
         self._draw(0, None, "")
-        if self._plain:
-            self._console.print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip())
+        self._print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip())
 
     def on_step(self, what: str) -> None:
-        """See `ProgressListener.step`; what belongs to a run stands behind its place."""
+        """See `ProgressListener.on_step`; what belongs to a run stands behind its place."""
         if self._place is None or what.startswith(("Scoring ", "Comparing", "Writing the study")):
             super().on_step(what)
         else:
             self._draw(0, None, what.lower())
 
     def on_epoch(self, row: "Epoch", planned: int) -> None:
-        """See `ProgressListener.epoch`."""
+        """See `ProgressListener.on_epoch`."""
         self._draw(row.epoch, planned, f"epoch {row.epoch}/{planned}  val {decimal_text(row.val_headline)}")
 
     def _draw(self, done: int, planned: int | None, what: str) -> None:
@@ -109,7 +111,7 @@ class StudyView(TrainingView):
             description=_of_study(self._place),
             total=planned,
             completed=done,
-            epochs=f"{what}  {_left(self._place, own)}".strip(),
+            about=f"{what}  {_left(self._place, own)}".strip(),
         )
 
 
@@ -131,38 +133,20 @@ class TuningView(_OneLine):
     """Draws a tuning on one line of standard error: the trial, the best so far, the epoch, time left."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = plain_console(stderr=True, quiet=quiet)
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[about]}", markup=False),
-            console=self._console,
-            transient=True,
-            disable=quiet or not self._console.is_terminal,
-        )
-        self._task = self._progress.add_task("", total=None, about="")
-        self._plain = not quiet and not self._console.is_terminal
+        super().__init__(quiet=quiet)
         self._about = ""
         self._end: float | None = None
 
-    def on_step(self, what: str) -> None:
-        """See `ProgressListener.step`."""
-        self._progress.reset(self._task, description=what, total=None, about="")
-        if self._plain:
-            self._console.print(what)
-
     def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
-        """See `ProgressListener.trial`."""
+        """See `ProgressListener.on_trial`."""
         of = f"{done}/{planned}" if planned else f"{done}"
         self._about = f"{of} trials  best {number(best)}"
         self._end = None if seconds_left is None else time.monotonic() + seconds_left
         self._progress.update(self._task, total=planned, completed=done, about=self._line())
-        if self._plain:
-            self._console.print(self._line())
+        self._print(self._line())
 
     def on_epoch(self, row: "Epoch", planned: int) -> None:
-        """See `ProgressListener.epoch`."""
+        """See `ProgressListener.on_epoch`."""
         self._progress.update(self._task, about=f"{self._line()}  epoch {row.epoch}/{planned}")
 
     def _line(self) -> str:

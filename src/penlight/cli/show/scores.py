@@ -1,4 +1,4 @@
-"""What `penlight evaluate` and `score` print: scores, operating points, subgroups, checks."""
+"""What `penlight evaluate` and `score` print: scores, operating points, subgroups, checks, corruptions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,15 +7,20 @@ from rich.table import Table
 from rich.text import Text
 
 from penlight import FoldsScores, Scores, SeedsScores
-from penlight.cli.show.output import console, interval, number, plain_table, print_json
+from penlight.cli.show.lines import print_json, say
+from penlight.cli.show.output import console, interval, number, plain_table
 from penlight.evaluation import Score
 from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
 from penlight.evaluation.rows import row_title
-from penlight.numbers import signed_text
+from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
+    from penlight import Corrupted
     from penlight.evaluation.checks import Check
+    from penlight.evaluation.robustness import Level, Robustness
     from penlight.evaluation.subgroups import Subgroup
+
+_FEW_QUESTIONS = 3
 
 
 def print_scores(scores: Scores | SeedsScores | FoldsScores, json: bool) -> None:
@@ -53,12 +58,12 @@ def print_score_tables(scores: Scores | SeedsScores | FoldsScores) -> None:
 
 
 def _print_checks(checks: "Sequence[Check]") -> None:
-    """Print what checks reported, a paragraph each: how serious, its number, what was seen and what to do."""
+    """Print what the checks report, a paragraph each: how serious, its number, what was seen and what to do."""
     out = console()
     if not checks:
         out.print("No check reported a problem.", style="dim")
         return
-    table = plain_table(heads=False)
+    table = plain_table(show_heads=False)
     for check in checks:
         mark = Text("serious", "bold red") if check.serious else Text("note")
         table.add_row(mark, check.code, Text.assemble(check.seen, " ", (check.do, "dim")))
@@ -80,10 +85,8 @@ def _print_answers(scores: Scores) -> None:
 
 def _subgroup_table(groups: "Sequence[Subgroup]") -> Table:
     """One line per group: its headline score and how far it is from all others; more than chance in bold."""
-    table = plain_table()
-    table.add_column("group")
-    for name in ("n", groups[0].metric, "95 % interval", "difference", "interval, corrected", "p, Holm"):
-        table.add_column(name, justify="right")
+    table = plain_table("group", ">n", f">{groups[0].metric}", ">95 % interval", ">difference",
+                        ">interval, corrected", ">p, Holm")  # fmt: skip
     for g in groups:
         cells = [g.note, "", "", ""] if g.note else [
             interval(g.low, g.high), signed_text(g.difference),
@@ -101,9 +104,6 @@ def _print_folds(scores: FoldsScores) -> None:
     out.print(f"{scores.by_fold[0].name} by fold: {own}. Test was not read.")
     for what in scores.unavailable:
         out.print(f"Unavailable: {what}.", style="dim")
-
-
-_FEW_QUESTIONS = 3
 
 
 def _points_table(points: Sequence[OperatingPoint]) -> Table:
@@ -127,33 +127,28 @@ def _points_table(points: Sequence[OperatingPoint]) -> Table:
 
 
 def _whole_table(scores: Scores | SeedsScores | FoldsScores) -> Table:
-    table = plain_table()
-    table.add_column("out of fold" if isinstance(scores, FoldsScores) else scores.split)
-    table.add_column("mean" if isinstance(scores, SeedsScores) else "value", justify="right")
-    if not isinstance(scores, Scores):
-        table.add_column("sd", justify="right")
-    table.add_column("95 % interval", justify="right")
-    for name in scores.baselines:
-        table.add_column(name, justify="right")
+    table = plain_table(
+        "out of fold" if isinstance(scores, FoldsScores) else scores.split,
+        ">mean" if isinstance(scores, SeedsScores) else ">value",
+        *([] if isinstance(scores, Scores) else [">sd"]),
+        ">95 % interval",
+        *(f">{name}" for name in scores.baselines),
+    )
     for position, row in enumerate(r for r in scores.metrics if r.label is None):
-        rivals = [_value_of(rows, row.name) for rows in scores.baselines.values()]
-        title = row_title(row.name, scores.metrics)
-        table.add_row(title, *_cells(row), *rivals, style="bold" if position == 0 else None)
+        deviation = [] if row.sd is None else [number(row.sd)]
+        baselines = [
+            next((number(r.value) for r in rows if r.name == row.name and r.label is None), "")
+            for rows in scores.baselines.values()
+        ]
+        cells = (number(row.value), *deviation, interval(row.low, row.high), *baselines)
+        table.add_row(row_title(row.name, scores.metrics), *cells, style="bold" if position == 0 else None)
     return table
-
-
-def _cells(row: Score) -> list[str]:
-    return [number(row.value), *([] if row.sd is None else [number(row.sd)]), interval(row.low, row.high)]
 
 
 def _label_table(rows: Sequence[Score]) -> Table:
     """One line per label, one column per metric, and how many images truly have the label."""
     names = list(dict.fromkeys(row.name for row in rows))
-    table = plain_table()
-    table.add_column("")
-    table.add_column("n", justify="right")
-    for name in names:
-        table.add_column(name, justify="right")
+    table = plain_table("", ">n", *(f">{name}" for name in names))
     for label in dict.fromkeys(row.label for row in rows):
         own = {row.name: row for row in rows if row.label == label}
         values = [number(own[name].value) if name in own else "" for name in names]
@@ -161,5 +156,37 @@ def _label_table(rows: Sequence[Score]) -> Table:
     return table
 
 
-def _value_of(rows: Sequence[Score], name: str) -> str:
-    return next((number(row.value) for row in rows if row.name == name and row.label is None), "")
+def print_corrupted(corrupted: "Corrupted") -> None:
+    """Print the balanced error under each corruption and severity; the last line is the path of the report."""
+    out, found = console(), corrupted.robustness
+    out.print(_corruption_table(found))
+    over = f", mean over seeds {', '.join(map(str, found.seeds))}" if len(found.seeds) > 1 else ""
+    out.print(
+        f"Balanced error on {counted(found.n, 'image')} of test{over}; change is against clean images.", style="dim"
+    )
+    for note in found.notes:
+        out.print(f"Unavailable, {note}.", style="dim")
+    say(corrupted.report)
+
+
+def _corruption_table(found: "Robustness") -> Table:
+    """Clean, then one line per corruption with its severities, and the mean over corruptions."""
+    several = len(found.seeds) > 1
+    numbers = [str(s + 1) for s in range(len(found.model.rows[0].severities))]
+    right = (*numbers, "mean", *(["sd"] * several), "95 % interval", "change", *found.baselines)
+    table = plain_table("corruption", *(f">{name}" for name in right))
+
+    def add(
+        name: str, severities: Sequence[float], level: "Level", change: "Level | None", rivals: "Sequence[Level]"
+    ) -> None:
+        cells = [*(map(number, severities) if severities else [""] * len(numbers)), number(level.value)]
+        cells += [number(level.sd)] * several
+        cells += [interval(level.low, level.high), "" if change is None else signed_text(change.value)]
+        table.add_row(name, *cells, *(number(rival.value) for rival in rivals), style=None if severities else "bold")
+
+    model, rivals = found.model, list(found.baselines.values())
+    add("clean", (), model.clean, None, [rival.clean for rival in rivals])
+    for place, row in enumerate(model.rows):
+        add(row.name, row.severities, row.mean, row.change, [rival.rows[place].mean for rival in rivals])
+    add("mean", (), model.mean, model.change, [rival.mean for rival in rivals])
+    return table

@@ -1,4 +1,4 @@
-"""What `penlight study` prints: the plan, the rows compared, the sets beside published scores."""
+"""What `penlight study` and `tune` print: the plan, the rows compared, the sets beside published scores, trials."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,26 +8,23 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, interval, number, plain_table, print_json
+from penlight.cli.show.output import console, interval, number, plain_table
 from penlight.numbers import counted, decimal_text
 
 if TYPE_CHECKING:
-    from penlight import Studied, Swept
+    from penlight import Studied, Swept, Tuned
     from penlight.experiments.studies import StudyPlan
 
+_TRIALS_SHOWN = 5
 
-def print_plan(plan: "StudyPlan", json: bool) -> None:
+
+def print_plan(plan: "StudyPlan") -> None:
     """Print the rows of a study with the states of their runs; the last line counts what is to be trained."""
-    if json:
-        print_json(plan)
-        return
     from penlight.experiments.studies import states_by_row
 
     out = console()
     out.print(plan.study.question)
-    table = plain_table()
-    for name in ("row", "recipe", "view", "runs", "state"):
-        table.add_column(name, justify="right" if name == "runs" else "left")
+    table = plain_table("row", "recipe", "view", ">runs", "state")
     for row, states in states_by_row(plan):
         said = ", ".join(f"{count} {state}" for state, count in states.items())
         table.add_row(row.id, Path(row.recipe).stem, plan.study.view_of(row), str(states.total()), said)
@@ -40,11 +37,8 @@ def print_plan(plan: "StudyPlan", json: bool) -> None:
     say(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")
 
 
-def print_studied(result: "Studied", json: bool) -> None:
+def print_studied(result: "Studied") -> None:
     """Print a table for each view and its findings; the last line is the path of the report."""
-    if json:
-        print_json(result)
-        return
     out = console()
     for part in result.record["tables"]:
         out.print(f"view {part['view']}, {counted(part['images']['test'], 'test image')}", style="dim")
@@ -56,13 +50,14 @@ def print_studied(result: "Studied", json: bool) -> None:
 
 
 def _study_table(part: Mapping[str, Any]) -> Table:
-    """One line per row, the best first: the headline score and what it cost."""
-    table = plain_table()
-    table.add_column("")
-    for name in (part["headline"], "sd", "95 % interval", "parameters", "training (s)", "ms an image"):
-        table.add_column(name, justify="right")
-    table.add_column("checks")
-    lines = [(row, _headline_of(row, part["headline"])) for row in part["rows"]]
+    """One line per row, the best first: the headline score, what it cost, the checks that report something."""
+    table = plain_table("", f">{part['headline']}", ">sd", ">95 % interval", ">parameters", ">training (s)",
+                        ">ms an image", "checks")  # fmt: skip
+    none: dict[str, Any] = dict.fromkeys(("value", "sd", "low", "high"))
+    lines = [
+        (row, next((m for m in row["metrics"] if m["name"] == part["headline"] and m["label"] is None), none))
+        for row in part["rows"]
+    ]
     lines.sort(key=lambda line: math.inf if line[1]["value"] is None else -line[1]["value"])
     for row, score in lines:
         cost = row["cost"]
@@ -74,20 +69,10 @@ def _study_table(part: Mapping[str, Any]) -> Table:
             "-" if cost["parameters"] is None else f"{cost['parameters']:,}",
             _shown(_mean_of(cost["fit_seconds"]), 1),
             _shown(_mean_of(cost["predict_ms_per_image"]), 2),
-            _codes(row["checks"]),
+            " ".join(f"{check['code']}{'!' if check['serious'] else ''}" for check in row["checks"]) or "-",
             style="bold" if row["id"] == part["best"] else None,
         )
     return table
-
-
-def _codes(checks: Sequence[Mapping[str, Any]]) -> str:
-    """Give the numbers of the checks that reported a problem, the serious ones marked."""
-    return " ".join(f"{check['code']}{'!' if check['serious'] else ''}" for check in checks) or "-"
-
-
-def _headline_of(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    none = dict.fromkeys(("value", "sd", "low", "high"))
-    return next((m for m in row["metrics"] if m["name"] == name and m["label"] is None), none)
 
 
 def _mean_of(values: Sequence[float | None]) -> float | None:
@@ -99,15 +84,12 @@ def _shown(value: float | None, decimals: int = 3) -> str:
     return "-" if value is None else decimal_text(value, decimals)
 
 
-def print_swept(result: "Swept", json: bool) -> None:
+def print_swept(result: "Swept") -> None:
     """Print the sets beside the published scores; the last line is the path of the report, where it was written."""
-    if json:
-        print_json(result)
-        return
     out = console()
-    table = plain_table()
-    for name in ("set", "model kept", "AUC", "95 % interval", "linear", "published", "ACC", "published", ""):
-        table.add_column(name, justify="left" if name in ("set", "model kept", "") else "right")
+    table = plain_table(
+        "set", "model kept", ">AUC", ">95 % interval", ">linear", ">published", ">ACC", ">published", ""
+    )
     for row in result.rows:
         auc, acc = row.lane("auc"), row.lane("acc")
         table.add_row(
@@ -129,3 +111,19 @@ def print_swept(result: "Swept", json: bool) -> None:
         out.print(f"Not on disk: {', '.join(result.absent)}.", style="dim")
     if result.report is not None:
         say(result.report)
+
+
+def print_tuned(result: "Tuned") -> None:
+    """Print the best trials and the recipe as it was; the last line is the path of the best recipe."""
+    ranked = sorted((t for t in result.trials if t.state == "complete"), key=lambda t: -t.value)
+    table = plain_table(">trial", *(f">{name}" for name in (result.metric, *ranked[0].params)), "")
+    for rank, trial in enumerate(ranked):
+        if rank < _TRIALS_SHOWN or trial.number == result.start:
+            cells = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in trial.params.values()]
+            about = "the recipe as it was" if trial.number == result.start else ""
+            table.add_row(str(trial.number), number(trial.value), *cells, about, style=None if rank else "bold")
+    out = console()
+    out.print(table)
+    out.print(f"{result.metric} on {result.judged_on}; test was not read.", style="dim")
+    say(result.report)
+    say(result.recipe)

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from penlight import FoldsScores
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, plain_table, print_json
+from penlight.cli.show.output import console, plain_table
 from penlight.cli.show.scores import print_score_tables
 from penlight.evaluation.standing import model_words
 from penlight.numbers import counted, decimal_text
@@ -20,9 +20,7 @@ def print_plan_made(plan: "TrainingPlan | None", json: bool) -> None:
     """Print a plan before it is trained: each choice with its reason; nothing where no plan was made."""
     if plan is None or json:
         return
-    table = plain_table()
-    for name in ("plan", "", "why"):
-        table.add_column(name)
+    table = plain_table("plan", "", "why")
     for reason in plan.reasons:
         table.add_row(reason.about, reason.choice, Text(reason.why, "dim"))
     out = console()
@@ -35,11 +33,8 @@ def print_plan_made(plan: "TrainingPlan | None", json: bool) -> None:
     )
 
 
-def print_trained(result: "Trained", json: bool) -> None:
+def print_trained(result: "Trained") -> None:
     """Print what `train` made; the last line is the path of the report."""
-    if json:
-        print_json(result)
-        return
     print_score_tables(result.scores)
     _print_kept(result)
     _print_held(result)

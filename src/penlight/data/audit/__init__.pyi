@@ -1,5 +1,5 @@
-from .kept import kept_audit as kept_audit
-from .looks import audit as audit
+from .checks import audit as audit
+from .checks import kept_audit as kept_audit
 from .problem import CODES as CODES
 from .problem import SCHEMA as SCHEMA
 from .problem import Audit as Audit

@@ -20,6 +20,7 @@ what reaches the limit is verified on all pixels.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,14 +43,13 @@ _ROUNDING = 1e-4
 _FLAT = 1.0
 
 
-@dataclass(frozen=True)
-class NearPairs:
-    """Pairs of images by number, `one` < `other` (M,); `r` (M,) their correlation; `mirrored` (M,)."""
+class NearPair(NamedTuple):
+    """Two images by number, `one` < `other`, and the correlation of their pixels, `other` mirrored if so."""
 
-    one: Rows
-    other: Rows
-    r: Floats
-    mirrored: NDArray[np.bool_]
+    one: int
+    other: int
+    r: float
+    mirrored: bool
 
 
 @dataclass(frozen=True)
@@ -83,26 +83,28 @@ class _Space:
         return out
 
 
-def find_near(thumbs: Thumbs, rows: Rows) -> NearPairs:
-    """Find near duplicates among the images `rows`, which should hold each exact duplicate once.
+def find_near(thumbs: Thumbs, rows: Rows) -> list[NearPair]:
+    """Find near duplicates among the images `rows`, which should hold each exact duplicate once. What is alike both
+    as it is and mirrored, as symmetric images are, is given as it is.
 
     Time grows with n^2: 12.6 G pairs, as they are and mirrored, of 112,120 images. Memory: the thumbs, 65 float32 of
     each image twice, and blocks of fixed size.
     """
     space = _space(thumbs, rows)
     n = len(space.rows)
-    empty = np.zeros(0, np.int64)
-    found = NearPairs(empty, empty, np.zeros(0, np.float32), np.zeros(0, np.bool_))
+    found: dict[tuple[int, int], NearPair] = {}
     if n < 3:
-        return found
+        return []
     left = space.short()
     with count_progress("comparing images", 2 * len(range(0, n, _STRIPE))) as bar:
         for mirrored in (False, True):
             right = space.short(mirrored=True) if mirrored else left
             one, other, r = _close(space, left, right, bar.update, mirrored=mirrored)
             stand_out = _standing_out(space, left, right, one, other, mirrored=mirrored)
-            found = _joined(found, _ordered(space, one[stand_out], other[stand_out], r[stand_out], mirrored))
-    return found
+            parts = (space.rows[one], space.rows[other], r)
+            for i, j, own in zip(*(part[stand_out].tolist() for part in parts), strict=True):
+                found.setdefault((i, j), NearPair(i, j, own, mirrored))
+    return list(found.values())
 
 
 def _space(thumbs: Thumbs, rows: Rows) -> _Space:
@@ -191,23 +193,6 @@ def _gaps(distance: Floats) -> Rows:
     return np.where(gap.any(axis=1), gap.shape[1] - np.argmax(gap[:, ::-1], axis=1), 0)
 
 
-def _ordered(space: _Space, one: Rows, other: Rows, r: Floats, mirrored: bool) -> NearPairs:
-    return NearPairs(space.rows[one], space.rows[other], r, np.full(len(one), mirrored))
-
-
-def _joined(direct: NearPairs, mirrored: NearPairs) -> NearPairs:
-    """Put mirrored pairs after direct ones, without those that are both: images that are their own mirror images."""
-    known = set(zip(direct.one.tolist(), direct.other.tolist(), strict=True))
-    pairs = zip(mirrored.one.tolist(), mirrored.other.tolist(), strict=True)
-    fresh = np.array([pair not in known for pair in pairs], np.bool_)
-    return NearPairs(
-        np.concatenate([direct.one, mirrored.one[fresh]]),
-        np.concatenate([direct.other, mirrored.other[fresh]]),
-        np.concatenate([direct.r, mirrored.r[fresh]]),
-        np.concatenate([direct.mirrored, mirrored.mirrored[fresh]]),
-    )
-
-
 def _rank_in_runs(values: Rows) -> Rows:
     """Number the elements of each run of equal values from 0."""
     starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.int64)
@@ -215,8 +200,7 @@ def _rank_in_runs(values: Rows) -> Rows:
 
 
 def _standard(flat: Floats) -> Floats:
-    centred = flat - flat.mean(axis=1, keepdims=True)
-    return _unit(centred)
+    return _unit(flat - flat.mean(axis=1, keepdims=True))
 
 
 def _unit(rows: Floats) -> Floats:

@@ -73,19 +73,14 @@ class Shift(Record):
     labels: LabelShift
 
 
-def p_text(p: float) -> str:
-    """Give a p-value in words of a sentence or a table; 999 shuffles give none below 0.001."""
-    return decimal_text(p)
-
-
 def shift_cells(shift: Shift) -> tuple[str, ...]:
     """Give a shift as cells of a table: split, AUC, interval, p, p by labels, label most apart, its two shares."""
     images, labels = shift.images, shift.labels
     by_images = ("-", images.note, "-") if math.isnan(images.auc) else (
-        decimal_text(images.auc), f"{decimal_text(images.low)} to {decimal_text(images.high)}", p_text(images.p)
+        decimal_text(images.auc), f"{decimal_text(images.low)} to {decimal_text(images.high)}", decimal_text(images.p)
     )  # fmt: skip
     by_labels = ("-", labels.note, "-", "-") if math.isnan(labels.p) else (
-        p_text(labels.p), labels.label, share_cell(labels.train_share), share_cell(labels.share)
+        decimal_text(labels.p), labels.label, share_cell(labels.train_share), share_cell(labels.share)
     )  # fmt: skip
     return (shift.split, *by_images, *by_labels)
 

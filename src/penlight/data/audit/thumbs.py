@@ -32,10 +32,12 @@ class Thumbs:
 
     def place(self, index: int) -> tuple[str, int]:
         """Say which split and row an image is."""
-        split, start = max(
-            ((name, start) for name, start in self.starts.items() if start <= index), key=lambda item: item[1]
-        )
-        return split, index - start
+        split = max((name for name, start in self.starts.items() if start <= index), key=self.starts.__getitem__)
+        return split, index - self.starts[split]
+
+    def index(self, place: tuple[str, int]) -> int:
+        """Give the number of the image of a split and row."""
+        return self.starts[place[0]] + place[1]
 
     def flat(self, rows: Rows, *, mirrored: bool = False) -> Floats:
         """Give images as (n, D) rows of 0 to 255, mirrored left to right if wanted."""

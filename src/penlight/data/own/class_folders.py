@@ -1,11 +1,9 @@
-"""Class folders: the folder a picture lies in is its label, with or without folders for the splits above them."""
+"""The layout of class folders: the folder a picture is in is its label; above them may be folders for the splits."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from penlight.data.own.rows import Listing, ManifestRow, composed, split_named
-from penlight.data.own.tree import Tree
+from penlight.data.own.listing import Listing, ManifestRow, Tree, composed, split_named
 from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.numbers import counted
@@ -32,17 +30,12 @@ def list_folders(tree: Tree) -> Listing:
         if len(own) > depth + 1
     ]
     if not rows:
-        raise DataError(_nothing(tree, splits), "Put the pictures of each class into a folder, or give a CSV file.")
+        nothing = f" has no PNG, JPEG, TIFF or DICOM pictures; it has {counted(len(tree.others), 'other file')}."
+        if parts:
+            where = "split" if splits else "folder"
+            nothing = f": its {len(parts)} pictures lie directly in the {where}; nothing says their labels."
+        raise DataError(f"{tree.root}{nothing}", "Put the pictures of each class into a folder, or give a CSV file.")
     # By name, one class would follow the other, as if labels changed along the dataset.
     rows.sort(key=lambda row: hashlib.blake2b(composed(row.path).encode()).digest())
-    placed = {row.path for row in rows}
-    return Listing(tree.root, rows, [*tree.others, *(path for path in tree.pictures if path not in placed)])
-
-
-def _nothing(tree: Tree, splits: Sequence[str]) -> str:
-    if not tree.pictures:
-        return (
-            f"{tree.root} has no PNG, JPEG, TIFF or DICOM pictures; it has {counted(len(tree.others), 'other file')}."
-        )
-    where = "split" if splits else "folder"
-    return f"{tree.root}: its {len(tree.pictures)} pictures lie directly in the {where}; nothing says their labels."
+    labelled = {row.path for row in rows}
+    return Listing(tree.root, rows, [*tree.others, *(path for path in tree.pictures if path not in labelled)])

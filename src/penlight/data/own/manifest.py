@@ -1,19 +1,19 @@
-"""A manifest: a CSV or Parquet table with one row for each picture, its path, its labels, and what is known of it."""
+"""The layout of a manifest: a CSV or Parquet table with one row for each picture, its path, its labels, and what is
+known of it."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from penlight.data.dataset import METADATA
-from penlight.data.own.rows import Listing, ManifestRow, composed, split_named
-from penlight.data.own.tables import SUFFIXES, Table, read_table
-from penlight.data.own.tree import Tree
+from penlight.data.own.listing import Listing, ManifestRow, Tree, composed, split_named
+from penlight.data.own.tables import Table, read_table
 from penlight.errors import DataError
 from penlight.escaping import named
-
-__all__ = ["SUFFIXES", "Columns", "age_in_years", "list_manifest", "propose_columns", "read_table"]
 
 # What a column may be called; matched without regard to case, and to anything but letters.
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -42,7 +42,25 @@ class Columns:
     labels: tuple[str, ...] = ()
     separator: str | None = None
     none: str | None = None
-    others: Mapping[str, str] | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def labels_of(self, table: Table, row: int) -> tuple[str, ...]:
+        """Give the labels of a row as they are written."""
+        if self.label is None:
+            return tuple(name for name in self.labels if _YES_NO.get(table[name][row].lower()))
+        cell = table[self.label][row]
+        found = dict.fromkeys(part.strip() for part in (cell.split(self.separator) if self.separator else [cell]))
+        return tuple(value for value in found if value and value != self.none)
+
+    def to_table(self) -> dict[str, Any]:
+        """Give it as the table `images` of a description has it."""
+        labels = {"label": self.label} if self.label else {"labels": list(self.labels)}
+        table = {
+            "columns": {"path": self.path, **labels, **self.others},
+            "separator": self.separator,
+            "none": self.none,
+        }
+        return {key: value for key, value in table.items() if value is not None}
 
 
 def propose_columns(table: Table, path: Path, *, several: bool = False) -> Columns:
@@ -57,22 +75,35 @@ def propose_columns(table: Table, path: Path, *, several: bool = False) -> Colum
         )
     others = {what: column for what, column in found.items() if column and what not in ("path", "label")}
     if label := found["label"]:
-        separator = _separator(table[label], path)
+        separators = [mark for mark in _SEPARATORS if any(mark in cell for cell in table[label])]
+        if len(separators) > 1:
+            raise DataError(f"{path}: labels hold both '|' and ';'.", "Use one of them between labels.")
+        separator = separators[0] if separators else None
         # Of two labels, of which one is "No Finding", each is one.
         several = several and len(set(table[label])) > 2
-        none = _none(table[label]) if separator is not None or several else None
-        return Columns(found["path"], label, separator=separator, none=none, others=others)
+        none = None
+        if separator is not None or several:
+            none = next((cell for cell in table[label] if cell.lower() in _NO_FINDING), None)
+        return Columns(found["path"], label, (), separator, none, others)
     used = {found["path"], *others.values()}
     yes_no = (name for name, cells in table.items() if all(cell.lower() in _YES_NO for cell in cells))
     labels = tuple(name for name in yes_no if name not in used)
-    if len(labels) == 1:
-        return Columns(found["path"], labels[0], others=others)
     if not labels:
         raise DataError(
             f"{path} has no labels: neither a column 'label' nor columns of 0 and 1; it has {named(table)}.",
             "Add a column 'label'.",
         )
+    if len(labels) == 1:
+        return Columns(found["path"], labels[0], others=others)
     return Columns(found["path"], labels=labels, others=others)
+
+
+def _column(table: Table, what: str, path: Path) -> str | None:
+    by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in table}
+    found = [by_name[name] for name in _NAMES[what] if name in by_name]
+    if len(found) > 1 and found[0].lower() != what:
+        raise DataError(f"{path}: {named(found)} may each be the {what}.", f"Name the right one '{what}'.")
+    return found[0] if found else None
 
 
 def list_manifest(folder: Path, name: str, columns: Columns, tree: Tree) -> Listing:
@@ -84,97 +115,38 @@ def list_manifest(folder: Path, name: str, columns: Columns, tree: Tree) -> List
     out.
     """
     path, table = folder / name, read_table(folder, name)
-    _require_columns(table, columns, path)
-    finder = _ColumnFinder(tree)
-    n = len(table[columns.path])
-    values = list(_values(table, columns, n))
-    cells = table[columns.label] if columns.label and not columns.separator else []
-    if empty := [i for i, cell in enumerate(cells) if not cell.strip()]:
-        raise DataError(f"{path}: no label in the rows of {named(table[columns.path][i] for i in empty)}.", "Add it.")
-    others = columns.others or {}
-    rows, missing = [], []
-    for i in range(n):
-        written = table[columns.path][i]
-        place = finder.find(written, path)
-        if place is None:
-            missing.append(written)
-        metadata = {what: table[others[what]][i] for what in METADATA if what in others}
-        patient = table[others["patient"]][i] if "patient" in others else None
-        split = _split_of(table[others["split"]][i], written, path) if "split" in others else None
-        rows.append(ManifestRow(written if place is None else place, values[i], patient, split, metadata))
-    _require_sound(rows, path)
-    labelled = {row.path for row in rows}
-    ignored = [file for file in (*tree.others, *tree.pictures) if file not in labelled and tree.root / file != path]
-    return Listing(tree.root, rows, ignored, missing)
-
-
-def age_in_years(text: str) -> float:
-    """Read an age in years: 58, 58.5, or as DICOM writes it, 058Y, 006M, 003W, 010D; NaN for an empty cell.
-
-    DataError for anything else.
-    """
-    if not text.strip():
-        return float("nan")
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,30})?)\s*([YMWD]?)", text.strip().upper())
-    if not match:
-        raise DataError(f"'{text}' is not an age in years.", "Write 58, 058Y or 006M, or leave it empty.")
-    return float(match[1]) / {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}[match[2]]
-
-
-def _column(table: Table, what: str, path: Path) -> str | None:
-    by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in table}
-    found = [by_name[name] for name in _NAMES[what] if name in by_name]
-    if len(found) > 1 and found[0].lower() != what:
-        raise DataError(f"{path}: {named(found)} may each be the {what}.", f"Name the right one '{what}'.")
-    return found[0] if found else None
-
-
-def _separator(cells: Sequence[str], path: Path) -> str | None:
-    found = [separator for separator in _SEPARATORS if any(separator in cell for cell in cells)]
-    if len(found) > 1:
-        raise DataError(f"{path}: labels hold both '|' and ';'.", "Use one of them between labels.")
-    return found[0] if found else None
-
-
-def _none(cells: Sequence[str]) -> str | None:
-    return next((cell for cell in cells if cell.lower() in _NO_FINDING), None)
-
-
-def _require_columns(table: Table, columns: Columns, path: Path) -> None:
-    wanted = [columns.path, *([columns.label] if columns.label else []), *columns.labels]
-    wanted += (columns.others or {}).values()
-    if absent := [name for name in wanted if name not in table]:
+    wanted = [columns.path, *([columns.label] if columns.label else []), *columns.labels, *columns.others.values()]
+    if absent := [column for column in wanted if column not in table]:
         raise DataError(f"{path} has no column {named(absent)}; it has {named(table)}.", "Correct the description.")
-
-
-def _values(table: Table, columns: Columns, n: int) -> Iterator[tuple[str, ...]]:
-    for i in range(n):
-        if columns.labels:
-            yield tuple(name for name in columns.labels if _YES_NO.get(table[name][i].lower()))
-        else:
-            cell = table[columns.label or ""][i]
-            parts = cell.split(columns.separator) if columns.separator else [cell]
-            own = dict.fromkeys(part.strip() for part in parts)
-            yield tuple(value for value in own if value and value != columns.none)
-
-
-def _split_of(text: str, written: str, path: Path) -> str:
-    if split := split_named(text):
-        return split
-    raise DataError(f"{path}: the split of {written} is '{text}'.", "Splits are train, val and test.")
-
-
-def _require_sound(rows: Sequence[ManifestRow], path: Path) -> None:
-    twice = [name for name, count in Counter(row.path for row in rows).items() if count > 1]
-    if twice:
+    files, finder = table[columns.path], _FileFinder(tree)
+    labels = [columns.labels_of(table, i) for i in range(len(files))]
+    if columns.label and not columns.separator and (empty := [i for i, own in enumerate(labels) if not own]):
+        raise DataError(f"{path}: no label in the rows of {named(files[i] for i in empty)}.", "Add it.")
+    rows, missing = [], []
+    for i, written in enumerate(files):
+        known = {what: table[column][i] for what, column in columns.others.items()}
+        file = finder.find(written, path)
+        if file is None:
+            missing.append(written)
+        split = split_named(known["split"]) if "split" in known else None
+        if "split" in known and split is None:
+            raise DataError(
+                f"{path}: the split of {written} is '{known['split']}'.", "Splits are train, val and test."
+            )
+        metadata = {what: known[what] for what in METADATA if what in known}
+        rows.append(ManifestRow(written if file is None else file, labels[i], known.get("patient"), split, metadata))
+    counts = Counter(row.path for row in rows)
+    if twice := [file for file, count in counts.items() if count > 1]:
         raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")
     if nameless := [row.path for row in rows if row.patient == ""]:
         raise DataError(
             f"{path}: no patient in the rows of {named(nameless)}.", "Name the patient, or remove that column."
         )
+    ignored = [file for file in (*tree.others, *tree.pictures) if file not in counts and tree.root / file != path]
+    return Listing(tree.root, rows, ignored, missing)
 
 
-class _ColumnFinder:
+class _FileFinder:
     """Finds the files that a manifest means, by whole paths or by how they end."""
 
     def __init__(self, tree: Tree) -> None:
@@ -207,9 +179,18 @@ class _ColumnFinder:
 
 
 def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
-    n = 0
-    for a, b in zip(reversed(one), reversed(other), strict=False):
-        if a != b:
-            break
-        n += 1
-    return n
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def age_in_years(text: str) -> float:
+    """Read an age in years: 58, 58.5, or as DICOM writes it, 058Y, 006M, 003W, 010D; NaN for an empty cell.
+
+    DataError for anything else.
+    """
+    if not text.strip():
+        return float("nan")
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,30})?)\s*([YMWD]?)", text.strip().upper())
+    if not match:
+        raise DataError(f"'{text}' is not an age in years.", "Write 58, 058Y or 006M, or leave it empty.")
+    return float(match[1]) / {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}[match[2]]

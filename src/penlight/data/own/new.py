@@ -1,4 +1,4 @@
-"""Looking at what lies there, and writing the description of it that a person can read and correct."""
+"""Looking at what lies at a path, and writing the description of it that a person can read and correct."""
 
 import math
 import shlex
@@ -10,22 +10,18 @@ from typing import Any
 import numpy as np
 
 from penlight import disk
+from penlight.data.arrays import NAMES
 from penlight.data.dataset import METADATA, SPLITS
 from penlight.data.decoding import workers
-from penlight.data.description import description_of, is_name, slug
+from penlight.data.description import Description, description_of, is_name, slug
 from penlight.data.folders import data_folders
-from penlight.data.mapped import array_names, convert, read_splits, store_locked
+from penlight.data.mapped import convert, read_splits, store_locked
 from penlight.data.npz import Header, read_array, read_headers
-from penlight.data.own.class_folders import list_folders
-from penlight.data.own.manifest import SUFFIXES, Columns, list_manifest, propose_columns, read_table
-from penlight.data.own.opening import label_numbers, pictures_of, unreadable, write_problems
-from penlight.data.own.prepare import assemble, decoded
+from penlight.data.own.layouts import Layout, find_layout, pictures_of
+from penlight.data.own.listing import ManifestRow, require_labels
+from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
-from penlight.data.own.rows import Listing, ManifestRow, require_labels
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
-from penlight.data.own.tree import Tree, walk
-from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
-from penlight.data.progress import count_progress
 from penlight.data.remembered import forget_images, remember_images
 from penlight.errors import DataError
 from penlight.escaping import named
@@ -38,7 +34,6 @@ UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
 _FROM = "the folder or table, in or below this file's folder"
 _FROM_ELSEWHERE = "it lies elsewhere: this machine remembers where; on another one give --images FOLDER"
-_OURS = ("-splits.csv", "-unreadable.csv")
 _LARGEST_LABELS = 64 << 20
 
 
@@ -92,43 +87,21 @@ def describe_images(path: Path, asked: NewDatasetOptions) -> NewDataset:
     """
     place = _free_place(path, asked)
     if path.suffix.lower() == ".npz":
-        return describe_npz(path, place, asked)
+        return _describe_npz(path, place, asked)
     workers().start(workers().processes)  # which takes as long as listing thousands of files
-    listing, columns, source = _list(path.resolve(), asked)
-    where = _where(source, columns, place.parent, asked)
-    values = require_labels(listing.rows, str(source))
+    several = asked.task in TASKS and not TASKS[asked.task].exclusive
+    layout = find_layout(path.resolve(), asked.images, several=several)
+    where, listing = _where(layout, place.parent, asked), layout.listing
+    values = require_labels(listing.rows, str(layout.source))
     proposal = propose_task(listing.rows, values, asked.task, asked.order)
     missing = set(listing.missing)
     paths = [row.path for row in listing.rows if row.path not in missing]
-    with count_progress("looking at the pictures", len(paths)) as bar:
-        pictures = propose_format(listing.root, paths, asked.size, bar.update)
-    text = _description_text(place, where, columns, listing, proposal, pictures, asked)
+    pictures = propose_format(listing.root, paths, asked.size)
+    text = _description_text(place.stem, where, layout, proposal, pictures, asked)
     description = description_of(parse_toml(text, str(place)), place)
-    reading = pictures_of(description).reading(asked.size, pictures.channels)
-    with (
-        disk.writing_to(place.parent, "Choose another folder with --out."),
-        disk.folders(place.parent),
-        store_locked(place.stem, asked.size),
-        decoded(place.stem, reading, listing.root, paths) as images,
-    ):
-        (place.parent / f"{place.stem}-unreadable.csv").unlink(missing_ok=True)
-        problems = {**dict.fromkeys(listing.missing, "there is no such file"), **images.problems}
-        if problems:
-            written = write_problems(place.parent, place.stem, problems)
-            if not asked.skip_unreadable:
-                raise unreadable(problems, written)
-        rows = [row for row in listing.rows if row.path not in problems]
-        labels = label_numbers(rows, pictures_of(description).values, description.info)
-        y = description.info.task.encode(labels)
-        rule = pictures_of(description).rule
-        splits = divide(rows, y, rule)
-        assemble(description.info, reading, images, rows, splits, labels)
-        by_path = dict(zip((row.path for row in rows), splits, strict=True))
-        everything = [row.path for row in listing.rows]
-        file = place.parent / rule.file
-        write_splits(file, everything, [by_path.get(own, LEFT_OUT) for own in everything])
-        where.remember(place)
-        disk.write_whole(place, text.encode())
+    with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
+        labelled, problems = _prepare(description, layout, paths, asked, where, text)
+    y, splits = description.info.task.encode(labelled.labels), np.array(labelled.splits)
     return NewDataset(
         place,
         place.stem,
@@ -137,16 +110,49 @@ def describe_images(path: Path, asked: NewDatasetOptions) -> NewDataset:
         description.info.task.labels,
         asked.size,
         pictures.channels,
-        counts={split: y[np.array(splits) == split].sum(axis=0).tolist() for split in SPLITS},
-        images={split: splits.count(split) for split in SPLITS},
-        splits=file,
+        counts={split: y[splits == split].sum(axis=0).tolist() for split in SPLITS},
+        images={split: labelled.splits.count(split) for split in SPLITS},
+        splits=place.parent / pictures_of(description).rule.file,
         problems=problems,
         ignored=listing.ignored,
-        notes=_notes(listing, proposal, pictures, asked),
+        notes=_notes(layout, proposal, pictures, asked),
     )
 
 
-def describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDataset:
+def _prepare(
+    description: Description,
+    layout: Layout,
+    paths: Sequence[str],
+    asked: NewDatasetOptions,
+    where: "_Where",
+    text: str,
+) -> tuple[LabelledRows, dict[str, str]]:
+    """Decode the pictures at `paths`, divide those that can be read, and write what is made of them, the `text` of
+    the description last; give their rows, and why others were left out."""
+    place, info, pictures = description.file, description.info, pictures_of(description)
+    reading, listing = pictures.reading(asked.size, info.channels), layout.listing
+    with store_locked(info.name, asked.size), decoded(info.name, reading, listing.root, paths) as images:
+        (place.parent / f"{info.name}-unreadable.csv").unlink(missing_ok=True)
+        problems = {**dict.fromkeys(listing.missing, "there is no such file"), **images.problems}
+        if problems:
+            error = write_problems(place.parent, info.name, problems)
+            if not asked.skip_unreadable:
+                raise error
+        rows = [row for row in listing.rows if row.path not in problems]
+        labels = label_numbers(rows, pictures.values, info)
+        labelled = LabelledRows(rows, divide(rows, info.task.encode(labels), pictures.rule), labels)
+        assemble(info, reading, images, labelled)
+        by_path = dict(zip((row.path for row in rows), labelled.splits, strict=True))
+        everything = [row.path for row in listing.rows]
+        write_splits(
+            place.parent / pictures.rule.file, everything, [by_path.get(own, LEFT_OUT) for own in everything]
+        )
+        where.remember(place)
+        disk.write_whole(place, text.encode())
+    return labelled, problems
+
+
+def _describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDataset:
     """Describe an npz in MedMNIST's layout; its labels are numbers until a person names them."""
     headers = read_headers(path)
     images, labels = (headers.get(f"train_{kind}") for kind in ("images", "labels"))
@@ -156,28 +162,16 @@ def describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDatase
             "MedMNIST's are train_images (N, H, W) or (N, H, W, 3) and train_labels (N, L), and so for val and test.",
         )
     size = images.shape[1]
-    rows = _npz_rows(path, headers)
-    columns = labels.shape[1] if len(labels.shape) == 2 else 1
-    values = [f"{i}" for i in range(columns)] if columns > 1 else require_labels(rows, str(path))
-    proposal = (
-        propose_task(rows, values, asked.task, ()) if columns == 1 else _by_columns(columns, values, asked.task)
-    )
-    if asked.order and len(asked.order) != len(values):
-        raise DataError(f"--labels gives {len(asked.order)} names; the labels are {named(values)}.", "Name each.")
-    proposal = replace(proposal, values=tuple(asked.order) or proposal.values)
+    proposal = _npz_proposal(path, headers, labels, asked)
     where = _where_npz(path.resolve(), place.parent)
-    text = "\n".join(
-        [
-            *_head(place.stem, proposal, "names of the label columns, or of the numbers 0, 1, ... that labels are"),
-            _line("files", {str(size): where.name}),
-        ]
-    )
-    description = description_of(parse_toml(text, str(place)), place)
+    about_labels = "names of the label columns, or of the numbers 0, 1, ... that labels are"
+    text = "\n".join([*_head(place.stem, proposal, about_labels), _line("files", {str(size): where.name})]) + "\n"
+    info = description_of(parse_toml(text, str(place)), place).info
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
-        splits = read_splits(description.info, size, convert(description.info, size, path).folder)
+        splits = read_splits(info, size, convert(info, size, path).folder)
         where.remember(place)
-        disk.write_whole(place, (text + "\n").encode())
-    y = {split: description.info.task.encode(own.labels) for split, own in splits.items()}
+        disk.write_whole(place, text.encode())
+    name_them = "" if asked.order else "Name the labels, which are numbers here. "
     return NewDataset(
         place,
         place.stem,
@@ -186,33 +180,36 @@ def describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDatase
         proposal.values,
         size,
         splits["train"].images.shape[3],
-        counts={split: own.sum(axis=0).tolist() for split, own in y.items()},
-        images={split: len(own) for split, own in y.items()},
-        ignored=sorted(headers.keys() - set(array_names())),
-        notes=[
-            *proposal.option_notes,
-            f"{'' if asked.order else 'Name the labels, which are numbers here. '}"
-            "State licence, source and modality in the description.",
-        ],
+        counts={split: info.task.encode(own.labels).sum(axis=0).tolist() for split, own in splits.items()},
+        images={split: len(own) for split, own in splits.items()},
+        ignored=sorted(headers.keys() - set(NAMES)),
+        notes=[*proposal.notes, f"{name_them}State licence, source and modality in the description."],
     )
 
 
-def _npz_rows(path: Path, headers: Mapping[str, Header]) -> list[ManifestRow]:
-    """Give the labels of an npz as rows, of those with one column."""
-    rows = []
-    for split in SPLITS:
-        header = headers.get(f"{split}_labels")
-        if header is not None and math.prod(header.shape) == header.shape[0]:
-            values = read_array(path, header, largest=_LARGEST_LABELS).ravel().tolist()
-            rows += [ManifestRow("", (str(value),), split=split) for value in values]
-    return rows
-
-
-def _by_columns(columns: int, values: Sequence[str], task: str | None) -> Proposal:
-    if task is not None and (task not in TASKS or TASKS[task].exclusive):
-        raise DataError(f"A {task} task has one label column, and there are {columns}.", "Give --task multi-label.")
-    several = next(kind for kind, own in reversed(TASKS.items()) if not own.exclusive)
-    return Proposal(task or several, tuple(values), f"there are {columns} label columns")
+def _npz_proposal(path: Path, headers: Mapping[str, Header], labels: Header, asked: NewDatasetOptions) -> Proposal:
+    """Say what the labels of an npz mean: those in several columns are findings, of one column they are classes."""
+    columns = labels.shape[1] if len(labels.shape) == 2 else 1
+    if columns > 1:
+        if asked.task is not None and (asked.task not in TASKS or TASKS[asked.task].exclusive):
+            raise DataError(
+                f"A {asked.task} task has one label column, and there are {columns}.", "Give --task multi-label."
+            )
+        several = next(kind for kind, task in reversed(TASKS.items()) if not task.exclusive)
+        values = tuple(f"{i}" for i in range(columns))
+        proposal = Proposal(asked.task or several, values, f"there are {columns} label columns")
+    else:
+        rows = []
+        for split in SPLITS:
+            header = headers.get(f"{split}_labels")
+            if header is not None and math.prod(header.shape) == header.shape[0]:
+                numbers = read_array(path, header, largest=_LARGEST_LABELS).ravel().tolist()
+                rows += [ManifestRow("", (str(number),), split=split) for number in numbers]
+        values = tuple(require_labels(rows, str(path)))
+        proposal = propose_task(rows, values, asked.task, ())
+    if asked.order and len(asked.order) != len(values):
+        raise DataError(f"--labels gives {len(asked.order)} names; the labels are {named(values)}.", "Name each.")
+    return replace(proposal, values=tuple(asked.order) or proposal.values, note="")
 
 
 def _free_place(path: Path, asked: NewDatasetOptions) -> Path:
@@ -226,56 +223,6 @@ def _free_place(path: Path, asked: NewDatasetOptions) -> Path:
             "Correct it by hand, it is read anew each time; or delete it, or choose another --name.",
         )
     return place
-
-
-def _list(path: Path, asked: NewDatasetOptions) -> tuple[Listing, Columns | None, Path]:
-    """List what a path holds; give the columns of a manifest, None for class folders, and the source itself."""
-    if path.suffix.lower() in SUFFIXES and path.is_file():
-        tree = walk(path.parent if asked.images is None else asked.images.resolve())
-        return _list_manifest(path, tree, asked.task)
-    if path.is_file():
-        raise _not_read(path)
-    if asked.images is not None:
-        raise DataError("--images is for a table whose pictures lie elsewhere.", "Give the table, or leave it out.")
-    tree = walk(path)
-    tables = [own for own in tree.others if "/" not in own and Path(own).suffix.lower() in SUFFIXES]
-    tables = [own for own in tables if not own.endswith(_OURS)]
-    if not tables:
-        return list_folders(tree), None, path
-    folders = {own.split("/")[0] for own in tree.pictures if "/" in own}
-    if len(tables) > 1 or len(folders) > 1:
-        raise DataError(
-            f"{path} has the tables {named(tables)} and {counted(len(folders), 'folder')} of "
-            "pictures; which says the labels?",
-            f"Give the table, as {path / tables[0]}, or move the tables away to use the folders.",
-        )
-    return _list_manifest(path / tables[0], tree, asked.task)
-
-
-_INSTEAD = {
-    (".xls", ".xlsx", ".ods", ".json", ".jsonl"): "Save the table as CSV, and give that file.",
-    (".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar"): "Unpack it, and give what was in it.",
-    (".h5", ".hdf5", ".mat", ".pkl", ".pt", ".tfrecord", ".npy"): (
-        "Write the images as picture files with a table of their labels, or as an npz in MedMNIST's layout."
-    ),
-}
-
-
-def _not_read(path: Path) -> DataError:
-    """Say that a file is there, what was expected in its place, and how to come to that."""
-    kind = path.suffix.lower()
-    if kind in PICTURE_SUFFIXES:
-        remedy = "Give the folder that it is in, or the table that names its label."
-    else:
-        remedy = next((text for kinds, text in _INSTEAD.items() if kind in kinds), "Check the path.")
-    kinds = ", ".join(sorted({*SUFFIXES, ".npz"}))
-    return DataError(f"{path} is a file; a folder of pictures, or a table or arrays ({kinds}), was expected.", remedy)
-
-
-def _list_manifest(path: Path, tree: Tree, task: str | None) -> tuple[Listing, Columns | None, Path]:
-    several = task in TASKS and not TASKS[task].exclusive
-    columns = propose_columns(read_table(path.parent, path.name), path, several=several)
-    return list_manifest(path.parent, path.name, columns, tree), columns, path
 
 
 @dataclass(frozen=True)
@@ -301,8 +248,9 @@ def _where_npz(path: Path, folder: Path) -> _Where:
     return _Where(path.name, path.parent) if name is None else _Where(name, None)
 
 
-def _where(source: Path, columns: Columns | None, folder: Path, asked: NewDatasetOptions) -> _Where:
+def _where(layout: Layout, folder: Path, asked: NewDatasetOptions) -> _Where:
     """Say where pictures are: a description may be handed on, so it holds no path of this machine."""
+    source, is_table = layout.source, layout.columns is not None
     below = _below(source, folder)
     if asked.images is not None:
         images = asked.images.resolve()
@@ -314,12 +262,12 @@ def _where(source: Path, columns: Columns | None, folder: Path, asked: NewDatase
         return _Where(below or source.name, images)
     if below is not None and (below == "." or disk.plain_parts(below) is not None):
         return _Where(below, None)
-    if columns is not None and (folder / source.name).exists():
+    if is_table and (folder / source.name).exists():
         raise DataError(
             f"{folder / source.name} is another table than {source}, and the description can name only one.",
             "Choose another folder for the description, with --out.",
         )
-    return _Where(source.name, source if columns is None else source.parent)
+    return _Where(source.name, source.parent if is_table else source)
 
 
 def _below(path: Path, folder: Path) -> str | None:
@@ -329,23 +277,17 @@ def _below(path: Path, folder: Path) -> str | None:
 
 
 def _description_text(
-    place: Path,
-    where: _Where,
-    columns: Columns | None,
-    listing: Listing,
-    proposal: Proposal,
-    pictures: Format,
-    asked: NewDatasetOptions,
+    name: str, where: _Where, layout: Layout, proposal: Proposal, pictures: Format, asked: NewDatasetOptions
 ) -> str:
-    said = sorted({row.split for row in listing.rows if row.split}, key=SPLITS.index)
-    by = "by patient, " if listing.rows[0].patient is not None else ""
+    rows, columns = layout.listing.rows, layout.columns
+    said = sorted({row.split for row in rows if row.split}, key=SPLITS.index)
+    by = "by patient, " if rows[0].patient is not None else ""
     made = [split for split in SPLITS if split not in said]
     rule = f"made {by}stratified by label" if not said else f"{named(said)} as given"
     if said and made:
         rule += f"; {named(made)} taken from train {by}stratified by label"
-    table = {} if columns is None else _columns_table(columns)
     lines = [
-        *_head(place.stem, proposal, "names for people, in the order of `values` below"),
+        *_head(name, proposal, "names for people, in the order of `values` below"),
         _line("channels", pictures.channels, pictures.channels_reason),
         "",
         "[images]",
@@ -354,10 +296,10 @@ def _description_text(
         _line("fit", "crop", f'sides are {pictures.sides[0]} to {pictures.sides[1]} pixels; or "pad", "stretch"'),
         *([_line("bits", pictures.bits, pictures.bits_reason)] if pictures.bits_reason else []),
         _line("values", list(proposal.values), "what folders or cells call the labels"),
-        *(_line(key, value) for key, value in table.items()),
+        *(_line(key, value) for key, value in ({} if columns is None else columns.to_table()).items()),
         "",
         "[split]",
-        _line("file", f"{place.stem}-splits.csv", rule),
+        _line("file", f"{name}-splits.csv", rule),
         "# Used only if that file is not there; delete it to divide the pictures anew.",
         _line("seed", asked.seed),
         _line("shares", dict(SHARES)),
@@ -393,23 +335,13 @@ def _line(key: str, value: Any, comment: str = "") -> str:
     return line if not comment else f"# {comment}\n{line}" if "\n" in line else f"{line}  # {comment}"
 
 
-def _columns_table(columns: Columns) -> dict[str, Any]:
-    labels: dict[str, Any] = {"label": columns.label} if columns.label else {"labels": list(columns.labels)}
-    table: dict[str, Any] = {"columns": {"path": columns.path, **labels, **(columns.others or {})}}
-    optional = {"separator": columns.separator, "none": columns.none}
-    return {**table, **{key: value for key, value in optional.items() if value is not None}}
-
-
-def _notes(listing: Listing, proposal: Proposal, pictures: Format, asked: NewDatasetOptions) -> list[str]:
-    notes = [proposal.note] if proposal.note else []
-    notes += proposal.option_notes
-    if listing.rows[0].patient is None:
+def _notes(layout: Layout, proposal: Proposal, pictures: Format, asked: NewDatasetOptions) -> list[str]:
+    first, notes = layout.listing.rows[0], proposal.notes
+    if first.patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
     if pictures.smaller:
         n = counted(pictures.smaller, "picture")
         notes.append(f"{n} with a side below {asked.size} pixels, enlarged to it.")
-    known = [kind for kind in METADATA if kind in listing.rows[0].metadata]
-    if known:
+    if known := [kind for kind in METADATA if kind in first.metadata]:
         notes.append(f"Kept for scores by subgroup: {', '.join(known)}.")
-    notes.append("State licence, source and modality in the description.")
-    return notes
+    return [*notes, "State licence, source and modality in the description."]

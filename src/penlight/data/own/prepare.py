@@ -1,10 +1,10 @@
-"""Pictures into the store: decoded by workers on all cores, a part at a time; what was done is kept when it stops.
+"""Pictures into the store: rows, labels and splits as they are now, decoded by workers a part at a time.
 
     store/.<name>-<size>.parts/<digest>.npz     while it is going on; the digest is that of the pictures in the part
     store/<name>-<size>-<first 12 digits of the arrays' MD5>/
 
-Parts follow the order of the rows, and arrays are made from whole parts alone: stopped and continued, they are the
-same.
+What was done is kept when it stops. Parts follow the order of the rows, and arrays are made from whole parts alone:
+stopped and continued, they are the same.
 """
 
 import contextlib
@@ -12,74 +12,165 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight import disk
+from penlight.data.arrays import md5_of
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.decoding import in_chunks, load_files
-from penlight.data.mapped import About, Mapped, changed, load_arrays, md5_of, parts_folder, put
+from penlight.data.description import Description
+from penlight.data.folders import private_cache_folder
+from penlight.data.mapped import About, Mapped, changed, find_pictures, load_arrays, parts_folder, put, store_locked
 from penlight.data.npz import read_array, read_arrays, read_headers, write_header
+from penlight.data.own.layouts import list_pictures, pictures_of
+from penlight.data.own.listing import ManifestRow, is_number
 from penlight.data.own.manifest import age_in_years
-from penlight.data.own.rows import ManifestRow, is_number
+from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
+from penlight.data.own.tables import as_cell, as_path_cell, csv_bytes
 from penlight.data.pictures import DecodeOptions, Pixels
 from penlight.data.progress import count_progress
 from penlight.errors import DataError, PictureError
+from penlight.escaping import named
+from penlight.numbers import counted
 
 _IN_PART = 64
 _LARGEST_PART = 8 << 30
-_T = TypeVar("_T")
+
+State = tuple[int, int]
+"""Size in bytes and time of change of a file; (-1, 0) where there is none."""
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """The rows of a dataset that count, the split of each, and their labels (N, L) as numbers of the store."""
+
+    rows: Sequence[ManifestRow]
+    splits: Sequence[str]
+    labels: NDArray[np.integer]
+
+    def fingerprint(self, reading: DecodeOptions, states: Mapping[str, State]) -> str:
+        """Hash what a dataset is made of: the reading, and of each picture its path, size, time, labels, split,
+        patient and metadata."""
+        digest = hashlib.blake2b(repr(reading).encode(), digest_size=16)
+        for row, split, label in zip(self.rows, self.splits, self.labels.tolist(), strict=True):
+            about = (row.path, states[row.path], label, split, row.patient, sorted(row.metadata.items()))
+            digest.update(repr(about).encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded pictures on disk, in parts: `states` holds the size and time of each file when it was read, and
-    `problems` maps the paths of those that cannot be read to the reason."""
+    """Decoded pictures on disk: `states` are those of the files when they were read, `parts` maps a file to the paths
+    in it, and `problems` maps the paths of pictures that cannot be read to the reason."""
 
     root: Path
-    paths: Sequence[str]
-    states: Sequence[tuple[int, int]]
-    parts: Sequence[Path]
+    states: Mapping[str, State]
+    parts: Mapping[Path, Sequence[str]]
     problems: Mapping[str, str]
 
-    def images(self) -> Iterator[tuple[str, Pixels | None]]:
-        """Give each path with its image (size, size, channels), None where it cannot be read."""
-        for number, part in enumerate(self.parts):
+    def images(self) -> Iterator[tuple[str, Pixels]]:
+        """Give each path that can be read with its image (size, size, channels)."""
+        for part, paths in self.parts.items():
             arrays = read_arrays(part.read_bytes(), str(part), _LARGEST_PART)
-            images, reasons = arrays["images"], arrays["reasons"]
-            for i, reason in enumerate(reasons):
-                yield self.paths[number * _IN_PART + i], None if reason else images[i]
+            for path, image, reason in zip(paths, arrays["images"], arrays["reasons"], strict=True):
+                if not reason:
+                    yield path, image
 
     def require_same(self) -> None:
         """Raise DataError if a picture was changed since it was read."""
-        for path, state in zip(self.paths, self.states, strict=True):
+        for path, state in self.states.items():
             if _state(self.root / path) != state:
                 raise changed(self.root / path)
 
 
-def states_of(root: Path, paths: Sequence[str]) -> list[tuple[int, int]]:
-    """Give size in bytes and time of change of each file; (-1, 0) where there is none."""
-    return [_state(root / path) for path in paths]
+def open_pictures(description: Description, size: int) -> Mapped:
+    """Give the store's folder of a dataset of pictures, made now unless it is there.
+
+    Nothing is written but the store in the cache: without a file of splits they are computed from the seed each time,
+    and the store holds the arrays of each.
+
+    DataError if pictures are missing or cannot be read, if labels or splits do not fit the description, and for a
+    patient in two splits; StorageError if the store cannot be written.
+    """
+    name, reading = description.info.name, pictures_of(description).reading(size, description.info.channels)
+    root, labelled = _labelled(description)
+    states = {row.path: _state(root / row.path) for row in labelled.rows}
+    fingerprint = labelled.fingerprint(reading, states)
+    if ready := find_pictures(name, size, fingerprint):
+        return ready
+    with store_locked(name, size):
+        # Another process may have made it while this one waited.
+        if ready := find_pictures(name, size, fingerprint):
+            return ready
+        with decoded(name, reading, root, list(states)) as source:
+            if source.problems:
+                folder = private_cache_folder("unreadable")
+                raise write_problems(folder, f"{name}-{size}", source.problems, private=True)
+            return assemble(description.info, reading, source, labelled)
 
 
-def fingerprint(
-    reading: DecodeOptions,
-    rows: Sequence[ManifestRow],
-    splits: Sequence[str],
-    labels: NDArray[Any],
-    states: Sequence[tuple[int, int]],
-) -> str:
-    """Hash what a dataset is made of: the reading, and of each picture its path, size, time, labels, split, patient
-    and metadata."""
-    digest = hashlib.blake2b(repr(reading).encode(), digest_size=16)
-    for row, split, label, state in zip(rows, splits, labels.tolist(), states, strict=True):
-        digest.update(repr((row.path, state, label, split, row.patient, sorted(row.metadata.items()))).encode())
-    return digest.hexdigest()
+def _labelled(description: Description) -> tuple[Path, LabelledRows]:
+    """Give the folder of a description's pictures, and the rows that are there now."""
+    listing, pictures = list_pictures(description), pictures_of(description)
+    rows = list(listing.rows)
+    splits = read_splits_file(description.folder, pictures.rule.file, [row.path for row in rows])
+    if splits is not None:
+        rows = [row for row, split in zip(rows, splits, strict=True) if split != LEFT_OUT]
+        splits = [split for split in splits if split != LEFT_OUT]
+    if absent := sorted(set(listing.missing) & {row.path for row in rows}):
+        raise DataError(
+            f"There is no file for {counted(len(absent), 'row')} of {pictures.source}: {named(absent)}.",
+            "Get the files, or remove them.",
+        )
+    labels = label_numbers(rows, pictures.values, description.info)
+    if splits is None:
+        splits = divide(rows, description.info.task.encode(labels), pictures.rule)
+    require_separate(rows, splits)
+    return listing.root, LabelledRows(rows, splits, labels)
+
+
+def label_numbers(rows: Sequence[ManifestRow], values: Sequence[str], info: DatasetInfo) -> NDArray[np.integer]:
+    """Turn the written labels of rows into numbers as the store has them: (N, 1) of an exclusive task, else (N, C).
+
+    DataError for a label that is not among the `values`.
+    """
+    number = {value: i for i, value in enumerate(values)}
+    if strange := sorted({value for row in rows for value in row.values} - number.keys()):
+        raise DataError(
+            f"The labels {named(strange)} are not in the description of {info.name}.",
+            "Add them to values and labels, or correct them where they are written.",
+        )
+    if not info.task.exclusive:
+        labels = np.zeros((len(rows), len(values)), np.uint8)
+        for i, row in enumerate(rows):
+            labels[i, [number[value] for value in row.values]] = 1
+        return labels
+    if several := [row.path for row in rows if len(row.values) != 1]:
+        raise DataError(
+            f"A {info.task.kind} task has one label for each picture; {len(several):,} have none or several: "
+            f"{named(several)}.",
+            "Correct them, or make it a multi-label task.",
+        )
+    return np.array([[number[row.values[0]]] for row in rows], np.uint8 if len(values) < 256 else np.uint16)
+
+
+def write_problems(folder: Path, name: str, problems: Mapping[str, str], *, private: bool = False) -> DataError:
+    """Write which pictures cannot be read, and why, as `name`-unreadable.csv, and give the error that says it."""
+    path = folder / f"{name}-unreadable.csv"
+    lines = ((as_path_cell(own), as_cell(reason)) for own, reason in problems.items())
+    with disk.writing_to(folder, "Choose another folder with --out."):
+        disk.write_whole(path, csv_bytes(("path", "reason"), lines), private=private)
+    first = "; ".join(f"{own}: {reason}" for own, reason in list(problems.items())[:10])
+    return DataError(
+        f"{counted(len(problems), 'picture')} cannot be read. {first}. All are in {path}.",
+        f"Get them again, or leave them out: data new --skip-unreadable does, or '{LEFT_OUT}' as their split.",
+    )
 
 
 @contextlib.contextmanager
@@ -90,73 +181,90 @@ def decoded(name: str, reading: DecodeOptions, root: Path, paths: Sequence[str])
     """
     work = parts_folder(name, reading.size)
     disk.private_folder(work)
-    states = states_of(root, paths)
-    parts = [
-        work / f"{_digest(reading, root, chosen)}.npz"
-        for chosen in _cut(list(zip(paths, states, strict=True)), _IN_PART)
-    ]
-    cut = _cut(paths, _IN_PART)
+    states = {path: _state(root / path) for path in paths}
+    parts = {}
+    for start in range(0, len(paths), _IN_PART):
+        chosen = paths[start : start + _IN_PART]
+        about = repr((reading, str(root.resolve()), [(path, states[path]) for path in chosen]))
+        parts[work / f"{hashlib.blake2b(about.encode(), digest_size=16).hexdigest()}.npz"] = chosen
+
+    def decode(some: Sequence[tuple[Path, Sequence[str]]]) -> list[dict[str, str]]:
+        return [_decode_part(root, own, part, reading) for part, own in some]
+
+    problems: dict[str, str] = {}
     with count_progress(f"reading the pictures of {name}", len(paths)) as bar:
-        problems = dict(_decode_all(root, cut, parts, reading, bar.update))
-    yield Decoded(root, paths, states, parts, problems)
+        for reasons in in_chunks(decode, parts.items(), 1):
+            bar.update(len(reasons))
+            problems |= {path: reason for path, reason in reasons.items() if reason}
+    yield Decoded(root, states, parts, problems)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def assemble(
-    info: DatasetInfo,
-    reading: DecodeOptions,
-    source: Decoded,
-    rows: Sequence[ManifestRow],
-    splits: Sequence[str],
-    labels: NDArray[np.integer],
-) -> Mapped:
-    """Make the folder of the store from decoded pictures; `labels` (N, L) and `splits` are those of `rows`, which are
-    all pictures but those left out. DataError as in `penlight.data.mapped.put`."""
-    states = dict(zip(source.paths, source.states, strict=True))
-    print_ = fingerprint(reading, rows, splits, labels, [states[row.path] for row in rows])
-    shape = (reading.size, reading.size, reading.channels)
-    columns = _columns(rows, labels)
+def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: DecodeOptions) -> dict[str, str]:
+    """Decode one part onto disk unless it is there, and give why each path cannot be read, empty where it can."""
+    if part.exists():
+        return dict(zip(paths, map(str, read_array(part, read_headers(part)["reasons"])), strict=True))
+    images = np.zeros((len(paths), reading.size, reading.size, reading.channels), np.uint8)
+    reasons = dict.fromkeys(paths, "")
+    for i, image in enumerate(load_files([root / path for path in paths], reading)):
+        if isinstance(image, PictureError):
+            reasons[paths[i]] = image.reason
+        else:
+            images[i] = image
+    content = io.BytesIO()
+    np.savez(content, images=images, reasons=np.array([*reasons.values()]))
+    disk.write_whole(part, content.getvalue(), private=True)
+    return reasons
+
+
+def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelled: LabelledRows) -> Mapped:
+    """Make the folder of the store from decoded pictures; the rows are all pictures but those left out. DataError as
+    in `penlight.data.mapped.put`."""
+    rows, shape = labelled.rows, (reading.size, reading.size, reading.channels)
+    fingerprint = labelled.fingerprint(reading, source.states)
+    columns = {"labels": labelled.labels, **_known_of(rows)}
 
     def fill(folder: Path) -> About:
-        place = dict(zip((row.path for row in rows), splits, strict=True))
-        _write_images(folder, source, place, shape)
+        split_of = dict(zip((row.path for row in rows), labelled.splits, strict=True))
+        _write_images(folder, source, split_of, shape)
         for split in SPLITS:
-            chosen = np.array([own == split for own in splits])
+            chosen = np.array([own == split for own in labelled.splits])
             for kind, values in columns.items():
                 with disk.writing_whole(folder / f"{split}_{kind}.npy") as file:
                     np.save(file, values[chosen], allow_pickle=False)
-        n_bytes = sum(n for n, _ in states.values())
-        newest = max(time for _, time in states.values())
+        n_bytes = sum(n for n, _ in source.states.values())
+        newest = max((time for _, time in source.states.values()), default=0)
         md5 = md5_of(load_arrays(folder))
-        return About(info.name, reading.size, md5, source.root.name, n_bytes, newest, {}, fingerprint=print_)
+        return About(info.name, reading.size, md5, source.root.name, n_bytes, newest, {}, fingerprint=fingerprint)
 
     return put(info, reading.size, len(rows) * int(np.prod(shape)), fill, source.require_same)
 
 
-def _write_images(folder: Path, source: Decoded, place: Mapping[str, str], shape: tuple[int, ...]) -> None:
+def _write_images(folder: Path, source: Decoded, split_of: Mapping[str, str], shape: tuple[int, ...]) -> None:
     """Append each image to the array of its split, so that no more than one part is in memory."""
     with contextlib.ExitStack() as stack:
         files = {split: stack.enter_context((folder / f"{split}_images.npy").open("wb")) for split in SPLITS}
         for split, file in files.items():
-            n = sum(own == split for own in place.values())
+            n = sum(own == split for own in split_of.values())
             write_header(file, np.dtype(np.uint8), (n, *shape))
         for path, image in source.images():
-            if path in place and image is not None:
-                files[place[path]].write(image.tobytes())
+            if path in split_of:
+                files[split_of[path]].write(image.tobytes())
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())
 
 
-def _columns(rows: Sequence[ManifestRow], labels: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
-    columns: dict[str, NDArray[Any]] = {"labels": labels}
-    if rows and rows[0].patient is not None:
-        columns["patients"] = _numbers_or_texts([row.patient or "" for row in rows])
+def _known_of(rows: Sequence[ManifestRow]) -> dict[str, NDArray[Any]]:
+    """Give patients and metadata as the store has them, each (N,)."""
+    known: dict[str, NDArray[Any]] = {}
+    first = rows[0] if rows else ManifestRow("", ())
+    if first.patient is not None:
+        known["patients"] = _numbers_or_texts([row.patient or "" for row in rows])
     for kind in METADATA:
-        if rows and kind in rows[0].metadata:
-            values = [row.metadata[kind] for row in rows]
-            columns[kind] = _ages(rows, values) if kind == "age" else np.array(values)
-    return columns
+        if kind in first.metadata:
+            known[kind] = _ages(rows) if kind == "age" else np.array([row.metadata[kind] for row in rows])
+    return known
 
 
 def _numbers_or_texts(names: Sequence[str]) -> NDArray[Any]:
@@ -165,62 +273,19 @@ def _numbers_or_texts(names: Sequence[str]) -> NDArray[Any]:
     return np.array([int(name) for name in names]) if numbers else np.array(names)
 
 
-def _ages(rows: Sequence[ManifestRow], values: Sequence[str]) -> NDArray[np.float32]:
-    ages = np.empty(len(values), np.float32)
-    for i, (row, text) in enumerate(zip(rows, values, strict=True)):
+def _ages(rows: Sequence[ManifestRow]) -> NDArray[np.float32]:
+    ages = np.empty(len(rows), np.float32)
+    for i, row in enumerate(rows):
         try:
-            ages[i] = age_in_years(text)
+            ages[i] = age_in_years(row.metadata["age"])
         except DataError as error:
             raise DataError(f"{row.path}: {error.problem}", error.remedy) from error
     return ages
 
 
-def _state(path: Path) -> tuple[int, int]:
+def _state(path: Path) -> State:
     try:
         stat = path.stat()
     except OSError:
         return -1, 0
     return stat.st_size, stat.st_mtime_ns
-
-
-def _digest(reading: DecodeOptions, root: Path, chosen: Sequence[tuple[str, tuple[int, int]]]) -> str:
-    about = repr((reading, str(root.resolve()), list(chosen)))
-    return hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
-
-
-def _cut(items: Sequence[_T], n: int) -> list[Sequence[_T]]:
-    return [items[start : start + n] for start in range(0, len(items), n)]
-
-
-def _decode_all(
-    root: Path,
-    cut: Sequence[Sequence[str]],
-    parts: Sequence[Path],
-    reading: DecodeOptions,
-    advance: Callable[[int], None],
-) -> Iterator[tuple[str, str]]:
-    """Decode the parts that are not there yet, and give the paths that cannot be read, with reasons."""
-
-    def decode(chosen: Sequence[tuple[Sequence[str], Path]]) -> list[tuple[Sequence[str], list[str]]]:
-        return [(paths, _decode_part(root, paths, part, reading)) for paths, part in chosen]
-
-    for paths, reasons in in_chunks(decode, zip(cut, parts, strict=True), 1):
-        advance(len(paths))
-        yield from ((path, reason) for path, reason in zip(paths, reasons, strict=True) if reason)
-
-
-def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: DecodeOptions) -> list[str]:
-    """Decode one part onto disk unless it is there, and give the reasons of what cannot be read, else empty."""
-    if part.exists():
-        return [str(reason) for reason in read_array(part, read_headers(part)["reasons"])]
-    images = np.zeros((len(paths), reading.size, reading.size, reading.channels), np.uint8)
-    reasons = [""] * len(paths)
-    for i, image in enumerate(load_files([root / path for path in paths], reading)):
-        if isinstance(image, PictureError):
-            reasons[i] = image.reason
-        else:
-            images[i] = image
-    content = io.BytesIO()
-    np.savez(content, images=images, reasons=np.array(reasons))
-    disk.write_whole(part, content.getvalue(), private=True)
-    return reasons

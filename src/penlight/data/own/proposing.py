@@ -1,12 +1,13 @@
 """What the pictures and their labels suggest: a task, the order of the labels, channels and bits, with reasons."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from penlight.data.decoding import largest_values, look_at_files
-from penlight.data.own.rows import ManifestRow
+from penlight.data.decoding import largest_values, picture_headers
+from penlight.data.own.listing import ManifestRow
 from penlight.data.pictures import PictureHeader
+from penlight.data.progress import count_progress
 from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.numbers import counted
@@ -26,9 +27,10 @@ class Proposal:
     note: str = ""
 
     @property
-    def option_notes(self) -> list[str]:
-        """What a person should look at of the options that the task proposes."""
-        return [own.note for own in TASKS[self.task].proposed_options(self.values) if own.note]
+    def notes(self) -> list[str]:
+        """What a person should look at, also of the options that the task proposes."""
+        options = TASKS[self.task].proposed_options(self.values)
+        return [note for note in (self.note, *(own.note for own in options)) if note]
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class Format:
 
 
 def propose_task(
-    rows: Sequence[ManifestRow], values: Sequence[str], task: str | None, order: Sequence[str]
+    rows: Sequence[ManifestRow], values: Sequence[str], kind: str | None, order: Sequence[str]
 ) -> Proposal:
-    """Say what the labels mean: `task` where it is given, otherwise what they show.
+    """Say what the labels mean: `kind` where it is given, otherwise what they show.
 
     `order` are the labels in their order, where it is given. DataError if the labels may have an order or not, if the
     order of grades cannot be read from their names, and for a task that the labels do not fit.
@@ -56,29 +58,13 @@ def propose_task(
         raise DataError(f"--labels gives {named(order)}; the labels are {named(values)}.", "Give each of them once.")
     several = sum(len(row.values) > 1 for row in rows)
     without = sum(not row.values for row in rows)
-    if task is None:
-        task, reason = _suggested(values, several, without)
+    if kind is None:
+        kind, reason = _suggested(values, several, without)
     else:
-        _require_fit(task, values, several, without)
+        _require_fit(kind, values, several, without)
         reason = "given with --task"
-    ordered, note = (tuple(order), "") if order else TASKS[task].in_order(values)
-    return Proposal(task, ordered, reason, note)
-
-
-def propose_format(root: Path, paths: Sequence[str], size: int, advance: Callable[[int], None]) -> Format:
-    """Look at the headers of all pictures; those that cannot be read are passed over."""
-    looks: dict[str, PictureHeader] = {}
-    for path, look in zip(paths, look_at_files(root / path for path in paths), strict=True):
-        advance(1)
-        if isinstance(look, PictureHeader):
-            looks[path] = look
-    colour = sum(look.colour for look in looks.values())
-    what = f"in colour: {colour:,} of {counted(len(looks), 'picture')}" if colour else "all pictures are grey"
-    bits, reason = _bits([root / path for path, look in looks.items() if look.bits == 16])
-    shorter = [min(look.width, look.height) for look in looks.values()]
-    longer = [max(look.width, look.height) for look in looks.values()]
-    smaller = sum(side < size for side in shorter)
-    return Format(3 if colour else 1, what, bits, reason, (min(shorter, default=0), max(longer, default=0)), smaller)
+    ordered, note = (tuple(order), "") if order else TASKS[kind].in_order(values)
+    return Proposal(kind, ordered, reason, note)
 
 
 def _suggested(values: Sequence[str], several: int, without: int) -> tuple[str, str]:
@@ -104,11 +90,27 @@ def _require_fit(kind: str, values: Sequence[str], several: int, without: int) -
         raise DataError(f"A {kind} task has {wanted}; there are {len(values)}: {named(values)}.")
 
 
+def propose_format(root: Path, paths: Sequence[str], size: int) -> Format:
+    """Look at the headers of all pictures; those that cannot be read are passed over."""
+    headers: dict[str, PictureHeader] = {}
+    with count_progress("looking at the pictures", len(paths)) as bar:
+        for path, header in zip(paths, picture_headers(root / path for path in paths), strict=True):
+            bar.update(1)
+            if isinstance(header, PictureHeader):
+                headers[path] = header
+    colour = sum(header.colour for header in headers.values())
+    what = f"in colour: {colour:,} of {counted(len(headers), 'picture')}" if colour else "all pictures are grey"
+    bits, reason = _bits([root / path for path, header in headers.items() if header.bits == 16])
+    shorter = [min(header.width, header.height) for header in headers.values()]
+    longer = [max(header.width, header.height) for header in headers.values()]
+    smaller = sum(side < size for side in shorter)
+    return Format(3 if colour else 1, what, bits, reason, (min(shorter, default=0), max(longer, default=0)), smaller)
+
+
 def _bits(deep: Sequence[Path]) -> tuple[int, str]:
     if not deep:
         return 16, ""
-    step = max(1, len(deep) // _LOOKED_INTO)
-    chosen = deep[::step][:_LOOKED_INTO]
+    chosen = deep[:: max(1, len(deep) // _LOOKED_INTO)][:_LOOKED_INTO]
     largest = max((value for value in largest_values(chosen) if isinstance(value, int)), default=0)
     bits = next(bits for bits in _BITS if largest < 1 << bits)
     return bits, f"the largest value in {len(chosen)} of {len(deep):,} pictures with 16 bits is {largest:,}"

@@ -4,8 +4,6 @@ Iterative stratification: Sechidis, Tsoumakas, Vlahavas, "On the stratification 
 algorithm 1; here what is given to a split is a patient with all its pictures.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -16,8 +14,8 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import SPLITS
-from penlight.data.own.rows import ManifestRow, composed, split_named
-from penlight.data.own.tables import as_path_cell, path_of_cell, read_table
+from penlight.data.own.listing import ManifestRow, composed, split_named
+from penlight.data.own.tables import as_path_cell, csv_bytes, path_of_cell, read_table
 from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.numbers import counted
@@ -114,11 +112,8 @@ def require_separate(rows: Sequence[ManifestRow], splits: Sequence[str]) -> None
 
 def write_splits(path: Path, paths: Sequence[str], splits: Sequence[str]) -> None:
     """Write the split of each picture, as columns path and split, sorted by path."""
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(("path", "split"))
-    rows.writerows((as_path_cell(own), split) for own, split in sorted(zip(paths, splits, strict=True)))
-    disk.write_whole(path, table.getvalue().encode())
+    rows = ((as_path_cell(own), split) for own, split in sorted(zip(paths, splits, strict=True)))
+    disk.write_whole(path, csv_bytes(("path", "split"), rows))
 
 
 def read_splits_file(folder: Path, name: str, paths: Sequence[str]) -> list[str] | None:
@@ -146,11 +141,11 @@ def read_splits_file(folder: Path, name: str, paths: Sequence[str]) -> list[str]
             f"{counted(len(gone), 'picture')} that {path} names, there no more: {named(gone)}.",
             "Remove their rows.",
         )
-    return [_split(written[composed(own)], own, path) for own in paths]
-
-
-def _split(text: str, picture: str, path: Path) -> str:
-    split = LEFT_OUT if text == LEFT_OUT else split_named(text)
-    if split is None:
-        raise DataError(f"{path}: the split of {picture} is '{text}'.", f"Write train, val, test or {LEFT_OUT}.")
-    return split
+    splits = []
+    for own in paths:
+        text = written[composed(own)]
+        split = LEFT_OUT if text == LEFT_OUT else split_named(text)
+        if split is None:
+            raise DataError(f"{path}: the split of {own} is '{text}'.", f"Write train, val, test or {LEFT_OUT}.")
+        splits.append(split)
+    return splits

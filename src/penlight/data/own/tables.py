@@ -12,13 +12,13 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
 from penlight import disk
-from penlight.data.own.rows import composed
+from penlight.data.own.listing import composed
 from penlight.errors import DataError, MissingExtraError
 from penlight.escaping import named
 
@@ -79,6 +79,13 @@ def as_cell(text: str) -> str:
 
 def _bare(path: str) -> str:
     return re.sub(r"^(?:\./)+", "", path)
+
+
+def csv_bytes(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """Give a CSV file; what would be a formula in it is made none before."""
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([heads, *rows])
+    return table.getvalue().encode()
 
 
 def _columns(content: bytes, path: Path) -> dict[str, list[str]]:

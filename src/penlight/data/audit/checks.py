@@ -1,23 +1,36 @@
-"""The looks of an audit: each takes what was read of a dataset and gives the problems it sees."""
+"""The audit of a dataset: checks that each take what was read of it and give problems. It is made once, and kept as
+audit.json beside the arrays in the store."""
 
+import contextlib
 import hashlib
+import json
+import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight import disk
 from penlight.data.audit.near import find_near
 from penlight.data.audit.problem import CODES, Audit, Pair, Place, Problem
-from penlight.data.audit.shift import LEVEL, Shift, find_shifts, p_text
+from penlight.data.audit.shift import LEVEL, Shift, find_shifts
 from penlight.data.audit.thumbs import Thumbs, blocks, make_thumbs
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import Dataset
+from penlight.data.mapped import find_mapped
 from penlight.data.progress import count_progress
 from penlight.data.views import shared_patients
+from penlight.errors import DataError
 from penlight.escaping import label_list, quoted
-from penlight.numbers import decimal_text, percent_text
+from penlight.numbers import counted, decimal_text, percent_text
+from penlight.parsing import LARGEST_JSON, parse_json_object
+
+FILE = "audit.json"
 
 FEW = 5
 """A label of fewer patients (images, where patients are not known) than this in a split is too rare for a score
@@ -36,9 +49,59 @@ _SMALL_H = 0.1
 _PLACES = 10
 
 
+def kept_audit(dataset: Dataset) -> Audit:
+    """Give the audit of a dataset: the kept one or, where that is missing, damaged, of another version or of other
+    label names, one made now, which is then kept.
+
+    What is not in the store, such as a phantom, is audited once for each time that it is opened. A store that cannot
+    be written keeps nothing.
+    """
+    mapped = find_mapped(dataset.info.name, dataset.size, npz=None, md5=dataset.md5)
+    if mapped is None:
+        for opened, last in _last:
+            if opened() is dataset:
+                return last
+    elif (found := _read_kept(mapped.folder, dataset)) is not None:
+        return found
+    made = audit(dataset)
+    _last[:] = [(weakref.ref(dataset), made)]
+    if mapped is not None:
+        content = {"labels": _meaning(dataset, mapped.folder), "audit": made.to_dict()}
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        with contextlib.suppress(OSError):
+            disk.write_whole(mapped.folder / FILE, text.encode(), private=True)
+    return made
+
+
+_last: "list[tuple[weakref.ref[Dataset], Audit]]" = []
+"""The audit that was made last, as long as its dataset is open."""
+
+
+def _read_kept(folder: Path, dataset: Dataset) -> Audit | None:
+    try:
+        content = parse_json_object(disk.read_inside(folder, FILE, LARGEST_JSON), FILE)
+        if content["labels"] != _meaning(dataset, folder):
+            return None
+        found = Audit.from_dict(content["audit"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError):
+        return None
+    return found if found.images == {name: len(split) for name, split in dataset.splits.items()} else None
+
+
+def _meaning(dataset: Dataset, folder: Path) -> list[Any]:
+    """Say what the labels mean, which a description may change without the arrays, and whose the images are, where
+    a table beside the arrays says so."""
+    meaning = [dataset.info.task.kind, *dataset.info.task.labels]
+    patients = [split.patients for split in dataset.splits.values() if split.patients is not None]
+    if not patients or (folder / "train_patients.npy").exists():
+        return meaning
+    numbered = np.unique(np.concatenate(patients), return_inverse=True)[1].astype(np.int64)
+    return [*meaning, hashlib.sha256(numbered.tobytes()).hexdigest()]
+
+
 @dataclass(frozen=True)
 class _Read:
-    """What the looks share: `groups` are exact duplicates, (split, row) in order, two or more each."""
+    """What the checks share: `groups` are exact duplicates, (split, row) in order, two or more each."""
 
     dataset: Dataset
     groups: Sequence[Sequence[Place]]
@@ -55,9 +118,11 @@ def audit(dataset: Dataset) -> Audit:
     thumbs = make_thumbs(dataset)
     groups = _exact_groups(dataset)
     pairs = [*_exact_pairs(dataset, groups), *_near_pairs(dataset, thumbs, groups)]
-    shifts = find_shifts(dataset, thumbs, _repeats(thumbs, pairs))
+    repeats = np.zeros(len(thumbs), np.bool_)
+    repeats[[thumbs.index(pair.other) for pair in pairs if not pair.across]] = True
+    shifts = find_shifts(dataset, thumbs, repeats)
     read = _Read(dataset, groups, pairs, shifts)
-    problems = [problem for look in _LOOKS for problem in look(read)]
+    problems = [problem for check in _CHECKS for problem in check(read)]
     return Audit(
         images={name: len(split) for name, split in dataset.splits.items()},
         problems=tuple(sorted(problems, key=lambda p: (not p.serious, CODES.index(p.code)))),
@@ -73,16 +138,12 @@ def _exact_groups(dataset: Dataset) -> list[list[Place]]:
         for name, split in dataset.splits.items():
             row = 0
             for images in blocks(split):
-                for digest in _hashes(images):
+                for image in images:
+                    digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
                     places.setdefault(digest, []).append((name, row))
                     row += 1
                 bar.update(len(images))
     return [group for group in places.values() if len(group) > 1]
-
-
-def _hashes(images: NDArray[np.uint8]) -> Iterator[bytes]:
-    for image in images:
-        yield hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
 def _exact_pairs(dataset: Dataset, groups: Sequence[Sequence[Place]]) -> Iterator[Pair]:
@@ -95,20 +156,11 @@ def _exact_pairs(dataset: Dataset, groups: Sequence[Sequence[Place]]) -> Iterato
 def _near_pairs(dataset: Dataset, thumbs: Thumbs, groups: Sequence[Sequence[Place]]) -> Iterator[Pair]:
     """Pair near duplicates; of exact duplicates the first stands for all."""
     once = np.ones(len(thumbs), np.bool_)
-    for _, *others in groups:
-        once[[thumbs.starts[name] + row for name, row in others]] = False
-    found = find_near(thumbs, np.flatnonzero(once))
-    for i, j, r, mirrored in zip(found.one, found.other, found.r, found.mirrored, strict=True):
-        one, other = thumbs.place(int(i)), thumbs.place(int(j))
-        kind = "mirrored" if mirrored else "near"
-        yield Pair(one, other, kind, min(1.0, round(float(r), 6)), not _labels_differ(dataset, (one, other)))
-
-
-def _repeats(thumbs: Thumbs, pairs: Sequence[Pair]) -> NDArray[np.bool_]:
-    out = np.zeros(len(thumbs), np.bool_)
-    later = [pair.other for pair in pairs if not pair.across]
-    out[[thumbs.starts[name] + row for name, row in later]] = True
-    return out
+    once[[thumbs.index(other) for _, *others in groups for other in others]] = False
+    for near in find_near(thumbs, np.flatnonzero(once)):
+        one, other = thumbs.place(near.one), thumbs.place(near.other)
+        kind = "mirrored" if near.mirrored else "near"
+        yield Pair(one, other, kind, min(1.0, round(near.r, 6)), not _labels_differ(dataset, (one, other)))
 
 
 def _patients(read: _Read) -> Iterator[Problem]:
@@ -140,10 +192,8 @@ def _duplicates(read: _Read) -> Iterator[Problem]:
     )  # fmt: skip
     for code, serious, groups, where, do in found:
         if groups:
-            subject = "1 image stands" if len(groups) == 1 else f"{len(groups):,} images stand"
-            places = tuple(place for group in groups for place in group)
-            numbers = {"images": len(groups)}
-            yield Problem(code, serious, f"{subject}{where}.", do, _splits_of(places), numbers, places[:_PLACES])
+            subject = f"{counted(len(groups), 'image')} {'stands' if len(groups) == 1 else 'stand'}"
+            yield _problem(code, serious, f"{subject}{where}.", do, groups, {"images": len(groups)})
 
 
 def _near(read: _Read) -> Iterator[Problem]:
@@ -165,24 +215,22 @@ def _near(read: _Read) -> Iterator[Problem]:
     )  # fmt: skip
     for code, serious, pairs, what, do in found:
         if pairs:
-            yield _of_pairs(code, serious, pairs, what, do)
+            n = counted(len(pairs), "pair of images is", "pairs of images are")
+            numbers = {"pairs": len(pairs), "mirrored": sum(pair.kind == "mirrored" for pair in pairs)}
+            # By the splits they are in: " (17 in train, 6 in val)".
+            names = Counter(f"{p.one[0]} and {p.other[0]}" if p.across else p.one[0] for p in pairs)
+            where = f" ({', '.join(f'{own:,} in {name}' for name, own in names.items())})"
+            where = where if code in ("near-across", "near-within") else ""
+            yield _problem(code, serious, f"{n} {what}{where}.", do, [(p.one, p.other) for p in pairs], numbers)
 
 
-def _of_pairs(code: str, serious: bool, pairs: Sequence[Pair], what: str, do: str) -> Problem:
-    places = tuple(place for pair in pairs for place in (pair.one, pair.other))
-    n = "1 pair of images is" if len(pairs) == 1 else f"{len(pairs):,} pairs of images are"
-    numbers = {"pairs": len(pairs), "mirrored": sum(pair.kind == "mirrored" for pair in pairs)}
-    where = _where(pairs) if code in ("near-across", "near-within") else ""
-    return Problem(code, serious, f"{n} {what}{where}.", do, _splits_of(places), numbers, places[:_PLACES])
-
-
-def _where(pairs: Sequence[Pair]) -> str:
-    """Count pairs by the splits they are in: " (17 in train, 6 in val)"."""
-    counts: dict[str, int] = {}
-    for pair in pairs:
-        key = f"{pair.one[0]} and {pair.other[0]}" if pair.across else pair.one[0]
-        counts[key] = counts.get(key, 0) + 1
-    return f" ({', '.join(f'{n:,} in {key}' for key, n in counts.items())})"
+def _problem(
+    code: str, serious: bool, seen: str, do: str, groups: Sequence[Sequence[Place]], numbers: dict[str, int]
+) -> Problem:
+    """Make a problem of groups of images, with the splits that they are in and the first of them."""
+    places = tuple(place for group in groups for place in group)
+    splits = tuple(dict.fromkeys(name for name, _ in places))
+    return Problem(code, serious, seen, do, splits, numbers, places[:_PLACES])
 
 
 def _labels(read: _Read) -> Iterator[Problem]:
@@ -225,18 +273,13 @@ def _cases(
 
 def _blank(read: _Read) -> Iterator[Problem]:
     for name, split in read.dataset.splits.items():
-        constant = np.concatenate([_is_constant(images) for images in blocks(split)] or [np.zeros(0, np.bool_)])
-        rows = np.flatnonzero(constant)
+        flat = (images.reshape(len(images), -1) for images in blocks(split))
+        rows = np.flatnonzero(np.concatenate([own.min(axis=1) == own.max(axis=1) for own in flat] or [[]]))
         if len(rows):
             places = tuple((name, int(row)) for row in rows[:_PLACES])
             subject = f"1 image of {name} has" if len(rows) == 1 else f"{len(rows):,} images of {name} have"
             seen, do = f"{subject} one value everywhere.", "Look at them; an empty image has no label."
             yield Problem("blank", False, seen, do, (name,), {"images": len(rows)}, places)
-
-
-def _is_constant(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    flat = images.reshape(len(images), -1)
-    return np.asarray(flat.min(axis=1) == flat.max(axis=1))
 
 
 def _shifted(read: _Read) -> Iterator[Problem]:
@@ -245,33 +288,30 @@ def _shifted(read: _Read) -> Iterator[Problem]:
     doubt = _doubt(read.dataset)
     for shift in read.shifts:
         images, labels = shift.images, shift.labels
+        p = decimal_text(images.p)
         if images.p < level and images.auc >= _SMALL_AUC:
             yield Problem(
                 "images-shifted",
                 images.low >= LARGE_AUC,
                 f"Images of {shift.split} differ{' a little' if images.auc < _CLEAR_AUC else ''} from train's: a "
                 f"linear classifier tells them apart with AUC {decimal_text(images.auc, 2)} "
-                f"({decimal_text(images.low, 2)} to {decimal_text(images.high, 2)}, p {p_text(images.p)}).{doubt}",
+                f"({decimal_text(images.low, 2)} to {decimal_text(images.high, 2)}, p {p}).{doubt}",
                 f"Ask how the splits were drawn; scores on {shift.split} are for images that are not quite train's.",
                 splits=("train", shift.split),
-                numbers={"auc": images.auc, "low": images.low, "high": images.high, "p": images.p},
+                numbers={name: getattr(images, name) for name in ("auc", "low", "high", "p")},
             )
+        p = decimal_text(labels.p)
         if labels.p < level and abs(labels.h) >= _SMALL_H:
             yield Problem(
                 "labels-shifted",
                 abs(labels.h) >= LARGE_H,
-                f"Labels of {shift.split} are distributed otherwise than those of train (p {p_text(labels.p)}): "
+                f"Labels of {shift.split} are distributed otherwise than those of train (p {p}): "
                 f"{labels.label} is {percent_text(labels.train_share)} of train and {percent_text(labels.share)} of "
                 f"{shift.split}."
                 f"{doubt}",
                 f"Thresholds and probabilities made for train's shares need not fit {shift.split}.",
                 splits=("train", shift.split),
-                numbers={
-                    "p": labels.p,
-                    "h": labels.h,
-                    "train_share": labels.train_share,
-                    "share": labels.share,
-                },
+                numbers={name: getattr(labels, name) for name in ("p", "h", "train_share", "share")},
             )
 
 
@@ -291,15 +331,8 @@ def _labels_differ(dataset: Dataset, group: Sequence[Place]) -> bool:
 
 
 def _patients_differ(dataset: Dataset, pair: Pair) -> bool:
-    patients = [dataset.splits[name].patients for name, _ in (pair.one, pair.other)]
-    if any(names is None for names in patients):
-        return False
-    one, other = (names[row] for names, (_, row) in zip(patients, (pair.one, pair.other), strict=True))  # type: ignore[index]
-    return bool(one != other)
+    one, other = (dataset.splits[name].patients for name, _ in (pair.one, pair.other))
+    return one is not None and other is not None and bool(one[pair.one[1]] != other[pair.other[1]])
 
 
-def _splits_of(places: Sequence[Place]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name, _ in places))
-
-
-_LOOKS: tuple[Callable[[_Read], Iterator[Problem]], ...] = (_patients, _duplicates, _near, _labels, _blank, _shifted)
+_CHECKS: tuple[Callable[[_Read], Iterator[Problem]], ...] = (_patients, _duplicates, _near, _labels, _blank, _shifted)

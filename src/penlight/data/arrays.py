@@ -1,14 +1,20 @@
-"""What the arrays of a dataset must look like: names, types, shapes and labels; each fault has its own error."""
+"""The arrays of a dataset: their names, what they must look like, each fault with its own error, and their hash."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
+from penlight.data.dataset import METADATA, SPLITS, DatasetInfo, Split
+from penlight.data.reads import read
 from penlight.errors import DataError, PenlightError
 from penlight.numbers import counted
+
+NAMES = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels", "patients", *METADATA))
+"""The arrays that are kept of a dataset: images and labels must be there, the others may."""
+
+_BLOCK = 1 << 20
 
 
 class ArrayLike(Protocol):
@@ -29,37 +35,68 @@ def check_layout(info: DatasetInfo, size: int, arrays: Mapping[str, ArrayLike], 
     `where` names the file in errors. DataError for the first fault.
     """
     for split in SPLITS:
-        images, labels = (_required(arrays, f"{split}_{kind}", where) for kind in ("images", "labels"))
+        for name in (f"{split}_images", f"{split}_labels"):
+            if name not in arrays:
+                raise DataError(
+                    f"{where} has no array {name}; it has {', '.join(sorted(arrays)) or 'none'}.",
+                    "A dataset has images and labels for each of train, val and test, named as in train_images.",
+                )
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
         _check_images(info, size, images, f"{where}: {split}_images")
         _check_label_shape(info, labels, f"{where}: {split}_labels")
         _check_counts(info, split, images, labels, where)
-        for kind in ("patients", *METADATA):
-            if f"{split}_{kind}" in arrays:
-                _check_one_for_each(arrays[f"{split}_{kind}"], labels, f"{where}: {split}_{kind}")
+        for name in (f"{split}_{kind}" for kind in ("patients", *METADATA)):
+            if name in arrays and arrays[name].shape != labels.shape[:1]:
+                raise DataError(
+                    f"{where}: {name} must have the shape ({labels.shape[0]},), one for each image; it has "
+                    f"{arrays[name].shape}.",
+                    "Check how the array was made, or leave it out.",
+                )
     if len({channels_of(arrays[f"{split}_images"]) for split in SPLITS}) > 1:
         raise DataError(f"{where}: some splits are grey and some are in colour.", "Make them all the same.")
 
 
-def check_labels(info: DatasetInfo, labels: NDArray[np.integer], what: str) -> None:
-    """Check that stored labels are among the task's. DataError, naming `what`, if one is not."""
-    try:
-        info.task.encode(labels)
-    except PenlightError as error:
-        raise DataError(f"{what}: {error.problem}", error.remedy) from error
+def splits_of(
+    info: DatasetInfo, size: int, arrays: Mapping[str, np.ndarray[Any, Any]], where: str
+) -> dict[str, Split]:
+    """Check arrays in the layout of MedMNIST and make splits of them: images as they are, with a channel axis, and
+    copies of the rest. DataError as in `check_layout`, and for a label that is not among the task's."""
+    check_layout(info, size, arrays, where)
+    for split in SPLITS:
+        try:
+            info.task.encode(arrays[f"{split}_labels"])
+        except PenlightError as error:
+            raise DataError(f"{info.name}: {split}_labels: {error.problem}", error.remedy) from error
+    return {split: split_of(arrays, split) for split in SPLITS}
+
+
+def split_of(arrays: Mapping[str, np.ndarray[Any, Any]], split: str) -> Split:
+    """Make one split of arrays in the layout of MedMNIST, without a check."""
+    images, labels = arrays[f"{split}_images"], np.array(arrays[f"{split}_labels"])
+    patients = arrays.get(f"{split}_patients")
+    return Split(
+        images=images if images.ndim == 4 else images[..., np.newaxis],
+        labels=labels if labels.ndim == 2 else labels[:, np.newaxis],
+        patients=None if patients is None else np.array(patients),
+        metadata={kind: np.array(arrays[f"{split}_{kind}"]) for kind in METADATA if f"{split}_{kind}" in arrays},
+    )
+
+
+def md5_of(arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """Hash arrays (N, ...) by name, type, shape and content, a block of them in memory."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        rows = max(1, _BLOCK // max(1, array[:1].nbytes))
+        for start in range(0, len(array), rows):
+            digest.update(read(array, slice(start, start + rows)).data)
+    return digest.hexdigest()
 
 
 def channels_of(images: ArrayLike) -> int:
     """Give the number of channels of images (N, H, W) or (N, H, W, C)."""
     return images.shape[3] if len(images.shape) == 4 else 1
-
-
-def _required(arrays: Mapping[str, ArrayLike], name: str, where: str) -> ArrayLike:
-    if name not in arrays:
-        raise DataError(
-            f"{where} has no array {name}; it has {', '.join(sorted(arrays)) or 'none'}.",
-            "A dataset has images and labels for each of train, val and test, named as in train_images.",
-        )
-    return arrays[name]
 
 
 def _check_images(info: DatasetInfo, size: int, images: ArrayLike, what: str) -> None:
@@ -105,12 +142,4 @@ def _check_counts(info: DatasetInfo, split: str, images: ArrayLike, labels: Arra
         raise DataError(
             f"{where}: {split} must have {info.samples[split]} images, as {info.name} has; it has {n_images}.",
             "Check that this file is of that dataset.",
-        )
-
-
-def _check_one_for_each(values: ArrayLike, labels: ArrayLike, what: str) -> None:
-    if values.shape != labels.shape[:1]:
-        raise DataError(
-            f"{what} must have the shape ({labels.shape[0]},), one for each image; it has {values.shape}.",
-            "Check how the array was made, or leave it out.",
         )
