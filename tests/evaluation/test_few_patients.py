@@ -64,7 +64,8 @@ def test_val_calibrates_and_tunes_by_patients(positive) -> None:
 def test_images_of_val_and_train_are_no_patients_where_none_are_known() -> None:
     y = np.stack([of_patients(2, 30, 1)[0]] * 2, axis=1).astype(np.uint8)
     found = find_decision(FINDINGS, y[1:], known(y)[1:], np.full(2, 0.3), rule="f1", out_of_fold=(y, known(y)))
-    assert all("3 positive in val and train is too few" in note for note in found.notes) and len(found.notes) == 2
+    assert all("3 positive in val and train is too few" in note for note in found.notes)
+    assert len(found.notes) == 2
     assert found.calibration.notes[0].startswith("a: 3 positive in val and train is too few to calibrate")
 
 

@@ -192,9 +192,8 @@ def images_in_model(recipe: Recipe, train: int) -> list[str]:
         [member.model for member in recipe.model.members] if isinstance(recipe.model, Ensemble) else [recipe.model]
     )
     found = []
-    readers = [model for model in members if isinstance(model, FeatureBased)]
-    if readers:
-        most = max(model.patches for model in readers)
+    if classifiers := [model for model in members if isinstance(model, FeatureBased)]:
+        most = max(model.patches for model in classifiers)
         found.append(
             f"model.onnx holds up to {most:,} windows of {_PATCH_SIDE} × {_PATCH_SIDE} pixels of training images, as "
             "filters: whitened, and even in light and contrast."
