@@ -19,7 +19,8 @@ from penlight.reports.figure import draw_svg
 from penlight.reports.page import unbroken
 from penlight.reports.palette import MUTED
 from penlight.reports.study import study_report
-from penlight.reports.study_content import Cost, StudyContent, StudyRowResult, StudyTable, pairs
+from penlight.reports.study_content import StudyContent, StudyRowResult, StudyTable, pairs
+from penlight.runs.studies import Cost
 from penlight.tasks import MultiClass, MultiLabel
 from tests.reports.test_displays import alone
 

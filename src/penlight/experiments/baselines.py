@@ -77,7 +77,7 @@ class Baselines:
             test, rows[name] = self._on_test(made)
             writer.write_predictions(f"baseline-{name}-val", made.val)
             writer.write_predictions(f"baseline-{name}-test", test)
-            writer.write_json(f"baseline-{name}-decision.json", made.decision.to_dict())
+            writer.write_json(f"baseline-{name}-decision.json", made.decision)
         return rows
 
     @cached_property
