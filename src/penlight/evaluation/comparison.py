@@ -213,7 +213,7 @@ def _estimate(one: ResampledMetric, other: ResampledMetric) -> Estimate:
 
 
 CLEAR = 2.0
-"""A model is clearly ahead of another by more than so many standard errors of their difference."""
+"""A model is clearly ahead of another by more than this many standard errors of their difference."""
 
 
 class Margin(Record):

@@ -41,7 +41,7 @@ Strength = tuple[float, ...]
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
-# So many values at once stay near the processor.
+# This many values stay in the processor's cache.
 _BLOCK_VALUES = 1_000_000
 
 _MADE_AT = 224
@@ -80,7 +80,7 @@ def _to_uint8(values: NDArray[np.floating[Any]]) -> Images:
 
 
 def _pixelate(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
-    """Average over boxes, so many as a share of the pixels, and blow these up again."""
+    """Average over boxes, whose number is a share of the pixels, and enlarge these again."""
     height, width = (_there_and_back(side, max(1, int(side * strength[0]))) for side in images.shape[1:3])
     return _to_uint8((height @ _planes(images) @ width.T).transpose(0, 2, 3, 1))
 
@@ -195,7 +195,7 @@ def _defocus_blur(images: Images, strength: Strength, rng: np.random.Generator) 
 
 
 def _gaussian_blur(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
-    """Blur with a kernel of so many pixels; its deviation follows from these, as torchvision has it."""
+    """Blur with a kernel of the given number of pixels; its deviation follows from these, as torchvision has it."""
     size = int(strength[0])
     x = np.arange(size) - size // 2
     line = np.exp(-(x**2) / (2 * (0.15 * size + 0.35) ** 2))
@@ -256,7 +256,7 @@ FUNCTIONS: Mapping[str, Callable[[Images, Strength, np.random.Generator], Images
     # Noise that grows with the light.
     "speckle_noise": _noise(lambda x, s, rng: x + np.float32(s[0]) * x * rng.standard_normal(x.shape, np.float32)),
     "impulse_noise": _noise(_impulse_noise),
-    # Photons are counted, so many in full light.
+    # Photons are counted, as many as the strength in full light.
     "shot_noise": _noise(lambda x, s, rng: (rng.poisson(x * np.float32(s[0])) / np.float32(s[0])).astype(np.float32)),
     "defocus_blur": _defocus_blur,
     "motion_blur": _motion_blur,

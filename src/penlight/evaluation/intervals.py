@@ -189,7 +189,7 @@ def _draw(n_images: int, resamples: int, seed: int, groups: Groups) -> Iterator[
 
 
 def _shape(units: int, independent: int, effect: float) -> float:
-    """Give the shape of the gamma weights of so many units, of `independent` patients and a design `effect`; 1, which
+    """Give the shape of the gamma weights of `units` units, of `independent` patients and a design `effect`; 1, which
     is exponential, for many.
 
     Exponential weights give a mean of U units the variance s2 / (U + 1) with s2 divided by U: too narrow a 95 %

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
 
 SHARE = 0.99
-"""So many of the images that are like those in train are not called unusual."""
+"""The share of images like those in train that are not called unusual."""
 
 SCHEMA = 1
 

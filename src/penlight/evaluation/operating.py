@@ -248,21 +248,10 @@ def net_benefits(
     draws = [treated.benefits(w) for w in bootstrap_weights(len(y_true), resamples, seed=seed, groups=groups)]
     low, high = _bounds([model for model, _ in draws], values)
     gain_low, _ = _bounds([model - np.maximum(others, 0) for model, others in draws], values)
-    return [
-        NetBenefit(
-            q.name,
-            int(y[:, k].sum()),
-            float(share[k]),
-            grid,
-            values[k],
-            low[k],
-            high[k],
-            everyone[k],
-            gain_low[k],
-            "" if 0 < share[k] < 1 else "no positive or no negative case",
-        )
-        for k, (q, grid) in enumerate(zip(questions, grids, strict=True))
-    ]
+    notes = ["" if 0 < own < 1 else "no positive or no negative case" for own in share]
+    counts = zip([q.name for q in questions], y.sum(axis=0).astype(int).tolist(), share.tolist(), strict=True)
+    curves = zip(grids, values, low, high, everyone, gain_low, notes, strict=True)
+    return [NetBenefit(*count, *curve) for count, curve in zip(counts, curves, strict=True)]
 
 
 def _bounds(chunks: Sequence[Floats], values: Floats) -> tuple[Floats, Floats]:

@@ -69,13 +69,26 @@ class PredictedProbabilities:
         A pair's bin is BINS times the share of pairs with a lower probability, rounded down; equal ones stay
         together.
         """
-        off = np.array([self._ranked.off(row) for row in w])
-        out: Floats = off / (w.sum(axis=1) * self.prob.shape[1])
+        image, gap, first = self._ordered
+
+        def off(weight: Floats) -> float:
+            through = np.cumsum(weight)
+            # A bin begins with the first run that has its share of pairs below it, wholly.
+            reached = np.searchsorted(through, through[-1] * np.arange(1, BINS) / BINS)
+            begins = np.unique(np.r_[0, first[np.searchsorted(first, reached, side="right")]])
+            return float(np.abs(np.add.reduceat(weight * gap, begins[begins < len(weight)])).sum())
+
+        out: Floats = np.array([off(row[image]) for row in w]) / (w.sum(axis=1) * self.prob.shape[1])
         return out
 
     @cached_property
-    def _ranked(self) -> "_Ranked":
-        return _Ranked.of(self)
+    def _ordered(self) -> tuple[Places, Floats, Places]:
+        """Of the M pairs from the lowest probability to the highest: the image (M,) of each, its gap (M,), and the
+        place of the first of each run of equal probabilities, with M after them."""
+        prob, gap = self.prob.ravel(), (self.prob - self.true).ravel()
+        order = np.argsort(prob, kind="stable")
+        first = np.flatnonzero(np.r_[True, np.diff(prob[order]) > 0, True])
+        return order // self.prob.shape[1], gap[order], first
 
     @cached_property
     def _in_bins(self) -> dict[str, Any]:
@@ -93,32 +106,6 @@ class PredictedProbabilities:
     def _summed(self, name: str, w: Floats) -> Floats:
         out: Floats = (self._in_bins[name] @ np.ascontiguousarray(w.T)).T.reshape(len(w), -1, BINS)
         return out
-
-
-@dataclass(frozen=True)
-class _Ranked:
-    """The M pairs from the lowest probability to the highest: the image (M,) of each, its gap (M,), and the place of
-    the first of each run of equal probabilities, with M after them."""
-
-    image: Places
-    gap: Floats
-    first: Places
-
-    @classmethod
-    def of(cls, stated: PredictedProbabilities) -> "_Ranked":
-        prob, gap = stated.prob.ravel(), (stated.prob - stated.true).ravel()
-        order = np.argsort(prob, kind="stable")
-        first = np.flatnonzero(np.r_[True, np.diff(prob[order]) > 0, True])
-        return cls(order // stated.prob.shape[1], gap[order], first)
-
-    def off(self, w: Floats) -> float:
-        """Sum over bins how far their pairs are off, for the weights (N,) of one resample."""
-        weight = w[self.image]
-        through = np.cumsum(weight)
-        # A bin begins with the first run that has its share of pairs below it, wholly.
-        reached = np.searchsorted(through, through[-1] * np.arange(1, BINS) / BINS)
-        begins = np.unique(np.r_[0, self.first[np.searchsorted(self.first, reached, side="right")]])
-        return float(np.abs(np.add.reduceat(weight * self.gap, begins[begins < len(weight)])).sum())
 
 
 def expected_error(gaps: Floats, n: Floats) -> Floats:

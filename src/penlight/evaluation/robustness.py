@@ -42,7 +42,7 @@ Answering = Callable[[Images], Indicators]
 
 SCHEMA = 1
 
-# So many values of images are corrupted at once; a few times that in float32 are in memory.
+# Values of images that are corrupted at once; a few times as many, in float32, are in memory.
 _CHUNK_VALUES = 8_000_000
 
 
@@ -188,7 +188,7 @@ def _answers(
     models: Sequence[Answering],
     seed: int,
 ) -> list[Indicators]:
-    """Corrupt so many images at a time as fit memory, and ask every model about them."""
+    """Corrupt as many images at a time as fit memory, and have every model answer them."""
     most = max(1, _CHUNK_VALUES // int(np.prod(images.shape[1:])))
     parts: list[list[Indicators]] = [[] for _ in models]
     for start in range(0, len(index), most):

@@ -54,7 +54,7 @@ MOST_GROUPS = 20
 """A column with more texts than this names things, not groups; the most frequent ones are scored."""
 
 _PERMUTATIONS = 2000
-# With so many that are as large, the p is known well enough (Besag and Clifford 1991): large splits end here.
+# With this many that are as large, the p is known well enough (Besag and Clifford 1991): large splits end here.
 _CLEAR = 50
 _NOTHING = 1e-12
 _RESAMPLES = (200, 1000)

@@ -83,17 +83,6 @@ def best_cut(y: NDArray[np.uint8], prob: Floats, rule: str, wanted: float | None
 
     It is a midpoint between distinct probabilities; answers are positive above it.
     """
-    cuts, sensitivity, specificity, f1 = _operating_points(y, prob)
-    if rule == "f1":
-        return float(cuts[np.argmax(f1)])
-    if rule == "youden":
-        return float(cuts[np.argmax(sensitivity + specificity)])
-    reached = np.flatnonzero((sensitivity if rule == "sensitivity" else specificity) >= (wanted or 0))
-    return float(cuts[reached[-1] if rule == "sensitivity" else reached[0]])
-
-
-def _operating_points(y: NDArray[np.uint8], prob: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Cuts from low to high, with sensitivity, specificity and F1 at each."""
     values, group = np.unique(prob, return_inverse=True)
     positive = np.bincount(group, weights=y, minlength=len(values))
     total = np.bincount(group, minlength=len(values)).astype(float)
@@ -103,9 +92,14 @@ def _operating_points(y: NDArray[np.uint8], prob: Floats) -> tuple[Floats, Float
     # Below the lowest value, of which 0 may be one: an answer is positive above the cut.
     lowest = values[0] / 2 if values[0] > 0 else BELOW_ZERO
     cuts = np.r_[lowest, (values[1:] + values[:-1]) / 2, (values[-1] + 1) / 2]
+    if rule == "f1":
+        return float(cuts[np.argmax(2 * true_positive / (called + positive.sum()))])
     sensitivity = true_positive / positive.sum()
     specificity = 1 - (called - true_positive) / (total - positive).sum()
-    return cuts, sensitivity, specificity, 2 * true_positive / (called + positive.sum())
+    if rule == "youden":
+        return float(cuts[np.argmax(sensitivity + specificity)])
+    reached = np.flatnonzero((sensitivity if rule == "sensitivity" else specificity) >= (wanted or 0))
+    return float(cuts[reached[-1] if rule == "sensitivity" else reached[0]])
 
 
 def find_cut_points(

@@ -14,14 +14,14 @@ from penlight.recipes import Linear, Majority
 from penlight.tasks import Task
 from penlight.tasks.links import sigmoid, softmax
 
-# The linear baseline reads so many pixels at once, in 64 bits.
+# Pixels that the linear baseline reads at once, in 64 bits.
 _VALUES_AT_ONCE = 2**22
 
 TABLE_BYTES = 2**29
-"""The linear baseline holds the log-pixels of train, mirrored copies too, if they have at most so many bytes."""
+"""The linear baseline holds the log-pixels of train, mirrored copies too, if they have at most this many bytes."""
 
 CELLS = 32
-"""Where they have more, the log-pixels of an image are averaged over at most so many cells a side."""
+"""Where they have more, the log-pixels of an image are averaged over at most this many cells a side."""
 
 Floats = NDArray[np.float64]
 

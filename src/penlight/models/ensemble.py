@@ -17,7 +17,7 @@ from penlight.models.handcrafted_features import HandcraftedFeatures
 from penlight.tasks import Task
 
 MOST = 10_000
-"""Classifiers of features learn from at most so many images, drawn by the seed."""
+"""Classifiers of features learn from at most this many images, drawn by the seed."""
 
 _PART = 4096
 _NEGLIGIBLE_SHARE = 0.005

@@ -84,7 +84,7 @@ class KernelClassifier:
 
     The leave-one-out answers have a closed form (Rasmussen and Williams, Gaussian Processes for Machine Learning,
     2006, 5.4.2), and so have those with several images left out at once (the same with blocks of the inverse).
-    Of more than `landmarks` images so many are drawn, and the function is a sum of kernels about those (Nystroem's
+    Of more than `landmarks` images that number is drawn, and the function is a sum of kernels about those (Nystroem's
     way).
     """
 

@@ -320,7 +320,10 @@ class PatchFeatures:
         x = _even(ops, ops.windows(light, pixels), width)
         rings = [(radius >= inner) & (radius < outer) for inner, outer in self._RINGS]
         shares = np.stack([ring / max(1, ring.sum()) for ring in rings], axis=1) / 4
-        total = functools.reduce(operator.add, (self._active(ops, x, order) for order in self._mirrors(channels)))
+        # A window (C * window²,) is read as it is, mirrored, upside down, and both.
+        plain = np.arange(width).reshape(channels, self.window, self.window)
+        orders = [plain[:, ::down, ::across].ravel() for down in (1, -1) for across in (1, -1)]
+        total = functools.reduce(operator.add, (self._active(ops, x, order) for order in orders))
         return ops.matmul(ops.swap(total), shares)
 
     def _active(self, ops: Ops, x: Tensor, order: NDArray[np.int64]) -> Tensor:
@@ -331,11 +334,6 @@ class PatchFeatures:
         squares = ops.matmul(z * z, np.ones((z.shape[-1], 1))) + (self.centres**2).sum(axis=1)
         far = ops.sqrt(ops.maximum(squares - ops.matmul(z, 2 * self.centres.T), 0.0))
         return ops.maximum(_mean(ops, far, k) - far, 0.0)
-
-    def _mirrors(self, channels: int) -> list[NDArray[np.int64]]:
-        """The orders in which a window, (C * window²,), is read as it is, mirrored, upside down, and both."""
-        plain = np.arange(channels * self.window**2).reshape(channels, self.window, self.window)
-        return [plain[:, ::down, ::across].ravel() for down in (1, -1) for across in (1, -1)]
 
 
 def _even(ops: Ops, x: Tensor, n: int) -> Tensor:

@@ -35,7 +35,7 @@ BUDGET = 600.0
 """Seconds of training that a plan allows itself where none are given."""
 
 LONGEST = 4.0
-"""A fit is ended by the clock only after so many times the budget of its plan."""
+"""A fit is ended by the clock only after this multiple of its plan's budget."""
 
 FEW, SOME = 3_000, 20_000
 """Up to FEW training images a set is small, up to SOME of middle size."""
@@ -43,7 +43,7 @@ FEW, SOME = 3_000, 20_000
 _VIEWS_WANTED = 1_200_000
 _EPOCHS = (8, 60)
 _FEWEST_EPOCHS = 4
-# A small set is given so many times the budget before it is shortened, and no fewer epochs than this share of those
+# A small set is given this multiple of the budget before it is shortened, and no fewer epochs than a share of those
 # wanted before its network is made smaller: with a third of its epochs a network of 546 images learned nothing.
 _SMALL_SET_BUDGET = 3.0
 _SMALL_SET_SHARE = 0.5

@@ -123,7 +123,7 @@ class Kernel(_FeatureBased):
     """Kernel ridge regression on handcrafted features of the images, for few of them.
 
     `width` is the mean squared distance of two images in the exponent of the kernel; `ridge` the penalty; of more
-    than `landmarks` images so many stand for the rest.
+    than `landmarks` images that number stands for the rest.
     """
 
     backbone: Literal["kernel"] = "kernel"

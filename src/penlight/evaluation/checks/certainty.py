@@ -20,7 +20,7 @@ MAPS_ALIKE = 0.7
 """From this mean rank correlation on, maps hardly depend on what was learned."""
 
 RECOGNISED = 0.9
-"""Of drawn images of another kind so many should be called unlike the training images."""
+"""The share of drawn images of another kind that should be called unlike the training images."""
 
 _FALSE_ALARMS = 0.05
 _MISCALIBRATED, _SERIOUSLY_MISCALIBRATED = 0.03, 0.1

@@ -234,7 +234,7 @@ def absent_in_a_split(e: Evidence) -> Finding | None:
     when="The dataset does not say which patient an image is of. A note, true of most public sets.",
     why="Images of one patient may stand in two splits, so scores may be too high. Intervals take images as "
     "independent and may be too narrow, unless the dataset says how many images a patient has: then all are "
-    "widened by what so many alike images would do.",
+    "widened by what several alike images of a patient would do.",
     do="If you know the patients, name them in the dataset, or by image hash in NAME-patients.csv; else say so "
     "wherever you give the scores.",
 )
