@@ -38,6 +38,11 @@ def percent_text(share: float, decimals: int = 1) -> str:
     return f"{text} %"
 
 
+def share_cell(share: float) -> str:
+    """Write a share for the column of a table whose head says that it is in percent: "12.3"."""
+    return percent_text(share).removesuffix(" %")
+
+
 def counted(n: int, noun: str, plural: str = "") -> str:
     """Write how many there are of something: "1 image", "1,200 images"."""
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"

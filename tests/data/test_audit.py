@@ -222,7 +222,7 @@ def test_shared_patients_blank_images_and_absent_or_rare_labels(clean):
     assert said[0][0]
     assert "1 patient is in both train and val, for example 3" in said[0][1]
     assert (False, "No image of test has the label b.") in said
-    assert (False, "Fewer than 5 images of val have the label c (3).") in said
+    assert (False, "Fewer than 5 patients of val have the label c (3).") in said
     assert (False, "1 image of train has one value everywhere.") in said
 
 

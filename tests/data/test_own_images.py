@@ -201,6 +201,18 @@ def test_findings_in_one_cell_and_no_finding(place: Path) -> None:
     assert sorted(map(tuple, together.tolist())) == sorted([(1, 1), (0, 0), (0, 1), (1, 0)] * 15)
 
 
+def test_no_finding_is_no_finding_of_its_own_where_no_picture_has_several(place: Path) -> None:
+    cells = ("Mass", "No finding", "Nodule")
+    path, _ = patients_table(place / "study", label=lambda i: cells[i % 3])
+    found = pl.new_dataset(path, task="multi-label")
+    assert (found.task, found.labels) == ("multi-label", ("Mass", "Nodule"))
+    dataset = open_dataset(found.description)
+    together = np.concatenate([split.labels for split in dataset.splits.values()])
+    assert sorted(map(tuple, together.tolist())) == sorted([(1, 0), (0, 0), (0, 1)] * 20)
+    # Where a picture has one label, it is one like the others.
+    assert pl.new_dataset(path, name="one", task="multi-class").labels == ("Mass", "No finding", "Nodule")
+
+
 def test_a_column_for_each_finding_and_a_column_of_yes_and_no(place: Path) -> None:
     path, _ = patients_table(place / "a", label=lambda i: 0, mass=lambda i: i % 2, edema=lambda i: int(i % 3 == 0))
     text = path.read_text().replace("label", "extra finding")

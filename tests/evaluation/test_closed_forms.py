@@ -5,11 +5,13 @@ import pytest
 from scipy.stats import binom, norm
 from sklearn.metrics import roc_auc_score
 
-from penlight.evaluation import METRICS, find_row, score
+from penlight.evaluation import METRICS, find_row, score, score_seeds
+from penlight.evaluation.comparison import paired_draws
 from penlight.evaluation.delong import delong, newcombe
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.proportions import ratio_interval, shares, wilson
-from penlight.tasks import Binary, MultiLabel
+from penlight.evaluation.sample import Sample
+from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 
 FEW_POSITIVES = (1, 2, 3, 5, 10)
 
@@ -202,3 +204,57 @@ def test_metrics_have_closed_forms_and_no_interval_is_made_without_resamples():
     assert sum(metric.closed_form is not None for metric in METRICS.values()) == 29
     y, prob, decided, _ = rare(3)
     assert all(np.isnan(r.low) for r in score(MultiLabel(("rare", "common")), y, prob, decided, resamples=0))
+
+
+CONSTANT = (Binary(("a", "b")), MultiClass(("a", "b", "c")), Ordinal(("a", "b", "c")), MultiLabel(("a", "b", "c")))
+
+
+@pytest.mark.parametrize("task", CONSTANT, ids=lambda task: task.kind)
+@pytest.mark.parametrize("patients", [None, np.arange(90) // 3], ids=["images", "patients"])
+def test_one_answer_for_all_has_an_auc_of_one_half_and_nothing_varies(task, patients) -> None:
+    """Its AUC is 0.5 of any images: there is no interval, in scores, of several seeds and in comparisons."""
+    y = task.encode(np.arange(90) % len(task.labels)) if task.exclusive else np.random.default_rng(0).integers(
+        0, 2, (90, 3)).astype(np.uint8)  # fmt: skip
+    prob = np.tile(y.mean(axis=0), (90, 1))
+    decided = task.decide(prob)
+    rows = score(task, y, prob, decided, groups=patients)
+    several = score_seeds(task, y, [prob] * 3, [decided] * 3, groups=patients)
+    for row in (*rows, *several):
+        if row.name == "auc":
+            assert row.value == 0.5
+            assert np.isnan([row.low, row.high]).all()
+            assert row.note == "no interval: every resample gives the same value"
+            assert row.ends == (0.5, 0.5)
+    drawn = paired_draws({"majority": [Sample(task, y, prob, decided)]}, "auc", groups=patients)["majority"]
+    assert drawn.mean == 0.5
+    assert np.isnan([drawn.low, drawn.high]).all()
+
+
+def test_a_label_with_one_answer_for_all_adds_nothing_to_the_interval_of_the_mean() -> None:
+    task = MultiLabel(("a", "b"))
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, (200, 2)).astype(np.uint8)
+    prob = np.clip(0.3 * y + rng.uniform(0.1, 0.6, y.shape), 0, 1)
+    prob[:, 1] = 0.4
+    rows = {row.label: row for row in score(task, y, prob, task.decide(prob)) if row.name == "auc"}
+    assert np.isnan(rows["b"].low)
+    assert rows[None].value == pytest.approx((rows["a"].value + 0.5) / 2)
+    assert rows[None].value - rows[None].low == pytest.approx((rows["a"].value - rows["a"].low) / 2)
+    assert rows[None].high - rows[None].value == pytest.approx((rows["a"].high - rows["a"].value) / 2)
+
+
+def test_no_interval_ends_where_the_metric_cannot_be() -> None:
+    """Of one missed case among few patients the spread is wider than what is left above the value."""
+    task = MultiLabel(("common", "rare"))
+    y = np.zeros((84, 2), np.uint8)
+    y[::3, 0], y[:2, 1] = 1, 1
+    decided = y.copy()
+    decided[1, 1] = 0
+    rows = score(task, y, np.clip(0.9 * y + 0.05, 0, 1), decided, groups=np.arange(84) // 2)
+    for row in rows:
+        if METRICS[next(key for key in METRICS if METRICS[key].name == row.name)].rate and np.isfinite(row.low):
+            assert 0 <= row.low <= row.value + 1e-9, row
+            assert row.value - 1e-9 <= row.high <= 1, row
+    for row in rows:
+        if row.name in ("log_loss", "brier", "hamming_loss", "aurc") and np.isfinite(row.low):
+            assert row.low >= 0

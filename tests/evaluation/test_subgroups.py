@@ -193,6 +193,17 @@ def test_the_same_answers_give_the_same_rows_and_json_gives_them_back():
     assert all(row.p_holm == pytest.approx(corrected[row.group]) for row in rows if row.group != "M")
 
 
+def test_perfect_groups_have_no_interval_of_their_difference():
+    """Every resample gives 1 less 1: that says nothing of how far apart they may be."""
+    y = TASK.encode(np.arange(120) % len(TASK.labels))
+    prob = 0.02 / len(TASK.labels) + 0.98 * y
+    sample = Sample(TASK, y, prob / prob.sum(axis=1, keepdims=True), y)
+    for row in score_subgroups([sample], {"sex": np.where(np.arange(120) < 60, "F", "M")}):
+        assert (row.value, row.difference, row.p) == (1, 0, 1)
+        assert np.isnan([row.low, row.high, row.difference_low, row.difference_high]).all()
+        assert not row.more_than_chance
+
+
 def test_ages_are_in_bands_and_texts_are_their_own_names():
     ages = np.array([0, 17.9, 18, 59.5, 60, 80, 101, np.nan])
     found = {name: np.flatnonzero(inside).tolist() for name, inside in groups_of("age", ages)}

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from penlight.evaluation.comparison import Compared, Comparison, Difference
+from penlight.evaluation.comparison import Compared, Comparison, Difference, differences, paired_draws
+from penlight.evaluation.sample import Sample
 from penlight.reports.comparison import comparison_report
 from penlight.reports.comparison_verdict import comparison_verdict
 from penlight.reports.displays.alike import SimilarImages
 from penlight.reports.figure import draw_svg
+from penlight.tasks import Binary
 
 MEANS = {"linear": 0.74, "cnn": 0.72, "wide & deep": 0.75, "majority": 0.5}
 CLEAR = {frozenset((name, "majority")) for name in MEANS}
@@ -62,6 +64,29 @@ def test_an_undefined_score_is_compared_with_nothing():
     undefined = replace(found, differences=nothing, models=models)
     assert "is undefined, so nothing can be compared" in comparison_verdict(undefined, "")
     assert ">nan<" not in comparison_report(undefined, "", "ab" * 16).lower()
+
+
+def test_models_that_every_resample_scores_alike_have_no_interval_without_a_width():
+    rng = np.random.default_rng(0)
+    task = Binary(("well", "ill"))
+    y = task.encode(np.arange(60) % 2)
+    p = np.clip(y + rng.uniform(-0.3, 0.3, y.shape), 0.01, 0.99)
+    # Both rank without an error, and answer otherwise.
+    samples = {
+        name: [Sample(task, y, own / own.sum(axis=1, keepdims=True), y)] for name, own in (("a", p), ("b", p**2))
+    }
+    draws = paired_draws(samples, "auc")
+    (d,) = differences(draws, [("a", "b")])
+    assert (d.value, d.low, d.high, d.p) == (0, 0, 0, 1)
+    models = tuple(Compared.from_draws(name, name, (0,), draws[name]) for name in samples)
+    found = Comparison("tiny", "native", "test", 60, "auc", "b", models, (d,))
+    assert comparison_verdict(found, "") == (
+        "On 60 test images a and b do not differ by more than chance: AUC 1.000 against 1.000, a difference of 0.000 "
+        "on every resample of the images."
+    )
+    page = comparison_report(found, "", "ab" * 16)
+    assert "0.000–0.000" not in page
+    assert "0.00 could have gone unseen" not in page
 
 
 def test_groups_are_the_largest_of_which_no_pair_is_apart():

@@ -181,6 +181,8 @@ def planted(kind: str, of: str) -> Planted:
         prob = prob / prob.sum(axis=1, keepdims=True) if task.exclusive else prob
         curves = Curves(np.array([0.7, 0.69]), np.array([0.7, 0.7]), np.array([0.5, 0.5]), np.full(2, 1e-3))
         return replace(run, prob=prob, calibration=Calibration(), curves=curves)
+    if kind == "one answer for all":
+        return replace(run, prob=np.tile(y.mean(axis=0), (N, 1)).astype(float))
     if kind == "leaking":
         return replace(run, checks=(LEAK,))
     if kind == "weighted":
@@ -195,7 +197,7 @@ def planted(kind: str, of: str) -> Planted:
     return run
 
 
-KINDS = (*STRENGTH, "one class", "undefined", "rare", "guessing", "leaking", "weighted")
+KINDS = (*STRENGTH, "one class", "undefined", "rare", "guessing", "one answer for all", "leaking", "weighted")
 RUNS = [(kind, of) for kind in KINDS for of in TASKS]
 
 Condition = Callable[[Planted, re.Match[str]], bool]
@@ -255,6 +257,18 @@ def _skill(run: Planted, m: re.Match[str]) -> bool:
         m[4].replace("−", "-")) <= high  # fmt: skip
 
 
+@claim(r"On test its AUC is (\S+), that of (the answer that never looks at an image|the linear baseline) (\S+) "
+       r"\(difference (\S+) however the images are drawn, on the same images\)\.")  # fmt: skip
+def _alike(run: Planted, m: re.Match[str]) -> bool:
+    """Both give one answer for all, or both are never wrong: no resample has another difference."""
+    rival = run.linear if "linear" in m[2] else np.tile(run.y.mean(axis=0), (len(run.y), 1))
+    constant = all(len(np.unique(p[:, c])) == 1 for p in (run.prob, rival) for c in run.columns)
+    return (
+        near(m[1], run.auc()) and near(m[3], run.auc(rival)) and float(m[4]) == 0
+        and (constant or run.auc() == run.auc(rival) == 1)
+    )  # fmt: skip
+
+
 @claim(r"The loss on train went from (\S+) to (\S+)\.")
 def _loss(run: Planted, m: re.Match[str]) -> bool:
     return run.curves is not None and near(m[1], run.curves.loss[0]) and near(m[2], run.curves.loss[-1])
@@ -271,6 +285,12 @@ def _accuracy(run: Planted, m: re.Match[str]) -> bool:
         own = ((run.prob > 0.5) == run.y).mean()
         usual = np.maximum(run.y.mean(axis=0), 1 - run.y.mean(axis=0)).mean()
     return near(m[1], own) and near(m[2], usual) and float(m[4].replace("−", "-")) <= 0
+
+
+@claim(r"Accuracy on test is (\S+); answering what is most usual for every image gives (\S+) "
+       r"\(difference (\S+) however the images are drawn\)\.")  # fmt: skip
+def _same_accuracy(run: Planted, m: re.Match[str]) -> bool:
+    return m[1] == m[2] and float(m[3]) == 0 and (run.decided == run.decided[0]).all()
 
 
 @claim(r"No image of test is answered with (.*)\.")
@@ -575,17 +595,18 @@ def _wanted(run: Planted, m: re.Match[str]) -> bool:
     return run.content.conformal.coverage == 0.8 and ("together" in m[1]) == run.task.exclusive
 
 
-@claim(r"(Not clear of guessing: .*|Worse than guessing: .*|Every interval is above "
-       r"guessing); widest: (.*), with (\d+) "
-       r"positive images\.")  # fmt: skip
+@claim(r"(Not clear of guessing: .*?|Worse than guessing: .*?|Every interval is above guessing)"
+       r"(?:; widest: (.*), with (\d+) positive images)?\.")  # fmt: skip
 def _guessing(run: Planted, m: re.Match[str]) -> bool:
-    widest = run.column(m[2])
-    # The intervals are DeLong's or Newcombe's; what is said of them is compared with theirs.
-    rows = [row for row in run.rows if row.name == "auc" and row.label and np.isfinite(row.low)]
-    unclear = {row.label for row in rows if row.low <= 0.5 <= row.high and row.n >= 10}
+    # The intervals are DeLong's or Newcombe's; what is said of them is compared with theirs. An area without one, of
+    # one answer for all, is guessing itself.
+    rows = [row for row in run.rows if row.name == "auc" and row.label and np.isfinite(row.value)]
+    width = {row.label: row.high - row.low for row in rows if np.isfinite(row.low)}
+    unclear = {row.label for row in rows if (row.low <= 0.5 <= row.high or row.value == 0.5) and row.n >= 10}
     named = {row.label for row in rows if "Not clear" in m[1] and row.label in re.split(r"[:;,] | and ", m[1])}
-    width = {row.label: row.high - row.low for row in rows}
-    return unclear == named and int(m[3]) == run.y[:, widest].sum() and width[m[2]] == max(width.values())
+    if unclear != named or (m[2] is None) != (not width):
+        return False
+    return not width or (int(m[3]) == run.y[:, run.column(m[2])].sum() and width[m[2]] == max(width.values()))
 
 
 @claim(r"Open dots rest on fewer than 10 positive images\.")

@@ -40,7 +40,7 @@ def test_the_gallery_holds_the_scores_that_the_runs_hold(registry):
     for name, registered in registry.runs.items():
         scores, entry = pl.evaluate(registered.run.path), entries(registry)[name]
         headline = find_row(scores.metrics, registered.run.predictions("test").task.headline)
-        assert entry.score.row == headline
+        assert entry.score.row.to_dict() == headline.to_dict()
         assert (entry.serious, entry.serious + entry.remarks) == (
             sum(check.serious for check in scores.checks),
             len(scores.checks),

@@ -1,5 +1,6 @@
 """The commands."""
 
+import csv
 import re
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -540,7 +541,10 @@ def data_new(
     ] = None,
     labels: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="The labels in their order, as they are written, with commas between."),
+        typer.Option(
+            help="The labels in their order, as they are written, with commas between; one that holds a comma in "
+            "double quotation marks."
+        ),
     ] = None,
     size: Annotated[int, typer.Option(min=8, max=1024, help="Side of the images in pixels.")] = 28,
     name: Annotated[Optional[str], typer.Option(help="The dataset's name; from the path unless given.")] = None,  # noqa: UP045
@@ -562,7 +566,8 @@ def data_new(
     import penlight as pl
     from penlight.cli.show.datasets import print_found
 
-    order = [label.strip() for label in labels.split(",")] if labels else []
+    # As a row of a CSV file, in which a label may hold a comma.
+    order = [label.strip() for label in next(csv.reader([labels], skipinitialspace=True))] if labels else []
     found = pl.new_dataset(
         path,
         task=task,

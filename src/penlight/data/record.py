@@ -19,6 +19,7 @@ class DataRecord(Record):
 
     `images` counts the images of each split that the view keeps; `counts` has, for each split, how many of them have
     each label, (C,); `patients` counts the patients of each split, None where the dataset does not name them;
+    `patients_with` counts, as `counts`, the patients who have an image with each label, None where it was not kept;
     `images_per_patient` is as in `DatasetInfo`. `problems` are those of the audit of the whole dataset;
     `reading` says how a picture becomes an image of it. `duplicates` are, by split, the
     rows of the images that have an exact or near duplicate in another split, None where that was not kept.
@@ -34,6 +35,9 @@ class DataRecord(Record):
     duplicates: (
         Annotated[Mapping[Name, Annotated[tuple[Count, ...], Field(max_length=10_000_000)]], Field(max_length=100)]
         | None
+    ) = None
+    patients_with: (
+        Annotated[Mapping[Name, Annotated[tuple[Count, ...], Field(max_length=10_000)]], Field(max_length=100)] | None
     ) = None
 
 
@@ -55,6 +59,7 @@ def record_of(view: ViewedDataset) -> DataRecord:
         view.dataset.reading,
         view.dataset.info.images_per_patient,
         _duplicates(view) if any(problem.code in _ACROSS for problem in problems) else {},
+        _patients_with(view),
     )
 
 
@@ -84,6 +89,15 @@ def _patients(view: ViewedDataset) -> dict[str, int] | None:
     known = {name: _count(split, is_phantom(view.dataset.info)) for name, split in view.splits.items()}
     counted = {name: n for name, n in known.items() if n is not None}
     return counted if len(counted) == len(known) else None
+
+
+def _patients_with(view: ViewedDataset) -> dict[str, tuple[int, ...]] | None:
+    if any(split.patients is None for split in view.splits.values()):
+        return None
+    return {
+        name: tuple(len(np.unique(split.groups[own > 0])) for own in split.y_true.T)  # type: ignore[index]
+        for name, split in view.splits.items()
+    }
 
 
 def _count(split: ViewedSplit, drawn: bool) -> int | None:

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from penlight.errors import PredictionsError, UnknownNameError
-from penlight.evaluation.intervals import Groups, design_effect, exceeds_error, number_units
+from penlight.evaluation.intervals import (
+    Groups,
+    count_units,
+    design_effect,
+    exceeds_error,
+    number_units,
+    unit_noun,
+)
 from penlight.numbers import counted
 from penlight.records import Finite, Notes, Record, Share
 from penlight.tasks import Task
@@ -43,10 +50,26 @@ FOLDS = 5
 """Parts of held-out answers by which is judged whether what was found on the others helps."""
 
 
-def too_few(y: NDArray[np.generic]) -> bool:
-    """Whether (N,) labels of val have fewer than `FEWEST` positives or negatives."""
-    positives = int(y.sum())
-    return min(positives, len(y) - positives) < FEWEST
+def too_few(y: NDArray[np.generic], groups: Groups = None) -> bool:
+    """Whether (N,) labels of val have fewer than `FEWEST` positives or negatives, or fewer of `groups`, such as
+    patients, that have any."""
+    return min(_cases(y, groups)) < FEWEST
+
+
+def _cases(y: NDArray[np.generic], groups: Groups) -> tuple[int, int]:
+    """Count what has a label, and what lacks it: patients where they are known, or images."""
+    has = np.asarray(y, bool)
+    return count_units(len(y), groups, has), count_units(len(y), groups, ~has)
+
+
+def how_few(y: NDArray[np.generic], found_on: str, groups: Groups = None, *, of: str = "") -> str:
+    """Say how many positives or negatives there are, whichever are fewer: "3 positive in val is too few"; of images,
+    `of` says of how many, " of 30"."""
+    positives, negatives = _cases(y, groups)
+    n, kind = (positives, "positive") if positives <= negatives else (negatives, "negative")
+    if groups is None:
+        return f"{n} {kind}{of} in {found_on} is too few"
+    return f"{counted(n, 'patient')} with a {kind} case in {found_on} {'is' if n == 1 else 'are'} too few"
 
 
 _IDENTITY_SHARE = 1e-3
@@ -242,9 +265,10 @@ class _HeldOut:
 
 def _fit_together(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> Fits:
     """Fit one correction to all labels of an exclusive task."""
-    if len(y) < FEWEST:
-        few = f"{counted(len(y), 'image')} in {held_out.called}: too few to calibrate; left as they are"
-        return [_NO_CHANGE], (f"all: {few}",)
+    units = count_units(len(y), held_out.groups)
+    if units < FEWEST:
+        few = f"{counted(units, unit_noun(held_out.groups))} in {held_out.called}: too few to calibrate"
+        return [_NO_CHANGE], (f"all: {few}; left as they are",)
 
     def temperature(rows: NDArray[np.int64]) -> _Fit:
         return _fit_temperature(y[rows], log_probability(prob[rows]), held_out.weight(rows), held_out.lowest)
@@ -270,10 +294,8 @@ def _fit_together(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out:
 def _fit_per_label(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> Fits:
     own, why = dict[int, tuple[list[Fitting], Losses, Floats]](), dict[int, str]()
     for c in range(len(task.labels)):
-        positives = int(y[:, c].sum())
-        if too_few(y[:, c]):
-            few, what = (positives, "positive") if 2 * positives <= len(y) else (len(y) - positives, "negative")
-            why[c] = f"{few} {what} in {held_out.called} is too few to calibrate; left as it is"
+        if too_few(y[:, c], held_out.groups):
+            why[c] = f"{how_few(y[:, c], held_out.called, held_out.groups)} to calibrate; left as it is"
         elif np.ptp(prob[:, c]) == 0:
             why[c] = f"every image of {held_out.called} has the same probability; left as it is"
         else:

@@ -139,7 +139,10 @@ def mean_over_labels(key: str, compute: Callable[[Sample, Floats], Floats], of_l
         scale = np.outer(*[np.sqrt(np.diag(covariance))] * 2)
         correlation: Floats = np.eye(len(covariance))
         np.divide(covariance, scale, out=correlation, where=scale > 0)
-        below, above = (value - own.low)[defined], (own.high - value)[defined]
+        # A label whose value never varies, as the area of a constant score, adds nothing; those alone have none.
+        below, above = (np.nan_to_num(distance[defined]) for distance in (value - own.low, own.high - value))
+        if not (below.any() or above.any()):
+            return Intervals(np.array([np.nan]), np.array([np.nan]))
         mean = value[defined].mean()
         low, high = (float(np.sqrt(max(float(d @ correlation @ d), 0))) / defined.sum() for d in (below, above))
         return Intervals(np.array([mean - low]), np.array([mean + high]))

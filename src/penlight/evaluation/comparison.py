@@ -180,9 +180,11 @@ class Estimate:
         return float(2 * stdtr(self.df, -abs(self.value) / self.error))
 
     def interval(self, comparisons: float = 1) -> tuple[float, float]:
-        """Interval at the level 1 - `LEVEL` / `comparisons`."""
+        """Interval at the level 1 - `LEVEL` / `comparisons`; the value twice where all resamples give it."""
         if not math.isfinite(self.error):
             return math.nan, math.nan
+        if self.error < _NOTHING:
+            return self.value, self.value
         half = t_quantile(self.df, 1 - LEVEL / comparisons) * self.error
         return self.value - half, self.value + half
 

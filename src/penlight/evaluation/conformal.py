@@ -13,7 +13,7 @@ coverage on test can fall short, and is therefore measured and reported.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from pydantic import BeforeValidator, Field
 
 from penlight.errors import PredictionsError, RecipeError
 from penlight.evaluation.calibration import too_few
+from penlight.evaluation.intervals import Groups, count_units, unit_noun
 from penlight.numbers import counted
 from penlight.records import Notes, Number, Record
 from penlight.tasks import Task
@@ -73,15 +74,17 @@ def contiguous_scores(prob: Floats) -> Floats:
     return score[:, None, 1:-1]
 
 
-def quantile(ordered: Floats, coverage: Floats | float) -> Floats:
+def quantile(ordered: Floats, coverage: Floats | float, units: int | None = None) -> Floats:
     """Give the cut that a further score exceeds with probability 1 - `coverage` at most.
 
     It is the ceil((n + 1) coverage)-th smallest of n `ordered` scores; infinity, which excludes nothing, where n is
-    too small for one.
+    too small for one, or the number of `units`, such as patients, whom the scores are of: many images of a few say
+    no more of the next patient than these few do.
     """
     # What a product of decimals is too large by must not add an image.
-    place = np.ceil((len(ordered) + 1) * np.asarray(coverage) - 1e-9).astype(np.int64)
-    cut: Floats = np.r_[ordered, np.inf][place - 1]
+    of, independent = np.asarray(coverage), len(ordered) if units is None else units
+    place, of_units = (np.ceil((n + 1) * of - 1e-9).astype(np.int64) for n in (len(ordered), independent))
+    cut: Floats = np.where(of_units > independent, np.inf, np.r_[ordered, np.inf][place - 1])
     return cut
 
 
@@ -96,20 +99,26 @@ Cuts = Annotated[
     tuple[Annotated[tuple[Cut, ...], Field(min_length=1, max_length=10_000)], ...],
     Field(min_length=1, max_length=10_000),
 ]
-Fitter = Callable[[Task, NDArray[np.uint8], Floats, float], tuple[Cuts, tuple[str, ...]]]
+Fitter = Callable[[Task, NDArray[np.uint8], Floats, float, Groups], tuple[Cuts, tuple[str, ...]]]
 
 
-def _one_cut(task: Task, truth: NDArray[np.uint8], scores: Floats, coverage: float) -> tuple[Cuts, tuple[str, ...]]:
+def _one_cut(
+    task: Task, truth: NDArray[np.uint8], scores: Floats, coverage: float, groups: Groups
+) -> tuple[Cuts, tuple[str, ...]]:
     """One cut for all options: coverage is over all images."""
-    cut = float(quantile(np.sort(scores[truth == 1]), coverage))
-    note = (
-        f"{len(truth)} images in val are too few for coverage {coverage:g}; every {task.nouns[0]} is always possible"
-    )
+    units = count_units(len(truth), groups)
+    cut = float(quantile(np.sort(scores[truth == 1]), coverage, units))
+    few = f"{_counted(units, groups)} in val {'is' if units == 1 else 'are'} too few for coverage {coverage:g}"
+    note = f"{few}; every {task.nouns[0]} is always possible"
     return ((cut,),), () if math.isfinite(cut) else (note,)
 
 
+def _counted(units: int, groups: Groups) -> str:
+    return counted(units, unit_noun(groups))
+
+
 def _cuts_of_findings(
-    task: Task, truth: NDArray[np.uint8], scores: Floats, coverage: float
+    task: Task, truth: NDArray[np.uint8], scores: Floats, coverage: float, groups: Groups
 ) -> tuple[Cuts, tuple[str, ...]]:
     """Two cuts for each finding: coverage is over the images that have it, and over those that do not.
 
@@ -118,28 +127,32 @@ def _cuts_of_findings(
     cuts, notes = [], []
     for label, own, score in zip(task.labels, truth.transpose(1, 0, 2), scores.transpose(1, 0, 2), strict=True):
         absent, present = (np.sort(score[own[:, k] == 1, k]) for k in (0, 1))
-        if too_few(own[:, 1]):
+        units = [count_units(len(own), groups, own[:, k] == 1) for k in (0, 1)]
+        if too_few(own[:, 1], groups):
             cuts.append((math.inf, math.inf))
-            n = f"{counted(len(present), 'image')} of val with it and {len(absent)} without"
+            n = f"{_counted(units[1], groups)} of val with it and {units[0]} without"
             notes.append(f"{label}: {n} are too few for a set; it may always be either")
             continue
-        found = _meeting(absent, present, coverage)
+        found = _meeting(absent, present, coverage, units)
         cuts.append(found)
-        for name, cut, scored in zip(("absent", "present"), found, (absent, present), strict=True):
+        for name, cut, n_units in zip(("absent", "present"), found, units, strict=True):
             if math.isinf(cut):
-                few = f"{len(scored)} images of val in which it is {name} are too few for coverage {coverage:g}"
+                few = (
+                    f"{_counted(n_units, groups)} of val {'with an image ' if groups is not None else ''}in which it "
+                    f"is {name} {'is' if n_units == 1 else 'are'} too few for coverage {coverage:g}"
+                )
                 notes.append(f"{label}: {few}; {name} is always possible")
     return tuple(cuts), tuple(notes)
 
 
-def _meeting(absent: Floats, present: Floats, coverage: float) -> tuple[float, float]:
+def _meeting(absent: Floats, present: Floats, coverage: float, units: Sequence[int]) -> tuple[float, float]:
     """Cuts of both options from the sorted scores of images in which each is true; together they leave no gap.
 
     A finding that val tells apart well has probabilities between the cuts, in neither option's reach. They go to the
     option on whose side they lie of the point where, with growing coverage, the two first meet: so no set is empty,
-    and a larger coverage still gives larger sets.
+    and a larger coverage still gives larger sets. `units` count what each are of, patients or images.
     """
-    cuts = float(quantile(absent, coverage)), float(quantile(present, coverage))
+    cuts = float(quantile(absent, coverage, units[0])), float(quantile(present, coverage, units[1]))
     if cuts[0] >= 1 - cuts[1]:
         return cuts
     # Between these coverages neither cut changes; after the last, everything is possible.
@@ -207,13 +220,16 @@ class Conformal(Record):
         return np.asarray(sets, np.uint8)
 
 
-def fit_conformal(task: Task, y_val: NDArray[np.uint8], prob_val: Floats, coverage: float = COVERAGE) -> Conformal:
+def fit_conformal(
+    task: Task, y_val: NDArray[np.uint8], prob_val: Floats, coverage: float = COVERAGE, *, groups: Groups = None
+) -> Conformal:
     """Find the cuts on val: (N, C) truth and probabilities, calibrated as those will be that sets are made of.
 
-    RecipeError if `coverage` is not between 0 and 1.
+    `groups` (N,) are patients, of whom there must be as many as of independent images. RecipeError if `coverage` is
+    not between 0 and 1.
     """
     if not 0 < coverage < 1:
         raise RecipeError(f"A coverage above 0 and below 1 was expected, {coverage} came.")
     kind = SETS[task.sets]
-    cuts, notes = kind.cuts(task, options(task, y_val), kind.scores(options(task, prob_val)), coverage)
+    cuts, notes = kind.cuts(task, options(task, y_val), kind.scores(options(task, prob_val)), coverage, groups)
     return Conformal(coverage, cuts, notes)

@@ -101,7 +101,7 @@ def find_decision(
         raise UnknownNameError("threshold rule", rule, THRESHOLD_RULES)
     if rule in ("sensitivity", "specificity") and (wanted is None or not 0 < wanted <= 1):
         raise RecipeError(f"Thresholds by {rule} need the wanted value, above 0 and at most 1; {wanted} came.")
-    y, prob, found_on = y_val, prob_val, "val"
+    y, prob, found_on, of_val = y_val, prob_val, "val", groups
     if out_of_fold is not None:
         y, prob = np.concatenate([y_val, out_of_fold[0]]), np.concatenate([prob_val, out_of_fold[1]])
         found_on, epoch_chosen = WITH_TRAIN, False
@@ -113,7 +113,7 @@ def find_decision(
         cuts, notes = find_thresholds(task, y, calibrated, prevalence, rule, wanted, found_on, groups)
     elif task.cut_points:
         cuts, notes = find_cut_points(task, y, calibrated, found_on, groups)
-    sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage)
+    sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage, groups=of_val)
     return Decision(cuts, found, found_on, tuple(notes), sets, len(y))
 
 

@@ -47,8 +47,12 @@ class Areas:
         """95 % interval of the mean of the S areas, such as those of several seeds.
 
         Symmetric in its log odds (Pepe 2003, section 5.2.4); Newcombe's where there are few effective cases, or fewer
-        than one misplaced case is expected among the rarer kind.
+        than one misplaced case is expected among the rarer kind. NaN for a constant score, which ranks nothing: its
+        area is one half of any images, so that nothing varies.
         """
+        # One score for all images is 0.5 in any sample.
+        if not self.influence.any() and (self.auc == 0.5).all():
+            return np.nan, np.nan
         auc, variance, plain = (
             float(self.auc.mean()),
             float(self.covariance.mean()),

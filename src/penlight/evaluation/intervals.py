@@ -7,7 +7,7 @@ them in strata of their own takes their variation away; positive weights do neit
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,6 +160,18 @@ def count_units(n_images: int, groups: Groups, inside: NDArray[np.generic] | Non
     rows = slice(None) if inside is None else np.flatnonzero(inside)
     units = len(np.unique(number_units(n_images, groups)[rows]))
     return -(-units // groups.images_each) if isinstance(groups, UnknownPatients) else units
+
+
+def groups_of(groups: Groups, rows: NDArray[np.generic]) -> Groups:
+    """Give the groups of some images, which are chosen by (N,) true or false, or by numbers."""
+    if isinstance(groups, UnknownPatients):
+        return groups if groups.image_of is None else replace(groups, image_of=groups.image_of[rows])
+    return None if groups is None else groups[rows]
+
+
+def unit_noun(groups: Groups) -> str:
+    """Say what `count_units` counts: "image", or "patient" where images are said to be of some."""
+    return "image" if groups is None else "patient"
 
 
 def _draw(n_images: int, resamples: int, seed: int, groups: Groups) -> Iterator[Floats]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from penlight.evaluation.calibration import too_few
+from penlight.evaluation.calibration import how_few, too_few
 from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
 from penlight.evaluation.thresholds import best_cut
@@ -91,20 +91,22 @@ def operating_points(
     *,
     thresholds: Sequence[float] | None = None,
     val: tuple[Indicators, Floats] | None = None,
+    val_groups: Groups = None,
     prevalence: float | None = None,
     groups: Groups = None,
 ) -> list[OperatingPoint]:
     """Give the points of each question: as `decided` (N, C), and where val reaches each of `TARGETS`.
 
     `prob` (N, C) is calibrated, as are the probabilities of `val`, its (N', C) truth and probabilities; without val
-    there are no other points. `thresholds` (C,) are those of the decisions, where the task has them; `prevalence` is
-    the stated one, `groups` (N,) are patients. Shares have the intervals of `proportions.shares`, as in `score`, and
-    likelihood ratios and the predictive values at the stated prevalence follow from those of both shares.
+    there are no other points; `val_groups` (N',) are its patients. `thresholds` (C,) are those of the decisions,
+    where the task has them; `prevalence` is the stated one, `groups` (N,) are patients. Shares have the intervals of
+    `proportions.shares`, as in `score`, and likelihood ratios and the predictive values at the stated prevalence
+    follow from those of both shares.
     """
     cuts = [
         cut
         for question in task.questions
-        for cut in _cuts(task, question, prob, decided, thresholds if task.uses_thresholds else None, val)
+        for cut in _cuts(task, question, prob, decided, thresholds if task.uses_thresholds else None, val, val_groups)
     ]
     if not cuts:
         return []
@@ -139,6 +141,7 @@ def _cuts(
     decided: Indicators,
     thresholds: Sequence[float] | None,
     val: tuple[Indicators, Floats] | None,
+    val_groups: Groups,
 ) -> Iterator[_Cut]:
     own = math.nan if thresholds is None else task.question_threshold(question, thresholds)
     yield _Cut(question, AS_DECIDED, own, question.of(decided))
@@ -147,8 +150,8 @@ def _cuts(
     y_val, stated = question.of(val[0]).astype(np.uint8), question.of(val[1])
     for rule, wanted in TARGETS:
         chosen = f"{rule} {decimal_text(wanted, 2)} on val"
-        if too_few(y_val):
-            note = f"{int(y_val.sum())} positive of {len(y_val)} in val is too few to choose by"
+        if too_few(y_val, val_groups):
+            note = f"{how_few(y_val, 'val', val_groups, of=f' of {len(y_val)}')} to choose by"
             yield _Cut(question, chosen, math.nan, np.zeros(len(prob)), note)
         else:
             cut = best_cut(y_val, stated, rule, wanted)

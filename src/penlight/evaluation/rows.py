@@ -1,5 +1,6 @@
 """Scores: a metric's value, what it is of, how sure it is, and what is to be said about it."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
@@ -28,6 +29,12 @@ class Score(Record):
     n: Count
     note: Text = ""
     sd: Annotated[Number | None, BeforeValidator(nan_of_null)] = json_key(default=None, if_known=True)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the interval; the value itself where it has none, as the AUC of one answer for all."""
+        known = math.isfinite(self.low) and math.isfinite(self.high)
+        return (self.low, self.high) if known else (self.value, self.value)
 
 
 Rows = Annotated[Sequence[Score], Field(max_length=200_000)]

@@ -201,6 +201,10 @@ def _interval(
     for k in resampled:
         shift = values[k] - np.nanmean(draws[:, k]) if metric.centred else 0
         low[k], high[k] = percentile_interval(draws[:, k] + shift, without[:, k], groups)
+        # An interval of few patients, which is wider than its resamples, ends where the metric does.
+        low[k] = low[k] if metric.centred or (draws[:, k] < 0).any() else max(low[k], 0)
+    if metric.rate:
+        high = np.minimum(high, 1)
     undefined = ~np.isfinite(values)
     low[undefined] = high[undefined] = np.nan
     alike = "no interval: every resample gives the same value"

@@ -63,11 +63,7 @@ def compare(row: Score, rival: Score, *, higher_is_better: bool = True, ahead: A
             return BETTER if ahead.low > 0 else WORSE
         return UNCLEAR if row.value > rival.value else NO_BETTER
     sign = 1 if higher_is_better else -1
-    # Where an end of an interval is not known, the value stands for it.
-    (low, high), (rival_low, rival_high) = (
-        sorted(sign * (end if math.isfinite(end) else own.value) for end in (own.low, own.high))
-        for own in (row, rival)
-    )
+    (low, high), (rival_low, rival_high) = (sorted(sign * end for end in own.ends) for own in (row, rival))
     if low > rival_high:
         return BETTER
     if rival_low > high:

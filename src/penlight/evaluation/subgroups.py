@@ -27,6 +27,7 @@ from penlight.evaluation.intervals import (
     count_units,
     number_units,
     percentile_interval,
+    unit_noun,
 )
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.sample import Sample
@@ -46,7 +47,8 @@ FEWEST_UNITS = 10
 """A group of fewer patients, or images where patients are unknown, has no score, nor has one that leaves fewer."""
 
 FEWEST_CASES = 5
-"""A label with fewer images that have it, or lack it, inside or outside is left out of a mean over labels."""
+"""A label with fewer patients (images, where patients are unknown) that have it, or lack it, inside or outside is
+left out of a mean over labels."""
 
 MOST_GROUPS = 20
 """A column with more texts than this names things, not groups; the most frequent ones are scored."""
@@ -54,6 +56,7 @@ MOST_GROUPS = 20
 _PERMUTATIONS = 2000
 # With this many that are as large, the p is known well enough (Besag and Clifford 1991): large splits end here.
 _CLEAR = 50
+_NOTHING = 1e-12
 _RESAMPLES = (200, 1000)
 _RESAMPLED_VALUES = 50_000_000
 _CHUNK_VALUES = 500_000
@@ -63,7 +66,8 @@ class Subgroup(Record, computed=("more_than_chance",)):
     """The headline score of one group of images, and how far it is from that of all others.
 
     `n` counts its images, `units` its patients (images, where patients are unknown). `value`, `low`, `high` as in a
-    `Score`, but NaN where all resamples are alike; `difference` is the group's score less that of the others,
+    `Score`, but NaN where all resamples are alike, as is the interval of the difference; `difference` is the group's
+    score less that of the others,
     with two-sided p, p corrected over all groups (Holm), and an interval at the level of the same correction (95 %
     where one comparison was made). Labels with too few cases are
     `left_out` of it all. An undefined score is NaN, and `note` says why.
@@ -192,21 +196,21 @@ def _row(sample: Sample, column: str, name: str, inside: Mask, groups: Groups) -
     """Count a group, and say which labels are left out, or why it has no score."""
     units, others = (count_units(len(inside), groups, m) for m in (inside, ~inside))
     row = Subgroup(column, name, sample.task.headline, int(inside.sum()), units)
-    what = "images" if groups is None else "patients"
+    what = f"{unit_noun(groups)}s"
     if units < FEWEST_UNITS:
         return replace(row, note=f"fewer than {FEWEST_UNITS} {what}")
     if others < FEWEST_UNITS:
         return replace(row, note=f"fewer than {FEWEST_UNITS} {what} in other groups")
-    enough = _enough(sample.y[inside]) & _enough(sample.y[~inside])
+    enough = _enough(sample.y, inside, groups) & _enough(sample.y, ~inside, groups)
     if not enough.any():
-        return replace(row, note=f"no label has {FEWEST_CASES} images with it and without it, inside and outside")
+        return replace(row, note=f"no label has {FEWEST_CASES} {what} with it and without it, inside and outside")
     return replace(row, left_out=tuple(np.array(sample.task.labels)[~enough].tolist()))
 
 
-def _enough(y: NDArray[np.uint8]) -> Mask:
-    """(C,) whether enough images have a label, and lack it."""
-    having = y.sum(axis=0, dtype=int)
-    return np.asarray(np.minimum(having, len(y) - having) >= FEWEST_CASES)
+def _enough(y: NDArray[np.uint8], inside: Mask, groups: Groups) -> Mask:
+    """(C,) whether enough patients, or images, `inside` (N,) have a label, and lack it."""
+    cases = [min(count_units(len(y), groups, inside & kind) for kind in (column > 0, column == 0)) for column in y.T]
+    return np.asarray(cases) >= FEWEST_CASES
 
 
 def _metric_over(samples: Sequence[Sample], left_out: Sequence[str]) -> Callable[[Floats], Floats]:
@@ -245,7 +249,9 @@ class _Scored:
     ) -> Subgroup:
         """Fill in the row from draws (2, B), inside and outside, and the difference that was `found`."""
         low, high = percentile_interval(drawn[0])
-        difference_low, difference_high = found.interval(comparisons)
+        # Where all resamples are alike, as of two perfect scores, they say nothing of how far it may be.
+        varies = found.error > _NOTHING
+        difference_low, difference_high = found.interval(comparisons) if varies else (np.nan, np.nan)
         return replace(
             self.row,
             value=value,

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.calibration import FOLDS, folds_by_value, too_few
-from penlight.evaluation.intervals import Groups, exceeds_error, number_units
+from penlight.evaluation.calibration import FOLDS, folds_by_value, how_few, too_few
+from penlight.evaluation.intervals import Groups, exceeds_error, groups_of, number_units
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
@@ -31,12 +31,11 @@ def find_thresholds(
     `found_on`, cannot tune."""
     cuts, notes = np.full(len(task.labels), 0.5 if wanted is None else wanted), list[str]()
     for c in task.tuned_columns if rule != "fixed" else ():
-        label, positives = task.labels[c], int(y_val[:, c].sum())
-        if too_few(y_val[:, c]):
+        label = task.labels[c]
+        if too_few(y_val[:, c], groups):
             cuts[c] = np.quantile(prob_val[:, c], 1 - prevalence[c])
-            notes.append(
-                f"{label}: {positives} positive in {found_on} is too few to tune; cut at the prevalence in train"
-            )
+            few = how_few(y_val[:, c], found_on, groups)
+            notes.append(f"{label}: {few} to tune; cut at the prevalence in train")
         elif rule in _SCORES and not _cut_helps(y_val[:, c], prob_val[:, c], rule, groups):
             cuts[c] = 0.5
             notes.append(
@@ -73,7 +72,7 @@ def _cut_helps(y: NDArray[np.uint8], prob: Floats, rule: str, groups: Groups) ->
     fixed, fixed_influence = _SCORES[rule](y, answered)
     for number in range(FOLDS):
         inside = fold == number
-        if inside.any() and not too_few(y[~inside]):
+        if inside.any() and not too_few(y[~inside], groups_of(groups, ~inside)):
             answered[inside] = prob[inside] > best_cut(y[~inside], prob[~inside], rule, None)
     own, own_influence = _SCORES[rule](y, answered)
     return exceeds_error(own - fixed, own_influence - fixed_influence, groups)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from penlight.escaping import label_list, markdown, markdown_code, quoted
 from penlight.evaluation.checks import serious_first
 from penlight.evaluation.checks.certainty import RECOGNISED
+from penlight.evaluation.intervals import count_units, unit_noun
 from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.numbers import counted
 from penlight.reports.beside import published_lines, published_notes
@@ -70,8 +71,10 @@ def limits(content: RunContent) -> list[str]:
         *_by_group(content),
         *_novelty(content.novelty_rates),
     ]
-    if n < _FEW_IMAGES:
-        found.append(f"With {counted(n, 'image')} the intervals are wide; read them before the values.")
+    units = count_units(n, content.test.units)
+    if units < _FEW_IMAGES:
+        few = counted(units, unit_noun(content.test.units))
+        found.append(f"With {few} the intervals are wide; read them before the values.")
     return [*found, *_rare(content)]
 
 
@@ -129,13 +132,14 @@ def _licence(content: RunContent) -> list[str]:
 
 
 def _rare(content: RunContent) -> list[str]:
-    positives = content.test.y_true.sum(axis=0)
+    units = content.test.units
+    positives = [count_units(len(own), units, own) for own in content.test.y_true.T]
     rare = [
         f"{quoted(label)} ({n})"
         for label, n in zip(content.task.labels, positives, strict=True)
         if n < _FEW_POSITIVES
     ]
-    return [f"Few test images, so uncertain scores, for {listed(rare, most=14)}."] if rare else []
+    return [f"Few test {unit_noun(units)}s, so uncertain scores, for {listed(rare, most=14)}."] if rare else []
 
 
 def _calibration(content: RunContent) -> str:

@@ -45,6 +45,10 @@ def _hidden(found: Comparison) -> str:
     ends = [max(abs(d.low), abs(d.high)) for d in found.differences if math.isfinite(d.p) and not d.more_than_chance]
     if not ends:
         return ""
+    if max(ends) == 0:
+        return (
+            "No difference shown is not no difference: on these images the models score alike however they are drawn."
+        )
     return f"No difference shown is not no difference: one of up to {number(max(ends), 2)} could have gone unseen."
 
 

@@ -3,12 +3,12 @@
 import math
 
 from penlight.evaluation.comparison import Comparison, Difference
-from penlight.reports.words import count, image_words, interval, listed, metric_words, number, p_value, signed
+from penlight.reports.words import counted_images, interval, listed, metric_words, number, p_value, signed
 
 
 def comparison_verdict(found: Comparison, modality: str) -> str:
     """Say in one sentence which models differ by more than chance, and where none does, how much could be hidden."""
-    words, images = metric_words(found.metric), f"{count(found.images)} {found.split} {image_words(modality)}"
+    words, images = metric_words(found.metric), counted_images(found.images, found.split, modality)
     known = [d for d in found.differences if math.isfinite(d.p)]
     if not known:
         return f"On {images} the {words.short} is undefined, so nothing can be compared."
@@ -30,7 +30,11 @@ def comparison_verdict(found: Comparison, modality: str) -> str:
 def _of_two(found: Comparison, d: Difference) -> str:
     words = metric_words(found.metric)
     scores = f"{words.short} {number(found.model(d.row).mean)} against {number(found.model(d.against).mean)}"
-    sure = f"a difference of {signed(d.value)} (95 % interval {interval(d.low, d.high)}), p {_p(d.p_holm)}"
+    sure = f"a difference of {signed(d.value)}"
+    if bounds := interval(d.low, d.high):
+        sure += f" (95 % interval {bounds}), p {_p(d.p_holm)}"
+    else:
+        sure += " on every resample of the images"
     if d.more_than_chance:
         which = "better" if _gain(found, d) > 0 else "worse"
         return f"{d.row} is {which} than {d.against} by more than chance: {scores}, {sure}."

@@ -19,7 +19,7 @@ from penlight.data.dataset import Dataset
 from penlight.data.summary import DataDescription, as_viewed, describe, row_indicators, row_names
 from penlight.data.views import ViewedDataset
 from penlight.escaping import label_list
-from penlight.numbers import counted, percent_text
+from penlight.numbers import counted, percent_text, share_cell
 from penlight.reports.displays import AlongTheFile, ClassDistribution, Display, PerImage, Presence, Together
 from penlight.reports.figure import draw_png
 from penlight.reports.page import drawn, render
@@ -138,7 +138,7 @@ def _figures(description: DataDescription) -> dict[str, Display]:
 def _page(description: DataDescription, figures: dict[str, Display], samples: str, samples_width: int) -> str:
     """Fill the page; `samples` is a data address, letters in it are too small below `samples_width` CSS pixels."""
     colours = palette(description.task)
-    shares = {s: [percent_text(x).removesuffix(" %") for x in description.shares(s)] for s in description.images}
+    shares = {s: list(map(share_cell, description.shares(s))) for s in description.images}
     return render(
         "dataset.html",
         colours,

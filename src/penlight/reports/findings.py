@@ -14,8 +14,8 @@ from penlight.numbers import counted, decimal_text
 from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import (
     count,
+    counted_images,
     duration,
-    image_words,
     interval,
     label_words,
     listed,
@@ -36,7 +36,7 @@ def findings(table: StudyTable) -> list[str]:
 
 def study_verdict(table: StudyTable, modality: str) -> str:
     """Say which entry ranks best, how sure, and whether it is better than the linear baseline by more than chance."""
-    images = f"{count(table.images['test'])} test {image_words(modality)}"
+    images = counted_images(table.images["test"], "test", modality)
     best, words = table.best, metric_words(table.headline)
     if best is None:
         return f"On {images} the {words.short} of every recipe is undefined."
@@ -101,9 +101,10 @@ def custom_against_pretrained(table: StudyTable) -> str | None:
     names = f"the best custom network ({custom.title})", f"the best pre-trained one ({pretrained.title})"
     if not found.more_than_chance:
         edge = max(abs(found.low), abs(found.high))
+        unseen = f" A difference of up to {number(edge, 2)} could have gone unseen." if edge else ""
         return (
-            f"Between {names[0]} and {names[1]} no difference beyond chance was found: {scores}. "
-            f"A difference of up to {number(edge, 2)} could have gone unseen.{_cheaper(custom, pretrained)}"
+            f"Between {names[0]} and {names[1]} no difference beyond chance was found: {scores}.{unseen}"
+            f"{_cheaper(custom, pretrained)}"
         )
     if found.value > 0:
         return f"{_capital(names[0])} beats {names[1]} by more than chance: {scores}.{_cheaper(custom, pretrained)}"
@@ -130,15 +131,23 @@ def variants(table: StudyTable) -> str | None:
 def no_better_than_guessing(table: StudyTable) -> str | None:
     """Name the entries whose interval holds what guessing gets; only for areas under the ROC curve."""
     entries = [entry for entry in _known(table, table.entries) if entry.backbone != MAJORITY]
-    guessing = [entry.title for entry in entries if _holds_guessing(table, entry)]
-    if not guessing:
-        return None
-    verb = "is" if len(guessing) == 1 else "are"
-    return f"{listed(guessing)} {verb} not clearly better than guessing: the interval holds 0.5."
+    guessing = [entry for entry in entries if _holds_guessing(table, entry)]
+    without = [entry for entry in guessing if not math.isfinite(entry.row(table.headline).low)]
+    held = [entry.title for entry in guessing if entry not in without]
+    parts = []
+    if held:
+        verb = "is" if len(held) == 1 else "are"
+        parts.append(f"{listed(held)} {verb} not clearly better than guessing: the interval holds 0.5.")
+    parts += [
+        f"{entry.title} is not better than guessing: its {metric_words(table.headline).short} is "
+        f"{number(entry.row(table.headline).value)}, without an interval."
+        for entry in without
+    ]
+    return " ".join(parts) or None
 
 
 def _holds_guessing(table: StudyTable, entry: StudyRowResult) -> bool:
-    return table.headline.startswith("auc") and entry.row(table.headline).low <= 0.5
+    return table.headline.startswith("auc") and entry.row(table.headline).ends[0] <= 0.5
 
 
 def seen_at_all(table: StudyTable) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from penlight.data.summary import DataDescription
 from penlight.evaluation.checks import serious_first
+from penlight.evaluation.intervals import count_units
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import Score, find_row
 from penlight.evaluation.subgroups import Subgroup
@@ -59,6 +60,7 @@ from penlight.reports.tables import (
 )
 from penlight.reports.verdict import cut_words, kept_words, model_cell, model_of, rivals_of, run_verdict
 from penlight.reports.words import count, duration, image_words, interval, label_words, metric_words, number
+from penlight.runs.predictions import Predictions
 
 _OF_RANKS = ("roc", "precision_recall")
 
@@ -79,7 +81,7 @@ def run_report(content: RunContent) -> str:
         scores=score_lines(content.rows, rivals_of(content)),
         **published_values(content, content.rows, content.rivals),
         notes=[*finding_words(content), *decided_words(content), *read_before_words(content)],
-        label_scores=label_scores(content.rows),
+        label_scores=label_scores(content.rows, content.test),
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         points=point_lines(content.points),
         point_heads=point_heads(content.points),
@@ -179,9 +181,9 @@ def _data_displays(content: RunContent) -> dict[str, Display]:
     return {**found, "unusual": UnusualImages.from_images(content.novelty, content.images, index, modality)}
 
 
-def label_scores(rows: Sequence[Score]) -> PageFigure | None:
+def label_scores(rows: Sequence[Score], test: Predictions) -> PageFigure | None:
     """Draw the AUC of each label, where there are several."""
-    return next((drawn(display, name) for name, display in labels_displays(rows).items()), None)
+    return next((drawn(display, name) for name, display in labels_displays(rows, test).items()), None)
 
 
 def robustness_values(content: RunContent, robustness: Robustness | None) -> dict[str, Any]:
@@ -281,7 +283,7 @@ def run_displays(content: RunContent) -> dict[str, Display]:
         "bars": bars,
         **_displays(content),
         **corrupted,
-        **labels_displays(content.rows),
+        **labels_displays(content.rows, content.test),
         **folds_displays(content),
         **subgroups_displays(content.subgroups, content.rows),
         **published_displays(content, content.rows, content.rivals),
@@ -298,9 +300,13 @@ def _of_data(data: DataDescription) -> dict[str, Display]:
     return {"distribution": ClassDistribution.from_description(data), **data_displays(data)}
 
 
-def labels_displays(rows: Sequence[Score]) -> dict[str, Display]:
+def labels_displays(rows: Sequence[Score], test: Predictions) -> dict[str, Display]:
     """Make the display of the AUC of each label, where there are several."""
-    display = LabelScores.from_rows(rows)
+    patients = None if test.units is None else {
+        label: count_units(len(test), test.units, own)
+        for label, own in zip(test.task.labels, test.y_true.T, strict=True)
+    }  # fmt: skip
+    display = LabelScores.from_rows(rows, patients)
     return {"label-scores": display} if len(display.rows) > 1 else {}
 
 

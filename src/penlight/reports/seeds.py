@@ -61,7 +61,7 @@ def seeds_report(
         scores=score_lines(rows, own),
         **published_values(first, rows, rivals),
         notes=[*finding_words(first, rows), *answers_words(first), *read_before_words(first)],
-        label_scores=label_scores(rows),
+        label_scores=label_scores(rows, first.test),
         per_label=label_table(rows, first.task),
         **subgroup_values(subgroups, rows, first.unavailable_groups),
         figures=[drawn(display, name) for name, display in _over_seeds(contents, overall, own).items()],
@@ -121,7 +121,13 @@ def seeds_displays(
     found: dict[str, Display] = {"bars": _bars(first, rows, own), **corrupted_displays(robustness)}
     over_seeds = _over_seeds(contents, _overall(first, rows), own)
     published = published_displays(first, rows, rivals)
-    return {**found, **over_seeds, **labels_displays(rows), **subgroups_displays(subgroups, rows), **published}
+    return {
+        **found,
+        **over_seeds,
+        **labels_displays(rows, first.test),
+        **subgroups_displays(subgroups, rows),
+        **published,
+    }
 
 
 def _bars(first: RunContent, rows: Sequence[Score], rivals: Sequence[ComparedBaseline]) -> ScoreBars:

@@ -11,8 +11,7 @@ from penlight.evaluation.rows import Score, find_row
 from penlight.numbers import counted
 from penlight.reports.content import ComparedBaseline, RunContent
 from penlight.reports.words import (
-    count,
-    image_words,
+    counted_images,
     interval,
     metric_words,
     model_words,
@@ -36,7 +35,7 @@ def run_verdict(content: RunContent) -> str:
     """Say what was tested, how good it is, how sure, and whether it beats the baselines."""
     model = models_words(content)
     row = find_row(content.rows, content.task.headline)
-    images = f"{count(len(content.test))} {content.tested} {image_words(content.dataset.modality)}"
+    images = counted_images(len(content.test), content.tested, content.dataset.modality)
     images += f" of {len(content.folds)} folds" if content.folds else ""
     if row is None or not math.isfinite(row.value):
         return undefined(images, model, content.task, row)
@@ -48,7 +47,7 @@ def run_verdict(content: RunContent) -> str:
 def seeds_verdict(content: RunContent, row: Score | None, rivals: Sequence[ComparedBaseline], n_seeds: int) -> str:
     """Say the same of the mean over seeds; `content` is any one of the runs."""
     model = models_words(content)
-    images = f"{count(len(content.test))} test {image_words(content.dataset.modality)}"
+    images = counted_images(len(content.test), "test", content.dataset.modality)
     if row is None or not math.isfinite(row.value):
         return undefined(images, model, content.task, row)
     bounds = interval(row.low, row.high, 3)

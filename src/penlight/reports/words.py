@@ -40,6 +40,13 @@ def image_words(modality: str) -> str:
     return _IMAGES.get(modality, "images")
 
 
+def counted_images(n: int, of: str, modality: str) -> str:
+    """Count images of a modality: "400 test fundus photographs", "1 test image"; `of` names their split."""
+    many = image_words(modality)
+    one = re.sub(r"(image|photograph|film|slice|radiograph)s\b", r"\1", many, count=1)
+    return f"{count(n)} {of} {one if n == 1 else many}"
+
+
 def number(value: float | None, decimals: int = 3) -> str:
     """Write a number with equal decimals and a true minus sign; a dash where there is none."""
     if value is None or not math.isfinite(value):
@@ -58,8 +65,9 @@ def p_value(value: float) -> str:
 
 
 def interval(low: float, high: float, decimals: int = 3) -> str:
-    """Write an interval, "0.71–0.79"; empty where either end is undefined."""
-    if not (math.isfinite(low) and math.isfinite(high)):
+    """Write an interval, "0.71–0.79"; empty where either end is undefined, and for one without a width, of resamples
+    that are all alike and say nothing."""
+    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return ""
     joint = " to " if low < 0 else _EN_DASH
     return f"{number(low, decimals)}{joint}{number(high, decimals)}"

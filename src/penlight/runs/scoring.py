@@ -57,6 +57,7 @@ def scores_of(
         answers.decided,
         thresholds=answers.decision.thresholds,
         val=None if val is None else (val.predictions.y_true, val.predictions.prob),
+        val_groups=None if val is None else val.predictions.units,
         prevalence=prevalence,
         groups=p.units,
     )

@@ -14,7 +14,7 @@ from penlight.data.catalog import info_of_reference
 from penlight.errors import PenlightError
 from penlight.evaluation.rows import Score, find_row
 from penlight.numbers import counted
-from penlight.reports.words import count, interval, metric_words, number, sentence
+from penlight.reports.words import interval, metric_words, number, sentence
 from penlight.runs import Run
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
@@ -54,7 +54,10 @@ class GalleryScore:
     def spoken(self) -> str:
         """What the bar shows, in words."""
         words = metric_words(self.row.name).short
-        own = f"{words} {self.value}" + (f", 95 % interval {self.sure}" if self.sure else "")
+        bounds = interval(self.row.low, self.row.high, self.decimals)
+        own = f"{words} {self.value}" + (
+            f", 95 % interval {bounds}" if bounds else f", {self.sure}" * bool(self.sure)
+        )
         return own + (f"; linear baseline {self.beside}" if self.beside else "")
 
 
@@ -121,8 +124,9 @@ class GalleryGroup:
     @property
     def about(self) -> str:
         """Say what the images are."""
-        which = "images of train and val, answered out of fold" if self.folds else "test images"
-        return f"{self.view} view, {self.size} × {self.size} px, {count(self.images)} {which}"
+        images = counted(self.images, "image" if self.folds else "test image")
+        which = " of train and val, answered out of fold" if self.folds else ""
+        return f"{self.view} view, {self.size} × {self.size} px, {images}{which}"
 
     @property
     def short(self) -> str:
@@ -154,7 +158,7 @@ def _told_apart(groups: Sequence[GalleryGroup]) -> tuple[str, ...]:
     """Name groups, those of one name by their number of images too."""
     names = [group.short for group in groups]
     return tuple(
-        name if names.count(name) == 1 else f"{name} ({count(group.images)})"
+        name if names.count(name) == 1 else f"{name} ({group.images:,})"
         for name, group in zip(names, groups, strict=True)
     )
 

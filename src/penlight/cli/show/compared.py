@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, interval, number, plain_table, print_json
+from penlight.numbers import signed_text
 
 if TYPE_CHECKING:
     from penlight import ComparedRuns
@@ -35,7 +36,7 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     for d in found.differences:
         bounds = interval(d.low, d.high)
         style = "bold" if d.more_than_chance else None
-        table.add_row(d.row, d.against, number(d.value), bounds, p_value(d.p), p_value(d.p_holm), style=style)
+        table.add_row(d.row, d.against, signed_text(d.value), bounds, p_value(d.p), p_value(d.p_holm), style=style)
     out.print(table)
     if result.page is not None:
         say(result.page)

@@ -11,7 +11,7 @@ from penlight.cli.show.output import console, plain_table, print_json
 from penlight.data.audit.shift import shift_cells
 from penlight.data.summary import PER_IMAGE
 from penlight.data.tested import readings_text
-from penlight.numbers import percent_text
+from penlight.numbers import share_cell
 
 if TYPE_CHECKING:
     from penlight import Audited, Shown
@@ -69,9 +69,9 @@ def _split_table(
     table.add_column(head)
     for split in images:
         table.add_column(split, justify="right")
-        table.add_column("share", justify="right")
+        table.add_column(f"{split}, %", justify="right")
     for i, label in enumerate(rows):
-        cells = [(f"{counts[s][i]:,}", percent_text(counts[s][i] / n)) for s, n in images.items()]
+        cells = [(f"{counts[s][i]:,}", share_cell(counts[s][i] / n)) for s, n in images.items()]
         table.add_row(label, *(cell for pair in cells for cell in pair))
     table.add_row("images", *(cell for n in images.values() for cell in (f"{n:,}", "")), style="bold")
     return table

@@ -142,8 +142,9 @@ def _head(column: Column, width: int) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    """Write an interval by three decimals; one that is undefined is a dash."""
-    return "-" if math.isnan(low) or math.isnan(high) else f"{number(low)} to {number(high)}"
+    """Write an interval by three decimals; a dash for one that is undefined, or without a width: of resamples that
+    are all alike and say nothing."""
+    return "-" if math.isnan(low) or math.isnan(high) or low == high else f"{number(low)} to {number(high)}"
 
 
 def number(value: float) -> str:

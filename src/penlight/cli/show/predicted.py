@@ -21,7 +21,7 @@ from penlight.api.predicting import (
 from penlight.cli.show.lines import say
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
-from penlight.numbers import counted, decimal_text, percent_text
+from penlight.numbers import counted, decimal_text, share_cell
 from penlight.records import json_text
 
 _FEW = 20
@@ -243,11 +243,11 @@ def _many_lines(tally: _AnswerCounts, about: Mapping[str, Any]) -> list[str]:
     """How often each answer was given, how many should not be read, and what was unlike train."""
     n = tally.total - tally.failed
     rows = [
-        (name, f"{tally.answers[name]:,}", percent_text(tally.answers[name] / max(1, n))) for name in about["labels"]
+        (name, f"{tally.answers[name]:,}", share_cell(tally.answers[name] / max(1, n))) for name in about["labels"]
     ]
     if tally.answers["none"] and "none" not in about["labels"]:
-        rows.append(("none", f"{tally.answers['none']:,}", percent_text(tally.answers["none"] / max(1, n))))
-    lines = _aligned([("answer", "images", "share"), *rows], numbers=(1, 2))
+        rows.append(("none", f"{tally.answers['none']:,}", share_cell(tally.answers["none"] / max(1, n))))
+    lines = _aligned([("answer", "images", "share, %"), *rows], numbers=(1, 2))
     lines.append(
         f"{counted(n, 'image')} answered. The model abstains on {tally.several:,} since several "
         "labels are possible, and on "

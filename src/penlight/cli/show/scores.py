@@ -11,6 +11,7 @@ from penlight.cli.show.output import console, interval, number, plain_table, pri
 from penlight.evaluation import Score
 from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
 from penlight.evaluation.rows import row_title
+from penlight.numbers import signed_text
 
 if TYPE_CHECKING:
     from penlight.evaluation.checks import Check
@@ -84,7 +85,7 @@ def _subgroup_table(groups: "Sequence[Subgroup]") -> Table:
         table.add_column(name, justify="right")
     for g in groups:
         cells = [g.note, "", "", ""] if g.note else [
-            interval(g.low, g.high), number(g.difference),
+            interval(g.low, g.high), signed_text(g.difference),
             interval(g.difference_low, g.difference_high), number(g.p_holm),
         ]  # fmt: skip
         style = "bold" if g.more_than_chance else None

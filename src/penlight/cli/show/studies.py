@@ -63,14 +63,14 @@ def _study_table(part: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("checks")
     lines = [(row, _headline_of(row, part["headline"])) for row in part["rows"]]
-    lines.sort(key=lambda line: -math.inf if line[1]["value"] is None else -line[1]["value"])
+    lines.sort(key=lambda line: math.inf if line[1]["value"] is None else -line[1]["value"])
     for row, score in lines:
         cost = row["cost"]
         table.add_row(
             row["title"],
             _shown(score["value"]),
             _shown(score["sd"]),
-            f"{_shown(score['low'])} to {_shown(score['high'])}",
+            interval(*(math.nan if score[end] is None else score[end] for end in ("low", "high"))),
             "-" if cost["parameters"] is None else f"{cost['parameters']:,}",
             _shown(_mean_of(cost["fit_seconds"]), 1),
             _shown(_mean_of(cost["predict_ms_per_image"]), 2),

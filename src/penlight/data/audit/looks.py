@@ -20,7 +20,8 @@ from penlight.escaping import label_list, quoted
 from penlight.numbers import decimal_text, percent_text
 
 FEW = 5
-"""A label with fewer images than this in a split is too rare for a score there."""
+"""A label of fewer patients (images, where patients are not known) than this in a split is too rare for a score
+there."""
 
 LARGE_AUC = 0.8
 """An image shift is serious if the interval of its AUC lies above this."""
@@ -150,16 +151,16 @@ def _near(read: _Read) -> Iterator[Problem]:
     patients = [pair for pair in read.pairs if _patients_differ(read.dataset, pair)]
     found = (
         ("near-across", True, [p for p in near if p.across],
-         "are the same picture, though not pixel by pixel, in two splits",
+         "the same picture, though not pixel by pixel, in two splits",
          "Look at them; take them out of all splits but one."),
         ("near-conflict", False, [p for p in near if not p.same_label],
-         "are nearly the same picture with different labels",
+         "nearly the same picture with different labels",
          "Look at them; scores cannot be better than labels that contradict each other."),
         ("near-within", False, [p for p in near if not p.across],
-         "are nearly the same picture within a split",
+         "nearly the same picture within a split",
          "Know that they count double; keep one of each."),
         ("near-patients", False, patients,
-         "are the same picture under two patients",
+         "the same picture under two patients",
          "Ask whether two numbers are one patient; a split by patient is only as good as they are."),
     )  # fmt: skip
     for code, serious, pairs, what, do in found:
@@ -169,7 +170,7 @@ def _near(read: _Read) -> Iterator[Problem]:
 
 def _of_pairs(code: str, serious: bool, pairs: Sequence[Pair], what: str, do: str) -> Problem:
     places = tuple(place for pair in pairs for place in (pair.one, pair.other))
-    n = "1 pair of images" if len(pairs) == 1 else f"{len(pairs):,} pairs of images"
+    n = "1 pair of images is" if len(pairs) == 1 else f"{len(pairs):,} pairs of images are"
     numbers = {"pairs": len(pairs), "mirrored": sum(pair.kind == "mirrored" for pair in pairs)}
     where = _where(pairs) if code in ("near-across", "near-within") else ""
     return Problem(code, serious, f"{n} {what}{where}.", do, _splits_of(places), numbers, places[:_PLACES])
@@ -189,7 +190,8 @@ def _labels(read: _Read) -> Iterator[Problem]:
     for name, split in read.dataset.splits.items():
         counts = dict(zip(task.labels, task.encode(split.labels).sum(axis=0).tolist(), strict=True))
         absent = [label for label, n in counts.items() if n == 0]
-        few = {label: n for label, n in counts.items() if 0 < n < FEW}
+        few = {label: n for label, n in _cases(task.encode(split.labels), split.patients, task.labels) if 0 < n < FEW}
+        noun = "images" if split.patients is None else "patients"
         if absent:
             yield Problem(
                 "absent-label",
@@ -203,7 +205,7 @@ def _labels(read: _Read) -> Iterator[Problem]:
             yield Problem(
                 "few-of-label",
                 False,
-                f"Fewer than {FEW} images of {name} have the label "
+                f"Fewer than {FEW} {noun} of {name} have the label "
                 f"{', '.join(f'{quoted(label)} ({n})' for label, n in few.items())}.",
                 "Hardly anything can be learned of it."
                 if name == "train"
@@ -211,6 +213,14 @@ def _labels(read: _Read) -> Iterator[Problem]:
                 splits=(name,),
                 numbers={"labels": len(few), "fewest": min(few.values())},
             )
+
+
+def _cases(
+    y: NDArray[np.uint8], patients: NDArray[np.generic] | None, labels: Sequence[str]
+) -> Iterator[tuple[str, int]]:
+    """Count the patients who have an image with each label, or the images where patients are not known."""
+    for label, own in zip(labels, y.T, strict=True):
+        yield label, int(own.sum()) if patients is None else len(np.unique(patients[own > 0]))
 
 
 def _blank(read: _Read) -> Iterator[Problem]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from penlight.data.audit.thumbs import Floats, Thumbs
 from penlight.data.dataset import Dataset
-from penlight.numbers import decimal_text
+from penlight.numbers import decimal_text, share_cell
 from penlight.records import Name, Number, Record, Text
 
 LEVEL = 0.05
@@ -85,7 +85,7 @@ def shift_cells(shift: Shift) -> tuple[str, ...]:
         decimal_text(images.auc), f"{decimal_text(images.low)} to {decimal_text(images.high)}", p_text(images.p)
     )  # fmt: skip
     by_labels = ("-", labels.note, "-", "-") if math.isnan(labels.p) else (
-        p_text(labels.p), labels.label, decimal_text(100 * labels.train_share, 1), decimal_text(100 * labels.share, 1)
+        p_text(labels.p), labels.label, share_cell(labels.train_share), share_cell(labels.share)
     )  # fmt: skip
     return (shift.split, *by_images, *by_labels)
 
@@ -126,7 +126,7 @@ def image_shift(
     group = _numbered(len(train), len(other), train_groups, other_groups)
     units = min(len(np.unique(group[side == s])) for s in (0, 1))
     if units < FEWEST:
-        return ImageShift(math.nan, math.nan, math.nan, math.nan, f"fewer than {FEWEST} images or patients")
+        return ImageShift(math.nan, math.nan, math.nan, math.nan, _too_few(train_groups, other_groups))
     if float(np.ptp(x, axis=0).max(initial=0)) == 0:
         return ImageShift(math.nan, math.nan, math.nan, math.nan, "all images are the same")
     z, fold = _components(x), rng.permutation(int(group.max()) + 1)[group] % _FOLDS
@@ -153,7 +153,7 @@ def label_shift(
     group = _numbered(len(train), len(other), train_groups, other_groups)
     first, second = group[: len(train)], group[len(train) :]
     if min(len(np.unique(first)), len(np.unique(second))) < FEWEST:
-        return LabelShift(math.nan, "", math.nan, math.nan, math.nan, f"fewer than {FEWEST} images or patients")
+        return LabelShift(math.nan, "", math.nan, math.nan, math.nan, _too_few(train_groups, other_groups))
     sums = np.zeros((int(group.max()) + 1, y.shape[1] + 1), np.float32)
     np.add.at(sums, group, np.column_stack([y, np.ones(len(y), np.float32)]))
     in_other = np.zeros(len(sums), np.bool_)
@@ -196,6 +196,11 @@ def _rows(
     group = rows if patients is None else np.unique(patients, return_inverse=True)[1][rows]
     place = rng.permutation(int(group.max()) + 1)[group]
     return np.sort(rows[np.argsort(place, kind="stable")[:_MOST_IMAGES]])
+
+
+def _too_few(*groups: NDArray[np.generic] | None) -> str:
+    """Say of what there are too few: images, unless both parts name their patients."""
+    return f"fewer than {FEWEST} {'images' if any(own is None for own in groups) else 'patients'}"
 
 
 def _numbered(n: int, m: int, one: NDArray[np.generic] | None, other: NDArray[np.generic] | None) -> Groups:

@@ -45,8 +45,11 @@ class Columns:
     others: Mapping[str, str] | None = None
 
 
-def propose_columns(table: Table, path: Path) -> Columns:
-    """Find out which column says what. DataError if none can be the path or the labels, or if several can."""
+def propose_columns(table: Table, path: Path, *, several: bool = False) -> Columns:
+    """Find out which column says what; `several` where a picture may have several findings, or none.
+
+    DataError if no column can be the path or the labels, or if more than one can.
+    """
     found = {what: _column(table, what, path) for what in _NAMES}
     if found["path"] is None:
         raise DataError(
@@ -55,7 +58,9 @@ def propose_columns(table: Table, path: Path) -> Columns:
     others = {what: column for what, column in found.items() if column and what not in ("path", "label")}
     if label := found["label"]:
         separator = _separator(table[label], path)
-        none = _none(table[label], separator)
+        # Of two labels, of which one is "No Finding", each is one.
+        several = several and len(set(table[label])) > 2
+        none = _none(table[label]) if separator is not None or several else None
         return Columns(found["path"], label, separator=separator, none=none, others=others)
     used = {found["path"], *others.values()}
     yes_no = (name for name, cells in table.items() if all(cell.lower() in _YES_NO for cell in cells))
@@ -83,7 +88,8 @@ def list_manifest(folder: Path, name: str, columns: Columns, tree: Tree) -> List
     finder = _ColumnFinder(tree)
     n = len(table[columns.path])
     values = list(_values(table, columns, n))
-    if columns.label and not columns.separator and (empty := [i for i, own in enumerate(values) if not own]):
+    cells = table[columns.label] if columns.label and not columns.separator else []
+    if empty := [i for i, cell in enumerate(cells) if not cell.strip()]:
         raise DataError(f"{path}: no label in the rows of {named(table[columns.path][i] for i in empty)}.", "Add it.")
     others = columns.others or {}
     rows, missing = [], []
@@ -130,9 +136,7 @@ def _separator(cells: Sequence[str], path: Path) -> str | None:
     return found[0] if found else None
 
 
-def _none(cells: Sequence[str], separator: str | None) -> str | None:
-    if separator is None:
-        return None
+def _none(cells: Sequence[str]) -> str | None:
     return next((cell for cell in cells if cell.lower() in _NO_FINDING), None)
 
 

@@ -231,7 +231,8 @@ def _free_place(path: Path, asked: NewDatasetOptions) -> Path:
 def _list(path: Path, asked: NewDatasetOptions) -> tuple[Listing, Columns | None, Path]:
     """List what a path holds; give the columns of a manifest, None for class folders, and the source itself."""
     if path.suffix.lower() in SUFFIXES and path.is_file():
-        return _list_manifest(path, walk(path.parent if asked.images is None else asked.images.resolve()))
+        tree = walk(path.parent if asked.images is None else asked.images.resolve())
+        return _list_manifest(path, tree, asked.task)
     if path.is_file():
         raise _not_read(path)
     if asked.images is not None:
@@ -248,7 +249,7 @@ def _list(path: Path, asked: NewDatasetOptions) -> tuple[Listing, Columns | None
             "pictures; which says the labels?",
             f"Give the table, as {path / tables[0]}, or move the tables away to use the folders.",
         )
-    return _list_manifest(path / tables[0], tree)
+    return _list_manifest(path / tables[0], tree, asked.task)
 
 
 _INSTEAD = {
@@ -271,8 +272,9 @@ def _not_read(path: Path) -> DataError:
     return DataError(f"{path} is a file; a folder of pictures, or a table or arrays ({kinds}), was expected.", remedy)
 
 
-def _list_manifest(path: Path, tree: Tree) -> tuple[Listing, Columns | None, Path]:
-    columns = propose_columns(read_table(path.parent, path.name), path)
+def _list_manifest(path: Path, tree: Tree, task: str | None) -> tuple[Listing, Columns | None, Path]:
+    several = task in TASKS and not TASKS[task].exclusive
+    columns = propose_columns(read_table(path.parent, path.name), path, several=several)
     return list_manifest(path.parent, path.name, columns, tree), columns, path
 
 

@@ -9,7 +9,7 @@ from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST, MAX_TEMPERATURE
 from penlight.evaluation.checks.check import Finding, interval, listed, number, rule
 from penlight.evaluation.checks.evidence import Evidence, Floats, SplitAnswers
-from penlight.evaluation.intervals import design_effect, number_units
+from penlight.evaluation.intervals import count_units, design_effect, number_units, unit_noun
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
 from penlight.evaluation.rows import find_row
@@ -100,7 +100,8 @@ def simulated_errors(predicted: Floats, *, seed: int = 0) -> Floats:
 @rule(
     "PL007",
     "Too few positives to tune a threshold",
-    when=f"A label has fewer than {FEWEST} images with it, or without it, in val; its threshold took the fallback.",
+    when=f"A label has fewer than {FEWEST} patients (images, where patients are not known) with it, or without it, "
+    "in val; its threshold took the fallback.",
     why="The fallback cuts at the prevalence in train; nothing says that this is a good operating point.",
     do="Do not rely on the answers for these labels; use their probabilities, or get more images for val.",
 )
@@ -112,22 +113,23 @@ def too_few_to_tune(e: Evidence) -> Finding | None:
 @rule(
     "PL014",
     "Scores rest on few images",
-    when=f"In test, fewer than {_FEW_IMAGES} images have a label, or lack it; or the 95 % interval of the headline "
-    f"score is undefined or wider than {_WIDE_INTERVAL}.",
+    when=f"In test, fewer than {_FEW_IMAGES} patients (images, where patients are not known) have a label, or lack "
+    f"it; or the 95 % interval of the headline score is undefined or wider than {_WIDE_INTERVAL}.",
     why="One image more or less moves such a score visibly.",
     do="Read intervals before values; test on more images with these labels, or report them together.",
 )
 def few_images(e: Evidence) -> Finding | None:
-    positives = e.test.sample.y.sum(axis=0, dtype=int)
-    rarer = np.minimum(positives, len(e.test.sample.y) - positives)
+    y, groups = e.test.sample.y, e.test.groups
+    rarer = np.array([min(count_units(len(y), groups, kind) for kind in (own > 0, own == 0)) for own in y.T])
     few = np.flatnonzero((rarer > 0) & (rarer < _FEW_IMAGES))
     parts = []
     if len(few):
         names = listed([f"{quoted(e.task.labels[c])} ({rarer[c]:,})" for c in few])
-        parts.append(f"Scores on {e.split} rest on few images with or without a label: {names}.")
+        parts.append(f"Scores on {e.split} rest on few {unit_noun(groups)}s with or without a label: {names}.")
     row = find_row(e.rows, e.headline)
     if row is not None and not math.isfinite(row.high - row.low):
-        parts.append(f"{e.headline_short} has no interval: {row.note or 'too few resamples give it a value'}.")
+        why = row.note.removeprefix("no interval: ") or "too few resamples give it a value"
+        parts.append(f"{e.headline_short} has no interval: {why}.")
     elif row is not None and row.high - row.low > _WIDE_INTERVAL:
         parts.append(f"The 95 % interval of {e.headline_short} is wide: {interval(row.low, row.high)}.")
     return Finding(" ".join(parts)) if parts else None

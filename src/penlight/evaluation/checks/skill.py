@@ -8,9 +8,11 @@ from penlight.escaping import quoted
 from penlight.evaluation.checks.check import Finding, interval, listed, number, rule
 from penlight.evaluation.checks.evidence import LINEAR, MAJORITY, Evidence
 from penlight.evaluation.comparison import Difference
+from penlight.evaluation.intervals import count_units
 from penlight.evaluation.metrics import metric_words
 from penlight.evaluation.rows import Score
 from penlight.evaluation.subgroups import FEWEST_UNITS
+from penlight.numbers import counted
 
 _SERIOUSLY_MISSED = 5
 _EPOCH_GAIN = 0.002
@@ -22,9 +24,15 @@ _GROUP_FAR_BELOW = 0.05
 def _scores(e: Evidence, found: Difference, other: str) -> str:
     own, rival = (e.headline_draws[name].mean for name in (found.row, found.against))
     return (
-        f"On {e.split} its {e.headline_short} is {number(own)}, that of {other} {number(rival)} (difference "
-        f"{number(found.value)}, 95 % interval {interval(found.low, found.high)}, on the same images)."
+        f"On {e.split} its {e.headline_short} is {number(own)}, that of {other} {number(rival)} "
+        f"({_difference(found)}, on the same images)."
     )
+
+
+def _difference(found: Difference) -> str:
+    if found.low == found.high:
+        return f"difference {number(found.value)} however the images are drawn"
+    return f"difference {number(found.value)}, 95 % interval {interval(found.low, found.high)}"
 
 
 @rule(
@@ -62,18 +70,22 @@ def not_clearly_better_than_linear(e: Evidence) -> Finding | None:
     "PL004",
     "A label is never answered",
     when="No test image is given a label that some test images have. Serious if at least "
-    f"{_SERIOUSLY_MISSED} have it.",
+    f"{_SERIOUSLY_MISSED} have it (patients, where they are known).",
     why="Its sensitivity is 0, whatever the mean over labels says.",
     do="For findings and two classes, find thresholds on val (--set decide.thresholds=f1); for classes, balance "
     "training (--set train.balance=sampling), or join labels that are too rare to learn.",
 )
 def never_answered(e: Evidence) -> Finding | None:
-    truly, given = (a.sum(axis=0, dtype=int) for a in (e.test.sample.y, e.test.sample.decided))
-    never = [(label, int(n)) for label, n, k in zip(e.task.labels, truly, given, strict=True) if n > 0 and k == 0]
+    y, given = e.test.sample.y, e.test.sample.decided.sum(axis=0)
+    never = [c for c in range(y.shape[1]) if y[:, c].any() and not given[c]]
     if not never:
         return None
-    names = listed([f"{quoted(label)} ({n:,} have it)" for label, n in never])
-    return Finding(f"No image of {e.split} is answered with {names}.", any(n >= _SERIOUSLY_MISSED for _, n in never))
+    units = [count_units(len(y), e.test.groups, y[:, c]) for c in never]
+    names = []
+    for c, n in zip(never, units, strict=True):
+        who = "" if e.test.groups is None else f" of {counted(n, 'patient')}"
+        names.append(f"{quoted(e.task.labels[c])} ({y[:, c].sum(dtype=int):,}{who} {'has' if n == 1 else 'have'} it)")
+    return Finding(f"No image of {e.split} is answered with {listed(names)}.", max(units) >= _SERIOUSLY_MISSED)
 
 
 @rule(
@@ -91,7 +103,7 @@ def accuracy_of_the_majority(e: Evidence) -> Finding | None:
         return None
     return Finding(
         f"Accuracy on {e.split} is {number(rate + found.value)}; answering what is most usual for every image gives "
-        f"{number(rate)} (difference {number(found.value)}, 95 % interval {interval(found.low, found.high)}).",
+        f"{number(rate)} ({_difference(found)}).",
         serious=e.task.exclusive,
     )
 
@@ -173,7 +185,8 @@ def learned_nothing(e: Evidence) -> Finding | None:
     when="The headline score of a group (by site, age in bands, sex, view) differs from that of all other test "
     "images by more than chance: p below 0.05 by drawing memberships anew, corrected over all groups (Holm), and the "
     "95 % interval of the difference does not hold zero. Serious where it is lower by more than "
-    f"{_GROUP_FAR_BELOW}. Groups of fewer than {FEWEST_UNITS} patients or images are not asked.",
+    f"{_GROUP_FAR_BELOW}. Groups of fewer than {FEWEST_UNITS} patients (images, where patients are not known) are "
+    "not asked.",
     why="The score of the whole promises this group more, or less, than it gets.",
     do="Give scores by group wherever you give the whole; see what differs in its images and labels, and train on "
     "more of it. One division that was looked for later proves little.",

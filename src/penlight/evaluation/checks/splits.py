@@ -206,7 +206,8 @@ def conflicting_labels(e: Evidence) -> Finding | None:
 @rule(
     "PL015",
     "A split lacks a label, or has hardly any of it",
-    when=f"No image of a split has a label; or fewer than {FEWEST} images of train or val have it.",
+    when=f"No image of a split has a label; or fewer than {FEWEST} patients (images, where patients are not known) "
+    "of train or val have it.",
     why="In train, little can be learned of it; in val, little can be chosen for it; in test, it has no score, and "
     "means over labels leave it out.",
     do="Split again, stratified by label, or leave the label out of the dataset and say so.",
@@ -218,9 +219,12 @@ def absent_in_a_split(e: Evidence) -> Finding | None:
     for split, counts in e.data.counts.items():
         own = dict(zip(e.data.labels, counts, strict=True))
         absent = [quoted(label) for label, n in own.items() if n == 0]
-        few = [f"{quoted(label)} ({n})" for label, n in own.items() if 0 < n < FEWEST and split != e.split]
+        units, noun = own, "images"
+        if e.data.patients_with is not None:
+            units, noun = dict(zip(e.data.labels, e.data.patients_with[split], strict=True)), "patients"
+        few = [f"{quoted(label)} ({n})" for label, n in units.items() if 0 < n < FEWEST and split != e.split]
         parts += [f"No image of {split} has {listed(absent)}."] if absent else []
-        parts += [f"Few images of {split} have {listed(few)}."] if few else []
+        parts += [f"Few {noun} of {split} have {listed(few)}."] if few else []
     return Finding(" ".join(parts)) if parts else None
 
 

@@ -1,6 +1,6 @@
 """The ranking score of each label with its interval: what is rare is shown with its width, not hidden."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,35 +19,45 @@ from penlight.reports.words import count, interval, listed, number, sentence
 GUESSING = 0.5
 
 FEWEST = 10
-"""A label with fewer positive images has an open dot: resampling so few makes its interval too narrow."""
+"""A label of fewer patients with a positive image (positive images, where patients are not known) has an open dot:
+so few make its interval uncertain."""
 
 
 @dataclass(frozen=True)
 class LabelScores(Display):
-    """The AUC of each label against the rest with its 95 % interval, the best first, undefined ones last."""
+    """The AUC of each label against the rest with its 95 % interval, the best first, undefined ones last.
+
+    `patients` counts those with a positive image of each label, by its name; None where they are not known.
+    """
 
     rows: tuple[Score, ...]
+    patients: Mapping[str, int] | None = None
 
     section: ClassVar[str] = "scores"
     title: ClassVar[str] = "AUC of each label"
 
     @classmethod
-    def from_rows(cls, rows: Iterable[Score]) -> "LabelScores":
+    def from_rows(cls, rows: Iterable[Score], patients: Mapping[str, int] | None = None) -> "LabelScores":
         """Choose the AUCs of labels among rows, and sort them."""
         own = [row for row in rows if row.name == "auc" and row.label is not None]
-        return cls(tuple(sorted(own, key=lambda row: -row.value if is_number(row.value) else np.inf)))
+        return cls(tuple(sorted(own, key=lambda row: -row.value if is_number(row.value) else np.inf)), patients)
 
     @property
     def caption(self) -> str:
         """Say which intervals are not above guessing, and which is the widest."""
-        known = [row for row in self.rows if is_number(row.low) and is_number(row.high)]
+        known = [row for row in self.rows if is_number(row.value)]
         if not known:
             return "No label has an AUC with an interval."
-        widest = max(known, key=lambda row: row.high - row.low)
-        few = f" Open dots rest on fewer than {FEWEST} positive images."
-        said = _against_guessing([row for row in known if row.n >= FEWEST])
-        widest_said = f"{said}; widest: {widest.label}, with {counted(widest.n, 'positive image')}."
-        return widest_said + (few if any(row.n < FEWEST for row in known) else "")
+        what = "positive images" if self.patients is None else "patients with a positive image"
+        few = f" Open dots rest on fewer than {FEWEST} {what}."
+        said = _against_guessing([row for row in known if not self._is_rare(row)], what)
+        if wide := [row for row in known if is_number(row.low)]:
+            widest = max(wide, key=lambda row: row.high - row.low)
+            said += f"; widest: {widest.label}, with {counted(widest.n, 'positive image')}"
+        return f"{said}." + (few if any(map(self._is_rare, known)) else "")
+
+    def _is_rare(self, row: Score) -> bool:
+        return (row.n if self.patients is None else self.patients[str(row.label)]) < FEWEST
 
     @property
     def description(self) -> str:
@@ -81,7 +91,7 @@ class LabelScores(Display):
             if not is_number(row.value):
                 leave_lane_empty(ax, y, row.note or "undefined")
                 continue
-            draw_lane(ax, y, row.value, row.low, row.high, face=PAPER if row.n < FEWEST else "")
+            draw_lane(ax, y, row.value, row.low, row.high, face=PAPER if self._is_rare(row) else "")
             write_in_lane(ax, y, number(row.value, 2))
         name_lanes(ax, self._names())
         ax.set_xlim(np.floor(low * 5) / 5, 1)
@@ -90,11 +100,11 @@ class LabelScores(Display):
         return [f"{shorten(str(row.label), 22)} ({count(row.n)})" for row in self.rows]
 
 
-def _against_guessing(rows: Sequence[Score]) -> str:
+def _against_guessing(rows: Sequence[Score], what: str) -> str:
     if not rows:
-        return f"No label has {FEWEST} positive images or more"
-    below = [str(row.label) for row in rows if row.high < GUESSING]
-    unclear = [str(row.label) for row in rows if row.low <= GUESSING <= row.high]
+        return f"No label has {FEWEST} {what} or more"
+    below = [str(row.label) for row in rows if row.ends[1] < GUESSING]
+    unclear = [str(row.label) for row in rows if row.ends[0] <= GUESSING <= row.ends[1]]
     said = [f"not clear of guessing: {listed(list(map(quoted, unclear)))}"] * bool(unclear)
     said += [f"worse than guessing: {listed(list(map(quoted, below)))}"] * bool(below)
     return sentence("; ".join(said) or "every interval is above guessing")

@@ -12,7 +12,7 @@ from penlight.data.reads import Chosen, read
 from penlight.evaluation.novelty import Novelty, evenly
 from penlight.reports.displays.base import Display, Floats, Layout
 from penlight.reports.displays.shared import draw_images
-from penlight.reports.words import count, image_words, number
+from penlight.reports.words import count, counted_images, number
 
 MOST = 8
 
@@ -45,7 +45,7 @@ class UnusualImages(Display):
     @property
     def caption(self) -> str:
         """Say how many are unusual, of how many."""
-        many = f"{count(self.unusual)} of {count(self.n_images)} test {image_words(self.modality)}"
+        many = f"{count(self.unusual)} of {counted_images(self.n_images, 'test', self.modality)}"
         verb = "is" if self.unusual == 1 else "are"
         return (
             f"{many} {verb} more unlike the training images than 99 in 100 that were kept aside; about "

@@ -14,7 +14,7 @@ from penlight.evaluation.rows import Score
 from penlight.reports.displays.base import Display, Layout, margin_for
 from penlight.reports.displays.shared import draw_lane, name_lanes
 from penlight.reports.palette import ACCENT, ALARM, INK, MUTED, RULE
-from penlight.reports.words import listed, metric_words, number, sentence
+from penlight.reports.words import listed, metric_words, number, sentence, with_interval
 
 _LANE = 30
 
@@ -39,9 +39,8 @@ class Lane:
 
 def stands_to(own: Score, published: float) -> str:
     """Say whether a score is "above" or "below" a published value, that is, with its whole interval, or "level"."""
-    if own.low > published:
-        return "above"
-    return "below" if own.high < published else "level"
+    low, high = own.ends
+    return "above" if low > published else "below" if high < published else "level"
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class BesidePublished(Display):
     def description(self) -> str:
         """Say every set."""
         parts = (
-            f"{lane.name}: {number(lane.own.value)} ({number(lane.own.low)} to {number(lane.own.high)}), "
+            f"{lane.name}: {with_interval(lane.own, 3)}, "
             f"published {number(lane.published)}, linear {number(lane.linear)}"
             for lane in self.lanes
         )
@@ -163,7 +162,7 @@ class PublishedScores(Display):
     def description(self) -> str:
         """Say the run's value, and every published one."""
         name = metric_words(self.own.name).short
-        own = f"{name} of this run {number(self.own.value)} ({number(self.own.low)} to {number(self.own.high)})"
+        own = f"{name} of this run {with_interval(self.own, 3)}"
         return "; ".join([own, *(f"{self._named(row)} {number(v)}" for row, v in self._pairs())]) + "."
 
     @property

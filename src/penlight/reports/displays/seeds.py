@@ -57,13 +57,16 @@ class SeedDots(Display):
         values = [row.value for row in self.rows if np.isfinite(row.value)]
         if not values:
             return f"The headline metric is undefined for every {self.noun}."
-        ends = f"between {number(min(values), 3)} and {number(max(values), 3)}"
+        low, high = number(min(values), 3), number(max(values), 3)
+        ends = f"at {low}" if low == high else f"between {low} and {high}"
+        lie = f"The {self.noun} lies" if len(values) == 1 else f"The {self.noun}s lie"
         if self.noun == "fold":
+            why = "" if low == high else ", as their images and what they were trained on differ"
             return (
-                f"The folds lie {ends}, as their images and what they were trained on differ; the line is the score "
-                "of all their answers together, each bar a 95 % interval."
+                f"{lie} {ends}{why}; the line is the score of all their answers together, each bar a 95 % interval."
             )
-        return f"Chance alone puts the seeds {ends}; each bar is the 95 % interval."
+        said = f"{lie} {ends}" if low == high else f"Chance alone puts the seeds {ends}"
+        return f"{said}; each bar is the 95 % interval."
 
     @property
     def description(self) -> str:
