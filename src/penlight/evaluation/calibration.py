@@ -265,9 +265,10 @@ class _HeldOut:
 
 def _fit_together(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> Fits:
     """Fit one correction to all labels of an exclusive task."""
-    if (units := count_units(len(y), held_out.groups)) < FEWEST:
-        few = counted(units, unit_noun(held_out.groups))
-        return [_NO_CHANGE], (f"all: {few} in {held_out.called}: too few to calibrate; left as they are",)
+    units = count_units(len(y), held_out.groups)
+    if units < FEWEST:
+        few = f"{counted(units, unit_noun(held_out.groups))} in {held_out.called}: too few to calibrate"
+        return [_NO_CHANGE], (f"all: {few}; left as they are",)
 
     def temperature(rows: NDArray[np.int64]) -> _Fit:
         return _fit_temperature(y[rows], log_probability(prob[rows]), held_out.weight(rows), held_out.lowest)

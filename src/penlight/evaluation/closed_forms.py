@@ -140,7 +140,7 @@ def mean_over_labels(key: str, compute: Callable[[Sample, Floats], Floats], of_l
         correlation: Floats = np.eye(len(covariance))
         np.divide(covariance, scale, out=correlation, where=scale > 0)
         # A label whose value never varies, as the area of a constant score, adds nothing; those alone have none.
-        below, above = (np.nan_to_num(own_distance[defined]) for own_distance in (value - own.low, own.high - value))
+        below, above = (np.nan_to_num(distance[defined]) for distance in (value - own.low, own.high - value))
         if not (below.any() or above.any()):
             return Intervals(np.array([np.nan]), np.array([np.nan]))
         mean = value[defined].mean()

@@ -50,12 +50,15 @@ class Areas:
         than one misplaced case is expected among the rarer kind. NaN for a constant score, which ranks nothing: its
         area is one half of any images, so that nothing varies.
         """
+        # One score for all images is 0.5 in any sample.
+        if not self.influence.any() and (self.auc == 0.5).all():
+            return np.nan, np.nan
         auc, variance, plain = (
             float(self.auc.mean()),
             float(self.covariance.mean()),
             float(np.diag(self.plain).mean()),
         )
-        if not math.isfinite(auc) or (not self.influence.any() and (self.auc == 0.5).all()):
+        if not math.isfinite(auc):
             return np.nan, np.nan
         known = math.isfinite(variance) and variance > 0 and 0 < auc < 1
         # Cases as many as independent ones would be with this variance; at least one for each patient.

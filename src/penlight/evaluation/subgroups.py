@@ -250,7 +250,8 @@ class _Scored:
         """Fill in the row from draws (2, B), inside and outside, and the difference that was `found`."""
         low, high = percentile_interval(drawn[0])
         # Where all resamples are alike, as of two perfect scores, they say nothing of how far it may be.
-        difference_low, difference_high = found.interval(comparisons) if found.error > _NOTHING else (np.nan, np.nan)
+        varies = found.error > _NOTHING
+        difference_low, difference_high = found.interval(comparisons) if varies else (np.nan, np.nan)
         return replace(
             self.row,
             value=value,
