@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from penlight.data.tested import READ_BEFORE
+from penlight.data.accesses import READ_BEFORE
 from penlight.escaping import quoted
 from penlight.evaluation.decision import WITH_TRAIN
 from penlight.evaluation.rows import Score, find_row
