@@ -117,7 +117,7 @@ TOLD = {
 
 def printed(capsys, *tables) -> list[str]:
     record = {"tables": [own.record(findings.findings(own)).to_dict() for own in tables]}
-    print_studied(SimpleNamespace(record=record, report="out/report.html", to_dict=dict), json=False)
+    print_studied(SimpleNamespace(record=record, report="out/report.html", to_dict=dict))
     return capsys.readouterr().out.splitlines()
 
 
@@ -425,7 +425,7 @@ WANTED = {
 
 def terminal(capsys, dataset: Dataset, found, readings=()) -> str:
     print_audit(SimpleNamespace(problems=found.problems, audit=found, dataset=dataset.info.name, readings=readings,
-                                page="p.html"), json=False)  # fmt: skip
+                                page="p.html"))  # fmt: skip
     return " ".join(capsys.readouterr().out.split())
 
 
