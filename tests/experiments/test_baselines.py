@@ -8,10 +8,10 @@ import pickle
 
 import numpy as np
 import pytest
-from penlight.data.tested import BASELINE, TestAccessLog, readings_of
 
 import penlight as pl
 from penlight.data import apply_view
+from penlight.data.accesses import BASELINE, TestAccessLog, accesses_of
 from penlight.experiments import baselines as own
 from penlight.experiments.baselines import Baselines
 from penlight.privacy import cache_folder
@@ -34,9 +34,17 @@ def asked(dataset, recipe=RECIPE):
     said = []
     for name in ("majority", "linear"):
         baseline = found.fitted(name, recipe)
-        test, rows = found._on_test(baseline)
+        tested = found.tested(baseline)
         logits = baseline.model.logits(view.splits["val"])
-        said.append((to_bytes(baseline.val), to_bytes(test), rows, baseline.decision, logits.tobytes()))
+        said.append(
+            (
+                to_bytes(baseline.val),
+                to_bytes(tested.answers.before),
+                tested.rows,
+                baseline.decision,
+                logits.tobytes(),
+            )
+        )
     rates = {name: (rate.images, rate.unusual) for name, rate in found.novelty_rates.drawn.items()}
     return repr(said), found.novelty.to_bytes(), rates
 
@@ -57,7 +65,7 @@ def test_they_are_fitted_once_and_say_the_same_when_they_are_found(task, fits):
     assert len(fits) == 2
     assert len(entries()) == 5
     assert all(path.stat().st_mode & 0o077 == 0 for path in entries())
-    assert [reading.by for reading in readings_of(dataset)] == [BASELINE] * 2
+    assert [reading.by for reading in accesses_of(dataset)] == [BASELINE] * 2
 
 
 def test_other_labels_decisions_or_code_are_other_baselines(fits, monkeypatch):

@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.data.summary import DataDescription, describe
 from penlight.errors import RunError
-from penlight.evaluation import Decision, Score
-from penlight.evaluation.checks import Check
-from penlight.evaluation.standing import Ahead
-from penlight.evaluation.subgroups import Subgroup
+from penlight.evaluation import Decision
 from penlight.recipes import differences
 from penlight.reports.content import ComparedBaseline, FoldContent, RunContent, TrainingSample
 from penlight.reports.verdict import kept_together
@@ -22,6 +19,7 @@ from penlight.runs import Joined, Run
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
 from penlight.runs.evidence import checks_kept, headline_kept, novelty_rates_of
 from penlight.runs.holdings import groups_unavailable, holdings_of, is_shared, keeps_images
+from penlight.runs.scores import FoldsScores
 from penlight.tasks import Task, label_of
 
 _SAMPLES_PER_LABEL = 6
@@ -104,21 +102,16 @@ def _thresholds(decision: Decision, task: Task) -> NDArray[np.float64] | None:
 def content_of_folds(
     name: str,
     runs: Sequence[Run],
+    joined: Joined,
+    scores: FoldsScores,
     whole: DataDescription,
     patients: Mapping[str, int] | None,
     first: ViewedDataset | DataDescription,
-    joined: Joined,
-    rows: Sequence[Score],
-    rivals: Sequence[ComparedBaseline],
-    checks: Sequence[Check],
-    subgroups: Sequence[Subgroup],
-    unanswered: Sequence[str],
-    ahead: Mapping[str, Ahead],
     images: bool | None = None,
 ) -> RunContent:
-    """Gather what the report of a cross-validation shows: `whole` and `patients` are of what was divided, as
-    `describe_folds` gives them, `first` is its first fold, `joined` the
-    answers of all folds, to which the scores belong; `images` as in `content_of_run`."""
+    """Gather what the report of a cross-validation shows: `joined` are the answers of all folds, `whole` and
+    `patients` are of what was divided, as `describe_folds` gives them, `first` is its first fold; `images` as in
+    `content_of_run`."""
     headline = joined.predictions.task.headline
     return replace(
         content_of_run(runs[0], first, images),
@@ -126,13 +119,13 @@ def content_of_folds(
         test=replace(joined.predictions, prob=joined.sample.prob),
         decided=joined.sample.decided,
         thresholds=None,
-        rows=rows,
-        rivals=rivals,
+        rows=scores.metrics,
+        rivals=[ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()],
         history=None,
         best_epoch=None,
         data=whole,
         provenance=_provenance_of_folds(runs, whole.md5),
-        checks=checks,
+        checks=scores.checks,
         decision_notes=(),
         patients=patients,
         before=joined.predictions,
@@ -141,9 +134,9 @@ def content_of_folds(
         conformal=None,
         decision=None,
         novelty=None,
-        subgroups=subgroups,
-        unanswered=unanswered,
-        ahead=ahead,
+        subgroups=scores.subgroups,
+        unanswered=scores.unanswered,
+        ahead=scores.ahead,
         ranking=replace(joined.predictions, prob=_places(joined)),
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))
