@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from penlight.explanation import METHODS, explain_images
-from penlight.explanation.sanity import Pointing, correlations, dependence, point, untrained, untrained_linear
+from penlight.explanation.sanity import Pointing, correlations, point, untrained, untrained_linear
 from penlight.models import LinearBaseline
 from penlight.recipes import Linear
 from penlight.tasks import MultiClass
@@ -60,6 +60,11 @@ def test_another_label_has_another_map(chest, method):
     right, wrong = point(own, chest.masks), point(other, chest.masks)
     # Beyond what comes by chance if both maps pointed at the finding as often as the other label's does.
     assert Pointing(right.hits, float(wrong.hits), right.n).p < 0.001
+
+
+def dependence(subject, random, images, columns, method):
+    """Correlation of each image's map with that of a model whose weights are random, (N,)."""
+    return correlations(*(explain_images(s, images, columns, method) for s in (subject, random)))
 
 
 @pytest.mark.full

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from penlight.cli.show.datasets import print_audit
 from penlight.cli.show.studies import print_studied
 from penlight.data import Dataset, DatasetInfo, Split
-from penlight.data import tested as reading
+from penlight.data.accesses import TestAccess as Access
 from penlight.data.audit import audit, shift
 from penlight.evaluation.checks import Check, run_checks
 from penlight.evaluation.sample import Sample
@@ -116,8 +116,8 @@ TOLD = {
 
 
 def printed(capsys, *tables) -> list[str]:
-    record = {"tables": [{**own.to_dict(), "findings": findings.findings(own)} for own in tables]}
-    print_studied(SimpleNamespace(record=record, report="out/report.html", to_dict=dict), json=False)
+    record = {"tables": [own.record(findings.findings(own)).to_dict() for own in tables]}
+    print_studied(SimpleNamespace(record=record, report="out/report.html", to_dict=dict))
     return capsys.readouterr().out.splitlines()
 
 
@@ -425,7 +425,7 @@ WANTED = {
 
 def terminal(capsys, dataset: Dataset, found, readings=()) -> str:
     print_audit(SimpleNamespace(problems=found.problems, audit=found, dataset=dataset.info.name, readings=readings,
-                                page="p.html"), json=False)  # fmt: skip
+                                page="p.html"))  # fmt: skip
     return " ".join(capsys.readouterr().out.split())
 
 
@@ -438,14 +438,8 @@ def page_of(dataset: Dataset, found, folder) -> str:
 
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_an_audit_counts_the_readings_of_test(n, capsys) -> None:
-    fields = {"time": datetime(2026, 11, 1, tzinfo=UTC).isoformat(), "split": "test", "view": "native", "seed": 0,
-              "by": "train", "run": "r"}  # fmt: skip
-    access = [
-        reading.TestAccess(**{
-            key: {**fields, "recipe": f"r{i % 2}"}.get(key) for key in reading.TestAccess.__dataclass_fields__
-        })
-        for i in range(n)
-    ]  # fmt: skip
+    time = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
+    access = [Access(time, "train", "test", "native", f"r{i % 2}", seed=0, run="r") for i in range(n)]
     out = terminal(capsys, *audited("clean"), readings=access)
     assert {0: "have not been read for a score", 1: "read once, for 1 recipe,", 3: "read 3 times, for 2 recipes,"}[
         n

@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.explanation.maps import peaks
-from penlight.explanation.methods import explain_images
-from penlight.explanation.subject import Subject
 from penlight.models import LinearBaseline, load_keras
-from penlight.tasks.links import Columns
 
 Floats = NDArray[np.float64]
 Maps = NDArray[np.floating]
@@ -45,12 +42,6 @@ def untrained_linear(model: LinearBaseline, seed: int = 0) -> LinearBaseline:
     """Copy a linear baseline with the weights of its pixels in a random order."""
     rng = np.random.default_rng(seed)
     return replace(model, weights=rng.permutation(model.weights.ravel()).reshape(model.weights.shape))
-
-
-def dependence(subject: Subject, random: Subject, images: NDArray[np.uint8], columns: Columns, method: str) -> Floats:
-    """Correlate each image's map with that of a model whose weights are random, (N,): near 1, the map shows the image
-    and not what was learned."""
-    return correlations(*(explain_images(s, images, columns, method) for s in (subject, random)))
 
 
 @dataclass(frozen=True)

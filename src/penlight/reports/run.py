@@ -88,7 +88,7 @@ def run_report(content: RunContent) -> str:
         **subgroup_values(content.subgroups, content.rows, content.unavailable_groups),
         errors=_figures(content, "errors", colours),
         strips=_strips(content),
-        looked=_looked_at(content),
+        looked=_saliency_maps(content),
         curves=_figures(content, "curves", colours),
         **robustness_values(content, content.robustness),
         fold_figures=[drawn(display, name) for name, display in folds_displays(content).items()],
@@ -310,7 +310,7 @@ def labels_displays(rows: Sequence[Score], test: Predictions) -> dict[str, Displ
     return {"label-scores": display} if len(display.rows) > 1 else {}
 
 
-def _looked_at(content: RunContent) -> SaliencyStrip | None:
+def _saliency_maps(content: RunContent) -> SaliencyStrip | None:
     if content.cases is None or content.images is None:
         return None
     modality = content.dataset.modality

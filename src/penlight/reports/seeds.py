@@ -80,7 +80,7 @@ def _together(contents: Sequence[RunContent]) -> RunContent:
 
 
 def _checks(contents: Sequence[RunContent]) -> list[Check] | None:
-    """Give what spoke up in any seed or over all of them; None where no check was run."""
+    """Give what checks reported of any seed or of all of them; None where no check was run."""
     by_seed = {_seed(c): c.checks for c in contents if c.checks is not None}
     headlines = [row for c in contents if (row := find_row(c.rows, c.task.headline)) is not None]
     return check_seeds(by_seed, headlines) if by_seed else None

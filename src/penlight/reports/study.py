@@ -34,8 +34,8 @@ class ScoreCell:
 
 @dataclass(frozen=True)
 class EntryLine:
-    """One line of the table: an entry, its scores in the order of the columns, what it costs, how many checks spoke
-    up, and their numbers with whether they are serious."""
+    """One line of the table: an entry, its scores in the order of the columns, what it costs, how many checks
+    reported a problem, and their numbers with whether they are serious."""
 
     title: str
     address: str

@@ -3,6 +3,7 @@ from .base import Layout as Layout
 from .classes import ClassDistribution as ClassDistribution
 from .confusion import ConfusionMatrix as ConfusionMatrix
 from .confusion import LabelConfusion as LabelConfusion
+from .confusions import Confusions as Confusions
 from .curves import PrecisionRecallCurves as PrecisionRecallCurves
 from .curves import RocCurves as RocCurves
 from .data import AlongTheFile as AlongTheFile
@@ -17,14 +18,14 @@ from .examples import RightStrip as RightStrip
 from .label_scores import LabelScores as LabelScores
 from .learning import LearningCurves as LearningCurves
 from .learning import SeedCurves as SeedCurves
-from .looked_at import SaliencyMap as SaliencyMap
-from .looked_at import SaliencyStrip as SaliencyStrip
 from .novelty import UnusualImages as UnusualImages
 from .published import PublishedScores as PublishedScores
 from .rates import LabelRates as LabelRates
 from .reliability import Reliability as Reliability
 from .robustness import CorruptionCurves as CorruptionCurves
 from .robustness import CorruptionStrip as CorruptionStrip
+from .saliency import SaliencyMap as SaliencyMap
+from .saliency import SaliencyStrip as SaliencyStrip
 from .score_bars import ScoreBars as ScoreBars
 from .score_bars import headline_rows as headline_rows
 from .seeds import SeedDots as SeedDots
@@ -32,4 +33,3 @@ from .selective import AnswerSets as AnswerSets
 from .selective import RiskCurve as RiskCurve
 from .subgroups import SubgroupForest as SubgroupForest
 from .table import DISPLAYS as DISPLAYS
-from .taken_for import Confusions as Confusions

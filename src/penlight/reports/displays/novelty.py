@@ -20,13 +20,13 @@ MOST = 8
 @dataclass(frozen=True)
 class UnusualImages(Display):
     """The M images most unlike those in train: rows `index` (M,) of the split as stored, `score` (M,) in units of the
-    threshold, `images` (M, H, W, C). `unusual` of `looked_at` images are beyond the threshold."""
+    threshold, `images` (M, H, W, C). `unusual` of `n_images` images are beyond the threshold."""
 
     index: NDArray[np.int64]
     score: Floats
     images: NDArray[np.uint8]
     unusual: int
-    looked_at: int
+    n_images: int
     modality: str
 
     section: ClassVar[str] = "data"
@@ -45,11 +45,11 @@ class UnusualImages(Display):
     @property
     def caption(self) -> str:
         """Say how many are unusual, of how many."""
-        many = f"{count(self.unusual)} of {counted_images(self.looked_at, 'test', self.modality)}"
+        many = f"{count(self.unusual)} of {counted_images(self.n_images, 'test', self.modality)}"
         verb = "is" if self.unusual == 1 else "are"
         return (
             f"{many} {verb} more unlike the training images than 99 in 100 that were kept aside; about "
-            f"{count(round(self.looked_at / 100))} would be by chance. The {len(self.index)} most unlike, from left."
+            f"{count(round(self.n_images / 100))} would be by chance. The {len(self.index)} most unlike, from left."
         )
 
     @property

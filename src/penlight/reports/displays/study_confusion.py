@@ -1,4 +1,4 @@
-"""Where answers go, recipe beside recipe."""
+"""Confusion matrices of the recipes of a study, side by side."""
 
 import textwrap
 from dataclasses import dataclass

@@ -3,13 +3,13 @@
 from typing import Any
 
 from penlight.reports.displays.confusion import ConfusionMatrix, LabelConfusion
+from penlight.reports.displays.confusions import Confusions
 from penlight.reports.displays.curves import PrecisionRecallCurves, RocCurves
-from penlight.reports.displays.taken_for import Confusions
 
 DISPLAYS: dict[str, type[Any]] = {
     "confusion": ConfusionMatrix,
     "confusion_labels": LabelConfusion,
-    "taken_for": Confusions,
+    "confusions": Confusions,
     "roc": RocCurves,
     "precision_recall": PrecisionRecallCurves,
 }

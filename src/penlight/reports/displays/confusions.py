@@ -1,4 +1,4 @@
-"""What is taken for what, where an image may have several findings."""
+"""Confusions between findings, where an image may have several."""
 
 from dataclasses import dataclass
 from typing import ClassVar

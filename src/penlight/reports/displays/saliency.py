@@ -1,4 +1,4 @@
-"""A few test images, and over each a map of what the model looked at."""
+"""A few test images, and over each its saliency map."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from penlight.evaluation.checks.looking import ALIKE
+from penlight.evaluation.checks.certainty import MAPS_ALIKE
 from penlight.explanation.maps import peaks
 from penlight.explanation.pictures import over
 from penlight.reports.displays.base import Display, Layout
@@ -58,7 +58,7 @@ class SaliencyStrip(Display):
     modality: str = ""
 
     section: ClassVar[str] = "looked"
-    title: ClassVar[str] = "What it looked at"
+    title: ClassVar[str] = "Saliency maps"
 
     @classmethod
     def from_cases(
@@ -94,7 +94,7 @@ class SaliencyStrip(Display):
         if math.isnan(self.alike):
             return ""
         value = number(self.alike, 2)
-        if self.alike >= ALIKE:
+        if self.alike >= MAPS_ALIKE:
             return (
                 f" With random weights the maps are much the same (mean rank correlation {value}): they show the "
                 "image more than what was learned."
