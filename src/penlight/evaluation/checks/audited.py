@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from penlight.data.audit.problem import Problem
+from penlight.data.problems import Problem
 from penlight.data.record import DataRecord
 from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST
