@@ -227,6 +227,7 @@ def test_a_parquet_bomb_ends_its_own_process_alone(tmp_path: Path) -> None:
         read_table(tmp_path, "t.parquet")
 
 
+@pytest.mark.full
 def test_a_damaged_parquet_file_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Six of the mutations that benchmarks ran 1,500 of; each costs a process."""
     sound, rng, named = parquet(tmp_path), random.Random(0), []
