@@ -138,8 +138,8 @@ def test_a_study_on_its_page_and_in_the_terminal(content, capsys):
         assert wrong_in(page) == []
         assert ("All 1 " in page) is False
         assert ("The one difference" in page) == (len(own.differences) == 1)
-        record = {"tables": [{**own.to_dict(), "findings": findings_of(own)}]}
-        print_studied(SimpleNamespace(record=record, report="report.html"), json=False)
+        record = {"tables": [own.record(findings_of(own)).to_dict()]}
+        print_studied(SimpleNamespace(record=record, report="report.html"))
         assert wrong_in(capsys.readouterr().out) == []
 
 
@@ -155,7 +155,7 @@ def test_a_comparison_on_its_page_and_in_the_terminal(metric, spread, capsys):
     for against, differences in (("a", found), ("a", found[:1]), (None, found[:1])):
         own = Comparison("tiny", "native", "test", 1, metric, against, models, differences)
         assert wrong_in(words_of(comparison_report(own, "fundus", "ab" * 16))) == []
-        print_compared(SimpleNamespace(comparison=own, modality="", page=None), json=False)
+        print_compared(SimpleNamespace(comparison=own, modality="", page=None))
         assert wrong_in(capsys.readouterr().out) == []
 
 
@@ -201,7 +201,7 @@ def test_the_data_page_and_the_terminal(content, capsys, tmp_path):
     about = content.data
     page = words_of(dataset_page(about, {}, "data:,", 100))
     assert wrong_in(page) == []
-    print_description(SimpleNamespace(description=about, readings=[], files=["index.html"]), json=False)
+    print_description(SimpleNamespace(description=about, readings=[], files=["index.html"]))
     out = capsys.readouterr().out
     assert wrong_in(out) == []
     # A share has one text in both tables, and its unit stands in the head of its column in both.
