@@ -31,6 +31,7 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
     Without `images` no picture is taken; with None, as the run itself keeps images or not. Where the dataset is not
     at hand, its description does for all but the pictures.
     """
+    run = run.read_once()
     answers, recipe, scores = run.answers("test"), run.recipe, run.metrics
     test, decision, kept = answers.predictions, answers.decision, run.data
     description = description_of(seen)
