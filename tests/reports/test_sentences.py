@@ -257,7 +257,7 @@ def _skill(run: Planted, m: re.Match[str]) -> bool:
         m[4].replace("−", "-")) <= high  # fmt: skip
 
 
-@claim(r"On test its AUC is (\S+), that of (the answer that never looks at an image|the linear baseline) (\S+) "
+@claim(r"On test its AUC is (\S+), that of (the majority-class baseline|the linear baseline) (\S+) "
        r"\(difference (\S+) however the images are drawn, on the same images\)\.")  # fmt: skip
 def _alike(run: Planted, m: re.Match[str]) -> bool:
     """Both give one answer for all, or both are never wrong: no resample has another difference."""

@@ -134,7 +134,7 @@ def test_a_study_on_its_page_and_in_the_terminal(content, capsys):
         assert wrong_in(page) == []
         assert ("All 1 " in page) is False
         assert ("The one difference" in page) == (len(own.differences) == 1)
-        record = {"tables": [{**own.to_dict(), "findings": findings_of(own)}]}
+        record = {"tables": [own.record(findings_of(own)).to_dict()]}
         print_studied(SimpleNamespace(record=record, report="report.html"), json=False)
         assert wrong_in(capsys.readouterr().out) == []
 
