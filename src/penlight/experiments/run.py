@@ -140,9 +140,10 @@ def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -
         known |= {"data": baselines.record, "novelty": baselines.novelty}
         evidence = evidence_of_run(writer.draft(answers, **known), scores.metrics, scores.subgroups)
         scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
-        writer.write_json("metrics.json", scores.to_dict())
+        values = scores.to_dict()
+        writer.write_json("metrics.json", values)
         listener.on_step("Writing the report")
-        metrics = check_record(MetricsRecord, scores.to_dict(), "metrics.json").to_json(given_only=True)
+        metrics = check_record(MetricsRecord, values, "metrics.json").to_json(given_only=True)
         _write_report(writer, writer.draft(answers, **known, metrics=metrics), view)
         writer.finish()
     return TrainedRun(open_run(spec.folder), scores)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from penlight.data.tested import READ_BEFORE
-from penlight.evaluation import Sample, Score, find_row, row_from_dict
+from penlight.evaluation import Sample, Score, row_from_dict
 from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers, check_from_dict
 from penlight.evaluation.duplicates import DuplicateScores, duplicates_from_dict, score_duplicates
 from penlight.evaluation.novelty_rates import NoveltyRates, rates_from_dict
@@ -72,10 +72,11 @@ def checks_kept(run: Run) -> list[Check]:
 
 def headline_kept(run: Run) -> Score:
     """Read the run's headline score on test."""
-    rows = [row_from_dict(values) for values in run.metrics["metrics"]]
     headline = run.predictions("test").task.headline
-    found = find_row(rows, headline)
-    return found or Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
+    for values in run.metrics["metrics"]:
+        if values["name"] == headline and values["label"] is None:
+            return row_from_dict(values)
+    return Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
 
 
 def maps_alike_of(run: Run) -> float | None:
