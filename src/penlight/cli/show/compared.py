@@ -14,7 +14,7 @@ def print_compared(result: "ComparedRuns", json: bool) -> None:
     if json:
         print_json(result.to_dict())
         return
-    from penlight.reports.comparison_verdict import comparison_verdict
+    from penlight.reports.verdict import comparison_verdict
     from penlight.reports.words import p_value
 
     found, out = result.comparison, console()
