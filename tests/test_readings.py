@@ -13,7 +13,7 @@ from penlight.data import record, store, tested
 from penlight.data.tested import TestAccessLog, readings_of, readings_text, recipes_of
 from penlight.recipes import Data, Linear, Majority, Recipe
 from penlight.reports import run_card
-from penlight.reports.notes import read_before_words
+from penlight.reports.verdict import read_before_words
 from penlight.runs import open_run
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, small_dataset

@@ -293,7 +293,7 @@ def test_a_sweep_without_any_set_says_what_to_do(monkeypatch):
 def test_where_a_published_score_lies_to_the_interval():
     rows = [{"low": 0.6, "high": 0.7}, {"low": 0.71, "high": 0.8}, {"low": 0.5, "high": 0.69}]
     lanes = [sweep_lane(f"set {i}", row, 0.7) for i, row in enumerate(rows)]
-    display = BesidePublished.from_lanes(lanes, "auc", "ResNet-18")
+    display = BesidePublished(tuple(lanes), "auc", "ResNet-18")
     assert list(display.frame()["stands"]) == ["level", "above", "below"]
     assert "above it on set 1" in display.caption
     assert "below it on set 2" in display.caption

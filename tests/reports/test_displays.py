@@ -135,7 +135,7 @@ MAKERS: dict[str, Any] = {
     "unusual": lambda c: UnusualImages.from_images(c.novelty, c.images, c.test.index, "fundus"),
     "looked": lambda c: SaliencyStrip.from_cases(c.cases, c.test, c.decided, c.images),
     "seed_dots": seed_dots,
-    "seed_curves": lambda c: SeedCurves.from_histories({"0": c.history, "1": c.history}, "auc"),
+    "seed_curves": lambda c: SeedCurves({"0": c.history, "1": c.history}, "auc"),
 }
 
 

@@ -25,7 +25,7 @@ from penlight.reports.page import SCRIPTS
 from penlight.reports.palette import palette
 from penlight.reports.picture import shaded_address
 from penlight.reports.run import run_displays
-from penlight.reports.tables import label_table, point_heads, point_lines
+from penlight.reports.tables import label_table
 from penlight.reports.verdict import compare
 from penlight.reports.words import image_words, interval, metric_words, number
 from penlight.serve.pages import report as serve_report
@@ -372,10 +372,24 @@ def test_operating_points_stand_in_the_page(ordinal: RunContent) -> None:
     assert "Pos. pred. value at prevalence 15\N{NO-BREAK SPACE}%" in words
     assert "sensitivity 0.90 on val" in words
     assert "Calibration, all: 3 images in val are too few." in words
-    lines = point_lines(points)
-    assert [line.chosen for line in lines] == [point.chosen for point in points]
-    assert lines[0].cells[0][0] == number(points[0].rates["sensitivity"].value, 2)
-    assert {len(line.cells) for line in lines} == {len(point_heads(points))} == {8}
+    lines = operating_lines(shown)
+    assert [chosen for chosen, _ in lines] == [point.chosen for point in points]
+    assert lines[0][1][0] == number(points[0].rates["sensitivity"].value, 2)
+    assert {len(cells) for _, cells in lines} == {8}
+
+
+def operating_lines(content: RunContent) -> list[tuple[str, list[str]]]:
+    """How each operating point of a page was chosen, and the value of each of its rates."""
+    (table,) = re.findall(r'aria-label="Operating points".*?</table>', run_report(content), re.DOTALL)
+    lines = re.findall(r"<tr><th scope=\"row\">.*?</tr>", table)
+    assert len(re.findall(r'<th scope="col" class="n">', table)) == 8
+    return [
+        (
+            html.unescape(re.findall(r'</th><td>[^<]*<span class="under">([^<]*)</span>', line)[0]),
+            re.findall(r'<td class="n">([^<]*)<span', line),
+        )
+        for line in lines
+    ]
 
 
 def test_only_the_threshold_that_counts_is_told_of_two_classes(binary: RunContent) -> None:

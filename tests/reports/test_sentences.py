@@ -23,9 +23,8 @@ from penlight.evaluation.standing import Measured
 from penlight.reports import ComparedBaseline, card
 from penlight.reports import findings as study
 from penlight.reports.content import RunContent
-from penlight.reports.notes import decided_words, finding_words
 from penlight.reports.run import run_displays
-from penlight.reports.verdict import run_verdict, seeds_verdict
+from penlight.reports.verdict import decided_words, finding_words, run_verdict, seeds_verdict
 from penlight.tasks import Binary, MultiLabel, Ordinal, Task
 from tests.reports.conftest import make_content
 from tests.reports.test_study_report import LINEAR, MAJORITY, entry, seen_on_val, table
@@ -754,7 +753,7 @@ def test_the_verdict_of_several_seeds_is_of_their_mean(kind):
     two = replace(one, prob=informed(one.task, one.y, STRENGTH[kind][0], 11))
     runs = [one, two]
     rows = score_seeds(one.task, one.y, [r.prob for r in runs], [r.decided for r in runs], resamples=100)
-    said = seeds_verdict(one.content, find_row(rows, "auc"), one.content.rivals, 2)
+    said = seeds_verdict(replace(one.content, rows=rows), 2)
     areas = [run.auc() for run in runs]
     found = re.search(r"with AUC (\S+) ± (\S+) over 2 seeds \(95 % interval (\S+)–(\S+)\)", said)
     assert near(found[1], np.mean(areas))

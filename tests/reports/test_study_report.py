@@ -11,15 +11,15 @@ from penlight.evaluation import Score
 from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
 from penlight.reports import findings as f
-from penlight.reports.displays.study_confusion import ConfusionGrid, FindingGrid
-from penlight.reports.displays.study_cost import CostPlot
-from penlight.reports.displays.study_curves import StudyCurves
-from penlight.reports.displays.study_differences import DifferenceBars
+from penlight.reports.displays.comparison import DifferenceBars
+from penlight.reports.displays.learning import StudyCurves
+from penlight.reports.displays.study import ConfusionGrid, CostPlot, FindingGrid
 from penlight.reports.figure import draw_svg
 from penlight.reports.page import unbroken
 from penlight.reports.palette import MUTED
 from penlight.reports.study import study_report
-from penlight.reports.study_content import Cost, StudyContent, StudyRowResult, StudyTable, pairs
+from penlight.reports.study_content import StudyContent, StudyRowResult, StudyTable, pairs
+from penlight.runs.studies import Cost
 from penlight.tasks import MultiClass, MultiLabel
 from tests.reports.test_displays import alone
 

@@ -19,7 +19,7 @@ from penlight.recipes.space import Range, Space, Trial
 from penlight.reports import run_card, run_report, seeds_report
 from penlight.reports.comparison import comparison_report
 from penlight.reports.dataset import _page as dataset_page
-from penlight.reports.displays.seeds import SeedDots
+from penlight.reports.displays.scores import SeedDots
 from penlight.reports.findings import findings as findings_of
 from penlight.reports.run import run_displays
 from penlight.reports.study import study_report

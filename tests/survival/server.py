@@ -151,7 +151,6 @@ def serve() -> None:
     import penlight.reports.gather
     import penlight.reports.page
     import penlight.reports.run
-    import penlight.reports.seeds
 
     # Figures are half of what a command takes, and nothing here looks at them. What a killed process has written, the
     # system holds without being asked to.

@@ -61,8 +61,7 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
     """
     from penlight.reports.notebook import Figure
     from penlight.reports.palette import palette
-    from penlight.reports.run import run_displays
-    from penlight.reports.seeds import seeds_displays
+    from penlight.reports.run import run_displays, seeds_displays
 
     kind = kind_of(path)
     if kind == "study":

@@ -12,13 +12,21 @@ from penlight.evaluation.checks.looking import TOLD
 from penlight.evaluation.intervals import count_units, unit_noun
 from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.numbers import counted
-from penlight.reports.beside import published_lines, published_notes
 from penlight.reports.checklist import SOURCES, checklist
 from penlight.reports.content import RunContent
 from penlight.reports.displays import Reliability, headline_rows
-from penlight.reports.notes import decided_words, finding_words, read_before_words
+from penlight.reports.published import published_lines, published_notes
 from penlight.reports.tables import ScoreLine, score_lines
-from penlight.reports.verdict import cut_words, kept_words, model_cell, rivals_of, run_verdict
+from penlight.reports.verdict import (
+    cut_words,
+    decided_words,
+    finding_words,
+    kept_words,
+    model_cell,
+    read_before_words,
+    rivals_of,
+    run_verdict,
+)
 from penlight.reports.words import count, image_words, label_words, listed, metric_words, number, plain
 
 NOT_CLINICAL = "Not for clinical use."
@@ -193,15 +201,19 @@ def _score_table(content: RunContent) -> str:
 
 def _published(content: RunContent) -> list[str]:
     """The section on published scores, where there are any."""
-    lines = published_lines(content, content.rows)
+    lines = published_lines(content)
     if not lines:
         return []
     heads = ["published", "started", "chosen on", "AUC", "accuracy", "source"]
     ruler = ["---", "---", "---", "---:", "---:", "---"]
-    rows = [[x.model, x.start, x.chosen_on, *map(_published_cell, x.scores), x.source] for x in lines]
+    unknown = "not said"
+    rows = [
+        [row.model, row.start or unknown, row.chosen_on or unknown, *map(_published_cell, scores), row.source]
+        for row, scores in lines
+    ]
     cells = [heads, ruler, *(list(map(markdown, row)) for row in rows)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in cells)
-    return [f"## Beside published scores\n\n{table}\n\n{_bullets(published_notes(content, content.rows))}"]
+    return [f"## Beside published scores\n\n{table}\n\n{_bullets(published_notes(content))}"]
 
 
 def _published_cell(score: tuple[str, str]) -> str:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from penlight.escaping import quoted
 from penlight.numbers import counted
 from penlight.reports.content import RunContent
-from penlight.reports.notes import read_before_words
-from penlight.reports.verdict import model_cell, model_of
+from penlight.reports.verdict import model_cell, model_of, read_before_words
 from penlight.reports.words import count, image_words, label_words, listed, metric_words, plain, with_interval
 
 SOURCES = (

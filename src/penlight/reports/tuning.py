@@ -83,7 +83,7 @@ def tuning_report(content: TuningContent) -> str:
         history=_trial_figures(content),
         space=_space_figures(content),
         keys=[p.key for p in content.space.parameters],
-        lines=_trial_lines(content),
+        lines=_best_first(content),
         metric=metric_words(content.metric).short,
         changed=_changed(content),
         recipe_toml=content.best_recipe.to_toml(),
@@ -152,7 +152,7 @@ def _facts(content: TuningContent) -> list[tuple[str, str]]:
 
 def _trial_figures(content: TuningContent) -> list[PageFigure]:
     start = float("nan") if content.start is None else content.start.value
-    found = [drawn(TuningHistory.from_trials(content.trials, content.metric, start), "history")]
+    found = [drawn(TuningHistory(content.trials, content.metric, start), "history")]
     if content.importance:
         found.append(drawn(KeyImportance.from_shares(content.importance), "importance"))
     return found
@@ -167,20 +167,10 @@ def _space_figures(content: TuningContent) -> list[PageFigure]:
     return found
 
 
-def _trial_lines(content: TuningContent) -> list[tuple[int, str, str, str, str, list[str]]]:
-    """Give the trials, the best first: number, what became of it, value, values of repeats, time, keys."""
+def _best_first(content: TuningContent) -> list[tuple[Trial, str]]:
+    """Give the trials, the best first and those without a value of their own last, and what became of each."""
     ranked = sorted(content.trials, key=lambda t: (t.state != "complete", -t.value if t.value == t.value else 1.0))
-    return [
-        (
-            t.number,
-            _state_words(content, t),
-            number(t.value),
-            ", ".join(number(v) for v in t.values) if len(t.values) > 1 else "",
-            duration(t.seconds),
-            [_cell(v) for v in t.params.values()],
-        )
-        for t in ranked
-    ]
+    return [(trial, _state_words(content, trial)) for trial in ranked]
 
 
 def _state_words(content: TuningContent, trial: Trial) -> str:
@@ -192,20 +182,13 @@ def _state_words(content: TuningContent, trial: Trial) -> str:
     return words.get(trial.state, "")
 
 
-def _changed(content: TuningContent) -> list[tuple[str, str, str, str]]:
+def _changed(content: TuningContent) -> list[tuple[str, str, object, object]]:
     """Give for each key what was searched, the recipe's value, and the best one."""
     before, after = content.recipe, content.best_recipe
-    return [
-        (p.key, _bounds(p), _cell(value_at(before, p.key)), _cell(value_at(after, p.key)))
-        for p in content.space.parameters
-    ]
+    return [(p.key, _bounds(p), value_at(before, p.key), value_at(after, p.key)) for p in content.space.parameters]
 
 
 def _bounds(parameter: Parameter) -> str:
     if isinstance(parameter, Range):
         return f"{parameter.low:g} to {parameter.high:g}{', by ratio' if parameter.log else ''}"
     return listed([plain(c) for c in parameter.choices], most=8)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else plain(value)

@@ -100,6 +100,11 @@ def probability(value: float) -> str:
     return "> 0.99" if 0.995 <= value < 1 else number(value, 2)
 
 
+def threshold(value: float) -> str:
+    """Write a threshold; one that would read 0.000 is said to be near it."""
+    return "< 0.001" if 0 < value < 0.0005 else number(value)
+
+
 def unbroken(text: str) -> str:
     """Keep a number and its unit on one line."""
     return re.sub(r"(?<=\d) (?=(?:%|(?:s|ms|min|h)\b))", "\N{NO-BREAK SPACE}", text)

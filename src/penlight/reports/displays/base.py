@@ -1,10 +1,9 @@
 """What every display offers, and the style that they are drawn in."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,13 +77,7 @@ class Layout:
 
 
 class Display(ABC):
-    """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes.
-
-    `section` is the part of a report it belongs to: "verdict", "scores", "errors",
-    "looked", "curves", "robustness" or "data".
-    """
-
-    section: ClassVar[str]
+    """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes."""
 
     @property
     @abstractmethod
@@ -179,8 +172,3 @@ def thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     kept = np.diff(along, prepend=-1) > 0
     kept[-1:] = True
     return x[kept], y[kept]
-
-
-def is_number(value: float) -> bool:
-    """Whether a value is neither NaN nor infinite."""
-    return math.isfinite(value)

@@ -1,5 +1,6 @@
 """ROC and precision-recall curves of each label against the rest, with the operating point of the decisions."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +15,6 @@ from penlight.reports.displays.base import (
     Floats,
     Layout,
     columns_shown,
-    is_number,
     rate_axis,
     ratio,
     shorten,
@@ -73,7 +73,6 @@ class RocCurves(Display):
 
     curves: tuple[LabelCurve, ...]
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "ROC curves"
 
     @classmethod
@@ -83,17 +82,14 @@ class RocCurves(Display):
 
     @property
     def caption(self) -> str:
-        """Name the best and the worst ranked label."""
         return f"{_extremes(self.curves, 'AUC')} Signs mark where the decisions stand; the diagonal is guessing."
 
     @property
     def description(self) -> str:
-        """Say each area and operating point."""
         return _described(self.curves, "AUC", "false positive rate", "sensitivity")
 
     @property
     def layout(self) -> Layout:
-        """A square panel, or a grid of them."""
         if len(self.curves) <= _ONE_PANEL:
             return Layout(420, 416, left=52, right=12, top=10, bottom=50)
         return _grid_layout(len(self.curves))
@@ -127,7 +123,6 @@ class PrecisionRecallCurves(Display):
 
     curves: tuple[LabelCurve, ...]
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Precision and recall"
 
     @classmethod
@@ -137,8 +132,7 @@ class PrecisionRecallCurves(Display):
 
     @property
     def caption(self) -> str:
-        """Name the label that gains most over guessing, and the one that gains least."""
-        known = sorted((c for c in self.curves if is_number(c.area)), key=lambda c: c.area - c.prevalence)
+        known = sorted((c for c in self.curves if math.isfinite(c.area)), key=lambda c: c.area - c.prevalence)
         if not known:
             return "No label has a positive case, so there is no curve."
         most, least = (
@@ -150,12 +144,10 @@ class PrecisionRecallCurves(Display):
 
     @property
     def description(self) -> str:
-        """Say each area and operating point."""
         return _described(self.curves, "average precision", "recall", "precision")
 
     @property
     def layout(self) -> Layout:
-        """A grid of panels, one per label."""
         return _grid_layout(len(self.curves))
 
     def frame(self) -> pd.DataFrame:
@@ -233,7 +225,7 @@ def _drawn_points(curves: Sequence[LabelCurve], x: str, y: str) -> pd.DataFrame:
 
 
 def _extremes(curves: Sequence[LabelCurve], area: str) -> str:
-    known = sorted((c for c in curves if is_number(c.area)), key=lambda c: c.area)
+    known = sorted((c for c in curves if math.isfinite(c.area)), key=lambda c: c.area)
     if not known:
         return "No label has both positive and negative cases, so there is no curve."
     if len(known) == 1:
@@ -248,7 +240,7 @@ def _described(curves: Sequence[LabelCurve], area: str, x: str, y: str) -> str:
     parts = (
         f"{c.label}: {area} {number(c.area, 2)}, decisions at {x} {number(c.point[0], 2)} "
         f"and {y} {number(c.point[1], 2)}"
-        if is_number(c.area)
+        if math.isfinite(c.area)
         else f"{c.label}: {c.note}"
         for c in curves
     )
@@ -292,9 +284,9 @@ def _draw_panel(panel: Axes, curves: Sequence[LabelCurve], own: int, area: str, 
     rate_axis(panel)
     name = shorten(curve.label, 16 if _grid_shape(len(curves))[1] > 2 else 24)
     panel.annotate(name, (0, 1), (0, 20), "axes fraction", "offset points", color=INK)
-    told = f"{area} {number(curve.area, 2)}" if is_number(curve.area) else curve.note
+    told = f"{area} {number(curve.area, 2)}" if math.isfinite(curve.area) else curve.note
     panel.annotate(told, (0, 1), (0, 6), "axes fraction", "offset points", color=MUTED, fontsize=12)
-    if is_number(curve.area):
+    if math.isfinite(curve.area):
         reference(panel, curve)
         _draw(panel, curve)
 
@@ -316,10 +308,10 @@ def _prevalence_line(ax: Axes, curve: LabelCurve | None) -> None:
 
 def _key(ax: Axes, curves: Sequence[LabelCurve]) -> None:
     """List the curves with their signs in the corner that ROC curves leave free, best ranked first."""
-    ranked = sorted(curves, key=lambda c: -c.area if is_number(c.area) else 2)
+    ranked = sorted(curves, key=lambda c: -c.area if math.isfinite(c.area) else 2)
     for line, curve in enumerate(ranked):
         y = 0.05 + 0.062 * (len(ranked) - 1 - line)
         ax.plot([0.5, 0.57], [y, y], color=curve.colour, solid_capstyle="butt")
         ax.plot(0.535, y, curve.sign, color=curve.colour, markeredgecolor=PAPER, markersize=9)
-        told = number(curve.area, 2) if is_number(curve.area) else curve.note
+        told = number(curve.area, 2) if math.isfinite(curve.area) else curve.note
         ax.text(0.6, y, f"{shorten(curve.label, 16)} {told}", va="center_baseline", fontsize=12)

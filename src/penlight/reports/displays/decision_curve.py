@@ -30,7 +30,6 @@ class DecisionCurve(Display):
     curves: tuple[NetBenefit, ...]
     shown: tuple[NetBenefit, ...]
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Decision curve"
 
     @classmethod
@@ -45,7 +44,6 @@ class DecisionCurve(Display):
 
     @property
     def caption(self) -> str:
-        """Say where acting on the answers is worth more than treating all or none."""
         if not self.shown:
             return "No question has both positive and negative cases, so there is no net benefit."
         rest = len(self.curves) - len(self.shown)
@@ -58,7 +56,6 @@ class DecisionCurve(Display):
 
     @property
     def description(self) -> str:
-        """Say the net benefit at the prevalence of each question that is drawn."""
         parts = []
         for curve in self.shown:
             at = int(np.argmin(np.abs(curve.threshold - curve.prevalence)))
@@ -70,7 +67,6 @@ class DecisionCurve(Display):
 
     @property
     def layout(self) -> Layout:
-        """One panel, or two beside each other."""
         if len(self.shown) <= 1:
             return Layout(460, 340, left=66, right=14, top=12, bottom=50)
         rows = -(-len(self.shown) // 2)

@@ -40,7 +40,6 @@ class Reliability(Display):
     brier: float
     before: "Reliability | None" = None
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Reliability"
 
     @classmethod
@@ -67,7 +66,6 @@ class Reliability(Display):
 
     @property
     def caption(self) -> str:
-        """Say the error and its direction."""
         gap = self._mean(self.predicted) - self._mean(self.observed)
         lean = "about right on average"
         if abs(gap) > _CALIBRATED:
@@ -86,7 +84,6 @@ class Reliability(Display):
 
     @property
     def description(self) -> str:
-        """Say each bin."""
         parts = (
             f"{number(p, 2)} stated, {number(o, 2)} observed, {count(int(n))} {self.noun}"
             for p, o, n in zip(self.predicted, self.observed, self.counts, strict=True)
@@ -95,10 +92,7 @@ class Reliability(Display):
         drawn = " and before calibration, dashed" if self.before else ""
         return f"Observed share against stated probability{drawn}, with a histogram below. " + "; ".join(parts) + "."
 
-    @property
-    def layout(self) -> Layout:
-        """A square panel and a flat one below it."""
-        return Layout(420, 500, left=58, right=12, top=10, bottom=50)
+    layout: ClassVar[Layout] = Layout(420, 500, left=58, right=12, top=10, bottom=50)
 
     def frame(self) -> pd.DataFrame:
         """One line per bin: low, high, predicted, observed, count; the last three before calibration too, if any."""

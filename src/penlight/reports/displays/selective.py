@@ -1,5 +1,6 @@
 """Answering only where one is sure: the risk-coverage curve, and the sets of possible answers."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +17,6 @@ from penlight.reports.displays.base import (
     Display,
     Floats,
     Layout,
-    is_number,
     margin_for,
     rate_axis,
     ratio,
@@ -47,7 +47,6 @@ class RiskCurve(Display):
     point: tuple[float, float] | None
     noun: str
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Answering only where sure"
 
     @classmethod
@@ -68,7 +67,6 @@ class RiskCurve(Display):
 
     @property
     def caption(self) -> str:
-        """Say what leaving the least sure half unanswered would bring, and where the sets stand."""
         half = int(np.searchsorted(self.share, 0.5))
         curve = (
             f"Of all {self.noun}, {percent(self.overall)} are answered wrongly; of the surest "
@@ -77,13 +75,12 @@ class RiskCurve(Display):
         if self.point is None:
             return curve
         share, error = self.point
-        if not is_number(error):
+        if not math.isfinite(error):
             return f"{curve} No set holds an answer alone."
         return f"{curve} Where the set holds the answer alone ({percent(share)}), {percent(error)} are (diamond)."
 
     @property
     def description(self) -> str:
-        """Say the area, and the curve at a few places."""
         places = [int(np.searchsorted(self.share, s)) for s in (0.25, 0.5, 0.75)]
         parts = [f"error {number(self.error[i], 3)} at {number(self.share[i], 2)} answered" for i in places]
         return (
@@ -91,10 +88,7 @@ class RiskCurve(Display):
             f"{number(self.overall, 3)}. {sentence('; '.join(parts))}."
         )
 
-    @property
-    def layout(self) -> Layout:
-        """As tall as a square panel of the other curves."""
-        return Layout(420, 416, left=58, right=20, top=24, bottom=50)
+    layout: ClassVar[Layout] = Layout(420, 416, left=58, right=20, top=24, bottom=50)
 
     def frame(self) -> pd.DataFrame:
         """One line per distinct confidence: share, error, confidence."""
@@ -113,7 +107,7 @@ class RiskCurve(Display):
         ax.annotate("all answered", (0, self.overall), (0, 4), "data", "offset points", color=MUTED, fontsize=12)
         share, error = thinned(self.share, self.error / top)
         ax.plot(share, error * top, color=ACCENT, zorder=2)
-        if self.point is not None and is_number(self.point[1]):
+        if self.point is not None and math.isfinite(self.point[1]):
             ax.plot(*self.point, "D", color=ACCENT, markerfacecolor=PAPER, markersize=9, markeredgewidth=2,
                     zorder=4, clip_on=False)  # fmt: skip
             # The curve rises: below and to the right of a point, or above and to the left of it, is room.
@@ -149,7 +143,6 @@ class AnswerSets(Display):
     noun: str
     notes: tuple[str, ...]
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Prediction sets"
 
     @classmethod
@@ -168,7 +161,6 @@ class AnswerSets(Display):
 
     @property
     def caption(self) -> str:
-        """Say how often one answer is left, where coverage falls clearly short, and what is always possible."""
         left = self.counts[0] if self.rows[0] == ALL else self.counts.sum(axis=0)
         single = left[:1] if self.rows[0] == ALL else left[:2]
         said = [f"One answer is left in {percent(single.sum() / max(1, left.sum()))} of the sets."]
@@ -183,7 +175,6 @@ class AnswerSets(Display):
 
     @property
     def description(self) -> str:
-        """Say both of each row."""
         parts = []
         for row, counts, held, n in zip(self.rows, self.counts, self.held, self.n, strict=True):
             kinds = ", ".join(f"{kind} {count(int(k))}" for kind, k in zip(self.kinds, counts, strict=True))
@@ -192,7 +183,6 @@ class AnswerSets(Display):
 
     @property
     def layout(self) -> Layout:
-        """A lane of 28 px per row."""
         left = margin_for([shorten(row) for row in self.rows])
         return Layout(left + 400, 28 * len(self.rows) + 84, left=left, right=16, top=42, bottom=42)
 

@@ -33,23 +33,17 @@ def trial_frame(trials: Sequence[Trial]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class TuningHistory(Display):
-    """Every trial's value in the order they began, the best so far, and the recipe's own value where it was tried."""
+    """Every trial's value in the order they began, the best so far, and `start`, that of the recipe's own values, NaN
+    where they were not tried."""
 
-    trials: tuple[Trial, ...]
+    trials: Sequence[Trial]
     metric: str
     start: float
 
-    section: ClassVar[str] = "trials"
     title: ClassVar[str] = "Trials in their order"
-
-    @classmethod
-    def from_trials(cls, trials: Sequence[Trial], metric: str, start: float) -> "TuningHistory":
-        """Take the trials; `start` is NaN where the recipe's own values were not tried."""
-        return cls(tuple(trials), metric, start)
 
     @property
     def caption(self) -> str:
-        """Say when the best came, and how many were stopped."""
         best = best_of(self.trials)
         stopped = sum(t.state == "pruned" for t in self.trials)
         broken = sum(t.state == "diverged" for t in self.trials)
@@ -62,14 +56,10 @@ class TuningHistory(Display):
 
     @property
     def description(self) -> str:
-        """Say every value."""
         parts = (f"{t.number} {t.state} {number(t.value)}" for t in self.trials)
         return f"{metric_words(self.metric).short} of each trial: " + "; ".join(parts) + "."
 
-    @property
-    def layout(self) -> Layout:
-        """One wide panel."""
-        return Layout(460, 300, left=52, right=84, top=26, bottom=48)
+    layout: ClassVar[Layout] = Layout(460, 300, left=52, right=84, top=26, bottom=48)
 
     def frame(self) -> pd.DataFrame:
         """One line per trial, with the best so far."""
@@ -101,7 +91,6 @@ class KeyImportance(Display):
 
     shares: tuple[tuple[str, float], ...]
 
-    section: ClassVar[str] = "space"
     title: ClassVar[str] = "Which keys matter"
 
     @classmethod
@@ -111,18 +100,15 @@ class KeyImportance(Display):
 
     @property
     def caption(self) -> str:
-        """Name the first key, and what the measure is."""
         key, share = self.shares[0]
         return f"{key} explains {percent(share)} of how trials differ (fANOVA); with few trials, a hint."
 
     @property
     def description(self) -> str:
-        """Say every share."""
         return "Bars. " + "; ".join(f"{key}: {percent(share)}" for key, share in self.shares) + "."
 
     @property
     def layout(self) -> Layout:
-        """One line per key."""
         left = margin_for([key for key, _ in self.shares], 200)
         return Layout(460, 30 * len(self.shares) + 44, left=left, right=52, top=8, bottom=36)
 
@@ -148,7 +134,6 @@ class SpaceScatter(Display):
     space: Space
     metric: str
 
-    section: ClassVar[str] = "space"
     title: ClassVar[str] = "Key by key"
 
     @classmethod
@@ -158,7 +143,6 @@ class SpaceScatter(Display):
 
     @property
     def caption(self) -> str:
-        """Say where the best lies, and whether it touches an end of the space."""
         best = best_of(self.trials)
         at_end = [p.key for p in self.space.parameters if _touches(p, best.params[p.key])]
         said = f"The best, ringed: {', '.join(f'{k} {plain(_short(v))}' for k, v in best.params.items())}."
@@ -168,13 +152,11 @@ class SpaceScatter(Display):
 
     @property
     def description(self) -> str:
-        """Say what the panels are."""
         keys = ", ".join(p.key for p in self.space.parameters)
         return f"Dots of {counted(len(self.trials), 'trial')}, {metric_words(self.metric).short} against {keys}."
 
     @property
     def layout(self) -> Layout:
-        """Three panels in a row, as many rows as needed."""
         rows = -(-len(self.space.parameters) // _AT_MOST_SHOWN)
         columns = min(len(self.space.parameters), _AT_MOST_SHOWN)
         return Layout(72 + 290 * columns, 12 + 230 * rows, left=52, right=20, top=26, bottom=52)
@@ -221,7 +203,6 @@ class ParallelTrials(Display):
     space: Space
     metric: str
 
-    section: ClassVar[str] = "space"
     title: ClassVar[str] = "All keys at once"
 
     @classmethod
@@ -231,7 +212,6 @@ class ParallelTrials(Display):
 
     @property
     def caption(self) -> str:
-        """Say which lines are drawn strongly."""
         return (
             f"Each line is one of {counted(len(self.trials), 'complete trial')}; the better half in "
             "the accent, the best one "
@@ -240,14 +220,12 @@ class ParallelTrials(Display):
 
     @property
     def description(self) -> str:
-        """Say what the axes are."""
         return (
             f"Lines through {', '.join(p.key for p in self.space.parameters)} to {metric_words(self.metric).short}."
         )
 
     @property
     def layout(self) -> Layout:
-        """One axis per key and one for the value."""
         return Layout(122 + 190 * len(self.space.parameters), 300, left=64, right=58, top=40, bottom=30)
 
     def frame(self) -> pd.DataFrame:
