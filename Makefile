@@ -16,6 +16,7 @@ demo: $(STAMP)
 
 # A process for each core, and one thread in each: more would only wait for one another.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+# Files are given out whole, longest first, as tests/schedule.py says: what they share would else be made twice.
 # What pytest rewrites of 500 modules is kept, also where Python is told to keep nothing: each process would do it again.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
 

@@ -1,6 +1,6 @@
-"""Make the pictures of the manual by the commands that it shows, on drawn images: `python docs/_pictures.py`.
+"""Create the images of the manual from its own commands, on synthetic images: `python docs/_pictures.py`.
 
-Screenshots need chromium; without it they are left as they are. It takes about two minutes on two cores.
+Screenshots need Chromium; without it they are not replaced. The script takes about two minutes on two cores.
 """
 
 import io
@@ -42,13 +42,13 @@ _FIGURES = {
     "sets": ("network", "sets"),
     "study-differences": ("study", "against-linear"),
 }
-"""Name of a picture to the folder and the name of its display."""
+"""Name of an image to the folder of its run and the name of its display."""
 
 _COLOURS = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER, "accent": ACCENT}
 
 
 def main() -> None:
-    """Run the commands in a folder that is thrown away, and keep the pictures."""
+    """Run the commands in a temporary folder, and save the images."""
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("small.toml").write_text(_STUDY, encoding="utf-8")
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _alone(svg: str) -> str:
-    """Give an SVG the colours that a report's sheet would give it."""
+    """Add the colours of a report's style sheet to an SVG."""
     before, after = svg.split(">", 1)
     colours = ";".join(f"--{name}:{colour}" for name, colour in _COLOURS.items())
     return f"{before}><style>svg{{color:{INK};{colours}}}</style>{after}\n"

@@ -1,8 +1,9 @@
 """Fixtures that every room uses: a small drawn dataset, an empty home, the real files where they are."""
 
 import gc
+import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import product
 from pathlib import Path
@@ -12,17 +13,28 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
+from penlight.data.audit import shift
+from penlight.evaluation import intervals
+from penlight.experiments import run as training
+from penlight.explanation import of_run
 from penlight.models import load_keras
 from penlight.models.backend import BACKENDS, chosen_backend
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
+from tests.remembered import leave_reports_out
+from tests.schedule import longest_first, pytest_xdist_make_scheduler  # noqa: F401
 
 LABELS = ("a", "b", "c", "d")
 
 # How long an example takes depends on what else the machine does; it says nothing of the code.
 _EXAMPLES = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("penlight", max_examples=20, **_EXAMPLES)
+settings.register_profile("penlight", max_examples=10, **_EXAMPLES)
 settings.register_profile("full", max_examples=50, **_EXAMPLES)
 settings.load_profile("penlight")
+
+
+def examples(most: int) -> int:
+    """So many examples in the full tests, and a third of them elsewhere: for tests whose examples take long."""
+    return most if settings.get_current_profile_name() == "full" else max(5, most // 3)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,7 +54,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave tests that are about the code for one backend to that backend; this is the one place that does."""
+    """Put first what takes longest, and leave tests that are about the code for one backend to that backend; this is
+    the one place that does."""
+    longest_first(items)
     used = chosen_backend()
     for item in items:
         for other in BACKENDS.keys() - {used}:
@@ -50,10 +64,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"is about the code for {other}; the backend is {used}"))
 
 
+_NUMBERS = itertools.count()
+
+
+def new_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """Make a folder among those of this process; pytest itself looks through all of them for its next number."""
+    folder = tmp_path_factory.getbasetemp() / f"{name}-{next(_NUMBERS)}"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an empty folder."""
+    return new_folder(tmp_path_factory, "test")
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test a home, a cache and a working folder of its own."""
-    home = tmp_path_factory.mktemp("home")
+    home = new_folder(tmp_path_factory, "home")
     work = home / "work"
     work.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -67,6 +97,40 @@ def figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Leave the drawing of figures out of pages, half the time of a small training, but for tests marked `drawn`."""
     if not request.node.get_closest_marker("drawn"):
         sketch_figures(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def maps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave maps of answers and the nearest training images out of runs, a third of the time of a small training, but
+    for tests marked `mapped`."""
+    if not request.node.get_closest_marker("mapped"):
+        leave_maps_out(monkeypatch)
+
+
+_DRAW = intervals._draw
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_draws() -> Iterator[None]:
+    """Draw a fifth of what intervals rest on, and a tenth of what the audit shuffles: for all runs of this session
+    alike, as what was computed once is compared with what is computed again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intervals, "_draw", lambda n, resamples, *how: _DRAW(n, min(resamples, 200), *how))
+        patch.setattr(shift, "_SHUFFLES", 99)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def all_draws(request: pytest.FixtureRequest, few_draws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw all of it in the tests of the evaluation itself."""
+    if "tests/evaluation/" in request.path.as_posix():
+        monkeypatch.setattr(intervals, "_draw", _DRAW)
+
+
+@pytest.fixture
+def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write no pages of runs and groups, for tests that look at none."""
+    leave_reports_out(monkeypatch)
 
 
 @pytest.fixture
@@ -83,6 +147,18 @@ def sketch_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "penlight.reports.page.draw_svg", lambda display, *_: f"<svg><title>{escape(display.title)}</title></svg>"
     )
+
+
+def leave_maps_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write no explained.npz and no neighbours.npz into runs."""
+    monkeypatch.setattr(training, "write_explained", lambda *_, **__: None)
+    monkeypatch.setattr(training, "write_neighbours", lambda *_: None)
+
+
+def keep_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write both, whatever the test is marked that asks for the run first: for runs that many tests share."""
+    for own in (of_run.write_explained, of_run.write_neighbours):
+        monkeypatch.setattr(training, own.__name__, own)
 
 
 def labels_for(task: Task, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -130,10 +206,11 @@ FEW_TASKS = [*_ALWAYS, *(pytest.param(task, marks=pytest.mark.full) for task in 
 
 
 def few_pairs(*axes: Iterable[object]) -> list[object]:
-    """Give every combination of what stands on the axes: each member of each axis in one that always runs, the others
-    in the full tests."""
+    """Give every combination of what stands on the axes: each member of each axis in one that always runs, of tasks
+    one of each kind of answer; the others in the full tests."""
     members = [list(axis) for axis in axes]
-    always = [tuple(own[i % len(own)] for own in members) for i in range(max(map(len, members)))]
+    first = [[m for m in own if m in _ALWAYS or not isinstance(m, Task)] for own in members]
+    always = [tuple(own[i % len(own)] for own in first) for i in range(max(map(len, first)))]
     return [pytest.param(*pair, marks=() if pair in always else pytest.mark.full) for pair in product(*members)]
 
 
@@ -142,9 +219,9 @@ def task_id(task: Task) -> str:
     return f"{task.kind}-{task.head}{'-kappa' if task.cut_points else ''}"
 
 
-@pytest.fixture(params=TASK_EXAMPLES, ids=task_id)
+@pytest.fixture(params=FEW_TASKS, ids=task_id)
 def task(request: pytest.FixtureRequest) -> Task:
-    """Every task, in turn."""
+    """One task of each kind of answer, in turn; in the full tests every task."""
     return request.param
 
 

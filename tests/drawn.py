@@ -15,6 +15,7 @@ from penlight.experiments import run as training
 from penlight.phantoms import phantom_arrays
 from penlight.reports import page
 from penlight.reports.figure import draw_svg
+from tests.conftest import keep_maps
 from tests.once import made_once
 
 SAMPLES = {
@@ -71,6 +72,7 @@ def shelf_folder() -> Path:
 def _train(folder: Path) -> None:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
+        keep_maps(patch)
         patch.setattr(store, "_draw", _draw)
         patch.setattr(page, "draw_svg", draw_svg)
         patch.setattr(record, "problems_of", lambda *_: ())

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from penlight.data import record, store
+from penlight.data import store
+from penlight.data.audit import kept
 from penlight.phantoms import PHANTOMS, arrays
 
-_DRAWN, _PROBLEMS = {}, {}
+_DRAWN, _AUDITS = {}, {}
 
 
 def draw_once(monkeypatch, samples=None):
@@ -25,17 +26,17 @@ def draw_once(monkeypatch, samples=None):
 
 
 def audit_once(monkeypatch):
-    """Audit each phantom that was drawn so once, for the runs of it; `penlight data audit` looks itself."""
-    problems_of = record.problems_of
+    """Audit each phantom that was drawn so once."""
+    audit = kept.audit
 
-    def once(view):
-        if not is_drawn(view.dataset):
-            return problems_of(view)
-        if id(view.dataset) not in _PROBLEMS:
-            _PROBLEMS[id(view.dataset)] = problems_of(view)
-        return _PROBLEMS[id(view.dataset)]
+    def once(dataset):
+        if not is_drawn(dataset):
+            return audit(dataset)
+        if id(dataset) not in _AUDITS:
+            _AUDITS[id(dataset)] = audit(dataset)
+        return _AUDITS[id(dataset)]
 
-    monkeypatch.setattr(record, "problems_of", once)
+    monkeypatch.setattr(kept, "audit", once)
 
 
 def is_drawn(dataset):

@@ -19,8 +19,8 @@ from tests.stubs import stub_fit
 
 
 @pytest.fixture(autouse=True)
-def stub(monkeypatch):
-    """What a network learns is tested elsewhere."""
+def stub(monkeypatch, unreported):
+    """What a network learns and what pages show is tested elsewhere."""
     stub_fit(monkeypatch)
 
 
@@ -57,6 +57,7 @@ def test_the_json_of_a_result_is_that_of_the_run(small, tmp_path):
     assert run.predictions("val").recipe_hash == recipe().hash
 
 
+@pytest.mark.mapped
 def test_test_labels_change_no_file_but_scores(small, tmp_path):
     """Choices are made on train and val: whatever test says, the model, the thresholds and val stay the same."""
     task = MultiLabel(LABELS)
@@ -132,14 +133,19 @@ def test_a_baseline_as_a_run_stands_beside_the_other_one(small, tmp_path):
     assert find_row(scores.metrics, "auc").value > find_row(scores.baselines["majority"], "auc").value == 0.5
 
 
-def test_every_view_of_findings_trains(small, tmp_path):
-    dataset = small(MultiLabel(LABELS), n=(120, 60, 60))
-    for view in dataset.info.task.views:
-        chosen = recipe(data=Data(dataset="small", view=view), model=Linear(components=3))
-        pl.train(chosen, out=tmp_path / view)
-        predictions = open_run(tmp_path / view).predictions("test")
-        assert predictions.view == view
-        assert json.loads((tmp_path / view / "provenance.json").read_text())["view"] == view
+VIEWS = MultiLabel(LABELS).views
+
+
+@pytest.mark.parametrize(
+    "view", [pytest.param(name, marks=() if name == "single" else pytest.mark.full) for name in VIEWS]
+)
+def test_every_view_of_findings_trains(small, tmp_path, view):
+    small(MultiLabel(LABELS), n=(120, 60, 60))
+    chosen = recipe(data=Data(dataset="small", view=view), model=Linear(components=3))
+    pl.train(chosen, out=tmp_path / view)
+    predictions = open_run(tmp_path / view).predictions("test")
+    assert predictions.view == view
+    assert json.loads((tmp_path / view / "provenance.json").read_text())["view"] == view
 
 
 def test_a_report_of_another_dataset_is_refused(small, tmp_path):
@@ -155,7 +161,9 @@ def official(path, predictions):
     return path
 
 
-@pytest.mark.parametrize("calibration", ["temperature", "isotonic", "none"])
+@pytest.mark.parametrize(
+    "calibration", ["temperature", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("isotonic", "none"))]
+)
 def test_every_reader_gives_calibrated_answers_and_acc_stays(small, tmp_path, calibration):
     """The scores of a run are those of anybody's file with the same val; on disk is what the model gave."""
     noisy = small(n=(120, 160, 60))

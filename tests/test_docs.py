@@ -342,12 +342,6 @@ def quick(monkeypatch):
 _BASELINES = {}
 
 
-@pytest.fixture
-def unexplained(monkeypatch):
-    """Maps for the report are left out."""
-    monkeypatch.setattr("penlight.experiments.run.write_explained", lambda *_, **__: None)
-
-
 def run_page(page, desk, terminal):
     text = page.read_text(encoding="utf-8")
     for kind in re.findall(r"<!-- files: (.+) -->", text):
@@ -382,12 +376,16 @@ def test_what_a_page_shows_is_there(page, desk, penlight, monkeypatch, shared_ca
 
 
 @pytest.mark.parametrize("page", FOLLOWED, ids=name_of)
-def test_what_a_page_shows_runs(page, desk, quick, unexplained, penlight, monkeypatch, tables_kept, shared_cache):  # noqa: F811
+def test_what_a_page_shows_runs(page, desk, quick, penlight, monkeypatch, tables_kept, shared_cache):  # noqa: F811
+    # The step of training is run once, by README; in the full tests by all.
+    if page != PAGES[0]:
+        stub_fit(monkeypatch)
     run_page(page, desk, Terminal(penlight, monkeypatch, shared_cache, full=False))
 
 
 @pytest.mark.full
 @pytest.mark.drawn
+@pytest.mark.mapped
 @pytest.mark.parametrize("page", SHOWING, ids=name_of)
 def test_what_a_page_shows_runs_in_full(page, desk, penlight, monkeypatch, tables_kept, shared_cache):  # noqa: F811
     run_page(page, desk, Terminal(penlight, monkeypatch, shared_cache, full=True))
@@ -416,6 +414,7 @@ def test_a_page_of_the_reference_says_what_the_code_says(name):
     assert (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8") == pages[name](), "run: make docs"
 
 
+@pytest.mark.mapped
 def test_every_file_of_a_run_is_described(desk, quick, monkeypatch):
     stub_fit(monkeypatch)
     text = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")

@@ -110,7 +110,7 @@ def test_its_report_shows_every_fold_and_can_be_written_again(small, validated):
         pl.compare([folder, folder / "fold-1"])
 
 
-def test_repeated_it_is_the_same_bytes_and_test_labels_change_nothing(small, validated, tmp_path):
+def test_repeated_it_is_the_same_bytes_and_test_labels_change_nothing(small, validated, tmp_path, unreported):
     dataset = small()
     labels = dataset.splits["test"].labels
     labels[:] = np.random.default_rng(1).permutation(labels)
@@ -120,7 +120,7 @@ def test_repeated_it_is_the_same_bytes_and_test_labels_change_nothing(small, val
     assert files(validated.folder) != files(tmp_path / "seeded")
 
 
-def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, own_folders):
+def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, own_folders, unreported):
     class PulledPlugError(Exception):
         pass
 

@@ -10,7 +10,7 @@ from penlight.data import record, store
 from penlight.experiments import run as training
 from penlight.recipes import Data, Linear, Recipe
 from penlight.tasks import MultiLabel, Ordinal, Task
-from tests.conftest import LABELS, small_dataset
+from tests.conftest import LABELS, keep_maps, small_dataset
 from tests.once import made_once
 
 REPORT = "<!doctype html><title>A report</title><style>p {}</style><script>document.title = 'read'</script>"
@@ -31,6 +31,7 @@ def _train(name: str, out: Path) -> None:
     task, channels = TASKS[name]
     dataset = small_dataset(task, channels=channels, n=(60, 60, 30))
     with pytest.MonkeyPatch.context() as patch:
+        keep_maps(patch)
         patch.setattr(store, "open_dataset", lambda name, size: dataset)
         # The audit and the drawing of a report take longest, and nothing here reads them.
         patch.setattr(record, "problems_of", lambda view: ())

@@ -15,6 +15,7 @@ import uvicorn
 from penlight.serve import RequestLimits, make_app, open_registry
 from penlight.serve.connections import settings
 from tests.serve.conftest import serving as serving_in_process
+from tests.served import workers_on_demand  # noqa: F401
 from tests.trained import trained
 
 _COUNT = "attack"

@@ -15,7 +15,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.attack import sizes
@@ -236,6 +235,8 @@ def attack_raw(live: Live, n: int) -> None:
 
 def attack_by_schema(live: Live, n: int) -> None:
     """Send what the OpenAPI document allows, and what it does not: up to n, as small routes have few cases."""
+    import schemathesis
+
     with urllib.request.urlopen(f"http://127.0.0.1:{live.port}/api/v1/openapi.json") as answer:
         document = json.load(answer)
     schema = schemathesis.openapi.from_dict(document)

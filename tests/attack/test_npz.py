@@ -82,8 +82,8 @@ def test_two_arrays_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_methods_that_unpack_without_a_limit_are_refused(method: int) -> None:
-    """50 MB of zeros in 100 bytes: Python would unpack a piece of it whole."""
-    content = archive({"a.npy": header(f"({50 << 20},)") + bytes(50 << 20)}, method)
+    """10 MB of zeros in a few bytes: Python would unpack a piece of it whole."""
+    content = archive({"a.npy": header(f"({10 << 20},)") + bytes(10 << 20)}, method)
     assert len(content) < 20_000
     with pytest.raises(DataError, match="a method that NumPy does not use"):
         read_headers(content, "it")
@@ -101,16 +101,16 @@ def test_very_many_members_are_refused_before_they_are_listed() -> None:
     content = archive([(f"{i}.npy", b"") for i in range(1100)])
     with pytest.raises(DataError, match="1,100 arrays, more than 1,000"):
         read_headers(content, "it")
-    # 100,000 of them, which a zip lists in 5 MB or more.
-    content = archive([(f"{i}{'x' * 40}.txt", b"") for i in range(60_000)], zipfile.ZIP_STORED)
+    # So many of long names that a zip lists them in 5 MB or more.
+    content = archive([(f"{i}{'x' * 400}.txt", b"") for i in range(13_000)], zipfile.ZIP_STORED)
     with pytest.raises(DataError, match="the list of its members"):
         read_headers(content, "it")
 
 
 def test_many_small_bombs_are_one_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them unpacks to less than the limit, all of them together to more, a thousand to one."""
-    monkeypatch.setattr(npz, "_SMALL", 64 << 20)
-    one = header(f"({60 << 20},)") + bytes(60 << 20)
+    monkeypatch.setattr(npz, "_SMALL", 16 << 20)
+    one = header(f"({15 << 20},)") + bytes(15 << 20)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
         for i in range(4):
@@ -120,16 +120,17 @@ def test_many_small_bombs_are_one_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
         read_headers(content.getvalue(), "it")
 
 
-def test_what_is_small_or_real_is_not_taken_for_a_bomb(tmp_path: Path) -> None:
+def test_what_is_small_or_real_is_not_taken_for_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blank images and constant labels of 60 MB; noise, which packs to nothing."""
     blank = np.zeros((70_000, 28, 28), np.uint8)
     labels = np.zeros((70_000, 1), np.int64)
     np.savez_compressed(tmp_path / "a.npz", images=blank, labels=labels)
     assert read_headers(tmp_path / "a.npz")["images"].shape == blank.shape
-    # Drawn masks of 224 pixels, a disc each: 230 to 1.
+    # Drawn masks of 224 pixels, a disc each: 230 to 1, and larger than what is small.
+    monkeypatch.setattr(npz, "_SMALL", 8 << 20)
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:224, 0:224]
-    places = rng.uniform(40, 180, (2000, 3))
+    places = rng.uniform(40, 180, (400, 3))
     masks = np.array([((y - a) ** 2 + (x - b) ** 2 < c * 9) * 255 for a, b, c in places], np.uint8)
     np.savez_compressed(tmp_path / "b.npz", images=masks)
     assert (tmp_path / "b.npz").stat().st_size * 200 < masks.nbytes

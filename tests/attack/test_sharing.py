@@ -31,6 +31,8 @@ from penlight.runs.traces import Traces
 from penlight.serve.registry import open_registry
 from tests.cli.conftest import penlight  # noqa: F401
 
+pytestmark = pytest.mark.mapped
+
 N = 110
 STUDY = """
 name = "own"

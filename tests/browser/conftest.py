@@ -18,6 +18,7 @@ from PIL import Image
 
 from penlight.serve import make_app, open_registry
 from tests.drawn import shelf_folder
+from tests.served import workers_on_demand  # noqa: F401
 
 FLAGS = (
     "--headless",
@@ -26,8 +27,10 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--process-per-site",
 )
 WAIT_MS = 60_000
+SCREEN = {"width": 1280, "height": 900}
 
 
 def pytest_collection_modifyitems(items):
@@ -55,7 +58,7 @@ def browser():
     except ImportError:
         missing("Playwright is not installed: pip install playwright.")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        started = playwright.chromium.launch(executable_path=found, args=FLAGS, timeout=2 * WAIT_MS)
         yield started
         started.close()
     # Playwright leaves its own event loop as that of this thread.
@@ -98,15 +101,35 @@ def seen():
     return Seen()
 
 
-@pytest.fixture
-def context(browser, address, seen, explains):
-    made = browser.new_context(base_url=address, viewport={"width": 1280, "height": 900})
+@pytest.fixture(scope="package")
+def tab(browser, address):
+    """The one page of the tests of the server's pages: each further one would be a process of Chromium's."""
+    made = browser.new_context(base_url=address, viewport=SCREEN)
     made.set_default_timeout(WAIT_MS)
-    made.on("console", lambda message: _note(seen, message, explains))
-    made.on("weberror", lambda error: seen.messages.append(str(error.error)))
-    made.on("request", lambda request: request.url.startswith(address) or seen.outside.append(request.url))
-    yield made
+    yield made.new_page()
     made.close()
+
+
+@pytest.fixture
+def context(tab, address, seen, explains):
+    """Where the page stands, as if it were new: with nothing kept, and with all seen that it does."""
+    made = tab.context
+    watched = {
+        "console": lambda message: _note(seen, message, explains),
+        "weberror": lambda error: seen.messages.append(str(error.error)),
+        "request": lambda request: request.url.startswith((address, "about:")) or seen.outside.append(request.url),
+    }
+    for event, see in watched.items():
+        made.on(event, see)
+    yield made
+    tab.goto("about:blank")
+    for event, see in watched.items():
+        made.remove_listener(event, see)
+    made.unroute_all()
+    tab.set_viewport_size(SCREEN)
+    tab.emulate_media(media="null", color_scheme="null")
+    kept = {"origin": address, "storageTypes": "local_storage,cookies"}
+    made.new_cdp_session(tab).send("Storage.clearDataForOrigin", kept)
     assert seen.messages == []
     assert seen.outside == []
 
@@ -118,8 +141,8 @@ def _note(seen, message, explains):
 
 
 @pytest.fixture
-def page(context):
-    return context.new_page()
+def page(tab, context):
+    return tab
 
 
 @pytest.fixture(scope="session")

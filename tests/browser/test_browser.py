@@ -293,7 +293,7 @@ def test_all_of_it_by_keyboard_alone(page, context, explains):
     name, content = drawn(context, 2)
     file = {"name": name, "mimeType": "image/png", "buffer": content}
     # Listening from here on: the browser must know before the key is pressed that nobody sees its dialog.
-    page.on("filechooser", lambda chooser: chooser.set_files(file))
+    page.once("filechooser", lambda chooser: chooser.set_files(file))
     page.goto(RUN)
     tab_to(page, "files")
     page.keyboard.press("Enter")

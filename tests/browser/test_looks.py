@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -80,15 +81,29 @@ def pages(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def loaded(browser, pages):
+    """Each page, loaded when it is first asked for."""
+    context = browser.new_context()
+
+    @cache
+    def load(name):
+        page = context.new_page()
+        page.goto((pages / name / "index.html").as_uri())
+        return page
+
+    yield load
+    context.close()
+
+
 @pytest.fixture
-def opened(browser, pages, request):
+def opened(loaded):
     """A page of a kind, at the width of a screen, a phone or paper."""
 
     def open_page(name, width):
-        context = browser.new_context(viewport={"width": width, "height": 900})
-        request.addfinalizer(context.close)
-        page = context.new_page()
-        page.goto((pages / name / "index.html").as_uri())
+        page = loaded(name)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(media="null")
         return page
 
     return open_page

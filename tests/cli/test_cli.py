@@ -11,7 +11,6 @@ import pytest
 
 from penlight.api import planning
 from penlight.data import apply_view, open_dataset, store
-from penlight.data.audit import shift
 from penlight.recipes import load_recipe, preset_names
 from tests.conftest import sketch_figures
 from tests.stubs import stub_fit
@@ -21,7 +20,10 @@ QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[
 
 
 @pytest.mark.drawn
+@pytest.mark.mapped
 def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
+    # With its step, the commands of README train; and tests/training/test_presets.py sees that bytes repeat.
+    stub_fit(monkeypatch)
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--out", tmp_path / "one")
     assert code == 0
     report = tmp_path / "one" / "report.html"
@@ -57,9 +59,9 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
     assert penlight("evaluate", tmp_path / "one", "--split", "val")[0] == 0
 
 
-@pytest.mark.drawn
-def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch):
-    # The reports of runs are drawn elsewhere; that of the seeds is drawn here.
+@pytest.mark.parametrize("figures", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
+def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch, figures):
+    # The reports of runs are drawn elsewhere; that of the seeds is written here.
     monkeypatch.setattr("penlight.reports.run_report", lambda *_: "a report")
     stub_fit(monkeypatch)
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--seeds", 2, "--out", tmp_path / "runs", "--json")
@@ -172,7 +174,6 @@ def test_data_commands(penlight, tmp_path):
 
 
 def test_audits_of_clean_and_leaking_data(penlight, own_folders, monkeypatch):
-    monkeypatch.setattr(shift, "_SHUFFLES", 99)
     code, out, _ = penlight("data", "audit", "retina-phantom")
     assert code == 0
     assert "Nothing was found" in out

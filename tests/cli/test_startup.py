@@ -32,7 +32,8 @@ LIMITS = [
     ("compare RUN RUN:majority", 740, NETWORKS | DRAWING | {"sklearn", "PIL", "onnxruntime"} | SLOW_PARTS),
     ("score FILE --dataset DATASET", 1950, NETWORKS | {"matplotlib", "jinja2", "penlight.training"}),
 ]
-SLOW = "score FILE --dataset DATASET"
+ALWAYS = ("--help", "train --help", "predict RUN PICTURE", "evaluate RUN")
+"""The others are of the full tests: each is a process of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def files(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("command", "most", "absent"),
-    [pytest.param(*limit, id=limit[0], marks=pytest.mark.full if limit[0] == SLOW else ()) for limit in LIMITS],
+    [pytest.param(*limit, id=limit[0], marks=() if limit[0] in ALWAYS else pytest.mark.full) for limit in LIMITS],
 )
 def test_a_command_loads_what_it_needs(files, command, most, absent):
     for name, path in files.items():

@@ -37,7 +37,7 @@ def films(folder: Path, *, findings: int, patients: bool) -> Path:
     ("findings", "patients"),
     [
         pytest.param(0, True, id="two classes, patients known"),
-        pytest.param(14, False, id="fourteen findings, patients not known"),
+        pytest.param(14, False, id="fourteen findings, patients not known", marks=pytest.mark.full),
         pytest.param(0, False, id="two classes, patients not known", marks=pytest.mark.full),
         pytest.param(14, True, id="fourteen findings, patients known", marks=pytest.mark.full),
     ],

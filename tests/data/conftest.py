@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import new_folder
 from tests.data.tiny_dataset import DESCRIPTION, tiny_arrays
 
 REAL = os.environ.get("PENLIGHT_DATA")
@@ -15,7 +16,7 @@ REAL = os.environ.get("PENLIGHT_DATA")
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty home; the cache would be made inside it, and no data is found."""
-    place = tmp_path_factory.mktemp("home")
+    place = new_folder(tmp_path_factory, "empty")
     monkeypatch.setenv("HOME", str(place))
     monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("PENLIGHT_DATA", raising=False)

@@ -37,10 +37,13 @@ def drawn(size=28, channels=1, n=(60, 30, 40), task=None, seed=0):
     return Dataset(DatasetInfo("drawn", "Drawn", task, channels, None, "none", "the tests"), size, splits, "0" * 32)
 
 
+SHUFFLES = shift._SHUFFLES
+
+
 @pytest.fixture(autouse=True)
-def few_shuffles(request, monkeypatch):
-    if request.node.get_closest_marker("real") is None:
-        monkeypatch.setattr(shift, "_SHUFFLES", 99)
+def all_shuffles(request, monkeypatch):
+    if request.node.get_closest_marker("real") is not None:
+        monkeypatch.setattr(shift, "_SHUFFLES", SHUFFLES)
 
 
 @pytest.fixture

@@ -6,18 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from penlight.data.audit import audit, checks, shift
+from penlight.data.audit import audit, checks
 from penlight.data.audit.shift import LEVEL, _areas, _auc, image_shift, label_shift
 from tests.data.test_audit import drawn
 
 REPEATS = 100
 # At a true rate of 5 %, more than 11 of 100 happen less than once in 200 times (binomial).
 MOST_ALARMS = 11
-
-
-@pytest.fixture(autouse=True)
-def few_shuffles(monkeypatch):
-    monkeypatch.setattr(shift, "_SHUFFLES", 99)
 
 
 def indicators(classes, n_classes=4):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from penlight.data.pictures import LARGEST_PIXELS, DecodeOptions, load_picture, read_header
 from penlight.errors import PictureError
+from tests.conftest import examples
 from tests.data.pixels import read_picture
 
 RAMP = (np.arange(40)[:, None] * 3 + np.arange(40)[None] * 3).astype(np.uint8)
@@ -37,7 +38,7 @@ def test_a_picture_of_the_size_keeps_its_values(pixels, kind):
     np.testing.assert_array_equal(image.squeeze(), pixels)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from(["crop", "pad", "stretch"]), st.sampled_from([1, 3]))
 def test_any_shape_becomes_the_size_and_one_value_stays_one(width, height, fit, channels):
     grey = np.full((height, width), 77, np.uint8)
@@ -199,7 +200,7 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content, message)
         load_picture(tmp_path / "none.png", DecodeOptions(28, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_damaged_bytes_give_an_image_or_a_named_error(data):
     content = bytearray(data.draw(st.sampled_from([JPEG, saved(COLOUR), saved(RAMP, "TIFF")])))

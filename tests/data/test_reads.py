@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from penlight.data import reads
 from penlight.data.reads import Chosen, at_once, every, put_together, read, some
 from penlight.errors import StorageError
+from tests.conftest import examples
 
 SHAPE = (300, 64, 64)
 
@@ -28,7 +29,7 @@ def resident(kind: str) -> int:
     return int(found[0].split()[1]) * 1024
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(rows=arrays(np.int64, st.sampled_from([(7,), (3, 5), (0,), (1, 1)]), elements=st.integers(0, SHAPE[0] - 1)))
 def test_rows_of_a_mapped_array_are_what_indexing_gives(mapped, rows) -> None:
     for images in (mapped, mapped[..., np.newaxis], mapped[10:][::-1], np.array(mapped)):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from penlight.data.own.listing import ManifestRow
 from penlight.data.own.splitting import LEFT_OUT, SplitRule, divide, read_splits_file, stratify, write_splits
 from penlight.errors import DataError
+from tests.conftest import examples
 
 SHARES = np.array([0.7, 0.1, 0.2])
 
@@ -24,7 +25,7 @@ def labelled_patients(draw):
     return y, groups
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(labelled_patients(), st.integers(0, 9))
 def test_patients_stay_together_and_shares_are_kept(drawn, seed):
     y, groups = drawn

@@ -14,13 +14,12 @@ from penlight.evaluation import Calibration, find_calibration
 from penlight.evaluation.calibration import HOTTEST, KINDS, Steps, log_losses
 from penlight.evaluation.intervals import UnknownPatients, exceeds_error
 from penlight.tasks import Binary, MultiClass, MultiLabel
-from tests.conftest import TASK_EXAMPLES, task_id
+from tests.conftest import TASK_EXAMPLES, examples, task_id
 
-KINDS_OF_ANSWERS = [
-    pytest.param(task, marks=() if task.kind in ("multi-class", "multi-label") else pytest.mark.full)
-    for task in TASK_EXAMPLES
+ONE_KIND = [
+    pytest.param(task, marks=() if task.kind == "multi-class" else pytest.mark.full) for task in TASK_EXAMPLES
 ]
-"""To a temperature grades are classes."""
+"""For tests that simulate much: of findings each label has a temperature of its own, which takes as often as long."""
 
 
 def simulated(task, n=400, seed=0, sharpened=3.0):
@@ -41,8 +40,10 @@ def total_loss(task, y, prob):
     return log_losses(y, prob, task.exclusive).mean()
 
 
-@pytest.mark.parametrize("true", [0.5, 1.7, 3.0])
-@pytest.mark.parametrize("task", KINDS_OF_ANSWERS, ids=task_id)
+@pytest.mark.parametrize(
+    "true", [0.5, pytest.param(1.7, marks=pytest.mark.full), pytest.param(3.0, marks=pytest.mark.full)]
+)
+@pytest.mark.parametrize("task", ONE_KIND, ids=task_id)
 def test_a_known_temperature_is_found(task, true):
     y, prob = simulated(task, n=20_000, sharpened=true)
     found = find_calibration(task, y, prob)
@@ -66,7 +67,7 @@ def test_the_temperature_is_the_best_of_a_fine_grid_with_its_prior():
         assert loss(found) < loss(factor * found)
 
 
-@pytest.mark.parametrize("task", KINDS_OF_ANSWERS, ids=task_id)
+@pytest.mark.parametrize("task", ONE_KIND, ids=task_id)
 def test_a_hundred_images_do_not_make_calibrated_answers_worse(task):
     """In 40 draws of 120 images of val none costs the rest more than 0.01, and few cost anything; where val chose the
     epoch, nothing is sharpened."""
@@ -105,7 +106,11 @@ def test_patients_who_are_not_known_count_as_the_design_effect_says():
     assert 1 < found < find_calibration(task, y, prob).temperatures[0]
 
 
-@pytest.mark.parametrize("task", [MultiClass(tuple("abcd")), MultiLabel(tuple("abcd"))], ids=lambda task: task.kind)
+@pytest.mark.parametrize(
+    "task",
+    [MultiClass(tuple("abcd")), pytest.param(MultiLabel(tuple("abcd")), marks=pytest.mark.full)],
+    ids=lambda task: task.kind,
+)
 def test_what_few_patients_suggest_is_not_kept_for_being_there_four_times(task):
     kept = {}
     for seed in range(10):
@@ -135,7 +140,7 @@ def test_labels_that_were_weighed_get_an_intercept():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(data=st.data(), seed=st.integers(0, 1000))
 def test_calibration_keeps_every_order(kind, data, seed):
     """Of the labels of an image where they are exclusive, of the images of a label where they are not."""
@@ -173,7 +178,7 @@ def test_no_calibration_and_temperature_one_change_no_bit(task):
         np.testing.assert_array_equal(same.apply(task, prob), prob)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 10_000), sharpened=st.floats(0.05, 30), n=st.integers(0, 60))
 def test_log_loss_on_val_is_never_worse_after_temperature(seed, sharpened, n):
     for task in TASK_EXAMPLES:

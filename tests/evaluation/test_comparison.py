@@ -67,9 +67,8 @@ def test_images_and_seeds_add_up():
     assert both.high - both.low > 3 * (single.high - single.low)
 
 
-@pytest.mark.parametrize(
-    "n_seeds", [pytest.param(1, marks=pytest.mark.full), 2, pytest.param(3, marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("n_seeds", [1, 2, 3])
 def test_seeds_of_one_method_seldom_differ_from_each_other(n_seeds):
     """Networks of one method, whose seeds differ more than images make them: 5 of 100 are called apart, not 18."""
     called, repeats = 0, 150

@@ -20,7 +20,7 @@ from penlight.evaluation.conformal import (
     quantile,
 )
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
-from tests.conftest import TASK_EXAMPLES, labels_for
+from tests.conftest import TASK_EXAMPLES, examples, labels_for
 
 LABELS = tuple("abcde")
 MANY = 4000
@@ -103,7 +103,7 @@ def test_the_quantile_is_the_corrected_one():
     assert quantile(scores[:0], 0.1) == math.inf
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60), skill=st.sampled_from([0.0, 1.0, 4.0]))
 def test_what_holds_of_every_set(seed, n, skill):
     """Never empty, larger for a larger coverage, the same for an image whatever stands beside it."""
@@ -125,7 +125,7 @@ def test_what_holds_of_every_set(seed, n, skill):
             assert Conformal.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 10_000), coverage=st.floats(0.01, 0.99))
 def test_sets_of_grades_are_intervals_around_the_most_probable(seed, coverage):
     task = Ordinal(LABELS)

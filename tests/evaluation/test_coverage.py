@@ -24,7 +24,7 @@ def coverage(monkeypatch):
 KEYS = ("acc", "qwk", "brier", "log_loss", "sensitivity_referable")
 
 
-@pytest.mark.parametrize("each", [1, 4])
+@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.full), 4])
 def test_intervals_of_small_test_sets_with_rare_classes_hold_the_truth(coverage, each):
     """Of 60; where every rare class was drawn with a fixed size, 0.60 to 0.88 did."""
     found = coverage.covered(coverage.Source("DermaMNIST", each), 200, 60, 200, KEYS)
@@ -33,7 +33,7 @@ def test_intervals_of_small_test_sets_with_rare_classes_hold_the_truth(coverage,
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("each", [1, 4])
+@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.full), 4])
 @pytest.mark.parametrize("name", ["RetinaMNIST", "DermaMNIST"])
 def test_coverage_is_near_95_percent(coverage, name, each):
     """Within 0.92 to 0.98, give or take two standard errors of 300 repeats."""

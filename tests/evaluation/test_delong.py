@@ -11,6 +11,7 @@ from penlight.evaluation.comparison import differences, paired_draws
 from penlight.evaluation.delong import delong, newcombe
 from penlight.evaluation.scores import draws_of
 from penlight.tasks import Binary, MultiLabel
+from tests.conftest import examples
 
 
 def drawn(n=200, share=0.4, skill=(1.0, 0.6), seed=0, shared=0.5):
@@ -22,7 +23,7 @@ def drawn(n=200, share=0.4, skill=(1.0, 0.6), seed=0, shared=0.5):
     return y, np.outer(skill, y) + shared**0.5 * both + (1 - shared) ** 0.5 * own
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 10_000), decimals=st.integers(0, 3), n=st.integers(4, 60))
 def test_areas_are_scikit_learns_and_the_covariance_is_that_of_the_definition(seed, decimals, n):
     y, scores = drawn(n, 0.5, seed=seed)

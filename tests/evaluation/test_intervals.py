@@ -55,6 +55,7 @@ def test_the_interval_holds_the_value_and_narrows_with_n():
     assert widths[0] > 3 * widths[1]
 
 
+@pytest.mark.full
 def test_coverage_of_an_accuracy_is_near_95_percent():
     task, truth, hits = Binary(("no", "yes")), 0.8, 0
     for seed in range(150):

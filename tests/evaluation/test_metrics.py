@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from penlight.evaluation import METRICS, Conformal, Metric, Sample, find_row, score
 from penlight.evaluation.metrics import metric_words
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
-from tests.conftest import TASK_EXAMPLES, labels_for
+from tests.conftest import TASK_EXAMPLES, examples, labels_for
 
 NAMES = tuple("abcde")
 
@@ -116,7 +116,7 @@ def test_a_class_never_answered_has_no_precision_and_an_f1_of_zero():
     assert find_row(rows, "f1", "b").value == 0
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(seed=st.integers(0, 10_000), weight=st.integers(1, 4))
 def test_what_holds_of_every_metric(seed, weight):
     rng = np.random.default_rng(seed)
@@ -138,7 +138,7 @@ def test_what_holds_of_every_metric(seed, weight):
                 assert row.value == pytest.approx(rows[row.name, row.label], abs=1e-9, nan_ok=True)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_weights_are_repetitions(seed):
     """A row of counts gives what repeating the images that often gives: the ground of the bootstrap."""

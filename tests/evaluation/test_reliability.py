@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss
 from penlight.evaluation import METRICS, Sample, find_row, score
 from penlight.evaluation.reliability import BINS
 from penlight.tasks import OF_PROBABILITIES, Binary, MultiClass, MultiLabel
-from tests.conftest import TASK_EXAMPLES
+from tests.conftest import TASK_EXAMPLES, examples
 from tests.evaluation.test_metrics import NAMES, scored
 
 
@@ -75,7 +75,7 @@ def test_brier_of_several_classes_is_scikit_learns():
     assert rows["brier", None] == pytest.approx(brier_score_loss(y.argmax(axis=1), prob, scale_by_half=False))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_the_parts_sum_to_the_score_and_have_their_signs(seed):
     rng = np.random.default_rng(seed)

@@ -21,6 +21,7 @@ from penlight.evaluation.subgroups import (
     unavailable_subgroups,
 )
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
+from tests.conftest import examples
 
 TASK = MultiClass(("a", "b", "c"))
 FEW = {"resamples": 100, "permutations": 200}
@@ -109,7 +110,7 @@ def test_another_share_of_labels_alone_is_no_difference():
     assert raised <= 2
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(st.integers(0, 1000))
 def test_scores_do_not_depend_on_the_order_of_rows(seed):
     sex, s = sexes(120), answered(120)

@@ -82,31 +82,32 @@ def outcome(result):
     return [(t.number, t.state, t.value, t.values, dict(t.params)) for t in result.trials]
 
 
-def test_killed_and_continued_it_holds_the_same_trials(fast, own_folders, monkeypatch):
-    undisturbed = pl.tune(LINEAR, trials=8, out=own_folders / "whole")
+@pytest.mark.parametrize("trials", [5, pytest.param(8, marks=pytest.mark.full)])
+def test_killed_and_continued_it_holds_the_same_trials(fast, own_folders, monkeypatch, unreported, trials):
+    undisturbed = pl.tune(LINEAR, trials=trials, out=own_folders / "whole")
     train, begun = search.values_of, []
 
     def killed_in_the_third_and_the_last(*words):
         begun.append(1)
-        if len(begun) in (3, 9):
+        if len(begun) in (3, trials + 1):
             raise KilledError
         return train(*words)
 
     monkeypatch.setattr(search, "values_of", killed_in_the_third_and_the_last)
     for _ in range(2):
         with pytest.raises(KilledError):
-            pl.tune(LINEAR, trials=8)
-    result = pl.tune(LINEAR, trials=8)
+            pl.tune(LINEAR, trials=trials)
+    result = pl.tune(LINEAR, trials=trials)
     assert str(result.folder) == "runs/small-tune-1"
     assert outcome(result) == outcome(undisturbed)
-    assert len(begun) == 10
+    assert len(begun) == trials + 2
     assert not list(result.folder.glob(".*"))
     best = [(own_folders / "whole" / "best.toml"), result.recipe]
     assert load_recipe(str(best[0])) == load_recipe(str(best[1]))
     assert str(pl.tune(LINEAR, trials=1).folder) == "runs/small-tune-2"
 
 
-def test_a_finished_tuning_goes_on_to_more_trials(fast, tmp_path):
+def test_a_finished_tuning_goes_on_to_more_trials(fast, tmp_path, unreported):
     five = pl.tune(LINEAR, trials=5, out=tmp_path / "t")
     seven = pl.tune(LINEAR, trials=7, out=tmp_path / "t")
     assert outcome(seven)[:5] == outcome(five)
@@ -137,7 +138,7 @@ def test_the_files_say_what_was_found(fast, tmp_path):
     assert sum(result.importance.values()) == pytest.approx(1)
 
 
-def test_test_and_a_small_val_change_nothing(small, own_folders):
+def test_test_and_a_small_val_change_nothing(small, own_folders, unreported):
     (own_folders / "space.toml").write_text("model.components = { low = 2, high = 12 }")
     options = {"trials": 3, "space": own_folders / "space.toml"}
     result = pl.tune(LINEAR, **options, out=own_folders / "one")
@@ -147,7 +148,7 @@ def test_test_and_a_small_val_change_nothing(small, own_folders):
     assert outcome(pl.tune(LINEAR, **options, out=own_folders / "two")) == outcome(result)
 
 
-def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypatch):
+def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypatch, unreported):
     monkeypatch.setattr(search, "PRUNE_AFTER", 1)
     (tmp_path / "space.toml").write_text("train.learning_rate.choices = [1e-2, 1e-9]")
     seen = []
@@ -169,7 +170,7 @@ def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypat
     assert result.judged_on == "val"
 
 
-def test_a_pruned_trial_is_estimated_beside_those_that_went_on(small, tmp_path, monkeypatch, worth):
+def test_a_pruned_trial_is_estimated_beside_those_that_went_on(small, tmp_path, monkeypatch, worth, unreported):
     monkeypatch.setattr(search, "PRUNE_AFTER", 1)
     (tmp_path / "space.toml").write_text("model.components.choices = [12, 4]")
 
@@ -209,7 +210,7 @@ def test_a_trial_that_cannot_be_trained_is_kept_as_such(small, tmp_path, worth, 
     assert "diverged" in result.report.read_text()
 
 
-def test_a_point_that_comes_again_is_not_trained_again(small, tmp_path, worth):
+def test_a_point_that_comes_again_is_not_trained_again(small, tmp_path, worth, unreported):
     (tmp_path / "space.toml").write_text("model.components.choices = [12]")
     begun = []
     worth(lambda recipe, report: begun.append(recipe) or 0.5)
@@ -247,7 +248,7 @@ def test_time_ends_a_tuning_after_the_trial_that_runs(small, tmp_path, worth, mo
     assert search.make_limits(None, None) == search.TrialLimits(15, None)
 
 
-def test_folders_of_another_search_are_refused(fast, tmp_path):
+def test_folders_of_another_search_are_refused(fast, tmp_path, unreported):
     pl.tune(LINEAR, trials=1, out=tmp_path / "t")
     with pytest.raises(RunError, match="another recipe, space, sampler"):
         pl.tune(LINEAR, trials=1, seed=1, out=tmp_path / "t")
@@ -261,7 +262,7 @@ def test_folders_of_another_search_are_refused(fast, tmp_path):
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.txt"]
 
 
-def test_a_tuning_is_one_commands_at_a_time(small, tmp_path, worth):
+def test_a_tuning_is_one_commands_at_a_time(small, tmp_path, worth, unreported):
     def again(recipe, report):
         with pytest.raises(RunError, match="Another process"):
             pl.tune(LINEAR, trials=1, out=tmp_path / "t")
@@ -291,14 +292,14 @@ def test_a_storage_that_cannot_be_opened_is_named_without_its_password(fast, tmp
     assert "secret" not in str(raised.value)
 
 
-def test_a_damaged_database_is_named(fast, tmp_path):
+def test_a_damaged_database_is_named(fast, tmp_path, unreported):
     pl.tune(LINEAR, trials=1, out=tmp_path / "t")
     (tmp_path / "t" / "tune.db").write_bytes(b"half a database" * 100)
     with pytest.raises(StorageError, match=r"tune\.db"):
         pl.tune(LINEAR, trials=2, out=tmp_path / "t")
 
 
-def test_folders_with_one_storage_share_their_trials(fast, tmp_path):
+def test_folders_with_one_storage_share_their_trials(fast, tmp_path, unreported):
     url = f"sqlite:///{tmp_path}/team.db"
     one = pl.tune(LINEAR, trials=3, storage=url, out=tmp_path / "one")
     two = pl.tune(LINEAR, trials=5, storage=url, out=tmp_path / "two")
@@ -306,7 +307,7 @@ def test_folders_with_one_storage_share_their_trials(fast, tmp_path):
     assert not (tmp_path / "two" / "tune.db").exists()
 
 
-def test_of_a_shared_storage_only_what_a_dead_process_of_this_machine_left_is_tried_again(fast, tmp_path):
+def test_of_a_shared_storage_only_what_a_dead_process_of_this_machine_left_is_tried_again(fast, tmp_path, unreported):
     url = f"sqlite:///{tmp_path}/team.db"
     pl.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
     ended = subprocess.Popen([sys.executable, "-c", ""])

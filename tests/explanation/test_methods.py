@@ -13,7 +13,7 @@ from penlight.explanation.occlusion import occlusion
 from penlight.models import MajorityBaseline
 from penlight.recipes import Majority, Residual
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
-from tests.conftest import LABELS, TASK_EXAMPLES
+from tests.conftest import LABELS, TASK_EXAMPLES, examples
 from tests.explanation.conftest import AVERAGED, FLAT, new_subject, noise
 
 
@@ -47,7 +47,7 @@ def test_grey_images_and_other_sizes(method):
 
 @pytest.mark.parametrize("task", TASK_EXAMPLES, ids=lambda t: f"{t.kind}-{t.head}")
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_slopes_are_the_derivative_of_the_evidence(task, seed):
     rng = np.random.default_rng(seed)
     logits = -np.sort(-rng.normal(0, 3, (5, task.n_logits)), axis=1)
@@ -152,7 +152,7 @@ def test_auto_needs_no_keras_for_small_images_and_looks_inside_for_large_ones():
 
 
 @given(h=st.integers(1, 9), w=st.integers(1, 9), up=st.integers(1, 4), level=st.floats(-3, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_enlarging_keeps_levels_means_and_symmetry(h, w, up, level):
     np.testing.assert_allclose(enlarged(np.full((1, h, w), level), h * up, w * up), level, atol=1e-12)
     maps = np.random.default_rng(0).random((1, h, w))

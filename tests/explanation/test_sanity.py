@@ -43,9 +43,9 @@ def pointing(lesions, subject, method, finding=None):
     return point(maps, lesions.masks[own])
 
 
-@pytest.mark.parametrize(
-    "method", [pytest.param(name, marks=() if name == "occlusion" else pytest.mark.full) for name in METHODS]
-)
+# On a model whose place is known, occlusion is in tests/explanation/test_methods.py.
+@pytest.mark.full
+@pytest.mark.parametrize("method", METHODS)
 def test_maps_point_at_lesions_of_the_retina(retina, method):
     """Lesions, and a pixel round them, are a quarter to a third of these images."""
     played = pointing(retina, retina.subject, method)

@@ -21,6 +21,7 @@ from penlight.runs import Predictor, open_predictor, open_run
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
 from tests.exporters.conftest import facts, pixels
+from tests.stubs import stub_fit
 
 TASK = Ordinal(LABELS, referable=2)
 
@@ -46,7 +47,9 @@ def run_folder(small, tmp_path, tmp_path_factory):
     """A copy of one run of a small network."""
     if not _TRAINED:
         _TRAINED["run"] = tmp_path_factory.mktemp("trained") / "run"
-        pl.train(recipe(Cnn(filters=(4,), dense=8, normalise=True)), out=_TRAINED["run"])
+        with pytest.MonkeyPatch.context() as patch:
+            stub_fit(patch)
+            pl.train(recipe(Cnn(filters=(4,), dense=8, normalise=True)), out=_TRAINED["run"])
     return shutil.copytree(_TRAINED["run"], tmp_path / "run")
 
 
@@ -124,6 +127,7 @@ def test_training_keeps_a_run_whose_file_disagrees_and_says_why(small, tmp_path,
         open_predictor(run)
 
 
+@pytest.mark.full
 def test_a_network_of_bfloat16_has_a_file_within_its_own_precision(small, tmp_path):
     pl.train(recipe(Cnn(filters=(4,), dense=8), precision="bfloat16"), out=tmp_path / "run")
     made = pl.export(tmp_path / "run", "onnx")

@@ -2,7 +2,6 @@
 
 import functools
 import json
-from itertools import product
 
 import numpy as np
 import onnx
@@ -16,14 +15,14 @@ from penlight.evaluation import find_calibration
 from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.exporters.answers import answers
 from penlight.exporters.onnx_file import onnx_file
-from penlight.models import BASELINES, load_keras
+from penlight.models import load_keras
 from penlight.models.backbones import build_network
 from penlight.models.backend import chosen_backend
 from penlight.models.pretrained import APPLICATIONS
 from penlight.recipes import Cnn, Pretrained, Residual
 from penlight.runs import Predictor
 from penlight.tasks import MultiClass
-from tests.conftest import LABELS, TASK_EXAMPLES, few_pairs, logits_of_network, task_id
+from tests.conftest import LABELS, TASK_EXAMPLES, examples, few_pairs, logits_of_network, task_id
 from tests.exporters.conftest import CNN, MODELS, alive, facts, fitted, pixels, pretrained, unsureness
 
 
@@ -39,7 +38,7 @@ def truth_for(task, n):
 
 @pytest.mark.parametrize(
     ("task", "model_name"),
-    [*product(TASK_EXAMPLES, BASELINES), *few_pairs(TASK_EXAMPLES, sorted(MODELS.keys() - BASELINES.keys()))],
+    few_pairs(TASK_EXAMPLES, sorted(MODELS)),
     ids=lambda value: value if isinstance(value, str) else task_id(value),
 )
 def test_the_file_answers_as_the_model_does(task, model_name):
@@ -90,7 +89,7 @@ def back(ops, task, prob):
 PRECISIONS = ["float32", "float64"] if chosen_backend() == "tensorflow" else ["float32"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.sampled_from(TASK_EXAMPLES), st.data(), st.sampled_from(PRECISIONS))
 def test_answers_are_the_tasks_own_in_either_precision(task, data, dtype):
     values = st.floats(-30, 30, width=32)
@@ -102,7 +101,7 @@ def test_answers_are_the_tasks_own_in_either_precision(task, data, dtype):
 
 
 @pytest.mark.tensorflow  # in 64 bits
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.sampled_from(TASK_EXAMPLES), st.lists(st.floats(-40, 40), min_size=8, max_size=8))
 def test_logits_of_probabilities_are_the_tasks_own(task, values):
     scores = np.array(values).reshape(2, 4)[:, : len(task.labels)]

@@ -63,6 +63,7 @@ from penlight.reports.palette import palette
 from penlight.reports.run import run_displays
 from penlight.runs.predictions import Predictions
 from penlight.tasks import TASKS, MultiClass, MultiLabel, Ordinal
+from tests.conftest import few_pairs
 
 
 def seed_dots(c: RunContent) -> SeedDots:
@@ -139,9 +140,9 @@ MAKERS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_contract(name: str, content: RunContent) -> None:
-    check(MAKERS[name](content), again=content.task.kind == "ordinal")
+@pytest.mark.parametrize(("name", "of"), few_pairs(MAKERS, ["ordinal", "multi_label", "binary"]))
+def test_contract(name: str, of: str, request: pytest.FixtureRequest) -> None:
+    check(MAKERS[name](request.getfixturevalue(of)), again=of == "ordinal")
 
 
 OF_FINDINGS: dict[str, Any] = {

@@ -82,7 +82,11 @@ PLANTED = {
 }
 
 
-@pytest.fixture(params=PLANTED)
+LEADING = ("findings", "one class")
+"""The others in the full tests."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=() if name in LEADING else pytest.mark.full) for name in PLANTED])
 def content(request):
     return planted(*PLANTED[request.param])
 

@@ -19,10 +19,13 @@ from penlight.recipes import Recipe, Train
 from penlight.runs import RunWriter, open_run, read_claim
 from penlight.runs.files import is_sound, sealed
 from penlight.runs.folder import clear_away, goes_on
+from tests.conftest import examples
 from tests.runs.test_folder import predictions
 
 OTHER = Recipe(train=Train(epochs=1))
-DAMAGED = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+DAMAGED = settings(
+    max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 # The manifest stands for half of them: each other file is known by it.
 DAMAGED_FILES = ["manifest.json"] * 3 + ["predictions-test.npz", "model.onnx", "recipe.toml"]
 PLACES = st.floats(0, 1, exclude_max=True)
@@ -74,7 +77,7 @@ def test_no_damaged_run_is_taken_for_whole(whole, tmp_path, name, place, change)
     assert name in said or "another version" in said
 
 
-@settings(DAMAGED, max_examples=25)
+@settings(DAMAGED, max_examples=examples(25))
 @given(place=PLACES, change=CHANGES)
 def test_a_damaged_claim_is_an_error_or_a_fresh_start(tmp_path, place, change):
     folder = tmp_path / "run"

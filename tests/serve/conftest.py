@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from penlight.serve import RequestLimits, make_app, open_registry
+from tests.served import workers_on_demand  # noqa: F401
 from tests.trained import trained
 
 NAMES = {"testserver"}

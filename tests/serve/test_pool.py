@@ -4,10 +4,15 @@ import asyncio
 import contextlib
 
 import pytest
+from starlette.testclient import TestClient
 
+from penlight.serve import make_app, open_registry
+from penlight.serve import pool as pools
 from penlight.serve.limits import RequestLimits
 from penlight.serve.pool import Pool
 from penlight.workers import Bounds
+from tests.served import START
+from tests.trained import trained
 
 HANDLER = "tests.attack.misbehaving:handle"
 QUICK, ENDLESS = ({"do": "echo", "value": 1}, b""), ({"do": "loop"}, b"")
@@ -16,7 +21,7 @@ QUICK, ENDLESS = ({"do": "echo", "value": 1}, b""), ({"do": "loop"}, b"")
 @contextlib.asynccontextmanager
 async def pool(threads, spare, **limits):
     made = Pool(HANDLER, threads, RequestLimits(**limits), Bounds(60.0, 256 << 20), spare=spare)
-    made.start()
+    START(made)
     going = []
 
     def ask(run, item):
@@ -30,6 +35,28 @@ async def pool(threads, spare, **limits):
             task.cancel()
         await asyncio.gather(*going, return_exceptions=True)
         made.close()
+
+
+class Started:
+    """A worker that is no process."""
+
+    def __init__(self, handler, memory):
+        self.state = "started"
+
+    def kill(self):
+        self.state = "ended"
+
+    close = kill
+
+
+def test_workers_start_with_the_server_and_end_with_it(monkeypatch):
+    made = []
+    monkeypatch.setattr(Pool, "start", START)
+    monkeypatch.setattr(pools, "Worker", lambda *how: made.append(Started(*how)) or made[-1])
+    with TestClient(make_app(open_registry([trained("grades")]), names={"testserver"}, threads=3)):
+        # One to spare.
+        assert [worker.state for worker in made] == ["started"] * 4
+    assert [worker.state for worker in made] == ["ended"] * 4
 
 
 async def until(met, seconds=30):

@@ -22,6 +22,7 @@ from penlight.serve import RequestLimits, app, open_registry, serve
 from penlight.serve.guard import is_loopback, names_of
 from penlight.serve.metrics import Metrics
 from penlight.serve.pool import Pool
+from tests.conftest import examples
 from tests.serve.conftest import serving
 from tests.test_predicting import images_of, png
 from tests.trained import TASKS, trained
@@ -112,7 +113,7 @@ def test_what_is_no_whole_picture_is_refused_and_the_server_lives(client, conten
     assert alive(client)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_pictures_get_an_answer_or_a_4xx(client, data):
     damaged = bytearray(GOOD)
@@ -122,7 +123,7 @@ def test_damaged_pictures_get_an_answer_or_a_4xx(client, data):
     assert answer.status_code in (200, 413, 415, 422)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=300), st.sampled_from(["multipart/form-data; boundary=b", "multipart/form-data", "image/png"])
 )

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import leave_maps_out
 from tests.stubs import stub_fit
 from tests.survival import faults
 
@@ -32,7 +33,7 @@ class Command:
 
     Events that change files below the folder `root` are logged to the file `events`; the process gets the signal
     `kill_by` before the first that matches the regular expression `kill_on`. `fault` is a call of
-    `tests.survival.faults`. With `stub`, a network's compiled step is left out (`tests.stubs`).
+    `tests.survival.faults`. With `stub`, a network's compiled step (`tests.stubs`) and maps of answers are left out.
     """
 
     words: list[str]
@@ -99,7 +100,9 @@ def _run(command: Command) -> None:
     # A shell that starts tests in the background has them ignore this signal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if command.stub:
-        stub_fit(pytest.MonkeyPatch())
+        patch = pytest.MonkeyPatch()
+        stub_fit(patch)
+        leave_maps_out(patch)
     if command.fault:
         eval(command.fault, vars(faults))
     _watch(command)

@@ -14,6 +14,7 @@ from penlight.training.balance import epoch_order
 from penlight.training.batches import ahead, draw_epoch, epoch_blocks, gather
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.engine import Block
+from tests.conftest import examples
 
 FILMS = 78_468
 """So many films has train of ChestMNIST."""
@@ -54,7 +55,7 @@ def blocks_of(split: ViewedSplit, train: Train, epoch: int = 1) -> tuple[batches
 
 @pytest.mark.parametrize("balance", ["none", "copies", "sampling", "weights"])
 @pytest.mark.parametrize("whole", [10, 10**6])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(n=st.integers(41, 400), batch=st.integers(1, 50), left_out=st.integers(0, 30))
 def test_blocks_hold_the_images_that_were_drawn(balance, whole, n, batch, left_out) -> None:
     split, train = split_of(n, left_out=left_out), Train(batch_size=batch, balance=balance)

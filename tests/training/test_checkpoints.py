@@ -13,7 +13,7 @@ from penlight.data import apply_view
 from penlight.recipes import Cnn, Data, Recipe, Train
 from penlight.tasks import Ordinal
 from penlight.training import Checkpoints, fit
-from tests.conftest import LABELS, small_dataset
+from tests.conftest import LABELS, examples, small_dataset
 from tests.stubs import stub_fit
 
 RECIPE = Recipe(data=Data(dataset="small"), model=Cnn(filters=(4,), dense=4), train=Train(epochs=4, batch_size=24))
@@ -71,7 +71,7 @@ def test_a_damaged_one_falls_back_to_the_one_before_and_says_so(tmp_path):
     assert names(tmp_path) == ["checkpoint-1.npz"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), change=st.one_of(st.none(), st.integers(1, 255)))
 def test_no_flipped_byte_and_no_cut_goes_unseen(tmp_path, place, change):
     kept(tmp_path).write(1, state(1))
@@ -134,7 +134,14 @@ def stopped(view, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("damaged", "first"), [((), 4), ((3,), 3), ((3, 2), 1)], ids=["none", "the newest", "both"])
+@pytest.mark.parametrize(
+    ("damaged", "first"),
+    [
+        pytest.param((), 4, id="none", marks=pytest.mark.full),
+        pytest.param((3,), 3, id="the newest"),
+        pytest.param((3, 2), 1, id="both", marks=pytest.mark.full),
+    ],
+)
 def test_training_gives_the_same_bytes_whatever_is_damaged(
     view, undisturbed, stopped, tmp_path, monkeypatch, damaged, first
 ):

@@ -96,7 +96,7 @@ def run_of(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "task",
-    [pytest.param(task, marks=() if task in (KAPPA, FINDINGS) else pytest.mark.full) for task in TASK_EXAMPLES],
+    [pytest.param(task, marks=() if task == KAPPA else pytest.mark.full) for task in TASK_EXAMPLES],
     ids=task_id,
 )
 def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, run_of):

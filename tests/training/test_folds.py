@@ -12,7 +12,7 @@ from penlight.data.folds import assign_folds_by_value
 from penlight.errors import DataError
 from penlight.tasks import MultiClass, MultiLabel, Ordinal
 from penlight.training.folds import INNER, deal, make_folds
-from tests.conftest import LABELS, small_dataset
+from tests.conftest import LABELS, examples, small_dataset
 
 TASK = Ordinal(LABELS, referable=2)
 
@@ -73,7 +73,7 @@ def test_near_duplicates_stay_in_one_fold_with_their_patients():
     assert len(set(folds.number[together])) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 6))
 def test_what_is_dealt_is_even_by_label_whole_and_the_same_again(seed, count):
     rng = np.random.default_rng(seed)

@@ -65,13 +65,9 @@ def calibration_error(y, prob, t):
     return np.mean([abs(stated[part].mean() - y[part, 1].mean()) for part in np.array_split(order, 10)])
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        pytest.param(Kernel(patches=8), id="kernel"),
-        pytest.param(Trees(patches=8, trees=60), id="trees", marks=pytest.mark.full),
-    ],
-)
+# That answers out of fold keep groups together is seen above, and in tests/training/test_folds.py.
+@pytest.mark.full
+@pytest.mark.parametrize("model", [Kernel(patches=8), Trees(patches=8, trees=60)], ids=["kernel", "trees"])
 def test_out_of_fold_answers_are_as_sure_as_answers_to_new_patients(view, model, monkeypatch):
     def fitted():
         options = Ensemble(members=(Member(model=model),))

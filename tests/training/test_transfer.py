@@ -65,7 +65,10 @@ def test_scaling_is_that_of_keras_applications(name):
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-def test_the_first_phase_leaves_the_base_alone_and_trains_the_head(view):
+@pytest.mark.parametrize("trained", [False, pytest.param(True, marks=pytest.mark.full)], ids=["stub", "trained"])
+def test_the_first_phase_leaves_the_base_alone_and_trains_the_head(view, monkeypatch, trained):
+    if not trained:
+        stub_fit(monkeypatch)
     model = fit(recipe(TINY, epochs=8, learning_rate=1e-2), view, TASK, seed=0)
     assert model.history[-1].loss < model.history[0].loss
     assert [row.epoch for row in model.history] == list(range(1, 9))
@@ -199,8 +202,8 @@ def test_weights_that_are_missing_or_of_another_network_are_named(tmp_path):
     ("name", "width", "side"),
     [
         ("mobilenet", 0.25, 128),
-        ("mobilenet", 1.0, 100),
-        ("mobilenetv2", 1.0, 96),
+        pytest.param("mobilenet", 1.0, 100, marks=pytest.mark.full),
+        pytest.param("mobilenetv2", 1.0, 96, marks=pytest.mark.full),
         *(pytest.param(name, 1.0, 224, marks=pytest.mark.full) for name in sorted(APPLICATIONS)),
     ],
 )

@@ -10,18 +10,19 @@ from penlight.data.folds import image_groups
 from penlight.data.record import DataRecord, record_of
 from penlight.data.tested import BASELINE, TestAccessLog
 from penlight.evaluation import Decision, Score
-from penlight.evaluation.novelty import Novelty
+from penlight.evaluation.novelty import Novelty, novelty_from_bytes
 from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty
+from penlight.evaluation.rows import Rows
+from penlight.experiments.cache import Arrays, about_view, from_bytes, once
 from penlight.experiments.progress import ProgressListener
-from penlight.recipes import BASELINE_MODELS, Recipe
-from penlight.runs import (
-    Predictions,
-    RunWriter,
-    answer,
-)
+from penlight.models import Baseline, LinearBaseline, MajorityBaseline
+from penlight.recipes import BASELINE_MODELS, Linear, Majority, Recipe
+from penlight.records import Record, json_text, read_record
+from penlight.runs import Predictions, RunWriter, answer, predictions_from_bytes, to_bytes
 from penlight.runs.scoring import decide_on, rows_of
 from penlight.tasks import Task
 from penlight.training import Fitted, fit
+from penlight.training.fitting import fitted_baseline
 
 
 def predict_split(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe: Recipe) -> Predictions:
@@ -45,26 +46,59 @@ def predict_split(fitted: Fitted, view: ViewedDataset, task: Task, split: str, r
     )
 
 
-class Baselines:
-    """The baselines of a view, fitted once for all recipes and seeds that read it alike, and only when needed; and
-    what is known of its data, counted and audited once. `readings` is where each reading of test is recorded."""
+@dataclass(frozen=True)
+class FittedBaseline:
+    """A baseline, what it says of val, and what was decided on that."""
 
-    def __init__(self, view: ViewedDataset, listener: ProgressListener, readings: TestAccessLog) -> None:
-        self.view, self.listener, self.readings = view, listener, readings
-        self._fitted: dict[str, _FittedBaseline] = {}
+    recipe: Recipe
+    model: Fitted
+    val: Predictions
+    decision: Decision
+
+
+class Baselines:
+    """The baselines of a view, fitted once on this machine for all recipes and seeds that read it alike, and what is
+    known of its data. `accesses` is where each reading of test is recorded."""
+
+    def __init__(self, view: ViewedDataset, listener: ProgressListener, accesses: TestAccessLog) -> None:
+        self.view, self.listener, self.accesses = view, listener, accesses
+        self._about = about_view(view)
+        self._fitted: dict[str, FittedBaseline] = {}
         self._tested: dict[str, tuple[Predictions, list[Score]]] = {}
 
     @cached_property
     def novelty(self) -> Novelty:
-        """What tells images unlike those in train; it depends on the images alone, so it too is fitted once."""
-        self.listener.on_step("Learning what images look like")
-        train, val = (self.view.splits[name] for name in ("train", "val"))
-        return Novelty.fit(train.chosen, val.chosen, image_groups(self.view, ("train",)))
+        """What tells images unlike those in train."""
+        return self._novelty[0]
 
     @cached_property
     def novelty_rates(self) -> NoveltyRates:
         """What of test, and of drawn images of other kinds, is called unlike those in train."""
-        return measure_novelty(self.novelty, self.view.splits["test"].chosen, self.view.dataset.info.modality)
+        return self._novelty[1]
+
+    @cached_property
+    def _novelty(self) -> tuple[Novelty, NoveltyRates]:
+        def compute() -> Arrays:
+            self.listener.on_step("Learning what images look like")
+            train, val, test = (self.view.splits[name].chosen for name in ("train", "val", "test"))
+            novelty = Novelty.fit(train, val, image_groups(self.view, ("train",)))
+            rates = measure_novelty(novelty, test, self.view.dataset.info.modality)
+            return {
+                "novelty": from_bytes(novelty.to_bytes()),
+                "rates": from_bytes(json_text(rates).encode()),
+            }
+
+        def read(arrays: Arrays) -> tuple[Novelty, NoveltyRates]:
+            rates = read_record(NoveltyRates, arrays["rates"].tobytes(), "The rates")
+            return novelty_from_bytes(arrays["novelty"].tobytes()), rates
+
+        return once({"what": "novelty", **self._about}, compute, read)
+
+    @cached_property
+    def record(self) -> DataRecord:
+        """What each run keeps of the data."""
+        self.listener.on_step("Auditing the data")
+        return record_of(self.view)
 
     def write(self, writer: RunWriter, kept: str) -> dict[str, list[Score]]:
         """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on
@@ -73,45 +107,71 @@ class Baselines:
         for name in BASELINE_MODELS:
             if name == kept:
                 continue
-            made = self.fitted(name, writer.recipe)
-            test, rows[name] = self._on_test(made)
-            writer.write_predictions(f"baseline-{name}-val", made.val)
+            baseline = self.fitted(name, writer.recipe)
+            test, rows[name] = self._on_test(baseline)
+            writer.write_predictions(f"baseline-{name}-val", baseline.val)
             writer.write_predictions(f"baseline-{name}-test", test)
-            writer.write_json(f"baseline-{name}-decision.json", made.decision.to_dict())
+            writer.write_json(f"baseline-{name}-decision.json", baseline.decision.to_dict())
         return rows
 
-    @cached_property
-    def record(self) -> DataRecord:
-        """What each run keeps of the data."""
-        self.listener.on_step("Auditing the data")
-        return record_of(self.view)
-
-    def fitted(self, name: str, beside: Recipe) -> "_FittedBaseline":
+    def fitted(self, name: str, beside: Recipe) -> FittedBaseline:
         """Give a baseline as it stands beside a recipe, fitted and decided on val; test is not read."""
         recipe = Recipe(data=beside.data, model=BASELINE_MODELS[name], decide=beside.decide)
         if recipe.hash not in self._fitted:
-            self.listener.on_step(f"Fitting the baseline: {name}")
-            task = self.view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
-            model = fit(recipe, self.view, task, seed=0)
-            val = predict_split(model, self.view, task, "val", recipe)
-            decision = decide_on(val, self.view, recipe.decide, model.out_of_fold)
-            self._fitted[recipe.hash] = _FittedBaseline(recipe, model, val, decision)
+            about = {"what": "baseline", "recipe": recipe.hash, **self._about}
+            self._fitted[recipe.hash] = once(about, lambda: self._fit(recipe), lambda own: self._read(recipe, own))
         return self._fitted[recipe.hash]
 
-    def _on_test(self, made: "_FittedBaseline") -> tuple[Predictions, list[Score]]:
-        key = made.recipe.hash
+    def _task_of(self, recipe: Recipe) -> Task:
+        return self.view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
+
+    def _fit(self, recipe: Recipe) -> Arrays:
+        self.listener.on_step(f"Fitting the baseline: {recipe.model.backbone}")
+        task = self._task_of(recipe)
+        fitted = fit(recipe, self.view, task, seed=0)
+        val = predict_split(fitted, self.view, task, "val", recipe)
+        decision = decide_on(val, self.view, recipe.decide, fitted.out_of_fold)
+        model: MajorityBaseline | LinearBaseline = fitted.model
+        weights = {"shares": model.shares} if isinstance(model, MajorityBaseline) else vars(model)
+        return {
+            **{name: values for name, values in weights.items() if isinstance(values, np.ndarray)},
+            "val": from_bytes(to_bytes(val)),
+            "decision": from_bytes(json_text(decision).encode()),
+            "seconds": np.array(fitted.seconds),
+        }
+
+    def _read(self, recipe: Recipe, arrays: Arrays) -> FittedBaseline:
+        task, options = self._task_of(recipe), recipe.model
+        model: Baseline
+        if isinstance(options, Linear):
+            model = LinearBaseline(options, arrays["weights"], arrays["bias"], task.exclusive)
+        else:
+            assert isinstance(options, Majority)
+            model = MajorityBaseline(options, arrays["shares"])
+        decision = read_record(Decision, arrays["decision"].tobytes(), "The decision")
+        val = predictions_from_bytes(arrays["val"].tobytes(), "Predictions of val")
+        return FittedBaseline(recipe, fitted_baseline(model, task, float(arrays["seconds"])), val, decision)
+
+    def _on_test(self, baseline: FittedBaseline) -> tuple[Predictions, list[Score]]:
+        """Give a baseline's predictions of test, and their scores."""
+        key = baseline.recipe.hash
+
+        def compute() -> Arrays:
+            self.accesses.add(self.view.view, key, by=BASELINE)
+            test = predict_split(baseline.model, self.view, baseline.val.task, "test", baseline.recipe)
+            rows = _ScoredRows(rows_of(answer(test, baseline.decision)))
+            return {"test": from_bytes(to_bytes(test)), "rows": from_bytes(json_text(rows).encode())}
+
+        def read(arrays: Arrays) -> tuple[Predictions, list[Score]]:
+            test = predictions_from_bytes(arrays["test"].tobytes(), "Predictions of test")
+            return test, list(read_record(_ScoredRows, arrays["rows"].tobytes(), "The scores").rows)
+
         if key not in self._tested:
-            self.readings.add(self.view.view, key, by=BASELINE)
-            test = predict_split(made.model, self.view, made.val.task, "test", made.recipe)
-            self._tested[key] = test, rows_of(answer(test, made.decision))
+            self._tested[key] = once({"what": "tested", "recipe": key, **self._about}, compute, read)
         return self._tested[key]
 
 
-@dataclass(frozen=True)
-class _FittedBaseline:
-    """A baseline, what it says of val, and what was decided on that."""
+class _ScoredRows(Record):
+    """Scores, as JSON of the cache has them."""
 
-    recipe: Recipe
-    model: Fitted
-    val: Predictions
-    decision: Decision
+    rows: Rows

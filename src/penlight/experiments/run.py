@@ -210,7 +210,7 @@ def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model) -> Ans
 
 
 def _read_test(writer: RunWriter, spec: RunSpec, model: _Model, decision: Decision) -> _TestAnswers:
-    accesses = spec.baselines.readings.keep(spec.view.view, model.recipe.hash, spec.seed, spec.folder.name)
+    accesses = spec.baselines.accesses.keep(spec.view.view, model.recipe.hash, spec.seed, spec.folder.name)
     test = predict_split(model.fitted, spec.view, model.task, "test", model.recipe)
     seconds = _seconds_to_answer(model.fitted, spec.view.splits["test"])
     writer.write_predictions("predictions-test", test)

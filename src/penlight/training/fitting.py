@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.errors import MemoryShortError, is_out_of_memory
-from penlight.models import BASELINES
+from penlight.models import BASELINES, Baseline
 from penlight.recipes import Ensemble, Pretrained, Recipe, Summarised
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
@@ -106,14 +106,14 @@ def _enough_memory(recipe: Recipe, view: ViewedDataset) -> Iterator[None]:
 
 def _fit_baseline(recipe: Recipe, view: ViewedDataset, task: Task, begun: float) -> Fitted:
     train = view.splits["train"]
-    mirrors = not view.dataset.info.position_matters
     model = BASELINES[recipe.model.backbone](recipe.model)
-    model.fit(train.chosen, train.y_true, task, mirrors=mirrors)
+    model.fit(train.chosen, train.y_true, task, mirrors=not view.dataset.info.position_matters)
+    return fitted_baseline(model, task, time.perf_counter() - begun)
 
-    def logits(split: ViewedSplit) -> NDArray[np.floating]:
-        return task.logits(model.predict(split.chosen))
 
-    return Fitted(logits, model, None, [], None, None, time.perf_counter() - begun)
+def fitted_baseline(model: Baseline, task: Task, seconds: float) -> Fitted:
+    """Give a baseline that was fitted, in so many seconds, as what `fit` gives."""
+    return Fitted(lambda split: task.logits(model.predict(split.chosen)), model, None, [], None, None, seconds)
 
 
 def _of_ensemble(made: FittedEnsemble, task: Task, begun: float) -> Fitted:
