@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from penlight.data import store
-from penlight.data.audit import kept
+from penlight.data.audit import checks
 from penlight.phantoms import PHANTOMS, arrays
 
 _DRAWN, _AUDITS = {}, {}
@@ -27,7 +27,7 @@ def draw_once(monkeypatch, samples=None):
 
 def audit_once(monkeypatch):
     """Audit each phantom that was drawn so once."""
-    audit = kept.audit
+    audit = checks.audit
 
     def once(dataset):
         if not is_drawn(dataset):
@@ -36,7 +36,7 @@ def audit_once(monkeypatch):
             _AUDITS[id(dataset)] = audit(dataset)
         return _AUDITS[id(dataset)]
 
-    monkeypatch.setattr(kept, "audit", once)
+    monkeypatch.setattr(checks, "audit", once)
 
 
 def is_drawn(dataset):

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from penlight.records.scores import DataJson
 
 from penlight.data.audit import audit
-from penlight.data.record import DataRecord, record_of_json
+from penlight.data.record import DataRecord
 from penlight.evaluation import fit_conformal
 from penlight.evaluation.calibration import find_calibration, too_few
 from penlight.evaluation.checks import Evidence, SplitAnswers, run_checks
@@ -16,6 +15,7 @@ from penlight.evaluation.intervals import UnknownPatients
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.sample import Sample
 from penlight.evaluation.subgroups import score_subgroups
+from penlight.records import check_record
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.conftest import small_dataset
 
@@ -125,7 +125,7 @@ def test_checks_count_patients_and_say_so() -> None:
 def test_a_label_of_few_patients_in_a_split_is_told() -> None:
     record = DataRecord(("a", "b"), {"train": 60, "test": 60}, {"train": (40, 20), "test": (40, 20)},
                         {"train": 12, "test": 12}, patients_with={"train": (8, 4), "test": (8, 4)})  # fmt: skip
-    assert record_of_json(DataJson.model_validate(record.to_dict())) == record
+    assert check_record(DataRecord, record.to_dict(), "data.json") == record
     labels, patients = of_patients(20, 20, 3)
     y = TWO.encode(labels)
     sample = Sample(TWO, y, known(y), TWO.decide(known(y)))
