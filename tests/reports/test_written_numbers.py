@@ -83,7 +83,7 @@ def test_a_page_of_several_seeds_and_one(content):
         contents = [replace(content, provenance={**content.provenance, "seed": seed}) for seed in range(n)]
         test = content.test
         rows = score_seeds(test.task, test.y_true, [test.prob] * n, [content.decided] * n)
-        assert wrong_in(words_of(seeds_report("seeds", contents, rows, content.rivals))) == []
+        assert wrong_in(words_of(seeds_report("seeds", contents, rows, content.baselines))) == []
 
 
 def test_the_terminal(content, capsys):
@@ -92,7 +92,7 @@ def test_the_terminal(content, capsys):
     for prob in (test.prob, perfect):
         rows = score(test.task, test.y_true, prob, test.task.decide(prob), resamples=20)
         print_score_tables(
-            Scores("test", rows, {r.name: r.rows for r in content.rivals}, before={"ece": float("nan")})
+            Scores("test", rows, {r.name: r.rows for r in content.baselines}, before={"ece": float("nan")})
         )
         assert wrong_in(capsys.readouterr().out) == []
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
-from penlight.evaluation.rows import Score, to_json
+from penlight.evaluation.rows import Score, find_row, to_json
 from penlight.reports.content import RunContent
 from penlight.tasks import Task
 
@@ -86,8 +86,8 @@ class StudyRowResult:
 
     def row(self, name: str) -> Score:
         """Give the row of a metric of the whole; NaN with a note if it was not scored."""
-        found = (row for row in self.rows if row.name == name and row.label is None)
-        return next(found, _not_scored(name))
+        found = find_row(self.rows, name)
+        return found or Score(name, None, math.nan, math.nan, math.nan, 0, "not scored", math.nan)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the entry for JSON."""
@@ -194,10 +194,6 @@ class StudyContent:
     def n_runs(self) -> int:
         """Count the runs."""
         return sum(len(entry.seeds) for table in self.tables for entry in table.entries)
-
-
-def _not_scored(name: str) -> Score:
-    return Score(name, None, math.nan, math.nan, math.nan, 0, "not scored", math.nan)
 
 
 def best_of(entries: Sequence[StudyRowResult], headline: str) -> StudyRowResult | None:
