@@ -18,7 +18,7 @@ from penlight.errors import DataError, RecipeError, RunError
 from penlight.experiments import run as training
 from penlight.recipes import Cnn, Data, Decide, Kernel, Majority, Recipe, Residual, Train
 from penlight.recipes.plan import TrainingPlan, training_operations
-from penlight.reports.checklist import checklist
+from penlight.reports.card import checklist
 from penlight.reports.displays.published import BesidePublished
 from penlight.runs import open_predictor, open_run
 from penlight.runs.classifier import open_classifier

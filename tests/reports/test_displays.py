@@ -68,7 +68,7 @@ from tests.conftest import few_pairs
 
 def seed_dots(c: RunContent) -> SeedDots:
     overall = score_seeds(c.task, c.test.y_true, [c.test.prob] * 2, [c.decided] * 2, resamples=10)[0]
-    return SeedDots.from_rows(["0", "1"], [c.rows[0]] * 2, overall, c.rivals)
+    return SeedDots.from_rows(["0", "1"], [c.rows[0]] * 2, overall, c.baselines)
 
 
 def warmer(test: Predictions) -> Predictions:
@@ -116,7 +116,7 @@ def forest(c: RunContent) -> SubgroupForest:
 
 MAKERS: dict[str, Any] = {
     "subgroups": forest,
-    "bars": lambda c: ScoreBars.from_rows(c.rows, c.rivals, "cnn"),
+    "bars": lambda c: ScoreBars.from_rows(c.rows, c.baselines, "cnn"),
     "rates": lambda c: LabelRates.from_predictions(c.test, c.decided),
     "labels": lambda c: LabelConfusion.from_predictions(c.test, c.decided),
     "label_scores": lambda c: LabelScores.from_rows([*c.rows, *no_auc(c)]),

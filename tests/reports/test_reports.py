@@ -19,8 +19,8 @@ from penlight.evaluation import METRICS, Score, find_row, score_seeds
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import operating_points
 from penlight.reports import ComparedBaseline, RunContent, run_card, run_report, seeds_report
-from penlight.reports.checklist import checklist
-from penlight.reports.notebook import Figure
+from penlight.reports.card import checklist
+from penlight.reports.figure import Figure
 from penlight.reports.page import SCRIPTS
 from penlight.reports.palette import palette
 from penlight.reports.picture import shaded_address
@@ -119,8 +119,10 @@ def test_a_server_lets_the_scripts_of_a_page_run_and_no_others(text: str) -> Non
 
 
 def test_every_figure_can_be_saved(text: str) -> None:
-    named = re.findall(r'<figure[^>]* data-name="([^"]+)">', text)
-    assert len(named) == len(set(named)) == text.count('<template class="numbers">') == text.count("<svg")
+    named = re.findall(r'<figure[^>]* data-name="([^"]+)"', text)
+    assert len(named) == len(set(named)) == text.count('<template class="numbers">')
+    # Of pictures the script makes a drawing: strips of examples, maps, and samples.
+    assert len(named) - text.count("<svg") == len(re.findall(r'class="[^"]*\bpictures"', text)) >= 4
 
 
 def test_a_page_is_small(text: str) -> None:
@@ -171,7 +173,7 @@ def bare(ordinal: RunContent) -> str:
     """The report of a run of which little is known, not even its headline score."""
     nothing = Score("auc", None, math.nan, math.nan, math.nan, 60, "one class only")
     rows = [nothing, *ordinal.rows[1:]]
-    empty = replace(ordinal, rows=rows, history=None, best_epoch=None, rivals=[], provenance={}, checks=None)
+    empty = replace(ordinal, rows=rows, history=None, best_epoch=None, baselines=[], provenance={}, checks=None)
     return run_report(empty)
 
 
@@ -220,7 +222,7 @@ def test_no_rival_of_oneself(ordinal: RunContent) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "own", "rival", "expected"),
+    ("name", "own", "baseline", "expected"),
     [
         ("auc", (0.80, 0.76, 0.84), (0.70, 0.66, 0.74), "better than"),
         ("auc", (0.80, 0.76, 0.84), (0.75, 0.71, 0.79), "not clearly better than"),
@@ -234,9 +236,9 @@ def test_no_rival_of_oneself(ordinal: RunContent) -> None:
     ],
 )
 def test_verdicts_are_modest(
-    name: str, own: tuple[float, float, float], rival: tuple[float, float, float], expected: str
+    name: str, own: tuple[float, float, float], baseline: tuple[float, float, float], expected: str
 ) -> None:
-    assert compare(Score(name, None, *own, n=9), Score(name, None, *rival, n=9)) == expected
+    assert compare(Score(name, None, *own, n=9), Score(name, None, *baseline, n=9)) == expected
 
 
 def test_a_card_has_its_sections(content: RunContent) -> None:
@@ -304,7 +306,7 @@ def test_seeds_tell_their_checks_together(ordinal: RunContent) -> None:
     rows = score_seeds(
         ordinal.task, ordinal.test.y_true, [ordinal.test.prob] * 2, [ordinal.decided] * 2, resamples=10
     )
-    words = " ".join(Page(seeds_report("tiny-cnn", runs, rows, ordinal.rivals)).words)
+    words = " ".join(Page(seeds_report("tiny-cnn", runs, rows, ordinal.baselines)).words)
     assert "Serious: In 1 of 2 seeds; in seed 7: A leak." in words
     silent = [replace(run, checks=None) for run in runs]
     assert "No check" not in " ".join(Page(seeds_report("tiny-cnn", silent, rows, [])).words)
@@ -315,7 +317,7 @@ def test_seeds_have_one_report(ordinal: RunContent) -> None:
     rows = score_seeds(
         ordinal.task, ordinal.test.y_true, [ordinal.test.prob] * 2, [ordinal.decided] * 2, resamples=10
     )
-    page = Page(seeds_report("tiny-cnn", runs, rows, ordinal.rivals))
+    page = Page(seeds_report("tiny-cnn", runs, rows, ordinal.baselines))
     check_page(page)
     assert [a for a in page.values("href") if a.startswith("seed")] == ["seed-3/report.html", "seed-7/report.html"]
     assert "± 0.000 over 2 seeds" in "".join(page.words)

@@ -116,8 +116,8 @@ TOLD = {
 
 
 def printed(capsys, *tables) -> list[str]:
-    record = {"tables": [{**own.to_dict(), "findings": findings.findings(own)} for own in tables]}
-    print_studied(SimpleNamespace(record=record, report="out/report.html", to_dict=dict), json=False)
+    record = {"tables": [own.record(findings.findings(own)).to_dict() for own in tables]}
+    print_studied(SimpleNamespace(record=record, report="out/report.html"))
     return capsys.readouterr().out.splitlines()
 
 

@@ -151,7 +151,7 @@ def serve() -> None:
     import penlight.exporters.onnx_file
     import penlight.models.baselines
     import penlight.models.files
-    import penlight.reports.gather
+    import penlight.reports.content
     import penlight.reports.page
     import penlight.reports.run
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penlight.evaluation import Score
     from penlight.evaluation.subgroups import Subgroup
     from penlight.reports import ComparedBaseline, RunContent
-    from penlight.reports.notebook import Figure
+    from penlight.reports.figure import Figure
 
 
 def report(path: Path, out: Path | None = None, *, images: bool | None = None) -> Path:
@@ -59,7 +59,7 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
     Each has its numbers as `.frame()` and draws by `.plot()`, onto a figure of its own or onto axes that it
     is given. Those of a study's further views have "<view>-" before their names.
     """
-    from penlight.reports.notebook import Figure
+    from penlight.reports.figure import Figure
     from penlight.reports.palette import palette
     from penlight.reports.run import run_displays, seeds_displays
 
@@ -77,7 +77,7 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
 
 
 def _of_study(path: Path) -> dict[str, "Figure"]:
-    from penlight.reports.notebook import Figure
+    from penlight.reports.figure import Figure
     from penlight.reports.study import study_colours, study_displays
 
     found = {}
@@ -90,7 +90,7 @@ def _of_study(path: Path) -> dict[str, "Figure"]:
 
 def _contents(path: Path, images: bool | None = None) -> tuple[list[Run], list["RunContent"]]:
     """Gather the runs of a folder, one or one per seed, with what their reports show."""
-    from penlight.reports.gather import content_of_run
+    from penlight.reports.content import content_of_run
 
     runs = open_group(path).runs() if kind_of(path) == "seeds" else [open_run(path)]
     described = runs[0].has(DESCRIPTION) and not images
@@ -112,6 +112,6 @@ def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["Score"], list["ComparedB
     scores = seeds_scores(runs, "test")
     return (
         scores.metrics,
-        [ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()],
+        [ComparedBaseline(baseline, rows) for baseline, rows in scores.baselines.items()],
         scores.subgroups,
     )

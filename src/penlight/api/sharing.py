@@ -22,7 +22,7 @@ from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
 from penlight.experiments.folds import PREDICTIONS, folds_content, folds_of
 from penlight.experiments.run import REPORT
-from penlight.exporters.of_run import RECORD
+from penlight.exporters.parity import RECORD
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
 from penlight.records import Record, json_key, plain
@@ -225,7 +225,7 @@ class _Copier:
 
     def _write_report(self, writer: RunWriter, seen: Any) -> None:
         from penlight.reports import run_card, run_report
-        from penlight.reports.gather import content_of_run
+        from penlight.reports.content import content_of_run
 
         if seen is None:
             self._reported = False
@@ -488,13 +488,13 @@ def _bullets(lines: Sequence[str]) -> str:
 
 
 def _description(seen: Any) -> Any:
-    from penlight.reports.gather import description_of
+    from penlight.reports.content import description_of
 
     return description_of(seen)
 
 
 def _described_folds(source: Path) -> Any:
-    from penlight.reports.gather import describe_folds
+    from penlight.reports.content import describe_folds
     from penlight.runs.dataset import folds_described
 
     if is_inside(source, DESCRIPTION):

@@ -46,7 +46,7 @@ def folds_content(
     """Gather what the report of a cross-validation shows; `images` as in `content_of_run`. Where it is not given how
     its dataset was `divided`, that is done again, or read in a copy without images."""
     from penlight.reports import ComparedBaseline
-    from penlight.reports.gather import content_of_folds, describe_folds
+    from penlight.reports.content import content_of_folds, describe_folds
 
     runs, claim = runs_of_folds(folder)
     first: ViewedDataset | DataDescription
@@ -56,19 +56,19 @@ def folds_content(
         divided = divided or folds_of(folder, runs)
         (whole, patients), first = describe_folds(divided.view), divided.fold(0)
     return content_of_folds(
-        folder.name,
         runs,
         whole,
-        patients,
         first,
         joined_folds(runs, claim["data_md5"]),
-        scores.metrics,
-        [ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()],
-        scores.checks,
-        scores.subgroups,
-        scores.unanswered,
-        scores.ahead,
         images,
+        name=folder.name,
+        patients=patients,
+        rows=scores.metrics,
+        baselines=[ComparedBaseline(baseline, rows) for baseline, rows in scores.baselines.items()],
+        checks=scores.checks,
+        subgroups=scores.subgroups,
+        unanswered=scores.unanswered,
+        ahead=scores.ahead,
     )
 
 

@@ -17,11 +17,11 @@ from penlight.runs.scoring import seeds_scores
 def summarise_seeds(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Summary[SeedsScores]:
     """Score the runs of a folder, one per seed, and draw their page."""
     from penlight.reports import ComparedBaseline, seeds_report
-    from penlight.reports.gather import content_of_run
+    from penlight.reports.content import content_of_run
 
     scores = seeds_scores(runs, "test")
     contents = [content_of_run(run, view) for run in runs]
-    rivals = [ComparedBaseline(rival, rows) for rival, rows in scores.baselines.items()]
-    page = seeds_report(folder.name, contents, scores.metrics, rivals, scores.subgroups)
+    baselines = [ComparedBaseline(baseline, rows) for baseline, rows in scores.baselines.items()]
+    page = seeds_report(folder.name, contents, scores.metrics, baselines, scores.subgroups)
     summary = sealed(SeedsSummary(**vars(scores), recipe_hash=runs[0].recipe.hash).to_dict())
     return Summary("seeds", {REPORT: page.encode(), SUMMARY: json_text(summary).encode()}, scores)

@@ -84,7 +84,11 @@ class Neighbours:
         found = []
         for start in range(0, len(own), _BLOCK):
             part = own[start : start + _BLOCK]
-            found.append((looks_of(model, part, by), _small(part, _SIDE)))
+            # Small copies, of which each pixel is the mean of those it stands for.
+            large = max(part.shape[1:3]) > _SIDE
+            found.append(
+                (looks_of(model, part, by), np.rint(_averaged(part, _SIDE)).astype(np.uint8) if large else part)
+            )
         looks, small = (np.concatenate(parts) for parts in zip(*found, strict=True))
         mean, spread = looks.mean(axis=0), looks.std(axis=0)
         scale = np.where(spread > 0, spread, 1).astype(np.float32)
@@ -110,10 +114,10 @@ class Neighbours:
             )
         alike = _unit(((looks - self.mean) / self.scale) @ self.axes) @ self.places.T
         order = np.argsort(-alike, axis=1, kind="stable")[:, :most]
-        return [[self._neighbour(int(i), float(row[i])) for i in own] for own, row in zip(order, alike, strict=True)]
-
-    def _neighbour(self, i: int, similarity: float) -> Neighbour:
-        return Neighbour(int(self.rows[i]), self.images[i], self.labels[i], float(np.clip(similarity, -1, 1)))
+        return [
+            [Neighbour(int(self.rows[i]), self.images[i], self.labels[i], float(np.clip(row[i], -1, 1))) for i in own]
+            for own, row in zip(order.tolist(), alike, strict=True)
+        ]
 
     def to_bytes(self) -> bytes:
         """Give the bytes of a compressed npz; the same neighbours always give the same bytes."""
@@ -188,11 +192,6 @@ def _axes(standard: Floats) -> Floats:
 def _unit(places: NDArray[np.floating]) -> Floats:
     length = np.linalg.norm(places, axis=1, keepdims=True)
     return np.asarray(places / np.where(length > 0, length, 1), np.float32)
-
-
-def _small(images: Images, side: int) -> Images:
-    """Shrink images whose side is above `side`, each pixel the mean of those it stands for."""
-    return images if max(images.shape[1:3]) <= side else np.rint(_averaged(images, side)).astype(np.uint8)
 
 
 def _averaged(images: Images, side: int) -> NDArray[np.float64]:

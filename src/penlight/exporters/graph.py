@@ -30,7 +30,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor of the graph: its name, its shape (H, W, C) or (F,) without the batch, its layout and its type."""
+    """A tensor of the graph: its name, its shape (H, W, C) or (F,) without the batch, its layout and its type.
+
+    Operators work elementwise, with broadcasting.
+    """
 
     graph: "Graph"
     name: str
@@ -39,23 +42,18 @@ class Value:
     dtype: type[np.floating] = np.float32
 
     def __add__(self, other: "Operand") -> "Value":
-        """Add elementwise, with broadcasting."""
         return self.graph.elementwise("Add", self, other)
 
     def __sub__(self, other: "Operand") -> "Value":
-        """Subtract elementwise, with broadcasting."""
         return self.graph.elementwise("Sub", self, other)
 
     def __mul__(self, other: "Operand") -> "Value":
-        """Multiply elementwise, with broadcasting."""
         return self.graph.elementwise("Mul", self, other)
 
     def __truediv__(self, other: "Operand") -> "Value":
-        """Divide elementwise, with broadcasting."""
         return self.graph.elementwise("Div", self, other)
 
     def __neg__(self) -> "Value":
-        """Change the sign."""
         return self.graph.unary("Neg", self)
 
     def __getitem__(self, key: tuple[slice, slice]) -> "Value":

@@ -1,18 +1,15 @@
-"""The phantoms as arrays and files in the layout of MedMNIST."""
+"""The phantoms as arrays in the layout of MedMNIST."""
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight import disk
-from penlight.errors import DataError, StorageError, UnknownNameError
+from penlight.errors import DataError, UnknownNameError
 from penlight.phantoms.chest import draw_chest, sample_findings
-from penlight.phantoms.labels import SPLITS
 from penlight.phantoms.retina import draw_retina
+from penlight.phantoms.shared import SPLITS
 
 PHANTOMS = ("retina-phantom", "chest-phantom")
 SIZES = (28, 64, 128, 224)
@@ -42,30 +39,6 @@ def phantom_arrays(
         images, labels, masks = draw(split, counts[split], size, split_seed(name, split, seed))
         arrays |= {f"{split}_images": images, f"{split}_labels": labels, f"{split}_masks": masks}
     return arrays
-
-
-def write_npz(
-    path: str | os.PathLike[str],
-    name: str,
-    size: int,
-    *,
-    seed: int = 0,
-    samples: Mapping[str, int] | None = None,
-) -> None:
-    """Write what `phantom_arrays` gives to a compressed npz: whole or not at all, and the same bytes each time.
-
-    Raises what `phantom_arrays` does, and StorageError if the file cannot be written.
-    """
-    arrays = phantom_arrays(name, size, seed=seed, samples=samples)
-    path = Path(path)
-    try:
-        with disk.writing_whole(path) as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise StorageError(
-            f"{path} could not be written: {error.strerror or error}.",
-            "Give a path in a folder that exists, is writable and has room.",
-        ) from error
 
 
 def split_seed(name: str, split: str, seed: int) -> int:

@@ -15,7 +15,7 @@ OFFICIAL = ("auc", "acc")
 
 def published_displays(content: RunContent) -> dict[str, Display]:
     """Make a display of each official score of which several are published."""
-    linear = next((rival.rows for rival in content.rivals if rival.name == "linear"), ())
+    linear = next((baseline.rows for baseline in content.baselines if baseline.name == "linear"), ())
     found: dict[str, Display] = {}
     for own in _official(content):
         beside = find_row(linear, own.name)

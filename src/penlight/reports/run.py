@@ -12,47 +12,16 @@ from penlight.evaluation.intervals import count_units
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import Score, find_row
 from penlight.evaluation.subgroups import Subgroup
-from penlight.reports.card import about
-from penlight.reports.checklist import SOURCES, checklist
+from penlight.reports import displays
+from penlight.reports.card import SOURCES, about, checklist
 from penlight.reports.content import ComparedBaseline, RunContent
-from penlight.reports.displays import (
-    AlongTheFile,
-    AnswerSets,
-    ClassDistribution,
-    ConfusionMatrix,
-    Confusions,
-    CorruptionCurves,
-    CorruptionStrip,
-    DecisionCurve,
-    Display,
-    ErrorStrip,
-    LabelConfusion,
-    LabelRates,
-    LabelScores,
-    LearningCurves,
-    MissStrip,
-    PerImage,
-    PrecisionRecallCurves,
-    Presence,
-    Reliability,
-    RightStrip,
-    RiskCurve,
-    RocCurves,
-    SaliencyStrip,
-    ScoreBars,
-    SeedCurves,
-    SeedDots,
-    SubgroupForest,
-    Together,
-    UnusualImages,
-    headline_rows,
-)
 from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.palette import Colour, palette
 from penlight.reports.published import published_displays, published_lines, published_notes
 from penlight.reports.tables import label_table, provenance_groups, score_lines
 from penlight.reports.verdict import (
     answers_words,
+    baselines_of,
     cut_words,
     decided_words,
     finding_words,
@@ -61,7 +30,6 @@ from penlight.reports.verdict import (
     model_cell,
     model_of,
     read_before_words,
-    rivals_of,
     run_verdict,
     seeds_verdict,
 )
@@ -69,15 +37,15 @@ from penlight.reports.words import NO_VALUE, count, duration, image_words, inter
 from penlight.runs.predictions import Predictions
 
 ERRORS: dict[str, type[Any]] = {
-    "confusion": ConfusionMatrix,
-    "confusion_labels": LabelConfusion,
-    "taken_for": Confusions,
+    "confusion": displays.ConfusionMatrix,
+    "confusion_labels": displays.LabelConfusion,
+    "taken_for": displays.Confusions,
 }
-CURVES: dict[str, type[Any]] = {"roc": RocCurves, "precision_recall": PrecisionRecallCurves}
+CURVES: dict[str, type[Any]] = {"roc": displays.RocCurves, "precision_recall": displays.PrecisionRecallCurves}
 DISPLAYS = ERRORS | CURVES
 """The figures that a task may name in `figures`; each is made by `from_predictions(predictions, decided)`."""
 
-Displays = Mapping[str, Display]
+Displays = Mapping[str, displays.Display]
 """Displays by the name of their figure, which is unique in a page."""
 
 
@@ -103,16 +71,16 @@ def seeds_report(
     name: str,
     contents: Sequence[RunContent],
     rows: Sequence[Score],
-    rivals: Sequence[ComparedBaseline],
+    baselines: Sequence[ComparedBaseline],
     subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
 ) -> str:
     """Write the report of a folder with one run per seed; it links to `seed-<k>/report.html` of each.
 
-    `rows`, `rivals`, `subgroups` and `robustness` are those of all seeds together; without the last, corrupted images
+    `rows`, `baselines`, `subgroups`, `robustness` are those of all seeds together; without the last, corrupted images
     were not asked.
     """
-    whole = _together(contents, rows, rivals, subgroups, robustness)
+    whole = _together(contents, rows, baselines, subgroups, robustness)
     colours = palette(whole.task)
     sections = {**_shared_sections(whole), "seeds": _over_seeds(contents, whole), "data": data_displays(whole)}
     return render(
@@ -130,35 +98,35 @@ def seeds_report(
     )
 
 
-def run_displays(content: RunContent) -> dict[str, Display]:
+def run_displays(content: RunContent) -> dict[str, displays.Display]:
     """Give the figures of a run's report by their names in it, but for the strips of pictures."""
     found = _flat({**_shared_sections(content), **_run_sections(content)})
-    return {name: display for name, display in found.items() if not isinstance(display, UnusualImages)}
+    return {name: display for name, display in found.items() if not isinstance(display, displays.UnusualImages)}
 
 
 def seeds_displays(
     contents: Sequence[RunContent],
     rows: Sequence[Score],
-    rivals: Sequence[ComparedBaseline],
+    baselines: Sequence[ComparedBaseline],
     subgroups: Sequence[Subgroup] = (),
     robustness: Robustness | None = None,
-) -> dict[str, Display]:
+) -> dict[str, displays.Display]:
     """Give the figures of the report of several seeds by their names in it."""
-    whole = _together(contents, rows, rivals, subgroups, robustness)
+    whole = _together(contents, rows, baselines, subgroups, robustness)
     return _flat({**_shared_sections(whole), "seeds": _over_seeds(contents, whole)})
 
 
 def _shared_sections(content: RunContent) -> dict[str, Displays]:
     """Make the displays that runs and seeds have, by section; a section without any is empty."""
     rows, robustness = content.rows, content.robustness
-    labels = LabelScores.from_rows(rows, _patients_by_label(content.test))
+    labels = displays.LabelScores.from_rows(rows, _patients_by_label(content.test))
     # Where no group has a score the figure would be empty; the table says why.
     scored = any(math.isfinite(group.value) for group in content.subgroups)
     return {
-        "verdict": {"bars": ScoreBars.from_rows(rows, rivals_of(content), model_of(content))},
-        "robustness": {} if robustness is None else {"corrupted": CorruptionCurves(robustness)},
+        "verdict": {"bars": displays.ScoreBars.from_rows(rows, baselines_of(content), model_of(content))},
+        "robustness": {} if robustness is None else {"corrupted": displays.CorruptionCurves(robustness)},
         "labels": {"label-scores": labels} if len(labels.rows) > 1 else {},
-        "subgroups": {"subgroups": SubgroupForest.from_groups(content.subgroups, rows)} if scored else {},
+        "subgroups": {"subgroups": displays.SubgroupForest.from_groups(content.subgroups, rows)} if scored else {},
         "published": published_displays(content),
     }
 
@@ -176,21 +144,23 @@ def _run_sections(content: RunContent) -> dict[str, Displays]:
     test, decided = content.test, content.decided
     of_task = {name: DISPLAYS[name] for name in content.task.figures}
     errors = {name: own.from_predictions(test, decided) for name, own in of_task.items() if name in ERRORS}
-    curves: dict[str, Display] = {
+    curves: dict[str, displays.Display] = {
         name: own.from_predictions(content.ranking or test, decided)
         for name, own in of_task.items()
         if name in CURVES
     }
-    curves["reliability"] = Reliability.from_predictions(test, before=content.before)
+    curves["reliability"] = displays.Reliability.from_predictions(test, before=content.before)
     if content.task.questions:
-        curves["decision"] = DecisionCurve.from_predictions(test)
-    curves["risk"] = RiskCurve.from_predictions(test, decided, content.conformal)
+        curves["decision"] = displays.DecisionCurve.from_predictions(test)
+    curves["risk"] = displays.RiskCurve.from_predictions(test, decided, content.conformal)
     if content.conformal is not None:
-        curves["sets"] = AnswerSets.from_predictions(test, content.conformal, decided)
+        curves["sets"] = displays.AnswerSets.from_predictions(test, content.conformal, decided)
     if content.history is not None and len(content.history):
-        curves["learning"] = LearningCurves.from_history(content.history, content.task.headline, content.best_epoch)
+        curves["learning"] = displays.LearningCurves.from_history(
+            content.history, content.task.headline, content.best_epoch
+        )
     return {
-        "errors": {**errors, "rates": LabelRates.from_predictions(test, decided)},
+        "errors": {**errors, "rates": displays.LabelRates.from_predictions(test, decided)},
         "curves": curves,
         "folds": _of_folds(content),
         "data": data_displays(content),
@@ -203,23 +173,23 @@ def _of_folds(content: RunContent) -> Displays:
         return {}
     names, rows = [str(fold.number) for fold in content.folds], [fold.row for fold in content.folds]
     overall = replace(row, sd=float(np.std([own.value for own in rows], ddof=1)))
-    dots = SeedDots.from_rows(names, rows, overall, rivals_of(content), noun="fold")
+    dots = displays.SeedDots.from_rows(names, rows, overall, baselines_of(content), noun="fold")
     histories = {str(f.number): f.history for f in content.folds if f.history is not None and len(f.history)}
     if not histories:
         return {"folds": dots}
-    return {"folds": dots, "fold-curves": SeedCurves(histories, content.task.headline, noun="fold")}
+    return {"folds": dots, "fold-curves": displays.SeedCurves(histories, content.task.headline, noun="fold")}
 
 
 def _over_seeds(contents: Sequence[RunContent], whole: RunContent) -> Displays:
-    found: dict[str, Display] = {}
+    found: dict[str, displays.Display] = {}
     overall = find_row(whole.rows, whole.task.headline)
     known = [(seed, row) for seed, row in _headlines(contents) if row is not None]
     if overall is not None and known:
         seeds, rows = zip(*known, strict=True)
-        found["seeds"] = SeedDots.from_rows(seeds, rows, overall, rivals_of(whole))
+        found["seeds"] = displays.SeedDots.from_rows(seeds, rows, overall, baselines_of(whole))
     histories = {_seed(c): c.history for c in contents if c.history is not None and len(c.history)}
     if histories:
-        found["learning"] = SeedCurves(histories, whole.task.headline)
+        found["learning"] = displays.SeedCurves(histories, whole.task.headline)
     return found
 
 
@@ -227,13 +197,13 @@ def data_displays(content: RunContent) -> Displays:
     """Make the displays of the dataset, the distribution of labels first; where an image has one label, that says it.
     The last is of what in test is unlike train, where that is known."""
     data = content.data
-    found: dict[str, Display] = {"distribution": ClassDistribution.from_description(data)}
+    found: dict[str, displays.Display] = {"distribution": displays.ClassDistribution.from_description(data)}
     if data.findings is not None:
-        found |= {"presence": Presence(data), "per-image": PerImage(data.findings)}
-        found |= {"together": Together(data.findings), "along": AlongTheFile(data.positions)}
+        found |= {"presence": displays.Presence(data), "per-image": displays.PerImage(data.findings)}
+        found |= {"together": displays.Together(data.findings), "along": displays.AlongTheFile(data.positions)}
     if content.novelty is not None and content.images is not None:
         index, modality = content.test.index, content.dataset.modality
-        found["unusual"] = UnusualImages.from_images(content.novelty, content.images, index, modality)
+        found["unusual"] = displays.UnusualImages.from_images(content.novelty, content.images, index, modality)
     return found
 
 
@@ -245,20 +215,23 @@ def _drawn(sections: Mapping[str, Displays], colours: Sequence[Colour]) -> dict[
     return found
 
 
-def _flat(sections: Mapping[str, Displays]) -> dict[str, Display]:
-    return {name: display for displays in sections.values() for name, display in displays.items()}
+def _flat(sections: Mapping[str, Displays]) -> dict[str, displays.Display]:
+    return {name: display for found in sections.values() for name, display in found.items()}
 
 
 def _shared_values(content: RunContent, figures: Mapping[str, Sequence[PageFigure]]) -> dict[str, Any]:
     """Give what the pages of runs and of seeds show alike."""
+    strip, images, robustness = None, content.images, content.robustness
+    if images is not None and robustness is not None:
+        strip = displays.CorruptionStrip.from_images(robustness, images, content.test.index)
     return {
         "content": content,
         "figures": figures,
-        "rivals": [rival.name for rival in rivals_of(content)],
-        "scores": score_lines(content.rows, rivals_of(content)),
+        "baselines": [baseline.name for baseline in baselines_of(content)],
+        "scores": score_lines(content.rows, baselines_of(content)),
         "published": published_lines(content),
         "published_notes": published_notes(content),
-        "corrupted_strip": _corruption_strip(content),
+        "corrupted_strip": strip,
         "headline": metric_words(content.task.headline).short,
         "images_noun": image_words(content.dataset.modality),
         "labels_noun": label_words(content.task),
@@ -292,7 +265,7 @@ def _facts(content: RunContent) -> list[tuple[str, str]]:
 
 def _leading(rows: Iterable[Score], sure: Callable[[Score], str]) -> list[tuple[str, str, str, bool]]:
     """Give the large numbers: name, value, what `sure` says of it, whether official."""
-    words = [(row, metric_words(row.name)) for row in headline_rows(rows)]
+    words = [(row, metric_words(row.name)) for row in displays.headline_rows(rows)]
     return [(name.short, number(row.value, 2), sure(row), name.official) for row, name in words]
 
 
@@ -301,32 +274,37 @@ def _spread(row: Score) -> str:
     return row.note if sd == NO_VALUE else ", ".join(filter(None, (f"± {sd}", interval(row.low, row.high, 2))))
 
 
-def _corruption_strip(content: RunContent) -> CorruptionStrip | None:
-    if content.images is None or content.robustness is None:
-        return None
-    return CorruptionStrip.from_images(content.robustness, content.images, content.test.index)
-
-
-def _looked_at(content: RunContent) -> SaliencyStrip | None:
+def _looked_at(content: RunContent) -> displays.SaliencyStrip | None:
     if content.cases is None or content.images is None:
         return None
     modality = content.dataset.modality
-    return SaliencyStrip.from_cases(content.cases, content.test, content.decided, content.images, modality=modality)
+    return displays.SaliencyStrip.from_cases(
+        content.cases, content.test, content.decided, content.images, modality=modality
+    )
 
 
-def _strips(content: RunContent) -> list[Any]:
+def _strips(content: RunContent) -> dict[str, Any]:
     """Pictures of errors; misses apart only where an error need not be both. None on a page without images."""
-    if content.images is None:
-        return []
-    kinds: list[Any] = [ErrorStrip, RightStrip] if content.task.exclusive else [ErrorStrip, MissStrip, RightStrip]
-    modality = content.dataset.modality
-    return [kind.from_predictions(content.test, content.decided, content.images, modality=modality) for kind in kinds]
+    images, modality = content.images, content.dataset.modality
+    if images is None:
+        return {}
+    kinds: dict[str, Any] = {
+        "errors": displays.ErrorStrip,
+        "misses": displays.MissStrip,
+        "right-answers": displays.RightStrip,
+    }
+    if content.task.exclusive:
+        del kinds["misses"]
+    return {
+        name: kind.from_predictions(content.test, content.decided, images, modality=modality)
+        for name, kind in kinds.items()
+    }
 
 
 def _together(
     contents: Sequence[RunContent],
     rows: Sequence[Score],
-    rivals: Sequence[ComparedBaseline],
+    baselines: Sequence[ComparedBaseline],
     subgroups: Sequence[Subgroup],
     robustness: Robustness | None,
 ) -> RunContent:
@@ -334,7 +312,9 @@ def _together(
     first = contents[0]
     backbone = str(first.recipe["model"]["backbone"])
     provenance = kept_together([own.provenance for own in contents], backbone, "seeds")
-    return replace(first, rows=rows, rivals=rivals, subgroups=subgroups, robustness=robustness, provenance=provenance)
+    return replace(
+        first, rows=rows, baselines=baselines, subgroups=subgroups, robustness=robustness, provenance=provenance
+    )
 
 
 def _checks(contents: Sequence[RunContent]) -> list[Check] | None:

@@ -19,7 +19,7 @@ _TIMES = {"fit": "training", "total": "in all, with baselines and scores"}
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One line of the score table, as text; `others` are the rivals' values."""
+    """One line of the score table, as text; `others` are the baselines' values."""
 
     title: str
     official: bool
@@ -44,15 +44,15 @@ class LabelTable:
     thresholds: tuple[tuple[str, str], ...] = ()
 
 
-def score_lines(rows: Iterable[Score], rivals: Sequence[ComparedBaseline]) -> list[ScoreLine]:
+def score_lines(rows: Iterable[Score], baselines: Sequence[ComparedBaseline]) -> list[ScoreLine]:
     """Make a line of each score of the whole, in their order; what is undefined is a dash with its reason."""
     found = list(rows)
-    return [_line(row, found, rivals) for row in found if row.label is None]
+    return [_line(row, found, baselines) for row in found if row.label is None]
 
 
-def _line(row: Score, rows: Sequence[Score], rivals: Sequence[ComparedBaseline]) -> ScoreLine:
+def _line(row: Score, rows: Sequence[Score], baselines: Sequence[ComparedBaseline]) -> ScoreLine:
     words = metric_words(row.name)
-    others = (find_row(rival.rows, row.name) for rival in rivals)
+    others = (find_row(baseline.rows, row.name) for baseline in baselines)
     return ScoreLine(
         sentence(_title(row.name, rows)),
         words.official,

@@ -2,8 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from penlight.data.tested import READ_BEFORE
@@ -21,11 +20,10 @@ from penlight.reports.words import (
     metric_words,
     model_words,
     number,
-    p_value,
+    p_words,
     signed,
     with_interval,
 )
-from penlight.tasks import Task
 
 if TYPE_CHECKING:
     # What it shows reaches pandas, and `penlight compare` needs a sentence alone.
@@ -34,59 +32,45 @@ if TYPE_CHECKING:
 KEPT_IN = "kept_in"
 """Of several seeds or folds together: which these are, and in how many of them each model was kept."""
 
-_NOT_KNOWN: Mapping[str, standing.Ahead] = MappingProxyType({})
 
-
-def compare(row: Score, rival: Score) -> str:
-    """Say how a score stands against a rival's: `standing.compare`, by the metric's own direction."""
-    return standing.compare(row, rival, higher_is_better=metric_words(row.name).higher_is_better)
+def compare(row: Score, baseline: Score) -> str:
+    """Say how a score stands against a baseline's: `standing.compare`, by the metric's own direction."""
+    return standing.compare(row, baseline, higher_is_better=metric_words(row.name).higher_is_better)
 
 
 def run_verdict(content: "RunContent") -> str:
     """Say what was tested, how good it is, how sure, and whether it beats the baselines."""
-    model = models_words(content)
-    row = find_row(content.rows, content.task.headline)
-    images = counted_images(len(content.test), content.tested, content.dataset.modality)
-    images += f" of {len(content.folds)} folds" if content.folds else ""
-    if row is None or not math.isfinite(row.value):
-        return undefined(images, model, content.task, row)
-    score = f"{metric_words(row.name).short} {with_interval(row)}"
-    others = against(row, rivals_of(content), ahead=content.ahead)
-    return f"On {images} {model} {standing.does(row.name, content.task)} {score}{others}."
+    of = f" of {len(content.folds)} folds" if content.folds else ""
+    return _verdict(content, of, with_interval, 2, content.ahead)
 
 
 def seeds_verdict(content: "RunContent", n_seeds: int) -> str:
     """Say the same of the mean over seeds, from any one of the runs with the scores of all."""
-    model, row = models_words(content), find_row(content.rows, content.task.headline)
-    images = counted_images(len(content.test), "test", content.dataset.modality)
-    if row is None or not math.isfinite(row.value):
-        return undefined(images, model, content.task, row)
-    bounds = interval(row.low, row.high, 3)
-    score = (
-        f"{metric_words(row.name).short} {number(row.value, 3)} ± {number(row.sd, 3)} over {counted(n_seeds, 'seed')}"
-    )
-    sure = f" (95 % interval {bounds})" if bounds else ""
-    others = against(row, rivals_of(content), 3)
-    return f"On {images} {model} {standing.does(row.name, content.task)} {score}{sure}{others}."
+
+    def score(row: Score) -> str:
+        bounds = interval(row.low, row.high, 3)
+        sure = f" (95 % interval {bounds})" if bounds else ""
+        return f"{number(row.value, 3)} ± {number(row.sd, 3)} over {counted(n_seeds, 'seed')}{sure}"
+
+    return _verdict(content, "", score, 3, {})
 
 
-def undefined(images: str, model: str, task: Task, row: Score | None) -> str:
-    """Say that there is no headline score of a model, which is in words, and why."""
-    reason = "was not scored" if row is None else f"is undefined: {row.note or 'no reason was kept'}"
-    return f"On {images} the {metric_words(task.headline).short} of {model} {reason}."
-
-
-def against(
-    row: Score,
-    rivals: Iterable["ComparedBaseline"],
-    decimals: int = 2,
-    ahead: Mapping[str, standing.Ahead] = _NOT_KNOWN,
+def _verdict(
+    content: "RunContent", of: str, score: Callable[[Score], str], decimals: int, ahead: Mapping[str, standing.Ahead]
 ) -> str:
-    """Say how a row stands against each rival, in their order: ", better than the linear baseline at 0.74"."""
-    found = [(rival.name, find_row(rival.rows, row.name)) for rival in rivals]
-    known = [(name, other) for name, other in found if other is not None and math.isfinite(other.value)]
-    better = metric_words(row.name).higher_is_better
-    return standing.against(row, known, decimals, higher_is_better=better, ahead=ahead)
+    """Say how the headline score, written by `score`, stands against each baseline; and why, where there is none."""
+    instead = "".join(f" (in {often} {model_words(model)})" for model, often in _kept_instead(content))
+    model, headline = model_words(model_of(content)) + instead, metric_words(content.task.headline)
+    images = counted_images(len(content.test), content.tested, content.dataset.modality) + of
+    row = find_row(content.rows, content.task.headline)
+    if row is None:
+        return f"On {images} the {headline.short} of {model} was not scored."
+    if not math.isfinite(row.value):
+        return f"On {images} the {headline.short} of {model} is undefined: {row.note or 'no reason was kept'}."
+    baselines, higher = [(baseline.name, baseline.rows) for baseline in content.baselines], headline.higher_is_better
+    known = standing.strongest_first(model_of(content), baselines, row.name, higher_is_better=higher)
+    others = standing.against(row, known, decimals, higher_is_better=higher, ahead=ahead)
+    return f"On {images} {model} {standing.does(row.name, content.task)} {headline.short} {score(row)}{others}."
 
 
 def kept_words(content: "RunContent") -> str:
@@ -131,12 +115,6 @@ def model_cell(content: "RunContent") -> str:
     return model_of(content) + "".join(f", {model} in {often}" for model, often in instead)
 
 
-def models_words(content: "RunContent") -> str:
-    """Say the same in a sentence."""
-    instead = "".join(f" (in {often} {model_words(model)})" for model, often in _kept_instead(content))
-    return model_words(model_of(content)) + instead
-
-
 def kept_together(provenances: Sequence[Mapping[str, Any]], backbone: str, noun: str) -> dict[str, Any]:
     """Give the provenance of the runs of a recipe together, from that of each: the first, with the models that were
     kept in all "seeds" or "folds". What is of one run alone is left out where the runs differ in it."""
@@ -171,20 +149,16 @@ def _of_recipe(content: "RunContent") -> str:
     return str(content.recipe.get("model", {}).get("backbone", "model"))
 
 
-def rivals_of(content: "RunContent") -> list["ComparedBaseline"]:
-    """Give the rivals that are not the run's own model, the strongest first."""
-    return others_than(model_of(content), content.rivals, content.task.headline)
-
-
-def others_than(model: str, rivals: Iterable["ComparedBaseline"], headline: str) -> list["ComparedBaseline"]:
-    """Give the rivals that are not this model, the strongest by the headline metric first."""
+def baselines_of(content: "RunContent") -> list["ComparedBaseline"]:
+    """Give the baselines that are not the run's own model, the strongest by the headline metric first."""
+    headline = content.task.headline
     sign = 1 if metric_words(headline).higher_is_better else -1
 
-    def worth(rival: "ComparedBaseline") -> float:
-        row = find_row(rival.rows, headline)
+    def worth(baseline: "ComparedBaseline") -> float:
+        row = find_row(baseline.rows, headline)
         return sign * row.value if row is not None and math.isfinite(row.value) else -math.inf
 
-    return sorted((rival for rival in rivals if rival.name != model), key=worth, reverse=True)
+    return sorted((own for own in content.baselines if own.name != model_of(content)), key=worth, reverse=True)
 
 
 def decided_words(content: "RunContent") -> list[str]:
@@ -296,17 +270,13 @@ def _of_two(found: Comparison, d: Difference) -> str:
     scores = f"{words.short} {number(found.model(d.row).mean)} against {number(found.model(d.against).mean)}"
     sure = f"a difference of {signed(d.value)}"
     if bounds := interval(d.low, d.high):
-        sure += f" (95 % interval {bounds}), p {_p(d.p_holm)}"
+        sure += f" (95 % interval {bounds}), {p_words(d.p_holm)}"
     else:
         sure += " on every resample of the images"
     if d.more_than_chance:
         which = "better" if _gain(found, d) > 0 else "worse"
         return f"{d.row} is {which} than {d.against} by more than chance: {scores}, {sure}."
     return f"{d.row} and {d.against} do not differ by more than chance: {scores}, {sure}."
-
-
-def _p(value: float) -> str:
-    return p_value(value) if value < 0.001 else f"= {p_value(value)}"
 
 
 def _gain(found: Comparison, d: Difference) -> float:

@@ -64,6 +64,11 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else number(value)
 
 
+def p_words(value: float) -> str:
+    """Write a p for a sentence: "p = 0.012", "p < 0.001"."""
+    return f"p {p_value(value)}" if value < 0.001 else f"p = {p_value(value)}"
+
+
 def interval(low: float, high: float, decimals: int = 3) -> str:
     """Write an interval, "0.71–0.79"; empty where either end is undefined, and for one without a width, of resamples
     that are all alike and say nothing."""

@@ -61,14 +61,20 @@ class Layout:
     bottom: int = 44
 
     @property
+    def inner(self) -> tuple[int, int]:
+        """Width and height of the axes."""
+        return self.width - self.left - self.right, self.height - self.top - self.bottom
+
+    def share(self, x: float, y: float) -> tuple[float, float]:
+        """Give lengths in pixels as shares of the width and the height of the axes."""
+        width, height = self.inner
+        return x / width, y / height
+
+    @property
     def box(self) -> tuple[float, float, float, float]:
         """Left, bottom, width and height of the axes as shares of the figure."""
-        return (
-            self.left / self.width,
-            self.bottom / self.height,
-            (self.width - self.left - self.right) / self.width,
-            (self.height - self.top - self.bottom) / self.height,
-        )
+        width, height = self.inner
+        return self.left / self.width, self.bottom / self.height, width / self.width, height / self.height
 
     @property
     def inches(self) -> tuple[float, float]:

@@ -225,8 +225,8 @@ class AlongTheFile(Display):
         rows, columns = self._grid()
         names, words = self.positions.rows, self.positions.words()
         most = _TITLE * PANELS // columns
-        panels = divide(ax, rows, columns, (0.09, 0.46 / rows))
-        for column, (name, panel) in enumerate(zip(names, panels, strict=False)):
+        panels = divide(ax, len(names), columns, (0.09, 0.46 / rows))
+        for column, (name, panel) in enumerate(zip(names, panels, strict=True)):
             _plot_position(self.positions, column, panel)
             # A longer name would lie over that of the next panel; the table has it whole.
             panel.set_title(shorten(name, most), loc="left", color=INK, fontsize="medium",
@@ -235,8 +235,6 @@ class AlongTheFile(Display):
             panel.annotate(words[column], (0, 1), (0, 4), "axes fraction", "offset points", color=colour,
                            fontsize="small")  # fmt: skip
             panel.tick_params(labelbottom=column + columns >= len(names))
-        for panel in panels[len(names) :]:
-            panel.set_axis_off()
         _key(ax, self.positions.counts)
 
     def _grid(self) -> tuple[int, int]:

@@ -76,24 +76,9 @@ class DecisionCurve(Display):
 
     def frame(self) -> pd.DataFrame:
         """One line per question and threshold: net benefit, its interval, that of treating all."""
-        parts = [
-            pd.DataFrame(
-                {
-                    "question": c.question,
-                    "positives": c.positives,
-                    "threshold": c.threshold,
-                    "net_benefit": c.model,
-                    "low": c.low,
-                    "high": c.high,
-                    "treat_all": c.treat_all,
-                    "gain_low": c.gain_low,
-                    "treat_none": 0.0,
-                    "note": c.note,
-                }
-            )
-            for c in self.curves
-        ]
-        return pd.concat(parts, ignore_index=True)
+        names = ["question", "positives", "threshold", "net_benefit", "low", "high", "treat_all", "gain_low"]
+        parts = [pd.DataFrame({**vars(c), "net_benefit": c.model, "treat_none": 0.0}) for c in self.curves]
+        return pd.concat(parts, ignore_index=True)[[*names, "treat_none", "note"]]
 
     def draw(self, ax: Axes) -> None:
         """Draw each question in a panel."""
@@ -103,20 +88,14 @@ class DecisionCurve(Display):
                 ax.set_xlabel(f"threshold probability of {curve.question}")
                 ax.set_ylabel("net benefit")
             return
-        box = self.layout
-        rows = -(-len(self.shown) // 2)
-        gap = (_GAP_X / (box.width - box.left - box.right), _GAP_Y / (box.height - box.top - box.bottom))
-        panels = divide(ax, rows, 2, gap)
-        for i, curve in enumerate(self.shown):
-            panel = panels[i]
+        panels = divide(ax, len(self.shown), 2, self.layout.share(_GAP_X, _GAP_Y))
+        for i, (panel, curve) in enumerate(zip(panels, self.shown, strict=True)):
             _draw(panel, curve)
             panel.set_title(shorten(curve.question, 26), fontsize=13, color=INK, loc="left")
             if i >= len(self.shown) - 2:
                 panel.set_xlabel("threshold probability")
             if i % 2 == 0:
                 panel.set_ylabel("net benefit")
-        for panel in panels[len(self.shown) :]:
-            panel.set_axis_off()
 
 
 _MOST_STRETCHES = 3

@@ -1,7 +1,7 @@
 """Learning curves: the loss and the headline metric by epoch, for one run or for one per seed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator
 
 from penlight.numbers import counted
 from penlight.reports.displays.base import Display, Layout, shorten
-from penlight.reports.displays.shared import divide
+from penlight.reports.displays.shared import divide, label_ends, name_panel
 from penlight.reports.displays.study import ROUND_STEPS, entry_colours
-from penlight.reports.palette import ACCENT, INK, MUTED, RULE
+from penlight.reports.palette import ACCENT, MUTED, RULE
 from penlight.reports.study_content import StudyRowResult, StudyTable
 from penlight.reports.words import listed, metric_words, number
 
@@ -67,24 +67,19 @@ class LearningCurves(Display):
 
     def draw(self, ax: Axes) -> None:
         """Loss above, headline metric below, the kept epoch marked in both."""
-        panels = divide(ax, 2, 1, (0, 0.17))
-        for panel, name in zip(panels, ("loss", self.headline), strict=True):
-            self._plot_panel(panel, name)
-        panels[0].tick_params(labelbottom=False)
-        panels[1].set_xlabel("epoch")
-
-    def _plot_panel(self, panel: Axes, name: str) -> None:
-        ends = []
-        for before, split, colour, dashes in _SPLITS:
-            if f"{before}{name}" in self.history:
-                values = self.history[f"{before}{name}"]
-                panel.plot(self.history["epoch"], values, color=colour, dashes=dashes, linewidth=1.8)
-                ends.append((float(values.iloc[-1]), split, colour))
-        style_panel(panel, metric_words(name).short)
-        _label_ends(panel, float(self.history["epoch"].iloc[-1]), ends)
-        if self.best_epoch is not None:
-            panel.axvline(self.best_epoch, color=RULE, linewidth=1, zorder=0)
-            _mark_kept(panel, self.history, f"val_{name}", self.best_epoch)
+        history, kept = self.history, self.history.loc[self.history["epoch"] == self.best_epoch]
+        for panel, name in _panels(ax, self.headline):
+            ends = []
+            for before, split, colour, dashes in _SPLITS:
+                if f"{before}{name}" in history:
+                    values = history[f"{before}{name}"]
+                    panel.plot(history["epoch"], values, color=colour, dashes=dashes, linewidth=1.8)
+                    ends.append((float(values.iloc[-1]), split, colour))
+            label_ends(panel, ends, float(history["epoch"].iloc[-1]))
+            if self.best_epoch is not None:
+                panel.axvline(self.best_epoch, color=RULE, linewidth=1, zorder=0)
+                if f"val_{name}" in kept and len(kept):
+                    panel.plot(self.best_epoch, kept[f"val_{name}"].iloc[0], "o", color=ACCENT, markersize=7)
 
     def _afterwards(self) -> str:
         if "val_loss" not in self.history or self.best_epoch is None:
@@ -138,44 +133,26 @@ class SeedCurves(Display):
 
     def draw(self, ax: Axes) -> None:
         """Every seed is a thin line of the same colour: they differ by chance alone."""
-        panels = divide(ax, 2, 1, (0, 0.17))
-        for panel, name in zip(panels, ("loss", self.headline), strict=True):
+        for panel, name in _panels(ax, self.headline):
             for history in self.histories.values():
                 if f"val_{name}" in history:
                     panel.plot(history["epoch"], history[f"val_{name}"], color=ACCENT, linewidth=1.4, alpha=0.7)
-            style_panel(panel, metric_words(name).short)
-        panels[0].tick_params(labelbottom=False)
-        panels[1].set_xlabel("epoch")
 
 
-def style_panel(panel: Axes, name: str) -> None:
-    """Name a panel above its axis, and keep its ticks few and whole."""
-    panel.annotate(name, (0, 1), (-44, 10), "axes fraction", "offset points", weight="bold", color=INK)
-    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    panel.yaxis.set_major_locator(MaxNLocator(4))
-    panel.tick_params(length=3)
-
-
-def _label_ends(panel: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write each line's name at its end; names that would touch are moved apart."""
-    low, high = panel.get_ylim()
-    least = (high - low) * 0.11
-    place = -np.inf
-    for value, split, colour in sorted(ends):
-        place = max(value, place + least)
-        panel.annotate(split, (x, place), (7, 0), "data", "offset points", va="center", color=colour,
-                       annotation_clip=False)  # fmt: skip
-
-
-def _mark_kept(panel: Axes, history: pd.DataFrame, column: str, epoch: int) -> None:
-    at = history.loc[history["epoch"] == epoch]
-    if column in at and len(at):
-        panel.plot(epoch, at[column].iloc[0], "o", color=ACCENT, markersize=7)
+def _panels(ax: Axes, headline: str) -> Iterator[tuple[Axes, str]]:
+    """Give a panel for the loss and below it one for the headline metric, named, over epochs with few ticks."""
+    panels = divide(ax, 2, 1, (0, 0.17))
+    for panel, name in zip(panels, ("loss", headline), strict=True):
+        name_panel(panel, metric_words(name).short)
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.yaxis.set_major_locator(MaxNLocator(4))
+        panel.tick_params(length=3)
+        yield panel, name
+    panels[0].tick_params(labelbottom=False)
+    panels[1].set_xlabel("epoch")
 
 
 _RIGHT = 250
-
-
 _LONGEST = 30
 """Letters of a name that the right margin has room for."""
 
@@ -226,11 +203,9 @@ class StudyCurves(Display):
         parts = [f"{one} {number(peaks[one], 2)}, {other} {number(peaks[other], 2)}" for one, other in self.variants]
         known = [curve for curve in self.curves if np.isfinite(curve.peak)]
         highest = max(known, key=lambda curve: curve.peak, default=None)
-        said = (
-            f"No {words} on val is defined."
-            if highest is None
-            else (f"The highest {words} on val is that of {highest.title}, {number(highest.peak, 2)}.")
-        )
+        said = f"No {words} on val is defined."
+        if highest is not None:
+            said = f"The highest {words} on val is that of {highest.title}, {number(highest.peak, 2)}."
         if parts:
             said += f" Highest of each variant and its original: {listed(parts, most=len(parts))}."
             said += " A variant is dashed, in the colour of its original."
@@ -254,18 +229,14 @@ class StudyCurves(Display):
 
     def draw(self, ax: Axes) -> None:
         """Loss above, headline metric below; each line is named at its end, in the lower panel."""
-        panels = divide(ax, 2, 1, (0, 0.17))
-        for panel, which, name in zip(panels, ("loss", "headline"), ("loss", self.metric), strict=True):
-            for curve in self.curves:
+        for panel, name in _panels(ax, self.metric):
+            values = [curve.loss if name == "loss" else curve.headline for curve in self.curves]
+            for curve, own in zip(self.curves, values, strict=True):
                 style = (0, (4, 2)) if curve.dashed else "-"
-                panel.plot(curve.epoch, getattr(curve, which), color=curve.colour, linestyle=style, linewidth=1.8)
-            style_panel(panel, metric_words(name).short)
+                panel.plot(curve.epoch, own, color=curve.colour, linestyle=style, linewidth=1.8)
             panel.yaxis.set_major_locator(MaxNLocator(4, steps=ROUND_STEPS))
             panel.set_xlim(0, max(curve.epoch[-1] for curve in self.curves) + 0.5)
-        panels[0].tick_params(labelbottom=False)
-        panels[1].set_xlabel("epoch")
-        _name_ends(panels[0], [(curve.loss[-1], curve) for curve in self.curves])
-        _name_ends(panels[1], [(curve.headline[-1], curve) for curve in self.curves])
+            _name_ends(panel, [(own[-1], curve) for curve, own in zip(self.curves, values, strict=True)])
 
 
 def _curve(entry: StudyRowResult, colour: str) -> VariantCurve:

@@ -1,7 +1,7 @@
 """Reliability: whether a probability of 0.7 is right seven times in ten."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -70,17 +70,15 @@ class Reliability(Display):
         lean = "about right on average"
         if abs(gap) > _CALIBRATED:
             lean = "too high" if gap > 0 else "too low"
+        was = self.before
+        before = (
+            f"; before calibration (open, dashed) {number(was.error, 3)} and {number(was.brier, 3)}" if was else ""
+        )
         return (
             f"Probabilities are {lean}: {number(self._mean(self.predicted), 2)} is stated, "
             f"{number(self._mean(self.observed), 2)} comes true; expected calibration error {number(self.error, 3)} "
-            f"over {len(self.counts)} equal bins, Brier score {number(self.brier, 3)}{self._was()}."
+            f"over {len(self.counts)} equal bins, Brier score {number(self.brier, 3)}{before}."
         )
-
-    def _was(self) -> str:
-        if self.before is None:
-            return ""
-        was = self.before
-        return f"; before calibration (open, dashed) {number(was.error, 3)} and {number(was.brier, 3)}"
 
     @property
     def description(self) -> str:
@@ -97,21 +95,12 @@ class Reliability(Display):
     def frame(self) -> pd.DataFrame:
         """One line per bin: low, high, predicted, observed, count; the last three before calibration too, if any."""
         edges = np.linspace(0, 1, len(self.counts) + 1)
-        columns = {
-            "low": edges[:-1],
-            "high": edges[1:],
-            "predicted": self.predicted,
-            "observed": self.observed,
-            "count": self.counts,
-        }
-        if self.before is not None:
-            was = self.before
-            columns |= {
-                "predicted_before": was.predicted,
-                "observed_before": was.observed,
-                "count_before": was.counts,
-            }
-        return pd.DataFrame(columns)
+        found: dict[str, NDArray[Any]] = {"low": edges[:-1], "high": edges[1:]}
+        for own, after in ((self, ""), (self.before, "_before")):
+            if own is not None:
+                columns = {"predicted": own.predicted, "observed": own.observed, "count": own.counts}
+                found |= {f"{name}{after}": values for name, values in columns.items()}
+        return pd.DataFrame(found)
 
     def draw(self, ax: Axes) -> None:
         """Reliability above, histogram below, on the same axis of probability."""

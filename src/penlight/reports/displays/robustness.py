@@ -51,14 +51,12 @@ class CorruptionCurves(Display):
         ]
         if harmless and worst:
             said.append(f"No change beyond chance: {listed(harmless)}.")
-        return " ".join([*said, mean, *self._rival_sentence()])
-
-    def _rival_sentence(self) -> list[str]:
-        return [
-            f"Dotted: the {name} baseline, {number(rival.clean.value, 2)} clean and {number(rival.mean.value, 2)} on "
+        dotted = (
+            f"Dotted: the {name} baseline, {number(own.clean.value, 2)} clean and {number(own.mean.value, 2)} on "
             "average."
-            for name, rival in self.robustness.baselines.items()
-        ]
+            for name, own in self.robustness.baselines.items()
+        )
+        return " ".join([*said, mean, *dotted])
 
     @property
     def description(self) -> str:
@@ -81,15 +79,9 @@ class CorruptionCurves(Display):
 
     def draw(self, ax: Axes) -> None:
         """Lines on one scale; the change of the mean stands in each panel."""
-        n = -(-len(self.rows) // _COLUMNS)
-        height = self.layout.height - self.layout.top - self.layout.bottom
-        gap = 0.0 if n == 1 else 48 / height
         low, high = self._range()
-        panels = divide(ax, n, _COLUMNS, (0.045, gap))
+        panels = divide(ax, len(self.rows), _COLUMNS, (0.045, self.layout.share(0, 48)[1]))
         for place, panel in enumerate(panels):
-            if place >= len(self.rows):
-                panel.set_axis_off()
-                continue
             self._draw(panel, self.rows[place])
             panel.set_xlim(0.8, 5.2)
             panel.set_ylim(low, high)
@@ -102,8 +94,8 @@ class CorruptionCurves(Display):
     def _draw(self, panel: Axes, row: CorruptionRow) -> None:
         place = [own.name for own in self.robustness.model.rows].index(row.name)
         panel.axhline(self.robustness.model.clean.value, color=MUTED, linewidth=1, dashes=(4, 3))
-        for rival in self.robustness.baselines.values():
-            panel.plot(SEVERITIES, rival.rows[place].severities, ":", color=MUTED, linewidth=1.6)
+        for baseline in self.robustness.baselines.values():
+            panel.plot(SEVERITIES, baseline.rows[place].severities, ":", color=MUTED, linewidth=1.6)
         panel.plot(SEVERITIES, row.severities, "o-", color=ACCENT, markersize=4.5, linewidth=1.8)
         panel.annotate(corruption_words(row.name), (0, 1), (0, 7), "axes fraction", "offset points", color=INK,
                        fontsize=12, weight="bold")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The headline metrics beside those of the rivals."""
+"""Scores with their 95 % intervals, a lane each: headline metrics, labels, subgroups, seeds, and rates of labels."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from penlight.evaluation.subgroups import Subgroup
 from penlight.numbers import counted
 from penlight.reports.content import ComparedBaseline
 from penlight.reports.displays.base import Display, Floats, Layout, margin_for, rate_axis, ratio, shorten
-from penlight.reports.displays.shared import draw_lane, leave_lane_empty, name_lanes, write_in_lane
+from penlight.reports.displays.shared import draw_lane, leave_lane_empty, mark_value, name_lanes, write_in_lane
 from penlight.reports.palette import ACCENT, ALARM, INK, MUTED, PAPER, RULE
 from penlight.reports.words import count, interval, listed, metric_words, number, sentence
 from penlight.runs.predictions import Predictions
@@ -47,7 +47,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class ScoreBars(Display):
-    """Headline metrics with their 95 % intervals on one axis, this model first, its rivals below it."""
+    """Headline metrics with their 95 % intervals on one axis, this model first, its baselines below it."""
 
     bars: tuple[Bar, ...]
     metrics: tuple[str, ...]
@@ -56,20 +56,23 @@ class ScoreBars(Display):
     title: ClassVar[str] = "Headline scores beside the baselines"
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Score], rivals: Sequence[ComparedBaseline], model: str) -> "ScoreBars":
-        """Take the headline rows, and for each the same row of every rival that has it."""
+    def from_rows(cls, rows: Sequence[Score], baselines: Sequence[ComparedBaseline], model: str) -> "ScoreBars":
+        """Take the headline rows, and for each the same row of every baseline that has it."""
         chosen = headline_rows(rows)
         bars = []
         for row in chosen:
             bars.append(Bar(row.name, model, row))
-            found = ((rival.name, find_row(rival.rows, row.name)) for rival in rivals)
+            found = ((baseline.name, find_row(baseline.rows, row.name)) for baseline in baselines)
             bars += [Bar(row.name, name, other) for name, other in found if other is not None]
         models = tuple(dict.fromkeys(bar.model for bar in bars))
         return cls(tuple(bars), tuple(row.name for row in chosen), models)
 
     @property
     def caption(self) -> str:
-        clear = sum(self._clears(name) for name in self.metrics)
+        clear = 0
+        for name in self.metrics:
+            own, *others = (b.row for b in self.bars if b.metric == name)
+            clear += all(own.low > (row.high if np.isfinite(row.high) else row.value) for row in others)
         rest = "each dot a score, each bar its 95 % interval"
         if len(self.models) < 2:
             return f"No baseline was scored: {rest}."
@@ -122,10 +125,6 @@ class ScoreBars(Display):
                   width=9 if own else 5)  # fmt: skip
         write_in_lane(ax, y, bar.model, colour=colour, left=80)
         write_in_lane(ax, y, number(bar.row.value, 2), colour=INK if own else MUTED)
-
-    def _clears(self, metric: str) -> bool:
-        own, *others = (b.row for b in self.bars if b.metric == metric)
-        return all(own.low > (row.high if np.isfinite(row.high) else row.value) for row in others)
 
 
 GUESSING = 0.5
@@ -193,9 +192,7 @@ class LabelScores(Display):
     def draw(self, ax: Axes) -> None:
         """A dot and a bar per label, the value at the right, guessing as a dashed line."""
         low = min([0.4, *(row.low for row in self.rows if math.isfinite(row.low))])
-        ax.axvline(GUESSING, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
-        ax.annotate("guessing", (GUESSING, 1), (0, 6), ("data", "axes fraction"), "offset points", ha="center",
-                    color=MUTED, fontsize=12)  # fmt: skip
+        mark_value(ax, GUESSING, "guessing")
         for y, row in enumerate(self.rows):
             if not math.isfinite(row.value):
                 leave_lane_empty(ax, y, row.note or "undefined")
@@ -243,7 +240,8 @@ class SubgroupForest(Display):
     @property
     def caption(self) -> str:
         asked = [group for group in self.groups if math.isfinite(group.p_holm)]
-        apart = [f"{_name(g)} ({number(g.value, 2)}, all others {number(g.others, 2)})" for g in self._apart()]
+        differing = [group for group in self.groups if group.more_than_chance]
+        apart = [f"{_name(g)} ({number(g.value, 2)}, all others {number(g.others, 2)})" for g in differing]
         if not asked:
             return "No group has enough images and cases for a score."
         said = f"None of {count(len(asked))} groups differs from all others by more than chance"
@@ -279,12 +277,17 @@ class SubgroupForest(Display):
     def draw(self, ax: Axes) -> None:
         """A dot, or a diamond where it differs, and a bar per group; the whole as a dashed line."""
         if math.isfinite(self.whole):
-            ax.axvline(self.whole, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
-            ax.annotate(f"whole {number(self.whole, 2)}", (self.whole, 1), (0, 6), ("data", "axes fraction"),
-                        "offset points", ha="center", color=MUTED, fontsize=12)  # fmt: skip
-        places = self._places()
+            mark_value(ax, self.whole, f"whole {number(self.whole, 2)}")
+        columns = self._columns()
+        places = [float(_GROUP_LANE * i + _GROUP_GAP * columns.index(g.column)) for i, g in enumerate(self.groups)]
         for y, group in zip(places, self.groups, strict=True):
-            self._draw_lane(ax, y, group)
+            if not math.isfinite(group.value):
+                leave_lane_empty(ax, y, group.note)
+                continue
+            apart = group.more_than_chance
+            colour, sign = (ALARM, "D") if apart else (ACCENT, "o")
+            draw_lane(ax, y, group.value, group.low, group.high, colour=colour, sign=sign)
+            write_in_lane(ax, y, number(group.value, 2), bold=apart)
         ax.set_ylim(places[-1] + _GROUP_LANE / 2, -_GROUP_LANE / 2)
         name_lanes(ax, [_label(group) for group in self.groups], places)
         values = [self.whole, *(end for g in self.groups for end in (g.low, g.high, g.value))]
@@ -293,25 +296,8 @@ class SubgroupForest(Display):
         ax.set_xlim(np.floor(low * 10) / 10, high)
         ax.set_xlabel(metric_words(self.groups[0].metric).short)
 
-    def _draw_lane(self, ax: Axes, y: float, group: Subgroup) -> None:
-        if not math.isfinite(group.value):
-            leave_lane_empty(ax, y, group.note)
-            return
-        apart = group.more_than_chance
-        draw_lane(
-            ax, y, group.value, group.low, group.high, colour=ALARM if apart else ACCENT, sign="D" if apart else "o"
-        )
-        write_in_lane(ax, y, number(group.value, 2), bold=apart)
-
-    def _places(self) -> list[float]:
-        columns = self._columns()
-        return [float(_GROUP_LANE * i + _GROUP_GAP * columns.index(g.column)) for i, g in enumerate(self.groups)]
-
     def _columns(self) -> list[str]:
         return list(dict.fromkeys(group.column for group in self.groups))
-
-    def _apart(self) -> list[Subgroup]:
-        return [group for group in self.groups if group.more_than_chance]
 
 
 def _name(group: Subgroup) -> str:
@@ -324,14 +310,14 @@ def _label(group: Subgroup) -> str:
 
 @dataclass(frozen=True)
 class SeedDots(Display):
-    """One row of the headline metric per seed, their mean and standard deviation, and the rivals' rows."""
+    """One row of the headline metric per seed, their mean and standard deviation, and the baselines' rows."""
 
     metric: str
     seeds: tuple[str, ...]
     rows: tuple[Score, ...]
     mean: float
     sd: float
-    rivals: tuple[tuple[str, Score], ...]
+    baselines: tuple[tuple[str, Score], ...]
     noun: str = "seed"
 
     @classmethod
@@ -340,12 +326,12 @@ class SeedDots(Display):
         seeds: Sequence[str],
         rows: Sequence[Score],
         overall: Score,
-        rivals: Sequence[ComparedBaseline],
+        baselines: Sequence[ComparedBaseline],
         noun: str = "seed",
     ) -> "SeedDots":
-        """Take one row per seed, the row over seeds, and the same row of each rival; or those of folds, the `noun`,
+        """Take a row per seed, the row over seeds, and the same row of each baseline; or those of folds, the `noun`,
         whose overall value is that of all their predictions together."""
-        found = ((rival.name, find_row(rival.rows, overall.name)) for rival in rivals)
+        found = ((baseline.name, find_row(baseline.rows, overall.name)) for baseline in baselines)
         others = tuple((name, row) for name, row in found if row is not None)
         sd = np.nan if overall.sd is None else overall.sd
         return cls(overall.name, tuple(seeds), tuple(rows), overall.value, sd, others, noun)
@@ -380,7 +366,7 @@ class SeedDots(Display):
         return Layout(440, 26 * len(self._lanes()) + 66, left=84, right=56, top=10, bottom=48)
 
     def frame(self) -> pd.DataFrame:
-        """One line per seed, then per rival: name, value, low, high."""
+        """One line per seed, then per baseline: name, value, low, high."""
         lines = [(name, row.value, row.low, row.high) for name, row in self._lanes()]
         return pd.DataFrame(lines, columns=["name", "value", "low", "high"])
 
@@ -390,16 +376,12 @@ class SeedDots(Display):
         if np.isfinite(self.mean):
             half = self.sd if np.isfinite(self.sd) else 0.0
             bottom = len(self.seeds) - 0.5
-            ax.fill_betweenx(
-                [-0.5, bottom], self.mean - half, self.mean + half, color=ACCENT, alpha=0.15, linewidth=0
-            )
+            ends = (self.mean - half, self.mean + half)
+            ax.fill_betweenx([-0.5, bottom], *ends, color=ACCENT, alpha=0.15, linewidth=0)
             ax.plot([self.mean] * 2, [-0.5, bottom], color=ACCENT, linewidth=1)
         for y, (name, row) in enumerate(lanes):
-            own = y < len(self.seeds)
-            colour, ink = (ACCENT, INK) if own else (MUTED, MUTED)
-            draw_lane(
-                ax, y, row.value, row.low, row.high, colour=colour, sign="o" if own else "D", size=7 if own else 6
-            )
+            colour, ink, sign, size = (ACCENT, INK, "o", 7) if y < len(self.seeds) else (MUTED, MUTED, "D", 6)
+            draw_lane(ax, y, row.value, row.low, row.high, colour=colour, sign=sign, size=size)
             write_in_lane(ax, y, name, colour=ink, left=78)
             write_in_lane(ax, y, number(row.value), colour=ink)
         name_lanes(ax, [""] * len(lanes))
@@ -407,7 +389,7 @@ class SeedDots(Display):
 
     def _lanes(self) -> list[tuple[str, Score]]:
         own = [(f"{self.noun} {seed}", row) for seed, row in zip(self.seeds, self.rows, strict=True)]
-        return own + list(self.rivals)
+        return own + list(self.baselines)
 
 
 @dataclass(frozen=True)
@@ -464,35 +446,25 @@ class LabelRates(Display):
 
     def frame(self) -> pd.DataFrame:
         """One line per label: its rates and their intervals."""
-        return pd.DataFrame(
-            {
-                "label": self.labels,
-                "positives": self.positives,
-                "sensitivity": self.sensitivity,
-                "sensitivity_low": self.sensitivity_interval[:, 0],
-                "sensitivity_high": self.sensitivity_interval[:, 1],
-                "specificity": self.specificity,
-                "specificity_low": self.specificity_interval[:, 0],
-                "specificity_high": self.specificity_interval[:, 1],
-            }
-        )
+        found = {"label": self.labels, "positives": self.positives}
+        for name in ("sensitivity", "specificity"):
+            low, high = getattr(self, f"{name}_interval").T
+            found |= {name: getattr(self, name), f"{name}_low": low, f"{name}_high": high}
+        return pd.DataFrame(found)
 
     def draw(self, ax: Axes) -> None:
         """Filled dots for sensitivity, open diamonds for specificity."""
-        y = np.arange(len(self.labels), dtype=float)
-        ax.hlines(y, 0, 1, color=RULE, linewidth=0.6, zorder=0)
-        _dots(ax, self.sensitivity, self.sensitivity_interval, y - 0.14, ACCENT, "o", ACCENT)
-        _dots(ax, self.specificity, self.specificity_interval, y + 0.14, MUTED, "D", PAPER)
-        for row in np.flatnonzero(np.isnan(self.sensitivity)):
-            ax.text(0, row - 0.14, "no positive case", color=MUTED, fontsize=12, va="center")
+        for y in range(len(self.labels)):
+            ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
+            if math.isfinite(self.sensitivity[y]):
+                draw_lane(ax, y - 0.14, self.sensitivity[y], *self.sensitivity_interval[y], width=4, ruled=False)
+            else:
+                leave_lane_empty(ax, y - 0.14, "no positive case", ruled=False)
+            draw_lane(ax, y + 0.14, self.specificity[y], *self.specificity_interval[y], colour=MUTED, sign="D",
+                      face=PAPER, size=6.5, width=4, ruled=False)  # fmt: skip
         rate_axis(ax, "x")
         name_lanes(ax, [shorten(label) for label in self.labels])
         _key(ax)
-
-
-def _dots(ax: Axes, values: Floats, bounds: Floats, y: Floats, colour: str, sign: str, face: str) -> None:
-    ax.hlines(y, bounds[:, 0], bounds[:, 1], color=colour, linewidth=4, alpha=0.35)
-    ax.plot(values, y, sign, color=colour, markerfacecolor=face, markersize=6.5, markeredgewidth=1.5)
 
 
 def _key(ax: Axes) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,8 @@ from penlight.reports.displays.base import (
     shorten,
     thinned,
 )
-from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
+from penlight.reports.displays.shared import draw_lane, leave_lane_empty, mark_value
+from penlight.reports.palette import ACCENT, INK, MUTED, PAPER
 from penlight.reports.words import count, label_words, listed, number, percent, sentence
 from penlight.runs.predictions import Predictions
 
@@ -168,9 +169,9 @@ class AnswerSets(Display):
         said += [f"The truth is in the set (dots) clearly less often than wanted for {listed(short)}."] * bool(short)
         of = "over all images together" if self.rows[0] == ALL else f"of the images with a {self.noun}, and without"
         said += [f"{percent(self.wanted)} are wanted {of}."]
-        said += [f"Always possible, one answer or any, as val has too few: {listed(self._always_possible)}."] * bool(
-            self.notes
-        )
+        if self.notes:
+            always = listed([note.split(": ")[0] if ": " in note else f"every {self.noun}" for note in self.notes])
+            said.append(f"Always possible, one answer or any, as val has too few: {always}.")
         return " ".join(said)
 
     @property
@@ -218,41 +219,27 @@ class AnswerSets(Display):
     def _key(self, ax: Axes) -> None:
         """Name the shades above the bars: each kind of a few, the ends of many."""
         shown = [0, *range(1, len(self.kinds))] if len(self.kinds) <= _NAMED else [0, len(self.kinds) - 1]
-        alphas = np.linspace(1, _PALEST, len(self.kinds))
+        alphas, above = np.linspace(1, _PALEST, len(self.kinds)), 1 + self.layout.share(0, 20)[1]
         for place, kind in zip(np.linspace(0, 1, len(shown) + 1), shown, strict=False):
-            ax.plot([place + 0.015], [1 + 20 / self._inner], "s", color=ACCENT, alpha=alphas[kind], markersize=9,
+            ax.plot([place + 0.015], [above], "s", color=ACCENT, alpha=alphas[kind], markersize=9,
                     transform=ax.transAxes, clip_on=False)  # fmt: skip
             ax.annotate(self.kinds[kind], (place, 1), (14, 20), "axes fraction", "offset points", va="center",
                         color=INK, fontsize=12)  # fmt: skip
 
     def _plot_coverage(self, ax: Axes) -> None:
-        y = np.arange(len(self.rows))
-        ax.axvline(self.wanted, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
-        ax.annotate("wanted", (self.wanted, 1), (0, 20), ("data", "axes fraction"), "offset points", ha="center",
-                    va="center", color=MUTED, fontsize=12)  # fmt: skip
-        ax.hlines(y, 0, 1, color=RULE, linewidth=0.6, zorder=0)
-        ax.hlines(y, self.low, self.high, color=ACCENT, linewidth=4, alpha=0.35)
-        ax.plot(self._coverage, y, "o", color=ACCENT, markersize=6.5)
-        side: dict[str, Any] = {"color": MUTED, "fontsize": 11, "va": "center"}
-        for row in np.flatnonzero(self.n == 0).tolist():
-            ax.text(0, row, "no such image", **side)
+        mark_value(ax, self.wanted, "wanted", above=20, va="center")
+        for y, (share, low, high) in enumerate(zip(self._coverage, self.low, self.high, strict=True)):
+            if math.isfinite(share):
+                draw_lane(ax, y, share, low, high, width=4)
+            else:
+                leave_lane_empty(ax, y, "no such image")
         rate_axis(ax, "x")
         ax.set_yticks([])
         ax.set_xlabel("truth in the set")
 
     @property
-    def _inner(self) -> int:
-        """Height of the axes in pixels."""
-        return self.layout.height - self.layout.top - self.layout.bottom
-
-    @property
     def _coverage(self) -> Floats:
         return ratio(self.held.astype(float), self.n.astype(float))
-
-    @property
-    def _always_possible(self) -> list[str]:
-        """The labels that notes are of, or all of them."""
-        return [note.split(": ")[0] if ": " in note else f"every {self.noun}" for note in self.notes]
 
 
 ALL = "all images"

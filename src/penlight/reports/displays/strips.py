@@ -1,4 +1,4 @@
-"""Pictures that a model was surest of, rightly or wrongly."""
+"""Strips of images: answers a model was surest of, maps over images, images unlike train, and corrupted ones."""
 
 import math
 from abc import abstractmethod
@@ -22,14 +22,30 @@ from penlight.explanation.pictures import over
 from penlight.numbers import counted
 from penlight.reports.displays.base import Display, Floats, Layout
 from penlight.reports.displays.robustness import corruption_words
-from penlight.reports.displays.shared import ShownImage, draw_images
+from penlight.reports.displays.shared import draw_images
 from penlight.reports.picture import as_rgb
 from penlight.reports.words import count, counted_images, image_words, number, probability
 from penlight.runs.cases import ExplainedCases, surest, surest_of_each
 from penlight.runs.predictions import Predictions
 from penlight.tasks import label_of
 
-MOST_EXAMPLES = 10
+Images = NDArray[np.uint8]
+Facts = tuple[tuple[str, str], ...]
+"""What stands below a picture in a page: names and values."""
+
+SHOWN_SEVERITY = 3
+_MOST_EXAMPLES = 10
+_MOST_UNUSUAL = 8
+_SIDE = 112
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """An image (H, W, C) of a strip in a page: words for those who do not see it, and the facts below it."""
+
+    image: Images
+    alt: str
+    facts: Facts
 
 
 @dataclass(frozen=True)
@@ -44,127 +60,17 @@ class Example:
     answer: str
     about: str
     probability: float
-    image: NDArray[np.uint8]
+    image: Images
 
     @property
-    def facts(self) -> tuple[tuple[str, str], ...]:
+    def facts(self) -> Facts:
         """What stands below the picture in a page."""
         about = "" if self.about == self.answer else f" {self.about}"
         return ("truth", self.truth), ("answer", self.answer), ("p", probability(self.probability) + about)
 
 
-@dataclass(frozen=True)
-class _Strip(Display):
-    """Pictures side by side, the surest first; `wrong` of all `total` answers are."""
-
-    examples: tuple[Example, ...]
-    modality: str
-    wrong: int
-    total: int
-
-    @classmethod
-    def from_predictions(
-        cls,
-        predictions: Predictions,
-        decided: NDArray[np.uint8],
-        images: NDArray[np.uint8],
-        *,
-        modality: str = "",
-        most: int = MOST_EXAMPLES,
-    ) -> Self:
-        """Choose at most one label of each image; `predictions.index` are rows of `images` (M, H, W, C)."""
-        chosen = cls._choose(predictions, decided == 1, most)
-        wrong = int((decided != predictions.y_true).any(axis=1).sum())
-        return cls(examples_of(predictions, decided, images, chosen), modality, wrong, len(predictions))
-
-    @classmethod
-    @abstractmethod
-    def _choose(cls, predictions: Predictions, decided: NDArray[np.bool_], most: int) -> Sequence[tuple[int, int]]:
-        """Choose rows and columns of predictions."""
-
-    @property
-    def description(self) -> str:
-        parts = (f"{e.truth}, answered {e.answer} ({e.about} {number(e.probability, 2)})" for e in self.examples)
-        return f"Test {image_words(self.modality)}: " + ("; ".join(parts) or "none") + "."
-
-    @property
-    def layout(self) -> Layout:
-        return Layout(40 + 112 * max(1, len(self.examples)), 150, left=8, right=8, top=8, bottom=8)
-
-    def shown(self) -> list[ShownImage]:
-        """Give what a page shows of each picture."""
-        return [
-            ShownImage(e.image, f"Test image {e.index}: {e.truth}, answered {e.answer}", e.facts)
-            for e in self.examples
-        ]
-
-    def frame(self) -> pd.DataFrame:
-        """One line per picture: index, truth, answer, about, probability."""
-        lines = [(e.index, e.truth, e.answer, e.about, e.probability) for e in self.examples]
-        return pd.DataFrame(lines, columns=["index", "truth", "answer", "about", "probability"])
-
-    def draw(self, ax: Axes) -> None:
-        """Draw the pictures in a row on black."""
-        draw_images(ax, [example.image for example in self.examples])
-
-
-class ErrorStrip(_Strip):
-    """The wrong answers that were given the highest probability."""
-
-    title: ClassVar[str] = "Surest errors"
-
-    @classmethod
-    def _choose(cls, predictions: Predictions, decided: NDArray[np.bool_], most: int) -> Sequence[tuple[int, int]]:
-        return surest(decided & (predictions.y_true == 0), predictions.prob, most)
-
-    @property
-    def caption(self) -> str:
-        if not self.examples:
-            return "No answer is wrong." if self.wrong == 0 else "No label was answered that is not there."
-        return (
-            f"{count(self.wrong)} of {count(self.total)} answers are wrong; these {len(self.examples)} were given "
-            f"the highest probability, up to {probability(self.examples[0].probability)}."
-        )
-
-
-class MissStrip(_Strip):
-    """The labels that are there, were not answered, and were given the lowest probability."""
-
-    title: ClassVar[str] = "Surest misses"
-
-    @classmethod
-    def _choose(cls, predictions: Predictions, decided: NDArray[np.bool_], most: int) -> Sequence[tuple[int, int]]:
-        return surest(~decided & (predictions.y_true == 1), 1 - predictions.prob, most)
-
-    @property
-    def caption(self) -> str:
-        if not self.examples:
-            return "Nothing that is there was missed."
-        least = probability(self.examples[0].probability)
-        return f"Labels that are there and seemed least probable, down to {least}."
-
-
-class RightStrip(_Strip):
-    """The right answers that were given the highest probability, as many of each label as there are."""
-
-    title: ClassVar[str] = "Surest right answers"
-
-    @classmethod
-    def _choose(cls, predictions: Predictions, decided: NDArray[np.bool_], most: int) -> Sequence[tuple[int, int]]:
-        return surest_of_each(decided & (predictions.y_true == 1), predictions.prob, most)
-
-    @property
-    def caption(self) -> str:
-        if not self.examples:
-            return "No answer is right."
-        return f"The surest right answers for each of {counted(len({e.about for e in self.examples}), 'label')}."
-
-
-def examples_of(
-    predictions: Predictions,
-    decided: NDArray[np.uint8],
-    images: NDArray[np.uint8],
-    cells: Sequence[tuple[int, int]],
+def _examples(
+    predictions: Predictions, decided: Images, images: Images, cells: Sequence[tuple[int, int]]
 ) -> tuple[Example, ...]:
     """Make examples of cells, rows and columns of predictions; `predictions.index` are rows of `images`."""
     task = predictions.task
@@ -181,7 +87,128 @@ def examples_of(
     )
 
 
-_SIDE = 112
+def _row_of(n: int) -> Layout:
+    """One row of n squares."""
+    return Layout(40 + _SIDE * n, 150, left=8, right=8, top=8, bottom=8)
+
+
+@dataclass(frozen=True)
+class _Surest(Display):
+    """Pictures side by side, the surest first; `wrong` of all `total` answers are."""
+
+    examples: tuple[Example, ...]
+    modality: str
+    wrong: int
+    total: int
+
+    @classmethod
+    def from_predictions(
+        cls,
+        predictions: Predictions,
+        decided: Images,
+        images: Images,
+        *,
+        modality: str = "",
+        most: int = _MOST_EXAMPLES,
+    ) -> Self:
+        """Choose at most one label of each image; `predictions.index` are rows of `images` (M, H, W, C)."""
+        chosen = cls._choose(predictions.y_true == 1, decided == 1, predictions.prob, most)
+        wrong = int((decided != predictions.y_true).any(axis=1).sum())
+        return cls(_examples(predictions, decided, images, chosen), modality, wrong, len(predictions))
+
+    @staticmethod
+    @abstractmethod
+    def _choose(
+        there: NDArray[np.bool_], decided: NDArray[np.bool_], prob: Floats, most: int
+    ) -> Sequence[tuple[int, int]]:
+        """Choose rows and columns of predictions (N, C)."""
+
+    @property
+    def description(self) -> str:
+        parts = (f"{e.truth}, answered {e.answer} ({e.about} {number(e.probability, 2)})" for e in self.examples)
+        return f"Test {image_words(self.modality)}: " + ("; ".join(parts) or "none") + "."
+
+    @property
+    def layout(self) -> Layout:
+        return _row_of(max(1, len(self.examples)))
+
+    def shown(self) -> list[ShownImage]:
+        """Give what a page shows of each picture."""
+        return [
+            ShownImage(e.image, f"Test image {e.index}: {e.truth}, answered {e.answer}", e.facts)
+            for e in self.examples
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """One line per picture: index, truth, answer, about, probability."""
+        names = ["index", "truth", "answer", "about", "probability"]
+        return pd.DataFrame([[getattr(e, name) for name in names] for e in self.examples], columns=names)
+
+    def drawn_numbers(self) -> pd.DataFrame:
+        """The same with probabilities of two decimals, as they stand below the pictures."""
+        return self.frame().round({"probability": 2})
+
+    def draw(self, ax: Axes) -> None:
+        """Draw the pictures in a row on black."""
+        draw_images(ax, [example.image for example in self.examples])
+
+
+class ErrorStrip(_Surest):
+    """The wrong answers that were given the highest probability."""
+
+    title: ClassVar[str] = "Surest errors"
+
+    @staticmethod
+    def _choose(
+        there: NDArray[np.bool_], decided: NDArray[np.bool_], prob: Floats, most: int
+    ) -> Sequence[tuple[int, int]]:
+        return surest(decided & ~there, prob, most)
+
+    @property
+    def caption(self) -> str:
+        if not self.examples:
+            return "No answer is wrong." if self.wrong == 0 else "No label was answered that is not there."
+        return (
+            f"{count(self.wrong)} of {count(self.total)} answers are wrong; these {len(self.examples)} were given "
+            f"the highest probability, up to {probability(self.examples[0].probability)}."
+        )
+
+
+class MissStrip(_Surest):
+    """The labels that are there, were not answered, and were given the lowest probability."""
+
+    title: ClassVar[str] = "Surest misses"
+
+    @staticmethod
+    def _choose(
+        there: NDArray[np.bool_], decided: NDArray[np.bool_], prob: Floats, most: int
+    ) -> Sequence[tuple[int, int]]:
+        return surest(there & ~decided, 1 - prob, most)
+
+    @property
+    def caption(self) -> str:
+        if not self.examples:
+            return "Nothing that is there was missed."
+        least = probability(self.examples[0].probability)
+        return f"Labels that are there and seemed least probable, down to {least}."
+
+
+class RightStrip(_Surest):
+    """The right answers that were given the highest probability, as many of each label as there are."""
+
+    title: ClassVar[str] = "Surest right answers"
+
+    @staticmethod
+    def _choose(
+        there: NDArray[np.bool_], decided: NDArray[np.bool_], prob: Floats, most: int
+    ) -> Sequence[tuple[int, int]]:
+        return surest_of_each(decided & there, prob, most)
+
+    @property
+    def caption(self) -> str:
+        if not self.examples:
+            return "No answer is right."
+        return f"The surest right answers for each of {counted(len({e.about for e in self.examples}), 'label')}."
 
 
 @dataclass(frozen=True)
@@ -194,14 +221,16 @@ class SaliencyMap:
     right: bool
 
     @property
-    def facts(self) -> tuple[tuple[str, str], ...]:
+    def facts(self) -> Facts:
         """What stands below the picture in a page."""
         e, wrong = self.example, "" if self.right else ", wrong"
-        return (
-            ("truth", e.truth),
-            ("answer", e.answer + wrong),
-            ("map of", f"{e.about}, p {probability(e.probability)}"),
-        )
+        named = f"{e.about}, p {probability(e.probability)}"
+        return ("truth", e.truth), ("answer", e.answer + wrong), ("map of", named)
+
+    @property
+    def peak(self) -> tuple[int, int] | None:
+        """Row and column of the highest place; None for an empty map."""
+        return peaks(self.map[None])[0]
 
 
 @dataclass(frozen=True)
@@ -222,19 +251,13 @@ class SaliencyStrip(Display):
 
     @classmethod
     def from_cases(
-        cls,
-        cases: ExplainedCases,
-        predictions: Predictions,
-        decided: NDArray[np.uint8],
-        images: NDArray[np.uint8],
-        *,
-        modality: str = "",
+        cls, cases: ExplainedCases, predictions: Predictions, decided: Images, images: Images, *, modality: str = ""
     ) -> "SaliencyStrip":
         """Join maps with what was answered; `cases.rows` are rows of the predictions, whose index are rows of
         `images` (M, H, W, C)."""
         cells = [(int(row), int(column)) for row, column in zip(cases.rows, cases.columns, strict=True)]
         right = [bool(predictions.y_true[cell]) for cell in cells]
-        found = examples_of(predictions, decided, images, cells)
+        found = _examples(predictions, decided, images, cells)
         looks = tuple(SaliencyMap(e, m, r) for e, m, r in zip(found, cases.maps, right, strict=True))
         return cls(looks, cases.method, cases.meaning, cases.mean_alike, modality)
 
@@ -246,20 +269,14 @@ class SaliencyStrip(Display):
     def caption(self) -> str:
         wrong = sum(not look.right for look in self.looks)
         shown = f"{wrong} of the surest wrong answers and {len(self.looks) - wrong} of the surest right ones"
-        return f"{shown}, by {self.method}. {self.meaning}" + self._dependence()
-
-    def _dependence(self) -> str:
+        said, value = f"{shown}, by {self.method}. {self.meaning}", number(self.alike, 2)
         if math.isnan(self.alike):
-            return ""
-        value = number(self.alike, 2)
-        if self.alike >= ALIKE:
-            return (
-                f" With random weights the maps are much the same (mean rank correlation {value}): they show the "
-                "image more than what was learned."
-            )
-        return (
-            f" They depend on what was learned: with random weights the mean rank correlation with them is {value}."
-        )
+            return said
+        if self.alike < ALIKE:
+            learned = f"with random weights the mean rank correlation with them is {value}"
+            return f"{said} They depend on what was learned: {learned}."
+        same = f"With random weights the maps are much the same (mean rank correlation {value})"
+        return f"{said} {same}: they show the image more than what was learned."
 
     @property
     def description(self) -> str:
@@ -268,34 +285,32 @@ class SaliencyStrip(Display):
 
     @staticmethod
     def _place(look: SaliencyMap) -> str:
-        peak = peaks(look.map[None])[0]
-        where = "nowhere" if peak is None else f"most at row {peak[0]}, column {peak[1]}"
+        where = "nowhere" if look.peak is None else f"most at row {look.peak[0]}, column {look.peak[1]}"
         return f"{look.example.truth}, answered {look.example.answer}; for {look.example.about} speaks {where}"
 
     def frame(self) -> pd.DataFrame:
         """One line per picture: index, truth, answer, about, probability, right, and the peak's row and column."""
-        lines = []
-        for look in self.looks:
-            e, peak = look.example, peaks(look.map[None])[0] or (None, None)
-            lines.append((e.index, e.truth, e.answer, e.about, e.probability, look.right, *peak))
+        lines = [
+            (e.index, e.truth, e.answer, e.about, e.probability, look.right, *(look.peak or (None, None)))
+            for look in self.looks
+            for e in [look.example]
+        ]
         names = ["index", "truth", "answer", "about", "probability", "right", "row", "column"]
         return pd.DataFrame(lines, columns=names)
+
+    def drawn_numbers(self) -> pd.DataFrame:
+        """The same with probabilities of two decimals, as they stand below the pictures."""
+        return self.frame().round({"probability": 2})
 
     def draw(self, ax: Axes) -> None:
         """Draw the pictures in a row on black, and below them the same under their maps."""
         examples = [look.example for look in self.looks]
         side = max([_SIDE, *(example.image.shape[0] for example in examples)])
-        above = [_large(as_rgb(example.image), side) for example in examples]
-        below = [np.asarray(over(look.example.image, look.map, side)) for look in self.looks]
-        draw_images(ax, above, below)
-
-
-def _large(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    times = side // image.shape[0]
-    return image.repeat(times, axis=0).repeat(times, axis=1)
-
-
-MOST_UNUSUAL = 8
+        above = []
+        for example in examples:
+            times = side // example.image.shape[0]
+            above.append(as_rgb(example.image).repeat(times, axis=0).repeat(times, axis=1))
+        draw_images(ax, above, [np.asarray(over(look.example.image, look.map, side)) for look in self.looks])
 
 
 @dataclass(frozen=True)
@@ -305,7 +320,7 @@ class UnusualImages(Display):
 
     index: NDArray[np.int64]
     score: Floats
-    images: NDArray[np.uint8]
+    images: Images
     unusual: int
     looked_at: int
     modality: str
@@ -314,12 +329,12 @@ class UnusualImages(Display):
 
     @classmethod
     def from_images(
-        cls, novelty: Novelty, images: NDArray[np.uint8], index: NDArray[np.int64], modality: str = ""
+        cls, novelty: Novelty, images: Images, index: NDArray[np.int64], modality: str = ""
     ) -> "UnusualImages":
         """Score the rows `index` of test images as stored (N, H, W, C), evenly chosen ones where they are many."""
         rows = index[evenly(len(index))]
         score = novelty.score(Chosen(images, rows)) / max(novelty.threshold, 1e-9)
-        first = np.argsort(-score, kind="stable")[:MOST_UNUSUAL]
+        first = np.argsort(-score, kind="stable")[:_MOST_UNUSUAL]
         return cls(rows[first], score[first], read(images, rows[first]), int((score > 1).sum()), len(rows), modality)
 
     @property
@@ -353,16 +368,13 @@ class UnusualImages(Display):
                         ha="center", va="top", fontsize=12, annotation_clip=False)  # fmt: skip
 
 
-SHOWN_SEVERITY = 3
-
-
 @dataclass(frozen=True)
 class CorruptedPicture:
     """One image under one corruption, and the balanced error on all images there; `name` "clean" for none."""
 
     name: str
     error: float
-    image: NDArray[np.uint8]
+    image: Images
 
     @property
     def words(self) -> str:
@@ -380,18 +392,18 @@ class CorruptionStrip(Display):
     title: ClassVar[str] = "One image under each corruption"
 
     @classmethod
-    def from_images(
-        cls,
-        robustness: Robustness,
-        images: NDArray[np.uint8],
-        index: NDArray[np.int64],
-    ) -> "CorruptionStrip":
+    def from_images(cls, robustness: Robustness, images: Images, index: NDArray[np.int64]) -> "CorruptionStrip":
         """Corrupt the first of the rows `index` of `images` (M, H, W, C) as the record of strengths says."""
         chosen = int(index[0])
         image = np.asarray(images[chosen : chosen + 1])
+
+        def corrupted(row: CorruptionRow) -> CorruptedPicture:
+            one, two, three, four, five = row.strengths
+            spoilt = Corruption(row.name, (one, two, three, four, five)).apply(image, SHOWN_SEVERITY)[0]
+            return CorruptedPicture(row.name, row.severities[SHOWN_SEVERITY - 1], spoilt)
+
         clean = CorruptedPicture("clean", robustness.model.clean.value, image[0])
-        rows = robustness.model.worst_first()
-        return cls((clean, *(_spoilt(image, row) for row in rows)), chosen)
+        return cls((clean, *map(corrupted, robustness.model.worst_first())), chosen)
 
     @property
     def caption(self) -> str:
@@ -407,13 +419,13 @@ class CorruptionStrip(Display):
 
     @property
     def layout(self) -> Layout:
-        return Layout(40 + 112 * len(self.pictures), 150, left=8, right=8, top=8, bottom=8)
+        return _row_of(len(self.pictures))
 
     def shown(self) -> list[ShownImage]:
         """Give what a page shows of each picture."""
-        found = ((p.image, p.words, probability(p.error)) for p in self.pictures)
         return [
-            ShownImage(image, f"Test image {self.index}, {words}", [(words, error)]) for image, words, error in found
+            ShownImage(p.image, f"Test image {self.index}, {p.words}", ((p.words, probability(p.error)),))
+            for p in self.pictures
         ]
 
     def frame(self) -> pd.DataFrame:
@@ -423,9 +435,3 @@ class CorruptionStrip(Display):
     def draw(self, ax: Axes) -> None:
         """Draw the pictures in a row on black."""
         draw_images(ax, [picture.image for picture in self.pictures])
-
-
-def _spoilt(image: NDArray[np.uint8], row: CorruptionRow) -> CorruptedPicture:
-    one, two, three, four, five = row.strengths
-    spoilt = Corruption(row.name, (one, two, three, four, five)).apply(image, SHOWN_SEVERITY)[0]
-    return CorruptedPicture(row.name, row.severities[SHOWN_SEVERITY - 1], spoilt)

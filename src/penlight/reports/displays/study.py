@@ -300,17 +300,12 @@ class ConfusionGrid(Display):
 
     def draw(self, ax: Axes) -> None:
         """One panel per recipe, its name above it."""
-        rows, columns = self._grid
-        layout = self.layout
-        width, height = layout.width - layout.left - layout.right, layout.height - layout.top - layout.bottom
-        panels = divide(ax, rows, columns, (_MATRIX_GAP / width, _MATRIX_HEAD / height))
+        _, columns = self._grid
+        panels = divide(ax, len(self.titles), columns, self.layout.share(_MATRIX_GAP, _MATRIX_HEAD))
         for m, panel in enumerate(panels):
-            if m >= len(self.titles):
-                panel.set_axis_off()
-                continue
-            few = len(self.labels) <= _MANY
+            few, title = len(self.labels) <= _MANY, textwrap.wrap(self.titles[m], 26, max_lines=2, placeholder="…")
             _shade(panel, self.rates[m], self.labels, with_text=few, named=m % columns == 0)
-            panel.set_title(_two_lines(self.titles[m]), loc="left", fontsize=12.5, color=INK, pad=6)
+            panel.set_title("\n".join(title), loc="left", fontsize=12.5, color=INK, pad=6)
         scale_of_shades(ax, "share of the row")
 
 
@@ -367,7 +362,7 @@ class FindingGrid(Display):
 
     def draw(self, ax: Axes) -> None:
         """Two panels shaded alike, per cent as text."""
-        panels = divide(ax, 1, 2, (0.06, 0))
+        panels = divide(ax, 2, 2, (0.06, 0))
         for panel, shares, name in zip(
             panels, (self.found, self.alarms), ("found (sensitivity)", "false alarms (1 − specificity)"), strict=True
         ):
@@ -382,10 +377,6 @@ class FindingGrid(Display):
 def _shown(table: StudyTable) -> list[StudyRowResult]:
     """The entries whose errors say something: not the majority answer, unless there is nothing else."""
     return [entry for entry in table.entries if entry.backbone != MAJORITY] or list(table.entries)
-
-
-def _two_lines(title: str) -> str:
-    return "\n".join(textwrap.wrap(title, 26, max_lines=2, placeholder="…"))
 
 
 def _shade(panel: Axes, rates: Floats, labels: tuple[str, ...], *, with_text: bool = True, named: bool) -> None:
