@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
-from penlight.data.audit import shift
 from penlight.evaluation import intervals
 from penlight.experiments import run as training
 from penlight.explanation import of_run
@@ -32,9 +31,14 @@ settings.register_profile("full", max_examples=50, **_EXAMPLES)
 settings.load_profile("penlight")
 
 
+def is_full() -> bool:
+    """Whether the tests marked `full` run too."""
+    return settings.get_current_profile_name() == "full"
+
+
 def examples(most: int) -> int:
     """So many examples in the full tests, and a third of them elsewhere: for tests whose examples take long."""
-    return most if settings.get_current_profile_name() == "full" else max(5, most // 3)
+    return most if is_full() else max(5, most // 3)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -102,8 +106,8 @@ def figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(autouse=True)
 def maps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave maps of answers and the nearest training images out of runs, a third of the time of a small training, but
-    for tests marked `mapped`."""
-    if not request.node.get_closest_marker("mapped"):
+    in the full tests and in those marked `mapped`."""
+    if not (is_full() or request.node.get_closest_marker("mapped")):
         leave_maps_out(monkeypatch)
 
 
@@ -112,11 +116,12 @@ _DRAW = intervals._draw
 
 @pytest.fixture(scope="session", autouse=True)
 def few_draws() -> Iterator[None]:
-    """Draw a fifth of what intervals rest on, and a tenth of what the audit shuffles: for all runs of this session
-    alike, as what was computed once is compared with what is computed again."""
+    """Draw a fifth of what intervals rest on, and a tenth of what the audit shuffles, but in the full tests: for all
+    runs of a session alike, as what was computed once is compared with what is computed again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "_draw", lambda n, resamples, *how: _DRAW(n, min(resamples, 200), *how))
-        patch.setattr(shift, "_SHUFFLES", 99)
+        if not is_full():
+            patch.setattr(intervals, "_draw", lambda n, resamples, *how: _DRAW(n, min(resamples, 200), *how))
+            patch.setattr("penlight.data.audit.shift._SHUFFLES", 99)
         yield
 
 

@@ -101,6 +101,8 @@ def test_a_run_stopped_in_training_goes_on_under_the_same_command(small, own_fol
 
 
 def test_several_seeds_go_on_where_they_stopped(small, own_folders):
+    chosen = recipe(model=Linear(components=3))
+
     class PulledPlugError(Exception):
         pass
 
@@ -110,10 +112,10 @@ def test_several_seeds_go_on_where_they_stopped(small, own_folders):
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        pl.train(recipe(), name="cnn", seeds=2, listener=Pull())
-    first = (own_folders / "work" / "runs" / "small-cnn-1" / "seed-0" / "manifest.json").read_bytes()
-    result = pl.train(recipe(), name="cnn", seeds=2)
-    assert str(result.folder) == "runs/small-cnn-1"
+        pl.train(chosen, name="linear", seeds=2, listener=Pull())
+    first = (own_folders / "work" / "runs" / "small-linear-1" / "seed-0" / "manifest.json").read_bytes()
+    result = pl.train(chosen, name="linear", seeds=2)
+    assert str(result.folder) == "runs/small-linear-1"
     assert (result.folder / "seed-0" / "manifest.json").read_bytes() == first
     assert result.scores.seeds == [0, 1]
 

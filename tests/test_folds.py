@@ -210,6 +210,8 @@ def test_subgroups_are_scored_again_without_the_dataset(small, tmp_path, monkeyp
     assert pl.evaluate(tmp_path / "run").to_dict()["subgroups"] == rows
 
 
+# From numbers alone that is in tests/evaluation/test_subgroups.py.
+@pytest.mark.full
 def test_over_seeds_a_subgroup_has_its_mean(small, tmp_path, monkeypatch):
     stub_fit(monkeypatch)
     result = pl.train(NETWORK, out=tmp_path / "seeds", seeds=2)

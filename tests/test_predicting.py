@@ -91,7 +91,7 @@ def test_an_exclusive_task_abstains_unless_its_set_is_the_answer_alone():
         alone = image["possible"] == image["answers"]
         assert image["several_possible"] == (not alone)
         assert image["abstains"] == (not alone or image["unusual"])
-        assert image["undecided"] == (() if alone else image["possible"])
+        assert image["undecided"] == ([] if alone else image["possible"])
 
 
 def test_the_answer_to_one_picture_does_not_depend_on_the_others(run, name):

@@ -69,6 +69,7 @@ def test_it_is_read_as_it_was_written():
         "a", Inner(math.nan, 5), several=True, mean=0.25, twice=0, rows=[Inner(0.5)], by_name={"x": Inner(0.5)}
     )
     assert Outer.from_dict(json.loads(json_text(made))) == made
+    assert Outer.from_dict({"name": "a", "value": 1, "secret": "x"}).secret == ""
     assert Outer.from_dict({"name": "a", "value": 1, "mean_value": 0.75, "of_a_later_version": 1}).mean == 0.75
 
 

@@ -1,9 +1,9 @@
 """What a model says of one picture, and of itself, as it is printed, sent and read back."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from penlight import errors
 from penlight.records import Count, Finite, Flag, Name, Number, Record, Share, Text, Whole, json_key
@@ -139,17 +139,29 @@ def answering_model(about: Mapping[str, Any] | None) -> AnsweringModel | None:
     return None if about is None else AnsweringModel.from_dict(about)
 
 
-def error_to_dict(error: errors.PenlightError) -> dict[str, str]:
-    """Give an error for a message of a worker: its kind, and its texts without the name of a picture."""
-    problem = error.reason if isinstance(error, errors.PictureError) else error.problem
-    return {"kind": type(error).__name__, "problem": problem, "remedy": error.remedy}
+def _shortened(text: str) -> str:
+    return text[:_LONGEST_ERROR]
 
 
-def error_from_dict(values: Mapping[str, Any], name: str) -> errors.PenlightError:
-    """Read what `error_to_dict` gave, of the picture `name`. ValueError or KeyError for anything else."""
-    kind = _ERRORS.get(values["kind"], errors.PenlightError)
-    problem, remedy = values["problem"], values["remedy"]
-    if type(problem) is not str or type(remedy) is not str:
-        raise ValueError("this is no error")
-    problem, remedy = problem[:_LONGEST_ERROR], remedy[:_LONGEST_ERROR]
-    return kind(problem, remedy, name) if issubclass(kind, errors.PictureError) else kind(problem, remedy)
+ErrorText = Annotated[str, Field(strict=True), AfterValidator(_shortened)]
+
+
+class ErrorOfWorker(Record):
+    """An error in a message of a worker: its kind, and its texts without the name of a picture."""
+
+    kind: Name
+    problem: ErrorText
+    remedy: ErrorText
+
+    @classmethod
+    def of(cls, error: errors.PenlightError) -> Self:
+        """Put an error into a message."""
+        problem = error.reason if isinstance(error, errors.PictureError) else error.problem
+        return cls(type(error).__name__, problem, error.remedy)
+
+    def named(self, name: str) -> errors.PenlightError:
+        """Give the error, of the picture `name`."""
+        kind = _ERRORS.get(self.kind, errors.PenlightError)
+        if issubclass(kind, errors.PictureError):
+            return kind(self.problem, self.remedy, name)
+        return kind(self.problem, self.remedy)

@@ -60,7 +60,9 @@ def reseal(folder: Path) -> None:
     """Make the manifest fit the files, as who made them can."""
     values = json.loads((folder / "manifest.json").read_text())
     known = values["files"]
-    values["files"] = {name: fingerprint((folder / name).read_bytes()) for name in known if (folder / name).is_file()}
+    values["files"] = {
+        name: fingerprint((folder / name).read_bytes()).to_dict() for name in known if (folder / name).is_file()
+    }
     (folder / "manifest.json").write_text(json.dumps(sealed(values)))
 
 

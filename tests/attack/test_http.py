@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from penlight.answers import error_to_dict
+from penlight.answers import ErrorOfWorker
 from penlight.api.predicting import InputPicture
 from penlight.errors import ExplainError, PictureError, RunError, UnknownNameError
 from penlight.serve import RequestLimits
@@ -496,7 +496,7 @@ def test_one_place_decides_what_of_an_error_a_client_reads(error, names, told):
 
 def test_explain_names_no_folder_of_the_server():
     place = str(trained("grades"))
-    failed = error_to_dict(RunError(f"{place}/neighbours.npz is damaged.", f"Repeat {place}."))
+    failed = ErrorOfWorker.of(RunError(f"{place}/neighbours.npz is damaged.", f"Repeat {place}.")).to_dict()
     with pytest.raises(RequestError) as found:
         explained(InputPicture("a.png", GOOD), ({"failed": failed}, b""), Bounds())
     assert found.value.status == 422

@@ -233,7 +233,7 @@ SHARING = "SHARING.md"
 
 
 def test_the_audit_had_found_rows_that_are_gone(runs):
-    assert any(problem["places"] for problem in open_run(runs / "run").data.problems)
+    assert any(problem.places for problem in open_run(runs / "run").data.problems)
 
 
 def test_patients_have_other_numbers_and_the_same_images(runs):

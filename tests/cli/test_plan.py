@@ -363,6 +363,7 @@ def test_what_is_said_of_a_model_s_own_numbers_is_of_the_model_that_was_kept(sma
         assert ("kernel weighs" in said) == weighs
 
 
+@pytest.mark.full
 def test_a_study_says_of_a_row_which_model_was_kept(small, penlight, tmp_path, some_fall):
     recipe = tmp_path / "r.toml"
     recipe.write_text(hopeless(fallback="linear").to_toml(), encoding="utf-8")

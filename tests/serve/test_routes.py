@@ -219,7 +219,7 @@ def test_runs_are_listed_and_shown(client):
     assert [run["id"] for run in listed["runs"]] == ["grades", "findings"]
     shown = client.get(listed["runs"][0]["links"]["self"]).json()
     run = open_run(trained("grades"))
-    assert shown["scores"] == run.metrics
+    assert shown["scores"] == run.metrics.to_dict()
     assert shown["headline"] == run.metrics.metrics[0].to_dict()
     assert shown["provenance"] == run.provenance
     assert shown["model"] == client.post(PREDICT, files=[file()]).json()["model"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import penlight as pl
 from penlight.records import json_text
+from tests.cli.conftest import penlight as penlight
 from tests.test_predicting import images_of, png
 from tests.trained import trained
 

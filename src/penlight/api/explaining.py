@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.answers import error_to_dict
+from penlight.answers import ErrorOfWorker
 from penlight.api.predicting import InputPicture, pictures
 from penlight.data.decoding import in_chunks, load_files
 from penlight.data.pictures import SUFFIXES, DecodeOptions, fit_pixels, load_with_header
@@ -384,7 +384,7 @@ def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], conten
         source = ImageSource(values["name"])
         done = explainer.explain(image[np.newaxis], [source], label=common["label"], neighbours=common["neighbours"])
     except PenlightError as error:
-        return {"failed": error_to_dict(error)}
+        return {"failed": ErrorOfWorker.of(error).to_dict()}
     # Paths are the server's own business.
     return {key: value for key, value in done.to_dict().items() if key not in ("run", "files", "problems")}
 

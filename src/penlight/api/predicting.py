@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from penlight.answers import Answer, AnsweringModel, Unlike, answering_model, error_from_dict, read_answer
+from penlight.answers import Answer, AnsweringModel, ErrorOfWorker, Unlike, answering_model, read_answer
 from penlight.errors import (
     DataError,
     LargePictureError,
@@ -164,7 +164,7 @@ def image_of(picture: InputPicture, answer: Item | Lost, bounds: Bounds, run: Pa
         raise answer.as_picture(bounds, picture.name)
     values = _values(answer, bounds, run)
     if "error" in values:
-        raise error_from_dict(values["error"], picture.name)
+        raise ErrorOfWorker.from_dict(values["error"]).named(picture.name)
     content = answer[1] if isinstance(answer, tuple) else b""
     if not content.startswith(b"\x89PNG"):
         raise RunError(f"The run {run} gave what is no image.", _HARMFUL)
@@ -177,7 +177,7 @@ def _prediction(name: str, answer: Item | Lost, labels: Sequence[str], bounds: B
     values = _values(answer, bounds, run)
     try:
         if "error" in values:
-            return Prediction(name, None, error=error_from_dict(values["error"], name))
+            return Prediction(name, None, error=ErrorOfWorker.from_dict(values["error"]).named(name))
         found = read_answer(values, labels)
         return Prediction(name, found.answer, found.warnings)
     except (KeyError, TypeError, ValueError, RunError) as error:
@@ -190,7 +190,7 @@ def _values(answer: Item | Lost, bounds: Bounds, run: Path) -> Mapping[str, Any]
         raise RunError(f"The model of {run} was ended: {answer.reason(bounds)}.", _HARMFUL)
     values, _ = answer
     if "failed" in values:
-        raise error_from_dict(values["failed"], str(run))
+        raise ErrorOfWorker.from_dict(values["failed"]).named(str(run))
     return values
 
 

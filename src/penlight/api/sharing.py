@@ -16,7 +16,7 @@ from penlight.data import store
 from penlight.data.catalog import find_dataset, referenced
 from penlight.data.dataset import METADATA, SPLITS
 from penlight.data.description import Description, is_name
-from penlight.data.kept import description_to_dict
+from penlight.data.kept import KeptDescription
 from penlight.disk import is_inside, temporary_folder, writing_to
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
@@ -207,7 +207,7 @@ class _Copier:
             for name, content in self._files(run, recipe):
                 writer.write(name, content)
             if seen is not None and self.shared:
-                writer.write_json(DESCRIPTION, self._scrub(description_to_dict(_description(seen))))
+                writer.write_json(DESCRIPTION, self._scrub(KeptDescription.of(_description(seen)).to_dict()))
             self._account(run, recipe)
             if self.shared:
                 writer.write(SHARING, self._letter())
@@ -301,7 +301,7 @@ class _Copier:
         files = {FOLDS: self._json(group.claim.to_dict()), PREDICTIONS: to_bytes(joined)}
         if self._reported and self.shared:
             whole, patients = _described_folds(source)
-            files[DESCRIPTION] = self._json({**description_to_dict(whole), "patients": patients})
+            files[DESCRIPTION] = self._json(KeptDescription.of(whole, patients))
         self._group(target, group, {run.path.name: run for run in runs}, files)
 
     def _study(self, source: Path, target: Path) -> None:

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from penlight.answers import error_from_dict, error_to_dict
+from penlight.answers import ErrorOfWorker
 from penlight.data import pictures
 from penlight.data.pictures import DecodeOptions, PictureHeader, Pixels
-from penlight.errors import DataError, PictureError
+from penlight.errors import DataError, PictureError, RunError
 from penlight.workers import Item, Lost, WorkerPool, begin, shared_pool
 
 HANDLER = "penlight.data.decoding:handle"
@@ -37,7 +37,7 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
         try:
             answers.append(_DO[common["do"]](common, source))
         except PictureError as error:
-            answers.append(({"error": error_to_dict(error)}, b""))
+            answers.append(({"error": ErrorOfWorker.of(error).to_dict()}, b""))
     return answers
 
 
@@ -124,8 +124,8 @@ def _read(answer: Item | Lost, name: str, read: Callable[[Mapping[str, Any], byt
     try:
         if "error" not in values:
             return read(values, content)
-        error = error_from_dict(values["error"], name)
-    except (KeyError, TypeError, ValueError, OverflowError) as cause:
+        error = ErrorOfWorker.from_dict(values["error"]).named(name)
+    except (KeyError, TypeError, ValueError, OverflowError, RunError) as cause:
         raise DataError(
             f"{name} was not read as a picture is: {cause}.", "Leave it out: it was made to harm."
         ) from cause

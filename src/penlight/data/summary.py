@@ -4,18 +4,18 @@ No image is read. C labels, S splits; `rows` are the C labels and, where an imag
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.views import LeftOut, ViewedDataset, viewed
 from penlight.escaping import listed, quoted
 from penlight.numbers import percent_text
-from penlight.records import Record, json_key
+from penlight.records import Count, Labels, Name, Record, json_key
 from penlight.tasks import Task
 from penlight.tasks.base import NO_FINDING
 
@@ -35,15 +35,24 @@ _ALPHA = 0.05
 _UNKNOWN = "too few to tell"
 
 
-@dataclass(frozen=True)
-class Findings:
+def _whole_numbers(values: Any) -> Counts:
+    try:
+        return np.array(values, np.int64)
+    except (TypeError, OverflowError) as error:
+        raise ValueError("whole numbers were expected") from error
+
+
+CountArray = Annotated[Any, BeforeValidator(_whole_numbers)]
+
+
+class Findings(Record):
     """How findings share images: `per_image` maps a split to the (5,) counts of images that have 0, 1, 2, 3, and 4 or
     more of them; `together` (C, C) counts the training images that have the finding of the row and that of the
     column, on its diagonal those that have the finding."""
 
-    labels: tuple[str, ...]
-    per_image: Mapping[str, tuple[int, ...]]
-    together: Counts
+    labels: Labels
+    per_image: Mapping[Name, tuple[Count, ...]]
+    together: CountArray
 
     @property
     def shares_together(self) -> Floats:
@@ -82,17 +91,16 @@ class Findings:
         )
 
 
-@dataclass(frozen=True)
-class Positions:
+class Positions(Record):
     """How often each of `rows` occurs along the file, a split's images being in their stored order.
 
     `counts` maps a split to the (P, R) images with each row in P consecutive parts, `images` to the (P,) images of
     each part; P is 10, or less in a split of fewer images.
     """
 
-    rows: tuple[str, ...]
-    counts: Mapping[str, Counts]
-    images: Mapping[str, Counts]
+    rows: Labels
+    counts: Mapping[Name, CountArray]
+    images: Mapping[Name, CountArray]
 
     def shares(self, split: str) -> Floats:
         """Give the (P, R) shares of a part's images that have each row, 0 to 1."""

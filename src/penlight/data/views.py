@@ -13,7 +13,7 @@ from penlight.data.dataset import Dataset, Split
 from penlight.data.reads import Chosen
 from penlight.errors import DataError, UnknownNameError
 from penlight.escaping import label_list
-from penlight.records import Record
+from penlight.records import Count, Record
 from penlight.tasks import Task
 
 Indicators = NDArray[np.uint8]
@@ -59,8 +59,8 @@ class ViewedSplit:
 class LeftOut(Record):
     """What a view leaves out of a split: images, and positive labels, which includes those of images that stay."""
 
-    images: int
-    positives: int
+    images: Count
+    positives: Count
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class Baselines:
             test, rows[name] = self._on_test(baseline)
             writer.write_predictions(f"baseline-{name}-val", baseline.val)
             writer.write_predictions(f"baseline-{name}-test", test)
-            writer.write_json(f"baseline-{name}-decision.json", baseline.decision.to_dict())
+            writer.write_json(f"baseline-{name}-decision.json", baseline.decision)
         return rows
 
     def fitted(self, name: str, beside: Recipe) -> FittedBaseline:

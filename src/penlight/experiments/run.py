@@ -15,7 +15,7 @@ from penlight.disk import is_inside
 from penlight.errors import RunError
 from penlight.evaluation import Decision, Sample
 from penlight.evaluation.checks import run_checks
-from penlight.evaluation.comparison import margin
+from penlight.evaluation.comparison import Margin, margin
 from penlight.experiments.baselines import Baselines, predict_split
 from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
@@ -23,7 +23,7 @@ from penlight.exporters.parity import write_onnx
 from penlight.numbers import counted
 from penlight.recipes import Recipe
 from penlight.recipes.plan import LONGEST, TrainingPlan
-from penlight.records import Record, json_key
+from penlight.records import without_defaults
 from penlight.runs import (
     Answers,
     Run,
@@ -42,7 +42,7 @@ from penlight.runs.folder import (
     clear_away,
 )
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, holdings_of, keeps_images
-from penlight.runs.provenance import MarginRow
+from penlight.runs.provenance import MarginRow, ProvenanceRecord
 from penlight.runs.scores import Scores
 from penlight.runs.scoring import decide_on, scores_of
 from penlight.tasks import Task
@@ -125,7 +125,7 @@ def train_run(spec: RunSpec, listener: ProgressListener) -> TrainedRun:
         draft = writer.draft({"val": val, "test": test.answers})
         evidence = evidence_of_run(draft, scores.metrics, scores.subgroups)
         scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
-        writer.write_json("metrics.json", scores.to_dict())
+        writer.write_json("metrics.json", scores)
         listener.on_step("Writing the report")
         _write_report(writer, spec.view, {"val": val, "test": test.answers})
         writer.finish()
@@ -145,11 +145,14 @@ def _done(spec: RunSpec) -> Run | None:
     return done
 
 
-class KeptModel(Record):
-    """The model that a run keeps and, where there was a choice on val, by how far the recipe's own was ahead."""
+@dataclass(frozen=True)
+class KeptModel:
+    """The model that a run keeps and, where there was a choice on val, by how far the recipe's own was ahead, and of
+    which epoch that is, if of one that val did not choose."""
 
     model: str
-    ahead: MarginRow | None = json_key("ahead_of_linear_on_val", default=None)
+    ahead: Margin | None = None
+    epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def _fit(writer: RunWriter, spec: RunSpec, listener: ProgressListener) -> _Model
     task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     listener.on_step(f"Training with seed {spec.seed}")
     if plan is not None:
-        writer.write_json(PLAN, plan.to_dict())
+        writer.write_json(PLAN, plan)
     about = {"recipe": recipe.hash, "seed": str(spec.seed), "data": view.dataset.md5}
     checkpoints = Checkpoints(writer.state / "checkpoint", about, listener.on_warning)
     longest = float("inf") if plan is None else plan.longest
@@ -205,7 +208,7 @@ def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model) -> Ans
     decision = decide_on(val, view, model.recipe.decide, model.fitted.out_of_fold, epoch_chosen=chose_epoch)
     write_onnx(writer, model.fitted.model, view, val, decision, model.kept.model)
     writer.write_predictions("predictions-val", val)
-    writer.write_json("decision.json", decision.to_dict())
+    writer.write_json("decision.json", decision)
     return answer(val, decision)
 
 
@@ -238,16 +241,19 @@ def _score(writer: RunWriter, baselines: Baselines, model: _Model, val: Answers,
 
 def _record(writer: RunWriter, spec: RunSpec, model: _Model, test: _TestAnswers, maps_alike: float | None) -> None:
     """Write what is known of the data, and how the run came to be."""
-    writer.write_json("data.json", spec.baselines.record.to_dict())
+    writer.write_json("data.json", spec.baselines.record)
     # What was fitted before the training was interrupted is part of it.
     now = time.perf_counter()
     total = max(now - model.begun, model.fitted.seconds + now - model.done)
     durations = {"fit": model.fitted.seconds, "predict": test.seconds, "total": total}
     made = _provenance(model.recipe, spec.view, spec.seed, model.fitted, durations)
     held: dict[str, Any] = {KEEPS_IMAGES: spec.images} | ({} if spec.images else {MAPS_ALIKE: maps_alike})
-    held[NOVELTY_RATES] = spec.baselines.novelty_rates.to_dict()
-    about = made | model.kept.to_dict() | {"cut_for_time": model.cut} | dict(test.accesses) | held
-    writer.write_json("provenance.json", about)
+    held |= {NOVELTY_RATES: spec.baselines.novelty_rates, "cut_for_time": model.cut}
+    ahead = model.kept.ahead
+    lead = None if ahead is None else MarginRow(ahead.value, ahead.error, model.kept.epoch)
+    kept = {"model": model.kept.model, "ahead_of_linear_on_val": lead}
+    about = made | kept | dict(test.accesses) | held
+    writer.write_json("provenance.json", without_defaults(ProvenanceRecord(**about), about))
 
 
 def require_no_images(run: Run) -> None:
@@ -288,11 +294,10 @@ def choose_model(
         prob, epoch = task.probabilities(np.asarray(fitted.unchosen, np.float64)), len(fitted.history)
     one, other = (Sample(task, val.y_true, p, task.decide(p)) for p in (prob, linear.val.prob))
     ahead = margin(one, other, groups=val.units)
-    said = MarginRow(ahead.value, ahead.error, epoch)
     if ahead.is_clear:
-        return fitted, KeptModel(recipe.model.backbone, said)
+        return fitted, KeptModel(recipe.model.backbone, ahead, epoch)
     seconds = fitted.seconds + linear.model.seconds
-    return replace(linear.model, seconds=seconds), KeptModel("linear", said)
+    return replace(linear.model, seconds=seconds), KeptModel("linear", ahead, epoch)
 
 
 def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:

@@ -85,8 +85,8 @@ Labels = Annotated[tuple[Name, ...], Field(min_length=1, max_length=10_000)]
 Notes = Annotated[tuple[Text, ...], Field(max_length=10_000)]
 ImagesPerPatient = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 Sentences = Annotated[Sequence[Text], Field(max_length=10_000)]
-Counts = Annotated[Mapping[str, Count], Field(max_length=100)]
-Numbers = Annotated[Mapping[str, Number], Field(max_length=100)]
+Counts = Annotated[Mapping[Name, Count], Field(max_length=100)]
+Numbers = Annotated[Mapping[Name, Number], Field(max_length=100)]
 
 
 def json_key(
@@ -168,18 +168,19 @@ class Record:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Read a record that stands inline from the keys of the one that holds it."""
-        schema, inline = handler(source), {own.key: _keys_inside(cls, own) for own in cls._keys if own.inline}
-        if not inline:
-            return schema
+        """Read a record that stands inline from the keys of the one that holds it, and nothing that is hidden."""
+        inline = {own.key: _keys_inside(cls, own) for own in cls._keys if own.inline}
+        hidden = {field.name for field in dataclasses.fields(cls) if field.metadata.get("exclude")}
 
         def gathered(values: Any) -> Any:
             if not isinstance(values, dict):
                 return values
             parts = {key: {name: values[name] for name in values.keys() & own} for key, own in inline.items()}
-            return values | {key: part for key, part in parts.items() if part}
+            shown = {key: value for key, value in values.items() if key not in hidden}
+            return shown | {key: part for key, part in parts.items() if part}
 
-        return core_schema.no_info_before_validator_function(gathered, schema)
+        schema = handler(source)
+        return core_schema.no_info_before_validator_function(gathered, schema) if inline or hidden else schema
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
@@ -271,6 +272,12 @@ def plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def without_defaults(record: Record, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a record that was read from `values` as JSON has it, without the keys that these did not have: what a file
+    does not say is not the same as what it says is not known."""
+    return {key: value for key, value in record.to_dict().items() if key in values}
 
 
 def json_text(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from penlight.answers import Answer, AnswerOfWorker, Unlike, error_to_dict
+from penlight.answers import Answer, AnswerOfWorker, ErrorOfWorker, Unlike
 from penlight.data.pictures import LARGEST_PIXELS, Pixels
 from penlight.errors import PenlightError
 from penlight.runs.classifier import Classifier, open_classifier
@@ -38,7 +38,7 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
             return [({"about": classifier.about()}, b"")]
         return _DO[common["do"]](classifier, _load_all(classifier, items, common["pixels"] or LARGEST_PIXELS))
     except PenlightError as error:
-        return [({"failed": error_to_dict(error)}, b"")] * len(items)
+        return [({"failed": ErrorOfWorker.of(error).to_dict()}, b"")] * len(items)
 
 
 def _classifier(common: Mapping[str, Any]) -> Classifier:
@@ -78,7 +78,7 @@ def _answers(
     begin(None)
     answers = iter(classifier.answer(np.stack(images)) if images else ())
     return [
-        ({"error": error_to_dict(own)}, b"")
+        ({"error": ErrorOfWorker.of(own).to_dict()}, b"")
         if isinstance(own, PenlightError)
         else (_with_warnings(next(answers), own[1]).to_dict(), b"")
         for own in loaded
@@ -93,7 +93,7 @@ def _images(
     classifier: Classifier, loaded: Sequence[tuple[Pixels, tuple[Unlike, ...]] | PenlightError]
 ) -> list[Item]:
     return [
-        ({"error": error_to_dict(own)}, b"") if isinstance(own, PenlightError) else ({}, _png(own[0]))
+        ({"error": ErrorOfWorker.of(own).to_dict()}, b"") if isinstance(own, PenlightError) else ({}, _png(own[0]))
         for own in loaded
     ]
 

@@ -1,14 +1,13 @@
 """The dataset as a report of a run needs it: the dataset itself, or in a copy without images its description."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from penlight.data import ViewedDataset, apply_view, store
-from penlight.data.kept import description_from_dict
+from penlight.data.kept import KeptDescription
 from penlight.data.summary import DataDescription
-from penlight.errors import RunError
-from penlight.parsing import parse_json_object
 from penlight.recipes import Recipe
+from penlight.records import read_record
 from penlight.runs import Run
 from penlight.runs.groups import open_group
 from penlight.runs.holdings import keeps_images
@@ -31,21 +30,15 @@ def seen_by(run: Run, images: bool | None = None) -> ViewedDataset | DataDescrip
     wanted = keeps_images(run) if images is None else images
     if not wanted and run.has(DESCRIPTION):
         where = str(run.path / DESCRIPTION)
-        return _described(parse_json_object(run.read(DESCRIPTION), where, error=RunError), where)
+        return _described(run.read(DESCRIPTION), where).description
     return view_of(run.recipe)
 
 
-def folds_described(folder: Path) -> tuple[DataDescription, dict[str, int] | None]:
+def folds_described(folder: Path) -> tuple[DataDescription, Mapping[str, int] | None]:
     """Read the description that a copy of a cross-validation has, and its patients by split."""
-    where = str(folder / DESCRIPTION)
-    values = parse_json_object(open_group(folder).read(DESCRIPTION), where, error=RunError)
-    patients = values.get("patients")
-    counted = {str(k): int(v) for k, v in patients.items()} if isinstance(patients, dict) else None
-    return _described(values, where), counted
+    kept = _described(open_group(folder).read(DESCRIPTION), str(folder / DESCRIPTION))
+    return kept.description, kept.patients
 
 
-def _described(values: dict[str, Any], where: str) -> DataDescription:
-    try:
-        return description_from_dict(values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{where} is damaged.", "Ask for another copy.") from error
+def _described(content: bytes, where: str) -> KeptDescription:
+    return read_record(KeptDescription, content, where, "Ask for another copy.")

@@ -10,6 +10,8 @@ from penlight.disk import read_inside, write_whole, writing_to
 from penlight.errors import RunError
 from penlight.parsing import LARGEST_TOML, parse_json
 from penlight.records import json_text as json_text
+from penlight.records import plain
+from penlight.records.run import FilePrint
 
 SEAL = "sha256"
 """The key of sealed JSON that holds the hash of all its other values."""
@@ -78,9 +80,9 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json_text(content))
 
 
-def fingerprint(content: bytes) -> dict[str, Any]:
+def fingerprint(content: bytes) -> FilePrint:
     """Give what a manifest or seal says of a file."""
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return FilePrint(len(content), hashlib.sha256(content).hexdigest())
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,5 +98,5 @@ def is_sound(values: Mapping[str, Any]) -> bool:
 
 def hash_of(values: Mapping[str, Any]) -> str:
     """Hash values as JSON, whatever the order of their keys."""
-    values = parse_json(json.dumps(values), "What is sealed")  # keys and numbers as a reader has them
+    values = parse_json(json.dumps(values, default=plain), "What is sealed")  # keys and numbers as a reader has them
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -27,9 +27,9 @@ from penlight.disk import (
 from penlight.errors import RunError, TrainingError
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
-from penlight.parsing import parse_json_object
-from penlight.records import Record, check_record, read_record
-from penlight.records.run import ClaimRecord, ManifestRecord
+from penlight.parsing import parse_json, parse_json_object
+from penlight.records import Record, check_record, read_record, without_defaults
+from penlight.records.run import ClaimRecord, FilePrint, ManifestRecord
 from penlight.runs.files import (
     SEAL,
     fingerprint,
@@ -263,8 +263,7 @@ class Run:
         self._answers = dict(answers or {})
         self.seed = manifest.seed
         self.recipe_hash = manifest.recipe_hash
-        self._files = {name: own.to_dict() for name, own in manifest.files.items()}
-        self._pending = {name: own.to_dict() for name, own in manifest.pending.items()}
+        self._files, self._pending = manifest.files, manifest.pending
 
     @property
     def name(self) -> str:
@@ -277,15 +276,15 @@ class Run:
         if known is None:
             raise RunError(f"The run {self.path} has no {name}.", "It belongs to a model that makes none.")
         prints = [own for own in (known, self._pending.get(name)) if own is not None]
-        if known["bytes"] > largest_of(name):
+        if known.bytes > largest_of(name):
             raise RunError(
-                f"{name} in the run {self.path} has {known['bytes']:,} bytes, more than {largest_of(name):,}.", _AGAIN
+                f"{name} in the run {self.path} has {known.bytes:,} bytes, more than {largest_of(name):,}.", _AGAIN
             )
         try:
             with open_inside(self.path, name) as file:
                 # What is not as long as the manifest says is not read at all.
                 n_bytes = os.fstat(file.fileno()).st_size
-                content = file.read(n_bytes) if n_bytes in (own["bytes"] for own in prints) else b""
+                content = file.read(n_bytes) if n_bytes in (own.bytes for own in prints) else b""
         except FileNotFoundError as error:
             raise RunError(f"{name} is missing from the run {self.path}.", f"Repeat it: {self.command}") from error
         except OSError as error:
@@ -296,7 +295,7 @@ class Run:
 
     def n_bytes(self, name: str) -> int:
         """Give the size of a file of the run, as the manifest has it."""
-        return int(self._files[name]["bytes"])
+        return self._files[name].bytes
 
     @property
     def kept_model(self) -> str:
@@ -331,12 +330,12 @@ class Run:
             self._files, self._pending = {**files, **to_come}, {}
             write_json(self.path / MANIFEST, sealed({**about, "files": self._files}))
 
-    def _settled(self) -> dict[str, Any]:
+    def _settled(self) -> dict[str, FilePrint]:
         """Give the fingerprints of the files, of those that were to come as they did or did not."""
         came = {}
         for name, print_ in self._pending.items():
             with contextlib.suppress(OSError):
-                if fingerprint(read_inside(self.path, name, print_["bytes"])) == print_:
+                if fingerprint(read_inside(self.path, name, print_.bytes)) == print_:
                     came[name] = print_
         return {**self._files, **came}
 
@@ -378,10 +377,8 @@ class Run:
         """Seed, versions, hashes, machine, durations."""
         from penlight.runs.provenance import ProvenanceRecord
 
-        kept = self.record(ProvenanceRecord, "provenance.json").to_dict()
-        # What a file does not say is not the same as what it says is not known.
-        given = parse_json_object(self.read("provenance.json"), "provenance.json", error=RunError)
-        return {key: value for key, value in kept.items() if key in given}
+        record = self.record(ProvenanceRecord, "provenance.json")
+        return without_defaults(record, parse_json(self.read("provenance.json"), "provenance.json"))
 
     @property
     def metrics(self) -> "Scores":

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from penlight.disk import FolderHold, inner_folders, is_inside, open_inside, remove_inside, remove_orphans
 from penlight.errors import RunError
 from penlight.parsing import parse_json_object
-from penlight.records import Record, check_record, read_record
+from penlight.records import Record, check_record, read_record, without_defaults
 from penlight.records.groups import FoldsRecord, SealRecord, SweepRecord, TuningRecord
+from penlight.records.run import FilePrint
 from penlight.runs.files import (
     fingerprint,
     is_sound,
@@ -93,14 +94,13 @@ class RunGroup:
         """Read a file of the folder. RunError if it is missing, refused, or not what was written."""
         if self._seal is None:
             return read_file(self.path, name, _AGAIN)
-        prints = [own.to_dict() for files in (self._seal.files, self._seal.pending)
-                  if (own := files.get(name)) is not None]  # fmt: skip
+        prints = [files[name] for files in (self._seal.files, self._seal.pending) if name in files]
         if not prints:
             raise RunError(f"{self.path} was not written with {name}.", _AGAIN)
         try:
             with open_inside(self.path, name) as file:
                 n_bytes = os.fstat(file.fileno()).st_size
-                known = n_bytes in (own["bytes"] for own in prints) and n_bytes <= largest_of(name)
+                known = n_bytes in (own.bytes for own in prints) and n_bytes <= largest_of(name)
                 content = file.read(n_bytes) if known else b""
         except FileNotFoundError as error:
             raise RunError(f"{name} is missing from {self.path}.", _AGAIN) from error
@@ -115,6 +115,12 @@ class RunGroup:
         """What the folder's summary.json, study.json, sweep.json or tune.json holds."""
         name, kind = _RECORDS[self.kind]
         return read_record(kind, self.read(name), f"{name} in {self.path}", _AGAIN)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What that file says, as JSON has it."""
+        name, _ = _RECORDS[self.kind]
+        return without_defaults(self.record, parse_json_object(self.read(name), name, error=RunError))
 
     @property
     def summary(self) -> SeedsSummary | FoldsSummary:
@@ -176,20 +182,20 @@ class RunGroup:
             if kept._seal is None:
                 write_bytes(self.path / name, content)
                 return
-            _write(self.path, kept._seal, {name: content}, {**kept._seal.runs}, {**kept._settled()})
+            _write(self.path, kept._seal, {name: content}, kept._seal.runs, kept._settled())
             self._seal = _read_seal(self.path)
 
-    def _settled(self) -> dict[str, Any]:
+    def _settled(self) -> dict[str, FilePrint]:
         """Give the prints of the files, of those that were to come as they did or did not."""
         assert self._seal is not None
-        found = {name: own.to_dict() for name, own in self._seal.files.items()}
+        found = dict(self._seal.files)
         for name, own in self._seal.pending.items():
             try:
-                came = fingerprint(read_file(self.path, name)) == own.to_dict()
+                came = fingerprint(read_file(self.path, name)) == own
             except RunError:
                 continue
             if came:
-                found[name] = own.to_dict()
+                found[name] = own
         return found
 
 
@@ -241,7 +247,7 @@ def write_group(path: Path, kind: Kind, files: Mapping[str, bytes], runs: Mappin
         before = _read_seal(path)
     except RunError:
         before = None
-    kept: dict[str, Any] = {}
+    kept: dict[str, FilePrint] = {}
     if before is not None and before.kind == kind and before.runs == measured:
         kept = RunGroup(path, kind, before)._settled()
     seal = SealRecord(schema=SCHEMA, kind=kind, files={}, runs=measured)
@@ -264,16 +270,16 @@ def _write(
     before: SealRecord,
     files: Mapping[str, bytes],
     runs: Mapping[str, str],
-    kept: Mapping[str, Any],
+    kept: Mapping[str, FilePrint],
     *,
     fresh: bool = False,
 ) -> None:
     prints = {name: fingerprint(content) for name, content in files.items()}
     about = {"schema": SCHEMA, "kind": before.kind}
     if not fresh:
-        known = {name: own.to_dict() for name, own in before.files.items()}
+        files_of_both = {**before.files, **kept}
         write_json(
-            path / SEAL_FILE, sealed({**about, "files": {**known, **kept}, "runs": before.runs, "pending": prints})
+            path / SEAL_FILE, sealed({**about, "files": files_of_both, "runs": before.runs, "pending": prints})
         )
     for name, content in files.items():
         write_bytes(path / name, content)

@@ -55,7 +55,7 @@ class SeedsScores(Record):
     baselines: RowsByModel = field(default_factory=dict)
     checks: Checks = ()
     subgroups: Subgroups = ()
-    sealed: bool = json_key(default=True, hidden=True)
+    sealed: bool = True
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
@@ -82,7 +82,7 @@ class FoldsScores(Record):
     subgroups: Subgroups = ()
     unavailable: Sentences = ()
     unanswered: Sentences = json_key(default=(), hidden=True)
-    sealed: bool = json_key(default=True, hidden=True)
+    sealed: bool = True
     ahead: AheadOf = field(default_factory=dict)
 
     def frame(self) -> "pd.DataFrame":
@@ -93,6 +93,8 @@ class FoldsScores(Record):
 class SeedsSummary(SeedsScores):
     """summary.json of several seeds."""
 
+    # What is sealed cannot say so itself.
+    sealed: bool = json_key(default=True, hidden=True)
     recipe_hash: Name = field(kw_only=True)
     schema: Count = field(default=1, kw_only=True)
 
@@ -100,6 +102,8 @@ class SeedsSummary(SeedsScores):
 class FoldsSummary(FoldsScores):
     """summary.json of a cross-validation."""
 
+    # What is sealed cannot say so itself.
+    sealed: bool = json_key(default=True, hidden=True)
     recipe_hash: Name = field(kw_only=True)
     schema: Count = field(default=1, kw_only=True)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from penlight.answers import error_from_dict
+from penlight.answers import ErrorOfWorker
 from penlight.api.predicting import InputPicture
 from penlight.errors import MissingExtraError, PictureError
 from penlight.serve.limits import RequestError, RequestLimits, for_client, unread
@@ -39,7 +39,7 @@ def explained(picture: InputPicture, answer: Item | Lost, bounds: Bounds) -> dic
     values, _ = answer
     if "failed" not in values:
         return {key: values[key] for key in _KEYS}
-    failed = error_from_dict(values["failed"], picture.name)
+    failed = ErrorOfWorker.from_dict(values["failed"]).named(picture.name)
     if isinstance(failed, MissingExtraError):
         raise RequestError(501, "This installation cannot explain.", "One with what the method needs.",
                            "Install it on the server.") from failed  # fmt: skip

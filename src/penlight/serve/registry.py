@@ -146,7 +146,7 @@ class RegisteredGroup:
     def record(self) -> dict[str, Any]:
         """The summary of the seeds or folds, or the record of the study, sweep or tuning. RunError if it is damaged.
         Where a sweep lies among the server's files is left out."""
-        return {key: value for key, value in self.own.record.to_dict().items() if key not in ("folder", "report")}
+        return {key: value for key, value in self.own.values.items() if key not in ("folder", "report")}
 
     @property
     def report(self) -> bytes:

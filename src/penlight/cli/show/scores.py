@@ -26,8 +26,7 @@ _FEW_QUESTIONS = 3
 def print_scores(scores: Scores | SeedsScores | FoldsScores, json: bool) -> None:
     """Print scores with intervals, the baselines beside them."""
     if json:
-        sealed = {} if isinstance(scores, Scores) else {"sealed": scores.sealed}
-        print_json({**scores.to_dict(), **sealed})
+        print_json(scores)
         return
     print_score_tables(scores)
     if not isinstance(scores, Scores) and not scores.sealed:
