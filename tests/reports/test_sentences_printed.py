@@ -425,7 +425,7 @@ WANTED = {
 
 def terminal(capsys, dataset: Dataset, found, readings=()) -> str:
     print_audit(SimpleNamespace(problems=found.problems, audit=found, dataset=dataset.info.name, readings=readings,
-                                page="p.html"), json=False)  # fmt: skip
+                                page="p.html"))  # fmt: skip
     return " ".join(capsys.readouterr().out.split())
 
 
