@@ -180,11 +180,11 @@ def _seconds_to_open(name: str, size: int) -> float:
 
 
 def _films_of_nothing(folder: Path) -> None:
-    from penlight.data.mapped import About, _digest
+    from penlight.data.mapped import StoredDataset, _digest
 
     # As if it had been made of an npz in this folder, which is gone since.
     place = _digest(folder / "nothing.npz")
-    about = About("nothing", 224, "0" * 32, "nothing.npz", 1, 1, {}, place=place)
+    about = StoredDataset("nothing", 224, "0" * 32, "nothing.npz", 1, 1, {}, place=place)
     store, rng = folder / "cache" / "store" / f"nothing-224-{about.md5[:12]}", np.random.default_rng(0)
     store.mkdir(parents=True, exist_ok=True)
     for split, n in {"train": 78_468, "val": 11_219, "test": 22_433}.items():

@@ -9,8 +9,9 @@ import pytest
 
 import penlight as pl
 from penlight import disk
-from penlight.data import record, store, tested
-from penlight.data.tested import TestAccessLog, readings_of, readings_text, recipes_of
+from penlight.data import accesses as tested
+from penlight.data import record, store
+from penlight.data.accesses import TestAccessLog, accesses_of, accesses_text, recipes_of
 from penlight.recipes import Data, Linear, Majority, Recipe
 from penlight.reports import run_card
 from penlight.reports.verdict import read_before_words
@@ -38,12 +39,12 @@ def kept(folder):
 
 
 def test_each_run_adds_itself_and_its_baselines_and_keeps_how_many_other_recipes_came_before(small, tmp_path):
-    assert readings_text(readings_of(small)) == "On this machine the test images have not been read for a score."
+    assert accesses_text(accesses_of(small)) == "On this machine the test images have not been read for a score."
     other = LINEAR.model_copy(update={"model": Linear(components=4)})
     pl.train(LINEAR, out=tmp_path / "a", seeds=2)
     pl.train(other, out=tmp_path / "b")
     pl.train(LINEAR, out=tmp_path / "c")
-    found = readings_of(small)
+    found = accesses_of(small)
     assert [(t.by, t.run, t.seed) for t in found if t.by != "baseline"] == [
         ("train", "seed-0", 0),
         ("train", "seed-1", 1),
@@ -55,21 +56,21 @@ def test_each_run_adds_itself_and_its_baselines_and_keeps_how_many_other_recipes
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", t.time) for t in found)
     runs = ["a/seed-0", "a/seed-1", "b", "c"]
     assert [kept(tmp_path / run) for run in runs] == [0, 0, 1, 1]
-    assert "for 2 recipes" in readings_text(found)
-    assert "(train of c)" in readings_text(found)
+    assert "for 2 recipes" in accesses_text(found)
+    assert "(train of c)" in accesses_text(found)
 
 
 def test_scoring_kept_answers_again_is_no_reading(small, tmp_path):
     pl.train(LINEAR, out=tmp_path / "a")
-    before = readings_of(small)
+    before = accesses_of(small)
     pl.evaluate(tmp_path / "a")
     pl.report(tmp_path / "a")
-    assert readings_of(small) == before
+    assert accesses_of(small) == before
 
 
 def test_a_cross_validation_is_recorded_as_what_it_is_and_counts_for_nothing(small, tmp_path):
     pl.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
-    found = readings_of(small)
+    found = accesses_of(small)
     assert {t.split for t in found} == {"fold 1 of 2", "fold 2 of 2"}
     assert recipes_of(found) == set()
     assert "test_readings_before" not in open_run(tmp_path / "folds" / "fold-1").provenance
@@ -83,7 +84,7 @@ def test_predictions_made_elsewhere_count_by_their_numbers(small, tmp_path):
         rows = (",".join(map(str, [i, *row])) for i, row in enumerate(prob))
         (tmp_path / "test.csv").write_text("\n".join(rows))
         pl.score(tmp_path / "test.csv", "small")
-    found = readings_of(small)
+    found = accesses_of(small)
     assert [(t.by, t.run, t.seed) for t in found] == [("score", None, None)] * 3
     assert len(recipes_of(found)) == 2
     pl.train(LINEAR, out=tmp_path / "a")
@@ -105,7 +106,7 @@ def test_a_cache_that_cannot_be_written_loses_the_line_and_nothing_else(small, t
     result = pl.train(Recipe(data=Data(dataset="small"), model=Majority()), out=tmp_path / "a")
     assert kept(tmp_path / "a") is None
     assert "PL020" not in [check.code for check in result.scores.checks]
-    assert readings_of(small) == []
+    assert accesses_of(small) == []
 
 
 def test_damaged_lines_are_passed_over_and_the_next_one_is_whole(small):
@@ -115,10 +116,10 @@ def test_damaged_lines_are_passed_over_and_the_next_one_is_whole(small):
     with path.open("ab") as file:
         file.write(b'{"time": "2026-11-24T')
     assert readings.add("native", "two") == 1
-    assert [t.recipe for t in readings_of(small)] == ["one", "two"]
+    assert [t.recipe for t in accesses_of(small)] == ["one", "two"]
     assert len(path.read_bytes().splitlines()) == 3
     path.write_bytes(b"[1]\n\xff\n{}\n" + path.read_bytes())
-    assert [t.recipe for t in readings_of(small)] == ["one", "two"]
+    assert [t.recipe for t in accesses_of(small)] == ["one", "two"]
 
 
 def test_a_line_is_appended_whole(tmp_path):

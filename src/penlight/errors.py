@@ -96,11 +96,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     # JAX has one error for all that goes wrong on a device, and says which in its text.
     of_jax = type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError")
-    return str(error).startswith("RESOURCE_EXHAUSTED") or (of_jax and "out of memory" in _spaced(error))
-
-
-def _spaced(error: BaseException) -> str:
-    return str(error).lower().replace("_", " ")
+    says_so = "out of memory" in str(error).lower().replace("_", " ")
+    return str(error).startswith("RESOURCE_EXHAUSTED") or (of_jax and says_so)
 
 
 class UnknownNameError(PenlightError):

@@ -82,7 +82,8 @@ def markdown(text: object) -> str:
         found = address[0].rstrip(".,;:!?)]}'\"")
         parts += [_inactive(line[end : address.start()]), markdown_code(found)]
         end = address.start() + len(found)
-    return _LEADING.sub(_still, "".join([*parts, _inactive(line[end:])]))
+    escaped = "".join([*parts, _inactive(line[end:])])
+    return _LEADING.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\{found[3]}", escaped)
 
 
 def markdown_code(text: object) -> str:
@@ -96,10 +97,6 @@ def markdown_code(text: object) -> str:
 def _inactive(text: str) -> str:
     escaped = _ACTIVE.sub(r"\\\g<0>", text)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
-
-
-def _still(match: re.Match[str]) -> str:
-    return f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}"
 
 
 SHOWN = 10

@@ -51,7 +51,8 @@ def parse_json_object(
     """Parse JSON that must be an object. Errors as in `parse_json`, and `error` for anything but an object."""
     values = parse_json(content, what, remedy, error=error, largest=largest)
     if not isinstance(values, dict):
-        raise error(f"{what} must hold a JSON object; it holds {_kind(values)}.", remedy)
+        names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+        raise error(f"{what} must hold a JSON object; it holds {names.get(type(values), 'a number')}.", remedy)
     return values
 
 
@@ -110,8 +111,3 @@ def _depths(values: Any) -> Iterator[int]:
 
 def _short(cause: Exception) -> str:
     return (str(cause).strip().rstrip(".") or type(cause).__name__)[:200]
-
-
-def _kind(value: Any) -> str:
-    names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

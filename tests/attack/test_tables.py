@@ -16,8 +16,9 @@ from penlight.data.own import tables
 from penlight.data.own.listing import ManifestRow, require_labels
 from penlight.data.own.manifest import age_in_years
 from penlight.data.own.prepare import _numbers_or_texts
-from penlight.data.own.tables import as_cell, as_path_cell, path_of_cell, read_table
+from penlight.data.own.tables import as_path_cell, path_of_cell, read_table
 from penlight.errors import DataError, PenlightError, PredictionsError
+from penlight.escaping import cell
 from tests.remembered import draw_once
 
 pa = pytest.importorskip("pyarrow")
@@ -116,7 +117,7 @@ def test_very_many_labels_are_refused() -> None:
 def test_a_path_is_no_formula_and_comes_back(text: str) -> None:
     assert as_path_cell(text)[0] == "."
     assert path_of_cell(as_path_cell(text)) == text
-    assert as_cell("=cmd|' /C calc'!A0")[0] == "'"
+    assert cell("=cmd|' /C calc'!A0")[0] == "'"
 
 
 @pytest.mark.parametrize("text", ["a/b.png", "./a.png", ".hidden", "a=b"])

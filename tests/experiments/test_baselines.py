@@ -8,10 +8,10 @@ import pickle
 
 import numpy as np
 import pytest
+from penlight.data.tested import BASELINE, TestAccessLog, readings_of
 
 import penlight as pl
 from penlight.data import apply_view
-from penlight.data.tested import BASELINE, TestAccessLog, readings_of
 from penlight.experiments import baselines as own
 from penlight.experiments.baselines import Baselines
 from penlight.privacy import cache_folder

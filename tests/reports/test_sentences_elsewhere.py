@@ -13,9 +13,9 @@ from scipy.stats import chi2_contingency
 
 from penlight.cli.show.scores import print_score_tables
 from penlight.cli.show.trained import print_trained
-from penlight.data import tested as reading
+from penlight.data import accesses as reading
+from penlight.data.accesses import accesses_text
 from penlight.data.summary import Positions
-from penlight.data.tested import readings_text
 from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws
 from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
@@ -237,9 +237,9 @@ def test_readings_are_counted() -> None:
         fields = {"time": time, "split": "test", "view": "native", "recipe": recipe, "seed": 0, "by": by, "run": "r"}
         return reading.TestAccess(**{key: fields.get(key) for key in reading.TestAccess.__dataclass_fields__})
 
-    assert "have not been read" in readings_text([])
-    assert "read once, for 1 recipe," in readings_text([tested("a")])
-    assert "read 3 times, for 2 recipes," in readings_text([tested("a"), tested("b"), tested("a")])
+    assert "have not been read" in accesses_text([])
+    assert "read once, for 1 recipe," in accesses_text([tested("a")])
+    assert "read 3 times, for 2 recipes," in accesses_text([tested("a"), tested("b"), tested("a")])
 
 
 # Checks whose evidence is not answers to test.

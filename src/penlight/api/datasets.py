@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from penlight.api.results import Audited, Shown
 from penlight.data import apply_view, fetch_dataset, store
+from penlight.data.accesses import accesses_of
 from penlight.data.audit import kept_audit
 from penlight.data.catalog import find_dataset, reference_of, referenced
 from penlight.data.description import Description
 from penlight.data.remembered import remember_images
 from penlight.data.summary import describe
-from penlight.data.tested import readings_of
 from penlight.errors import DataError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:
     opened = store.open_dataset(dataset, size)
     found = kept_audit(opened)
     page = write_page(opened, found, out or Path("runs") / f"audit-{opened.info.name}-{size}")
-    return Audited(opened.info.name, found, page, readings_of(opened))
+    return Audited(opened.info.name, found, page, accesses_of(opened))
 
 
 def show(dataset: str, size: int = 28, out: Path | None = None, view: str | None = None) -> Shown:
@@ -96,4 +96,4 @@ def show(dataset: str, size: int = 28, out: Path | None = None, view: str | None
     seen = opened if view is None else apply_view(opened, view)
     name = "-".join(["data", opened.info.name, str(size), *([view] if view else [])])
     files = write_show(seen, out or Path("runs") / name)
-    return Shown(describe(seen), files, readings_of(opened))
+    return Shown(describe(seen), files, accesses_of(opened))

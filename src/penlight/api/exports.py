@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penlight.data import ViewedDataset
-from penlight.data.tested import TestAccessLog
+from penlight.data.accesses import TestAccessLog
 from penlight.errors import RunError, UnknownNameError
 from penlight.exporters.parity import RECORD, Exported, facts_of
 from penlight.records import json_text

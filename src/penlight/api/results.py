@@ -7,13 +7,14 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penlight.data.tested import TestAccess, count_readings
+from penlight.data.accesses import TestAccess, count_accesses
 from penlight.records import Record, json_key
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from penlight.data.accesses import TestAccess
     from penlight.data.audit import Audit, Problem
     from penlight.data.summary import DataDescription
     from penlight.recipes.plan import TrainingPlan
@@ -92,7 +93,7 @@ class Audited(Record):
     dataset: str
     audit: "Audit" = json_key(inline=True)
     page: Path
-    readings: Sequence[TestAccess] = json_key("test_readings", default=(), written=count_readings)
+    readings: Sequence[TestAccess] = json_key("test_readings", default=(), written=count_accesses)
 
     @property
     def problems(self) -> "Sequence[Problem]":
@@ -112,7 +113,7 @@ class Shown(Record):
 
     description: "DataDescription" = json_key(inline=True)
     files: Sequence[Path]
-    readings: Sequence[TestAccess] = json_key("test_readings", default=(), written=count_readings)
+    readings: Sequence[TestAccess] = json_key("test_readings", default=(), written=count_accesses)
 
     def _repr_html_(self) -> str:
         """Show the pictures in a notebook."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from penlight.api.reports import report
 from penlight.data import ViewedDataset
-from penlight.data.tested import TestAccessLog
+from penlight.data.accesses import TestAccessLog
 from penlight.errors import RunError
 from penlight.evaluation import Decision
 from penlight.evaluation.corruptions import Corruption, Images, corruptions_for

@@ -12,9 +12,9 @@ import numpy as np
 
 from penlight import disk
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.accesses import TEST, TestAccessLog
 from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS
 from penlight.data.record import record_of
-from penlight.data.tested import TEST, TestAccessLog
 from penlight.errors import PredictionsError
 from penlight.escaping import label_list
 from penlight.evaluation import Decision

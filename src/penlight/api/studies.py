@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from penlight.api.results import Studied
 from penlight.data import apply_view, store
+from penlight.data.accesses import TestAccessLog
 from penlight.data.catalog import portable
-from penlight.data.tested import TestAccessLog
 from penlight.experiments.baselines import Baselines
 from penlight.experiments.experiment import Summary, run_experiment
 from penlight.experiments.progress import ProgressListener

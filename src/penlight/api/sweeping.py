@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from penlight.api.planning import plan
 from penlight.data import dataset_info
+from penlight.data.accesses import TestAccessLog
 from penlight.data.published import RESNET18
 from penlight.data.store import list_datasets
-from penlight.data.tested import TestAccessLog
 from penlight.disk import is_inside, short_path
 from penlight.errors import DataError
 from penlight.experiments.baselines import Baselines

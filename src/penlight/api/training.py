@@ -6,7 +6,7 @@ from pathlib import Path
 from penlight.api.requests import with_references
 from penlight.api.results import Trained
 from penlight.data import apply_view, store
-from penlight.data.tested import TestAccessLog
+from penlight.data.accesses import TestAccessLog
 from penlight.disk import is_inside
 from penlight.errors import RunError
 from penlight.experiments.baselines import Baselines

@@ -16,7 +16,9 @@ def main() -> NoReturn:
                 from penlight.workers import ANSWERING, shared_pool
 
                 shared_pool(ANSWERING).start()
-            _keep_files_in_cache()
+            # Libraries are pointed at Penlight's cache before they are imported; a question for help makes no folder.
+            if len(sys.argv) > 1 and not {"--help", "--version"} & set(sys.argv):
+                privacy.keep_files_in_cache()
             from penlight.cli.app import app
 
             app()
@@ -28,9 +30,3 @@ def main() -> NoReturn:
             raise
         sys.exit(code)
     sys.exit(0)
-
-
-def _keep_files_in_cache() -> None:
-    """Point libraries at Penlight's cache folder before they are imported; a question for help makes no folder."""
-    if len(sys.argv) > 1 and not {"--help", "--version"} & set(sys.argv):
-        privacy.keep_files_in_cache()

@@ -56,8 +56,9 @@ def read_archive(
         raise error(f"{what} was written by another version of Penlight.", remedy)
     if missing := [name for name in wanted if name not in arrays]:
         raise error(f"{what} lacks an array that it must have: {', '.join(missing)}.", remedy)
-    return about, {**arrays, **{name: _checked(arrays[name], own, name, what, remedy, error) for name, own in
-                                wanted.items()}}  # fmt: skip
+    for name, expected in wanted.items():
+        arrays[name] = _checked(arrays[name], expected, name, what, remedy, error)
+    return about, arrays
 
 
 def require_numbers(arrays: Mapping[str, NDArray[Any]], what: str, remedy: str) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ _BLOCK = 1 << 20
 _LARGEST_ABOUT = 1 << 20
 
 
-class About(Record):
+class StoredDataset(Record):
     """What about.json says of a folder of the store: the npz it was made from, and the bytes of each file in it;
     `fingerprint` is that of pictures, empty for an npz, and `place` a hash of where an npz lay."""
 
@@ -50,39 +50,36 @@ class About(Record):
     fingerprint: str = ""
     place: str = ""
 
-
-@dataclass(frozen=True)
-class Mapped:
-    """A whole folder of the store."""
-
-    folder: Path
-    about: About
+    @property
+    def folder(self) -> Path:
+        """Give the folder itself."""
+        return _store() / f"{self.name}-{self.size}-{self.md5[:12]}"
 
 
 def find_mapped(
     name: str, size: int, npz: Path | None, md5: str | None, places: Sequence[Path] = ()
-) -> Mapped | None:
+) -> StoredDataset | None:
     """Find the folder made from this npz as it is now or, if `npz` is None, from any with this hash.
 
     `md5` None stands for any hash. Where the npz is gone too, it must have lain at one of `places`: otherwise a
     stranger's description would open the arrays of another dataset by its name.
     """
-    found = [m for m in _all_mapped(name, size) if md5 in (None, m.about.md5) and not m.about.fingerprint]
+    found = [stored for stored in _all_stored(name, size) if md5 in (None, stored.md5) and not stored.fingerprint]
     if npz is None and md5 is None:
         known = {_digest(place) for place in places}
-        found = [m for m in found if m.about.place in known]
+        found = [stored for stored in found if stored.place in known]
     if npz is not None:
         state = _state(npz)
-        found = [m for m in found if (m.about.source_bytes, m.about.source_mtime_ns) == state]
-    return max(found, key=lambda mapped: mapped.about.source_mtime_ns, default=None)
+        found = [stored for stored in found if (stored.source_bytes, stored.source_mtime_ns) == state]
+    return max(found, key=lambda stored: stored.source_mtime_ns, default=None)
 
 
-def find_pictures(name: str, size: int, fingerprint: str) -> Mapped | None:
+def find_pictures(name: str, size: int, fingerprint: str) -> StoredDataset | None:
     """Find the folder that was made of pictures as they are now."""
-    return next((mapped for mapped in _all_mapped(name, size) if mapped.about.fingerprint == fingerprint), None)
+    return next((stored for stored in _all_stored(name, size) if stored.fingerprint == fingerprint), None)
 
 
-def convert(info: DatasetInfo, size: int, npz: Path) -> Mapped:
+def convert(info: DatasetInfo, size: int, npz: Path) -> StoredDataset:
     """Check an npz and turn it into a folder of the store, or find the one that was made from the same bytes.
 
     DataError if the npz is damaged or is not what `info` says, in which case nothing is left behind; StorageError if
@@ -91,20 +88,20 @@ def convert(info: DatasetInfo, size: int, npz: Path) -> Mapped:
     state = _state(npz)
     headers = {name: header for name, header in read_headers(npz).items() if name in NAMES}
     check_layout(info, size, headers, str(npz))
-    about = About(info.name, size, _checked_md5(info, size, npz), npz.name, *state, files={}, place=_digest(npz))
+    about = StoredDataset(
+        info.name, size, _checked_md5(info, size, npz), npz.name, *state, files={}, place=_digest(npz)
+    )
     with store_locked(info.name, size):
         return _again(about) or _write(info, about, headers, npz)
 
 
 @contextlib.contextmanager
-def store_locked(name: str, size: int) -> Iterator[Path]:
-    """Hold what a dataset has in the store at one size, and give the store's folder; StorageError if it cannot be
-    written."""
-    store = _store()
-    with disk.writing_to(store, _REMEDY), disk.folders(store, private=True):
+def store_locked(name: str, size: int) -> Iterator[None]:
+    """Lock what a dataset has in the store at one size; StorageError if the store cannot be written."""
+    with disk.writing_to(_store(), _REMEDY), disk.folders(_store(), private=True):
         private_cache_folder("store")
         with disk.locked(_lock_of(name, size)):
-            yield store
+            yield
 
 
 def parts_folder(name: str, size: int) -> Path:
@@ -131,8 +128,12 @@ def _lock_of(name: str, size: int) -> Path:
 
 
 def put(
-    info: DatasetInfo, size: int, n_bytes: int, fill: Callable[[Path], About], require_same: Callable[[], None]
-) -> Mapped:
+    info: DatasetInfo,
+    size: int,
+    n_bytes: int,
+    fill: Callable[[Path], StoredDataset],
+    require_same: Callable[[], None],
+) -> StoredDataset:
     """Make a folder of the store; the caller holds its lock. `fill` writes `n_bytes` of arrays into an empty folder,
     and `require_same` raises DataError if what they were made from has changed meanwhile.
 
@@ -149,13 +150,12 @@ def put(
         for path in temporary.iterdir():
             disk.make_private(path)
         disk.write_whole(temporary / "about.json", json_text(about).encode(), private=True)
-        folder = _folder_of(about)
         # What lies there was found damaged, or is the same again: no process takes it for whole.
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(about.folder, ignore_errors=True)
         disk.sync_folder(temporary)
-        temporary.rename(folder)
+        temporary.rename(about.folder)
     disk.sync_folder(store)
-    return Mapped(folder, about)
+    return about
 
 
 def read_splits(info: DatasetInfo, size: int, folder: Path) -> dict[str, Split]:
@@ -169,10 +169,6 @@ def load_arrays(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
     return {name: map_array(file) for name, file in files.items() if file.is_file()}
 
 
-def _folder_of(about: About) -> Path:
-    return _store() / f"{about.name}-{about.size}-{about.md5[:12]}"
-
-
 def _state(npz: Path) -> tuple[int, int]:
     try:
         stat = npz.stat()
@@ -181,19 +177,20 @@ def _state(npz: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _all_mapped(name: str, size: int) -> Iterator[Mapped]:
+def _all_stored(name: str, size: int) -> Iterator[StoredDataset]:
     for folder in sorted(_store().glob(f"{name}-{size}-*")):
         about = _read_about(folder)
         if about is not None and (about.name, about.size) == (name, size):
-            yield Mapped(folder, about)
+            yield about
 
 
-def _read_about(folder: Path) -> About | None:
+def _read_about(folder: Path) -> StoredDataset | None:
     """Read a folder's about.json; None unless it is sound and every file is there with all its bytes."""
     try:
         content = disk.read_inside(folder, "about.json", _LARGEST_ABOUT)
-        about = About(**parse_json_object(content, "about.json"))
-        whole = all((folder / name).stat().st_size == n_bytes for name, n_bytes in about.files.items())
+        about = StoredDataset(**parse_json_object(content, "about.json"))
+        whole = about.folder == folder
+        whole &= all((folder / name).stat().st_size == n_bytes for name, n_bytes in about.files.items())
     except (OSError, ValueError, TypeError, AttributeError, DataError):
         return None
     # Those of earlier versions could be read by all users of the machine.
@@ -224,22 +221,21 @@ def _checked_md5(info: DatasetInfo, size: int, npz: Path) -> str:
     return found
 
 
-def _again(about: About) -> Mapped | None:
+def _again(about: StoredDataset) -> StoredDataset | None:
     """Give the folder that was made from the same bytes, and note where they lie now."""
-    folder = _folder_of(about)
-    before = _read_about(folder)
+    before = _read_about(about.folder)
     if before is None:
         return None
     now = replace(about, files=before.files)
     if now != before:
-        disk.write_whole(folder / "about.json", json_text(now).encode(), private=True)
-    return Mapped(folder, now)
+        disk.write_whole(about.folder / "about.json", json_text(now).encode(), private=True)
+    return now
 
 
-def _write(info: DatasetInfo, about: About, headers: Mapping[str, Header], npz: Path) -> Mapped:
+def _write(info: DatasetInfo, about: StoredDataset, headers: Mapping[str, Header], npz: Path) -> StoredDataset:
     n_bytes = sum(header.n_bytes for header in headers.values())
 
-    def fill(folder: Path) -> About:
+    def fill(folder: Path) -> StoredDataset:
         with byte_progress(f"unpacking {npz.name}", n_bytes) as bar:
             for header in headers.values():
                 copy_array(npz, header, folder / f"{header.name}.npy", bar.update)

@@ -10,7 +10,7 @@ import mmap
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +70,6 @@ def some(images: Readable, rows: Rows) -> Chosen:
 def every(images: Images) -> Chosen:
     """Choose all images, which are not read yet."""
     return Chosen(images, np.arange(len(images)))
-
-
-@overload
-def read(images: NDArray[T], rows: NDArray[np.integer]) -> NDArray[T]: ...
-@overload
-def read(images: NDArray[T], rows: slice) -> NDArray[T]: ...
 
 
 def read(images: NDArray[T], rows: NDArray[np.integer] | slice) -> NDArray[T]:

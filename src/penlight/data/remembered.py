@@ -77,7 +77,7 @@ def find_reference(reference: str) -> Path | None:
     if inside is not None and Path(inside).exists():
         return Path(inside)
     known = _read()["files"]
-    place = known.get(reference) or next((own for own in known.values() if own == reference), None)
+    place = known.get(reference) or next((file for file in known.values() if file == reference), None)
     return Path(place) if place is not None and Path(place).is_file() else None
 
 

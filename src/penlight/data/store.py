@@ -17,7 +17,7 @@ from penlight.data.dataset import Dataset, DatasetInfo
 from penlight.data.description import Description, described_names
 from penlight.data.download import download
 from penlight.data.folders import download_folder, find_file
-from penlight.data.mapped import Mapped, clear_away, convert, find_mapped, read_splits
+from penlight.data.mapped import StoredDataset, clear_away, convert, find_mapped, read_splits
 from penlight.data.patients import patients_file, with_patients
 from penlight.data.pictures import DecodeOptions
 from penlight.errors import DataError
@@ -44,7 +44,7 @@ def open_dataset(name: str | Path, size: int = 28) -> Dataset:
     if named_by is not None:
         splits = with_patients(splits, named_by)
     info = replace(info, channels=channels_of(splits["train"].images))
-    return Dataset(info, size, splits, mapped.about.md5, known.reading(size, info.channels))
+    return Dataset(info, size, splits, mapped.md5, known.reading(size, info.channels))
 
 
 def open_referenced(reference: str, size: int = 28) -> Dataset:
@@ -80,15 +80,15 @@ def list_datasets() -> list[dict[str, Any]]:
     known = [find_dataset(name) for name in (*CATALOG, *described)]
     return [
         {
-            "name": own.info.name,
-            "title": own.info.title,
-            "task": own.info.task.kind,
-            "channels": own.info.channels or None,
-            "samples": None if own.info.samples is None else dict(own.info.samples),
-            "sizes": [size for size in own.sizes if _is_on_disk(own, size)],
-            "licence": own.info.licence,
+            "name": dataset.info.name,
+            "title": dataset.info.title,
+            "task": dataset.info.task.kind,
+            "channels": dataset.info.channels or None,
+            "samples": None if dataset.info.samples is None else dict(dataset.info.samples),
+            "sizes": [size for size in dataset.sizes if _is_on_disk(dataset, size)],
+            "licence": dataset.info.licence,
         }
-        for own in known
+        for dataset in known
     ]
 
 
@@ -119,7 +119,7 @@ def _require_offered(known: Known, size: int) -> None:
         )
 
 
-def _mapped(known: Known, size: int) -> Mapped:
+def _mapped(known: Known, size: int) -> StoredDataset:
     if isinstance(known, Description) and known.pictures is not None:
         from penlight.data.own.prepare import open_pictures
 

@@ -2,7 +2,7 @@
 compared. The views that a dataset has are those of its task.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -84,8 +84,7 @@ def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
     if view not in task.views:
         raise UnknownNameError(f"view of {dataset.info.name}", view, task.views)
     native = {name: task.encode(split.labels) for name, split in dataset.splits.items()}
-    _require_positives(dataset, native["train"])
-    require_separate_patients(dataset)
+    _require_sound(dataset, native["train"])
     seen = task.views[view].apply(task, native)
     splits = {}
     for name, (rows, y_true) in seen.splits.items():
@@ -93,8 +92,7 @@ def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
             raise DataError(
                 f"The view '{view}' leaves no image in {name} of {dataset.info.name}.", "Choose another view."
             )
-        whole = dataset.splits[name]
-        splits[name] = viewed(whole, rows, y_true)
+        splits[name] = viewed(dataset.splits[name], rows, y_true)
     keeps_labels = set(task.labels) <= set(seen.task.labels)
     left_out = {name: _left_out(native[name], splits[name], keeps_labels) for name in splits}
     return ViewedDataset(dataset, view, seen.task, splits, left_out)
@@ -108,35 +106,33 @@ def viewed(split: Split, rows: Rows, y_true: Indicators) -> ViewedSplit:
 
 
 def _left_out(native: Indicators, split: ViewedSplit, keeps_labels: bool) -> LeftOut:
-    """Count what is left out of a split. A reading that `keeps_labels` names at most some of an image's findings; one
-    with labels of its own, such as whether there is any, says something of all findings of the images that stay."""
+    """Count what is left out of a split. A view that `keeps_labels` names at most some of the findings; one with
+    labels of its own, such as whether there is any, says something of all findings of the images that stay."""
     kept = split.y_true[:, -native.shape[1] :] if keeps_labels else native[split.index]
     return LeftOut(len(native) - len(split), int(native.sum()) - int(kept.sum()))
 
 
-def _require_positives(dataset: Dataset, train: Indicators) -> None:
+def _require_sound(dataset: Dataset, train: Indicators) -> None:
+    """Raise DataError for a label that no image of train has, and for a patient in two splits: scores would be those
+    of remembered patients."""
     missing = [name for name, n in zip(dataset.info.task.labels, train.sum(axis=0), strict=True) if n == 0]
     if missing:
         raise DataError(
             f"No image in train of {dataset.info.name} has the label {label_list(missing)}.",
             "A model cannot learn it: check the labels, or take it out of the description and of the labels array.",
         )
+    for one, other, shared in shared_patients(dataset):
+        raise DataError(
+            f"{len(shared)} patients of {dataset.info.name} are in both {one} and {other}, "
+            f"for example {min(map(str, shared))}.",
+            "Split the images by patient.",
+        )
 
 
-def shared_patients(dataset: Dataset, one: str, other: str) -> set[object]:
-    """Give the patients who have images in both splits; none where the dataset does not name them."""
-    patients = [dataset.splits[name].patients for name in (one, other)]
-    seen = [set[object]() if names is None else set(names.tolist()) for names in patients]
-    return seen[0] & seen[1]
-
-
-def require_separate_patients(dataset: Dataset) -> None:
-    """Raise DataError if a patient has images in two splits: scores would be those of remembered patients."""
-    for one, other in combinations(dataset.splits, 2):
-        shared = shared_patients(dataset, one, other)
-        if shared:
-            raise DataError(
-                f"{len(shared)} patients of {dataset.info.name} are in both {one} and {other}, "
-                f"for example {min(map(str, shared))}.",
-                "Split the images by patient.",
-            )
+def shared_patients(dataset: Dataset) -> Iterator[tuple[str, str, set[object]]]:
+    """Give pairs of splits with the patients who have images in both; none where the dataset does not name them."""
+    known = {name: split.patients for name, split in dataset.splits.items()}
+    patients = {name: set[object](names.tolist()) for name, names in known.items() if names is not None}
+    for one, other in combinations(patients, 2):
+        if shared := patients[one] & patients[other]:
+            yield one, other, shared

@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from penlight.data import ViewedDataset
+from penlight.data.accesses import BASELINE, TestAccessLog
 from penlight.data.folds import image_groups
 from penlight.data.record import DataRecord, record_of
-from penlight.data.tested import BASELINE, TestAccessLog
 from penlight.evaluation import Decision, Score
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
 from penlight.evaluation.novelty_rates import NoveltyRates, measure_novelty

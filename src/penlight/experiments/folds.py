@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.data import ViewedDataset
+from penlight.data.accesses import TestAccessLog
 from penlight.data.summary import DataDescription
-from penlight.data.tested import TestAccessLog
 from penlight.disk import is_inside
 from penlight.errors import RunError
 from penlight.experiments.baselines import Baselines

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from penlight.data.tested import READ_BEFORE
+from penlight.data.accesses import READ_BEFORE
 from penlight.escaping import quoted
 from penlight.evaluation import standing
 from penlight.evaluation.comparison import Comparison, Difference

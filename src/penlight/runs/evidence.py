@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from penlight.data.tested import READ_BEFORE
+from penlight.data.accesses import READ_BEFORE
 from penlight.evaluation import Sample, Score, find_row
 from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers
 from penlight.evaluation.duplicates import DuplicateScores, score_duplicates

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset
-from penlight.data.tested import TEST
+from penlight.data.accesses import TEST
 from penlight.errors import RunError
 from penlight.evaluation import Decision, Sample, Score, find_decision, score_seeds
 from penlight.evaluation import score as score_rows

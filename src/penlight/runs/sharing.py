@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.data.accesses import READ_BEFORE
 from penlight.data.description import is_name
 from penlight.data.record import DataRecord
-from penlight.data.tested import READ_BEFORE
 from penlight.errors import RunError
 from penlight.parsing import parse_json_object
 from penlight.recipes import Ensemble, Kernel, Recipe

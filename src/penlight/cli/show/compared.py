@@ -18,13 +18,14 @@ def print_compared(result: "ComparedRuns") -> None:
     found, out = result.comparison, console()
     out.print(comparison_verdict(found, result.modality), style="bold")
     scores = plain_table(f"{found.split}, {found.metric}", ">seeds", ">mean", ">sd", ">95 % interval")
-    for m in found.models:
-        scores.add_row(m.name, str(len(m.seeds)), number(m.mean), number(m.sd), interval(m.low, m.high))
+    for model in found.models:
+        bounds = interval(model.low, model.high)
+        scores.add_row(model.name, str(len(model.seeds)), number(model.mean), number(model.sd), bounds)
     out.print(scores)
     table = plain_table("difference", "against", ">", ">interval, corrected", ">p", ">p, Holm")
-    for d in found.differences:
-        cells = (signed_text(d.value), interval(d.low, d.high), p_value(d.p), p_value(d.p_holm))
-        table.add_row(d.row, d.against, *cells, style="bold" if d.more_than_chance else None)
+    for pair in found.differences:
+        cells = (signed_text(pair.value), interval(pair.low, pair.high), p_value(pair.p), p_value(pair.p_holm))
+        table.add_row(pair.row, pair.against, *cells, style="bold" if pair.more_than_chance else None)
     out.print(table)
     if result.page is not None:
         say(result.page)

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table
+from penlight.data.accesses import accesses_text
 from penlight.data.audit.shift import shift_cells
 from penlight.data.summary import PER_IMAGE
-from penlight.data.tested import readings_text
 from penlight.numbers import counted, share_cell
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def print_description(shown: "Shown") -> None:
         out.print(_split_table(PER_IMAGE, about.findings.per_image, about.images, "in one image"))
         out.print(about.findings.together_text())
     out.print(about.positions.text())
-    out.print(readings_text(shown.readings))
+    out.print(accesses_text(shown.readings))
     say(shown.files[-1])
 
 
@@ -78,5 +78,5 @@ def print_audit(audited: "Audited") -> None:
         for shift in audited.audit.shifts:
             shifts.add_row(*map(Text, shift_cells(shift)))
         out.print(shifts)
-    out.print(readings_text(audited.readings))
+    out.print(accesses_text(audited.readings))
     say(audited.page)

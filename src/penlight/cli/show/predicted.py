@@ -100,7 +100,7 @@ def _csv_row(prediction: Prediction, labels: Sequence[str], of_run: tuple[str, s
         " ".join(_reasons(answer)),
         cell(answer.why),
         "" if answer.novelty is None else answer.novelty,
-        "; ".join(w.code for w in prediction.unlike),
+        "; ".join(warning.code for warning in prediction.unlike),
         "",
     ]
 
@@ -133,7 +133,7 @@ class _AnswerCounts:
             self.failures = [*self.failures, prediction][:_FAILURES_SHOWN]
             return
         self.answers.update(prediction.answer.answers or ("none",))
-        self.warnings.update(w.code for w in prediction.unlike)
+        self.warnings.update(warning.code for warning in prediction.unlike)
         self.several += prediction.answer.several
         self.unusual += prediction.answer.unusual
 
@@ -144,7 +144,7 @@ def _print(predictions: Iterable[Prediction], classifier: RemoteClassifier, csv_
         tally.add(prediction)
     about = classifier.about
     few = tally.total <= _FEW
-    given = [p.answer for p in tally.first if p.answer is not None] if few else []
+    given = [prediction.answer for prediction in tally.first if prediction.answer is not None] if few else []
     lines = _few_lines(tally.first) if few else _many_lines(tally, about)
     for line in [*_verdict_lines(about, given), "", *lines]:
         say(line)
@@ -193,7 +193,7 @@ _REASONS = {"several-possible": "several labels are possible", "unlike-training"
 def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
     """A line for each picture; under them warnings, each once with the pictures that have it, and why an answer is
     not the most probable label."""
-    answered = [(p, p.answer) for p in predictions if p.answer is not None]
+    answered = [(prediction, prediction.answer) for prediction in predictions if prediction.answer is not None]
     if not answered:
         return ["No picture was answered."]
     table = [("file", "answer", "probability", "possible", "")]
@@ -215,9 +215,9 @@ def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
         )
     return [
         *_aligned(table),
-        *(f"{p.file}: {answer.why}" for p, answer in answered if answer.why),
-        *(f"{own[0] if len(own) == 1 else f'{len(own)} of {len(answered)} pictures'}: {text}"
-          for text, own in warned.items()),
+        *(f"{prediction.file}: {answer.why}" for prediction, answer in answered if answer.why),
+        *(f"{files[0] if len(files) == 1 else f'{len(files)} of {len(answered)} pictures'}: {text}"
+          for text, files in warned.items()),
     ]  # fmt: skip
 
 

@@ -86,13 +86,13 @@ def _subgroup_table(groups: "Sequence[Subgroup]") -> Table:
     """One line per group: its headline score and how far it is from all others; more than chance in bold."""
     table = plain_table("group", ">n", f">{groups[0].metric}", ">95 % interval", ">difference",
                         ">interval, corrected", ">p, Holm")  # fmt: skip
-    for g in groups:
-        cells = [g.note, "", "", ""] if g.note else [
-            interval(g.low, g.high), signed_text(g.difference),
-            interval(g.difference_low, g.difference_high), number(g.p_holm),
+    for group in groups:
+        cells = [group.note, "", "", ""] if group.note else [
+            interval(group.low, group.high), signed_text(group.difference),
+            interval(group.difference_low, group.difference_high), number(group.p_holm),
         ]  # fmt: skip
-        style = "bold" if g.more_than_chance else None
-        table.add_row(f"{g.column} {g.group}", f"{g.n:,}", number(g.value), *cells, style=style)
+        style = "bold" if group.more_than_chance else None
+        table.add_row(f"{group.column} {group.group}", f"{group.n:,}", number(group.value), *cells, style=style)
     return table
 
 

@@ -115,7 +115,7 @@ def print_swept(result: "Swept") -> None:
 
 def print_tuned(result: "Tuned") -> None:
     """Print the best trials and the recipe as it was; the last line is the path of the best recipe."""
-    ranked = sorted((t for t in result.trials if t.state == "complete"), key=lambda t: -t.value)
+    ranked = sorted((trial for trial in result.trials if trial.state == "complete"), key=lambda trial: -trial.value)
     table = plain_table(">trial", *(f">{name}" for name in (result.metric, *ranked[0].params)), "")
     for rank, trial in enumerate(ranked):
         if rank < _TRIALS_SHOWN or trial.number == result.start:

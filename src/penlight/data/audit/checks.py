@@ -8,7 +8,6 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -164,18 +163,16 @@ def _near_pairs(dataset: Dataset, thumbs: Thumbs, groups: Sequence[Sequence[Plac
 
 
 def _patients(read: _Read) -> Iterator[Problem]:
-    for one, other in combinations(read.dataset.splits, 2):
-        shared = shared_patients(read.dataset, one, other)
-        if shared:
-            verb = "patient is" if len(shared) == 1 else "patients are"
-            yield Problem(
-                "patients-across",
-                True,
-                f"{len(shared):,} {verb} in both {one} and {other}, for example {min(map(str, shared))}.",
-                "Split the images by patient.",
-                splits=(one, other),
-                numbers={"patients": len(shared)},
-            )
+    for one, other, shared in shared_patients(read.dataset):
+        verb = "patient is" if len(shared) == 1 else "patients are"
+        yield Problem(
+            "patients-across",
+            True,
+            f"{len(shared):,} {verb} in both {one} and {other}, for example {min(map(str, shared))}.",
+            "Split the images by patient.",
+            splits=(one, other),
+            numbers={"patients": len(shared)},
+        )
 
 
 def _duplicates(read: _Read) -> Iterator[Problem]:
@@ -200,13 +197,13 @@ def _near(read: _Read) -> Iterator[Problem]:
     near = [pair for pair in read.pairs if pair.kind != "exact"]
     patients = [pair for pair in read.pairs if _patients_differ(read.dataset, pair)]
     found = (
-        ("near-across", True, [p for p in near if p.across],
+        ("near-across", True, [pair for pair in near if pair.across],
          "the same picture, though not pixel by pixel, in two splits",
          "Look at them; take them out of all splits but one."),
-        ("near-conflict", False, [p for p in near if not p.same_label],
+        ("near-conflict", False, [pair for pair in near if not pair.same_label],
          "nearly the same picture with different labels",
          "Look at them; scores cannot be better than labels that contradict each other."),
-        ("near-within", False, [p for p in near if not p.across],
+        ("near-within", False, [pair for pair in near if not pair.across],
          "nearly the same picture within a split",
          "Know that they count double; keep one of each."),
         ("near-patients", False, patients,
@@ -218,10 +215,12 @@ def _near(read: _Read) -> Iterator[Problem]:
             n = counted(len(pairs), "pair of images is", "pairs of images are")
             numbers = {"pairs": len(pairs), "mirrored": sum(pair.kind == "mirrored" for pair in pairs)}
             # By the splits they are in: " (17 in train, 6 in val)".
-            names = Counter(f"{p.one[0]} and {p.other[0]}" if p.across else p.one[0] for p in pairs)
-            where = f" ({', '.join(f'{own:,} in {name}' for name, own in names.items())})"
+            names = Counter(f"{pair.one[0]} and {pair.other[0]}" if pair.across else pair.one[0] for pair in pairs)
+            where = f" ({', '.join(f'{count:,} in {name}' for name, count in names.items())})"
             where = where if code in ("near-across", "near-within") else ""
-            yield _problem(code, serious, f"{n} {what}{where}.", do, [(p.one, p.other) for p in pairs], numbers)
+            yield _problem(
+                code, serious, f"{n} {what}{where}.", do, [(pair.one, pair.other) for pair in pairs], numbers
+            )
 
 
 def _problem(
@@ -274,7 +273,7 @@ def _cases(
 def _blank(read: _Read) -> Iterator[Problem]:
     for name, split in read.dataset.splits.items():
         flat = (images.reshape(len(images), -1) for images in blocks(split))
-        rows = np.flatnonzero(np.concatenate([own.min(axis=1) == own.max(axis=1) for own in flat] or [[]]))
+        rows = np.flatnonzero(np.concatenate([values.min(axis=1) == values.max(axis=1) for values in flat] or [[]]))
         if len(rows):
             places = tuple((name, int(row)) for row in rows[:_PLACES])
             subject = f"1 image of {name} has" if len(rows) == 1 else f"{len(rows):,} images of {name} have"

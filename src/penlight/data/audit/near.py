@@ -102,8 +102,8 @@ def find_near(thumbs: Thumbs, rows: Rows) -> list[NearPair]:
             one, other, r = _close(space, left, right, bar.update, mirrored=mirrored)
             stand_out = _standing_out(space, left, right, one, other, mirrored=mirrored)
             parts = (space.rows[one], space.rows[other], r)
-            for i, j, own in zip(*(part[stand_out].tolist() for part in parts), strict=True):
-                found.setdefault((i, j), NearPair(i, j, own, mirrored))
+            for i, j, correlation in zip(*(part[stand_out].tolist() for part in parts), strict=True):
+                found.setdefault((i, j), NearPair(i, j, correlation, mirrored))
     return list(found.values())
 
 

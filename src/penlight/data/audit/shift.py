@@ -221,11 +221,11 @@ def _out_of_fold(z: Numbers, sides: Groups, fold: Groups) -> Numbers:
     """
     out = np.empty(sides.shape)
     for k in range(_FOLDS):
-        held = fold == k
-        centre = z[~held].mean(axis=0)
-        learned, wanted = z[~held] - centre, sides[~held] - sides[~held].mean(axis=0)
+        held_out = fold == k
+        centre = z[~held_out].mean(axis=0)
+        learned, wanted = z[~held_out] - centre, sides[~held_out] - sides[~held_out].mean(axis=0)
         weights = np.linalg.solve(learned.T @ learned + _RIDGE * np.eye(z.shape[1]), learned.T @ wanted)
-        out[held] = (z[held] - centre) @ weights
+        out[held_out] = (z[held_out] - centre) @ weights
     return out
 
 

@@ -15,7 +15,7 @@ def list_folders(tree: Tree) -> Listing:
     DataError if there are no pictures in folders, or if some folders are named after splits and others are not.
     """
     parts = {path: PurePosixPath(path).parts for path in tree.pictures}
-    tops = sorted({own[0] for own in parts.values() if len(own) > 1})
+    tops = sorted({names[0] for names in parts.values() if len(names) > 1})
     splits = [name for name in tops if split_named(name)]
     if splits and len(splits) < len(tops):
         others = named(name for name in tops if name not in splits)
@@ -25,9 +25,9 @@ def list_folders(tree: Tree) -> Listing:
         )
     depth = 1 if splits else 0
     rows = [
-        ManifestRow(path, (composed(own[depth]),), split=split_named(own[0]) if splits else None)
-        for path, own in parts.items()
-        if len(own) > depth + 1
+        ManifestRow(path, (composed(names[depth]),), split=split_named(names[0]) if splits else None)
+        for path, names in parts.items()
+        if len(names) > depth + 1
     ]
     if not rows:
         nothing = f" has no PNG, JPEG, TIFF or DICOM pictures; it has {counted(len(tree.others), 'other file')}."

@@ -56,11 +56,11 @@ def find_layout(path: Path, images: Path | None, *, several: bool) -> Layout:
     if images is not None:
         raise DataError("--images is for a table whose pictures lie elsewhere.", "Give the table, or leave it out.")
     tree = walk(path)
-    tables = [own for own in tree.others if "/" not in own and Path(own).suffix.lower() in SUFFIXES]
-    tables = [own for own in tables if not own.endswith(_OURS)]
+    tables = [name for name in tree.others if "/" not in name and Path(name).suffix.lower() in SUFFIXES]
+    tables = [name for name in tables if not name.endswith(_OURS)]
     if not tables:
         return Layout(path, list_folders(tree))
-    folders = {own.split("/")[0] for own in tree.pictures if "/" in own}
+    folders = {picture.split("/")[0] for picture in tree.pictures if "/" in picture}
     if len(tables) > 1 or len(folders) > 1:
         raise DataError(
             f"{path} has the tables {named(tables)} and {counted(len(folders), 'folder')} of "

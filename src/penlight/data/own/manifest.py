@@ -120,7 +120,7 @@ def list_manifest(folder: Path, name: str, columns: Columns, tree: Tree) -> List
         raise DataError(f"{path} has no column {named(absent)}; it has {named(table)}.", "Correct the description.")
     files, finder = table[columns.path], _FileFinder(tree)
     labels = [columns.labels_of(table, i) for i in range(len(files))]
-    if columns.label and not columns.separator and (empty := [i for i, own in enumerate(labels) if not own]):
+    if columns.label and not columns.separator and (empty := [i for i, names in enumerate(labels) if not names]):
         raise DataError(f"{path}: no label in the rows of {named(files[i] for i in empty)}.", "Add it.")
     rows, missing = [], []
     for i, written in enumerate(files):

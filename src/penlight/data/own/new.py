@@ -78,29 +78,29 @@ class NewDatasetOptions:
     images: Path | None = None
 
 
-def describe_images(path: Path, asked: NewDatasetOptions) -> NewDataset:
+def describe_images(path: Path, options: NewDatasetOptions) -> NewDataset:
     """Look at class folders, a manifest or an npz, prepare the pictures, and write description and splits; the
     description last, so that it is there only if all is.
 
     DataError, among others, if the task is not clear, if labels or splits do not fit, and if pictures cannot be read
     and are not to be left out.
     """
-    place = _free_place(path, asked)
+    place = _free_place(path, options)
     if path.suffix.lower() == ".npz":
-        return _describe_npz(path, place, asked)
+        return _describe_npz(path, place, options)
     workers().start(workers().processes)  # which takes as long as listing thousands of files
-    several = asked.task in TASKS and not TASKS[asked.task].exclusive
-    layout = find_layout(path.resolve(), asked.images, several=several)
-    where, listing = _where(layout, place.parent, asked), layout.listing
+    several = options.task in TASKS and not TASKS[options.task].exclusive
+    layout = find_layout(path.resolve(), options.images, several=several)
+    where, listing = _where(layout, place.parent, options), layout.listing
     values = require_labels(listing.rows, str(layout.source))
-    proposal = propose_task(listing.rows, values, asked.task, asked.order)
+    proposal = propose_task(listing.rows, values, options.task, options.order)
     missing = set(listing.missing)
     paths = [row.path for row in listing.rows if row.path not in missing]
-    pictures = propose_format(listing.root, paths, asked.size)
-    text = _description_text(place.stem, where, layout, proposal, pictures, asked)
+    pictures = propose_format(listing.root, paths, options.size)
+    text = _description_text(place.stem, where, layout, proposal, pictures, options)
     description = description_of(parse_toml(text, str(place)), place)
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
-        labelled, problems = _prepare(description, layout, paths, asked, where, text)
+        labelled, problems = _prepare(description, layout, paths, options, where, text)
     y, splits = description.info.task.encode(labelled.labels), np.array(labelled.splits)
     return NewDataset(
         place,
@@ -108,14 +108,14 @@ def describe_images(path: Path, asked: NewDatasetOptions) -> NewDataset:
         proposal.task,
         proposal.reason,
         description.info.task.labels,
-        asked.size,
+        options.size,
         pictures.channels,
         counts={split: y[splits == split].sum(axis=0).tolist() for split in SPLITS},
         images={split: labelled.splits.count(split) for split in SPLITS},
         splits=place.parent / pictures_of(description).rule.file,
         problems=problems,
         ignored=listing.ignored,
-        notes=_notes(layout, proposal, pictures, asked),
+        notes=_notes(layout, proposal, pictures, options),
     )
 
 
@@ -123,20 +123,20 @@ def _prepare(
     description: Description,
     layout: Layout,
     paths: Sequence[str],
-    asked: NewDatasetOptions,
+    options: NewDatasetOptions,
     where: "_Where",
     text: str,
 ) -> tuple[LabelledRows, dict[str, str]]:
     """Decode the pictures at `paths`, divide those that can be read, and write what is made of them, the `text` of
     the description last; give their rows, and why others were left out."""
     place, info, pictures = description.file, description.info, pictures_of(description)
-    reading, listing = pictures.reading(asked.size, info.channels), layout.listing
-    with store_locked(info.name, asked.size), decoded(info.name, reading, listing.root, paths) as images:
+    reading, listing = pictures.reading(options.size, info.channels), layout.listing
+    with store_locked(info.name, options.size), decoded(info.name, reading, listing.root, paths) as images:
         (place.parent / f"{info.name}-unreadable.csv").unlink(missing_ok=True)
         problems = {**dict.fromkeys(listing.missing, "there is no such file"), **images.problems}
         if problems:
             error = write_problems(place.parent, info.name, problems)
-            if not asked.skip_unreadable:
+            if not options.skip_unreadable:
                 raise error
         rows = [row for row in listing.rows if row.path not in problems]
         labels = label_numbers(rows, pictures.values, info)
@@ -145,14 +145,14 @@ def _prepare(
         by_path = dict(zip((row.path for row in rows), labelled.splits, strict=True))
         everything = [row.path for row in listing.rows]
         write_splits(
-            place.parent / pictures.rule.file, everything, [by_path.get(own, LEFT_OUT) for own in everything]
+            place.parent / pictures.rule.file, everything, [by_path.get(path, LEFT_OUT) for path in everything]
         )
         where.remember(place)
         disk.write_whole(place, text.encode())
     return labelled, problems
 
 
-def _describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDataset:
+def _describe_npz(path: Path, place: Path, options: NewDatasetOptions) -> NewDataset:
     """Describe an npz in MedMNIST's layout; its labels are numbers until a person names them."""
     headers = read_headers(path)
     images, labels = (headers.get(f"train_{kind}") for kind in ("images", "labels"))
@@ -162,7 +162,7 @@ def _describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDatas
             "MedMNIST's are train_images (N, H, W) or (N, H, W, 3) and train_labels (N, L), and so for val and test.",
         )
     size = images.shape[1]
-    proposal = _npz_proposal(path, headers, labels, asked)
+    proposal = _npz_proposal(path, headers, labels, options)
     where = _where_npz(path.resolve(), place.parent)
     about_labels = "names of the label columns, or of the numbers 0, 1, ... that labels are"
     text = "\n".join([*_head(place.stem, proposal, about_labels), _line("files", {str(size): where.name})]) + "\n"
@@ -171,7 +171,7 @@ def _describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDatas
         splits = read_splits(info, size, convert(info, size, path).folder)
         where.remember(place)
         disk.write_whole(place, text.encode())
-    name_them = "" if asked.order else "Name the labels, which are numbers here. "
+    name_them = "" if options.order else "Name the labels, which are numbers here. "
     return NewDataset(
         place,
         place.stem,
@@ -180,24 +180,24 @@ def _describe_npz(path: Path, place: Path, asked: NewDatasetOptions) -> NewDatas
         proposal.values,
         size,
         splits["train"].images.shape[3],
-        counts={split: info.task.encode(own.labels).sum(axis=0).tolist() for split, own in splits.items()},
-        images={split: len(own) for split, own in splits.items()},
+        counts={name: info.task.encode(split.labels).sum(axis=0).tolist() for name, split in splits.items()},
+        images={name: len(split) for name, split in splits.items()},
         ignored=sorted(headers.keys() - set(NAMES)),
         notes=[*proposal.notes, f"{name_them}State licence, source and modality in the description."],
     )
 
 
-def _npz_proposal(path: Path, headers: Mapping[str, Header], labels: Header, asked: NewDatasetOptions) -> Proposal:
+def _npz_proposal(path: Path, headers: Mapping[str, Header], labels: Header, options: NewDatasetOptions) -> Proposal:
     """Say what the labels of an npz mean: those in several columns are findings, of one column they are classes."""
     columns = labels.shape[1] if len(labels.shape) == 2 else 1
     if columns > 1:
-        if asked.task is not None and (asked.task not in TASKS or TASKS[asked.task].exclusive):
+        if options.task is not None and (options.task not in TASKS or TASKS[options.task].exclusive):
             raise DataError(
-                f"A {asked.task} task has one label column, and there are {columns}.", "Give --task multi-label."
+                f"A {options.task} task has one label column, and there are {columns}.", "Give --task multi-label."
             )
         several = next(kind for kind, task in reversed(TASKS.items()) if not task.exclusive)
         values = tuple(f"{i}" for i in range(columns))
-        proposal = Proposal(asked.task or several, values, f"there are {columns} label columns")
+        proposal = Proposal(options.task or several, values, f"there are {columns} label columns")
     else:
         rows = []
         for split in SPLITS:
@@ -206,17 +206,17 @@ def _npz_proposal(path: Path, headers: Mapping[str, Header], labels: Header, ask
                 numbers = read_array(path, header, largest=_LARGEST_LABELS).ravel().tolist()
                 rows += [ManifestRow("", (str(number),), split=split) for number in numbers]
         values = tuple(require_labels(rows, str(path)))
-        proposal = propose_task(rows, values, asked.task, ())
-    if asked.order and len(asked.order) != len(values):
-        raise DataError(f"--labels gives {len(asked.order)} names; the labels are {named(values)}.", "Name each.")
-    return replace(proposal, values=tuple(asked.order) or proposal.values, note="")
+        proposal = propose_task(rows, values, options.task, ())
+    if options.order and len(options.order) != len(values):
+        raise DataError(f"--labels gives {len(options.order)} names; the labels are {named(values)}.", "Name each.")
+    return replace(proposal, values=tuple(options.order) or proposal.values, note="")
 
 
-def _free_place(path: Path, asked: NewDatasetOptions) -> Path:
-    name = asked.name or slug(path.resolve().stem)
+def _free_place(path: Path, options: NewDatasetOptions) -> Path:
+    name = options.name or slug(path.resolve().stem)
     if not is_name(name):
         raise DataError(f"The name '{name}' may have only letters, digits, '-' and '_', at most 100.")
-    place = asked.out / f"{name}.toml"
+    place = options.out / f"{name}.toml"
     if place.exists():
         raise DataError(
             f"{place} is there already.",
@@ -243,17 +243,17 @@ class _Where:
 
 def _where_npz(path: Path, folder: Path) -> _Where:
     """Say where an npz is: below the folder of its description, in one of the data folders, or elsewhere."""
-    known = [_below(path, own) for own in (folder, *data_folders())]
-    name = next((own for own in known if own is not None and disk.plain_parts(own) is not None), None)
+    known = [_below(path, base) for base in (folder, *data_folders())]
+    name = next((below for below in known if below is not None and disk.plain_parts(below) is not None), None)
     return _Where(path.name, path.parent) if name is None else _Where(name, None)
 
 
-def _where(layout: Layout, folder: Path, asked: NewDatasetOptions) -> _Where:
+def _where(layout: Layout, folder: Path, options: NewDatasetOptions) -> _Where:
     """Say where pictures are: a description may be handed on, so it holds no path of this machine."""
     source, is_table = layout.source, layout.columns is not None
     below = _below(source, folder)
-    if asked.images is not None:
-        images = asked.images.resolve()
+    if options.images is not None:
+        images = options.images.resolve()
         if below is None and source.parent != images:
             raise DataError(
                 f"{source} lies neither below the folder of the description, {folder.resolve()}, nor in {images}.",
@@ -277,22 +277,22 @@ def _below(path: Path, folder: Path) -> str | None:
 
 
 def _description_text(
-    name: str, where: _Where, layout: Layout, proposal: Proposal, pictures: Format, asked: NewDatasetOptions
+    name: str, where: _Where, layout: Layout, proposal: Proposal, pictures: Format, options: NewDatasetOptions
 ) -> str:
     rows, columns = layout.listing.rows, layout.columns
-    said = sorted({row.split for row in rows if row.split}, key=SPLITS.index)
+    given = sorted({row.split for row in rows if row.split}, key=SPLITS.index)
     by = "by patient, " if rows[0].patient is not None else ""
-    made = [split for split in SPLITS if split not in said]
-    rule = f"made {by}stratified by label" if not said else f"{named(said)} as given"
-    if said and made:
-        rule += f"; {named(made)} taken from train {by}stratified by label"
+    missing = [split for split in SPLITS if split not in given]
+    rule = f"made {by}stratified by label" if not given else f"{named(given)} as given"
+    if given and missing:
+        rule += f"; {named(missing)} taken from train {by}stratified by label"
     lines = [
         *_head(name, proposal, "names for people, in the order of `values` below"),
         _line("channels", pictures.channels, pictures.channels_reason),
         "",
         "[images]",
         _line("from", where.name, _FROM if where.folder is None else _FROM_ELSEWHERE),
-        _line("sizes", [asked.size], "sides in pixels; add one, as [28, 64], to open the dataset at it too"),
+        _line("sizes", [options.size], "sides in pixels; add one, as [28, 64], to open the dataset at it too"),
         _line("fit", "crop", f'sides are {pictures.sides[0]} to {pictures.sides[1]} pixels; or "pad", "stretch"'),
         *([_line("bits", pictures.bits, pictures.bits_reason)] if pictures.bits_reason else []),
         _line("values", list(proposal.values), "what folders or cells call the labels"),
@@ -301,7 +301,7 @@ def _description_text(
         "[split]",
         _line("file", f"{name}-splits.csv", rule),
         "# Used only if that file is not there; delete it to divide the pictures anew.",
-        _line("seed", asked.seed),
+        _line("seed", options.seed),
         _line("shares", dict(SHARES)),
     ]
     return "\n".join(lines) + "\n"
@@ -315,8 +315,10 @@ def _head(name: str, proposal: Proposal, about_labels: str) -> list[str]:
         _line("task", proposal.task, proposal.reason),
         _line("labels", list(proposal.values), about_labels),
         *(
-            _line(own.key, own.value, own.comment) if own.sure else f"# {_line(own.key, own.value)}  # {own.comment}"
-            for own in TASKS[proposal.task].proposed_options(proposal.values)
+            _line(option.key, option.value, option.comment)
+            if option.sure
+            else f"# {_line(option.key, option.value)}  # {option.comment}"
+            for option in TASKS[proposal.task].proposed_options(proposal.values)
         ),
         _line("licence", UNKNOWN),
         _line("source", UNKNOWN),
@@ -331,17 +333,17 @@ def _line(key: str, value: Any, comment: str = "") -> str:
     if isinstance(value, list) and len(line) < _ONE_LINE:
         line = " ".join(line.replace(",\n]", "]").replace("[\n    ", "[").split("\n    "))
     if isinstance(value, dict):
-        return "\n".join(f"{key}.{_line(own, inner)}" for own, inner in value.items())
+        return "\n".join(f"{key}.{_line(name, inner)}" for name, inner in value.items())
     return line if not comment else f"# {comment}\n{line}" if "\n" in line else f"{line}  # {comment}"
 
 
-def _notes(layout: Layout, proposal: Proposal, pictures: Format, asked: NewDatasetOptions) -> list[str]:
+def _notes(layout: Layout, proposal: Proposal, pictures: Format, options: NewDatasetOptions) -> list[str]:
     first, notes = layout.listing.rows[0], proposal.notes
     if first.patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
     if pictures.smaller:
         n = counted(pictures.smaller, "picture")
-        notes.append(f"{n} with a side below {asked.size} pixels, enlarged to it.")
+        notes.append(f"{n} with a side below {options.size} pixels, enlarged to it.")
     if known := [kind for kind in METADATA if kind in first.metadata]:
         notes.append(f"Kept for scores by subgroup: {', '.join(known)}.")
     return [*notes, "State licence, source and modality in the description."]

@@ -107,7 +107,9 @@ def _is_odd(kind: Any) -> bool:
     binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
     if pa.types.is_dictionary(kind):
         return _is_odd(kind.value_type)
-    return pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType) or any(own(kind) for own in binary)
+    return (
+        pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType) or any(is_kind(kind) for is_kind in binary)
+    )
 
 
 def _text(value: object) -> str:

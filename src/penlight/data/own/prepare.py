@@ -26,17 +26,17 @@ from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
 from penlight.data.decoding import in_chunks, load_files
 from penlight.data.description import Description
 from penlight.data.folders import private_cache_folder
-from penlight.data.mapped import About, Mapped, changed, find_pictures, load_arrays, parts_folder, put, store_locked
+from penlight.data.mapped import StoredDataset, changed, find_pictures, load_arrays, parts_folder, put, store_locked
 from penlight.data.npz import read_array, read_arrays, read_headers, write_header
 from penlight.data.own.layouts import list_pictures, pictures_of
 from penlight.data.own.listing import ManifestRow, is_number
 from penlight.data.own.manifest import age_in_years
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
-from penlight.data.own.tables import as_cell, as_path_cell, csv_bytes
+from penlight.data.own.tables import as_path_cell, csv_bytes
 from penlight.data.pictures import DecodeOptions, Pixels
 from penlight.data.progress import count_progress
 from penlight.errors import DataError, PictureError
-from penlight.escaping import named
+from penlight.escaping import cell, named
 from penlight.numbers import counted
 
 _IN_PART = 64
@@ -89,7 +89,7 @@ class Decoded:
                 raise changed(self.root / path)
 
 
-def open_pictures(description: Description, size: int) -> Mapped:
+def open_pictures(description: Description, size: int) -> StoredDataset:
     """Give the store's folder of a dataset of pictures, made now unless it is there.
 
     Nothing is written but the store in the cache: without a file of splits they are computed from the seed each time,
@@ -163,10 +163,10 @@ def label_numbers(rows: Sequence[ManifestRow], values: Sequence[str], info: Data
 def write_problems(folder: Path, name: str, problems: Mapping[str, str], *, private: bool = False) -> DataError:
     """Write which pictures cannot be read, and why, as `name`-unreadable.csv, and give the error that says it."""
     path = folder / f"{name}-unreadable.csv"
-    lines = ((as_path_cell(own), as_cell(reason)) for own, reason in problems.items())
+    lines = ((as_path_cell(picture), cell(reason)) for picture, reason in problems.items())
     with disk.writing_to(folder, "Choose another folder with --out."):
         disk.write_whole(path, csv_bytes(("path", "reason"), lines), private=private)
-    first = "; ".join(f"{own}: {reason}" for own, reason in list(problems.items())[:10])
+    first = "; ".join(f"{picture}: {reason}" for picture, reason in list(problems.items())[:10])
     return DataError(
         f"{counted(len(problems), 'picture')} cannot be read. {first}. All are in {path}.",
         f"Get them again, or leave them out: data new --skip-unreadable does, or '{LEFT_OUT}' as their split.",
@@ -189,7 +189,7 @@ def decoded(name: str, reading: DecodeOptions, root: Path, paths: Sequence[str])
         parts[work / f"{hashlib.blake2b(about.encode(), digest_size=16).hexdigest()}.npz"] = chosen
 
     def decode(some: Sequence[tuple[Path, Sequence[str]]]) -> list[dict[str, str]]:
-        return [_decode_part(root, own, part, reading) for part, own in some]
+        return [_decode_part(root, chosen, part, reading) for part, chosen in some]
 
     problems: dict[str, str] = {}
     with count_progress(f"reading the pictures of {name}", len(paths)) as bar:
@@ -217,25 +217,27 @@ def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: DecodeOp
     return reasons
 
 
-def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelled: LabelledRows) -> Mapped:
+def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelled: LabelledRows) -> StoredDataset:
     """Make the folder of the store from decoded pictures; the rows are all pictures but those left out. DataError as
     in `penlight.data.mapped.put`."""
     rows, shape = labelled.rows, (reading.size, reading.size, reading.channels)
     fingerprint = labelled.fingerprint(reading, source.states)
     columns = {"labels": labelled.labels, **_known_of(rows)}
 
-    def fill(folder: Path) -> About:
+    def fill(folder: Path) -> StoredDataset:
         split_of = dict(zip((row.path for row in rows), labelled.splits, strict=True))
         _write_images(folder, source, split_of, shape)
         for split in SPLITS:
-            chosen = np.array([own == split for own in labelled.splits])
+            chosen = np.array([each == split for each in labelled.splits])
             for kind, values in columns.items():
                 with disk.writing_whole(folder / f"{split}_{kind}.npy") as file:
                     np.save(file, values[chosen], allow_pickle=False)
         n_bytes = sum(n for n, _ in source.states.values())
         newest = max((time for _, time in source.states.values()), default=0)
         md5 = md5_of(load_arrays(folder))
-        return About(info.name, reading.size, md5, source.root.name, n_bytes, newest, {}, fingerprint=fingerprint)
+        return StoredDataset(
+            info.name, reading.size, md5, source.root.name, n_bytes, newest, {}, fingerprint=fingerprint
+        )
 
     return put(info, reading.size, len(rows) * int(np.prod(shape)), fill, source.require_same)
 
@@ -245,7 +247,7 @@ def _write_images(folder: Path, source: Decoded, split_of: Mapping[str, str], sh
     with contextlib.ExitStack() as stack:
         files = {split: stack.enter_context((folder / f"{split}_images.npy").open("wb")) for split in SPLITS}
         for split, file in files.items():
-            n = sum(own == split for own in split_of.values())
+            n = sum(each == split for each in split_of.values())
             write_header(file, np.dtype(np.uint8), (n, *shape))
         for path, image in source.images():
             if path in split_of:

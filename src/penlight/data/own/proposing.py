@@ -30,7 +30,7 @@ class Proposal:
     def notes(self) -> list[str]:
         """What a person should look at, also of the options that the task proposes."""
         options = TASKS[self.task].proposed_options(self.values)
-        return [note for note in (self.note, *(own.note for own in options)) if note]
+        return [note for note in (self.note, *(option.note for option in options)) if note]
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def require_separate(rows: Sequence[ManifestRow], splits: Sequence[str]) -> None
 
 def write_splits(path: Path, paths: Sequence[str], splits: Sequence[str]) -> None:
     """Write the split of each picture, as columns path and split, sorted by path."""
-    rows = ((as_path_cell(own), split) for own, split in sorted(zip(paths, splits, strict=True)))
+    rows = ((as_path_cell(picture), split) for picture, split in sorted(zip(paths, splits, strict=True)))
     disk.write_whole(path, csv_bytes(("path", "split"), rows))
 
 
@@ -131,21 +131,21 @@ def read_splits_file(folder: Path, name: str, paths: Sequence[str]) -> list[str]
     if not {"path", "split"} <= table.keys():
         raise DataError(f"{path} must have the columns path and split; it has {named(table)}.", "Correct it.")
     written = dict(zip(map(path_of_cell, table["path"]), table["split"], strict=True))
-    if absent := [own for own in paths if composed(own) not in written]:
+    if absent := [picture for picture in paths if composed(picture) not in written]:
         raise DataError(
             f"{path} does not say the split of {counted(len(absent), 'picture')}: {named(absent)}.",
             "Add their rows, or delete the file to divide all anew.",
         )
-    if gone := sorted(written.keys() - {composed(own) for own in paths}):
+    if gone := sorted(written.keys() - {composed(picture) for picture in paths}):
         raise DataError(
             f"{counted(len(gone), 'picture')} that {path} names, there no more: {named(gone)}.",
             "Remove their rows.",
         )
     splits = []
-    for own in paths:
-        text = written[composed(own)]
+    for picture in paths:
+        text = written[composed(picture)]
         split = LEFT_OUT if text == LEFT_OUT else split_named(text)
         if split is None:
-            raise DataError(f"{path}: the split of {own} is '{text}'.", f"Write train, val, test or {LEFT_OUT}.")
+            raise DataError(f"{path}: the split of {picture} is '{text}'.", f"Write train, val, test or {LEFT_OUT}.")
         splits.append(split)
     return splits

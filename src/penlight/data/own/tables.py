@@ -71,12 +71,6 @@ def path_of_cell(cell: str) -> str:
     return cell[2:] if cell.startswith("./") and _bare(cell).startswith(_FORMULA) else cell
 
 
-def as_cell(text: str) -> str:
-    """Give a text as a CSV file for people has it: one that a spreadsheet would take for a formula begins with a
-    quotation mark."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
 def _bare(path: str) -> str:
     return re.sub(r"^(?:\./)+", "", path)
 
@@ -133,8 +127,8 @@ def _csv_of_parquet(file: IO[bytes], path: Path) -> bytes:
     # -P: a module is not looked for in the working folder, which may be a stranger's.
     command = [sys.executable, "-P", "-W", "ignore", "-m", "penlight.data.own.parquet"]
     with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=said) as process,
+        tempfile.TemporaryFile() as messages,
+        subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=messages) as process,
     ):
         assert process.stdout is not None
         timer = threading.Timer(_SECONDS, process.kill)
@@ -148,8 +142,8 @@ def _csv_of_parquet(file: IO[bytes], path: Path) -> bytes:
         finally:
             process.kill()
             timer.cancel()
-        said.seek(0)
-        reason = said.read(2000).decode(errors="replace").strip()
+        messages.seek(0)
+        reason = messages.read(2000).decode(errors="replace").strip()
     if len(content) > LARGEST_TABLE:
         raise DataError(f"{path} unpacks to more than {LARGEST_TABLE:,} bytes of text.", "Keep what is used.")
     if code:

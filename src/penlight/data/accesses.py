@@ -71,10 +71,10 @@ class TestAccessLog:
         `by` stands for that of the command where a part of it reads.
         """
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        tested = TestAccess(now, by or self._by, self._split, view, recipe, seed, run)
+        access = TestAccess(now, by or self._by, self._split, view, recipe, seed, run)
         try:
             before = recipes_of(_read(self._path)) - {recipe}
-            disk.append_line(self._path, json.dumps(tested.to_dict()))
+            disk.append_line(self._path, json.dumps(access.to_dict()))
         except OSError:
             return None
         return len(before)
@@ -85,7 +85,7 @@ class TestAccessLog:
         return {READ_BEFORE: before} if self._split == TEST else {}
 
 
-def readings_of(dataset: Dataset) -> list[TestAccess]:
+def accesses_of(dataset: Dataset) -> list[TestAccess]:
     """Give every reading of a dataset on this machine, the oldest first; none where the record cannot be read."""
     try:
         return _read(_path(dataset))
@@ -93,14 +93,14 @@ def readings_of(dataset: Dataset) -> list[TestAccess]:
         return []
 
 
-def recipes_of(readings: Iterable[TestAccess]) -> set[str]:
+def recipes_of(accesses: Iterable[TestAccess]) -> set[str]:
     """Give the recipes that were read on test, those of the baselines beside them left out."""
-    return {tested.recipe for tested in _counted(readings)}
+    return {access.recipe for access in _counted(accesses)}
 
 
-def readings_text(readings: Iterable[TestAccess]) -> str:
+def accesses_text(accesses: Iterable[TestAccess]) -> str:
     """Say in a sentence how often the test images were read, and when last."""
-    found = _counted(readings)
+    found = _counted(accesses)
     if not found:
         return "On this machine the test images have not been read for a score."
     n, last = len(recipes_of(found)), found[-1]
@@ -112,14 +112,14 @@ def readings_text(readings: Iterable[TestAccess]) -> str:
     )
 
 
-def count_readings(readings: Iterable[TestAccess]) -> ReadingsCount:
-    """Count the readings of test for JSON."""
-    found = _counted(readings)
+def count_accesses(accesses: Iterable[TestAccess]) -> ReadingsCount:
+    """Count the accesses to test for JSON: how many and of how many recipes, baselines left out, and the last few."""
+    found = _counted(accesses)
     return ReadingsCount(len(found), len(recipes_of(found)), found[-_SHOWN:])
 
 
-def _counted(readings: Iterable[TestAccess]) -> list[TestAccess]:
-    return [tested for tested in readings if tested.split == TEST and tested.by != BASELINE]
+def _counted(accesses: Iterable[TestAccess]) -> list[TestAccess]:
+    return [access for access in accesses if access.split == TEST and access.by != BASELINE]
 
 
 def _path(dataset: Dataset) -> Path:
