@@ -171,14 +171,11 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
     Without `images` no picture is taken; with None, as the run itself keeps images or not. Where the dataset is not
     at hand, its description does for all but the pictures.
     """
-    answers, recipe, scores = run.answers("test"), run.recipe, run.metrics
-    test, decision, kept = answers.predictions, answers.decision, run.data
-    cuts = decision.thresholds
-    description = description_of(seen)
+    answers, recipe, kept = run.answers("test"), run.recipe, run.data
+    test, decision, description = answers.predictions, answers.decision, description_of(seen)
     if test.data_hash != description.md5 or test.view != description.view:
         raise RunError(f"{run.path} was made from another file of {test.dataset} than the one that is here.")
-    images = keeps_images(run) if images is None else images
-    pictured = seen if images and isinstance(seen, ViewedDataset) else None
+    cuts, with_images = decision.thresholds, keeps_images(run) if images is None else images
     return RunContent(
         name=run.name,
         title=description.info.title,
@@ -189,16 +186,9 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         test=test,
         decided=answers.decided,
         thresholds=None if cuts is None or not test.task.uses_thresholds else np.array(cuts),
-        rows=[row_from_dict(row) for row in scores["metrics"]],
-        baselines=[
-            ComparedBaseline(name, [row_from_dict(row) for row in rows]) for name, rows in scores["baselines"].items()
-        ],
         history=_history(run, test.task.headline),
         best_epoch=run.provenance["best_epoch"],
         data=description,
-        images=None if pictured is None else pictured.splits["test"].images,
-        samples={} if pictured is None else _samples(pictured.splits["train"], test.task),
-        without_images="" if pictured is not None else _why_without_images(run),
         recipe=recipe.model_dump(mode="json"),
         recipe_differences=differences(recipe),
         recipe_toml=recipe.to_toml(),
@@ -210,31 +200,53 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         patients=None if kept is None else kept.patients,
         before=answers.before,
         calibration_notes=decision.calibration.notes,
-        points=[point_from_dict(point) for point in scores.get("operating_points", [])],
         conformal=decision.conformal,
         novelty=run.novelty,
         novelty_rates=novelty_rates_of(run),
         robustness=run.robustness,
-        subgroups=[subgroup_from_dict(group) for group in scores.get("subgroups", [])],
         decision=decision,
         no_subgroups=groups_unavailable(run, test.metadata),
         holds=holdings_of(run).sentences(),
-        ahead={name: ahead_from_dict(own) for name, own in scores.get("ahead", {}).items()},
+        **_scores(run.metrics),
+        **_pictures(run, seen if with_images else None, test.task),
     )
+
+
+def _scores(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields that come from a run's metrics.json."""
+
+    def rows(values: Sequence[dict[str, Any]]) -> list[Score]:
+        return [row_from_dict(row) for row in values]
+
+    return {
+        "rows": rows(kept["metrics"]),
+        "baselines": [ComparedBaseline(name, rows(own)) for name, own in kept["baselines"].items()],
+        "points": [point_from_dict(point) for point in kept.get("operating_points", [])],
+        "subgroups": [subgroup_from_dict(group) for group in kept.get("subgroups", [])],
+        "ahead": {name: ahead_from_dict(own) for name, own in kept.get("ahead", {}).items()},
+    }
+
+
+def _pictures(run: Run, seen: ViewedDataset | DataDescription | None, task: Task) -> dict[str, Any]:
+    """Give the fields with pictures of a dataset, or why there are none; None where they are not wanted."""
+    if isinstance(seen, ViewedDataset):
+        return {
+            "images": seen.splits["test"].images,
+            "samples": _samples(seen.splits["train"], task),
+            "without_images": "",
+        }
+    why = "This is a copy to be shared: images were left out."
+    if not is_shared(run):
+        why = (
+            "Images were left out. Where the dataset is at hand, this writes a page with them: "
+            f"penlight report {run.name} --with-images --out FILE.html"
+        )
+    return {"images": None, "samples": {}, "without_images": why}
 
 
 def description_of(seen: ViewedDataset | DataDescription) -> DataDescription:
     """Describe a dataset in a view, unless that was done."""
     return seen if isinstance(seen, DataDescription) else describe(seen)
-
-
-def _why_without_images(run: Run) -> str:
-    if is_shared(run):
-        return "This is a copy to be shared: images were left out."
-    return (
-        "Images were left out. Where the dataset is at hand, this writes a page with them: "
-        f"penlight report {run.name} --with-images --out FILE.html"
-    )
 
 
 def content_of_folds(
