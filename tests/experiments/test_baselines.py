@@ -8,10 +8,10 @@ import pickle
 
 import numpy as np
 import pytest
-from penlight.data.tested import BASELINE, TestAccessLog, readings_of
 
 import penlight as pl
 from penlight.data import apply_view
+from penlight.data.accesses import BASELINE, TestAccessLog, accesses_of
 from penlight.experiments import baselines as own
 from penlight.experiments.baselines import Baselines
 from penlight.privacy import cache_folder
@@ -57,7 +57,7 @@ def test_they_are_fitted_once_and_say_the_same_when_they_are_found(task, fits):
     assert len(fits) == 2
     assert len(entries()) == 5
     assert all(path.stat().st_mode & 0o077 == 0 for path in entries())
-    assert [reading.by for reading in readings_of(dataset)] == [BASELINE] * 2
+    assert [reading.by for reading in accesses_of(dataset)] == [BASELINE] * 2
 
 
 def test_other_labels_decisions_or_code_are_other_baselines(fits, monkeypatch):

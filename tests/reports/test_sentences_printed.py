@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from penlight.cli.show.datasets import print_audit
 from penlight.cli.show.studies import print_studied
 from penlight.data import Dataset, DatasetInfo, Split
-from penlight.data import tested as reading
+from penlight.data.accesses import TestAccess as Access
 from penlight.data.audit import audit, shift
 from penlight.evaluation.checks import Check, run_checks
 from penlight.evaluation.sample import Sample
@@ -438,14 +438,8 @@ def page_of(dataset: Dataset, found, folder) -> str:
 
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_an_audit_counts_the_readings_of_test(n, capsys) -> None:
-    fields = {"time": datetime(2026, 11, 1, tzinfo=UTC).isoformat(), "split": "test", "view": "native", "seed": 0,
-              "by": "train", "run": "r"}  # fmt: skip
-    access = [
-        reading.TestAccess(**{
-            key: {**fields, "recipe": f"r{i % 2}"}.get(key) for key in reading.TestAccess.__dataclass_fields__
-        })
-        for i in range(n)
-    ]  # fmt: skip
+    time = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
+    access = [Access(time, "train", "test", "native", f"r{i % 2}", 0, "r") for i in range(n)]
     out = terminal(capsys, *audited("clean"), readings=access)
     assert {0: "have not been read for a score", 1: "read once, for 1 recipe,", 3: "read 3 times, for 2 recipes,"}[
         n

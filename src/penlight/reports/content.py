@@ -171,14 +171,11 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
     Without `images` no picture is taken; with None, as the run itself keeps images or not. Where the dataset is not
     at hand, its description does for all but the pictures.
     """
-    answers, recipe, scores = run.answers("test"), run.recipe, run.metrics
-    test, decision, kept = answers.predictions, answers.decision, run.data
-    cuts = decision.thresholds
-    description = description_of(seen)
+    answers, recipe, kept, scores = run.answers("test"), run.recipe, run.data, run.metrics
+    test, decision, description = answers.predictions, answers.decision, description_of(seen)
     if test.data_hash != description.md5 or test.view != description.view:
         raise RunError(f"{run.path} was made from another file of {test.dataset} than the one that is here.")
-    images = keeps_images(run) if images is None else images
-    pictured = seen if images and isinstance(seen, ViewedDataset) else None
+    cuts, with_images = decision.thresholds, keeps_images(run) if images is None else images
     return RunContent(
         name=run.name,
         title=description.info.title,
@@ -194,9 +191,6 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         history=_history(run, test.task.headline),
         best_epoch=run.provenance["best_epoch"],
         data=description,
-        images=None if pictured is None else pictured.splits["test"].images,
-        samples={} if pictured is None else _samples(pictured.splits["train"], test.task),
-        without_images="" if pictured is not None else _why_without_images(run),
         recipe=recipe.model_dump(mode="json"),
         recipe_differences=differences(recipe),
         recipe_toml=recipe.to_toml(),
@@ -218,21 +212,30 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
         no_subgroups=groups_unavailable(run, test.metadata),
         holds=holdings_of(run).sentences(),
         ahead=scores.ahead,
+        **_pictures(run, seen if with_images else None, test.task),
     )
+
+
+def _pictures(run: Run, seen: ViewedDataset | DataDescription | None, task: Task) -> dict[str, Any]:
+    """Give the fields with pictures of a dataset, or why there are none; None where they are not wanted."""
+    if isinstance(seen, ViewedDataset):
+        return {
+            "images": seen.splits["test"].images,
+            "samples": _samples(seen.splits["train"], task),
+            "without_images": "",
+        }
+    why = "This is a copy to be shared: images were left out."
+    if not is_shared(run):
+        why = (
+            "Images were left out. Where the dataset is at hand, this writes a page with them: "
+            f"penlight report {run.name} --with-images --out FILE.html"
+        )
+    return {"images": None, "samples": {}, "without_images": why}
 
 
 def description_of(seen: ViewedDataset | DataDescription) -> DataDescription:
     """Describe a dataset in a view, unless that was done."""
     return seen if isinstance(seen, DataDescription) else describe(seen)
-
-
-def _why_without_images(run: Run) -> str:
-    if is_shared(run):
-        return "This is a copy to be shared: images were left out."
-    return (
-        "Images were left out. Where the dataset is at hand, this writes a page with them: "
-        f"penlight report {run.name} --with-images --out FILE.html"
-    )
 
 
 def content_of_folds(
