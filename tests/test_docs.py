@@ -35,9 +35,9 @@ import typer
 from PIL import Image
 
 import penlight as pl
-from penlight.api import training
 from penlight.cli.app import app
 from penlight.data import store
+from penlight.experiments import opened
 from penlight.models.backbones import BACKBONES
 from penlight.models.pretrained import APPLICATIONS
 from penlight.recipes import plan
@@ -328,15 +328,15 @@ def quick(monkeypatch):
     leave_reports_out(monkeypatch)
     audit_once(monkeypatch)
     monkeypatch.setattr(plan, "_WIDTHS", (8,))
-    make = training.Baselines
+    make = opened.Baselines
 
-    def baselines(view, listener, readings):
-        key, made = (id(view.dataset), view.view), make(view, listener, readings)
+    def baselines(view, listener, accesses):
+        key, made = (id(view.dataset), view.view), make(view, listener, accesses)
         made = _BASELINES.setdefault(key, made) if is_drawn(view.dataset) else made
-        made.readings = readings
+        made.accesses = accesses
         return made
 
-    monkeypatch.setattr(training, "Baselines", baselines)
+    monkeypatch.setattr(opened, "Baselines", baselines)
 
 
 _BASELINES = {}

@@ -11,7 +11,6 @@ from .api.explaining import Explanation as Explanation
 from .api.explaining import explain as explain
 from .api.explaining import open_explainer as open_explainer
 from .api.exports import export as export
-from .api.folding import cross_validate as cross_validate
 from .api.planning import plan as plan
 from .api.predicting import Predicted as Predicted
 from .api.predicting import predict as predict
@@ -35,6 +34,7 @@ from .api.studies import plan_study as plan_study
 from .api.studies import study as study
 from .api.sweeping import Swept as Swept
 from .api.sweeping import sweep as sweep
+from .api.training import cross_validate as cross_validate
 from .api.training import train as train
 from .api.tuning import tune as tune
 from .experiments.progress import ProgressListener as ProgressListener

@@ -15,7 +15,7 @@ from penlight.disk import FolderHold, remove_orphans
 from penlight.errors import PenlightError, RunError
 from penlight.recipes import Data, Majority, Recipe
 from penlight.runs import RunWriter, open_run
-from penlight.runs.folder import clear_away, drop_state, seed_folders
+from penlight.runs.folder import clear_away, drop_state, run_folders
 from penlight.serve import make_app
 from penlight.serve.registry import open_registry
 from penlight.tasks import Ordinal
@@ -136,7 +136,7 @@ def test_a_copy_beside_seeds_is_no_seed(tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "seed-3").symlink_to(tmp_path / "seed-0")
     (tmp_path / "seed-4").write_text("")
-    assert [path.name for path in seed_folders(tmp_path)] == ["seed-0", "seed-2", "seed-10"]
+    assert [path.name for path in run_folders(tmp_path, "seed")] == ["seed-0", "seed-2", "seed-10"]
 
 
 def test_runs_that_links_lead_to_are_not_offered(tmp_path, caplog):

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 import penlight as pl
+from penlight.api.training import held_by
 from penlight.data import record, store
 from penlight.errors import RunError
 from penlight.experiments import run as training
@@ -408,7 +409,7 @@ def test_a_run_without_images_answers_the_same_and_holds_none(world, runs, plain
 
 def test_a_run_with_images_says_how_many_and_its_page_can_be_written_without(runs, tmp_path, undrawn):
     run = shutil.copytree(runs / "run", tmp_path / "run")
-    held = training.held_by([open_run(run)])
+    held = held_by([open_run(run)])
     assert held["training_images"] > 50
     assert held["pictures"] > 10
     assert f"{held['training_images']} training images in neighbours.npz" in (run / "card.md").read_text()

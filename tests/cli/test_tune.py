@@ -11,7 +11,7 @@ import time
 import pytest
 
 from penlight.data import store
-from penlight.experiments.processes import thread_limits
+from penlight.experiments.executors import thread_limits
 from penlight.recipes import load_recipe
 from tests.data.tiny_dataset import write_tiny
 

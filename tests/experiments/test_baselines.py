@@ -34,9 +34,17 @@ def asked(dataset, recipe=RECIPE):
     said = []
     for name in ("majority", "linear"):
         baseline = found.fitted(name, recipe)
-        test, rows = found._on_test(baseline)
+        tested = found.tested(baseline)
         logits = baseline.model.logits(view.splits["val"])
-        said.append((to_bytes(baseline.val), to_bytes(test), rows, baseline.decision, logits.tobytes()))
+        said.append(
+            (
+                to_bytes(baseline.val),
+                to_bytes(tested.answers.before),
+                tested.rows,
+                baseline.decision,
+                logits.tobytes(),
+            )
+        )
     rates = {name: (rate.images, rate.unusual) for name, rate in found.novelty_rates.drawn.items()}
     return repr(said), found.novelty.to_bytes(), rates
 

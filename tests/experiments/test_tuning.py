@@ -26,10 +26,10 @@ from penlight.errors import (
     TrainingError,
     UnknownNameError,
 )
-from penlight.experiments.tuning import samplers, search
+from penlight.experiments.tuning import samplers, search, storage
 from penlight.experiments.tuning.objective import Repeats, choose_repeats, folds, parts_of
 from penlight.experiments.tuning.samplers import distribution, from_stored, make_sampler, stored
-from penlight.experiments.tuning.search import process_name, quiet, storage_kept
+from penlight.experiments.tuning.storage import process_name, quiet, storage_kept
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train, load_recipe
 from penlight.recipes.space import Choices, Range, Space, Trial, value_at
 from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory
@@ -149,7 +149,7 @@ def test_test_and_a_small_val_change_nothing(small, own_folders, unreported):
 
 
 def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypatch, unreported):
-    monkeypatch.setattr(search, "PRUNE_AFTER", 1)
+    monkeypatch.setattr(storage, "PRUNE_AFTER", 1)
     (tmp_path / "space.toml").write_text("train.learning_rate.choices = [1e-2, 1e-9]")
     seen = []
 
@@ -171,7 +171,7 @@ def test_a_network_is_tuned_and_a_bad_trial_is_pruned(small, tmp_path, monkeypat
 
 
 def test_a_pruned_trial_is_estimated_beside_those_that_went_on(small, tmp_path, monkeypatch, worth, unreported):
-    monkeypatch.setattr(search, "PRUNE_AFTER", 1)
+    monkeypatch.setattr(storage, "PRUNE_AFTER", 1)
     (tmp_path / "space.toml").write_text("model.components.choices = [12, 4]")
 
     def curve(recipe, report):

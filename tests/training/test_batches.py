@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from penlight.data import ViewedSplit
 from penlight.recipes import Augment, Cnn, Recipe, Train
 from penlight.training import batches, fit
-from penlight.training.balance import epoch_order
-from penlight.training.batches import ahead, draw_epoch, epoch_blocks, gather
+from penlight.training.batches import ahead, draw_epoch, epoch_blocks, epoch_order, gather
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.engine import Block
 from tests.conftest import examples

@@ -13,7 +13,7 @@ from penlight.data import apply_view
 from penlight.recipes import Augment, Cnn, Data, Recipe, Train
 from penlight.tasks import Ordinal
 from penlight.training import fit
-from penlight.training.devices import Devices, devices_for
+from penlight.training.engine import Devices, devices_for
 from tests.conftest import LABELS, small_dataset
 
 pytestmark = pytest.mark.jax

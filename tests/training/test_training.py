@@ -9,9 +9,8 @@ from penlight.models import load_keras
 from penlight.recipes import Augment, Cnn, Data, Linear, Recipe, Train
 from penlight.training import Checkpoints, fit
 from penlight.training.augment import augment, is_active
-from penlight.training.balance import epoch_order, image_weights, rarest_label
-from penlight.training.loop import Trainer, smoothed
-from penlight.training.schedule import learning_rate
+from penlight.training.batches import epoch_order, image_weights, rarest_label
+from penlight.training.loop import Trainer, learning_rate, smoothed
 from tests.conftest import TASK_EXAMPLES, small_dataset, task_id
 from tests.stubs import stub_fit
 

@@ -1,5 +1,6 @@
 """Runs compared on the same images: which is better by more than chance."""
 
+import contextlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from penlight.api.scoring import official_predictions
 from penlight.data.catalog import info_of_reference, referenced
 from penlight.errors import DataError, PredictionsError, RunError, UnknownNameError
 from penlight.escaping import label_list
-from penlight.evaluation import METRICS, Decision, Sample
+from penlight.evaluation import METRICS, Decision
 from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws
 from penlight.evaluation.standing import model_words
 from penlight.recipes import BASELINE_MODELS
@@ -48,10 +49,6 @@ class _ComparedModel:
         """The predictions of the first seed."""
         return self.answers[0].predictions
 
-    def samples(self) -> list[Sample]:
-        """Give what metrics see, one per seed."""
-        return [own.sample for own in self.answers]
-
 
 def compare(
     runs: Sequence[str | Path],
@@ -82,7 +79,10 @@ def compare(
     for model in models[1:]:
         _require_same_images(models[0], model)
     comparison = _compare(models, metric, None if every_pair and len(models) > 2 else 0)
-    modality = _modality(models[0].dataset)
+    modality = ""
+    # Its description may no longer be where it was.
+    with contextlib.suppress(DataError, UnknownNameError):
+        modality = info_of_reference(models[0].dataset).modality
     if out is not None:
         from penlight.reports.comparison import comparison_report
 
@@ -94,7 +94,7 @@ def _compare(models: Sequence[_ComparedModel], metric: str | None, against: int 
     first = models[0].first
     key = _key(first.task, metric)
     names = _names([model.source for model in models])
-    samples = {name: model.samples() for name, model in zip(names, models, strict=True)}
+    samples = {name: [own.sample for own in model.answers] for name, model in zip(names, models, strict=True)}
     draws = paired_draws(samples, key, groups=first.units)
     wanted = (
         itertools.combinations(names, 2) if against is None
@@ -193,33 +193,21 @@ def _about_files(
 def _require_same_images(one: _ComparedModel, other: _ComparedModel) -> None:
     """Raise PredictionsError, by name and with what differs, if two models are not of the same images and labels."""
     a, b = one.first, other.first
-    for what, own, others in (
+    told = [
         ("dataset", a.dataset, b.dataset),
         ("view", a.view, b.view),
         ("split", a.split, b.split),
         ("file of the dataset (MD5)", a.data_hash, b.data_hash),
         ("labels", label_list(a.task.labels), label_list(b.task.labels)),
         ("number of images", len(a), len(b)),
-    ):
-        if own != others:
-            raise PredictionsError(
-                f"{one.source} and {other.source} cannot be compared, their {what} differs: {own} and {others}.",
-                "Compare runs of the same images and labels.",
-            )
-    for what, same in (
-        ("images", np.array_equal(a.index, b.index)),
-        ("true labels", np.array_equal(a.y_true, b.y_true)),
-    ):
-        if not same:
-            raise PredictionsError(
-                f"{one.source} and {other.source} cannot be compared, their {what} differ.",
-                "Compare runs of the same images and labels.",
-            )
-
-
-def _modality(dataset: str) -> str:
-    """Give the modality of a dataset; "" where its description is no longer where it was."""
-    try:
-        return info_of_reference(dataset).modality
-    except (DataError, UnknownNameError):
-        return ""
+    ]
+    differ = next((f"{what} differs: {own} and {others}" for what, own, others in told if own != others), None)
+    if differ is None and not np.array_equal(a.index, b.index):
+        differ = "images differ"
+    if differ is None and not np.array_equal(a.y_true, b.y_true):
+        differ = "true labels differ"
+    if differ is not None:
+        raise PredictionsError(
+            f"{one.source} and {other.source} cannot be compared, their {differ}.",
+            "Compare runs of the same images and labels.",
+        )

@@ -324,14 +324,18 @@ def _from_split(
 
 
 def _write_pictures(folder: Path, explanations: Sequence[Explanation]) -> list[Path]:
+    """Write a picture for each image and label, named after them, and a sheet of several."""
+    stems = ["-".join(_plain(text) for text in (Path(own.source.name).stem, own.label)) for own in explanations]
+    # Where two images have one name, their numbers tell them apart.
+    names = [stem if stems.count(stem) == 1 else f"{i:04d}-{stem}" for i, stem in enumerate(stems, start=1)]
     pieces = [_piece(explanation) for explanation in explanations]
-    files = [
-        _write_beside(folder / name, draw_piece(piece))
-        for name, piece in zip(_names(explanations), pieces, strict=True)
-    ]
-    if len(pieces) > 1:
-        files.append(_write_beside(folder / SHEET, draw_sheet(pieces)))
-    return files
+    drawn = [(f"{name}.png", draw_piece(piece)) for name, piece in zip(names, pieces, strict=True)]
+    drawn += [(SHEET, draw_sheet(pieces))] if len(pieces) > 1 else []
+    return [_write_beside(folder / name, content) for name, content in drawn]
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "._" else "-" for c in text)
 
 
 def _write_beside(file: Path, content: bytes) -> Path:
@@ -340,11 +344,11 @@ def _write_beside(file: Path, content: bytes) -> Path:
     for number in itertools.count(2):
         if not place.exists():
             write_bytes(place, content)
-            return place
+            break
         if place.is_file() and place.stat().st_size == len(content) and place.read_bytes() == content:
-            return place
+            break
         place = file.with_stem(f"{file.stem}-{number}")
-    raise AssertionError
+    return place
 
 
 def _piece(explanation: Explanation) -> Piece:
@@ -358,35 +362,25 @@ def _piece(explanation: Explanation) -> Piece:
     return Piece(explanation.image, explanation.map, (told + said + truth, f"{Path(own.name).name}, {method}"))
 
 
-def _names(explanations: Sequence[Explanation]) -> list[str]:
-    """Name a picture after its image and label; where two images have one name, after their numbers too."""
-    stems = [f"{_plain(Path(e.source.name).stem)}-{_plain(e.label)}" for e in explanations]
-    return [f"{stem}.png" if stems.count(stem) == 1 else f"{i + 1:04d}-{stem}.png" for i, stem in enumerate(stems)]
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "._" else "-" for c in text)
-
-
 def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
     """Explain pictures in a worker process, for the server. `common` names the folder of the `run`, the number of its
     `opening` and how many `pixels` a picture may have; `label`, `method` and `neighbours` are those of `explain`."""
+
+    def explained(values: Mapping[str, Any], content: bytes) -> dict[str, Any]:
+        try:
+            explainer = _opened(Path(common["run"]), common["method"], common["opening"])
+            begin(0)
+            image, _ = load_with_header(content, explainer.reading, largest=common["pixels"])
+            begin(None)
+            how = {"label": common["label"], "neighbours": common["neighbours"]}
+            done = explainer.explain(image[np.newaxis], [ImageSource(values["name"])], **how)
+        except PenlightError as error:
+            return {"failed": ErrorOfWorker.of(error).to_dict()}
+        # Paths are the server's own business.
+        return {key: value for key, value in done.to_dict().items() if key not in ("run", "files", "problems")}
+
     begin(None)
-    return [(_explained_item(common, *item), b"") for item in items]
-
-
-def _explained_item(common: Mapping[str, Any], values: Mapping[str, Any], content: bytes) -> dict[str, Any]:
-    try:
-        explainer = _opened(Path(common["run"]), common["method"], common["opening"])
-        begin(0)
-        image, _ = load_with_header(content, explainer.reading, largest=common["pixels"])
-        begin(None)
-        source = ImageSource(values["name"])
-        done = explainer.explain(image[np.newaxis], [source], label=common["label"], neighbours=common["neighbours"])
-    except PenlightError as error:
-        return {"failed": ErrorOfWorker.of(error).to_dict()}
-    # Paths are the server's own business.
-    return {key: value for key, value in done.to_dict().items() if key not in ("run", "files", "problems")}
+    return [(explained(*item), b"") for item in items]
 
 
 @functools.lru_cache(4)

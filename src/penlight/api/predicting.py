@@ -242,34 +242,27 @@ def _of_path(path: Path) -> Iterator[InputPicture]:
     if path.is_dir():
         yield from (InputPicture(str(file), file) for file in _files(path))
     elif path.suffix.lower() == ".npz":
-        yield from _of_npz(path)
+        from penlight.data.npz import read_rows
+
+        try:
+            for header in _image_arrays(path):
+                for row, pixels in enumerate(read_rows(path, header)):
+                    yield InputPicture(f"{path}:{header.name}[{row}]", pixels)
+        except PenlightError as error:
+            yield InputPicture(str(path), error)
     else:
         yield InputPicture(str(path), path)
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (file for name in sorted(names) if _is_picture(file := Path(place, name)))
-
-
-def _is_picture(file: Path) -> bool:
+    """List the pictures in a folder and in those below it, hidden ones left out."""
     from penlight.data.pictures import SUFFIXES, is_dicom
 
-    if file.name.startswith("."):
-        return False
-    return file.suffix.lower() in SUFFIXES or (not file.suffix and file.is_file() and is_dicom(file))
-
-
-def _of_npz(path: Path) -> Iterator[InputPicture]:
-    from penlight.data.npz import read_rows
-
-    try:
-        for header in _image_arrays(path):
-            for row, pixels in enumerate(read_rows(path, header)):
-                yield InputPicture(f"{path}:{header.name}[{row}]", pixels)
-    except PenlightError as error:
-        yield InputPicture(str(path), error)
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for file in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
+            if file.suffix.lower() in SUFFIXES or (not file.suffix and file.is_file() and is_dicom(file)):
+                yield file
 
 
 def _rows(path: Path) -> int:

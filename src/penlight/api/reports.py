@@ -1,22 +1,21 @@
 """The report of a run, of several seeds, or of a study, and its figures, from what is on disk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penlight.disk import is_inside
 from penlight.experiments.folds import folds_content, folds_of
+from penlight.experiments.seeds import over_seeds
 from penlight.experiments.studies import content_of_folder
 from penlight.runs import Run, open_run, write_text
 from penlight.runs.dataset import DESCRIPTION, seen_by
-from penlight.runs.folder import FOLDS, fold_folders
+from penlight.runs.folder import FOLDS, run_folders
 from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
-from penlight.runs.scoring import folds_scores, seeds_scores
+from penlight.runs.scoring import open_folds, seeds_scores
 
 if TYPE_CHECKING:
-    from penlight.evaluation import Score
-    from penlight.evaluation.subgroups import Subgroup
-    from penlight.reports import ComparedBaseline, RunContent
+    from penlight.reports import RunContent
     from penlight.reports.figure import Figure
 
 
@@ -38,10 +37,10 @@ def report(path: Path, out: Path | None = None, *, images: bool | None = None) -
 
         return _written(group, study_report(content_of_folder(path, images)), out)
     if kind == "folds":
-        return _written(group, run_report(_of_folds(path, images)), out)
+        return _written(group, run_report(folds_content(open_folds(path), images=images)), out)
     runs, contents = _contents(path, images)
-    page = seeds_report(path.name, contents, *_over_seeds(runs), robustness=group.robustness)
-    return _written(group, page, out)
+    return _written(group, seeds_report(path.name, contents, *over_seeds(seeds_scores(runs, "test")),
+                                        robustness=group.robustness), out)  # fmt: skip
 
 
 def _written(made: Run | RunGroup, page: str, out: Path | None) -> Path:
@@ -66,12 +65,15 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
     kind = kind_of(path)
     if kind == "study":
         return _of_study(path)
-    runs, contents = ([], [_of_folds(path)]) if kind == "folds" else _contents(path)
-    found = (
-        seeds_displays(contents, *_over_seeds(runs), robustness=open_group(path).robustness)
-        if kind == "seeds"
-        else run_displays(contents[0])
-    )
+    if kind == "folds":
+        contents = [folds_content(open_folds(path))]
+    else:
+        runs, contents = _contents(path)
+    if kind == "seeds":
+        robustness = open_group(path).robustness
+        found = seeds_displays(contents, *over_seeds(seeds_scores(runs, "test")), robustness=robustness)
+    else:
+        found = run_displays(contents[0])
     colours = palette(contents[0].task)
     return {name: Figure(display, f"{path.name}-{name}", colours) for name, display in found.items()}
 
@@ -94,24 +96,8 @@ def _contents(path: Path, images: bool | None = None) -> tuple[list[Run], list["
 
     runs = open_group(path).runs() if kind_of(path) == "seeds" else [open_run(path)]
     described = runs[0].has(DESCRIPTION) and not images
-    if not described and is_inside(path.parent, FOLDS) and path in fold_folders(path.parent):
+    if not described and is_inside(path.parent, FOLDS) and path in run_folders(path.parent, "fold"):
         number = int(path.name.removeprefix("fold-")) - 1
         return runs, [content_of_run(runs[0], folds_of(path.parent, runs).fold(number), images)]
     view = seen_by(runs[0], images)
     return runs, [content_of_run(run, view, images) for run in runs]
-
-
-def _of_folds(path: Path, images: bool | None = None) -> "RunContent":
-    """Gather what the report of a cross-validation shows."""
-    return folds_content(path, folds_scores(path), images=images)
-
-
-def _over_seeds(runs: Sequence[Run]) -> tuple[Sequence["Score"], list["ComparedBaseline"], Sequence["Subgroup"]]:
-    from penlight.reports import ComparedBaseline
-
-    scores = seeds_scores(runs, "test")
-    return (
-        scores.metrics,
-        [ComparedBaseline(baseline, rows) for baseline, rows in scores.baselines.items()],
-        scores.subgroups,
-    )

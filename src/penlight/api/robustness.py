@@ -16,8 +16,8 @@ from penlight.evaluation import Decision
 from penlight.evaluation.corruptions import Corruption, Images, corruptions_for
 from penlight.evaluation.intervals import units_of
 from penlight.evaluation.robustness import Indicators, Mistakes, Robustness, observe, summarise
+from penlight.experiments.baselines import Baselines
 from penlight.experiments.progress import ProgressListener
-from penlight.recipes import BASELINE_MODELS, Recipe
 from penlight.records import Record, json_key
 from penlight.runs import Run, open_predictor, open_run
 from penlight.runs.dataset import view_of
@@ -136,18 +136,15 @@ def _view_of(runs: Sequence[Run]) -> ViewedDataset:
 def _linear(
     run: Run, view: ViewedDataset, listener: ProgressListener
 ) -> tuple[list[_CorruptedModel], tuple[str, ...]]:
-    """Fit the linear baseline again, which a run does not keep; say why it is left out where it cannot be had.
+    """Find or fit the linear baseline, which a run does not keep; say why it is left out where it cannot be had.
 
     It has no seed: fitted on the same train it is the same, which is checked by the answers that the run kept.
     """
     if LINEAR not in run.baselines:
         return [], ()
-    from penlight.training import fit
-
-    listener.on_step("Fitting the linear baseline")
     kept = run.baseline_answers(LINEAR, "test")
-    task, recipe = kept.before.task, run.recipe
-    fitted = fit(Recipe(data=recipe.data, model=BASELINE_MODELS[LINEAR], decide=recipe.decide), view, task, seed=0)
+    task = kept.before.task
+    fitted = Baselines(view, listener, TestAccessLog(view.dataset, "corruptions")).fitted(LINEAR, run.recipe).model
     if not np.allclose(task.probabilities(fitted.logits(view.splits["test"])), kept.before.prob, atol=_SAME):
         return [], ("linear: fitted again it gives other answers than those kept in the run, and is left out",)
     return [

@@ -25,7 +25,7 @@ from penlight.runs import Predictions, answer, open_run
 from penlight.runs.evidence import seen
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
-from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, scores_of, seeds_scores
+from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, open_folds, scores_of, seeds_scores
 from penlight.tasks import Task
 
 OF_OWN_TRAINING = ("PL008",)
@@ -43,7 +43,7 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
     """
     kind = kind_of(path)
     if kind == "folds":
-        return replace(folds_scores(path), sealed=open_group(path).is_sealed)
+        return replace(folds_scores(open_folds(path)), sealed=open_group(path).is_sealed)
     if kind == "seeds":
         group = open_group(path)
         return replace(seeds_scores(group.runs(), split), sealed=group.is_sealed)

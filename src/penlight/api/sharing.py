@@ -21,14 +21,13 @@ from penlight.disk import is_inside, temporary_folder, writing_to
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
 from penlight.experiments.folds import PREDICTIONS, folds_content, folds_of
-from penlight.experiments.run import REPORT
 from penlight.exporters.parity import RECORD
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
 from penlight.records import Record, json_key, plain
 from penlight.runs import Run, RunWriter, open_run
 from penlight.runs.cases import EXPLAINED
-from penlight.runs.dataset import DESCRIPTION, seen_by
+from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by
 from penlight.runs.evidence import maps_alike_of
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import (
@@ -39,14 +38,13 @@ from penlight.runs.folder import (
     NOVELTY,
     PLAN,
     SUMMARY,
-    fold_folders,
     run_folder_in,
-    seed_folders,
+    run_folders,
 )
-from penlight.runs.groups import SEAL_FILE, STUDY, RunGroup, kind_of, not_one_run, open_group, write_group
+from penlight.runs.groups import REPORT, SEAL_FILE, STUDY, RunGroup, kind_of, not_one_run, open_group, write_group
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of
 from penlight.runs.predictions import to_bytes
-from penlight.runs.scoring import joined_folds
+from penlight.runs.scoring import FoldRuns, open_folds
 from penlight.runs.sharing import (
     PatientNumbers,
     file_name,
@@ -127,37 +125,27 @@ def _copy(path: Path, out: Path, *, shared: bool) -> Copied:
     with writing_to(out.parent, remedy):
         out.parent.mkdir(parents=True, exist_ok=True)
     with writing_to(out, remedy), temporary_folder(out.parent, out.name) as place:
-        copier = _Copier(path, shared)
-        made = place / out.name
-        _copy_folder(copier, path, made)
-        if shared:
-            _require_no_trace(made, copier)
+        copier, made = _Copier(path, shared), place / out.name
+        try:
+            copier.folder(path, made)
+        except (PenlightError, OSError):
+            raise
+        except Exception as error:
+            # Whatever else a file says that Penlight did not write, nothing of it is to be passed on.
+            raise RunError(
+                f"{path} holds something that Penlight does not write ({type(error).__name__}: {str(error)[:200]}).",
+                "Make the run again.",
+            ) from error
+        found = _traces(copier).in_folder(made) if shared else []
+        if found:
+            told = ", ".join(f"{what} in {file}" for file, what in found[:5])
+            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+            raise RunError(
+                f"The copy would hold {told}{more}; it was not written.",
+                "Rename what is named so in the dataset's description or its labels, and make the run again.",
+            )
         made.rename(out)
     return Copied(out, shared, copier.left_out, copier.remains, copier.unknown, copier.runs)
-
-
-def _copy_folder(copier: "_Copier", path: Path, made: Path) -> None:
-    try:
-        copier.folder(path, made)
-    except (PenlightError, OSError):
-        raise
-    except Exception as error:
-        # Whatever else a file says that Penlight did not write, nothing of it is to be passed on.
-        raise RunError(
-            f"{path} holds something that Penlight does not write ({type(error).__name__}: {str(error)[:200]}).",
-            "Make the run again.",
-        ) from error
-
-
-def _require_no_trace(folder: Path, copier: "_Copier") -> None:
-    found = _traces(copier).in_folder(folder)
-    if found:
-        told = ", ".join(f"{what} in {file}" for file, what in found[:5])
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-        raise RunError(
-            f"The copy would hold {told}{more}; it was not written.",
-            "Rename what is named so in the dataset's description or its labels, and make the run again.",
-        )
 
 
 @dataclass
@@ -174,7 +162,7 @@ class _Copier:
     _remains: dict[str, None] = field(default_factory=dict)
     _hashes: dict[str, str] = field(default_factory=dict)
     _recipes: dict[str, Recipe] = field(default_factory=dict)
-    _places: dict[str, list[Path]] = field(default_factory=dict)
+    _files_of: dict[str, tuple[list[Path], set[str]]] = field(default_factory=dict)
     _reported: bool = True
     _patients: bool = False
     _scored: bool = False
@@ -186,10 +174,8 @@ class _Copier:
             self._run(source, target)
         elif kind == "study":
             self._study(source, target)
-        elif kind == "folds":
-            self._folds(source, target)
-        elif kind == "seeds":
-            self._seeds(source, target)
+        elif kind in ("seeds", "folds"):
+            self._several(source, target)
         else:
             raise not_one_run(source, kind)
 
@@ -202,12 +188,14 @@ class _Copier:
         recipe = shared_recipe(run.recipe, plain_dataset(run.recipe, run.provenance)) if self.shared else run.recipe
         self._hashes[run.recipe.hash] = recipe.hash
         self._recipes[run.recipe.hash] = run.recipe
+        from penlight.reports.content import description_of
+
         seen = seen or self._seen(run)
         with RunWriter(target, recipe, run.seed) as writer:
             for name, content in self._files(run, recipe):
                 writer.write(name, content)
             if seen is not None and self.shared:
-                writer.write_json(DESCRIPTION, self._scrub(KeptDescription.of(_description(seen)).to_dict()))
+                writer.write_json(DESCRIPTION, self._scrub(KeptDescription.of(description_of(seen)).to_dict()))
             self._account(run, recipe)
             if self.shared:
                 writer.write(SHARING, self._letter())
@@ -284,25 +272,30 @@ class _Copier:
 
     # Folders of several runs
 
-    def _seeds(self, source: Path, target: Path) -> None:
+    def _several(self, source: Path, target: Path) -> None:
         group = open_group(source)
         self._note_unknown(source, {*_GROUP, *(place.name for place in group.folders)})
-        seen = self._seen(group.runs()[0])
+        originals = group.runs()
+        # Each fold has a dataset of its own.
+        seen = self._seen(originals[0]) if group.kind == "seeds" else None
         runs = [self._run(place, target / place.name, seen) for place in group.folders]
-        self._group(target, group, {run.path.name: run for run in runs})
+        files = self._joined(source, group, runs) if group.kind == "folds" else {}
+        self._group(target, group, {run.path.name: run for run in runs}, files)
 
-    def _folds(self, source: Path, target: Path) -> None:
-        group = open_group(source)
-        self._note_unknown(source, {*_GROUP, *(place.name for place in group.folders)})
-        group.runs()
-        runs = [self._run(place, target / place.name) for place in group.folders]
-        joined = joined_folds(runs, group.claim.data_md5).predictions
+    def _joined(self, source: Path, group: RunGroup, runs: Sequence[Run]) -> dict[str, bytes]:
+        """Give the files that a cross-validation has beside its runs."""
+        from penlight.reports.content import describe_folds
+
+        joined = FoldRuns(source, runs, group.claim).joined.predictions
         joined = stripped(joined, runs[0].recipe, self.numbers) if self.shared else joined
         files = {FOLDS: self._json(group.claim.to_dict()), PREDICTIONS: to_bytes(joined)}
         if self._reported and self.shared:
-            whole, patients = _described_folds(source)
+            if is_inside(source, DESCRIPTION):
+                whole, patients = folds_described(source)
+            else:
+                whole, patients = describe_folds(folds_of(source, group.runs()).view)
             files[DESCRIPTION] = self._json(KeptDescription.of(whole, patients))
-        self._group(target, group, {run.path.name: run for run in runs}, files)
+        return files
 
     def _study(self, source: Path, target: Path) -> None:
         from penlight.experiments.studies import read_study
@@ -314,22 +307,19 @@ class _Copier:
         for row in kept.rows:
             place = run_folder_in(source, row.id)
             if kind_of(place) == "seeds":
-                self._seeds(place, target / row.id)
+                self._several(place, target / row.id)
             else:
-                for own in seed_folders(place):
+                for own in run_folders(place, "seed"):
                     self._run(own, target / row.id / own.name)
-            made |= {f"{row.id}/{own.name}": open_run(own) for own in seed_folders(target / row.id)}
-        self._group(target, group, made)
+            made |= {f"{row.id}/{own.name}": open_run(own) for own in run_folders(target / row.id, "seed")}
+        self._group(target, group, made, {})
 
-    def _group(
-        self, target: Path, group: RunGroup, runs: Mapping[str, Run], files: Mapping[str, bytes] | None = None
-    ) -> None:
+    def _group(self, target: Path, group: RunGroup, runs: Mapping[str, Run], files: Mapping[str, bytes]) -> None:
         """Write the files of a folder of runs, seal it, and write its page from what is there then."""
         from penlight.api.reports import report
         from penlight.reports import run_card
-        from penlight.runs.scoring import folds_scores
 
-        made = dict(files or {})
+        made = dict(files)
         if group.robustness is not None:
             made[CORRUPTIONS] = self._json(group.robustness)
         if group.kind == "study":
@@ -342,7 +332,7 @@ class _Copier:
         if self._reported:
             report(target, images=False)
             if group.kind == "folds":
-                card = run_card(folds_content(target, folds_scores(target), images=False))
+                card = run_card(folds_content(open_folds(target), images=False))
                 copy.replace("card.md", card.encode())
         if self.shared:
             copy.replace(SHARING, self._letter().encode())
@@ -353,13 +343,14 @@ class _Copier:
 
     def _study_values(self, values: dict[str, Any]) -> dict[str, Any]:
         dataset = values["dataset"] if is_name(values["dataset"]) else "dataset"
+
+        def plain(text: str) -> str:
+            key, found, value = text.partition("=")
+            return f"{key}={file_name(value)}" if found and key.strip().endswith("weights") else text
+
         study = dict(values["study"])
         study["rows"] = [
-            {
-                **row,
-                "recipe": file_name(row["recipe"]),
-                "overrides": list(map(_plain_override, row.get("overrides", ()))),
-            }
+            {**row, "recipe": file_name(row["recipe"]), "overrides": [plain(own) for own in row.get("overrides", ())]}
             for row in study["rows"]
         ]
         study["dataset"] = study["dataset"] if is_name(study["dataset"]) else dataset
@@ -376,14 +367,12 @@ class _Copier:
         places = [Path.home(), Path.cwd(), self.source, self.source.resolve()]
         for recipe in self._recipes.values():
             name = recipe.data.dataset
-            if name not in self._places:
-                self._places[name] = _places_of_dataset(name)
-            places += self._places[name]
-        return sorted({str(place) for place in places if len(place.parts) > 1} | self._relative())
-
-    def _relative(self) -> set[str]:
-        known = {recipe.data.dataset for recipe in self._recipes.values()}
-        return {name for name in known if "/" in name or "\\" in name or name.endswith(".toml")}
+            if name not in self._files_of:
+                self._files_of[name] = _files_of(name)
+            places += self._files_of[name][0]
+        named = {recipe.data.dataset for recipe in self._recipes.values()}
+        relative = {name for name in named if "/" in name or "\\" in name or name.endswith(".toml")}
+        return sorted({str(place) for place in places if len(place.parts) > 1} | relative)
 
     def _account(self, run: Run, recipe: Recipe) -> None:
         """Count what is left out of a run, and say what remains."""
@@ -451,15 +440,12 @@ class _Copier:
         ]
 
     def _letter(self) -> str:
-        lines = [
-            "# A copy to be shared",
-            "Penlight made this copy of a run to be passed on. Files Penlight does not know were not copied.",
-            "## Left out",
-            _bullets(self.left_out),
-            "## What remains of the data",
-            _bullets(self.remains),
-        ]
-        return "\n\n".join(lines) + "\n"
+        left, remains = ("\n".join(f"- {line}" for line in lines) for lines in (self.left_out, self.remains))
+        return (
+            "# A copy to be shared\n\n"
+            "Penlight made this copy of a run to be passed on. Files Penlight does not know were not copied.\n\n"
+            f"## Left out\n\n{left}\n\n## What remains of the data\n\n{remains}\n"
+        )
 
     def _note_unknown(self, folder: Path, known: set[str]) -> None:
         self.unknown += [
@@ -483,25 +469,6 @@ def _values_of(run: Run, name: str, recipe: Recipe) -> Any:
     return run.decision if name == "decision.json" else run.baseline_decision(baseline)
 
 
-def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def _description(seen: Any) -> Any:
-    from penlight.reports.content import description_of
-
-    return description_of(seen)
-
-
-def _described_folds(source: Path) -> Any:
-    from penlight.reports.content import describe_folds
-    from penlight.runs.dataset import folds_described
-
-    if is_inside(source, DESCRIPTION):
-        return folds_described(source)
-    return describe_folds(folds_of(source, [open_run(place) for place in fold_folders(source)]).view)
-
-
 def _renamed(values: Any, names: Mapping[str, str]) -> Any:
     """Give JSON with texts that are a key of `names` replaced."""
     if isinstance(values, dict):
@@ -511,47 +478,42 @@ def _renamed(values: Any, names: Mapping[str, str]) -> Any:
     return names.get(values, values) if isinstance(values, str) else values
 
 
-def _plain_override(text: str) -> str:
-    key, found, value = text.partition("=")
-    return f"{key}={file_name(value)}" if found and key.strip().endswith("weights") else text
-
-
-def _places_of_dataset(name: str) -> list[Path]:
-    """Give where a dataset lies, as far as it is at hand."""
+def _files_of(name: str) -> tuple[list[Path], set[str]]:
+    """Give where a dataset lies, as far as it is at hand, and the names of its pictures."""
     from penlight.data.own.layouts import list_pictures
 
-    places = []
+    places, names = [Path(name).resolve()] if name.endswith(".toml") else [], set()
     with contextlib.suppress(PenlightError, OSError):
         known = find_dataset(referenced(name))
         if isinstance(known, Description):
-            places += [known.folder.resolve()]
+            places.append(known.folder.resolve())
             if known.pictures is not None:
-                places.append(list_pictures(known).root.resolve())
-    if name.endswith(".toml"):
-        places.append(Path(name).resolve())
-    return places
+                listed = list_pictures(known)
+                places.append(listed.root.resolve())
+                names = {own for row in listed.rows for own in (row.path, Path(row.path).name)}
+    return places, names
 
 
 def _traces(copier: _Copier) -> Traces:
     """Gather what may not be in a copy, as far as it is known here."""
-    names: set[str] = set()
+    paths = copier.paths
+    names = {name for _, own in copier._files_of.values() for name in own}
     patients: set[str] = set()
     common = {*SPLITS, *METADATA}
     for recipe in copier._recipes.values():
-        data = recipe.data
         with contextlib.suppress(PenlightError, OSError):
-            names |= _pictures_of(data.dataset)
-        with contextlib.suppress(PenlightError, OSError):
-            dataset = store.open_referenced(data.dataset, data.size)
+            dataset = store.open_referenced(recipe.data.dataset, recipe.data.size)
             common |= {dataset.info.name, dataset.info.title, *dataset.info.task.labels}
             for split in dataset.splits.values():
                 patients |= set() if split.patients is None else set(map(str, split.patients.tolist()))
-    host = platform.node()
-    people = [f"/{_user()}/", f"\\{_user()}\\", f"{_user()}@"] if _user() else []
+    user, host = "", platform.node()
+    with contextlib.suppress(KeyError, OSError, ImportError):
+        user = getpass.getuser()
+    people = [f"/{user}/", f"\\{user}\\", f"{user}@"] if user else []
     hosts = [f"@{host}", f" on {host}", *([host] if any(c in "-.0123456789" for c in host) else [])] if host else []
     return Traces.of(
         {
-            "a path of this machine or of the dataset": copier.paths,
+            "a path of this machine or of the dataset": paths,
             "the name of a picture": names,
             "the identifier of a patient": patients,
             "a user's name": people,
@@ -559,20 +521,3 @@ def _traces(copier: _Copier) -> Traces:
         },
         common,
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return ""
-
-
-def _pictures_of(name: str) -> set[str]:
-    from penlight.data.own.layouts import list_pictures
-
-    known = find_dataset(referenced(name))
-    if not isinstance(known, Description) or known.pictures is None:
-        return set()
-    paths = {row.path for row in list_pictures(known).rows}
-    return paths | {Path(path).name for path in paths}

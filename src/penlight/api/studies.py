@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.api.results import Studied
-from penlight.data import apply_view, store
-from penlight.data.accesses import TestAccessLog
+from penlight.data import store
 from penlight.data.catalog import portable
-from penlight.experiments.baselines import Baselines
-from penlight.experiments.experiment import Summary, run_experiment
+from penlight.experiments.executors import Here
+from penlight.experiments.experiment import Summary, run_group
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import require_no_images
 from penlight.experiments.studies import compare_rows
@@ -66,11 +65,9 @@ def study(
         if run.state != "done":
             require_weights(run.recipe.model)
     listener.on_step("Opening the dataset")
-    dataset = store.open_referenced(plan.study.dataset, plan.study.size)
-    views = {view: apply_view(dataset, view) for view in plan.views}
-    baselines = {
-        view: Baselines(views[view], listener, TestAccessLog(views[view].dataset, "study")) for view in plan.views
-    }
+    here = Here(listener)
+    asked = {run.recipe.data.view: run.recipe.data for run in plan.runs}
+    views = {view: here.data.view(asked[view]) for view in plan.views}
 
     def summarise(runs: Sequence[Run]) -> Summary[dict[str, Any]]:
         rows: dict[str, list[Run]] = {}
@@ -82,6 +79,5 @@ def study(
         files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
         return Summary("study", files, record.to_dict())
 
-    specs = study_specs(plan, baselines, images, listener)
-    _, record = run_experiment(plan.folder, specs, summarise, listener)
-    return Studied(plan.folder, plan.folder / "report.html", record)
+    _, record = run_group(plan.folder, study_specs(plan, images, listener), summarise, here)
+    return Studied(plan.folder, plan.folder / REPORT, record)

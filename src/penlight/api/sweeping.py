@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 from penlight.api.planning import plan
 from penlight.data import dataset_info
-from penlight.data.accesses import TestAccessLog
 from penlight.data.published import RESNET18
 from penlight.data.store import list_datasets
 from penlight.disk import is_inside, short_path
 from penlight.errors import DataError
-from penlight.experiments.baselines import Baselines
-from penlight.experiments.experiment import Summary, run_experiment
+from penlight.experiments.executors import Here
+from penlight.experiments.experiment import Summary, run_group
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.records import Record, json_key
 from penlight.runs import Run, machine, open_run, versions
-from penlight.runs.dataset import view_of
 from penlight.runs.files import json_text
 from penlight.runs.folder import MANIFEST, run_folder_in
 from penlight.runs.groups import REPORT
@@ -69,8 +67,9 @@ def sweep(
         record = json_text({"schema": 1, **found.to_dict()}).encode()
         return Summary("sweep", {REPORT: _page(folder, rows, absent).encode(), SWEEP_RECORD: record}, found)
 
+    executor = Here(listener)
     specs = (_spec(name, run_folder_in(folder, name), budget, images, listener) for name in here)
-    return run_experiment(folder, specs, summarise, listener)[1]
+    return run_group(folder, specs, summarise, executor)[1]
 
 
 def sets_on_disk(size: int = 28) -> tuple[list[str], list[str]]:
@@ -102,9 +101,7 @@ def _spec(name: str, folder: Path, budget: float | None, images: bool, listener:
         listener.on_step(f"Planning {name}")
         made = plan(name, budget=budget)
     recipe = open_run(folder).recipe if made is None else made.recipe
-    view = view_of(recipe)
-    baselines = Baselines(view, listener, TestAccessLog(view.dataset, "train"))
-    return RunSpec(recipe, view, 0, folder, baselines, made, images)
+    return RunSpec(recipe, 0, folder, plan=made, images=images)
 
 
 def _row_of(name: str, run: Run) -> "SweepRow":

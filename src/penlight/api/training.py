@@ -1,31 +1,23 @@
-"""Train a recipe with one seed or several: into run folders, scored on test, with a report."""
+"""Train a recipe with one seed, several seeds or several folds: into run folders, scored, with a report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from penlight.api.requests import with_references
 from penlight.api.results import Trained
-from penlight.data import apply_view, store
-from penlight.data.accesses import TestAccessLog
-from penlight.disk import is_inside
-from penlight.errors import RunError
-from penlight.experiments.baselines import Baselines
-from penlight.experiments.experiment import Summary, run_experiment
+from penlight.experiments.executors import Here
+from penlight.experiments.experiment import Summary, default_folder, run_group
+from penlight.experiments.folds import claim_of, continues, fold_specs, summarise_folds
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.run import RunSpec, cuts, held_by, kept_models, train_run
-from penlight.experiments.seeds import summarise_seeds
+from penlight.experiments.run import RunSpec
+from penlight.experiments.seeds import seed_specs, seeds_go_on, summarise_seeds
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
 from penlight.runs import Run
-from penlight.runs.folder import (
-    SUMMARY,
-    goes_on,
-    is_bare,
-    is_run_of,
-    is_untidy,
-    run_folder_in,
-)
-from penlight.runs.scores import SeedsScores
+from penlight.runs.folder import goes_on
+from penlight.runs.groups import REPORT
+from penlight.runs.holdings import holdings_of
+from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import evaluate_run
 
 
@@ -47,48 +39,84 @@ def train(
     image of the dataset is kept in the run or shown in its report; its predictions are the same. DataError if a file
     of weights is missing, before anything is written.
     """
-    from penlight.models.pretrained import require_weights
-
-    listener, recipe = listener or ProgressListener(), with_references(recipe)
-    require_weights(recipe.model)
+    listener, recipe = listener or ProgressListener(), _trainable(recipe)
     listener.on_step("Opening the dataset")
-    view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
-    folder = out or default_folder(recipe, name, lambda path: _continues(path, recipe, seed, seeds))
-    baselines = Baselines(view, listener, TestAccessLog(view.dataset, "train"))
+    here = Here(listener)
+    view = here.data.view(recipe.data)
+    continued = goes_on if seeds == 1 else seeds_go_on
+    folder = out or default_folder(recipe.data.dataset, name, lambda path: continued(path, recipe.hash, seed))
+    first = RunSpec(recipe, seed, folder, plan=plan, images=images)
     if seeds == 1:
-        trained = train_run(RunSpec(recipe, view, seed, folder, baselines, plan, images), listener)
-        run, scores = trained.run, trained.scores or evaluate_run(trained.run)
-        about = kept_models([run]), held_by([run]), cuts([run]), str(recipe.model.backbone)
-        return Trained(folder, folder / "report.html", scores, plan, *about)
-    specs = [
-        RunSpec(recipe, view, s, run_folder_in(folder, f"seed-{s}"), baselines, plan, images)
-        for s in range(seed, seed + seeds)
-    ]
+        trained = here.submit(first).result()
+        return _trained(first, [trained.run], trained.scores or evaluate_run(trained.run))
 
     def summarise(runs: Sequence[Run]) -> Summary[SeedsScores]:
         listener.on_step("Writing the summary")
         return summarise_seeds(folder, runs, view)
 
-    runs, summary = run_experiment(folder, specs, summarise, listener)
-    held = held_by(runs, folder / "report.html")
-    about = kept_models(runs), held, cuts(runs), str(recipe.model.backbone)
-    return Trained(folder, folder / "report.html", summary, plan, *about)
+    return _trained(first, *run_group(folder, seed_specs(first, seeds), summarise, here))
 
 
-def default_folder(recipe: Recipe, name: str, continues: Callable[[Path], bool]) -> Path:
-    """Find the next free runs/<dataset>-<name>-<n>, or the unfinished one that goes on with what is asked for."""
-    stem = Path(recipe.data.dataset).stem
-    for number in range(1, 10_000):
-        folder = Path("runs") / f"{stem}-{name}-{number}"
-        if not folder.exists() or continues(folder):
-            return folder
-    raise RunError(f"There are 10,000 folders named runs/{stem}-{name}-*.", "Choose a folder with --out.")
+def cross_validate(
+    recipe: Recipe,
+    *,
+    folds: int,
+    name: str = "custom",
+    out: Path | None = None,
+    seed: int = 0,
+    plan: TrainingPlan | None = None,
+    images: bool = True,
+    listener: ProgressListener | None = None,
+) -> Trained:
+    """Divide train and val into folds, train on all but one for each, and score the answers to those left out.
+
+    Test is not read, and stays for later. Inside a fold, a part of what it is trained on chooses the epoch,
+    thresholds and calibration. `out` is the folder to write, with a run per fold; by default the next free
+    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. `images` as in `train`.
+    DataError where there are too few images for so many folds; RunError for a folder that holds something else.
+    """
+    listener, recipe = listener or ProgressListener(), _trainable(recipe)
+    listener.on_step("Dividing the dataset")
+    here = Here(listener)
+    divided = here.data.folds(recipe, folds, seed)
+    claim = claim_of(recipe, divided)
+    folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim))
+    first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images)
+
+    def summarise(runs: Sequence[Run]) -> Summary[FoldsScores]:
+        listener.on_step("Scoring all folds")
+        return summarise_folds(folder, divided)
+
+    return _trained(first, *run_group(folder, fold_specs(first, claim, listener), summarise, here))
 
 
-def _continues(folder: Path, recipe: Recipe, seed: int, seeds: int) -> bool:
-    if seeds == 1:
-        return goes_on(folder, recipe.hash, seed)
-    if is_inside(folder, SUMMARY) and not is_untidy(folder):
-        return False
-    first = folder / f"seed-{seed}"
-    return is_bare(folder) or goes_on(first, recipe.hash, seed) or is_run_of(first, recipe.hash, seed)
+def _trainable(recipe: Recipe) -> Recipe:
+    """Give a recipe without paths of this machine. DataError if a file of weights is missing."""
+    from penlight.models.pretrained import require_weights
+
+    recipe = with_references(recipe)
+    require_weights(recipe.model)
+    return recipe
+
+
+def _trained(spec: RunSpec, runs: Sequence[Run], scores: Scores | SeedsScores | FoldsScores) -> Trained:
+    """Say what was made in the folder of `spec`: one run, or several with a page of their own."""
+    page = spec.folder / REPORT
+    holds = held_by(runs, None if runs[0].path == spec.folder else page)
+    kept = [run.provenance["model"] for run in runs]
+    cut = dict.fromkeys(said for run in runs if (said := run.provenance.get("cut_for_time")))
+    return Trained(spec.folder, page, scores, spec.plan, kept, holds, list(cut), spec.recipe.model.backbone)
+
+
+def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
+    """Count what runs, and the page of their folder, hold of the images: "training_images", "maps", "pictures"."""
+    from penlight.reports.picture import count_pictures
+
+    held = [holdings_of(run) for run in runs]
+    pages = [run.read(REPORT) for run in runs if run.has(REPORT)]
+    pages += [] if page is None else [page.read_bytes()]
+    return {
+        "training_images": sum(own.training_images for own in held),
+        "maps": sum(own.maps for own in held),
+        "pictures": sum(map(count_pictures, pages)),
+    }

@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING
 
 from penlight.api.requests import with_references
 from penlight.api.results import Tuned
-from penlight.data import ViewedDataset, apply_view, store
+from penlight.data import ViewedDataset
 from penlight.disk import short_path
+from penlight.experiments.executors import Here, Processes
+from penlight.experiments.experiment import default_folder
 from penlight.experiments.progress import ProgressListener
 from penlight.recipes import Recipe
 from penlight.recipes.space import Space, default_space, load_space, with_values
 from penlight.runs import machine, versions
 
 if TYPE_CHECKING:
+    from penlight.experiments.tuning.search import TuningResult
     from penlight.reports.tuning import TuningContent
 
 
@@ -41,33 +44,27 @@ def tune(
     searched = load_space(space, recipe) if space else default_space(recipe)
     listener = listener or ProgressListener()
     listener.on_step("Opening the dataset")
-    view = apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
-    from penlight.experiments.tuning import folder as folders
-    from penlight.experiments.tuning.search import make_limits, run_tuning
-    from penlight.experiments.tuning.setup import make_setup
+    from penlight.experiments.tuning.folder import continues, finish_tuning, make_setup
+    from penlight.experiments.tuning.search import Tuning, make_limits, run_tuning
+    from penlight.reports.tuning import tuning_files
 
+    here = Here(listener)
+    view = here.data.view(recipe.data)
     setup = make_setup(recipe, searched, view, sampler=sampler, seeds=seeds, seed=seed)
     limits = make_limits(trials, seconds)
-    with folders.TuningFolder(out or folders.default_folder(setup), setup) as folder:
-        listener.on_step("Tuning")
-        found = run_tuning(folder, view, limits, listener, storage=storage, workers=workers)
-        listener.on_step("Writing the report")
-        from penlight.reports.tuning import write_tuning
+    folder = out or default_folder(recipe.data.dataset, "tune", lambda path: continues(path, setup))
 
-        result = Tuned(
-            folder.path,
-            folder.path / "best.toml",
-            folder.path / "report.html",
-            view.task.headline,
-            setup.repeats.words,
-            found.trials,
-            found.best.number,
-            found.start.number if found.start else None,
-            found.importance,
-        )
-        write_tuning(folder.path, _tuning_content(result, recipe, searched, view, sampler, seed))
-        folder.finish()
-    return result
+    def summarise(found: "TuningResult") -> Tuned:
+        listener.on_step("Writing the report")
+        start = found.start.number if found.start else None
+        about = view.task.headline, setup.repeats.words, found.trials, found.best.number, start, found.importance
+        result = Tuned(folder, folder / "best.toml", folder / "report.html", *about)
+        content = _tuning_content(result, recipe, searched, view, sampler, seed)
+        finish_tuning(folder, setup, tuning_files(content))
+        return result
+
+    executor = here if workers == 1 else Processes(workers)
+    return run_tuning(Tuning(folder, storage), setup, limits, executor, here.data, listener, summarise)
 
 
 def _tuning_content(

@@ -1,5 +1,6 @@
 """The baselines of a view, and what is known of its data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +19,7 @@ from penlight.experiments.progress import ProgressListener
 from penlight.models import Baseline, LinearBaseline, MajorityBaseline
 from penlight.recipes import BASELINE_MODELS, Linear, Majority, Recipe
 from penlight.records import Record, json_text, read_record
-from penlight.runs import Predictions, RunWriter, answer, predictions_from_bytes, to_bytes
+from penlight.runs import Answers, Predictions, RunWriter, answer, predictions_from_bytes, to_bytes
 from penlight.runs.scoring import decide_on, rows_of
 from penlight.tasks import Task
 from penlight.training import Fitted, fit
@@ -56,6 +57,16 @@ class FittedBaseline:
     decision: Decision
 
 
+@dataclass(frozen=True)
+class TestedBaseline:
+    """What a baseline says of test, and its scores."""
+
+    __test__ = False
+
+    answers: Answers
+    rows: Sequence[Score]
+
+
 class Baselines:
     """The baselines of a view, fitted once on this machine for all recipes and seeds that read it alike, and what is
     known of its data. `accesses` is where each reading of test is recorded."""
@@ -64,7 +75,7 @@ class Baselines:
         self.view, self.listener, self.accesses = view, listener, accesses
         self._about = about_view(view)
         self._fitted: dict[str, FittedBaseline] = {}
-        self._tested: dict[str, tuple[Predictions, list[Score]]] = {}
+        self._tested: dict[str, TestedBaseline] = {}
 
     @cached_property
     def novelty(self) -> Novelty:
@@ -100,19 +111,19 @@ class Baselines:
         self.listener.on_step("Auditing the data")
         return record_of(self.view)
 
-    def write(self, writer: RunWriter, kept: str) -> dict[str, list[Score]]:
-        """Write the predictions of each baseline into a run, but for the model that is kept, and give their rows on
-        test."""
-        rows = {}
+    def write(self, writer: RunWriter, kept: str) -> dict[str, TestedBaseline]:
+        """Write the predictions of each baseline into a run, but for the model that is kept, and give what they say
+        of test."""
+        tested = {}
         for name in BASELINE_MODELS:
             if name == kept:
                 continue
             baseline = self.fitted(name, writer.recipe)
-            test, rows[name] = self._on_test(baseline)
+            tested[name] = self.tested(baseline)
             writer.write_predictions(f"baseline-{name}-val", baseline.val)
-            writer.write_predictions(f"baseline-{name}-test", test)
+            writer.write_predictions(f"baseline-{name}-test", tested[name].answers.before)
             writer.write_json(f"baseline-{name}-decision.json", baseline.decision)
-        return rows
+        return tested
 
     def fitted(self, name: str, beside: Recipe) -> FittedBaseline:
         """Give a baseline as it stands beside a recipe, fitted and decided on val; test is not read."""
@@ -152,8 +163,8 @@ class Baselines:
         val = predictions_from_bytes(arrays["val"].tobytes(), "Predictions of val")
         return FittedBaseline(recipe, fitted_baseline(model, task, float(arrays["seconds"])), val, decision)
 
-    def _on_test(self, baseline: FittedBaseline) -> tuple[Predictions, list[Score]]:
-        """Give a baseline's predictions of test, and their scores."""
+    def tested(self, baseline: FittedBaseline) -> TestedBaseline:
+        """Give what a baseline says of test, which is read."""
         key = baseline.recipe.hash
 
         def compute() -> Arrays:
@@ -162,9 +173,10 @@ class Baselines:
             rows = _ScoredRows(rows_of(answer(test, baseline.decision)))
             return {"test": from_bytes(to_bytes(test)), "rows": from_bytes(json_text(rows).encode())}
 
-        def read(arrays: Arrays) -> tuple[Predictions, list[Score]]:
+        def read(arrays: Arrays) -> TestedBaseline:
             test = predictions_from_bytes(arrays["test"].tobytes(), "Predictions of test")
-            return test, list(read_record(_ScoredRows, arrays["rows"].tobytes(), "The scores").rows)
+            rows = read_record(_ScoredRows, arrays["rows"].tobytes(), "The scores").rows
+            return TestedBaseline(answer(test, baseline.decision), list(rows))
 
         if key not in self._tested:
             self._tested[key] = once({"what": "tested", "recipe": key, **self._about}, compute, read)

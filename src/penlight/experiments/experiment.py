@@ -1,19 +1,22 @@
-"""The one way to make a folder of several runs: a list of runs, trained in order, summarised and sealed.
+"""The one way to make a folder of several runs: a list of work that is done in order, summarised and sealed.
 
-Seeds, folds, studies and sweeps are ways to write that list and to summarise it.
+Seeds, folds, studies, the sweep of MedMNIST and tuning are ways to write that list and to summarise it.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from penlight.disk import FolderHold
-from penlight.experiments.progress import ProgressListener
-from penlight.experiments.run import RunSpec, train_run
+from penlight.errors import RunError
+from penlight.experiments.executors import Executor, Work, do_all
+from penlight.experiments.run import TrainedRun
 from penlight.runs import Run
 from penlight.runs.groups import Kind, write_group
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -32,16 +35,41 @@ class Summary(Generic[T]):
 
 
 def run_experiment(
-    folder: Path,
-    specs: Iterable[RunSpec],
-    summarise: Callable[[Sequence[Run]], Summary[T]],
-    listener: ProgressListener,
-) -> tuple[list[Run], T]:
-    """Hold the folder, train what is missing of the runs in it, and summarise them.
+    hold: contextlib.AbstractContextManager[object],
+    work: Iterable[Work[R]],
+    summarise: Callable[[Sequence[R]], T],
+    executor: Executor,
+    on_done: Callable[[], None] = lambda: None,
+) -> T:
+    """Hold a folder, do what is missing of the work in it, and summarise all of it.
 
-    `specs` are asked for one after the other while the folder is held, so that the list may depend on what is there.
-    A killed experiment goes on with the run that it was at. RunError if another process holds the folder.
+    `work` is asked for one after the other while the folder is held, so that it may depend on what is there. A killed
+    experiment goes on with the work that it was at. RunError if another process holds the folder.
     """
-    with FolderHold(folder):
-        runs = [train_run(spec, listener).run for spec in specs]
+    with hold:
+        return summarise(do_all(iter(work), executor, on_done))
+
+
+def run_group(
+    folder: Path,
+    work: Iterable[Work[TrainedRun]],
+    summarise: Callable[[Sequence[Run]], Summary[T]],
+    executor: Executor,
+) -> tuple[list[Run], T]:
+    """Train the runs of a folder, and write their summary."""
+
+    def summarised(trained: Sequence[TrainedRun]) -> tuple[list[Run], T]:
+        runs = [own.run for own in trained]
         return runs, summarise(runs).write(folder, runs)
+
+    return run_experiment(FolderHold(folder), work, summarised, executor)
+
+
+def default_folder(dataset: str, name: str, continues: Callable[[Path], bool]) -> Path:
+    """Find the next free runs/<dataset>-<name>-<n>, or the unfinished one that goes on with what is asked for."""
+    stem = f"{Path(dataset).stem}-{name}"
+    for number in range(1, 10_000):
+        folder = Path("runs") / f"{stem}-{number}"
+        if not folder.exists() or continues(folder):
+            return folder
+    raise RunError(f"There are 10,000 folders named runs/{stem}-*.", "Choose a folder with --out.")

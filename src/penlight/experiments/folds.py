@@ -2,26 +2,24 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.data import ViewedDataset
-from penlight.data.accesses import TestAccessLog
 from penlight.data.summary import DataDescription
 from penlight.disk import is_inside
 from penlight.errors import RunError
-from penlight.experiments.baselines import Baselines
 from penlight.experiments.experiment import Summary
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.recipes import Recipe
-from penlight.recipes.plan import TrainingPlan
 from penlight.runs import Run, to_bytes, write_json
 from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by, view_of
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
 from penlight.runs.scores import FoldsScores, FoldsSummary
-from penlight.runs.scoring import folds_scores, joined_folds, runs_of_folds
+from penlight.runs.scoring import FoldRuns, folds_scores, open_folds
 from penlight.training.folds import Folds, make_folds
 
 if TYPE_CHECKING:
@@ -41,35 +39,20 @@ def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:
 
 
 def folds_content(
-    folder: Path, scores: FoldsScores, divided: Folds | None = None, images: bool | None = None
+    folds: FoldRuns, divided: Folds | None = None, images: bool | None = None, scores: FoldsScores | None = None
 ) -> "RunContent":
     """Gather what the report of a cross-validation shows; `images` as in `content_of_run`. Where it is not given how
-    its dataset was `divided`, that is done again, or read in a copy without images."""
-    from penlight.reports import ComparedBaseline
+    its dataset was `divided`, that is done again, or read in a copy without images; so are its `scores`."""
     from penlight.reports.content import content_of_folds, describe_folds
 
-    runs, claim = runs_of_folds(folder)
     first: ViewedDataset | DataDescription
-    if divided is None and not images and is_inside(folder, DESCRIPTION):
-        (whole, patients), first = folds_described(folder), seen_by(runs[0], images)
+    if divided is None and not images and is_inside(folds.path, DESCRIPTION):
+        described, first = folds_described(folds.path), seen_by(folds.runs[0], images)
     else:
-        divided = divided or folds_of(folder, runs)
-        (whole, patients), first = describe_folds(divided.view), divided.fold(0)
-    return content_of_folds(
-        runs,
-        whole,
-        first,
-        joined_folds(runs, claim["data_md5"]),
-        images,
-        name=folder.name,
-        patients=patients,
-        rows=scores.metrics,
-        baselines=[ComparedBaseline(baseline, rows) for baseline, rows in scores.baselines.items()],
-        checks=scores.checks,
-        subgroups=scores.subgroups,
-        unanswered=scores.unanswered,
-        ahead=scores.ahead,
-    )
+        divided = divided or folds_of(folds.path, folds.runs)
+        described, first = describe_folds(divided.view), divided.fold(0)
+    name, joined = folds.path.name, folds.joined
+    return content_of_folds(name, folds.runs, joined, scores or folds_scores(folds), *described, first, images)
 
 
 def claim_of(recipe: Recipe, divided: Folds) -> dict[str, Any]:
@@ -105,35 +88,26 @@ def take_folder(folder: Path, claim: Mapping[str, Any]) -> None:
     write_json(folder / FOLDS, claim)
 
 
-def fold_specs(
-    folder: Path,
-    recipe: Recipe,
-    divided: Folds,
-    plan: TrainingPlan | None,
-    images: bool,
-    listener: ProgressListener,
-) -> Iterator[RunSpec]:
-    """List a run for each fold, each on data of its own. RunError if the folder holds something else."""
-    take_folder(folder, claim_of(recipe, divided))
-    for number in range(divided.count):
-        fold = f"fold {number + 1} of {divided.count}"
-        listener.on_step(fold.capitalize())
-        part, place = divided.fold(number), run_folder_in(folder, f"fold-{number + 1}")
-        baselines = Baselines(part, listener, TestAccessLog(divided.view.dataset, "folds", fold))
-        yield RunSpec(recipe, part, divided.seed, place, baselines, plan, images)
+def fold_specs(first: RunSpec, claim: Mapping[str, Any], listener: ProgressListener) -> Iterator[RunSpec]:
+    """List a run for each fold of a claim, in folders of that of `first`. RunError if it holds something else."""
+    take_folder(first.folder, claim)
+    for number in range(claim["folds"]):
+        listener.on_step(f"Fold {number + 1} of {claim['folds']}")
+        place = run_folder_in(first.folder, f"fold-{number + 1}")
+        yield replace(first, folder=place, fold=(number, claim["folds"]))
 
 
 def summarise_folds(folder: Path, divided: Folds) -> Summary[FoldsScores]:
     """Join the predictions of all folds, score them, and write the report and the card."""
     from penlight.reports import run_card, run_report
 
-    runs, claim = runs_of_folds(folder)
-    scores = folds_scores(folder)
-    content = folds_content(folder, scores, divided)
-    summary = sealed(FoldsSummary(**vars(scores), recipe_hash=claim["recipe_hash"]).to_dict())
+    folds = open_folds(folder)
+    scores, claim = folds_scores(folds), folds.claim
+    content = folds_content(folds, divided, scores=scores)
+    summary = sealed(FoldsSummary(**vars(scores), recipe_hash=claim.recipe_hash).to_dict())
     files = {
         FOLDS: json_text(claim).encode(),
-        PREDICTIONS: to_bytes(joined_folds(runs, claim["data_md5"]).predictions),
+        PREDICTIONS: to_bytes(folds.joined.predictions),
         "report.html": run_report(content).encode(),
         "card.md": run_card(content).encode(),
         SUMMARY: json_text(summary).encode(),

@@ -3,10 +3,10 @@
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
 from penlight.exporters.parity import write_onnx
 from penlight.numbers import counted
-from penlight.recipes import Recipe
+from penlight.recipes import Recipe, recipe_from_toml
 from penlight.recipes.plan import LONGEST, TrainingPlan
 from penlight.records import without_defaults
 from penlight.runs import (
@@ -41,58 +41,17 @@ from penlight.runs.folder import (
     PLAN,
     clear_away,
 )
-from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, holdings_of, keeps_images
+from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, keeps_images
 from penlight.runs.provenance import MarginRow, ProvenanceRecord
 from penlight.runs.scores import Scores
 from penlight.runs.scoring import decide_on, scores_of
 from penlight.tasks import Task
 from penlight.training import Checkpoints, Epoch, Fitted, fit
 
+if TYPE_CHECKING:
+    from penlight.experiments.opened import OpenedData
+
 _TIMED = 512
-
-
-REPORT = "report.html"
-
-
-def cuts(runs: Sequence[Run]) -> list[str]:
-    """Say what was cut for time in each of the runs, once where it is the same."""
-    return list(dict.fromkeys(said for run in runs if (said := run.provenance.get("cut_for_time"))))
-
-
-def kept_models(runs: Sequence[Run]) -> list[str]:
-    """Name the model that each run ended with."""
-    return [run.provenance["model"] for run in runs]
-
-
-def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
-    """Count what runs, and the page of their folder, hold of the images: "training_images", "maps", "pictures"."""
-    from penlight.reports.picture import count_pictures
-
-    held = [holdings_of(run) for run in runs]
-    pages = [run.read(REPORT) for run in runs if run.has(REPORT)]
-    pages += [page.read_bytes()] if page is not None else []
-    return {
-        "training_images": sum(own.training_images for own in held),
-        "maps": sum(own.maps for own in held),
-        "pictures": sum(map(count_pictures, pages)),
-    }
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """What one run is asked for: a recipe and a seed, the dataset in its view, the folder to write, and the baselines
-    that it stands beside.
-
-    `plan` is where the recipe comes from, to be kept with it; without `images` no image of the dataset is kept.
-    """
-
-    recipe: Recipe
-    view: ViewedDataset
-    seed: int
-    folder: Path
-    baselines: Baselines
-    plan: TrainingPlan | None = None
-    images: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,46 +62,89 @@ class TrainedRun:
     scores: Scores | None
 
 
-def train_run(spec: RunSpec, listener: ProgressListener) -> TrainedRun:
-    """Train one run into its folder; a folder that already holds this very run is left as it is.
+@dataclass(frozen=True)
+class RunSpec:
+    """What one run is asked for: a recipe, which names its dataset and view, a seed, and the folder to write.
 
-    Test is read once, after all that is chosen. RunError if a run that is there keeps images and none were to be.
+    `by` is what its reading of test is recorded under, "train" or "study". Of a cross-validation `fold` is the number
+    of the fold, from 0, and how many there are; `seed` divides, too. `plan` is where the recipe comes from, to be
+    kept with it; without `images` no image of the dataset is kept.
     """
-    done = _done(spec)
-    if done is not None:
-        return TrainedRun(done, None)
+
+    recipe: Recipe
+    seed: int
+    folder: Path
+    by: str = "train"
+    fold: tuple[int, int] | None = None
+    plan: TrainingPlan | None = None
+    images: bool = True
+
+    def do(self, data: "OpenedData", listener: ProgressListener) -> TrainedRun:
+        """Train the run into its folder; a folder that already holds this very run is left as it is.
+
+        RunError if a run that is there keeps images and none were to be.
+        """
+        done = self._done()
+        return train_run(self, data.baselines(self), listener) if done is None else TrainedRun(done, None)
+
+    def read(self) -> TrainedRun:
+        """See `Work`."""
+        return TrainedRun(open_run(self.folder), None)
+
+    def to_job(self) -> dict[str, Any]:
+        """See `Work`."""
+        asked = {"seed": self.seed, "folder": str(self.folder.resolve()), "by": self.by, "fold": self.fold}
+        plan = None if self.plan is None else self.plan.to_dict()
+        return {"task": "run", "recipe": self.recipe.to_toml(), "plan": plan, "images": self.images, **asked}
+
+    @classmethod
+    def of_job(cls, job: Mapping[str, Any]) -> "RunSpec":
+        """Read what `to_job` gave."""
+        fold = None if job["fold"] is None else (job["fold"][0], job["fold"][1])
+        plan = None if job["plan"] is None else TrainingPlan.from_dict(job["plan"])
+        recipe = recipe_from_toml(job["recipe"])
+        return cls(recipe, job["seed"], Path(job["folder"]), job["by"], fold, plan, job["images"])
+
+    def _done(self) -> Run | None:
+        """Give the run that is already complete in the folder; None if it is to be trained."""
+        if not is_inside(self.folder, MANIFEST):
+            return None
+        done = open_run(self.folder)
+        if (done.recipe.hash, done.seed) != (self.recipe.hash, self.seed):
+            return None
+        if not self.images:
+            require_no_images(done)
+        clear_away(self.folder)
+        return done
+
+
+def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> TrainedRun:
+    """Train one run on the view of these baselines. Test is read once, after all that is chosen."""
+    view = baselines.view
     with RunWriter(spec.folder, spec.recipe, spec.seed) as writer:
-        model = _fit(writer, spec, listener)
+        model = _fit(writer, spec, baselines, listener)
         listener.on_step("Choosing on val, then reading test")
-        val = _choose_on_val(writer, spec.view, model)
-        test = _read_test(writer, spec, model, val.decision)
+        val = _choose_on_val(writer, view, model)
+        test = _read_test(writer, spec, baselines, model, val.decision)
         listener.on_step("Computing saliency maps")
-        maps_alike = _explain(writer, spec, model, test.answers)
+        maps_alike = _explain(writer, spec, view, model, test.answers)
         listener.on_step("Scoring")
-        scores = _score(writer, spec.baselines, model, val, test.answers)
-        _record(writer, spec, model, test, maps_alike)
+        writer.write(NOVELTY, baselines.novelty.to_bytes())
+        beside = baselines.write(writer, model.kept.model)
+        rows = {name: own.rows for name, own in beside.items()}
+        scores = scores_of(test.answers, val, rows, model.recipe.decide.prevalence)
+        provenance = _record(writer, spec, baselines, model, test, maps_alike)
         listener.on_step("Checking")
-        draft = writer.draft({"val": val, "test": test.answers})
-        evidence = evidence_of_run(draft, scores.metrics, scores.subgroups)
+        answers = {f"{name}-test": own.answers for name, own in beside.items()} | {"val": val, "test": test.answers}
+        known = {"recipe": model.recipe, "provenance": provenance, "decision": val.decision}
+        known |= {"data": baselines.record, "novelty": baselines.novelty}
+        evidence = evidence_of_run(writer.draft(answers, **known), scores.metrics, scores.subgroups)
         scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
         writer.write_json("metrics.json", scores)
         listener.on_step("Writing the report")
-        _write_report(writer, spec.view, {"val": val, "test": test.answers})
+        _write_report(writer, writer.draft(answers, **known, metrics=scores), view)
         writer.finish()
     return TrainedRun(open_run(spec.folder), scores)
-
-
-def _done(spec: RunSpec) -> Run | None:
-    """Give the run that is already complete in the folder; None if it is to be trained."""
-    if not is_inside(spec.folder, MANIFEST):
-        return None
-    done = open_run(spec.folder)
-    if (done.recipe.hash, done.seed) != (spec.recipe.hash, spec.seed):
-        return None
-    if not spec.images:
-        require_no_images(done)
-    clear_away(spec.folder)
-    return done
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,9 @@ class _TestAnswers:
     accesses: Mapping[str, Any]
 
 
-def _fit(writer: RunWriter, spec: RunSpec, listener: ProgressListener) -> _Model:
+def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: ProgressListener) -> _Model:
     """Fit the recipe's model, choose between it and the linear baseline on val, and write what is kept."""
-    recipe, view, plan, begun = spec.recipe, spec.view, spec.plan, time.perf_counter()
+    recipe, view, plan, begun = spec.recipe, baselines.view, spec.plan, time.perf_counter()
     task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     listener.on_step(f"Training with seed {spec.seed}")
     if plan is not None:
@@ -195,7 +197,7 @@ def _fit(writer: RunWriter, spec: RunSpec, listener: ProgressListener) -> _Model
         stopped = recipe.train.model_copy(update={"stopped_after": len(fitted.history)})
         recipe = recipe.model_copy(update={"train": stopped})
         writer.write("recipe.toml", recipe.to_toml())
-    fitted, kept = choose_model(fitted, recipe, view, task, spec.baselines)
+    fitted, kept = choose_model(fitted, recipe, view, task, baselines)
     if fitted.network is not None:
         _write_network(writer, fitted)
     return _Model(recipe, task, fitted, kept, cut, begun, done)
@@ -212,20 +214,23 @@ def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model) -> Ans
     return answer(val, decision)
 
 
-def _read_test(writer: RunWriter, spec: RunSpec, model: _Model, decision: Decision) -> _TestAnswers:
-    accesses = spec.baselines.accesses.keep(spec.view.view, model.recipe.hash, spec.seed, spec.folder.name)
-    test = predict_split(model.fitted, spec.view, model.task, "test", model.recipe)
-    seconds = _seconds_to_answer(model.fitted, spec.view.splits["test"])
+def _read_test(
+    writer: RunWriter, spec: RunSpec, baselines: Baselines, model: _Model, decision: Decision
+) -> _TestAnswers:
+    view = baselines.view
+    accesses = baselines.accesses.keep(view.view, model.recipe.hash, spec.seed, spec.folder.name)
+    test = predict_split(model.fitted, view, model.task, "test", model.recipe)
+    seconds = _seconds_to_answer(model.fitted, view.splits["test"])
     writer.write_predictions("predictions-test", test)
     return _TestAnswers(answer(test, decision), seconds, accesses)
 
 
-def _explain(writer: RunWriter, spec: RunSpec, model: _Model, test: Answers) -> float | None:
+def _explain(writer: RunWriter, spec: RunSpec, view: ViewedDataset, model: _Model, test: Answers) -> float | None:
     """Write maps of a few answers and the training images most like an image; give how much the maps are like those
     of random weights, None where that is not known."""
-    maps_alike = write_explained(writer, model.fitted, spec.view, test, keep=spec.images)
+    maps_alike = write_explained(writer, model.fitted, view, test, keep=spec.images)
     if spec.images:
-        write_neighbours(writer, spec.view)
+        write_neighbours(writer, view)
     else:
         # A process that was killed may have been told to keep them.
         for name in (NEIGHBOURS, EXPLAINED):
@@ -233,27 +238,30 @@ def _explain(writer: RunWriter, spec: RunSpec, model: _Model, test: Answers) -> 
     return maps_alike
 
 
-def _score(writer: RunWriter, baselines: Baselines, model: _Model, val: Answers, test: Answers) -> Scores:
-    writer.write(NOVELTY, baselines.novelty.to_bytes())
-    rows = baselines.write(writer, model.kept.model)
-    return scores_of(test, val, rows, model.recipe.decide.prevalence)
-
-
-def _record(writer: RunWriter, spec: RunSpec, model: _Model, test: _TestAnswers, maps_alike: float | None) -> None:
+def _record(
+    writer: RunWriter,
+    spec: RunSpec,
+    baselines: Baselines,
+    model: _Model,
+    test: _TestAnswers,
+    maps_alike: float | None,
+) -> dict[str, Any]:
     """Write what is known of the data, and how the run came to be."""
-    writer.write_json("data.json", spec.baselines.record)
+    writer.write_json("data.json", baselines.record)
     # What was fitted before the training was interrupted is part of it.
     now = time.perf_counter()
     total = max(now - model.begun, model.fitted.seconds + now - model.done)
     durations = {"fit": model.fitted.seconds, "predict": test.seconds, "total": total}
-    made = _provenance(model.recipe, spec.view, spec.seed, model.fitted, durations)
+    made = _provenance(model.recipe, baselines.view, spec.seed, model.fitted, durations)
     held: dict[str, Any] = {KEEPS_IMAGES: spec.images} | ({} if spec.images else {MAPS_ALIKE: maps_alike})
-    held |= {NOVELTY_RATES: spec.baselines.novelty_rates, "cut_for_time": model.cut}
+    held |= {NOVELTY_RATES: baselines.novelty_rates, "cut_for_time": model.cut}
     ahead = model.kept.ahead
     lead = None if ahead is None else MarginRow(ahead.value, ahead.error, model.kept.epoch)
     kept = {"model": model.kept.model, "ahead_of_linear_on_val": lead}
     about = made | kept | dict(test.accesses) | held
-    writer.write_json("provenance.json", without_defaults(ProvenanceRecord(**about), about))
+    provenance = without_defaults(ProvenanceRecord(**about), about)
+    writer.write_json("provenance.json", provenance)
+    return provenance
 
 
 def require_no_images(run: Run) -> None:
@@ -280,7 +288,7 @@ def _cut_for_time(plan: TrainingPlan | None, recipe: Recipe, fitted: Fitted) -> 
 
 
 def choose_model(
-    fitted: Fitted, recipe: Recipe, view: ViewedDataset, task: Task, baselines: "Baselines"
+    fitted: Fitted, recipe: Recipe, view: ViewedDataset, task: Task, baselines: Baselines
 ) -> tuple[Fitted, KeptModel]:
     """Keep the recipe's model, or the linear baseline where the recipe falls back on it and val does not say clearly
     that the model is better. Where val chose the epoch, the last one is judged: of the chosen one val says too much.
@@ -340,10 +348,10 @@ def _provenance(
     }
 
 
-def _write_report(writer: RunWriter, view: ViewedDataset, answers: Mapping[str, Answers]) -> None:
+def _write_report(writer: RunWriter, draft: Run, view: ViewedDataset) -> None:
     from penlight.reports import run_card, run_report
     from penlight.reports.content import content_of_run
 
-    content = content_of_run(writer.draft(answers), view)
+    content = content_of_run(draft, view)
     writer.write("report.html", run_report(content))
     writer.write("card.md", run_card(content))

@@ -1,5 +1,6 @@
 """Studies: which runs there are to be, which are done, and what all of them together say."""
 
+import contextlib
 import math
 import shlex
 import time
@@ -20,7 +21,6 @@ from penlight.errors import PredictionsError, RecipeError, RunError, UnknownName
 from penlight.evaluation import Score, find_row
 from penlight.evaluation.checks import check_seeds
 from penlight.evaluation.comparison import Difference, differences, paired_draws
-from penlight.experiments.baselines import Baselines
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import summarise_seeds
@@ -38,7 +38,7 @@ from penlight.runs import Answers, Predictions, Run, open_run, read_claim
 from penlight.runs.dataset import seen_by
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
-from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, seed_folders
+from penlight.runs.folder import MANIFEST, SUMMARY, run_folder_in, run_folders
 from penlight.runs.groups import REPORT, STUDY, open_group, unseal
 from penlight.runs.holdings import is_shared
 from penlight.runs.scores import SeedsSummary
@@ -124,30 +124,21 @@ def plan_study(
     their names. `data_md5` gives the hash of the dataset's file; it is asked for only where there is a run to compare
     it with.
     """
-    _check_views(study)
-    recipes = {
-        row.id: _kept_recipe(folder, row) if is_kept and row.recipe.endswith(".toml") else study.recipe_of(row)
-        for row in study.rows
-    }
+    views = info_of_reference(study.dataset).task.views
+    recipes = {}
+    for row in study.rows:
+        if (view := study.view_of(row)) not in views:
+            raise UnknownNameError(f"view of {study.dataset}", view, views)
+        kept = is_kept and row.recipe.endswith(".toml")
+        recipes[row.id] = open_run(run_folder_in(folder, row.id, "seed-0")).recipe if kept else study.recipe_of(row)
     runs = []
     for row in study.rows:
         for seed in range(study.seeds_of(row)):
             path = run_folder_in(folder, row.id, f"seed-{seed}")
             runs.append(PlannedRun(row, recipes[row.id], seed, path, _state(path, recipes[row.id], seed, data_md5)))
     own = {run.folder for run in runs}
-    found = [path for row in inner_folders(folder) for path in seed_folders(folder / row) if path not in own]
+    found = [path for row in inner_folders(folder) for path in run_folders(folder / row, "seed") if path not in own]
     return StudyPlan(study, source, folder, tuple(runs), tuple(found))
-
-
-def _kept_recipe(folder: Path, row: StudyRow) -> Recipe:
-    return open_run(run_folder_in(folder, row.id, "seed-0")).recipe
-
-
-def _check_views(study: Study) -> None:
-    task = info_of_reference(study.dataset).task
-    for view in dict.fromkeys(study.view_of(row) for row in study.rows):
-        if view not in task.views:
-            raise UnknownNameError(f"view of {study.dataset}", view, task.views)
 
 
 def _state(path: Path, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -> State:
@@ -174,17 +165,15 @@ def require_no_changed(plan: StudyPlan) -> None:
     )
 
 
-def study_specs(
-    plan: StudyPlan, baselines: Mapping[str, Baselines], images: bool, listener: ProgressListener
-) -> Iterator[RunSpec]:
-    """List the runs of a study in the order of the rows; `baselines` are those of each view."""
+def study_specs(plan: StudyPlan, images: bool, listener: ProgressListener) -> Iterator[RunSpec]:
+    """List the runs of a study in the order of the rows."""
     seconds: dict[str, list[float]] = {}
     for run in plan.runs:
         if run.state == "done":
-            seconds.setdefault(run.row.id, []).append(_seconds(open_run(run.folder)))
+            spent = open_run(run.folder).provenance["durations"]["total"]
+            seconds.setdefault(run.row.id, []).append(float(spent))
     for number, planned in enumerate(plan.runs, start=1):
-        beside = baselines[planned.recipe.data.view]
-        spec = RunSpec(planned.recipe, beside.view, planned.seed, planned.folder, beside, images=images)
+        spec = RunSpec(planned.recipe, planned.seed, planned.folder, "study", images=images)
         if planned.state == "done":
             yield spec
             continue
@@ -198,10 +187,6 @@ def study_specs(
         seconds.setdefault(planned.row.id, []).append(time.perf_counter() - begun)
 
 
-def _seconds(run: Run) -> float:
-    return float(run.provenance["durations"]["total"])
-
-
 def _place(plan: StudyPlan, number: int, seconds: Mapping[str, Sequence[float]]) -> StudyProgress:
     def expected(row: str) -> float | None:
         known = seconds.get(row)
@@ -213,28 +198,6 @@ def _place(plan: StudyPlan, number: int, seconds: Mapping[str, Sequence[float]])
     known = [value for value in after if value is not None]
     own = expected(now.row.id)
     return StudyProgress(now.row.title, now.seed, number, len(plan.runs), own, sum(known), len(known) == len(after))
-
-
-def content_of_study(
-    plan: StudyPlan,
-    runs: Mapping[str, Sequence[Run]],
-    views: Mapping[str, ViewedDataset | DataDescription],
-    rows_of: Mapping[str, Any],
-    images: bool | None = None,
-) -> StudyContent:
-    """Gather what the runs of a study say; `rows_of` has the rows over seeds of each study row, `images` as in
-    `content_of_run`."""
-    tables = tuple(_table(plan.study, view, runs, description_of(views[view]), rows_of) for view in plan.views)
-    first = tables[0].best or tables[0].entries[0]
-    return StudyContent(
-        name=plan.study.name,
-        title=plan.study.title,
-        question=plan.study.question,
-        tables=tables,
-        example=content_of_run(runs[first.id][0], views[tables[0].view], images),
-        left_over=tuple(str(path.relative_to(plan.folder)) for path in plan.left_over),
-        command=plan.shared_command,
-    )
 
 
 def record_of(plan: StudyPlan, content: StudyContent) -> StudyRecord:
@@ -257,44 +220,6 @@ def read_study(folder: Path) -> tuple[Study, str]:
         return study_from_dict(record.study.to_dict(), str(folder / STUDY)), record.source
     except RecipeError as error:
         raise RunError(f"{folder / STUDY} is damaged. {error.problem}", "Repeat the study.") from error
-
-
-def plan_of_copy(study: Study, source: str, folder: Path) -> StudyPlan:
-    """List the runs of a study's copy as they lie there: it has no files of recipes to compare them with."""
-    runs = []
-    for row in study.rows:
-        for seed in range(study.seeds_of(row)):
-            path = folder / row.id / f"seed-{seed}"
-            runs.append(PlannedRun(row, open_run(path).recipe, seed, path, "done"))
-    return StudyPlan(study, source, folder, tuple(runs), ())
-
-
-def require_complete(plan: StudyPlan) -> None:
-    """Raise RunError if a run of the study is not done."""
-    missing = [str(run.folder) for run in plan.runs if run.state != "done"]
-    if missing:
-        raise RunError(
-            f"The study in {plan.folder} is not complete: {counted(len(missing), 'run')} to do, first {missing[0]}.",
-            f"Go on with it: {plan.command}",
-        )
-
-
-def rows_of_summary(folder: Path, recipe_hash: str, seeds: list[int]) -> list[Score] | None:
-    """Read the rows over seeds from the summary of a folder; None if it is not sealed or damaged, or of another
-    recipe or other seeds."""
-    try:
-        values = parse_json_object(open_group(folder).read(SUMMARY), str(folder / SUMMARY), error=RunError)
-        summary = check_record(SeedsSummary, values, str(folder / SUMMARY))
-    except RunError:
-        return None
-    if not is_sound(values) or (summary.recipe_hash, [*summary.seeds]) != (recipe_hash, seeds):
-        return None
-    return list(summary.metrics)
-
-
-def rows_of_one(run: Run) -> list[Score]:
-    """Read the scores of a single run as rows over one seed, without a deviation."""
-    return [replace(row, sd=math.nan) for row in run.metrics.metrics]
 
 
 def _table(
@@ -446,54 +371,71 @@ def compare_rows(
     images: bool | None = None,
 ) -> StudyContent:
     """Score the rows of a study over their seeds, and compare them; `images` as in `content_of_run`."""
-
     rows: dict[str, Sequence[Score]] = {}
     for name, own in runs.items():
         listener.on_step(f"Scoring {name}")
-        view = views[own[0].recipe.data.view]
-        rows[name] = rows_of_one(own[0]) if len(own) == 1 else _summary_rows(plan.folder / name, own, view)
+        if len(own) > 1:
+            rows[name] = _summary_rows(plan.folder / name, own, views[own[0].recipe.data.view])
+        else:
+            rows[name] = [replace(row, sd=math.nan) for row in own[0].metrics.metrics]
     listener.on_step("Comparing the recipes")
-    return content_of_study(plan, runs, views, rows, images)
+    tables = tuple(_table(plan.study, view, runs, description_of(views[view]), rows) for view in plan.views)
+    first = tables[0].best or tables[0].entries[0]
+    return StudyContent(
+        name=plan.study.name,
+        title=plan.study.title,
+        question=plan.study.question,
+        tables=tables,
+        example=content_of_run(runs[first.id][0], views[tables[0].view], images),
+        left_over=tuple(str(path.relative_to(plan.folder)) for path in plan.left_over),
+        command=plan.shared_command,
+    )
 
 
 def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[Score]:
-    """Read the scores over seeds from the summary that is there, if it is of these runs; else write it."""
-
-    wanted = runs[0].recipe.hash, [run.seed for run in runs]
+    """Read the scores over seeds from the summary that is there, if it is sealed and of these runs; else write it."""
+    wanted, what = (runs[0].recipe.hash, [run.seed for run in runs]), str(folder / SUMMARY)
     if is_inside(folder, SUMMARY) and is_inside(folder, REPORT):
-        known = rows_of_summary(folder, *wanted)
-        if known is not None:
-            return known
+        with contextlib.suppress(RunError):
+            values = parse_json_object(open_group(folder).read(SUMMARY), what, error=RunError)
+            summary = check_record(SeedsSummary, values, what)
+            if is_sound(values) and (summary.recipe_hash, [*summary.seeds]) == wanted:
+                return summary.metrics
     return summarise_seeds(folder, runs, view).write(folder, runs).metrics
 
 
 def content_of_folder(folder: Path, images: bool | None = None) -> StudyContent:
     """Compare the runs of a study's folder; RunError if one of them is missing. `images` as in `content_of_run`."""
-
     kept, source = read_study(folder)
-    if _is_copy(folder, kept) and not images:
-        return _content_of_copy(folder, kept, source)
+    first = folder / kept.rows[0].id / "seed-0"
+    if not images and is_inside(first, MANIFEST) and is_shared(open_run(first)):
+        # A copy has no files of recipes to compare its runs with, and descriptions of the dataset.
+        plan = _plan_of_copy(kept, source, folder)
+        runs = _runs_of(plan)
+        seen = {own[0].recipe.data.view: seen_by(own[0]) for own in runs.values()}
+        content = compare_rows(plan, runs, seen, ProgressListener())
+        return replace(content, command=f"penlight study {shlex.quote(source)}")
     dataset = store.open_referenced(kept.dataset, kept.size)
     plan = plan_study(kept, source, folder, lambda: dataset.md5, is_kept=True)
-    require_complete(plan)
+    missing = [str(run.folder) for run in plan.runs if run.state != "done"]
+    if missing:
+        raise RunError(
+            f"The study in {plan.folder} is not complete: {counted(len(missing), 'run')} to do, first {missing[0]}.",
+            f"Go on with it: {plan.command}",
+        )
     open_group(folder).runs()
     views = {view: apply_view(dataset, view) for view in plan.views}
     return compare_rows(plan, _runs_of(plan), views, ProgressListener(), images)
 
 
-def _is_copy(folder: Path, kept: Study) -> bool:
-    first = folder / kept.rows[0].id / "seed-0"
-    return is_inside(first, MANIFEST) and is_shared(open_run(first))
-
-
-def _content_of_copy(folder: Path, kept: Study, source: str) -> StudyContent:
-    """Compare the runs of a copy of a study, by the descriptions of the dataset that they have."""
-
-    plan = plan_of_copy(kept, source, folder)
-    runs = _runs_of(plan)
-    views = {own[0].recipe.data.view: seen_by(own[0]) for own in runs.values()}
-    content = compare_rows(plan, runs, views, ProgressListener())
-    return replace(content, command=f"penlight study {shlex.quote(source)}")
+def _plan_of_copy(study: Study, source: str, folder: Path) -> StudyPlan:
+    """List the runs of a study's copy as they lie there."""
+    runs = []
+    for row in study.rows:
+        for seed in range(study.seeds_of(row)):
+            path = folder / row.id / f"seed-{seed}"
+            runs.append(PlannedRun(row, open_run(path).recipe, seed, path, "done"))
+    return StudyPlan(study, source, folder, tuple(runs), ())
 
 
 def _runs_of(plan: StudyPlan) -> dict[str, list[Run]]:

@@ -29,6 +29,7 @@ from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_from_bytes
 from penlight.runs.evidence import checks_kept, headline_kept, novelty_rates_of
 from penlight.runs.holdings import groups_unavailable, holdings_of, is_shared, keeps_images
 from penlight.runs.predictions import Predictions
+from penlight.runs.scores import FoldsScores
 from penlight.tasks import Task, label_of
 
 
@@ -239,39 +240,48 @@ def description_of(seen: ViewedDataset | DataDescription) -> DataDescription:
 
 
 def content_of_folds(
+    name: str,
     runs: Sequence[Run],
-    whole: DataDescription,
-    first: ViewedDataset | DataDescription,
     joined: Joined,
+    scores: FoldsScores,
+    whole: DataDescription,
+    patients: Mapping[str, int] | None,
+    first: ViewedDataset | DataDescription,
     images: bool | None = None,
-    **of_all: Any,
 ) -> RunContent:
-    """Gather what the report of a cross-validation shows: `whole` is of what was divided, as `describe_folds` gives
-    it, `first` is its first fold, `joined` the answers of all folds; `images` as in `content_of_run`. `of_all` are
-    fields of the content that belong to all folds together: its name, patients, scores, checks and the like."""
+    """Gather what the report of a cross-validation shows: `joined` are the answers of all folds, `whole` and
+    `patients` are of what was divided, as `describe_folds` gives them, `first` is its first fold; `images` as in
+    `content_of_run`."""
     headline = joined.predictions.task.headline
     return replace(
         content_of_run(runs[0], first, images),
+        name=name,
         test=replace(joined.predictions, prob=joined.sample.prob),
         decided=joined.sample.decided,
         thresholds=None,
+        rows=scores.metrics,
+        baselines=[ComparedBaseline(baseline, rows) for baseline, rows in scores.baselines.items()],
         history=None,
         best_epoch=None,
         data=whole,
         provenance=_provenance_of_folds(runs, whole.md5),
+        checks=scores.checks,
         decision_notes=(),
+        patients=patients,
         before=joined.predictions,
         calibration_notes=(),
         points=(),
         conformal=None,
         decision=None,
         novelty=None,
+        subgroups=scores.subgroups,
+        unanswered=scores.unanswered,
+        ahead=scores.ahead,
         ranking=replace(joined.predictions, prob=_places(joined)),
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))
             for number, run in enumerate(runs, start=1)
         ],
-        **of_all,
     )
 
 

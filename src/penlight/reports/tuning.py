@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -13,7 +12,6 @@ from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
 from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
 from penlight.reports.page import drawn, render
 from penlight.reports.words import duration, listed, metric_words, number, plain
-from penlight.runs import write_text
 
 _FEWEST_LINES = 2  # complete trials that a parallel plot needs to say something
 
@@ -45,11 +43,13 @@ class TuningContent:
     provenance: Sequence[tuple[str, str]]
 
 
-def write_tuning(folder: Path, content: TuningContent) -> None:
-    """Write trials.csv, best.toml and report.html into a tuning's folder, each whole or not at all."""
-    write_text(folder / "trials.csv", _csv(content))
-    write_text(folder / "best.toml", _best_toml(content))
-    write_text(folder / "report.html", tuning_report(content))
+def tuning_files(content: TuningContent) -> dict[str, bytes]:
+    """Give trials.csv, best.toml and report.html of a tuning's folder."""
+    return {
+        "trials.csv": _csv(content).encode(),
+        "best.toml": _best_toml(content).encode(),
+        "report.html": tuning_report(content).encode(),
+    }
 
 
 def _csv(content: TuningContent) -> str:

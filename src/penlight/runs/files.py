@@ -1,12 +1,14 @@
 """Files of a run: there whole, or as they were before; read as what a stranger may have made."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from penlight.disk import read_inside, write_whole, writing_to
+from penlight.disk import open_inside, read_inside, write_whole, writing_to
 from penlight.errors import RunError
 from penlight.parsing import LARGEST_TOML, parse_json
 from penlight.records import json_text as json_text
@@ -83,6 +85,33 @@ def write_json(path: Path, content: Any) -> None:
 def fingerprint(content: bytes) -> FilePrint:
     """Give what a manifest or seal says of a file."""
     return FilePrint(len(content), hashlib.sha256(content).hexdigest())
+
+
+def read_printed(folder: Path, name: str, prints: Sequence[FilePrint], what: str, remedy: str) -> bytes:
+    """Read a file of `what`, which is in a folder, by its fingerprints. RunError if it is missing, refused, or
+    not what was written; what is not as long as a fingerprint says is not read at all."""
+    try:
+        with open_inside(folder, name) as file:
+            n_bytes = os.fstat(file.fileno()).st_size
+            known = n_bytes <= largest_of(name) and n_bytes in (own.bytes for own in prints)
+            content = file.read(n_bytes) if known else b""
+    except FileNotFoundError as error:
+        raise RunError(f"{name} is missing from {what}.", remedy) from error
+    except OSError as error:
+        raise unreadable(folder / name, error, remedy) from error
+    if fingerprint(content) not in prints:
+        raise RunError(f"{name} in {what} is damaged or was changed.", remedy)
+    return content
+
+
+def settled(folder: Path, files: Mapping[str, FilePrint], pending: Mapping[str, FilePrint]) -> dict[str, FilePrint]:
+    """Give the fingerprints of files, of those that were to come as they did or did not."""
+    came = {}
+    for name, own in pending.items():
+        with contextlib.suppress(OSError):
+            if fingerprint(read_inside(folder, name, own.bytes)) == own:
+                came[name] = own
+    return {**files, **came}
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:

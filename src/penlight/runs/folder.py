@@ -3,10 +3,10 @@
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from penlight.disk import (
     LOCK,
@@ -14,8 +14,6 @@ from penlight.disk import (
     inner_folders,
     is_inside,
     is_part,
-    open_inside,
-    read_inside,
     regular_files,
     remove_empty_folder,
     remove_inside,
@@ -35,11 +33,13 @@ from penlight.runs.files import (
     fingerprint,
     hash_of,
     is_sound,
+    json_text,
     largest_of,
     read_file,
     read_if_there,
+    read_printed,
     sealed,
-    unreadable,
+    settled,
     write_bytes,
     write_json,
 )
@@ -76,6 +76,7 @@ _MEASURED = ("recipe.toml", "provenance.json", "data.json", "metrics.json", "dec
 _AGAIN = "Repeat the run, or get it again from where it came."
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 
 
 class RunWriter:
@@ -91,12 +92,13 @@ class RunWriter:
         self.recipe = recipe
         self.seed = seed
         self._hold = FolderHold(path)
+        self._written: dict[str, FilePrint] = {}
 
     def __enter__(self) -> Self:
         """Take the folder; leftovers of a killed process go."""
         with contextlib.ExitStack() as held:
             held.enter_context(self._hold)
-            held.callback(self._drop_empty_state)
+            held.callback(_drop_empty_state, self.path)
             self._claim()
             held.pop_all()
         return self
@@ -112,12 +114,8 @@ class RunWriter:
                     remove_inside(self.path, name)
         self._hold.__exit__(kind, error, trace)
 
-    def _drop_empty_state(self) -> None:
-        with contextlib.suppress(OSError):
-            remove_empty_folder(self.path, _STATE)
-
     def _claim(self) -> None:
-        claim = _claim_of(self.recipe, self.seed)
+        claim = {"recipe_hash": self.recipe.hash, "seed": self.seed}
         require_no_link(self.state)
         if os.path.lexists(self.path / MANIFEST):
             raise RunError(f"{self.path} already holds a complete run.", "Choose another folder with --out.")
@@ -132,7 +130,7 @@ class RunWriter:
         with writing_to(self.path, "Choose a folder you may write to, with --out."):
             remove_orphans(self.path)
         write_json(self.path / _STATE / _CLAIM, claim)
-        write_bytes(self.path / "recipe.toml", self.recipe.to_toml().encode())
+        self.write("recipe.toml", self.recipe.to_toml())
 
     def _lost_its_claim(self) -> bool:
         """Say whether the folder is that of an unfinished run of this recipe whose claim is damaged."""
@@ -149,11 +147,13 @@ class RunWriter:
 
     def write(self, name: str, content: bytes | str) -> None:
         """Write a file of the run, whole or not at all."""
-        write_bytes(self.path / name, content.encode() if isinstance(content, str) else content)
+        content = content.encode() if isinstance(content, str) else content
+        write_bytes(self.path / name, content)
+        self._written[name] = fingerprint(content)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a file of the run as JSON."""
-        write_json(self.path / name, content)
+        self.write(name, json_text(content))
 
     def write_predictions(self, name: str, predictions: "Predictions") -> None:
         """Write predictions under `name`.npz."""
@@ -161,23 +161,23 @@ class RunWriter:
 
         self.write(f"{name}.npz", to_bytes(predictions))
 
-    def draft(self, answers: "Mapping[str, Answers] | None" = None) -> "Run":
-        """Give the run as it is so far, for what is made from it before it is complete; `answers` are those to val
-        and test where they are at hand."""
-        return Run(self.path, check_record(ManifestRecord, self._manifest(), MANIFEST), answers)
+    def draft(self, answers: "Mapping[str, Answers] | None" = None, **known: Any) -> "Run":
+        """Give the run as it is so far, for what is made from it before it is complete. What is at hand is not read
+        again: `answers` to val and test, and those of a baseline as "<baseline>-test"; `known` properties by name."""
+        run = Run(self.path, check_record(ManifestRecord, self._manifest(self._written), MANIFEST), answers)
+        vars(run).update(known)
+        return run
 
     def finish(self) -> None:
-        """Make the run complete: hash every file into the manifest, then drop the state of the unfinished run."""
-        self.write_json(MANIFEST, sealed(self._manifest()))
+        """Make the run complete: the hash of every file goes into the manifest, then the state of the unfinished run
+        is dropped."""
+        there = [name for name in regular_files(self.path) if name != LOCK and not is_part(name)]
+        files = {name: self._written.get(name) or fingerprint(read_file(self.path, name)) for name in there}
+        write_json(self.path / MANIFEST, sealed(self._manifest(files)))
         drop_state(self.path)
 
-    def _manifest(self) -> dict[str, Any]:
-        files = {
-            name: fingerprint(read_file(self.path, name))
-            for name in regular_files(self.path)
-            if name != LOCK and not is_part(name)
-        }
-        return {"schema": SCHEMA, "recipe_hash": self.recipe.hash, "seed": self.seed, "files": files}
+    def _manifest(self, files: Mapping[str, Any]) -> dict[str, Any]:
+        return {"schema": SCHEMA, "recipe_hash": self.recipe.hash, "seed": self.seed, "files": dict(files)}
 
 
 def drop_state(path: Path) -> None:
@@ -186,6 +186,10 @@ def drop_state(path: Path) -> None:
     for name in sorted(regular_files(path, _STATE), key=lambda name: name == _CLAIM):
         if _is_of_state(name):
             remove_inside(path, f"{_STATE}/{name}")
+    _drop_empty_state(path)
+
+
+def _drop_empty_state(path: Path) -> None:
     with contextlib.suppress(OSError):
         remove_empty_folder(path, _STATE)
 
@@ -243,16 +247,25 @@ def _names(folder: Path) -> set[str]:
     return {place.name for place in folder.iterdir()}
 
 
-def _claim_of(recipe: "Recipe", seed: int) -> dict[str, Any]:
-    return {"recipe_hash": recipe.hash, "seed": seed}
-
-
 def read_claim(path: Path) -> dict[str, Any] | None:
     """Give the recipe hash and seed of the unfinished run in a folder; None if there is none."""
     with contextlib.suppress(RunError):
         if (content := read_if_there(path, f"{_STATE}/{_CLAIM}")) is not None:
             return read_record(ClaimRecord, content, f"{path / _STATE / _CLAIM}").to_dict()
     return None
+
+
+class _ReadProperty(Generic[T]):
+    """A property that is read from disk each time, unless the instance has a value of its name, as a draft has."""
+
+    def __init__(self, read: Callable[["Run"], T]) -> None:
+        self._read = read
+        self.__doc__ = read.__doc__
+
+    def __get__(self, run: "Run | None", owner: type["Run"]) -> T:
+        if run is None:
+            raise AttributeError("It is a property of runs.")
+        return self._read(run)
 
 
 class Run:
@@ -281,17 +294,9 @@ class Run:
                 f"{name} in the run {self.path} has {known.bytes:,} bytes, more than {largest_of(name):,}.", _AGAIN
             )
         try:
-            with open_inside(self.path, name) as file:
-                # What is not as long as the manifest says is not read at all.
-                n_bytes = os.fstat(file.fileno()).st_size
-                content = file.read(n_bytes) if n_bytes in (own.bytes for own in prints) else b""
-        except FileNotFoundError as error:
-            raise RunError(f"{name} is missing from the run {self.path}.", f"Repeat it: {self.command}") from error
-        except OSError as error:
-            raise unreadable(self.path / name, error, f"Repeat the run: {self.command}") from error
-        if fingerprint(content) not in prints:
-            raise RunError(f"{name} in the run {self.path} is damaged or was changed.", f"Repeat it: {self.command}")
-        return content
+            return read_printed(self.path, name, prints, f"the run {self.path}", "")
+        except RunError as error:
+            raise RunError(error.problem, f"Repeat it: {self.command}") from error
 
     def n_bytes(self, name: str) -> int:
         """Give the size of a file of the run, as the manifest has it."""
@@ -323,21 +328,13 @@ class Run:
             remove_orphans(self.path)
             # Another command may have written a file of the run since it was opened.
             kept = open_run(self.path)
-            files, to_come = kept._settled(), {name: fingerprint(content)}
+            files = settled(self.path, kept._files, kept._pending)
+            to_come = {name: fingerprint(content)}
             about = {"schema": SCHEMA, "recipe_hash": kept.recipe_hash, "seed": kept.seed}
             write_json(self.path / MANIFEST, sealed({**about, "files": files, _PENDING: to_come}))
             write_bytes(self.path / name, content)
             self._files, self._pending = {**files, **to_come}, {}
             write_json(self.path / MANIFEST, sealed({**about, "files": self._files}))
-
-    def _settled(self) -> dict[str, FilePrint]:
-        """Give the fingerprints of the files, of those that were to come as they did or did not."""
-        came = {}
-        for name, print_ in self._pending.items():
-            with contextlib.suppress(OSError):
-                if fingerprint(read_inside(self.path, name, print_.bytes)) == print_:
-                    came[name] = print_
-        return {**self._files, **came}
 
     def has(self, name: str) -> bool:
         """Say whether the run was written with this file."""
@@ -360,7 +357,7 @@ class Run:
             one_of = f" --folds {folds['folds']}" if folds else ""
         return f"penlight train {path}/recipe.toml --seed {self.seed}{one_of}"
 
-    @property
+    @_ReadProperty
     def recipe(self) -> "Recipe":
         """What was asked for."""
         # Recipes need pydantic, which answering for a picture does not.
@@ -372,7 +369,7 @@ class Run:
         except UnicodeDecodeError as error:
             raise RunError(f"{where} is not a text in UTF-8.", _AGAIN) from error
 
-    @property
+    @_ReadProperty
     def provenance(self) -> dict[str, Any]:
         """Seed, versions, hashes, machine, durations."""
         from penlight.runs.provenance import ProvenanceRecord
@@ -380,14 +377,14 @@ class Run:
         record = self.record(ProvenanceRecord, "provenance.json")
         return without_defaults(record, parse_json(self.read("provenance.json"), "provenance.json"))
 
-    @property
+    @_ReadProperty
     def metrics(self) -> "Scores":
         """The scores as `train` wrote them."""
         from penlight.runs.scores import Scores
 
         return self.record(Scores, "metrics.json")
 
-    @property
+    @_ReadProperty
     def data(self) -> "DataRecord | None":
         """Counts by split, patients, and what the audit found; None for a run that kept nothing of its data."""
         from penlight.data.record import DataRecord
@@ -401,12 +398,12 @@ class Run:
 
         return self.record(ReadingOfData, DATA).reading if self.has(DATA) else None
 
-    @property
+    @_ReadProperty
     def decision(self) -> Decision:
         """Calibration and thresholds found on val."""
         return self.record(Decision, "decision.json")
 
-    @property
+    @_ReadProperty
     def novelty(self) -> Novelty | None:
         """What tells images unlike those in train; None for a run written without it."""
         return novelty_from_bytes(self.read(NOVELTY), str(self.path / NOVELTY)) if self.has(NOVELTY) else None
@@ -460,9 +457,8 @@ class Run:
         """The run's predictions of a split, calibrated and decided."""
         from penlight.runs.answers import answer
 
-        if split in self._answers:
-            return self._answers[split]
-        return answer(self.predictions(split), self.decision)
+        known = self._answers.get(split)
+        return answer(self.predictions(split), self.decision) if known is None else known
 
     @property
     def baselines(self) -> list[str]:
@@ -479,6 +475,9 @@ class Run:
         """A baseline's predictions of a split, calibrated and decided by its own decision."""
         from penlight.runs.answers import answer
 
+        known = self._answers.get(f"{baseline}-{split}")
+        if known is not None:
+            return known
         return answer(self.baseline_predictions(baseline, split), self.baseline_decision(baseline))
 
     def baseline_decision(self, baseline: str) -> Decision:
@@ -535,16 +534,10 @@ def _manifest_of(path: Path, content: bytes) -> ManifestRecord:
         if not error.problem.startswith(what):
             raise
         raise _damaged(path, error.problem.removeprefix(what).strip(" .")) from error
-    if not _is_whole(values):
+    # One without a seal is of an earlier version.
+    if not (is_sound(values) if SEAL in values else set(values) == _IN_MANIFEST):
         raise _damaged(path, "has another hash than it says")
     return manifest
-
-
-def _is_whole(manifest: Mapping[str, Any]) -> bool:
-    """Say whether a manifest is as it was written; one without a seal is of an earlier version."""
-    if SEAL in manifest:
-        return is_sound(manifest)
-    return set(manifest) == _IN_MANIFEST
 
 
 def _damaged(path: Path, why: str) -> RunError:
@@ -570,16 +563,6 @@ def run_folders(path: Path, what: Literal["seed", "fold"]) -> list[Path]:
     name = re.compile(rf"{what}-(0|[1-9][0-9]{{0,9}})")
     found = filter(name.fullmatch, inner_folders(path))
     return [path / own for own in sorted(found, key=lambda own: int(own.removeprefix(f"{what}-")))]
-
-
-def fold_folders(path: Path) -> list[Path]:
-    """List the run folders, one per fold, of a folder with a cross-validation, in the order of the folds."""
-    return run_folders(path, "fold")
-
-
-def seed_folders(path: Path) -> list[Path]:
-    """List the run folders, one per seed, of a folder with several seeds, in the order of the seeds."""
-    return run_folders(path, "seed")
 
 
 def run_folder_in(group: Path, *names: str) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from penlight.disk import FolderHold, inner_folders, is_inside, open_inside, remove_inside, remove_orphans
+from penlight.disk import FolderHold, inner_folders, is_inside, remove_inside, remove_orphans
 from penlight.errors import RunError
 from penlight.parsing import parse_json_object
 from penlight.records import Record, check_record, read_record, without_defaults
@@ -19,10 +19,10 @@ from penlight.records.run import FilePrint
 from penlight.runs.files import (
     fingerprint,
     is_sound,
-    largest_of,
     read_file,
+    read_printed,
     sealed,
-    unreadable,
+    settled,
     write_bytes,
     write_json,
 )
@@ -97,18 +97,7 @@ class RunGroup:
         prints = [files[name] for files in (self._seal.files, self._seal.pending) if name in files]
         if not prints:
             raise RunError(f"{self.path} was not written with {name}.", _AGAIN)
-        try:
-            with open_inside(self.path, name) as file:
-                n_bytes = os.fstat(file.fileno()).st_size
-                known = n_bytes in (own.bytes for own in prints) and n_bytes <= largest_of(name)
-                content = file.read(n_bytes) if known else b""
-        except FileNotFoundError as error:
-            raise RunError(f"{name} is missing from {self.path}.", _AGAIN) from error
-        except OSError as error:
-            raise unreadable(self.path / name, error, _AGAIN) from error
-        if fingerprint(content) not in prints:
-            raise RunError(f"{name} in {self.path} is damaged or was changed.", _AGAIN)
-        return content
+        return read_printed(self.path, name, prints, str(self.path), _AGAIN)
 
     @property
     def record(self) -> Record:
@@ -188,15 +177,7 @@ class RunGroup:
     def _settled(self) -> dict[str, FilePrint]:
         """Give the prints of the files, of those that were to come as they did or did not."""
         assert self._seal is not None
-        found = dict(self._seal.files)
-        for name, own in self._seal.pending.items():
-            try:
-                came = fingerprint(read_file(self.path, name)) == own
-            except RunError:
-                continue
-            if came:
-                found[name] = own
-        return found
+        return settled(self.path, self._seal.files, self._seal.pending)
 
 
 def open_group(path: Path) -> RunGroup:

@@ -1,9 +1,9 @@
 """Score runs from their predictions: one, several seeds, several folds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from penlight.evaluation.operating import operating_points
 from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
+from penlight.records.groups import FoldsRecord
 from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, join_folds
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
 from penlight.runs.groups import open_group
@@ -140,15 +141,40 @@ def answers_of_seeds(runs: Sequence[Run], split: str) -> list[Answers]:
     return answers
 
 
-def folds_scores(path: Path) -> FoldsScores:
-    """Score a cross-validation from the runs of its folds. RunError if one is missing."""
-    runs, claim = runs_of_folds(path)
-    joined = joined_folds(runs, claim["data_md5"])
+@dataclass(frozen=True)
+class FoldRuns:
+    """The runs of a cross-validation, one for each fold, and what its folder claims to be."""
+
+    path: Path
+    runs: Sequence[Run]
+    claim: FoldsRecord
+
+    @cached_property
+    def joined(self) -> Joined:
+        """The answers of each fold to the images that it was not trained on."""
+        return join_folds([run.answers("test") for run in self.runs], self.claim.data_md5)
+
+
+def open_folds(path: Path) -> FoldRuns:
+    """Open the runs of a cross-validation. RunError if one is missing or not complete, or is not of it."""
+    group = open_group(path)
+    claim = group.claim
+    if len(group.folders) != claim.folds:
+        raise RunError(f"{path} lacks folds of its cross-validation.", "Repeat the command that began it.")
+    runs = group.runs()
+    if any(run.recipe.hash != claim.recipe_hash for run in runs):
+        raise RunError(f"{path} holds folds of another recipe.", "Repeat the training in another folder.")
+    return FoldRuns(path, runs, claim)
+
+
+def folds_scores(folds: FoldRuns) -> FoldsScores:
+    """Score a cross-validation from the runs of its folds."""
+    path, runs, claim, joined = folds.path, folds.runs, folds.claim, folds.joined
     rivals = {
         # A fold that kept a baseline as its model has no other of that name.
         name: join_folds(
             [run.baseline_answers(name, "test") if name in run.baselines else run.answers("test") for run in runs],
-            claim["data_md5"],
+            claim.data_md5,
         ).sample
         for name in BASELINE_MODELS
         if all(name in run.baselines or name == run.kept_model for run in runs)
@@ -164,7 +190,7 @@ def folds_scores(path: Path) -> FoldsScores:
     )
     evidence = Evidence(SplitAnswers(joined.sample, groups), rows, FOLDS_SPLIT, subgroups=subgroups, baselines=rivals)
     checks = [*run_checks(evidence), *check_folds({run.path.name: checks_kept(run) for run in runs})]
-    left = claim["images"] - len(joined.predictions)
+    left = claim.images - len(joined.predictions)
     never = f"answers to {left:,} images, on which every fold is trained: nobody else has one of their labels"
     unanswered = [never] if left else []
     return FoldsScores(
@@ -184,23 +210,6 @@ def folds_scores(path: Path) -> FoldsScores:
 def _kept_subgroups(folder: Path) -> Sequence[Subgroup]:
     """Read the scores of groups from the summary of a copy, which cannot compute them again."""
     return open_group(folder).summary.subgroups
-
-
-def runs_of_folds(path: Path) -> tuple[list[Run], dict[str, Any]]:
-    """Open the runs of a cross-validation. RunError if one is missing or not complete, or is not of it."""
-    group = open_group(path)
-    claim = group.claim.to_dict()
-    if len(group.folders) != claim["folds"]:
-        raise RunError(f"{path} lacks folds of its cross-validation.", "Repeat the command that began it.")
-    runs = group.runs()
-    if any(run.recipe.hash != claim["recipe_hash"] for run in runs):
-        raise RunError(f"{path} holds folds of another recipe.", "Repeat the training in another folder.")
-    return runs, claim
-
-
-def joined_folds(runs: Sequence[Run], data_md5: str) -> Joined:
-    """Join the answers of each fold to the images that it was not trained on."""
-    return join_folds([run.answers("test") for run in runs], data_md5)
 
 
 def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Groups) -> list[Score]:

@@ -49,12 +49,6 @@ class FittedEnsemble:
     parameters: int | None
 
 
-def fit_summaries(options: Summarised, view: ViewedDataset, task: Task, seed: int) -> FittedEnsemble:
-    """Fit a model of summaries as an ensemble of one, with the weight 1."""
-    member = Member(model=options)
-    return _Fitting(view, task, seed).all([member])
-
-
 def fit_ensemble(
     recipe: Recipe,
     options: Ensemble,
@@ -67,12 +61,12 @@ def fit_ensemble(
 ) -> FittedEnsemble:
     """Fit the members one after another, then weigh them on val; a network has checkpoints of its own beside
     `checkpoints`."""
-    return _Fitting(view, task, seed, recipe, progress, checkpoints).all(
+    return EnsembleFitter(view, task, seed, recipe, progress, checkpoints).fit(
         options.members, options.worth if options.weigh == "val" else None
     )
 
 
-class _Fitting:
+class EnsembleFitter:
     """What the members of one ensemble share while they are fitted."""
 
     def __init__(
@@ -95,9 +89,9 @@ class _Fitting:
         """Number the patients of train, near duplicates with them."""
         return image_groups(self.view, ("train",))
 
-    def all(self, members: Sequence[Member], worth: float | None = None) -> FittedEnsemble:
+    def fit(self, members: Sequence[Member], worth: float | None = None) -> FittedEnsemble:
         """Fit every member and weigh them."""
-        fitted = [self.one(number, member) for number, member in enumerate(members)]
+        fitted = [self.fit_member(number, member) for number, member in enumerate(members)]
         given = np.array([member.weight for member in members])
         weights = given if len(members) == 1 or worth is None else self._weights(fitted, given, worth)
         names = [member.model.backbone for member in members]
@@ -110,7 +104,7 @@ class _Fitting:
         scores = scores_of_members(fitted, self.val.chosen)
         return weigh(scores, self.val.y_true, given, worth, exclusive=self.task.exclusive)
 
-    def one(self, number: int, member: Member) -> Scorer:
+    def fit_member(self, number: int, member: Member) -> Scorer:
         """Fit a member on train."""
         options = member.model
         if isinstance(options, Summarised):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.errors import MemoryShortError, is_out_of_memory
 from penlight.models import BASELINES, Baseline
-from penlight.recipes import Ensemble, Pretrained, Recipe, Summarised
+from penlight.recipes import Ensemble, Member, Pretrained, Recipe, Summarised
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
-from penlight.training.ensemble import FittedEnsemble, fit_ensemble, fit_summaries
+from penlight.training.ensemble import EnsembleFitter, FittedEnsemble, fit_ensemble
 from penlight.training.loop import Epoch, Progress, predict_logits, train_network
 from penlight.training.transfer import train_pretrained
 
@@ -67,7 +67,7 @@ def fit(
         if recipe.model.backbone in BASELINES:
             return _fit_baseline(recipe, view, task, begun)
         if isinstance(recipe.model, Summarised):
-            return _of_ensemble(fit_summaries(recipe.model, view, task, seed), task, begun)
+            return _of_ensemble(EnsembleFitter(view, task, seed).fit([Member(model=recipe.model)]), task, begun)
         if isinstance(recipe.model, Ensemble):
             return _of_ensemble(fit_ensemble(recipe, recipe.model, view, task, seed, **how), task, begun)
         if isinstance(recipe.model, Pretrained):

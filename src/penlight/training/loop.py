@@ -1,5 +1,6 @@
 """The training loop of a network: epochs, the exact headline metric on val, early stopping, checkpoints."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -15,14 +16,12 @@ from penlight.evaluation import headline_value
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
 from penlight.models.heads import make_loss
-from penlight.recipes import Recipe, Scratch
+from penlight.recipes import Recipe, Scratch, Train
 from penlight.tasks import Task
 from penlight.training.augment import augment, is_active
-from penlight.training.balance import image_weights
-from penlight.training.batches import EpochOrder, draw_epoch, epoch_blocks
+from penlight.training.batches import EpochOrder, draw_epoch, epoch_blocks, image_weights
 from penlight.training.checkpoints import Arrays, Checkpoints
 from penlight.training.engine import Steps, make_forward, make_steps
-from penlight.training.schedule import optimizer as make_optimizer
 
 _PREDICT_BATCH = 512
 # Of large images a batch has so many pixels at most: the maps of a network are some hundred bytes for each of them.
@@ -239,17 +238,13 @@ def run_epochs(
     if checkpoints is not None and trainer.load(checkpoints) and progress:
         for row in trainer.history:
             progress(row, planned)
-    while not trainer.finished and not _timed_out(trainer, longest):
+    while not trainer.finished and (not trainer.history or sum(row.seconds for row in trainer.history) <= longest):
         row = trainer.epoch()
         if checkpoints is not None:
             trainer.save(checkpoints)
         if progress:
             progress(row, planned)
     return replace(trainer.keep_best(), timed_out=not trainer.finished)
-
-
-def _timed_out(trainer: Trainer, longest: float) -> bool:
-    return bool(trainer.history) and sum(row.seconds for row in trainer.history) > longest
 
 
 def predict_logits(network: Any, split: ViewedSplit) -> NDArray[np.float32]:
@@ -274,3 +269,33 @@ def smoothed(y: NDArray[np.uint8], amount: float, exclusive: bool) -> NDArray[np
 def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def learning_rate(train: Train, steps_per_epoch: int) -> Any:
+    """Give a Keras schedule: a linear rise over the warm-up, then constant or half a cosine down to zero."""
+    keras = load_keras()
+    ops = keras.ops
+    warmup = float(train.warmup_epochs * steps_per_epoch)
+    steps = float(train.epochs * steps_per_epoch)
+
+    class WarmUp(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc, name-defined]
+        def __call__(self, step: Any) -> Any:
+            done = ops.cast(step, "float32")
+            rise = ops.minimum(1.0, (done + 1.0) / max(warmup, 1.0))
+            if train.schedule == "constant":
+                return train.learning_rate * rise
+            share = ops.clip((done - warmup) / max(steps - warmup, 1.0), 0.0, 1.0)
+            return train.learning_rate * rise * 0.5 * (1.0 + ops.cos(math.pi * share))
+
+    return WarmUp()
+
+
+def make_optimizer(train: Train, steps_per_epoch: int) -> Any:
+    """Give the Keras optimiser of the recipe, its schedule inside."""
+    optimizers = load_keras().optimizers
+    rate = learning_rate(train, steps_per_epoch)
+    if train.optimizer == "adam":
+        return optimizers.Adam(rate, weight_decay=train.weight_decay or None)
+    if train.optimizer == "adamw":
+        return optimizers.AdamW(rate, weight_decay=train.weight_decay)
+    return optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=train.weight_decay or None)

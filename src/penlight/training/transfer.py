@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data import ViewedDataset, ViewedSplit
+from penlight.data import ViewedDataset
 from penlight.models.pretrained import frozen_base, joined, new_head, thaw
 from penlight.recipes import Pretrained, Recipe
 from penlight.tasks import Task
@@ -41,9 +41,14 @@ def train_pretrained(
     head = new_head(options, task, base.output_shape[-1], seed)
     network = joined(base, head, options.backbone)
     planned = recipe.train.epochs + (options.fine_tune.epochs if options.fine_tune.layers else 0)
-    first = _train_head(recipe, options, view, task, seed, base, head, network, planned, progress, checkpoints)
+    if is_active(recipe.train.augment):
+        first = run_epochs(Trainer(recipe, view, task, seed, network), planned, progress, checkpoints)
+    else:
+        featured, seconds = _as_features(view, base, options)
+        trained = run_epochs(Trainer(recipe, featured, task, seed, head), planned, progress, checkpoints)
+        first = replace(trained, network=network, before=seconds)
     if not options.fine_tune.layers:
-        return replace(first, network=network)
+        return first
     thaw(base, options.fine_tune.layers)
     tuning = {"epochs": options.fine_tune.epochs, "learning_rate": options.fine_tune.learning_rate}
     second_recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update=tuning)})
@@ -54,26 +59,6 @@ def train_pretrained(
     history = first.history + [_after(row, done) for row in second.history]
     kept = done + second.best_epoch if second.best_epoch else first.best_epoch
     return TrainedNetwork(network, history, kept, first.before)
-
-
-def _train_head(
-    recipe: Recipe,
-    options: Pretrained,
-    view: ViewedDataset,
-    task: Task,
-    seed: int,
-    base: Any,
-    head: Any,
-    network: Any,
-    planned: int,
-    progress: Progress | None,
-    checkpoints: Checkpoints | None,
-) -> TrainedNetwork:
-    if is_active(recipe.train.augment):
-        return run_epochs(Trainer(recipe, view, task, seed, network), planned, progress, checkpoints)
-    featured, seconds = _as_features(view, base, options)
-    trained = run_epochs(Trainer(recipe, featured, task, seed, head), planned, progress, checkpoints)
-    return replace(trained, before=seconds)
 
 
 def _as_features(view: ViewedDataset, base: Any, options: Pretrained) -> tuple[ViewedDataset, float]:
@@ -88,11 +73,10 @@ def _as_features(view: ViewedDataset, base: Any, options: Pretrained) -> tuple[V
         features = {name: predict_logits(base, view.splits[name]) for name in ("train", "val")}
         _FEATURES[key] = features, time.perf_counter() - begun
     features, seconds = _FEATURES[key]
-    return replace(view, splits={name: _featured(view.splits[name], f) for name, f in features.items()}), seconds
-
-
-def _featured(split: ViewedSplit, features: NDArray[np.float32]) -> ViewedSplit:
-    return replace(split, images=features, index=np.arange(len(split)))  # type: ignore[arg-type]
+    splits = {}
+    for name, own in features.items():
+        splits[name] = replace(view.splits[name], images=own, index=np.arange(len(own)))  # type: ignore[arg-type]
+    return replace(view, splits=splits), seconds
 
 
 def _after(row: Epoch, done: int) -> Epoch:

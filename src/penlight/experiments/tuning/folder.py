@@ -1,87 +1,119 @@
-"""The folder of a tuning: held by one command at a time, continued by the same command, refused to another."""
+"""A tuning's folder: what decides its trials, and who may go on with it.
+
+It is held by one command at a time, continued by the same command, refused to another.
+"""
 
 import contextlib
+import hashlib
+import json
 import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from penlight.disk import FolderHold, is_inside, remove_inside, remove_orphans, require_no_link
-from penlight.errors import PenlightError, RunError
-from penlight.experiments.tuning.setup import Setup, setup_of
+from penlight.data import ViewedDataset
+from penlight.disk import FolderHold, remove_orphans, require_no_link
+from penlight.errors import PenlightError, RunError, UnknownNameError
+from penlight.experiments.tuning.objective import Repeats, choose_repeats
+from penlight.experiments.tuning.samplers import SAMPLERS, make_sampler
+from penlight.recipes import Recipe, recipe_from_toml
+from penlight.recipes.space import Space, space_from_dict
 from penlight.records import read_record
 from penlight.records.groups import TuningRecord
 from penlight.runs import write_bytes
-from penlight.runs.files import json_text, read_file
+from penlight.runs.files import json_text
 from penlight.runs.folder import is_bare, is_untidy
 from penlight.runs.groups import SETUP, open_group, unseal, write_group
 
 DATABASE = "tune.db"
-_ASK_LOCK = ".ask.lock"
-_RESULTS = ("best.toml", "trials.csv", "report.html")
 _REMEDY = "Choose another folder with --out."
 
 
-class TuningFolder:
-    """Holds a folder for one command. RunError if another one holds it, or if it has other contents.
+@dataclass(frozen=True)
+class Setup:
+    """The recipe that is tuned, the space, the sampler's name, how a trial is judged, the seed, the data's hash."""
+
+    recipe: Recipe
+    space: Space
+    sampler: str
+    repeats: Repeats
+    seed: int
+    data_md5: str
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name, for names of folders and studies."""
+        return Path(self.recipe.data.dataset).stem
+
+    @property
+    def study(self) -> str:
+        """Name of the study in a storage: the same on every machine that gives the same command."""
+        values = {key: value for key, value in self.record().to_dict().items() if key not in ("schema", "finished")}
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return f"penlight-{self.dataset}-{digest[:12]}"
+
+    def record(self, *, finished: bool = False) -> TuningRecord:
+        """Give what tune.json holds."""
+        repeats = (self.repeats.kind, self.repeats.count)
+        recipe, space = self.recipe.to_toml(), self.space.tables
+        return TuningRecord(1, recipe, space, self.sampler, repeats, self.seed, self.data_md5, finished)
+
+    def content(self, *, finished: bool) -> bytes:
+        """Give the bytes of tune.json."""
+        return json_text(self.record(finished=finished)).encode()
+
+
+def make_setup(
+    recipe: Recipe, space: Space, view: ViewedDataset, *, sampler: str, seeds: int | None, seed: int
+) -> Setup:
+    """Put a setup together. UnknownNameError for a sampler there is none of, MissingExtraError for one whose needs
+    are not installed."""
+    if sampler not in SAMPLERS:
+        raise UnknownNameError("sampler", sampler, SAMPLERS)
+    make_sampler(sampler, seed, 0)
+    return Setup(recipe, space, sampler, choose_repeats(view, seeds), seed, view.dataset.md5)
+
+
+def setup_of(record: TuningRecord) -> Setup:
+    """Give the setup that tune.json holds, which was checked as it was read. RecipeError for a recipe or a space that
+    is none."""
+    recipe = recipe_from_toml(record.recipe)
+    kind, count = record.repeats
+    space = space_from_dict(record.space, recipe)
+    return Setup(recipe, space, record.sampler, Repeats(kind, count), record.seed, record.data_md5)
+
+
+@contextlib.contextmanager
+def hold_tuning(folder: Path, setup: Setup) -> Iterator[None]:
+    """Hold a folder for one command, and say that its tuning is not finished. RunError if another one holds it, or if
+    it has other contents.
 
     A finished tuning of the same setup may be opened again, to go on to more trials.
     """
-
-    def __init__(self, path: Path, setup: Setup) -> None:
-        self.path, self.setup = path, setup
-        self._hold = FolderHold(path)
-
-    def __enter__(self) -> Self:
-        """Take the lock and claim the folder."""
-        with contextlib.ExitStack() as held:
-            held.enter_context(self._hold)
-            self._claim()
-            held.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the lock back."""
-        with contextlib.suppress(OSError):
-            remove_inside(self.path, _ASK_LOCK)
-        self._hold.__exit__(kind, error, trace)
-
-    def _claim(self) -> None:
-        # Written through their names by SQLite and by the lock, which would follow a link.
-        for name in (DATABASE, *(f"{DATABASE}-{end}" for end in ("journal", "wal", "shm")), _ASK_LOCK):
-            require_no_link(self.path / name)
-        if not os.path.lexists(self.path / SETUP):
-            if not is_bare(self.path):
-                raise RunError(f"{self.path} is not empty, and not a tuning.", _REMEDY)
-        elif read_setup(self.path) != self.setup:
+    with FolderHold(folder):
+        # Written through their names by SQLite, which would follow a link.
+        for name in (DATABASE, *(f"{DATABASE}-{end}" for end in ("journal", "wal", "shm"))):
+            require_no_link(folder / name)
+        if not os.path.lexists(folder / SETUP):
+            if not is_bare(folder):
+                raise RunError(f"{folder} is not empty, and not a tuning.", _REMEDY)
+        elif read_setup(folder) != setup:
             raise RunError(
-                f"{self.path} holds a tuning of another recipe, space, sampler, seed or dataset.",
+                f"{folder} holds a tuning of another recipe, space, sampler, seed or dataset.",
                 f"{_REMEDY} Or repeat the command that began it.",
             )
-        remove_orphans(self.path)
-        self._mark(finished=False)
+        remove_orphans(folder)
+        unseal(folder)
+        write_bytes(folder / SETUP, setup.content(finished=False))
+        yield
 
-    def finish(self) -> None:
-        """Say that the tuning is complete, and seal what it wrote but for the database, which may grow: the next one
-        of the same setup takes a new folder by default."""
-        found = {name: read_file(self.path, name) for name in _RESULTS if is_inside(self.path, name)}
-        write_group(self.path, "tuning", {**found, SETUP: self._content(finished=False)}, {})
-        # Only what is sealed is finished: cut off before, the same command goes on here.
-        write_group(self.path, "tuning", {SETUP: self._content(finished=True)}, {})
 
-    def _mark(self, *, finished: bool) -> None:
-        unseal(self.path)
-        write_bytes(self.path / SETUP, self._content(finished=finished))
-
-    def _content(self, *, finished: bool) -> bytes:
-        return json_text(self.setup.record(finished=finished)).encode()
-
-    @property
-    def ask_lock(self) -> Path:
-        """The file that one worker locks while it decides what to try."""
-        return self.path / _ASK_LOCK
+def finish_tuning(folder: Path, setup: Setup, files: Mapping[str, bytes]) -> None:
+    """Write what was found, say that the tuning is complete, and seal it but for the database, which may grow: the
+    next one of the same setup takes a new folder by default."""
+    write_group(folder, "tuning", {**files, SETUP: setup.content(finished=False)}, {})
+    # Only what is sealed is finished: cut off before, the same command goes on here.
+    write_group(folder, "tuning", {SETUP: setup.content(finished=True)}, {})
 
 
 def read_setup(path: Path) -> Setup:
@@ -92,16 +124,8 @@ def read_setup(path: Path) -> Setup:
         raise RunError(f"{path / SETUP} is missing or damaged. {error.problem}", _REMEDY) from error
 
 
-def default_folder(setup: Setup) -> Path:
-    """Find the next free runs/<dataset>-tune-<n>, or the unfinished one of this very setup."""
-    for number in range(1, 10_000):
-        folder = Path("runs") / f"{setup.dataset}-tune-{number}"
-        if not folder.exists() or _continues(folder, setup):
-            return folder
-    raise RunError(f"There are 10,000 folders named runs/{setup.dataset}-tune-*.", _REMEDY)
-
-
-def _continues(folder: Path, setup: Setup) -> bool:
+def continues(folder: Path, setup: Setup) -> bool:
+    """Say whether a folder is empty, or holds an unfinished tuning of this very setup."""
     try:
         if is_bare(folder):
             return True

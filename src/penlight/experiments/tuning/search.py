@@ -1,44 +1,41 @@
-"""Trials, one after the other or in several processes, in an Optuna study that outlives the process."""
+"""Trials of a tuning: a list of work that grows, each part chosen by what those before it have shown."""
 
-import contextlib
 import os
-import platform
 import time
-import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
-from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
-from penlight.data import ViewedDataset, apply_view, open_referenced
-from penlight.errors import MemoryShortError, StorageError, TrainingError, first_line
-from penlight.experiments.processes import run_jobs
+from penlight.errors import MemoryShortError, TrainingError
+from penlight.experiments.executors import Executor
+from penlight.experiments.experiment import run_experiment
+from penlight.experiments.opened import OpenedData
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.tuning.folder import DATABASE, TuningFolder, read_setup
+from penlight.experiments.tuning.folder import DATABASE, Setup, hold_tuning, read_setup
 from penlight.experiments.tuning.objective import TrialPart, parts_of, require_judgement, values_of
 from penlight.experiments.tuning.samplers import distribution, from_stored, make_sampler, stored
-from penlight.experiments.tuning.setup import Setup
-from penlight.recipes.space import Choices, Space, Trial, with_values
+from penlight.experiments.tuning.storage import (
+    fail_running,
+    fail_silent,
+    heartbeat,
+    open_study,
+    process_name,
+    quiet,
+    sqlite_url,
+    storage_kept,
+)
+from penlight.recipes.space import Space, Trial, with_values
+
+T = TypeVar("T")
 
 DEFAULT_TRIALS = 15
-
-PRUNE_AFTER = 5
-"""So many trials must be complete before one is stopped for being worse than their median."""
-
-_FAIR_SHARE = 3  # a trial is left alone for the first third of its epochs
-_HEARTBEAT = 30  # seconds; a trial on another machine that is silent for four times that has failed
-_SQLITE_PATIENCE = 60  # seconds to wait for another worker's write
 _ENOUGH_FOR_IMPORTANCE = 4
-_DRIVERS = {"psycopg": "'penlight[postgres]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
-"""What to install for a driver, where that has another name."""
 
 
 @dataclass(frozen=True)
@@ -79,174 +76,146 @@ class TuningResult:
     importance: Mapping[str, float] = field(default_factory=dict)
 
 
-def open_study(storage: str, setup: Setup, *, shared: bool) -> optuna.Study:
-    """Open or make the study of a setup in a storage; `shared` says that other machines may write to it too.
+@dataclass(frozen=True)
+class Search:
+    """A tuning that is open in this process: what decides its trials, the study that holds them, and the trainings
+    that each of them is judged by. `shared` says that other machines may write to the storage."""
 
-    StorageError if the storage cannot be opened.
-    """
-    pruner = optuna.pruners.MedianPruner(PRUNE_AFTER, n_warmup_steps=setup.recipe.train.epochs // _FAIR_SHARE)
-    with _storage_errors(storage):
-        return optuna.create_study(
-            study_name=setup.study,
-            storage=_storage(storage, shared),
-            pruner=pruner,
-            direction="maximize",
-            load_if_exists=True,
-        )
+    setup: Setup
+    study: optuna.Study
+    storage: optuna.storages.RDBStorage
+    shared: bool
+    parts: list[TrialPart]
 
 
-def sqlite_url(path: Path) -> str:
-    """Name a SQLite file as Optuna does."""
-    return f"sqlite:///{path.resolve()}"
+@dataclass(frozen=True)
+class Tuning:
+    """A tuning by its folder and an Optuna URL, None for the folder's own database."""
 
+    folder: Path
+    storage: str | None
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Optuna from logging; errors are raised all the same."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
+    @property
+    def url(self) -> str:
+        """The URL of the storage."""
+        return self.storage or sqlite_url(self.folder / DATABASE)
 
+    def opened(self, data: OpenedData) -> Search:
+        """Open it, once in a process. DataError if the images cannot judge trials."""
+        return data.once(self, lambda: self._open(data))
 
-def fail_running(study: optuna.Study, *, shared: bool) -> None:
-    """Mark trials that a killed process left running as failed; they are tried again.
-
-    In a storage that other machines write to as well, only those of a process of this machine that has ended: what
-    became of the others, their heartbeat tells.
-    """
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if not shared or _has_ended(str(trial.user_attrs.get("process", ""))):
-            study.tell(trial.number, state=TrialState.FAIL)
-
-
-def process_name(pid: int) -> str:
-    """Name a process among those of many machines."""
-    return f"{platform.node()}-{uuid.getnode():x}:{pid}"
-
-
-def _has_ended(process: str) -> bool:
-    machine, _, pid = process.rpartition(":")
-    if not machine or process != process_name(int(pid)):
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
+    def _open(self, data: OpenedData) -> Search:
+        setup = read_setup(self.folder)
+        view = data.view(setup.recipe.data)
+        parts = parts_of(view, setup.repeats, setup.seed)
+        require_judgement(view, parts)
+        study, storage = open_study(self.url, setup, shared=self.storage is not None)
+        return Search(setup, study, storage, self.storage is not None, parts)
 
 
 def run_tuning(
-    folder: TuningFolder,
-    view: ViewedDataset,
+    tuning: Tuning,
+    setup: Setup,
     limits: TrialLimits,
-    progress: ProgressListener,
-    *,
-    storage: str | None = None,
-    workers: int = 1,
-) -> TuningResult:
-    """Go on with a folder's tuning up to the limits. `storage` is an Optuna URL; the folder's own database unless
-    given. DataError before anything is trained, if the images cannot judge trials."""
-    setup = folder.setup
-    require_judgement(view, parts_of(view, setup.repeats, setup.seed))
-    url = storage or sqlite_url(folder.path / DATABASE)
-    with quiet(), storage_kept(url):
-        study = open_study(url, setup, shared=storage is not None)
-        fail_running(study, shared=storage is not None)
-        told = -1
+    executor: Executor,
+    data: OpenedData,
+    listener: ProgressListener,
+    summarise: Callable[[TuningResult], T],
+) -> T:
+    """Hold a tuning's folder, go on with its trials up to the limits, and summarise them.
 
-        def tell() -> None:
-            nonlocal told
-            done = records(study, setup.space)
-            if len(done) != told:
-                told = len(done)
-                progress.on_trial(told, limits.trials, best_value(done), limits.seconds_left(done, workers))
+    DataError before anything is trained, if the images cannot judge trials; TrainingError if no trial is complete.
+    """
 
+    def tell() -> None:
+        done = records(tuning.opened(data).study, setup.space)
+        listener.on_trial(len(done), limits.trials, best_value(done), limits.seconds_left(done, executor.slots))
+
+    def trials() -> Iterator[TrialSpec]:
+        listener.on_step("Tuning")
         tell()
-        if workers == 1:
-            run_trials(study, setup, view, limits, folder.ask_lock, progress)
-        else:
-            own = {"folder": str(folder.path.resolve()), "storage": storage, "trials": limits.trials}
-            run_jobs([{"task": "trials", **own, "deadline": limits.deadline}] * workers, tell)
-        return found(study, setup)
+        yield from next_trials(tuning, data, limits)
+
+    def summarised(_: Sequence[None]) -> T:
+        return summarise(found(tuning.opened(data)))
+
+    with quiet(), storage_kept(tuning.url):
+        return run_experiment(hold_tuning(tuning.folder, setup), trials(), summarised, executor, tell)
 
 
-def work_on_folder(folder: str, storage: str | None, trials: int | None, deadline: float | None) -> None:
-    """Run trials of a tuning's folder until the limits say so, beside other processes that do the same."""
-    path = Path(folder)
-    setup = read_setup(path)
-    data = setup.recipe.data
-    view = apply_view(open_referenced(data.dataset, data.size), data.view)
-    url = storage or sqlite_url(path / DATABASE)
-    with quiet(), storage_kept(url):
-        study = open_study(url, setup, shared=storage is not None)
-        run_trials(
-            study, setup, view, TrialLimits(trials, deadline), TuningFolder(path, setup).ask_lock, ProgressListener()
-        )
+@dataclass(frozen=True)
+class TrialSpec:
+    """One trial, by its number in the storage, which also takes what comes of it."""
+
+    tuning: Tuning
+    trial: int
+
+    def to_job(self) -> dict[str, Any]:
+        """See `Work`."""
+        folder = str(self.tuning.folder.resolve())
+        return {"task": "trial", "folder": folder, "storage": self.tuning.storage, "trial": self.trial}
+
+    @classmethod
+    def of_job(cls, job: Mapping[str, Any]) -> "TrialSpec":
+        """Read what `to_job` gave."""
+        return cls(Tuning(Path(job["folder"]), job["storage"]), job["trial"])
+
+    def read(self) -> None:
+        """See `Work`: what came of it is in the storage."""
+
+    def do(self, data: OpenedData, listener: ProgressListener) -> None:
+        """Train the trial's recipe, and write what it is worth."""
+        with quiet(), storage_kept(self.tuning.url):
+            search = self.tuning.opened(data)
+            trial = optuna.trial.Trial(search.study, self.trial)
+            with heartbeat(search.storage, self.trial):
+                try:
+                    value = _value_of(trial, search, listener)
+                except optuna.TrialPruned:
+                    search.study.tell(trial, state=TrialState.PRUNED)
+                except (Exception, KeyboardInterrupt):
+                    search.study.tell(trial, state=TrialState.FAIL)
+                    raise
+                else:
+                    search.study.tell(trial, value)
 
 
-def run_trials(
-    study: optuna.Study,
-    setup: Setup,
-    view: ViewedDataset,
-    limits: TrialLimits,
-    ask_lock: Path,
-    progress: ProgressListener,
-) -> None:
-    """Run trials until the limits say so; other processes may do the same, one of them asks at a time."""
-    parts = parts_of(view, setup.repeats, setup.seed)
-    lock = FileLock(ask_lock)
-    while _run_one(study, setup, parts, limits, lock, progress):
-        done = records(study, setup.space)
-        progress.on_trial(len(done), limits.trials, best_value(done), limits.seconds_left(done, 1))
+def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterator[TrialSpec]:
+    """Choose one trial after the other, as long as the limits allow; those that killed processes left come again."""
+    search = tuning.opened(data)
+    fail_running(search.study, shared=search.shared)
+    while True:
+        fail_silent(search.study)
+        if not limits.allow(told := len(_counted(search.study))):
+            return
+        yield TrialSpec(tuning, _ask(search, told))
 
 
-def _run_one(
-    study: optuna.Study,
-    setup: Setup,
-    parts: list[TrialPart],
-    limits: TrialLimits,
-    lock: FileLock,
-    progress: ProgressListener,
-) -> bool:
-    """Run one trial; False where the limits allow none."""
-    lock.acquire()
-    try:
-        if not limits.allow(len(_counted(study))):
-            return False
-        _prepare(study, setup)
-        study.optimize(lambda trial: _objective(trial, setup, parts, lock, progress), n_trials=1)
-    finally:
-        lock.release(force=True)
-    return True
-
-
-def _prepare(study: optuna.Study, setup: Setup) -> None:
-    """Say what is tried next: the recipe as it is, if it lies in the space and is the first; else what the sampler
-    makes of the trials so far. Those of killed processes count for nothing."""
-    told = len(_counted(study))
-    study.sampler = make_sampler(setup.sampler, setup.seed, told)
+def _ask(search: Search, told: int) -> int:
+    """Choose a trial after `told` others: the recipe as it is, if it lies in the space and is the first; else what
+    the sampler makes of those so far."""
+    study, setup = search.study, search.setup
     start = setup.space.values_of(setup.recipe)
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     if start is not None and not told and not waiting:
         study.enqueue_trial(stored(setup.space, start))
-
-
-def _objective(
-    trial: optuna.Trial, setup: Setup, parts: list[TrialPart], lock: FileLock, progress: ProgressListener
-) -> float:
+    study.sampler = make_sampler(setup.sampler, setup.seed, told)
+    with warnings.catch_warnings():
+        # That heartbeats are those of `Study.optimize`: here they are those of `heartbeat`.
+        warnings.simplefilter("ignore")
+        trial = study.ask({p.key: distribution(p) for p in setup.space.parameters})
+    # A trial that is taken up again asks the sampler, too, and must not wait for it.
+    study.sampler = optuna.samplers.RandomSampler(seed=setup.seed)
     trial.set_user_attr("process", process_name(os.getpid()))
-    values = {p.key: _suggest(trial, setup.space, p.key) for p in setup.space.parameters}
-    # The others may ask as soon as they can see what is tried here.
-    lock.release(force=True)
+    return trial._trial_id
 
-    chosen = from_stored(setup.space, values)
+
+def _value_of(trial: optuna.Trial, search: Search, listener: ProgressListener) -> float:
+    """Train on every part, and give the mean of what they are worth."""
+    space = search.setup.space
+    chosen = from_stored(space, trial.params)
     # Trials of one point are the same training: what it gave is known.
-    known = (t for t in records(trial.study, setup.space) if t.state == "complete" and t.params == chosen)
+    known = (t for t in records(search.study, space) if t.state == "complete" and t.params == chosen)
     if (same := next(known, None)) is not None:
         trial.set_user_attr("values", list(same.values))
         return same.value
@@ -257,21 +226,12 @@ def _objective(
             raise optuna.TrialPruned
 
     try:
-        found = values_of(with_values(setup.recipe, chosen), parts, report, progress.on_epoch)
+        values = values_of(with_values(search.setup.recipe, chosen), search.parts, report, listener.on_epoch)
     except (TrainingError, MemoryShortError) as error:
         trial.set_user_attr("note", error.problem)
         raise optuna.TrialPruned from error
-    trial.set_user_attr("values", found)
-    return float(np.mean(found))
-
-
-def _suggest(trial: optuna.Trial, space: Space, key: str) -> Any:
-    p = next(p for p in space.parameters if p.key == key)
-    if isinstance(p, Choices):
-        return trial.suggest_categorical(key, distribution(p).choices)  # type: ignore[attr-defined]
-    if p.whole:
-        return trial.suggest_int(key, int(p.low), int(p.high), log=p.log)
-    return trial.suggest_float(key, p.low, p.high, log=p.log)
+    trial.set_user_attr("values", values)
+    return float(np.mean(values))
 
 
 def records(study: optuna.Study, space: Space) -> list[Trial]:
@@ -316,9 +276,9 @@ def best_value(trials: Sequence[Trial]) -> float:
     return max((t.value for t in trials if t.state == "complete"), default=float("nan"))
 
 
-def found(study: optuna.Study, setup: Setup) -> TuningResult:
-    """Sum a study up. TrainingError if no trial is complete."""
-    trials = records(study, setup.space)
+def found(search: Search) -> TuningResult:
+    """Sum a tuning up. TrainingError if no trial is complete."""
+    setup, trials = search.setup, records(search.study, search.setup.space)
     complete = [t for t in trials if t.state == "complete"]
     if not complete:
         why = next((f" The first one: {t.note}" for t in trials if t.note), "")
@@ -328,7 +288,7 @@ def found(study: optuna.Study, setup: Setup) -> TuningResult:
     best = max(complete, key=lambda t: (t.value, -t.number))
     own = setup.space.values_of(setup.recipe)
     start = next((t for t in complete if t.params == own), None)
-    return TuningResult(trials, best, start, _importance(study, setup, complete))
+    return TuningResult(trials, best, start, _importance(search.study, setup, complete))
 
 
 def _importance(study: optuna.Study, setup: Setup, complete: Sequence[Trial]) -> dict[str, float]:
@@ -342,64 +302,3 @@ def _importance(study: optuna.Study, setup: Setup, complete: Sequence[Trial]) ->
 
 def _counted(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING))
-
-
-def _storage(url: str, shared: bool) -> optuna.storages.BaseStorage:
-    options: dict[str, Any] = {}
-    if url.startswith("sqlite"):
-        options["engine_kwargs"] = {"connect_args": {"timeout": _SQLITE_PATIENCE}}
-    if shared:
-        options |= {"heartbeat_interval": _HEARTBEAT, "grace_period": 4 * _HEARTBEAT}
-    with warnings.catch_warnings():
-        # Heartbeats are marked as experimental.
-        warnings.simplefilter("ignore")
-        return optuna.storages.RDBStorage(url, **options)
-
-
-@contextlib.contextmanager
-def _storage_errors(url: str) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        driver = getattr(error.__cause__, "name", None) or make_url(url).get_driver_name()
-        raise StorageError(
-            f"The storage {_without_password(url)} is reached through {driver}, which is not installed.",
-            f"Install it: pip install {_DRIVERS.get(driver, driver)}. Or leave --storage out.",
-        ) from error
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, ValueError, RuntimeError) as error:
-        raise _storage_error(
-            url,
-            error,
-            "cannot be opened",
-            "Give an Optuna storage URL, as postgresql+psycopg://user@host/name, with --storage; "
-            "or choose another folder with --out.",
-        ) from error
-
-
-@contextlib.contextmanager
-def storage_kept(url: str) -> Iterator[None]:
-    """Turn errors of a storage that was open, such as a full disk, into StorageError."""
-    try:
-        yield
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        remedy = "See that it can be reached; the same command goes on after the last trial."
-        raise _storage_error(url, error, "can no longer be used", remedy) from error
-
-
-def _storage_error(url: str, error: Exception, what: str, remedy: str) -> StorageError:
-    """Name what happened to a storage; Optuna and SQLAlchemy say the reason in the first line of the first error."""
-    first = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else None
-    reason = first_line(first or error)
-    if "disk is full" in reason:
-        return StorageError(
-            f"The disk is full: the storage {_without_password(url)} cannot take more.",
-            "Free some space; the same command goes on after the last trial.",
-        )
-    return StorageError(f"The storage {_without_password(url)} {what}: {reason}.", remedy)
-
-
-def _without_password(url: str) -> str:
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        return "that was given"

@@ -1,0 +1,104 @@
+"""Work is done here or in other processes, with the same result; the first error ends all of it."""
+
+import json
+import subprocess
+from concurrent.futures import Future
+from dataclasses import replace
+
+import pytest
+
+import penlight as pl
+from penlight.api import planning
+from penlight.errors import TrainingError
+from penlight.experiments.executors import Here, Processes, do_all
+from penlight.experiments.run import RunSpec
+from penlight.experiments.seeds import seed_specs
+from tests.data.tiny_dataset import write_tiny
+
+
+class Slots:
+    """Holds what is submitted until as much of it runs as may."""
+
+    slots = 2
+
+    def __init__(self, fails=None):
+        self.fails, self.waiting, self.most = fails, [], 0
+
+    def submit(self, work):
+        future = Future()
+        self.waiting.append((work, future))
+        self.most = max(self.most, sum(not future.done() for _, future in self.waiting))
+        if len(self.waiting) >= 2:
+            done, its = self.waiting.pop()
+            its.set_exception(TrainingError("No.")) if done == self.fails else its.set_result(done)
+        return future
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for work, future in self.waiting:
+            future.done() or future.set_result(work)
+
+
+def test_results_are_in_order_and_the_list_grows_as_it_runs():
+    asked, told = [], []
+
+    def work(slots):
+        for number in range(5):
+            asked.append(len(told))
+            yield number
+        for part, future in slots.waiting:
+            future.set_result(part)
+
+    slots = Slots()
+    assert do_all(work(slots), slots, lambda: told.append(1)) == [0, 1, 2, 3, 4]
+    assert asked == [0, 0, 1, 2, 3]
+    assert (slots.most, len(told)) == (2, 5)
+
+
+def test_the_first_error_ends_all():
+    with pytest.raises(TrainingError, match="No"):
+        do_all(iter([0, 1, 2, 3]), Slots(fails=2))
+
+
+def test_a_run_is_the_same_in_another_process(own_folders):
+    write_tiny(own_folders / "work")
+    recipe = pl.resolve_recipe("tiny.toml", "linear", ["model.components=3"])
+    here, there = (own_folders / "work" / name for name in ("here", "there"))
+    done = [
+        do_all(iter(seed_specs(RunSpec(recipe, 0, folder), 2)), place)
+        for folder, place in ((here, Here(pl.ProgressListener())), (there, Processes(2)))
+    ]
+    for one, other in zip(*done, strict=True):
+        assert one.run.seed == other.run.seed
+        for name in ("predictions-test.npz", "baseline-majority-test.npz", "decision.json", "metrics.json"):
+            assert one.run.read(name) == other.run.read(name)
+    assert all(trained.scores for trained in done[0])
+
+
+def test_a_process_that_fails_is_named_and_the_others_end(own_folders, monkeypatch):
+    write_tiny(own_folders / "work")
+    recipe = pl.resolve_recipe("tiny.toml", "linear", ["model.components=3"])
+    (own_folders / "work" / "tiny.toml").unlink()
+    started, popen = [], subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *words, **how: started.append(popen(*words, **how)) or started[-1]
+    )
+    with pytest.raises(TrainingError, match=r"A worker process stopped: .*tiny\.toml"):
+        do_all(iter(seed_specs(RunSpec(recipe, 0, own_folders / "t"), 2)), Processes(2))
+    assert started
+    assert all(process.poll() is not None for process in started)
+
+
+def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
+    monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
+    recipe = pl.resolve_recipe("retina-phantom", "linear")
+    for spec in (
+        RunSpec(recipe, 3, own_folders / "a"),
+        RunSpec(recipe, 1, own_folders / "b", "folds", (2, 5), pl.plan("retina-phantom"), images=False),
+    ):
+        job = json.loads(json.dumps(spec.to_job()))
+        read = RunSpec.of_job(job)
+        assert json.loads(json.dumps(read.to_job())) == job
+        assert replace(read, plan=None) == replace(spec, plan=None)
