@@ -389,11 +389,11 @@ def _class(of: type) -> str:
         for name, m in vars(of).items()
         if inspect.isfunction(m) and not name.startswith("_")
     ]
-    properties = [
-        f"- `{name}`: {_first_line(m)}" for name, m in vars(of).items() if isinstance(m, property) and m.__doc__
-    ]
-    listed = "\n".join([*properties, *methods])
-    return f"### {of.__name__}\n\n{_text(of.__doc__)}{held}\n\n{listed}\n"
+    # What pydantic computes for JSON is a property too.
+    own = {name: getattr(m, "wrapped", m) for name, m in vars(of).items()}
+    properties = [f"- `{name}`: {_first_line(m)}" for name, m in own.items() if isinstance(m, property) and m.__doc__]
+    listed = "".join(f"\n{line}" for line in (*properties, *methods))
+    return f"### {of.__name__}\n\n{_text(of.__doc__)}{held}\n" + (f"{listed}\n" if listed else "")
 
 
 def _page(head: str, parts: Iterable[str]) -> str:

@@ -481,6 +481,7 @@ def test_a_strangers_recipe_opens_no_weights_elsewhere(place: Path, tmp_path: Pa
     pl.resolve_recipe("retina-phantom", "recipe.toml")
 
 
+@pytest.mark.full
 def test_a_study_keeps_no_path(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leave_reports_out(monkeypatch)
     pl.show(str(place / "films.toml"))

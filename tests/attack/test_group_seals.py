@@ -149,7 +149,7 @@ def test_changed_records_of_a_folder_are_named_or_work(seeds):
         runs = {name: open_run(seeds / name) for name in ("seed-0", "seed-1")}
         write_group(seeds, "seeds", {"report.html": b"x", "summary.json": changed}, runs)
         try:
-            json.dumps(open_group(seeds).record, allow_nan=False).encode()
+            json.dumps(open_group(seeds).record.to_dict(), allow_nan=False).encode()
             gather(open_registry([seeds]))
         except PenlightError:
             continue

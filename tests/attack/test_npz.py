@@ -120,14 +120,13 @@ def test_many_small_bombs_are_one_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
         read_headers(content.getvalue(), "it")
 
 
-def test_what_is_small_or_real_is_not_taken_for_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_small_or_real_is_not_taken_for_a_bomb(tmp_path: Path) -> None:
     """Blank images and constant labels of 60 MB; noise, which packs to nothing."""
     blank = np.zeros((70_000, 28, 28), np.uint8)
     labels = np.zeros((70_000, 1), np.int64)
     np.savez_compressed(tmp_path / "a.npz", images=blank, labels=labels)
     assert read_headers(tmp_path / "a.npz")["images"].shape == blank.shape
-    # Drawn masks of 224 pixels, a disc each: 230 to 1, and larger than what is small.
-    monkeypatch.setattr(npz, "_SMALL", 8 << 20)
+    # Drawn masks of 224 pixels, a disc each: 230 to 1.
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:224, 0:224]
     places = rng.uniform(40, 180, (400, 3))

@@ -12,6 +12,7 @@ import penlight as pl
 from penlight.errors import DataError, PenlightError, PredictionsError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
 from penlight.explanation.neighbours import neighbours_from_bytes
+from penlight.records import json_text
 from penlight.runs import open_run
 from penlight.runs.cases import cases_from_bytes
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
@@ -72,8 +73,8 @@ def offer(folder: Path) -> None:
         return
     gather(registry)
     for own in registry.runs.values():
-        json.dumps(own.listed, allow_nan=False).encode()
-        json.dumps([own.run.metrics, own.run.provenance], allow_nan=False).encode()
+        json_text(own.listed).encode()
+        json_text([own.run.metrics, own.run.provenance]).encode()
 
 
 def attempt(folder: Path, what: str, *more) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 import penlight as pl
 from penlight.data import open_dataset
 from penlight.data.own import tables
-from penlight.data.own.listing import ManifestRow, require_labels
+from penlight.data.own.listing import PictureRow, require_labels
 from penlight.data.own.manifest import age_in_years
 from penlight.data.own.prepare import _numbers_or_texts
 from penlight.data.own.tables import as_path_cell, path_of_cell, read_table
@@ -82,7 +82,7 @@ DIGITS = ["²", "٣", "Ⅳ", "1٣", "", "007", LONG, "9" * 4301, "1" * 18, "-1"]
 @pytest.mark.parametrize("text", DIGITS)
 def test_no_text_is_taken_for_a_number_that_it_is_not(text: str) -> None:
     assert _numbers_or_texts([text, "1"]).dtype.kind == "U"
-    assert require_labels([ManifestRow("a", (text or "x",)), ManifestRow("b", ("2",))], "it")[0] == "2"
+    assert require_labels([PictureRow("a", (text or "x",)), PictureRow("b", ("2",))], "it")[0] == "2"
     with pytest.raises(DataError, match="not an age"):
         age_in_years(text + "Z")
 
@@ -110,7 +110,7 @@ def test_a_dataset_of_such_numbers_opens_or_is_named(tmp_path: Path, monkeypatch
 
 def test_very_many_labels_are_refused() -> None:
     with pytest.raises(DataError, match="5,000 different labels, more than 1,000"):
-        require_labels([ManifestRow(f"{i}", (f"{i}",)) for i in range(5000)], "it")
+        require_labels([PictureRow(f"{i}", (f"{i}",)) for i in range(5000)], "it")
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+a", "-b", "@c", "\tx", "./=x", "././+x"])
@@ -227,6 +227,7 @@ def test_a_parquet_bomb_ends_its_own_process_alone(tmp_path: Path) -> None:
         read_table(tmp_path, "t.parquet")
 
 
+@pytest.mark.full
 def test_a_damaged_parquet_file_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Six of the mutations that benchmarks ran 1,500 of; each costs a process."""
     sound, rng, named = parquet(tmp_path), random.Random(0), []

@@ -64,32 +64,42 @@ def study_of(example):
     return study_report(content)
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages")
-    write_show(small_dataset(Binary(("clear", "nodule"))), folder / "data-two")
-    write_show(small_dataset(MultiClass(LONG)), folder / "data-long")
-    dataset = audited()
-    write_page(dataset, audit(dataset), folder / "audit")
-    grades, findings = runs()
+def long_run():
     task = MultiClass(LONG)
-    long = make_content(task, task.encode(np.arange(N) % len(LONG)))
-    reports = {"run": grades, "findings": findings, "long": long}
-    for name, text in (*((key, run_report(own)) for key, own in reports.items()), ("study", study_of(grades))):
-        (folder / name).mkdir()
-        (folder / name / "index.html").write_text(text)
-    return folder
+    return make_content(task, task.encode(np.arange(N) % len(LONG)))
+
+
+def write_audited(folder):
+    dataset = audited()
+    write_page(dataset, audit(dataset), folder)
+
+
+def write(folder, text):
+    folder.mkdir()
+    (folder / "index.html").write_text(text)
+
+
+PAGES = {
+    "data-two": lambda folder: write_show(small_dataset(Binary(("clear", "nodule"))), folder),
+    "data-long": lambda folder: write_show(small_dataset(MultiClass(LONG)), folder),
+    "audit": write_audited,
+    "study": lambda folder: write(folder, study_of(runs()[0])),
+    "run": lambda folder: write(folder, run_report(runs()[0])),
+    "findings": lambda folder: write(folder, run_report(runs()[1])),
+    "long": lambda folder: write(folder, run_report(long_run())),
+}
 
 
 @pytest.fixture(scope="module")
-def loaded(browser, pages):
-    """Each page, loaded when it is first asked for."""
-    context = browser.new_context()
+def loaded(browser, tmp_path_factory):
+    """Each page, written and loaded when it is first asked for."""
+    context, folder = browser.new_context(), tmp_path_factory.mktemp("pages")
 
     @cache
     def load(name):
+        PAGES[name](folder / name)
         page = context.new_page()
-        page.goto((pages / name / "index.html").as_uri())
+        page.goto((folder / name / "index.html").as_uri())
         return page
 
     yield load
@@ -109,15 +119,22 @@ def opened(loaded):
     return open_page
 
 
-NAMES = ("data-two", "data-long", "audit", "study", "run", "findings", "long")
+def some(*always, among=PAGES):
+    """Pages that are looked at in every test, and the others among some in the full tests."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=() if name in always else pytest.mark.full) for name in among]
+    )
 
 
-@pytest.mark.parametrize("name", NAMES)
+MOST = ("data-two", "audit", "study", "run", "findings")
+
+
+@some(*MOST)
 def test_nothing_is_cut_off_on_a_screen(opened, name):
     assert opened(name, 1280).evaluate(CUT) == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@some(*MOST)
 def test_a_phone_shows_captions_whole_and_letters_large_enough(opened, name):
     page = opened(name, 390)
     assert page.evaluate("() => document.documentElement.scrollWidth") == 390
@@ -138,9 +155,9 @@ TITLES = """() => [...document.querySelectorAll('svg.plot')].flatMap((svg) => {
 })"""
 
 
-def test_no_text_of_a_figure_lies_over_another(opened):
-    for name in ("run", "findings", "long"):
-        assert opened(name, 1280).evaluate(TITLES) == []
+@some("run", "findings", among=("run", "findings", "long"))
+def test_no_text_of_a_figure_lies_over_another(opened, name):
+    assert opened(name, 1280).evaluate(TITLES) == []
 
 
 def test_samples_are_wide_enough_on_a_phone_for_their_letters(opened):
@@ -156,12 +173,12 @@ NUMBERS = """() => [...document.querySelectorAll('td.n .range')].filter((e) => e
   .map((e) => e.textContent)"""
 
 
-def test_no_interval_is_broken_on_a_phone_and_on_paper(opened):
-    for name in ("run", "long"):
-        page = opened(name, 390)
-        page.emulate_media(media="print")
-        assert page.evaluate("() => document.querySelectorAll('td.n .range').length") > 0
-        assert page.evaluate(NUMBERS) == []
+@some("run", among=("run", "long"))
+def test_no_interval_is_broken_on_a_phone_and_on_paper(opened, name):
+    page = opened(name, 390)
+    page.emulate_media(media="print")
+    assert page.evaluate("() => document.querySelectorAll('td.n .range').length") > 0
+    assert page.evaluate(NUMBERS) == []
 
 
 def test_paper_has_what_is_folded_away(opened):
@@ -173,18 +190,18 @@ def test_paper_has_what_is_folded_away(opened):
         assert set(page.evaluate(visible)) == {True}
 
 
-def test_paper_has_page_numbers_and_no_panel_in_two_parts(opened, tmp_path):
+@some("run", "audit", among=("run", "data-two", "audit"))
+def test_paper_has_page_numbers_and_no_panel_in_two_parts(opened, tmp_path, name):
     if not shutil.which("pdftotext"):
         missing("pdftotext is not installed: apt-get install poppler-utils.")
-    for name in ("run", "data-two", "audit"):
-        page = opened(name, 1280)
-        page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
-        words = ["pdftotext", tmp_path / "page.pdf", "-"]
-        sheets = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\f")[:-1]
-        for number, sheet in enumerate(sheets, 1):
-            assert re.search(rf"^{number} ?/ ?{len(sheets)}$", sheet, re.M)
-        page.emulate_media(media="print")
-        assert set(page.evaluate(PANELS)) <= {"avoid"}
+    page = opened(name, 1280)
+    page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+    words = ["pdftotext", tmp_path / "page.pdf", "-"]
+    sheets = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\f")[:-1]
+    for number, sheet in enumerate(sheets, 1):
+        assert re.search(rf"^{number} ?/ ?{len(sheets)}$", sheet, re.M)
+    page.emulate_media(media="print")
+    assert set(page.evaluate(PANELS)) <= {"avoid"}
 
 
 def test_the_panels_of_few_labels_do_not_lie_over_each_other():

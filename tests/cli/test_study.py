@@ -178,6 +178,7 @@ def test_runs_on_another_file_of_the_dataset_are_not_kept(small, write, tmp_path
         pl.study(name, out=tmp_path)
 
 
+@pytest.mark.full
 def test_fewer_seeds_leave_runs_over_and_more_are_trained(small, write, tmp_path):
     name = write(BASELINES + QUICK)
     pl.study(name, out=tmp_path)

@@ -121,7 +121,7 @@ def test_a_planted_duplicate_with_another_label_is_serious(clean):
         (compressed, 64, 1),
         (mirror, 28, 1),
         (mirror, 64, 3),
-        (shifted, 224, 1),
+        pytest.param(shifted, 224, 1, marks=pytest.mark.full),
     ],
 )
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -299,7 +299,7 @@ def test_retinamnist_has_its_26_near_pairs(real_data):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("size", [28, 64])
+@pytest.mark.parametrize("size", [28, pytest.param(64, marks=pytest.mark.full)])
 def test_films_that_look_alike_are_no_pairs(real_data, size):
     found = audit(open_dataset("nih1000", size))
     assert found.pairs == ()

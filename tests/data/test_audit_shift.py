@@ -64,7 +64,7 @@ def test_a_duplicate_within_a_split_is_no_sign_of_a_shift():
     assert "fewer than 20" in images.note
 
 
-@pytest.mark.parametrize("per_patient", [1, 4])
+@pytest.mark.parametrize("per_patient", [1, pytest.param(4, marks=pytest.mark.full)])
 def test_exchangeable_images_raise_few_alarms(per_patient):
     rng, alarms = np.random.default_rng(11), 0
     for _ in range(REPEATS):

@@ -193,6 +193,7 @@ def test_a_split_can_be_drawn_again_in_health():
     np.testing.assert_array_equal(same, grades == 0)
 
 
+@pytest.mark.full
 def test_default_grades_are_counted_as_in_retinamnist():
     arrays = phantom_arrays("retina-phantom", 28)
     expected = {"train": [486, 128, 206, 194, 66], "val": [54, 12, 28, 20, 6], "test": [174, 46, 92, 68, 20]}

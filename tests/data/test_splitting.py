@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penlight.data.own.listing import ManifestRow
+from penlight.data.own.listing import PictureRow
 from penlight.data.own.splitting import LEFT_OUT, SplitRule, divide, read_splits_file, stratify, write_splits
 from penlight.errors import DataError
 from tests.conftest import examples
@@ -69,8 +69,7 @@ def test_a_rare_label_comes_to_train_first_and_beats_chance():
 def rows(*splits, patients=None):
     names = patients or [None] * len(splits)
     return [
-        ManifestRow(f"{i}.png", ("a",), name, split)
-        for i, (split, name) in enumerate(zip(splits, names, strict=True))
+        PictureRow(f"{i}.png", ("a",), name, split) for i, (split, name) in enumerate(zip(splits, names, strict=True))
     ]
 
 

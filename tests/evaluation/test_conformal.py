@@ -40,7 +40,7 @@ def test_every_task_has_a_kind_of_set(task):
     assert task.sets in SETS
 
 
-@pytest.mark.parametrize("kind", ["adaptive", "contiguous"])
+@pytest.mark.parametrize("kind", [pytest.param("adaptive", marks=pytest.mark.full), "contiguous"])
 def test_coverage_is_within_its_bound_on_exchangeable_images(kind):
     """Probabilities that say nothing of the truth, so that few scores of the truth are 0 and tied: the bound is tight
     but for those, and is held for any n that is large enough."""

@@ -154,6 +154,7 @@ def drawn_low(n, seed):
     return np.eye(4, dtype=np.uint8)[grade], prob
 
 
+@pytest.mark.full
 def test_cut_points_that_few_patients_suggest_are_not_taken_for_being_there_four_times():
     taken = {"images": 0, "patients": 0}
     for seed in range(10):

@@ -82,6 +82,7 @@ def test_intervals_are_those_of_the_resamples_that_all_share():
     assert (female.difference_low, female.difference_high) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.full
 def test_groups_that_are_alike_raise_nothing_beyond_the_level():
     """30 splits of 6 groups each: 5 % of p below 0.05, and hardly any corrected one."""
     p, raised = [], 0

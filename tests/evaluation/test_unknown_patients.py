@@ -113,6 +113,7 @@ def test_chance_makes_larger_calibration_errors():
     assert several > 1.2 * plain
 
 
+@pytest.mark.full
 def test_intervals_hold_the_truth_where_nobody_says_whose_an_image_is(coverage):  # noqa: F811
     keys = ("acc", "brier", "log_loss")
     held = coverage.covered(coverage.Source("RetinaMNIST", 4, named=False), 200, 60, 200, keys)

@@ -16,7 +16,7 @@ from penlight.explanation import explain_images
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.reports import run_report
 from penlight.reports.content import content_of_run
-from penlight.runs import open_run
+from penlight.runs import open_run, predictor
 from penlight.runs.cases import cases_from_bytes
 from penlight.tasks import MultiLabel, Ordinal
 from tests.cli.conftest import penlight  # noqa: F401 - a fixture
@@ -43,6 +43,12 @@ def runs(tmp_path_factory):
             recipe = Recipe(data=Data(dataset="small"), model=model, train=Train(epochs=2, batch_size=16))
             pl.train(recipe, out=folder / name)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def model_in_this_process(monkeypatch):
+    """The process of its own that computes a stranger's model is that of tests/attack/test_model_file.py."""
+    monkeypatch.setattr(predictor, "RemoteSession", predictor.LocalSession)
 
 
 @pytest.fixture

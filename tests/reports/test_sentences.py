@@ -26,6 +26,7 @@ from penlight.reports.content import RunContent
 from penlight.reports.run import run_displays
 from penlight.reports.verdict import decided_words, finding_words, run_verdict, seeds_verdict
 from penlight.tasks import Binary, MultiLabel, Ordinal, Task
+from tests.conftest import few_pairs
 from tests.reports.conftest import make_content
 from tests.reports.test_study_report import LINEAR, MAJORITY, entry, seen_on_val, table
 
@@ -718,7 +719,7 @@ def split(text: str) -> list[str]:
     return [part for part in marked.split("\n") if part]
 
 
-@pytest.mark.parametrize(("kind", "of"), RUNS, ids=[f"{kind}-{of}" for kind, of in RUNS])
+@pytest.mark.parametrize(("kind", "of"), few_pairs(KINDS, TASKS))
 def test_every_sentence_of_a_run_is_borne_out_by_its_numbers(kind, of):
     run = planted(kind, of)
     for sentence in sentences_of(run):
@@ -730,6 +731,7 @@ def test_every_sentence_of_a_run_is_borne_out_by_its_numbers(kind, of):
         assert any(condition(run, m) for m, condition in matched), sentence
 
 
+@pytest.mark.full
 def test_every_condition_is_asked_by_some_run():
     said = [s for kind, of in RUNS for s in sentences_of(planted(kind, of))]
     unasked = [pattern for pattern, _ in CLAIMS if not any(re.fullmatch(pattern, s) for s in said)]

@@ -16,6 +16,7 @@ from penlight.disk import FolderHold, remove_orphans, write_whole, writing_whole
 from penlight.errors import RunError, TrainingError
 from penlight.evaluation import Decision
 from penlight.recipes import Recipe, Train
+from penlight.records import json_text
 from penlight.runs import RunWriter, open_run, read_claim
 from penlight.runs.files import is_sound, sealed
 from penlight.runs.folder import clear_away, goes_on
@@ -173,7 +174,7 @@ def test_replacing_a_file_leaves_the_run_whole_at_every_moment(tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_bytes", killed)
-        patch.setattr(module, "write_json", lambda path, values: killed(path, json.dumps(values).encode()))
+        patch.setattr(module, "write_json", lambda path, values: killed(path, json_text(values).encode()))
         if write < 3:
             with pytest.raises(KilledError):
                 open_run(folder).replace(name, b"epoch,loss\n1,0.25\n")

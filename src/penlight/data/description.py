@@ -46,14 +46,14 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from penlight import disk
-from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
+from penlight.data.dataset import SPLITS, DatasetInfo
 from penlight.data.folders import data_folders, environment_folders, find_file
-from penlight.data.own.listing import MOST_LABELS
-from penlight.data.own.manifest import Columns
+from penlight.data.own.keys import check_text, check_types
+from penlight.data.own.layouts import LAYOUTS
+from penlight.data.own.listing import MOST_LABELS, Layout
 from penlight.data.own.splitting import SHARES, SplitRule
-from penlight.data.own.tables import SUFFIXES as TABLES
 from penlight.data.pictures import FITS, DecodeOptions, Fit
-from penlight.data.remembered import images_folder
+from penlight.data.remembered import NAME_IT, images_folder
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named, shown
 from penlight.parsing import LARGEST_TOML, parse_toml
@@ -71,25 +71,12 @@ _OPTIONAL: Mapping[str, type] = {
     "modality": str, "channels": int, "position_matters": bool, "cautions": list, "images_per_patient": int,
     "samples": dict, "files": dict, "md5": dict, "images": dict, "split": dict,
 }  # fmt: skip
-_IMAGES: Mapping[str, type] = {
-    "from": str, "sizes": list, "fit": str, "bits": int, "values": list, "columns": dict, "separator": str,
-    "none": str,
-}  # fmt: skip
+_IMAGES: Mapping[str, type] = {"from": str, "sizes": list, "fit": str, "bits": int, "values": list}
 _SPLIT: Mapping[str, type] = {"file": str, "seed": int, "shares": dict}
-_WORDS = {str: "a text", list: "a list", dict: "a table", int: "a whole number", bool: "true or false"}
-
-NAME_IT = "If it lies elsewhere, name its folder on this machine, once: --images FOLDER"
 
 LARGEST_SIDE = 4096
 """Side in pixels of the images of a dataset."""
 
-# Control characters, halves of characters, separators of lines; and what turns the direction of a text.
-_REFUSED = {"Cc", "Cs", "Zl", "Zp"}
-_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-
-# Characters of a text; names of labels stand in tables and figures.
-_LONGEST: Mapping[str, int] = {"labels": 200, "values": 200, "cautions": 1000, "separator": 10, "source": 2000}
-_LONGEST_TEXT = 500
 _MOST_SIZES = 20
 _MOST_CAUTIONS = 50
 _MOST_PER_PATIENT = 10_000
@@ -104,16 +91,16 @@ _SHIPPED = Path(str(resources.files("penlight.data"))) / "descriptions"
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where pictures lie and how they are read: `source` is a folder or a manifest, as written; `values` is what is
-    written there for each of the labels; `columns` are those of a manifest, None for class folders."""
+    """Where pictures lie and how they are read: `source` is a folder or a file, as written, of a `layout`; `values`
+    are what is written there for each of the labels."""
 
     source: str
     sizes: tuple[int, ...]
     values: tuple[str, ...]
     rule: SplitRule
+    layout: Layout
     fit: Fit = "crop"
     bits: int = 16
-    columns: Columns | None = None
 
     def reading(self, size: int, channels: int) -> DecodeOptions:
         """Say how these pictures become images; what is predicted must be read in the same way."""
@@ -190,7 +177,7 @@ def find_description(name: str | Path) -> Description | None:
     places = [folder / f"{name}.toml" for folder in (*environment_folders(), _SHIPPED) if is_name(str(name))]
     if described := find_file(places):
         return read_description(described)
-    if not (path.is_dir() or path.suffix.lower() in TABLES):
+    if not (path.is_dir() or any(path.suffix.lower() in layout.suffixes for layout in LAYOUTS)):
         return None
     place = find_file([folder / f"{slug(path.resolve().stem)}.toml" for folder in (Path(), path.parent)])
     if place is None:
@@ -253,34 +240,11 @@ def _check_keys(values: Mapping[str, Any]) -> None:
     if isinstance(asked, str):
         find_task(asked)
     options = {key: kind for task in TASKS.values() for key, kind in task.options.items()}
-    _check_types(values, {**_REQUIRED, **_OPTIONAL, **options})
+    check_types(values, {**_REQUIRED, **_OPTIONAL, **options})
     if "images" in values and (other := values.keys() & {"files", "md5"}):
         raise DataError(
             f"images are read from where they lie; {named(sorted(other))} belongs to an npz.", "Remove it."
         )
-
-
-def _check_types(values: Mapping[str, Any], known: Mapping[str, type]) -> None:
-    if unknown := sorted(values.keys() - known.keys()):
-        raise DataError(f"Unknown key {named(map(_plain, unknown))}.", f"Known are {', '.join(known)}.")
-    for key, value in values.items():
-        # bool is a subclass of int, but `channels = true` is a mistake.
-        if type(value) is not known[key]:
-            raise DataError(f"{key} must be {_WORDS[known[key]]}, {shown(value)} came.")
-        if isinstance(value, str):
-            _check_text(value, key)
-
-
-def _check_text(text: str, key: str) -> None:
-    """Refuse a text that is too long for its place, and control characters: a terminal would obey them."""
-    if len(text) > (most := _LONGEST.get(key, _LONGEST_TEXT)):
-        raise DataError(f"{key} may have {most:,} characters; one has {len(text):,}.", "Shorten it.")
-    if strange := next((c for c in text if unicodedata.category(c) in _REFUSED or c in _TURNING), ""):
-        raise DataError(f"{key} has the control character U+{ord(strange):04X} in {shown(text)}.", "Remove it.")
-
-
-def _plain(key: str) -> str:
-    return key if key.isprintable() and len(key) <= 100 else shown(key)
 
 
 def _require_file_name(name: str, option: str) -> None:
@@ -352,7 +316,7 @@ def _texts(texts: list[Any], key: str, most: int) -> tuple[str, ...]:
     if not all(isinstance(text, str) and text.strip() for text in texts):
         raise DataError(f"{key} must be texts, not empty; {shown(texts)} came.")
     for text in texts:
-        _check_text(text, key)
+        check_text(text, key)
     return tuple(texts)
 
 
@@ -381,13 +345,13 @@ def _files(values: Mapping[str, Any]) -> dict[int, str]:
     if not files or not all(isinstance(value, str) and value for value in files.values()):
         raise DataError(f'files must map sizes to names, as {{ "28" = "mine.npz" }}; {shown(values["files"])} came.')
     for name in files.values():
-        _check_text(name, "files")
+        check_text(name, "files")
     return files
 
 
 def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
     images = values["images"]
-    _check_types(images, _IMAGES)
+    check_types(images, {**_IMAGES, **{key: kind for layout in LAYOUTS for key, kind in layout.options.items()}})
     if missing := [key for key in ("from", "sizes", "values") if key not in images]:
         raise DataError(f"The table images needs {named(missing)}.", "Add it.")
     if not info.channels:
@@ -405,35 +369,13 @@ def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
     sizes = tuple(_size(shown(size), "images.sizes") for size in images["sizes"])
     if not sizes:
         raise DataError("images.sizes is empty.", "Give a side in pixels, as [28].")
-    columns = _columns(images) if "columns" in images else None
+    layout = next(found for kind in LAYOUTS if (found := kind.from_table(images)) is not None)
     rule = _rule(values.get("split", {}), f"{info.name}-splits.csv")
-    return Pictures(images["from"], sizes, written, rule, fit, bits, columns)
-
-
-def _columns(images: Mapping[str, Any]) -> Columns:
-    columns = dict(images["columns"])
-    path, label, labels = columns.pop("path", None), columns.pop("label", None), columns.pop("labels", [])
-    texts = [path, *([] if label is None else [label]), *(labels if isinstance(labels, list) else [None])]
-    if not all(isinstance(text, str) for text in (*texts, *columns.values())) or (label is None) == (not labels):
-        raise DataError(
-            f"columns must name path, and either label or labels; {shown(images['columns'])} came.",
-            'As in { path = "file", label = "diagnosis" }.',
-        )
-    for text in (*texts, *columns.values()):
-        _check_text(text, "columns")
-    if len(labels) > MOST_LABELS:
-        raise DataError(f"columns.labels may be {MOST_LABELS:,}; {len(labels):,} came.", "Give fewer.")
-    if images.get("separator") == "":
-        raise DataError("separator is empty.", "Give what stands between several labels in a cell, or remove it.")
-    if unknown := sorted(columns.keys() - {"patient", "split", *METADATA}):
-        raise DataError(
-            f"Unknown column {named(map(_plain, unknown))}.", f"Known are patient, split, {', '.join(METADATA)}."
-        )
-    return Columns(path, label, tuple(labels), images.get("separator"), images.get("none"), columns)
+    return Pictures(images["from"], sizes, written, rule, layout, fit, bits)
 
 
 def _rule(split: Mapping[str, Any], file: str) -> SplitRule:
-    _check_types(split, _SPLIT)
+    check_types(split, _SPLIT)
     file, seed, shares = split.get("file", file), split.get("seed", 0), split.get("shares", SHARES)
     if set(shares) != set(SPLITS) or not all(
         type(n) in (int, float) and 0 < n <= _LARGEST_SHARE for n in shares.values()

@@ -27,19 +27,12 @@ class ByteBar:
         """Do nothing: whoever showed the bar clears the line."""
 
 
-def byte_progress(text: str, total: int = 0) -> contextlib.AbstractContextManager[ByteBar]:
-    """Show a bar until the block ends. Where standard error is not a terminal nothing is shown."""
-    return _progress(text, total, "DownloadColumn")
-
-
-def count_progress(text: str, total: int) -> contextlib.AbstractContextManager[ByteBar]:
-    """Show a bar that counts things, as `byte_progress` does bytes."""
-    return _progress(text, total, "MofNCompleteColumn")
-
-
 @contextlib.contextmanager
-def _progress(text: str, total: int, amount: str) -> Iterator[ByteBar]:
-    """Show a bar with the column of Rich named `amount`, which is imported only where it is seen."""
+def count_progress(text: str, total: int, amount: str = "MofNCompleteColumn") -> Iterator[ByteBar]:
+    """Show a bar that counts things until the block ends, with the column of Rich named `amount`.
+
+    Where standard error is not a terminal nothing is shown, and Rich is not imported.
+    """
     if not sys.stderr.isatty():
         yield ByteBar(lambda done, total: None, total)
         return
@@ -52,3 +45,8 @@ def _progress(text: str, total: int, amount: str) -> Iterator[ByteBar]:
     ) as progress:
         task = progress.add_task(text, total=total or None)
         yield ByteBar(lambda done, total: progress.update(task, completed=done, total=total or None), total)
+
+
+def byte_progress(text: str, total: int = 0) -> contextlib.AbstractContextManager[ByteBar]:
+    """Show a bar in bytes, as `count_progress` does of things."""
+    return count_progress(text, total, "DownloadColumn")

@@ -21,6 +21,9 @@ from penlight.data.folders import cache_folder, private_cache_folder
 from penlight.errors import DataError
 from penlight.parsing import parse_json_object
 
+NAME_IT = "If it lies elsewhere, name its folder on this machine, once: --images FOLDER"
+
+_REMEDY = "Set PENLIGHT_CACHE to a folder you may write to."
 _FOLDER, _FILE = "remembered", "places.json"
 _LARGEST = 4 << 20
 _MOST = 2000
@@ -35,17 +38,16 @@ def images_folder(description: Path, source: str) -> Path | None:
     return Path(folder) if folder is not None and Path(folder).is_dir() else None
 
 
-def remember_images(description: Path, source: str, folder: Path) -> None:
-    """Remember the folder of the pictures of a description. StorageError if the cache cannot be written."""
-    with disk.writing_to(cache_folder(), "Set PENLIGHT_CACHE to a folder you may write to."), _changing() as places:
-        _put(places["images"], _digest(description, source), str(folder.resolve()))
-
-
-def forget_images(description: Path, source: str) -> None:
-    """Forget the folder of the pictures of a description, which are now where it says."""
-    if _digest(description, source) in _read()["images"]:
+def remember_images(description: Path, source: str, folder: Path | None) -> None:
+    """Remember the folder of the pictures of a description or, for None, forget it: they are now where it says.
+    StorageError if a folder cannot be remembered."""
+    key = _digest(description, source)
+    if folder is not None:
+        with disk.writing_to(cache_folder(), _REMEDY), _changing() as places:
+            _put(places["images"], key, str(folder.resolve()))
+    elif key in _read()["images"]:
         with contextlib.suppress(OSError), _changing() as places:
-            places["images"].pop(_digest(description, source), None)
+            places["images"].pop(key, None)
 
 
 def reference_to(file: Path) -> str:
@@ -61,7 +63,7 @@ def reference_to(file: Path) -> str:
             if _is_free(places["files"], inside, path):
                 _put(places["files"], inside, str(path))
         return inside
-    with disk.writing_to(cache_folder(), "Set PENLIGHT_CACHE to a folder you may write to."), _changing() as places:
+    with disk.writing_to(cache_folder(), _REMEDY), _changing() as places:
         known = places["files"]
         name = next((name for name, place in known.items() if place == str(path)), path.name)
         if Path(name).exists() or not _is_free(known, name, path):

@@ -77,6 +77,7 @@ def test_a_clean_run_raises_none(task):
     assert [check.seen for check in run_checks(clean(task, seed=1))] == []
 
 
+@pytest.mark.full
 def test_chance_alone_seldom_raises_any():
     raised = [check.code for seed in range(10, 18) for check in run_checks(clean(seed=seed))]
     assert len(raised) <= 1

@@ -1,5 +1,5 @@
-"""Images of one's own: what lies in a folder or a manifest, described in a file that a person can correct, split
-without leaks, and prepared into the store.
+"""Datasets of a user's own pictures: found in one of the layouts, described in a file that a person can correct,
+split by patient, and prepared into the store.
 
-`new.describe_images` looks and writes the description; `prepare.open_pictures` opens what a description says.
+`new.describe_images` writes the description; `prepare.open_pictures` opens what one says; `layouts` has the layouts.
 """

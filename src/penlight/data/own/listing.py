@@ -1,11 +1,13 @@
-"""What every layout gives: a row for each picture, as its folder or its table says it, before labels become numbers;
-and the files of a folder that layouts look for pictures in."""
+"""What a layout is, and what it gives: a row for each picture, before labels become numbers; and the files of a
+folder that layouts look for pictures in."""
 
 import os
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from penlight.data.pictures import SUFFIXES, is_dicom
 from penlight.errors import DataError
@@ -22,7 +24,7 @@ _SPLIT_NAMES: Mapping[str, Sequence[str]] = {
 
 
 @dataclass(frozen=True)
-class ManifestRow:
+class PictureRow:
     """One picture: its path from the folder of the pictures, with "/"; its labels as they are written; what is known
     of the patient and the picture, where the columns are there; the split, where one is given."""
 
@@ -39,9 +41,48 @@ class Listing:
     of rows without a file; `ignored` are files without a row: no pictures, or pictures without a label."""
 
     root: Path
-    rows: Sequence[ManifestRow]
+    rows: Sequence[PictureRow]
     ignored: Sequence[str] = ()
     missing: Sequence[str] = ()
+
+
+class Layout(ABC):
+    """How labels are laid out on disk; a member of `layouts.LAYOUTS`. An instance holds its options, which stand in
+    the table `[images]` of a description.
+
+    `options` are their keys there, with types. `suffixes` are the endings of the file that says the labels, in lower
+    case; none where a folder says them. A layout without options has `find_in` and `list_rows` alone.
+    """
+
+    options: ClassVar[Mapping[str, type]] = {}
+    suffixes: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    @abstractmethod
+    def find_in(cls, folder: Path, tree: "Tree") -> Path | None:
+        """Give what says the labels of a folder: itself or a file in it; None if it does not have this layout.
+        DataError if it may have another one as well."""
+
+    @classmethod
+    def propose(cls, source: Path, *, several: bool = False) -> Self:
+        """Find out the options from what says the labels; `several` says that a picture may have several labels, or
+        none. DataError if they cannot be told."""
+        return cls()
+
+    @classmethod
+    def from_table(cls, images: Mapping[str, Any]) -> Self | None:
+        """Read the options from the table `[images]`, whose types are checked; None if it is of another layout.
+        DataError for what is not valid."""
+        return cls()
+
+    def to_table(self) -> dict[str, Any]:
+        """Give the options as `from_table` reads them."""
+        return {}
+
+    @abstractmethod
+    def list_rows(self, folder: Path, name: str, tree: "Tree") -> Listing:
+        """Read the rows from what says the labels, `name` in or below a folder, and find their pictures in the tree
+        of the pictures. DataError says what is wrong."""
 
 
 def split_named(text: str) -> str | None:
@@ -55,7 +96,7 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def require_labels(rows: Sequence[ManifestRow], where: str) -> list[str]:
+def require_labels(rows: Sequence[PictureRow], where: str) -> list[str]:
     """Give the different labels, sorted, in the order of their numbers where they are numbers.
 
     DataError for fewer than two, and for two that differ by case alone.

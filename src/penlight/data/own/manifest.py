@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from penlight.data.dataset import METADATA
-from penlight.data.own.listing import Listing, ManifestRow, Tree, composed, split_named
-from penlight.data.own.tables import Table, read_table
+from penlight.data.own.keys import check_text, plain_key
+from penlight.data.own.listing import MOST_LABELS, Layout, Listing, PictureRow, Tree, composed, split_named
+from penlight.data.own.tables import SUFFIXES, Table, read_table
 from penlight.errors import DataError
-from penlight.escaping import named
+from penlight.escaping import named, shown
+from penlight.numbers import counted
 
 # What a column may be called; matched without regard to case, and to anything but letters.
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -26,16 +28,17 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "sex": ("sex", "gender", "patientsex", "patientgender"),
     "view": ("view", "viewposition", "projection"),
 }
+_OURS = ("-splits.csv", "-unreadable.csv")
 _SEPARATORS = ("|", ";")
 _NO_FINDING = ("no finding", "no findings")
 _YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Which column says what: `path`; either `label`, split at `separator` where cells hold several, or `labels`, one
-    column of 0 and 1 for each; the others by what they say ("patient", "split", "site", "age", "sex", "view").
-    `none` is the label that stands for none."""
+class Manifest(Layout):
+    """Which column of a table says what: `path`; either `label`, split at `separator` where cells hold several, or
+    `labels`, one column of 0 and 1 for each; the others by what they say ("patient", "split", "site", "age", "sex",
+    "view"). `none` is the label that stands for none."""
 
     path: str
     label: str | None = None
@@ -44,16 +47,84 @@ class Columns:
     none: str | None = None
     others: Mapping[str, str] = field(default_factory=dict)
 
-    def labels_of(self, table: Table, row: int) -> tuple[str, ...]:
-        """Give the labels of a row as they are written."""
-        if self.label is None:
-            return tuple(name for name in self.labels if _YES_NO.get(table[name][row].lower()))
-        cell = table[self.label][row]
-        found = dict.fromkeys(part.strip() for part in (cell.split(self.separator) if self.separator else [cell]))
-        return tuple(value for value in found if value and value != self.none)
+    options: ClassVar[Mapping[str, type]] = {"columns": dict, "separator": str, "none": str}
+    suffixes: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
+
+    @classmethod
+    def find_in(cls, folder: Path, tree: Tree) -> Path | None:
+        """Give the one table in a folder whose pictures lie in one folder at most."""
+        tables = [name for name in tree.others if "/" not in name and Path(name).suffix.lower() in cls.suffixes]
+        tables = [name for name in tables if not name.endswith(_OURS)]
+        folders = {picture.split("/")[0] for picture in tree.pictures if "/" in picture}
+        if len(tables) > 1 or (tables and len(folders) > 1):
+            raise DataError(
+                f"{folder} has the tables {named(tables)} and {counted(len(folders), 'folder')} of "
+                "pictures; which says the labels?",
+                f"Give the table, as {folder / tables[0]}, or move the tables away to use the folders.",
+            )
+        return folder / tables[0] if tables else None
+
+    @classmethod
+    def propose(cls, source: Path, *, several: bool = False) -> Self:
+        """Find out which column says what. DataError if none can be the path or the labels, or if several can."""
+        table, path = read_table(source.parent, source.name), source
+        found = {what: _column(table, what, path) for what in _NAMES}
+        if found["path"] is None:
+            raise DataError(
+                f"{path} has no column that names the files; it has {named(table)}.",
+                "Name one of the columns 'path'.",
+            )
+        others = {what: column for what, column in found.items() if column and what not in ("path", "label")}
+        if label := found["label"]:
+            separators = [mark for mark in _SEPARATORS if any(mark in cell for cell in table[label])]
+            if len(separators) > 1:
+                raise DataError(f"{path}: labels hold both '|' and ';'.", "Use one of them between labels.")
+            # Of two labels, of which one is "No Finding", each is one.
+            several = several and len(set(table[label])) > 2
+            if not separators and not several:
+                return cls(found["path"], label, others=others)
+            none = next((cell for cell in table[label] if cell.lower() in _NO_FINDING), None)
+            return cls(found["path"], label, (), separators[0] if separators else None, none, others)
+        used = {found["path"], *others.values()}
+        yes_no = (name for name, cells in table.items() if all(cell.lower() in _YES_NO for cell in cells))
+        labels = tuple(name for name in yes_no if name not in used)
+        if not labels:
+            raise DataError(
+                f"{path} has no labels: neither a column 'label' nor columns of 0 and 1; it has {named(table)}.",
+                "Add a column 'label'.",
+            )
+        if len(labels) == 1:
+            return cls(found["path"], labels[0], others=others)
+        return cls(found["path"], labels=labels, others=others)
+
+    @classmethod
+    def from_table(cls, images: Mapping[str, Any]) -> Self | None:
+        """Read which column says what, where `columns` says it."""
+        if "columns" not in images:
+            return None
+        columns = dict(images["columns"])
+        path, label, labels = columns.pop("path", None), columns.pop("label", None), columns.pop("labels", [])
+        texts = [path, *([] if label is None else [label]), *(labels if isinstance(labels, list) else [None])]
+        if not all(isinstance(text, str) for text in (*texts, *columns.values())) or (label is None) == (not labels):
+            raise DataError(
+                f"columns must name path, and either label or labels; {shown(images['columns'])} came.",
+                'As in { path = "file", label = "diagnosis" }.',
+            )
+        for text in (*texts, *columns.values()):
+            check_text(text, "columns")
+        if len(labels) > MOST_LABELS:
+            raise DataError(f"columns.labels may be {MOST_LABELS:,}; {len(labels):,} came.", "Give fewer.")
+        if images.get("separator") == "":
+            raise DataError("separator is empty.", "Give what stands between several labels in a cell, or remove it.")
+        if unknown := sorted(columns.keys() - {"patient", "split", *METADATA}):
+            raise DataError(
+                f"Unknown column {named(map(plain_key, unknown))}.",
+                f"Known are patient, split, {', '.join(METADATA)}.",
+            )
+        return cls(path, label, tuple(labels), images.get("separator"), images.get("none"), columns)
 
     def to_table(self) -> dict[str, Any]:
-        """Give it as the table `images` of a description has it."""
+        """Give the columns and, where they are known, `separator` and `none`."""
         labels = {"label": self.label} if self.label else {"labels": list(self.labels)}
         table = {
             "columns": {"path": self.path, **labels, **self.others},
@@ -62,40 +133,62 @@ class Columns:
         }
         return {key: value for key, value in table.items() if value is not None}
 
+    def list_rows(self, folder: Path, name: str, tree: Tree) -> Listing:
+        """Read the rows of the table, and find their files.
 
-def propose_columns(table: Table, path: Path, *, several: bool = False) -> Columns:
-    """Find out which column says what; `several` where a picture may have several findings, or none.
+        A path is taken as it stands, from the root of the tree; failing that, the one file whose path ends alike is
+        it, so that paths from another machine, of Windows too, and bare file names work. DataError for columns that
+        are not there, rows without a label or a patient, splits of other names, a picture that stands twice, and
+        paths that lead out.
+        """
+        path, table = folder / name, read_table(folder, name)
+        wanted = [self.path, *([self.label] if self.label else []), *self.labels, *self.others.values()]
+        if absent := [column for column in wanted if column not in table]:
+            raise DataError(
+                f"{path} has no column {named(absent)}; it has {named(table)}.", "Correct the description."
+            )
+        files, finder = table[self.path], _FileFinder(tree)
+        labels = [self._labels_of(table, i) for i in range(len(files))]
+        if self.label and not self.separator and (empty := [i for i, names in enumerate(labels) if not names]):
+            raise DataError(f"{path}: no label in the rows of {named(files[i] for i in empty)}.", "Add it.")
+        rows, missing = [], []
+        for i, written in enumerate(files):
+            file = finder.find(written, path)
+            if file is None:
+                missing.append(written)
+            known = {what: table[column][i] for what, column in self.others.items()}
+            rows.append(_row(written if file is None else file, labels[i], known, f"{path}: the split of {written}"))
+        _require_sound(rows, path)
+        listed = {row.path for row in rows}
+        ignored = [file for file in (*tree.others, *tree.pictures) if file not in listed and tree.root / file != path]
+        return Listing(tree.root, rows, ignored, missing)
 
-    DataError if no column can be the path or the labels, or if more than one can.
-    """
-    found = {what: _column(table, what, path) for what in _NAMES}
-    if found["path"] is None:
+    def _labels_of(self, table: Table, row: int) -> tuple[str, ...]:
+        """Give the labels of a row as they are written."""
+        if self.label is None:
+            return tuple(name for name in self.labels if _YES_NO.get(table[name][row].lower()))
+        cell = table[self.label][row]
+        found = dict.fromkeys(part.strip() for part in (cell.split(self.separator) if self.separator else [cell]))
+        return tuple(value for value in found if value and value != self.none)
+
+
+def _row(file: str, labels: tuple[str, ...], known: Mapping[str, str], what: str) -> PictureRow:
+    split = split_named(known["split"]) if "split" in known else None
+    if "split" in known and split is None:
+        raise DataError(f"{what} is '{known['split']}'.", "Splits are train, val and test.")
+    return PictureRow(
+        file, labels, known.get("patient"), split, {kind: known[kind] for kind in METADATA if kind in known}
+    )
+
+
+def _require_sound(rows: Sequence[PictureRow], path: Path) -> None:
+    counts = Counter(row.path for row in rows)
+    if twice := [file for file, count in counts.items() if count > 1]:
+        raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")
+    if nameless := [row.path for row in rows if row.patient == ""]:
         raise DataError(
-            f"{path} has no column that names the files; it has {named(table)}.", "Name one of the columns 'path'."
+            f"{path}: no patient in the rows of {named(nameless)}.", "Name the patient, or remove that column."
         )
-    others = {what: column for what, column in found.items() if column and what not in ("path", "label")}
-    if label := found["label"]:
-        separators = [mark for mark in _SEPARATORS if any(mark in cell for cell in table[label])]
-        if len(separators) > 1:
-            raise DataError(f"{path}: labels hold both '|' and ';'.", "Use one of them between labels.")
-        separator = separators[0] if separators else None
-        # Of two labels, of which one is "No Finding", each is one.
-        several = several and len(set(table[label])) > 2
-        none = None
-        if separator is not None or several:
-            none = next((cell for cell in table[label] if cell.lower() in _NO_FINDING), None)
-        return Columns(found["path"], label, (), separator, none, others)
-    used = {found["path"], *others.values()}
-    yes_no = (name for name, cells in table.items() if all(cell.lower() in _YES_NO for cell in cells))
-    labels = tuple(name for name in yes_no if name not in used)
-    if not labels:
-        raise DataError(
-            f"{path} has no labels: neither a column 'label' nor columns of 0 and 1; it has {named(table)}.",
-            "Add a column 'label'.",
-        )
-    if len(labels) == 1:
-        return Columns(found["path"], labels[0], others=others)
-    return Columns(found["path"], labels=labels, others=others)
 
 
 def _column(table: Table, what: str, path: Path) -> str | None:
@@ -104,46 +197,6 @@ def _column(table: Table, what: str, path: Path) -> str | None:
     if len(found) > 1 and found[0].lower() != what:
         raise DataError(f"{path}: {named(found)} may each be the {what}.", f"Name the right one '{what}'.")
     return found[0] if found else None
-
-
-def list_manifest(folder: Path, name: str, columns: Columns, tree: Tree) -> Listing:
-    """Read the rows of a manifest in or below a folder, and find their files in the tree of the pictures.
-
-    A path is taken as it stands, from the root of the tree; failing that, the one file whose path ends alike is it,
-    so that paths from another machine, of Windows too, and bare file names work. DataError for columns that are not
-    there, rows without a label or a patient, splits of other names, a picture that stands twice, and paths that lead
-    out.
-    """
-    path, table = folder / name, read_table(folder, name)
-    wanted = [columns.path, *([columns.label] if columns.label else []), *columns.labels, *columns.others.values()]
-    if absent := [column for column in wanted if column not in table]:
-        raise DataError(f"{path} has no column {named(absent)}; it has {named(table)}.", "Correct the description.")
-    files, finder = table[columns.path], _FileFinder(tree)
-    labels = [columns.labels_of(table, i) for i in range(len(files))]
-    if columns.label and not columns.separator and (empty := [i for i, names in enumerate(labels) if not names]):
-        raise DataError(f"{path}: no label in the rows of {named(files[i] for i in empty)}.", "Add it.")
-    rows, missing = [], []
-    for i, written in enumerate(files):
-        known = {what: table[column][i] for what, column in columns.others.items()}
-        file = finder.find(written, path)
-        if file is None:
-            missing.append(written)
-        split = split_named(known["split"]) if "split" in known else None
-        if "split" in known and split is None:
-            raise DataError(
-                f"{path}: the split of {written} is '{known['split']}'.", "Splits are train, val and test."
-            )
-        metadata = {what: known[what] for what in METADATA if what in known}
-        rows.append(ManifestRow(written if file is None else file, labels[i], known.get("patient"), split, metadata))
-    counts = Counter(row.path for row in rows)
-    if twice := [file for file, count in counts.items() if count > 1]:
-        raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")
-    if nameless := [row.path for row in rows if row.patient == ""]:
-        raise DataError(
-            f"{path}: no patient in the rows of {named(nameless)}.", "Name the patient, or remove that column."
-        )
-    ignored = [file for file in (*tree.others, *tree.pictures) if file not in counts and tree.root / file != path]
-    return Listing(tree.root, rows, ignored, missing)
 
 
 class _FileFinder:

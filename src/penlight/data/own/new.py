@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,12 @@ from penlight.data.description import Description, description_of, is_name, slug
 from penlight.data.folders import data_folders
 from penlight.data.mapped import convert, read_splits, store_locked
 from penlight.data.npz import Header, read_array, read_headers
-from penlight.data.own.layouts import Layout, find_layout, pictures_of
-from penlight.data.own.listing import ManifestRow, require_labels
+from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
+from penlight.data.own.listing import Listing, PictureRow, require_labels
 from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
-from penlight.data.remembered import forget_images, remember_images
+from penlight.data.remembered import remember_images
 from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.numbers import counted
@@ -90,17 +90,17 @@ def describe_images(path: Path, options: NewDatasetOptions) -> NewDataset:
         return _describe_npz(path, place, options)
     workers().start(workers().processes)  # which takes as long as listing thousands of files
     several = options.task in TASKS and not TASKS[options.task].exclusive
-    layout = find_layout(path.resolve(), options.images, several=several)
-    where, listing = _where(layout, place.parent, options), layout.listing
-    values = require_labels(listing.rows, str(layout.source))
+    found = find_layout(path.resolve(), options.images, several=several)
+    where, listing = _where(found, place.parent, options), found.listing
+    values = require_labels(listing.rows, str(found.source))
     proposal = propose_task(listing.rows, values, options.task, options.order)
     missing = set(listing.missing)
     paths = [row.path for row in listing.rows if row.path not in missing]
     pictures = propose_format(listing.root, paths, options.size)
-    text = _description_text(place.stem, where, layout, proposal, pictures, options)
+    text = _description_text(place.stem, where, found, proposal, pictures, options)
     description = description_of(parse_toml(text, str(place)), place)
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
-        labelled, problems = _prepare(description, layout, paths, options, where, text)
+        labelled, problems = _prepare(description, listing, paths, options, where, text)
     y, splits = description.info.task.encode(labelled.labels), np.array(labelled.splits)
     return NewDataset(
         place,
@@ -115,13 +115,13 @@ def describe_images(path: Path, options: NewDatasetOptions) -> NewDataset:
         splits=place.parent / pictures_of(description).rule.file,
         problems=problems,
         ignored=listing.ignored,
-        notes=_notes(layout, proposal, pictures, options),
+        notes=_notes(listing, proposal, pictures, options),
     )
 
 
 def _prepare(
     description: Description,
-    layout: Layout,
+    listing: Listing,
     paths: Sequence[str],
     options: NewDatasetOptions,
     where: "_Where",
@@ -130,7 +130,7 @@ def _prepare(
     """Decode the pictures at `paths`, divide those that can be read, and write what is made of them, the `text` of
     the description last; give their rows, and why others were left out."""
     place, info, pictures = description.file, description.info, pictures_of(description)
-    reading, listing = pictures.reading(options.size, info.channels), layout.listing
+    reading = pictures.reading(options.size, info.channels)
     with store_locked(info.name, options.size), decoded(info.name, reading, listing.root, paths) as images:
         (place.parent / f"{info.name}-unreadable.csv").unlink(missing_ok=True)
         problems = {**dict.fromkeys(listing.missing, "there is no such file"), **images.problems}
@@ -147,7 +147,7 @@ def _prepare(
         write_splits(
             place.parent / pictures.rule.file, everything, [by_path.get(path, LEFT_OUT) for path in everything]
         )
-        where.remember(place)
+        remember_images(place, *where)
         disk.write_whole(place, text.encode())
     return labelled, problems
 
@@ -169,7 +169,7 @@ def _describe_npz(path: Path, place: Path, options: NewDatasetOptions) -> NewDat
     info = description_of(parse_toml(text, str(place)), place).info
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
         splits = read_splits(info, size, convert(info, size, path).folder)
-        where.remember(place)
+        remember_images(place, *where)
         disk.write_whole(place, text.encode())
     name_them = "" if options.order else "Name the labels, which are numbers here. "
     return NewDataset(
@@ -204,7 +204,7 @@ def _npz_proposal(path: Path, headers: Mapping[str, Header], labels: Header, opt
             header = headers.get(f"{split}_labels")
             if header is not None and math.prod(header.shape) == header.shape[0]:
                 numbers = read_array(path, header, largest=_LARGEST_LABELS).ravel().tolist()
-                rows += [ManifestRow("", (str(number),), split=split) for number in numbers]
+                rows += [PictureRow("", (str(number),), split=split) for number in numbers]
         values = tuple(require_labels(rows, str(path)))
         proposal = propose_task(rows, values, options.task, ())
     if options.order and len(options.order) != len(values):
@@ -225,20 +225,12 @@ def _free_place(path: Path, options: NewDatasetOptions) -> Path:
     return place
 
 
-@dataclass(frozen=True)
-class _Where:
+class _Where(NamedTuple):
     """What a description says of where its pictures are, and the folder that is remembered for it on this machine;
     None where they are in or below the folder of the description."""
 
     name: str
     folder: Path | None
-
-    def remember(self, description: Path) -> None:
-        """Remember the folder for a description, or that there is none."""
-        if self.folder is None:
-            forget_images(description, self.name)
-        else:
-            remember_images(description, self.name, self.folder)
 
 
 def _where_npz(path: Path, folder: Path) -> _Where:
@@ -248,9 +240,9 @@ def _where_npz(path: Path, folder: Path) -> _Where:
     return _Where(path.name, path.parent) if name is None else _Where(name, None)
 
 
-def _where(layout: Layout, folder: Path, options: NewDatasetOptions) -> _Where:
+def _where(found: FoundLayout, folder: Path, options: NewDatasetOptions) -> _Where:
     """Say where pictures are: a description may be handed on, so it holds no path of this machine."""
-    source, is_table = layout.source, layout.columns is not None
+    source, is_table = found.source, bool(found.layout.suffixes)
     below = _below(source, folder)
     if options.images is not None:
         images = options.images.resolve()
@@ -277,9 +269,9 @@ def _below(path: Path, folder: Path) -> str | None:
 
 
 def _description_text(
-    name: str, where: _Where, layout: Layout, proposal: Proposal, pictures: Format, options: NewDatasetOptions
+    name: str, where: _Where, found: FoundLayout, proposal: Proposal, pictures: Format, options: NewDatasetOptions
 ) -> str:
-    rows, columns = layout.listing.rows, layout.columns
+    rows = found.listing.rows
     given = sorted({row.split for row in rows if row.split}, key=SPLITS.index)
     by = "by patient, " if rows[0].patient is not None else ""
     missing = [split for split in SPLITS if split not in given]
@@ -296,7 +288,7 @@ def _description_text(
         _line("fit", "crop", f'sides are {pictures.sides[0]} to {pictures.sides[1]} pixels; or "pad", "stretch"'),
         *([_line("bits", pictures.bits, pictures.bits_reason)] if pictures.bits_reason else []),
         _line("values", list(proposal.values), "what folders or cells call the labels"),
-        *(_line(key, value) for key, value in ({} if columns is None else columns.to_table()).items()),
+        *(_line(key, value) for key, value in found.layout.to_table().items()),
         "",
         "[split]",
         _line("file", f"{name}-splits.csv", rule),
@@ -337,8 +329,8 @@ def _line(key: str, value: Any, comment: str = "") -> str:
     return line if not comment else f"# {comment}\n{line}" if "\n" in line else f"{line}  # {comment}"
 
 
-def _notes(layout: Layout, proposal: Proposal, pictures: Format, options: NewDatasetOptions) -> list[str]:
-    first, notes = layout.listing.rows[0], proposal.notes
+def _notes(listing: Listing, proposal: Proposal, pictures: Format, options: NewDatasetOptions) -> list[str]:
+    first, notes = listing.rows[0], proposal.notes
     if first.patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
     if pictures.smaller:

@@ -29,7 +29,7 @@ from penlight.data.folders import private_cache_folder
 from penlight.data.mapped import StoredDataset, changed, find_pictures, load_arrays, parts_folder, put, store_locked
 from penlight.data.npz import read_array, read_arrays, read_headers, write_header
 from penlight.data.own.layouts import list_pictures, pictures_of
-from penlight.data.own.listing import ManifestRow, is_number
+from penlight.data.own.listing import PictureRow, is_number
 from penlight.data.own.manifest import age_in_years
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
 from penlight.data.own.tables import as_path_cell, csv_bytes
@@ -50,7 +50,7 @@ State = tuple[int, int]
 class LabelledRows:
     """The rows of a dataset that count, the split of each, and their labels (N, L) as numbers of the store."""
 
-    rows: Sequence[ManifestRow]
+    rows: Sequence[PictureRow]
     splits: Sequence[str]
     labels: NDArray[np.integer]
 
@@ -135,7 +135,7 @@ def _labelled(description: Description) -> tuple[Path, LabelledRows]:
     return listing.root, LabelledRows(rows, splits, labels)
 
 
-def label_numbers(rows: Sequence[ManifestRow], values: Sequence[str], info: DatasetInfo) -> NDArray[np.integer]:
+def label_numbers(rows: Sequence[PictureRow], values: Sequence[str], info: DatasetInfo) -> NDArray[np.integer]:
     """Turn the written labels of rows into numbers as the store has them: (N, 1) of an exclusive task, else (N, C).
 
     DataError for a label that is not among the `values`.
@@ -257,10 +257,10 @@ def _write_images(folder: Path, source: Decoded, split_of: Mapping[str, str], sh
             os.fsync(file.fileno())
 
 
-def _known_of(rows: Sequence[ManifestRow]) -> dict[str, NDArray[Any]]:
+def _known_of(rows: Sequence[PictureRow]) -> dict[str, NDArray[Any]]:
     """Give patients and metadata as the store has them, each (N,)."""
     known: dict[str, NDArray[Any]] = {}
-    first = rows[0] if rows else ManifestRow("", ())
+    first = rows[0] if rows else PictureRow("", ())
     if first.patient is not None:
         known["patients"] = _numbers_or_texts([row.patient or "" for row in rows])
     for kind in METADATA:
@@ -275,7 +275,7 @@ def _numbers_or_texts(names: Sequence[str]) -> NDArray[Any]:
     return np.array([int(name) for name in names]) if numbers else np.array(names)
 
 
-def _ages(rows: Sequence[ManifestRow]) -> NDArray[np.float32]:
+def _ages(rows: Sequence[PictureRow]) -> NDArray[np.float32]:
     ages = np.empty(len(rows), np.float32)
     for i, row in enumerate(rows):
         try:

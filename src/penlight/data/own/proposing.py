@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penlight.data.decoding import largest_values, picture_headers
-from penlight.data.own.listing import ManifestRow
+from penlight.data.own.listing import PictureRow
 from penlight.data.pictures import PictureHeader
 from penlight.data.progress import count_progress
 from penlight.errors import DataError
@@ -47,7 +47,7 @@ class Format:
 
 
 def propose_task(
-    rows: Sequence[ManifestRow], values: Sequence[str], kind: str | None, order: Sequence[str]
+    rows: Sequence[PictureRow], values: Sequence[str], kind: str | None, order: Sequence[str]
 ) -> Proposal:
     """Say what the labels mean: `kind` where it is given, otherwise what they show.
 

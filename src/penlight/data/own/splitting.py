@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import SPLITS
-from penlight.data.own.listing import ManifestRow, composed, split_named
+from penlight.data.own.listing import PictureRow, composed, split_named
 from penlight.data.own.tables import as_path_cell, csv_bytes, path_of_cell, read_table
 from penlight.errors import DataError
 from penlight.escaping import named
@@ -38,7 +38,7 @@ class SplitRule:
     shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
 
 
-def divide(rows: Sequence[ManifestRow], y: NDArray[np.integer], rule: SplitRule) -> list[str]:
+def divide(rows: Sequence[PictureRow], y: NDArray[np.integer], rule: SplitRule) -> list[str]:
     """Give the split of each row; `y` (N, C) are the indicators of its labels.
 
     Splits that are given are kept. Where val or test is not given, it is taken from train; where none is, all are
@@ -96,7 +96,7 @@ def _most(values: NDArray[np.floating], among: Counts) -> Counts:
     return np.asarray(among[values[among] >= values[among].max() - 1e-9], np.int64)
 
 
-def require_separate(rows: Sequence[ManifestRow], splits: Sequence[str]) -> None:
+def require_separate(rows: Sequence[PictureRow], splits: Sequence[str]) -> None:
     """Raise DataError, naming them, for patients whose pictures are in two splits."""
     seen: dict[str, set[str]] = {}
     for row, split in zip(rows, splits, strict=True):
