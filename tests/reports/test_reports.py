@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_both_themes_print_and_the_notice_are_there(text: str) -> None:
 
 
 def test_a_server_lets_the_scripts_of_a_page_run_and_no_others(text: str) -> None:
-    policy = serve_report(text.encode()).headers["content-security-policy"]
+    policy = serve_report(SimpleNamespace(report=text.encode())).headers["content-security-policy"]
     scripts = re.findall(r"<script>(.*?)</script>", text, re.S)
     assert len(scripts) == len(SCRIPTS) == text.count("<script")
     for script in scripts:
