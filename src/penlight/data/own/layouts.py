@@ -1,6 +1,6 @@
 """Which layout a dataset of pictures has: found from what lies at a path, or read from a description.
 
-A layout is a `PictureLayout` in a file beside this one, and a member of LAYOUTS; nothing else knows of single layouts.
+A layout is a `PictureLayout` in a file beside this one and a member of LAYOUTS; nothing else knows of single layouts.
 """
 
 from dataclasses import dataclass
