@@ -80,7 +80,7 @@ def covered(source: Source, n: int, repeats: int, resamples: int, keys: Sequence
         for key in keys:
             if key in MEANS and not enough:
                 continue
-            low, high, _ = metric_intervals([sample], key, resamples=resamples, seed=seed, groups=groups)
+            low, high, _ = metric_intervals(sample, key, resamples=resamples, seed=seed, groups=groups)
             known = np.isfinite(low)
             found[key] += ((low <= truth[key]) & (truth[key] <= high))[known].tolist()
     return found

@@ -16,8 +16,7 @@ import numpy as np
 from _measure import here, in_own_process, measured, print_table
 from sklearn import metrics as sk
 
-from penlight.evaluation import Sample, bootstrap_weights, score
-from penlight.evaluation.scores import draws_of
+from penlight.evaluation import METRICS, Sample, bootstrap_weights, score
 from penlight.tasks import MultiLabel
 
 IMAGES, RESAMPLES = 22_433, 1000
@@ -89,11 +88,22 @@ def loop(resamples: int) -> Any:
     return measured(work)
 
 
+def draws_of(s: Sample) -> dict[tuple[str, str | None], np.ndarray]:
+    """Give the (RESAMPLES,) values of each row of the scores, by its name and label."""
+    chunks = [[METRICS[key].compute(s, w) for key in s.task.metrics] for w in bootstrap_weights(len(s.y), RESAMPLES)]
+    out: dict[tuple[str, str | None], np.ndarray] = {}
+    for key, *drawn in zip(s.task.metrics, *chunks, strict=True):
+        values, name = np.concatenate(drawn), METRICS[key].name
+        columns = {None: values} if values.ndim == 1 else dict(zip(s.task.labels, values.T, strict=True))
+        out |= {(name, label): column for label, column in columns.items()}
+    return out
+
+
 def agreement(drawn_by_loop: list[list[float]]) -> tuple[float, float]:
     """Give the largest difference on the same resamples, and that of means over own resamples in standard errors."""
     s = predictions()
     weights = next(bootstrap_weights(len(s.y), 2))
-    own = draws_of(s, RESAMPLES)
+    own = draws_of(s)
     theirs = [by_scikit_learn(s, w) for w in weights]
     names = list(theirs[0])
     assert set(names) <= set(own)

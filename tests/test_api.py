@@ -194,7 +194,7 @@ def test_every_reader_gives_calibrated_answers_and_acc_stays(small, tmp_path, ca
     assert list(same.before) == (["log_loss", "brier", "ece", "ece_adaptive"] if moves[calibration] else [])
     alone = pl.score(files[0], "small", split="test")
     assert find_row(alone.metrics, "acc").value == find_row(own.metrics, "acc").value
-    missing = ["calibration", "sets of answers", "operating points chosen on val"]
+    missing = ["calibration", "prediction sets", "operating points chosen on val"]
     assert [text.split(":")[0] for text in alone.unavailable[:-1]] == missing
     nameless = ["scores by site, age, sex, view: the dataset does not name them"]
     assert list(same.unavailable) == list(alone.unavailable[-1:]) == nameless

@@ -50,8 +50,8 @@ def test_a_clean_run_raises_none(planted, tmp_path):
     planted()
     scores = pl.train(LINEAR, out=tmp_path / "run").scores
     assert [check.seen for check in scores.checks] == []
-    assert "No check spoke up." in (tmp_path / "run" / "report.html").read_text()
-    assert "No check spoke up." in (tmp_path / "run" / "card.md").read_text()
+    assert "No check reported a problem." in (tmp_path / "run" / "report.html").read_text()
+    assert "No check reported a problem." in (tmp_path / "run" / "card.md").read_text()
 
 
 def leaked(splits):

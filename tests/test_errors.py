@@ -1,4 +1,4 @@
-"""Errors for want of memory are known for what they are, whoever raises them."""
+"""Out-of-memory errors are known for what they are, whoever raises them."""
 
 import pytest
 

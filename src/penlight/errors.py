@@ -91,7 +91,7 @@ def first_line(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is one of Python, TensorFlow or JAX for want of memory; neither is imported for it."""
+    """Say whether an error is that of Python, TensorFlow or JAX when memory runs out; neither is imported for it."""
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return True
     # JAX has one error for all that goes wrong on a device, and says which in its text.

@@ -20,8 +20,7 @@ from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.exporters.keras_file import answering_keras, keras_file
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
-from penlight.models.files import network_bytes, network_from_bytes
-from penlight.models.keras_archive import check_config
+from penlight.models.keras_files import check_config, network_bytes, network_from_bytes
 from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head
 from penlight.recipes import Cnn, Pretrained, Residual, load_recipe, preset_names
 from penlight.tasks import Ordinal

@@ -1,4 +1,4 @@
-"""`penlight tune` as a person and as a program use it, on a tiny dataset of one's own and the linear baseline."""
+"""`penlight tune` as a person and as a program use it, on a tiny dataset of the user and the linear baseline."""
 
 import contextlib
 import json

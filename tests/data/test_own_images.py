@@ -1,4 +1,4 @@
-"""Images of one's own: described, divided, prepared, opened like a named dataset; mistakes leave nothing behind."""
+"""The user's own images: described, divided, prepared, opened like a named dataset; mistakes leave nothing behind."""
 
 import csv
 import json

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 
 from penlight.errors import UnknownNameError
 from penlight.evaluation import Calibration, find_calibration
-from penlight.evaluation.calibration import HOTTEST, KINDS, Steps, log_losses
+from penlight.evaluation.calibration import KINDS, MAX_TEMPERATURE, Steps, log_losses
 from penlight.evaluation.intervals import UnknownPatients, exceeds_error
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.conftest import TASK_EXAMPLES, examples, task_id
@@ -243,7 +243,7 @@ def test_sure_answers_that_are_mostly_wrong_are_flattened_to_the_bound():
     task = MultiClass(tuple("ab"))
     y = task.encode(np.r_[np.zeros(300, int), np.ones(100, int)])
     found = find_calibration(task, y, np.tile([0.001, 0.999], (400, 1)))
-    assert found.temperatures == pytest.approx((HOTTEST,))
+    assert found.temperatures == pytest.approx((MAX_TEMPERATURE,))
     assert found.at_bound == (0,)
     assert "of 8 or more" in found.notes[0]
 

@@ -136,7 +136,7 @@ def test_patients_are_counted_where_there_are_any():
     y, prob, _, _ = rare(10)
     prob[:10, 0] = prob[np.arange(10) % 2, 0]
     copied = delong(y[:, 0], prob[:, 0], groups)
-    assert copied.interval()[0] < delong(y[:, 0], prob[:, 0]).interval()[0] - 0.1
+    assert copied.mean_interval()[0] < delong(y[:, 0], prob[:, 0]).mean_interval()[0] - 0.1
 
 
 def test_a_share_of_independent_images_is_wilsons_and_of_patients_that_of_their_effective_number():

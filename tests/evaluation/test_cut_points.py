@@ -11,10 +11,10 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score
 
 from penlight.data import apply_view
 from penlight.evaluation import find_decision, score
-from penlight.evaluation.cut_points import best_cut_points, kappa_and_influence
-from penlight.evaluation.cut_points import kappa as grade_kappa
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.intervals import UnknownPatients
+from penlight.evaluation.thresholds import best_cut_points, kappa_and_influence
+from penlight.evaluation.thresholds import kappa as grade_kappa
 from penlight.recipes import Decide
 from penlight.runs import Predictions
 from penlight.runs.facts import ModelFacts, facts_from_properties

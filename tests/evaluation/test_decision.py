@@ -9,7 +9,8 @@ from sklearn import metrics as sk
 
 from penlight.errors import RecipeError, UnknownNameError
 from penlight.evaluation import Calibration, Conformal, fit_conformal
-from penlight.evaluation.decision import Decision, best_cut, find_decision
+from penlight.evaluation.decision import Decision, find_decision
+from penlight.evaluation.thresholds import best_cut
 from penlight.tasks import MultiClass, MultiLabel
 
 TASK = MultiLabel(("often", "seldom"))

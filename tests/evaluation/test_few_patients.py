@@ -15,7 +15,6 @@ from penlight.evaluation.intervals import UnknownPatients
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.sample import Sample
 from penlight.evaluation.subgroups import score_subgroups
-from penlight.records import check_record
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.conftest import small_dataset
 
@@ -60,6 +59,14 @@ def test_val_calibrates_and_tunes_by_patients(positive) -> None:
     assert not any(
         "too few" in note for note in find_decision(FINDINGS, y, known(y), np.full(2, 0.3), rule="f1").notes
     )
+
+
+def test_images_of_val_and_train_are_no_patients_where_none_are_known() -> None:
+    y = np.stack([of_patients(2, 30, 1)[0]] * 2, axis=1).astype(np.uint8)
+    found = find_decision(FINDINGS, y[1:], known(y)[1:], np.full(2, 0.3), rule="f1", out_of_fold=(y, known(y)))
+    assert all("3 positive in val and train is too few" in note for note in found.notes)
+    assert len(found.notes) == 2
+    assert found.calibration.notes[0].startswith("a: 3 positive in val and train is too few to calibrate")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +132,7 @@ def test_checks_count_patients_and_say_so() -> None:
 def test_a_label_of_few_patients_in_a_split_is_told() -> None:
     record = DataRecord(("a", "b"), {"train": 60, "test": 60}, {"train": (40, 20), "test": (40, 20)},
                         {"train": 12, "test": 12}, patients_with={"train": (8, 4), "test": (8, 4)})  # fmt: skip
-    assert check_record(DataRecord, record.to_dict(), "data.json") == record
+    assert DataRecord.from_dict(record.to_dict()) == record
     labels, patients = of_patients(20, 20, 3)
     y = TWO.encode(labels)
     sample = Sample(TWO, y, known(y), TWO.decide(known(y)))

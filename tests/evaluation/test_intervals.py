@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from penlight.evaluation import Sample, Score, bootstrap_weights, find_row, score, score_seeds
-from penlight.evaluation.scores import draws_of
+from penlight.evaluation import METRICS, Sample, Score, bootstrap_weights, find_row, score, score_seeds
 from penlight.records import check_record
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.evaluation.test_metrics import scored, sets_of
@@ -96,8 +95,16 @@ def test_draws_are_those_of_a_plain_loop_with_scikit_learn():
     y = (rng.random((90, 3)) < [0.5, 0.3, 0.06]).astype(np.uint8)
     prob = (0.3 * y + rng.uniform(0, 0.7, y.shape)).round(1)
     decided = task.decide(prob)
-    draws = draws_of(Sample(task, y, prob, decided), 6, seed=5)
-    for b, w in enumerate(weights_of(len(y), 6, seed=5)):
+    sample, drawn = Sample(task, y, prob, decided), weights_of(len(y), 6, seed=5)
+    computed = {key: METRICS[key].compute(sample, drawn) for key in task.metrics}
+    draws = {(METRICS[key].name, None): own for key, own in computed.items() if own.ndim == 1}
+    draws |= {
+        (METRICS[key].name, label): column
+        for key, own in computed.items()
+        if own.ndim == 2
+        for label, column in zip(task.labels, own.T, strict=True)
+    }
+    for b, w in enumerate(drawn):
         expected = {
             ("auc", None): sk.roc_auc_score(y, prob, sample_weight=w),
             ("auc_micro", None): sk.roc_auc_score(y, prob, average="micro", sample_weight=w),

@@ -5,8 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import class_likelihood_ratios, confusion_matrix, precision_score, recall_score
 
 from penlight.evaluation.operating import (
@@ -15,7 +13,6 @@ from penlight.evaluation.operating import (
     OperatingPoint,
     net_benefits,
     operating_points,
-    predictive_values,
 )
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from tests.evaluation.test_metrics import scored
@@ -68,13 +65,14 @@ def test_thresholds_chosen_on_val_reach_there_what_was_wanted(asked):
     assert math.isnan(found[AS_DECIDED].threshold) == (not asked.uses_thresholds)
 
 
-@given(st.floats(0.01, 1), st.floats(0.01, 0.99), st.floats(0.001, 0.999))
-def test_predictive_values_are_those_of_bayes(sensitivity, specificity, prevalence):
-    """Odds after = odds before x likelihood ratio."""
-    ppv, npv = predictive_values(sensitivity, specificity, prevalence)
-    odds = prevalence / (1 - prevalence)
-    assert ppv / (1 - ppv) == pytest.approx(odds * sensitivity / (1 - specificity))
-    assert (1 - npv) == pytest.approx(npv * odds * (1 - sensitivity) / specificity, abs=1e-9)
+@pytest.mark.parametrize("prevalence", [0.001, 0.1, 0.5, 0.999])
+def test_predictive_values_are_those_of_bayes(asked, prevalence):
+    point = points_of(asked, prevalence=prevalence)[3][0]
+    sensitivity, specificity = (point.rates[name].value for name in ("sensitivity", "specificity"))
+    found, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    missed, cleared = (1 - sensitivity) * prevalence, specificity * (1 - prevalence)
+    assert point.rates["ppv_stated"].value == pytest.approx(found / (found + false))
+    assert point.rates["npv_stated"].value == pytest.approx(cleared / (cleared + missed))
 
 
 def test_at_the_prevalence_of_test_both_predictive_values_are_the_same(asked):

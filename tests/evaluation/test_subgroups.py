@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from penlight.evaluation import Sample, bootstrap_weights
-from penlight.evaluation.comparison import holm
+from penlight.evaluation.comparison import holm_steps
 from penlight.evaluation.subgroups import (
     FEWEST_CASES,
     FEWEST_UNITS,
@@ -191,7 +191,7 @@ def test_the_same_answers_give_the_same_rows_and_json_gives_them_back():
         again = Subgroup.from_dict(json.loads(json.dumps(row.to_dict(), allow_nan=False)))
         assert repr(again) == repr(row)
     p = {row.group: row.p for row in rows if row.group != "M"}
-    corrected = dict(zip(p, holm(np.array(list(p.values()))), strict=True))
+    corrected = dict(zip(p, holm_steps(np.array(list(p.values())))[0], strict=True))
     assert all(row.p_holm == pytest.approx(corrected[row.group]) for row in rows if row.group != "M")
 
 

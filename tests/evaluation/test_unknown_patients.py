@@ -5,7 +5,7 @@ import pytest
 
 from penlight.evaluation import Sample, bootstrap_weights, find_row, score
 from penlight.evaluation.checks import SplitAnswers
-from penlight.evaluation.checks.numbers import errors_by_chance
+from penlight.evaluation.checks.certainty import errors_by_chance
 from penlight.evaluation.comparison import differences, paired_draws
 from penlight.evaluation.delong import delong
 from penlight.evaluation.intervals import CORRELATION, UnknownPatients, count_units, units_of
@@ -58,7 +58,7 @@ def test_an_area_has_the_variance_times_the_effect():
     scores = y + rng.normal(size=400)
     found, plain = delong(y, scores, FOUR), delong(y, scores)
     assert found.covariance == pytest.approx(EFFECT * plain.covariance)
-    (low, high), (near, far) = found.interval(), plain.interval()
+    (low, high), (near, far) = found.mean_interval(), plain.mean_interval()
     assert low < near < far < high
 
 

@@ -6,8 +6,8 @@ import pytest
 from penlight.errors import RecipeError, RunError
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
-from penlight.models.files import network_bytes, network_from_bytes
 from penlight.models.heads import HEADS, make_loss, positive_weights
+from penlight.models.keras_files import network_bytes, network_from_bytes
 from penlight.recipes import Cnn, Loss, Residual
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, TASK_EXAMPLES, few_pairs, logits_of_network

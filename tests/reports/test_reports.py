@@ -180,7 +180,7 @@ def bare(ordinal: RunContent) -> str:
 
 @pytest.fixture(scope="module")
 def viewed(ordinal: RunContent) -> RunContent:
-    """A run on a view that leaves images out, with checks that spoke up."""
+    """A run on a view that leaves images out, with checks that reported a problem."""
     data = make_data(ordinal.task, ordinal.test.y_true, ordinal.images, "referable", left_out=1234)
     checks = [
         Check("P2", False, "Little data.", "Noise.", "Add."),
@@ -208,7 +208,7 @@ def test_what_is_missing_is_said(bare: str) -> None:
 
 
 def test_checks_that_found_nothing_are_said(page: Page) -> None:
-    assert "No check spoke up." in "".join(page.words)
+    assert "No check reported a problem." in "".join(page.words)
 
 
 def test_serious_checks_come_first(viewed_words: str) -> None:
@@ -249,7 +249,7 @@ def test_a_card_has_its_sections(content: RunContent) -> None:
         *("Data", "Intended use", "Scores", "Calibration", "Checks", "Limits", "Licence"),
         *("How it was made", "Reporting checklist"),
     ]
-    assert "## Checks\n\n- No check spoke up.\n" in card
+    assert "## Checks\n\n- No check reported a problem.\n" in card
     assert "**Not for clinical use.**" in card
     assert "CC BY 4.0" in card
     title = "AUC" if content.task.kind == "binary" else "AUC (macro, one against rest)"

@@ -15,9 +15,9 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from penlight.evaluation import find_row, fit_conformal, score, score_seeds
-from penlight.evaluation.calibration import HOTTEST, Calibration
+from penlight.evaluation.calibration import MAX_TEMPERATURE, Calibration
 from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers, run_checks
-from penlight.evaluation.checks.training import seeds_disagree
+from penlight.evaluation.checks.skill import seeds_disagree
 from penlight.evaluation.sample import Sample
 from penlight.evaluation.standing import Measured
 from penlight.reports import ComparedBaseline, card
@@ -193,7 +193,7 @@ def planted(kind: str, of: str) -> Planted:
         n = 1 if task.exclusive else len(task.labels)
         falling = np.linspace(1, 0.5, 3)
         curves = Curves(falling, falling, np.array([0.5, 0.6, 0.7]), np.full(3, 1e-3))
-        return replace(run, prob=high, calibration=Calibration("temperature", (HOTTEST,) * n), curves=curves)
+        return replace(run, prob=high, calibration=Calibration("temperature", (MAX_TEMPERATURE,) * n), curves=curves)
     return run
 
 
@@ -248,7 +248,7 @@ def _undefined(run: Planted, m: re.Match[str]) -> bool:
     return bool(np.isnan(run.auc()))
 
 
-@claim(r"On test its AUC is (\S+), that of (the answer that never looks at an image|the linear baseline) (\S+) "
+@claim(r"On test its AUC is (\S+), that of (the majority-class baseline|the linear baseline) (\S+) "
        r"\(difference (\S+), 95 % interval (\S+) to (\S+), on the same images\)\.")  # fmt: skip
 def _skill(run: Planted, m: re.Match[str]) -> bool:
     baseline = run.auc(run.linear) if "linear" in m[2] else 0.5
@@ -257,7 +257,7 @@ def _skill(run: Planted, m: re.Match[str]) -> bool:
         m[4].replace("−", "-")) <= high  # fmt: skip
 
 
-@claim(r"On test its AUC is (\S+), that of (the answer that never looks at an image|the linear baseline) (\S+) "
+@claim(r"On test its AUC is (\S+), that of (the majority-class baseline|the linear baseline) (\S+) "
        r"\(difference (\S+) however the images are drawn, on the same images\)\.")  # fmt: skip
 def _alike(run: Planted, m: re.Match[str]) -> bool:
     """Both give one answer for all, or both are never wrong: no resample has another difference."""
@@ -348,7 +348,7 @@ def _reliability(run: Planted, m: re.Match[str]) -> bool:
 
 @claim(r"Calibration took the highest temperature there is, 8(?: for a, b, c)?\.")
 def _hottest(run: Planted, m: re.Match[str]) -> bool:
-    return run.calibration is not None and max(run.calibration.temperatures) >= HOTTEST * 0.999
+    return run.calibration is not None and max(run.calibration.temperatures) >= MAX_TEMPERATURE * 0.999
 
 
 @claim(r"They were not calibrated on val \(--set decide.calibration=temperature\)\.")
@@ -778,11 +778,11 @@ def test_seeds_that_disagree_are_told_with_their_numbers():
     from penlight.evaluation import Score
 
     rows = [Score("auc", None, value, value - 0.02, value + 0.02, 60) for value in (0.6, 0.7)]
-    assert seeds_disagree(rows).text == (
+    assert seeds_disagree.find(rows).text == (
         "AUC of 2 seeds runs from 0.600 to 0.700, 0.100 apart; the 95 % interval of one seed is 0.040 wide on "
         "average."
     )
-    assert seeds_disagree(rows[:1] * 2) is None
+    assert seeds_disagree.find(rows[:1] * 2) is None
 
 
 P = {("cnn", "linear"): 0.01}

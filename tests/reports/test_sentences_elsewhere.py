@@ -277,7 +277,9 @@ def test_pictures_of_another_kind_are_told_or_not(told, own) -> None:
     missed, alarms = told[0] / told[1] < 0.9, own[0] / own[1] > 0.05
     assert bool(said) == (missed or alarms)
     images = "image" if told[1] == 1 else "images"
-    assert (f"Of {told[1]} drawn {images} of another kind (chest-phantom), {told[0]} are told" in said) == missed
+    assert (
+        f"Of {told[1]} drawn {images} of another kind (chest-phantom), {told[0]} are recognised" in said
+    ) == missed
     assert (f"{own[0]} of {own[1]} test image{'' if own[1] == 1 else 's'} are called unlike" in said) == alarms
 
 
@@ -294,11 +296,11 @@ def test_the_terminal_says_what_calibration_did_where_it_did_something(capsys) -
     plain = Scores("test", run.rows, {}, checks=())
     said = printed(capsys, plain)
     assert "By calibration" not in said
-    assert "No check spoke up." in said
+    assert "No check reported a problem." in said
     now = {row.name: row.value for row in run.rows if row.label is None}
     said = printed(capsys, replace(plain, before={"ece": 0.3}, checks=run_checks(run.evidence)))
     assert f"By calibration: ece 0.300 to {now['ece']:.3f}." in said
-    assert ("No check spoke up." in said) == (not run_checks(run.evidence))
+    assert ("No check reported a problem." in said) == (not run_checks(run.evidence))
     assert "on val" not in said.partition("By calibration")[2].partition(".")[0]
 
 

@@ -8,7 +8,7 @@ from penlight.data import CATALOG
 from penlight.data.published import published_rows
 from penlight.data.record import DataRecord
 from penlight.evaluation.checks import Check
-from penlight.evaluation.checks.audited import patients_unknown
+from penlight.evaluation.checks.splits import patients_unknown
 from penlight.experiments.studies import _kind
 from penlight.recipes import Cnn, Ensemble, Kernel, Linear, Majority, Pretrained, Recipe, Residual, Trees
 from penlight.reports.content import RunContent
@@ -72,12 +72,12 @@ def test_several_images_of_a_patient_are_told_where_they_are_known() -> None:
     class Evidence:
         data = record
 
-    said = patients_unknown(Evidence).text  # type: ignore[arg-type]
+    said = patients_unknown.find(Evidence).text  # type: ignore[arg-type]
     assert "4 images of each patient" in said
     # Kish: the root of 1 + (4 - 1) x 0.47.
     assert "1.6 times as wide" in said
     Evidence.data = replace(record, images_per_patient=1)
-    assert "of each patient" not in patients_unknown(Evidence).text  # type: ignore[arg-type]
+    assert "of each patient" not in patients_unknown.find(Evidence).text  # type: ignore[arg-type]
     for name in ("retinamnist", "dermamnist"):
         assert CATALOG[name].cautions
 

@@ -439,7 +439,7 @@ def page_of(dataset: Dataset, found, folder) -> str:
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_an_audit_counts_the_readings_of_test(n, capsys) -> None:
     time = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
-    access = [Access(time, "train", "test", "native", f"r{i % 2}", 0, "r") for i in range(n)]
+    access = [Access(time, "train", "test", "native", f"r{i % 2}", seed=0, run="r") for i in range(n)]
     out = terminal(capsys, *audited("clean"), readings=access)
     assert {0: "have not been read for a score", 1: "read once, for 1 recipe,", 3: "read 3 times, for 2 recipes,"}[
         n

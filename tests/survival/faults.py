@@ -45,7 +45,7 @@ def no_memory(epoch: int, *, of_backend: bool = False) -> None:
 
 
 def _no_memory_of_backend() -> Exception:
-    """Make the error that the backend in use raises for want of memory, as the backend makes it."""
+    """Make the error that the backend in use raises when memory runs out, as the backend makes it."""
     from penlight.models import load_keras
 
     if load_keras().backend.backend() == "jax":

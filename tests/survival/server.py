@@ -150,7 +150,7 @@ def serve() -> None:
     import penlight.experiments.tuning
     import penlight.exporters.onnx_file
     import penlight.models.baselines
-    import penlight.models.files
+    import penlight.models.keras_files
     import penlight.reports.content
     import penlight.reports.page
     import penlight.reports.run

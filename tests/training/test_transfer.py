@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from penlight.data import apply_view
 from penlight.errors import DataError, DownloadError, RecipeError
 from penlight.models import load_keras
-from penlight.models.files import network_bytes, network_from_bytes
+from penlight.models.keras_files import network_bytes, network_from_bytes
 from penlight.models.pretrained import APPLICATIONS, frozen_base, joined, new_head, thaw
 from penlight.recipes import Augment, Data, FineTune, Pretrained, Recipe, Train
 from penlight.tasks import MultiClass

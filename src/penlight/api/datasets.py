@@ -36,7 +36,7 @@ def new_dataset(
     out: Path | None = None,
     images: Path | None = None,
 ) -> "NewDataset":
-    """Describe and prepare images of one's own; see `penlight.data.own.new`.
+    """Describe and prepare your own images; see `penlight.data.own.new`.
 
     `labels` gives their order, as they are written; `out` is the folder for the description, by default the working
     folder; `images` is the folder of the pictures of a table, by default the table's own.

@@ -214,7 +214,7 @@ class Explainer:
 
 
 def _network_of(run: Run) -> Any:
-    from penlight.models.files import network_from_bytes
+    from penlight.models.keras_files import network_from_bytes
 
     return network_from_bytes(run.read(NETWORK))
 

@@ -52,7 +52,7 @@ def _source(run: Run, view: ViewedDataset, test: Predictions) -> "ExportSource":
 
     network, made = None, b""
     if run.has("model.keras"):
-        from penlight.models.files import network_from_bytes
+        from penlight.models.keras_files import network_from_bytes
 
         network = network_from_bytes(run.read("model.keras"))
     elif run.has(MODEL):

@@ -94,7 +94,7 @@ def score(
 
 def _without_val(task: Task) -> tuple[str, ...]:
     """Say what only predictions of val can give."""
-    found = [f"{what}: no predictions of val were given" for what in ("calibration", "sets of answers")]
+    found = [f"{what}: no predictions of val were given" for what in ("calibration", "prediction sets")]
     if task.uses_thresholds:
         found.append("thresholds other than 0.5: no predictions of val were given")
     if task.cut_points:

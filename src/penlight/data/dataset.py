@@ -24,7 +24,7 @@ class DatasetInfo:
 
     `task` is what the labels mean natively; `samples` counts images by split, None where only the file knows, as
     `channels` is 0 before it is opened; `md5` maps a size in pixels to the hash of the official file, empty for data
-    of one's own; `modality` is one of the words the catalog uses ("fundus", "film", ...); `position_matters` is True
+    of the user; `modality` is one of the words the catalog uses ("fundus", "film", ...); `position_matters` is True
     where a mirrored image would be another anatomy, so that flips must not be used blindly. `cautions` are sentences
     on what its scores may rest on beside what the labels mean; every card repeats them. `images_per_patient` is how
     many images a patient has where the file does not name patients but its source says so, else 1: so many images say

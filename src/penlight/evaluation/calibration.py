@@ -5,7 +5,7 @@ kept only where cross-validation says that it lowers the log loss of images that
 labels.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
@@ -36,8 +36,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 FEWEST = 5
 """A label with fewer positives or negatives than this in val is not tuned."""
 
-HOTTEST = 8.0
-"""Temperatures lie between 1 / HOTTEST and HOTTEST."""
+MAX_TEMPERATURE = 8.0
+"""Temperatures lie between 1 / MAX_TEMPERATURE and MAX_TEMPERATURE."""
 
 _PRIOR_SD, _INTERCEPT_SD = 0.25, 2.0
 """Standard deviations of the normal priors about 0 of the logarithm of a temperature and of an intercept. A
@@ -133,9 +133,9 @@ class Calibration(Record):
                 "Take the decision that was made for this model.",
             )
         if self.kind == "temperature":
-            return _cooled(task, prob, np.array(self.temperatures), np.array(self.intercepts or (0.0,)))
+            return _apply_temperature(task, prob, np.array(self.temperatures), np.array(self.intercepts or (0.0,)))
         if self.kind == "isotonic":
-            return _mapped(task, prob, self.maps)
+            return _apply_maps(task, prob, self.maps)
         return prob
 
     @property
@@ -150,7 +150,7 @@ class Calibration(Record):
     @property
     def at_bound(self) -> tuple[int, ...]:
         """Places of the temperatures that are as high as they may be, within rounding."""
-        return tuple(k for k, t in enumerate(self.temperatures) if t >= HOTTEST * 0.999)
+        return tuple(k for k, t in enumerate(self.temperatures) if t >= MAX_TEMPERATURE * 0.999)
 
 
 UNCALIBRATED = Calibration()
@@ -183,31 +183,14 @@ def find_calibration(
         raise UnknownNameError("calibration", kind, KINDS)
     if kind == "none":
         return UNCALIBRATED
-    answers = _Held(number_units(len(y_val), groups), groups, found_on, epoch_chosen)
-    if task.exclusive:
-        return _fitted_together(task, y_val, prob_val, kind, answers)
-    return _fitted_per_label(task, y_val, prob_val, kind, answers)
-
-
-@dataclass(frozen=True)
-class _Held:
-    """What is known of held-out answers: the number of the unit of each (N,), what units are, their name, whether
-    they chose the epoch."""
-
-    unit: NDArray[np.int64]
-    groups: Groups
-    called: str
-    epoch_chosen: bool
-
-    @property
-    def coldest(self) -> float:
-        """The lowest logarithm of a temperature."""
-        return 0.0 if self.epoch_chosen else -float(np.log(HOTTEST))
-
-    def weight(self, rows: NDArray[np.int64]) -> float:
-        """Give the weight of an image in the likelihood of `rows`, in which a unit counts once: images of a patient
-        say little more than one."""
-        return len(np.unique(self.unit[rows])) / max(1, len(rows)) / design_effect(self.groups)
+    held_out = _HeldOut(number_units(len(y_val), groups), groups, found_on, epoch_chosen)
+    fit_all = _fit_together if task.exclusive else _fit_per_label
+    fits, notes = fit_all(task, y_val, prob_val, kind, held_out)
+    if kind == "isotonic":
+        return Calibration(kind, maps=tuple(fit.steps for fit in fits), notes=notes)
+    intercepts = tuple(fit.intercept for fit in fits)
+    temperatures = tuple(fit.temperature for fit in fits)
+    return Calibration(kind, temperatures, notes=notes, intercepts=intercepts if any(intercepts) else ())
 
 
 @dataclass(frozen=True)
@@ -222,124 +205,127 @@ class _Fit:
 _NO_CHANGE = _Fit()
 Fitting = Callable[[NDArray[np.int64]], _Fit]
 Losses = Callable[[_Fit], Floats]
-
-
-def _fitted_together(task: Task, y: Indicators, prob: Floats, kind: Kind, held: _Held) -> Calibration:
-    fit, why = _NO_CHANGE, ""
-    units = count_units(len(y), held.groups)
-    if units < FEWEST:
-        noun = unit_noun(held.groups)
-        why = f"{counted(units, noun)} in {held.called}: too few to calibrate; left as they are"
-    else:
-
-        def temperature(rows: NDArray[np.int64]) -> _Fit:
-            log_p, truth, share = log_probability(prob[rows]), y[rows], held.weight(rows)
-
-            def loss(u: float) -> float:
-                z = log_p * np.exp(-u)
-                shifted = z - z.max(axis=1, keepdims=True)
-                log_sum = np.log(np.exp(shifted).sum(axis=1))
-                return share * float((log_sum - (truth * shifted).sum(axis=1)).sum())
-
-            return _Fit(_temperature(loss, held.coldest))
-
-        def isotonic(rows: NDArray[np.int64]) -> _Fit:
-            return _Fit(steps=_isotonic(y[rows].ravel(), prob[rows].ravel()))
-
-        def losses(fit: _Fit) -> Floats:
-            return log_losses(y, _calibration(kind, [fit], ()).apply(task, prob), exclusive=True)
-
-        fitting = isotonic if kind == "isotonic" else temperature
-        gains = _gains([fitting], losses, prob.max(axis=1), held)
-        fit, why = _kept(fitting, losses, held) if _helps(gains[0], held) else (_NO_CHANGE, _no_gain(held))
-    return _calibration(kind, [fit], (f"all: {why}",) if why else ())
-
-
-def _fitted_per_label(task: Task, y: Indicators, prob: Floats, kind: Kind, held: _Held) -> Calibration:
-    own, why = dict[int, _OfLabel](), dict[int, str]()
-    for c in range(len(task.labels)):
-        if too_few(y[:, c], held.groups):
-            why[c] = f"{how_few(y[:, c], held.called, held.groups)} to calibrate; left as it is"
-        elif np.ptp(prob[:, c]) == 0:
-            why[c] = f"every image of {held.called} has the same probability; left as it is"
-        else:
-            own[c] = _OfLabel.of(y[:, c], prob[:, c], kind, held)
-    fits = [_NO_CHANGE] * len(task.labels)
-    # All labels together say whether a temperature alone or an intercept too helps; a few positives each say little.
-    together = np.sum([label.gains for label in own.values()], axis=0) if own else np.zeros((1, len(y)))
-    best = int(np.argmax(together.sum(axis=1)))
-    for c, label in own.items():
-        if _helps(together[best], held) and label.gains[best].sum() > 0:
-            fits[c], why[c] = _kept(label.fittings[best], label.losses, held)
-        else:
-            why[c] = _no_gain(held)
-    notes = [f"{task.labels[c]}: {why[c]}" for c in sorted(why) if why[c]]
-    return _calibration(kind, fits, notes)
+Fits = tuple[list[_Fit], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class _OfLabel:
-    """What may be fitted to one label, its losses (N,), and what each fit gains on images held out, (F, N)."""
+class _HeldOut:
+    """What is known of held-out answers: the number of the unit of each (N,), what units are, their name, whether
+    they chose the epoch."""
 
-    fittings: list[Fitting]
-    losses: Losses
-    gains: Floats
+    unit: NDArray[np.int64]
+    groups: Groups
+    called: str
+    epoch_chosen: bool
 
-    @classmethod
-    def of(cls, y: Indicators, prob: Floats, kind: Kind, held: _Held) -> "_OfLabel":
-        """Cross-validate the fits to the truth and probabilities (N,) of a label."""
-        z = logit(prob)
+    @property
+    def lowest(self) -> float:
+        """The lowest logarithm of a temperature."""
+        return 0.0 if self.epoch_chosen else -float(np.log(MAX_TEMPERATURE))
 
-        def scaled(rows: NDArray[np.int64], with_intercept: bool) -> _Fit:
-            return _slope(y[rows], z[rows], held.weight(rows), held.coldest, with_intercept)
+    @property
+    def no_gain(self) -> str:
+        """Say that a correction did not help."""
+        return (
+            f"it did not lower the log loss of images of {self.called} held out by more than its standard error; "
+            "left as it is"
+        )
 
-        def isotonic(rows: NDArray[np.int64]) -> _Fit:
-            return _Fit(steps=_isotonic(y[rows], prob[rows]))
+    def weight(self, rows: NDArray[np.int64]) -> float:
+        """Give the weight of an image in the likelihood of `rows`, in which a unit counts once: images of a patient
+        say little more than one."""
+        return len(np.unique(self.unit[rows])) / max(1, len(rows)) / design_effect(self.groups)
 
-        def losses(fit: _Fit) -> Floats:
-            moved = fit.steps(prob) if kind == "isotonic" else sigmoid(z / fit.temperature + fit.intercept)
-            return _pair_losses(y, moved)
+    def gains(self, fittings: list[Fitting], losses: Losses, key: Floats) -> Floats:
+        """(F, N): how much each fit lowers the log loss of each image, by fits to other folds of whole units."""
+        fold, before, out = folds_by_value(key, self.unit), losses(_NO_CHANGE), []
+        for fitting in fittings:
+            after = before.copy()
+            for number in range(FOLDS):
+                inside = fold == number
+                if inside.any() and not inside.all():
+                    after[inside] = losses(fitting(np.flatnonzero(~inside)))[inside]
+            out.append(before - after)
+        return np.array(out)
 
-        fittings: list[Fitting] = [lambda rows: scaled(rows, False), lambda rows: scaled(rows, True)]
-        if kind == "isotonic":
-            fittings = [isotonic]
-        return cls(fittings, losses, _gains(fittings, losses, prob, held))
+    def helps(self, gains: Floats) -> bool:
+        """Say whether the mean of gains (N,) is above 0 by more than its standard error."""
+        mean = float(gains.mean()) if len(gains) else 0.0
+        return exceeds_error(mean, (gains - mean) / max(len(gains), 1), self.groups)
 
-
-def _gains(fittings: list[Fitting], losses: Losses, key: Floats, held: _Held) -> Floats:
-    """(F, N): how much each fit lowers the log loss of each image, by fits to other folds of whole units."""
-    fold, before, out = folds_by_value(key, held.unit), losses(_NO_CHANGE), []
-    for fitting in fittings:
-        after = before.copy()
-        for number in range(FOLDS):
-            inside = fold == number
-            if inside.any() and not inside.all():
-                after[inside] = losses(fitting(np.flatnonzero(~inside)))[inside]
-        out.append(before - after)
-    return np.array(out)
-
-
-def _helps(gains: Floats, held: _Held) -> bool:
-    """Say whether the mean of gains (N,) is above 0 by more than its standard error."""
-    mean = float(gains.mean()) if len(gains) else 0.0
-    return exceeds_error(mean, (gains - mean) / max(len(gains), 1), held.groups)
-
-
-def _no_gain(held: _Held) -> str:
-    return (
-        f"it did not lower the log loss of images of {held.called} held out by more than its standard error; left as "
-        "it is"
-    )
+    def fit_to_all(self, fitting: Fitting, losses: Losses) -> tuple[_Fit, str]:
+        """Fit to all answers, and say what is to be known about it."""
+        fit, before = fitting(np.arange(len(self.unit))), losses(_NO_CHANGE)
+        if not losses(fit).mean() <= before.mean():
+            return _NO_CHANGE, self.no_gain
+        most = f"{MAX_TEMPERATURE:g}"
+        at_bound = f"{self.called} asks for a temperature of {most} or more; {most} is taken"
+        return fit, at_bound if fit.temperature >= MAX_TEMPERATURE * 0.999 else ""
 
 
-def _kept(fitting: Fitting, losses: Losses, held: _Held) -> tuple[_Fit, str]:
-    """Fit to all answers, and say what is to be known about it."""
-    fit, before = fitting(np.arange(len(held.unit))), losses(_NO_CHANGE)
-    if not losses(fit).mean() <= before.mean():
-        return _NO_CHANGE, _no_gain(held)
-    if fit.temperature >= HOTTEST * 0.999:
-        return fit, f"{held.called} asks for a temperature of {HOTTEST:g} or more; {HOTTEST:g} is taken"
-    return fit, ""
+def _fit_together(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> Fits:
+    """Fit one correction to all labels of an exclusive task."""
+    units = count_units(len(y), held_out.groups)
+    if units < FEWEST:
+        few = f"{counted(units, unit_noun(held_out.groups))} in {held_out.called}: too few to calibrate"
+        return [_NO_CHANGE], (f"all: {few}; left as they are",)
+
+    def temperature(rows: NDArray[np.int64]) -> _Fit:
+        return _fit_temperature(y[rows], log_probability(prob[rows]), held_out.weight(rows), held_out.lowest)
+
+    def isotonic(rows: NDArray[np.int64]) -> _Fit:
+        return _fit_isotonic(y[rows].ravel(), prob[rows].ravel())
+
+    def losses(fit: _Fit) -> Floats:
+        moved = (
+            _apply_maps(task, prob, (fit.steps,))
+            if kind == "isotonic"
+            else _apply_temperature(task, prob, np.array([fit.temperature]), np.zeros(1))
+        )
+        return log_losses(y, moved, exclusive=True)
+
+    fitting = isotonic if kind == "isotonic" else temperature
+    fit, why = _NO_CHANGE, held_out.no_gain
+    if held_out.helps(held_out.gains([fitting], losses, prob.max(axis=1))[0]):
+        fit, why = held_out.fit_to_all(fitting, losses)
+    return [fit], (f"all: {why}",) if why else ()
+
+
+def _fit_per_label(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> Fits:
+    own, why = dict[int, tuple[list[Fitting], Losses, Floats]](), dict[int, str]()
+    for c in range(len(task.labels)):
+        if too_few(y[:, c], held_out.groups):
+            why[c] = f"{how_few(y[:, c], held_out.called, held_out.groups)} to calibrate; left as it is"
+        elif np.ptp(prob[:, c]) == 0:
+            why[c] = f"every image of {held_out.called} has the same probability; left as it is"
+        else:
+            fittings, losses = _fittings_of(y[:, c], prob[:, c], kind, held_out)
+            own[c] = fittings, losses, held_out.gains(fittings, losses, prob[:, c])
+    fits = [_NO_CHANGE] * len(task.labels)
+    # All labels together say whether a temperature alone or an intercept too helps; a few positives each say little.
+    together = np.sum([gains for *_, gains in own.values()], axis=0) if own else np.zeros((1, len(y)))
+    best = int(np.argmax(together.sum(axis=1)))
+    helps = held_out.helps(together[best])
+    for c, (fittings, losses, gains) in own.items():
+        why[c] = held_out.no_gain
+        if helps and gains[best].sum() > 0:
+            fits[c], why[c] = held_out.fit_to_all(fittings[best], losses)
+    return fits, tuple(f"{task.labels[c]}: {why[c]}" for c in sorted(why) if why[c])
+
+
+def _fittings_of(y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> tuple[list[Fitting], Losses]:
+    """Give what may be fitted to the truth and probabilities (N,) of a label, and the losses (N,) of a fit."""
+    if kind == "isotonic":
+        return [lambda rows: _fit_isotonic(y[rows], prob[rows])], lambda fit: _pair_losses(y, fit.steps(prob))
+    z = logit(prob)
+
+    def scaled(rows: NDArray[np.int64], with_intercept: bool) -> _Fit:
+        return _fit_slope(y[rows], z[rows], held_out.weight(rows), held_out.lowest, with_intercept)
+
+    def losses(fit: _Fit) -> Floats:
+        return _pair_losses(y, sigmoid(z / fit.temperature + fit.intercept))
+
+    return [lambda rows: scaled(rows, False), lambda rows: scaled(rows, True)], losses
 
 
 def folds_by_value(value: Floats, unit: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -347,19 +333,6 @@ def folds_by_value(value: Floats, unit: NDArray[np.int64]) -> NDArray[np.int64]:
     from penlight.data.folds import assign_folds_by_value  # for fitting alone; answering reads this module too
 
     return assign_folds_by_value(value, unit, FOLDS)
-
-
-def _calibration(kind: Kind, fits: list[_Fit], notes: Iterable[str]) -> Calibration:
-    """Keep what belongs to the kind."""
-    if kind == "isotonic":
-        return Calibration(kind, maps=tuple(fit.steps for fit in fits), notes=tuple(notes))
-    intercepts = tuple(fit.intercept for fit in fits)
-    return Calibration(
-        kind,
-        tuple(fit.temperature for fit in fits),
-        notes=tuple(notes),
-        intercepts=intercepts if any(intercepts) else (),
-    )
 
 
 def log_losses(y: Indicators, prob: Floats, exclusive: bool) -> Floats:
@@ -380,26 +353,30 @@ def _pair_losses(y: Indicators, prob: Floats) -> Floats:
     return out
 
 
-def _temperature(loss: Callable[[float], float], coldest: float) -> float:
-    """Give the T of the lowest sum of `loss`, of log T, and the prior's penalty."""
+def _fit_temperature(y: Indicators, log_p: Floats, share: float, lowest: float) -> _Fit:
+    """Find the T of the lowest sum of the log loss of (N, C) truth, each image of weight `share`, and the penalty of
+    log T."""
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(
-        lambda u: loss(u) + u**2 / (2 * _PRIOR_SD**2),
-        bounds=(coldest, float(np.log(HOTTEST))),
-        method="bounded",
-        options={"xatol": 1e-9},
-    )
-    return float(np.exp(found.x))
+    def loss(u: float) -> float:
+        z = log_p * np.exp(-u)
+        shifted = z - z.max(axis=1, keepdims=True)
+        log_sum = np.log(np.exp(shifted).sum(axis=1))
+        penalty: float = u**2 / (2 * _PRIOR_SD**2)
+        return share * float((log_sum - (y * shifted).sum(axis=1)).sum()) + penalty
+
+    bounds = (lowest, float(np.log(MAX_TEMPERATURE)))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    return _Fit(float(np.exp(found.x)))
 
 
-def _slope(y: Indicators, z: Floats, share: float, coldest: float, with_intercept: bool) -> _Fit:
+def _fit_slope(y: Indicators, z: Floats, share: float, lowest: float, with_intercept: bool) -> _Fit:
     """Fit log-odds z / T + b to the truth (N,), both with their priors; b is 0 without intercept.
 
     By Newton's method in (log T, b): a general optimiser takes ten times as long, and this is fitted to every label
     and fold.
     """
-    low, high = coldest, float(np.log(HOTTEST))
+    low, high = lowest, float(np.log(MAX_TEMPERATURE))
 
     def loss(at: Floats) -> tuple[float, Floats, Floats]:
         """Value, gradient (2,) and Hessian (2, 2)."""
@@ -437,23 +414,18 @@ def _slope(y: Indicators, z: Floats, share: float, coldest: float, with_intercep
     return _Fit(float(np.exp(at[0])), float(at[1]))
 
 
-def _log_odds(prob: Floats) -> Floats:
-    """Log-odds that keep the order of probabilities as small as floats go."""
-    p = np.clip(prob, _TINY, _BELOW_ONE)
-    out: Floats = np.log(p) - np.log1p(-p)
-    return out
-
-
-def _cooled(task: Task, prob: Floats, temperatures: Floats, intercepts: Floats) -> Floats:
+def _apply_temperature(task: Task, prob: Floats, temperatures: Floats, intercepts: Floats) -> Floats:
     same = (temperatures == 1) & (intercepts == 0)
     if same.all():
         return prob
     if task.exclusive:
         return _same_answer(prob, softmax(np.log(np.maximum(prob, _TINY)) / temperatures))
-    return np.where(same, prob, sigmoid(_log_odds(prob) / temperatures + intercepts))
+    # Log-odds that keep the order of probabilities as small as floats go.
+    p = np.clip(prob, _TINY, _BELOW_ONE)
+    return np.where(same, prob, sigmoid((np.log(p) - np.log1p(-p)) / temperatures + intercepts))
 
 
-def _mapped(task: Task, prob: Floats, maps: tuple[Steps, ...]) -> Floats:
+def _apply_maps(task: Task, prob: Floats, maps: tuple[Steps, ...]) -> Floats:
     if all(steps == UNCHANGED for steps in maps):
         return prob
     if task.exclusive:
@@ -472,11 +444,11 @@ def _same_answer(before: Floats, after: Floats) -> Floats:
     return after
 
 
-def _isotonic(y: Indicators, prob: Floats) -> Steps:
+def _fit_isotonic(y: Indicators, prob: Floats) -> _Fit:
     """Fit the monotone map; (M,) truth and probabilities. M images cannot tell a probability from 0 or 1 beyond
     1 / (M + 2), Laplace's rule of succession, so the map ends there."""
     from sklearn.isotonic import IsotonicRegression
 
     low = 1 / (len(y) + 2)
     fitted = IsotonicRegression(y_min=low, y_max=1 - low, out_of_bounds="clip").fit(prob, y.astype(float))
-    return Steps(tuple(map(float, fitted.X_thresholds_)), tuple(map(float, fitted.y_thresholds_)))
+    return _Fit(steps=Steps(tuple(map(float, fitted.X_thresholds_)), tuple(map(float, fitted.y_thresholds_))))

@@ -24,13 +24,12 @@ Floats = NDArray[np.float64]
 class Intervals:
     """95 % intervals (K,) of the K values of a metric, and what units add to their errors, (U, K), if it is known.
 
-    NaN ends with a `reason` mean that no interval is to be trusted; without a reason, that resampling gives it.
+    NaN ends mean that resampling gives the interval.
     """
 
     low: Floats
     high: Floats
     influence: Floats | None = None
-    reason: str = ""
 
 
 Known = Mapping[str, Intervals]
@@ -135,9 +134,13 @@ def mean_over_labels(key: str, compute: Callable[[Sample, Floats], Floats], of_l
         defined = np.isfinite(value)
         if own is None or own.influence is None or not defined.any():
             return Intervals(np.array([np.nan]), np.array([np.nan]))
-        correlation = _correlation(own.influence[:, defined])
+        influence = own.influence[:, defined]
+        covariance = influence.T @ influence
+        scale = np.outer(*[np.sqrt(np.diag(covariance))] * 2)
+        correlation: Floats = np.eye(len(covariance))
+        np.divide(covariance, scale, out=correlation, where=scale > 0)
         # A label whose value never varies, as the area of a constant score, adds nothing; those alone have none.
-        below, above = (np.nan_to_num(own_distance[defined]) for own_distance in (value - own.low, own.high - value))
+        below, above = (np.nan_to_num(distance[defined]) for distance in (value - own.low, own.high - value))
         if not (below.any() or above.any()):
             return Intervals(np.array([np.nan]), np.array([np.nan]))
         mean = value[defined].mean()
@@ -147,24 +150,16 @@ def mean_over_labels(key: str, compute: Callable[[Sample, Floats], Floats], of_l
     return rule
 
 
-def _correlation(influence: Floats) -> Floats:
-    covariance = influence.T @ influence
-    sd = np.sqrt(np.diag(covariance))
-    out: Floats = np.eye(len(sd))
-    np.divide(covariance, np.outer(sd, sd), out=out, where=np.outer(sd, sd) > 0)
-    return out
-
-
-def of_sets(rule: Rule, *, per_label: bool = False) -> Rule:
+def needs_sets(rule: Rule, *, per_label: bool = False) -> Rule:
     """The rule of a metric of prediction sets: NaN ends where none were fitted."""
 
-    def of_known_sets(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
+    def with_sets(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
         if samples[0].sets is not None:
             return rule(samples, groups, known)
         nothing = np.full(samples[0].y.shape[1] if per_label else 1, np.nan)
         return Intervals(nothing, nothing)
 
-    return of_known_sets
+    return with_sets
 
 
 def share_of_sets(hits: Callable[[Sample], Floats], answers: Callable[[Sample], Floats] | None = None) -> Rule:
@@ -172,7 +167,7 @@ def share_of_sets(hits: Callable[[Sample], Floats], answers: Callable[[Sample], 
     answers unless given."""
 
     def counts(s: Sample) -> Counts:
-        questions = s.known_sets.shape[1]
+        questions = 1 if s.task.exclusive else len(s.task.labels)
         return hits(s) * questions, (np.ones(len(s.y)) if answers is None else answers(s)) * questions
 
-    return of_sets(share(counts))
+    return needs_sets(share(counts))

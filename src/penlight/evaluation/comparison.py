@@ -213,7 +213,7 @@ def _estimate(one: ResampledMetric, other: ResampledMetric) -> Estimate:
 
 
 CLEAR = 2.0
-"""A model is clearly ahead of another by more than so many standard errors of their difference."""
+"""A model is clearly ahead of another by more than this many standard errors of their difference."""
 
 
 class Margin(Record):
@@ -236,13 +236,11 @@ def margin(one: Sample, other: Sample, *, resamples: int = RESAMPLES, groups: Gr
     return Margin(found.value, found.error)
 
 
-def holm(p: Floats) -> Floats:
-    """Correct (P,) p-values for being looked at together (Holm 1979); NaN stays NaN and counts for nothing."""
-    return holm_steps(p)[0]
-
-
 def holm_steps(p: Floats) -> tuple[Floats, Floats]:
-    """Give the corrected p-values of `holm`, and how many comparisons each p was corrected for, (P,) both."""
+    """Correct (P,) p-values for multiple comparisons (Holm 1979), and say how many each was corrected for, (P,) both.
+
+    NaN stays NaN and counts for nothing.
+    """
     p = np.asarray(p, np.float64)
     out, steps = np.full_like(p, np.nan), np.ones_like(p)
     known = np.flatnonzero(np.isfinite(p))

@@ -74,11 +74,6 @@ def contiguous_scores(prob: Floats) -> Floats:
     return score[:, None, 1:-1]
 
 
-def opposite_scores(prob: Floats) -> Floats:
-    """Score each option (N, Q, K) by the probability that it is not true."""
-    return 1 - prob
-
-
 def quantile(ordered: Floats, coverage: Floats | float, units: int | None = None) -> Floats:
     """Give the cut that a further score exceeds with probability 1 - `coverage` at most.
 
@@ -182,13 +177,13 @@ class SetKind:
 SETS: dict[str, SetKind] = {
     "adaptive": SetKind(adaptive_scores, _one_cut),
     "contiguous": SetKind(contiguous_scores, _one_cut),
-    "per-finding": SetKind(opposite_scores, _cuts_of_findings),
+    "per-finding": SetKind(lambda prob: 1 - prob, _cuts_of_findings),
 }
 """By the name that a task has in `sets`."""
 
 
 class Conformal(Record):
-    """What turns probabilities into sets of answers, fitted on val for a wanted `coverage`, 0 < coverage < 1.
+    """What turns probabilities into prediction sets, fitted on val for a wanted `coverage`, 0 < coverage < 1.
 
     `cuts` (Q, K), or (Q, 1) where the options of a question share one; infinity makes an option always
     possible. `notes` say where that is so and why, "label: reason" where it is of one label.

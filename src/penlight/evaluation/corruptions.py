@@ -41,7 +41,7 @@ Strength = tuple[float, ...]
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
-# So many values at once stay near the processor.
+# This many values stay in the processor's cache.
 _BLOCK_VALUES = 1_000_000
 
 _MADE_AT = 224
@@ -80,9 +80,9 @@ def _to_uint8(values: NDArray[np.floating[Any]]) -> Images:
 
 
 def _pixelate(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
-    """Average over boxes, so many as a share of the pixels, and blow these up again."""
+    """Average over boxes, whose number is a share of the pixels, and enlarge these again."""
     height, width = (_there_and_back(side, max(1, int(side * strength[0]))) for side in images.shape[1:3])
-    return _to_uint8(_from_planes(height @ _planes(images) @ width.T))
+    return _to_uint8((height @ _planes(images) @ width.T).transpose(0, 2, 3, 1))
 
 
 def _there_and_back(side: int, boxes: int) -> Floats:
@@ -97,10 +97,6 @@ def _there_and_back(side: int, boxes: int) -> Floats:
 def _planes(images: Images) -> Floats:
     """(N, C, H, W) float32, so that rows and columns are products of matrices."""
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
-
-
-def _from_planes(planes: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    return planes.transpose(0, 2, 3, 1)
 
 
 def _jpeg_compression(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
@@ -131,25 +127,10 @@ def _noise(
     return corrupt
 
 
-def _gaussian_noise(images: Floats, strength: Strength, rng: np.random.Generator) -> Floats:
-    """Add noise of a standard deviation."""
-    return images + np.float32(strength[0]) * rng.standard_normal(images.shape, np.float32)
-
-
-def _speckle_noise(images: Floats, strength: Strength, rng: np.random.Generator) -> Floats:
-    """Add noise that grows with the light."""
-    return images + np.float32(strength[0]) * images * rng.standard_normal(images.shape, np.float32)
-
-
 def _impulse_noise(images: Floats, strength: Strength, rng: np.random.Generator) -> Floats:
     """Make a share of the values black or white, half of them each."""
     drawn, half = rng.random(images.shape, np.float32), np.float32(strength[0] / 2)
     return np.where(drawn < half, np.float32(0), np.where(drawn >= 1 - half, np.float32(1), images))
-
-
-def _shot_noise(images: Floats, strength: Strength, rng: np.random.Generator) -> Floats:
-    """Count photons, so many in full light."""
-    return (rng.poisson(images * np.float32(strength[0])) / np.float32(strength[0])).astype(np.float32)
 
 
 def _brightness(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
@@ -189,7 +170,7 @@ def _zoom_blur(images: Images, strength: Strength, rng: np.random.Generator) -> 
     for zoom in zooms:
         height, width = (_zoomed(side, float(zoom)) for side in images.shape[1:3])
         summed += height @ planes @ width.T
-    return _to_uint8(_from_planes(summed / (len(zooms) + 1)))
+    return _to_uint8((summed / (len(zooms) + 1)).transpose(0, 2, 3, 1))
 
 
 def _zoomed(side: int, zoom: float) -> Floats:
@@ -214,7 +195,7 @@ def _defocus_blur(images: Images, strength: Strength, rng: np.random.Generator) 
 
 
 def _gaussian_blur(images: Images, strength: Strength, rng: np.random.Generator) -> Images:
-    """Blur with a kernel of so many pixels; its deviation follows from these, as torchvision has it."""
+    """Blur with a kernel of the given number of pixels; its deviation follows from these, as torchvision has it."""
     size = int(strength[0])
     x = np.arange(size) - size // 2
     line = np.exp(-(x**2) / (2 * (0.15 * size + 0.35) ** 2))
@@ -271,10 +252,12 @@ def _scaled(kernel: NDArray[np.float64], scale: float) -> Floats:
 FUNCTIONS: Mapping[str, Callable[[Images, Strength, np.random.Generator], Images]] = {
     "pixelate": _pixelate,
     "jpeg_compression": _jpeg_compression,
-    "gaussian_noise": _noise(_gaussian_noise),
-    "speckle_noise": _noise(_speckle_noise),
+    "gaussian_noise": _noise(lambda x, s, rng: x + np.float32(s[0]) * rng.standard_normal(x.shape, np.float32)),
+    # Noise that grows with the light.
+    "speckle_noise": _noise(lambda x, s, rng: x + np.float32(s[0]) * x * rng.standard_normal(x.shape, np.float32)),
     "impulse_noise": _noise(_impulse_noise),
-    "shot_noise": _noise(_shot_noise),
+    # Photons are counted, as many as the strength in full light.
+    "shot_noise": _noise(lambda x, s, rng: (rng.poisson(x * np.float32(s[0])) / np.float32(s[0])).astype(np.float32)),
     "defocus_blur": _defocus_blur,
     "motion_blur": _motion_blur,
     "zoom_blur": _zoom_blur,

@@ -7,8 +7,8 @@ interval.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,14 +43,6 @@ class Areas:
     units: tuple[int, int]
     plain: Floats
 
-    def interval(self, s: int = 0) -> Interval:
-        """95 % interval of one area; see `mean_interval`."""
-        one = slice(s, s + 1)
-        return replace(
-            self, auc=self.auc[one], covariance=self.covariance[one, one], influence=self.influence[:, one],
-            plain=self.plain[one, one],
-        ).mean_interval()  # fmt: skip
-
     def mean_interval(self) -> Interval:
         """95 % interval of the mean of the S areas, such as those of several seeds.
 
@@ -58,39 +50,29 @@ class Areas:
         than one misplaced case is expected among the rarer kind. NaN for a constant score, which ranks nothing: its
         area is one half of any images, so that nothing varies.
         """
+        # One score for all images is 0.5 in any sample.
         if not self.influence.any() and (self.auc == 0.5).all():
             return np.nan, np.nan
-        mean, plain = float(self.covariance.mean()), float(np.mean(np.diag(self.plain)))
-        return _interval(float(self.auc.mean()), mean, plain, self)
-
-    def p_of_difference(self, one: int = 0, other: int = 1) -> float:
-        """Two-sided p of two correlated areas being equal; 1 for scores that rank alike, NaN where undefined."""
-        from scipy.special import ndtr
-
-        difference = self.auc[one] - self.auc[other]
-        c = self.covariance
-        variance = c[one, one] + c[other, other] - 2 * c[one, other]
-        if difference == 0 and np.isfinite(variance):
-            return 1.0
-        return float(2 * ndtr(-abs(difference) / np.sqrt(variance))) if variance > 0 else np.nan
-
-
-def _interval(auc: float, variance: float, plain: float, areas: Areas) -> Interval:
-    if not math.isfinite(auc):
-        return np.nan, np.nan
-    known = math.isfinite(variance) and variance > 0 and 0 < auc < 1
-    # Cases as many as independent ones would be with this variance; at least one for each patient.
-    effect = plain / variance if known and plain > 0 else 0.0
-    positives, negatives = (
-        float(np.clip(n * effect, units, n)) for n, units in zip(areas.cases, areas.units, strict=True)
-    )
-    fewer = min(positives, negatives)
-    if not known or fewer < RARE or min(auc, 1 - auc) * fewer < _FEWEST_MISPLACED:
-        return newcombe(auc, positives, negatives)
-    half = t_quantile(min(areas.units) - 1) * math.sqrt(variance) / (auc * (1 - auc))
-    odds = auc / (1 - auc) * np.exp([-half, half])
-    low, high = odds / (1 + odds)
-    return float(low), float(high)
+        auc, variance, plain = (
+            float(self.auc.mean()),
+            float(self.covariance.mean()),
+            float(np.diag(self.plain).mean()),
+        )
+        if not math.isfinite(auc):
+            return np.nan, np.nan
+        known = math.isfinite(variance) and variance > 0 and 0 < auc < 1
+        # Cases as many as independent ones would be with this variance; at least one for each patient.
+        effect = plain / variance if known and plain > 0 else 0.0
+        positives, negatives = (
+            float(np.clip(n * effect, units, n)) for n, units in zip(self.cases, self.units, strict=True)
+        )
+        fewer = min(positives, negatives)
+        if not known or fewer < RARE or min(auc, 1 - auc) * fewer < _FEWEST_MISPLACED:
+            return newcombe(auc, positives, negatives)
+        half = t_quantile(min(self.units) - 1) * math.sqrt(variance) / (auc * (1 - auc))
+        odds = auc / (1 - auc) * np.exp([-half, half])
+        low, high = odds / (1 + odds)
+        return float(low), float(high)
 
 
 def delong(
@@ -111,7 +93,7 @@ def delong(
     drawn = len(np.unique(unit_of[has])), len(np.unique(unit_of[~has]))
     of_kind = count_units(len(has), groups, has), count_units(len(has), groups, ~has)
     right, pairs = np.zeros((len(scores), len(has))), np.zeros(len(has))
-    for rows in _folds(fold, len(has)):
+    for rows in [slice(None)] if fold is None else [fold == number for number in np.unique(fold)]:
         right[:, rows], pairs[rows] = _placements(has[rows], scores[:, rows])
     total = pairs[has].sum()
     if total == 0:
@@ -120,9 +102,8 @@ def delong(
     auc: Floats = right[:, has].sum(axis=1) / total
     error = ((right - auc[:, None] * pairs) / total).T
     positive, negative = (by_unit(error * kind[:, None], unit_of, units) for kind in (has, ~has))
-    both = [n - 1 > 0 for n in drawn]
     covariance = plain = np.full((len(scores),) * 2, np.nan)
-    if all(both):
+    if min(drawn) > 1:
         more = [n / (n - 1) for n in drawn]
         cross = positive.T @ negative
         covariance = more[0] * positive.T @ positive + more[1] * negative.T @ negative
@@ -130,13 +111,6 @@ def delong(
         many = [n / (n - 1) for n in cases]
         plain = many[0] * error[has].T @ error[has] + many[1] * error[~has].T @ error[~has]
     return Areas(auc, covariance, positive + negative, cases, of_kind, plain)
-
-
-def _folds(fold: NDArray[np.generic] | None, n: int) -> Iterator[NDArray[np.int64]]:
-    if fold is None:
-        yield np.arange(n)
-    else:
-        yield from (np.flatnonzero(fold == number) for number in np.unique(fold))
 
 
 def _placements(has: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats]:

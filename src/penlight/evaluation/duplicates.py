@@ -41,7 +41,7 @@ def _rows(sample: Sample, chosen: NDArray[np.bool_], groups: Groups) -> list[Sco
     rows = []
     for key in keys:
         value = float(METRICS[key].compute(part, np.ones((1, n)))[0])
-        low, high, (note,) = metric_intervals([part], key, groups=units)
+        low, high, (note,) = metric_intervals(part, key, groups=units)
         note = note or (METRICS[key].undefined if np.isnan(value) else "")
         rows.append(Score(METRICS[key].name, None, value, float(low[0]), float(high[0]), n, note))
     return rows

@@ -97,17 +97,11 @@ def percentile_interval(
     low, middle, high = np.percentile(known, [2.5, 50, 97.5])
     if high - low <= 1e-12:
         return float("nan"), float("nan")
-    wider = 1.0 if left_out is None else _stretch(known, left_out, design_effect(groups))
+    wider, without = 1.0, np.empty(0) if left_out is None else left_out[np.isfinite(left_out)]
+    if (units := len(without)) > 1:
+        error = np.sqrt(design_effect(groups) * (units - 1) * without.var()) * t_quantile(units - 1) / NORMAL_95
+        wider = float(max(1.0, error / known.std()))
     return float(middle - wider * (middle - low)), float(middle + wider * (high - middle))
-
-
-def _stretch(resampled: Floats, left_out: Floats, effect: float) -> float:
-    without = left_out[np.isfinite(left_out)]
-    units = len(without)
-    if units < 2:
-        return 1.0
-    error = np.sqrt(effect * (units - 1) * without.var()) * t_quantile(units - 1) / NORMAL_95
-    return float(max(1.0, error / resampled.std()))
 
 
 def t_quantile(df: float, level: float = 0.95) -> float:
@@ -168,7 +162,7 @@ def count_units(n_images: int, groups: Groups, inside: NDArray[np.generic] | Non
     return -(-units // groups.images_each) if isinstance(groups, UnknownPatients) else units
 
 
-def groups_of(groups: Groups, rows: NDArray[np.generic]) -> Groups:
+def select_groups(groups: Groups, rows: NDArray[np.generic]) -> Groups:
     """Give the groups of some images, which are chosen by (N,) true or false, or by numbers."""
     if isinstance(groups, UnknownPatients):
         return groups if groups.image_of is None else replace(groups, image_of=groups.image_of[rows])
@@ -195,7 +189,7 @@ def _draw(n_images: int, resamples: int, seed: int, groups: Groups) -> Iterator[
 
 
 def _shape(units: int, independent: int, effect: float) -> float:
-    """Give the shape of the gamma weights of so many units, of `independent` patients and a design `effect`; 1, which
+    """Give the shape of the gamma weights of `units` units, of `independent` patients and a design `effect`; 1, which
     is exponential, for many.
 
     Exponential weights give a mean of U units the variance s2 / (U + 1) with s2 divided by U: too narrow a 95 %

@@ -7,7 +7,7 @@ interval are one line of code, and a thousand resamples are one matrix product. 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,17 @@ from penlight.evaluation.closed_forms import (
     f1_of,
     mean_over_labels,
     micro_area,
-    of_sets,
+    needs_sets,
     share,
     share_of_sets,
 )
 from penlight.evaluation.intervals import Groups
-from penlight.evaluation.reliability import PredictedProbabilities, expected_error, label_errors
-from penlight.evaluation.sample import Sample, largest_column, ratio
+from penlight.evaluation.reliability import expected_error, label_errors
+from penlight.evaluation.sample import Sample, largest_column, mean_defined, ratio
 
 Floats = NDArray[np.float64]
+Compute = Callable[[Sample, Floats], Floats]
+PerImage = Callable[[Sample], NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,19 @@ class _Counts:
 
 
 def _counts(s: Sample, w: Floats) -> _Counts:
-    return s.cached_for_weights("counts", w, lambda: _count(s, w))
+    def compute() -> _Counts:
+        right, true, called = np.split((s.counted @ s.by_image(w)).T, 3, axis=1)
+        return _Counts(right, true, called, w.sum(axis=1, keepdims=True))
 
-
-def _count(s: Sample, w: Floats) -> _Counts:
-    right, true, called = np.split((s.counted @ s.by_image(w)).T, 3, axis=1)
-    return _Counts(right, true, called, w.sum(axis=1, keepdims=True))
+    return s.cached_for_weights("counts", w, compute)
 
 
 def _label_areas(s: Sample, w: Floats) -> tuple[Floats, Floats]:
     """Area under the ROC curve and average precision of each label, (B, C) both."""
 
     def compute() -> tuple[Floats, Floats]:
-        areas = [column.areas(s.by_image(w)) for column in s.rankings_by_label]
-        return np.stack([auc for auc, _ in areas], axis=1), np.stack([ap for _, ap in areas], axis=1)
+        auc, precision = np.stack([column.areas(s.by_image(w)) for column in s.rankings_by_label], axis=2)
+        return auc, precision
 
     return s.cached_for_weights("areas", w, compute)
 
@@ -70,7 +71,7 @@ def _auc(s: Sample, w: Floats) -> Floats:
     """Official AUC of MedMNIST: of two classes that of the second, else the mean over labels that have one."""
     if s.task.positive is not None:
         return s.rankings_by_label[s.task.positive].areas(s.by_image(w))[0]
-    return _mean_defined(_label_auc(s, w))
+    return mean_defined(_label_areas(s, w)[0])
 
 
 def _label_auc(s: Sample, w: Floats) -> Floats:
@@ -79,11 +80,6 @@ def _label_auc(s: Sample, w: Floats) -> Floats:
 
 def _label_average_precision(s: Sample, w: Floats) -> Floats:
     return _label_areas(s, w)[1]
-
-
-def _label_precision(s: Sample, w: Floats) -> Floats:
-    c = _counts(s, w)
-    return ratio(c.true_positive, c.called)
 
 
 def _label_recall(s: Sample, w: Floats) -> Floats:
@@ -103,22 +99,11 @@ def _label_f1(s: Sample, w: Floats) -> Floats:
     return np.where(c.positive > 0, ratio(2 * c.true_positive, c.positive + c.called), np.nan)
 
 
-def _label_prevalence(s: Sample, w: Floats) -> Floats:
-    c = _counts(s, w)
-    return c.positive / c.n
+def _macro(of: Compute) -> Compute:
+    return lambda s, w: mean_defined(of(s, w))
 
 
-def _mean_defined(values: Floats) -> Floats:
-    """Mean over the labels that have a value."""
-    defined = ~np.isnan(values)
-    return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(float))
-
-
-def _macro(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
-    return lambda s, w: _mean_defined(of(s, w))
-
-
-def _weighted(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
+def _weighted(of: Compute) -> Compute:
     def mean(s: Sample, w: Floats) -> Floats:
         values = of(s, w)
         support = np.where(np.isnan(values), 0, _counts(s, w).positive)
@@ -127,8 +112,15 @@ def _weighted(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Float
     return mean
 
 
-def _mean(s: Sample, w: Floats, per_image: NDArray[np.generic]) -> Floats:
-    return _total(w, per_image) / _counts(s, w).n[:, 0]
+def _column(of: Compute, column: int) -> Compute:
+    """One column of a metric of labels: of a binary task the last is the positive class, the first may be the
+    finding."""
+    return lambda s, w: of(s, w)[:, column]
+
+
+def _mean(per_image: PerImage) -> Compute:
+    """The mean over images of (N,) values."""
+    return lambda s, w: _total(w, per_image(s)) / _counts(s, w).n[:, 0]
 
 
 def _total(w: Floats, per_image: NDArray[np.generic]) -> Floats:
@@ -137,42 +129,9 @@ def _total(w: Floats, per_image: NDArray[np.generic]) -> Floats:
     return out
 
 
-def _acc(s: Sample, w: Floats) -> Floats:
-    """Official ACC of exclusive tasks: the most probable class is the true one."""
-    return _mean(s, w, largest_column(s.prob) == s.grade)
-
-
-def _acc_mean(s: Sample, w: Floats) -> Floats:
-    """Official ACC of multi-label sets: mean over labels of accuracy at 0.5."""
-    return _mean(s, w, ((s.prob > 0.5) == s.y).mean(axis=1))
-
-
-def _acc_decided(s: Sample, w: Floats) -> Floats:
-    """Share of images whose answer, by the thresholds or cut points that were found, is right."""
-    return _mean(s, w, s.decided_grade == s.grade)
-
-
-def _acc_mean_decided(s: Sample, w: Floats) -> Floats:
-    """Mean over labels of the accuracy of the answers, by the thresholds that were found."""
-    return _mean(s, w, (s.decided == s.y).mean(axis=1))
-
-
 def _f1_micro(s: Sample, w: Floats) -> Floats:
     c = _counts(s, w)
     return ratio(2 * c.true_positive.sum(axis=1), (c.positive + c.called).sum(axis=1))
-
-
-def _exact_match(s: Sample, w: Floats) -> Floats:
-    return _mean(s, w, (s.decided == s.y).all(axis=1))
-
-
-def _hamming_loss(s: Sample, w: Floats) -> Floats:
-    return _mean(s, w, (s.decided != s.y).mean(axis=1))
-
-
-def _mae(s: Sample, w: Floats) -> Floats:
-    """Mean absolute error of the decided grade, in grades."""
-    return _mean(s, w, np.abs(s.decided_grade - s.grade))
 
 
 def _qwk(s: Sample, w: Floats) -> Floats:
@@ -183,89 +142,20 @@ def _qwk(s: Sample, w: Floats) -> Floats:
     return 1 - ratio(observed, expected)
 
 
-def _positive(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
-    """The last column of a metric of labels: the positive class of a binary task."""
-    return lambda s, w: of(s, w)[:, -1]
-
-
-def _first(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
-    """The first column of a metric of labels: the finding of a binary task whose positive class is the other."""
-    return lambda s, w: of(s, w)[:, 0]
-
-
-def _auc_referable(s: Sample, w: Floats) -> Floats:
-    return s.referable_ranking.areas(s.by_image(w))[0]
-
-
-def _sensitivity_referable(s: Sample, w: Floats) -> Floats:
-    y, _, decided = s.referable
-    return ratio(_total(w, y * decided), _total(w, y))
-
-
-def _specificity_referable(s: Sample, w: Floats) -> Floats:
-    y, _, decided = s.referable
-    return ratio(_total(w, (1 - y) * (1 - decided)), _total(w, 1 - y))
-
-
-def _log_loss(s: Sample, w: Floats) -> Floats:
-    """Mean over images of the log loss of the true class, or of all labels."""
-    return _mean(s, w, s.log_losses)
-
-
-def _gaps(s: Sample, w: Floats, stated: PredictedProbabilities) -> Floats:
-    """Of what answers state or of all labels, which is the same where these are not exclusive."""
-    return s.cached_for_weights("gaps" if stated is s.stated else "gaps of labels", w, lambda: stated.gaps(w))
-
-
-def _ece(s: Sample, w: Floats) -> Floats:
-    return expected_error(_gaps(s, w, s.stated), w.sum(axis=1))
-
-
-def _label_ece(s: Sample, w: Floats) -> Floats:
-    return label_errors(_gaps(s, w, s.stated), w.sum(axis=1))
+def _bin_gaps(s: Sample, w: Floats, labels: bool = False) -> Floats:
+    """Gaps by bin of what answers predict, or of all `labels`; the same where these are not exclusive."""
+    predicted = s.brier.labels if labels else s.predicted
+    return s.cached_for_weights(f"bin gaps {predicted is s.predicted}", w, lambda: predicted.bin_gaps(w))
 
 
 def _brier_reliability(s: Sample, w: Floats) -> Floats:
-    labels = s.brier.labels
-    return s.cached_for_weights("reliability", w, lambda: s.brier.reliability(_gaps(s, w, labels), w))
-
-
-def _brier_resolution(s: Sample, w: Floats) -> Floats:
-    return s.brier.resolution(w, _brier_reliability(s, w))
-
-
-def _aurc(s: Sample, w: Floats) -> Floats:
-    return s.risk_coverage.area(w)
-
-
-def _of_sets(of: Callable[[Sample, Floats], Floats]) -> Callable[[Sample, Floats], Floats]:
-    """A metric of the whole that is undefined without sets."""
-    return lambda s, w: np.full(len(w), np.nan) if s.sets is None else of(s, w)
-
-
-def _coverage(s: Sample, w: Floats) -> Floats:
-    return _mean(s, w, s.of_sets.covered)
-
-
-def _set_size(s: Sample, w: Floats) -> Floats:
-    """Mean number of options in a set: labels of an exclusive task, else 1 or, where it may be either, 2."""
-    return _mean(s, w, s.of_sets.size)
-
-
-def _single_answers(s: Sample, w: Floats) -> Floats:
-    return _mean(s, w, s.of_sets.answered)
-
-
-def _acc_single(s: Sample, w: Floats) -> Floats:
-    """Share of right answers among those that the set leaves alone."""
-    return ratio(w @ s.of_sets.right, w @ s.of_sets.answered)
+    return s.cached_for_weights("reliability", w, lambda: s.brier.reliability(_bin_gaps(s, w, labels=True), w))
 
 
 def _label_coverage(s: Sample, w: Floats) -> Floats:
-    """Of the images that have a label, the share whose set has it too."""
     if s.sets is None:
         return np.full((len(w), s.y.shape[1]), np.nan)
-    return ratio(w @ s.of_sets.held, _counts(s, w).positive)
+    return ratio(w @ s.set_statistics.label_in_set, _counts(s, w).positive)
 
 
 def _true_positives(s: Sample) -> Counts:
@@ -287,7 +177,7 @@ def _not_referred(s: Sample) -> Counts:
 
 
 def _of_one(counts: Callable[[Sample], Counts], column: int) -> Callable[[Sample], Counts]:
-    """Count one label alone: of a binary task the last is the positive class, the first may be the finding."""
+    """Count one label alone, as `_column`."""
 
     def of_one(s: Sample) -> Counts:
         hits, answers = counts(s)
@@ -296,12 +186,8 @@ def _of_one(counts: Callable[[Sample], Counts], column: int) -> Callable[[Sample
     return of_one
 
 
-def _of_images(hits: NDArray[np.generic], each: int = 1) -> Counts:
-    """Count `hits` (N,) among `each` answers of every image."""
-    return hits, np.full(len(hits), each)
-
-
 _NO_POSITIVE = "no positive case"
+_NO_NEGATIVE = "no negative case"
 _NO_SETS = "no sets, which are fitted on val"
 _NO_INTERVAL = "no interval holds: chance alone makes it positive where probabilities are calibrated (see PL006)"
 _ONE_KIND = "no positive or no negative case"
@@ -325,7 +211,7 @@ class Metric:
     """
 
     name: str
-    compute: Callable[[Sample, Floats], Floats]
+    compute: Compute
     title: str
     meaning: str
     short: str = ""
@@ -353,19 +239,51 @@ class Metric:
         return self.better != "lower"
 
 
+def _hits(name: str, hits: PerImage, title: str, meaning: str, **others: Any) -> Metric:
+    """A share of images, `hits` (N,), or of pairs of image and label, (N, C): its mean and Wilson's interval."""
+
+    def columns(s: Sample) -> NDArray[np.generic]:
+        return hits(s).reshape(len(s.y), -1)
+
+    def counts(s: Sample) -> Counts:
+        of = columns(s)
+        return of.sum(axis=1), np.full(*of.shape)
+
+    return Metric(name, _mean(lambda s: columns(s).mean(axis=1)), title, meaning, closed_form=share(counts), **others)
+
+
+def _ratio(name: str, counts: Callable[[Sample], Counts], title: str, meaning: str, **others: Any) -> Metric:
+    """A share of those images that `counts` has as its second part."""
+
+    def compute(s: Sample, w: Floats) -> Floats:
+        hits, among = counts(s)
+        return ratio(_total(w, hits), _total(w, among))
+
+    return Metric(name, compute, title, meaning, closed_form=share(counts), **others)
+
+
+def _of_sets(name: str, of: Compute, title: str, meaning: str, **others: Any) -> Metric:
+    """A metric of the whole that is undefined without prediction sets."""
+    others = {"undefined": _NO_SETS} | others
+    return Metric(
+        name, lambda s, w: np.full(len(w), np.nan) if s.sets is None else of(s, w), title, meaning, **others
+    )
+
+
 # Each of the two or three lines: the name and what computes it, its words, how it is judged.
 # fmt: off
 _OF_LABELS: dict[str, Metric] = {
     "label_coverage": Metric("coverage", _label_coverage, "coverage by the set",
         "Of the images that have the label, the share whose set has it too.", short="coverage", per_label=True,
-        closed_form=of_sets(share(lambda s: (s.of_sets.held, s.y)), per_label=True),
+        closed_form=needs_sets(share(lambda s: (s.set_statistics.label_in_set, s.y)), per_label=True),
         undefined=f"{_NO_POSITIVE}, or {_NO_SETS}"),
     "label_auc": Metric("auc", _label_auc, "AUC", "Area under the ROC curve of the label against the rest.",
         per_label=True, closed_form=areas(lambda s: (s.y, s.prob)), undefined=_ONE_KIND),
     "label_average_precision": Metric("average_precision", _label_average_precision, "average precision",
         "Area under the steps of the precision-recall curve.", short="avg. precision", per_label=True,
         closed_form=average_precision(_label_average_precision), undefined=_NO_POSITIVE),
-    "label_precision": Metric("precision", _label_precision, "precision",
+    "label_precision": Metric("precision",
+        lambda s, w: ratio(_counts(s, w).true_positive, _counts(s, w).called), "precision",
         "Of the images answered with the label, the share that have it.", per_label=True,
         closed_form=share(lambda s: (s.y & s.decided, s.decided)), undefined="never given as the answer"),
     "label_recall": Metric("recall", _label_recall, "sensitivity (recall)",
@@ -373,14 +291,16 @@ _OF_LABELS: dict[str, Metric] = {
         per_label=True, closed_form=share(_true_positives), undefined=_NO_POSITIVE),
     "label_specificity": Metric("specificity", _label_specificity, "specificity",
         "Of the images that lack the label, the share answered without it.", per_label=True,
-        closed_form=share(_true_negatives), undefined="no negative case"),
+        closed_form=share(_true_negatives), undefined=_NO_NEGATIVE),
     "label_f1": Metric("f1", _label_f1, "F1", "Harmonic mean of precision and recall.", per_label=True,
         closed_form=f1_of(lambda s: (s.y & s.decided, s.y | s.decided)), undefined=_NO_POSITIVE),
-    "label_ece": Metric("ece", _label_ece, "calibration error",
+    "label_ece": Metric("ece",
+        lambda s, w: label_errors(_bin_gaps(s, w), w.sum(axis=1)), "calibration error",
         "Calibration error of the label's own probability, in ten bins of equal width.", better="lower", rate=False,
         per_label=True, no_interval=_NO_INTERVAL),
-    "label_prevalence": Metric("prevalence", _label_prevalence, "prevalence", "Share of images that have the label.",
-        better="neither", per_label=True, closed_form=share(lambda s: (s.y, np.ones_like(s.y)))),
+    "label_prevalence": Metric("prevalence", lambda s, w: _counts(s, w).positive / _counts(s, w).n,
+        "prevalence", "Share of images that have the label.", better="neither", per_label=True,
+        closed_form=share(lambda s: (s.y, np.ones_like(s.y)))),
 }
 # fmt: on
 
@@ -402,22 +322,19 @@ _OF_ALL: dict[str, Metric] = {
     "auc": Metric("auc", _auc, "AUC (macro, one against rest)",
         "Mean over labels of the area under the ROC curve; undefined labels are left out.", short="AUC",
         official=True, leads=True, mean_of="label_auc", closed_form=_official_auc_interval, undefined=_ONE_KIND),
-    "acc": Metric("acc", _acc, "accuracy", "Share of images whose most probable class is the true one.",
-        official=True, leads=True, closed_form=share(lambda s: _of_images(np.argmax(s.prob, axis=1) == s.grade))),
-    "acc_mean": Metric("acc", _acc_mean, "accuracy",
-        "Mean over labels of the share of images that are right at a probability of 0.5.", official=True, leads=True,
-        closed_form=share(lambda s: _of_images(((s.prob > 0.5) == s.y).sum(axis=1), s.y.shape[1]))),
-    "acc_decided": Metric("acc_decided", _acc_decided, "accuracy as decided",
-        "Share of images whose answer, by the thresholds or cut points that were found, is right.",
-        closed_form=share(lambda s: _of_images(s.decided_grade == s.grade))),
-    "acc_mean_decided": Metric("acc_decided", _acc_mean_decided, "accuracy as decided",
-        "Mean over labels of the share of images whose answer, by the label's threshold, is right.",
-        closed_form=share(lambda s: _of_images((s.decided == s.y).sum(axis=1), s.y.shape[1]))),
+    "acc": _hits("acc", lambda s: largest_column(s.prob) == s.grade, "accuracy",
+        "Share of images whose most probable class is the true one.", official=True, leads=True),
+    "acc_mean": _hits("acc", lambda s: (s.prob > 0.5) == s.y, "accuracy",
+        "Mean over labels of the share of images that are right at a probability of 0.5.", official=True, leads=True),
+    "acc_decided": _hits("acc_decided", lambda s: s.decided_grade == s.grade, "accuracy as decided",
+        "Share of images whose answer, by the thresholds or cut points that were found, is right."),
+    "acc_mean_decided": _hits("acc_decided", lambda s: s.decided == s.y, "accuracy as decided",
+        "Mean over labels of the share of images whose answer, by the label's threshold, is right."),
     "qwk": Metric("qwk", _qwk, "quadratic weighted kappa",
         "1 less observed over expected squared disagreement of grades (Cohen 1968).", short="weighted kappa",
         leads=True, undefined="all images have one grade and one answer"),
-    "mae": Metric("mae", _mae, "mean absolute error, in grades", "Mean distance of the answered from the true grade.",
-        short="mean error", better="lower", rate=False),
+    "mae": Metric("mae", _mean(lambda s: np.abs(s.decided_grade - s.grade)), "mean absolute error, in grades",
+        "Mean distance of the answered from the true grade.", short="mean error", better="lower", rate=False),
     "balanced_accuracy": Metric("balanced_accuracy", _macro(_label_recall), "balanced accuracy",
         "Mean over labels of sensitivity.", leads=True, mean_of="label_recall",
         closed_form=_mean_over("label_recall"), undefined=_ONE_KIND),
@@ -443,34 +360,33 @@ _OF_ALL: dict[str, Metric] = {
     "average_precision_weighted": Metric("average_precision_weighted", _weighted(_label_average_precision),
         "average precision (weighted by class size)", "Mean of the labels' average precision, each by its positives.",
         short="AP (weighted)", mean_of="label_average_precision", undefined=_ONE_KIND),
-    "exact_match": Metric("exact_match", _exact_match, "exact match, all labels right",
-        "Share of images all of whose labels are answered right.", short="exact match",
-        closed_form=share(lambda s: _of_images((s.decided == s.y).all(axis=1)))),
-    "hamming_loss": Metric("hamming_loss", _hamming_loss, "Hamming loss, share of labels wrong",
-        "Share of all pairs of image and label that are answered wrong.", short="Hamming loss", better="lower",
-        closed_form=share(lambda s: _of_images((s.decided != s.y).sum(axis=1), s.y.shape[1]))),
-    "sensitivity": Metric("sensitivity", _positive(_label_recall), "sensitivity",
+    "exact_match": _hits("exact_match", lambda s: (s.decided == s.y).all(axis=1), "exact match, all labels right",
+        "Share of images all of whose labels are answered right.", short="exact match"),
+    "hamming_loss": _hits("hamming_loss", lambda s: s.decided != s.y, "Hamming loss, share of labels wrong",
+        "Share of all pairs of image and label that are answered wrong.", short="Hamming loss", better="lower"),
+    "sensitivity": Metric("sensitivity", _column(_label_recall, -1), "sensitivity",
         "Of the images of the second class, the share answered so.", closed_form=share(_of_one(_true_positives, -1)),
         undefined=_NO_POSITIVE),
-    "specificity": Metric("specificity", _positive(_label_specificity), "specificity",
+    "specificity": Metric("specificity", _column(_label_specificity, -1), "specificity",
         "Of the images of the first class, the share answered so.", closed_form=share(_of_one(_true_negatives, -1)),
-        undefined="no negative case"),
-    "sensitivity_finding": Metric("sensitivity_finding", _first(_label_recall), "sensitivity",
+        undefined=_NO_NEGATIVE),
+    "sensitivity_finding": Metric("sensitivity_finding", _column(_label_recall, 0), "sensitivity",
         "Of the images of the finding, where that is the first class, the share answered so.",
         closed_form=share(_of_one(_true_positives, 0)), undefined=_NO_POSITIVE),
-    "specificity_finding": Metric("specificity_finding", _first(_label_specificity), "specificity",
+    "specificity_finding": Metric("specificity_finding", _column(_label_specificity, 0), "specificity",
         "Of the images without it, the share answered so.", closed_form=share(_of_one(_true_negatives, 0)),
-        undefined="no negative case"),
-    "auc_referable": Metric("auc_referable", _auc_referable, "AUC, referable disease",
+        undefined=_NO_NEGATIVE),
+    "auc_referable": Metric("auc_referable", lambda s, w: s.referable_ranking.areas(s.by_image(w))[0],
+        "AUC, referable disease",
         "Area under the ROC curve of the probability of a grade that needs a referral.", short="AUC, referable",
         closed_form=areas(lambda s: s.referable[:2]), undefined=_ONE_KIND),
-    "sensitivity_referable": Metric("sensitivity_referable", _sensitivity_referable, "sensitivity, referable disease",
+    "sensitivity_referable": _ratio("sensitivity_referable", _referred, "sensitivity, referable disease",
         "Of the images that need a referral, the share answered with a grade that does.", short="sens., referable",
-        closed_form=share(_referred), undefined=_NO_POSITIVE),
-    "specificity_referable": Metric("specificity_referable", _specificity_referable, "specificity, referable disease",
+        undefined=_NO_POSITIVE),
+    "specificity_referable": _ratio("specificity_referable", _not_referred, "specificity, referable disease",
         "Of the images that need none, the share answered with a grade that does not.", short="spec., referable",
-        closed_form=share(_not_referred), undefined="no negative case"),
-    "log_loss": Metric("log_loss", _log_loss, "log loss",
+        undefined=_NO_NEGATIVE),
+    "log_loss": Metric("log_loss", _mean(lambda s: s.log_losses), "log loss",
         "Mean of minus the logarithm of the probability of what is true.", better="lower", rate=False),
     "brier": Metric("brier", lambda s, w: s.brier.score(w), "Brier score",
         "Mean squared distance from the truth, summed over the classes of an exclusive task (0 to 2).",
@@ -478,33 +394,37 @@ _OF_ALL: dict[str, Metric] = {
     "brier_reliability": Metric("brier_reliability", _brier_reliability, "Brier score, reliability",
         "The part of the Brier score that calibration could take away.", short="reliability", better="lower",
         rate=False, centred=True),
-    "brier_resolution": Metric("brier_resolution", _brier_resolution, "Brier score, resolution",
+    "brier_resolution": Metric("brier_resolution",
+        lambda s, w: s.brier.resolution(w, _brier_reliability(s, w)), "Brier score, resolution",
         "The part of the Brier score that telling images apart takes away.", short="resolution", rate=False,
         centred=True),
     "brier_uncertainty": Metric("brier_uncertainty", lambda s, w: s.brier.uncertainty(w),
         "Brier score, uncertainty (of the labels)", "The Brier score of answering with the shares of the labels.",
         short="uncertainty", better="neither", rate=False),
-    "ece": Metric("ece", _ece, "expected calibration error, 10 equal bins",
-        "Mean distance between what is stated and what comes true, in ten bins of equal width.",
+    "ece": Metric("ece", lambda s, w: expected_error(_bin_gaps(s, w), w.sum(axis=1)),
+        "expected calibration error, 10 equal bins",
+        "Mean distance between predicted and observed frequency, in ten bins of equal width.",
         short="calibration error", better="lower", rate=False, no_interval=_NO_INTERVAL),
-    "ece_adaptive": Metric("ece_adaptive", lambda s, w: s.stated.adaptive_error(w),
+    "ece_adaptive": Metric("ece_adaptive", lambda s, w: s.predicted.adaptive_error(w),
         "expected calibration error, 10 bins of equal count", "The same in ten bins of equal count.",
         short="adaptive error", better="lower", rate=False, no_interval=_NO_INTERVAL),
-    "aurc": Metric("aurc", _aurc, "area under the risk-coverage curve",
+    "aurc": Metric("aurc", lambda s, w: s.risk_coverage.area(w), "area under the risk-coverage curve",
         "Mean risk over all coverages, when the least sure answers are left out first.", short="risk-coverage area",
         better="lower", rate=False),
-    "coverage": Metric("coverage", _of_sets(_coverage), "coverage, truth in the set of answers",
-        "Share of images whose truth is in the set of answers.", short="coverage",
-        closed_form=share_of_sets(lambda s: s.of_sets.covered), undefined=_NO_SETS),
-    "set_size": Metric("set_size", _of_sets(_set_size), "mean size of the sets", "Mean number of answers in a set.",
-        short="set size", better="lower", rate=False, undefined=_NO_SETS),
-    "single_answers": Metric("single_answers", _of_sets(_single_answers), "single answers, share of sets with one",
-        "Share of sets that leave one answer.", short="single answers",
-        closed_form=share_of_sets(lambda s: s.of_sets.answered), undefined=_NO_SETS),
-    "acc_single": Metric("acc_single", _of_sets(_acc_single), "accuracy of the single answers",
-        "Of the sets that leave one answer, the share where it is right.", short="accuracy, single answers",
-        closed_form=share_of_sets(lambda s: s.of_sets.right, lambda s: s.of_sets.answered),
-        undefined="no answer is the only one left, or no sets"),
+    "coverage": _of_sets("coverage", _mean(lambda s: s.set_statistics.covered),
+        "coverage, truth in the prediction set", "Share of images whose truth is in the prediction set.",
+        short="coverage", closed_form=share_of_sets(lambda s: s.set_statistics.covered)),
+    "set_size": _of_sets("set_size", _mean(lambda s: s.set_statistics.size), "mean size of the sets",
+        "Mean number of answers in a set.", short="set size", better="lower", rate=False),
+    "single_answers": _of_sets("single_answers", _mean(lambda s: s.set_statistics.is_singleton),
+        "single answers, share of sets with one", "Share of sets that leave one answer.", short="single answers",
+        closed_form=share_of_sets(lambda s: s.set_statistics.is_singleton)),
+    "acc_single": _of_sets("acc_single",
+        lambda s, w: ratio(w @ s.set_statistics.right_singleton, w @ s.set_statistics.is_singleton),
+        "accuracy of the single answers", "Of the sets that leave one answer, the share where it is right.",
+        short="accuracy, single answers", undefined="no answer is the only one left, or no sets",
+        closed_form=share_of_sets(
+            lambda s: s.set_statistics.right_singleton, lambda s: s.set_statistics.is_singleton)),
 }
 # fmt: on
 

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
 
 SHARE = 0.99
-"""So many of the images that are like those in train are not called unusual."""
+"""The share of images like those in train that are not called unusual."""
 
 SCHEMA = 1
 
@@ -95,15 +95,11 @@ def describe_images(images: Readable) -> tuple[Floats, Floats, Floats, Floats]:
     the mean difference to the image mirrored left to right, upside down, and both.
     """
     n, h, w, c = images.shape
-    parts = [_describe(images[rows]) for rows in _chunks(n, h * w * c)]
+    size = max(1, _CHUNK_VALUES // max(1, h * w * c))
+    # At least one part, so that no images have features too.
+    parts = [_describe(images[start : start + size]) for start in range(0, max(1, n), size)]
     first, second, third, fourth = (np.concatenate(part) for part in zip(*parts, strict=True))
     return first, second, third, fourth
-
-
-def _chunks(n: int, values: int) -> list[slice]:
-    """At least one, so that no images have features too."""
-    size = max(1, _CHUNK_VALUES // max(1, values))
-    return [slice(start, start + size) for start in range(0, max(1, n), size)]
 
 
 def _describe(images: Images) -> tuple[Floats, Floats, Floats, Floats]:
@@ -177,11 +173,17 @@ class Novelty:
         fifths of train, without another image of the same patient, (N,) in `of_patient`; and those of val from the
         fit to all. The threshold is the corrected 99 % quantile of both.
         """
+        from penlight.data.folds import assign_folds  # for fitting alone; answering for a picture reads this too
+
         train, val = (describe_images(some(images, evenly(len(images)))) for images in (train_images, val_images))
         parts = tuple(_fit(features, i) for i, features in enumerate(train))
         chosen = evenly(len(train_images))
-        fold = _folds(chosen if of_patient is None else of_patient[chosen])
-        held_out = np.stack([_cross_fitted(features, i, fold) for i, features in enumerate(train)], axis=1)
+        patients = chosen if of_patient is None else of_patient[chosen]
+        fold = assign_folds(np.zeros((len(patients), 1), np.uint8), patients, _FOLDS, seed=0)
+        held_out = np.empty((len(chosen), len(parts)))
+        for i, features in enumerate(train):
+            for inside in (fold == number for number in np.unique(fold)):
+                held_out[inside, i] = _fit(features[~inside], i).distance(features[inside])
         of_val = np.stack([part.distance(features) for part, features in zip(parts, val, strict=True)], axis=1)
         unseen = np.concatenate([held_out, of_val])
         usual, far = np.quantile(unseen, [0.5, SHARE], axis=0)
@@ -257,25 +259,9 @@ def evenly(n: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, _MOST)).astype(np.int64))
 
 
-def _folds(of_patient: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Assign images to folds, (N,), all of a patient to one."""
-    from penlight.data.folds import assign_folds  # for fitting alone; answering for a picture reads this module too
-
-    return assign_folds(np.zeros((len(of_patient), 1), np.uint8), of_patient, _FOLDS, seed=0)
-
-
 def _fit(features: Floats, part: int) -> Gaussian:
     """Fit one of the descriptions, by its number; the last keeps all of its covariance."""
     return Gaussian.fit(features, whole=part == _WHOLE)
-
-
-def _cross_fitted(features: Floats, part: int, fold: NDArray[np.int64]) -> Floats:
-    """Log-distances (N,) of each image from the fit to the images of other folds."""
-    out = np.empty(len(features))
-    for number in np.unique(fold):
-        held = fold == number
-        out[held] = _fit(features[~held], part).distance(features[held])
-    return out
 
 
 def _joined(distances: Floats, usual: Floats, far: Floats) -> Floats:

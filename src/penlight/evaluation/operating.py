@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from penlight.evaluation.calibration import how_few, too_few
-from penlight.evaluation.decision import best_cut
 from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
+from penlight.evaluation.thresholds import best_cut
 from penlight.numbers import decimal_text
 from penlight.records import Name, Number, Record, Text
 from penlight.tasks import Question, Task
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
+Triple = tuple[float, float, float]
+"""A value with the ends of its interval."""
 
 TARGETS = (("sensitivity", 0.9), ("specificity", 0.9))
 """Rates that val is asked to reach, for points beside the one that was decided on."""
@@ -70,23 +72,6 @@ class OperatingPoint(Record):
 OperatingPoints = Annotated[Sequence[OperatingPoint], Field(max_length=100_000)]
 
 
-def predictive_values(sensitivity: Any, specificity: Any, prevalence: float) -> tuple[Any, Any]:
-    """Positive and negative predictive value at a prevalence, by Bayes' theorem; arrays or numbers, NaN where 0/0."""
-    true_positive, false_negative = sensitivity * prevalence, (1 - sensitivity) * prevalence
-    true_negative, false_positive = specificity * (1 - prevalence), (1 - specificity) * (1 - prevalence)
-    return (
-        _ratio(true_positive, true_positive + false_positive),
-        _ratio(true_negative, true_negative + false_negative),
-    )
-
-
-def _ratio(above: Any, below: Any) -> Floats:
-    """Divide; 0/0 is NaN, and a positive number over 0 is infinite, without a warning."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        out: Floats = np.true_divide(above, below)
-    return out
-
-
 @dataclass(frozen=True)
 class _Cut:
     """One way to answer a question: `answered` (N,) 0/1."""
@@ -127,7 +112,13 @@ def operating_points(
         return []
     y = np.stack([cut.question.of(y_true) for cut in cuts], axis=1)
     answered = np.stack([cut.answered for cut in cuts], axis=1)
-    found = _shares(y, answered, groups)
+    no, not_answered = 1 - y, 1 - answered
+    found = {
+        "sensitivity": shares([y * answered], [y], groups),
+        "specificity": shares([no * not_answered], [no], groups),
+        "ppv": shares([y * answered], [answered], groups),
+        "npv": shares([no * not_answered], [not_answered], groups),
+    }
     stated = math.nan if prevalence is None else prevalence
     return [
         OperatingPoint(
@@ -136,7 +127,7 @@ def operating_points(
             cut.threshold,
             float(y[:, k].mean()),
             stated,
-            _rates({name: _share_rate(name, own, k) for name, own in found.items()}, prevalence, cut.note),
+            _rates({name: _triple(own, k) for name, own in found.items()}, prevalence, cut.note),
             cut.note,
         )
         for k, cut in enumerate(cuts)
@@ -167,19 +158,26 @@ def _cuts(
             yield _Cut(question, chosen, cut, (question.of(prob) > cut).astype(float))
 
 
-def _shares(y: Floats, answered: Floats, groups: Groups) -> dict[str, Shares]:
-    """The shares of K ways to answer, by name: truth and answers (N, K)."""
-    no, not_answered = 1 - y, 1 - answered
+def _triple(found: Shares, k: int) -> Triple:
+    return float(found.value[k]), float(found.low[k]), float(found.high[k])
+
+
+def _rates(found: dict[str, Triple], prevalence: float | None, note: str) -> dict[str, Rate]:
+    """Add what follows from the shares; with a `note`, nothing is known."""
+    sensitivity, specificity = found["sensitivity"], found["specificity"]
+    positive = _likelihood_ratio(sensitivity, _complement(specificity))
+    negative = _likelihood_ratio(_complement(sensitivity), specificity)
+    rates = {**found, "likelihood_ratio_positive": positive, "likelihood_ratio_negative": negative}
+    if prevalence is not None:
+        # Bayes' theorem in odds; a higher positive ratio raises the PPV, a higher negative one lowers the NPV.
+        odds = prevalence / (1 - prevalence)
+        value, low, high = (1 - 1 / (1 + odds * r) for r in positive)
+        rates["ppv_stated"] = value, low, high
+        value, high, low = (1 / (1 + odds * r) for r in negative)
+        rates["npv_stated"] = value, low, high
     return {
-        "sensitivity": shares([y * answered], [y], groups),
-        "specificity": shares([no * not_answered], [no], groups),
-        "ppv": shares([y * answered], [answered], groups),
-        "npv": shares([no * not_answered], [not_answered], groups),
+        name: Rate(math.nan, math.nan, math.nan, note) if note else _rate(name, *own) for name, own in rates.items()
     }
-
-
-def _share_rate(name: str, found: Shares, k: int) -> Rate:
-    return _rate(name, *(float(column[k]) for column in (found.value, found.low, found.high)))
 
 
 def _rate(name: str, value: float, low: float, high: float) -> Rate:
@@ -189,36 +187,16 @@ def _rate(name: str, value: float, low: float, high: float) -> Rate:
     return Rate(value, low, high if math.isfinite(high) else math.nan, "" if math.isfinite(high) else "no upper end")
 
 
-def _rates(found: dict[str, Rate], prevalence: float | None, note: str) -> dict[str, Rate]:
-    """Add what follows from the shares; with a `note`, nothing is known."""
-    sensitivity, specificity = found["sensitivity"], found["specificity"]
-    ratios = {
-        "likelihood_ratio_positive": _ratio_of(sensitivity, _complement(specificity)),
-        "likelihood_ratio_negative": _ratio_of(_complement(sensitivity), specificity),
-    }
-    rates = {**found, **{name: _rate(name, *ratio) for name, ratio in ratios.items()}}
-    if prevalence is not None:
-        # Bayes' theorem in odds; a higher positive ratio raises the PPV, a higher negative one lowers the NPV.
-        odds = prevalence / (1 - prevalence)
-        value, low, high = (1 - 1 / (1 + odds * r) for r in ratios["likelihood_ratio_positive"])
-        rates["ppv_stated"] = _rate("ppv_stated", value, low, high)
-        value, high, low = (1 / (1 + odds * r) for r in ratios["likelihood_ratio_negative"])
-        rates["npv_stated"] = _rate("npv_stated", value, low, high)
-    if note:
-        rates = {name: Rate(math.nan, math.nan, math.nan, note) for name in rates}
-    return rates
+def _complement(share: Triple) -> Triple:
+    value, low, high = share
+    return 1 - value, 1 - high, 1 - low
 
 
-def _complement(rate: Rate) -> tuple[float, float, float]:
-    return 1 - rate.value, 1 - rate.high, 1 - rate.low
-
-
-def _ratio_of(above: Rate | tuple[float, float, float], below: Rate | tuple[float, float, float]) -> list[float]:
-    """Value, low and high of a likelihood ratio."""
-    one, other = ((r.value, r.low, r.high) if isinstance(r, Rate) else r for r in (above, below))
-    if not (math.isfinite(one[0]) and math.isfinite(other[0])):
-        return [math.nan] * 3
-    return [float(_ratio(one[0], other[0])), *ratio_interval(one, other)]
+def _likelihood_ratio(above: Triple, below: Triple) -> Triple:
+    if not (math.isfinite(above[0]) and math.isfinite(below[0])):
+        return (math.nan,) * 3
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.true_divide(above[0], below[0])), *ratio_interval(above, below)
 
 
 @dataclass(frozen=True)
@@ -270,21 +248,10 @@ def net_benefits(
     draws = [treated.benefits(w) for w in bootstrap_weights(len(y_true), resamples, seed=seed, groups=groups)]
     low, high = _bounds([model for model, _ in draws], values)
     gain_low, _ = _bounds([model - np.maximum(others, 0) for model, others in draws], values)
-    return [
-        NetBenefit(
-            q.name,
-            int(y[:, k].sum()),
-            float(share[k]),
-            grid,
-            values[k],
-            low[k],
-            high[k],
-            everyone[k],
-            gain_low[k],
-            "" if 0 < share[k] < 1 else "no positive or no negative case",
-        )
-        for k, (q, grid) in enumerate(zip(questions, grids, strict=True))
-    ]
+    notes = ["" if 0 < own < 1 else "no positive or no negative case" for own in share]
+    counts = zip([q.name for q in questions], y.sum(axis=0).astype(int).tolist(), share.tolist(), strict=True)
+    curves = zip(grids, values, low, high, everyone, gain_low, notes, strict=True)
+    return [NetBenefit(*count, *curve) for count, curve in zip(counts, curves, strict=True)]
 
 
 def _bounds(chunks: Sequence[Floats], values: Floats) -> tuple[Floats, Floats]:

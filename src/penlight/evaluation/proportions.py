@@ -97,7 +97,8 @@ def _root(product: float, of_above: float, of_below: float, sign: int) -> float:
 
 
 def _effective_number(value: float, influence: Floats, held: Floats, models: int) -> float:
-    """Give how many independent answers are as sure as those of the units, which hold `held` (U,) answers each.
+    """Give how many independent answers would be as precise as those of the units, which hold `held` (U,) answers
+    each.
 
     At shares of 0 and 1 the variance says nothing: then all answers of a unit count as one (Kish).
     """

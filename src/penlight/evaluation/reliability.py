@@ -1,4 +1,5 @@
-"""How far stated probabilities are from what comes true: calibration errors, and the parts of the Brier score.
+"""How far predicted probabilities are from observed frequencies: calibration errors, and the parts of the Brier
+score.
 
 As every metric: of weighted images, (B, N) weights to (B,) values, or (B, C). N images, P columns of probabilities, B
 resamples. What the weights do not change is prepared once.
@@ -26,7 +27,7 @@ def bin_of(prob: Floats, bins: int = BINS) -> Places:
 
 @dataclass(frozen=True)
 class PredictedProbabilities:
-    """(N, P) stated probabilities in [0, 1], and 1.0 where they came true, else 0.0.
+    """(N, P) predicted probabilities in [0, 1], and 1.0 where they came true, else 0.0.
 
     A pair is an image with one of its columns.
     """
@@ -50,17 +51,17 @@ class PredictedProbabilities:
         columns = slice(1, None) if exclusive and y.shape[1] == 2 else slice(None)
         return cls(np.clip(prob[:, columns], 0, 1), y[:, columns].astype(float))
 
-    def gaps(self, w: Floats) -> Floats:
-        """(B, P, BINS): the sum of stated less true in each bin."""
-        return self._summed(self._gaps, w)
+    def bin_gaps(self, w: Floats) -> Floats:
+        """(B, P, BINS): the sum of predicted less true in each bin."""
+        return self._summed("gaps", w)
 
-    def members(self, w: Floats) -> Floats:
+    def bin_counts(self, w: Floats) -> Floats:
         """(B, P, BINS): how many pairs are in each bin."""
-        return self._summed(self._members, w)
+        return self._summed("counts", w)
 
-    def squares(self, w: Floats) -> Floats:
-        """(B, P, BINS): the sum of squares of stated less true in each bin."""
-        return self._summed(self._squares, w)
+    def bin_squares(self, w: Floats) -> Floats:
+        """(B, P, BINS): the sum of squares of predicted less true in each bin."""
+        return self._summed("squares", w)
 
     def adaptive_error(self, w: Floats) -> Floats:
         """Expected calibration error over BINS bins of equally many pairs (Nguyen and O'Connor, EMNLP 2015).
@@ -68,71 +69,50 @@ class PredictedProbabilities:
         A pair's bin is BINS times the share of pairs with a lower probability, rounded down; equal ones stay
         together.
         """
-        off = np.array([self._ranked.off(row) for row in w])
-        out: Floats = off / (w.sum(axis=1) * self.prob.shape[1])
+        image, gap, first = self._ordered
+
+        def off(weight: Floats) -> float:
+            through = np.cumsum(weight)
+            # A bin begins with the first run that has its share of pairs below it, wholly.
+            reached = np.searchsorted(through, through[-1] * np.arange(1, BINS) / BINS)
+            begins = np.unique(np.r_[0, first[np.searchsorted(first, reached, side="right")]])
+            return float(np.abs(np.add.reduceat(weight * gap, begins[begins < len(weight)])).sum())
+
+        out: Floats = np.array([off(row[image]) for row in w]) / (w.sum(axis=1) * self.prob.shape[1])
         return out
 
     @cached_property
-    def _ranked(self) -> "_Ranked":
-        return _Ranked.of(self)
+    def _ordered(self) -> tuple[Places, Floats, Places]:
+        """Of the M pairs from the lowest probability to the highest: the image (M,) of each, its gap (M,), and the
+        place of the first of each run of equal probabilities, with M after them."""
+        prob, gap = self.prob.ravel(), (self.prob - self.true).ravel()
+        order = np.argsort(prob, kind="stable")
+        first = np.flatnonzero(np.r_[True, np.diff(prob[order]) > 0, True])
+        return order // self.prob.shape[1], gap[order], first
 
     @cached_property
-    def _gaps(self) -> Any:
-        return self._in_bins(self.prob - self.true)
-
-    @cached_property
-    def _squares(self) -> Any:
-        return self._in_bins((self.prob - self.true) ** 2)
-
-    @cached_property
-    def _members(self) -> Any:
-        return self._in_bins(np.ones_like(self.prob))
-
-    def _in_bins(self, values: Floats) -> Any:
-        """Sparse (P * BINS, N): each value at the bin of its probability."""
+    def _in_bins(self) -> dict[str, Any]:
+        """Sparse matrices (P * BINS, N), each value at the bin of its probability."""
         from scipy import sparse
 
         n, p = self.prob.shape
-        row = bin_of(self.prob) + BINS * np.arange(p)
+        row = (bin_of(self.prob) + BINS * np.arange(p)).ravel()
         image = np.repeat(np.arange(n), p)
-        return sparse.csr_array((values.ravel(), (row.ravel(), image)), shape=(p * BINS, n))
+        gap = self.prob - self.true
+        values = {"gaps": gap, "counts": np.ones_like(gap), "squares": gap**2}
+        shape = (p * BINS, n)
+        return {name: sparse.csr_array((own.ravel(), (row, image)), shape=shape) for name, own in values.items()}
 
-    def _summed(self, in_bins: Any, w: Floats) -> Floats:
-        out: Floats = (in_bins @ np.ascontiguousarray(w.T)).T.reshape(len(w), -1, BINS)
+    def _summed(self, name: str, w: Floats) -> Floats:
+        out: Floats = (self._in_bins[name] @ np.ascontiguousarray(w.T)).T.reshape(len(w), -1, BINS)
         return out
-
-
-@dataclass(frozen=True)
-class _Ranked:
-    """The M pairs from the lowest probability to the highest: the image (M,) of each, its gap (M,), and the place of
-    the first of each run of equal probabilities, with M after them."""
-
-    image: Places
-    gap: Floats
-    first: Places
-
-    @classmethod
-    def of(cls, stated: PredictedProbabilities) -> "_Ranked":
-        prob, gap = stated.prob.ravel(), (stated.prob - stated.true).ravel()
-        order = np.argsort(prob, kind="stable")
-        first = np.flatnonzero(np.r_[True, np.diff(prob[order]) > 0, True])
-        return cls(order // stated.prob.shape[1], gap[order], first)
-
-    def off(self, w: Floats) -> float:
-        """Sum over bins how far their pairs are off, for the weights (N,) of one resample."""
-        weight = w[self.image]
-        through = np.cumsum(weight)
-        # A bin begins with the first run that has its share of pairs below it, wholly.
-        reached = np.searchsorted(through, through[-1] * np.arange(1, BINS) / BINS)
-        begins = np.unique(np.r_[0, self.first[np.searchsorted(self.first, reached, side="right")]])
-        return float(np.abs(np.add.reduceat(weight * self.gap, begins[begins < len(weight)])).sum())
 
 
 def expected_error(gaps: Floats, n: Floats) -> Floats:
     """Expected calibration error over BINS equally wide bins (Naeini, Cooper and Hauskrecht, AAAI 2015).
 
     The mean over all pairs, whose columns share the bins, of how far the pairs of a bin are off on average; `gaps`
-    (B, P, BINS) as `PredictedProbabilities.gaps`, `n` (B,) images.
+    (B, P, BINS) as `PredictedProbabilities.bin_gaps`, `n` (B,) images.
     """
     out: Floats = np.abs(gaps.sum(axis=1)).sum(axis=1) / (n * gaps.shape[1])
     return out
@@ -187,13 +167,13 @@ class Brier:
         variance of its mean, estimated from the gaps in the bin, since their probabilities are not all the same. So
         it may come out slightly below 0. A bin of one pair adds nothing.
         """
-        members, squares = self.labels.members(w), self.labels.squares(w)
-        squared = np.divide(gaps**2, members, out=np.zeros_like(gaps), where=members > 0)
+        counts, squares = self.labels.bin_counts(w), self.labels.bin_squares(w)
+        squared = np.divide(gaps**2, counts, out=np.zeros_like(gaps), where=counts > 0)
         # Half of the weight keeps resampled weights just above 1 from dividing by nothing; from 2 on it is the less.
-        fewer = np.maximum(members - 1, members / 2)
-        by_chance = np.divide(squares - squared, fewer, out=np.zeros_like(gaps), where=members > 0)
-        known = np.where(members > 1, squared - by_chance, 0)
-        out: Floats = self._over_columns(known.sum(axis=2)) / members[:, 0].sum(axis=1)
+        fewer = np.maximum(counts - 1, counts / 2)
+        by_chance = np.divide(squares - squared, fewer, out=np.zeros_like(gaps), where=counts > 0)
+        known = np.where(counts > 1, squared - by_chance, 0)
+        out: Floats = self._over_columns(known.sum(axis=2)) / counts[:, 0].sum(axis=1)
         return out
 
     def resolution(self, w: Floats, reliability: Floats) -> Floats:

@@ -16,7 +16,7 @@ resamples, S seeds.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,7 @@ from penlight.data.reads import read
 from penlight.evaluation.conformal import options
 from penlight.evaluation.corruptions import SEVERITIES, Corruption, Images
 from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
+from penlight.evaluation.sample import mean_defined, ratio
 from penlight.records import Count, Name, Number, Record, Seed, Sentences, json_key
 from penlight.tasks import Task
 
@@ -41,7 +42,7 @@ Answering = Callable[[Images], Indicators]
 
 SCHEMA = 1
 
-# So many values of images are corrupted at once; a few times that in float32 are in memory.
+# Values of images that are corrupted at once; a few times as many, in float32, are in memory.
 _CHUNK_VALUES = 8_000_000
 
 
@@ -135,22 +136,14 @@ def balanced_error(task: Task, y: Indicators, mistakes: NDArray[np.generic], w: 
     n, q, k = truth.shape
     there = (w @ truth.reshape(n, q * k).astype(float)).reshape(-1, q, k)
     wrong = (w @ mistakes.reshape(n, q * k).astype(float)).reshape(-1, q, k)
-    missed = np.divide(wrong, there, out=np.full_like(there, np.nan), where=there > 0)
-    return _mean_known(missed[:, 0] if task.exclusive else missed.mean(axis=2))
+    missed = ratio(wrong, there)
+    return mean_defined(missed[:, 0] if task.exclusive else missed.mean(axis=2))
 
 
 def mistakes_of(task: Task, y: Indicators, decided: Indicators) -> Indicators:
     """Say which true options were not chosen, (N, Q, K), from truth and answers (N, C)."""
     missed: Indicators = options(task, y) & (1 - options(task, decided))
     return missed
-
-
-def _mean_known(values: Floats) -> Floats:
-    known = ~np.isnan(values)
-    n = known.sum(axis=1)
-    out: Floats = np.full(len(values), np.nan)
-    np.divide(np.where(known, values, 0).sum(axis=1), n, out=out, where=n > 0)
-    return out
 
 
 def observe(
@@ -195,19 +188,14 @@ def _answers(
     models: Sequence[Answering],
     seed: int,
 ) -> list[Indicators]:
-    """Corrupt so many images at a time as fit memory, and ask every model about them."""
+    """Corrupt as many images at a time as fit memory, and have every model answer them."""
+    most = max(1, _CHUNK_VALUES // int(np.prod(images.shape[1:])))
     parts: list[list[Indicators]] = [[] for _ in models]
-    for start, rows in _chunks(index, int(np.prod(images.shape[1:]))):
-        spoilt = corruption.apply(read(images, rows), severity, seed + start)
-        for own, answering in zip(parts, models, strict=True):
-            own.append(answering(spoilt))
-    return [np.concatenate(own) for own in parts]
-
-
-def _chunks(index: NDArray[np.int64], values: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    most = max(1, _CHUNK_VALUES // values)
     for start in range(0, len(index), most):
-        yield start, index[start : start + most]
+        corrupted = corruption.apply(read(images, index[start : start + most]), severity, seed + start)
+        for own, answering in zip(parts, models, strict=True):
+            own.append(answering(corrupted))
+    return [np.concatenate(own) for own in parts]
 
 
 def summarise(
@@ -226,11 +214,14 @@ def summarise(
     of the mean over seeds.
     """
     kinds = [[own.clean, *own.corrupted] for model in models for own in model]
-    whole = _errors_of(task, y, kinds, np.ones((1, len(y))))
+
+    def errors(w: Floats) -> Floats:
+        """(S, 1 + R, B): clean and R corruptions, of every model and seed."""
+        return np.array([[balanced_error(task, y, wrong, w) for wrong in own] for own in kinds])
+
+    whole = errors(np.ones((1, len(y))))
     chunks = bootstrap_weights(len(y), resamples, seed=seed, groups=groups)
-    drawn = np.concatenate(
-        [np.empty((*whole.shape[:2], 0)), *(_errors_of(task, y, kinds, w) for w in chunks)], axis=2
-    )
+    drawn = np.concatenate([np.empty((*whole.shape[:2], 0)), *map(errors, chunks)], axis=2)
     found, start = [], 0
     for model in models:
         place = slice(start, start + len(model))
@@ -238,11 +229,6 @@ def summarise(
         found.append(_robust(whole[place, :, 0], drawn[place].mean(axis=0), severities, corruptions))
         start += len(model)
     return found
-
-
-def _errors_of(task: Task, y: Indicators, kinds: Sequence[Sequence[NDArray[np.float32]]], w: Floats) -> Floats:
-    """(S, 1 + R, B): clean and R corruptions, of every model and seed."""
-    return np.array([[balanced_error(task, y, wrong, w) for wrong in own] for own in kinds])
 
 
 def _robust(values: Floats, drawn: Floats, severities: Floats, corruptions: Sequence[Corruption]) -> Robust:

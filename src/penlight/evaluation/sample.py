@@ -18,8 +18,6 @@ from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, i
 from penlight.tasks import Task
 
 Floats = NDArray[np.float64]
-
-
 T = TypeVar("T")
 
 
@@ -80,15 +78,15 @@ class Sample:
         return value
 
     @cached_property
-    def stated(self) -> PredictedProbabilities:
-        """What the answers state."""
+    def predicted(self) -> PredictedProbabilities:
+        """The probabilities that the answers are given with."""
         return PredictedProbabilities.of_answers(self.task.exclusive, self.y, self.prob)
 
     @cached_property
     def brier(self) -> Brier:
         """The Brier score and its parts."""
         exclusive = self.task.exclusive
-        labels = PredictedProbabilities.of_labels(exclusive, self.y, self.prob) if exclusive else self.stated
+        labels = PredictedProbabilities.of_labels(exclusive, self.y, self.prob) if exclusive else self.predicted
         return Brier(labels, exclusive)
 
     @cached_property
@@ -124,43 +122,32 @@ class Sample:
         return RiskCoverage.of(*errors_and_confidence(self.task, self.y, self.prob, self.decided))
 
     @cached_property
-    def of_sets(self) -> "SetCounts":
-        """Per-image prediction-set statistics, cached across bootstrap resamples."""
-        return SetCounts.of(self)
-
-    @property
-    def known_sets(self) -> NDArray[np.uint8]:
-        """The sets, where there are any."""
+    def set_statistics(self) -> "SetStatistics":
+        """Per-image prediction-set statistics, cached across bootstrap resamples. ValueError without sets."""
         if self.sets is None:
             raise ValueError("metrics of sets need sets")
-        return self.sets
+        covered = (options(self.task, self.y) & self.sets).max(axis=2)
+        singleton = is_singleton(self.sets, options(self.task, self.decided))
+        possible = self.sets[:, 0] if self.task.exclusive else self.sets[:, :, 1]
+        return SetStatistics(
+            covered.mean(axis=1),
+            self.sets.sum(axis=2).mean(axis=1),
+            singleton.mean(axis=1),
+            (singleton & (covered == 1)).mean(axis=1),
+            (self.y & possible).astype(float),
+        )
 
 
 @dataclass(frozen=True)
-class SetCounts:
+class SetStatistics:
     """Of the Q prediction sets of each image, (N,): the share that hold the truth, the mean size, the share that hold
-    the decision alone (`answered`) and that do so rightly; `held` (N, C) marks true labels that are in the set."""
+    the decision alone (`is_singleton`) and that do so rightly; `label_in_set` (N, C) marks true labels in the set."""
 
     covered: Floats
     size: Floats
-    answered: Floats
-    right: Floats
-    held: Floats
-
-    @classmethod
-    def of(cls, s: Sample) -> "SetCounts":
-        """Count; the sample must have sets."""
-        sets = s.known_sets
-        covered = (options(s.task, s.y) & sets).max(axis=2)
-        alone = is_singleton(sets, options(s.task, s.decided))
-        possible = sets[:, 0] if s.task.exclusive else sets[:, :, 1]
-        return cls(
-            covered.mean(axis=1),
-            sets.sum(axis=2).mean(axis=1),
-            alone.mean(axis=1),
-            (alone & (covered == 1)).mean(axis=1),
-            (s.y & possible).astype(float),
-        )
+    is_singleton: Floats
+    right_singleton: Floats
+    label_in_set: Floats
 
 
 def largest_column(columns: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -271,3 +258,9 @@ def ratio(above: Floats, below: Floats) -> Floats:
     out: Floats = np.full(np.broadcast(above, below).shape, np.nan)
     np.divide(above, below, out=out, where=below != 0)
     return out
+
+
+def mean_defined(values: Floats) -> Floats:
+    """Average (B, C) values over the labels that have one, (B,); NaN where none has."""
+    defined = ~np.isnan(values)
+    return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1).astype(float))

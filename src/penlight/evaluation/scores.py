@@ -1,7 +1,7 @@
 """From predictions to rows: every metric of the task, each with its 95 % interval."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from penlight.evaluation.intervals import (
     left_out_weights,
     percentile_interval,
 )
-from penlight.evaluation.metrics import METRICS, Metric
+from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.rows import Score
 from penlight.evaluation.sample import Sample
 from penlight.tasks import Task
@@ -46,7 +46,7 @@ def score(
     resamples. `groups` (N,) are patients, `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in
     `Sample`.
     """
-    return _scores([Sample(task, y_true, prob, decided, sets, fold)], resamples, seed, groups)[1]
+    return _scores([Sample(task, y_true, prob, decided, sets, fold)], resamples, seed, groups)
 
 
 def score_seeds(
@@ -66,23 +66,50 @@ def score_seeds(
     """
     many_sets = [None] * len(probs) if sets is None else sets
     samples = [Sample(task, y_true, p, d, s) for p, d, s in zip(probs, decisions, many_sets, strict=True)]
-    values, rows = _scores(samples, resamples, seed, groups)
-    sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(rows), np.nan)
-    return [replace(row, sd=float(own)) for row, own in zip(rows, sd, strict=True)]
+    return _scores(samples, resamples, seed, groups, over_seeds=True)
 
 
-def _scores(samples: Sequence[Sample], resamples: int, seed: int, groups: Groups) -> tuple[Floats, list[Score]]:
-    """(S, R) values of each sample, and the R scores of their means with intervals."""
-    task, y_true = samples[0].task, samples[0].y
-    forms = _closed_forms(task.metrics, samples, groups) if resamples else {}
-    values, draws = _values_and_draws(samples, resamples, seed, groups, forms)
-    mean = values.mean(axis=0)
-    low, high, reasons = _intervals(task, draws.mean(axis=0), mean, samples, groups, forms)
-    rows = zip(_row_heads(task, y_true, mean), mean, low, high, reasons, strict=True)
-    return values, [
-        Score(name, label, float(v), float(lo), float(hi), n, _joined(note, why))
-        for (name, label, n, note), v, lo, hi, why in rows
-    ]
+def _scores(
+    samples: Sequence[Sample], resamples: int, seed: int, groups: Groups, *, over_seeds: bool = False
+) -> list[Score]:
+    """Score the mean over samples by each metric of the task; `over_seeds` with the standard deviation of them."""
+    y, keys = samples[0].y, samples[0].task.metrics
+    whole = np.ones((1, len(y)))
+    values = {key: np.stack([_columns(METRICS[key].compute(s, whole))[0] for s in samples]) for key in keys}
+    means = {key: own.mean(axis=0) for key, own in values.items()}
+    forms = _closed_forms(keys, samples, groups) if resamples else {}
+    resampled = [key for key in keys if resamples and _is_resampled(key, means[key], forms.get(key))]
+    chunks = bootstrap_weights(len(y), resamples, seed=seed, groups=groups)
+    drawn = [{key: _means(key, samples, w) for key in resampled} for w in chunks]
+    rows: list[Score] = []
+    for key, own in values.items():
+        low = high = np.full(len(means[key]), np.nan)
+        reasons = [""] * len(low)
+        if resamples:
+            draws = np.concatenate([part[key] for part in drawn]) if key in resampled else np.empty((0, len(low)))
+            low, high, reasons = _interval(key, draws, means[key], samples, groups, forms.get(key))
+        sd: list[float | None] = [None] * len(low)
+        if over_seeds:
+            sd = own.std(axis=0, ddof=1).tolist() if len(samples) > 1 else [math.nan] * len(low)
+        heads, columns = _heads(key, samples[0], means), (column.tolist() for column in (means[key], low, high))
+        for (name, label, n, note), mean, lo, hi, why, s in zip(heads, *columns, reasons, sd, strict=True):
+            rows.append(Score(name, label, mean, lo, hi, n, "; ".join(filter(None, (note, why))), s))
+    return rows
+
+
+def _heads(key: str, sample: Sample, means: Mapping[str, Floats]) -> list[tuple[str, str | None, int, str]]:
+    """Name, label, n and note of each row of a metric; the note says why a value is undefined, or why a mean over
+    labels leaves some out."""
+    metric, labels = METRICS[key], sample.task.labels
+    notes = [metric.undefined if np.isnan(value) else "" for value in means[key]]
+    if metric.per_label:
+        positives = sample.y.sum(axis=0).tolist()
+        return [(metric.name, *own) for own in zip(labels, positives, notes, strict=True)]
+    of_labels = metric.mean_of or ""
+    if not np.isnan(means[key][0]) and of_labels in means:
+        missing = [name for name, value in zip(labels, means[of_labels], strict=True) if np.isnan(value)]
+        notes = [f"without {label_list(missing)}: {METRICS[of_labels].undefined}" if missing else ""]
+    return [(metric.name, None, len(sample.y), notes[0])]
 
 
 def _closed_forms(keys: Iterable[str], samples: Sequence[Sample], groups: Groups) -> dict[str, Intervals]:
@@ -101,29 +128,24 @@ def interval_of_draws(
 ) -> tuple[float, float]:
     """Give the interval that `score_seeds` has for one metric of the whole, whose mean over the samples is `value`
     and `draws` (B,) on resampled images."""
-    forms = _closed_forms([key], samples, groups)
-    low, high, _ = _of_metric(key, draws[:, None], np.array([value]), samples, groups, forms.get(key))
+    form = _closed_forms([key], samples, groups).get(key)
+    low, high, _ = _interval(key, draws[:, None], np.array([value]), samples, groups, form)
     return float(low[0]), float(high[0])
 
 
 def metric_intervals(
-    samples: Sequence[Sample],
-    key: str,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    groups: Groups = None,
+    sample: Sample, key: str, *, resamples: int = RESAMPLES, seed: int = 0, groups: Groups = None
 ) -> tuple[Floats, Floats, list[str]]:
-    """Give low and high of each of the K values of one metric, as `score_seeds` has them, and why an interval is
-    missing or cannot be trusted."""
-    n = len(samples[0].y)
-    values = _means(key, samples, np.ones((1, n)))[0]
-    by_formula = _closed_forms([key], samples, groups).get(key)
+    """Give low and high of each of the K values of one metric, as `score` has them, and why an interval is missing or
+    cannot be trusted."""
+    n = len(sample.y)
+    values = _means(key, [sample], np.ones((1, n)))[0]
+    form = _closed_forms([key], [sample], groups).get(key)
     draws = np.empty((0, len(values)))
-    if _is_resampled(key, values, by_formula):
+    if _is_resampled(key, values, form):
         chunks = bootstrap_weights(n, resamples, seed=seed, groups=groups)
-        draws = np.concatenate([_means(key, samples, w) for w in chunks])
-    return _of_metric(key, draws, values, samples, groups, by_formula)
+        draws = np.concatenate([_means(key, [sample], w) for w in chunks])
+    return _interval(key, draws, values, [sample], groups, form)
 
 
 def _is_resampled(key: str, values: Floats, by_formula: Intervals | None) -> bool:
@@ -157,63 +179,7 @@ def values_of(
     return {key: float(METRICS[key].compute(sample, whole)[0]) for key in metrics}
 
 
-def draws_of(
-    sample: Sample, resamples: int = RESAMPLES, *, seed: int = 0, groups: Groups = None
-) -> dict[tuple[str, str | None], Floats]:
-    """Give the (resamples,) values that each row's interval is made from, by name and label of the row."""
-    values, draws = _values_and_draws([sample], resamples, seed, groups, {})
-    heads = _row_heads(sample.task, sample.y, values[0])
-    return {(name, label): column for (name, label, *_), column in zip(heads, draws[0].T, strict=True)}
-
-
-def _values_and_draws(
-    samples: Sequence[Sample], resamples: int, seed: int, groups: Groups, forms: Mapping[str, Intervals]
-) -> tuple[Floats, Floats]:
-    """(S, R) values and (S, resamples, R) resampled values, R rows of the table; NaN for metrics whose intervals are
-    known from `forms`, or that have none."""
-    n, task = len(samples[0].y), samples[0].task
-    values = np.stack([_all_rows(s, np.ones((1, n)))[0] for s in samples])
-    own = _columns_by_key(task, values.mean(axis=0))
-    drawn_keys = {key for key in task.metrics if _is_resampled(key, own[key], forms.get(key))}
-    chunks: Iterable[NDArray[np.float64]] = bootstrap_weights(n, resamples, seed=seed, groups=groups)
-    drawn = [np.stack([_all_rows(s, w, drawn_keys) for s in samples]) for w in chunks]
-    empty = np.empty((len(samples), 0, values.shape[1]))
-    return values, np.concatenate([empty, *drawn], axis=1)
-
-
-def _all_rows(sample: Sample, w: Floats, keys: Container[str] | None = None) -> Floats:
-    """(B, R): the metrics of the task side by side, those of labels in C columns; NaN for those not among `keys`."""
-    wanted = zip(sample.task.metrics, _widths(sample.task), strict=True)
-    return np.concatenate(
-        [
-            _columns(METRICS[key].compute(sample, w))
-            if keys is None or key in keys
-            else np.full((len(w), width), np.nan)
-            for key, width in wanted
-        ],
-        axis=1,
-    )
-
-
-def _intervals(
-    task: Task,
-    draws: Floats,
-    values: Floats,
-    samples: Sequence[Sample],
-    groups: Groups,
-    forms: Mapping[str, Intervals],
-) -> tuple[Floats, Floats, list[str]]:
-    """(R,) low and high, and where an interval cannot be trusted, why; from values (R,) and draws (B, R)."""
-    if not len(draws):
-        return np.full_like(values, np.nan), np.full_like(values, np.nan), [""] * len(values)
-    cuts = np.cumsum(_widths(task))[:-1]
-    parts = zip(task.metrics, np.split(values, cuts), np.split(draws, cuts, axis=1), strict=True)
-    found = [_of_metric(key, drawn, own, samples, groups, forms.get(key)) for key, own, drawn in parts]
-    low, high = (np.concatenate([part[end] for part in found]) for end in (0, 1))
-    return low, high, [reason for _, _, reasons in found for reason in reasons]
-
-
-def _of_metric(
+def _interval(
     key: str,
     draws: Floats,
     values: Floats,
@@ -257,45 +223,3 @@ def _few_positives(key: str, samples: Sequence[Sample], groups: Groups) -> str:
     few = [name for name, n in zip(task.labels, positives, strict=True) if 0 < n < FEWEST_POSITIVES]
     what = "positive cases" if groups is None else "patients with a positive case"
     return f"fewer than {FEWEST_POSITIVES} {what} of {label_list(few)}" if few else ""
-
-
-def _joined(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
-
-
-def _widths(task: Task) -> list[int]:
-    """How many rows each metric of a task takes."""
-    return [len(task.labels) if METRICS[key].per_label else 1 for key in task.metrics]
-
-
-def _row_heads(task: Task, y_true: NDArray[np.uint8], values: Floats) -> list[tuple[str, str | None, int, str]]:
-    """Name, label, n and note of each of the R rows, in the order of `_all_rows`."""
-    positives = y_true.sum(axis=0)
-    by_key = _columns_by_key(task, values)
-    heads: list[tuple[str, str | None, int, str]] = []
-    for key in task.metrics:
-        metric, own = METRICS[key], by_key[key]
-        if metric.per_label:
-            notes = [metric.undefined if np.isnan(v) else "" for v in own]
-            heads += [
-                (metric.name, label, int(n), note)
-                for label, n, note in zip(task.labels, positives, notes, strict=True)
-            ]
-        else:
-            heads.append((metric.name, None, len(y_true), _note(metric, own[0], task, by_key)))
-    return heads
-
-
-def _columns_by_key(task: Task, values: Floats) -> dict[str, Floats]:
-    return dict(zip(task.metrics, np.split(values, np.cumsum(_widths(task))[:-1]), strict=True))
-
-
-def _note(metric: Metric, value: float, task: Task, by_key: dict[str, Floats]) -> str:
-    """Why a mean over labels leaves some out, or why a value is undefined."""
-    if np.isnan(value):
-        return metric.undefined
-    parts = by_key.get(metric.mean_of or "")
-    if parts is None:
-        return ""
-    missing = [name for name, v in zip(task.labels, parts, strict=True) if np.isnan(v)]
-    return f"without {label_list(missing)}: {METRICS[metric.mean_of or ''].undefined}" if missing else ""

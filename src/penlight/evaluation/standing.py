@@ -63,11 +63,10 @@ def compare(row: Score, rival: Score, *, higher_is_better: bool = True, ahead: A
             return BETTER if ahead.low > 0 else WORSE
         return UNCLEAR if row.value > rival.value else NO_BETTER
     sign = 1 if higher_is_better else -1
-    own_worst, own_best = row.ends[::sign]
-    rival_worst, rival_best = rival.ends[::sign]
-    if sign * (own_worst - rival_best) > 0:
+    (low, high), (rival_low, rival_high) = (sorted(sign * end for end in own.ends) for own in (row, rival))
+    if low > rival_high:
         return BETTER
-    if sign * (rival_worst - own_best) > 0:
+    if rival_low > high:
         return WORSE
     return UNCLEAR if sign * (row.value - rival.value) > 0 else NO_BETTER
 

@@ -10,7 +10,7 @@ holds its level in small groups, where resampling says too little.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -54,7 +54,7 @@ MOST_GROUPS = 20
 """A column with more texts than this names things, not groups; the most frequent ones are scored."""
 
 _PERMUTATIONS = 2000
-# With so many that are as large, the p is known well enough (Besag and Clifford 1991): large splits end here.
+# With this many that are as large, the p is known well enough (Besag and Clifford 1991): large splits end here.
 _CLEAR = 50
 _NOTHING = 1e-12
 _RESAMPLES = (200, 1000)
@@ -119,50 +119,57 @@ def score_subgroups(
     one group only has no row.
     """
     members = [
-        (column, name, inside)
+        (_row(samples[0], column, name, inside, groups), inside)
         for column, values in metadata.items()
         for name, inside in groups_of(column, values)
         if not inside.all()
     ]
-    rows = [_row(samples[0], column, name, inside, groups) for column, name, inside in members]
-    scored = [
-        _Scored(row, inside, _metric_over(samples, row.left_out))
-        for row, (_, _, inside) in zip(rows, members, strict=True)
-        if not row.note
+    scored = [_Scored(row, inside, _metric_over(samples, row.left_out)) for row, inside in members if not row.note]
+    if not scored:
+        return [row for row, _ in members]
+    y = samples[0].y
+    resamples = resamples or max(_RESAMPLES[0], min(_RESAMPLES[1], _RESAMPLED_VALUES // max(1, y.size)))
+    chunks = bootstrap_weights(len(y), resamples, seed=seed, groups=groups)
+    drawn = np.concatenate([np.stack([group.both(w) for group in scored]) for w in chunks], axis=2)
+    units, unit_of = count_units(len(y), groups), number_units(len(y), groups)
+    observed = [group.both(np.ones((1, len(y))))[:, 0] for group in scored]
+    estimates = [
+        estimate(float(value) - float(others), own[0] - own[1], units)
+        for (value, others), own in zip(observed, drawn, strict=True)
     ]
-    if scored:
-        y = samples[0].y
-        weights = bootstrap_weights(len(y), resamples or _resamples(y), seed=seed, groups=groups)
-        drawn = np.concatenate([np.stack([group.both(w) for group in scored]) for w in weights], axis=2)
-        unit_of = number_units(len(y), groups)
-        units = count_units(len(y), groups)
-        estimates = [_difference(group, own, units) for group, own in zip(scored, drawn, strict=True)]
+    by_division: dict[bytes, float] = {}
+    for group, own in zip(scored, estimates, strict=True):
         if isinstance(groups, UnknownPatients):
             # Drawing images anew would take them as independent.
-            p = [own.p for own in estimates]
-        else:
-            p = _each_once(scored, lambda group: group.p(y, unit_of, permutations, seed))
-        columns = zip(scored, drawn, p, _holm(scored, p), estimates, strict=True)
-        found = iter(_finished(*values) for values in columns)
-        rows = [row if row.note else next(found) for row in rows]
-    return rows
-
-
-def _resamples(y: NDArray[np.uint8]) -> int:
-    fewest, most = _RESAMPLES
-    return max(fewest, min(most, _RESAMPLED_VALUES // max(1, y.size)))
+            by_division[group.division] = own.p
+        elif group.division not in by_division:
+            by_division[group.division] = group.p(y, unit_of, permutations, seed)
+    # Each comparison counts once.
+    corrected, steps = holm_steps(np.array(list(by_division.values())))
+    holm = dict(zip(by_division, zip(corrected.tolist(), steps.tolist(), strict=True), strict=True))
+    finished = (
+        group.finished(float(value), own, found, by_division[group.division], *holm[group.division])
+        for group, (value, _), own, found in zip(scored, observed, drawn, estimates, strict=True)
+    )
+    return [row if row.note else next(finished) for row, _ in members]
 
 
 def groups_of(column: str, values: NDArray[np.generic]) -> list[tuple[str, Mask]]:
     """Name the groups of a column with the images of each, (N,), in their order: bands of ages, which are numbers
     with NaN where unknown, and texts, empty where unknown."""
     if column == AGE and np.issubdtype(values.dtype, np.number):
-        return list(_bands(values.astype(float)))
-    texts = _texts(values)
-    names, counts = np.unique(texts[texts != ""], return_counts=True)
-    kept = sorted(names[np.argsort(-counts, kind="stable")][:MOST_GROUPS].tolist())
-    found = [(name, np.asarray(texts == name)) for name in kept]
-    return [*found, *_unknown(np.asarray(texts == ""))]
+        ages = values.astype(float)
+        bands = itertools.pairwise((-np.inf, *AGE_BANDS, np.inf))
+        between = (f"{a}-{b - 1}" for a, b in itertools.pairwise(AGE_BANDS))
+        names = [f"under {AGE_BANDS[0]}", *between, f"{AGE_BANDS[-1]} and over"]
+        found = [(name, (ages >= low) & (ages < high)) for name, (low, high) in zip(names, bands, strict=True)]
+        found.append((UNKNOWN, np.isnan(ages)))
+    else:
+        texts = _texts(values)
+        named, counts = np.unique(texts[texts != ""], return_counts=True)
+        kept = sorted(named[np.argsort(-counts, kind="stable")][:MOST_GROUPS].tolist())
+        found = [*((name, np.asarray(texts == name)) for name in kept), (UNKNOWN, np.asarray(texts == ""))]
+    return [(name, inside) for name, inside in found if inside.any()]
 
 
 def unavailable_subgroups(metadata: Metadata) -> list[str]:
@@ -183,20 +190,6 @@ def unavailable_subgroups(metadata: Metadata) -> list[str]:
 def _texts(values: NDArray[np.generic]) -> NDArray[np.str_]:
     """Read values as texts, empty where unknown."""
     return np.array(["" if value != value else str(value).strip() for value in values.tolist()], np.str_)
-
-
-def _bands(ages: Floats) -> Iterable[tuple[str, Mask]]:
-    edges = (-np.inf, *AGE_BANDS, np.inf)
-    names = [f"under {AGE_BANDS[0]}", *(f"{a}-{b - 1}" for a, b in itertools.pairwise(AGE_BANDS))]
-    for name, (low, high) in zip([*names, f"{AGE_BANDS[-1]} and over"], itertools.pairwise(edges), strict=True):
-        inside = (ages >= low) & (ages < high)
-        if inside.any():
-            yield name, inside
-    yield from _unknown(np.isnan(ages))
-
-
-def _unknown(inside: Mask) -> list[tuple[str, Mask]]:
-    return [(UNKNOWN, inside)] if inside.any() else []
 
 
 def _row(sample: Sample, column: str, name: str, inside: Mask, groups: Groups) -> Subgroup:
@@ -246,6 +239,31 @@ class _Scored:
         inside = self.inside if inside is None else inside
         return np.stack([self.metric(w * inside), self.metric(w * ~inside)])
 
+    @property
+    def division(self) -> bytes:
+        """How the group divides the images: two groups that are each other's rest are one comparison."""
+        return (self.inside if self.inside[0] else ~self.inside).tobytes()
+
+    def finished(
+        self, value: float, drawn: Floats, found: Estimate, p: float, p_holm: float, comparisons: float
+    ) -> Subgroup:
+        """Fill in the row from draws (2, B), inside and outside, and the difference that was `found`."""
+        low, high = percentile_interval(drawn[0])
+        # Where all resamples are alike, as of two perfect scores, they say nothing of how far it may be.
+        varies = found.error > _NOTHING
+        difference_low, difference_high = found.interval(comparisons) if varies else (np.nan, np.nan)
+        return replace(
+            self.row,
+            value=value,
+            low=low,
+            high=high,
+            difference=found.value,
+            difference_low=difference_low,
+            difference_high=difference_high,
+            p=p,
+            p_holm=p_holm,
+        )
+
     def p(self, y: NDArray[np.uint8], unit_of: NDArray[np.int64], permutations: int, seed: int) -> float:
         """Give the share of drawn memberships whose difference is as large, the true one counted among them.
 
@@ -288,50 +306,3 @@ def strata(y_true: NDArray[np.uint8], unit_of: NDArray[np.int64]) -> NDArray[np.
     of_unit = np.full(int(unit_of.max(initial=-1)) + 1, n_labels)
     np.minimum.at(of_unit, unit_of, of_image)
     return of_unit
-
-
-def _division(group: _Scored) -> bytes:
-    """Name how a group divides the images: two groups that are each other's rest are one comparison."""
-    return (group.inside if group.inside[0] else ~group.inside).tobytes()
-
-
-def _each_once(scored: Sequence[_Scored], p_of: Callable[[_Scored], float]) -> list[float]:
-    known: dict[bytes, float] = {}
-    for group in scored:
-        if _division(group) not in known:
-            known[_division(group)] = p_of(group)
-    return [known[_division(group)] for group in scored]
-
-
-def _holm(scored: Sequence[_Scored], p: Sequence[float]) -> list[tuple[float, float]]:
-    """Correct over the comparisons, each counted once; p, and how many comparisons it was corrected for."""
-    once = dict(zip(map(_division, scored), p, strict=True))
-    corrected, steps = holm_steps(np.array(list(once.values())))
-    found = dict(zip(once, zip(corrected.tolist(), steps.tolist(), strict=True), strict=True))
-    return [found[_division(group)] for group in scored]
-
-
-def _difference(group: _Scored, drawn: Floats, units: int) -> Estimate:
-    """Give the score inside less that outside, from draws (2, B) of both."""
-    (value,), (others,) = group.both(np.ones((1, len(group.inside)))).tolist()
-    return estimate(value - others, drawn[0] - drawn[1], units)
-
-
-def _finished(group: _Scored, drawn: Floats, p: float, holm: tuple[float, float], found: Estimate) -> Subgroup:
-    """Fill in the row of a group from its draws (2, B), inside and outside."""
-    value = float(group.both(np.ones((1, len(group.inside))))[0, 0])
-    low, high = percentile_interval(drawn[0])
-    p_holm, comparisons = holm
-    # Where all resamples are alike, as of two perfect scores, they say nothing of how far it may be.
-    difference_low, difference_high = found.interval(comparisons) if found.error > _NOTHING else (np.nan, np.nan)
-    return replace(
-        group.row,
-        value=value,
-        low=low,
-        high=high,
-        difference=found.value,
-        difference_low=difference_low,
-        difference_high=difference_high,
-        p=p,
-        p_holm=p_holm,
-    )

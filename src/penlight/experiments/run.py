@@ -318,7 +318,7 @@ def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
 
 def _write_network(writer: RunWriter, fitted: Fitted) -> None:
     """Write the network and its learning curves."""
-    from penlight.models.files import network_bytes
+    from penlight.models.keras_files import network_bytes
 
     writer.write("model.keras", network_bytes(fitted.network))
     table = io.StringIO()

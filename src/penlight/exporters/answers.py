@@ -18,12 +18,14 @@ Tensor = Any
 def answers(ops: Any, task: Task, calibration: Calibration, logits: Tensor) -> Tensor:
     """Turn logits (N, K) into calibrated probabilities (N, C)."""
     if calibration.kind == "temperature":
-        return _cooled(ops, task, logits, np.array(calibration.temperatures), np.array(calibration.intercepts))
+        return _apply_temperature(
+            ops, task, logits, np.array(calibration.temperatures), np.array(calibration.intercepts)
+        )
     prob = task.link.in_graph(ops, logits, task.n_logits)
     return _mapped(ops, task, prob, calibration.maps) if calibration.kind == "isotonic" else prob
 
 
-def _cooled(ops: Any, task: Task, logits: Tensor, temperatures: Any, intercepts: Any) -> Tensor:
+def _apply_temperature(ops: Any, task: Task, logits: Tensor, temperatures: Any, intercepts: Any) -> Tensor:
     """Divide log-probabilities, or log-odds, by the temperature and add the intercept, if any; where these are the
     logits, those of the logits."""
     if (temperatures == 1).all() or task.link.temperature_divides_logits:

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from penlight.models.readers import Forest
+from penlight.models.feature_classifiers import Forest
 
 # Old enough for runtimes of 2023, new enough for everything used here.
 _OPSET = 18

@@ -12,7 +12,7 @@ from penlight.evaluation import Calibration
 from penlight.exporters.answers import answers
 from penlight.exporters.parity import Answering, Floats, Images
 from penlight.models import load_keras
-from penlight.models.files import network_from_bytes
+from penlight.models.keras_files import network_from_bytes
 from penlight.parsing import parse_json_object
 from penlight.runs import ModelFacts
 

@@ -9,12 +9,12 @@ from penlight import __version__
 from penlight.evaluation import Calibration
 from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.exporters.answers import answers
+from penlight.exporters.features import GraphFeatures
 from penlight.exporters.graph import Graph, Value
 from penlight.exporters.layers import network_nodes
-from penlight.exporters.summaries import GraphFeatures
 from penlight.models import LinearBaseline, MajorityBaseline
 from penlight.models.baselines import LOG_PIXELS
-from penlight.models.ensemble import EnsembleModel, LinearMember, NetworkMember, Scorer, SummaryModel
+from penlight.models.ensemble import EnsembleModel, FeatureModel, LinearMember, NetworkMember, Scorer
 from penlight.runs import ModelFacts
 from penlight.runs.predictor import FEATURES
 
@@ -64,8 +64,8 @@ def _ensemble(graph: Graph, model: EnsembleModel) -> Value:
 
 def _member(graph: Graph, member: Scorer, made: GraphFeatures) -> Value:
     """Give the scores (N, C) of a member, in 64 bits."""
-    if isinstance(member, SummaryModel):
-        return made.scores(member.summaries, member.reader, member.exclusive)
+    if isinstance(member, FeatureModel):
+        return made.scores(member.features, member.classifier, member.exclusive)
     if isinstance(member, LinearMember):
         return made.to_scores(_linear(graph, member.model), member.model.exclusive)
     assert isinstance(member, NetworkMember)

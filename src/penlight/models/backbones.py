@@ -45,10 +45,17 @@ def _scaled(images: Tensor, exposure: str) -> Tensor:
 def _cnn(images: Tensor, options: Cnn) -> Tensor:
     """Blocks of convolution (3 x 3), batch normalisation where asked, ReLU, max-pooling; then a dense layer."""
     layers = load_keras().layers
-    _require_room(images, options)
+    side, blocks = min(images.shape[1:3]), len(options.filters)
+    if blocks > (most := side.bit_length() - 1):
+        raise RecipeError(
+            f"model.filters has {blocks} blocks, each of which halves the image; {side} pixels can be halved {most} "
+            "times.",
+            "Give fewer filters, or larger images with --size.",
+        )
     x = _scaled(images, options.exposure)
-    dropouts = _per_block(options.block_dropout, len(options.filters))
-    for filters, dropout in zip(options.filters, dropouts, strict=True):
+    rates = options.block_dropout[:blocks] or (0.0,)
+    # The last rate that is given holds for the blocks after it.
+    for filters, dropout in zip(options.filters, rates + rates[-1:] * (blocks - len(rates)), strict=True):
         for _ in range(options.convolutions):
             x = layers.Conv2D(filters, 3, padding="same", use_bias=not options.normalise)(x)
             x = layers.BatchNormalization()(x) if options.normalise else x
@@ -58,24 +65,6 @@ def _cnn(images: Tensor, options: Cnn) -> Tensor:
     x = layers.Flatten()(x) if options.pooling == "flatten" else layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(options.dense, activation="relu")(x) if options.dense else x
     return layers.Dropout(options.dropout)(x) if options.dropout else x
-
-
-def _require_room(images: Tensor, options: Cnn) -> None:
-    """Refuse more blocks than can halve the images."""
-    side = min(images.shape[1:3])
-    most = side.bit_length() - 1
-    if len(options.filters) > most:
-        raise RecipeError(
-            f"model.filters has {len(options.filters)} blocks, each of which halves the image; {side} pixels can be "
-            f"halved {most} times.",
-            "Give fewer filters, or larger images with --size.",
-        )
-
-
-def _per_block(rates: tuple[float, ...], blocks: int) -> tuple[float, ...]:
-    """One rate per block: the last one given holds for the blocks after it."""
-    given = rates[:blocks] or (0.0,)
-    return given + given[-1:] * (blocks - len(given))
 
 
 def _residual(images: Tensor, options: Residual) -> Tensor:

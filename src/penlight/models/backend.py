@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import os
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 
 from penlight.errors import MissingExtraError, UnknownNameError
@@ -66,15 +67,15 @@ def _set_threads(tf: ModuleType) -> None:
             threading.set_inter_op_parallelism_threads(2)
 
 
-class quiet_stderr:  # noqa: N801 - a context manager, named as contextlib names its own
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
     """Hold back what C++ libraries print to standard error while they load; Python errors are raised all the same."""
-
-    def __enter__(self) -> None:
-        self._saved = os.dup(2)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
-        os.close(null)
-
-    def __exit__(self, *_: object) -> None:
-        os.dup2(self._saved, 2)
-        os.close(self._saved)
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

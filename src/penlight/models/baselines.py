@@ -14,14 +14,14 @@ from penlight.recipes import Linear, Majority
 from penlight.tasks import Task
 from penlight.tasks.links import sigmoid, softmax
 
-# The linear baseline reads so many pixels at once, in 64 bits.
+# Pixels that the linear baseline reads at once, in 64 bits.
 _VALUES_AT_ONCE = 2**22
 
 TABLE_BYTES = 2**29
-"""The linear baseline holds the log-pixels of train, mirrored copies too, if they have at most so many bytes."""
+"""The linear baseline holds the log-pixels of train, mirrored copies too, if they have at most this many bytes."""
 
 CELLS = 32
-"""Where they have more, the log-pixels of an image are averaged over at most so many cells a side."""
+"""Where they have more, the log-pixels of an image are averaged over at most this many cells a side."""
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +80,13 @@ class LinearBaseline:
         z = components.places
         targets = np.argmax(y, axis=1)[:, None] if task.exclusive else y
         maps = [self._regression(z, np.tile(column, len(flips))) for column in targets.T]
-        coefficients, bias = _of_classes(*maps[0], y.shape[1]) if task.exclusive else _of_findings(maps)
+        if task.exclusive:
+            coefficients, bias = _of_classes(*maps[0], y.shape[1])
+        else:
+            # Scores of absent and present become log-odds, a row for each finding.
+            both = [_of_classes(*regression, 2) for regression in maps]
+            coefficients = np.stack([rows[1] - rows[0] for rows, _ in both])
+            bias = np.array([scores[1] - scores[0] for _, scores in both])
         weights = (coefficients @ components.axes).T
         self.bias = bias - components.mean @ weights
         self.weights = weights if components.cells is None else components.cells.to_pixels(weights)
@@ -119,12 +125,6 @@ def _of_classes(coefficients: Floats, bias: Floats, present: NDArray[Any], n_cla
     rows, scores = np.zeros((n_classes, coefficients.shape[1])), np.full(n_classes, _NEVER)
     rows[present], scores[present] = coefficients, bias
     return rows, scores
-
-
-def _of_findings(regressions: list[_Regression]) -> tuple[Floats, Floats]:
-    """Turn scores of absent and present into log-odds, a row for each finding."""
-    both = [_of_classes(*regression, 2) for regression in regressions]
-    return np.stack([rows[1] - rows[0] for rows, _ in both]), np.array([scores[1] - scores[0] for _, scores in both])
 
 
 LOG_PIXELS = np.log(np.arange(256, dtype=np.float32) / 255 + 0.1)

@@ -1,4 +1,4 @@
-"""Several models as one: their scores are added by weight. And the models of summaries, by themselves or as members.
+"""Several models as one: their scores are added by weight. Classifiers of handcrafted features are members too.
 
 Scores are (N, C): log-probabilities of an exclusive task less their mean, log-odds of each label else.
 """
@@ -12,50 +12,49 @@ from numpy.typing import NDArray
 
 from penlight.data.reads import Readable
 from penlight.models.baselines import LinearBaseline
-from penlight.models.readers import READERS, Floats, Reader, prob_of, scores_of
-from penlight.models.summaries import Patches, Summaries
-from penlight.recipes import Summarised
+from penlight.models.feature_classifiers import FeatureClassifier, Floats, prob_of, scores_of
+from penlight.models.handcrafted_features import HandcraftedFeatures
 from penlight.tasks import Task
 
 MOST = 10_000
-"""Models of summaries learn from at most so many images, drawn by the seed."""
+"""Classifiers of features learn from at most this many images, drawn by the seed."""
 
 _PART = 4096
-_IDLE = 0.005
+_NEGLIGIBLE_SHARE = 0.005
 
 
 class Scorer(Protocol):
     """A member of an ensemble."""
 
-    def scores(self, images: Readable, seen: "FeatureCache") -> Floats:
-        """Give (N, C) scores; `seen` are the summaries of these images, made at most once."""
+    def scores(self, images: Readable, cache: "FeatureCache") -> Floats:
+        """Give (N, C) scores; `cache` has the features of these images, computed at most once."""
 
 
 class FeatureCache:
-    """The summaries of some images, made when they are first asked for."""
+    """The features of some images, computed when they are first asked for."""
 
     def __init__(self, images: Readable) -> None:
         self._images = images
         self._known: dict[int, Floats] = {}
 
-    def by(self, summaries: Summaries) -> Floats:
-        """Give (N, F) summaries of the images."""
-        if id(summaries) not in self._known:
-            self._known[id(summaries)] = summaries.of(self._images)
-        return self._known[id(summaries)]
+    def by(self, features: HandcraftedFeatures) -> Floats:
+        """Give (N, F) features of the images."""
+        if id(features) not in self._known:
+            self._known[id(features)] = features.of(self._images)
+        return self._known[id(features)]
 
 
 @dataclass
-class SummaryModel:
-    """A reader of summaries, from images to answers."""
+class FeatureModel:
+    """A classifier of handcrafted features, from images to answers."""
 
-    summaries: Summaries
-    reader: Reader
+    features: HandcraftedFeatures
+    classifier: FeatureClassifier
     exclusive: bool
 
-    def scores(self, images: Readable, seen: FeatureCache) -> Floats:
+    def scores(self, images: Readable, cache: FeatureCache) -> Floats:
         """See `Scorer`."""
-        return self.reader.scores(seen.by(self.summaries))
+        return self.classifier.scores(cache.by(self.features))
 
 
 @dataclass
@@ -64,7 +63,7 @@ class LinearMember:
 
     model: LinearBaseline
 
-    def scores(self, images: Readable, seen: FeatureCache) -> Floats:
+    def scores(self, images: Readable, cache: FeatureCache) -> Floats:
         """See `Scorer`."""
         return scores_of(self.model.predict(images), exclusive=self.model.exclusive)
 
@@ -77,7 +76,7 @@ class NetworkMember:
     task: Task
     logits: Callable[[Readable], NDArray[np.floating]]
 
-    def scores(self, images: Readable, seen: FeatureCache) -> Floats:
+    def scores(self, images: Readable, cache: FeatureCache) -> Floats:
         """See `Scorer`."""
         prob = self.task.probabilities(np.asarray(self.logits(images), np.float64))
         return scores_of(prob, exclusive=self.task.exclusive)
@@ -94,41 +93,26 @@ class EnsembleModel:
 
     def predict(self, images: Readable) -> Floats:
         """Give (N, C) probabilities."""
-        return prob_of(_in_parts(images, self._scores), exclusive=self.exclusive)
+        parts = (images[start : start + _PART] for start in range(0, len(images), _PART))
+        scores = [np.tensordot(self.weights, scores_of_members(self.members, part), axes=1) for part in parts]
+        return prob_of(np.concatenate(scores), exclusive=self.exclusive)
 
-    def _scores(self, images: Readable) -> Floats:
-        return np.asarray(np.tensordot(self.weights, scores_of_members(self.members, images), axes=1))
-
-    def without_idle(self) -> Self:
+    def drop_negligible_members(self) -> Self:
         """Leave out members whose weight says that they add nothing."""
-        kept = np.flatnonzero(self.weights > _IDLE * self.weights.sum()).tolist()
+        kept = np.flatnonzero(self.weights > _NEGLIGIBLE_SHARE * self.weights.sum()).tolist()
         parts = [self.members[i] for i in kept], self.weights[kept], [self.names[i] for i in kept]
         return type(self)(*parts, self.exclusive)
 
 
 def scores_of_members(members: Sequence[Scorer], images: Readable) -> Floats:
     """Give (M, N, C) scores; what members share is computed once."""
-    seen = FeatureCache(images)
-    return np.stack([member.scores(images, seen) for member in members])
-
-
-def _in_parts(images: Readable, scores: Callable[[Readable], Floats]) -> Floats:
-    return np.concatenate([scores(images[start : start + _PART]) for start in range(0, len(images), _PART)])
-
-
-def summarised(images: NDArray[np.uint8], options: Summarised, seed: int) -> Summaries:
-    """Learn summaries from images (N, H, W, C)."""
-    return Summaries(Patches(options.patches)).fit(images, seed)
+    cache = FeatureCache(images)
+    return np.stack([member.scores(images, cache) for member in members])
 
 
 def few_of(n: int, seed: int) -> NDArray[np.int64]:
-    """Draw the rows of train that models of summaries learn from, in order: all, or `MOST` of them."""
+    """Draw the rows of train that classifiers of features learn from, in order: all, or `MOST` of them."""
     return np.sort(np.random.default_rng([seed, 0xFE3]).permutation(n)[:MOST])
-
-
-def new_reader(options: Summarised) -> Reader:
-    """Make the reader that a recipe asks for."""
-    return READERS[options.backbone](options)
 
 
 def weigh(scores: Floats, y: NDArray[np.uint8], given: Floats, worth: float, *, exclusive: bool) -> Floats:

@@ -41,14 +41,6 @@ def _falling(features: Tensor, task: Task) -> Tensor:
     return keras.ops.concatenate([first, first - keras.ops.cumsum(steps, axis=1)], axis=1)
 
 
-def _same(y: Tensor) -> Tensor:
-    return y
-
-
-def _positive(y: Tensor) -> Tensor:
-    return y[:, 1:]
-
-
 def _above(y: Tensor) -> Tensor:
     """Say for each step whether the grade is above it (Frank and Hall 2001; Niu et al. 2016)."""
     ops = load_keras().ops
@@ -56,10 +48,10 @@ def _above(y: Tensor) -> Tensor:
 
 
 HEADS: dict[str, Head] = {
-    "softmax": Head(_dense, _same, exclusive=True),
+    "softmax": Head(_dense, lambda y: y, exclusive=True),
     "cumulative": Head(_falling, _above),
-    "sigmoid": Head(_dense, _positive),
-    "sigmoids": Head(_dense, _same),
+    "sigmoid": Head(_dense, lambda y: y[:, 1:]),
+    "sigmoids": Head(_dense, lambda y: y),
 }
 
 

@@ -17,15 +17,11 @@ from penlight.data.remembered import find_reference
 from penlight.errors import DataError, DownloadError, RecipeError, RunError, first_line
 from penlight.models.backend import load_keras
 from penlight.models.heads import find_head
-from penlight.models.keras_archive import check_weights_file
+from penlight.models.keras_files import check_weights_file
 from penlight.recipes import Pretrained
 from penlight.tasks import Task
 
 Tensor = Any
-
-
-def _plus_minus_one(x: Tensor) -> Tensor:
-    return load_keras().layers.Rescaling(1 / 127.5, offset=-1.0)(x)
 
 
 def _blue_first(x: Tensor) -> Tensor:
@@ -39,10 +35,6 @@ def _standardised(x: Tensor) -> Tensor:
     mean, spread = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     scale = [1 / (255 * s) for s in spread]
     return load_keras().layers.Rescaling(scale, offset=[-m / s for m, s in zip(mean, spread, strict=True)])(x)
-
-
-def _as_it_is(x: Tensor) -> Tensor:
-    return x
 
 
 @dataclass(frozen=True)
@@ -64,6 +56,10 @@ class _Application:
         return self.file.format(width=_WIDTHS.get(options.width, "1_0"), side=side)
 
 
+def _plus_minus_one(x: Tensor) -> Tensor:
+    return load_keras().layers.Rescaling(1 / 127.5, offset=-1.0)(x)
+
+
 _WIDTHS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
 
 APPLICATIONS: dict[str, _Application] = {
@@ -77,7 +73,7 @@ APPLICATIONS: dict[str, _Application] = {
         (96, 128, 160, 192, 224),
     ),
     "resnet50": _Application("ResNet50", _blue_first, "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-    "efficientnetv2b0": _Application("EfficientNetV2B0", _as_it_is, "efficientnetv2-b0_notop.h5"),
+    "efficientnetv2b0": _Application("EfficientNetV2B0", lambda x: x, "efficientnetv2-b0_notop.h5"),
     "densenet121": _Application(
         "DenseNet121", _standardised, "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
     ),
@@ -133,16 +129,13 @@ def thaw(base: Any, layers: int) -> None:
 def _with_weights(build: Callable[..., Any], known: dict[str, Any], options: Pretrained) -> Any:
     if options.weights == "random":
         return build(weights=None, **known)
-    own = _in_home(options) if options.weights == "imagenet" else find_weights(options.weights)
-    if own is None:
-        return _downloaded(build, known, options)
-    return _from_file(build, known, options, own)
-
-
-def _in_home(options: Pretrained) -> Path | None:
-    """Give the file of ImageNet weights in ~/.keras/models, where the command has Keras keep its files elsewhere."""
+    if options.weights != "imagenet":
+        return _from_file(build, known, options, find_weights(options.weights))
+    # Where the command has Keras keep its files elsewhere, ImageNet weights may still be in ~/.keras/models.
     path = Path.home() / ".keras" / "models" / APPLICATIONS[options.backbone].weights_file(options)
-    return path if "KERAS_HOME" in os.environ and path.is_file() else None
+    if "KERAS_HOME" in os.environ and path.is_file():
+        return _from_file(build, known, options, path)
+    return _downloaded(build, known, options)
 
 
 def _from_file(build: Callable[..., Any], known: dict[str, Any], options: Pretrained, path: Path) -> Any:

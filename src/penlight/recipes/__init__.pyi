@@ -8,6 +8,7 @@ from .recipe import Cnn as Cnn
 from .recipe import Data as Data
 from .recipe import Decide as Decide
 from .recipe import Ensemble as Ensemble
+from .recipe import FeatureBased as FeatureBased
 from .recipe import FineTune as FineTune
 from .recipe import Kernel as Kernel
 from .recipe import Linear as Linear
@@ -22,7 +23,6 @@ from .recipe import Pretrained as Pretrained
 from .recipe import Recipe as Recipe
 from .recipe import Residual as Residual
 from .recipe import Scratch as Scratch
-from .recipe import Summarised as Summarised
 from .recipe import Train as Train
 from .recipe import Trees as Trees
 from .recipe import differences as differences

@@ -5,7 +5,7 @@ It is a table of rules, not a search: the same fingerprint always gives the same
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, InstanceOf
@@ -35,7 +35,7 @@ BUDGET = 600.0
 """Seconds of training that a plan allows itself where none are given."""
 
 LONGEST = 4.0
-"""A fit is ended by the clock only after so many times the budget of its plan."""
+"""A fit is ended by the clock only after this multiple of its plan's budget."""
 
 FEW, SOME = 3_000, 20_000
 """Up to FEW training images a set is small, up to SOME of middle size."""
@@ -43,7 +43,7 @@ FEW, SOME = 3_000, 20_000
 _VIEWS_WANTED = 1_200_000
 _EPOCHS = (8, 60)
 _FEWEST_EPOCHS = 4
-# A small set is given so many times the budget before it is shortened, and no fewer epochs than this share of those
+# A small set is given this multiple of the budget before it is shortened, and no fewer epochs than a share of those
 # wanted before its network is made smaller: with a third of its epochs a network of 546 images learned nothing.
 _SMALL_SET_BUDGET = 3.0
 _SMALL_SET_SHARE = 0.5
@@ -149,7 +149,8 @@ def fingerprint_of(
         uses_thresholds=task.uses_thresholds,
         cores=int(machine["cores"]),
         memory=int(machine["memory"]),
-        rate=_coarse(machine["rate"]),
+        # To a power of two: machines differ by more, one machine from day to day by less.
+        rate=2.0 ** round(math.log2(machine["rate"])),
         budget=budget,
     )
 
@@ -192,7 +193,8 @@ def make_plan(f: Fingerprint, dataset: str = "") -> TrainingPlan:
         epochs=epochs,
         batch_size=batch,
         optimizer="adamw",
-        learning_rate=_learning_rate(batch),
+        # It grows with the square root of the batch (Krizhevsky 2014), from 0.001 at 32.
+        learning_rate=round(1e-3 * math.sqrt(batch / 32), 4),
         weight_decay=0.01,
         schedule="cosine",
         warmup_epochs=1 if epochs < 20 else 3,
@@ -245,11 +247,6 @@ def _residual_operations(model: Residual, side: int, given: int) -> float:
     return total
 
 
-def _coarse(rate: float) -> float:
-    """Round to a power of two: machines differ by more, one machine from day to day by less."""
-    return 2.0 ** round(math.log2(rate))
-
-
 def _epoch_seconds(f: Fingerprint, model: Cnn | Residual) -> float:
     operations = 3 * operations_of(model, f.size, f.channels)
     return f.images["train"] * operations / (f.rate * min(f.cores, _CORES_COUNTED))
@@ -288,11 +285,6 @@ def _batch(f: Fingerprint) -> tuple[int, Reason]:
     return size, Reason("batch size", str(size), why)
 
 
-def _learning_rate(batch: int) -> float:
-    """Grow the rate with the square root of the batch (Krizhevsky 2014), from 0.001 at 32."""
-    return round(1e-3 * math.sqrt(batch / 32), 4)
-
-
 def _epochs_wanted(f: Fingerprint) -> int:
     return min(max(round(_VIEWS_WANTED / f.images["train"]), _EPOCHS[0]), _EPOCHS[1])
 
@@ -324,34 +316,25 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
 
 
-@dataclass(frozen=True)
-class _Change:
-    """How images of a modality may be changed in training, and why so."""
-
-    options: Augment
-    why: str
-
-
 _STAINED = Augment(rotation=20, brightness=0.05, contrast=0.1)
-_CHANGES: dict[str, _Change] = {
-    "fundus": _Change(Augment(rotation=15, zoom=0.1), "a camera is held a little differently each time"),
-    "film": _Change(Augment(rotation=10, zoom=0.15, shift=0.07), "patients stand and breathe differently"),
-    "histology": _Change(_STAINED, "a slide has no up, and its stain varies"),
-    "blood smear": _Change(_STAINED, "a smear has no up, and its stain varies"),
-    "dermoscopy": _Change(Augment(rotation=20, zoom=0.1, contrast=0.1), "skin has no up, and light varies"),
-    "kidney cortex microscope": _Change(Augment(rotation=20, contrast=0.1), "cells have no up"),
-    "OCT": _Change(Augment(rotation=5, shift=0.05, contrast=0.1), "the retina lies level, with small tilts"),
-    "ultrasound": _Change(
-        Augment(rotation=5, zoom=0.1, shift=0.05, contrast=0.1), "the probe is held a little differently"
-    ),
-    "abdominal CT": _Change(Augment(rotation=5, zoom=0.1, shift=0.05), "the cut around an organ varies a little"),
+# How images of a modality may be changed in training, and why so.
+_CHANGES = {
+    "fundus": (Augment(rotation=15, zoom=0.1), "a camera is held a little differently each time"),
+    "film": (Augment(rotation=10, zoom=0.15, shift=0.07), "patients stand and breathe differently"),
+    "histology": (_STAINED, "a slide has no up, and its stain varies"),
+    "blood smear": (_STAINED, "a smear has no up, and its stain varies"),
+    "dermoscopy": (Augment(rotation=20, zoom=0.1, contrast=0.1), "skin has no up, and light varies"),
+    "kidney cortex microscope": (Augment(rotation=20, contrast=0.1), "cells have no up"),
+    "OCT": (Augment(rotation=5, shift=0.05, contrast=0.1), "the retina lies level, with small tilts"),
+    "ultrasound": (Augment(rotation=5, zoom=0.1, shift=0.05, contrast=0.1), "the probe is held a little differently"),
+    "abdominal CT": (Augment(rotation=5, zoom=0.1, shift=0.05), "the cut around an organ varies a little"),
 }
-_MILD = _Change(Augment(rotation=5, shift=0.03), "the modality is not known, so the changes are mild")
+_MILD = (Augment(rotation=5, shift=0.03), "the modality is not known, so the changes are mild")
 
 
 def _augment(f: Fingerprint) -> tuple[Augment, Reason]:
-    change = _CHANGES.get(f.modality, _MILD)
-    options = change.options.model_copy(
+    changes, why = _CHANGES.get(f.modality, _MILD)
+    options = changes.model_copy(
         update={"flip_horizontal": "horizontal" in f.flips, "flip_vertical": "vertical" in f.flips}
     )
     said = ["turned by up to " + f"{options.rotation:g} degrees"]
@@ -363,7 +346,7 @@ def _augment(f: Fingerprint) -> tuple[Augment, Reason]:
         1: "It is never seen upside down.",
         2: "It has no side and no up.",
     }[len(f.flips)]
-    return options, Reason("augmentation", ", ".join(said), f"{change.why[0].upper()}{change.why[1:]}. {flips}")
+    return options, Reason("augmentation", ", ".join(said), f"{why[0].upper()}{why[1:]}. {flips}")
 
 
 def _on_balance(f: Fingerprint) -> Reason:

@@ -1,5 +1,6 @@
 """The Recipe: everything that decides a training run but its seed, frozen, validated and hashable."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -16,11 +17,13 @@ Below1 = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a file that people write: keys that are not known are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
 
-class Data(_Section):
+class Data(Section):
     """Which images, and what is to be learned of them.
 
     `head` is how a network's logits are read: "auto" is what fits the task; "softmax" forgets the order of grades, as
@@ -33,13 +36,13 @@ class Data(_Section):
     head: Literal["auto", "cumulative", "softmax"] = "auto"
 
 
-class Majority(_Section):
+class Majority(Section):
     """Answers with the shares of the labels in train, whatever the image."""
 
     backbone: Literal["majority"] = "majority"
 
 
-class Linear(_Section):
+class Linear(Section):
     """Log-pixels, mirrored copies, principal components, logistic regression: the score to beat.
 
     `components` of the PCA; `strength` is the inverse regularisation C; `flips` adds mirrored copies where the
@@ -52,7 +55,7 @@ class Linear(_Section):
     flips: bool = True
 
 
-class Cnn(_Section):
+class Cnn(Section):
     """The study's network: convolution and pooling per entry of `filters`, a dense layer, dropout.
 
     `exposure` is how pixels are scaled: "fixed" divides by 255, "per-image" takes each image's own mean and spread
@@ -71,7 +74,7 @@ class Cnn(_Section):
     dropout: Below1 = 0.5
 
 
-class Residual(_Section):
+class Residual(Section):
     """A small residual network: a stem, then a stage per entry of `widths`, each half the size of the one before.
 
     `blocks` per stage, pre-activation (He et al. 2016); `dropout` before the head; `exposure` as in `Cnn`.
@@ -84,7 +87,7 @@ class Residual(_Section):
     dropout: Below1 = 0.2
 
 
-class FineTune(_Section):
+class FineTune(Section):
     """The second phase of a pre-trained network: its last `layers` are trained too, at a low `learning_rate`; batch
     normalisation keeps its statistics. With 0 layers there is no second phase."""
 
@@ -93,7 +96,7 @@ class FineTune(_Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-5
 
 
-class Pretrained(_Section):
+class Pretrained(Section):
     """A network of `keras.applications` with ImageNet weights and a new head.
 
     `weights` is "imagenet" (downloaded by Keras), the path or name of a weights file (looked for in $PENLIGHT_DATA
@@ -110,17 +113,17 @@ class Pretrained(_Section):
     fine_tune: FineTune = FineTune()
 
 
-class _Summarised(_Section):
-    """What all readers of summaries share: `patches` is how many patches are looked for."""
+class _FeatureBased(Section):
+    """What all classifiers of handcrafted features share: `patches` is how many patches are looked for."""
 
     patches: Annotated[int, Field(ge=8, le=1000)] = 200
 
 
-class Kernel(_Summarised):
-    """Kernel ridge regression on summaries of the images, for few of them.
+class Kernel(_FeatureBased):
+    """Kernel ridge regression on handcrafted features of the images, for few of them.
 
     `width` is the mean squared distance of two images in the exponent of the kernel; `ridge` the penalty; of more
-    than `landmarks` images so many stand for the rest.
+    than `landmarks` images that number stands for the rest.
     """
 
     backbone: Literal["kernel"] = "kernel"
@@ -129,9 +132,9 @@ class Kernel(_Summarised):
     landmarks: Annotated[int, Field(ge=8, le=4000)] = 2000
 
 
-class Trees(_Summarised):
-    """Extra trees on summaries: `leaf` is the fewest images in a leaf, `share` that of the numbers looked at for each
-    split."""
+class Trees(_FeatureBased):
+    """Extra trees on handcrafted features: `leaf` is the fewest images in a leaf, `share` that of the features tried
+    for each split."""
 
     backbone: Literal["trees"] = "trees"
     trees: Annotated[int, Field(ge=1, le=1000)] = 300
@@ -139,9 +142,9 @@ class Trees(_Summarised):
     share: Annotated[float, Field(gt=0, le=1)] = 0.2
 
 
-class Perceptron(_Summarised):
-    """A small network of one hidden layer on summaries, with `penalty` on its weights; the answers of several
-    `starts` are averaged. Patches are read by their first principal `components`."""
+class Perceptron(_FeatureBased):
+    """A small network of one hidden layer on handcrafted features, with `penalty` on its weights; the answers of
+    several `starts` are averaged. Patches are read by their first principal `components`."""
 
     backbone: Literal["perceptron"] = "perceptron"
     hidden: Count = 64
@@ -161,11 +164,11 @@ Scratch = Cnn | Residual
 Network = Scratch | Pretrained
 """Models with a training loop."""
 
-Summarised = Kernel | Trees | Perceptron
-"""Models that read summaries of images."""
+FeatureBased = Kernel | Trees | Perceptron
+"""Classifiers of handcrafted features."""
 
 
-class Loss(_Section):
+class Loss(Section):
     """What training minimises.
 
     `kind`: cross-entropy, or focal (hard images count more, by `gamma`), or asymmetric (for labels with few
@@ -181,7 +184,7 @@ class Loss(_Section):
     smoothing: Below1 = 0.0
 
 
-class Augment(_Section):
+class Augment(Section):
     """Random changes of training images, drawn anew each epoch.
 
     `rotation` in degrees either way, `zoom` and `shift` as shares of the side, `brightness` as a share of the full
@@ -199,7 +202,7 @@ class Augment(_Section):
     only_copies: bool = False
 
 
-class Train(_Section):
+class Train(Section):
     """How a network is trained.
 
     `learning_rate` is the peak; it rises over `warmup_epochs` and, with the cosine schedule, falls to zero.
@@ -228,7 +231,7 @@ class Train(_Section):
     augment: Augment = Augment()
 
 
-class Planned(_Section):
+class Planned(Section):
     """The network, and its training, that a plan would choose for the data within `budget` seconds, on a machine of
     2.7e11 multiplications and additions a second, as two cores have: so the choice is the same on every machine."""
 
@@ -236,7 +239,7 @@ class Planned(_Section):
     budget: Annotated[float, Field(gt=0)] = 300.0
 
 
-class Member(_Section):
+class Member(Section):
     """One model of an ensemble: `weight` is how much its scores count; a network is trained as `train` says, one that
     is planned as its plan says."""
 
@@ -245,7 +248,7 @@ class Member(_Section):
     train: Train = Train()
 
 
-class Ensemble(_Section):
+class Ensemble(Section):
     """Several models that answer together: their log-probabilities, or log-odds of each finding, are added by weight.
 
     `weigh` "val": the weights given count as much as `worth` images of val, and val decides the rest; "given": they
@@ -268,7 +271,7 @@ Model = Annotated[
 ]
 
 
-class Decide(_Section):
+class Decide(Section):
     """How probabilities become answers; calibration, thresholds and cut points are found on val, and on the answers
     to train of models that have not seen the image, where training makes such.
 
@@ -292,7 +295,7 @@ class Decide(_Section):
     fallback: Literal["none", "linear"] = "none"
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """Everything that decides a training run but its seed."""
 
     data: Data = Data()
@@ -315,17 +318,27 @@ class Recipe(_Section):
 
     def to_toml(self) -> str:
         """Give all values, defaults included, as TOML; what is None is left out."""
-        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 def recipe_from_toml(text: str, where: str = "the recipe") -> Recipe:
     """Read a recipe; what the text leaves out takes its default. RecipeError names the key that is wrong."""
-    return _validated(parse_toml(text, where, error=RecipeError), where)
+    return recipe_from_dict(parse_toml(text, where, error=RecipeError), where)
 
 
 def recipe_from_dict(values: Mapping[str, Any], where: str) -> Recipe:
     """Read a recipe from plain values; RecipeError, naming `where`, says what is wrong."""
-    return _validated(values, where)
+    try:
+        # Values come from TOML or a command line: lists for tuples and 1 for 1.0 are what people mean.
+        return TypeAdapter(Recipe).validate_json(json.dumps(values))
+    except ValidationError as error:
+        problems = "; ".join(_problem(e) for e in error.errors()[:3])
+        raise RecipeError(f"In {where}, {problems}.") from error
+    except TypeError as error:
+        raise RecipeError(f"In {where}, a value is of a kind that recipes do not have: {error}.") from error
+
+
+_MAY_BE_NONE = {"train.patience", "train.stopped_after", "decide.wanted", "decide.prevalence"}
 
 
 def with_overrides(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
@@ -333,21 +346,32 @@ def with_overrides(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
 
     Changing `model.backbone` starts that model from its defaults. RecipeError names a key or value that is wrong.
     """
-    values: dict[str, Any] = _without_none(recipe.model_dump(mode="json"))
+    values: dict[str, Any] = recipe.model_dump(mode="json", exclude_none=True)
     for assignment in assignments:
-        key, found, text = assignment.partition("=")
+        key, found, text = (part.strip() for part in assignment.partition("="))
         if not found:
             raise RecipeError(f"'{assignment}' is not an override.", "Write it as section.key=value.")
-        path = key.strip().split(".")
-        _check_path(path, key.strip())
-        value = _value(text.strip())
-        if path == ["model", "backbone"]:
+        *sections, name = key.split(".")
+        if not sections or sections[0] not in Recipe.model_fields:
+            known = ", ".join(Recipe.model_fields)
+            raise RecipeError(
+                f"'{key}' is not a key of a recipe.", f"Keys start with one of {known}, as train.epochs."
+            )
+        value: Any = text
+        with contextlib.suppress(PenlightError):
+            value = parse_toml(f"v = {text}", "A value")["v"]
+        if key == "model.backbone":
             values["model"] = {"backbone": value}
-        elif value == "none" and _takes_none(path):
-            _section(values, path).pop(path[-1], None)
-        else:
-            _section(values, path)[path[-1]] = value
-    return _validated(values, "the override")
+            continue
+        section = values
+        for part in sections:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise RecipeError(f"'{key}' is not a key of a recipe: '{part}' has no keys of its own.")
+        section[name] = value
+        if value == "none" and key in _MAY_BE_NONE:
+            del section[name]
+    return recipe_from_dict(values, "the override")
 
 
 def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:
@@ -364,44 +388,6 @@ def _asked_for(values: Any) -> Any:
     return [_asked_for(value) for value in values] if isinstance(values, list) else values
 
 
-def _takes_none(path: list[str]) -> bool:
-    return path in (["train", "patience"], ["train", "stopped_after"], ["decide", "wanted"], ["decide", "prevalence"])
-
-
-def _value(text: str) -> Any:
-    try:
-        return parse_toml(f"v = {text}", "A value")["v"]
-    except PenlightError:
-        return text
-
-
-def _check_path(path: list[str], key: str) -> None:
-    if len(path) < 2 or path[0] not in Recipe.model_fields:
-        sections = ", ".join(Recipe.model_fields)
-        raise RecipeError(
-            f"'{key}' is not a key of a recipe.", f"Keys start with one of {sections}, as train.epochs."
-        )
-
-
-def _section(values: dict[str, Any], path: list[str]) -> dict[str, Any]:
-    for part in path[:-1]:
-        values = values.setdefault(part, {})
-        if not isinstance(values, dict):
-            raise RecipeError(f"'{'.'.join(path)}' is not a key of a recipe: '{part}' has no keys of its own.")
-    return values
-
-
-def _validated(values: Mapping[str, Any], where: str) -> Recipe:
-    try:
-        # Values come from TOML or a command line: lists for tuples and 1 for 1.0 are what people mean.
-        return TypeAdapter(Recipe).validate_json(json.dumps(values))
-    except ValidationError as error:
-        problems = "; ".join(_problem(e) for e in error.errors()[:3])
-        raise RecipeError(f"In {where}, {problems}.") from error
-    except TypeError as error:
-        raise RecipeError(f"In {where}, a value is of a kind that recipes do not have: {error}.") from error
-
-
 _BACKBONES = (
     *("majority", "linear", "kernel", "trees", "perceptron", "cnn", "residual", "planned", "ensemble"),
     *get_args(Pretrained.model_fields["backbone"].annotation),
@@ -413,20 +399,15 @@ def _problem(error: Any) -> str:
     # A tagged union repeats its tag in the location; it is not part of the key.
     if len(location) > 1 and location[0] == "model" and location[1] in _BACKBONES:
         del location[1]
-    key = ".".join(location)
+    return invalid_value(".".join(location), error)
+
+
+def invalid_value(key: str, error: Mapping[str, Any]) -> str:
+    """Say what pydantic found wrong with the value at a key."""
     if error["type"] == "extra_forbidden":
         return f"'{key}' is not a known key"
     message = str(error["msg"])
     return f"'{key}' {message[0].lower()}{message[1:]} (got {error['input']!r})"
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    def clean(value: Any) -> Any:
-        if isinstance(value, list):
-            return [clean(part) for part in value]
-        return _without_none(value) if isinstance(value, dict) else value
-
-    return {key: clean(value) for key, value in values.items() if value is not None}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

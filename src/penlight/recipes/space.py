@@ -4,7 +4,7 @@ A space is TOML: a dotted key with `low`, `high` and `log`, or with `choices`. T
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -212,11 +212,8 @@ def _range(key: str, table: Mapping[str, Any], recipe: Recipe, where: str) -> Ra
 def _choices(key: str, choices: Any, recipe: Recipe, where: str) -> Choices:
     if not isinstance(choices, list) or not choices:
         raise RecipeError(f"In {where}, choices of '{key}' must be a list with a value in it; {choices!r} came.")
-    return Choices(key, tuple(_distinct(_taken(key, value, recipe, where) for value in choices)))
-
-
-def _distinct(values: Any) -> Sequence[Any]:
-    return list({json.dumps(value): value for value in values}.values())
+    taken = (_taken(key, value, recipe, where) for value in choices)
+    return Choices(key, tuple({json.dumps(value): value for value in taken}.values()))
 
 
 def _taken(key: str, value: Any, recipe: Recipe, where: str) -> Any:

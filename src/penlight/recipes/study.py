@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from penlight.errors import PenlightError, RecipeError, UnknownNameError
 from penlight.parsing import parse_toml
 from penlight.recipes.presets import load_recipe
-from penlight.recipes.recipe import Count, Recipe, with_overrides
+from penlight.recipes.recipe import Count, Recipe, Section, invalid_value, with_overrides
 
 STUDIES_FOLDER = Path(__file__).parent / "studies"
 
@@ -17,11 +17,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]*$")]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class _StudySection(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
-
-
-class StudyRow(_StudySection):
+class StudyRow(Section):
     """One recipe of a study: a line of its table, and a folder of its name.
 
     `recipe` is a preset or the path of a recipe file, beside the study file; `overrides` as with `--set`, though
@@ -39,7 +35,7 @@ class StudyRow(_StudySection):
     compare_with: str | None = None
 
 
-class Study(_StudySection):
+class Study(Section):
     """What a study asks, and the recipes that answer. Seeds are 0, 1, ... `seeds` - 1."""
 
     name: Name
@@ -146,24 +142,17 @@ def _check_rows(study: Study, where: str) -> None:
 
 def _beside(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Read the paths of recipe files as seen from the study file."""
+
+    def row_beside(row: Any) -> Any:
+        recipe = row.get("recipe") if isinstance(row, dict) else None
+        is_path = isinstance(recipe, str) and recipe.endswith(".toml")
+        return {**row, "recipe": str((folder / str(recipe)).resolve())} if is_path else row
+
     rows = values.get("rows")
-    if not isinstance(rows, list):
-        return values
-    return {**values, "rows": [_row_beside(row, folder) for row in rows]}
-
-
-def _row_beside(row: Any, folder: Path) -> Any:
-    recipe = row.get("recipe") if isinstance(row, dict) else None
-    is_path = isinstance(recipe, str) and recipe.endswith(".toml")
-    return {**row, "recipe": str((folder / recipe).resolve())} if is_path and isinstance(recipe, str) else row
+    return {**values, "rows": list(map(row_beside, rows))} if isinstance(rows, list) else values
 
 
 def _problem(error: Any) -> str:
     place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in error["loc"])
     key = place.replace("rows.", "row ", 1) if place.startswith("rows.") else place
-    if error["type"] == "extra_forbidden":
-        return f"'{key}' is not a known key"
-    if error["type"] == "missing":
-        return f"'{key}' is missing"
-    message = str(error["msg"])
-    return f"'{key}' {message[0].lower()}{message[1:]} (got {error['input']!r})"
+    return f"'{key}' is missing" if error["type"] == "missing" else invalid_value(key, error)

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from penlight.escaping import label_list, markdown, markdown_code, quoted
 from penlight.evaluation.checks import serious_first
-from penlight.evaluation.checks.looking import TOLD
+from penlight.evaluation.checks.certainty import RECOGNISED
 from penlight.evaluation.intervals import count_units, unit_noun
 from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.numbers import counted
@@ -138,7 +138,7 @@ def _novelty(rates: NoveltyRates | None) -> list[str]:
     if rates is None:
         return []
     told = [f"{rate.unusual} of {rate.images} of {name}" for name, rate in rates.drawn.items()]
-    missed = any(rate.share < TOLD for rate in rates.drawn.values())
+    missed = any(rate.share < RECOGNISED for rate in rates.drawn.values())
     poor = " Pictures of another kind may be answered without a warning." if missed else ""
     return [
         f"Called unlike the training images: {count(rates.test.unusual)} of "
@@ -181,12 +181,12 @@ def _calibration(content: RunContent) -> str:
 
 
 def _checks(content: RunContent) -> list[str]:
-    """Say what spoke up, the serious first."""
+    """Say what checks reported, the serious first."""
     if content.checks is None:
         return ["No check was run."]
     told = serious_first(content.checks)
     said = [f"{'Serious, ' if check.serious else ''}{check.code}: {check.seen} {check.do}" for check in told]
-    return said or ["No check spoke up."]
+    return said or ["No check reported a problem."]
 
 
 def _how(content: RunContent) -> list[str]:

@@ -64,29 +64,27 @@ class FoldContent:
 class RunContent:
     """All that the report and the card of one run show. N test images, C labels.
 
-    `name` is that of the run folder, `title` that of the dataset. `test` is calibrated, `decided` (N, C) are its
-    0/1 decisions, `thresholds` (C,) where the task uses them; `decision_notes` say, "label: reason", which labels
-    took a fallback. `rows` are the scores of the test split. `history` has the columns epoch, loss, val_loss, the
-    headline metric, val_ and the headline metric, learning_rate, seconds; None for models without epochs. `data`
-    counts the images and labels that the view keeps, and what it leaves out. `images` (M, H, W, C) uint8 is the
-    whole test split as stored, of which `test.index` are the rows, None for a page without images, of which
-    `without_images` then says why; `samples` has a few training images of each label, or none.
-    `plan` has the choices of a plan (about, choice, why), empty where there was none.
-    `recipe` holds nested sections, `recipe_differences` dotted keys with (default, this). `provenance` has
-    seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where the model has none) and
-    command. `before` are the test predictions before calibration, `calibration_notes` say what calibration left as it
-    was, `points` are the operating points. `conformal` makes sets of answers of `test`, and `novelty` says which
-    images are unlike those in train, `novelty_rates` how well; None for runs made without. `robustness` is what
-    corrupted images did, None where they were not asked. `checks` are those that spoke up, None where none was run.
-    `cases` are maps of a few test images, None where none was made. `subgroups` are the headline scores of groups of
-    test images, empty where
-    `test` has no metadata. `folds` are those of a cross-validation, whose `test` are the answers of each fold to the
-    images it left out; `unanswered` says which have none, and `ranking` is `test` with the places of the images in
-    their folds instead of probabilities, for curves of what ranks.
-    `decision` is what made answers of `before`; None where each fold has its own. `no_subgroups` says by what
-    there are no scores of groups, and why; None where the metadata of `test` says it. `holds` says in sentences what
-    of the data the run folder holds. `ahead` is how far the headline score is above that of each baseline on the same
-    images, empty for a run that did not keep it.
+    `name` is that of the run folder, `title` that of the dataset. `test` is calibrated, `decided` (N, C) are its 0/1
+    decisions, `thresholds` (C,) where the task uses them; `decision_notes` say, "label: reason", which labels took a
+    fallback. `rows` are the scores of the test split. `history` has the columns epoch, loss, val_loss, the headline
+    metric, val_ and the headline metric, learning_rate, seconds; None for models without epochs. `data` counts the
+    images and labels that the view keeps, and what it leaves out. `images` (M, H, W, C) uint8 is the whole test split
+    as stored, of which `test.index` are the rows, None for a page without images, of which `without_images` then says
+    why; `samples` has a few training images of each label, or none. `plan` has the choices of a plan (about, choice,
+    why), empty where there was none. `recipe` holds nested sections, `recipe_differences` dotted keys with (default,
+    this). `provenance` has seed, versions, machine, durations (seconds: fit, total), hashes, parameters (None where
+    the model has none) and command. `before` are the test predictions before calibration, `calibration_notes` say
+    what calibration left as it was, `points` are the operating points. `conformal` makes prediction sets of `test`,
+    and `novelty` says which images are unlike those in train, `novelty_rates` how well; None for runs made without.
+    `robustness` is what corrupted images did, None where they were not asked. `checks` are those that reported a
+    problem, None where none was run. `cases` are maps of a few test images, None where none was made. `subgroups` are
+    the headline scores of groups of test images, empty where `test` has no metadata. `folds` are those of a
+    cross-validation, whose `test` are the answers of each fold to the images it left out; `unanswered` says which
+    have none, and `ranking` is `test` with the places of the images in their folds instead of probabilities, for
+    curves of what ranks. `decision` is what made answers of `before`; None where each fold has its own.
+    `no_subgroups` says by what there are no scores of groups, and why; None where the metadata of `test` says it.
+    `holds` says in sentences what of the data the run folder holds. `ahead` is how far the headline score is above
+    that of each baseline on the same images, empty for a run that did not keep it.
     """
 
     name: str

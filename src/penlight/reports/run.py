@@ -39,7 +39,7 @@ from penlight.runs.predictions import Predictions
 ERRORS: dict[str, type[Any]] = {
     "confusion": displays.ConfusionMatrix,
     "confusion_labels": displays.LabelConfusion,
-    "taken_for": displays.Confusions,
+    "confusions": displays.Confusions,
 }
 CURVES: dict[str, type[Any]] = {"roc": displays.RocCurves, "precision_recall": displays.PrecisionRecallCurves}
 DISPLAYS = ERRORS | CURVES
@@ -63,7 +63,7 @@ def run_report(content: RunContent) -> str:
         notes=[*finding_words(content), *decided_words(content), *read_before_words(content)],
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         strips=_strips(content),
-        looked=_looked_at(content),
+        looked=_saliency_maps(content),
     )
 
 
@@ -274,7 +274,7 @@ def _spread(row: Score) -> str:
     return row.note if sd == NO_VALUE else ", ".join(filter(None, (f"± {sd}", interval(row.low, row.high, 2))))
 
 
-def _looked_at(content: RunContent) -> displays.SaliencyStrip | None:
+def _saliency_maps(content: RunContent) -> displays.SaliencyStrip | None:
     if content.cases is None or content.images is None:
         return None
     modality = content.dataset.modality
@@ -318,7 +318,7 @@ def _together(
 
 
 def _checks(contents: Sequence[RunContent]) -> list[Check] | None:
-    """Give what spoke up in any seed or over all of them; None where no check was run."""
+    """Give what checks reported of any seed or of all of them; None where no check was run."""
     by_seed = {_seed(c): c.checks for c in contents if c.checks is not None}
     headlines = [row for _, row in _headlines(contents) if row is not None]
     return check_seeds(by_seed, headlines) if by_seed else None

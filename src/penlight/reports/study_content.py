@@ -25,8 +25,8 @@ class StudyRowResult(StudyEntry):
     true and answered class, or (C, 4) of each finding as `LabelConfusion` has them; `histories` by seed, empty for
     models without epochs; `changes` is what its recipe sets, dotted key -> (default, value); `address` is where its
     runs' report is, seen from the study's; `compare_with` names the entry that it is a variant of; `checks` are those
-    that spoke up in any of its runs or over its seeds; `fell_back` says that a baseline was kept in the place of its
-    recipe's model with some seed.
+    that reported a problem in any of its runs or over its seeds; `fell_back` says that a baseline was kept in the
+    place of its recipe's model with some seed.
     """
 
     backbone: str = json_key(hidden=True, kw_only=True)

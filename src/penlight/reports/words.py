@@ -11,7 +11,7 @@ from penlight.evaluation.standing import model_words as model_words
 from penlight.numbers import decimal_text, signed_text
 from penlight.tasks import Task
 
-# Keys are the words of the catalog; data of one's own may be of another modality.
+# Keys are the words of the catalog; the user's own data may be of another modality.
 _IMAGES = {
     "fundus": "fundus photographs",
     "film": "films",

@@ -18,5 +18,4 @@ from .predictions import to_bytes as to_bytes
 from .predictor import Predictor as Predictor
 from .predictor import open_predictor as open_predictor
 from .provenance import machine as machine
-from .provenance import matrix_rate as matrix_rate
 from .provenance import versions as versions

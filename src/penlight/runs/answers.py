@@ -67,7 +67,8 @@ def join_folds(parts: Sequence[Answers], data_hash: str) -> Joined:
         groups=None if first.groups is None else np.concatenate(_numbered_through(parts))[order],
         metadata={c: joined(lambda part, c=c: part.before.metadata[c]) for c in first.metadata},  # type: ignore[misc]
     )
-    sets = None if any(part.sets is None for part in parts) else joined(lambda part: part.sample.known_sets)
+    own_sets = [part.sample.sets for part in parts if part.sample.sets is not None]
+    sets = np.concatenate(own_sets)[order] if len(own_sets) == len(parts) else None
     prob, decided = joined(lambda part: part.predictions.prob), joined(lambda part: part.decided)
     fold = np.repeat(np.arange(len(parts)), [len(part.before) for part in parts])[order]
     return Joined(predictions, Sample(first.task, predictions.y_true, prob, decided, sets, fold))

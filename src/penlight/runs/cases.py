@@ -1,4 +1,4 @@
-"""A few test images of a run with maps of what the model looked at, as `train` computed them."""
+"""A few test images of a run with saliency maps, as `train` computed them."""
 
 import io
 import json

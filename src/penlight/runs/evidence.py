@@ -63,7 +63,7 @@ def seen(answers: Answers) -> SplitAnswers:
 
 
 def checks_kept(run: Run) -> Sequence[Check]:
-    """Read which checks spoke up when the run was made."""
+    """Read what checks reported when the run was made."""
     return run.metrics.checks
 
 

@@ -1,16 +1,13 @@
 """What a run was made with, and how: provenance.json."""
 
-import math
 import os
 import platform
 import sys
-import time
 from dataclasses import field
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from penlight.evaluation.novelty_rates import NoveltyRates
@@ -98,17 +95,6 @@ def machine() -> dict[str, str | int]:
     if sys.platform == "linux":
         about["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     return about
-
-
-def matrix_rate(size: int = 768, times: int = 8) -> float:
-    """Measure this machine's matrix-product rate now, in floating-point operations a second, all cores together."""
-    square = np.ones((size, size), np.float32)
-    fastest = math.inf
-    for _ in range(times):
-        begun = time.perf_counter()
-        square @ square
-        fastest = min(fastest, time.perf_counter() - begun)
-    return 2.0 * size**3 / fastest
 
 
 def _processor() -> str:

@@ -23,9 +23,9 @@ class Scores(Record):
 
     `points` are the operating points of its yes-or-no questions; `before` are metrics of the probabilities before
     calibration, empty where nothing was calibrated; `unavailable` says what could not be found, and why; `checks` are
-    those that spoke up, the serious ones first; `subgroups` are empty where the dataset names none; `ahead` is how
-    far the headline score is above that of each baseline; `duplicates` are scores of test with and without the images
-    that have a duplicate in another split, None where none has.
+    those that reported a problem, the serious ones first; `subgroups` are empty where the dataset names none; `ahead`
+    is how far the headline score is above that of each baseline; `duplicates` are scores of test with and without the
+    images that have a duplicate in another split, None where none has.
     """
 
     split: Name
@@ -45,9 +45,9 @@ class Scores(Record):
 
 
 class SeedsScores(Record):
-    """Scores over the runs of several seeds, those of the baselines on the same images, the checks that spoke up in
-    any seed or over all of them, and subgroups, whose scores are means over seeds. In a folder that is not `sealed`,
-    as Penlight 0.1.0 wrote them, runs may have been exchanged."""
+    """Scores over the runs of several seeds, those of the baselines on the same images, the checks that reported a
+    problem in any seed or over all of them, and subgroups, whose scores are means over seeds. In a folder that is not
+    `sealed`, as Penlight 0.1.0 wrote them, runs may have been exchanged."""
 
     split: Name
     seeds: Annotated[Sequence[Seed], Field(min_length=1, max_length=10_000)]

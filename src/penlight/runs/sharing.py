@@ -21,7 +21,7 @@ from penlight.data.record import DataRecord
 from penlight.errors import RunError
 from penlight.parsing import parse_json_object
 from penlight.recipes import Ensemble, Kernel, Recipe
-from penlight.recipes.recipe import Summarised
+from penlight.recipes.recipe import FeatureBased
 from penlight.runs.facts import facts_from_properties
 from penlight.runs.files import json_text
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NOVELTY_RATES, SHARED
@@ -192,9 +192,8 @@ def images_in_model(recipe: Recipe, train: int) -> list[str]:
         [member.model for member in recipe.model.members] if isinstance(recipe.model, Ensemble) else [recipe.model]
     )
     found = []
-    readers = [model for model in members if isinstance(model, Summarised)]
-    if readers:
-        most = max(model.patches for model in readers)
+    if classifiers := [model for model in members if isinstance(model, FeatureBased)]:
+        most = max(model.patches for model in classifiers)
         found.append(
             f"model.onnx holds up to {most:,} windows of {_PATCH_SIDE} × {_PATCH_SIDE} pixels of training images, as "
             "filters: whitened, and even in light and contrast."

@@ -46,7 +46,7 @@ def _mean(values: Sequence[float]) -> float:
 
 class StudyEntry(Record):
     """A row of a study over its seeds: `rows` are means over seeds on test, `headline_by_seed` (S,); `checks` are
-    those that spoke up in any of its runs or over its seeds."""
+    those that reported a problem in any of its runs or over its seeds."""
 
     id: Name
     title: Text

@@ -66,9 +66,10 @@ class GalleryEntry:
     """A run, or what holds several: a folder of seeds or folds, a study.
 
     `id` is what addresses use; `kind` is "run", "seeds", "folds", "study" or "row" (a recipe of a study). `recipe`
-    says what was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the
-    checks that spoke up, None where none was run. `opens` says whether pictures can be asked about, `report` whether
-    there is one. `parts` are the runs inside, the rows of a study before them. `root` is the prefix of addresses.
+    says what was trained in a few words, `detail` what else tells it apart. `serious` and `remarks` count the checks
+    that reported a problem, None where none was run. `opens` says whether pictures can be asked about, `report`
+    whether there is one. `parts` are the runs inside, the rows of a study before them. `root` is the prefix of
+    addresses.
     """
 
     id: str
@@ -99,11 +100,11 @@ class GalleryEntry:
 
     @property
     def checks(self) -> str:
-        """Say how many checks spoke up."""
+        """Say how many checks reported a problem."""
         if self.serious is None or self.remarks is None:
             return ""
-        spoke = self.serious + self.remarks
-        return f"{spoke} {'check' if spoke == 1 else 'checks'}" if spoke else "no check spoke up"
+        reported = self.serious + self.remarks
+        return f"{reported} {'check' if reported == 1 else 'checks'}" if reported else "no check reported a problem"
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,10 @@ def two_columns(positive: NDArray[np.bool_]) -> tuple[Rows, Indicators]:
 
 def encode_classes(y: NDArray[np.integer], labels: tuple[str, ...]) -> Indicators:
     """Turn (N, 1) or (N,) class numbers into (N, C) indicators; DataError if they are not 0..C-1."""
-    column = _one_column(y)
+    column = np.asarray(y)
+    if column.shape not in ((len(column),), (len(column), 1)):
+        raise DataError(f"One label per image was expected, an array of shape {column.shape} came.")
+    column = column.ravel()
     bad = np.flatnonzero((column < 0) | (column >= len(labels)))
     if len(bad):
         raise DataError(
@@ -247,15 +250,6 @@ def encode_classes(y: NDArray[np.integer], labels: tuple[str, ...]) -> Indicator
             "Check the labels array or the list of label names.",
         )
     return one_hot(column.astype(np.int64), len(labels))
-
-
-def _one_column(y: NDArray[np.integer]) -> NDArray[np.integer]:
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        return y[:, 0]
-    if y.ndim == 1:
-        return y
-    raise DataError(f"One label per image was expected, an array of shape {y.shape} came.")
 
 
 def label_of(task: Task, row: NDArray[np.integer]) -> str:

@@ -67,7 +67,7 @@ class MultiLabel(Task):
         "label_prevalence",
         "label_coverage",
     )
-    figures: ClassVar[tuple[str, ...]] = ("confusion_labels", "taken_for", "roc", "precision_recall")
+    figures: ClassVar[tuple[str, ...]] = ("confusion_labels", "confusions", "roc", "precision_recall")
 
     @property
     def questions(self) -> tuple[Question, ...]:

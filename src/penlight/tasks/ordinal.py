@@ -48,7 +48,7 @@ class Ordinal(Task):
     "softmax", one per grade, which forgets the order in training (the official tables do so).
     `rule` says how a distribution over grades becomes one grade: "argmax", the most probable (the official one);
     "expected", the mean grade rounded half up, which costs less squared error and so a higher weighted kappa; or
-    "kappa", the mean grade cut at points that were found for the best weighted kappa (`evaluation.cut_points`).
+    "kappa", the mean grade cut at points that were found for the best weighted kappa (`evaluation.thresholds`).
     `referable` is the lowest grade that needs a referral; None where the notion does not apply.
     """
 

@@ -1,30 +1,27 @@
-"""Fitting an ensemble: each member on train, then their weights on val; and models of summaries by themselves."""
+"""Fitting an ensemble: each member on train, then their weights on val; and classifiers of features by themselves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset
 from penlight.data.folds import image_groups
 from penlight.models.baselines import LinearBaseline
 from penlight.models.ensemble import (
     EnsembleModel,
+    FeatureModel,
     LinearMember,
     NetworkMember,
     Scorer,
-    SummaryModel,
     few_of,
-    new_reader,
     scores_of_members,
-    summarised,
     weigh,
 )
-from penlight.models.readers import Floats, out_of_fold, prob_of
-from penlight.models.summaries import Summaries
-from penlight.recipes import Ensemble, Linear, Member, Planned, Recipe, Summarised
+from penlight.models.feature_classifiers import FEATURE_CLASSIFIERS, FeatureTable, Floats, out_of_fold, prob_of
+from penlight.models.handcrafted_features import HandcraftedFeatures, PatchFeatures
+from penlight.recipes import Ensemble, FeatureBased, Linear, Member, Planned, Recipe
 from penlight.recipes.plan import fingerprint_of_view, make_plan
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
@@ -81,13 +78,8 @@ class EnsembleFitter:
         self.view, self.task, self.seed, self.recipe = view, task, seed, recipe
         self.progress, self.checkpoints = progress, checkpoints
         self.train, self.val = view.splits["train"], view.splits["val"]
-        self._summaries: dict[int, tuple[Summaries, Floats]] = {}
+        self._tables: dict[int, tuple[HandcraftedFeatures, FeatureTable]] = {}
         self._rows = few_of(len(self.train), seed)
-
-    @cached_property
-    def _of_patient(self) -> NDArray[np.int64]:
-        """Number the patients of train, near duplicates with them."""
-        return image_groups(self.view, ("train",))
 
     def fit(self, members: Sequence[Member], worth: float | None = None) -> FittedEnsemble:
         """Fit every member and weigh them."""
@@ -98,7 +90,7 @@ class EnsembleFitter:
         model = EnsembleModel(fitted, weights, names, self.task.exclusive)
         networks = [m.network.count_params() for m in fitted if isinstance(m, NetworkMember)]
         held_out = self._out_of_fold(members, weights)
-        return FittedEnsemble(model.without_idle(), held_out, int(sum(networks)) if networks else None)
+        return FittedEnsemble(model.drop_negligible_members(), held_out, int(sum(networks)) if networks else None)
 
     def _weights(self, fitted: Sequence[Scorer], given: Floats, worth: float) -> Floats:
         scores = scores_of_members(fitted, self.val.chosen)
@@ -107,17 +99,10 @@ class EnsembleFitter:
     def fit_member(self, number: int, member: Member) -> Scorer:
         """Fit a member on train."""
         options = member.model
-        if isinstance(options, Summarised):
-            summaries, z = self._summarised(options)
-            reader = new_reader(options).fit(
-                z,
-                self.train.y_true[self._rows],
-                summaries.groups,
-                exclusive=self.task.exclusive,
-                seed=self.seed,
-                of_patient=self._of_patient[self._rows],
-            )
-            return SummaryModel(summaries, reader, self.task.exclusive)
+        if isinstance(options, FeatureBased):
+            features, table = self._table(options)
+            classifier = FEATURE_CLASSIFIERS[options.backbone](options).fit(table)
+            return FeatureModel(features, classifier, self.task.exclusive)
         if isinstance(options, Linear):
             mirrors = not self.view.dataset.info.position_matters
             return LinearMember(
@@ -142,31 +127,35 @@ class EnsembleFitter:
         """Choose a network by the data alone."""
         return make_plan(fingerprint_of_view(self.view, {"cores": 2, "memory": 0, "rate": _RATE}, budget)).recipe
 
-    def _summarised(self, options: Summarised) -> tuple[Summaries, Floats]:
-        if options.patches not in self._summaries:
-            images = self.train.chosen[self._rows]
-            summaries = summarised(np.asarray(images), options, self.seed)
-            self._summaries[options.patches] = summaries, summaries.of(images)
-        return self._summaries[options.patches]
+    def _table(self, options: FeatureBased) -> tuple[HandcraftedFeatures, FeatureTable]:
+        """Learn features from train, once for all members that have as many patches."""
+        if options.patches not in self._tables:
+            images, patients = self.train.chosen[self._rows], image_groups(self.view, ("train",))
+            features = HandcraftedFeatures(PatchFeatures(options.patches)).fit(np.asarray(images), self.seed)
+            self._tables[options.patches] = (
+                features,
+                FeatureTable(
+                    features.of(images),
+                    self.train.y_true[self._rows],
+                    features.groups,
+                    self.task.exclusive,
+                    self.seed,
+                    # Near duplicates count as of one patient.
+                    patients[self._rows],
+                ),
+            )
+        return self._tables[options.patches]
 
     def _out_of_fold(self, members: Sequence[Member], weights: Floats) -> Floats | None:
-        """Answer the images of train by members that did not see them, where models of summaries carry the ensemble:
-        networks and the linear model are left out of these answers."""
-        own = [m for m, member in enumerate(members) if isinstance(member.model, Summarised) and weights[m] > 0]
+        """Answer the images of train by members that did not see them, where classifiers of features carry the
+        ensemble: networks and the linear model are left out of these answers."""
+        own = [m for m, member in enumerate(members) if isinstance(member.model, FeatureBased) and weights[m] > 0]
         if len(self.train) > _FEW or weights[own].sum() < _MOSTLY * weights.sum():
             return None
         total: Floats = np.zeros(self.train.y_true.shape)
         for m in own:
             options = members[m].model
-            assert isinstance(options, Summarised)
-            summaries, z = self._summarised(options)
-            total += weights[m] * out_of_fold(
-                partial(new_reader, options),
-                z,
-                self.train.y_true,
-                summaries.groups,
-                exclusive=self.task.exclusive,
-                seed=self.seed,
-                of_patient=self._of_patient,
-            )
+            assert isinstance(options, FeatureBased)
+            make = partial(FEATURE_CLASSIFIERS[options.backbone], options)
+            total += weights[m] * out_of_fold(make, self._table(options)[1])
         return prob_of(total * weights.sum() / weights[own].sum(), exclusive=self.task.exclusive)

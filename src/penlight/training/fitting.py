@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.errors import MemoryShortError, is_out_of_memory
 from penlight.models import BASELINES, Baseline
-from penlight.recipes import Ensemble, Member, Pretrained, Recipe, Summarised
+from penlight.recipes import Ensemble, FeatureBased, Member, Pretrained, Recipe
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.ensemble import EnsembleFitter, FittedEnsemble, fit_ensemble
@@ -66,7 +66,7 @@ def fit(
     with _enough_memory(recipe, view):
         if recipe.model.backbone in BASELINES:
             return _fit_baseline(recipe, view, task, begun)
-        if isinstance(recipe.model, Summarised):
+        if isinstance(recipe.model, FeatureBased):
             return _of_ensemble(EnsembleFitter(view, task, seed).fit([Member(model=recipe.model)]), task, begun)
         if isinstance(recipe.model, Ensemble):
             return _of_ensemble(fit_ensemble(recipe, recipe.model, view, task, seed, **how), task, begun)
@@ -90,7 +90,7 @@ def fit(
 
 @contextlib.contextmanager
 def _enough_memory(recipe: Recipe, view: ViewedDataset) -> Iterator[None]:
-    """Turn errors for want of memory into MemoryShortError, which says what would need less."""
+    """Turn out-of-memory errors into MemoryShortError, which says what would need less."""
     try:
         yield
     except Exception as error:

@@ -7,7 +7,7 @@ import numpy as np
 from penlight.data import apply_view
 from penlight.data.record import record_of
 from penlight.evaluation import Calibration, Score, find_decision
-from penlight.evaluation.calibration import HOTTEST
+from penlight.evaluation.calibration import MAX_TEMPERATURE
 from penlight.evaluation.checks import SplitAnswers
 from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
 from penlight.evaluation.subgroups import score_subgroups
@@ -145,7 +145,7 @@ def read_by_many():
 
 
 def hottest():
-    return replace(clean(), calibration=Calibration("temperature", (HOTTEST,)))
+    return replace(clean(), calibration=Calibration("temperature", (MAX_TEMPERATURE,)))
 
 
 def sets_too_small():
@@ -170,7 +170,7 @@ CASES = {
     "PL009": (last_epoch_is_best, False, ("last of 4 epochs", "0.810", "0.750")),
     "PL010": (seeds_far_apart, True, ("3 seeds", "0.710 to 0.780", "0.070 apart", "0.040 wide")),
     "PL011": (other_shares_in_test, False, ("other shares in train and test", "a 43.8 %")),
-    "PL012": (learned_nothing, True, ("never looks at an image 0.500", "loss on train")),
+    "PL012": (learned_nothing, True, ("majority-class baseline 0.500", "loss on train")),
     "PL013": (lambda: audited(read_twice), True, ("different labels",)),
     "PL014": (few, False, ("few images",)),
     "PL015": (no_hernia, False, ("No image of val has d.", "Few images of train have d (3).")),
@@ -180,6 +180,6 @@ CASES = {
     "PL019": (maps_of_anything, False, ("random weights", "0.820")),
     "PL020": (read_by_many, False, ("read by 1,234 other recipes",)),
     "PL021": (hottest, False, ("highest temperature there is, 8",)),
-    "PL023": (strangers_missed, False, ("Of 60 drawn images", "53 are told", "24 of 400 test images")),
+    "PL023": (strangers_missed, False, ("Of 60 drawn images", "53 are recognised", "24 of 400 test images")),
     "PL022": (sets_too_small, True, ("0.820 of test", "0.780 to 0.860", "0.90 was wanted")),
 }

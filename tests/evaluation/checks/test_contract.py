@@ -18,7 +18,7 @@ from penlight.evaluation.checks import (
     describe_checks,
     run_checks,
 )
-from penlight.evaluation.checks.audited import kind_of
+from penlight.evaluation.checks.splits import kind_of
 from tests.conftest import TASK_EXAMPLES
 from tests.evaluation.checks.cases import CASES, seeds_far_apart
 from tests.evaluation.checks.evidence import TASK, clean
@@ -42,7 +42,7 @@ def test_each_says_when_why_and_what_to_do_in_sentences(rule):
         assert "  " not in text
 
 
-def test_each_speaks_up_at_its_fault(rule):
+def test_each_reports_its_fault(rule):
     make, serious, words = CASES[rule.code]
     check = rule(make())
     assert check is not None

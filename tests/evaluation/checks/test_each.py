@@ -13,12 +13,16 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from penlight.data.audit.problem import Problem
 from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.checks import Evidence, SplitAnswers, check_seeds, run_checks
-from penlight.evaluation.checks.check import Check
-from penlight.evaluation.checks.numbers import calibration_error, not_calibrated, simulated_errors
-from penlight.evaluation.checks.skill import accuracy_of_the_majority, learned_nothing, never_answered
+from penlight.evaluation.checks.certainty import calibration_error, not_calibrated, simulated_errors
+from penlight.evaluation.checks.check import Check, listed, number
+from penlight.evaluation.checks.skill import (
+    accuracy_of_the_majority,
+    learned_nothing,
+    never_answered,
+    seeds_disagree,
+    still_improving,
+)
 from penlight.evaluation.checks.splits import ks_distance, shifted, val_and_test_apart
-from penlight.evaluation.checks.training import seeds_disagree, still_improving
-from penlight.evaluation.checks.words import listed, number
 from penlight.evaluation.reliability import outcome_errors
 from penlight.evaluation.rows import Score
 from tests.evaluation.checks.cases import CASES
@@ -51,7 +55,7 @@ def test_accuracy_of_findings_is_official_and_only_a_note():
     y, _ = calibrated(FINDINGS, 300, 0, lean=0.0)
     rare = (y * (np.random.default_rng(0).random(y.shape) < 0.1)).astype(np.uint8)
     s = sample(FINDINGS, rare, np.full(y.shape, 0.1))
-    seen = accuracy_of_the_majority(Evidence(SplitAnswers(s)))
+    seen = accuracy_of_the_majority.find(Evidence(SplitAnswers(s)))
     assert not seen.serious
     assert number(float((rare == 0).mean())) in seen.text
 
@@ -62,13 +66,13 @@ def test_a_label_nobody_has_is_not_missed():
     y[y[:, 3] == 1] = [1, 0, 0, 0]
     prob = e.test.sample.prob * [1, 1, 1, 0] + 1e-12
     s = sample(TASK, y, prob / prob.sum(axis=1, keepdims=True))
-    assert never_answered(with_test(e, s)) is None
+    assert never_answered.find(with_test(e, s)) is None
 
 
 def test_a_reversed_ranking_has_learned_nothing_either():
     e = clean()
     s = sample(TASK, e.test.sample.y, np.roll(e.test.sample.prob, 1, axis=1))
-    assert learned_nothing(with_test(e, s)).serious
+    assert learned_nothing.find(with_test(e, s)).serious
 
 
 def test_val_and_test_are_compared_over_labels_that_both_have():
@@ -79,18 +83,18 @@ def test_val_and_test_are_compared_over_labels_that_both_have():
     y[y.sum(axis=1) == 0] = [1, 0, 0, 0]
     e = replace(e, val=SplitAnswers(sample(TASK, y, e.val.sample.prob)))
     columns = roc_auc_score(e.test.sample.y[:, :3], e.test.sample.prob[:, :3])
-    seen = val_and_test_apart(replace(e, val=SplitAnswers(sample(TASK, *calibrated(TASK, 400, 9, spread=0.3)))))
+    seen = val_and_test_apart.find(replace(e, val=SplitAnswers(sample(TASK, *calibrated(TASK, 400, 9, spread=0.3)))))
     assert seen is not None
     lost = replace(e, val=SplitAnswers(sample(TASK, y, np.random.default_rng(0).permutation(e.val.sample.prob))))
-    assert number(columns) in val_and_test_apart(lost).text
+    assert number(columns) in val_and_test_apart.find(lost).text
 
 
 def test_val_apart_speaks_in_both_directions_and_not_without_val():
     low, high = (SplitAnswers(sample(TASK, *calibrated(TASK, 400, 3, spread=s))) for s in (0.5, 4.0))
     test = clean(spread=1.5)
-    assert "difference −" in val_and_test_apart(replace(test, val=low)).text
-    assert "difference 0." in val_and_test_apart(replace(test, val=high)).text
-    assert val_and_test_apart(replace(test, val=None)) is None
+    assert "difference −" in val_and_test_apart.find(replace(test, val=low)).text
+    assert "difference 0." in val_and_test_apart.find(replace(test, val=high)).text
+    assert val_and_test_apart.find(replace(test, val=None)) is None
 
 
 @given(st.integers(0, 10_000), st.integers(5, 60))
@@ -110,7 +114,7 @@ def test_errors_by_chance_cover_what_calibrated_probabilities_have():
         y, prob = calibrated(TASK, 200, seed)
         own = sample(TASK, y, prob)
         errors.append(calibration_error(own))
-        limits.append(np.quantile(simulated_errors(own.stated.prob.ravel(), seed=seed)[:200], 0.9))
+        limits.append(np.quantile(simulated_errors(own.predicted.prob.ravel(), seed=seed)[:200], 0.9))
     above = int(np.sum(np.array(errors) > np.array(limits)))
     # One in ten of sixty; 15 or more would come in under one of a thousand repetitions.
     assert 0 < above < 15
@@ -134,10 +138,10 @@ def test_outputs_that_moved_are_a_shift_and_patients_count_once():
     e = clean(spread=1.0)
     logits = TASK.logits(e.test.sample.prob) + np.array([1.5, 0, 0, 0])
     moved = with_test(e, sample(TASK, e.test.sample.y, TASK.probabilities(logits)))
-    assert "a (distance 0." in shifted(moved).text
+    assert "a (distance 0." in shifted.find(moved).text
     patients = np.arange(400) // 100
     few = replace(moved, val=replace(moved.val, groups=patients), test=replace(moved.test, groups=patients))
-    assert shifted(few) is None
+    assert shifted.find(few) is None
 
 
 def test_a_shift_of_the_audit_is_told_in_its_words_and_as_serious():
@@ -145,7 +149,7 @@ def test_a_shift_of_the_audit_is_told_in_its_words_and_as_serious():
     problem = Problem("images-shifted", serious=True, seen="A classifier tells train from test.", do="Look.")
 
     def seen(**more):
-        return shifted(replace(e, data=replace(e.data, problems=(replace(problem, **more),))))
+        return shifted.find(replace(e, data=replace(e.data, problems=(replace(problem, **more),))))
 
     assert seen(splits=["train", "test"]).text == seen().text == problem.seen
     assert seen().serious
@@ -157,8 +161,8 @@ def test_shares_that_the_audit_speaks_of_are_told_once():
     counts = {**e.data.counts, "train": (700, 300, 300, 300)}
     data = replace(e.data, counts=counts, images={**e.data.images, "train": 1600})
     problem = Problem("labels-shifted", serious=False, seen="Labels of test differ.", do="Look.")
-    assert shifted(replace(e, data=data)).text.startswith("Labels have other shares in train and test: a 43.8 %")
-    assert shifted(replace(e, data=replace(data, problems=(problem,)))).text == "Labels of test differ."
+    assert shifted.find(replace(e, data=data)).text.startswith("Labels have other shares in train and test: a 43.8 %")
+    assert shifted.find(replace(e, data=replace(data, problems=(problem,)))).text == "Labels of test differ."
 
 
 @pytest.mark.parametrize(
@@ -174,12 +178,12 @@ def test_shares_that_the_audit_speaks_of_are_told_once():
 )
 def test_training_ended_too_soon_only_if_it_went_on_rising_at_full_rate(val, rate, speaks):
     e = replace(clean(), curves=replace(curves(*val), learning_rate=np.array(rate)))
-    assert (still_improving(e) is not None) == speaks
+    assert (still_improving.find(e) is not None) == speaks
 
 
 def test_without_a_headline_on_val_its_loss_is_looked_at():
     falling = replace(curves(0.1, 0.5, 0.9), val_headline=np.full(3, np.nan))
-    assert "loss 0.100, before it at best 0.500" in still_improving(replace(clean(), curves=falling)).text
+    assert "loss 0.100, before it at best 0.500" in still_improving.find(replace(clean(), curves=falling)).text
 
 
 def test_over_seeds_a_check_is_told_once():
@@ -217,21 +221,21 @@ def test_images_of_a_patient_are_not_called_uncalibrated_for_being_alike():
         patients = np.repeat(np.arange(100), 4)
         for known in raised:
             e = Evidence(SplitAnswers(sample(TASK, y, prob), patients if known else None))
-            raised[known] += not_calibrated(e) is not None
+            raised[known] += not_calibrated.find(e) is not None
     assert raised[True] <= 3 < raised[False]
 
 
 def test_what_calibration_did_is_said():
     e = CASES["PL006"][0]()
     with_both = replace(e, before=e.test.sample, calibration=Calibration("temperature", (1.1,)))
-    assert "They are calibrated (temperature); before it they were off by 0." in not_calibrated(with_both).text
+    assert "They are calibrated (temperature); before it they were off by 0." in not_calibrated.find(with_both).text
     without = replace(e, calibration=Calibration())
-    assert "They were not calibrated" in not_calibrated(without).text
+    assert "They were not calibrated" in not_calibrated.find(without).text
 
 
 def test_seeds_that_differ_by_a_hair_agree_on_any_number_of_images():
     rows = [Score("auc", None, value, value - 0.001, value + 0.001, 22_000) for value in (0.77, 0.79)]
-    assert seeds_disagree(rows) is None
+    assert seeds_disagree.find(rows) is None
 
 
 def test_what_is_not_quite_one_is_not_printed_as_one():

@@ -60,7 +60,7 @@ def _print_checks(checks: "Sequence[Check]") -> None:
     """Print what the checks report, a paragraph each: how serious, its number, what was seen and what to do."""
     out = console()
     if not checks:
-        out.print("No check spoke up.", style="dim")
+        out.print("No check reported a problem.", style="dim")
         return
     table = plain_table(show_heads=False)
     for check in checks:

@@ -1,6 +1,7 @@
-"""Checks that speak up: what would make a run's scores less than they seem, each with its number.
+"""Checks: what would make a run's scores less than they seem, each with its number.
 
-Add a check by writing a function of the evidence and listing it in `CHECKS`; docs/checks.md is made from there.
+Add a check by writing a function of the evidence under its `rule`, and listing it in `CHECKS`; docs/checks.md is made
+from there.
 """
 
 import lazy_loader

@@ -50,16 +50,16 @@ class Curves:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a check may look at; what is not known is None or empty, and checks that need it are silent.
+    """What a check may look at; what is not known is None or empty, and checks that need it report nothing.
 
     `test` is the split that was scored, with calibrated probabilities; `split` is its name; `rows` are its scores and
     `subgroups` those of groups; `baselines` said this of the same images. `decision_notes` are "label: reason";
     `curves` are None for models without epochs, of which `epochs_planned` is what the recipe asked for. `maps_alike`
-    is the mean rank correlation of maps of what the model looked at with those of random weights. `read_before`
+    is the mean rank correlation of saliency maps with those of random weights. `read_before`
     counts the other recipes that had been read on the same test images before. `before` are the answers without the
     `calibration`, and `coverage` is what the prediction sets of `test` promise. `duplicates` are the scores of `test`
     with and without the images that have a duplicate in another split; `novelty` says how well images unlike train
-    are told.
+    are recognised.
     """
 
     test: SplitAnswers
@@ -106,7 +106,7 @@ class Evidence:
 
     @cached_property
     def majority(self) -> Sample:
-        """The answer of one who never looks at the image: the prior for every image."""
+        """The majority-class baseline: the prior for every image."""
         prob = np.tile(self.prior, (len(self.test.sample.y), 1))
         return Sample(self.task, self.test.sample.y, prob, self.task.decide(prob))
 
@@ -116,7 +116,10 @@ class Evidence:
         models = {RUN: self.test.sample, MAJORITY: self.majority}
         if LINEAR in self.baselines:
             models[LINEAR] = self.baselines[LINEAR]
-        return _draws(models, self.headline, self.test)
+        return self._draws(models, self.headline)
+
+    def _draws(self, models: Mapping[str, Sample], metric: str) -> dict[str, ResampledMetric]:
+        return paired_draws({name: [own] for name, own in models.items()}, metric, groups=self.test.groups)
 
     def against(self, name: str) -> Difference | None:
         """Give the paired difference of the headline metric to a baseline; None where it is not known."""
@@ -127,19 +130,14 @@ class Evidence:
     @property
     def ahead(self) -> dict[str, Ahead]:
         """How far the headline metric is above that of each baseline, by name."""
-        found = {name: self.against(name) for name in (MAJORITY, *([LINEAR] if LINEAR in self.baselines else []))}
+        found = {name: self.against(name) for name in (MAJORITY, LINEAR)}
         return {name: Ahead(own.value, own.low, own.high) for name, own in found.items() if own is not None}
 
     def accuracy(self) -> tuple[float, Difference]:
         """Give the accuracy of the majority answer, and the paired difference of the run's to it."""
         key = "acc" if "acc" in self.task.metrics else "acc_mean"
-        draws = _draws({RUN: self.test.sample, MAJORITY: self.majority}, key, self.test)
+        draws = self._draws({RUN: self.test.sample, MAJORITY: self.majority}, key)
         return draws[MAJORITY].mean, differences(draws, [(RUN, MAJORITY)])[0]
-
-
-def _draws(models: Mapping[str, Sample], metric: str, of: SplitAnswers) -> dict[str, ResampledMetric]:
-    listed = {name: [sample] for name, sample in models.items()}
-    return paired_draws(listed, metric, groups=of.groups)
 
 
 def value_and_draws(answers: SplitAnswers, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:

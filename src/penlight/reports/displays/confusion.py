@@ -1,4 +1,4 @@
-"""Where answers go: the confusion matrix, and for findings the four counts of each."""
+"""The confusion matrix, and for findings the four counts of each."""
 
 from dataclasses import dataclass
 from typing import ClassVar

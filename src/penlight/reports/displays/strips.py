@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from penlight.data.reads import Chosen, read
 from penlight.escaping import label_list
-from penlight.evaluation.checks.looking import ALIKE
+from penlight.evaluation.checks.certainty import MAPS_ALIKE
 from penlight.evaluation.corruptions import Corruption
 from penlight.evaluation.novelty import Novelty, evenly
 from penlight.evaluation.robustness import CorruptionRow, Robustness
@@ -247,7 +247,7 @@ class SaliencyStrip(Display):
     alike: float
     modality: str = ""
 
-    title: ClassVar[str] = "What it looked at"
+    title: ClassVar[str] = "Saliency maps"
 
     @classmethod
     def from_cases(
@@ -272,7 +272,7 @@ class SaliencyStrip(Display):
         said, value = f"{shown}, by {self.method}. {self.meaning}", number(self.alike, 2)
         if math.isnan(self.alike):
             return said
-        if self.alike < ALIKE:
+        if self.alike < MAPS_ALIKE:
             learned = f"with random weights the mean rank correlation with them is {value}"
             return f"{said} They depend on what was learned: {learned}."
         same = f"With random weights the maps are much the same (mean rank correlation {value})"
@@ -316,13 +316,13 @@ class SaliencyStrip(Display):
 @dataclass(frozen=True)
 class UnusualImages(Display):
     """The M images most unlike those in train: rows `index` (M,) of the split as stored, `score` (M,) in units of the
-    threshold, `images` (M, H, W, C). `unusual` of `looked_at` images are beyond the threshold."""
+    threshold, `images` (M, H, W, C). `unusual` of `n_images` images are beyond the threshold."""
 
     index: NDArray[np.int64]
     score: Floats
     images: Images
     unusual: int
-    looked_at: int
+    n_images: int
     modality: str
 
     title: ClassVar[str] = "Unlike the training images"
@@ -339,11 +339,11 @@ class UnusualImages(Display):
 
     @property
     def caption(self) -> str:
-        many = f"{count(self.unusual)} of {counted_images(self.looked_at, 'test', self.modality)}"
+        many = f"{count(self.unusual)} of {counted_images(self.n_images, 'test', self.modality)}"
         verb = "is" if self.unusual == 1 else "are"
         return (
             f"{many} {verb} more unlike the training images than 99 in 100 that were kept aside; about "
-            f"{count(round(self.looked_at / 100))} would be by chance. The {len(self.index)} most unlike, from left."
+            f"{count(round(self.n_images / 100))} would be by chance. The {len(self.index)} most unlike, from left."
         )
 
     @property

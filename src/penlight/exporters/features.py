@@ -1,4 +1,4 @@
-"""Models of summaries, and ensembles, as nodes of an ONNX graph: the same text as in NumPy, with these operations."""
+"""Models of features, and ensembles, as nodes of an ONNX graph: the same text as in NumPy, with these operations."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,15 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.exporters.graph import Graph, Value
-from penlight.models.readers import LEAST, Forest, KernelReader, PerceptronReader, Reader, TreesReader
-from penlight.models.summaries import Summaries
+from penlight.models.feature_classifiers import (
+    LEAST,
+    FeatureClassifier,
+    Forest,
+    KernelClassifier,
+    PerceptronClassifier,
+    TreesClassifier,
+)
+from penlight.models.handcrafted_features import HandcraftedFeatures, Ops
 
 Floats = NDArray[np.float64]
 
 
-class GraphOps:
-    """The operations of summaries in an ONNX graph, as `summaries.Ops` has them; tensors are values without their
-    batch."""
+class GraphOps(Ops):
+    """The operations of features in an ONNX graph, as `handcrafted_features.Ops` has them; tensors are values without
+    their batch."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -95,7 +102,7 @@ class GraphOps:
 
 
 class GraphFeatures:
-    """The summaries of a graph's images, made once for all readers that share them."""
+    """The features of a graph's images, computed once for all classifiers that share them."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.ops = graph, GraphOps(graph)
@@ -103,38 +110,38 @@ class GraphFeatures:
 
     @property
     def features(self) -> Value | None:
-        """The summaries (N, F) that were made first; None without any."""
+        """The features (N, F) that were computed first; None without any."""
         return next(iter(self._known.values()), None)
 
-    def scores(self, summaries: Summaries, reader: Reader, exclusive: bool) -> Value:
-        """Give (N, C) scores of a reader."""
-        if id(summaries) not in self._known:
-            self._known[id(summaries)] = summaries.numbers(self.ops)
-        z = self._known[id(summaries)]
-        if isinstance(reader, KernelReader):
-            return self._kernel(reader, z)
-        if isinstance(reader, TreesReader):
-            assert reader.forest is not None
-            return self.to_scores(self._forest(reader.forest, z), exclusive)
-        assert isinstance(reader, PerceptronReader)
-        return self._perceptron(reader, z, exclusive)
+    def scores(self, features: HandcraftedFeatures, classifier: FeatureClassifier, exclusive: bool) -> Value:
+        """Give (N, C) scores of a classifier."""
+        if id(features) not in self._known:
+            self._known[id(features)] = features.numbers(self.ops)
+        z = self._known[id(features)]
+        if isinstance(classifier, KernelClassifier):
+            return self._kernel(classifier, z)
+        if isinstance(classifier, TreesClassifier):
+            assert classifier.forest is not None
+            return self.to_scores(self._forest(classifier.forest, z), exclusive)
+        assert isinstance(classifier, PerceptronClassifier)
+        return self._perceptron(classifier, z, exclusive)
 
-    def _kernel(self, reader: KernelReader, z: Value) -> Value:
-        ops, x = self.ops, z * reader.scale
-        squares = ops.matmul(x * x, np.ones((x.shape[-1], 1))) + (reader.centres**2).sum(axis=1)
-        far = ops.maximum(squares - ops.matmul(x, 2 * reader.centres.T), 0.0)
+    def _kernel(self, classifier: KernelClassifier, z: Value) -> Value:
+        ops, x = self.ops, z * classifier.scale
+        squares = ops.matmul(x * x, np.ones((x.shape[-1], 1))) + (classifier.centres**2).sum(axis=1)
+        far = ops.maximum(squares - ops.matmul(x, 2 * classifier.centres.T), 0.0)
         near = self.graph.exp(-far)
-        said = ops.matmul(near, reader.weights) + reader.mean
-        return ops.matmul(said, reader.STEEP * reader.links) + reader.bias
+        said = ops.matmul(near, classifier.weights) + classifier.mean
+        return ops.matmul(said, classifier.STEEP * classifier.links) + classifier.bias
 
-    def _perceptron(self, reader: PerceptronReader, z: Value, exclusive: bool) -> Value:
+    def _perceptron(self, classifier: PerceptronClassifier, z: Value, exclusive: bool) -> Value:
         ops, total = self.ops, None
-        for a, b, c, d in reader.layers:
+        for a, b, c, d in classifier.layers:
             out = ops.matmul(ops.maximum(ops.matmul(z, a) + b, 0.0), c) + d
             own = self.to_scores(self.to_prob(out, exclusive), exclusive)
             total = own if total is None else total + own
         assert total is not None
-        return total / float(len(reader.layers))
+        return total / float(len(classifier.layers))
 
     def _forest(self, forest: Forest, z: Value) -> Value:
         """Average the leaves by the tree operator of ONNX's machine-learning set."""
@@ -147,7 +154,7 @@ class GraphFeatures:
         return self.graph.softmax(scores) if exclusive else self.graph.sigmoid(scores)
 
     def to_scores(self, prob: Value, exclusive: bool) -> Value:
-        """Turn probabilities into scores; see `models.readers.scores_of`."""
+        """Turn probabilities into scores; see `models.feature_classifiers.scores_of`."""
         ops = self.ops
         logs = ops.log(self.graph.minimum(ops.maximum(prob, LEAST), 1.0))
         if exclusive:

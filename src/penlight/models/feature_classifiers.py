@@ -1,11 +1,11 @@
-"""Models that read summaries of images: kernel ridge regression, extra trees, and a small perceptron.
+"""Classifiers of handcrafted features: kernel ridge regression, extra trees, and a small perceptron.
 
-Each learns from (N, F) standardised summaries and indicators (N, C), and answers with log-probabilities (N, C) of an
+Each learns from (N, F) standardised features and indicators (N, C), and answers with log-probabilities (N, C) of an
 exclusive task, less their mean, or log-odds of each label else. Sets are small, so all is found in seconds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -26,24 +26,27 @@ LEAST = 1e-6
 _FOLDS = 5
 
 
-class Reader(Protocol):
-    """A model of summaries; see the module."""
+@dataclass(frozen=True)
+class FeatureTable:
+    """What a classifier learns from: features `z` (N, F) in `groups` of columns, indicators `y` (N, C), and the seed.
 
-    def fit(
-        self,
-        z: Floats,
-        y: NDArray[np.uint8],
-        groups: Groups,
-        *,
-        exclusive: bool,
-        seed: int,
-        of_patient: Numbers | None = None,
-    ) -> Self:
-        """Learn from summaries (N, F) in `groups` and indicators (N, C).
+    `of_patient` (N,) numbers the images that are left out together where something is learned from images left out;
+    by default each is alone.
+    """
 
-        `of_patient` (N,) numbers the images that are left out together where something is learned from images left
-        out; by default each is alone.
-        """
+    z: Floats
+    y: NDArray[np.uint8]
+    groups: Groups
+    exclusive: bool
+    seed: int
+    of_patient: Numbers | None = None
+
+
+class FeatureClassifier(Protocol):
+    """A model of features; see the module."""
+
+    def fit(self, table: FeatureTable) -> Self:
+        """Learn from features and labels."""
 
     def scores(self, z: Floats) -> Floats:
         """Give (N, C) log-probabilities less their mean, or log-odds."""
@@ -62,38 +65,26 @@ def prob_of(scores: Floats, *, exclusive: bool) -> Floats:
     return np.asarray(softmax(scores) if exclusive else sigmoid(scores))
 
 
-def out_of_fold(
-    make: Callable[[], Reader],
-    z: Floats,
-    y: NDArray[np.uint8],
-    groups: Groups,
-    *,
-    exclusive: bool,
-    seed: int,
-    of_patient: Numbers | None = None,
-) -> Floats:
-    """Give scores (N, C) of each image by a reader that learned from no image of its patient, in five folds.
-
-    `of_patient` (N,) numbers the patients; by default each image is one.
-    """
-    out, own = np.zeros(y.shape), np.arange(len(y)) if of_patient is None else of_patient
-    number = assign_folds(y, own, _FOLDS, seed)
+def out_of_fold(make: Callable[[], FeatureClassifier], table: FeatureTable) -> Floats:
+    """Give scores (N, C) of each image by a classifier that learned from no image of its patient, in five folds."""
+    own = np.arange(len(table.y)) if table.of_patient is None else table.of_patient
+    out, number = np.zeros(table.y.shape), assign_folds(table.y, own, _FOLDS, table.seed)
     for fold in np.unique(number):
-        held, rest = number == fold, number != fold
-        reader = make().fit(z[rest], y[rest], groups, exclusive=exclusive, seed=seed, of_patient=own[rest])
-        out[held] = reader.scores(z[held])
+        held_out, rest = number == fold, number != fold
+        inside = replace(table, z=table.z[rest], y=table.y[rest], of_patient=own[rest])
+        out[held_out] = make().fit(inside).scores(table.z[held_out])
     return out
 
 
 @dataclass
-class KernelReader:
-    """Kernel ridge regression with a Gaussian kernel in which every group of summaries counts alike, rare classes
+class KernelClassifier:
+    """Kernel ridge regression with a Gaussian kernel in which every group of features counts alike, rare classes
     more; what it says of an image of train when all of its patient are left out teaches a logistic regression the
     probabilities.
 
     The leave-one-out answers have a closed form (Rasmussen and Williams, Gaussian Processes for Machine Learning,
     2006, 5.4.2), and so have those with several images left out at once (the same with blocks of the inverse).
-    Of more than `landmarks` images so many are drawn, and the function is a sum of kernels about those (Nystroem's
+    Of more than `landmarks` images that number is drawn, and the function is a sum of kernels about those (Nystroem's
     way).
     """
 
@@ -107,23 +98,18 @@ class KernelReader:
 
     STEEP = 4.0
 
-    def fit(
-        self,
-        z: Floats,
-        y: NDArray[np.uint8],
-        groups: Groups,
-        *,
-        exclusive: bool,
-        seed: int,
-        of_patient: Numbers | None = None,
-    ) -> Self:
-        """See `Reader`."""
-        self.scale = _group_scales(z, groups, self.options.width)
+    def fit(self, table: FeatureTable) -> Self:
+        """See `FeatureClassifier`."""
+        z, y, exclusive = table.z, table.y, table.exclusive
+        self.scale = _group_scales(z, table.groups, self.options.width)
         x, targets = z * self.scale, y.astype(np.float64)
-        weight = _class_weights(targets) if exclusive else np.ones(len(y))
+        weight = np.ones(len(y))
+        if exclusive:
+            weight = (targets @ np.maximum(targets.mean(axis=0), 1 / len(targets)) ** -0.5).astype(np.float64)
+            weight = np.asarray(weight / weight.mean())
         self.mean = np.average(targets, axis=0, weights=weight)
         away = targets - self.mean
-        rng = np.random.default_rng([seed, 0xCE])
+        rng = np.random.default_rng([table.seed, 0xCE])
         rows = np.sort(rng.permutation(len(x))[: self.options.landmarks])
         self.centres = x[rows]
         near = _gauss(x, self.centres)
@@ -131,7 +117,7 @@ class KernelReader:
             inverse = np.linalg.inv(near + np.diag(self.options.ridge / weight))
             self.weights = inverse @ away
             left_out = targets - self.weights / np.diag(inverse)[:, None]
-            for block in _blocks(of_patient):
+            for block in _blocks(table.of_patient):
                 left_out[block] = targets[block] - np.linalg.solve(inverse[np.ix_(block, block)], self.weights[block])
         else:
             gram = near.T @ (weight[:, None] * near) + self.options.ridge * near[rows]
@@ -141,7 +127,7 @@ class KernelReader:
             own = weight * np.einsum("nm,mn->n", near, hat)
             residual = away - near @ self.weights
             left_out = targets - residual / np.maximum(1 - own, 1e-3)[:, None]
-            for block in _blocks(of_patient):
+            for block in _blocks(table.of_patient):
                 shared = (near[block] @ hat[:, block]) * weight[block]
                 left_out[block] = targets[block] - np.linalg.solve(
                     (1 + 1e-6) * np.eye(len(block)) - shared, residual[block]
@@ -150,7 +136,7 @@ class KernelReader:
         return self
 
     def scores(self, z: Floats) -> Floats:
-        """See `Reader`."""
+        """See `FeatureClassifier`."""
         said = _gauss(z * self.scale, self.centres) @ self.weights + self.mean
         return np.asarray(self.STEEP * said @ self.links + self.bias)
 
@@ -180,12 +166,6 @@ def _group_scales(z: Floats, groups: Groups, width: float) -> Floats:
         if total > 0:
             scale[place] = np.sqrt(width / len(groups) / total)
     return scale
-
-
-def _class_weights(targets: Floats) -> Floats:
-    share = np.maximum(targets.mean(axis=0), 1 / len(targets))
-    weight = (targets @ share**-0.5).astype(np.float64)
-    return np.asarray(weight / weight.mean())
 
 
 def _link(said: Floats, y: NDArray[np.uint8], exclusive: bool) -> tuple[Floats, Floats]:
@@ -241,40 +221,30 @@ class Forest:
 
 
 @dataclass
-class TreesReader:
+class TreesClassifier:
     """Extra trees (Geurts, Ernst and Wehenkel 2006): the mean of the shares in the leaves of many random trees."""
 
     options: Trees
     exclusive: bool = True
     forest: Forest | None = None
 
-    def fit(
-        self,
-        z: Floats,
-        y: NDArray[np.uint8],
-        groups: Groups,
-        *,
-        exclusive: bool,
-        seed: int,
-        of_patient: Numbers | None = None,
-    ) -> Self:
-        """See `Reader`."""
+    def fit(self, table: FeatureTable) -> Self:
+        """See `FeatureClassifier`."""
         from sklearn.ensemble import ExtraTreesClassifier
 
-        self.exclusive = exclusive
+        self.exclusive = table.exclusive
         model = ExtraTreesClassifier(
             self.options.trees,
             min_samples_leaf=self.options.leaf,
             max_features=self.options.share,
-            random_state=seed,
+            random_state=table.seed,
         )
-        x = z.astype(np.float32)
-        model.fit(x, _targets(y, exclusive))
-        self.forest = _forest(model, y.shape[1], exclusive)
+        model.fit(table.z.astype(np.float32), _targets(table.y, table.exclusive))
+        self.forest = _forest(model, table.y.shape[1], table.exclusive)
         return self
 
     def scores(self, z: Floats) -> Floats:
-        """See `Reader`."""
+        """See `FeatureClassifier`."""
         assert self.forest is not None
         return scores_of(self.forest.predict(z.astype(np.float32)), exclusive=self.exclusive)
 
@@ -326,7 +296,7 @@ def _leaf_shares(value: Floats, classes: Any, labels: int, exclusive: bool) -> F
 
 
 @dataclass
-class PerceptronReader:
+class PerceptronClassifier:
     """One hidden layer with a strong penalty, from several starts; it sees the patches by their principal components.
 
     Each start is two affine maps, `layers`: (F, H), (H,), (H, C), (C,); their scores are averaged.
@@ -338,25 +308,16 @@ class PerceptronReader:
 
     _SPREAD = 1.5
 
-    def fit(
-        self,
-        z: Floats,
-        y: NDArray[np.uint8],
-        groups: Groups,
-        *,
-        exclusive: bool,
-        seed: int,
-        of_patient: Numbers | None = None,
-    ) -> Self:
-        """See `Reader`."""
+    def fit(self, table: FeatureTable) -> Self:
+        """See `FeatureClassifier`."""
         import warnings
 
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPClassifier
 
-        self.exclusive = exclusive
-        axes = _narrow(z, groups, self.options.components, self._SPREAD)
-        x, layers = z @ axes, []
+        self.exclusive = table.exclusive
+        axes = _narrow(table.z, table.groups, self.options.components, self._SPREAD)
+        x, layers = table.z @ axes, []
         for start in range(self.options.starts):
             model = MLPClassifier(
                 (self.options.hidden,),
@@ -364,19 +325,19 @@ class PerceptronReader:
                 learning_rate_init=self.options.learning_rate,
                 max_iter=self.options.epochs,
                 batch_size=min(64, len(x)),
-                random_state=1000 * seed + start,
+                random_state=1000 * table.seed + start,
             )
             with warnings.catch_warnings():
                 # The number of epochs is chosen; they need not settle.
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                model.fit(x, _targets(y, exclusive))
-            weights, bias = _output(model, y, exclusive)
+                model.fit(x, _targets(table.y, table.exclusive))
+            weights, bias = _output(model, table.y, table.exclusive)
             layers.append((axes @ model.coefs_[0], np.asarray(model.intercepts_[0]), weights, bias))
         self.layers = layers
         return self
 
     def scores(self, z: Floats) -> Floats:
-        """See `Reader`."""
+        """See `FeatureClassifier`."""
         each = [np.maximum(z @ a + b, 0) @ c + d for a, b, c, d in self.layers]
         found = [scores_of(prob_of(one, exclusive=self.exclusive), exclusive=self.exclusive) for one in each]
         return np.asarray(np.mean(found, axis=0))
@@ -414,9 +375,9 @@ def _output(model: Any, y: NDArray[np.uint8], exclusive: bool) -> tuple[Floats, 
     return out
 
 
-READERS: dict[str, Callable[[Any], Reader]] = {
-    "kernel": KernelReader,
-    "trees": TreesReader,
-    "perceptron": PerceptronReader,
+FEATURE_CLASSIFIERS: dict[str, Callable[[Any], FeatureClassifier]] = {
+    "kernel": KernelClassifier,
+    "trees": TreesClassifier,
+    "perceptron": PerceptronClassifier,
 }
-"""Readers of summaries by the recipe's `model.backbone`."""
+"""Classifiers of features by the recipe's `model.backbone`."""

@@ -1,4 +1,4 @@
-"""What a .keras file may hold, checked before Keras and HDF5 build anything from it.
+"""Networks as .keras files: written without a trace of when, and checked before Keras and HDF5 build anything of one.
 
 A run may come from a stranger. Keras' safe mode refuses marshalled Python code, and still calls any function of Keras
 that the file names, imports modules and registered classes, and makes arrays as large as the file says. Here a file
@@ -7,13 +7,16 @@ file itself.
 """
 
 import io
+import math
+import tempfile
 import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penlight.errors import RunError
+from penlight.errors import PenlightError, RunError, first_line, is_out_of_memory
+from penlight.models.backend import load_keras
 from penlight.parsing import parse_json_object
 
 LAYERS = {
@@ -217,3 +220,65 @@ def _short(value: object) -> str:
     """Give a name out of a file for a message: of one line, and not long."""
     text = ascii(value)[1:-1] if isinstance(value, str) else ascii(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def network_bytes(network: Any) -> bytes:
+    """Give a network as a .keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        network.save(path)
+        return path.read_bytes()
+
+
+def network_from_bytes(content: bytes, allowed: Collection[str] = ()) -> Any:
+    """Build a network from a .keras file that may come from a stranger. No code in it is run, no class outside
+    `CLASSES` and `allowed` is made, and no array is larger than the file. RunError if it is damaged, or
+    holds anything else."""
+    try:
+        archive = open_archive(content, allowed)
+        network = _built(archive)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.weights.h5"
+            path.write_bytes(archive.weights)
+            network.load_weights(path)
+    except Exception as error:
+        # Keras, HDF5 and the backend each have errors of their own for bytes that make no sense.
+        if isinstance(error, PenlightError) or is_out_of_memory(error):
+            raise
+        raise RunError(f"The network cannot be read: {first_line(error)}.", "Repeat the run.") from error
+    return network
+
+
+def _built(archive: Archive) -> Any:
+    """Build the network of a config, with its weights not yet read."""
+    keras = load_keras()
+    # In this scope variables have a shape and no memory yet, until it is left.
+    with keras.StatelessScope(initialize_variables=False) as scope:
+        try:
+            network = keras.saving.deserialize_keras_object(archive.config, safe_mode=True)
+            _require_small(network, archive.n_weights)
+        except BaseException:
+            from keras.src.backend.common import global_state
+
+            # Keras would allocate the variables of the refused network when a scope is next left.
+            global_state.set_global_attribute("uninitialized_variables", [])
+            raise
+        scope.initialize_variables = True
+    return network
+
+
+def _require_small(network: Any, n_weights: int) -> None:
+    n_needed = sum(math.prod(variable.shape) for variable in network.weights)
+    if n_needed > n_weights:
+        raise refused(f"it has {n_needed:,} weights, and the file holds {n_weights:,}")
+    for shape in _output_shapes(network):
+        if math.prod(side or 1 for side in shape) > LARGEST_MAPS:
+            raise refused(f"a layer gives {' x '.join(map(str, shape[1:]))} numbers for an image")
+
+
+def _output_shapes(network: Any) -> Iterator[tuple[int | None, ...]]:
+    for operation in network.operations:
+        for node in operation._inbound_nodes:
+            yield from (tensor.shape for tensor in node.outputs)
+        if isinstance(operation, load_keras().Model):
+            yield from _output_shapes(operation)

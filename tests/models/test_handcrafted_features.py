@@ -1,6 +1,7 @@
-"""Summaries do not ask how an image was held, and readers are what they say they are."""
+"""Features do not depend on how an image was held, and their classifiers are what they say they are."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,16 +10,17 @@ from sklearn.linear_model import LogisticRegression
 
 from penlight.errors import RecipeError
 from penlight.models.ensemble import weigh
-from penlight.models.readers import (
-    READERS,
-    KernelReader,
-    TreesReader,
+from penlight.models.feature_classifiers import (
+    FEATURE_CLASSIFIERS,
+    FeatureTable,
+    KernelClassifier,
+    TreesClassifier,
     _group_scales,
     out_of_fold,
     prob_of,
     scores_of,
 )
-from penlight.models.summaries import Field, Patches, Plain, Summaries
+from penlight.models.handcrafted_features import HandcraftedFeatures, Ops, PatchFeatures, PixelGrid
 from penlight.recipes import Kernel, Perceptron, Trees
 
 OPTIONS = {
@@ -39,17 +41,17 @@ def pictures(n=40, side=28, channels=3, seed=0):
 
 
 def small(images, seed=0, patches=8):
-    return Summaries(Patches(patches)).fit(images, seed)
+    return HandcraftedFeatures(PatchFeatures(patches)).fit(images, seed)
 
 
 @pytest.mark.parametrize("side", [16, 28, 40])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_mirror_images_have_the_same_summaries(side, channels):
+def test_mirror_images_have_the_same_features(side, channels):
     images = pictures(12, side, channels)
-    summaries = small(images)
-    plain = summaries.of(images)
+    features = small(images)
+    plain = features.of(images)
     for turned in (images[:, ::-1], images[:, :, ::-1], images[:, ::-1, ::-1]):
-        np.testing.assert_allclose(summaries.of(np.ascontiguousarray(turned)), plain, atol=1e-6)
+        np.testing.assert_allclose(features.of(np.ascontiguousarray(turned)), plain, atol=1e-6)
     assert np.isfinite(plain).all()
     np.testing.assert_allclose(plain.mean(axis=0), 0, atol=1e-9)
     assert ((np.abs(plain.std(axis=0) - 1) < 1e-6) | (plain.std(axis=0) == 0)).all()
@@ -57,32 +59,32 @@ def test_mirror_images_have_the_same_summaries(side, channels):
 
 def test_groups_part_the_numbers_and_grey_images_have_no_colours():
     colour, grey = (small(pictures(12, channels=c)) for c in (3, 1))
-    for summaries in (colour, grey):
-        ends = [(place.start, place.stop) for place in summaries.groups.values()]
+    for features in (colour, grey):
+        ends = [(place.start, place.stop) for place in features.groups.values()]
         assert ends[0][0] == 0
-        assert ends[-1][1] == len(summaries.mean)
+        assert ends[-1][1] == len(features.mean)
         assert all(a[1] == b[0] for a, b in itertools.pairwise(ends))
     assert set(colour.groups) - set(grey.groups) == {"ratio", "correlations"}
 
 
 def test_quantiles_rings_and_blur_are_numpys_own():
     images = pictures(5)
-    summaries, place = small(images), Field(28, 28)
-    raw = summaries._in_parts(images, summaries.raw)
+    features, place = small(images), PixelGrid(28, 28)
+    raw = features._in_parts(images, features.raw)
     light = np.log(images / 255 + 0.05)
     disc = light.reshape(5, 784, 3)[:, place.disc]
     ratio = disc[..., 0] - disc[..., 1]
-    first = raw[:, summaries.groups["ratio"]][:, :5]
+    first = raw[:, features.groups["ratio"]][:, :5]
     np.testing.assert_allclose(first, np.percentile(ratio, [5, 25, 50, 75, 95], axis=1).T, atol=1e-12)
     inner = light.reshape(5, 784, 3)[:, place.ring(0, 4)]
-    found = raw[:, summaries.groups["rings"]][:, :6]
+    found = raw[:, features.groups["rings"]][:, :6]
     np.testing.assert_allclose(found, np.concatenate([inner.mean(axis=1), inner.std(axis=1)], axis=1), atol=1e-12)
 
 
-def test_an_image_of_one_tone_has_finite_summaries():
-    summaries = small(pictures())
+def test_an_image_of_one_tone_has_finite_features():
+    features = small(pictures())
     for tone in (0, 255):
-        assert np.isfinite(summaries.of(np.full((2, 28, 28, 3), tone, np.uint8))).all()
+        assert np.isfinite(features.of(np.full((2, 28, 28, 3), tone, np.uint8))).all()
 
 
 def test_too_small_images_are_refused_by_name():
@@ -91,7 +93,7 @@ def test_too_small_images_are_refused_by_name():
 
 
 def test_windows_lie_alike_from_either_side():
-    pixels, radius = Patches(4).places(Field(28, 28), step=2)
+    pixels, radius = PatchFeatures(4).places(PixelGrid(28, 28), step=2)
     turned = 783 - pixels[::-1, ::-1]
     np.testing.assert_array_equal(np.sort(turned, axis=None), np.sort(pixels, axis=None))
     assert len(radius) == len(pixels)
@@ -104,22 +106,26 @@ def truth(n, kind):
 
 
 @pytest.mark.parametrize("kind", ["two", "three, one of which train has not", "labels"])
-@pytest.mark.parametrize("name", READERS)
-def test_every_reader_learns_and_gives_probabilities(name, kind):
+@pytest.mark.parametrize("name", FEATURE_CLASSIFIERS)
+def test_every_classifier_learns_and_gives_probabilities(name, kind):
     images = pictures(60)
-    summaries = small(images)
-    z, y = summaries.of(images), truth(60, kind)
+    features = small(images)
+    z, y = features.of(images), truth(60, kind)
     exclusive = kind != "labels"
-    reader = READERS[name](OPTIONS[name]).fit(z, y, summaries.groups, exclusive=exclusive, seed=3)
-    prob = prob_of(reader.scores(z), exclusive=exclusive)
+    classifier = FEATURE_CLASSIFIERS[name](OPTIONS[name]).fit(
+        FeatureTable(z, y, features.groups, exclusive=exclusive, seed=3)
+    )
+    prob = prob_of(classifier.scores(z), exclusive=exclusive)
     assert prob.shape == y.shape
     assert np.isfinite(prob).all()
     assert ((prob[:, 0] > 0.5) == (y[:, 0] == 1)).mean() > 0.9
     if exclusive:
         np.testing.assert_allclose(prob.sum(axis=1), 1)
         assert prob[:, 2:].max(initial=0) < 0.01
-    again = READERS[name](OPTIONS[name]).fit(z, y, summaries.groups, exclusive=exclusive, seed=3)
-    np.testing.assert_array_equal(again.scores(z), reader.scores(z))
+    again = FEATURE_CLASSIFIERS[name](OPTIONS[name]).fit(
+        FeatureTable(z, y, features.groups, exclusive=exclusive, seed=3)
+    )
+    np.testing.assert_array_equal(again.scores(z), classifier.scores(z))
 
 
 def test_left_out_answers_of_the_kernel_are_those_of_a_kernel_that_left_the_image_out():
@@ -136,8 +142,8 @@ def test_left_out_answers_of_the_kernel_are_those_of_a_kernel_that_left_the_imag
         inner = near[np.ix_(rest, rest)] + np.diag(0.1 / weight[rest])
         left_out[i] = near[i, rest] @ np.linalg.solve(inner, y[rest] - mean) + mean
     expected = LogisticRegression(max_iter=1000).fit(4 * left_out, y[:, 1])
-    reader = KernelReader(Kernel()).fit(z, y, groups, exclusive=True, seed=0)
-    np.testing.assert_allclose(reader.links[:, 1], expected.coef_[0], rtol=1e-5)
+    classifier = KernelClassifier(Kernel()).fit(FeatureTable(z, y, groups, exclusive=True, seed=0))
+    np.testing.assert_allclose(classifier.links[:, 1], expected.coef_[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("landmarks", [24, 23])
@@ -155,18 +161,21 @@ def test_the_kernel_leaves_all_images_of_a_patient_out_at_once(landmarks):
         inner = near[np.ix_(rest, rest)] + 0.1 * np.eye(rest.sum())
         left_out[own] = near[np.ix_(own, rest)] @ np.linalg.solve(inner, y[rest] - 0.5) + 0.5
     expected = LogisticRegression(max_iter=1000).fit(4 * left_out, y[:, 1])
-    how = {"exclusive": True, "seed": 0}
-    reader = KernelReader(Kernel(landmarks=landmarks)).fit(z, y, groups, of_patient=of_patient, **how)
-    np.testing.assert_allclose(reader.links[:, 1], expected.coef_[0], rtol=1e-5 if landmarks == 24 else 0.2)
-    alone = KernelReader(Kernel(landmarks=landmarks)).fit(z, y, groups, **how)
-    assert np.abs(alone.links).max() > 2 * np.abs(reader.links).max()
+    table = FeatureTable(z, y, groups, exclusive=True, seed=0, of_patient=of_patient)
+    classifier = KernelClassifier(Kernel(landmarks=landmarks)).fit(table)
+    np.testing.assert_allclose(classifier.links[:, 1], expected.coef_[0], rtol=1e-5 if landmarks == 24 else 0.2)
+    alone = KernelClassifier(Kernel(landmarks=landmarks)).fit(replace(table, of_patient=None))
+    assert np.abs(alone.links).max() > 2 * np.abs(classifier.links).max()
 
 
 def test_landmarks_enough_are_the_whole_kernel():
     rng = np.random.default_rng(0)
     z, groups = rng.normal(size=(60, 5)), {"a": slice(0, 2), "b": slice(2, 5)}
     y = np.eye(3, dtype=np.uint8)[(z[:, 0] > 0).astype(int) + (z[:, 3] > 0)]
-    whole, few = (KernelReader(Kernel(landmarks=m)).fit(z, y, groups, exclusive=True, seed=0) for m in (60, 59))
+    whole, few = (
+        KernelClassifier(Kernel(landmarks=m)).fit(FeatureTable(z, y, groups, exclusive=True, seed=0))
+        for m in (60, 59)
+    )
     np.testing.assert_allclose(few.scores(z), whole.scores(z), atol=0.1)
 
 
@@ -174,20 +183,22 @@ def test_the_forest_is_scikit_learns():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(80, 6))
     y = np.eye(3, dtype=np.uint8)[(z[:, 0] > 0).astype(int) + (z[:, 1] > 0)]
-    reader = TreesReader(Trees(trees=7, leaf=2, share=0.5)).fit(z, y, {}, exclusive=True, seed=5)
+    classifier = TreesClassifier(Trees(trees=7, leaf=2, share=0.5)).fit(
+        FeatureTable(z, y, {}, exclusive=True, seed=5)
+    )
     own = ExtraTreesClassifier(7, min_samples_leaf=2, max_features=0.5, random_state=5)
     own.fit(z.astype(np.float32), y.argmax(axis=1))
     new = rng.normal(size=(50, 6)).astype(np.float32)
-    np.testing.assert_allclose(reader.forest.predict(new), own.predict_proba(new), atol=1e-12)
+    np.testing.assert_allclose(classifier.forest.predict(new), own.predict_proba(new), atol=1e-12)
 
 
 def test_out_of_fold_answers_do_not_know_their_own_label():
     """Labels by lot: what is said of an image that was learned is right, what is said out of fold is not."""
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(200, 5)), np.eye(2, dtype=np.uint8)[rng.integers(0, 2, 200)]
-    make = lambda: TreesReader(Trees(trees=30, leaf=1))  # noqa: E731
-    inside = make().fit(z, y, {}, exclusive=True, seed=0).scores(z)
-    outside = out_of_fold(make, z, y, {}, exclusive=True, seed=0)
+    make = lambda: TreesClassifier(Trees(trees=30, leaf=1))  # noqa: E731
+    inside = make().fit(FeatureTable(z, y, {}, exclusive=True, seed=0)).scores(z)
+    outside = out_of_fold(make, FeatureTable(z, y, {}, exclusive=True, seed=0))
     right = [(scores.argmax(axis=1) == y.argmax(axis=1)).mean() for scores in (inside, outside)]
     assert right[0] > 0.95
     assert right[1] < 0.65
@@ -214,8 +225,8 @@ def test_scores_and_probabilities_undo_one_another():
 
 def test_plain_operations_average_large_images_down():
     images = pictures(3, side=56)
-    place = Field(56, 56)
-    small_ones = Plain(images).pixels(place.down, place.across)
+    place = PixelGrid(56, 56)
+    small_ones = Ops(images).pixels(place.down, place.across)
     assert small_ones.shape == (3, 3, 28, 28)
     expected = images.reshape(3, 28, 2, 28, 2, 3).mean(axis=(2, 4)) / 255
     np.testing.assert_allclose(np.moveaxis(small_ones, 1, 3), expected, atol=1e-7)

@@ -1,8 +1,8 @@
-"""Summaries of an image: a few hundred numbers that do not ask how it was held, to learn from few images.
+"""Handcrafted features: a few hundred numbers of an image that mirroring does not change, to learn from few images.
 
 Light and colour by rings about the middle, contrast at several scales, slopes, moments, spectrum, and how often small
 patches that train has are seen. Mirroring an image changes none of them. They are written once, in operations that
-NumPy (`Plain`) and an ONNX graph both have, so that what is trained is what is served.
+NumPy (`Ops`) and an ONNX graph both have, so that what is trained is what is served.
 
 Shapes: N images, C channels, S pixels a side (28, or less for smaller images; larger ones are averaged down to 28),
 P = S * S, F numbers. Radii are in pixels of a 28-pixel image. All in 64 bits.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,131 +39,86 @@ _STEP = 2
 _BANDS = np.arange(0.5, 12.6, 1.5)
 
 
-class Ops(Protocol):
-    """What summaries are computed with; tensors are (N, C, ...), constants NumPy arrays."""
-
-    def pixels(self, down: Floats, across: Floats) -> Tensor:
-        """Give the images (N, C, S, S), 0 to 1, averaged by rows and columns of pixels, (S, H) and (S, W)."""
-
-    def matmul(self, x: Tensor, constant: Floats) -> Tensor:
-        """Multiply the last axis by a constant (K, L)."""
-
-    def take(self, x: Tensor, places: NDArray[np.int64]) -> Tensor:
-        """Take places of the last axis."""
-
-    def sort(self, x: Tensor) -> Tensor:
-        """Sort the last axis, smallest first."""
-
-    def swap(self, x: Tensor) -> Tensor:
-        """Exchange the last two axes."""
-
-    def flat(self, x: Tensor) -> Tensor:
-        """Make one axis of the last two."""
-
-    def square(self, x: Tensor, side: int) -> Tensor:
-        """Make two axes, (S, S), of the last one."""
-
-    def channels(self, x: Tensor, first: int, last: int) -> Tensor:
-        """Take channels from the first to before the last."""
-
-    def windows(self, x: Tensor, places: NDArray[np.int64]) -> Tensor:
-        """Take windows (L, K) of the last axis of (N, C, P): (N, L, C * K)."""
-
-    def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """Put parts side by side, each as (N, everything else)."""
-
-    def sqrt(self, x: Tensor) -> Tensor:
-        """Square root."""
-
-    def log(self, x: Tensor) -> Tensor:
-        """Natural logarithm."""
-
-    def absolute(self, x: Tensor) -> Tensor:
-        """Absolute value."""
-
-    def maximum(self, x: Tensor, other: float) -> Tensor:
-        """The larger of each value and a number."""
-
-
-class Plain:
-    """The operations in NumPy, on images (N, H, W, C) uint8. See `Ops`."""
+class Ops:
+    """What features are computed with, here NumPy on images (N, H, W, C) uint8; `exporters` has the same as nodes of
+    a graph. Tensors are (N, C, ...), constants NumPy arrays."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self._images = images
 
-    def pixels(self, down: Floats, across: Floats) -> Floats:
-        """See `Ops`."""
+    def pixels(self, down: Floats, across: Floats) -> Tensor:
+        """Give the images (N, C, S, S), 0 to 1, averaged by rows and columns of pixels, (S, H) and (S, W)."""
         x = np.moveaxis(self._images, 3, 1).astype(np.float64) / 255
-        return x if len(down) == x.shape[2] else np.asarray(down @ x @ across.T)
+        return x if len(down) == x.shape[2] else down @ x @ across.T
 
-    def matmul(self, x: Floats, constant: Floats) -> Floats:
-        """See `Ops`."""
-        return np.asarray(x @ constant)
+    def matmul(self, x: Tensor, constant: Floats) -> Tensor:
+        """Multiply the last axis by a constant (K, L)."""
+        return x @ constant
 
-    def take(self, x: Floats, places: NDArray[np.int64]) -> Floats:
-        """See `Ops`."""
+    def take(self, x: Tensor, places: NDArray[np.int64]) -> Tensor:
+        """Take places of the last axis."""
         return np.take(x, places, axis=-1)
 
-    def sort(self, x: Floats) -> Floats:
-        """See `Ops`."""
+    def sort(self, x: Tensor) -> Tensor:
+        """Sort the last axis, smallest first."""
         return np.sort(x, axis=-1)
 
-    def swap(self, x: Floats) -> Floats:
-        """See `Ops`."""
+    def swap(self, x: Tensor) -> Tensor:
+        """Exchange the last two axes."""
         return np.swapaxes(x, -1, -2)
 
-    def flat(self, x: Floats) -> Floats:
-        """See `Ops`."""
+    def flat(self, x: Tensor) -> Tensor:
+        """Make one axis of the last two."""
         return x.reshape(*x.shape[:-2], -1)
 
-    def square(self, x: Floats, side: int) -> Floats:
-        """See `Ops`."""
+    def square(self, x: Tensor, side: int) -> Tensor:
+        """Make two axes, (S, S), of the last one."""
         return x.reshape(*x.shape[:-1], side, side)
 
-    def channels(self, x: Floats, first: int, last: int) -> Floats:
-        """See `Ops`."""
+    def channels(self, x: Tensor, first: int, last: int) -> Tensor:
+        """Take channels from the first to before the last."""
         return x[:, first:last]
 
-    def windows(self, x: Floats, places: NDArray[np.int64]) -> Floats:
-        """See `Ops`."""
+    def windows(self, x: Tensor, places: NDArray[np.int64]) -> Tensor:
+        """Take windows (L, K) of the last axis of (N, C, P): (N, L, C * K)."""
         return x[:, :, places].transpose(0, 2, 1, 3).reshape(len(x), len(places), -1)
 
-    def join(self, parts: Sequence[Floats]) -> Floats:
-        """See `Ops`."""
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        """Put parts side by side, each as (N, everything else)."""
         return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
-    def sqrt(self, x: Floats) -> Floats:
-        """See `Ops`."""
+    def sqrt(self, x: Tensor) -> Tensor:
+        """Square root."""
         return np.sqrt(x)
 
-    def log(self, x: Floats) -> Floats:
-        """See `Ops`."""
+    def log(self, x: Tensor) -> Tensor:
+        """Natural logarithm."""
         return np.log(x)
 
-    def absolute(self, x: Floats) -> Floats:
-        """See `Ops`."""
+    def absolute(self, x: Tensor) -> Tensor:
+        """Absolute value."""
         return np.abs(x)
 
-    def maximum(self, x: Floats, other: float) -> Floats:
-        """See `Ops`."""
+    def maximum(self, x: Tensor, other: float) -> Tensor:
+        """The larger of each value and a number."""
         return np.maximum(x, other)
 
 
 @dataclass(frozen=True)
-class Field:
-    """The places of an image: how far each pixel is from the middle, and what is averaged over which of them."""
+class PixelGrid:
+    """The pixels of an image: how far each is from the middle, and what is averaged over which of them."""
 
     height: int
     width: int
 
     @property
     def side(self) -> int:
-        """Pixels a side of what is summarised."""
+        """Pixels a side that features are computed of."""
         return min(self.height, self.width, SIDE)
 
     @cached_property
     def down(self) -> Floats:
-        """How much each row of pixels counts in each row that is summarised, (S, H)."""
+        """How much each row of pixels counts in each row that features are computed of, (S, H)."""
         return cell_shares(self.height, self.side).astype(np.float64)
 
     @cached_property
@@ -224,18 +179,18 @@ def _quantiles(ops: Ops, x: Tensor, n: int, percents: Sequence[float]) -> Tensor
     return ops.take(ordered, below) * (1 - share) + ops.take(ordered, above) * share
 
 
-def _of_rings(ops: Ops, flat: Tensor, place: Field, rings: Sequence[tuple[float, float]]) -> list[Tensor]:
+def _of_rings(ops: Ops, flat: Tensor, grid: PixelGrid, rings: Sequence[tuple[float, float]]) -> list[Tensor]:
     """Mean and spread in each ring that has pixels."""
     found = []
-    for own in (place.ring(*ring) for ring in rings):
+    for own in (grid.ring(*ring) for ring in rings):
         if len(own):
             part = ops.take(flat, own)
             found += [_mean(ops, part, len(own)), _spread(ops, part, len(own))]
     return found
 
 
-def _ratio(ops: Ops, flat: Tensor, place: Field, channels: int) -> list[Tensor]:
-    disc, n = ops.take(flat, place.disc), len(place.disc)
+def _ratio(ops: Ops, flat: Tensor, grid: PixelGrid, channels: int) -> list[Tensor]:
+    disc, n = ops.take(flat, grid.disc), len(grid.disc)
     found = []
     for c in range(channels - 1):
         ratio = ops.channels(disc, c, c + 1) - ops.channels(disc, c + 1, c + 2)
@@ -243,34 +198,34 @@ def _ratio(ops: Ops, flat: Tensor, place: Field, channels: int) -> list[Tensor]:
     return found
 
 
-def _local(ops: Ops, light: Tensor, place: Field) -> list[Tensor]:
+def _local(ops: Ops, light: Tensor, grid: PixelGrid) -> list[Tensor]:
     """Contrast against the neighbourhood at several scales; the blur sees the disc alone."""
-    inner, found = place.ring(0, _INNER), []
+    inner, found = grid.ring(0, _INNER), []
     n = len(inner)
     for sd in _BLURS:
-        blur = place.blur(sd)
-        seen = blur @ place.in_disc @ blur.T
-        blurred = ops.swap(ops.matmul(ops.swap(ops.matmul(light * place.in_disc, blur.T)), blur.T))
-        contrast = ops.take(ops.flat((light - blurred / np.maximum(seen, 1e-9)) * place.in_disc), inner)
+        blur = grid.blur(sd)
+        seen = blur @ grid.in_disc @ blur.T
+        blurred = ops.swap(ops.matmul(ops.swap(ops.matmul(light * grid.in_disc, blur.T)), blur.T))
+        contrast = ops.take(ops.flat((light - blurred / np.maximum(seen, 1e-9)) * grid.in_disc), inner)
         spread = ops.maximum(_spread(ops, contrast, n), 1e-6)
         cubed = _mean(ops, contrast * contrast * contrast, n) / (spread * spread * spread)
         found += [_quantiles(ops, contrast, n, (0.5, 2, 10, 90, 98, 99.5)), spread, cubed]
     return found
 
 
-def _slopes(ops: Ops, light: Tensor, place: Field) -> list[Tensor]:
-    slope: Floats = np.asarray(np.gradient(np.eye(place.side), axis=0))
+def _slopes(ops: Ops, light: Tensor, grid: PixelGrid) -> list[Tensor]:
+    slope: Floats = np.asarray(np.gradient(np.eye(grid.side), axis=0))
     down = ops.swap(ops.matmul(ops.swap(light), slope.T))
     across = ops.matmul(light, slope.T)
     steep = ops.flat(ops.sqrt(down * down + across * across))
-    rings = [own for own in (place.ring(*ring) for ring in _RINGS) if len(own)]
+    rings = [own for own in (grid.ring(*ring) for ring in _RINGS) if len(own)]
     return [_mean(ops, ops.take(steep, own), len(own)) for own in rings]
 
 
-def _moments(ops: Ops, away: Tensor, place: Field) -> list[Tensor]:
+def _moments(ops: Ops, away: Tensor, grid: PixelGrid) -> list[Tensor]:
     """Where the light lies: moments that a mirror image turns round are taken without their sign."""
-    dy, dx = (offset.ravel()[place.disc] for offset in place.offsets)
-    pixels = place.side**2
+    dy, dx = (offset.ravel()[grid.disc] for offset in grid.offsets)
+    pixels = grid.side**2
     turned = ops.absolute(ops.matmul(away, np.stack([dx, dy, dx * dy], axis=1) / pixels))
     return [turned, ops.matmul(away, np.stack([dx**2 + dy**2, dx**2 - dy**2], axis=1) / pixels)]
 
@@ -284,21 +239,21 @@ def _correlations(ops: Ops, away: Tensor, n: int, channels: int) -> list[Tensor]
     return [together(i, j) / ops.sqrt(own[i] * own[j] + 1e-9) for i, j in pairs]
 
 
-def _dark(ops: Ops, flat: Tensor, place: Field) -> list[Tensor]:
+def _dark(ops: Ops, flat: Tensor, grid: PixelGrid) -> list[Tensor]:
     """The darkest tones around the disc, where a logarithm of the plain pixels still tells them apart."""
     found = []
     for ring in ((14.6, 20.0), (13.4, 14.6)):
-        own = place.ring(*ring)
+        own = grid.ring(*ring)
         if len(own):
             part, n = ops.take(flat, own), len(own)
             found += [_mean(ops, part, n), _spread(ops, part, n), _quantiles(ops, part, n, (5, 50, 95))]
     return found
 
 
-def _spectrum(ops: Ops, away: Tensor, place: Field) -> list[Tensor]:
+def _spectrum(ops: Ops, away: Tensor, grid: PixelGrid) -> list[Tensor]:
     """Log power by bands of frequency, of the disc as it fades towards its rim."""
-    taper = place.in_disc * np.clip((13 - place.radius) / 3, 0, 1)
-    side = place.side
+    taper = grid.in_disc * np.clip((13 - grid.radius) / 3, 0, 1)
+    side = grid.side
     frequency = np.fft.fftfreq(side) * side
     angles = 2 * np.pi * np.outer(np.arange(side), frequency) / side
     cos, sin = np.cos(angles), np.sin(angles)
@@ -314,7 +269,7 @@ def _spectrum(ops: Ops, away: Tensor, place: Field) -> list[Tensor]:
 
 
 @dataclass
-class Patches:
+class PatchFeatures:
     """How much of each of K small patches an image has, by rings: the activation of Coates and Ng (Learning Feature
     Representations with K-means, 2012, 2.2) with patches drawn from train, whitened; a patch and its mirror images
     count alike."""
@@ -329,26 +284,26 @@ class Patches:
     _IMAGES = 2_000
     _RINGS = ((0.0, 4.0), (4.0, 8.0), (8.0, 11.5))
 
-    def places(self, place: Field, step: int) -> tuple[NDArray[np.int64], Floats]:
+    def places(self, grid: PixelGrid, step: int) -> tuple[NDArray[np.int64], Floats]:
         """The pixels of each window (L, window²), and how far from the middle it is, (L,): windows a `step` apart,
         at the same places from either side."""
-        last = place.side - self.window
+        last = grid.side - self.window
         half = np.arange(0, last // 2 + 1, step)
         starts = np.unique(np.r_[half, last - half])
         inside = np.arange(self.window)
-        rows = (starts[:, None, None, None] + inside[None, None, :, None]) * place.side
+        rows = (starts[:, None, None, None] + inside[None, None, :, None]) * grid.side
         columns = starts[None, :, None, None] + inside[None, None, None, :]
         middle = self.window // 2
-        radius = place.radius[np.ix_(starts + middle, starts + middle)]
+        radius = grid.radius[np.ix_(starts + middle, starts + middle)]
         return (rows + columns).reshape(-1, self.window**2), radius.ravel()
 
-    def fit(self, images: NDArray[np.uint8], place: Field, seed: int) -> Self:
+    def fit(self, images: NDArray[np.uint8], grid: PixelGrid, seed: int) -> Self:
         """Draw patches from images (N, H, W, C), and learn their whitening."""
         rng = np.random.default_rng(seed)
         few = images[np.sort(rng.permutation(len(images))[: self._IMAGES])]
-        ops = Plain(few)
-        pixels, radius = self.places(place, step=1)
-        seen = ops.windows(ops.flat(_log(ops, place, 0.1)), pixels)
+        ops = Ops(few)
+        pixels, radius = self.places(grid, step=1)
+        seen = ops.windows(ops.flat(_log(ops, grid, 0.1)), pixels)
         near = np.flatnonzero(radius < 11)
         drawn = seen[rng.integers(len(few), size=self._DRAWN), near[rng.integers(len(near), size=self._DRAWN)]]
         x = _even(ops, drawn, drawn.shape[-1])
@@ -358,14 +313,17 @@ class Patches:
         self.centres = (x[: self.count] - self.mean) @ self.whiten
         return self
 
-    def numbers(self, ops: Ops, light: Tensor, place: Field, channels: int) -> Tensor:
+    def numbers(self, ops: Ops, light: Tensor, grid: PixelGrid, channels: int) -> Tensor:
         """Give (N, rings, K) mean activations of log-pixels (N, C, P)."""
-        pixels, radius = self.places(place, _STEP)
+        pixels, radius = self.places(grid, _STEP)
         width = channels * self.window**2
         x = _even(ops, ops.windows(light, pixels), width)
         rings = [(radius >= inner) & (radius < outer) for inner, outer in self._RINGS]
         shares = np.stack([ring / max(1, ring.sum()) for ring in rings], axis=1) / 4
-        total = functools.reduce(operator.add, (self._active(ops, x, order) for order in self._mirrors(channels)))
+        # A window (C * window²,) is read as it is, mirrored, upside down, and both.
+        plain = np.arange(width).reshape(channels, self.window, self.window)
+        orders = [plain[:, ::down, ::across].ravel() for down in (1, -1) for across in (1, -1)]
+        total = functools.reduce(operator.add, (self._active(ops, x, order) for order in orders))
         return ops.matmul(ops.swap(total), shares)
 
     def _active(self, ops: Ops, x: Tensor, order: NDArray[np.int64]) -> Tensor:
@@ -377,11 +335,6 @@ class Patches:
         far = ops.sqrt(ops.maximum(squares - ops.matmul(z, 2 * self.centres.T), 0.0))
         return ops.maximum(_mean(ops, far, k) - far, 0.0)
 
-    def _mirrors(self, channels: int) -> list[NDArray[np.int64]]:
-        """The orders in which a window, (C * window²,), is read as it is, mirrored, upside down, and both."""
-        plain = np.arange(channels * self.window**2).reshape(channels, self.window, self.window)
-        return [plain[:, ::down, ::across].ravel() for down in (1, -1) for across in (1, -1)]
-
 
 def _even(ops: Ops, x: Tensor, n: int) -> Tensor:
     """Take light and contrast of each window away: mean 0, spread about 1."""
@@ -389,15 +342,15 @@ def _even(ops: Ops, x: Tensor, n: int) -> Tensor:
     return away / ops.sqrt(_mean(ops, away * away, n) + 0.01)
 
 
-def _log(ops: Ops, place: Field, offset: float) -> Tensor:
-    return ops.log(ops.pixels(place.down, place.across) + offset)
+def _log(ops: Ops, grid: PixelGrid, offset: float) -> Tensor:
+    return ops.log(ops.pixels(grid.down, grid.across) + offset)
 
 
 @dataclass
-class Summaries:
-    """Summaries of images of one shape, standardised by those of train, in named groups; see `numbers`."""
+class HandcraftedFeatures:
+    """Features of images of one shape, standardised by those of train, in named `groups` of columns."""
 
-    patches: Patches
+    patches: PatchFeatures
     shape: tuple[int, int, int] = (0, 0, 0)
     groups: Mapping[str, slice] = field(default_factory=dict)
     mean: Floats = field(default_factory=lambda: np.empty(0))
@@ -406,12 +359,12 @@ class Summaries:
     def fit(self, images: NDArray[np.uint8], seed: int) -> Self:
         """Learn patches and scales from images (N, H, W, C) uint8. RecipeError for images of under 16 pixels."""
         self.shape = images.shape[1], images.shape[2], images.shape[3]
-        if self.place.side < _LEAST_SIDE:
+        if self.grid.side < _LEAST_SIDE:
             raise RecipeError(
-                f"Summaries need images of at least {_LEAST_SIDE} pixels a side; these have {self.place.side}.",
+                f"Handcrafted features need at least {_LEAST_SIDE} pixels a side; these have {self.grid.side}.",
                 "Choose another model, as --recipe linear.",
             )
-        self.patches.fit(images, self.place, seed)
+        self.patches.fit(images, self.grid, seed)
         raw = self._in_parts(images, self.raw)
         self.mean, spread = raw.mean(axis=0), raw.std(axis=0)
         # What never changes says nothing, and stays 0.
@@ -419,9 +372,9 @@ class Summaries:
         return self
 
     @cached_property
-    def place(self) -> Field:
-        """The places of an image."""
-        return Field(self.shape[0], self.shape[1])
+    def grid(self) -> PixelGrid:
+        """The pixels that features are computed of."""
+        return PixelGrid(self.shape[0], self.shape[1])
 
     def numbers(self, ops: Ops) -> Tensor:
         """Give (N, F) standardised numbers, group after group."""
@@ -437,23 +390,23 @@ class Summaries:
         return ops.join(list(joined.values()))
 
     def _parts(self, ops: Ops) -> dict[str, list[Tensor]]:
-        place, channels = self.place, self.shape[2]
-        light, dark = (_log(ops, place, offset) for offset in (0.05, 0.004))
-        flat, n = ops.flat(light), len(place.disc)
-        disc = ops.take(flat, place.disc)
+        grid, channels = self.grid, self.shape[2]
+        light, dark = (_log(ops, grid, offset) for offset in (0.05, 0.004))
+        flat, n = ops.flat(light), len(grid.disc)
+        disc = ops.take(flat, grid.disc)
         mean = _mean(ops, disc, n)
         away = disc - mean
         return {
-            "rings": _of_rings(ops, flat, place, _RINGS),
-            "outside": _of_rings(ops, flat, place, _OUTSIDE),
-            "ratio": _ratio(ops, flat, place, channels),
-            "local": _local(ops, light, place),
-            "slopes": _slopes(ops, light, place),
-            "moments": _moments(ops, away, place),
+            "rings": _of_rings(ops, flat, grid, _RINGS),
+            "outside": _of_rings(ops, flat, grid, _OUTSIDE),
+            "ratio": _ratio(ops, flat, grid, channels),
+            "local": _local(ops, light, grid),
+            "slopes": _slopes(ops, light, grid),
+            "moments": _moments(ops, away, grid),
             "correlations": _correlations(ops, away, n, channels),
-            "dark": _dark(ops, ops.flat(dark), place),
-            "spectrum": _spectrum(ops, flat - mean, place),
-            "patches": [self.patches.numbers(ops, ops.flat(_log(ops, place, 0.1)), place, channels)],
+            "dark": _dark(ops, ops.flat(dark), grid),
+            "spectrum": _spectrum(ops, flat - mean, grid),
+            "patches": [self.patches.numbers(ops, ops.flat(_log(ops, grid, 0.1)), grid, channels)],
         }
 
     def of(self, images: Readable) -> Floats:
@@ -463,8 +416,8 @@ class Summaries:
     @staticmethod
     def _in_parts(images: Readable, numbers: Callable[[Ops], Floats]) -> Floats:
         def part(start: int) -> Floats:
-            return numbers(Plain(np.asarray(images[start : start + _IMAGES_AT_ONCE])))
+            return numbers(Ops(np.asarray(images[start : start + _IMAGES_AT_ONCE])))
 
         # NumPy lets other threads work while it computes; the parts are the same however many there are.
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "summaries") as pool:
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "features") as pool:
             return np.concatenate(list(pool.map(part, range(0, len(images), _IMAGES_AT_ONCE))))
