@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -229,8 +229,8 @@ def pairs(entries: Sequence[StudyRowResult], headline: str) -> list[tuple[str, s
 
 def turned(found: Difference) -> Difference:
     """Give the same difference seen from the other side."""
-    values = {**asdict(found), "row": found.against, "against": found.row, "value": -found.value}
-    return Difference(**{**values, "low": -found.high, "high": -found.low})
+    ends = {"value": -found.value, "low": -found.high, "high": -found.low}
+    return replace(found, row=found.against, against=found.row, **ends)
 
 
 def _mean(values: Sequence[float]) -> float:
