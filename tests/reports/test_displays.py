@@ -497,7 +497,7 @@ def test_what_was_looked_at_holds_the_cases_and_their_peaks(ordinal: RunContent)
     for n, (row, column) in enumerate(zip(frame["row"], frame["column"], strict=True)):
         own = ordinal.cases.maps[n]
         assert math.isnan(row) if n == 2 else own[int(row), int(column)] == own.max()
-    assert display.alike == pytest.approx(0.06)
+    assert display.random_correlation == pytest.approx(0.06)
     assert "for mild speaks most at row" in display.description
     assert "for severe speaks nowhere" in display.description
 

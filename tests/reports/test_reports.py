@@ -402,7 +402,7 @@ def test_only_the_threshold_that_counts_is_told_of_two_classes(binary: RunConten
 
 
 def test_what_a_view_leaves_out_is_said(viewed: RunContent, viewed_words: str) -> None:
-    assert viewed.left_out["val"].images == 1234
+    assert viewed.data.left_out["val"].images == 1234
     for text in (viewed_words, run_card(viewed)):
         assert "every image, as one whose grade needs a referral" in text
         assert "val 1,234 of 1,294 images and 2,468 positive labels" in text

@@ -87,13 +87,13 @@ class Neighbours:
             # Small copies, of which each pixel is the mean of those it stands for.
             large = max(part.shape[1:3]) > _SIDE
             found.append(
-                (looks_of(model, part, by), np.rint(_averaged(part, _SIDE)).astype(np.uint8) if large else part)
+                (features_of(model, part, by), np.rint(_averaged(part, _SIDE)).astype(np.uint8) if large else part)
             )
-        looks, small = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        mean, spread = looks.mean(axis=0), looks.std(axis=0)
+        features, small = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        mean, spread = features.mean(axis=0), features.std(axis=0)
         scale = np.where(spread > 0, spread, 1).astype(np.float32)
-        axes = _axes((looks - mean) / scale)
-        places = _unit(((looks - mean) / scale) @ axes)
+        axes = _axes((features - mean) / scale)
+        places = _unit(((features - mean) / scale) @ axes)
         return cls(own.rows, small, labels[kept], places, mean, scale, axes, by)
 
     def nearest(self, model: Featured | None, images: Images, most: int = 5) -> list[list[Neighbour]]:
@@ -106,17 +106,17 @@ class Neighbours:
             raise DataError(
                 "Similar images are kept by features, and this model's file gives none.", "Repeat the run."
             )
-        looks = looks_of(model, images, self.by)
-        if looks.shape[1] != len(self.mean):
+        features = features_of(model, images, self.by)
+        if features.shape[1] != len(self.mean):
             raise DataError(
-                f"{len(self.mean)} features of an image were expected, {looks.shape[1]} came.",
+                f"{len(self.mean)} features of an image were expected, {features.shape[1]} came.",
                 "Ask the model that the run was made with.",
             )
-        alike = _unit(((looks - self.mean) / self.scale) @ self.axes) @ self.places.T
-        order = np.argsort(-alike, axis=1, kind="stable")[:, :most]
+        similarity = _unit(((features - self.mean) / self.scale) @ self.axes) @ self.places.T
+        order = np.argsort(-similarity, axis=1, kind="stable")[:, :most]
         return [
             [Neighbour(int(self.rows[i]), self.images[i], self.labels[i], float(np.clip(row[i], -1, 1))) for i in own]
-            for own, row in zip(order.tolist(), alike, strict=True)
+            for own, row in zip(order.tolist(), similarity, strict=True)
         ]
 
     def to_bytes(self) -> bytes:
@@ -161,7 +161,7 @@ def neighbours_from_bytes(content: bytes, where: str = "neighbours.npz") -> Neig
     return found
 
 
-def looks_of(model: Featured | None, images: Images, by: str) -> Floats:
+def features_of(model: Featured | None, images: Images, by: str) -> Floats:
     """Describe images (N, H, W, C) by the model's features or by coarse pixels, (N, F)."""
     if by == "features" and model is not None:
         return np.asarray(model.features(images), np.float32)

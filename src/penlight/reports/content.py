@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.data.dataset import DatasetInfo
 from penlight.data.summary import DataDescription, describe
-from penlight.data.views import LeftOut
 from penlight.errors import RunError
 from penlight.evaluation import Decision, Score
 from penlight.evaluation.checks import Check
@@ -154,11 +153,6 @@ class RunContent:
     def tested(self) -> str:
         """What the images that were scored are: test images, or those that each fold left out."""
         return "out-of-fold" if self.folds else "test"
-
-    @property
-    def left_out(self) -> Mapping[str, LeftOut]:
-        """What the view leaves out, by split."""
-        return self.data.left_out
 
 
 _SAMPLES_PER_LABEL = 6

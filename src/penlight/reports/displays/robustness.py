@@ -12,7 +12,7 @@ from penlight.evaluation.robustness import CorruptionRow, Level, Robustness
 from penlight.reports.displays.base import Display, Layout
 from penlight.reports.displays.shared import divide
 from penlight.reports.palette import ACCENT, INK, MUTED
-from penlight.reports.words import interval, listed, number
+from penlight.reports.words import interval, listed, number, signed
 
 _COLUMNS = 4
 _NAMED = 2
@@ -99,7 +99,7 @@ class CorruptionCurves(Display):
         panel.plot(SEVERITIES, row.severities, "o-", color=ACCENT, markersize=4.5, linewidth=1.8)
         panel.annotate(corruption_words(row.name), (0, 1), (0, 7), "axes fraction", "offset points", color=INK,
                        fontsize=12, weight="bold")  # fmt: skip
-        panel.annotate(_signed(row.change.value), (1, 1), (0, 7), "axes fraction", "offset points", ha="right",
+        panel.annotate(signed(row.change.value, 2), (1, 1), (0, 7), "axes fraction", "offset points", ha="right",
                        color=MUTED, fontsize=12)  # fmt: skip
 
     def _range(self) -> tuple[float, float]:
@@ -112,12 +112,6 @@ class CorruptionCurves(Display):
         return max(0.0, min(values) - room), min(1.0, max(values) + room)
 
 
-def _signed(value: float, decimals: int = 2) -> str:
-    text = number(value, decimals)
-    return f"+{text}" if value > 0 and float(text) else text
-
-
 def _change(level: Level) -> str:
     """Write a change with its interval: "+0.120, 0.083–0.161"."""
-    bounds = interval(level.low, level.high)
-    return f"{_signed(level.value, 3)}, {bounds}" if bounds else _signed(level.value, 3)
+    return ", ".join(filter(None, (signed(level.value), interval(level.low, level.high))))

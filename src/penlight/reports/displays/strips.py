@@ -30,6 +30,7 @@ from penlight.runs.predictions import Predictions
 from penlight.tasks import label_of
 
 Images = NDArray[np.uint8]
+Flags = NDArray[np.bool_]
 Facts = tuple[tuple[str, str], ...]
 """What stands below a picture in a page: names and values."""
 
@@ -103,24 +104,16 @@ class _Surest(Display):
 
     @classmethod
     def from_predictions(
-        cls,
-        predictions: Predictions,
-        decided: Images,
-        images: Images,
-        *,
-        modality: str = "",
-        most: int = _MOST_EXAMPLES,
+        cls, predictions: Predictions, decided: Images, images: Images, *, modality: str = ""
     ) -> Self:
         """Choose at most one label of each image; `predictions.index` are rows of `images` (M, H, W, C)."""
-        chosen = cls._choose(predictions.y_true == 1, decided == 1, predictions.prob, most)
+        chosen = cls._choose(predictions.y_true == 1, decided == 1, predictions.prob)
         wrong = int((decided != predictions.y_true).any(axis=1).sum())
         return cls(_examples(predictions, decided, images, chosen), modality, wrong, len(predictions))
 
     @staticmethod
     @abstractmethod
-    def _choose(
-        there: NDArray[np.bool_], decided: NDArray[np.bool_], prob: Floats, most: int
-    ) -> Sequence[tuple[int, int]]:
+    def _choose(there: Flags, decided: Flags, prob: Floats) -> Sequence[tuple[int, int]]:
         """Choose rows and columns of predictions (N, C)."""
 
     @property
@@ -159,10 +152,8 @@ class ErrorStrip(_Surest):
     title: ClassVar[str] = "Surest errors"
 
     @staticmethod
-    def _choose(
-        there: NDArray[np.bool_], decided: NDArray[np.bool_], prob: Floats, most: int
-    ) -> Sequence[tuple[int, int]]:
-        return surest(decided & ~there, prob, most)
+    def _choose(there: Flags, decided: Flags, prob: Floats) -> Sequence[tuple[int, int]]:
+        return surest(decided & ~there, prob, _MOST_EXAMPLES)
 
     @property
     def caption(self) -> str:
@@ -180,10 +171,8 @@ class MissStrip(_Surest):
     title: ClassVar[str] = "Surest misses"
 
     @staticmethod
-    def _choose(
-        there: NDArray[np.bool_], decided: NDArray[np.bool_], prob: Floats, most: int
-    ) -> Sequence[tuple[int, int]]:
-        return surest(there & ~decided, 1 - prob, most)
+    def _choose(there: Flags, decided: Flags, prob: Floats) -> Sequence[tuple[int, int]]:
+        return surest(there & ~decided, 1 - prob, _MOST_EXAMPLES)
 
     @property
     def caption(self) -> str:
@@ -199,10 +188,8 @@ class RightStrip(_Surest):
     title: ClassVar[str] = "Surest right answers"
 
     @staticmethod
-    def _choose(
-        there: NDArray[np.bool_], decided: NDArray[np.bool_], prob: Floats, most: int
-    ) -> Sequence[tuple[int, int]]:
-        return surest_of_each(decided & there, prob, most)
+    def _choose(there: Flags, decided: Flags, prob: Floats) -> Sequence[tuple[int, int]]:
+        return surest_of_each(decided & there, prob, _MOST_EXAMPLES)
 
     @property
     def caption(self) -> str:
@@ -237,14 +224,14 @@ class SaliencyMap:
 class SaliencyStrip(Display):
     """Maps of the surest wrong answers and of the surest right ones, in this order.
 
-    `method` and `meaning` say how they were made and what they show; `alike` is the mean rank correlation with maps
-    of random weights, NaN where it is not known.
+    `method` and `meaning` say how they are made and what they show; `random_correlation` is the mean rank correlation
+    with maps of random weights, NaN where it is not known.
     """
 
-    looks: tuple[SaliencyMap, ...]
+    maps: tuple[SaliencyMap, ...]
     method: str
     meaning: str
-    alike: float
+    random_correlation: float
     modality: str = ""
 
     title: ClassVar[str] = "Saliency maps"
@@ -258,21 +245,21 @@ class SaliencyStrip(Display):
         cells = [(int(row), int(column)) for row, column in zip(cases.rows, cases.columns, strict=True)]
         right = [bool(predictions.y_true[cell]) for cell in cells]
         found = _examples(predictions, decided, images, cells)
-        looks = tuple(SaliencyMap(e, m, r) for e, m, r in zip(found, cases.maps, right, strict=True))
-        return cls(looks, cases.method, cases.meaning, cases.mean_alike, modality)
+        maps = tuple(SaliencyMap(e, m, r) for e, m, r in zip(found, cases.maps, right, strict=True))
+        return cls(maps, cases.method, cases.meaning, cases.mean_alike, modality)
 
     @property
     def layout(self) -> Layout:
-        return Layout(16 + _SIDE * max(1, len(self.looks)), 16 + 2 * _SIDE, left=8, right=8, top=8, bottom=8)
+        return Layout(16 + _SIDE * max(1, len(self.maps)), 16 + 2 * _SIDE, left=8, right=8, top=8, bottom=8)
 
     @property
     def caption(self) -> str:
-        wrong = sum(not look.right for look in self.looks)
-        shown = f"{wrong} of the surest wrong answers and {len(self.looks) - wrong} of the surest right ones"
-        said, value = f"{shown}, by {self.method}. {self.meaning}", number(self.alike, 2)
-        if math.isnan(self.alike):
+        wrong = sum(not look.right for look in self.maps)
+        shown = f"{wrong} of the surest wrong answers and {len(self.maps) - wrong} of the surest right ones"
+        said, value = f"{shown}, by {self.method}. {self.meaning}", number(self.random_correlation, 2)
+        if math.isnan(self.random_correlation):
             return said
-        if self.alike < MAPS_ALIKE:
+        if self.random_correlation < MAPS_ALIKE:
             learned = f"with random weights the mean rank correlation with them is {value}"
             return f"{said} They depend on what was learned: {learned}."
         same = f"With random weights the maps are much the same (mean rank correlation {value})"
@@ -280,7 +267,7 @@ class SaliencyStrip(Display):
 
     @property
     def description(self) -> str:
-        listed = "; ".join(self._place(look) for look in self.looks) or "none"
+        listed = "; ".join(self._place(look) for look in self.maps) or "none"
         return f"Test {image_words(self.modality)}: {listed}."
 
     @staticmethod
@@ -292,7 +279,7 @@ class SaliencyStrip(Display):
         """One line per picture: index, truth, answer, about, probability, right, and the peak's row and column."""
         lines = [
             (e.index, e.truth, e.answer, e.about, e.probability, look.right, *(look.peak or (None, None)))
-            for look in self.looks
+            for look in self.maps
             for e in [look.example]
         ]
         names = ["index", "truth", "answer", "about", "probability", "right", "row", "column"]
@@ -304,13 +291,13 @@ class SaliencyStrip(Display):
 
     def draw(self, ax: Axes) -> None:
         """Draw the pictures in a row on black, and below them the same under their maps."""
-        examples = [look.example for look in self.looks]
+        examples = [look.example for look in self.maps]
         side = max([_SIDE, *(example.image.shape[0] for example in examples)])
         above = []
         for example in examples:
             times = side // example.image.shape[0]
             above.append(as_rgb(example.image).repeat(times, axis=0).repeat(times, axis=1))
-        draw_images(ax, above, [np.asarray(over(look.example.image, look.map, side)) for look in self.looks])
+        draw_images(ax, above, [np.asarray(over(look.example.image, look.map, side)) for look in self.maps])
 
 
 @dataclass(frozen=True)
