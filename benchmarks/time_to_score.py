@@ -73,7 +73,7 @@ def preset(name: str, view: ViewedDataset, seed: int) -> Curve:
     load_keras()
 
     recipe = load_recipe(name)
-    task = view.task.reading(head=recipe.data.head, rule=recipe.decide.rule)
+    task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     curve: Curve = []
 
     def note(row: Epoch, planned: int) -> None:

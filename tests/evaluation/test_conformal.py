@@ -14,9 +14,9 @@ from penlight.evaluation.conformal import (
     SETS,
     Conformal,
     adaptive_scores,
+    candidate_labels,
     contiguous_scores,
     fit_conformal,
-    options,
     quantile,
 )
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
@@ -64,7 +64,7 @@ def test_coverage_of_both_answers_of_a_finding_is_reached_apart():
         y = (rng.random((900, 2)) < [0.06, 0.5]).astype(np.uint8)
         prob = 1 / (1 + np.exp(3 - rng.normal(size=y.shape) - 1.5 * y))
         sets = fit_conformal(task, y[:450], prob[:450], 0.9).sets(task, prob[450:])
-        truth = options(task, y[450:])
+        truth = candidate_labels(task, y[450:])
         reached.append((sets * truth).sum(axis=0) / truth.sum(axis=0))
     np.testing.assert_array_less(0.89, np.mean(reached, axis=0))
     assert np.mean(reached, axis=0)[1].max() < 0.9 + 1 / 200 + 0.01
@@ -115,7 +115,7 @@ def test_what_holds_of_every_set(seed, n, skill):
         for coverage in (0.05, 0.3, 0.5, 0.7, 0.9, 0.99):
             fitted = fit_conformal(task, y, prob, coverage)
             sets = fitted.sets(task, other)
-            assert sets.shape == options(task, other).shape
+            assert sets.shape == candidate_labels(task, other).shape
             assert (sets.sum(axis=2) >= 1).all()
             assert (sets >= before).all()
             before = sets

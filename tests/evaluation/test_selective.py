@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from penlight.evaluation import METRICS, Sample, find_row, score
-from penlight.evaluation.conformal import options
+from penlight.evaluation.conformal import candidate_labels
 from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, is_singleton
 from penlight.tasks import MultiClass, MultiLabel
 from tests.evaluation.test_metrics import scored, sets_of
@@ -88,7 +88,7 @@ def test_confidence_is_of_the_answer_given():
 def test_metrics_of_sets_are_those_of_a_plain_loop(task):
     y, prob, decided, rows = scored(task, n=90)
     sets = sets_of(task, prob)
-    truth, chosen = options(task, y), options(task, decided)
+    truth, chosen = candidate_labels(task, y), candidate_labels(task, decided)
     pairs = [(i, q) for i in range(sets.shape[0]) for q in range(sets.shape[1])]
     held = {(i, q): bool(sets[i, q, truth[i, q].argmax()]) for i, q in pairs}
     alone = [(i, q) for i, q in pairs if sets[i, q].sum() == 1 and sets[i, q].argmax() == chosen[i, q].argmax()]

@@ -6,10 +6,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from penlight.data.audit.problem import Problems
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import SPLITS
 from penlight.data.pictures import DecodeOptions
+from penlight.data.problems import Problems
 from penlight.data.views import ViewedDataset
 from penlight.records import Count, Counts, ImagesPerPatient, Labels, Name, Record
 

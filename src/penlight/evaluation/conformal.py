@@ -1,10 +1,10 @@
 """Prediction sets: for each image the labels that are possible, so that the truth is among them as often as
 wanted (split conformal prediction; Vovk, Gammerman and Shafer 2005, chapter 4; Papadopoulos et al. 2002).
 
-A task asks questions of which exactly one option is true: an exclusive task one question with C options, a
-multi-label task C questions with two, absent and present. Every option gets a score that is low where it agrees with
-the probabilities; a set holds the options whose score is at most a cut, which is a quantile of the scores that the
-truth has on val. N images, Q questions, K options.
+A task asks questions with candidate labels of which exactly one is true: an exclusive task one question with C
+candidates, a multi-label task C questions with two, absent and present. Every candidate gets a score that is low
+where it agrees with the probabilities; a prediction set holds the candidates whose score is at most a threshold
+(`cuts`), which is a quantile of the scores that the truth has on val. N images, Q questions, K candidate labels.
 
 What is promised: an image drawn as those of val were has its truth in the set with probability `coverage` or more,
 and, where scores have no ties, at most 1 / (n + 1) more. Val has also chosen the epoch, the thresholds and the
@@ -34,15 +34,15 @@ COVERAGE = 0.9
 """How often the truth is wanted in the set, unless a recipe says otherwise."""
 
 
-def options(task: Task, columns: NDArray[Any]) -> NDArray[Any]:
-    """Turn (N, C) indicators or probabilities of labels into those of options, (N, Q, K)."""
+def candidate_labels(task: Task, columns: NDArray[Any]) -> NDArray[Any]:
+    """Turn (N, C) indicators or probabilities of labels into those of candidate labels, (N, Q, K)."""
     return columns[:, None] if task.exclusive else np.stack([1 - columns, columns], axis=2)
 
 
 def adaptive_scores(prob: Floats) -> Floats:
-    """Score each option (N, Q, K) by the probability of all that are more probable; the most probable have 0.
+    """Score each candidate (N, Q, K) by the probability of all that are more probable; the most probable have 0.
 
-    The sets are the fewest most probable options that reach a mass (Romano, Sesia and Candes 2020), without their
+    The sets are the fewest most probable candidates that reach a mass (Romano, Sesia and Candes 2020), without their
     random choice about the last one: the same image always has the same set, and no set is empty. The price is that
     sets are up to one label larger, and cover more than is wanted where the first answer alone is right that often.
     The penalty on large sets of Angelopoulos et al. (2021) is against the long tail of hundreds of classes; it is
@@ -93,7 +93,7 @@ def _inf_of_null(value: Any) -> Any:
 
 
 Cut = Annotated[Number, BeforeValidator(_inf_of_null)]
-"""The largest score of an option that is possible; infinite, and null in JSON, where it always is."""
+"""The largest score of a candidate that is in the set; infinite, and null in JSON, where it always is in."""
 
 Cuts = Annotated[
     tuple[Annotated[tuple[Cut, ...], Field(min_length=1, max_length=10_000)], ...],
@@ -105,7 +105,7 @@ Fitter = Callable[[Task, NDArray[np.uint8], Floats, float, Groups], tuple[Cuts, 
 def _one_cut(
     task: Task, truth: NDArray[np.uint8], scores: Floats, coverage: float, groups: Groups
 ) -> tuple[Cuts, tuple[str, ...]]:
-    """One cut for all options: coverage is over all images."""
+    """One threshold for all candidates: coverage is over all images."""
     units = count_units(len(truth), groups)
     cut = float(quantile(np.sort(scores[truth == 1]), coverage, units))
     few = f"{_counted(units, groups)} in val {'is' if units == 1 else 'are'} too few for coverage {coverage:g}"
@@ -146,10 +146,11 @@ def _cuts_of_findings(
 
 
 def _meeting(absent: Floats, present: Floats, coverage: float, units: Sequence[int]) -> tuple[float, float]:
-    """Cuts of both options from the sorted scores of images in which each is true; together they leave no gap.
+    """Thresholds of both candidates from the sorted scores of images in which each is true; together they leave no
+    gap.
 
-    A finding that val tells apart well has probabilities between the cuts, in neither option's reach. They go to the
-    option on whose side they lie of the point where, with growing coverage, the two first meet: so no set is empty,
+    A finding that val tells apart well has probabilities between the cuts, in neither candidate's reach. They go to
+    the one on whose side they lie of the point where, with growing coverage, the two first meet: so no set is empty,
     and a larger coverage still gives larger sets. `units` count what each are of, patients or images.
     """
     cuts = float(quantile(absent, coverage, units[0])), float(quantile(present, coverage, units[1]))
@@ -168,7 +169,7 @@ def _meeting(absent: Floats, present: Floats, coverage: float, units: Sequence[i
 
 @dataclass(frozen=True)
 class SetKind:
-    """One way to make sets: the `scores` of options from their probabilities, and how `cuts` are found on val."""
+    """One way to make sets: the `scores` of candidates from their probabilities, and how `cuts` are found on val."""
 
     scores: Callable[[Floats], Floats]
     cuts: Fitter
@@ -185,8 +186,8 @@ SETS: dict[str, SetKind] = {
 class Conformal(Record):
     """What turns probabilities into prediction sets, fitted on val for a wanted `coverage`, 0 < coverage < 1.
 
-    `cuts` (Q, K), or (Q, 1) where the options of a question share one; infinity makes an option always
-    possible. `notes` say where that is so and why, "label: reason" where it is of one label.
+    `cuts` (Q, K), or (Q, 1) where the candidates of a question share one; infinity puts a candidate into every
+    set. `notes` say where that is so and why, "label: reason" where it is of one label.
     """
 
     coverage: Annotated[float, Field(strict=True, gt=0, lt=1)]
@@ -194,12 +195,12 @@ class Conformal(Record):
     notes: Notes = ()
 
     def sets(self, task: Task, prob: Floats) -> NDArray[np.uint8]:
-        """Turn (N, C) probabilities into sets (N, Q, K), 1 where an option is possible; no set is empty.
+        """Turn (N, C) probabilities into sets (N, Q, K), 1 where a candidate is in the set; no set is empty.
 
         Exclusive tasks have one question, so `[:, 0]` is (N, C); of multi-label tasks `[:, c, 0]` says that finding c
         may be absent, and `[:, c, 1]` that it may be present.
         """
-        scores = SETS[task.sets].scores(options(task, prob))
+        scores = SETS[task.sets].scores(candidate_labels(task, prob))
         _, questions, answers = scores.shape
         if len(self.cuts) != questions or any(len(row) not in (1, answers) for row in self.cuts):
             raise PredictionsError(
@@ -214,7 +215,7 @@ class Conformal(Record):
         Cut points and thresholds may choose one that is not the most probable; of grades, those between are then in
         the set too. Coverage can only rise by it.
         """
-        sets = self.sets(task, prob) | options(task, decided)
+        sets = self.sets(task, prob) | candidate_labels(task, decided)
         if task.ordered:
             sets = np.maximum.accumulate(sets, axis=2) & np.maximum.accumulate(sets[..., ::-1], axis=2)[..., ::-1]
         return np.asarray(sets, np.uint8)
@@ -231,5 +232,7 @@ def fit_conformal(
     if not 0 < coverage < 1:
         raise RecipeError(f"A coverage above 0 and below 1 was expected, {coverage} came.")
     kind = SETS[task.sets]
-    cuts, notes = kind.cuts(task, options(task, y_val), kind.scores(options(task, prob_val)), coverage, groups)
+    cuts, notes = kind.cuts(
+        task, candidate_labels(task, y_val), kind.scores(candidate_labels(task, prob_val)), coverage, groups
+    )
     return Conformal(coverage, cuts, notes)

@@ -432,6 +432,17 @@ METRICS: dict[str, Metric] = _OF_ALL | _OF_LABELS
 """By key; a task lists the keys of those that it has."""
 
 
+def over_labels(key: str, columns: Sequence[int]) -> Compute:
+    """Give a metric of the whole; one that is a mean over labels, as the mean over these columns alone."""
+    compute = METRICS[METRICS[key].mean_of or key].compute
+
+    def values(s: Sample, w: Floats) -> Floats:
+        computed = compute(s, w)
+        return computed if computed.ndim == 1 else computed[:, columns].mean(axis=1)
+
+    return values
+
+
 def metric_words(name: str, label: str | None = None) -> Metric:
     """Find the metric that a score, of the whole or of a label, is of, by the score's name: for its words.
 

@@ -11,8 +11,8 @@ above the lines: bE_c = mean over s of e_cs, and its change against the clean er
 rbE are their means over corruptions. MedMNIST-C's own figures are these, divided corruption by corruption.
 
 Given the truth, a balanced error is linear in the answers, so that the error of the averaged answers is the average
-error: one matrix product resamples five severities. N images, Q questions with K options each (see `conformal`), B
-resamples, S seeds.
+error: one matrix product resamples five severities. N images, Q questions with K candidate labels each (see
+`conformal`), B resamples, S seeds.
 """
 
 import math
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from penlight.data.reads import read
-from penlight.evaluation.conformal import options
+from penlight.evaluation.conformal import candidate_labels
 from penlight.evaluation.corruptions import SEVERITIES, Corruption, Images
 from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.sample import mean_defined, ratio
@@ -132,7 +132,7 @@ def balanced_error(task: Task, y: Indicators, mistakes: NDArray[np.generic], w: 
     Of classes, those without an image are left out; of findings, those without a positive or without a negative case.
     NaN where nothing is left.
     """
-    truth = options(task, y)
+    truth = candidate_labels(task, y)
     n, q, k = truth.shape
     there = (w @ truth.reshape(n, q * k).astype(float)).reshape(-1, q, k)
     wrong = (w @ mistakes.reshape(n, q * k).astype(float)).reshape(-1, q, k)
@@ -141,8 +141,8 @@ def balanced_error(task: Task, y: Indicators, mistakes: NDArray[np.generic], w: 
 
 
 def mistakes_of(task: Task, y: Indicators, decided: Indicators) -> Indicators:
-    """Say which true options were not chosen, (N, Q, K), from truth and answers (N, C)."""
-    missed: Indicators = options(task, y) & (1 - options(task, decided))
+    """Say which true labels were not chosen, (N, Q, K), from truth and answers (N, C)."""
+    missed: Indicators = candidate_labels(task, y) & (1 - candidate_labels(task, decided))
     return missed
 
 
@@ -167,7 +167,7 @@ def observe(
     errors = np.empty((len(models), len(corruptions), len(SEVERITIES)))
     for row, corruption in enumerate(corruptions):
         step(corruption.name)
-        totals = [np.zeros(options(task, y).shape, np.float32) for _ in models]
+        totals = [np.zeros(candidate_labels(task, y).shape, np.float32) for _ in models]
         for column, severity in enumerate(SEVERITIES):
             answers = _answers(images, index, corruption, severity, [answering for answering, _ in models], seed)
             for m, decided in enumerate(answers):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.calibration import log_losses
-from penlight.evaluation.conformal import options
+from penlight.evaluation.conformal import candidate_labels
 from penlight.evaluation.reliability import Brier, PredictedProbabilities
 from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, is_singleton
 from penlight.tasks import Task
@@ -126,8 +126,8 @@ class Sample:
         """Per-image prediction-set statistics, cached across bootstrap resamples. ValueError without sets."""
         if self.sets is None:
             raise ValueError("metrics of sets need sets")
-        covered = (options(self.task, self.y) & self.sets).max(axis=2)
-        singleton = is_singleton(self.sets, options(self.task, self.decided))
+        covered = (candidate_labels(self.task, self.y) & self.sets).max(axis=2)
+        singleton = is_singleton(self.sets, candidate_labels(self.task, self.decided))
         possible = self.sets[:, 0] if self.task.exclusive else self.sets[:, :, 1]
         return SetStatistics(
             covered.mean(axis=1),

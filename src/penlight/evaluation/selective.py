@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.conformal import options
+from penlight.evaluation.conformal import candidate_labels
 from penlight.tasks import Task
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def errors_and_confidence(
     task: Task, y: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8]
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Say of each decision, (N, Q) both, whether it is wrong and how probable it was said to be; all are (N, C)."""
-    chosen = options(task, decided).astype(bool)
-    wrong: NDArray[np.bool_] = (options(task, y).astype(bool) & chosen).sum(axis=2) == 0
-    return wrong, np.where(chosen, options(task, prob), 0).sum(axis=2)
+    chosen = candidate_labels(task, decided).astype(bool)
+    wrong: NDArray[np.bool_] = (candidate_labels(task, y).astype(bool) & chosen).sum(axis=2) == 0
+    return wrong, np.where(chosen, candidate_labels(task, prob), 0).sum(axis=2)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from penlight.evaluation.intervals import (
     percentile_interval,
     unit_noun,
 )
-from penlight.evaluation.metrics import METRICS
+from penlight.evaluation.metrics import over_labels
 from penlight.evaluation.sample import Sample
 from penlight.records import Count, Name, Number, Record, Text
 
@@ -215,15 +215,9 @@ def _enough(y: NDArray[np.uint8], inside: Mask, groups: Groups) -> Mask:
 
 def _metric_over(samples: Sequence[Sample], left_out: Sequence[str]) -> Callable[[Floats], Floats]:
     """Give the headline metric as a function of weights: the mean over samples and, of labels, over those kept."""
-    metric = METRICS[samples[0].task.headline]
-    compute = METRICS[metric.mean_of or samples[0].task.headline].compute
-    kept = [c for c, name in enumerate(samples[0].task.labels) if name not in left_out]
-
-    def of(sample: Sample, w: Floats) -> Floats:
-        computed = compute(sample, w)
-        return computed if computed.ndim == 1 else computed[:, kept].mean(axis=1)
-
-    return lambda w: np.mean([of(sample, w) for sample in samples], axis=0)
+    task = samples[0].task
+    compute = over_labels(task.headline, [c for c, name in enumerate(task.labels) if name not in left_out])
+    return lambda w: np.mean([compute(sample, w) for sample in samples], axis=0)
 
 
 @dataclass(frozen=True)

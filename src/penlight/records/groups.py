@@ -1,4 +1,5 @@
-"""What is read of a folder of several runs: its seal, and the records of seeds, folds, studies and tunings."""
+"""Files of a folder of several runs that no class of a room is for: its seal, and what was asked of folds, a sweep, a
+tuning."""
 
 from dataclasses import field
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""What answering for a picture reads of a run: its manifest, its decision, how pictures are read, its novelty."""
+"""Small files of a run, and the texts in its npz and ONNX files: what no class of a room is for."""
 
 from dataclasses import field
 from typing import Annotated, ClassVar, Literal

@@ -8,10 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from penlight import disk
-from penlight.data.audit.problem import Audit, Pair, Place
+from penlight.data.audit.problem import Audit, Pair
 from penlight.data.audit.shift import shift_cells
 from penlight.data.audit.thumbs import SIDE
 from penlight.data.dataset import Dataset
+from penlight.data.problems import Place
 from penlight.numbers import counted, decimal_text
 from penlight.reports.page import render
 from penlight.tasks import label_of

@@ -20,7 +20,7 @@ from penlight.data.pictures import (
     fit_pixels,
     load_with_header,
 )
-from penlight.evaluation.conformal import Conformal, options
+from penlight.evaluation.conformal import Conformal, candidate_labels
 from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.selective import is_singleton
 from penlight.numbers import decimal_text, percent_text
@@ -136,7 +136,7 @@ class Classifier:
         if self._conformal is None:
             return None, None, np.zeros(len(prob), bool)
         sets = self._conformal.sets_with(task, prob, decided)
-        given = is_singleton(sets, options(task, decided))
+        given = is_singleton(sets, candidate_labels(task, decided))
         possible = sets[:, 0] if task.exclusive else sets[:, :, 1]
         undecided = possible * ~given if task.exclusive else ~given
         return possible, undecided, np.logical_not(given.any(axis=1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penlight.data.audit.problem import Problem
+from penlight.data.problems import Problem
 from penlight.evaluation import Sample
 from penlight.evaluation.checks import (
     CHECKS,

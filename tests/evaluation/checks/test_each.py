@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from penlight.data.audit.problem import Problem
+from penlight.data.problems import Problem
 from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.checks import Evidence, SplitAnswers, check_seeds, run_checks
 from penlight.evaluation.checks.certainty import calibration_error, not_calibrated, simulated_errors

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.audit.near import find_near
-from penlight.data.audit.problem import CODES, Audit, Pair, Place, Problem
+from penlight.data.audit.problem import Audit, Pair
 from penlight.data.audit.shift import LEVEL, Shift, find_shifts
 from penlight.data.audit.thumbs import Thumbs, blocks, make_thumbs
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import Dataset
 from penlight.data.mapped import find_mapped
+from penlight.data.problems import CODES, Place, Problem
 from penlight.data.progress import count_progress
 from penlight.data.views import shared_patients
 from penlight.errors import DataError

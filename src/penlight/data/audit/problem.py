@@ -1,52 +1,16 @@
-"""What an audit gives: problems, the pairs of alike images, the shifts between splits; and its JSON."""
+"""What an audit gives: problems, the pairs of alike images, the shifts between splits."""
 
-from dataclasses import field
-from typing import Annotated, Final, Literal
-
-from pydantic import Field
+from typing import Final, Literal
 
 from penlight.data.audit.shift import Shift
-from penlight.records import Count, Counts, Flag, Name, Number, Numbers, Record, Text
+from penlight.data.problems import CODES as CODES
+from penlight.data.problems import Place as Place
+from penlight.data.problems import Problem as Problem
+from penlight.data.problems import Problems
+from penlight.records import Counts, Flag, Name, Number, Record
 
 SCHEMA: Final = 2
 """Version of what an audit looks for and of its JSON; a kept audit of another version is made again."""
-
-Place = tuple[Name, Count]
-"""A split's name and the row of an image in it, as stored."""
-
-CODES = (
-    "patients-across",
-    "duplicates-across",
-    "duplicates-conflict",
-    "duplicates-within",
-    "near-across",
-    "near-conflict",
-    "near-within",
-    "near-patients",
-    "absent-label",
-    "few-of-label",
-    "blank",
-    "images-shifted",
-    "labels-shifted",
-)
-"""Every `Problem.code`, in the order that problems of equal weight are given in."""
-
-
-class Problem(Record):
-    """One thing found: `serious` if scores would be false; `seen` and `do` are whole sentences; `places` are
-    (split, row) pairs, at most ten. `code` is one of `CODES`, `splits` those it is about, `numbers` what was counted
-    or measured, by names that stay the same for a code."""
-
-    code: Name
-    serious: Flag
-    seen: Text
-    do: Text
-    splits: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
-    numbers: Numbers = field(default_factory=dict)
-    places: Annotated[tuple[Place, ...], Field(max_length=1_000_000)] = ()
-
-
-Problems = Annotated[tuple[Problem, ...], Field(max_length=10_000)]
 
 
 class Pair(Record):

@@ -12,7 +12,7 @@ from penlight.evaluation.calibration import Calibration
 from penlight.evaluation.comparison import Difference, ResampledMetric, differences, paired_draws
 from penlight.evaluation.duplicates import DuplicateScores
 from penlight.evaluation.intervals import Groups, bootstrap_weights, count_units
-from penlight.evaluation.metrics import METRICS
+from penlight.evaluation.metrics import METRICS, over_labels
 from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.evaluation.rows import Score
 from penlight.evaluation.sample import Sample
@@ -142,13 +142,7 @@ class Evidence:
 
 def value_and_draws(answers: SplitAnswers, metric: str, columns: NDArray[np.intp], seed: int) -> tuple[float, Floats]:
     """Give a metric that is a mean over labels, over these labels alone, and its defined resampled values."""
-    compute = METRICS[METRICS[metric].mean_of or metric].compute
-    sample = answers.sample
-
-    def values(w: Floats) -> Floats:
-        computed = compute(sample, w)
-        return computed if computed.ndim == 1 else computed[:, columns].mean(axis=1)
-
+    sample, compute = answers.sample, over_labels(metric, columns.tolist())
     chunks = bootstrap_weights(len(sample.y), seed=seed, groups=answers.groups)
-    drawn = np.concatenate([values(w) for w in chunks])
-    return float(values(np.ones((1, len(sample.y))))[0]), drawn[np.isfinite(drawn)]
+    drawn = np.concatenate([compute(sample, w) for w in chunks])
+    return float(compute(sample, np.ones((1, len(sample.y))))[0]), drawn[np.isfinite(drawn)]

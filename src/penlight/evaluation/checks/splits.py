@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data.audit.problem import Problem
+from penlight.data.problems import Problem
 from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.checks.check import Finding, interval, listed, number, rule

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from penlight.escaping import quoted
-from penlight.evaluation.conformal import Conformal, options
+from penlight.evaluation.conformal import Conformal, candidate_labels
 from penlight.evaluation.proportions import share_interval
 from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, is_singleton
 from penlight.reports.displays.base import (
@@ -60,7 +60,7 @@ class RiskCurve(Display):
         risk = RiskCoverage.of(wrong, confidence)
         point = None
         if conformal is not None:
-            given = is_singleton(conformal.sets_with(p.task, p.prob, decided), options(p.task, decided))
+            given = is_singleton(conformal.sets_with(p.task, p.prob, decided), candidate_labels(p.task, decided))
             point = float(given.mean()), float(ratio(np.array((wrong & given).sum()), np.array(given.sum())))
         noun = "images" if p.task.exclusive else f"pairs of image and {label_words(p.task, 1)}"
         area = float(risk.area(np.ones((1, len(p))))[0])
