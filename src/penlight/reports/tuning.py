@@ -86,6 +86,7 @@ def tuning_report(content: TuningContent) -> str:
     return render(
         "tuning.html",
         (),
+        setting=_setting,
         name=content.name,
         title=content.title,
         verdict=verdict(content),
@@ -172,3 +173,7 @@ def _bounds(parameter: Parameter) -> str:
     if isinstance(parameter, Range):
         return f"{parameter.low:g} to {parameter.high:g}{', by ratio' if parameter.log else ''}"
     return listed([plain(c) for c in parameter.choices], most=8)
+
+
+def _setting(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else plain(value)
