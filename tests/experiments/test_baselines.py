@@ -123,6 +123,17 @@ def test_without_a_cache_they_are_fitted_all_the_same(fits, monkeypatch, tmp_pat
     assert len(fits) == 2
 
 
+def test_a_cache_that_cannot_be_locked_keeps_nothing(fits, monkeypatch):
+    def refused(path):
+        raise PermissionError("read-only")
+
+    dataset = small_dataset(Ordinal(LABELS, referable=2))
+    asked(dataset)
+    monkeypatch.setattr("penlight.disk.locked", refused)
+    asked(dataset)
+    assert len(fits) == 4
+
+
 def test_the_cache_keeps_what_was_used_last(monkeypatch):
     monkeypatch.setattr("penlight.experiments.cache._MOST_ENTRIES", 5)
     one, other = small_dataset(Ordinal(LABELS, referable=2)), small_dataset(MultiLabel(LABELS))

@@ -66,7 +66,16 @@ class Studied(Record):
         """Give the headline score of each recipe on test, the highest of each view first, and its training time."""
         import pandas as pd
 
-        return pd.DataFrame([_study_line(t, row) for t in self.record["tables"] for row in _highest_first(t)])
+        lines = []
+        for table in self.record["tables"]:
+            scored = [(row, _headline_score(table, row)) for row in table["rows"]]
+            for row, score in sorted(scored, key=lambda own: -own[1]["value"]):
+                known = [seconds for seconds in row["cost"]["fit_seconds"] if seconds is not None]
+                about = {"view": table["view"], "recipe": row["title"], "seeds": len(row["seeds"])}
+                seconds = sum(known) / len(known) if known else math.nan
+                cost = {"parameters": row["cost"]["parameters"], "seconds": seconds}
+                lines.append({**about, "metric": table["headline"], **score, **cost})
+        return pd.DataFrame(lines)
 
 
 class Tuned(Record):
@@ -125,24 +134,7 @@ class Shown(Record):
         )
 
 
-def _highest_first(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return sorted(table["rows"], key=lambda row: -_headline_score(table, row)["value"])
-
-
 def _headline_score(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, float]:
     """Mean over seeds, deviation and interval of a row's headline score; NaN where a value is null."""
     found = next(m for m in row["metrics"] if m["name"] == table["headline"] and m["label"] is None)
     return {key: math.nan if found[key] is None else found[key] for key in ("value", "sd", "low", "high")}
-
-
-def _study_line(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    known = [seconds for seconds in row["cost"]["fit_seconds"] if seconds is not None]
-    return {
-        "view": table["view"],
-        "recipe": row["title"],
-        "seeds": len(row["seeds"]),
-        "metric": table["headline"],
-        **_headline_score(table, row),
-        "parameters": row["cost"]["parameters"],
-        "seconds": sum(known) / len(known) if known else math.nan,
-    }

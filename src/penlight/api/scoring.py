@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,7 @@ def score(
     says on `val`, a file of the same model's probabilities of val; without it, `unavailable` says what is not there.
     PredictionsError says what does not fit.
     """
-    split = split or _split_of_name(file.name)
+    split = split or next((name for name in ("train", "val", "test") if f"_{name}_" in file.name), "test")
     how, viewed = decide or Decide(), apply_view(store.open_dataset(dataset, size), view)
     viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
     predictions = _read_official(file, viewed, dataset, split)
@@ -120,10 +119,6 @@ def _read_elsewhere(predictions: Predictions, view: ViewedDataset, by: str) -> i
     return TestAccessLog(view.dataset, by).add(view.view, name)
 
 
-def _split_of_name(name: str) -> str:
-    return next((split for split in ("train", "val", "test") if f"_{split}_" in name), "test")
-
-
 def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) -> Predictions:
     part = view.splits[split]
     n, labels = len(part), view.task.labels
@@ -135,7 +130,10 @@ def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) ->
     order = np.argsort(table[:, 0], kind="stable")
     if not np.array_equal(table[order, 0], np.arange(n)):
         raise PredictionsError(f"The first column of {file} must hold each index from 0 to {n - 1} once.")
-    prob = _official_columns(table[order, 1:], view.task)
+    prob = table[order, 1:]
+    if len(labels) == 2 and view.task.exclusive and prob.shape[1] in (1, 2):
+        # Of two classes the official evaluator reads the last column alone.
+        prob = np.stack([1 - prob[:, -1], prob[:, -1]], axis=1)
     if prob.shape[1] != len(labels):
         raise PredictionsError(
             f"{file} has {prob.shape[1]} probabilities a row; {dataset} has {len(labels)}: {label_list(labels)}."
@@ -176,13 +174,6 @@ def _require_sums(file: Path, given: Any, task: Task) -> None:
     )
 
 
-def _official_columns(prob: Any, task: Task) -> Any:
-    """Of two classes the official evaluator reads the last column alone."""
-    if len(task.labels) == 2 and task.exclusive and prob.shape[1] in (1, 2):
-        return np.stack([1 - prob[:, -1], prob[:, -1]], axis=1)
-    return prob
-
-
 def _numbers(file: Path, rows: int) -> Any:
     """Read the numbers of a CSV file without a header, of which `rows` rows are expected."""
     remedy = "The format is index,p0,p1,... without a header."
@@ -205,19 +196,11 @@ def _numbers(file: Path, rows: int) -> Any:
             if number > rows or len(row) > MOST_COLUMNS:
                 count = f"{len(row):,} columns" if number <= rows else f"more than {rows:,} rows"
                 raise PredictionsError(f"{file} has {count}; {rows:,} rows of a few columns are expected.", remedy)
-            found.append(_floats(file, number, row))
+            found.append([float(cell) for cell in row])
     except csv.Error as error:
         raise PredictionsError(f"{file} cannot be read: {error}.", remedy) from error
+    except ValueError as error:
+        raise PredictionsError(f"Line {number} of {file} is not numbers: {str(error)[:200]}.", remedy) from error
     if not found or len({len(row) for row in found}) != 1 or len(found[0]) < 2:
         raise PredictionsError(f"{file} must have rows of one length: index,p0,p1,... without a header.")
     return np.array(found)
-
-
-def _floats(file: Path, number: int, row: Sequence[str]) -> list[float]:
-    try:
-        return [float(cell) for cell in row]
-    except ValueError as error:
-        raise PredictionsError(
-            f"Line {number} of {file} is not numbers: {str(error)[:200]}.",
-            "The format is index,p0,p1,... without a header.",
-        ) from error

@@ -13,7 +13,7 @@ from penlight.experiments.experiment import Summary, run_group
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import require_no_images
 from penlight.experiments.studies import compare_rows
-from penlight.runs import Run, open_run
+from penlight.runs import Run
 from penlight.runs.files import json_text
 from penlight.runs.groups import REPORT, STUDY
 
@@ -60,8 +60,8 @@ def study(
     plan = plan_study(name, out=out, seeds=seeds)
     require_no_changed(plan)
     for run in plan.runs:
-        if run.state == "done" and not images:
-            require_no_images(open_run(run.folder))
+        if run.run is not None and run.state == "done" and not images:
+            require_no_images(run.run)
         if run.state != "done":
             require_weights(run.recipe.model)
     listener.on_step("Opening the dataset")

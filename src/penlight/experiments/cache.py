@@ -45,11 +45,12 @@ def once(about: Mapping[str, Any], compute: Callable[[], Arrays], read: Callable
     Processes that want the same at once wait for the first. Where the cache cannot be written nothing is kept.
     """
     name = hash_of({**about, "code": _code_hash()})
-    try:
-        folder = private_cache_folder(_FOLDER)
-    except OSError:
-        return read(compute())
-    with disk.locked(folder / f".{name}.lock"):
+    with contextlib.ExitStack() as held:
+        try:
+            folder = private_cache_folder(_FOLDER)
+            held.enter_context(disk.locked(folder / f".{name}.lock"))
+        except OSError:
+            return read(compute())
         path = folder / f"{name}.npz"
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, PenlightError):
             found = read(_read(path))
@@ -59,7 +60,7 @@ def once(about: Mapping[str, Any], compute: Callable[[], Arrays], read: Callable
         with contextlib.suppress(OSError):
             _write(path, arrays)
             _forget_oldest(folder)
-        return read(arrays)
+    return read(arrays)
 
 
 def about_view(view: ViewedDataset) -> dict[str, Any]:

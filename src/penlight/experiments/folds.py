@@ -75,25 +75,22 @@ def continues(folder: Path, claim: Mapping[str, Any]) -> bool:
     return False
 
 
-def take_folder(folder: Path, claim: Mapping[str, Any]) -> None:
-    """Make a folder that of this cross-validation, or raise RunError if it is that of something else."""
-    held = read_folds(folder)
-    if held is None and not is_bare(folder):
+def fold_specs(first: RunSpec, claim: Mapping[str, Any], listener: ProgressListener) -> Iterator[RunSpec]:
+    """List a run for each fold of a claim, in folders of that of `first`, which becomes that of the claim. RunError
+    if it is that of something else."""
+    folder = first.folder
+    kept = read_folds(folder)
+    if kept is None and not is_bare(folder):
         raise RunError(f"{folder} is not empty, and not a cross-validation.", "Choose another folder with --out.")
-    if held is not None and held != claim:
+    if kept is not None and kept != claim:
         raise RunError(
             f"{folder} holds a cross-validation of another recipe, dataset, seed or number of folds.",
             "Choose another folder with --out, or repeat the command that began it.",
         )
     write_json(folder / FOLDS, claim)
-
-
-def fold_specs(first: RunSpec, claim: Mapping[str, Any], listener: ProgressListener) -> Iterator[RunSpec]:
-    """List a run for each fold of a claim, in folders of that of `first`. RunError if it holds something else."""
-    take_folder(first.folder, claim)
     for number in range(claim["folds"]):
         listener.on_step(f"Fold {number + 1} of {claim['folds']}")
-        place = run_folder_in(first.folder, f"fold-{number + 1}")
+        place = run_folder_in(folder, f"fold-{number + 1}")
         yield replace(first, folder=place, fold=(number, claim["folds"]))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penlight.data import ViewedDataset, ViewedSplit
+from penlight.data import ViewedDataset
 from penlight.disk import is_inside
 from penlight.errors import RunError
 from penlight.evaluation import Decision, Sample
@@ -220,7 +220,11 @@ def _read_test(
     view = baselines.view
     accesses = baselines.accesses.keep(view.view, model.recipe.hash, spec.seed, spec.folder.name)
     test = predict_split(model.fitted, view, model.task, "test", model.recipe)
-    seconds = _seconds_to_answer(model.fitted, view.splits["test"])
+    # What is timed was answered once, so that nothing is compiled; of a large split a part is.
+    part = view.splits["test"]
+    few, begun = part.part(slice(_TIMED)), time.perf_counter()
+    model.fitted.logits(few)
+    seconds = (time.perf_counter() - begun) * len(part) / len(few)
     writer.write_predictions("predictions-test", test)
     return _TestAnswers(answer(test, decision), seconds, accesses)
 
@@ -306,14 +310,6 @@ def choose_model(
         return fitted, KeptModel(recipe.model.backbone, ahead, epoch)
     seconds = fitted.seconds + linear.model.seconds
     return replace(linear.model, seconds=seconds), KeptModel("linear", ahead, epoch)
-
-
-def _seconds_to_answer(fitted: Fitted, part: ViewedSplit) -> float:
-    """Time the answers to a split that has been answered once, so that nothing is compiled; a large one by a part."""
-    few = part.part(slice(_TIMED))
-    begun = time.perf_counter()
-    fitted.logits(few)
-    return (time.perf_counter() - begun) * len(part) / len(few)
 
 
 def _write_network(writer: RunWriter, fitted: Fitted) -> None:

@@ -51,13 +51,14 @@ State = Literal["done", "begun", "missing", "changed"]
 
 class PlannedRun(Record):
     """One run of a study. `state`: done; begun, and to be continued; missing; or changed, when its folder holds a run
-    of another recipe or of other data."""
+    of another recipe or of other data. `run` is the complete run in its folder."""
 
     row: StudyRow = json_key(written=attrgetter("id"))
     recipe: Recipe = json_key(hidden=True)
     seed: int
     folder: Path
     state: State
+    run: Run | None = None
 
 
 class StudyPlan(Record):
@@ -135,15 +136,16 @@ def plan_study(
     for row in study.rows:
         for seed in range(study.seeds_of(row)):
             path = run_folder_in(folder, row.id, f"seed-{seed}")
-            runs.append(PlannedRun(row, recipes[row.id], seed, path, _state(path, recipes[row.id], seed, data_md5)))
+            found = open_run(path).read_once() if is_inside(path, MANIFEST) else None
+            state = _state(path, found, recipes[row.id], seed, data_md5)
+            runs.append(PlannedRun(row, recipes[row.id], seed, path, state, found))
     own = {run.folder for run in runs}
-    found = [path for row in inner_folders(folder) for path in run_folders(folder / row, "seed") if path not in own]
-    return StudyPlan(study, source, folder, tuple(runs), tuple(found))
+    left = [path for row in inner_folders(folder) for path in run_folders(folder / row, "seed") if path not in own]
+    return StudyPlan(study, source, folder, tuple(runs), tuple(left))
 
 
-def _state(path: Path, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -> State:
-    if is_inside(path, MANIFEST):
-        run = open_run(path)
+def _state(path: Path, run: Run | None, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -> State:
+    if run is not None:
         kept = (run.recipe.hash, run.seed) == (recipe.hash, seed) and run.provenance["data_md5"] == data_md5()
         return "done" if kept else "changed"
     claim = read_claim(path)
@@ -169,8 +171,8 @@ def study_specs(plan: StudyPlan, images: bool, listener: ProgressListener) -> It
     """List the runs of a study in the order of the rows."""
     seconds: dict[str, list[float]] = {}
     for run in plan.runs:
-        if run.state == "done":
-            spent = open_run(run.folder).provenance["durations"]["total"]
+        if run.run is not None and run.state == "done":
+            spent = run.run.provenance["durations"]["total"]
             seconds.setdefault(run.row.id, []).append(float(spent))
     for number, planned in enumerate(plan.runs, start=1):
         spec = RunSpec(planned.recipe, planned.seed, planned.folder, "study", images=images)
@@ -423,7 +425,7 @@ def content_of_folder(folder: Path, images: bool | None = None) -> StudyContent:
             f"The study in {plan.folder} is not complete: {counted(len(missing), 'run')} to do, first {missing[0]}.",
             f"Go on with it: {plan.command}",
         )
-    open_group(folder).runs()
+    open_group(folder).runs([run.run for run in plan.runs if run.run is not None])
     views = {view: apply_view(dataset, view) for view in plan.views}
     return compare_rows(plan, _runs_of(plan), views, ProgressListener(), images)
 
@@ -434,12 +436,13 @@ def _plan_of_copy(study: Study, source: str, folder: Path) -> StudyPlan:
     for row in study.rows:
         for seed in range(study.seeds_of(row)):
             path = folder / row.id / f"seed-{seed}"
-            runs.append(PlannedRun(row, open_run(path).recipe, seed, path, "done"))
+            run = open_run(path).read_once()
+            runs.append(PlannedRun(row, run.recipe, seed, path, "done", run))
     return StudyPlan(study, source, folder, tuple(runs), ())
 
 
 def _runs_of(plan: StudyPlan) -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {}
     for run in plan.runs:
-        runs.setdefault(run.row.id, []).append(open_run(run.folder))
+        runs.setdefault(run.row.id, []).append(run.run or open_run(run.folder))
     return runs

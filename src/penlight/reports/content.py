@@ -164,6 +164,7 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
     Without `images` no picture is taken; with None, as the run itself keeps images or not. Where the dataset is not
     at hand, its description does for all but the pictures.
     """
+    run = run.read_once()
     answers, recipe, kept, scores = run.answers("test"), run.recipe, run.data, run.metrics
     test, decision, description = answers.predictions, answers.decision, description_of(seen)
     if test.data_hash != description.md5 or test.view != description.view:

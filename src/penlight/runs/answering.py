@@ -4,26 +4,27 @@
 there: this process has read what strangers made.
 """
 
+import functools
 import io
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from penlight.answers import Answer, AnswerOfWorker, ErrorOfWorker, Unlike
+from penlight.answers import AnswerOfWorker, ErrorOfWorker, Unlike
 from penlight.data.pictures import LARGEST_PIXELS, Pixels
 from penlight.errors import PenlightError
 from penlight.runs.classifier import Classifier, open_classifier
 from penlight.workers import Item, begin
 
+_Loaded: TypeAlias = tuple[Pixels, tuple[Unlike, ...]] | PenlightError
+"""An image as the model reads it and in what the picture is unlike train, or why it cannot be read."""
+
 _OPEN = 8
 _UNUSUAL = Unlike(
     "unlike-training", "It is unlike the images that the model was trained on, so its answer says nothing."
 )
-
-_opened: OrderedDict[tuple[str, int], Classifier] = OrderedDict()
 
 
 def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
@@ -33,35 +34,28 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
     in PNG."""
     begin(None)
     try:
-        classifier = _classifier(common)
+        classifier = _opened(common["run"], common["opening"])
         if common["do"] == "about":
             return [({"about": classifier.about()}, b"")]
-        return _DO[common["do"]](classifier, _load_all(classifier, items, common["pixels"] or LARGEST_PIXELS))
+        loaded = [_loaded(classifier, number, *item, common["pixels"]) for number, item in enumerate(items)]
+        begin(None)
+        return (_answers if common["do"] == "answer" else _images)(classifier, loaded)
     except PenlightError as error:
         return [({"failed": ErrorOfWorker.of(error).to_dict()}, b"")] * len(items)
 
 
-def _classifier(common: Mapping[str, Any]) -> Classifier:
-    key = (common["run"], common["opening"])
-    if key not in _opened:
-        _opened[key] = open_classifier(Path(common["run"]))
-    _opened.move_to_end(key)
-    while len(_opened) > _OPEN:
-        _opened.popitem(last=False)
-    return _opened[key]
+@functools.lru_cache(_OPEN)
+def _opened(run: str, opening: int) -> Classifier:
+    del opening
+    return open_classifier(Path(run))
 
 
-def _load_all(
-    classifier: Classifier, items: Sequence[Item], largest: int
-) -> list[tuple[Pixels, tuple[Unlike, ...]] | PenlightError]:
-    loaded: list[tuple[Pixels, tuple[Unlike, ...]] | PenlightError] = []
-    for number, (values, content) in enumerate(items):
-        begin(number)
-        try:
-            loaded.append(classifier.load(source_of(values, content), largest=largest))
-        except PenlightError as error:
-            loaded.append(error)
-    return loaded
+def _loaded(classifier: Classifier, number: int, values: Mapping[str, Any], content: bytes, pixels: int) -> _Loaded:
+    begin(number)
+    try:
+        return classifier.load(source_of(values, content), largest=pixels or LARGEST_PIXELS)
+    except PenlightError as error:
+        return error
 
 
 def source_of(values: Mapping[str, Any], content: bytes) -> Path | bytes | Pixels:
@@ -71,39 +65,28 @@ def source_of(values: Mapping[str, Any], content: bytes) -> Path | bytes | Pixel
     return np.frombuffer(content, np.uint8).reshape(values["shape"]) if "shape" in values else content
 
 
-def _answers(
-    classifier: Classifier, loaded: Sequence[tuple[Pixels, tuple[Unlike, ...]] | PenlightError]
-) -> list[Item]:
+def _answers(classifier: Classifier, loaded: Sequence[_Loaded]) -> list[Item]:
     images = [own[0] for own in loaded if not isinstance(own, PenlightError)]
-    begin(None)
     answers = iter(classifier.answer(np.stack(images)) if images else ())
-    return [
-        ({"error": ErrorOfWorker.of(own).to_dict()}, b"")
-        if isinstance(own, PenlightError)
-        else (_with_warnings(next(answers), own[1]).to_dict(), b"")
-        for own in loaded
-    ]
+    given: list[Item] = []
+    for own in loaded:
+        if isinstance(own, PenlightError):
+            given.append(({"error": ErrorOfWorker.of(own).to_dict()}, b""))
+            continue
+        answer = next(answers)
+        given.append((AnswerOfWorker(answer, (*own[1], _UNUSUAL) if answer.unusual else own[1]).to_dict(), b""))
+    return given
 
 
-def _with_warnings(answer: Answer, unlike: tuple[Unlike, ...]) -> AnswerOfWorker:
-    return AnswerOfWorker(answer, (*unlike, _UNUSUAL) if answer.unusual else unlike)
-
-
-def _images(
-    classifier: Classifier, loaded: Sequence[tuple[Pixels, tuple[Unlike, ...]] | PenlightError]
-) -> list[Item]:
-    return [
-        ({"error": ErrorOfWorker.of(own).to_dict()}, b"") if isinstance(own, PenlightError) else ({}, _png(own[0]))
-        for own in loaded
-    ]
-
-
-def _png(image: Pixels) -> bytes:
+def _images(classifier: Classifier, loaded: Sequence[_Loaded]) -> list[Item]:
     from PIL import Image
 
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-_DO = {"answer": _answers, "image": _images}
+    given: list[Item] = []
+    for own in loaded:
+        if isinstance(own, PenlightError):
+            given.append(({"error": ErrorOfWorker.of(own).to_dict()}, b""))
+            continue
+        image, buffer = own[0], io.BytesIO()
+        Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image).save(buffer, "PNG")
+        given.append(({}, buffer.getvalue()))
+    return given

@@ -24,6 +24,7 @@ _OF_CURVES = ("loss", "val_loss", "val_headline", "learning_rate")
 
 def evidence_of_run(run: Run, rows: Sequence[Score], subgroups: Sequence[Subgroup] = ()) -> Evidence:
     """Read what a run says of val and test, beside its baselines; `rows` and `subgroups` are its scores on test."""
+    run = run.read_once()
     answers = run.answers("test")
     before = answers.before
     return Evidence(

@@ -1,6 +1,7 @@
 """A run folder: written by one process at a time, read only when it is whole."""
 
 import contextlib
+import copy
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -256,7 +257,8 @@ def read_claim(path: Path) -> dict[str, Any] | None:
 
 
 class _ReadProperty(Generic[T]):
-    """A property that is read from disk each time, unless the instance has a value of its name, as a draft has."""
+    """A property that is read from disk each time, unless the instance has a value of its name, as a draft has; of
+    `Run.read_once` it is read the first time."""
 
     def __init__(self, read: Callable[["Run"], T]) -> None:
         self._read = read
@@ -265,7 +267,10 @@ class _ReadProperty(Generic[T]):
     def __get__(self, run: "Run | None", owner: type["Run"]) -> T:
         if run is None:
             raise AttributeError("It is a property of runs.")
-        return self._read(run)
+        value = self._read(run)
+        if run.is_read_once:
+            vars(run)[self._read.__name__] = value
+        return value
 
 
 class Run:
@@ -274,6 +279,7 @@ class Run:
     def __init__(self, path: Path, manifest: ManifestRecord, answers: "Mapping[str, Answers] | None" = None) -> None:
         self.path = path
         self._answers = dict(answers or {})
+        self.is_read_once = False
         self.seed = manifest.seed
         self.recipe_hash = manifest.recipe_hash
         self._files, self._pending = manifest.files, manifest.pending
@@ -282,6 +288,13 @@ class Run:
     def name(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    def read_once(self) -> "Run":
+        """Give the run for one report: recipe, provenance, scores and the like are read once, however often they are
+        asked for."""
+        once = copy.copy(self)
+        once.is_read_once = True
+        return once
 
     def read(self, name: str) -> bytes:
         """Read a file of the run. RunError if it is missing or not what was written."""

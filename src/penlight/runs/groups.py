@@ -151,9 +151,11 @@ class RunGroup:
             return run_folders(self.path, "fold" if self.kind == "folds" else "seed")
         return [run_folder_in(self.path, *name.split("/")) for name in sorted(self._seal.runs, key=_in_order)]
 
-    def runs(self) -> list[Run]:
-        """Open its runs. RunError if one is missing, damaged, or not the one that was summarised."""
-        runs = [open_run(folder) for folder in self.folders]
+    def runs(self, opened: Sequence[Run] = ()) -> list[Run]:
+        """Open its runs, but for the `opened` ones. RunError if one is missing, damaged, or not the one that was
+        summarised."""
+        known = {run.path: run for run in opened}
+        runs = [known.get(folder) or open_run(folder) for folder in self.folders]
         if not runs:
             raise RunError(f"There is no run in {self.path}.", _AGAIN)
         if self._seal is not None:

@@ -74,15 +74,6 @@ def make_setup(
     return Setup(recipe, space, sampler, choose_repeats(view, seeds), seed, view.dataset.md5)
 
 
-def setup_of(record: TuningRecord) -> Setup:
-    """Give the setup that tune.json holds, which was checked as it was read. RecipeError for a recipe or a space that
-    is none."""
-    recipe = recipe_from_toml(record.recipe)
-    kind, count = record.repeats
-    space = space_from_dict(record.space, recipe)
-    return Setup(recipe, space, record.sampler, Repeats(kind, count), record.seed, record.data_md5)
-
-
 @contextlib.contextmanager
 def hold_tuning(folder: Path, setup: Setup) -> Iterator[None]:
     """Hold a folder for one command, and say that its tuning is not finished. RunError if another one holds it, or if
@@ -119,7 +110,10 @@ def finish_tuning(folder: Path, setup: Setup, files: Mapping[str, bytes]) -> Non
 def read_setup(path: Path) -> Setup:
     """Read what a folder's tuning searches. RunError if it cannot be read."""
     try:
-        return setup_of(_read(path))
+        record = _read(path)
+        recipe = recipe_from_toml(record.recipe)
+        space, repeats = space_from_dict(record.space, recipe), Repeats(*record.repeats)
+        return Setup(recipe, space, record.sampler, repeats, record.seed, record.data_md5)
     except PenlightError as error:
         raise RunError(f"{path / SETUP} is missing or damaged. {error.problem}", _REMEDY) from error
 

@@ -129,7 +129,8 @@ def run_tuning(
 
     def tell() -> None:
         done = records(tuning.opened(data).study, setup.space)
-        listener.on_trial(len(done), limits.trials, best_value(done), limits.seconds_left(done, executor.slots))
+        best = max((trial.value for trial in done if trial.state == "complete"), default=float("nan"))
+        listener.on_trial(len(done), limits.trials, best, limits.seconds_left(done, executor.slots))
 
     def trials() -> Iterator[TrialSpec]:
         listener.on_step("Tuning")
@@ -269,11 +270,6 @@ def worth(trial: FrozenTrial, complete: Sequence[FrozenTrial]) -> float:
         return float("nan")
     then, final = np.mean(np.array(beside, float), axis=0)
     return float(final + trial.intermediate_values[step] - then)
-
-
-def best_value(trials: Sequence[Trial]) -> float:
-    """Give the best value of the complete trials; NaN if there is none."""
-    return max((t.value for t in trials if t.state == "complete"), default=float("nan"))
 
 
 def found(search: Search) -> TuningResult:

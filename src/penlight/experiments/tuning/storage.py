@@ -34,8 +34,15 @@ def open_study(url: str, setup: Setup, *, shared: bool) -> tuple[optuna.Study, o
     StorageError if the storage cannot be opened.
     """
     pruner = optuna.pruners.MedianPruner(PRUNE_AFTER, n_warmup_steps=setup.recipe.train.epochs // _FAIR_SHARE)
+    options: dict[str, Any] = {}
+    if url.startswith("sqlite"):
+        options["engine_kwargs"] = {"connect_args": {"timeout": _SQLITE_PATIENCE}}
+    if shared:
+        options |= {"heartbeat_interval": _HEARTBEAT, "grace_period": 4 * _HEARTBEAT}
     with _storage_errors(url):
-        storage = _storage(url, shared)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # heartbeats are marked as experimental
+            storage = optuna.storages.RDBStorage(url, **options)
         study = optuna.create_study(
             study_name=setup.study, storage=storage, pruner=pruner, direction="maximize", load_if_exists=True
         )
@@ -114,18 +121,6 @@ def heartbeat(storage: optuna.storages.RDBStorage, trial: int) -> Iterator[None]
     finally:
         ended.set()
         thread.join()
-
-
-def _storage(url: str, shared: bool) -> optuna.storages.RDBStorage:
-    options: dict[str, Any] = {}
-    if url.startswith("sqlite"):
-        options["engine_kwargs"] = {"connect_args": {"timeout": _SQLITE_PATIENCE}}
-    if shared:
-        options |= {"heartbeat_interval": _HEARTBEAT, "grace_period": 4 * _HEARTBEAT}
-    with warnings.catch_warnings():
-        # Heartbeats are marked as experimental.
-        warnings.simplefilter("ignore")
-        return optuna.storages.RDBStorage(url, **options)
 
 
 @contextlib.contextmanager
