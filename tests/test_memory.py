@@ -23,7 +23,7 @@ from penlight.explanation.neighbours import Neighbours
 from penlight.exporters.parity import _in_batches
 from penlight.models import LinearBaseline, baselines
 from penlight.recipes import Linear, Train
-from penlight.reports.displays.novelty import UnusualImages
+from penlight.reports.displays.strips import UnusualImages
 from penlight.tasks import MultiLabel
 from penlight.training import batches
 from penlight.training.batches import draw_epoch, epoch_blocks

@@ -14,7 +14,7 @@ from penlight.data import record, store
 from penlight.data.accesses import TestAccessLog, accesses_of, accesses_text, recipes_of
 from penlight.recipes import Data, Linear, Majority, Recipe
 from penlight.reports import run_card
-from penlight.reports.notes import read_before_words
+from penlight.reports.verdict import read_before_words
 from penlight.runs import open_run
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, small_dataset

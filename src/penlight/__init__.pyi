@@ -38,7 +38,7 @@ from .api.training import cross_validate as cross_validate
 from .api.training import train as train
 from .api.tuning import tune as tune
 from .experiments.progress import ProgressListener as ProgressListener
-from .exporters.of_run import Exported as Exported
+from .exporters.parity import Exported as Exported
 from .runs.scores import FoldsScores as FoldsScores
 from .runs.scores import Scores as Scores
 from .runs.scores import SeedsScores as SeedsScores

@@ -109,6 +109,9 @@ def test_others_are_answered_within_a_second(server, attack, capsys):
     assert took[-1] < 1
 
 
+# Who gets a worker and who gives way is in tests/serve/test_pool.py, and how a server ends by SIGTERM in
+# tests/serve/test_process.py and tests/attack/test_server_process.py.
+@pytest.mark.full
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_others_are_answered_while_requests_never_end_and_the_server_ends_in_time(server):
     process, port = server

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
@@ -169,7 +170,7 @@ def test_what_no_policy_stops_is_not_served(page):
     from penlight.serve.limits import RequestError
 
     with pytest.raises(RequestError, match="not one that Penlight wrote"):
-        report(page)
+        report(SimpleNamespace(report=page))
 
 
 def test_a_report_of_penlight_works_in_its_sandbox(page):

@@ -18,7 +18,7 @@ from penlight.errors import DataError, RecipeError, RunError
 from penlight.experiments import run as training
 from penlight.recipes import Cnn, Data, Decide, Kernel, Majority, Recipe, Residual, Train
 from penlight.recipes.plan import TrainingPlan, training_operations
-from penlight.reports.checklist import checklist
+from penlight.reports.card import checklist
 from penlight.reports.displays.published import BesidePublished
 from penlight.runs import open_predictor, open_run
 from penlight.runs.classifier import open_classifier
@@ -293,7 +293,7 @@ def test_a_sweep_without_any_set_says_what_to_do(monkeypatch):
 def test_where_a_published_score_lies_to_the_interval():
     rows = [{"low": 0.6, "high": 0.7}, {"low": 0.71, "high": 0.8}, {"low": 0.5, "high": 0.69}]
     lanes = [sweep_lane(f"set {i}", row, 0.7) for i, row in enumerate(rows)]
-    display = BesidePublished.from_lanes(lanes, "auc", "ResNet-18")
+    display = BesidePublished(tuple(lanes), "auc", "ResNet-18")
     assert list(display.frame()["stands"]) == ["level", "above", "below"]
     assert "above it on set 1" in display.caption
     assert "below it on set 2" in display.caption

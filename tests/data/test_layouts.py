@@ -13,7 +13,7 @@ import penlight as pl
 from penlight.data import description, open_dataset
 from penlight.data.own import layouts
 from penlight.data.own.class_folders import ClassFolders
-from penlight.data.own.listing import Layout, Listing, PictureRow, Tree
+from penlight.data.own.listing import Listing, PictureLayout, PictureRow, Tree
 from penlight.data.own.manifest import Manifest
 
 EXAMPLES = [
@@ -24,7 +24,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("layout", EXAMPLES)
-def test_options_come_back_from_a_description(layout: Layout) -> None:
+def test_options_come_back_from_a_description(layout: PictureLayout) -> None:
     table = layout.to_table()
     read = [found for kind in layouts.LAYOUTS if (found := kind.from_table(table)) is not None]
     assert read[0] == layout
@@ -33,7 +33,7 @@ def test_options_come_back_from_a_description(layout: Layout) -> None:
 
 
 @dataclass(frozen=True)
-class LabelInName(Layout):
+class LabelInName(PictureLayout):
     """Pictures named after their label, as ill_07.png; `mark` is what stands behind it."""
 
     mark: str = "_"

@@ -220,7 +220,7 @@ def test_every_grade_is_there_when_there_is_room(count):
 @pytest.mark.parametrize("name", PHANTOMS)
 def test_arrays_are_the_same_twice(name):
     first, second = (phantom_arrays(name, 28, seed=1, samples=SMALL) for _ in range(2))
-    assert set(first) == set(second)
+    assert list(first) == list(second)
     for key, values in first.items():
         np.testing.assert_array_equal(second[key], values)
 

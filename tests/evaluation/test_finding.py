@@ -12,8 +12,8 @@ from penlight.evaluation import find_decision, find_row, score
 from penlight.evaluation.operating import operating_points
 from penlight.evaluation.rows import row_title
 from penlight.evaluation.thresholds import _SCORES
-from penlight.reports.notes import finding_words
 from penlight.reports.tables import score_lines
+from penlight.reports.verdict import finding_words
 from penlight.tasks import Binary, Ordinal, task_from_dict, task_to_dict
 from tests.reports.conftest import make_content
 

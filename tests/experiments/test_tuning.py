@@ -444,7 +444,7 @@ TRIALS = [
 
 
 def test_displays_hold_the_numbers_they_draw():
-    history = TuningHistory.from_trials(TRIALS, "auc", 0.7)
+    history = TuningHistory(TRIALS, "auc", 0.7)
     assert history.frame()["best"].tolist() == [0.7, 0.7, 0.8, 0.8]
     assert "number 3 of 4" in history.caption
     assert "1 stopped early" in history.caption

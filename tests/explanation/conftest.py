@@ -10,7 +10,7 @@ import pytest
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
 from penlight.evaluation import Calibration
 from penlight.explanation import Subject
-from penlight.explanation.sanity import untrained
+from penlight.explanation.of_run import untrained
 from penlight.exporters.onnx_file import onnx_file
 from penlight.models.backbones import build_network
 from penlight.phantoms import FINDINGS, draw_chest, draw_retina

@@ -15,7 +15,7 @@ from penlight.errors import DataError, ExplainError, PictureError, RunError, Unk
 from penlight.explanation import explain_images
 from penlight.recipes import Cnn, Data, Linear, Recipe, Train
 from penlight.reports import run_report
-from penlight.reports.gather import content_of_run
+from penlight.reports.content import content_of_run
 from penlight.runs import open_run, predictor
 from penlight.runs.cases import cases_from_bytes
 from penlight.tasks import MultiLabel, Ordinal

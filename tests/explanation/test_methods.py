@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 
 from penlight.errors import ExplainError, UnknownNameError
 from penlight.explanation import METHODS, Subject, candidates, choose, explain_images, peaks
-from penlight.explanation.cam import cam
-from penlight.explanation.gradcam import gradcam, hirescam
 from penlight.explanation.maps import enlarged, relative
-from penlight.explanation.networks import linear_end
+from penlight.explanation.networks import cam, gradcam, hirescam, linear_end
 from penlight.explanation.occlusion import occlusion
 from penlight.models import MajorityBaseline
 from penlight.recipes import Majority, Residual

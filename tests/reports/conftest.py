@@ -33,7 +33,7 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
     thresholds = np.full(len(task.labels), 0.5) if task.uses_thresholds else None
     decided = task.decide(prob, thresholds)
     prior = np.tile(y_true.mean(axis=0), (N, 1))
-    rival = _informed(task, y_true, rng)
+    baseline = _informed(task, y_true, rng)
     images = rng.integers(0, 256, (N, 8, 8, 3), dtype=np.uint8)
     conformal = fit_conformal(task, y_true, prob, 0.8)
     sets = conformal.sets(task, prob)
@@ -48,9 +48,11 @@ def make_content(task: Task, y_true: np.ndarray, seed: int = 0, title: str = "Ti
         decided=decided,
         thresholds=thresholds,
         rows=score(task, y_true, prob, decided, sets, resamples=40),
-        rivals=[
+        baselines=[
             ComparedBaseline("majority", score(task, y_true, prior, task.decide(prior, thresholds), resamples=20)),
-            ComparedBaseline("linear", score(task, y_true, rival, task.decide(rival, thresholds), resamples=20)),
+            ComparedBaseline(
+                "linear", score(task, y_true, baseline, task.decide(baseline, thresholds), resamples=20)
+            ),
         ],
         history=history(rng),
         best_epoch=4,

@@ -10,9 +10,9 @@ import pytest
 from penlight.evaluation.comparison import Compared, Comparison, Difference, differences, paired_draws
 from penlight.evaluation.sample import Sample
 from penlight.reports.comparison import comparison_report
-from penlight.reports.comparison_verdict import comparison_verdict
-from penlight.reports.displays.alike import SimilarImages
+from penlight.reports.displays.comparison import SimilarImages
 from penlight.reports.figure import draw_svg
+from penlight.reports.verdict import comparison_verdict
 from penlight.tasks import Binary
 
 MEANS = {"linear": 0.74, "cnn": 0.72, "wide & deep": 0.75, "majority": 0.5}

@@ -68,7 +68,7 @@ from tests.conftest import few_pairs
 
 def seed_dots(c: RunContent) -> SeedDots:
     overall = score_seeds(c.task, c.test.y_true, [c.test.prob] * 2, [c.decided] * 2, resamples=10)[0]
-    return SeedDots.from_rows(["0", "1"], [c.rows[0]] * 2, overall, c.rivals)
+    return SeedDots.from_rows(["0", "1"], [c.rows[0]] * 2, overall, c.baselines)
 
 
 def warmer(test: Predictions) -> Predictions:
@@ -116,7 +116,7 @@ def forest(c: RunContent) -> SubgroupForest:
 
 MAKERS: dict[str, Any] = {
     "subgroups": forest,
-    "bars": lambda c: ScoreBars.from_rows(c.rows, c.rivals, "cnn"),
+    "bars": lambda c: ScoreBars.from_rows(c.rows, c.baselines, "cnn"),
     "rates": lambda c: LabelRates.from_predictions(c.test, c.decided),
     "labels": lambda c: LabelConfusion.from_predictions(c.test, c.decided),
     "label_scores": lambda c: LabelScores.from_rows([*c.rows, *no_auc(c)]),
@@ -136,7 +136,7 @@ MAKERS: dict[str, Any] = {
     "unusual": lambda c: UnusualImages.from_images(c.novelty, c.images, c.test.index, "fundus"),
     "looked": lambda c: SaliencyStrip.from_cases(c.cases, c.test, c.decided, c.images),
     "seed_dots": seed_dots,
-    "seed_curves": lambda c: SeedCurves.from_histories({"0": c.history, "1": c.history}, "auc"),
+    "seed_curves": lambda c: SeedCurves({"0": c.history, "1": c.history}, "auc"),
 }
 
 
@@ -497,7 +497,7 @@ def test_what_was_looked_at_holds_the_cases_and_their_peaks(ordinal: RunContent)
     for n, (row, column) in enumerate(zip(frame["row"], frame["column"], strict=True)):
         own = ordinal.cases.maps[n]
         assert math.isnan(row) if n == 2 else own[int(row), int(column)] == own.max()
-    assert display.alike == pytest.approx(0.06)
+    assert display.random_correlation == pytest.approx(0.06)
     assert "for mild speaks most at row" in display.description
     assert "for severe speaks nowhere" in display.description
 

@@ -10,10 +10,10 @@ from penlight.data.catalog import CATALOG
 from penlight.data.published import ON_TEST_LEFT_OUT, RESNET18, published_rows
 from penlight.evaluation import Calibration, Decision, Score, find_row
 from penlight.reports import run_card, run_report
-from penlight.reports.beside import published_displays, published_lines, published_notes
 from penlight.reports.displays import PublishedScores
-from penlight.reports.notes import answers_words, decided_words
+from penlight.reports.published import published_displays, published_lines, published_notes
 from penlight.reports.run import run_displays
+from penlight.reports.verdict import answers_words, decided_words
 from tests.reports.conftest import make_content
 
 
@@ -40,7 +40,7 @@ def test_every_set_has_the_official_row_first_and_every_row_a_source():
 def test_what_was_chosen_on_test_is_marked_wherever_it_stands(retina):
     chosen = {row.model for row in published_rows("retinamnist", 28) if row.chosen_on == "test"}
     assert chosen == {"ResNet-18, tuned"}
-    assert {line.model for line in published_lines(retina, retina.rows) if line.chosen_on == "test"} == chosen
+    assert {row.model for row, _ in published_lines(retina) if row.chosen_on == "test"} == chosen
     page, card = run_report(retina), run_card(retina)
     assert page.count("chosen on test") >= 2
     assert "| ResNet-18, tuned | scratch | test |" in card
@@ -50,7 +50,7 @@ def test_what_was_chosen_on_test_is_marked_wherever_it_stands(retina):
 
 
 def test_figures_hold_the_published_values_in_order_and_where_the_run_lies(retina):
-    display = published_displays(retina, retina.rows, retina.rivals)["published-auc"]
+    display = published_displays(retina)["published-auc"]
     assert isinstance(display, PublishedScores)
     frame = display.frame()
     assert list(frame["value"]) == sorted(row.auc for row in published_rows("retinamnist", 28) if row.auc == row.auc)
@@ -68,17 +68,17 @@ def test_a_score_that_is_not_published_has_a_dash(retina):
     info = CATALOG["chestmnist"]
     y = np.random.default_rng(0).integers(0, 2, (60, 14)).astype(np.uint8)
     content = replace(make_content(info.task, y), dataset=info, size=28)
-    lines = {line.model: line.scores for line in published_lines(content, content.rows)}
+    lines = {row.model: scores for row, scores in published_lines(content)}
     assert lines["AutoKeras"][1] == ("–", "")
     assert lines["ResNet-18"][1][0] == "0.947"
-    assert set(published_displays(content, content.rows, content.rivals)) == {"published-auc"}
+    assert set(published_displays(content)) == {"published-auc"}
 
 
 def test_other_views_sizes_and_sets_stand_alone(retina, ordinal):
     for other in (replace(retina, view="referable"), replace(retina, size=64), ordinal):
-        assert published_lines(other, other.rows) == []
-        assert published_notes(other, other.rows) == []
-        assert published_displays(other, other.rows, other.rivals) == {}
+        assert published_lines(other) == []
+        assert published_notes(other) == []
+        assert published_displays(other) == {}
         assert "Beside published scores" not in run_card(other)
 
 

@@ -20,13 +20,13 @@ from penlight.evaluation import METRICS, Score, find_row, score_seeds
 from penlight.evaluation.checks import Check
 from penlight.evaluation.operating import operating_points
 from penlight.reports import ComparedBaseline, RunContent, run_card, run_report, seeds_report
-from penlight.reports.checklist import checklist
-from penlight.reports.notebook import Figure
+from penlight.reports.card import checklist
+from penlight.reports.figure import Figure
 from penlight.reports.page import SCRIPTS
 from penlight.reports.palette import palette
 from penlight.reports.picture import shaded_address
 from penlight.reports.run import run_displays
-from penlight.reports.tables import label_table, point_heads, point_lines
+from penlight.reports.tables import label_table
 from penlight.reports.verdict import compare
 from penlight.reports.words import image_words, interval, metric_words, number
 from penlight.serve.pages import report as serve_report
@@ -120,8 +120,10 @@ def test_a_server_lets_the_scripts_of_a_page_run_and_no_others(text: str) -> Non
 
 
 def test_every_figure_can_be_saved(text: str) -> None:
-    named = re.findall(r'<figure[^>]* data-name="([^"]+)">', text)
-    assert len(named) == len(set(named)) == text.count('<template class="numbers">') == text.count("<svg")
+    named = re.findall(r'<figure[^>]* data-name="([^"]+)"', text)
+    assert len(named) == len(set(named)) == text.count('<template class="numbers">')
+    # Of pictures the script makes a drawing: strips of examples, maps, and samples.
+    assert len(named) - text.count("<svg") == len(re.findall(r'class="[^"]*\bpictures"', text)) >= 4
 
 
 def test_a_page_is_small(text: str) -> None:
@@ -172,7 +174,7 @@ def bare(ordinal: RunContent) -> str:
     """The report of a run of which little is known, not even its headline score."""
     nothing = Score("auc", None, math.nan, math.nan, math.nan, 60, "one class only")
     rows = [nothing, *ordinal.rows[1:]]
-    empty = replace(ordinal, rows=rows, history=None, best_epoch=None, rivals=[], provenance={}, checks=None)
+    empty = replace(ordinal, rows=rows, history=None, best_epoch=None, baselines=[], provenance={}, checks=None)
     return run_report(empty)
 
 
@@ -221,7 +223,7 @@ def test_no_rival_of_oneself(ordinal: RunContent) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "own", "rival", "expected"),
+    ("name", "own", "baseline", "expected"),
     [
         ("auc", (0.80, 0.76, 0.84), (0.70, 0.66, 0.74), "better than"),
         ("auc", (0.80, 0.76, 0.84), (0.75, 0.71, 0.79), "not clearly better than"),
@@ -235,9 +237,9 @@ def test_no_rival_of_oneself(ordinal: RunContent) -> None:
     ],
 )
 def test_verdicts_are_modest(
-    name: str, own: tuple[float, float, float], rival: tuple[float, float, float], expected: str
+    name: str, own: tuple[float, float, float], baseline: tuple[float, float, float], expected: str
 ) -> None:
-    assert compare(Score(name, None, *own, n=9), Score(name, None, *rival, n=9)) == expected
+    assert compare(Score(name, None, *own, n=9), Score(name, None, *baseline, n=9)) == expected
 
 
 def test_a_card_has_its_sections(content: RunContent) -> None:
@@ -305,7 +307,7 @@ def test_seeds_tell_their_checks_together(ordinal: RunContent) -> None:
     rows = score_seeds(
         ordinal.task, ordinal.test.y_true, [ordinal.test.prob] * 2, [ordinal.decided] * 2, resamples=10
     )
-    words = " ".join(Page(seeds_report("tiny-cnn", runs, rows, ordinal.rivals)).words)
+    words = " ".join(Page(seeds_report("tiny-cnn", runs, rows, ordinal.baselines)).words)
     assert "Serious: In 1 of 2 seeds; in seed 7: A leak." in words
     silent = [replace(run, checks=None) for run in runs]
     assert "No check" not in " ".join(Page(seeds_report("tiny-cnn", silent, rows, [])).words)
@@ -316,7 +318,7 @@ def test_seeds_have_one_report(ordinal: RunContent) -> None:
     rows = score_seeds(
         ordinal.task, ordinal.test.y_true, [ordinal.test.prob] * 2, [ordinal.decided] * 2, resamples=10
     )
-    page = Page(seeds_report("tiny-cnn", runs, rows, ordinal.rivals))
+    page = Page(seeds_report("tiny-cnn", runs, rows, ordinal.baselines))
     check_page(page)
     assert [a for a in page.values("href") if a.startswith("seed")] == ["seed-3/report.html", "seed-7/report.html"]
     assert "± 0.000 over 2 seeds" in "".join(page.words)
@@ -373,10 +375,24 @@ def test_operating_points_stand_in_the_page(ordinal: RunContent) -> None:
     assert "Pos. pred. value at prevalence 15\N{NO-BREAK SPACE}%" in words
     assert "sensitivity 0.90 on val" in words
     assert "Calibration, all: 3 images in val are too few." in words
-    lines = point_lines(points)
-    assert [line.chosen for line in lines] == [point.chosen for point in points]
-    assert lines[0].cells[0][0] == number(points[0].rates["sensitivity"].value, 2)
-    assert {len(line.cells) for line in lines} == {len(point_heads(points))} == {8}
+    lines = operating_lines(shown)
+    assert [chosen for chosen, _ in lines] == [point.chosen for point in points]
+    assert lines[0][1][0] == number(points[0].rates["sensitivity"].value, 2)
+    assert {len(cells) for _, cells in lines} == {8}
+
+
+def operating_lines(content: RunContent) -> list[tuple[str, list[str]]]:
+    """How each operating point of a page was chosen, and the value of each of its rates."""
+    (table,) = re.findall(r'aria-label="Operating points".*?</table>', run_report(content), re.DOTALL)
+    lines = re.findall(r"<tr><th scope=\"row\">.*?</tr>", table)
+    assert len(re.findall(r'<th scope="col" class="n">', table)) == 8
+    return [
+        (
+            html.unescape(re.findall(r'</th><td>[^<]*<span class="under">([^<]*)</span>', line)[0]),
+            re.findall(r'<td class="n">([^<]*)<span', line),
+        )
+        for line in lines
+    ]
 
 
 def test_only_the_threshold_that_counts_is_told_of_two_classes(binary: RunContent) -> None:
@@ -386,7 +402,7 @@ def test_only_the_threshold_that_counts_is_told_of_two_classes(binary: RunConten
 
 
 def test_what_a_view_leaves_out_is_said(viewed: RunContent, viewed_words: str) -> None:
-    assert viewed.left_out["val"].images == 1234
+    assert viewed.data.left_out["val"].images == 1234
     for text in (viewed_words, run_card(viewed)):
         assert "every image, as one whose grade needs a referral" in text
         assert "val 1,234 of 1,294 images and 2,468 positive labels" in text

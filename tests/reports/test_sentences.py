@@ -23,9 +23,8 @@ from penlight.evaluation.standing import Measured
 from penlight.reports import ComparedBaseline, card
 from penlight.reports import findings as study
 from penlight.reports.content import RunContent
-from penlight.reports.notes import decided_words, finding_words
 from penlight.reports.run import run_displays
-from penlight.reports.verdict import run_verdict, seeds_verdict
+from penlight.reports.verdict import decided_words, finding_words, run_verdict, seeds_verdict
 from penlight.tasks import Binary, MultiLabel, Ordinal, Task
 from tests.conftest import few_pairs
 from tests.reports.conftest import make_content
@@ -73,7 +72,7 @@ class Planted:
     def content(self) -> RunContent:
         content = make_content(self.task, self.y)
         prior = np.tile(self.y.mean(axis=0), (len(self.y), 1))
-        rivals = [
+        baselines = [
             ComparedBaseline(name, score(self.task, self.y, p, self.task.decide(p), resamples=20))
             for name, p in (("linear", self.linear), ("majority", prior))
         ]
@@ -83,7 +82,7 @@ class Planted:
             test=replace(content.test, prob=self.prob, y_true=self.y),
             decided=self.decided,
             rows=self.rows,
-            rivals=rivals,
+            baselines=baselines,
             ahead=self.evidence.ahead,
             checks=(*run_checks(self.evidence), *self.checks),
         )
@@ -123,10 +122,10 @@ class Planted:
         gains = {"linear": own - resampled(self.linear), "majority": own - 0.5}
         return {name: np.nanpercentile(values, [0.5, 5, 95, 99.5]) for name, values in gains.items()}
 
-    def stands(self, words: str, rival: str) -> bool:
+    def stands(self, words: str, baseline: str) -> bool:
         """Whether the words are borne out, with some room for another way of resampling."""
-        outer_low, low, high, outer_high = self.gain[rival]
-        value = self.auc() - (self.auc(self.linear) if rival == "linear" else 0.5)
+        outer_low, low, high, outer_high = self.gain[baseline]
+        value = self.auc() - (self.auc(self.linear) if baseline == "linear" else 0.5)
         return {
             "better than": value > 0 and low > 0,
             "worse than": value < 0 and high < 0,
@@ -232,12 +231,12 @@ def near(said: str, value: float, decimals: int | None = None) -> bool:
 def _verdict(run: Planted, m: re.Match[str]) -> bool:
     parts = re.findall(rf"{STANDS} the (linear|majority) \w+ at {NUMBER}", m[0])
     values = {"linear": run.auc(run.linear), "majority": 0.5}
-    order = [values[rival] for _, rival, _ in parts]
+    order = [values[baseline] for _, baseline, _ in parts]
     return (
         int(m[1]) == len(run.y)
         and near(m[2], run.auc())
         and order == sorted(order, reverse=True)
-        and all(run.stands(words, rival) and near(value, values[rival]) for words, rival, value in parts)
+        and all(run.stands(words, baseline) and near(value, values[baseline]) for words, baseline, value in parts)
     )
 
 
@@ -252,9 +251,9 @@ def _undefined(run: Planted, m: re.Match[str]) -> bool:
 @claim(r"On test its AUC is (\S+), that of (the majority-class baseline|the linear baseline) (\S+) "
        r"\(difference (\S+), 95 % interval (\S+) to (\S+), on the same images\)\.")  # fmt: skip
 def _skill(run: Planted, m: re.Match[str]) -> bool:
-    rival = run.auc(run.linear) if "linear" in m[2] else 0.5
+    baseline = run.auc(run.linear) if "linear" in m[2] else 0.5
     low, high = (float(m[k].replace("−", "-")) for k in (5, 6))
-    return near(m[1], run.auc()) and near(m[3], rival) and near(m[4], run.auc() - rival) and low <= float(
+    return near(m[1], run.auc()) and near(m[3], baseline) and near(m[4], run.auc() - baseline) and low <= float(
         m[4].replace("−", "-")) <= high  # fmt: skip
 
 
@@ -519,11 +518,11 @@ def _gained(run: Planted, m: re.Match[str]) -> bool:
        r"each bar its 95 % interval\.)")  # fmt: skip
 def _clears(run: Planted, m: re.Match[str]) -> bool:
     names = ("auc", "acc", "balanced_accuracy", "f1_macro", "qwk", "average_precision")
-    rivals = [rival.rows for rival in run.content.rivals]
+    baselines = [baseline.rows for baseline in run.content.baselines]
 
     def clear(row) -> bool:
         """The rule of the figure: intervals do not touch; a rival without one counts as its value."""
-        others = [find_row(rows, row.name) for rows in rivals]
+        others = [find_row(rows, row.name) for rows in baselines]
         return all(row.low > (other.high if np.isfinite(other.high) else other.value) for other in others)
 
     shown = [row for row in run.rows if row.label is None and row.name in names][:4]
@@ -697,7 +696,7 @@ def advice(run: Planted) -> set[str]:
 
 def sentences_of(run: Planted) -> list[str]:
     content = run.content
-    baselines = {rival.name: rival.rows for rival in content.rivals}
+    baselines = {baseline.name: baseline.rows for baseline in content.baselines}
     measured = Measured(run.task, "cnn", run.rows, baselines, content.ahead)
     figures = {name: display for name, display in run_displays(content).items() if name not in OF_TRAINING}
     checks = card._checks(content)
@@ -756,14 +755,14 @@ def test_the_verdict_of_several_seeds_is_of_their_mean(kind):
     two = replace(one, prob=informed(one.task, one.y, STRENGTH[kind][0], 11))
     runs = [one, two]
     rows = score_seeds(one.task, one.y, [r.prob for r in runs], [r.decided for r in runs], resamples=100)
-    said = seeds_verdict(one.content, find_row(rows, "auc"), one.content.rivals, 2)
+    said = seeds_verdict(replace(one.content, rows=rows), 2)
     areas = [run.auc() for run in runs]
     found = re.search(r"with AUC (\S+) ± (\S+) over 2 seeds \(95 % interval (\S+)–(\S+)\)", said)
     assert near(found[1], np.mean(areas))
     assert near(found[2], np.std(areas, ddof=1))
     assert float(found[3]) < np.mean(areas) <= float(found[4])
-    for words, rival, value in re.findall(rf"{STANDS} the (linear|majority) \w+ at (\d\.\d+)", said):
-        other = find_row(next(r.rows for r in one.content.rivals if r.name == rival), "auc")
+    for words, baseline, value in re.findall(rf"{STANDS} the (linear|majority) \w+ at (\d\.\d+)", said):
+        other = find_row(next(r.rows for r in one.content.baselines if r.name == baseline), "auc")
         low, high = (float(found[k]) for k in (3, 4))
         assert near(value, other.value)
         touch = low <= (other.high if np.isfinite(other.high) else other.value) and high >= (

@@ -21,10 +21,10 @@ from penlight.evaluation.comparison import Compared, Comparison, differences, pa
 from penlight.evaluation.novelty_rates import NoveltyRate, NoveltyRates
 from penlight.evaluation.sample import Sample
 from penlight.reports.comparison import _hidden
-from penlight.reports.comparison_verdict import comparison_verdict
 from penlight.reports.dataset import classes_text
 from penlight.reports.displays import Presence
 from penlight.reports.displays.learning import LearningCurves, SeedCurves
+from penlight.reports.verdict import comparison_verdict
 from penlight.runs.scores import Scores
 from penlight.tasks import Binary, MultiClass, MultiLabel
 from tests.reports.conftest import make_data
@@ -159,7 +159,7 @@ def test_the_caption_of_learning_curves_says_what_the_loss_did(val_loss, best, e
 )
 def test_the_caption_of_several_seeds_says_how_far_their_best_lie_apart(peaks, said) -> None:
     curves = {str(i): history([1.0, 0.9], [0.5 if peak == peak else np.nan, peak]) for i, peak in enumerate(peaks)}
-    assert said in SeedCurves.from_histories(curves, "auc").caption
+    assert said in SeedCurves(curves, "auc").caption
 
 
 # The data page.

@@ -12,7 +12,7 @@ from penlight.evaluation.checks.splits import patients_unknown
 from penlight.experiments.studies import _kind
 from penlight.recipes import Cnn, Ensemble, Kernel, Linear, Majority, Pretrained, Recipe, Residual, Trees
 from penlight.reports.content import RunContent
-from penlight.reports.displays.study_curves import StudyCurves, VariantCurve
+from penlight.reports.displays.learning import StudyCurves, VariantCurve
 
 
 def check(code: str, seen: str) -> Check:

@@ -117,7 +117,7 @@ TOLD = {
 
 def printed(capsys, *tables) -> list[str]:
     record = {"tables": [own.record(findings.findings(own)).to_dict() for own in tables]}
-    print_studied(SimpleNamespace(record=record, report="out/report.html", to_dict=dict))
+    print_studied(SimpleNamespace(record=record, report="out/report.html"))
     return capsys.readouterr().out.splitlines()
 
 

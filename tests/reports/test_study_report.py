@@ -11,10 +11,9 @@ from penlight.evaluation import Score
 from penlight.evaluation.checks import Check
 from penlight.evaluation.comparison import Difference
 from penlight.reports import findings as f
-from penlight.reports.displays.study_confusion import ConfusionGrid, FindingGrid
-from penlight.reports.displays.study_cost import CostPlot
-from penlight.reports.displays.study_curves import StudyCurves
-from penlight.reports.displays.study_differences import DifferenceBars
+from penlight.reports.displays.comparison import DifferenceBars
+from penlight.reports.displays.learning import StudyCurves
+from penlight.reports.displays.study import ConfusionGrid, CostPlot, FindingGrid
 from penlight.reports.figure import draw_svg
 from penlight.reports.page import unbroken
 from penlight.reports.palette import MUTED

@@ -16,10 +16,9 @@ from penlight.evaluation.comparison import Compared, Comparison, Difference
 from penlight.numbers import share_cell
 from penlight.recipes import Recipe
 from penlight.recipes.space import Range, Space, Trial
-from penlight.reports import run_card, run_report, seeds_report
+from penlight.reports import dataset, run_card, run_report, seeds_report
 from penlight.reports.comparison import comparison_report
-from penlight.reports.dataset import _page as dataset_page
-from penlight.reports.displays.seeds import SeedDots
+from penlight.reports.displays.scores import SeedDots
 from penlight.reports.findings import findings as findings_of
 from penlight.reports.run import run_displays
 from penlight.reports.study import study_report
@@ -28,6 +27,7 @@ from penlight.reports.tuning import TuningContent, tuning_report
 from penlight.runs.scores import Scores
 from penlight.serve import gallery, pages
 from penlight.tasks import Binary, MultiLabel, Ordinal
+from tests.conftest import small_dataset
 from tests.reports.conftest import history, make_content
 from tests.reports.test_study_report import entry
 from tests.reports.test_study_report import table as study_table
@@ -106,7 +106,7 @@ def test_a_page_of_several_seeds_and_one(content):
         contents = [replace(content, provenance={**content.provenance, "seed": seed}) for seed in range(n)]
         test = content.test
         rows = score_seeds(test.task, test.y_true, [test.prob] * n, [content.decided] * n)
-        assert wrong_in(words_of(seeds_report("seeds", contents, rows, content.rivals))) == []
+        assert wrong_in(words_of(seeds_report("seeds", contents, rows, content.baselines))) == []
 
 
 def test_the_terminal(content, capsys):
@@ -115,7 +115,7 @@ def test_the_terminal(content, capsys):
     for prob in (test.prob, perfect):
         rows = score(test.task, test.y_true, prob, test.task.decide(prob), resamples=20)
         print_score_tables(
-            Scores("test", rows, {r.name: r.rows for r in content.rivals}, before={"ece": float("nan")})
+            Scores("test", rows, {r.name: r.rows for r in content.baselines}, before={"ece": float("nan")})
         )
         assert wrong_in(capsys.readouterr().out) == []
 
@@ -197,9 +197,11 @@ def test_the_gallery(value, folds, monkeypatch):
         assert "interval no interval" not in page
 
 
-def test_the_data_page_and_the_terminal(content, capsys, tmp_path):
+def test_the_data_page_and_the_terminal(content, capsys, tmp_path, monkeypatch):
     about = content.data
-    page = words_of(dataset_page(about, {}, "data:,", 100))
+    monkeypatch.setattr(dataset, "describe", lambda _: about)
+    monkeypatch.setattr(dataset, "_figures", lambda _: {})
+    page = words_of(dataset.write_show(small_dataset(about.task), tmp_path, per_class=1)[-1].read_text())
     assert wrong_in(page) == []
     print_description(SimpleNamespace(description=about, readings=[], files=["index.html"]))
     out = capsys.readouterr().out

@@ -151,10 +151,9 @@ def serve() -> None:
     import penlight.exporters.onnx_file
     import penlight.models.baselines
     import penlight.models.keras_files
-    import penlight.reports.gather
+    import penlight.reports.content
     import penlight.reports.page
     import penlight.reports.run
-    import penlight.reports.seeds
 
     # Figures are half of what a command takes, and nothing here looks at them. What a killed process has written, the
     # system holds without being asked to.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from penlight.data import ViewedDataset
 from penlight.data.accesses import TestAccessLog
 from penlight.errors import RunError, UnknownNameError
-from penlight.exporters.of_run import RECORD, Exported, facts_of
+from penlight.exporters.parity import RECORD, Exported, facts_of
 from penlight.records import json_text
 from penlight.runs import Predictions, Run, open_run, write_bytes, write_json
 from penlight.runs.dataset import view_of

@@ -16,7 +16,7 @@ from penlight.runs.scoring import open_folds, seeds_scores
 
 if TYPE_CHECKING:
     from penlight.reports import RunContent
-    from penlight.reports.notebook import Figure
+    from penlight.reports.figure import Figure
 
 
 def report(path: Path, out: Path | None = None, *, images: bool | None = None) -> Path:
@@ -58,10 +58,9 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
     Each has its numbers as `.frame()` and draws by `.plot()`, onto a figure of its own or onto axes that it
     is given. Those of a study's further views have "<view>-" before their names.
     """
-    from penlight.reports.notebook import Figure
+    from penlight.reports.figure import Figure
     from penlight.reports.palette import palette
-    from penlight.reports.run import run_displays
-    from penlight.reports.seeds import seeds_displays
+    from penlight.reports.run import run_displays, seeds_displays
 
     kind = kind_of(path)
     if kind == "study":
@@ -80,7 +79,7 @@ def displays(path: Path) -> Mapping[str, "Figure"]:
 
 
 def _of_study(path: Path) -> dict[str, "Figure"]:
-    from penlight.reports.notebook import Figure
+    from penlight.reports.figure import Figure
     from penlight.reports.study import study_colours, study_displays
 
     found = {}
@@ -93,7 +92,7 @@ def _of_study(path: Path) -> dict[str, "Figure"]:
 
 def _contents(path: Path, images: bool | None = None) -> tuple[list[Run], list["RunContent"]]:
     """Gather the runs of a folder, one or one per seed, with what their reports show."""
-    from penlight.reports.gather import content_of_run
+    from penlight.reports.content import content_of_run
 
     runs = open_group(path).runs() if kind_of(path) == "seeds" else [open_run(path)]
     described = runs[0].has(DESCRIPTION) and not images

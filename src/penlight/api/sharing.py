@@ -21,7 +21,7 @@ from penlight.disk import is_inside, temporary_folder, writing_to
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
 from penlight.experiments.folds import PREDICTIONS, folds_content, folds_of
-from penlight.exporters.of_run import RECORD
+from penlight.exporters.parity import RECORD
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
 from penlight.records import Record, json_key, plain
@@ -188,7 +188,7 @@ class _Copier:
         recipe = shared_recipe(run.recipe, plain_dataset(run.recipe, run.provenance)) if self.shared else run.recipe
         self._hashes[run.recipe.hash] = recipe.hash
         self._recipes[run.recipe.hash] = run.recipe
-        from penlight.reports.gather import description_of
+        from penlight.reports.content import description_of
 
         seen = seen or self._seen(run)
         with RunWriter(target, recipe, run.seed) as writer:
@@ -213,7 +213,7 @@ class _Copier:
 
     def _write_report(self, writer: RunWriter, seen: Any) -> None:
         from penlight.reports import run_card, run_report
-        from penlight.reports.gather import content_of_run
+        from penlight.reports.content import content_of_run
 
         if seen is None:
             self._reported = False
@@ -284,7 +284,7 @@ class _Copier:
 
     def _joined(self, source: Path, group: RunGroup, runs: Sequence[Run]) -> dict[str, bytes]:
         """Give the files that a cross-validation has beside its runs."""
-        from penlight.reports.gather import describe_folds
+        from penlight.reports.content import describe_folds
 
         joined = FoldRuns(source, runs, group.claim).joined.predictions
         joined = stripped(joined, runs[0].recipe, self.numbers) if self.shared else joined

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.pictures import DecodeOptions
-from penlight.phantoms.labels import SPLITS as SPLITS
+from penlight.phantoms.shared import SPLITS as SPLITS
 from penlight.tasks import Task
 
 METADATA = ("site", "age", "sex", "view")

@@ -50,7 +50,7 @@ from penlight.data.dataset import SPLITS, DatasetInfo
 from penlight.data.folders import data_folders, environment_folders, find_file
 from penlight.data.own.keys import check_text, check_types
 from penlight.data.own.layouts import LAYOUTS
-from penlight.data.own.listing import MOST_LABELS, Layout
+from penlight.data.own.listing import MOST_LABELS, PictureLayout
 from penlight.data.own.splitting import SHARES, SplitRule
 from penlight.data.pictures import FITS, DecodeOptions, Fit
 from penlight.data.remembered import NAME_IT, images_folder
@@ -98,7 +98,7 @@ class Pictures:
     sizes: tuple[int, ...]
     values: tuple[str, ...]
     rule: SplitRule
-    layout: Layout
+    layout: PictureLayout
     fit: Fit = "crop"
     bits: int = 16
 

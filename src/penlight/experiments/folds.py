@@ -43,7 +43,7 @@ def folds_content(
 ) -> "RunContent":
     """Gather what the report of a cross-validation shows; `images` as in `content_of_run`. Where it is not given how
     its dataset was `divided`, that is done again, or read in a copy without images; so are its `scores`."""
-    from penlight.reports.gather import content_of_folds, describe_folds
+    from penlight.reports.content import content_of_folds, describe_folds
 
     first: ViewedDataset | DataDescription
     if divided is None and not images and is_inside(folds.path, DESCRIPTION):

@@ -19,7 +19,7 @@ from penlight.evaluation.comparison import Margin, margin
 from penlight.experiments.baselines import Baselines, predict_split
 from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
-from penlight.exporters.of_run import write_onnx
+from penlight.exporters.parity import write_onnx
 from penlight.numbers import counted
 from penlight.recipes import Recipe, recipe_from_toml
 from penlight.recipes.plan import LONGEST, TrainingPlan
@@ -346,7 +346,7 @@ def _provenance(
 
 def _write_report(writer: RunWriter, draft: Run, view: ViewedDataset) -> None:
     from penlight.reports import run_card, run_report
-    from penlight.reports.gather import content_of_run
+    from penlight.reports.content import content_of_run
 
     content = content_of_run(draft, view)
     writer.write("report.html", run_report(content))

@@ -40,7 +40,7 @@ def seeds_go_on(folder: Path, recipe_hash: str, seed: int) -> bool:
 def summarise_seeds(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Summary[SeedsScores]:
     """Score the runs of a folder, one per seed, and draw their page."""
     from penlight.reports import seeds_report
-    from penlight.reports.gather import content_of_run
+    from penlight.reports.content import content_of_run
 
     scores = seeds_scores(runs, "test")
     contents = [content_of_run(run, view) for run in runs]

@@ -30,9 +30,9 @@ from penlight.recipes import Cnn, Linear, Majority, Pretrained, Recipe, Residual
 from penlight.recipes import differences as recipe_differences
 from penlight.recipes.study import Study, StudyRow, study_from_dict
 from penlight.records import Record, check_record, json_key
+from penlight.reports.content import content_of_run, description_of
 from penlight.reports.displays import ConfusionMatrix, LabelConfusion
 from penlight.reports.findings import findings
-from penlight.reports.gather import content_of_run, description_of
 from penlight.reports.study_content import StudyContent, StudyRowResult, StudyTable, pairs
 from penlight.runs import Answers, Predictions, Run, open_run, read_claim
 from penlight.runs.dataset import seen_by

@@ -1,10 +1,26 @@
-"""What every method gives in the end: a map of each image, at the image's own resolution, from 0 to 1."""
+"""What every method is asked of, and what it gives in the end: a map of each image at its resolution, from 0 to 1."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.tasks import Task
+
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to be explained: `logits` turns uint8 images (N, H, W, C) into (N, K); `network` is its Keras network,
+    None where there is none or Keras is not to be loaded."""
+
+    task: Task
+    logits: Callable[[Images], NDArray[np.floating]]
+    network: Any = None
 
 
 def relative(raw: NDArray[np.floating]) -> Floats:

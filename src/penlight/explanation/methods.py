@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import ExplainError, UnknownNameError
-from penlight.explanation import cam, gradcam, occlusion
-from penlight.explanation.maps import enlarged, relative
-from penlight.explanation.subject import Subject
+from penlight.explanation import networks
+from penlight.explanation.maps import Floats, Images, Subject, enlarged, relative
+from penlight.explanation.occlusion import occlusion
 from penlight.tasks.links import Columns
 
-Floats = NDArray[np.float64]
 AUTO = "auto"
 
 
@@ -29,7 +28,7 @@ class Method:
     meaning: str
     needs: str
     fits: Callable[[Subject], bool]
-    raw: Callable[[Subject, NDArray[np.uint8], Columns], Floats]
+    raw: Callable[[Subject, Images, Columns], Floats]
     inside: bool = True
 
 
@@ -41,32 +40,33 @@ METHODS: dict[str, Method] = {
         "A map shows the exact share of each place of the network's last maps in what speaks for the label; those "
         "maps are coarse, and each of their places sees much of the image.",
         "a network whose last maps are averaged and read by one dense layer, and no cumulative grades",
-        cam.fits,
-        cam.cam,
+        networks.has_linear_end,
+        networks.cam,
     ),
     "gradcam": Method(
         "Grad-CAM",
         "A map sums the network's last maps, each weighted by how much it raises the label's odds on average over "
         "the image; it is coarse, and where a dense layer reads each place by its own weights it loses the places.",
         _NETWORK,
-        gradcam.fits,
-        gradcam.gradcam,
+        networks.has_maps,
+        networks.gradcam,
     ),
     "hirescam": Method(
         "HiResCAM",
         "A map sums the network's last maps, each place weighted by how much it raises the label's odds; it is "
         "coarse, and an estimate to first order of what the network used.",
         _NETWORK,
-        gradcam.fits,
-        gradcam.hirescam,
+        networks.has_maps,
+        networks.hirescam,
     ),
     "occlusion": Method(
         "occlusion",
         "A map shows how far the label's odds fall when a square of a seventh of the side is covered with its own "
         "mean; what two places say together, or either alone as well, it does not show.",
         "nothing but answers",
-        occlusion.fits,
-        occlusion.occlusion,
+        # Anything that answers can be asked again with a part covered.
+        lambda subject: True,
+        occlusion,
         inside=False,
     ),
 }
@@ -103,9 +103,7 @@ def choose(subject: Subject, side: int, method: str = AUTO) -> str:
     )
 
 
-def explain_images(
-    subject: Subject, images: NDArray[np.uint8], columns: Columns, method: str = AUTO
-) -> NDArray[np.float32]:
+def explain_images(subject: Subject, images: Images, columns: Columns, method: str = AUTO) -> NDArray[np.float32]:
     """Give a map (N, H, W) of 0 to 1 for images (N, H, W, C) and a label's column of each, (N,).
 
     0 is where nothing speaks for the label, 1 the place of that map where most does; each map is by itself, so two

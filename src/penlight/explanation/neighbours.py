@@ -84,12 +84,16 @@ class Neighbours:
         found = []
         for start in range(0, len(own), _BLOCK):
             part = own[start : start + _BLOCK]
-            found.append((looks_of(model, part, by), _small(part, _SIDE)))
-        looks, small = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        mean, spread = looks.mean(axis=0), looks.std(axis=0)
+            # Small copies, of which each pixel is the mean of those it stands for.
+            large = max(part.shape[1:3]) > _SIDE
+            found.append(
+                (features_of(model, part, by), np.rint(_averaged(part, _SIDE)).astype(np.uint8) if large else part)
+            )
+        features, small = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        mean, spread = features.mean(axis=0), features.std(axis=0)
         scale = np.where(spread > 0, spread, 1).astype(np.float32)
-        axes = _axes((looks - mean) / scale)
-        places = _unit(((looks - mean) / scale) @ axes)
+        axes = _axes((features - mean) / scale)
+        places = _unit(((features - mean) / scale) @ axes)
         return cls(own.rows, small, labels[kept], places, mean, scale, axes, by)
 
     def nearest(self, model: Featured | None, images: Images, most: int = 5) -> list[list[Neighbour]]:
@@ -102,18 +106,18 @@ class Neighbours:
             raise DataError(
                 "Similar images are kept by features, and this model's file gives none.", "Repeat the run."
             )
-        looks = looks_of(model, images, self.by)
-        if looks.shape[1] != len(self.mean):
+        features = features_of(model, images, self.by)
+        if features.shape[1] != len(self.mean):
             raise DataError(
-                f"{len(self.mean)} features of an image were expected, {looks.shape[1]} came.",
+                f"{len(self.mean)} features of an image were expected, {features.shape[1]} came.",
                 "Ask the model that the run was made with.",
             )
-        alike = _unit(((looks - self.mean) / self.scale) @ self.axes) @ self.places.T
-        order = np.argsort(-alike, axis=1, kind="stable")[:, :most]
-        return [[self._neighbour(int(i), float(row[i])) for i in own] for own, row in zip(order, alike, strict=True)]
-
-    def _neighbour(self, i: int, similarity: float) -> Neighbour:
-        return Neighbour(int(self.rows[i]), self.images[i], self.labels[i], float(np.clip(similarity, -1, 1)))
+        similarity = _unit(((features - self.mean) / self.scale) @ self.axes) @ self.places.T
+        order = np.argsort(-similarity, axis=1, kind="stable")[:, :most]
+        return [
+            [Neighbour(int(self.rows[i]), self.images[i], self.labels[i], float(np.clip(row[i], -1, 1))) for i in own]
+            for own, row in zip(order.tolist(), similarity, strict=True)
+        ]
 
     def to_bytes(self) -> bytes:
         """Give the bytes of a compressed npz; the same neighbours always give the same bytes."""
@@ -157,7 +161,7 @@ def neighbours_from_bytes(content: bytes, where: str = "neighbours.npz") -> Neig
     return found
 
 
-def looks_of(model: Featured | None, images: Images, by: str) -> Floats:
+def features_of(model: Featured | None, images: Images, by: str) -> Floats:
     """Describe images (N, H, W, C) by the model's features or by coarse pixels, (N, F)."""
     if by == "features" and model is not None:
         return np.asarray(model.features(images), np.float32)
@@ -188,11 +192,6 @@ def _axes(standard: Floats) -> Floats:
 def _unit(places: NDArray[np.floating]) -> Floats:
     length = np.linalg.norm(places, axis=1, keepdims=True)
     return np.asarray(places / np.where(length > 0, length, 1), np.float32)
-
-
-def _small(images: Images, side: int) -> Images:
-    """Shrink images whose side is above `side`, each pixel the mean of those it stands for."""
-    return images if max(images.shape[1:3]) <= side else np.rint(_averaged(images, side)).astype(np.uint8)
 
 
 def _averaged(images: Images, side: int) -> NDArray[np.float64]:

@@ -3,21 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.explanation.subject import Subject
+from penlight.explanation.maps import Floats, Images, Subject
 from penlight.tasks.links import Columns
-
-Floats = NDArray[np.float64]
-Images = NDArray[np.uint8]
 
 # A window covers a seventh of a side and moves by half of that: 169 places, whatever the size.
 _WINDOW = 1 / 7
 # Below this, a difference of two log-odds in 32 bits is rounding.
 _LEAST = 1e-5
-
-
-def fits(subject: Subject) -> bool:
-    """Anything that answers can be asked again with a part covered."""
-    return True
 
 
 def occlusion(subject: Subject, images: Images, columns: Columns) -> Floats:

@@ -1,6 +1,10 @@
-"""What a run keeps of its explanations: maps of a few answers, and the training images most like an image."""
+"""What a run keeps of its explanations: maps of a few answers, and the training images most like an image.
+
+Whether maps depend on what was learned is measured as Adebayo et al., Sanity Checks for Saliency Maps (2018).
+"""
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,19 +13,18 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset
 from penlight.data.reads import at_once
 from penlight.explanation import METHODS, Subject, choose, explain_images
+from penlight.explanation.maps import Floats
 from penlight.explanation.neighbours import Neighbours
-from penlight.explanation.sanity import correlations, untrained, untrained_linear
-from penlight.models import LinearBaseline
+from penlight.models import LinearBaseline, load_keras
 from penlight.recipes import Pretrained, Recipe
 from penlight.runs import Answers, RunWriter, open_predictor
-from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes
+from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes, surest, surest_of_each
 from penlight.runs.holdings import NEIGHBOURS
 from penlight.runs.predictor import MODEL
 from penlight.tasks import Task
 from penlight.training import Fitted
 
 _CASES = 4
-
 
 # Of large images a network is asked about so many pixels at once.
 _PIXELS = 2**20
@@ -80,8 +83,7 @@ def _fitted_subject(task: Task, model: Any, network: Any) -> Subject:
 def _randomised(task: Task, fitted: Fitted) -> Subject | None:
     """The same model with random weights; None for one that has none."""
     if fitted.network is not None:
-        network = untrained(fitted.network)
-        return _fitted_subject(task, None, network)
+        return _fitted_subject(task, None, untrained(fitted.network))
     if isinstance(fitted.model, LinearBaseline):
         return _fitted_subject(task, untrained_linear(fitted.model), None)
     return None
@@ -89,10 +91,33 @@ def _randomised(task: Task, fitted: Fitted) -> Subject | None:
 
 def _telling(test: Answers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Choose a few of the surest wrong answers, and of the surest right ones of each label: rows and columns."""
-    from penlight.runs.cases import surest, surest_of_each
-
     p, given = test.predictions, test.decided == 1
     wrong = surest(given & (p.y_true == 0), p.prob, _CASES)
     right = surest_of_each(given & (p.y_true == 1), p.prob, _CASES)
     cells = np.array([*wrong, *right], np.int64).reshape(-1, 2)
     return cells[:, 0], cells[:, 1]
+
+
+def correlations(one: NDArray[np.floating], other: NDArray[np.floating]) -> Floats:
+    """Give Spearman's rank correlation of each pair of maps (N, H, W), (N,); NaN where a map is constant."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (one, other)]
+    a, b = (r - r.mean(axis=1, keepdims=True) for r in ranks)
+    spread = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    out: Floats = np.divide((a * b).sum(axis=1), spread, out=np.full(len(one), np.nan), where=spread > 0)
+    return out
+
+
+def untrained(network: Any, seed: int = 0) -> Any:
+    """Copy a Keras network with weights as they are before any training, drawn anew with `seed`."""
+    keras = load_keras()
+    # Far from the seeds that networks are trained with, or the copy might be what training began with.
+    keras.utils.set_random_seed(2**20 + seed)
+    return keras.models.clone_model(network)
+
+
+def untrained_linear(model: LinearBaseline, seed: int = 0) -> LinearBaseline:
+    """Copy a linear baseline with the weights of its pixels in a random order."""
+    rng = np.random.default_rng(seed)
+    return replace(model, weights=rng.permutation(model.weights.ravel()).reshape(model.weights.shape))

@@ -45,17 +45,18 @@ class Piece:
 def shade(values: NDArray[np.floating]) -> Pixels:
     """Colour a map (H, W) of 0 to 1, as (H, W, 4): where it is 0 it is clear, where it is 1 it hides the most."""
     alpha = np.rint(255 * OPACITY * np.clip(values, 0, 1)).astype(np.uint8)
-    return np.concatenate([_colours()[_levels(values)], alpha[..., None]], axis=-1)
+    return np.concatenate([_colours()[grey(values)], alpha[..., None]], axis=-1)
 
 
 def grey(values: NDArray[np.floating]) -> Pixels:
     """Give a map (H, W) of 0 to 1 as (H, W) uint8."""
-    return _levels(values)
+    out: Pixels = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    return out
 
 
 def scale(width: int = 64) -> Pixels:
     """Give the colours from 0 to 1, (1, width, 3)."""
-    return _colours()[_levels(np.linspace(0, 1, width))][None]
+    return _colours()[grey(np.linspace(0, 1, width))][None]
 
 
 def png_address(pixels: Pixels) -> str:
@@ -126,7 +127,7 @@ def draw_sheet(pieces: Sequence[Piece]) -> bytes:
 def _upright_bar(sheet: "Image.Image", x: int, y: int, height: int) -> None:
     from PIL import Image, ImageDraw
 
-    colours = _colours()[_levels(np.linspace(1, 0, height))]
+    colours = _colours()[grey(np.linspace(1, 0, height))]
     sheet.paste(Image.fromarray(np.repeat(colours[:, None], _BAR, axis=1)), (x, y))
     draw, font = ImageDraw.Draw(sheet), _font(12)
     for text, place in (("1", y), ("0", y + height - 14)):
@@ -154,11 +155,6 @@ def _png(sheet: "Image.Image") -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _levels(values: NDArray[np.floating]) -> Pixels:
-    out: Pixels = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
-    return out
 
 
 @functools.cache

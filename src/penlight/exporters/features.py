@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 
 
 class GraphOps(Ops):
-    """The operations of features in an ONNX graph; tensors are values without their batch. See
-    `handcrafted_features.Ops`."""
+    """The operations of features in an ONNX graph, as `handcrafted_features.Ops` has them; tensors are values without
+    their batch."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -42,7 +42,6 @@ class GraphOps(Ops):
         return self._graph.node(kind, inputs, shape, dtype=np.float64, **options)
 
     def pixels(self, down: Floats, across: Floats) -> Value:
-        """See `Ops`."""
         height, width, channels = self._graph.shape
         x = self._graph.double(self._graph.pixels())
         first = self._node("Transpose", [x.name], (channels, height, width), perm=[0, 3, 1, 2]) / 255.0
@@ -52,20 +51,16 @@ class GraphOps(Ops):
         return self.matmul(rows, across.T)
 
     def matmul(self, x: Value, constant: Floats) -> Value:
-        """See `Ops`."""
         return self._node("MatMul", [x.name, self.constant(constant)], (*x.shape[:-1], constant.shape[1]))
 
     def take(self, x: Value, places: NDArray[np.int64]) -> Value:
-        """See `Ops`."""
         index = self.constant(places, np.int64)
         return self._node("Gather", [x.name, index], (*x.shape[:-1], len(places)), axis=len(x.shape))
 
     def sort(self, x: Value) -> Value:
-        """See `Ops`."""
         return self._graph.sorted(x)
 
     def swap(self, x: Value) -> Value:
-        """See `Ops`."""
         axes = list(range(len(x.shape) + 1))
         axes[-2:] = axes[-1], axes[-2]
         return self._node("Transpose", [x.name], (*x.shape[:-2], x.shape[-1], x.shape[-2]), perm=axes)
@@ -74,44 +69,35 @@ class GraphOps(Ops):
         return self._node("Reshape", [x.name, self.constant([-1, *shape], np.int64)], shape)
 
     def flat(self, x: Value) -> Value:
-        """See `Ops`."""
         return self._shaped(x, (*x.shape[:-2], x.shape[-2] * x.shape[-1]))
 
     def square(self, x: Value, side: int) -> Value:
-        """See `Ops`."""
         return self._shaped(x, (*x.shape[:-1], side, side))
 
     def channels(self, x: Value, first: int, last: int) -> Value:
-        """See `Ops`."""
         index = self.constant(np.arange(first, last), np.int64)
         return self._node("Gather", [x.name, index], (last - first, *x.shape[1:]), axis=1)
 
     def windows(self, x: Value, places: NDArray[np.int64]) -> Value:
-        """See `Ops`."""
         count, inside = places.shape
         seen = self._node("Gather", [x.name, self.constant(places, np.int64)], (x.shape[0], count, inside), axis=2)
         turned = self._node("Transpose", [seen.name], (count, x.shape[0], inside), perm=[0, 2, 1, 3])
         return self._shaped(turned, (count, x.shape[0] * inside))
 
     def join(self, parts: Sequence[Value]) -> Value:
-        """See `Ops`."""
         flat = [self._shaped(part, (int(np.prod(part.shape)),)) for part in parts]
         return self._node("Concat", [part.name for part in flat], (sum(p.shape[0] for p in flat),), axis=1)
 
     def sqrt(self, x: Value) -> Value:
-        """See `Ops`."""
         return self._graph.unary("Sqrt", x)
 
     def log(self, x: Value) -> Value:
-        """See `Ops`."""
         return self._graph.log(x)
 
     def absolute(self, x: Value) -> Value:
-        """See `Ops`."""
         return self._graph.unary("Abs", x)
 
     def maximum(self, x: Value, other: float) -> Value:
-        """See `Ops`."""
         return self._graph.maximum(x, other)
 
 

@@ -30,7 +30,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor of the graph: its name, its shape (H, W, C) or (F,) without the batch, its layout and its type."""
+    """A tensor of the graph: its name, its shape (H, W, C) or (F,) without the batch, its layout and its type.
+
+    Operators work elementwise, with broadcasting.
+    """
 
     graph: "Graph"
     name: str
@@ -39,23 +42,18 @@ class Value:
     dtype: type[np.floating] = np.float32
 
     def __add__(self, other: "Operand") -> "Value":
-        """Add elementwise, with broadcasting."""
         return self.graph.elementwise("Add", self, other)
 
     def __sub__(self, other: "Operand") -> "Value":
-        """Subtract elementwise, with broadcasting."""
         return self.graph.elementwise("Sub", self, other)
 
     def __mul__(self, other: "Operand") -> "Value":
-        """Multiply elementwise, with broadcasting."""
         return self.graph.elementwise("Mul", self, other)
 
     def __truediv__(self, other: "Operand") -> "Value":
-        """Divide elementwise, with broadcasting."""
         return self.graph.elementwise("Div", self, other)
 
     def __neg__(self) -> "Value":
-        """Change the sign."""
         return self.graph.unary("Neg", self)
 
     def __getitem__(self, key: tuple[slice, slice]) -> "Value":
@@ -144,11 +142,11 @@ class Graph:
             beside = self.constant(array.reshape(-1, 1, 1) if x.first and array.ndim else array, x.dtype)
             shape = np.broadcast_shapes(x.shape, array.shape)
             return self.node(kind, [x.name, beside], shape, first=x.first, dtype=x.dtype)
-        x, other = self.alike([x, other])
+        x, other = self.same_layout([x, other])
         shape = np.broadcast_shapes(x.shape, other.shape)
         return self.node(kind, [x.name, other.name], shape, first=x.first, dtype=x.dtype)
 
-    def alike(self, values: Sequence[Value]) -> list[Value]:
+    def same_layout(self, values: Sequence[Value]) -> list[Value]:
         """Bring values to one layout: channels first where any is."""
         if any(value.first for value in values):
             return [self.channels_first(value) for value in values]
@@ -179,7 +177,7 @@ class Graph:
 
     def concatenate(self, values: Sequence[Value], axis: int = -1) -> Value:
         """Put values side by side along their last axis, the channels."""
-        values = self.alike(values)
+        values = self.same_layout(values)
         shape = (*values[0].shape[:-1], sum(value.shape[-1] for value in values))
         first, dtype = values[0].first, values[0].dtype
         names = [value.name for value in values]

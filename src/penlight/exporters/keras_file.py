@@ -24,25 +24,20 @@ _DAY = (1980, 1, 1, 0, 0, 0)
 _SAVED = "2000-01-01@00:00:00"
 
 
-def answering_network(network: Any, facts: ModelFacts, calibration: Calibration, *, exact: bool = True) -> Any:
-    """Give a network from images (N, H, W, C) uint8 to `logits` (N, K) and calibrated `probabilities` (N, C).
+def keras_file(network: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
+    """Write a network as a .keras file from images (N, H, W, C) uint8 to `logits` (N, K) and `probabilities` (N, C).
 
-    With `exact` the probabilities are computed in 64 bits, which not every runtime has; JAX has 32.
+    Probabilities are calibrated, and computed in 64 bits (JAX has 32); the facts are `penlight.json` in the archive.
     """
     keras = load_keras()
-    exact = exact and keras.backend.backend() != "jax"
     image = keras.Input((facts.size, facts.size, facts.channels), dtype="uint8", name="image")
     logits = network(keras.ops.cast(image, "float32"))
-    wide = keras.ops.cast(logits, "float64") if exact else logits
+    wide = logits if keras.backend.backend() == "jax" else keras.ops.cast(logits, "float64")
     prob = keras.ops.cast(answers(keras.ops, facts.task, calibration, wide), "float32")
-    return keras.Model(image, {"logits": logits, "probabilities": prob}, name="penlight")
-
-
-def keras_file(network: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
-    """Write a network as a .keras file that answers, with the facts as `penlight.json` in the archive."""
+    whole_network = keras.Model(image, {"logits": logits, "probabilities": prob}, name="penlight")
     with tempfile.TemporaryDirectory() as folder:
         saved, whole = Path(folder) / "saved.keras", Path(folder) / "whole.keras"
-        answering_network(network, facts, calibration).save(saved)
+        whole_network.save(saved)
         with zipfile.ZipFile(saved) as old, zipfile.ZipFile(whole, "w") as new:
             for part in old.namelist():
                 new.writestr(zipfile.ZipInfo(part, _DAY), _without_date(part, old.read(part)))

@@ -1,16 +1,26 @@
-"""Proof that an exported file answers as the model does: both are asked the same images, and the scores compared."""
+"""Proof that an exported file answers as the model does: both are asked the same images, and the scores compared.
+
+Every run keeps a model.onnx that is proved so on a few images of val.
+"""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data.reads import Readable
+from penlight.data import ViewedDataset
+from penlight.data.reads import Readable, read
 from penlight.errors import ExportError
-from penlight.evaluation import Decision, Score, score
+from penlight.evaluation import Decision, score
 from penlight.numbers import counted
-from penlight.runs import Predictions, answer
-from penlight.runs.exports import MetricChange, Parity
+from penlight.recipes import Recipe
+from penlight.records import Record, json_key
+from penlight.runs import ModelFacts, Predictions, Predictor, RunWriter, answer
+from penlight.runs.exports import ExportedFile, MetricChange, Parity
+from penlight.runs.predictor import MODEL
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -32,14 +42,13 @@ def compare(file: Answering, images: Readable, model: Predictions, decision: Dec
     logits, prob = zip(*(_in_batches(file, images, batch) for batch in BATCHES), strict=True)
     raw = [task.probabilities(z) for z in logits]
     again = [decision.calibration.apply(task, p) for p in raw]
-    changes = _changes(truth.predictions, truth.decided, prob[0], decision)
     return Parity(
         model.split,
         len(images),
         max(_furthest(p, model.prob) for p in raw),
         max(_furthest(p, q) for p, q in zip(prob, again, strict=True)),
         max(_furthest(p, truth.predictions.prob) for p in prob),
-        changes,
+        _changes(truth.predictions, truth.decided, prob[0], decision),
         BATCHES,
     )
 
@@ -60,11 +69,8 @@ def _changes(model: Predictions, decided: NDArray[np.uint8], prob: Floats, decis
     cuts = None if decision.thresholds is None else np.array(decision.thresholds)
     of_file = score(model.task, model.y_true, prob, model.task.decide(prob, cuts), resamples=0)
     of_model = score(model.task, model.y_true, model.prob, decided, resamples=0)
-    return [_change(before, after) for before, after in zip(of_model, of_file, strict=True)]
-
-
-def _change(before: Score, after: Score) -> MetricChange:
-    return MetricChange(before.name, before.label, before.value, after.value)
+    rows = zip(of_model, of_file, strict=True)
+    return [MetricChange(before.name, before.label, before.value, after.value) for before, after in rows]
 
 
 def require_close(parity: Parity, precision: str, what: str) -> None:
@@ -77,3 +83,70 @@ def require_close(parity: Parity, precision: str, what: str) -> None:
             f"probability differs by {worst:.1e}, where {CLOSE[precision]:g} is allowed. It was not written.",
             "Repeat the run on this machine; if that changes nothing, it is a defect of Penlight: please report it.",
         )
+
+
+RECORD = "export.json"
+"""What is known of each exported file of a run, by its name."""
+
+
+# Training asks its file for so many images of val: enough to see a wrong layer, too few to wait for.
+_QUICK = 64
+
+
+class Exported(Record):
+    """What `export` made: the file, its format, and how it compares with the model."""
+
+    file: Path
+    to: str = json_key("format")
+    bytes: int
+    parity: Parity = json_key(inline=True)
+    written: bool = True
+
+    def record(self) -> ExportedFile:
+        """Give what export.json holds of the file."""
+        return ExportedFile(True, format=self.to, bytes=self.bytes, parity=self.parity)
+
+
+def write_onnx(
+    writer: RunWriter, model: Any, view: ViewedDataset, val: Predictions, decision: Decision, kept: str
+) -> None:
+    """Write model.onnx into a run that is being made, checked on images of val; export.json says how far it is off.
+    `kept` names the model.
+
+    A file that does not answer as the model does is not written, and export.json says why.
+    """
+    from penlight.exporters.onnx_file import onnx_file
+
+    facts = facts_of(writer.recipe, view, val, decision, writer.seed, kept)
+    few = val.part(slice(_QUICK))
+    try:
+        content = onnx_file(model, facts, decision.calibration)
+        parity = compare(Predictor(content, MODEL).answer, read(view.splits["val"].images, few.index), few, decision)
+        require_close(parity, writer.recipe.train.precision, MODEL)
+    except ExportError as error:
+        writer.write_json(RECORD, {MODEL: ExportedFile(False, str(error))})
+        return
+    writer.write(MODEL, content)
+    # Scores of so few images would say nothing.
+    record = Exported(writer.path / MODEL, "onnx", len(content), replace(parity, changes=())).record()
+    writer.write_json(RECORD, {MODEL: record})
+
+
+def facts_of(
+    recipe: Recipe, view: ViewedDataset, predictions: Predictions, decision: Decision, seed: int, kept: str
+) -> ModelFacts:
+    """Gather what a file is to say of the model of a run, which is `kept`: that of the recipe, or a baseline."""
+    info = view.dataset.info
+    return ModelFacts(
+        task=predictions.task,
+        size=view.dataset.size,
+        channels=info.channels,
+        dataset=info.name,
+        view=view.view,
+        licence=info.licence,
+        thresholds=decision.thresholds,
+        backbone=kept,
+        recipe_hash=recipe.hash,
+        seed=seed,
+        data_hash=view.dataset.md5,
+    )

@@ -1,4 +1,4 @@
-"""The phantoms as arrays and files in the layout of MedMNIST."""
+"""The phantoms as arrays in the layout of MedMNIST."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from penlight.errors import DataError, UnknownNameError
 from penlight.phantoms.chest import draw_chest, sample_findings
-from penlight.phantoms.labels import SPLITS
 from penlight.phantoms.retina import draw_retina
+from penlight.phantoms.shared import SPLITS
 
 PHANTOMS = ("retina-phantom", "chest-phantom")
 SIZES = (28, 64, 128, 224)

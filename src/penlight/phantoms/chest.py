@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
-from penlight.phantoms.labels import FINDINGS
-from penlight.phantoms.shared import Floats, ImageStreams, bell, chunks, mottle, per_image, ramp
+from penlight.phantoms.shared import FINDINGS, Floats, ImageStreams, bell, chunks, mottle, per_image, ramp
 
 # Positive films of ChestMNIST's train split and its size, as published with MedMNIST.
 _POSITIVES = (7996, 1950, 9261, 13914, 3988, 4375, 978, 3705, 3263, 1690, 1799, 1158, 2279, 144)

@@ -1,10 +1,30 @@
-"""What both phantoms draw with: a stream of random numbers for each image, soft edges, stamped discs."""
+"""What phantoms share: names, and what they draw with: random numbers of each image, soft edges, stamped discs."""
 
 import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+
+SPLITS = ("train", "val", "test")
+
+FINDINGS = (
+    "atelectasis",
+    "cardiomegaly",
+    "effusion",
+    "infiltration",
+    "mass",
+    "nodule",
+    "pneumonia",
+    "pneumothorax",
+    "consolidation",
+    "edema",
+    "emphysema",
+    "fibrosis",
+    "pleural thickening",
+    "hernia",
+)
+"""The findings of ChestMNIST."""
 
 # Drawn in float32; the wider type is what the checker can follow through arithmetic.
 Floats = NDArray[np.floating]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from penlight import disk
@@ -19,6 +20,8 @@ from penlight.tasks import label_of
 MOST_PAIRS = 60
 """Pairs shown on a page; those across splits and with other labels come first."""
 
+_KINDS = {"exact": "the same pixels", "near": "near", "mirrored": "near, mirrored"}
+
 
 @dataclass(frozen=True)
 class _ShownPair:
@@ -31,7 +34,8 @@ class _ShownPair:
 
 def write_page(dataset: Dataset, audit: Audit, folder: Path) -> Path:
     """Write index.html, whole or not at all, and give its path. StorageError if the folder cannot be written."""
-    shown = audit.pairs[:MOST_PAIRS]
+    pairs = [_shown(dataset, pair) for pair in audit.pairs[:MOST_PAIRS]]
+    more = f", the first {MOST_PAIRS} of {len(audit.pairs):,}" if len(audit.pairs) > MOST_PAIRS else ""
     page = render(
         "audit.html",
         (),
@@ -42,8 +46,10 @@ def write_page(dataset: Dataset, audit: Audit, folder: Path) -> Path:
         facts=[(split, counted(n, "image")) for split, n in audit.images.items()],
         shifts=[shift_cells(shift) for shift in audit.shifts],
         patients=", a patient's images in one fold" if dataset.splits["train"].patients is not None else "",
-        pairs=[_shown(dataset, pair) for pair in shown],
-        pairs_text=_pairs_text(audit),
+        pairs=pairs,
+        pair_numbers=pd.DataFrame([(*pair.names, pair.text) for pair in pairs], columns=["left", "right", "kind"]),
+        pairs_text=f"Those across splits first, then those with different labels{more}. The correlation is that of "
+        f"the pixels, averaged down to {SIDE} to {2 * SIDE - 1} a side, without what all images share.",
     )
     with disk.writing_to(folder, "Choose a folder you may write to, on a disk with room."), disk.folders(folder):
         disk.write_whole(folder / "index.html", page.encode())
@@ -59,31 +65,15 @@ def _verdict(audit: Audit) -> str:
     return f"In {images} the audit found {counted(len(audit.problems), 'problem')}, {said} serious."
 
 
-def _pairs_text(audit: Audit) -> str:
-    n = len(audit.pairs)
-    shown = f", the first {MOST_PAIRS} of {n:,}" if n > MOST_PAIRS else ""
-    return (
-        f"Those across splits first, then those with different labels{shown}. The correlation is that of the pixels, "
-        f"averaged down to {SIDE} to {2 * SIDE - 1} a side, without what all images share."
-    )
-
-
 def _shown(dataset: Dataset, pair: Pair) -> _ShownPair:
-    kind = {"exact": "the same pixels", "near": "near", "mirrored": "near, mirrored"}[pair.kind]
-    text = kind if pair.kind == "exact" else f"{kind}, correlation {decimal_text(pair.correlation, 4)}"
-    return _ShownPair(
-        (_image(dataset, pair.one), _image(dataset, pair.other)),
-        (_name(dataset, pair.one), _name(dataset, pair.other)),
-        text if pair.same_label else f"{text}; labels differ",
-    )
+    text = _KINDS[pair.kind]
+    text += "" if pair.kind == "exact" else f", correlation {decimal_text(pair.correlation, 4)}"
+    one, other = (np.asarray(dataset.splits[split].images[row]) for split, row in (pair.one, pair.other))
+    names = (_name(dataset, pair.one), _name(dataset, pair.other))
+    return _ShownPair((one, other), names, text if pair.same_label else f"{text}; labels differ")
 
 
 def _name(dataset: Dataset, place: Place) -> str:
     split, row = place
     task = dataset.info.task
     return f"{split} {row}: {label_of(task, task.encode(dataset.splits[split].labels[row : row + 1])[0])}"
-
-
-def _image(dataset: Dataset, place: Place) -> NDArray[np.uint8]:
-    split, row = place
-    return np.asarray(dataset.splits[split].images[row])

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from penlight.disk import short_path
-from penlight.evaluation.comparison import Compared, Comparison
-from penlight.reports.comparison_verdict import comparison_verdict
-from penlight.reports.displays.alike import SimilarImages
-from penlight.reports.displays.study_differences import DifferenceBars
+from penlight.evaluation.comparison import Comparison
+from penlight.reports.displays.comparison import DifferenceBars, SimilarImages
 from penlight.reports.page import PageFigure, drawn, render
-from penlight.reports.tables import lines_of_differences
-from penlight.reports.words import count, interval, listed, metric_words, number, sentence
+from penlight.reports.verdict import comparison_verdict
+from penlight.reports.words import count, listed, metric_words, number
 
 
 def comparison_report(found: Comparison, modality: str, data_hash: str) -> str:
@@ -27,13 +25,17 @@ def comparison_values(found: Comparison, modality: str, data_hash: str) -> dict[
         "found": found,
         "verdict": comparison_verdict(found, modality),
         "title": f"{listed([model.name for model in found.models], 3)} by {words.short}",
-        "facts": _facts(found),
+        "facts": [
+            ("dataset", found.dataset),
+            ("view", found.view),
+            ("split", found.split),
+            ("images", count(found.images)),
+            ("models", str(len(found.models))),
+            ("compared", "each with each" if found.against is None else f"with {found.against}"),
+        ],
         "metric": words,
-        "heading": sentence(words.short),
-        "scored": sentence(words.title),
         "figures": _figures(found),
-        "models": [_line(model, found) for model in found.models],
-        "differences": lines_of_differences(found.differences, {m.name: m.name for m in found.models}),
+        "sources": {model.name: short_path(Path(model.source)) for model in found.models},
         "hidden": _hidden(found),
         "data_hash": data_hash,
         "command": _command(found),
@@ -52,37 +54,11 @@ def _hidden(found: Comparison) -> str:
     return f"No difference shown is not no difference: one of up to {number(max(ends), 2)} could have gone unseen."
 
 
-def _facts(found: Comparison) -> list[tuple[str, str]]:
-    return [
-        ("dataset", found.dataset),
-        ("view", found.view),
-        ("split", found.split),
-        ("images", count(found.images)),
-        ("models", str(len(found.models))),
-        ("compared", "each with each" if found.against is None else f"with {found.against}"),
-    ]
-
-
 def _figures(found: Comparison) -> list[PageFigure]:
     if found.against is None:
         return [drawn(SimilarImages.from_comparison(found), "alike")]
     lanes = [(d.row, d) for d in found.differences if math.isfinite(d.value)]
-    if not lanes:
-        return []
-    return [drawn(DifferenceBars.from_differences(found.metric, found.against, lanes), "against")]
-
-
-def _line(model: Compared, found: Comparison) -> tuple[str, str, str, str, str, str, bool]:
-    """Name, source, seeds, mean, deviation, interval, and whether the others are compared with it."""
-    return (
-        model.name,
-        short_path(Path(model.source)),
-        str(len(model.seeds)),
-        number(model.mean),
-        number(model.sd),
-        interval(model.low, model.high),
-        model.name == found.against,
-    )
+    return [drawn(DifferenceBars.from_differences(found.metric, found.against, lanes), "against")] if lanes else []
 
 
 def _command(found: Comparison) -> str:

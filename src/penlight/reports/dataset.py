@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ from penlight.data.dataset import Dataset
 from penlight.data.summary import DataDescription, as_viewed, describe, row_indicators, row_names
 from penlight.data.views import ViewedDataset
 from penlight.escaping import label_list
-from penlight.numbers import counted, percent_text, share_cell
+from penlight.numbers import counted, percent_text
 from penlight.reports.displays import AlongTheFile, ClassDistribution, Display, PerImage, Presence, Together
 from penlight.reports.figure import draw_png
 from penlight.reports.page import drawn, render
@@ -96,13 +97,25 @@ def write_show(data: Dataset | ViewedDataset, folder: Path, *, per_class: int = 
     Returns their paths, the page last. StorageError if the folder cannot be written.
     """
     seen = as_viewed(data)
-    description = describe(seen)
+    description, mosaic = describe(seen), plot_samples(seen, per_class, seed)
     figures = _figures(description)
-    mosaic = plot_samples(seen, per_class, seed)
     files = {f"{name}.png": draw_png(display) for name, display in figures.items()}
-    files["samples.png"] = samples = _png(mosaic)
-    width = round(mosaic.get_figwidth() * _LEAST_OF_SAMPLES)
-    files["index.html"] = _page(description, figures, png_data(samples), width).encode()
+    files["samples.png"] = _png(mosaic)
+    chosen = [(name, row) for name, rows in choose_samples(seen, per_class, seed).items() for row in rows.tolist()]
+    colours = palette(description.task)
+    files["index.html"] = render(
+        "dataset.html",
+        colours,
+        info=description.info,
+        d=description,
+        verdict=classes_text(description),
+        facts=_facts(description),
+        figures=[drawn(display, name, colours) for name, display in figures.items()],
+        samples=Markup(png_data(files["samples.png"])),
+        # Letters in it are too small on fewer CSS pixels.
+        samples_width=round(mosaic.get_figwidth() * _LEAST_OF_SAMPLES),
+        sample_numbers=pd.DataFrame(chosen, columns=["label", "row"]),
+    ).encode()
     with disk.writing_to(folder, "Choose a folder you may write to, on a disk with room."), disk.folders(folder):
         for name, content in files.items():
             disk.write_whole(folder / name, content)
@@ -133,24 +146,6 @@ def _figures(description: DataDescription) -> dict[str, Display]:
     if (findings := description.findings) is not None:
         found |= {"presence": Presence(description), "per-image": PerImage(findings), "together": Together(findings)}
     return {**found, "positions": AlongTheFile(description.positions)}
-
-
-def _page(description: DataDescription, figures: dict[str, Display], samples: str, samples_width: int) -> str:
-    """Fill the page; `samples` is a data address, letters in it are too small below `samples_width` CSS pixels."""
-    colours = palette(description.task)
-    shares = {s: list(map(share_cell, description.shares(s))) for s in description.images}
-    return render(
-        "dataset.html",
-        colours,
-        info=description.info,
-        d=description,
-        verdict=classes_text(description),
-        facts=_facts(description),
-        shares=shares,
-        figures=[drawn(display, name, colours) for name, display in figures.items()],
-        samples=Markup(samples),
-        samples_width=samples_width,
-    )
 
 
 def _facts(description: DataDescription) -> list[tuple[str, str]]:
@@ -186,14 +181,10 @@ def _name_samples(ax: Axes, data: ViewedDataset, rows: Sequence[NDArray[np.int64
     step = size + max(1, size * _GAP // _TILE)
     for row, index in enumerate(rows):
         for column, image in enumerate(index):
-            text = _names_below(label_of(data.task, data.splits["train"].y_true[image]))
+            names = label_of(data.task, data.splits["train"].y_true[image])
+            text = textwrap.fill(names, _NAME_LETTERS, max_lines=_NAME_LINES, placeholder=" …")
             ax.text(column * step, row * (step + below) + size * 1.03, text, va="top", color="#c9ced6",
                     fontsize=_NAME_POINTS, linespacing=1.1)  # fmt: skip
-
-
-def _names_below(text: str) -> str:
-    """Break names into the lines there is room for; what does not fit is an ellipsis."""
-    return textwrap.fill(text, _NAME_LETTERS, max_lines=_NAME_LINES, placeholder=" …")
 
 
 @rc_context(_PLAIN_TEXT)

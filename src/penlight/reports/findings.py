@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from penlight.evaluation.comparison import Difference
-from penlight.numbers import counted, decimal_text
+from penlight.numbers import counted
 from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
 from penlight.reports.words import (
     count,
@@ -21,17 +21,17 @@ from penlight.reports.words import (
     listed,
     metric_words,
     number,
+    p_words,
+    sentence,
     signed,
 )
 
-_SMALLEST_P = 0.001
 _STANDARD_ERRORS_IN_AN_INTERVAL = 2 * 1.959964
 
 
 def findings(table: StudyTable) -> list[str]:
     """Say what the numbers of a table bear out, in the order in which a reader wants to know."""
-    said = (rule(table) for rule in RULES)
-    return [sentence for sentence in said if sentence]
+    return [said for said in (rule(table) for rule in RULES) if said]
 
 
 def study_verdict(table: StudyTable, modality: str) -> str:
@@ -56,7 +56,7 @@ def _against_linear(table: StudyTable, best: StudyRowResult) -> str:
         return ""
     at = f"the linear baseline at {number(table.score(linear))}"
     if found.more_than_chance and found.value > 0:
-        return f", more than chance above {at} ({_p(found)})"
+        return f", more than chance above {at} ({p_words(found.p_holm)})"
     return f", not above {at} by more than chance"
 
 
@@ -67,10 +67,9 @@ def _over_networks(table: StudyTable) -> str:
         return ""
     nearest = max(networks, key=table.score)
     found = [table.difference(table.linear, entry) for entry in networks]
-    clear = (
-        "by more than chance" if all(d and d.more_than_chance for d in found) else "though not by more than chance"
-    )
-    return f", above every network, {clear}: the nearest, {in_text(nearest)}, has {number(table.score(nearest))}"
+    clear = "" if all(d and d.more_than_chance for d in found) else "though not "
+    has = f"the nearest, {in_text(nearest)}, has {number(table.score(nearest))}"
+    return f", above every network, {clear}by more than chance: {has}"
 
 
 def networks_against_linear(table: StudyTable) -> str | None:
@@ -82,13 +81,11 @@ def networks_against_linear(table: StudyTable) -> str | None:
         return None
     above = [(e, d) for e, d in tested if d.more_than_chance and d.value > 0]
     below = [(e, d) for e, d in tested if d.more_than_chance and d.value < 0]
-    first = (
-        f"{_with_p(above)} {_verb(above, 'beats', 'beat')} the linear baseline by more than chance."
-        if above
-        else "No network beats the linear baseline by more than chance."
-    )
-    rest = f" {_with_p(below)} {_verb(below, 'falls', 'fall')} below it by more than chance." if below else ""
-    return _capital(first) + (" " + _capital(rest[1:]) if rest else "")
+    beat = "beats" if len(above) < 2 else "beat"
+    said = [f"{_with_p(above) if above else 'no network'} {beat} the linear baseline by more than chance."]
+    if below:
+        said.append(f"{_with_p(below)} {'falls' if len(below) == 1 else 'fall'} below it by more than chance.")
+    return " ".join(map(sentence, said))
 
 
 def custom_against_pretrained(table: StudyTable) -> str | None:
@@ -106,14 +103,13 @@ def custom_against_pretrained(table: StudyTable) -> str | None:
             f"Between {names[0]} and {names[1]} no difference beyond chance was found: {scores}.{unseen}"
             f"{_cheaper(custom, pretrained)}"
         )
-    if found.value > 0:
-        return f"{_capital(names[0])} beats {names[1]} by more than chance: {scores}.{_cheaper(custom, pretrained)}"
-    return f"{_capital(names[1])} beats {names[0]} by more than chance: {scores}.{_cheaper(custom, pretrained)}"
+    better, other = names if found.value > 0 else names[::-1]
+    return f"{sentence(better)} beats {other} by more than chance: {scores}.{_cheaper(custom, pretrained)}"
 
 
 def variants(table: StudyTable) -> str | None:
     """Say of each variant, such as augmentation or fine-tuning, whether it changed the score by more than chance."""
-    parts = []
+    parts, words = [], metric_words(table.headline).short
     for entry in table.entries:
         other = table.entry(entry.compare_with) if entry.compare_with else None
         found = table.difference(entry, other)
@@ -121,10 +117,10 @@ def variants(table: StudyTable) -> str | None:
             continue
         if found.more_than_chance:
             change = "raises" if found.value > 0 else "lowers"
-            text = f"{change} the {metric_words(table.headline).short} by more than chance ({_difference(found)})"
+            text = f"{change} the {words} by more than chance ({_difference(found)})"
         else:
-            text = f"changes the {metric_words(table.headline).short} no more than chance does ({_difference(found)})"
-        parts.append(f"{_capital(in_text(entry))} in place of {in_text(other)} {text}.")
+            text = f"changes the {words} no more than chance does ({_difference(found)})"
+        parts.append(f"{sentence(in_text(entry))} in place of {in_text(other)} {text}.")
     return " ".join(parts) or None
 
 
@@ -156,7 +152,7 @@ def seen_at_all(table: StudyTable) -> str | None:
     if not widths:
         return None
     usual = number(float(np.median(widths)), 2)
-    images = f"{counted(table.images['test'], 'test image')}"
+    images = counted(table.images["test"], "test image")
     return f"With {images}, differences under about {usual} cannot be told from chance."
 
 
@@ -175,9 +171,8 @@ def which_to_take(table: StudyTable) -> str | None:
     linear = seen.linear
     if linear is None or _holds_guessing(seen, linear) or _beating(seen):
         return None if network is None else f"Take {in_text(network)}, {_why(table, network)}."
-    first = (
-        f"Take {in_text(linear)}{_on_test(table, linear)}: no network is shown to be better{by}{_trains_in(linear)}."
-    )
+    trains = _training_time(linear, ", and it trains in {}")
+    first = f"Take {in_text(linear)}{_on_test(table, linear)}: no network is shown to be better{by}{trains}."
     if network is not None:
         return f"{first} If it is to be a network, take {in_text(network)}, {_why(table, network)}."
     behind = f"No network keeps up with {in_text(best)}{by}: each lies more than a standard error below it."
@@ -208,7 +203,11 @@ def network_to_take(table: StudyTable) -> StudyRowResult | None:
     By val, where that is known; None if no network does, or if even the best may be guessing.
     """
     seen = _chooses(table)
-    found = min(_keeping_up(seen), key=lambda entry: (_or_inf(entry.cost.fit_mean), -seen.score(entry)), default=None)
+
+    def cost(entry: StudyRowResult) -> tuple[float, float]:
+        return entry.cost.fit_mean if math.isfinite(entry.cost.fit_mean) else math.inf, -seen.score(entry)
+
+    found = min(_keeping_up(seen), key=cost, default=None)
     return None if found is None else table.entry(found.id)
 
 
@@ -234,33 +233,31 @@ def _keeping_up(table: StudyTable) -> list[StudyRowResult]:
     """
     if table.best is None or _holds_guessing(table, table.best):
         return []
-    beating = _beating(table)
-    known = [entry for entry in beating or _known(table, table.networks) if not _holds_guessing(table, entry)]
-    return [entry for entry in known if _keeps_up(table, entry)]
+    keeping = []
+    for entry in _beating(table) or _known(table, table.networks):
+        found = table.difference(entry, table.best)
+        if entry is table.best or (found is not None and found.value >= -_standard_error(found)):
+            keeping.append(entry)
+    return [entry for entry in keeping if not _holds_guessing(table, entry)]
 
 
-def _beating(table: StudyTable) -> list[StudyRowResult]:
-    return [entry for entry in _known(table, table.networks) if _beats(table, entry, table.linear)]
-
-
-def _keeps_up(table: StudyTable, entry: StudyRowResult) -> bool:
-    if entry is table.best:
-        return True
-    found = table.difference(entry, table.best)
-    return found is not None and found.value >= -_error(found)
-
-
-def _error(found: Difference) -> float:
+def _standard_error(found: Difference) -> float:
     """Give the standard error of a difference; from its interval, which is corrected and so no narrower, where it was
     not kept."""
     return found.error if math.isfinite(found.error) else (found.high - found.low) / _STANDARD_ERRORS_IN_AN_INTERVAL
 
 
+def _beating(table: StudyTable) -> list[StudyRowResult]:
+    """List the networks that are above the linear baseline by more than chance."""
+    found = [(entry, table.difference(entry, table.linear)) for entry in _known(table, table.networks)]
+    return [entry for entry, d in found if d is not None and d.more_than_chance and d.value > 0]
+
+
 def _why(table: StudyTable, entry: StudyRowResult) -> str:
     seen = _chooses(table)
-    on_test = "" if seen is table else "on test "
-    score = f"{on_test}{metric_words(table.headline).short} {number(table.score(entry))}{_cost_of(entry)}"
-    by = "" if seen is table else " on val"
+    on_test, by = ("", "") if seen is table else ("on test ", " on val")
+    cost = _training_time(entry, ", {} of training a seed")
+    score = f"{on_test}{metric_words(table.headline).short} {number(table.score(entry))}{cost}"
     keeping, own = _keeping_up(seen), seen.entry(entry.id)
     alone = len(keeping) == 1
     if own is seen.best and _beating(seen) == [own]:
@@ -272,43 +269,29 @@ def _why(table: StudyTable, entry: StudyRowResult) -> str:
     return f"the fastest to train of those that keep up with the best{by} ({score})"
 
 
-def _beats(table: StudyTable, entry: StudyRowResult, other: StudyRowResult | None) -> bool:
-    found = table.difference(entry, other)
-    return found is not None and found.more_than_chance and found.value > 0
-
-
-def _cost_of(entry: StudyRowResult) -> str:
+def _training_time(entry: StudyRowResult, text: str) -> str:
+    """Fill the training time of a seed into a text; empty where it is not known."""
     seconds = entry.cost.fit_mean
-    return f", {duration(seconds)} of training a seed" if math.isfinite(seconds) else ""
-
-
-def _trains_in(entry: StudyRowResult) -> str:
-    seconds = entry.cost.fit_mean
-    return f", and it trains in {duration(seconds)}" if math.isfinite(seconds) else ""
+    return text.format(duration(seconds)) if math.isfinite(seconds) else ""
 
 
 def _cheaper(custom: StudyRowResult, pretrained: StudyRowResult) -> str:
     """Say what the custom network costs beside the pre-trained one, in the two that a reader pays for."""
     one, other = custom.cost, pretrained.cost
-    training = _times(one.fit_mean, other.fit_mean, "trains {} times as fast", "takes {} times as long to train")
-    answering = _times(
-        one.predict_mean, other.predict_mean, "answers {} times as fast", "takes {} times as long to answer"
-    )
-    parts = [text for text in (training, answering) if text]
-    return f" The custom network {' and '.join(parts)}." if parts else ""
+    parts = [_times(one.fit_mean, other.fit_mean, "train"), _times(one.predict_mean, other.predict_mean, "answer")]
+    said = " and ".join(filter(None, parts))
+    return f" The custom network {said}." if said else ""
 
 
-def _times(own: float, other: float, faster: str, slower: str) -> str:
+def _times(own: float, other: float, does: str) -> str:
+    """Say how many times as fast or as long something takes; empty where both take about the same, or are unknown."""
     if not (math.isfinite(own) and math.isfinite(other) and own > 0 and other > 0):
         return ""
-    ratio = other / own
-    if 1 / 1.5 < ratio < 1.5:
+    ratio = max(own / other, other / own)
+    if ratio < 1.5:
         return ""
-    return faster.format(_round(ratio)) if ratio > 1 else slower.format(_round(1 / ratio))
-
-
-def _round(ratio: float) -> str:
-    return number(ratio, 1) if ratio < 10 else count(round(ratio))
+    times = number(ratio, 1) if ratio < 10 else count(round(ratio))
+    return f"{does}s {times} times as fast" if own < other else f"takes {times} times as long to {does}"
 
 
 def leader(table: StudyTable, kind: str) -> StudyRowResult | None:
@@ -328,32 +311,17 @@ def in_text(entry: StudyRowResult) -> str:
 
 
 def _with_p(found: Sequence[tuple[StudyRowResult, Difference]]) -> str:
-    return listed([f"{in_text(entry)} ({_p(difference)})" for entry, difference in found])
-
-
-def _verb(found: Sequence[object], one: str, many: str) -> str:
-    return one if len(found) == 1 else many
-
-
-def _p(found: Difference) -> str:
-    return f"p < {_SMALLEST_P}" if found.p_holm < _SMALLEST_P else f"p = {decimal_text(found.p_holm)}"
+    return listed([f"{in_text(entry)} ({p_words(difference.p_holm)})" for entry, difference in found])
 
 
 def _difference(found: Difference) -> str:
-    return f"a difference of {signed(found.value)}{_sure(found.low, found.high, 'corrected interval')}, {_p(found)}"
+    sure = _sure(found.low, found.high, "corrected interval")
+    return f"a difference of {signed(found.value)}{sure}, {p_words(found.p_holm)}"
 
 
 def _sure(low: float, high: float, what: str = "95 % interval") -> str:
     bounds = interval(low, high)
     return f" ({what} {bounds})" if bounds else ""
-
-
-def _or_inf(value: float) -> float:
-    return value if math.isfinite(value) else math.inf
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 Rule = Callable[[StudyTable], str | None]

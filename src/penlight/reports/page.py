@@ -6,6 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -26,7 +27,7 @@ _COLUMN = 560
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A display as a page shows it, and its `numbers` as CSV, to be saved under its `name`.
+    """A display as a page shows it, and its `numbers`, to be saved under its `name`.
 
     A `wide` one takes both columns, and scrolls where the page is narrower, as one that `scrolls` does on a phone.
     """
@@ -35,7 +36,7 @@ class PageFigure:
     caption: str
     svg: Markup
     name: str
-    numbers: str
+    numbers: pd.DataFrame
     wide: bool = False
     scrolls: bool = False
 
@@ -58,9 +59,8 @@ def drawn(display: Display, name: str, colours: Sequence[Colour] = ()) -> PageFi
     # The SVG escapes its own texts.
     svg = Markup(draw_svg(display, name, colours))
     width = display.layout.width
-    numbers = display.drawn_numbers().to_csv(index=False, float_format="%.6g", lineterminator="\n")
     caption = unbroken(display.caption)
-    return PageFigure(display.title, caption, svg, name, numbers, width > _COLUMN, width > BROAD)
+    return PageFigure(display.title, caption, svg, name, display.drawn_numbers(), width > _COLUMN, width > BROAD)
 
 
 @cache

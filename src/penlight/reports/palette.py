@@ -6,6 +6,7 @@ Figures are drawn in the colours of the day; in a page each becomes a CSS variab
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 
 from penlight.tasks import Task
@@ -29,7 +30,6 @@ _CATEGORIES_AT_NIGHT = ("#4aa8e0", "#f0843c", "#2cc298", "#e3a0c4", "#f2b640", "
 _RAMP = ("#e0a468", "#b4581c", "#451503")
 _RAMP_AT_NIGHT = ("#ffe3c2", "#ee9a52", "#b04f16")
 
-# Kinds of task whose labels have an order.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """The second sign of a class, beside its colour."""
 
@@ -68,13 +68,6 @@ def variable(day: str) -> str:
 
 def _ramp(stops: Sequence[str], n: int) -> list[str]:
     """Interpolate n colours through three stops; one colour alone is the middle one."""
-    if n == 1:
-        return [stops[1]]
-    return [_between(stops, 2 * i / (n - 1)) for i in range(n)]
-
-
-def _between(stops: Sequence[str], place: float) -> str:
-    left = min(int(place), len(stops) - 2)
-    part = place - left
-    a, b = to_rgb(stops[left]), to_rgb(stops[left + 1])
-    return to_hex((a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]), a[2] + part * (b[2] - a[2])))
+    places = np.linspace(0, 1, n) if n > 1 else np.array([0.5])
+    channels = np.array([to_rgb(stop) for stop in stops]).T
+    return [to_hex(colour) for colour in zip(*(np.interp(places, (0, 0.5, 1), own) for own in channels), strict=True)]

@@ -21,11 +21,13 @@ def data_address(image: NDArray[np.uint8]) -> str:
     Small ones stay exact, pixel for pixel (PNG). Larger ones are only thumbnails here, at most 112 px, as JPEG: a
     page of exact ones would be many megabytes.
     """
-    picture = Image.fromarray(_drawable(image))
-    if max(picture.size) <= _EXACT_SIDE:
-        return _encode(picture, "PNG", optimize=True)
+    drawable, buffer = _drawable(image), io.BytesIO()
+    if max(drawable.shape[:2]) <= _EXACT_SIDE:
+        return png_address(drawable)
+    picture = Image.fromarray(drawable)
     picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS)
-    return _encode(picture, "JPEG", quality=90)
+    picture.save(buffer, "JPEG", quality=90)
+    return _address("jpeg", buffer.getvalue())
 
 
 def png_data(content: bytes) -> str:
@@ -55,12 +57,6 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _drawable(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-
-
-def _encode(picture: Image.Image, kind: str, **options: object) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return _address(kind.lower(), buffer.getvalue())
 
 
 def _address(kind: str, content: bytes) -> str:

@@ -1,68 +1,52 @@
-"""The report of one run."""
+"""The report of one run, and that of one recipe trained with several seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from penlight.data.summary import DataDescription
-from penlight.evaluation.checks import serious_first
+from penlight.evaluation.checks import Check, check_seeds, serious_first
 from penlight.evaluation.intervals import count_units
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import Score, find_row
 from penlight.evaluation.subgroups import Subgroup
-from penlight.reports.beside import published_displays, published_lines, published_notes
-from penlight.reports.card import about
-from penlight.reports.checklist import SOURCES, checklist
+from penlight.reports import displays
+from penlight.reports.card import SOURCES, about, checklist
 from penlight.reports.content import ComparedBaseline, RunContent
-from penlight.reports.displays import (
-    DISPLAYS,
-    AlongTheFile,
-    AnswerSets,
-    ClassDistribution,
-    CorruptionCurves,
-    CorruptionStrip,
-    DecisionCurve,
-    Display,
-    ErrorStrip,
-    LabelRates,
-    LabelScores,
-    LearningCurves,
-    MissStrip,
-    PerImage,
-    Presence,
-    Reliability,
-    RightStrip,
-    RiskCurve,
-    SaliencyStrip,
-    ScoreBars,
-    SeedCurves,
-    SeedDots,
-    SubgroupForest,
-    Together,
-    UnusualImages,
-    headline_rows,
-)
-from penlight.reports.notes import decided_words, finding_words, read_before_words
 from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.palette import Colour, palette
-from penlight.reports.tables import (
-    difference_lines,
-    label_table,
-    point_heads,
-    point_lines,
-    provenance_groups,
-    score_lines,
-    split_lines,
-    subgroup_lines,
+from penlight.reports.published import published_displays, published_lines, published_notes
+from penlight.reports.tables import label_table, provenance_groups, score_lines
+from penlight.reports.verdict import (
+    answers_words,
+    baselines_of,
+    cut_words,
+    decided_words,
+    finding_words,
+    kept_together,
+    kept_words,
+    model_cell,
+    model_of,
+    read_before_words,
+    run_verdict,
+    seeds_verdict,
 )
-from penlight.reports.verdict import cut_words, kept_words, model_cell, model_of, rivals_of, run_verdict
-from penlight.reports.words import count, duration, image_words, interval, label_words, metric_words, number
+from penlight.reports.words import NO_VALUE, count, duration, image_words, interval, label_words, metric_words, number
 from penlight.runs.predictions import Predictions
 
-_OF_RANKS = ("roc", "precision_recall")
+ERRORS: dict[str, type[Any]] = {
+    "confusion": displays.ConfusionMatrix,
+    "confusion_labels": displays.LabelConfusion,
+    "confusions": displays.Confusions,
+}
+CURVES: dict[str, type[Any]] = {"roc": displays.RocCurves, "precision_recall": displays.PrecisionRecallCurves}
+DISPLAYS = ERRORS | CURVES
+"""The figures that a task may name in `figures`; each is made by `from_predictions(predictions, decided)`."""
+
+Displays = Mapping[str, displays.Display]
+"""Displays by the name of their figure, which is unique in a page."""
 
 
 def run_report(content: RunContent) -> str:
@@ -71,55 +55,203 @@ def run_report(content: RunContent) -> str:
     return render(
         "run.html",
         colours,
-        content=content,
+        **_shared_values(content, _drawn({**_shared_sections(content), **_run_sections(content)}, colours)),
         verdict=run_verdict(content),
-        facts=facts(content),
-        leading=leading_numbers(content),
-        bars=drawn(ScoreBars.from_rows(content.rows, rivals_of(content), model_of(content)), "bars"),
+        facts=_facts(content),
+        leading=_leading(content.rows, lambda row: interval(row.low, row.high, 2) or row.note),
         checks=None if content.checks is None else serious_first(content.checks),
-        rivals=[rival.name for rival in rivals_of(content)],
-        scores=score_lines(content.rows, rivals_of(content)),
-        **published_values(content, content.rows, content.rivals),
         notes=[*finding_words(content), *decided_words(content), *read_before_words(content)],
-        label_scores=label_scores(content.rows, content.test),
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
-        points=point_lines(content.points),
-        point_heads=point_heads(content.points),
-        **subgroup_values(content.subgroups, content.rows, content.unavailable_groups),
-        errors=_figures(content, "errors", colours),
         strips=_strips(content),
         looked=_saliency_maps(content),
-        curves=_figures(content, "curves", colours),
-        **robustness_values(content, content.robustness),
-        fold_figures=[drawn(display, name) for name, display in folds_displays(content).items()],
-        fold_lines=[(fold, number(fold.row.value), interval(fold.row.low, fold.row.high)) for fold in content.folds],
-        headline=metric_words(content.task.headline).short,
-        **data_values(content, colours),
-        **making_values(content),
     )
 
 
-def published_values(
-    content: RunContent, rows: Sequence[Score], rivals: Sequence[ComparedBaseline]
-) -> dict[str, Any]:
-    """Give what stands beside published scores; no lines where none are published."""
+def seeds_report(
+    name: str,
+    contents: Sequence[RunContent],
+    rows: Sequence[Score],
+    baselines: Sequence[ComparedBaseline],
+    subgroups: Sequence[Subgroup] = (),
+    robustness: Robustness | None = None,
+) -> str:
+    """Write the report of a folder with one run per seed; it links to `seed-<k>/report.html` of each.
+
+    `rows`, `baselines`, `subgroups`, `robustness` are those of all seeds together; without the last, corrupted images
+    were not asked.
+    """
+    whole = _together(contents, rows, baselines, subgroups, robustness)
+    colours = palette(whole.task)
+    sections = {**_shared_sections(whole), "seeds": _over_seeds(contents, whole), "data": data_displays(whole)}
+    return render(
+        "seeds.html",
+        colours,
+        **_shared_values(whole, _drawn(sections, colours)),
+        name=name,
+        verdict=seeds_verdict(whole, len(contents)),
+        facts=[fact for fact in _facts(whole) if fact[0] not in ("seed", "training time")],
+        leading=_leading(rows, _spread),
+        checks=_checks(contents),
+        notes=[*finding_words(whole), *answers_words(whole), *read_before_words(whole)],
+        per_label=label_table(rows, whole.task),
+        seeds=_headlines(contents),
+    )
+
+
+def run_displays(content: RunContent) -> dict[str, displays.Display]:
+    """Give the figures of a run's report by their names in it, but for the strips of pictures."""
+    found = _flat({**_shared_sections(content), **_run_sections(content)})
+    return {name: display for name, display in found.items() if not isinstance(display, displays.UnusualImages)}
+
+
+def seeds_displays(
+    contents: Sequence[RunContent],
+    rows: Sequence[Score],
+    baselines: Sequence[ComparedBaseline],
+    subgroups: Sequence[Subgroup] = (),
+    robustness: Robustness | None = None,
+) -> dict[str, displays.Display]:
+    """Give the figures of the report of several seeds by their names in it."""
+    whole = _together(contents, rows, baselines, subgroups, robustness)
+    return _flat({**_shared_sections(whole), "seeds": _over_seeds(contents, whole)})
+
+
+def _shared_sections(content: RunContent) -> dict[str, Displays]:
+    """Make the displays that runs and seeds have, by section; a section without any is empty."""
+    rows, robustness = content.rows, content.robustness
+    labels = displays.LabelScores.from_rows(rows, _patients_by_label(content.test))
+    # Where no group has a score the figure would be empty; the table says why.
+    scored = any(math.isfinite(group.value) for group in content.subgroups)
     return {
-        "published": published_lines(content, rows),
-        "published_figures": [drawn(d, name) for name, d in published_displays(content, rows, rivals).items()],
-        "published_notes": published_notes(content, rows),
+        "verdict": {"bars": displays.ScoreBars.from_rows(rows, baselines_of(content), model_of(content))},
+        "robustness": {} if robustness is None else {"corrupted": displays.CorruptionCurves(robustness)},
+        "labels": {"label-scores": labels} if len(labels.rows) > 1 else {},
+        "subgroups": {"subgroups": displays.SubgroupForest.from_groups(content.subgroups, rows)} if scored else {},
+        "published": published_displays(content),
     }
 
 
-def facts(content: RunContent) -> list[tuple[str, str]]:
+def _patients_by_label(test: Predictions) -> dict[str, int] | None:
+    """Count the patients with a positive image of each label; None where they are not known."""
+    if test.units is None:
+        return None
+    columns = zip(test.task.labels, test.y_true.T, strict=True)
+    return {label: count_units(len(test), test.units, positive) for label, positive in columns}
+
+
+def _run_sections(content: RunContent) -> dict[str, Displays]:
+    """Make the displays that one run has, by section."""
+    test, decided = content.test, content.decided
+    of_task = {name: DISPLAYS[name] for name in content.task.figures}
+    errors = {name: own.from_predictions(test, decided) for name, own in of_task.items() if name in ERRORS}
+    curves: dict[str, displays.Display] = {
+        name: own.from_predictions(content.ranking or test, decided)
+        for name, own in of_task.items()
+        if name in CURVES
+    }
+    curves["reliability"] = displays.Reliability.from_predictions(test, before=content.before)
+    if content.task.questions:
+        curves["decision"] = displays.DecisionCurve.from_predictions(test)
+    curves["risk"] = displays.RiskCurve.from_predictions(test, decided, content.conformal)
+    if content.conformal is not None:
+        curves["sets"] = displays.AnswerSets.from_predictions(test, content.conformal, decided)
+    if content.history is not None and len(content.history):
+        curves["learning"] = displays.LearningCurves.from_history(
+            content.history, content.task.headline, content.best_epoch
+        )
+    return {
+        "errors": {**errors, "rates": displays.LabelRates.from_predictions(test, decided)},
+        "curves": curves,
+        "folds": _of_folds(content),
+        "data": data_displays(content),
+    }
+
+
+def _of_folds(content: RunContent) -> Displays:
+    row = find_row(content.rows, content.task.headline)
+    if not content.folds or row is None:
+        return {}
+    names, rows = [str(fold.number) for fold in content.folds], [fold.row for fold in content.folds]
+    overall = replace(row, sd=float(np.std([own.value for own in rows], ddof=1)))
+    dots = displays.SeedDots.from_rows(names, rows, overall, baselines_of(content), noun="fold")
+    histories = {str(f.number): f.history for f in content.folds if f.history is not None and len(f.history)}
+    if not histories:
+        return {"folds": dots}
+    return {"folds": dots, "fold-curves": displays.SeedCurves(histories, content.task.headline, noun="fold")}
+
+
+def _over_seeds(contents: Sequence[RunContent], whole: RunContent) -> Displays:
+    found: dict[str, displays.Display] = {}
+    overall = find_row(whole.rows, whole.task.headline)
+    known = [(seed, row) for seed, row in _headlines(contents) if row is not None]
+    if overall is not None and known:
+        seeds, rows = zip(*known, strict=True)
+        found["seeds"] = displays.SeedDots.from_rows(seeds, rows, overall, baselines_of(whole))
+    histories = {_seed(c): c.history for c in contents if c.history is not None and len(c.history)}
+    if histories:
+        found["learning"] = displays.SeedCurves(histories, whole.task.headline)
+    return found
+
+
+def data_displays(content: RunContent) -> Displays:
+    """Make the displays of the dataset, the distribution of labels first; where an image has one label, that says it.
+    The last is of what in test is unlike train, where that is known."""
+    data = content.data
+    found: dict[str, displays.Display] = {"distribution": displays.ClassDistribution.from_description(data)}
+    if data.findings is not None:
+        found |= {"presence": displays.Presence(data), "per-image": displays.PerImage(data.findings)}
+        found |= {"together": displays.Together(data.findings), "along": displays.AlongTheFile(data.positions)}
+    if content.novelty is not None and content.images is not None:
+        index, modality = content.test.index, content.dataset.modality
+        found["unusual"] = displays.UnusualImages.from_images(content.novelty, content.images, index, modality)
+    return found
+
+
+def _drawn(sections: Mapping[str, Displays], colours: Sequence[Colour]) -> dict[str, list[PageFigure]]:
+    """Draw the displays of each section; of errors and curves those that take the width of the page last."""
+    found = {key: [drawn(own, name, colours) for name, own in of.items()] for key, of in sections.items()}
+    for key in ("errors", "curves"):
+        found[key] = sorted(found.get(key, []), key=lambda figure: figure.wide)
+    return found
+
+
+def _flat(sections: Mapping[str, Displays]) -> dict[str, displays.Display]:
+    return {name: display for found in sections.values() for name, display in found.items()}
+
+
+def _shared_values(content: RunContent, figures: Mapping[str, Sequence[PageFigure]]) -> dict[str, Any]:
+    """Give what the pages of runs and of seeds show alike."""
+    strip, images, robustness = None, content.images, content.robustness
+    if images is not None and robustness is not None:
+        strip = displays.CorruptionStrip.from_images(robustness, images, content.test.index)
+    return {
+        "content": content,
+        "figures": figures,
+        "baselines": [baseline.name for baseline in baselines_of(content)],
+        "scores": score_lines(content.rows, baselines_of(content)),
+        "published": published_lines(content),
+        "published_notes": published_notes(content),
+        "corrupted_strip": strip,
+        "headline": metric_words(content.task.headline).short,
+        "images_noun": image_words(content.dataset.modality),
+        "labels_noun": label_words(content.task),
+        "provenance": provenance_groups(content),
+        "kept": " ".join(filter(None, (cut_words(content), kept_words(content)))),
+        "card": about(content)[1:],
+        "checklist": checklist(content),
+        "checklist_sources": SOURCES,
+    }
+
+
+def _facts(content: RunContent) -> list[tuple[str, str]]:
     """Say in a line what was trained, on what."""
     made = content.provenance
-    sizes = " / ".join(count(n) for n in content.data.images.values())
     found = [
         ("model", model_cell(content)),
         ("seed", str(made.get("seed", "not recorded"))),
         ("view", content.view),
         ("image size", f"{content.size} × {content.size} px"),
-        (" / ".join(content.data.images), sizes),
+        (" / ".join(content.data.images), " / ".join(count(n) for n in content.data.images.values())),
     ]
     if len(members := made.get("members", ())) > 1:
         found.append(("members", ", ".join(f"{m['model']} {number(m['weight'], 2)}" for m in members)))
@@ -131,196 +263,71 @@ def facts(content: RunContent) -> list[tuple[str, str]]:
     return [*found, ("training time", duration(float(spent["fit"])))] if "fit" in spent else found
 
 
-def leading_numbers(content: RunContent) -> list[tuple[str, str, str, bool]]:
-    """Give the large numbers: name, value, interval, whether official."""
-    return [
-        (
-            metric_words(row.name).short,
-            number(row.value, 2),
-            interval(row.low, row.high, 2) or row.note,
-            metric_words(row.name).official,
-        )
-        for row in headline_rows(content.rows)
-    ]
+def _leading(rows: Iterable[Score], sure: Callable[[Score], str]) -> list[tuple[str, str, str, bool]]:
+    """Give the large numbers: name, value, what `sure` says of it, whether official."""
+    words = [(row, metric_words(row.name)) for row in displays.headline_rows(rows)]
+    return [(name.short, number(row.value, 2), sure(row), name.official) for row, name in words]
 
 
-def data_values(content: RunContent, colours: Sequence[Colour]) -> dict[str, Any]:
-    """Give what the section on data shows."""
-    distribution = ClassDistribution.from_description(content.data)
-    return {
-        "splits": split_lines(content),
-        "split_names": list(content.data.images),
-        "distribution": drawn(distribution, "distribution", colours),
-        "data_figures": [drawn(display, name, colours) for name, display in _data_displays(content).items()],
-        "view_text": content.data.view_text(),
-        "samples": content.samples,
-        "samples_named": not content.data.task.exclusive,
-        "images_noun": image_words(content.dataset.modality),
-        "labels_noun": label_words(content.task),
-    }
+def _spread(row: Score) -> str:
+    sd = number(row.sd, 2)
+    return row.note if sd == NO_VALUE else ", ".join(filter(None, (f"± {sd}", interval(row.low, row.high, 2))))
 
 
-def data_displays(data: DataDescription) -> dict[str, Display]:
-    """Make the displays of a dataset of findings; where an image has one label, the class distribution says it."""
-    if data.findings is None:
-        return {}
-    return {
-        "presence": Presence(data),
-        "per-image": PerImage(data.findings),
-        "together": Together(data.findings),
-        "along": AlongTheFile(data.positions),
-    }
-
-
-def _data_displays(content: RunContent) -> dict[str, Display]:
-    """Make the displays of the dataset, and of what in test is unlike train."""
-    found = data_displays(content.data)
-    if content.novelty is None or content.images is None:
-        return found
-    index, modality = content.test.index, content.dataset.modality
-    return {**found, "unusual": UnusualImages.from_images(content.novelty, content.images, index, modality)}
-
-
-def label_scores(rows: Sequence[Score], test: Predictions) -> PageFigure | None:
-    """Draw the AUC of each label, where there are several."""
-    return next((drawn(display, name) for name, display in labels_displays(rows, test).items()), None)
-
-
-def robustness_values(content: RunContent, robustness: Robustness | None) -> dict[str, Any]:
-    """Give what the section on robustness shows; `corrupted` is None where corrupted images were not asked."""
-    if robustness is None:
-        return {"corrupted": None, "corrupted_strip": None, "corrupted_notes": ()}
-    return {
-        "corrupted": drawn(CorruptionCurves(robustness), "corrupted"),
-        "corrupted_strip": _corruption_strip(content, robustness),
-        "corrupted_notes": robustness.notes,
-    }
-
-
-def _corruption_strip(content: RunContent, robustness: Robustness) -> CorruptionStrip | None:
-    if content.images is None:
-        return None
-    return CorruptionStrip.from_images(robustness, content.images, content.test.index)
-
-
-def subgroup_values(groups: Sequence[Subgroup], rows: Sequence[Score], unavailable: Sequence[str]) -> dict[str, Any]:
-    """Give what the section on subgroups shows, and what it says to be unavailable."""
-    found = subgroups_displays(groups, rows)
-    return {
-        "forest": next((drawn(display, name) for name, display in found.items()), None),
-        "subgroups": subgroup_lines(groups),
-        "no_subgroups": unavailable,
-    }
-
-
-def subgroups_displays(groups: Sequence[Subgroup], rows: Sequence[Score]) -> dict[str, Display]:
-    """Make the display of the headline score of each group, where any has one."""
-    # Where no group has a score the figure would be empty; the table says why.
-    scored = any(math.isfinite(group.value) for group in groups)
-    return {"subgroups": SubgroupForest.from_groups(groups, rows)} if scored else {}
-
-
-def folds_displays(content: RunContent) -> dict[str, Display]:
-    """Make the displays of the folds of a cross-validation."""
-    row = find_row(content.rows, content.task.headline)
-    if not content.folds or row is None:
-        return {}
-    names, rows = [str(fold.number) for fold in content.folds], [fold.row for fold in content.folds]
-    sd = float(np.std([own.value for own in rows], ddof=1))
-    found: dict[str, Display] = {
-        "folds": SeedDots.from_rows(names, rows, replace(row, sd=sd), rivals_of(content), noun="fold")
-    }
-    histories = {str(f.number): f.history for f in content.folds if f.history is not None and len(f.history)}
-    if histories:
-        found["fold-curves"] = SeedCurves.from_histories(histories, content.task.headline, noun="fold")
-    return found
-
-
-def making_values(content: RunContent) -> dict[str, Any]:
-    """Give what the sections on making and the card show."""
-    return {
-        "differences": difference_lines(content.recipe_differences),
-        "provenance": provenance_groups(content),
-        "command": content.provenance.get("command", ""),
-        "kept": " ".join(filter(None, (cut_words(content), kept_words(content)))),
-        "card": about(content)[1:],
-        "checklist": checklist(content),
-        "checklist_sources": SOURCES,
-    }
-
-
-def _figures(content: RunContent, section: str, colours: Sequence[Colour]) -> list[PageFigure]:
-    """Draw the displays of a section, those that take the width of the page last."""
-    found = [(name, display) for name, display in _displays(content).items() if display.section == section]
-    return sorted((drawn(display, name, colours) for name, display in found), key=lambda figure: figure.wide)
-
-
-def _displays(content: RunContent) -> dict[str, Display]:
-    """Make the displays that the task names, and those that every run has."""
-    found: dict[str, Display] = {
-        name: DISPLAYS[name].from_predictions(
-            content.ranking or content.test if name in _OF_RANKS else content.test, content.decided
-        )
-        for name in content.task.figures
-    }
-    found["rates"] = LabelRates.from_predictions(content.test, content.decided)
-    found["reliability"] = Reliability.from_predictions(content.test, before=content.before)
-    if content.task.questions:
-        found["decision"] = DecisionCurve.from_predictions(content.test)
-    found["risk"] = RiskCurve.from_predictions(content.test, content.decided, content.conformal)
-    if content.conformal is not None:
-        found["sets"] = AnswerSets.from_predictions(content.test, content.conformal, content.decided)
-    if content.history is not None and len(content.history):
-        found["learning"] = LearningCurves.from_history(content.history, content.task.headline, content.best_epoch)
-    return found
-
-
-def run_displays(content: RunContent) -> dict[str, Display]:
-    """Give the figures of a run's report by their names in it, but for the strips of pictures."""
-    bars = ScoreBars.from_rows(content.rows, rivals_of(content), model_of(content))
-    corrupted = corrupted_displays(content.robustness)
-    return {
-        "bars": bars,
-        **_displays(content),
-        **corrupted,
-        **labels_displays(content.rows, content.test),
-        **folds_displays(content),
-        **subgroups_displays(content.subgroups, content.rows),
-        **published_displays(content, content.rows, content.rivals),
-        **_of_data(content.data),
-    }
-
-
-def corrupted_displays(robustness: Robustness | None) -> dict[str, Display]:
-    """Make the display of corrupted images, where they were asked."""
-    return {} if robustness is None else {"corrupted": CorruptionCurves(robustness)}
-
-
-def _of_data(data: DataDescription) -> dict[str, Display]:
-    return {"distribution": ClassDistribution.from_description(data), **data_displays(data)}
-
-
-def labels_displays(rows: Sequence[Score], test: Predictions) -> dict[str, Display]:
-    """Make the display of the AUC of each label, where there are several."""
-    patients = None if test.units is None else {
-        label: count_units(len(test), test.units, own)
-        for label, own in zip(test.task.labels, test.y_true.T, strict=True)
-    }  # fmt: skip
-    display = LabelScores.from_rows(rows, patients)
-    return {"label-scores": display} if len(display.rows) > 1 else {}
-
-
-def _saliency_maps(content: RunContent) -> SaliencyStrip | None:
+def _saliency_maps(content: RunContent) -> displays.SaliencyStrip | None:
     if content.cases is None or content.images is None:
         return None
     modality = content.dataset.modality
-    return SaliencyStrip.from_cases(content.cases, content.test, content.decided, content.images, modality=modality)
+    return displays.SaliencyStrip.from_cases(
+        content.cases, content.test, content.decided, content.images, modality=modality
+    )
 
 
-def _strips(content: RunContent) -> list[Any]:
+def _strips(content: RunContent) -> dict[str, Any]:
     """Pictures of errors; misses apart only where an error need not be both. None on a page without images."""
-    if content.images is None:
-        return []
-    kinds: list[Any] = [ErrorStrip, RightStrip] if content.task.exclusive else [ErrorStrip, MissStrip, RightStrip]
-    modality = content.dataset.modality
-    return [kind.from_predictions(content.test, content.decided, content.images, modality=modality) for kind in kinds]
+    images, modality = content.images, content.dataset.modality
+    if images is None:
+        return {}
+    kinds: dict[str, Any] = {
+        "errors": displays.ErrorStrip,
+        "misses": displays.MissStrip,
+        "right-answers": displays.RightStrip,
+    }
+    if content.task.exclusive:
+        del kinds["misses"]
+    return {
+        name: kind.from_predictions(content.test, content.decided, images, modality=modality)
+        for name, kind in kinds.items()
+    }
+
+
+def _together(
+    contents: Sequence[RunContent],
+    rows: Sequence[Score],
+    baselines: Sequence[ComparedBaseline],
+    subgroups: Sequence[Subgroup],
+    robustness: Robustness | None,
+) -> RunContent:
+    """Give the first run with the scores of all seeds, and with how all were made."""
+    first = contents[0]
+    backbone = str(first.recipe["model"]["backbone"])
+    provenance = kept_together([own.provenance for own in contents], backbone, "seeds")
+    return replace(
+        first, rows=rows, baselines=baselines, subgroups=subgroups, robustness=robustness, provenance=provenance
+    )
+
+
+def _checks(contents: Sequence[RunContent]) -> list[Check] | None:
+    """Give what checks reported of any seed or of all of them; None where no check was run."""
+    by_seed = {_seed(c): c.checks for c in contents if c.checks is not None}
+    headlines = [row for _, row in _headlines(contents) if row is not None]
+    return check_seeds(by_seed, headlines) if by_seed else None
+
+
+def _headlines(contents: Sequence[RunContent]) -> list[tuple[str, Score | None]]:
+    """Give the seed of each run, and its headline row; None where it was not scored."""
+    return [(_seed(content), find_row(content.rows, content.task.headline)) for content in contents]
+
+
+def _seed(content: RunContent) -> str:
+    return str(content.provenance.get("seed", content.name))

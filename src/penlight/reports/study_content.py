@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from penlight.evaluation.comparison import Difference
-from penlight.evaluation.rows import Score
+from penlight.evaluation.rows import Score, find_row
 from penlight.records import json_key
 from penlight.reports.content import RunContent
 from penlight.runs.studies import StudyEntry, StudyTableRecord
@@ -39,8 +39,8 @@ class StudyRowResult(StudyEntry):
 
     def row(self, name: str) -> Score:
         """Give the row of a metric of the whole; NaN with a note if it was not scored."""
-        found = (row for row in self.rows if row.name == name and row.label is None)
-        return next(found, _not_scored(name))
+        found = find_row(self.rows, name)
+        return found or Score(name, None, math.nan, math.nan, math.nan, 0, "not scored", math.nan)
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,6 @@ class StudyContent:
     def n_runs(self) -> int:
         """Count the runs."""
         return sum(len(entry.seeds) for table in self.tables for entry in table.entries)
-
-
-def _not_scored(name: str) -> Score:
-    return Score(name, None, math.nan, math.nan, math.nan, 0, "not scored", math.nan)
 
 
 def best_of(entries: Sequence[StudyRowResult], headline: str) -> StudyRowResult | None:

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from penlight.data.published import Published
 from penlight.evaluation.rows import Score, find_row
 from penlight.records import Record, json_key
-from penlight.reports.beside import OFFICIAL
 from penlight.reports.displays.published import BesidePublished, Lane
 from penlight.reports.page import drawn, render
-from penlight.reports.words import count, duration, interval, listed, number
+from penlight.reports.published import OFFICIAL
+from penlight.reports.words import duration, listed
 
 
 def _tenths(seconds: float) -> float:
@@ -78,36 +77,17 @@ def sweep_report(content: SweepContent) -> str:
     """Write the page of a sweep."""
     model = content.rows[0].published.model
     lanes = {metric: [row.lane(metric) for row in content.rows] for metric in OFFICIAL}
-    figures = [drawn(BesidePublished.from_lanes(lanes[m], m, model), f"beside-{m}") for m in OFFICIAL]
-    facts = [
-        ("sets", str(len(content.rows))),
-        ("image size", f"{content.size} × {content.size} px"),
-        ("time in all", duration(sum(row.seconds for row in content.rows))),
-    ]
     return render(
         "sweep.html",
         (),
         content=content,
         verdict=sweep_verdict(content),
-        facts=facts,
-        figures=figures,
+        facts=[
+            ("sets", str(len(content.rows))),
+            ("image size", f"{content.size} × {content.size} px"),
+            ("time in all", duration(sum(row.seconds for row in content.rows))),
+        ],
+        figures=[drawn(BesidePublished(tuple(own), m, model), f"beside-{m}") for m, own in lanes.items()],
         model=model,
-        lines=[_line(row) for row in content.rows],
+        official=OFFICIAL,
     )
-
-
-def _line(row: SweepRow) -> dict[str, Any]:
-    cells = [_cells(row.lane(metric)) for metric in OFFICIAL]
-    return {
-        "name": row.name,
-        "address": row.address,
-        "images": count(row.images["train"]),
-        "kept": row.kept,
-        "time": duration(row.seconds),
-        "cells": [cell for three in cells for cell in three],
-    }
-
-
-def _cells(lane: Lane) -> tuple[str, str, str, str]:
-    bounds = interval(lane.own.low, lane.own.high)
-    return number(lane.own.value), bounds, number(lane.linear), number(lane.published)

@@ -10,7 +10,7 @@ from penlight.numbers import counted, decimal_text
 from penlight.recipes import Linear, Recipe
 from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
 from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
-from penlight.reports.page import PageFigure, drawn, render
+from penlight.reports.page import drawn, render
 from penlight.reports.words import duration, listed, metric_words, number, plain
 
 _FEWEST_LINES = 2  # complete trials that a parallel plot needs to say something
@@ -72,20 +72,35 @@ def _best_toml(content: TuningContent) -> str:
 
 def tuning_report(content: TuningContent) -> str:
     """Write the page as HTML."""
+    trials, parameters, metric = content.trials, content.space.parameters, content.metric
+    start = float("nan") if content.start is None else content.start.value
+    history = [drawn(TuningHistory(trials, metric, start), "history")]
+    if content.importance:
+        history.append(drawn(KeyImportance.from_shares(content.importance), "importance"))
+    space = [drawn(SpaceScatter.from_trials(trials, content.space, metric), "scatter")]
+    parallel = ParallelTrials.from_trials(trials, content.space, metric)
+    if len(parallel.trials) >= _FEWEST_LINES and len(parameters) > 1:
+        space.append(drawn(parallel, "parallel"))
+    # Those without a value of their own come last.
+    best_first = sorted(trials, key=lambda t: (t.state != "complete", -t.value if t.value == t.value else 1.0))
     return render(
         "tuning.html",
         (),
+        setting=_setting,
         name=content.name,
         title=content.title,
         verdict=verdict(content),
         cautions=cautions(content),
         facts=_facts(content),
-        history=_trial_figures(content),
-        space=_space_figures(content),
-        keys=[p.key for p in content.space.parameters],
-        lines=_trial_lines(content),
+        history=history,
+        space=space,
+        keys=[p.key for p in parameters],
+        lines=[(trial, _state_words(content, trial)) for trial in best_first],
         metric=metric_words(content.metric).short,
-        changed=_changed(content),
+        changed=[
+            (p.key, _bounds(p), value_at(content.recipe, p.key), value_at(content.best_recipe, p.key))
+            for p in parameters
+        ],
         recipe_toml=content.best_recipe.to_toml(),
         command=content.command,
         provenance=content.provenance,
@@ -103,23 +118,18 @@ def verdict(content: TuningContent) -> str:
         return f"{said}; the recipe as it was lies outside the space, so there is nothing to compare it with."
     if start.number == best.number:
         return f"{said}: it is the recipe as it was. No other values did better."
-    gain = best.value - start.value
-    return f"{said}; the recipe as it was has {number(start.value)}. {_gain_words(content, gain)}"
+    return f"{said}; the recipe as it was has {number(start.value)}. {_gain_words(content, best, start)}"
 
 
-def _gain_words(content: TuningContent, gain: float) -> str:
-    better = sum(a > b for a, b in _pairs(content))
-    if len(content.best.values) == 1:
-        return f"A gain of {number(gain)} in a single training each may be chance."
+def _gain_words(content: TuningContent, best: Trial, start: Trial) -> str:
+    gain, n = number(best.value - start.value), len(best.values)
+    if n == 1:
+        return f"A gain of {gain} in a single training each may be chance."
     each = "folds" if "fold" in content.judged_on else "seeds"
-    if better == len(content.best.values):
-        return f"The gain of {number(gain)} holds on all {better} {each}."
-    return f"The gain of {number(gain)} holds on {better} of {len(content.best.values)} {each}, so it may be chance."
-
-
-def _pairs(content: TuningContent) -> list[tuple[float, float]]:
-    start = content.start
-    return list(zip(content.best.values, start.values, strict=True)) if start is not None else []
+    better = sum(a > b for a, b in zip(best.values, start.values, strict=True))
+    if better == n:
+        return f"The gain of {gain} holds on all {better} {each}."
+    return f"The gain of {gain} holds on {better} of {n} {each}, so it may be chance."
 
 
 def cautions(content: TuningContent) -> list[str]:
@@ -150,39 +160,6 @@ def _facts(content: TuningContent) -> list[tuple[str, str]]:
     ]
 
 
-def _trial_figures(content: TuningContent) -> list[PageFigure]:
-    start = float("nan") if content.start is None else content.start.value
-    found = [drawn(TuningHistory.from_trials(content.trials, content.metric, start), "history")]
-    if content.importance:
-        found.append(drawn(KeyImportance.from_shares(content.importance), "importance"))
-    return found
-
-
-def _space_figures(content: TuningContent) -> list[PageFigure]:
-    scatter = SpaceScatter.from_trials(content.trials, content.space, content.metric)
-    found = [drawn(scatter, "scatter")]
-    parallel = ParallelTrials.from_trials(content.trials, content.space, content.metric)
-    if len(parallel.trials) >= _FEWEST_LINES and len(content.space.parameters) > 1:
-        found.append(drawn(parallel, "parallel"))
-    return found
-
-
-def _trial_lines(content: TuningContent) -> list[tuple[int, str, str, str, str, list[str]]]:
-    """Give the trials, the best first: number, what became of it, value, values of repeats, time, keys."""
-    ranked = sorted(content.trials, key=lambda t: (t.state != "complete", -t.value if t.value == t.value else 1.0))
-    return [
-        (
-            t.number,
-            _state_words(content, t),
-            number(t.value),
-            ", ".join(number(v) for v in t.values) if len(t.values) > 1 else "",
-            duration(t.seconds),
-            [_cell(v) for v in t.params.values()],
-        )
-        for t in ranked
-    ]
-
-
 def _state_words(content: TuningContent, trial: Trial) -> str:
     words = {"pruned": "stopped early", "diverged": "diverged"}
     if trial.number == content.best.number:
@@ -192,20 +169,11 @@ def _state_words(content: TuningContent, trial: Trial) -> str:
     return words.get(trial.state, "")
 
 
-def _changed(content: TuningContent) -> list[tuple[str, str, str, str]]:
-    """Give for each key what was searched, the recipe's value, and the best one."""
-    before, after = content.recipe, content.best_recipe
-    return [
-        (p.key, _bounds(p), _cell(value_at(before, p.key)), _cell(value_at(after, p.key)))
-        for p in content.space.parameters
-    ]
-
-
 def _bounds(parameter: Parameter) -> str:
     if isinstance(parameter, Range):
         return f"{parameter.low:g} to {parameter.high:g}{', by ratio' if parameter.log else ''}"
     return listed([plain(c) for c in parameter.choices], most=8)
 
 
-def _cell(value: object) -> str:
+def _setting(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else plain(value)

@@ -1,84 +1,79 @@
-"""The one sentence that a report begins with, made from the numbers."""
+"""What reports say in sentences made from the numbers: their verdict, and the notes below the scores."""
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from penlight.data.accesses import READ_BEFORE
+from penlight.escaping import quoted
 from penlight.evaluation import standing
+from penlight.evaluation.comparison import Comparison, Difference
+from penlight.evaluation.decision import WITH_TRAIN
 from penlight.evaluation.rows import Score, find_row
-from penlight.numbers import counted
-from penlight.reports.content import ComparedBaseline, RunContent
+from penlight.numbers import counted, decimal_text
 from penlight.reports.words import (
+    count,
     counted_images,
     interval,
+    listed,
     metric_words,
     model_words,
     number,
+    p_words,
+    signed,
     with_interval,
 )
-from penlight.tasks import Task
+
+if TYPE_CHECKING:
+    # What it shows reaches pandas, and `penlight compare` needs a sentence alone.
+    from penlight.reports.content import ComparedBaseline, RunContent
 
 KEPT_IN = "kept_in"
 """Of several seeds or folds together: which these are, and in how many of them each model was kept."""
 
-_NOT_KNOWN: Mapping[str, standing.Ahead] = MappingProxyType({})
+
+def compare(row: Score, baseline: Score) -> str:
+    """Say how a score stands against a baseline's: `standing.compare`, by the metric's own direction."""
+    return standing.compare(row, baseline, higher_is_better=metric_words(row.name).higher_is_better)
 
 
-def compare(row: Score, rival: Score) -> str:
-    """Say how a score stands against a rival's: `standing.compare`, by the metric's own direction."""
-    return standing.compare(row, rival, higher_is_better=metric_words(row.name).higher_is_better)
-
-
-def run_verdict(content: RunContent) -> str:
+def run_verdict(content: "RunContent") -> str:
     """Say what was tested, how good it is, how sure, and whether it beats the baselines."""
-    model = models_words(content)
-    row = find_row(content.rows, content.task.headline)
-    images = counted_images(len(content.test), content.tested, content.dataset.modality)
-    images += f" of {len(content.folds)} folds" if content.folds else ""
-    if row is None or not math.isfinite(row.value):
-        return undefined(images, model, content.task, row)
-    score = f"{metric_words(row.name).short} {with_interval(row)}"
-    others = against(row, rivals_of(content), ahead=content.ahead)
-    return f"On {images} {model} {standing.does(row.name, content.task)} {score}{others}."
+    of = f" of {len(content.folds)} folds" if content.folds else ""
+    return _verdict(content, of, with_interval, 2, content.ahead)
 
 
-def seeds_verdict(content: RunContent, row: Score | None, rivals: Sequence[ComparedBaseline], n_seeds: int) -> str:
-    """Say the same of the mean over seeds; `content` is any one of the runs."""
-    model = models_words(content)
-    images = counted_images(len(content.test), "test", content.dataset.modality)
-    if row is None or not math.isfinite(row.value):
-        return undefined(images, model, content.task, row)
-    bounds = interval(row.low, row.high, 3)
-    score = (
-        f"{metric_words(row.name).short} {number(row.value, 3)} ± {number(row.sd, 3)} over {counted(n_seeds, 'seed')}"
-    )
-    sure = f" (95 % interval {bounds})" if bounds else ""
-    others = against(row, others_than(model_of(content), rivals, row.name), 3)
-    return f"On {images} {model} {standing.does(row.name, content.task)} {score}{sure}{others}."
+def seeds_verdict(content: "RunContent", n_seeds: int) -> str:
+    """Say the same of the mean over seeds, from any one of the runs with the scores of all."""
+
+    def score(row: Score) -> str:
+        bounds = interval(row.low, row.high, 3)
+        sure = f" (95 % interval {bounds})" if bounds else ""
+        return f"{number(row.value, 3)} ± {number(row.sd, 3)} over {counted(n_seeds, 'seed')}{sure}"
+
+    return _verdict(content, "", score, 3, {})
 
 
-def undefined(images: str, model: str, task: Task, row: Score | None) -> str:
-    """Say that there is no headline score of a model, which is in words, and why."""
-    reason = "was not scored" if row is None else f"is undefined: {row.note or 'no reason was kept'}"
-    return f"On {images} the {metric_words(task.headline).short} of {model} {reason}."
-
-
-def against(
-    row: Score,
-    rivals: Iterable[ComparedBaseline],
-    decimals: int = 2,
-    ahead: Mapping[str, standing.Ahead] = _NOT_KNOWN,
+def _verdict(
+    content: "RunContent", of: str, score: Callable[[Score], str], decimals: int, ahead: Mapping[str, standing.Ahead]
 ) -> str:
-    """Say how a row stands against each rival, in their order: ", better than the linear baseline at 0.74"."""
-    found = [(rival.name, find_row(rival.rows, row.name)) for rival in rivals]
-    known = [(name, other) for name, other in found if other is not None and math.isfinite(other.value)]
-    better = metric_words(row.name).higher_is_better
-    return standing.against(row, known, decimals, higher_is_better=better, ahead=ahead)
+    """Say how the headline score, written by `score`, stands against each baseline; and why, where there is none."""
+    instead = "".join(f" (in {often} {model_words(model)})" for model, often in _kept_instead(content))
+    model, headline = model_words(model_of(content)) + instead, metric_words(content.task.headline)
+    images = counted_images(len(content.test), content.tested, content.dataset.modality) + of
+    row = find_row(content.rows, content.task.headline)
+    if row is None:
+        return f"On {images} the {headline.short} of {model} was not scored."
+    if not math.isfinite(row.value):
+        return f"On {images} the {headline.short} of {model} is undefined: {row.note or 'no reason was kept'}."
+    baselines, higher = [(baseline.name, baseline.rows) for baseline in content.baselines], headline.higher_is_better
+    known = standing.strongest_first(model_of(content), baselines, row.name, higher_is_better=higher)
+    others = standing.against(row, known, decimals, higher_is_better=higher, ahead=ahead)
+    return f"On {images} {model} {standing.does(row.name, content.task)} {headline.short} {score(row)}{others}."
 
 
-def kept_words(content: RunContent) -> str:
+def kept_words(content: "RunContent") -> str:
     """Say what a choice between the recipe's model and the linear baseline on val ended with; empty where there was
     none."""
     if KEPT_IN in content.provenance:
@@ -98,7 +93,7 @@ def kept_words(content: RunContent) -> str:
     )
 
 
-def cut_words(content: RunContent) -> str:
+def cut_words(content: "RunContent") -> str:
     """Say what was cut for time, and that a fallback followed; empty where nothing was cut."""
     cut = content.provenance.get("cut_for_time")
     if not cut:
@@ -108,22 +103,16 @@ def cut_words(content: RunContent) -> str:
     return f"The plan was cut for time. {cut}{then if fell else ''}"
 
 
-def model_of(content: RunContent) -> str:
+def model_of(content: "RunContent") -> str:
     """Name the model that was kept: the backbone of the recipe, or what it falls back on. Of several seeds or folds
     it is the recipe's, unless all fell back."""
     return str(content.provenance.get("model") or _of_recipe(content))
 
 
-def model_cell(content: RunContent) -> str:
+def model_cell(content: "RunContent") -> str:
     """Name the model that was kept, and in how many seeds or folds another was: "cnn, linear in 1 of 3 seeds"."""
     instead = _kept_instead(content)
     return model_of(content) + "".join(f", {model} in {often}" for model, often in instead)
-
-
-def models_words(content: RunContent) -> str:
-    """Say the same in a sentence."""
-    instead = "".join(f" (in {often} {model_words(model)})" for model, often in _kept_instead(content))
-    return model_words(model_of(content)) + instead
 
 
 def kept_together(provenances: Sequence[Mapping[str, Any]], backbone: str, noun: str) -> dict[str, Any]:
@@ -138,14 +127,14 @@ def kept_together(provenances: Sequence[Mapping[str, Any]], backbone: str, noun:
     return {**provenances[0], **alone, "model": model, KEPT_IN: (noun, dict(kept))}
 
 
-def _kept_instead(content: RunContent) -> list[tuple[str, str]]:
+def _kept_instead(content: "RunContent") -> list[tuple[str, str]]:
     """Give each model that was kept in some seeds or folds in the place of `model_of`, and in how many."""
     noun, kept = content.provenance.get(KEPT_IN, ("", {}))
     n = sum(kept.values())
     return [(model, f"{own} of {n} {noun}") for model, own in kept.items() if model != model_of(content)]
 
 
-def _kept_in_each(content: RunContent) -> str:
+def _kept_in_each(content: "RunContent") -> str:
     """Say in how many seeds or folds a baseline was kept in place of the recipe's model; empty where in none."""
     (noun, kept), own = content.provenance[KEPT_IN], _of_recipe(content)
     n, fell = sum(kept.values()), [(model, often) for model, often in kept.items() if model != own]
@@ -156,21 +145,139 @@ def _kept_in_each(content: RunContent) -> str:
     )
 
 
-def _of_recipe(content: RunContent) -> str:
+def _of_recipe(content: "RunContent") -> str:
     return str(content.recipe.get("model", {}).get("backbone", "model"))
 
 
-def rivals_of(content: RunContent) -> list[ComparedBaseline]:
-    """Give the rivals that are not the run's own model, the strongest first."""
-    return others_than(model_of(content), content.rivals, content.task.headline)
-
-
-def others_than(model: str, rivals: Iterable[ComparedBaseline], headline: str) -> list[ComparedBaseline]:
-    """Give the rivals that are not this model, the strongest by the headline metric first."""
+def baselines_of(content: "RunContent") -> list["ComparedBaseline"]:
+    """Give the baselines that are not the run's own model, the strongest by the headline metric first."""
+    headline = content.task.headline
     sign = 1 if metric_words(headline).higher_is_better else -1
 
-    def worth(rival: ComparedBaseline) -> float:
-        row = find_row(rival.rows, headline)
+    def worth(baseline: "ComparedBaseline") -> float:
+        row = find_row(baseline.rows, headline)
         return sign * row.value if row is not None and math.isfinite(row.value) else -math.inf
 
-    return sorted((rival for rival in rivals if rival.name != model), key=worth, reverse=True)
+    return sorted((own for own in content.baselines if own.name != model_of(content)), key=worth, reverse=True)
+
+
+def decided_words(content: "RunContent") -> list[str]:
+    """Say what the answers are where they are not the most probable label, which scores are of them, and on how many
+    images the decision was found; nothing where the run kept none."""
+    return [*_answers(content), *_found_on(content)]
+
+
+def finding_words(content: "RunContent") -> list[str]:
+    """Say, of two classes of which the official positive one is not the finding, how the finding itself is answered;
+    nothing elsewhere, or where the finding is not known."""
+    task, known = content.task, content.dataset.task
+    if known != task or known.negative_finding is None:
+        return []
+    finding, official = task.labels
+    found = [find_row(content.rows, "recall", label) for label in task.labels]
+    if None in found:
+        return []
+    sensitivity, specificity = (with_interval(row) for row in found if row is not None)
+    return [
+        f"The finding is {quoted(finding)}. The official positive class is the other one, {quoted(official)}, and "
+        f"the official AUC is of that. For the finding, {quoted(finding)}, sensitivity is {sensitivity} and "
+        f"specificity {specificity}, as decided."
+    ]
+
+
+def answers_words(content: "RunContent") -> list[str]:
+    """Say the first of `decided_words` of every run of a recipe: without what was found for one of them."""
+    if not content.task.answers:
+        return []
+    return [
+        f"Answers are {content.task.answers}. Weighted kappa, mean error and the other scores of answers are of "
+        "these; the official accuracy is of the most probable grade all the same, as in the published tables."
+    ]
+
+
+def read_before_words(content: "RunContent") -> list[str]:
+    """Say how many other recipes had been read on the test images before; nothing where no test image was read, or
+    where the run was made before that was kept."""
+    if content.folds or READ_BEFORE not in content.provenance:
+        return []
+    before = content.provenance[READ_BEFORE]
+    if before is None:
+        return ["Whether the test images had been read before is not known: the record of it could not be written."]
+    if before == 0:
+        return ["No other recipe had been read on the test images on this machine before this run."]
+    recipes = "1 other recipe" if before == 1 else f"{count(before)} other recipes"
+    return [f"The test images had been read by {recipes} on this machine before this run."]
+
+
+def _answers(content: "RunContent") -> list[str]:
+    said = answers_words(content)
+    points = None if content.decision is None else content.decision.thresholds
+    if not content.task.cut_points or points is None:
+        return said
+    if points == content.task.cut_points:
+        return [
+            *said,
+            "The expected grade is cut halfway between the grades: other cut points were not clearly better.",
+        ]
+    cuts = listed([decimal_text(point, 2) for point in points], most=len(points))
+    return [*said, f"The expected grade is cut at {cuts}."]
+
+
+def _found_on(content: "RunContent") -> list[str]:
+    decision = content.decision
+    if decision is None or decision.images is None:
+        return []
+    found = [] if decision.calibration.changes_nothing else ["calibration"]
+    if content.task.cut_points:
+        found += ["cut points"] if decision.thresholds not in (None, content.task.cut_points) else []
+    elif content.task.uses_thresholds and content.recipe.get("decide", {}).get("thresholds", "fixed") != "fixed":
+        left = {note.split(": ", 1)[0] for note in decision.notes}
+        found += ["thresholds"] if {content.task.labels[c] for c in content.task.tuned_columns} - left else []
+    if not found:
+        return []
+    which = (
+        "all of val, and those of train by models that had not seen them"
+        if decision.found_on == WITH_TRAIN
+        else f"those of {decision.found_on}"
+    )
+    were = "was" if found == ["calibration"] else "were"
+    return [f"{listed(found).capitalize()} {were} found on {counted(decision.images, 'image')}: {which}."]
+
+
+def comparison_verdict(found: Comparison, modality: str) -> str:
+    """Say in one sentence which models differ by more than chance, and where none does, how much could be hidden."""
+    words, images = metric_words(found.metric), counted_images(found.images, found.split, modality)
+    known = [d for d in found.differences if math.isfinite(d.p)]
+    if not known:
+        return f"On {images} the {words.short} is undefined, so nothing can be compared."
+    if len(known) == 1:
+        return f"On {images} {_of_two(found, known[0])}"
+    if found.against is None:
+        clear = sum(d.more_than_chance for d in known)
+        return f"On {images} {clear or 'none'} of {len(known)} pairs differ by more than chance in {words.short}."
+    better = [d.row for d in known if d.more_than_chance and _gain(found, d) > 0]
+    worse = [d.row for d in known if d.more_than_chance and _gain(found, d) < 0]
+    parts = [f"{listed(names)} {'is' if len(names) == 1 else 'are'} {which} than {found.against}"
+             for names, which in ((better, "better"), (worse, "worse")) if names]  # fmt: skip
+    if not parts:
+        none = f"none of {len(known)} models differs from {found.against} by more than chance"
+        return f"On {images} {none} in {words.short}."
+    return f"On {images} {', and '.join(parts)} by more than chance in {words.short}."
+
+
+def _of_two(found: Comparison, d: Difference) -> str:
+    words = metric_words(found.metric)
+    scores = f"{words.short} {number(found.model(d.row).mean)} against {number(found.model(d.against).mean)}"
+    sure = f"a difference of {signed(d.value)}"
+    if bounds := interval(d.low, d.high):
+        sure += f" (95 % interval {bounds}), {p_words(d.p_holm)}"
+    else:
+        sure += " on every resample of the images"
+    if d.more_than_chance:
+        which = "better" if _gain(found, d) > 0 else "worse"
+        return f"{d.row} is {which} than {d.against} by more than chance: {scores}, {sure}."
+    return f"{d.row} and {d.against} do not differ by more than chance: {scores}, {sure}."
+
+
+def _gain(found: Comparison, d: Difference) -> float:
+    return d.value if metric_words(found.metric).higher_is_better else -d.value

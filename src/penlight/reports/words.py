@@ -64,6 +64,11 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else number(value)
 
 
+def p_words(value: float) -> str:
+    """Write a p for a sentence: "p = 0.012", "p < 0.001"."""
+    return f"p {p_value(value)}" if value < 0.001 else f"p = {p_value(value)}"
+
+
 def interval(low: float, high: float, decimals: int = 3) -> str:
     """Write an interval, "0.71–0.79"; empty where either end is undefined, and for one without a width, of resamples
     that are all alike and say nothing."""
@@ -98,6 +103,11 @@ def probability(value: float) -> str:
     if 0 < value < 0.005:
         return "< 0.01"
     return "> 0.99" if 0.995 <= value < 1 else number(value, 2)
+
+
+def threshold(value: float) -> str:
+    """Write a threshold; one that would read 0.000 is said to be near it."""
+    return "< 0.001" if 0 < value < 0.0005 else number(value)
 
 
 def unbroken(text: str) -> str:

@@ -36,8 +36,8 @@ class DurationsRow(Record):
     """Seconds that parts of a training took."""
 
     fit: Number
-    total: Number
     predict: Number
+    total: Number
 
 
 class SharedRow(Record):

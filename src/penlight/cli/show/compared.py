@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def print_compared(result: "ComparedRuns") -> None:
     """Print the verdict, the models and their differences; the last line is the page, if one was written."""
-    from penlight.reports.comparison_verdict import comparison_verdict
+    from penlight.reports.verdict import comparison_verdict
     from penlight.reports.words import p_value
 
     found, out = result.comparison, console()

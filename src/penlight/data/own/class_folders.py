@@ -4,14 +4,14 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from penlight.data.own.listing import Layout, Listing, PictureRow, Tree, composed, split_named
+from penlight.data.own.listing import Listing, PictureLayout, PictureRow, Tree, composed, split_named
 from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.numbers import counted
 
 
 @dataclass(frozen=True)
-class ClassFolders(Layout):
+class ClassFolders(PictureLayout):
     """Class folders, which have no options. They come last: every folder may have them."""
 
     @classmethod

@@ -1,6 +1,6 @@
 """Which layout a dataset of pictures has: found from what lies at a path, or read from a description.
 
-A layout is a `Layout` in a file beside this one, and a member of LAYOUTS; nothing else knows of single layouts.
+A layout is a `PictureLayout` in a file beside this one and a member of LAYOUTS; nothing else knows of single layouts.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from penlight import disk
 from penlight.data.own.class_folders import ClassFolders
-from penlight.data.own.listing import Layout, Listing, walk
+from penlight.data.own.listing import Listing, PictureLayout, walk
 from penlight.data.own.manifest import Manifest
 from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.remembered import NAME_IT, images_folder
@@ -19,7 +19,7 @@ from penlight.escaping import shown
 if TYPE_CHECKING:
     from penlight.data.description import Description, Pictures
 
-LAYOUTS: tuple[type[Layout], ...] = (Manifest, ClassFolders)
+LAYOUTS: tuple[type[PictureLayout], ...] = (Manifest, ClassFolders)
 """Every layout, in the order in which they are looked for in a folder."""
 
 _INSTEAD = {
@@ -37,7 +37,7 @@ class FoundLayout:
     """What lies at a path: `source` is the folder or the file that says the labels."""
 
     source: Path
-    layout: Layout
+    layout: PictureLayout
     listing: Listing
 
 

@@ -46,7 +46,7 @@ class Listing:
     missing: Sequence[str] = ()
 
 
-class Layout(ABC):
+class PictureLayout(ABC):
     """How labels are laid out on disk; a member of `layouts.LAYOUTS`. An instance holds its options, which stand in
     the table `[images]` of a description.
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from penlight.data.dataset import METADATA
 from penlight.data.own.keys import check_text, plain_key
-from penlight.data.own.listing import MOST_LABELS, Layout, Listing, PictureRow, Tree, composed, split_named
+from penlight.data.own.listing import MOST_LABELS, Listing, PictureLayout, PictureRow, Tree, composed, split_named
 from penlight.data.own.tables import SUFFIXES, Table, read_table
 from penlight.errors import DataError
 from penlight.escaping import named, shown
@@ -35,7 +35,7 @@ _YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "fals
 
 
 @dataclass(frozen=True)
-class Manifest(Layout):
+class Manifest(PictureLayout):
     """Which column of a table says what: `path`; either `label`, split at `separator` where cells hold several, or
     `labels`, one column of 0 and 1 for each; the others by what they say ("patient", "split", "site", "age", "sex",
     "view"). `none` is the label that stands for none."""

@@ -1,10 +1,9 @@
 """What every display offers, and the style that they are drawn in."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,14 +61,20 @@ class Layout:
     bottom: int = 44
 
     @property
+    def inner(self) -> tuple[int, int]:
+        """Width and height of the axes."""
+        return self.width - self.left - self.right, self.height - self.top - self.bottom
+
+    def share(self, x: float, y: float) -> tuple[float, float]:
+        """Give lengths in pixels as shares of the width and the height of the axes."""
+        width, height = self.inner
+        return x / width, y / height
+
+    @property
     def box(self) -> tuple[float, float, float, float]:
         """Left, bottom, width and height of the axes as shares of the figure."""
-        return (
-            self.left / self.width,
-            self.bottom / self.height,
-            (self.width - self.left - self.right) / self.width,
-            (self.height - self.top - self.bottom) / self.height,
-        )
+        width, height = self.inner
+        return self.left / self.width, self.bottom / self.height, width / self.width, height / self.height
 
     @property
     def inches(self) -> tuple[float, float]:
@@ -78,13 +83,7 @@ class Layout:
 
 
 class Display(ABC):
-    """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes.
-
-    `section` is the part of a report it belongs to: "verdict", "scores", "errors",
-    "looked", "curves", "robustness" or "data".
-    """
-
-    section: ClassVar[str]
+    """Computed numbers that can be drawn. A display is made by a classmethod `from_...` and never changes."""
 
     @property
     @abstractmethod
@@ -179,8 +178,3 @@ def thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     kept = np.diff(along, prepend=-1) > 0
     kept[-1:] = True
     return x[kept], y[kept]
-
-
-def is_number(value: float) -> bool:
-    """Whether a value is neither NaN nor infinite."""
-    return math.isfinite(value)

@@ -1,8 +1,11 @@
 """ROC and precision-recall curves of each label against the rest, with the operating point of the decisions."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -14,9 +17,7 @@ from penlight.reports.displays.base import (
     Floats,
     Layout,
     columns_shown,
-    is_number,
     rate_axis,
-    ratio,
     shorten,
     thinned,
 )
@@ -39,12 +40,12 @@ class LabelCurve:
     label: str
     colour: str
     sign: str
-    x: Floats
-    y: Floats
-    threshold: Floats
-    area: float
-    point: tuple[float, float]
     prevalence: float
+    x: Floats = field(default_factory=partial(np.empty, 0))
+    y: Floats = field(default_factory=partial(np.empty, 0))
+    threshold: Floats = field(default_factory=partial(np.empty, 0))
+    area: float = math.nan
+    point: tuple[float, float] = (math.nan, math.nan)
     note: str = ""
 
 
@@ -53,58 +54,95 @@ Reference = Callable[[Axes, LabelCurve | None], None]
 
 
 @dataclass(frozen=True)
-class _Tally:
-    """Counts at each distinct probability from high to low, (P,): positives and all images at or above it."""
-
-    true_positive: Floats
-    called: Floats
-    threshold: Floats
-
-
-def _tally(y: NDArray[np.uint8], prob: Floats) -> _Tally:
-    order = np.argsort(-prob, kind="stable")
-    last = np.flatnonzero(np.r_[np.diff(prob[order]) != 0, True])
-    return _Tally(np.cumsum(y[order], dtype=float)[last], (last + 1).astype(float), prob[order][last])
-
-
-@dataclass(frozen=True)
-class RocCurves(Display):
-    """Sensitivity against the false positive rate."""
+class _LabelCurves(Display):
+    """Curves of each label against the rest; `axes` name `x` and `y` in a frame."""
 
     curves: tuple[LabelCurve, ...]
 
-    section: ClassVar[str] = "curves"
-    title: ClassVar[str] = "ROC curves"
+    axes: ClassVar[tuple[str, str]]
+    area: ClassVar[str]
 
     @classmethod
-    def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "RocCurves":
-        """Compute the curve of each label; one without positive or without negative cases has none."""
-        return cls(tuple(_roc(*args) for args in _per_label(predictions, decided)))
+    def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> Self:
+        """Compute the curve of each label from its truth, probabilities and decisions; one without the cases that
+        its axes need has none."""
+        task, colours, curves = predictions.task, palette(predictions.task), []
+        for c in columns_shown(task.labels, task.exclusive):
+            y, prob, called = predictions.y_true[:, c], predictions.prob[:, c], decided[:, c].astype(bool)
+            own = LabelCurve(
+                task.labels[c], colours[c].day, marker(c, len(task.labels)), float(y.sum()) / max(len(y), 1)
+            )
+            curves.append(cls._curve(own, y == 1, prob, called))
+        return cls(tuple(curves))
 
-    @property
-    def caption(self) -> str:
-        """Name the best and the worst ranked label."""
-        return f"{_extremes(self.curves, 'AUC')} Signs mark where the decisions stand; the diagonal is guessing."
+    @staticmethod
+    @abstractmethod
+    def _curve(own: LabelCurve, there: NDArray[np.bool_], prob: Floats, called: NDArray[np.bool_]) -> LabelCurve:
+        """Compute one curve, or say in its note why there is none."""
 
     @property
     def description(self) -> str:
-        """Say each area and operating point."""
-        return _described(self.curves, "AUC", "false positive rate", "sensitivity")
+        x, y = (name.replace("_", " ") for name in self.axes)
+        parts = (
+            f"{c.label}: {c.note}"
+            if c.note
+            else f"{c.label}: {self.area} {number(c.area, 2)}, decisions at {x} {number(c.point[0], 2)} "
+            f"and {y} {number(c.point[1], 2)}"
+            for c in self.curves
+        )
+        return f"Curves of {y} against {x}. " + "; ".join(parts) + "."
+
+    def frame(self) -> pd.DataFrame:
+        """One line per point: label, the two axes, threshold."""
+        x, y = self.axes
+        parts = [
+            pd.DataFrame({"label": c.label, x: c.x, y: c.y, "threshold": c.threshold})
+            for c in self.curves
+            if len(c.x)
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["label", x, y, "threshold"])
+
+    def drawn_numbers(self) -> pd.DataFrame:
+        """One line per label and point drawn: label, the two axes."""
+        drawn = ((c.label, *point) for c in self.curves for point in zip(*thinned(c.x, c.y), strict=True))
+        return pd.DataFrame(drawn, columns=["label", *self.axes])
+
+
+def _tally(there: NDArray[np.bool_], prob: Floats) -> tuple[Floats, Floats, Floats]:
+    """Count at each distinct probability from high to low, (P,): positives and all images at or above it, and give
+    these probabilities."""
+    order = np.argsort(-prob, kind="stable")
+    last = np.flatnonzero(np.r_[np.diff(prob[order]) != 0, True])
+    return np.cumsum(there[order], dtype=float)[last], (last + 1).astype(float), prob[order][last]
+
+
+class RocCurves(_LabelCurves):
+    """Sensitivity against the false positive rate."""
+
+    title: ClassVar[str] = "ROC curves"
+    axes: ClassVar[tuple[str, str]] = ("false_positive_rate", "sensitivity")
+    area: ClassVar[str] = "AUC"
+
+    @staticmethod
+    def _curve(own: LabelCurve, there: NDArray[np.bool_], prob: Floats, called: NDArray[np.bool_]) -> LabelCurve:
+        positive, n = float(there.sum()), len(there)
+        if positive in (0, n):
+            return replace(own, note="no positive case" if positive == 0 else "no negative case")
+        found, of, threshold = _tally(there, prob)
+        tpr, fpr = np.r_[0, found / positive], np.r_[0, (of - found) / (n - positive)]
+        point = (float(called[~there].mean()), float(called[there].mean()))
+        area = float(np.trapezoid(tpr, fpr))
+        return replace(own, x=fpr, y=tpr, threshold=np.r_[np.inf, threshold], area=area, point=point)
+
+    @property
+    def caption(self) -> str:
+        return f"{_extremes(self.curves)} Signs mark where the decisions stand; the diagonal is guessing."
 
     @property
     def layout(self) -> Layout:
-        """A square panel, or a grid of them."""
         if len(self.curves) <= _ONE_PANEL:
             return Layout(420, 416, left=52, right=12, top=10, bottom=50)
         return _grid_layout(len(self.curves))
-
-    def frame(self) -> pd.DataFrame:
-        """One line per point: label, false_positive_rate, sensitivity, threshold."""
-        return _points(self.curves, "false_positive_rate", "sensitivity")
-
-    def drawn_numbers(self) -> pd.DataFrame:
-        """One line per label and point drawn: label, false_positive_rate, sensitivity."""
-        return _drawn_points(self.curves, "false_positive_rate", "sensitivity")
 
     def draw(self, ax: Axes) -> None:
         """Draw all in one panel where they stay readable, else one panel each over the others in grey."""
@@ -121,24 +159,29 @@ class RocCurves(Display):
         _key(ax, self.curves)
 
 
-@dataclass(frozen=True)
-class PrecisionRecallCurves(Display):
+class PrecisionRecallCurves(_LabelCurves):
     """Precision against recall; guessing has the prevalence as its precision."""
 
-    curves: tuple[LabelCurve, ...]
-
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Precision and recall"
+    axes: ClassVar[tuple[str, str]] = ("recall", "precision")
+    area: ClassVar[str] = "average precision"
 
-    @classmethod
-    def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "PrecisionRecallCurves":
-        """Compute the curve of each label; one without positive cases has none."""
-        return cls(tuple(_precision_recall(*args) for args in _per_label(predictions, decided)))
+    @staticmethod
+    def _curve(own: LabelCurve, there: NDArray[np.bool_], prob: Floats, called: NDArray[np.bool_]) -> LabelCurve:
+        positive = float(there.sum())
+        if positive == 0:
+            return replace(own, note="no positive case")
+        found, of, threshold = _tally(there, prob)
+        recall, precision = found / positive, found / of
+        right = float(called[there].sum())
+        point = (right / positive, right / float(called.sum()) if called.any() else math.nan)
+        area = float(np.sum(np.diff(recall, prepend=0) * precision))
+        x, y = np.r_[0, recall], np.r_[1, precision]
+        return replace(own, x=x, y=y, threshold=np.r_[np.inf, threshold], area=area, point=point)
 
     @property
     def caption(self) -> str:
-        """Name the label that gains most over guessing, and the one that gains least."""
-        known = sorted((c for c in self.curves if is_number(c.area)), key=lambda c: c.area - c.prevalence)
+        known = sorted((c for c in self.curves if math.isfinite(c.area)), key=lambda c: c.area - c.prevalence)
         if not known:
             return "No label has a positive case, so there is no curve."
         most, least = (
@@ -149,110 +192,22 @@ class PrecisionRecallCurves(Display):
         return f"Most is gained by {most}{rest}; the thin line is guessing, the sign the decisions."
 
     @property
-    def description(self) -> str:
-        """Say each area and operating point."""
-        return _described(self.curves, "average precision", "recall", "precision")
-
-    @property
     def layout(self) -> Layout:
-        """A grid of panels, one per label."""
         return _grid_layout(len(self.curves))
-
-    def frame(self) -> pd.DataFrame:
-        """One line per point: label, recall, precision, threshold."""
-        return _points(self.curves, "recall", "precision")
-
-    def drawn_numbers(self) -> pd.DataFrame:
-        """One line per label and point drawn: label, recall, precision."""
-        return _drawn_points(self.curves, "recall", "precision")
 
     def draw(self, ax: Axes) -> None:
         """Draw one panel per label over the others in grey, since each has its own reference."""
         _plot_grid(ax, self.curves, "AP", ("recall", "precision"), _prevalence_line)
 
 
-_PerLabel = tuple[str, str, str, NDArray[np.uint8], Floats, NDArray[np.uint8]]
-
-
-def _per_label(predictions: Predictions, decided: NDArray[np.uint8]) -> Iterator[_PerLabel]:
-    task = predictions.task
-    colours = palette(task)
-    for c in columns_shown(task.labels, task.exclusive):
-        sign = marker(c, len(task.labels))
-        y, prob = predictions.y_true[:, c], predictions.prob[:, c]
-        yield task.labels[c], colours[c].day, sign, y, prob, decided[:, c]
-
-
-def _roc(
-    label: str, colour: str, sign: str, y: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8]
-) -> LabelCurve:
-    positive, n = float(y.sum()), len(y)
-    if positive in (0, n):
-        return _no_curve(
-            label, colour, sign, positive / max(n, 1), "no positive case" if positive == 0 else "no negative case"
-        )
-    t = _tally(y, prob)
-    tpr = np.r_[0, t.true_positive / positive]
-    fpr = np.r_[0, (t.called - t.true_positive) / (n - positive)]
-    called = decided.astype(bool)
-    point = (float(called[y == 0].mean()), float(called[y == 1].mean()))
-    area = float(np.trapezoid(tpr, fpr))
-    return LabelCurve(label, colour, sign, fpr, tpr, np.r_[np.inf, t.threshold], area, point, positive / n)
-
-
-def _precision_recall(
-    label: str, colour: str, sign: str, y: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8]
-) -> LabelCurve:
-    positive, n = float(y.sum()), len(y)
-    if positive == 0:
-        return _no_curve(label, colour, sign, 0.0, "no positive case")
-    t = _tally(y, prob)
-    recall, precision = t.true_positive / positive, t.true_positive / t.called
-    area = float(np.sum(np.diff(recall, prepend=0) * precision))
-    called = decided.astype(bool)
-    right = np.array([float(called[y == 1].sum())])
-    point = (float(right[0] / positive), float(ratio(right, np.array([float(called.sum())]))[0]))
-    return LabelCurve(label, colour, sign, np.r_[0, recall], np.r_[1, precision], np.r_[np.inf, t.threshold], area,
-                 point, positive / n)  # fmt: skip
-
-
-def _no_curve(label: str, colour: str, sign: str, prevalence: float, note: str) -> LabelCurve:
-    empty: Floats = np.empty(0)
-    nowhere = (float("nan"), float("nan"))
-    return LabelCurve(label, colour, sign, empty, empty, empty, float("nan"), nowhere, prevalence, note)
-
-
-def _points(curves: Sequence[LabelCurve], x: str, y: str) -> pd.DataFrame:
-    parts = [pd.DataFrame({"label": c.label, x: c.x, y: c.y, "threshold": c.threshold}) for c in curves if len(c.x)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["label", x, y, "threshold"])
-
-
-def _drawn_points(curves: Sequence[LabelCurve], x: str, y: str) -> pd.DataFrame:
-    drawn = ((curve.label, *point) for curve in curves for point in zip(*thinned(curve.x, curve.y), strict=True))
-    return pd.DataFrame(drawn, columns=["label", x, y])
-
-
-def _extremes(curves: Sequence[LabelCurve], area: str) -> str:
-    known = sorted((c for c in curves if is_number(c.area)), key=lambda c: c.area)
+def _extremes(curves: Sequence[LabelCurve]) -> str:
+    known = sorted((c for c in curves if math.isfinite(c.area)), key=lambda c: c.area)
     if not known:
         return "No label has both positive and negative cases, so there is no curve."
     if len(known) == 1:
-        return f"{known[0].label}: {area} {number(known[0].area, 2)}."
+        return f"{known[0].label}: AUC {number(known[0].area, 2)}."
     best, worst = known[-1], known[0]
-    return (
-        f"Ranked best: {best.label} ({area} {number(best.area, 2)}); worst: {worst.label} ({number(worst.area, 2)})."
-    )
-
-
-def _described(curves: Sequence[LabelCurve], area: str, x: str, y: str) -> str:
-    parts = (
-        f"{c.label}: {area} {number(c.area, 2)}, decisions at {x} {number(c.point[0], 2)} "
-        f"and {y} {number(c.point[1], 2)}"
-        if is_number(c.area)
-        else f"{c.label}: {c.note}"
-        for c in curves
-    )
-    return f"Curves of {y} against {x}. " + "; ".join(parts) + "."
+    return f"Ranked best: {best.label} (AUC {number(best.area, 2)}); worst: {worst.label} ({number(worst.area, 2)})."
 
 
 def _grid_shape(n: int) -> tuple[int, int]:
@@ -270,15 +225,10 @@ def _grid_layout(n: int) -> Layout:
 def _plot_grid(
     ax: Axes, curves: Sequence[LabelCurve], area: str, names: tuple[str, str], reference: Reference
 ) -> None:
-    rows, columns = _grid_shape(len(curves))
-    box = _grid_layout(len(curves))
-    gap = (_GAP_X / (box.width - box.left - box.right), _GAP_Y / (box.height - box.top - box.bottom))
-    panels = divide(ax, rows, columns, gap)
-    for i, panel in enumerate(panels[: len(curves)]):
+    n, (_, columns) = len(curves), _grid_shape(len(curves))
+    for i, panel in enumerate(divide(ax, n, columns, _grid_layout(n).share(_GAP_X, _GAP_Y))):
         _draw_panel(panel, curves, i, area, reference)
-        panel.tick_params(labelleft=i % columns == 0, labelbottom=i + columns >= len(curves))
-    for panel in panels[len(curves) :]:
-        panel.set_axis_off()
+        panel.tick_params(labelleft=i % columns == 0, labelbottom=i + columns >= n)
     ax.annotate(names[0], (0.5, 0), (0, -34), "axes fraction", "offset points", ha="center", va="top", color=MUTED)
     ax.annotate(names[1], (0, 0.5), (-36, 0), "axes fraction", "offset points", ha="center", va="center",
                 rotation=90, color=MUTED)  # fmt: skip
@@ -292,9 +242,9 @@ def _draw_panel(panel: Axes, curves: Sequence[LabelCurve], own: int, area: str, 
     rate_axis(panel)
     name = shorten(curve.label, 16 if _grid_shape(len(curves))[1] > 2 else 24)
     panel.annotate(name, (0, 1), (0, 20), "axes fraction", "offset points", color=INK)
-    told = f"{area} {number(curve.area, 2)}" if is_number(curve.area) else curve.note
+    told = f"{area} {number(curve.area, 2)}" if math.isfinite(curve.area) else curve.note
     panel.annotate(told, (0, 1), (0, 6), "axes fraction", "offset points", color=MUTED, fontsize=12)
-    if is_number(curve.area):
+    if math.isfinite(curve.area):
         reference(panel, curve)
         _draw(panel, curve)
 
@@ -316,10 +266,10 @@ def _prevalence_line(ax: Axes, curve: LabelCurve | None) -> None:
 
 def _key(ax: Axes, curves: Sequence[LabelCurve]) -> None:
     """List the curves with their signs in the corner that ROC curves leave free, best ranked first."""
-    ranked = sorted(curves, key=lambda c: -c.area if is_number(c.area) else 2)
+    ranked = sorted(curves, key=lambda c: -c.area if math.isfinite(c.area) else 2)
     for line, curve in enumerate(ranked):
         y = 0.05 + 0.062 * (len(ranked) - 1 - line)
         ax.plot([0.5, 0.57], [y, y], color=curve.colour, solid_capstyle="butt")
         ax.plot(0.535, y, curve.sign, color=curve.colour, markeredgecolor=PAPER, markersize=9)
-        told = number(curve.area, 2) if is_number(curve.area) else curve.note
+        told = number(curve.area, 2) if math.isfinite(curve.area) else curve.note
         ax.text(0.6, y, f"{shorten(curve.label, 16)} {told}", va="center_baseline", fontsize=12)

@@ -10,12 +10,13 @@ import pandas as pd
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from penlight.data.summary import ANY_FINDING, PER_IMAGE, DataDescription, Findings, Positions
-from penlight.numbers import decimal_text, percent_text
-from penlight.reports.displays.base import Display, Layout, margin_for, shorten
+from penlight.numbers import counted, decimal_text, percent_text
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for, shorten
 from penlight.reports.displays.shared import divide, name_cells, scale_of_shades, shade_cells
-from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
+from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE, palette
 from penlight.reports.words import count, percent
 
 PANELS = 5
@@ -37,12 +38,10 @@ class Presence(Display):
 
     data: DataDescription
 
-    section: ClassVar[str] = "data"
     title: ClassVar[str] = "Present and absent in train"
 
     @property
     def caption(self) -> str:
-        """Say how many have any, and how rare the commonest is."""
         n, counts = self.data.images["train"], self.data.counts["train"]
         most = max(range(len(counts) - 1), key=counts.__getitem__)
         return (
@@ -52,13 +51,11 @@ class Presence(Display):
 
     @property
     def description(self) -> str:
-        """Say the two counts of each finding."""
         rows = (f"{label}: {count(n)} and {count(rest)}" for label, n, rest in self._lines())
         return "Bars of the training images that have each finding, and the rest. " + "; ".join(rows) + "."
 
     @property
     def layout(self) -> Layout:
-        """One line of 26 px per finding."""
         rows = len(self.data.rows)
         return Layout(480, 26 * rows + 62, left=margin_for(self.data.rows), right=6, top=6, bottom=28)
 
@@ -94,17 +91,14 @@ class PerImage(Display):
 
     findings: Findings
 
-    section: ClassVar[str] = "data"
     title: ClassVar[str] = "Findings in one image"
 
     @property
     def caption(self) -> str:
-        """Say how many training images have none, one and several."""
         return self.findings.per_image_text()
 
     @property
     def description(self) -> str:
-        """Say the share of each number in each split."""
         shares = {split: self.findings.per_image_shares(split) for split in self.findings.per_image}
         rows = (
             f"{name}: " + ", ".join(f"{split} {percent(values[i])}" for split, values in shares.items())
@@ -114,7 +108,6 @@ class PerImage(Display):
 
     @property
     def layout(self) -> Layout:
-        """One line of 32 px per number."""
         return Layout(440, 32 * len(PER_IMAGE) + 40, left=margin_for(PER_IMAGE), right=6, top=32, bottom=6)
 
     def frame(self) -> pd.DataFrame:
@@ -148,12 +141,10 @@ class Together(Display):
 
     findings: Findings
 
-    section: ClassVar[str] = "data"
     title: ClassVar[str] = "Which occur together in train"
 
     @property
     def caption(self) -> str:
-        """Say how to read a cell, and the strongest bond."""
         return (
             "Of the training images with the finding of a row (their number beside it), the share in per cent that "
             f"also has that of the column. {self.findings.together_text()}"
@@ -161,7 +152,6 @@ class Together(Display):
 
     @property
     def description(self) -> str:
-        """Say the bonds that many share."""
         shares = self.findings.shares_together
         pairs = np.argwhere(np.nan_to_num(shares) >= _COMPANY)
         parts = (
@@ -173,7 +163,6 @@ class Together(Display):
 
     @property
     def layout(self) -> Layout:
-        """Cells wide enough for two digits."""
         n = len(self.findings.labels)
         left = margin_for([f"{name} (00,000)" for name in self.findings.labels], 210)
         below = round(0.66 * margin_for(self.findings.labels)) + 14 + 62
@@ -205,23 +194,19 @@ class AlongTheFile(Display):
 
     positions: Positions
 
-    section: ClassVar[str] = "data"
     title: ClassVar[str] = "Along the file"
 
     @property
     def caption(self) -> str:
-        """Say which drift; the band is drawn for train."""
         return f"{self.positions.text()} The band holds 95 % of the shares that a shuffled train split would have."
 
     @property
     def description(self) -> str:
-        """Say of each label whether it drifts."""
         rows = (f"{row}: {word}" for row, word in zip(self.positions.rows, self.positions.words(), strict=True))
         return "Lines of each label's share in consecutive parts of each split. " + "; ".join(rows) + "."
 
     @property
     def layout(self) -> Layout:
-        """A panel per label."""
         rows, _ = self._grid()
         return Layout(184 * PANELS + 60, 132 * rows + 76, left=48, right=12, top=76, bottom=24)
 
@@ -240,8 +225,8 @@ class AlongTheFile(Display):
         rows, columns = self._grid()
         names, words = self.positions.rows, self.positions.words()
         most = _TITLE * PANELS // columns
-        panels = divide(ax, rows, columns, (0.09, 0.46 / rows))
-        for column, (name, panel) in enumerate(zip(names, panels, strict=False)):
+        panels = divide(ax, len(names), columns, (0.09, 0.46 / rows))
+        for column, (name, panel) in enumerate(zip(names, panels, strict=True)):
             _plot_position(self.positions, column, panel)
             # A longer name would lie over that of the next panel; the table has it whole.
             panel.set_title(shorten(name, most), loc="left", color=INK, fontsize="medium",
@@ -250,8 +235,6 @@ class AlongTheFile(Display):
             panel.annotate(words[column], (0, 1), (0, 4), "axes fraction", "offset points", color=colour,
                            fontsize="small")  # fmt: skip
             panel.tick_params(labelbottom=column + columns >= len(names))
-        for panel in panels[len(names) :]:
-            panel.set_axis_off()
         _key(ax, self.positions.counts)
 
     def _grid(self) -> tuple[int, int]:
@@ -324,3 +307,84 @@ def _round_up(share: float) -> float:
         return min(1.0, float(np.ceil(share * 10 - 1e-9)) / 10)
     power = 10.0 ** np.floor(np.log10(share))
     return float(next(step * power for step in (1, 2, 5, 10) if step * power >= share * (1 - 1e-9)))
+
+
+@dataclass(frozen=True)
+class ClassDistribution(Display):
+    """Counts and shares of each label by split; `counts` has labels as index and splits as columns."""
+
+    counts: pd.DataFrame
+    shares: pd.DataFrame
+    colours: tuple[str, ...]
+
+    title: ClassVar[str] = "How often each label occurs"
+
+    @classmethod
+    def from_description(cls, data: DataDescription) -> "ClassDistribution":
+        """Take the counts of each label, and of images without one where there may be such."""
+        index = pd.Index(data.rows, name="label")
+        shares = pd.DataFrame({split: data.shares(split) for split in data.images}, index=index)
+        colours = [colour.day for colour in palette(data.task)]
+        without = [MUTED] * (len(data.rows) - len(colours))
+        return cls(pd.DataFrame(dict(data.counts), index=index), shares, (*colours, *without))
+
+    @property
+    def caption(self) -> str:
+        first = self.counts.iloc[:, 0]
+        most, least = str(first.idxmax()), str(first.idxmin())
+        if first.min() == first.max():
+            uneven = f"every label has {counted(int(first.min()), 'image')}"
+        elif first.min() > 0:
+            times = first.max() / first.min()
+            uneven = f"{most} is {decimal_text(times, 1 if times < 10 else 0)} times as frequent as {least}"
+        else:
+            uneven = f"{most} is the most frequent label, {least} never occurs"
+        apart = float((self.shares.max(axis=1) - self.shares.min(axis=1)).max())
+        differs = f"a label's share differs by at most {decimal_text(100 * apart, 1)} points between splits"
+        return f"In {self.counts.columns[0]}, {uneven}; {differs}."
+
+    @property
+    def description(self) -> str:
+        rows = (
+            f"{label}: " + ", ".join(f"{split} {percent(float(row[split]))}" for split in self.shares.columns)
+            for label, row in self.shares.iterrows()
+        )
+        return "Bars of the share of images by label. " + "; ".join(rows) + "."
+
+    @property
+    def layout(self) -> Layout:
+        left = margin_for([shorten(str(label)) for label in self.counts.index])
+        return Layout(440, 32 * len(self.counts) + 84, left=left, right=56, top=30, bottom=46)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per label: counts and shares by split."""
+        return self.counts.join(self.shares.add_suffix("_share"))
+
+    def draw(self, ax: Axes) -> None:
+        """A bar for the first split, with its count; open signs for the other splits."""
+        y = np.arange(len(self.counts), dtype=float)
+        first, *others = self.shares.columns
+        ax.barh(y, self.shares[first], 0.62, color=self.colours)
+        for split, sign in zip(others, ("o", "D"), strict=False):
+            ax.plot(self.shares[split], y, sign, color=INK, markerfacecolor=PAPER, markersize=6.5,
+                    markeredgewidth=1.4, clip_on=False)  # fmt: skip
+        widest = self.shares.max(axis=1)
+        for row, n in enumerate(self.counts[first]):
+            ax.annotate(count(int(n)), (float(widest.iloc[row]), row), (10, 0), "data", "offset points",
+                        va="center", color=MUTED, fontsize=12, annotation_clip=False)  # fmt: skip
+        self._finish(ax, y, float(widest.max()))
+
+    def _finish(self, ax: Axes, y: Floats, most: float) -> None:
+        ax.set_ylim(len(y) - 0.5, -0.5)
+        ax.set_yticks(y, [shorten(str(label)) for label in self.counts.index], color=INK)
+        ax.set_xlim(0, most * 1.02 if most > 0 else 1)
+        ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.set_xlabel("share of the images of the split, %")
+        ax.tick_params(axis="x", length=3)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+        signs = zip(("▬", "○", "◇"), self.shares.columns, strict=False)
+        for place, (sign, split) in enumerate(signs):
+            ax.annotate(f"{sign} {split}", (0, 1), (64 * place, 14), "axes fraction", "offset points",
+                        color=MUTED, fontsize=12, va="center")  # fmt: skip

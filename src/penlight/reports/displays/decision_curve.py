@@ -30,7 +30,6 @@ class DecisionCurve(Display):
     curves: tuple[NetBenefit, ...]
     shown: tuple[NetBenefit, ...]
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Decision curve"
 
     @classmethod
@@ -45,7 +44,6 @@ class DecisionCurve(Display):
 
     @property
     def caption(self) -> str:
-        """Say where acting on the answers is worth more than treating all or none."""
         if not self.shown:
             return "No question has both positive and negative cases, so there is no net benefit."
         rest = len(self.curves) - len(self.shown)
@@ -58,7 +56,6 @@ class DecisionCurve(Display):
 
     @property
     def description(self) -> str:
-        """Say the net benefit at the prevalence of each question that is drawn."""
         parts = []
         for curve in self.shown:
             at = int(np.argmin(np.abs(curve.threshold - curve.prevalence)))
@@ -70,7 +67,6 @@ class DecisionCurve(Display):
 
     @property
     def layout(self) -> Layout:
-        """One panel, or two beside each other."""
         if len(self.shown) <= 1:
             return Layout(460, 340, left=66, right=14, top=12, bottom=50)
         rows = -(-len(self.shown) // 2)
@@ -80,24 +76,9 @@ class DecisionCurve(Display):
 
     def frame(self) -> pd.DataFrame:
         """One line per question and threshold: net benefit, its interval, that of treating all."""
-        parts = [
-            pd.DataFrame(
-                {
-                    "question": c.question,
-                    "positives": c.positives,
-                    "threshold": c.threshold,
-                    "net_benefit": c.model,
-                    "low": c.low,
-                    "high": c.high,
-                    "treat_all": c.treat_all,
-                    "gain_low": c.gain_low,
-                    "treat_none": 0.0,
-                    "note": c.note,
-                }
-            )
-            for c in self.curves
-        ]
-        return pd.concat(parts, ignore_index=True)
+        names = ["question", "positives", "threshold", "net_benefit", "low", "high", "treat_all", "gain_low"]
+        parts = [pd.DataFrame({**vars(c), "net_benefit": c.model, "treat_none": 0.0}) for c in self.curves]
+        return pd.concat(parts, ignore_index=True)[[*names, "treat_none", "note"]]
 
     def draw(self, ax: Axes) -> None:
         """Draw each question in a panel."""
@@ -107,20 +88,14 @@ class DecisionCurve(Display):
                 ax.set_xlabel(f"threshold probability of {curve.question}")
                 ax.set_ylabel("net benefit")
             return
-        box = self.layout
-        rows = -(-len(self.shown) // 2)
-        gap = (_GAP_X / (box.width - box.left - box.right), _GAP_Y / (box.height - box.top - box.bottom))
-        panels = divide(ax, rows, 2, gap)
-        for i, curve in enumerate(self.shown):
-            panel = panels[i]
+        panels = divide(ax, len(self.shown), 2, self.layout.share(_GAP_X, _GAP_Y))
+        for i, (panel, curve) in enumerate(zip(panels, self.shown, strict=True)):
             _draw(panel, curve)
             panel.set_title(shorten(curve.question, 26), fontsize=13, color=INK, loc="left")
             if i >= len(self.shown) - 2:
                 panel.set_xlabel("threshold probability")
             if i % 2 == 0:
                 panel.set_ylabel("net benefit")
-        for panel in panels[len(self.shown) :]:
-            panel.set_axis_off()
 
 
 _MOST_STRETCHES = 3

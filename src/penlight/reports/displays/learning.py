@@ -1,7 +1,7 @@
 """Learning curves: the loss and the headline metric by epoch, for one run or for one per seed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,10 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from penlight.numbers import counted
-from penlight.reports.displays.base import Display, Layout
-from penlight.reports.displays.shared import divide
-from penlight.reports.palette import ACCENT, INK, MUTED, RULE
-from penlight.reports.words import metric_words, number
+from penlight.reports.displays.base import Display, Layout, shorten
+from penlight.reports.displays.shared import divide, label_ends, name_panel
+from penlight.reports.displays.study import ROUND_STEPS, entry_colours
+from penlight.reports.palette import ACCENT, MUTED, RULE
+from penlight.reports.study_content import StudyRowResult, StudyTable
+from penlight.reports.words import listed, metric_words, number
 
 _SPLITS = (("", "train", MUTED, (4, 2)), ("val_", "val", ACCENT, ()))
 
@@ -27,7 +29,6 @@ class LearningCurves(Display):
     headline: str
     best_epoch: int | None
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Learning curves"
 
     @classmethod
@@ -39,7 +40,6 @@ class LearningCurves(Display):
 
     @property
     def caption(self) -> str:
-        """Say which epoch was kept and what the loss on val did after it."""
         if self.best_epoch is None:
             return f"{counted(len(self.history), 'epoch')}; no epoch was preferred."
         at = self.history.loc[self.history["epoch"] == self.best_epoch]
@@ -51,7 +51,6 @@ class LearningCurves(Display):
 
     @property
     def description(self) -> str:
-        """Say the ends of each curve."""
         parts = (
             f"{name.replace('_', ' ')} from {number(float(self.history[name].iloc[0]), 2)} "
             f"to {number(float(self.history[name].iloc[-1]), 2)}"
@@ -60,10 +59,7 @@ class LearningCurves(Display):
         )
         return f"Curves over {counted(len(self.history), 'epoch')}: " + "; ".join(parts) + "."
 
-    @property
-    def layout(self) -> Layout:
-        """Two panels, one above the other."""
-        return Layout(420, 416, left=52, right=52, top=26, bottom=48)
+    layout: ClassVar[Layout] = Layout(420, 416, left=52, right=52, top=26, bottom=48)
 
     def frame(self) -> pd.DataFrame:
         """One line per epoch."""
@@ -71,24 +67,19 @@ class LearningCurves(Display):
 
     def draw(self, ax: Axes) -> None:
         """Loss above, headline metric below, the kept epoch marked in both."""
-        panels = divide(ax, 2, 1, (0, 0.17))
-        for panel, name in zip(panels, ("loss", self.headline), strict=True):
-            self._plot_panel(panel, name)
-        panels[0].tick_params(labelbottom=False)
-        panels[1].set_xlabel("epoch")
-
-    def _plot_panel(self, panel: Axes, name: str) -> None:
-        ends = []
-        for before, split, colour, dashes in _SPLITS:
-            if f"{before}{name}" in self.history:
-                values = self.history[f"{before}{name}"]
-                panel.plot(self.history["epoch"], values, color=colour, dashes=dashes, linewidth=1.8)
-                ends.append((float(values.iloc[-1]), split, colour))
-        style_panel(panel, metric_words(name).short)
-        _label_ends(panel, float(self.history["epoch"].iloc[-1]), ends)
-        if self.best_epoch is not None:
-            panel.axvline(self.best_epoch, color=RULE, linewidth=1, zorder=0)
-            _mark_kept(panel, self.history, f"val_{name}", self.best_epoch)
+        history, kept = self.history, self.history.loc[self.history["epoch"] == self.best_epoch]
+        for panel, name in _panels(ax, self.headline):
+            ends = []
+            for before, split, colour, dashes in _SPLITS:
+                if f"{before}{name}" in history:
+                    values = history[f"{before}{name}"]
+                    panel.plot(history["epoch"], values, color=colour, dashes=dashes, linewidth=1.8)
+                    ends.append((float(values.iloc[-1]), split, colour))
+            label_ends(panel, ends, float(history["epoch"].iloc[-1]))
+            if self.best_epoch is not None:
+                panel.axvline(self.best_epoch, color=RULE, linewidth=1, zorder=0)
+                if f"val_{name}" in kept and len(kept):
+                    panel.plot(self.best_epoch, kept[f"val_{name}"].iloc[0], "o", color=ACCENT, markersize=7)
 
     def _afterwards(self) -> str:
         if "val_loss" not in self.history or self.best_epoch is None:
@@ -107,27 +98,18 @@ class LearningCurves(Display):
 
 @dataclass(frozen=True)
 class SeedCurves(Display):
-    """Loss and headline metric on val by epoch, one line per seed."""
+    """Loss and headline metric on val by epoch, a line for each seed or fold, the `noun`; `histories` by its name."""
 
     histories: Mapping[str, pd.DataFrame]
     headline: str
     noun: str = "seed"
 
-    section: ClassVar[str] = "curves"
-
-    @classmethod
-    def from_histories(cls, histories: Mapping[str, pd.DataFrame], headline: str, noun: str = "seed") -> "SeedCurves":
-        """Take the histories by name of the seed, or of the fold, the `noun`."""
-        return cls(dict(histories), headline, noun)
-
     @property
     def title(self) -> str:
-        """Name what is drawn."""
         return f"Learning curves of all {self.noun}s, on val"
 
     @property
     def caption(self) -> str:
-        """Say how far the seeds lie apart at their best."""
         column = f"val_{self.headline}"
         best = [float(h[column].max()) for h in self.histories.values() if column in h and h[column].notna().any()]
         if not best:
@@ -140,13 +122,9 @@ class SeedCurves(Display):
 
     @property
     def description(self) -> str:
-        """Say how many lines there are."""
         return f"One line for each of {counted(len(self.histories), self.noun)}, loss and headline metric by epoch."
 
-    @property
-    def layout(self) -> Layout:
-        """Two panels, one above the other."""
-        return Layout(420, 416, left=52, right=20, top=26, bottom=48)
+    layout: ClassVar[Layout] = Layout(420, 416, left=52, right=20, top=26, bottom=48)
 
     def frame(self) -> pd.DataFrame:
         """One line per seed and epoch."""
@@ -155,36 +133,149 @@ class SeedCurves(Display):
 
     def draw(self, ax: Axes) -> None:
         """Every seed is a thin line of the same colour: they differ by chance alone."""
-        panels = divide(ax, 2, 1, (0, 0.17))
-        for panel, name in zip(panels, ("loss", self.headline), strict=True):
+        for panel, name in _panels(ax, self.headline):
             for history in self.histories.values():
                 if f"val_{name}" in history:
                     panel.plot(history["epoch"], history[f"val_{name}"], color=ACCENT, linewidth=1.4, alpha=0.7)
-            style_panel(panel, metric_words(name).short)
-        panels[0].tick_params(labelbottom=False)
-        panels[1].set_xlabel("epoch")
 
 
-def style_panel(panel: Axes, name: str) -> None:
-    """Name a panel above its axis, and keep its ticks few and whole."""
-    panel.annotate(name, (0, 1), (-44, 10), "axes fraction", "offset points", weight="bold", color=INK)
-    panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    panel.yaxis.set_major_locator(MaxNLocator(4))
-    panel.tick_params(length=3)
+def _panels(ax: Axes, headline: str) -> Iterator[tuple[Axes, str]]:
+    """Give a panel for the loss and below it one for the headline metric, named, over epochs with few ticks."""
+    panels = divide(ax, 2, 1, (0, 0.17))
+    for panel, name in zip(panels, ("loss", headline), strict=True):
+        name_panel(panel, metric_words(name).short)
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.yaxis.set_major_locator(MaxNLocator(4))
+        panel.tick_params(length=3)
+        yield panel, name
+    panels[0].tick_params(labelbottom=False)
+    panels[1].set_xlabel("epoch")
 
 
-def _label_ends(panel: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write each line's name at its end; names that would touch are moved apart."""
+_RIGHT = 250
+_LONGEST = 30
+"""Letters of a name that the right margin has room for."""
+
+
+@dataclass(frozen=True)
+class VariantCurve:
+    """Means over seeds, by epoch: `epoch` (E,), `loss` and `headline` (E,) on val; a variant has the colour of what
+    it is a variant of, and is dashed."""
+
+    title: str
+    colour: str
+    dashed: bool
+    epoch: tuple[int, ...]
+    loss: tuple[float, ...]
+    headline: tuple[float, ...]
+
+    @property
+    def peak(self) -> float:
+        """The highest mean headline score on val."""
+        known = [value for value in self.headline if np.isfinite(value)]
+        return max(known, default=float("nan"))
+
+
+@dataclass(frozen=True)
+class StudyCurves(Display):
+    """Loss and headline metric on val by epoch, one line per recipe."""
+
+    metric: str
+    curves: tuple[VariantCurve, ...]
+    variants: tuple[tuple[str, str], ...]
+
+    title: ClassVar[str] = "Learning curves on val, means over seeds"
+
+    @classmethod
+    def from_table(cls, table: StudyTable) -> "StudyCurves":
+        """Average the histories of every entry that has them; a history that ended early counts as far as it goes."""
+        trained = [entry for entry in table.entries if entry.histories]
+        colours = entry_colours(table.entries)
+        curves = tuple(_curve(entry, colours[entry.id].day) for entry in trained)
+        known = {entry.id: entry.title for entry in trained}
+        pairs = [(e.title, known[e.compare_with]) for e in trained if e.compare_with in known and e.compare_with]
+        return cls(table.headline, curves, tuple(pairs))
+
+    @property
+    def caption(self) -> str:
+        peaks = {curve.title: curve.peak for curve in self.curves}
+        words = metric_words(self.metric).short
+        parts = [f"{one} {number(peaks[one], 2)}, {other} {number(peaks[other], 2)}" for one, other in self.variants]
+        known = [curve for curve in self.curves if np.isfinite(curve.peak)]
+        highest = max(known, key=lambda curve: curve.peak, default=None)
+        said = f"No {words} on val is defined."
+        if highest is not None:
+            said = f"The highest {words} on val is that of {highest.title}, {number(highest.peak, 2)}."
+        if parts:
+            said += f" Highest of each variant and its original: {listed(parts, most=len(parts))}."
+            said += " A variant is dashed, in the colour of its original."
+        return said
+
+    @property
+    def description(self) -> str:
+        own = (f"{curve.title}: {number(curve.peak, 2)}" for curve in self.curves)
+        return f"One line per recipe; highest {metric_words(self.metric).short} on val. " + "; ".join(own) + "."
+
+    layout: ClassVar[Layout] = Layout(840, 520, left=56, right=_RIGHT, top=26, bottom=48)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per recipe and epoch: title, epoch, loss, headline."""
+        lines = [
+            (curve.title, *point)
+            for curve in self.curves
+            for point in zip(curve.epoch, curve.loss, curve.headline, strict=True)
+        ]
+        return pd.DataFrame(lines, columns=["title", "epoch", "loss", "headline"])
+
+    def draw(self, ax: Axes) -> None:
+        """Loss above, headline metric below; each line is named at its end, in the lower panel."""
+        for panel, name in _panels(ax, self.metric):
+            values = [curve.loss if name == "loss" else curve.headline for curve in self.curves]
+            for curve, own in zip(self.curves, values, strict=True):
+                style = (0, (4, 2)) if curve.dashed else "-"
+                panel.plot(curve.epoch, own, color=curve.colour, linestyle=style, linewidth=1.8)
+            panel.yaxis.set_major_locator(MaxNLocator(4, steps=ROUND_STEPS))
+            panel.set_xlim(0, max(curve.epoch[-1] for curve in self.curves) + 0.5)
+            _name_ends(panel, [(own[-1], curve) for curve, own in zip(self.curves, values, strict=True)])
+
+
+def _curve(entry: StudyRowResult, colour: str) -> VariantCurve:
+    joined = pd.concat(entry.histories).groupby("epoch")[["val_loss", "val_headline"]].mean()
+    return VariantCurve(
+        entry.title,
+        colour,
+        entry.compare_with is not None,
+        tuple(int(epoch) for epoch in joined.index),
+        tuple(joined["val_loss"]),
+        tuple(joined["val_headline"]),
+    )
+
+
+def _name_ends(panel: Axes, ends: Sequence[tuple[float, VariantCurve]]) -> None:
+    """Write names in a column at the right, in the order of the ends, moved apart where they would touch, with a thin
+    line from each end to its name."""
     low, high = panel.get_ylim()
-    least = (high - low) * 0.11
-    place = -np.inf
-    for value, split, colour in sorted(ends):
-        place = max(value, place + least)
-        panel.annotate(split, (x, place), (7, 0), "data", "offset points", va="center", color=colour,
-                       annotation_clip=False)  # fmt: skip
+    least = (high - low) * 0.1
+    right = panel.get_xlim()[1]
+    known = sorted(((v, c) for v, c in ends if np.isfinite(v)), key=lambda end: end[0])
+    places = _apart([value for value, _ in known], least, low, high)
+    for place, (value, curve) in zip(places, known, strict=True):
+        panel.annotate("", (curve.epoch[-1], value), (right * 1.045, place), "data", "data", annotation_clip=False,
+                       arrowprops={"arrowstyle": "-", "color": curve.colour, "linewidth": 0.7, "alpha": 0.6,
+                                   "shrinkA": 0, "shrinkB": 0})  # fmt: skip
+        name = shorten(curve.title, _LONGEST)
+        panel.annotate(name, (right * 1.05, place), (2, 0), "data", "offset points", va="center", fontsize=12,
+                       color=curve.colour, annotation_clip=False)  # fmt: skip
 
 
-def _mark_kept(panel: Axes, history: pd.DataFrame, column: str, epoch: int) -> None:
-    at = history.loc[history["epoch"] == epoch]
-    if column in at and len(at):
-        panel.plot(epoch, at[column].iloc[0], "o", color=ACCENT, markersize=7)
+def _apart(values: Sequence[float], least: float, low: float, high: float) -> list[float]:
+    """Move sorted values at least `least` apart, upwards first, then back down so that the last one fits."""
+    places: list[float] = []
+    for value in values:
+        places.append(max(value, places[-1] + least) if places else max(value, low))
+    over = places[-1] - high if places else 0.0
+    if over > 0:
+        for i in range(len(places) - 1, -1, -1):
+            ceiling = high if i == len(places) - 1 else places[i + 1] - least
+            places[i] = min(places[i], ceiling)
+    return places

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,27 +45,18 @@ def stands_to(own: Score, published: float) -> str:
 
 @dataclass(frozen=True)
 class BesidePublished(Display):
-    """Scores of sets with their 95 % intervals, and the published score of each as a ring."""
+    """Scores of sets with their 95 % intervals, in their order, and as a ring what `model` has as published."""
 
     lanes: tuple[Lane, ...]
     metric: str
     model: str
 
-    section: ClassVar[str] = "verdict"
-
-    @classmethod
-    def from_lanes(cls, lanes: Sequence[Lane], metric: str, model: str) -> "BesidePublished":
-        """Take the sets in their order; `model` is who made the published scores."""
-        return cls(tuple(lanes), metric, model)
-
     @property
     def title(self) -> str:
-        """The metric beside the published model."""
         return sentence(f"{metric_words(self.metric).short} beside {self.model}")
 
     @property
     def caption(self) -> str:
-        """Name the sets whose interval leaves the published value out."""
         parts = []
         for word in ("above", "below"):
             names = [lane.name for lane in self.lanes if lane.stands == word]
@@ -80,7 +71,6 @@ class BesidePublished(Display):
 
     @property
     def description(self) -> str:
-        """Say every set."""
         parts = (
             f"{lane.name}: {with_interval(lane.own, 3)}, "
             f"published {number(lane.published)}, linear {number(lane.linear)}"
@@ -90,7 +80,6 @@ class BesidePublished(Display):
 
     @property
     def layout(self) -> Layout:
-        """As tall as the sets need."""
         left = margin_for([lane.name for lane in self.lanes])
         return Layout(560, _LANE * len(self.lanes) + 56, left=left, right=16, top=8, bottom=44)
 
@@ -123,8 +112,6 @@ class PublishedScores(Display):
     linear: float
     rows: tuple[Published, ...]
 
-    section: ClassVar[str] = "scores"
-
     @classmethod
     def from_rows(cls, own: Score, linear: float, published: Sequence[Published]) -> "PublishedScores":
         """Take those published that have this score."""
@@ -138,12 +125,10 @@ class PublishedScores(Display):
 
     @property
     def title(self) -> str:
-        """The metric."""
         return sentence(f"{metric_words(self.own.name).short} beside published scores")
 
     @property
     def caption(self) -> str:
-        """Say how many published values lie below, within and above the interval, and what the marks are."""
         found = [stands_to(self.own, value) for value in self.values]
         parts = [
             f"{found.count(word)} {where}"
@@ -160,14 +145,12 @@ class PublishedScores(Display):
 
     @property
     def description(self) -> str:
-        """Say the run's value, and every published one."""
         name = metric_words(self.own.name).short
         own = f"{name} of this run {with_interval(self.own, 3)}"
         return "; ".join([own, *(f"{self._named(row)} {number(v)}" for row, v in self._pairs())]) + "."
 
     @property
     def layout(self) -> Layout:
-        """As tall as the rows need."""
         left = margin_for([row.model for row in self.rows], most=190)
         return Layout(560, 26 * (len(self.rows) + 1) + 52, left=left, right=16, top=8, bottom=44)
 

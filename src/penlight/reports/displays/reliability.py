@@ -1,7 +1,7 @@
 """Reliability: whether a probability of 0.7 is right seven times in ten."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -40,53 +40,46 @@ class Reliability(Display):
     brier: float
     before: "Reliability | None" = None
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Reliability"
 
     @classmethod
-    def from_predictions(
-        cls, predictions: Predictions, bins: int = BINS, before: Predictions | None = None
-    ) -> "Reliability":
+    def from_predictions(cls, predictions: Predictions, before: Predictions | None = None) -> "Reliability":
         """Bin the probabilities; the upper end of a bin belongs to it. `before` are the same before calibration."""
         p = predictions
         stated = PredictedProbabilities.of_answers(p.task.exclusive, p.y_true, p.prob)
         confidence, right = stated.prob.ravel(), stated.true.ravel()
-        which = bin_of(confidence, bins)
-        counts = np.bincount(which, minlength=bins)
+        which = bin_of(confidence, BINS)
+        counts = np.bincount(which, minlength=BINS)
         n = counts.astype(float)
-        predicted = ratio(np.bincount(which, confidence, bins).astype(float), n)
-        observed = ratio(np.bincount(which, right, bins).astype(float), n)
-        in_bin = which.reshape(stated.prob.shape)[:, :, None] == np.arange(bins)
+        predicted = ratio(np.bincount(which, confidence, BINS).astype(float), n)
+        observed = ratio(np.bincount(which, right, BINS).astype(float), n)
+        in_bin = which.reshape(stated.prob.shape)[:, :, None] == np.arange(BINS)
         low, high = share_interval((in_bin * stated.true[:, :, None]).sum(axis=1), in_bin.sum(axis=1), p.units)
         error = float(np.nansum(n * np.abs(predicted - observed)) / max(n.sum(), 1))
         noun = "answers" if p.task.exclusive else "pairs of image and finding"
         brier = values_of(p.task, p.y_true, p.prob, p.task.decide(p.prob), ["brier"])["brier"]
         same = before is None or np.array_equal(before.prob, p.prob)
-        other = None if before is None or same else cls.from_predictions(before, bins)
+        other = None if before is None or same else cls.from_predictions(before)
         return cls(predicted, observed, low, high, counts.astype(np.int64), error, noun, brier, other)
 
     @property
     def caption(self) -> str:
-        """Say the error and its direction."""
         gap = self._mean(self.predicted) - self._mean(self.observed)
         lean = "about right on average"
         if abs(gap) > _CALIBRATED:
             lean = "too high" if gap > 0 else "too low"
+        was = self.before
+        before = (
+            f"; before calibration (open, dashed) {number(was.error, 3)} and {number(was.brier, 3)}" if was else ""
+        )
         return (
             f"Probabilities are {lean}: {number(self._mean(self.predicted), 2)} is stated, "
             f"{number(self._mean(self.observed), 2)} comes true; expected calibration error {number(self.error, 3)} "
-            f"over {len(self.counts)} equal bins, Brier score {number(self.brier, 3)}{self._was()}."
+            f"over {len(self.counts)} equal bins, Brier score {number(self.brier, 3)}{before}."
         )
-
-    def _was(self) -> str:
-        if self.before is None:
-            return ""
-        was = self.before
-        return f"; before calibration (open, dashed) {number(was.error, 3)} and {number(was.brier, 3)}"
 
     @property
     def description(self) -> str:
-        """Say each bin."""
         parts = (
             f"{number(p, 2)} stated, {number(o, 2)} observed, {count(int(n))} {self.noun}"
             for p, o, n in zip(self.predicted, self.observed, self.counts, strict=True)
@@ -95,29 +88,17 @@ class Reliability(Display):
         drawn = " and before calibration, dashed" if self.before else ""
         return f"Observed share against stated probability{drawn}, with a histogram below. " + "; ".join(parts) + "."
 
-    @property
-    def layout(self) -> Layout:
-        """A square panel and a flat one below it."""
-        return Layout(420, 500, left=58, right=12, top=10, bottom=50)
+    layout: ClassVar[Layout] = Layout(420, 500, left=58, right=12, top=10, bottom=50)
 
     def frame(self) -> pd.DataFrame:
         """One line per bin: low, high, predicted, observed, count; the last three before calibration too, if any."""
         edges = np.linspace(0, 1, len(self.counts) + 1)
-        columns = {
-            "low": edges[:-1],
-            "high": edges[1:],
-            "predicted": self.predicted,
-            "observed": self.observed,
-            "count": self.counts,
-        }
-        if self.before is not None:
-            was = self.before
-            columns |= {
-                "predicted_before": was.predicted,
-                "observed_before": was.observed,
-                "count_before": was.counts,
-            }
-        return pd.DataFrame(columns)
+        found: dict[str, NDArray[Any]] = {"low": edges[:-1], "high": edges[1:]}
+        for own, after in ((self, ""), (self.before, "_before")):
+            if own is not None:
+                columns = {"predicted": own.predicted, "observed": own.observed, "count": own.counts}
+                found |= {f"{name}{after}": values for name, values in columns.items()}
+        return pd.DataFrame(found)
 
     def draw(self, ax: Axes) -> None:
         """Reliability above, histogram below, on the same axis of probability."""

@@ -1,7 +1,8 @@
 """Answering only where one is sure: the risk-coverage curve, and the sets of possible answers."""
 
+import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,14 @@ from penlight.reports.displays.base import (
     Display,
     Floats,
     Layout,
-    is_number,
     margin_for,
     rate_axis,
     ratio,
     shorten,
     thinned,
 )
-from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
+from penlight.reports.displays.shared import draw_lane, leave_lane_empty, mark_value
+from penlight.reports.palette import ACCENT, INK, MUTED, PAPER
 from penlight.reports.words import count, label_words, listed, number, percent, sentence
 from penlight.runs.predictions import Predictions
 
@@ -47,7 +48,6 @@ class RiskCurve(Display):
     point: tuple[float, float] | None
     noun: str
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Answering only where sure"
 
     @classmethod
@@ -68,7 +68,6 @@ class RiskCurve(Display):
 
     @property
     def caption(self) -> str:
-        """Say what leaving the least sure half unanswered would bring, and where the sets stand."""
         half = int(np.searchsorted(self.share, 0.5))
         curve = (
             f"Of all {self.noun}, {percent(self.overall)} are answered wrongly; of the surest "
@@ -77,13 +76,12 @@ class RiskCurve(Display):
         if self.point is None:
             return curve
         share, error = self.point
-        if not is_number(error):
+        if not math.isfinite(error):
             return f"{curve} No set holds an answer alone."
         return f"{curve} Where the set holds the answer alone ({percent(share)}), {percent(error)} are (diamond)."
 
     @property
     def description(self) -> str:
-        """Say the area, and the curve at a few places."""
         places = [int(np.searchsorted(self.share, s)) for s in (0.25, 0.5, 0.75)]
         parts = [f"error {number(self.error[i], 3)} at {number(self.share[i], 2)} answered" for i in places]
         return (
@@ -91,10 +89,7 @@ class RiskCurve(Display):
             f"{number(self.overall, 3)}. {sentence('; '.join(parts))}."
         )
 
-    @property
-    def layout(self) -> Layout:
-        """As tall as a square panel of the other curves."""
-        return Layout(420, 416, left=58, right=20, top=24, bottom=50)
+    layout: ClassVar[Layout] = Layout(420, 416, left=58, right=20, top=24, bottom=50)
 
     def frame(self) -> pd.DataFrame:
         """One line per distinct confidence: share, error, confidence."""
@@ -113,7 +108,7 @@ class RiskCurve(Display):
         ax.annotate("all answered", (0, self.overall), (0, 4), "data", "offset points", color=MUTED, fontsize=12)
         share, error = thinned(self.share, self.error / top)
         ax.plot(share, error * top, color=ACCENT, zorder=2)
-        if self.point is not None and is_number(self.point[1]):
+        if self.point is not None and math.isfinite(self.point[1]):
             ax.plot(*self.point, "D", color=ACCENT, markerfacecolor=PAPER, markersize=9, markeredgewidth=2,
                     zorder=4, clip_on=False)  # fmt: skip
             # The curve rises: below and to the right of a point, or above and to the left of it, is room.
@@ -149,7 +144,6 @@ class AnswerSets(Display):
     noun: str
     notes: tuple[str, ...]
 
-    section: ClassVar[str] = "curves"
     title: ClassVar[str] = "Prediction sets"
 
     @classmethod
@@ -168,7 +162,6 @@ class AnswerSets(Display):
 
     @property
     def caption(self) -> str:
-        """Say how often one answer is left, where coverage falls clearly short, and what is always possible."""
         left = self.counts[0] if self.rows[0] == ALL else self.counts.sum(axis=0)
         single = left[:1] if self.rows[0] == ALL else left[:2]
         said = [f"One answer is left in {percent(single.sum() / max(1, left.sum()))} of the sets."]
@@ -176,14 +169,13 @@ class AnswerSets(Display):
         said += [f"The truth is in the set (dots) clearly less often than wanted for {listed(short)}."] * bool(short)
         of = "over all images together" if self.rows[0] == ALL else f"of the images with a {self.noun}, and without"
         said += [f"{percent(self.wanted)} are wanted {of}."]
-        said += [f"Always possible, one answer or any, as val has too few: {listed(self._always_possible)}."] * bool(
-            self.notes
-        )
+        if self.notes:
+            always = listed([note.split(": ")[0] if ": " in note else f"every {self.noun}" for note in self.notes])
+            said.append(f"Always possible, one answer or any, as val has too few: {always}.")
         return " ".join(said)
 
     @property
     def description(self) -> str:
-        """Say both of each row."""
         parts = []
         for row, counts, held, n in zip(self.rows, self.counts, self.held, self.n, strict=True):
             kinds = ", ".join(f"{kind} {count(int(k))}" for kind, k in zip(self.kinds, counts, strict=True))
@@ -192,7 +184,6 @@ class AnswerSets(Display):
 
     @property
     def layout(self) -> Layout:
-        """A lane of 28 px per row."""
         left = margin_for([shorten(row) for row in self.rows])
         return Layout(left + 400, 28 * len(self.rows) + 84, left=left, right=16, top=42, bottom=42)
 
@@ -228,41 +219,27 @@ class AnswerSets(Display):
     def _key(self, ax: Axes) -> None:
         """Name the shades above the bars: each kind of a few, the ends of many."""
         shown = [0, *range(1, len(self.kinds))] if len(self.kinds) <= _NAMED else [0, len(self.kinds) - 1]
-        alphas = np.linspace(1, _PALEST, len(self.kinds))
+        alphas, above = np.linspace(1, _PALEST, len(self.kinds)), 1 + self.layout.share(0, 20)[1]
         for place, kind in zip(np.linspace(0, 1, len(shown) + 1), shown, strict=False):
-            ax.plot([place + 0.015], [1 + 20 / self._inner], "s", color=ACCENT, alpha=alphas[kind], markersize=9,
+            ax.plot([place + 0.015], [above], "s", color=ACCENT, alpha=alphas[kind], markersize=9,
                     transform=ax.transAxes, clip_on=False)  # fmt: skip
             ax.annotate(self.kinds[kind], (place, 1), (14, 20), "axes fraction", "offset points", va="center",
                         color=INK, fontsize=12)  # fmt: skip
 
     def _plot_coverage(self, ax: Axes) -> None:
-        y = np.arange(len(self.rows))
-        ax.axvline(self.wanted, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
-        ax.annotate("wanted", (self.wanted, 1), (0, 20), ("data", "axes fraction"), "offset points", ha="center",
-                    va="center", color=MUTED, fontsize=12)  # fmt: skip
-        ax.hlines(y, 0, 1, color=RULE, linewidth=0.6, zorder=0)
-        ax.hlines(y, self.low, self.high, color=ACCENT, linewidth=4, alpha=0.35)
-        ax.plot(self._coverage, y, "o", color=ACCENT, markersize=6.5)
-        side: dict[str, Any] = {"color": MUTED, "fontsize": 11, "va": "center"}
-        for row in np.flatnonzero(self.n == 0).tolist():
-            ax.text(0, row, "no such image", **side)
+        mark_value(ax, self.wanted, "wanted", above=20, va="center")
+        for y, (share, low, high) in enumerate(zip(self._coverage, self.low, self.high, strict=True)):
+            if math.isfinite(share):
+                draw_lane(ax, y, share, low, high, width=4)
+            else:
+                leave_lane_empty(ax, y, "no such image")
         rate_axis(ax, "x")
         ax.set_yticks([])
         ax.set_xlabel("truth in the set")
 
     @property
-    def _inner(self) -> int:
-        """Height of the axes in pixels."""
-        return self.layout.height - self.layout.top - self.layout.bottom
-
-    @property
     def _coverage(self) -> Floats:
         return ratio(self.held.astype(float), self.n.astype(float))
-
-    @property
-    def _always_possible(self) -> list[str]:
-        """The labels that notes are of, or all of them."""
-        return [note.split(": ")[0] if ": " in note else f"every {self.noun}" for note in self.notes]
 
 
 ALL = "all images"

@@ -1,7 +1,7 @@
 """What several displays draw: panels, the shaded matrix, lanes with a dot and its interval, images in a row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -16,25 +16,20 @@ _SHADES = colormaps["cividis"]
 _ON_DARK, _ON_LIGHT = "#ffffff", "#10141c"
 
 
-@dataclass(frozen=True)
-class ShownImage:
-    """An image (H, W, C) of a strip in a page: words for those who do not see it, and the facts below it."""
-
-    image: NDArray[np.uint8]
-    alt: str
-    facts: Sequence[tuple[str, str]]
-
-
-def divide(ax: Axes, rows: int, columns: int, gap: tuple[float, float]) -> list[Axes]:
-    """Divide axes into panels, row by row from the top; `gap` (x, y) as shares of the axes."""
+def divide(ax: Axes, n: int, columns: int, gap: tuple[float, float]) -> list[Axes]:
+    """Divide axes into n panels, row by row from the top; `gap` (x, y) as shares of the axes, see `Layout.share`."""
     ax.set_axis_off()
+    rows = -(-n // columns)
     width = (1 - gap[0] * (columns - 1)) / columns
     height = (1 - gap[1] * (rows - 1)) / rows
-    return [
+    panels = [
         ax.inset_axes((c * (width + gap[0]), 1 - height - r * (height + gap[1]), width, height))
         for r in range(rows)
         for c in range(columns)
     ]
+    for panel in panels[n:]:
+        panel.set_axis_off()
+    return panels[:n]
 
 
 def shade_cells(
@@ -103,12 +98,15 @@ def draw_lane(
     size: float = 7,
     face: str = "",
     width: float = 5,
+    ruled: bool = True,
 ) -> None:
     """Draw a value as a `sign` filled with `face`, by default `colour`, on its interval as a bar `width` pixels high.
 
-    Without both ends there is no bar; a thin rule marks the lane across the axes.
+    Without both ends there is no bar, and without a value no sign; a `ruled` lane is marked by a thin rule across the
+    axes.
     """
-    ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
+    if ruled:
+        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
     if np.isfinite([low, high]).all():
         ax.plot([low, high], [y, y], color=colour, linewidth=width, alpha=0.35, solid_capstyle="butt")
     ax.plot([value], [y], sign, color=colour, markerfacecolor=face or colour, markersize=size, markeredgewidth=1.5,
@@ -123,9 +121,10 @@ def write_in_lane(ax: Axes, y: float, text: str, *, colour: str = INK, bold: boo
                 annotation_clip=False)  # fmt: skip
 
 
-def leave_lane_empty(ax: Axes, y: float, reason: str) -> None:
+def leave_lane_empty(ax: Axes, y: float, reason: str, *, ruled: bool = True) -> None:
     """Write in a lane why there is no value."""
-    ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
+    if ruled:
+        ax.axhline(y, color=RULE, linewidth=0.6, zorder=0)
     ax.annotate(reason, (0, y), (4, 0), ("axes fraction", "data"), "offset points", color=MUTED, va="center",
                 fontsize=12, annotation_clip=False,
                 bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1})  # fmt: skip
@@ -139,6 +138,31 @@ def name_lanes(ax: Axes, names: Sequence[str], places: Sequence[float] = ()) -> 
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="x", length=3)
     ax.tick_params(axis="y", length=0)
+
+
+def mark_value(ax: Axes, x: float, name: str, *, above: int = 6, **options: Any) -> None:
+    """Draw a dashed line at a value across all lanes, with its name `above` pixels over the axes."""
+    ax.axvline(x, color=MUTED, linewidth=1, dashes=(4, 3), zorder=1)
+    ax.annotate(name, (x, 1), (0, above), ("data", "axes fraction"), "offset points", ha="center", color=MUTED,
+                fontsize=12, **options)  # fmt: skip
+
+
+def name_panel(panel: Axes, name: str) -> None:
+    """Write the name of a vertical axis above it."""
+    panel.annotate(name, (0, 1), (-44, 10), "axes fraction", "offset points", weight="bold", color=INK)
+
+
+def label_ends(
+    ax: Axes, ends: Sequence[tuple[float, str, str]], x: float, *, least: float = 0.11, size: int = 13
+) -> None:
+    """Write names of lines at their ends (value, name, colour) at `x`; those nearer than `least` of the height are
+    moved apart."""
+    low, high = ax.get_ylim()
+    place = -np.inf
+    for value, name, colour in sorted(ends):
+        place = max(value, place + (high - low) * least)
+        ax.annotate(name, (x, place), (7, 0), "data", "offset points", va="center", color=colour,
+                    fontsize=size, annotation_clip=False)  # fmt: skip
 
 
 def draw_images(ax: Axes, *rows: Sequence[NDArray[np.uint8]]) -> None:

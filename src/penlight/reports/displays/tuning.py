@@ -8,16 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
 
 from penlight.numbers import counted
-from penlight.recipes.space import Choices, Parameter, Range, Space, Trial
-from penlight.reports.displays.base import Display, Layout, margin_for
-from penlight.reports.displays.shared import divide, name_lanes, write_in_lane
+from penlight.recipes.space import Choices, Parameter, Space, Trial
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for
+from penlight.reports.displays.shared import divide, label_ends, name_lanes, name_panel, write_in_lane
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 from penlight.reports.words import metric_words, number, percent, plain
-
-Floats = NDArray[np.float64]
 
 _AT_MOST_SHOWN = 3  # panels in a row
 
@@ -33,43 +30,33 @@ def trial_frame(trials: Sequence[Trial]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class TuningHistory(Display):
-    """Every trial's value in the order they began, the best so far, and the recipe's own value where it was tried."""
+    """Every trial's value in the order they began, the best so far, and `start`, that of the recipe's own values, NaN
+    where they were not tried."""
 
-    trials: tuple[Trial, ...]
+    trials: Sequence[Trial]
     metric: str
     start: float
 
-    section: ClassVar[str] = "trials"
     title: ClassVar[str] = "Trials in their order"
-
-    @classmethod
-    def from_trials(cls, trials: Sequence[Trial], metric: str, start: float) -> "TuningHistory":
-        """Take the trials; `start` is NaN where the recipe's own values were not tried."""
-        return cls(tuple(trials), metric, start)
 
     @property
     def caption(self) -> str:
-        """Say when the best came, and how many were stopped."""
         best = best_of(self.trials)
         stopped = sum(t.state == "pruned" for t in self.trials)
         broken = sum(t.state == "diverged" for t in self.trials)
         parts = [f"The best came as number {best.number} of {len(self.trials)}"]
-        parts += (
-            [f"{stopped} stopped early, hollow at an estimate from the epoch where they stopped"] if stopped else []
-        )
-        parts += [f"{broken} without a value, because training diverged"] if broken else []
+        if stopped:
+            parts.append(f"{stopped} stopped early, hollow at an estimate from the epoch where they stopped")
+        if broken:
+            parts.append(f"{broken} without a value, because training diverged")
         return "; ".join(parts) + "."
 
     @property
     def description(self) -> str:
-        """Say every value."""
         parts = (f"{t.number} {t.state} {number(t.value)}" for t in self.trials)
         return f"{metric_words(self.metric).short} of each trial: " + "; ".join(parts) + "."
 
-    @property
-    def layout(self) -> Layout:
-        """One wide panel."""
-        return Layout(460, 300, left=52, right=84, top=26, bottom=48)
+    layout: ClassVar[Layout] = Layout(460, 300, left=52, right=84, top=26, bottom=48)
 
     def frame(self) -> pd.DataFrame:
         """One line per trial, with the best so far."""
@@ -85,10 +72,9 @@ class TuningHistory(Display):
         if np.isfinite(self.start):
             ax.axhline(self.start, color=MUTED, linewidth=1, dashes=(4, 3), zorder=0)
             ends.append((self.start, "as it was", MUTED))
-        _label_ends(ax, ends)
-        ax.annotate(metric_words(self.metric).short, (0, 1), (-44, 10), "axes fraction", "offset points",
-                    weight="bold", color=INK)  # fmt: skip
         ax.set_xlim(0.5, max(len(self.trials), 2) + 0.5)
+        label_ends(ax, ends, ax.get_xlim()[1], least=0.08, size=12)
+        name_panel(ax, metric_words(self.metric).short)
         ax.set_xlabel("trial")
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(5))
@@ -101,7 +87,6 @@ class KeyImportance(Display):
 
     shares: tuple[tuple[str, float], ...]
 
-    section: ClassVar[str] = "space"
     title: ClassVar[str] = "Which keys matter"
 
     @classmethod
@@ -111,18 +96,15 @@ class KeyImportance(Display):
 
     @property
     def caption(self) -> str:
-        """Name the first key, and what the measure is."""
         key, share = self.shares[0]
         return f"{key} explains {percent(share)} of how trials differ (fANOVA); with few trials, a hint."
 
     @property
     def description(self) -> str:
-        """Say every share."""
         return "Bars. " + "; ".join(f"{key}: {percent(share)}" for key, share in self.shares) + "."
 
     @property
     def layout(self) -> Layout:
-        """One line per key."""
         left = margin_for([key for key, _ in self.shares], 200)
         return Layout(460, 30 * len(self.shares) + 44, left=left, right=52, top=8, bottom=36)
 
@@ -148,7 +130,6 @@ class SpaceScatter(Display):
     space: Space
     metric: str
 
-    section: ClassVar[str] = "space"
     title: ClassVar[str] = "Key by key"
 
     @classmethod
@@ -158,23 +139,21 @@ class SpaceScatter(Display):
 
     @property
     def caption(self) -> str:
-        """Say where the best lies, and whether it touches an end of the space."""
         best = best_of(self.trials)
         at_end = [p.key for p in self.space.parameters if _touches(p, best.params[p.key])]
-        said = f"The best, ringed: {', '.join(f'{k} {plain(_short(v))}' for k, v in best.params.items())}."
+        values = (plain(float(f"{v:.3g}") if isinstance(v, float) else v) for v in best.params.values())
+        said = f"The best, ringed: {', '.join(map(' '.join, zip(best.params, values, strict=True)))}."
         if not at_end:
             return f"{said} It lies inside the space."
         return f"{said} At an end of the space: {', '.join(at_end)}; a wider one may hold a better value."
 
     @property
     def description(self) -> str:
-        """Say what the panels are."""
         keys = ", ".join(p.key for p in self.space.parameters)
         return f"Dots of {counted(len(self.trials), 'trial')}, {metric_words(self.metric).short} against {keys}."
 
     @property
     def layout(self) -> Layout:
-        """Three panels in a row, as many rows as needed."""
         rows = -(-len(self.space.parameters) // _AT_MOST_SHOWN)
         columns = min(len(self.space.parameters), _AT_MOST_SHOWN)
         return Layout(72 + 290 * columns, 12 + 230 * rows, left=52, right=20, top=26, bottom=52)
@@ -186,21 +165,17 @@ class SpaceScatter(Display):
     def draw(self, ax: Axes) -> None:
         """A panel per key; the same vertical axis."""
         n = len(self.space.parameters)
-        rows, columns = -(-n // _AT_MOST_SHOWN), min(n, _AT_MOST_SHOWN)
-        panels = divide(ax, rows, columns, (0.14, 0.5))
+        columns = min(n, _AT_MOST_SHOWN)
+        panels = divide(ax, n, columns, (0.14, 0.5))
         values = [t.value for t in self.trials]
         room = (max(values) - min(values)) * 0.08 or 0.01
         for i, panel in enumerate(panels):
-            if i >= n:
-                panel.set_axis_off()
-                continue
             self._plot_panel(panel, self.space.parameters[i])
             panel.set_ylim(min(values) - room, max(values) + room)
             if i % columns:
                 panel.tick_params(labelleft=False)
             else:
-                panel.annotate(metric_words(self.metric).short, (0, 1), (-44, 10), "axes fraction", "offset points",
-                               weight="bold", color=INK)  # fmt: skip
+                name_panel(panel, metric_words(self.metric).short)
 
     def _plot_panel(self, panel: Axes, parameter: Parameter) -> None:
         x = places(parameter, [t.params[parameter.key] for t in self.trials])
@@ -221,7 +196,6 @@ class ParallelTrials(Display):
     space: Space
     metric: str
 
-    section: ClassVar[str] = "space"
     title: ClassVar[str] = "All keys at once"
 
     @classmethod
@@ -231,23 +205,19 @@ class ParallelTrials(Display):
 
     @property
     def caption(self) -> str:
-        """Say which lines are drawn strongly."""
         return (
-            f"Each line is one of {counted(len(self.trials), 'complete trial')}; the better half in "
-            "the accent, the best one "
-            "thick. Where strong lines meet, a key matters; where they spread, it does not."
+            f"Each line is one of {counted(len(self.trials), 'complete trial')}; the better half in the accent, the "
+            "best one thick. Where strong lines meet, a key matters; where they spread, it does not."
         )
 
     @property
     def description(self) -> str:
-        """Say what the axes are."""
         return (
             f"Lines through {', '.join(p.key for p in self.space.parameters)} to {metric_words(self.metric).short}."
         )
 
     @property
     def layout(self) -> Layout:
-        """One axis per key and one for the value."""
         return Layout(122 + 190 * len(self.space.parameters), 300, left=64, right=58, top=40, bottom=30)
 
     def frame(self) -> pd.DataFrame:
@@ -266,13 +236,11 @@ class ParallelTrials(Display):
             top, better = rank == len(order) - 1, rank >= len(order) // 2
             ax.plot(range(heights.shape[1]), heights[i], color=ACCENT if better else MUTED,
                     linewidth=3.2 if top else 1.2, alpha=1 if top else 0.6 if better else 0.35)  # fmt: skip
-        for x, parameter in enumerate(self.space.parameters):
-            low, high = _end_words(parameter)
-            self._axis(ax, x, parameter.key, low, high)
         values = [t.value for t in self.trials]
-        self._axis(
-            ax, heights.shape[1] - 1, metric_words(self.metric).short, number(min(values)), number(max(values))
-        )
+        axes = [(p.key, *_end_words(p)) for p in self.space.parameters]
+        axes.append((metric_words(self.metric).short, number(min(values)), number(max(values))))
+        for x, (name, low, high) in enumerate(axes):
+            self._axis(ax, x, name, low, high)
         ax.set_xlim(-0.02, heights.shape[1] - 0.98)
         ax.set_ylim(-0.03, 1.03)
         ax.set_axis_off()
@@ -285,10 +253,12 @@ class ParallelTrials(Display):
             ax.annotate(text, (x, place), (0, offset), color=MUTED, fontsize=12, **side)
 
     def _heights(self, parameter: Parameter) -> Floats:
-        low, high = _limits(parameter)
         x = places(parameter, [t.params[parameter.key] for t in self.trials])
-        if isinstance(parameter, Range) and parameter.log:
-            low, high, x = np.log(low), np.log(high), np.log(x)
+        if isinstance(parameter, Choices):
+            low, high = 0.0, float(len(parameter.choices) - 1)
+        else:
+            low, high = parameter.low, parameter.high
+            low, high, x = (np.log(low), np.log(high), np.log(x)) if parameter.log else (low, high, x)
         return np.full(len(x), 0.5) if high == low else (x - low) / (high - low)
 
 
@@ -311,22 +281,6 @@ def _dots(ax: Axes, x: Floats, trials: Sequence[Trial]) -> None:
                 markeredgecolor=MUTED if state == "pruned" else ACCENT)  # fmt: skip
 
 
-def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write each line's name at its right end; names that would touch are moved apart."""
-    low, high = ax.get_ylim()
-    place = -np.inf
-    for value, name, colour in sorted(ends):
-        place = max(value, place + (high - low) * 0.08)
-        ax.annotate(name, (1, place), (6, 0), ("axes fraction", "data"), "offset points", va="center", color=colour,
-                    fontsize=12, annotation_clip=False)  # fmt: skip
-
-
-def _limits(parameter: Parameter) -> tuple[float, float]:
-    if isinstance(parameter, Choices):
-        return 0.0, float(len(parameter.choices) - 1)
-    return parameter.low, parameter.high
-
-
 def _end_words(parameter: Parameter) -> tuple[str, str]:
     if isinstance(parameter, Choices):
         return plain(parameter.choices[0]), plain(parameter.choices[-1])
@@ -344,7 +298,7 @@ def _key_axis(panel: Axes, parameter: Parameter) -> None:
         panel.set_xticks(range(len(parameter.choices)), [plain(c) for c in parameter.choices])
         panel.set_xlim(-0.5, len(parameter.choices) - 0.5)
         return
-    low, high = _limits(parameter)
+    low, high = parameter.low, parameter.high
     if parameter.log:
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(10, numticks=5))
@@ -365,7 +319,3 @@ def _touches(parameter: Parameter, value: Any) -> bool:
         return False
     low, high, x = (np.log(v) if parameter.log else v for v in (parameter.low, parameter.high, value))
     return bool(min(x - low, high - x) < 0.02 * (high - low))
-
-
-def _short(value: Any) -> Any:
-    return float(f"{value:.3g}") if isinstance(value, float) else value

@@ -1,6 +1,7 @@
 """Score against cost: one labelled dot per recipe, with intervals both ways."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,10 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from penlight.reports.displays.base import Display, Layout
+from penlight.numbers import decimal_text
+from penlight.reports.displays.base import Display, Floats, Layout, margin_for, ratio, shorten
+from penlight.reports.displays.shared import divide, name_cells, scale_of_shades, shade_cells
 from penlight.reports.palette import INK, MUTED, RULE, Colour, palette
 from penlight.reports.study_content import MAJORITY, StudyRowResult, StudyTable
-from penlight.reports.words import duration, interval, metric_words, number
+from penlight.reports.words import duration, interval, label_words, metric_words, number, percent
 from penlight.tasks import MultiClass
 
 KINDS = {
@@ -32,6 +35,7 @@ ROUND_STEPS = (1, 2, 5, 10)
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT = 960, 420, 64, 24
 _CHARACTER, _LINE = 6.6, 17
+_MATRIX_GAP, _MATRIX_HEAD = 22, 52
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,6 @@ class CostPlot(Display):
     metric: str
     dots: tuple[Dot, ...]
 
-    section: ClassVar[str] = "verdict"
     title: ClassVar[str] = "Score against training time"
 
     @classmethod
@@ -69,7 +72,6 @@ class CostPlot(Display):
 
     @property
     def caption(self) -> str:
-        """Name the highest and the fastest, and say what the bars are."""
         bars = "bars up and down are 95 % intervals, bars sideways the range of training times over seeds"
         if not self.dots:
             return "No recipe has both a score and a training time."
@@ -84,17 +86,13 @@ class CostPlot(Display):
 
     @property
     def description(self) -> str:
-        """Say every recipe's score and time."""
         own = (
             f"{d.title}: {number(d.score)} {interval(d.low, d.high)}, trained in {duration(d.cost)}"
             for d in self.dots
         )
         return f"{metric_words(self.metric).short} against training time per seed. " + "; ".join(own) + "."
 
-    @property
-    def layout(self) -> Layout:
-        """As wide as the page."""
-        return Layout(_WIDTH, _HEIGHT, left=_LEFT, right=_RIGHT, top=34, bottom=52)
+    layout: ClassVar[Layout] = Layout(_WIDTH, _HEIGHT, left=_LEFT, right=_RIGHT, top=34, bottom=52)
 
     def frame(self) -> pd.DataFrame:
         """One line per recipe: title, kind, score, low, high, cost, least, most."""
@@ -217,3 +215,177 @@ def _write_key(ax: Axes, dots: Sequence[Dot]) -> None:
 
 def _or(value: float, other: float) -> float:
     return value if math.isfinite(value) else other
+
+
+_LONGEST = 20
+
+
+_MANY = 8
+
+
+_IN_A_ROW = 4
+
+
+@dataclass(frozen=True)
+class ConfusionGrid(Display):
+    """Row rates (M, C, C) of M recipes: of the images of a class, summed over seeds, the share answered as each."""
+
+    titles: tuple[str, ...]
+    labels: tuple[str, ...]
+    rates: Floats
+    noun: str
+
+    title: ClassVar[str] = "Confusion matrices side by side"
+
+    @classmethod
+    def from_table(cls, table: StudyTable) -> "ConfusionGrid":
+        """Take the counts of every entry; for tasks with one answer per image."""
+        entries = _shown(table)
+        counts = np.stack([entry.confusion for entry in entries]).astype(float)
+        rates = ratio(counts, np.broadcast_to(counts.sum(axis=2, keepdims=True), counts.shape))
+        titles = tuple(entry.title for entry in entries)
+        return cls(titles, table.task.labels, rates, label_words(table.task, 1))
+
+    @property
+    def caption(self) -> str:
+        found = self.rates[:, np.arange(len(self.labels)), np.arange(len(self.labels))]
+        known = np.where(np.isfinite(found), found, -1).max(axis=0)
+        hardest = int(np.argmin(np.where(known < 0, 2, known)))
+        best = self.titles[int(np.nanargmax(found[:, hardest]))] if known[hardest] >= 0 else ""
+        head = f"Rows are the true {self.noun}, columns the answer, numbers per cent of the row over all seeds"
+        if len(self.labels) > _MANY:
+            head = f"Rows are the true {self.noun}, columns the answer in the same order, over all seeds"
+        if known[hardest] <= 0:
+            return f"{head}. No recipe ever answers {self.labels[hardest]} rightly."
+        return (
+            f"{head}. Hardest for all: {self.labels[hardest]}, found in {percent(known[hardest])} at best ({best})."
+        )
+
+    @property
+    def description(self) -> str:
+        own = []
+        for title, rates in zip(self.titles, self.rates, strict=True):
+            shares = (f"{name} {percent(rates[i, i])}" for i, name in enumerate(self.labels))
+            own.append(f"{title}: {', '.join(shares)}")
+        return f"One matrix per recipe, shaded by the share of the row. Right: {'; '.join(own)}."
+
+    @property
+    def layout(self) -> Layout:
+        rows, columns = self._grid
+        left = margin_for([shorten(name, _LONGEST) for name in self.labels]) + 6
+        side = (990 - left - (_IN_A_ROW - 1) * _MATRIX_GAP) / _IN_A_ROW
+        width, height = columns * side + (columns - 1) * _MATRIX_GAP, rows * side + (rows - 1) * _MATRIX_HEAD
+        return Layout(
+            round(left + width + 10),
+            round(height + _MATRIX_HEAD + 70),
+            left=left,
+            right=10,
+            top=_MATRIX_HEAD,
+            bottom=70,
+        )
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        return -(-len(self.titles) // _IN_A_ROW), min(_IN_A_ROW, len(self.titles))
+
+    def frame(self) -> pd.DataFrame:
+        """One line per recipe and pair of classes: title, true, answered, rate."""
+        lines = [
+            (title, true, answered, self.rates[m, i, j])
+            for m, title in enumerate(self.titles)
+            for i, true in enumerate(self.labels)
+            for j, answered in enumerate(self.labels)
+        ]
+        return pd.DataFrame(lines, columns=["title", "true", "answered", "rate"])
+
+    def draw(self, ax: Axes) -> None:
+        """One panel per recipe, its name above it."""
+        _, columns = self._grid
+        panels = divide(ax, len(self.titles), columns, self.layout.share(_MATRIX_GAP, _MATRIX_HEAD))
+        for m, panel in enumerate(panels):
+            few, title = len(self.labels) <= _MANY, textwrap.wrap(self.titles[m], 26, max_lines=2, placeholder="…")
+            _shade(panel, self.rates[m], self.labels, with_text=few, named=m % columns == 0)
+            panel.set_title("\n".join(title), loc="left", fontsize=12.5, color=INK, pad=6)
+        scale_of_shades(ax, "share of the row")
+
+
+@dataclass(frozen=True)
+class FindingGrid(Display):
+    """Shares (M, C) of M recipes and C findings, over all seeds: `found`, of the images that have the finding, and
+    `alarms`, of those that do not. NaN where there is no such image."""
+
+    titles: tuple[str, ...]
+    labels: tuple[str, ...]
+    found: Floats
+    alarms: Floats
+
+    title: ClassVar[str] = "Found, and false alarms, recipe beside recipe"
+
+    @classmethod
+    def from_table(cls, table: StudyTable) -> "FindingGrid":
+        """Take the four counts of every entry; for tasks with any number of findings."""
+        entries = _shown(table)
+        counts = np.stack([entry.confusion for entry in entries]).astype(float)
+        have, clear = counts[..., 0] + counts[..., 1], counts[..., 2] + counts[..., 3]
+        titles = tuple(entry.title for entry in entries)
+        return cls(titles, table.task.labels, ratio(counts[..., 0], have), ratio(counts[..., 2], clear))
+
+    @property
+    def caption(self) -> str:
+        best = np.where(np.isfinite(self.found), self.found, -1).max(axis=0)
+        hardest = int(np.argmin(np.where(best < 0, 2, best)))
+        least = f"{self.labels[hardest]}, {percent(best[hardest])} at best" if best[hardest] >= 0 else "none measured"
+        return f"A recipe is good where the left is high and the right is low. Found least: {least}."
+
+    @property
+    def description(self) -> str:
+        own = (
+            f"{title}: {percent(float(np.nanmean(f)))} found, {percent(float(np.nanmean(a)))} false alarms"
+            for title, f, a in zip(self.titles, self.found, self.alarms, strict=True)
+        )
+        return "Shares of each finding by recipe; means over findings. " + "; ".join(own) + "."
+
+    @property
+    def layout(self) -> Layout:
+        left = margin_for([shorten(name) for name in self.labels])
+        below = round(0.62 * margin_for([shorten(title, 26) for title in self.titles], 220)) + 66
+        return Layout(1000, 26 * len(self.labels) + below + 30, left=left, right=10, top=30, bottom=below)
+
+    def frame(self) -> pd.DataFrame:
+        """One line per recipe and finding: title, label, found, alarms."""
+        lines = [
+            (title, label, self.found[m, c], self.alarms[m, c])
+            for m, title in enumerate(self.titles)
+            for c, label in enumerate(self.labels)
+        ]
+        return pd.DataFrame(lines, columns=["title", "label", "found", "alarms"])
+
+    def draw(self, ax: Axes) -> None:
+        """Two panels shaded alike, per cent as text."""
+        panels = divide(ax, 2, 2, (0.06, 0))
+        for panel, shares, name in zip(
+            panels, (self.found, self.alarms), ("found (sensitivity)", "false alarms (1 − specificity)"), strict=True
+        ):
+            _shade(panel, shares.T, self.labels, named=panel is panels[0])
+            panel.set_title(name, loc="left", fontsize=12.5, color=INK, pad=6)
+            places = np.arange(len(self.titles)) + 0.5
+            names = [shorten(title, 26) for title in self.titles]
+            panel.set_xticks(places, names, rotation=38, ha="right", rotation_mode="anchor")
+        scale_of_shades(ax, "share of those with, or without, the finding")
+
+
+def _shown(table: StudyTable) -> list[StudyRowResult]:
+    """The entries whose errors say something: not the majority answer, unless there is nothing else."""
+    return [entry for entry in table.entries if entry.backbone != MAJORITY] or list(table.entries)
+
+
+def _shade(panel: Axes, rates: Floats, labels: tuple[str, ...], *, with_text: bool = True, named: bool) -> None:
+    """Shade cells (R, K) from 0 to 1, with whole per cents as text, and the labels at the left where `named`."""
+    texts = [["–" if np.isnan(rate) else decimal_text(100 * rate, 0) for rate in row] for row in rates]
+    shade_cells(panel, rates, texts if with_text else None)
+    panel.set_xlim(0, rates.shape[1])
+    panel.set_xticks([])
+    panel.set_yticks([])
+    if named:
+        name_cells(panel, [shorten(name, _LONGEST) for name in labels])
+        panel.tick_params(axis="y", labelsize=12)
