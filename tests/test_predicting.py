@@ -246,7 +246,7 @@ def test_what_the_run_is_worth_on_test_is_said_with_its_answers(penlight, tmp_pa
     assert f"AUC {auc:.2f}" in about["verdict"]
     low = kept["ahead"]["majority"]["low"]
     stands = "better than" if low > 0 else "not clearly better than"
-    assert f"{stands} the majority answer at 0.50" in about["verdict"]
+    assert f"{stands} the majority-class baseline at 0.50" in about["verdict"]
     assert about["stands"] == f"{stands} majority on test"
     assert [check["code"] for check in about["checks"]] == [c["code"] for c in kept["checks"] if c["serious"]]
 

@@ -139,10 +139,10 @@ def test_show_and_audit_tell_of_the_readings(small, tmp_path):
 @pytest.mark.parametrize(
     ("before", "words"),
     [
-        (0, "No other recipe had been read on the test images on this machine before this run."),
+        (0, "No other recipe had been evaluated on the test images on this machine before this run."),
         (1, "The test images had been read by 1 other recipe on this machine before this run."),
         (1234, "The test images had been read by 1,234 other recipes on this machine before this run."),
-        (None, "Whether the test images had been read before is not known: the record of it could not be written."),
+        (None, "Earlier evaluations on the test images are not known: their log could not be written."),
     ],
 )
 def test_a_report_and_a_card_say_how_many_came_before(before, words):

@@ -29,7 +29,7 @@ from tests.conftest import LABELS, small_dataset
 
 @cache
 def trained_seeds() -> Path:
-    """Train the majority answer with two seeds."""
+    """Train the majority-class baseline with two seeds."""
     out = Path(mkdtemp(prefix="penlight-tests-")) / "seeds"
     dataset = small_dataset(Ordinal(LABELS, referable=2), n=(40, 40, 30))
     with pytest.MonkeyPatch.context() as patch:

@@ -206,7 +206,7 @@ def test_the_theme_is_switched_and_kept_on_every_page(page):
     ground = "() => getComputedStyle(document.body).backgroundColor"
     page.goto("/")
     day = page.evaluate(ground)
-    button = page.get_by_role("button", name="Switch between day and night colours")
+    button = page.get_by_role("button", name="Switch between light and dark mode")
     expect(button).to_have_text("Night")
     button.click()
     expect(button).to_have_text("Day")

@@ -178,7 +178,7 @@ def test_a_report_of_penlight_works_in_its_sandbox(page):
     page.goto("/runs/fundus/report")
     ground = "() => getComputedStyle(document.body).backgroundColor"
     day = page.evaluate(ground)
-    button = page.get_by_role("button", name="Switch between day and night colours")
+    button = page.get_by_role("button", name="Switch between light and dark mode")
     expect(button).to_have_text("Night")
     button.click()
     expect(button).to_have_text("Day")

@@ -176,7 +176,7 @@ def test_data_commands(penlight, tmp_path):
 def test_audits_of_clean_and_leaking_data(penlight, own_folders, monkeypatch):
     code, out, _ = penlight("data", "audit", "retina-phantom")
     assert code == 0
-    assert "Nothing was found" in out
+    assert "No problem was found" in out
     assert out.splitlines()[-1] == "runs/audit-retina-phantom-28/index.html"
     assert (own_folders / "work" / "runs" / "audit-retina-phantom-28" / "index.html").exists()
 
@@ -255,4 +255,4 @@ def test_folds_are_cross_validated_and_seeds_beside_them_are_refused(penlight, u
     assert "Test was not read." in out
     code, _, error = penlight(*words, "--seeds", 3)
     assert code == 2
-    assert "leave --seeds out" in error
+    assert "omit --seeds" in error

@@ -206,11 +206,12 @@ def test_views_have_tables_of_their_own_and_baselines_are_fitted_once_for_each(s
     for table in tables.values():
         own = {r["id"] for r in table["rows"]}
         assert all({d["row"], d["against"]} <= own for d in table["differences"])
-    # The linear rows need the majority answer beside them, in both views; the majority row the linear baseline.
+    # The linear rows need the majority-class baseline beside them, in both views; the majority row the linear
+    # baseline.
     assert Steps.said.count("Fitting the baseline: majority") == 2
     assert Steps.said.count("Fitting the baseline: linear") == 1
     page = (tmp_path / "report.html").read_text()
-    assert "Another reading of the labels: view any" in page
+    assert "View any" in page
 
 
 def test_the_command_lists_runs_shows_and_ends_with_the_report(small, write, penlight):

@@ -112,7 +112,7 @@ def test_a_class_never_answered_has_no_precision_and_an_f1_of_zero():
     prob = np.tile([0.9, 0.1], (3, 1))
     rows = score(task, y, prob, task.decide(prob), resamples=0)
     assert np.isnan(find_row(rows, "precision", "b").value)
-    assert find_row(rows, "precision", "b").note == "never given as the answer"
+    assert find_row(rows, "precision", "b").note == "never predicted"
     assert find_row(rows, "f1", "b").value == 0
 
 

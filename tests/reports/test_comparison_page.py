@@ -111,7 +111,7 @@ def test_groups_are_the_largest_of_which_no_pair_is_apart():
 def test_the_display_says_what_it_draws():
     display = SimilarImages.from_comparison(compared(list(MEANS), None))
     svg = draw_svg(display, "alike")
-    assert '<title id="alike-title">Which are alike' in svg
+    assert '<title id="alike-title">Models that do not differ by more than chance' in svg
     assert display.description.endswith(".")
     assert "alike are wide &amp; deep, linear and cnn" in svg
     assert isinstance(display.frame(), pd.DataFrame)

@@ -79,7 +79,7 @@ def test_other_views_sizes_and_sets_stand_alone(retina, ordinal):
         assert published_lines(other) == []
         assert published_notes(other) == []
         assert published_displays(other) == {}
-        assert "Beside published scores" not in run_card(other)
+        assert "Comparison with published scores" not in run_card(other)
 
 
 def test_the_card_repeats_the_cautions_of_the_set(retina, ordinal):

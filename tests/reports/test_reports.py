@@ -334,20 +334,20 @@ def test_one_seed_alone_has_no_deviation(ordinal: RunContent) -> None:
 @pytest.mark.parametrize("content", ["multi_label"], indirect=True)
 def test_findings_are_shown_with_their_company(page: Page) -> None:
     titles = {
-        "Present and absent in train",
-        "Findings in one image",
-        "Which occur together in train",
-        "Along the file",
+        "Frequency of findings in train",
+        "Number of findings per image",
+        "Co-occurrence of findings in train",
+        "Label frequency by position in the file",
     }
     assert titles <= {word.strip() for word in page.words}
     assert "finding 3, b" in page.words
-    assert "What is taken for what" in page.words
+    assert "Confusions between findings" in page.words
     assert "fallback: 0 positive in val is too few to tune; cut at the prevalence in train" in page.words
 
 
 @pytest.mark.parametrize("content", ["ordinal"], indirect=True)
 def test_exclusive_labels_have_no_company(page: Page) -> None:
-    assert "Which occur together in train" not in page.words
+    assert "Co-occurrence of findings in train" not in page.words
     assert not any(attrs.get("class") == "lightbox named" for _, attrs in page.elements)
 
 
@@ -461,7 +461,7 @@ def test_maps_lie_over_their_images(content: RunContent, page: Page) -> None:
 def test_a_run_without_maps_says_so(ordinal: RunContent) -> None:
     page = Page(run_report(replace(ordinal, cases=None)))
     check_page(page)
-    assert "No maps: none was made" in "".join(page.words)
+    assert "No saliency maps were computed" in "".join(page.words)
 
 
 def test_maps_of_large_images_are_thinned() -> None:

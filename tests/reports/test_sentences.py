@@ -226,7 +226,7 @@ def near(said: str, value: float, decimals: int | None = None) -> bool:
 @claim(
     rf"On (\d+) test (?:fundus photographs|images) the cnn network ranks {NOUN} with AUC "
     rf"{NUMBER}(?: \((.*?)–(.*?)\))?"
-    rf"((?:,| and) {STANDS} the (linear baseline|majority answer) at {NUMBER}){{1,2}}\."
+    rf"((?:,| and) {STANDS} the (linear baseline|majority-class baseline) at {NUMBER}){{1,2}}\."
 )
 def _verdict(run: Planted, m: re.Match[str]) -> bool:
     parts = re.findall(rf"{STANDS} the (linear|majority) \w+ at {NUMBER}", m[0])
@@ -464,7 +464,7 @@ def _missed(run: Planted, m: re.Match[str]) -> bool:
     return (int(m[2]), int(m[3])) == (found[c], n[c]) and found[c] / n[c] == worst < 1
 
 
-@claim(r"No positive case of any label is missed; bars are 95 % intervals \(Wilson\)\.")
+@claim(r"No label has a false negative; bars are 95 % intervals \(Wilson\)\.")
 def _none_missed(run: Planted, m: re.Match[str]) -> bool:
     return bool(((run.y == 1) <= (run.decided == 1)).all())
 
@@ -549,13 +549,13 @@ def percent(said: str, share: float) -> bool:
     return 0.995 <= share < 1 if said == "over 99 %" else near(said.removesuffix(" %"), 100 * share)
 
 
-@claim(r"Where the set holds the answer alone \((.*?)\), (.*?) are \(diamond\)\.")
+@claim(r"Where the set has a single label \((.*?)\), (.*?) are \(diamond\)\.")
 def _alone(run: Planted, m: re.Match[str]) -> bool:
     given, wrong = answered_alone(run)
     return given.any() and percent(m[1], given.mean()) and percent(m[2], wrong[given].mean())
 
 
-@claim(r"No set holds an answer alone\.")
+@claim(r"No set has a single label\.")
 def _none_alone(run: Planted, m: re.Match[str]) -> bool:
     return not answered_alone(run)[0].any()
 

@@ -369,7 +369,7 @@ def test_every_sentence_of_an_audit_is_borne_out_by_the_dataset(kind, monkeypatc
     assert bool(codes) == bool(WANTED[kind])
     # The terminal says the same, and says that there is nothing only where there is nothing.
     out = terminal(capsys, dataset, found)
-    assert ("Nothing was found in drawn." in out) == (not found.problems)
+    assert ("No problem was found in drawn." in out) == (not found.problems)
     for problem in found.problems:
         mark = "serious" if problem.serious else "note"
         assert f"{mark} {problem.seen} {problem.do}" in out

@@ -225,8 +225,9 @@ def test_the_recommendation_is_chosen_on_val_and_reports_test():
         "AUC 0.720, 8.0 s of training a seed)."
     )
     assert f.how_it_was_chosen(one) == (
-        "That was chosen by the scores on 30 val images, among 3 recipes. Val also chose the epochs of networks, "
-        "which flatters them there; test took no part in the choice."
+        "That was chosen by the scores on 30 val images, among 3 recipes. The epochs of networks were also chosen "
+        "on val, "
+        "which raises their val scores; test was not used for the choice."
     )
     none = seen_on_val(table(LINEAR, cnn, frozen), cnn=0.6, frozen=0.6)
     assert f.which_to_take(none) == (
@@ -362,7 +363,7 @@ def test_the_page_answers_and_links(page):
     assert all(unbroken(s) in page for s in f.findings(FULL))
     assert unbroken("0.5 s, 3 min 13 s, 95 % of 2 seeds") == "0.5\xa0s, 3\xa0min 13\xa0s, 95\xa0% of 2 seeds"
     assert page.count('href="cnn/report.html"') == 2
-    assert "nothing here compares with the scores above" in page
+    assert "its scores cannot be compared with those above" in page
     assert "old/seed-0" in page
     assert "penlight study tiny --out here" in page
     assert "Not for clinical use" in page

@@ -61,7 +61,7 @@ def test_a_new_run_and_a_new_group_are_seen_and_a_removed_one_is_not(client, fol
     shutil.rmtree(folder / "second")
     shutil.rmtree(folder / "seeds")
     assert ids(client) == []
-    assert "no run here now" in client.get("/").text
+    assert "no run yet" in client.get("/").text
 
 
 def test_an_address_never_comes_to_mean_another_run(client, folder):

@@ -58,7 +58,7 @@ def test_seeds_and_studies_stand_with_their_means(registry):
     assert (seeds.score.row.value, seeds.score.row.low) == pytest.approx((mean.value, mean.low))
     assert len(seeds.parts) == 2
     study = found["study"]
-    assert [row.name for row in study.rows] == ["Linear baseline", "Majority answer"]
+    assert [row.name for row in study.rows] == ["Linear baseline", "Majority-class baseline"]
     assert study.rows[1].score.linear == study.rows[0].score.row
     assert {part.recipe for part in study.parts} == {"majority", "linear"}
 

@@ -47,7 +47,7 @@ seeds = 1
 [[rows]]
 id = "majority"
 recipe = "majority"
-title = "Majority answer"
+title = "Majority-class baseline"
 
 [[rows]]
 id = "linear"

@@ -71,7 +71,8 @@ def name_images(dataset: str, folder: Path) -> None:
 
 
 def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:
-    """Look for what would make scores false; see `penlight.data.audit`. It is done once and kept beside the arrays.
+    """Search a dataset for problems that make scores wrong; see `penlight.data.audit`. It is done once and kept
+    beside the arrays.
 
     The page with the pairs goes to `out`, by default runs/audit-<name>-<size>.
     """

@@ -230,7 +230,7 @@ def _neighbour_dict(neighbour: Neighbour, task: Task) -> dict[str, Any]:
 
 
 def open_explainer(path: Path, method: str = AUTO, *, isolated: bool = True) -> Explainer:
-    """Open a run to explain its answers; see `Explainer`."""
+    """Open a run to explain its predictions; see `Explainer`."""
     return Explainer(open_run(path), method, isolated=isolated)
 
 

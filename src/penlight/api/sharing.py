@@ -444,7 +444,7 @@ class _Copier:
         return (
             "# A copy to be shared\n\n"
             "Penlight made this copy of a run to be passed on. Files Penlight does not know were not copied.\n\n"
-            f"## Left out\n\n{left}\n\n## What remains of the data\n\n{remains}\n"
+            f"## Left out\n\n{left}\n\n## Remaining data\n\n{remains}\n"
         )
 
     def _note_unknown(self, folder: Path, known: set[str]) -> None:

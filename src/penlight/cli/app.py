@@ -14,33 +14,33 @@ from penlight.errors import MissingExtraError
 
 app = typer.Typer(
     name="penlight",
-    help="Small medical images to a classifier you can believe in. Not for clinical use.",
+    help="Train, evaluate and document classifiers of small medical images. Not for clinical use.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-data = typer.Typer(help="Datasets: what there is, what is in them.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(help="List, download, describe and audit datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
 
-Json = Annotated[bool, Option("--json", help="Print JSON alone, for programs.")]
-View = Annotated[str | None, Option(help="Reading of the labels; native unless given.")]
-Size = Annotated[int | None, Option(help="Side of the images in pixels: 28, 64, 128 or 224.")]
-Out = Annotated[Path | None, Option(help="Folder to write; a free one under runs/ unless given.")]
+Json = Annotated[bool, Option("--json", help="Print only JSON.")]
+View = Annotated[str | None, Option(help="View of the labels; native by default.")]
+Size = Annotated[int | None, Option(help="Image size in pixels: 28, 64, 128 or 224.")]
+Out = Annotated[Path | None, Option(help="Output folder; by default a new one under runs/.")]
 Trainable = Annotated[str, Argument(help="A dataset's name, its description file, or a run's recipe.toml.")]
 Known = Annotated[str, Argument(help="A dataset's name, or its description file.")]
 Images = Annotated[
     Path | None,
-    Option(help="Folder of the pictures, where it is not the one that the description names; it is remembered."),
+    Option(help="Folder of the images, if not the one in the description; it is remembered."),
 ]
 RunFolder = Annotated[Path, Argument(help="A run folder.")]
 Scored = Annotated[str, Option(help="val or test.")]
 NoImages = Annotated[
-    bool, Option("--no-images", help="Keep no image of the dataset in the folder, and show none in the report.")
+    bool, Option("--no-images", help="Save no image of the dataset in the folder, and show none in the report.")
 ]
 Overrides = Annotated[
     list[str] | None,
-    Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe, as train.epochs=3."),
+    Option("--set", metavar="KEY=VALUE", help="Change an option of the recipe, e.g. train.epochs=3."),
 ]
 
 
@@ -73,12 +73,12 @@ def root(
         bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Small medical images to a classifier you can believe in. Not for clinical use."""
+    """Train, evaluate and document classifiers of small medical images. Not for clinical use."""
 
 
 @app.command()
 def demo(no_images: NoImages = False, out: Out = None, json: Json = False) -> None:
-    """A drawn dataset end to end, without a download: train, score, report."""
+    """Train, evaluate and report on a synthetic dataset, without a download."""
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_trained
 
@@ -92,32 +92,32 @@ def demo(no_images: NoImages = False, out: Out = None, json: Json = False) -> No
 def train(
     dataset: Trainable,
     recipe: Annotated[
-        str | None, Option(help="A preset, or a recipe file; a plan for this dataset unless given.")
+        str | None, Option(help="A preset or a recipe file; by default a plan for this dataset.")
     ] = None,
     budget: Annotated[
         float | None,
-        Option(parser=_seconds, metavar="TIME", help="Training time of a plan, as 5m; 10m unless given."),
+        Option(parser=_seconds, metavar="TIME", help="Training time of a plan, e.g. 5m; 10m by default."),
     ] = None,
     view: View = None,
     size: Size = None,
     images: Images = None,
     overrides: Overrides = None,
     seed: Annotated[int, Option(min=0, help="The first seed.")] = 0,
-    seeds: Annotated[int, Option(min=1, help="How many seeds; each is a run of its own.")] = 1,
+    seeds: Annotated[int, Option(min=1, help="Number of seeds; each gives a separate run.")] = 1,
     folds: Annotated[
-        int | None, Option(min=2, help="Cross-validate on so many folds of train and val, without reading test.")
+        int | None, Option(min=2, help="Number of folds of train and val for cross-validation; test is not read.")
     ] = None,
     no_images: NoImages = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Train a recipe on a dataset, score it on test, and write its report."""
+    """Train a recipe on a dataset, evaluate it on test, and write its report."""
     from penlight.api import requests
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_plan_made, print_trained
 
     if folds and seeds > 1:
-        raise typer.BadParameter("--folds trains every fold with one seed; leave --seeds out.", param_hint="--folds")
+        raise typer.BadParameter("--folds trains every fold with one seed; omit --seeds.", param_hint="--folds")
     _name_images(dataset, images)
     asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
     print_plan_made(asked.plan, json)
@@ -135,14 +135,14 @@ def study(
     name: Annotated[str, Argument(help="A study that ships (retina, medmnist2d, ...), or a study file.")],
     seeds: Annotated[
         int | None,
-        Option(min=1, help="Seeds of each row, but of those that say so themselves; the study's unless given."),
+        Option(min=1, help="Seeds of each row that does not set its own; by default those of the study."),
     ] = None,
-    out: Annotated[Path | None, Option(help="Folder to write; runs/study-<name> unless given.")] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="List the runs and what is done; train nothing.")] = False,
+    out: Annotated[Path | None, Option(help="Output folder; runs/study-<name> by default.")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="List the runs and their states; train nothing.")] = False,
     no_images: NoImages = False,
     json: Json = False,
 ) -> None:
-    """Train the recipes of a study, each with several seeds, and compare them; what is done is kept."""
+    """Train the recipes of a study with several seeds each and compare them; finished runs are kept."""
     from penlight.api import sweeping
     from penlight.cli.show.progress import StudyView, TrainingView
     from penlight.cli.show.studies import print_plan, print_studied, print_swept
@@ -164,17 +164,19 @@ def study(
 def tune(
     dataset: Trainable,
     recipe: Annotated[str, Option(help="A preset, or a recipe file.")] = "cnn",
-    trials: Annotated[int | None, Option(min=1, help="Trials in all; 15 unless a time is given.")] = None,
+    trials: Annotated[int | None, Option(min=1, help="Number of trials; 15 unless a time is given.")] = None,
     time: Annotated[
-        float | None, Option(parser=_seconds, metavar="TIME", help="Begin no trial after this time, as 10m.")
+        float | None, Option(parser=_seconds, metavar="TIME", help="Start no trial after this time, e.g. 10m.")
     ] = None,
     sampler: Annotated[str, Option(help="tpe, or gp (Gaussian process; needs PyTorch).")] = "tpe",
-    space: Annotated[Path | None, Option(help="TOML file of what to search; the study's unless given.")] = None,
-    storage: Annotated[str | None, Option(help="Optuna storage URL; tune.db in the folder unless given.")] = None,
+    space: Annotated[
+        Path | None, Option(help="TOML file with the search space; the built-in one by default.")
+    ] = None,
+    storage: Annotated[str | None, Option(help="Optuna storage URL; tune.db in the folder by default.")] = None,
     workers: Annotated[int, Option(min=1, help="Processes that share this machine's cores.")] = 1,
     seeds: Annotated[
         int | None,
-        Option(min=1, help="Judge each trial on val with so many seeds; folds of train where val is small."),
+        Option(min=1, help="Seeds with which each trial is evaluated on val; with a small val, folds of train."),
     ] = None,
     seed: Annotated[int, Option(min=0, help="The seed of the search and of the first training.")] = 0,
     view: View = None,
@@ -184,7 +186,7 @@ def tune(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Search better values for a recipe, without reading test; the best recipe comes out as a file."""
+    """Tune the hyperparameters of a recipe without reading test, and write the best recipe to a file."""
     from penlight.api import requests
     from penlight.cli.show.progress import TuningView
     from penlight.cli.show.studies import print_tuned
@@ -213,13 +215,13 @@ def evaluate(
     run: Annotated[Path, Argument(help="A run folder, or a folder with one run per seed.")],
     split: Scored = "test",
     corruptions: Annotated[
-        bool, Option("--corruptions", help="Ask the model again about corrupted images of test, and keep it.")
+        bool, Option("--corruptions", help="Also evaluate the model on corrupted test images, and save the result.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Score a run again from its predictions on disk."""
+    """Compute the scores of a run again from its predictions on disk."""
     if corruptions and split != "test":
-        raise typer.BadParameter("Corruptions are asked on test alone.", param_hint="--split")
+        raise typer.BadParameter("Corruptions are evaluated on test only.", param_hint="--split")
     from penlight.cli.show.scores import print_corrupted, print_scores
 
     if not corruptions:
@@ -242,24 +244,24 @@ def _rows(text: str) -> list[int]:
 @app.command()
 def explain(
     run: RunFolder,
-    paths: Annotated[list[Path] | None, Argument(help="Pictures, and folders of pictures.")] = None,
+    paths: Annotated[list[Path] | None, Argument(help="Image files, and folders of image files.")] = None,
     split: Annotated[
         str | None, Option(help="Explain images of the run's own dataset: train, val or test; with --rows.")
     ] = None,
     rows: Annotated[
-        Any | None, Option(parser=_rows, metavar="ROWS", help="Rows of the split as stored, from 0, as 3,17.")
+        Any | None, Option(parser=_rows, metavar="ROWS", help="Rows of the split as stored, from 0, e.g. 3,17.")
     ] = None,
     method: Annotated[str, Option(help="auto, occlusion, cam, gradcam or hirescam.")] = "auto",
-    label: Annotated[str | None, Option(help="The label to explain; what was answered unless given.")] = None,
-    neighbours: Annotated[int, Option(min=0, help="Name so many training images that are like it.")] = 0,
-    out: Annotated[Path | None, Option(help="Folder for the pictures; runs/explained-<run> unless given.")] = None,
+    label: Annotated[str | None, Option(help="The label to explain; by default the predicted one.")] = None,
+    neighbours: Annotated[int, Option(min=0, help="Number of most similar training images to show.")] = 0,
+    out: Annotated[Path | None, Option(help="Output folder; runs/explained-<run> by default.")] = None,
     json: Json = False,
 ) -> None:
-    """Show what answers rest on: a map over each picture, and a sheet. Exit 1 if a file is unreadable."""
+    """Write a saliency map for each image, and a contact sheet. Exit code 1 if a file is unreadable."""
     from penlight.cli.show.explained import print_explained
 
     if split and paths:
-        raise typer.BadParameter("Give pictures, or --split with --rows, not both.")
+        raise typer.BadParameter("Give image files, or --split with --rows, not both.")
     how: dict[str, Any] = {"method": method, "label": label, "neighbours": neighbours, "out": out}
     explained = pl.explain(run, paths or [], split=split, rows=rows or [], **how)
     give(explained, json, print_explained)
@@ -270,20 +272,20 @@ def explain(
 @app.command()
 def score(
     file: Annotated[Path, Argument(help="CSV in the official result format: index,p0,p1,... without a header.")],
-    dataset: Annotated[str, Option(help="The dataset that the file is about.")],
+    dataset: Annotated[str, Option(help="The dataset of the file.")],
     view: View = None,
     size: Size = None,
-    split: Annotated[str | None, Option(help="val or test; from the file name unless given.")] = None,
+    split: Annotated[str | None, Option(help="val or test; by default from the file name.")] = None,
     val: Annotated[
-        Path | None, Option(help="CSV of the same model's val split, to find calibration and thresholds on.")
+        Path | None, Option(help="CSV of the same model's predictions for val, to fit calibration and thresholds.")
     ] = None,
     overrides: Annotated[
         list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="How to decide, as in a recipe: decide.thresholds=f1."),
+        Option("--set", metavar="KEY=VALUE", help="Decision option, as in a recipe: decide.thresholds=f1."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Score probabilities made by anybody."""
+    """Score probabilities from other software."""
     from penlight.api import requests
     from penlight.cli.show.scores import print_scores
 
@@ -303,26 +305,24 @@ def compare(
         ),
     ],
     against: Annotated[
-        str | None, Option(metavar="RUN", help="What the others are compared with; the first unless given.")
+        str | None, Option(metavar="RUN", help="The reference of the comparison; by default the first.")
     ] = None,
-    every_pair: Annotated[bool, Option("--all", help="Compare each with each.")] = False,
-    metric: Annotated[str | None, Option(help="A score of the whole; the headline unless given.")] = None,
+    every_pair: Annotated[bool, Option("--all", help="Compare every pair.")] = False,
+    metric: Annotated[str | None, Option(help="A metric of all labels; the headline by default.")] = None,
     split: Scored = "test",
-    dataset: Annotated[
-        str | None, Option(help="The dataset that CSV files are about; that of the first run unless given.")
-    ] = None,
+    dataset: Annotated[str | None, Option(help="The dataset of CSV files; by default that of the first run.")] = None,
     view: View = None,
     size: Size = None,
-    out: Annotated[Path | None, Option(help="HTML page to write; none unless given.")] = None,
+    out: Annotated[Path | None, Option(help="HTML page to write; none by default.")] = None,
     json: Json = False,
 ) -> None:
-    """Compare runs on the same images: paired differences, their intervals, and whether they are more than chance."""
+    """Compare runs on the same images: paired differences with intervals and p values."""
     from penlight.cli.show.compared import print_compared
 
     if len({*runs, *([against] if against else [])}) < 2:
         raise typer.BadParameter("Give at least two; a run's own baseline is RUN:linear.", param_hint="RUN...")
     if every_pair and against:
-        raise typer.BadParameter("--all compares each with each; leave --against out.", param_hint="--all")
+        raise typer.BadParameter("--all compares every pair; omit --against.", param_hint="--all")
     result = pl.compare(
         runs, metric, split, against=against, every_pair=every_pair, dataset=dataset, view=view, size=size, out=out
     )
@@ -332,37 +332,38 @@ def compare(
 @app.command()
 def report(
     run: Annotated[Path, Argument(help="A run folder, a folder with one run per seed, or a study's folder.")],
-    out: Annotated[Path | None, Option(help="HTML file to write; the run's own unless given.")] = None,
+    out: Annotated[Path | None, Option(help="HTML file to write; by default that of the run.")] = None,
     images: Annotated[
         bool | None,
-        Option("--with-images/--no-images", help="Show images of the dataset, or none; as the run keeps them."),
+        Option("--with-images/--no-images", help="Show images of the dataset or not; by default as in the run."),
     ] = None,
 ) -> None:
-    """Write a run's report again."""
+    """Write the report of a run again."""
     say(pl.report(run, out, images=images))
 
 
 @app.command()
 def export(
     run: Annotated[Path, Argument(help="A run folder; for a copy also one of seeds, folds or a study.")],
-    to: Annotated[str | None, Option(help="onnx or keras; onnx unless given.")] = None,
+    to: Annotated[str | None, Option(help="onnx or keras; onnx by default.")] = None,
     for_sharing: Annotated[
         bool,
-        Option("--for-sharing", help="Copy the whole run to be given away, without images, identifiers and paths."),
+        Option("--for-sharing", help="Copy the whole run for sharing, without images, identifiers and paths."),
     ] = False,
     no_images: Annotated[
         bool, Option("--no-images", help="Copy the whole run, without images of the dataset.")
     ] = False,
     out: Annotated[
-        Path | None, Option(help="File to write, into the run unless given; of a copy the folder, beside the run.")
+        Path | None,
+        Option(help="Output file, by default in the run; for a copy the folder, by default next to the run."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a run's model as a file for others, which answers as the model does; or copy a run to pass it on."""
+    """Export the model of a run, verified against its predictions; or copy a run to share it."""
     from penlight.cli.show.exported import print_copied, print_exported
 
     if (for_sharing or no_images) and to is not None:
-        raise typer.BadParameter("A copy of a run has the model that is there; leave --to out.")
+        raise typer.BadParameter("A copy of a run has the run's model; omit --to.")
     if for_sharing:
         give(pl.export_for_sharing(run, out), json, print_copied)
     elif no_images:
@@ -378,10 +379,10 @@ def predict(
         list[Path],
         Argument(help="PNG, JPEG, TIFF or DICOM files, folders of them, npz files of images."),
     ],
-    csv: Annotated[Path | None, Option(help="CSV file to write, a row for each image.")] = None,
+    csv: Annotated[Path | None, Option(help="CSV file to write, with one row per image.")] = None,
     json: Json = False,
 ) -> None:
-    """Ask a run about images. Exit 1 if one of them could not be read; the others are answered."""
+    """Predict images with a run. Exit code 1 if one is unreadable; the others are predicted."""
     from penlight.cli.show.predicted import print_predictions
 
     if print_predictions(run, paths, csv, json):
@@ -390,37 +391,35 @@ def predict(
 
 @app.command()
 def serve(
-    runs: Annotated[list[Path], Argument(help="Run folders, or folders that hold runs and studies.")],
-    host: Annotated[str, Option(help="Address to listen at; loopback unless given.")] = "127.0.0.1",
+    runs: Annotated[list[Path], Argument(help="Run folders, or folders that contain runs and studies.")],
+    host: Annotated[str, Option(help="Address to listen at; loopback by default.")] = "127.0.0.1",
     port: Annotated[int, Option(min=1, max=65535, help="Port to listen at.")] = 8000,
     token_file: Annotated[
         Path | None,
         Option(
-            help="File with the token to ask for, readable by its owner alone; PENLIGHT_TOKEN unless given. One is "
-            "needed where others can reach the address."
+            help="File with the access token, readable by its owner only; PENLIGHT_TOKEN by default. A token is "
+            "required if other machines can reach the address."
         ),
     ] = None,
-    no_auth: Annotated[bool, Option("--no-auth", help="Let everybody in who can reach the address.")] = False,
+    no_auth: Annotated[bool, Option("--no-auth", help="Allow access without a token.")] = False,
     allowed_host: Annotated[
         list[str] | None,
-        Option(help="Name under which the server may be asked, beside this machine's own; repeatable."),
+        Option(help="Additional host name that the server accepts; repeatable."),
     ] = None,
-    root_path: Annotated[
-        str, Option(help="Prefix below which a proxy serves the pages, as /penlight; none unless given.")
-    ] = "",
+    root_path: Annotated[str, Option(help="Prefix below which a proxy serves the pages, e.g. /penlight.")] = "",
     forwarded_allow_ips: Annotated[
         list[str] | None,
         Option(
-            help="Address or network of a proxy whose X-Forwarded-For, -Proto and -Host are believed, several with "
-            "commas between; of no one unless given; repeatable."
+            help="Address or network of a proxy whose X-Forwarded-For, -Proto and -Host are trusted, several "
+            "separated by commas; none by default; repeatable."
         ),
     ] = None,
     threads: Annotated[
-        int | None, Option(min=1, help="Workers that answer; as many as cores, at most 4, unless given.")
+        int | None, Option(min=1, help="Number of workers; by default one per core, at most 4.")
     ] = None,
-    quiet: Annotated[bool, Option("--quiet", help="Log warnings only, not each request.")] = False,
+    quiet: Annotated[bool, Option("--quiet", help="Log warnings only.")] = False,
 ) -> None:
-    """Serve runs over HTTP and as pages, on this machine alone unless a token is given."""
+    """Serve runs as pages and over HTTP, on this machine only unless a token is given."""
     try:
         from penlight.serve import serve as serve_runs
         from penlight.serve.token import find_token
@@ -435,7 +434,7 @@ def serve(
 
 @app.command()
 def recipes(json: Json = False) -> None:
-    """List the recipes that ship, with what they cost and what to expect."""
+    """List the presets with their cost and expected scores."""
     from penlight.cli.show.listed import print_recipes
 
     give(pl.list_recipes(), json, print_recipes)
@@ -443,7 +442,7 @@ def recipes(json: Json = False) -> None:
 
 @data.command("list")
 def data_list(json: Json = False) -> None:
-    """List the datasets, and which sizes are on disk."""
+    """List the datasets and the image sizes that are on disk."""
     from penlight.cli.show.listed import print_datasets
     from penlight.data.store import list_datasets
 
@@ -457,7 +456,7 @@ def data_fetch(
     images: Images = None,
     json: Json = False,
 ) -> None:
-    """Get a dataset onto disk, checked, and ready to open."""
+    """Download a dataset, check its hash, and prepare it."""
     _name_images(dataset, images)
     path = pl.fetch(dataset, size or 28)
     give({"path": str(path)}, json, lambda fetched: say(fetched["path"]))
@@ -467,7 +466,7 @@ def data_fetch(
 def data_new(
     path: Annotated[Path, Argument(help="Class folders, a CSV or Parquet table, or an npz.")],
     task: Annotated[
-        str | None, Option(help="multi-class, ordinal, binary or multi-label; proposed where the labels say it.")
+        str | None, Option(help="multi-class, ordinal, binary or multi-label; inferred if the labels allow it.")
     ] = None,
     labels: Annotated[
         str | None,
@@ -476,21 +475,19 @@ def data_new(
             "double quotation marks."
         ),
     ] = None,
-    size: Annotated[int, Option(min=8, max=1024, help="Side of the images in pixels.")] = 28,
-    name: Annotated[str | None, Option(help="The dataset's name; from the path unless given.")] = None,
+    size: Annotated[int, Option(min=8, max=1024, help="Image size in pixels.")] = 28,
+    name: Annotated[str | None, Option(help="Name of the dataset; by default from the path.")] = None,
     seed: Annotated[int, Option(min=0, help="The seed of the splits.")] = 0,
-    skip_unreadable: Annotated[
-        bool, Option("--skip-unreadable", help="Leave out pictures that cannot be read.")
-    ] = False,
+    skip_unreadable: Annotated[bool, Option("--skip-unreadable", help="Omit unreadable images.")] = False,
     out: Annotated[
-        Path | None, Option(help="Folder for the description and the splits; the working folder unless given.")
+        Path | None, Option(help="Folder for the description and the splits; by default the working folder.")
     ] = None,
     images: Annotated[
-        Path | None, Option(help="Folder of the pictures of a table; the table's own unless given. It is remembered.")
+        Path | None, Option(help="Folder of the images of a table; by default that of the table. It is remembered.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Describe images of your own, divide them, and prepare them for training."""
+    """Describe, split and decode your own images."""
     from penlight.cli.show.datasets import print_found
 
     # As a row of a CSV file, in which a label may hold a comma.
@@ -518,7 +515,7 @@ def data_show(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Show what is in a dataset: splits, classes, samples, as a table, pictures and a page."""
+    """Show the splits, classes and sample images of a dataset, as a table, PNG files and a page."""
     from penlight.cli.show.datasets import print_description
 
     _name_images(dataset, images)
@@ -533,7 +530,7 @@ def data_audit(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Look for what would make scores false: leaks, duplicates, contradicting labels, shifts. Exit 1 if serious."""
+    """Search for leaks, duplicates, conflicting labels and shifts. Exit code 1 if a problem is serious."""
     from penlight.cli.show.datasets import print_audit
 
     _name_images(dataset, images)

@@ -11,7 +11,7 @@ from penlight.errors import MemoryShortError, PenlightError, is_out_of_memory
 from penlight.escaping import printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_GO_ON = "The same command goes on from what is finished."
+_GO_ON = "The same command resumes."
 
 
 class Stopped(BaseException):
@@ -51,7 +51,7 @@ def end(error: BaseException) -> int | None:
     if isinstance(error, Stopped | KeyboardInterrupt):
         number = error.number if isinstance(error, Stopped) else signal.SIGINT
         how = "Interrupted" if number == signal.SIGINT else "Stopped by SIGTERM"
-        _say(f"{how}. What was finished is kept; the same command goes on from there.")
+        _say(f"{how}. Finished work is kept; the same command resumes.")
         return 128 + number
     named = _named(error)
     if named is None:
@@ -65,8 +65,8 @@ def _named(error: BaseException) -> PenlightError | None:
         return error
     if is_out_of_memory(error):
         return MemoryShortError(
-            "There is not enough memory for this.",
-            f"Close other programs, or ask for less: smaller images, batches or networks. {_GO_ON}",
+            "There is not enough memory.",
+            f"Close other programs, or use smaller images, batches or networks. {_GO_ON}",
         )
     if isinstance(error, OSError):
         from penlight.disk import storage_error

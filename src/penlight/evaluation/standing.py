@@ -19,7 +19,7 @@ from penlight.tasks import Task
 BETTER, UNCLEAR, NO_BETTER, WORSE = "better than", "not clearly better than", "no better than", "worse than"
 
 _MODELS = {
-    "majority": "the majority answer",
+    "majority": "the majority-class baseline",
     "linear": "the linear baseline",
     "kernel": "the kernel ridge regression",
     "trees": "the extra trees",

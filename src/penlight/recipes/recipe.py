@@ -24,7 +24,7 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Which images, and what is to be learned of them.
+    """The dataset and its targets.
 
     `head` is how a network's logits are read: "auto" is what fits the task; "softmax" forgets the order of grades, as
     the official tables do.
@@ -37,7 +37,7 @@ class Data(Section):
 
 
 class Majority(Section):
-    """Answers with the shares of the labels in train, whatever the image."""
+    """Answers with the shares of the labels in train, for every image."""
 
     backbone: Literal["majority"] = "majority"
 
@@ -56,7 +56,7 @@ class Linear(Section):
 
 
 class Cnn(Section):
-    """The study's network: convolution and pooling per entry of `filters`, a dense layer, dropout.
+    """A small CNN: convolution and pooling per entry of `filters`, a dense layer, dropout.
 
     `exposure` is how pixels are scaled: "fixed" divides by 255, "per-image" takes each image's own mean and spread
     away, for films whose exposure says nothing. `convolutions` per block; `normalise` adds batch normalisation;
@@ -169,7 +169,7 @@ FeatureBased = Kernel | Trees | Perceptron
 
 
 class Loss(Section):
-    """What training minimises.
+    """The loss function.
 
     `kind`: cross-entropy, or focal (hard images count more, by `gamma`), or asymmetric (for labels with few
     positives: easy negatives count less, by `gamma`, and not at all below `margin`). `positive_weight` weighs the
@@ -185,7 +185,7 @@ class Loss(Section):
 
 
 class Augment(Section):
-    """Random changes of training images, drawn anew each epoch.
+    """Random augmentation of training images, drawn again in each epoch.
 
     `rotation` in degrees either way, `zoom` and `shift` as shares of the side, `brightness` as a share of the full
     range, `contrast` as a factor about 1; flips with probability one half. `only_copies` changes only the copies
@@ -272,7 +272,8 @@ Model = Annotated[
 
 
 class Decide(Section):
-    """How probabilities become answers; calibration, thresholds and cut points are found on val, and on the answers
+    """How probabilities become predicted labels; calibration, thresholds and cut points are found on val, and on
+    the answers
     to train of models that have not seen the image, where training makes such.
 
     `rule` for grades: the most probable; the expected one rounded; or with "kappa" the expected one cut at points

@@ -36,7 +36,7 @@ class StudyRow(Section):
 
 
 class Study(Section):
-    """What a study asks, and the recipes that answer. Seeds are 0, 1, ... `seeds` - 1."""
+    """The question of a study, and the recipes that it compares. Seeds are 0, 1, ... `seeds` - 1."""
 
     name: Name
     title: Text

@@ -90,17 +90,18 @@ def about(content: RunContent) -> list[tuple[str, list[str]]]:
         (
             "Intended use",
             [
-                f"For research and teaching: to compare methods on {content.title}, with the scores and limits given "
-                "here.",
-                f"{NOT_CLINICAL} It is no medical device, and no decision about a patient may rest on it.",
+                f"For research and teaching: to compare methods on {content.title}, with the scores and "
+                f"limits given here.",
+                f"{NOT_CLINICAL} It is not a medical device, and must not be used for decisions about patients.",
             ],
         ),
         ("Limits", limits(content)),
         (
             "Licence",
             [
-                f"Data: {content.dataset.licence or 'licence not stated'}. Whoever passes the model on keeps to it.",
-                "Penlight, the program that made this: Apache-2.0.",
+                f"Data: {content.dataset.licence or 'licence not stated'}. It also applies to anyone who shares "
+                f"the model.",
+                "Penlight, the program that created this: Apache-2.0.",
             ],
         ),
         *([("What this run holds", list(content.holds))] if content.holds else []),
@@ -139,7 +140,7 @@ def _novelty(rates: NoveltyRates | None) -> list[str]:
         return []
     told = [f"{rate.unusual} of {rate.images} of {name}" for name, rate in rates.drawn.items()]
     missed = any(rate.share < RECOGNISED for rate in rates.drawn.values())
-    poor = " Pictures of another kind may be answered without a warning." if missed else ""
+    poor = " The model may give a prediction for images of another kind without a warning." if missed else ""
     return [
         f"Called unlike the training images: {count(rates.test.unusual)} of "
         f"{counted(rates.test.images, 'test image')}, "
@@ -294,7 +295,7 @@ def _groups(content: RunContent) -> Item:
     columns = list(dict.fromkeys(group.column for group in content.subgroups if math.isfinite(group.value)))
     if not columns:
         return _open(topic, asked, "results by group; the data used do not name any that could be scored.")
-    return Item(topic, asked, f"Scores by {listed(columns)} are in the report; fairness was not judged beyond them.")
+    return Item(topic, asked, f"Scores by {listed(columns)} are in the report; fairness was not evaluated further.")
 
 
 def _rest(content: RunContent) -> list[Item]:
@@ -343,9 +344,12 @@ def _model(content: RunContent) -> str:
 
 def _balance(content: RunContent) -> str:
     if model_of(content) in ("kernel", "ensemble"):
-        return "Its kernel weighs rare classes more; scores of each label and balanced ones stand beside accuracy."
+        return (
+            "Its kernel weighs rare classes more; scores of each label and balanced ones are given in "
+            "addition to accuracy."
+        )
     train = content.recipe.get("train", {})
     balance, weight = train.get("balance", "none"), train.get("loss", {}).get("positive_weight", "none")
     if (balance, weight) == ("none", "none") or content.history is None:
-        return "Nothing was done about it; scores of each label and balanced ones stand beside accuracy."
+        return "Nothing was done about it; scores of each label and balanced ones are given in addition to accuracy."
     return f"Balanced by {balance}, positive weight {weight}; test keeps its own shares."

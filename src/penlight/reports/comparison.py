@@ -51,7 +51,7 @@ def _hidden(found: Comparison) -> str:
         return (
             "No difference shown is not no difference: on these images the models score alike however they are drawn."
         )
-    return f"No difference shown is not no difference: one of up to {number(max(ends), 2)} could have gone unseen."
+    return f"No difference shown does not mean equality: one of up to {number(max(ends), 2)} could have gone unseen."
 
 
 def _figures(found: Comparison) -> list[PageFigure]:

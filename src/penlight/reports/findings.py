@@ -189,7 +189,8 @@ def how_it_was_chosen(table: StudyTable) -> str | None:
         return (
             f"That was chosen by the scores on {counted(seen.images['val'], 'val image')}, among "
             f"{counted(known, 'recipe')}. "
-            "Val also chose the epochs of networks, which flatters them there; test took no part in the choice."
+            "The epochs of networks were also chosen on val, which raises their val scores; test was not used for "
+            "the choice."
         )
     return (
         f"That was chosen by the scores on test, among {count(known)} recipes, so the score of what is chosen is "

@@ -135,12 +135,12 @@ def _gain_words(content: TuningContent, best: Trial, start: Trial) -> str:
 def cautions(content: TuningContent) -> list[str]:
     """Say what flatters the values."""
     found = [
-        "The best of many tries on the same images is partly the luckiest: expect less on test than the value above.",
+        "The best of many trials on the same images is partly luck: expect a lower score on test.",
         "Test was not read. Train the best recipe to see its scores there.",
     ]
     if not isinstance(content.recipe.model, Linear):
         found.append(
-            "Each training's epoch was chosen on the images that judge it, which flatters every trial alike."
+            "Each training's epoch was chosen on the images that judge it, which raises the score of every trial."
         )
     if "fold" in content.judged_on:
         found.append(

@@ -202,9 +202,9 @@ def read_before_words(content: "RunContent") -> list[str]:
         return []
     before = content.provenance[READ_BEFORE]
     if before is None:
-        return ["Whether the test images had been read before is not known: the record of it could not be written."]
+        return ["Earlier evaluations on the test images are not known: their log could not be written."]
     if before == 0:
-        return ["No other recipe had been read on the test images on this machine before this run."]
+        return ["No other recipe had been evaluated on the test images on this machine before this run."]
     recipes = "1 other recipe" if before == 1 else f"{count(before)} other recipes"
     return [f"The test images had been read by {recipes} on this machine before this run."]
 

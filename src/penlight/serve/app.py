@@ -35,7 +35,7 @@ from penlight.serve.registry import RegisteredGroup, RegisteredRun, RunRegistry
 from penlight.serve.uploads import only, uploads
 from penlight.workers import ANSWERING, Bounds
 
-_ABOUT = """Answers of trained classifiers for small medical images. **Not for clinical use.**
+_ABOUT = """Predictions of trained classifiers for small medical images. **Not for clinical use.**
 
 `predict` gives what `penlight predict --json` prints for the same pictures."""
 
@@ -51,14 +51,14 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         403: "A page of another site sent the request.",
         404: "There is no such run.",
         408: "The body came too slowly.",
-        409: "The run keeps nothing that could answer.",
+        409: "The run has no model.",
         411: "The body came without its length.",
         413: "Too many bytes, files, or pixels.",
-        415: "The body, or the file, is no picture.",
+        415: "The body, or the file, is not an image.",
         421: "The request is for another host.",
         422: "The picture is damaged, or is not one image; or a parameter is not valid.",
         501: "This installation cannot explain.",
-        503: "Too much is being asked; try again after Retry-After.",
+        503: "The server is busy; try again after Retry-After.",
         504: "The answer takes too long.",
     }
     every = (400, 401, 403, 421, 422)
@@ -282,7 +282,7 @@ def _add_handlers(app: FastAPI, root: str) -> None:
         return await refused(request, told)
 
     async def broken(request: Request, error: Exception) -> Response:
-        told = RequestError(500, "The server failed at this request.", "", "Ask who runs the server.")
+        told = RequestError(500, "The server failed at this request.", "", "Contact the administrator of the server.")
         return await refused(request, told)
 
     app.add_exception_handler(RequestError, refused)
@@ -338,7 +338,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
         response_model=Predicted,
         responses={**_errors(*_PREDICTING), **answer},
         openapi_extra={"requestBody": _BODY},
-        summary="Ask a run about pictures",
+        summary="Predict images",
     )
     async def predict(request: Request, run: RunId) -> Response:
         """Answer for each picture: probabilities, what is decided, which labels are possible, warnings.
@@ -359,7 +359,7 @@ def _add_asking(app: FastAPI, service: _Service) -> None:
         "/api/v1/runs/{run}/explain",
         responses=_errors(*_PREDICTING, 501),
         openapi_extra={"requestBody": _BODY, "parameters": _EXPLAIN_PARAMETERS},
-        summary="Ask what an answer rests on",
+        summary="Explain a prediction",
     )
     async def explain(request: Request, run: RunId) -> Response:
         """Give a map over one picture for each label answered, and the training images most like it."""
@@ -391,30 +391,30 @@ def _count(metrics: Metrics, predictions: list[Prediction]) -> None:
 
 
 def _add_running(app: FastAPI, service: _Service) -> None:
-    @app.get("/healthz", response_model=schema.Health, responses=_errors(), summary="Whether the server lives")
+    @app.get("/healthz", response_model=schema.Health, responses=_errors(), summary="Liveness")
     async def healthz() -> Response:
         """Say that the server lives."""
         return _answer(schema.Health())
 
-    @app.get("/readyz", response_model=schema.Health, responses=_errors(503), summary="Whether it takes requests")
+    @app.get("/readyz", response_model=schema.Health, responses=_errors(503), summary="Readiness")
     async def readyz() -> Response:
         """Say whether a picture would be answered now."""
         if service.pool.waiting >= service.limits.waiting:
-            raise busy("too many pictures wait for an answer")
+            raise busy("too many images are waiting")
         if service.pool.stuck:
-            raise busy("every worker has been at one picture for long")
+            raise busy("every worker is busy with a slow image")
         return _answer(schema.Health())
 
     @app.get(
         "/metrics",
         response_class=PlainTextResponse,
         responses=_errors(),
-        summary="Counts and times for Prometheus",
+        summary="Metrics for Prometheus",
     )
     async def metrics() -> Response:
         """Give requests, times, pictures, waiting and memory in Prometheus' text format."""
         gauges = {
-            "penlight_pictures_waiting": ("Pictures that wait for an answer.", float(service.pool.waiting)),
+            "penlight_pictures_waiting": ("Images that are waiting.", float(service.pool.waiting)),
             "penlight_upload_bytes": ("Bytes of bodies in memory.", float(service.budget.used)),
             "penlight_runs": ("Runs that are offered.", float(len(service.registry.runs))),
         }

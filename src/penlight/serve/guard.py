@@ -93,7 +93,9 @@ class Guard:
         except Exception as error:  # one request must not reach uvicorn's log with names and paths, nor end others
             _log_failure(error)
             if not started:
-                failed = RequestError(500, "The server failed at this request.", "", "Ask who runs the server.")
+                failed = RequestError(
+                    500, "The server failed at this request.", "", "Contact the administrator of the server."
+                )
                 await failed.response()(inner, receive, send_guarded)
         finally:
             self._metrics.running -= 1

@@ -115,7 +115,7 @@ def for_client(
     # The name of a picture is the client's own, and may look like a path.
     searched = error.reason if isinstance(error, PictureError) else f"{problem} {remedy}"
     if (names is None and not isinstance(error, _TELLABLE)) or _PATH.search(searched):
-        return RequestError(status, _UNTOLD, expected, "Ask who runs the server.")
+        return RequestError(status, _UNTOLD, expected, "Contact the administrator of the server.")
     return RequestError(status, problem, expected, remedy)
 
 

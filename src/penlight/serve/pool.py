@@ -107,7 +107,7 @@ class Pool:
         """Wait for an answer to each item; `common` is that of `penlight.workers`. RequestError: 503 when too many
         wait, 504 when it takes too long."""
         if self.waiting and self.waiting + len(items) > self._limits.waiting:
-            raise busy("too many pictures wait for an answer")
+            raise busy("too many images are waiting")
         loop = asyncio.get_running_loop()
         job = _Job(common, items, loop.create_future(), loop.time())
         self.waiting += len(items)

@@ -109,7 +109,7 @@ EXAMPLE: dict[str, Any] = {
         "on_test": {
             "model": "cnn",
             "verdict": "On 400 test images the cnn network ranks grades with AUC 0.71 (0.68\N{EN DASH}0.75), worse "
-            "than the linear baseline at 0.74 and better than the majority answer at 0.50.",
+            "than the linear baseline at 0.74 and better than the majority-class baseline at 0.50.",
             "stands": "worse than linear, better than majority on test",
             "checks": [{"code": "PL001", "seen": "On test its AUC is 0.713, that of the linear baseline 0.744."}],
             "coverage": {

@@ -71,7 +71,7 @@ def print_audit(audited: "Audited") -> None:
     for problem in audited.problems:
         mark = Text("serious", style="bold") if problem.serious else Text("note")
         table.add_row(mark, Text(f"{problem.seen} {problem.do}"))
-    out.print(table if audited.problems else f"Nothing was found in {audited.dataset}.")
+    out.print(table if audited.problems else f"No problem was found in {audited.dataset}.")
     if audited.audit.shifts:
         shifts = plain_table("against train", ">AUC by images", ">95 % interval", ">p", ">p by labels", "most apart",
                              ">train, %", ">here, %")  # fmt: skip

@@ -33,8 +33,8 @@ def print_copied(result: "Copied") -> None:
     out = console()
     for title, lines in (
         ("Left out", result.left_out),
-        ("What remains of the data", result.remains),
-        ("Not copied, since Penlight does not know it", result.unknown),
+        ("Remaining data", result.remains),
+        ("Not copied, because Penlight does not know the file", result.unknown),
     ):
         if lines:
             out.print(f"{title}:", style="bold")

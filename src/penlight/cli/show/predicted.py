@@ -168,7 +168,7 @@ def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[
     truth there: of all images, and of those labels that are answered, or of all where they are few."""
     on_test = about.get("on_test")
     if on_test is None:
-        return ["What this model is worth was not measured."]
+        return ["The model was not evaluated on test."]
     lines = [on_test["verdict"], *(f"Serious, {check['code']}: {check['seen']}" for check in on_test["checks"])]
     measured = on_test["coverage"]
     if measured is None:
@@ -181,13 +181,14 @@ def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[
     ]
     wanted = "" if about["coverage"] is None else f", where {decimal_text(about['coverage'], 2)} was wanted"
     held = (
-        f"The truth was among the possible labels for {decimal_text(measured['value'], 2)} of {measured['of']} on "
+        f"The prediction set contained the true label for {decimal_text(measured['value'], 2)} of {measured['of']} "
+        f"on "
         f"test ({counted(measured['images'], 'image')})"
     )
     return [*lines, f"{held}{wanted}{'; of those with ' + ', '.join(of_labels) if of_labels else ''}."]
 
 
-_REASONS = {"several-possible": "several labels are possible", "unlike-training": "it is unlike the training images"}
+_REASONS = {"several-possible": "several labels are possible", "unlike-training": "it is out of distribution"}
 
 
 def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
@@ -195,7 +196,7 @@ def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
     not the most probable label."""
     answered = [(prediction, prediction.answer) for prediction in predictions if prediction.answer is not None]
     if not answered:
-        return ["No picture was answered."]
+        return ["No image could be predicted."]
     table = [("file", "answer", "probability", "possible", "")]
     warned: dict[str, list[str]] = {}
     for prediction, answer in answered:

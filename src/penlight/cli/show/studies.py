@@ -32,7 +32,7 @@ def print_plan(plan: "StudyPlan") -> None:
     if plan.count("changed"):
         out.print("changed: the folder holds a run of another recipe or data; move it away before the study runs.")
     if plan.left_over:
-        out.print(f"Not of this study any more: {', '.join(map(str, plan.left_over))}")
+        out.print(f"No longer part of this study: {', '.join(map(str, plan.left_over))}")
     missing = len(plan.runs) - plan.count("done")
     say(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")
 

@@ -36,8 +36,8 @@ _SIMULATED, _SIMULATED_VALUES, _CHUNK_VALUES = (100, 1000), 40_000_000, 4_000_00
     "perfectly calibrated probabilities have by chance on as many images (simulated from the probabilities "
     "themselves; where patients are known, by random signs of the gaps of whole patients). "
     f"Serious from {_SERIOUSLY_MISCALIBRATED} on.",
-    why="A probability of 0.9 does not mean that nine of ten are right; thresholds and decisions that rest on "
-    "probabilities are off.",
+    why="A probability of 0.9 does not mean that nine of ten are right; thresholds and decisions based on "
+    "probabilities are wrong.",
     do="Train with less weight on rare labels, find the calibration on more images (--folds shows how much it "
     "varies), or use the order of the images alone.",
 )
@@ -103,7 +103,7 @@ def simulated_errors(predicted: Floats, *, seed: int = 0) -> Floats:
     when=f"A label has fewer than {FEWEST} patients (images, where patients are not known) with it, or without it, "
     "in val; its threshold took the fallback.",
     why="The fallback cuts at the prevalence in train; nothing says that this is a good operating point.",
-    do="Do not rely on the answers for these labels; use their probabilities, or get more images for val.",
+    do="Do not rely on the predicted labels; use their probabilities, or get more images for val.",
 )
 def too_few_to_tune(e: Evidence) -> Finding | None:
     found = [note for note in e.decision_notes if "too few to tune" in note]
@@ -112,7 +112,7 @@ def too_few_to_tune(e: Evidence) -> Finding | None:
 
 @rule(
     "PL014",
-    "Scores rest on few images",
+    "Scores are based on few images",
     when=f"In test, fewer than {_FEW_CASES} patients (images, where patients are not known) have a label, or lack "
     f"it; or the 95 % interval of the headline score is undefined or wider than {_WIDE_INTERVAL}.",
     why="One image more or less moves such a score visibly.",
@@ -137,10 +137,10 @@ def few_images(e: Evidence) -> Finding | None:
 
 @rule(
     "PL019",
-    "Maps hardly depend on what was learned",
+    "Saliency maps hardly depend on the trained weights",
     when=f"The maps of a few test images have a mean rank correlation of at least {MAPS_ALIKE} with the maps of the "
     "same model with random weights.",
-    why="Such a map shows the image, its edges and contrast, and says next to nothing of why the model answers so.",
+    why="Such a map shows the edges and contrast of the image, and says very little about the model's prediction.",
     do="Do not read this run's maps as reasons; explain it by another method (penlight explain --method occlusion), "
     "and see whether the model has learned anything.",
 )
@@ -156,9 +156,9 @@ def maps_without_learning(e: Evidence) -> Finding | None:
 
 @rule(
     "PL021",
-    "A temperature is at its bound",
+    "A calibration temperature is at its maximum",
     when="The temperature that calibrates the probabilities is as high as it may be.",
-    why="The model's probabilities say nearly nothing: it is sure of answers that are wrong as often as right.",
+    why="The probabilities carry almost no information: confident predictions are wrong as often as right.",
     do="Train with more regularisation or fewer epochs; do not rely on this run's probabilities.",
 )
 def temperature_at_bound(e: Evidence) -> Finding | None:
@@ -171,11 +171,12 @@ def temperature_at_bound(e: Evidence) -> Finding | None:
 
 @rule(
     "PL022",
-    "Prediction sets break their promise",
+    "Coverage of prediction sets is too low",
     when="The 95 % interval of the coverage of prediction sets on test lies below what was wanted. Serious if it is "
     f"lower by more than {_COVERAGE_FAR_BELOW}.",
-    why="The truth is outside the set more often than it says; sets were fitted on val, which is not like test, or "
-    "was used to choose as well.",
+    why="The true label is outside the set more often than stated; sets were fitted on val, which differs from "
+    "test, or "
+    "was also used for model selection.",
     do="Read the coverage on test, not the one that was wanted; fit sets on more images that chose nothing.",
 )
 def sets_break_their_promise(e: Evidence) -> Finding | None:
@@ -194,8 +195,10 @@ def sets_break_their_promise(e: Evidence) -> Finding | None:
     "Images of another kind are not recognised as such",
     when=f"Fewer than {RECOGNISED:.0%} of the drawn images of another modality (the phantoms that show another part "
     f"of the body) are called unlike the training images, or more than {_FALSE_ALARMS:.0%} of the test images.",
-    why="The model answers for a picture that it knows nothing of, and nothing warns; or it warns for what it knows.",
-    do="Do not rely on this run's warning for unlike images: see to it that it gets images of its own kind alone.",
+    why="The model predicts out-of-distribution images without a warning, or warns for images like its "
+    "training images.",
+    do="Do not rely on this run's out-of-distribution warning: make sure that it receives only images of its "
+    "own kind.",
 )
 def strangers_missed(e: Evidence) -> Finding | None:
     if e.novelty is None:

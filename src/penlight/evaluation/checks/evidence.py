@@ -134,7 +134,7 @@ class Evidence:
         return {name: Ahead(own.value, own.low, own.high) for name, own in found.items() if own is not None}
 
     def accuracy(self) -> tuple[float, Difference]:
-        """Give the accuracy of the majority answer, and the paired difference of the run's to it."""
+        """Give the accuracy of the majority-class baseline, and the paired difference of the run's to it."""
         key = "acc" if "acc" in self.task.metrics else "acc_mean"
         draws = self._draws({RUN: self.test.sample, MAJORITY: self.majority}, key)
         return draws[MAJORITY].mean, differences(draws, [(RUN, MAJORITY)])[0]

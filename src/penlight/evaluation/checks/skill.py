@@ -56,7 +56,7 @@ def no_better_than_linear(e: Evidence) -> Finding | None:
     "It may be no better than the linear baseline",
     when="The headline score on test is higher than that of the linear baseline, but the 95 % interval of the paired "
     "difference, both resampled on the same images, holds zero.",
-    why="A lead as small as this comes by chance as well; another test split could turn it round.",
+    why="So small a difference may be due to chance; another test split could reverse it.",
     do="Do not call it better. Train several seeds, or test on more images.",
 )
 def not_clearly_better_than_linear(e: Evidence) -> Finding | None:
@@ -68,7 +68,7 @@ def not_clearly_better_than_linear(e: Evidence) -> Finding | None:
 
 @rule(
     "PL004",
-    "A label is never answered",
+    "A label is never predicted",
     when="No test image is given a label that some test images have. Serious if at least "
     f"{_SERIOUSLY_MISSED} have it (patients, where they are known).",
     why="Its sensitivity is 0, whatever the mean over labels says.",
@@ -90,11 +90,12 @@ def never_answered(e: Evidence) -> Finding | None:
 
 @rule(
     "PL005",
-    "Accuracy is that of the majority answer",
-    when="The 95 % interval of the paired difference between its accuracy and that of the most usual answer (the "
-    "most frequent class, or each finding's more frequent answer) holds zero or lies below it. Serious where an "
+    "Accuracy is that of the majority-class baseline",
+    when="The 95 % interval of the paired difference between its accuracy and that of the majority-class "
+    "baseline (the "
+    "most frequent class, or the more frequent value of each finding) contains zero or lies below it. Serious if an "
     "image has one class; where it may have several findings, accuracy seldom says more.",
-    why="An accuracy that looks high is reached without looking at the image.",
+    why="A high accuracy is reached without using the image.",
     do="Read AUC, balanced accuracy, sensitivity and specificity instead; balance training if rare classes matter.",
 )
 def accuracy_of_the_majority(e: Evidence) -> Finding | None:
@@ -110,7 +111,7 @@ def accuracy_of_the_majority(e: Evidence) -> Finding | None:
 
 @rule(
     "PL009",
-    "It was still improving when training ended",
+    "The score was still improving when training ended",
     when=f"The last epoch has the best headline score on val, by more than {_EPOCH_GAIN}, and the learning rate had "
     "not been lowered to less than a tenth of its peak.",
     why="More epochs may give a better model, so this one says little about what the recipe can do.",
@@ -162,7 +163,7 @@ def seeds_disagree(headlines: Sequence[Score]) -> Finding | None:
 
 @rule(
     "PL012",
-    "Nothing shows that it learned anything",
+    "The model is not shown to be better than chance",
     when="The 95 % interval of the paired difference between its headline score and that of the majority-class "
     "baseline, which answers without the image, holds zero or lies below it. Serious.",
     why="Its ranking of the images may be chance, so no other number of the run says anything.",
@@ -183,11 +184,11 @@ def learned_nothing(e: Evidence) -> Finding | None:
     "PL018",
     "A subgroup's score differs",
     when="The headline score of a group (by site, age in bands, sex, view) differs from that of all other test "
-    "images by more than chance: p below 0.05 by drawing memberships anew, corrected over all groups (Holm), and the "
+    "images by more than chance: p below 0.05 by a permutation test, corrected over all groups (Holm), and the "
     "95 % interval of the difference does not hold zero. Serious where it is lower by more than "
     f"{_GROUP_FAR_BELOW}. Groups of fewer than {FEWEST_UNITS} patients (images, where patients are not known) are "
     "not asked.",
-    why="The score of the whole promises this group more, or less, than it gets.",
+    why="The overall score over- or underestimates the performance for this group.",
     do="Give scores by group wherever you give the whole; see what differs in its images and labels, and train on "
     "more of it. One division that was looked for later proves little.",
 )

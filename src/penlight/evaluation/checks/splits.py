@@ -54,12 +54,12 @@ def _audited(e: Evidence, kind: str) -> Finding | None:
 
 @rule(
     "PL003",
-    "Val and test are apart",
+    "Scores on val and test differ",
     when="The 99 % interval of the headline score on val less that on test, over the labels that both have, does not "
     f"hold zero. Serious if they are more than {_FAR_APART} apart.",
     why="What was chosen on val (the epoch, thresholds, calibration) was chosen on images that are easier or harder "
     "than those of test, or so often that it fits val alone.",
-    do="Believe test, not val. Look at how the splits were made and whether patients or sources differ; choose "
+    do="Rely on test, not on val. Check how the splits were made and whether patients or sources differ; choose "
     "among fewer settings, or by cross-validation on train.",
 )
 def val_and_test_apart(e: Evidence) -> Finding | None:
@@ -94,7 +94,7 @@ def _has_both(answers: SplitAnswers) -> NDArray[np.bool_]:
 
 @rule(
     "PL008",
-    "Images or patients stand in more than one split",
+    "Images or patients are in more than one split",
     when="The audit of the dataset found the same image, or the same patient, in two splits. Serious where the audit "
     "says so.",
     why="The model has seen what it is tested on, so scores are too high; those without the images that have a "
@@ -205,7 +205,7 @@ def conflicting_labels(e: Evidence) -> Finding | None:
 
 @rule(
     "PL015",
-    "A split lacks a label, or has hardly any of it",
+    "A split has no or few images of a label",
     when=f"No image of a split has a label; or fewer than {FEWEST} patients (images, where patients are not known) "
     "of train or val have it.",
     why="In train, little can be learned of it; in val, little can be chosen for it; in test, it has no score, and "
@@ -256,7 +256,8 @@ def patients_unknown(e: Evidence) -> Finding | None:
 @rule(
     "PL017",
     "The audit of the data found something else",
-    when="The audit of the dataset found what no other check speaks of, such as blank images or images that stand "
+    when="The audit of the dataset found problems that no other check covers, such as blank images or images "
+    "that occur "
     "twice in one split. Serious where the audit says so.",
     why="Such images count in training and in scores.",
     do="Look at them (penlight data audit names them).",
@@ -267,11 +268,11 @@ def other_problems(e: Evidence) -> Finding | None:
 
 @rule(
     "PL020",
-    "Many recipes have been read on the same test images",
+    "Many recipes were evaluated on the same test images",
     when=f"On this machine at least {_MANY_RECIPES} other recipes had been read on these test images before, by "
     "the record that penlight data show lists. A note; baselines and cross-validation do not count.",
-    why="The best of many scores on the same images is partly luck: whoever chooses among them by test flatters the "
-    "one that is chosen.",
+    why="The best of many scores on the same images is partly luck: choosing among them on test overestimates the "
+    "chosen recipe.",
     do="Choose on val or by cross-validation (--folds), as tuning does, and say how many recipes were read; confirm "
     "what matters on images that nobody has scored.",
 )

@@ -95,7 +95,7 @@ class SimilarImages(Display):
     models: tuple[Compared, ...]
     groups: tuple[tuple[int, ...], ...]
 
-    title: ClassVar[str] = "Which are alike"
+    title: ClassVar[str] = "Models that do not differ by more than chance"
 
     @classmethod
     def from_comparison(cls, found: Comparison) -> "SimilarImages":

@@ -99,7 +99,7 @@ class LabelConfusion(Display):
     counts: Counts
     labels: tuple[str, ...]
 
-    title: ClassVar[str] = "Found, missed, false alarm, clear"
+    title: ClassVar[str] = "True positives, false negatives, false positives, true negatives"
 
     @classmethod
     def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "LabelConfusion":
@@ -178,7 +178,7 @@ class Confusions(Display):
     n: Counts
     labels: tuple[str, ...]
 
-    title: ClassVar[str] = "What is taken for what"
+    title: ClassVar[str] = "Confusions between findings"
 
     @classmethod
     def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "Confusions":

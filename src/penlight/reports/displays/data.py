@@ -38,7 +38,7 @@ class Presence(Display):
 
     data: DataDescription
 
-    title: ClassVar[str] = "Present and absent in train"
+    title: ClassVar[str] = "Frequency of findings in train"
 
     @property
     def caption(self) -> str:
@@ -91,7 +91,7 @@ class PerImage(Display):
 
     findings: Findings
 
-    title: ClassVar[str] = "Findings in one image"
+    title: ClassVar[str] = "Number of findings per image"
 
     @property
     def caption(self) -> str:
@@ -141,7 +141,7 @@ class Together(Display):
 
     findings: Findings
 
-    title: ClassVar[str] = "Which occur together in train"
+    title: ClassVar[str] = "Co-occurrence of findings in train"
 
     @property
     def caption(self) -> str:
@@ -190,11 +190,11 @@ class Together(Display):
 
 @dataclass(frozen=True)
 class AlongTheFile(Display):
-    """How often each label occurs in consecutive parts of each split."""
+    """Label frequencies in consecutive parts of each split."""
 
     positions: Positions
 
-    title: ClassVar[str] = "Along the file"
+    title: ClassVar[str] = "Label frequency by position in the file"
 
     @property
     def caption(self) -> str:
@@ -317,7 +317,7 @@ class ClassDistribution(Display):
     shares: pd.DataFrame
     colours: tuple[str, ...]
 
-    title: ClassVar[str] = "How often each label occurs"
+    title: ClassVar[str] = "Label frequencies"
 
     @classmethod
     def from_description(cls, data: DataDescription) -> "ClassDistribution":

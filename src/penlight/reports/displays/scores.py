@@ -53,7 +53,7 @@ class ScoreBars(Display):
     metrics: tuple[str, ...]
     models: tuple[str, ...]
 
-    title: ClassVar[str] = "Headline scores beside the baselines"
+    title: ClassVar[str] = "Headline scores and baselines"
 
     @classmethod
     def from_rows(cls, rows: Sequence[Score], baselines: Sequence[ComparedBaseline], model: str) -> "ScoreBars":
@@ -427,7 +427,7 @@ class LabelRates(Display):
         worst = int(np.nanargmin(self.sensitivity))
         n = int(self.positives[worst])
         if self.sensitivity[worst] == 1:
-            return "No positive case of any label is missed; bars are 95 % intervals (Wilson)."
+            return "No label has a false negative; bars are 95 % intervals (Wilson)."
         found = f"found in {count(round(self.sensitivity[worst] * n))} of {count(n)}"
         return f"Most often missed: {self.labels[worst]}, {found}; bars are 95 % intervals (Wilson)."
 

@@ -48,7 +48,7 @@ class RiskCurve(Display):
     point: tuple[float, float] | None
     noun: str
 
-    title: ClassVar[str] = "Answering only where sure"
+    title: ClassVar[str] = "Risk-coverage curve"
 
     @classmethod
     def from_predictions(
@@ -77,8 +77,8 @@ class RiskCurve(Display):
             return curve
         share, error = self.point
         if not math.isfinite(error):
-            return f"{curve} No set holds an answer alone."
-        return f"{curve} Where the set holds the answer alone ({percent(share)}), {percent(error)} are (diamond)."
+            return f"{curve} No set has a single label."
+        return f"{curve} Where the set has a single label ({percent(share)}), {percent(error)} are (diamond)."
 
     @property
     def description(self) -> str:
@@ -113,7 +113,7 @@ class RiskCurve(Display):
                     zorder=4, clip_on=False)  # fmt: skip
             # The curve rises: below and to the right of a point, or above and to the left of it, is room.
             right = self.point[0] < _ROOM_RIGHT
-            ax.annotate("set holds the answer alone", self.point, (8, -18) if right else (-8, 12), "data",
+            ax.annotate("set with a single label", self.point, (8, -18) if right else (-8, 12), "data",
                         "offset points", color=INK, fontsize=12, ha="left" if right else "right",
                         bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5, "alpha": 0.85})  # fmt: skip
         rate_axis(ax, "x")
@@ -179,7 +179,7 @@ class AnswerSets(Display):
         parts = []
         for row, counts, held, n in zip(self.rows, self.counts, self.held, self.n, strict=True):
             kinds = ", ".join(f"{kind} {count(int(k))}" for kind, k in zip(self.kinds, counts, strict=True))
-            parts.append(f"{row}: {kinds}; truth in the set for {count(int(held))} of {count(int(n))}")
+            parts.append(f"{row}: {kinds}; true label in the set for {count(int(held))} of {count(int(n))}")
         return "Bars of what the sets leave, and coverage with 95 % intervals. " + ". ".join(parts) + "."
 
     @property
@@ -235,7 +235,7 @@ class AnswerSets(Display):
                 leave_lane_empty(ax, y, "no such image")
         rate_axis(ax, "x")
         ax.set_yticks([])
-        ax.set_xlabel("truth in the set")
+        ax.set_xlabel("coverage")
 
     @property
     def _coverage(self) -> Floats:

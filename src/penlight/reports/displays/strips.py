@@ -158,7 +158,7 @@ class ErrorStrip(_Surest):
     @property
     def caption(self) -> str:
         if not self.examples:
-            return "No answer is wrong." if self.wrong == 0 else "No label was answered that is not there."
+            return "No prediction is wrong." if self.wrong == 0 else "There is no false positive."
         return (
             f"{count(self.wrong)} of {count(self.total)} answers are wrong; these {len(self.examples)} were given "
             f"the highest probability, up to {probability(self.examples[0].probability)}."
@@ -177,7 +177,7 @@ class MissStrip(_Surest):
     @property
     def caption(self) -> str:
         if not self.examples:
-            return "Nothing that is there was missed."
+            return "No label was missed."
         least = probability(self.examples[0].probability)
         return f"Labels that are there and seemed least probable, down to {least}."
 
@@ -194,7 +194,7 @@ class RightStrip(_Surest):
     @property
     def caption(self) -> str:
         if not self.examples:
-            return "No answer is right."
+            return "No prediction is correct."
         return f"The surest right answers for each of {counted(len({e.about for e in self.examples}), 'label')}."
 
 
@@ -312,7 +312,7 @@ class UnusualImages(Display):
     n_images: int
     modality: str
 
-    title: ClassVar[str] = "Unlike the training images"
+    title: ClassVar[str] = "Out-of-distribution test images"
 
     @classmethod
     def from_images(

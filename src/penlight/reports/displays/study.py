@@ -65,7 +65,8 @@ class CostPlot(Display):
 
     @classmethod
     def from_table(cls, table: StudyTable) -> "CostPlot":
-        """Take every entry whose score and training time are known, but the majority answer, which takes none."""
+        """Take every entry whose score and training time are known, but the majority-class baseline, which takes
+        none."""
         colours = entry_colours(table.entries)
         dots = (_dot(e, table.headline, colours[e.id].day) for e in table.entries if e.backbone != MAJORITY)
         return cls(table.headline, tuple(d for d in dots if math.isfinite(d.score) and d.cost > 0))
@@ -319,7 +320,7 @@ class FindingGrid(Display):
     found: Floats
     alarms: Floats
 
-    title: ClassVar[str] = "Found, and false alarms, recipe beside recipe"
+    title: ClassVar[str] = "Sensitivity and false positive rate by recipe"
 
     @classmethod
     def from_table(cls, table: StudyTable) -> "FindingGrid":
@@ -375,7 +376,7 @@ class FindingGrid(Display):
 
 
 def _shown(table: StudyTable) -> list[StudyRowResult]:
-    """The entries whose errors say something: not the majority answer, unless there is nothing else."""
+    """The entries whose errors say something: not the majority-class baseline, unless there is nothing else."""
     return [entry for entry in table.entries if entry.backbone != MAJORITY] or list(table.entries)
 
 

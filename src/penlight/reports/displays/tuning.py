@@ -37,7 +37,7 @@ class TuningHistory(Display):
     metric: str
     start: float
 
-    title: ClassVar[str] = "Trials in their order"
+    title: ClassVar[str] = "Optimisation history"
 
     @property
     def caption(self) -> str:
@@ -87,7 +87,7 @@ class KeyImportance(Display):
 
     shares: tuple[tuple[str, float], ...]
 
-    title: ClassVar[str] = "Which keys matter"
+    title: ClassVar[str] = "Importance of the options"
 
     @classmethod
     def from_shares(cls, shares: Mapping[str, float]) -> "KeyImportance":
@@ -130,7 +130,7 @@ class SpaceScatter(Display):
     space: Space
     metric: str
 
-    title: ClassVar[str] = "Key by key"
+    title: ClassVar[str] = "Score by option"
 
     @classmethod
     def from_trials(cls, trials: Sequence[Trial], space: Space, metric: str) -> "SpaceScatter":
@@ -196,7 +196,7 @@ class ParallelTrials(Display):
     space: Space
     metric: str
 
-    title: ClassVar[str] = "All keys at once"
+    title: ClassVar[str] = "Parallel coordinates"
 
     @classmethod
     def from_trials(cls, trials: Sequence[Trial], space: Space, metric: str) -> "ParallelTrials":
