@@ -7,8 +7,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import penlight as pl
+from penlight.cli.app import app
 from penlight.data import store
 from penlight.errors import ExportError, RunError, UnknownNameError
 from penlight.evaluation.calibration import UNCALIBRATED
@@ -76,11 +78,16 @@ def test_training_writes_a_file_that_answers_as_the_run_does(either, small):
     assert predictor.facts.recipe_hash == run.recipe.hash
 
 
+def test_the_command_names_every_format():
+    told = CliRunner().invoke(app, ["export", "--help"]).output
+    assert [name for name in EXPORTERS if name not in told] == []
+
+
 def test_every_format_is_proved_and_known_to_the_run(run_folder, small):
     of_training = (run_folder / "model.onnx").read_bytes()
     for to in EXPORTERS:
         made = pl.export(run_folder, to)
-        assert made.file.suffix == EXPORTERS[to].ending
+        assert made.file.name == EXPORTERS[to].file
         assert made.parity.images == 32
         assert made.parity.difference < 1e-5
         assert {c.name for c in made.parity.changes} >= {"auc", "acc", "qwk"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def export(path: Path, to: str = "onnx", *, out: Path | None = None) -> Exported:
-    """Write a run's model as "onnx" or "keras".
+    """Write a run's model in one of the formats of `penlight.exporters.EXPORTERS`: "onnx" or "keras".
 
     What was written is asked the whole test split, one image at a time and by sevens; ExportError, and no file, if
     it does not answer as the model does. `out` is the file to write, with its comparison beside it as
@@ -38,8 +38,7 @@ def export(path: Path, to: str = "onnx", *, out: Path | None = None) -> Exported
     TestAccessLog(view.dataset, "export").add(view.view, run.recipe.hash, run.seed, run.name)
     exporter = EXPORTERS[to]
     content = exporter.write(_source(run, view, test))
-    # model.keras is the network that was trained; what is written answers with calibrated probabilities.
-    file = out or path / f"{'answers' if to == 'keras' else 'model'}{exporter.ending}"
+    file = out or path / exporter.file
     parity = compare(exporter.answering(content), view.splits["test"].chosen, test, run.decision)
     require_close(parity, run.recipe.train.precision, str(file))
     exported = Exported(file, to, len(content), parity)

@@ -22,6 +22,7 @@ from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
 from penlight.experiments.folds import PREDICTIONS, folds_content, folds_of
 from penlight.exporters.parity import RECORD
+from penlight.exporters.table import EXPORTERS
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
 from penlight.records import Record, json_key, plain
@@ -52,8 +53,6 @@ from penlight.runs.sharing import (
     plain_dataset,
     shared_data,
     shared_history,
-    shared_keras,
-    shared_onnx,
     shared_predictions,
     shared_provenance,
     shared_recipe,
@@ -65,11 +64,8 @@ from penlight.runs.traces import Traces, scrubbed
 SHARING = "SHARING.md"
 """What a copy that was made to be shared says of itself."""
 
-_EXPORTED = tuple(
-    f"{stem}{int8}{ending}"
-    for stem, ending in (("model", ".onnx"), ("model", ".tflite"), ("answers", ".keras"))
-    for int8 in ("", "-int8")
-)
+# Penlight 0.1.0 wrote the last of these too.
+_EXPORTED = {own.file for own in EXPORTERS.values()} | {"model-int8.onnx", "model.tflite", "model-int8.tflite"}
 _PREDICTIONS = tuple(
     f"{before}-{split}.npz"
     for before in ("predictions", "baseline-majority", "baseline-linear")
@@ -247,10 +243,9 @@ class _Copier:
         where = str(run.path / name)
         if name in _PREDICTIONS:
             return shared_predictions(content, where, recipe, self.numbers)
-        if name.endswith(".onnx"):
-            return shared_onnx(content, recipe.hash)
-        if name.endswith(".keras"):
-            return shared_keras(content)
+        for exporter in EXPORTERS.values():
+            if name.endswith(Path(exporter.file).suffix):
+                return exporter.shared(content, recipe.hash)
         if name == NOVELTY:
             return novelty_from_bytes(content, where).to_bytes()
         if name == "history.csv":

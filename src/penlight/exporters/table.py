@@ -10,6 +10,7 @@ from penlight.exporters.keras_file import answering_keras, keras_file
 from penlight.exporters.onnx_file import onnx_file
 from penlight.exporters.parity import Answering
 from penlight.runs import ModelFacts, Predictor
+from penlight.runs.sharing import shared_keras, shared_onnx
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class ExportSource:
 
 @dataclass(frozen=True)
 class Exporter:
-    """A format: the ending of its files, how they are written, and how their bytes are asked for answers."""
+    """A format: the name of its file in a run, how the bytes of one are written, how they are asked for answers, and
+    how they are cleaned for a copy that is given away, `shared(content, recipe_hash)`."""
 
-    ending: str
+    file: str
     write: Callable[[ExportSource], bytes]
     answering: Callable[[bytes], Answering]
+    shared: Callable[[bytes, str], bytes]
 
 
 def _onnx(source: ExportSource) -> bytes:
@@ -51,6 +54,7 @@ def _keras(source: ExportSource) -> bytes:
 
 
 EXPORTERS: dict[str, Exporter] = {
-    "onnx": Exporter(".onnx", _onnx, _answering_onnx),
-    "keras": Exporter(".keras", _keras, answering_keras),
+    "onnx": Exporter("model.onnx", _onnx, _answering_onnx, shared_onnx),
+    # model.keras is the network that was trained; what is exported answers with calibrated probabilities.
+    "keras": Exporter("answers.keras", _keras, answering_keras, lambda content, _: shared_keras(content)),
 }

@@ -1,4 +1,4 @@
-"""The training half of each task: the last layer and the loss, in one table keyed by the task's `head`.
+"""The training half of each task, the last layer and its targets, in one table keyed by its `head`; and the losses.
 
 B images, C labels, K logits. Losses take y (B, C) in [0, 1] and logits (B, K), and give (B,).
 """
@@ -82,7 +82,8 @@ def make_loss(head: str, options: Loss, y_train: NDArray[np.uint8]) -> Callable[
     kinds = _EXCLUSIVE if table.exclusive else _SIGMOID
     if options.kind not in kinds:
         raise RecipeError(
-            f"The {options.kind} loss is for tasks with a sigmoid per label; this task has one answer per image.",
+            f"The {options.kind} loss is not for tasks "
+            f"{'with one label per image' if table.exclusive else 'with a sigmoid per label'}, as this one.",
             f"Choose --set train.loss.kind={' or '.join(kinds)}.",
         )
     targets = load_keras().ops.convert_to_numpy(table.targets(y_train.astype(np.float32)))

@@ -119,7 +119,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def head(self) -> str:
-        """Key in `models.HEADS` of the last layer and loss that make this task's logits."""
+        """Key in `models.HEADS` of the last layer and targets that make this task's logits."""
 
     @property
     @abstractmethod
