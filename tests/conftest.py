@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from penlight.data import Dataset, DatasetInfo, Split, apply_view
+from penlight.data.audit import shift
 from penlight.evaluation import intervals
 from penlight.experiments import run as training
 from penlight.explanation import of_run
@@ -111,7 +112,7 @@ def maps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         leave_maps_out(monkeypatch)
 
 
-_DRAW = intervals._draw
+_DRAW, _SHUFFLES = intervals._draw, shift._SHUFFLES
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -130,6 +131,13 @@ def all_draws(request: pytest.FixtureRequest, few_draws: None, monkeypatch: pyte
     """Draw all of it in the tests of the evaluation itself."""
     if "tests/evaluation/" in request.path.as_posix():
         monkeypatch.setattr(intervals, "_draw", _DRAW)
+
+
+@pytest.fixture
+def as_in_other_processes(few_draws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw and shuffle as often as a process does that is not of the tests, for what is compared with one."""
+    monkeypatch.setattr(intervals, "_draw", _DRAW)
+    monkeypatch.setattr(shift, "_SHUFFLES", _SHUFFLES)
 
 
 @pytest.fixture

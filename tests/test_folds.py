@@ -103,7 +103,7 @@ def test_its_report_shows_every_fold_and_can_be_written_again(small, validated):
         assert own.read_bytes() == before
     assert pl.report(folder) == folder / "report.html"
     assert (folder / "report.html").read_text() == page
-    assert "own test was left alone" in page
+    assert "the test split of the dataset was not read" in page
     assert {"folds", "subgroups", "roc"} <= set(pl.displays(folder))
     assert "the dataset's test was left alone" in (folder / "card.md").read_text()
     with pytest.raises(RunError, match="no answers to test"):

@@ -489,7 +489,7 @@ FOLDER = "/srv/hospital/runs/one"
 )
 def test_one_place_decides_what_of_an_error_a_client_reads(error, names, told):
     made = for_client(error, 422, "x", names)
-    assert ("Ask who runs" not in made.do) == told
+    assert ("Contact the administrator" not in made.do) == told
     assert "/srv" not in made.error + made.do
     assert "/tmp" not in made.error
 

@@ -62,7 +62,7 @@ def test_the_first_error_ends_all():
         do_all(iter([0, 1, 2, 3]), Slots(fails=2))
 
 
-def test_a_run_is_the_same_in_another_process(own_folders):
+def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes):
     write_tiny(own_folders / "work")
     recipe = pl.resolve_recipe("tiny.toml", "linear", ["model.components=3"])
     here, there = (own_folders / "work" / name for name in ("here", "there"))

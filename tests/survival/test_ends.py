@@ -16,7 +16,7 @@ def test_ctrl_c_and_sigterm_end_a_run_that_goes_on_and_damaged_checkpoints_are_s
     other, _ = undisturbed(NETWORK)
     ended = place.run(*NETWORK, kill_on=rf"os.rename {RUN}/.state/.checkpoint-3", kill_by=signal.SIGINT)
     assert ended.code == 130
-    require_one_line(ended, "Interrupted.", "the same command goes on")
+    require_one_line(ended, "Interrupted.", "the same command resumes")
     assert not [name for name in place.files() if name.endswith((".part", ".lock"))]
     assert {name for name in place.files() if "checkpoint" in name} == {
         f"{RUN}/.state/checkpoint-1.npz",
@@ -26,7 +26,7 @@ def test_ctrl_c_and_sigterm_end_a_run_that_goes_on_and_damaged_checkpoints_are_s
     newest.write_bytes(newest.read_bytes()[:-1])
     ended = place.run(*NETWORK, kill_on=rf"os.rename {RUN}/.predictions-test", kill_by=signal.SIGTERM)
     assert ended.code == 143
-    require_one_line(ended, "Stopped by SIGTERM.", "the same command goes on")
+    require_one_line(ended, "Stopped by SIGTERM.", "the same command resumes")
     assert "The checkpoint of epoch 2 is damaged, or of other data: going back to that of epoch 1.\n" in ended.err
     # Both damaged: from the start, which is said where nothing else is, too.
     for file in (place.root / RUN / ".state").glob("checkpoint-*"):

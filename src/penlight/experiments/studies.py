@@ -58,7 +58,7 @@ class PlannedRun(Record):
     seed: int
     folder: Path
     state: State
-    run: Run | None = None
+    run: Run | None = json_key(default=None, hidden=True)
 
 
 class StudyPlan(Record):

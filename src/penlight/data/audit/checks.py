@@ -29,6 +29,7 @@ from penlight.errors import DataError
 from penlight.escaping import label_list, quoted
 from penlight.numbers import counted, decimal_text, percent_text
 from penlight.parsing import LARGEST_JSON, parse_json_object
+from penlight.records import check_record
 
 FILE = "audit.json"
 
@@ -82,8 +83,8 @@ def _read_kept(folder: Path, dataset: Dataset) -> Audit | None:
         content = parse_json_object(disk.read_inside(folder, FILE, LARGEST_JSON), FILE)
         if content["labels"] != _meaning(dataset, folder):
             return None
-        found = Audit.from_dict(content["audit"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError):
+        found = check_record(Audit, content["audit"], FILE, error=DataError)
+    except (OSError, KeyError, DataError):
         return None
     return found if found.images == {name: len(split) for name, split in dataset.splits.items()} else None
 

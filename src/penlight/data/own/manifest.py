@@ -149,7 +149,8 @@ class Manifest(PictureLayout):
             )
         files, finder = table[self.path], _FileFinder(tree)
         labels = [self._labels_of(table, i) for i in range(len(files))]
-        if self.label and not self.separator and (empty := [i for i, names in enumerate(labels) if not names]):
+        cells = table[self.label] if self.label and not self.separator else []
+        if empty := [i for i, cell in enumerate(cells) if not cell.strip()]:
             raise DataError(f"{path}: no label in the rows of {named(files[i] for i in empty)}.", "Add it.")
         rows, missing = [], []
         for i, written in enumerate(files):
