@@ -117,7 +117,7 @@ def test_run_lengths_are_read():
     )
 
 
-def test_the_header_is_looked_at(tmp_path: Path):
+def test_the_header_is_read(tmp_path: Path):
     path = tmp_path / "IM000001"
     path.write_bytes(dicom(np.zeros((20, 30), np.uint16)))
     look = read_header(path)
