@@ -187,8 +187,14 @@ class _Service:
         asking = self._asking.get(registered.opening)
         if asking is None:
             asking = self._asking[registered.opening] = asyncio.create_task(self._ask_about(registered))
-            asking.add_done_callback(lambda _: self._asking.pop(registered.opening, None))
+            asking.add_done_callback(lambda task: self._forget(registered.opening, task))
         return await asyncio.shield(asking)
+
+    def _forget(self, opening: int, task: "asyncio.Task[Any]") -> None:
+        self._asking.pop(opening, None)
+        # Whoever asked may be gone, as when the server ends: the error is seen, so that it is not logged as lost.
+        if not task.cancelled():
+            task.exception()
 
     async def _ask_about(self, registered: RegisteredRun) -> dict[str, Any]:
         (answer,) = await self.pool.ask(self.message(registered, "about"), [({}, b"")])
