@@ -33,13 +33,13 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 """Tree-structured Parzen estimators (Bergstra et al. 2011) and a Gaussian process, both Optuna's own, by a seed."""
 
 
-def make_sampler(name: str, seed: int, told: int) -> BaseSampler:
-    """Make the sampler that proposes the trial after `told` others.
+def make_sampler(name: str, seed: int, number: int) -> BaseSampler:
+    """Make the sampler of one proposal, by its number from 0.
 
     Each proposal depends on the seed and the trials so far alone, so a stopped search goes on as if it had not been.
     MissingExtraError where its needs are not installed.
     """
-    return SAMPLERS[name](int(np.random.default_rng([seed, told]).integers(2**31)))
+    return SAMPLERS[name](int(np.random.default_rng([seed, number]).integers(2**31)))
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:

@@ -1,5 +1,6 @@
 """Trials of a tuning: a list of work that grows, each part chosen by what those before it have shown."""
 
+import itertools
 import os
 import time
 import warnings
@@ -187,20 +188,31 @@ def next_trials(tuning: Tuning, data: OpenedData, limits: TrialLimits) -> Iterat
     fail_running(search.study, shared=search.shared)
     while True:
         fail_silent(search.study)
-        if not limits.allow(told := len(_counted(search.study))):
+        counted = _counted(search.study)
+        if not limits.allow(len(counted)):
             return
-        yield TrialSpec(tuning, _ask(search, told))
+        yield TrialSpec(tuning, _ask(search, _next_proposal(counted)))
 
 
-def _ask(search: Search, told: int) -> int:
-    """Choose a trial after `told` others: the recipe as it is, if it lies in the space and is the first; else what
-    the sampler makes of those so far."""
+_PROPOSAL = "proposal"
+
+
+def _next_proposal(counted: Sequence[FrozenTrial]) -> int:
+    """Give the first number of a proposal that no trial has: that of a trial that was killed comes again, while one
+    that began after it may be complete."""
+    taken = {trial.user_attrs.get(_PROPOSAL, number) for number, trial in enumerate(counted)}
+    return next(number for number in itertools.count() if number not in taken)
+
+
+def _ask(search: Search, number: int) -> int:
+    """Choose the trial of a proposal: the recipe as it is, if it lies in the space and is the first; else what the
+    sampler makes of the trials so far."""
     study, setup = search.study, search.setup
     start = setup.space.values_of(setup.recipe)
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    if start is not None and not told and not waiting:
+    if start is not None and not number and not waiting:
         study.enqueue_trial(stored(setup.space, start))
-    study.sampler = make_sampler(setup.sampler, setup.seed, told)
+    study.sampler = make_sampler(setup.sampler, setup.seed, number)
     with warnings.catch_warnings():
         # That heartbeats are those of `Study.optimize`: here they are those of `heartbeat`.
         warnings.simplefilter("ignore")
@@ -208,6 +220,7 @@ def _ask(search: Search, told: int) -> int:
     # A trial that is taken up again asks the sampler, too, and must not wait for it.
     study.sampler = optuna.samplers.RandomSampler(seed=setup.seed)
     trial.set_user_attr("process", process_name(os.getpid()))
+    trial.set_user_attr(_PROPOSAL, number)
     return trial._trial_id
 
 
