@@ -101,7 +101,7 @@ def test_tables_have_captions_and_scopes(page: Page) -> None:
 
 def test_sections_come_in_the_order_of_the_house(page: Page) -> None:
     sections = [attrs["id"] for tag, attrs in page.elements if tag == "section"]
-    assert sections == ["verdict", "checks", "scores", "errors", "looked", "curves", "data", "making", "card"]
+    assert sections == ["verdict", "checks", "scores", "errors", "saliency", "curves", "data", "making", "card"]
 
 
 def test_both_themes_print_and_the_notice_are_there(text: str) -> None:

@@ -12,7 +12,7 @@ from tests.survival.place import LINEAR, NETWORK, SEEDS, Place, require_one_line
 RUN = "work/runs/tiny-cnn-1"
 
 
-def test_ctrl_c_and_sigterm_end_a_run_that_goes_on_and_damaged_checkpoints_are_said(undisturbed, place: Place):
+def test_ctrl_c_ends_a_run_that_goes_on_from_a_whole_checkpoint(undisturbed, place: Place):
     other, _ = undisturbed(NETWORK)
     ended = place.run(*NETWORK, kill_on=rf"os.rename {RUN}/.state/.checkpoint-3", kill_by=signal.SIGINT)
     assert ended.code == 130
@@ -24,10 +24,18 @@ def test_ctrl_c_and_sigterm_end_a_run_that_goes_on_and_damaged_checkpoints_are_s
     }
     newest = place.root / RUN / ".state" / "checkpoint-2.npz"
     newest.write_bytes(newest.read_bytes()[:-1])
+    ended = place.run(*NETWORK, "--json")
+    assert "The checkpoint of epoch 2 is damaged, or of other data: going back to that of epoch 1.\n" in ended.err
+    assert json.loads(ended.out)["split"] == "test"
+    require_same(place, other)
+
+
+@pytest.mark.full
+def test_sigterm_ends_a_run_and_damaged_checkpoints_are_said(undisturbed, place: Place):
+    other, _ = undisturbed(NETWORK)
     ended = place.run(*NETWORK, kill_on=rf"os.rename {RUN}/.predictions-test", kill_by=signal.SIGTERM)
     assert ended.code == 143
     require_one_line(ended, "Stopped by SIGTERM.", "the same command resumes")
-    assert "The checkpoint of epoch 2 is damaged, or of other data: going back to that of epoch 1.\n" in ended.err
     # Both damaged: from the start, which is said where nothing else is, too.
     for file in (place.root / RUN / ".state").glob("checkpoint-*"):
         file.write_bytes(b"")
