@@ -14,11 +14,12 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 demo: $(STAMP)
 	@$(BIN)/penlight demo
 
-# A process for each core, and one thread in each: more would only wait for one another.
+# One thread in each process, and a process more than there are cores, as some tests wait for a server or a clock.
+WORKERS := $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 # Files are given out whole, longest first, as tests/schedule.py says: what they share would else be made twice.
 # What pytest rewrites of 500 modules is kept, also where Python is told to keep nothing: each process would do it again.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST := PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test: $(STAMP) chromium strace nginx
 	@$(PYTEST) -m "not full and not survival and not attack"
@@ -39,7 +40,7 @@ test-attack: $(STAMP) strace
 test-jax: $(JAX_VENV)/.installed chromium strace nginx
 	@KERAS_BACKEND=jax PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
 	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
-	  $(JAX_VENV)/bin/python -m pytest -n auto --dist loadfile -m "not full and not survival and not attack" -rs
+	  $(JAX_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not full and not survival and not attack" -rs
 
 # The pages are tested in a browser, and what it prints is read. Both are installed where that can be done, and else said to be missing.
 chromium:
