@@ -306,7 +306,7 @@ def _allowed(headers: Mapping[str, str]) -> str:
 
 
 def _answer(record: Any) -> Response:
-    return Response(json_text(record), media_type="application/json")
+    return Response(json_text(record, indent=None), media_type="application/json")
 
 
 def _add_listing(app: FastAPI, service: _Service) -> None:
