@@ -16,6 +16,7 @@ from pydantic import Field
 from penlight.errors import PredictionsError, UnknownNameError
 from penlight.evaluation.intervals import (
     Groups,
+    count_cases,
     count_units,
     design_effect,
     exceeds_error,
@@ -53,19 +54,13 @@ FOLDS = 5
 def too_few(y: NDArray[np.generic], groups: Groups = None) -> bool:
     """Whether (N,) labels of val have fewer than `FEWEST` positives or negatives, or fewer of `groups`, such as
     patients, that have any."""
-    return min(_cases(y, groups)) < FEWEST
-
-
-def _cases(y: NDArray[np.generic], groups: Groups) -> tuple[int, int]:
-    """Count what has a label, and what lacks it: patients where they are known, or images."""
-    has = np.asarray(y, bool)
-    return count_units(len(y), groups, has), count_units(len(y), groups, ~has)
+    return min(count_cases(y, groups)) < FEWEST
 
 
 def how_few(y: NDArray[np.generic], found_on: str, groups: Groups = None, *, of: str = "") -> str:
     """Say how many positives or negatives there are, whichever are fewer: "3 positive in val is too few"; of images,
     `of` says of how many, " of 30"."""
-    positives, negatives = _cases(y, groups)
+    positives, negatives = count_cases(y, groups)
     n, kind = (positives, "positive") if positives <= negatives else (negatives, "negative")
     if groups is None:
         return f"{n} {kind}{of} in {found_on} is too few"

@@ -162,6 +162,16 @@ def count_units(n_images: int, groups: Groups, inside: NDArray[np.generic] | Non
     return -(-units // groups.images_each) if isinstance(groups, UnknownPatients) else units
 
 
+def count_cases(
+    y: NDArray[np.generic], groups: Groups = None, inside: NDArray[np.bool_] | None = None
+) -> tuple[int, int]:
+    """Count what has a label y (N,), and what lacks it, among the images `inside` (N,): patients where they are
+    known, or images."""
+    has = np.asarray(y, bool)
+    among = np.ones(len(has), bool) if inside is None else inside
+    return count_units(len(has), groups, among & has), count_units(len(has), groups, among & ~has)
+
+
 def select_groups(groups: Groups, rows: NDArray[np.generic]) -> Groups:
     """Give the groups of some images, which are chosen by (N,) true or false, or by numbers."""
     if isinstance(groups, UnknownPatients):

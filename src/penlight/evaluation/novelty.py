@@ -8,6 +8,7 @@ other directions (Tipping and Bishop 1999); the last has few features and all of
 tight where training images are few and varied. N images of H x W pixels with C channels.
 """
 
+import functools
 import io
 import itertools
 import json
@@ -116,17 +117,24 @@ def _describe(images: Images) -> tuple[Floats, Floats, Floats, Floats]:
 def _shape(x: NDArray[np.float32]) -> Floats:
     """Describe the shape of images (N, H, W, C), (N, (2 rings + 3) * C)."""
     n, h, w, c = x.shape
-    down, across = ((np.arange(side) + 0.5) / side * 2 - 1 for side in (h, w))
-    radius = np.hypot(down[:, None], across).ravel()
-    flat, edges = x.reshape(n, h * w, c), np.linspace(0, 2**0.5, _RINGS + 1)
-    found = []
-    for inner, outer in itertools.pairwise(edges):
-        ring = flat[:, (radius >= inner) & (radius < outer)]
-        if ring.shape[1]:
-            found += [ring.mean(axis=1), np.log(ring.std(axis=1) + _LEAST_CONTRAST)]
+    flat, found = x.reshape(n, h * w, c), []
+    for inside in _rings(h, w):
+        ring = flat[:, inside]
+        found += [ring.mean(axis=1), np.log(ring.std(axis=1) + _LEAST_CONTRAST)]
     for mirrored in (x[:, :, ::-1], x[:, ::-1], x[:, ::-1, ::-1]):
         found.append(np.log(np.abs(x - mirrored).mean(axis=(1, 2)) + _LEAST_CONTRAST))
     return np.concatenate(found, axis=1).astype(np.float64)
+
+
+@functools.lru_cache(8)
+def _rings(h: int, w: int) -> tuple[NDArray[np.bool_], ...]:
+    """Which pixels (H * W,) lie in each ring around the centre, of rings that have any; kept, as a server asks
+    for one size again and again."""
+    down, across = ((np.arange(side) + 0.5) / side * 2 - 1 for side in (h, w))
+    radius = np.hypot(down[:, None], across).ravel()
+    edges = itertools.pairwise(np.linspace(0, 2**0.5, _RINGS + 1))
+    rings = [(radius >= inner) & (radius < outer) for inner, outer in edges]
+    return tuple(ring for ring in rings if ring.any())
 
 
 def _averaged(x: NDArray[np.float32], grid: int) -> Floats:
@@ -138,12 +146,14 @@ def _averaged(x: NDArray[np.float32], grid: int) -> Floats:
     return out
 
 
+@functools.lru_cache(32)
 def cell_shares(side: int, grid: int) -> NDArray[np.float32]:
     """How much of each of `side` pixels lies in each of `grid` equal cells, as shares of the cell, (grid, side)."""
     edges = np.arange(grid + 1)[:, None] * side / grid
     pixel = np.arange(side)
     inside = np.minimum(edges[1:], pixel + 1) - np.maximum(edges[:-1], pixel)
     out: NDArray[np.float32] = (np.maximum(inside, 0) * grid / side).astype(np.float32)
+    out.flags.writeable = False  # it is kept for whoever asks next
     return out
 
 

@@ -24,6 +24,7 @@ from penlight.evaluation.intervals import (
     Groups,
     UnknownPatients,
     bootstrap_weights,
+    count_cases,
     count_units,
     number_units,
     percentile_interval,
@@ -209,7 +210,7 @@ def _row(sample: Sample, column: str, name: str, inside: Mask, groups: Groups) -
 
 def _enough(y: NDArray[np.uint8], inside: Mask, groups: Groups) -> Mask:
     """(C,) whether enough patients, or images, `inside` (N,) have a label, and lack it."""
-    cases = [min(count_units(len(y), groups, inside & kind) for kind in (column > 0, column == 0)) for column in y.T]
+    cases = [min(count_cases(column, groups, inside)) for column in y.T]
     return np.asarray(cases) >= FEWEST_CASES
 
 

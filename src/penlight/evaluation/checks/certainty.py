@@ -9,7 +9,7 @@ from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST, MAX_TEMPERATURE
 from penlight.evaluation.checks.check import Finding, interval, listed, number, rule
 from penlight.evaluation.checks.evidence import Evidence, Floats, SplitAnswers
-from penlight.evaluation.intervals import count_units, design_effect, number_units, unit_noun
+from penlight.evaluation.intervals import count_cases, design_effect, number_units, unit_noun
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
 from penlight.evaluation.rows import find_row
@@ -120,7 +120,7 @@ def too_few_to_tune(e: Evidence) -> Finding | None:
 )
 def few_images(e: Evidence) -> Finding | None:
     y, groups = e.test.sample.y, e.test.groups
-    rarer = np.array([min(count_units(len(y), groups, kind) for kind in (own > 0, own == 0)) for own in y.T])
+    rarer = np.array([min(count_cases(own, groups)) for own in y.T])
     few = np.flatnonzero((rarer > 0) & (rarer < _FEW_CASES))
     parts = []
     if len(few):
