@@ -9,7 +9,7 @@ JAX_VENV := .venv-jax
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full test-survival test-attack test-jax chromium strace nginx check docs bench clean
+.PHONY: demo test test-full test-survival test-attack test-jax chromium strace nginx check wheel docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -71,6 +71,18 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MKDOCS)
+
+# The wheel as others install it: built from the tracked files, into an empty environment outside the checkout, and the demo
+# from there. Without --no-build-isolation a missing build requirement would show.
+WHEEL := $(CURDIR)/build/wheel
+wheel:
+	@rm -rf $(WHEEL) && mkdir -p $(WHEEL)/empty
+	@git archive --prefix=source/ HEAD | tar -x -C $(WHEEL)
+	@$(PYTHON) -m venv $(WHEEL)/venv
+	@$(WHEEL)/venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w $(WHEEL)/dist $(WHEEL)/source
+	@set -- $(WHEEL)/dist/penlight-*.whl; \
+	  $(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$1[train]"
+	@cd $(WHEEL)/empty && env -u PYTHONPATH $(WHEEL)/venv/bin/penlight demo
 
 # The reference pages are written from the code, then the manual is built, in build/site.
 docs: $(STAMP)
