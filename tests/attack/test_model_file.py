@@ -180,11 +180,11 @@ def test_the_check_reads_what_the_package_onnx_reads(name):
 
 def run_with(change, folder):
     """A run whose model was changed, and its manifest with it, as a stranger would."""
-    from penlight.runs.folder import Run
+    from penlight.runs.folder import RunFolder
 
     shutil.copytree(trained("grades"), folder)
     run = open_run(folder)
-    assert isinstance(run, Run)
+    assert isinstance(run, RunFolder)
     run.replace("model.onnx", changed(change))
     return folder
 

@@ -18,7 +18,7 @@ from penlight.evaluation.comparison import Compared, Comparison, differences, pa
 from penlight.evaluation.standing import model_words
 from penlight.recipes import BASELINE_MODELS
 from penlight.records import Record, json_key
-from penlight.runs import Answers, Predictions, Run, answer, open_run, write_text
+from penlight.runs import Answers, Predictions, RunFolder, answer, open_run, write_text
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scoring import answers_of_seeds
 from penlight.tasks import Task
@@ -158,14 +158,14 @@ def _parts(source: str) -> tuple[Path, str | None]:
     return Path(source), None
 
 
-def _runs(folder: Path) -> list[Run]:
+def _runs(folder: Path) -> list[RunFolder]:
     kind = kind_of(folder)
     if kind == "folds":
         raise RunError(f"{folder} is a cross-validation, which has no answers to test.", "Compare trained runs.")
     return open_group(folder).runs() if kind == "seeds" else [open_run(folder)]
 
 
-def _baseline(source: str, runs: Sequence[Run], name: str, split: str) -> _ComparedModel:
+def _baseline(source: str, runs: Sequence[RunFolder], name: str, split: str) -> _ComparedModel:
     """Read a baseline; it is the same for every seed, and has none of its own."""
     run = next((own for own in runs if name in own.baselines), runs[0])
     if name == run.kept_model and name not in run.baselines:

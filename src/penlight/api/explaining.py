@@ -23,7 +23,7 @@ from penlight.explanation.of_run import logits_of, model_side
 from penlight.explanation.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
 from penlight.numbers import counted, decimal_text
 from penlight.records import Record, json_key
-from penlight.runs import Run, open_predictor, open_run, write_bytes
+from penlight.runs import RunFolder, open_predictor, open_run, write_bytes
 from penlight.runs.classifier import reading_of
 from penlight.runs.dataset import view_of
 from penlight.runs.holdings import NEIGHBOURS, keeps_images
@@ -103,7 +103,7 @@ class Explainer:
     one that is not there.
     """
 
-    def __init__(self, run: Run, method: str = AUTO, *, isolated: bool = True) -> None:
+    def __init__(self, run: RunFolder, method: str = AUTO, *, isolated: bool = True) -> None:
         self.run = run
         has_file = run.has(MODEL) or not run.has(NETWORK)
         self.predictor = open_predictor(run, isolated=isolated) if has_file else None
@@ -213,7 +213,7 @@ class Explainer:
         return rows, columns
 
 
-def _network_of(run: Run) -> Any:
+def _network_of(run: RunFolder) -> Any:
     from penlight.models.keras_files import network_from_bytes
 
     return network_from_bytes(run.read(NETWORK))

@@ -8,7 +8,7 @@ from penlight.data.accesses import TestAccessLog
 from penlight.errors import RunError, UnknownNameError
 from penlight.exporters.parity import RECORD, Exported, facts_of
 from penlight.records import json_text
-from penlight.runs import Predictions, Run, open_run, write_bytes, write_json
+from penlight.runs import Predictions, RunFolder, open_run, write_bytes, write_json
 from penlight.runs.dataset import view_of
 from penlight.runs.predictor import MODEL
 
@@ -46,7 +46,7 @@ def export(path: Path, to: str = "onnx", *, out: Path | None = None) -> Exported
     return exported
 
 
-def _source(run: Run, view: ViewedDataset, test: Predictions) -> "ExportSource":
+def _source(run: RunFolder, view: ViewedDataset, test: Predictions) -> "ExportSource":
     from penlight.exporters import ExportSource
 
     network, made = None, b""
@@ -62,7 +62,7 @@ def _source(run: Run, view: ViewedDataset, test: Predictions) -> "ExportSource":
     return ExportSource(network, made, facts, run.decision.calibration)
 
 
-def _keep(run: Run, exported: Exported, content: bytes, out: Path | None) -> None:
+def _keep(run: RunFolder, exported: Exported, content: bytes, out: Path | None) -> None:
     """Write the file, then what is known of it."""
     if out is not None:
         write_bytes(out, content)

@@ -8,7 +8,7 @@ from penlight.disk import is_inside
 from penlight.experiments.folds import folds_content, folds_of
 from penlight.experiments.seeds import over_seeds
 from penlight.experiments.studies import content_of_folder
-from penlight.runs import Run, open_run, write_text
+from penlight.runs import RunFolder, open_run, write_text
 from penlight.runs.dataset import DESCRIPTION, seen_by
 from penlight.runs.folder import FOLDS, run_folders
 from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
@@ -43,7 +43,7 @@ def report(path: Path, out: Path | None = None, *, images: bool | None = None) -
                                         robustness=group.robustness), out)  # fmt: skip
 
 
-def _written(made: Run | RunGroup, page: str, out: Path | None) -> Path:
+def _written(made: RunFolder | RunGroup, page: str, out: Path | None) -> Path:
     """Write a page into what it is of, or to another file."""
     if out is None:
         made.replace(REPORT, page.encode())
@@ -90,7 +90,7 @@ def _of_study(path: Path) -> dict[str, "Figure"]:
     return found
 
 
-def _contents(path: Path, images: bool | None = None) -> tuple[list[Run], list["RunContent"]]:
+def _contents(path: Path, images: bool | None = None) -> tuple[list[RunFolder], list["RunContent"]]:
     """Gather the runs of a folder, one or one per seed, with what their reports show."""
     from penlight.reports.content import content_of_run
 

@@ -19,7 +19,7 @@ from penlight.evaluation.robustness import Indicators, Mistakes, Robustness, obs
 from penlight.experiments.baselines import Baselines
 from penlight.experiments.progress import ProgressListener
 from penlight.records import Record, json_key
-from penlight.runs import Run, open_predictor, open_run
+from penlight.runs import RunFolder, open_predictor, open_run
 from penlight.runs.dataset import view_of
 from penlight.runs.files import json_text
 from penlight.runs.folder import CORRUPTIONS
@@ -94,7 +94,7 @@ class _CorruptedModel:
         return self.decision.answer(self.task, self.task.probabilities(self.logits(images)))[1]
 
 
-def _model(run: Run) -> _CorruptedModel:
+def _model(run: RunFolder) -> _CorruptedModel:
     clean = run.answers("test")
     return _CorruptedModel(clean.predictions.task, clean.decision, clean.decided, open_predictor(run).logits)
 
@@ -110,7 +110,7 @@ class _Mistaken:
     linear: Sequence[Mistakes]
     notes: tuple[str, ...]
 
-    def of(self, runs: Sequence[Run], places: Sequence[int]) -> Robustness:
+    def of(self, runs: Sequence[RunFolder], places: Sequence[int]) -> Robustness:
         """Sum up the runs at some places, together."""
         test = self.view.splits["test"]
         models = [[self.runs[place] for place in places], *([own] for own in self.linear)]
@@ -120,7 +120,7 @@ class _Mistaken:
         return Robustness(seeds, len(test), own, {LINEAR: others[0]} if others else {}, self.notes)
 
 
-def _view_of(runs: Sequence[Run]) -> ViewedDataset:
+def _view_of(runs: Sequence[RunFolder]) -> ViewedDataset:
     """Open the dataset that all runs were made from."""
     view = view_of(runs[0].recipe)
     for run in runs:
@@ -134,7 +134,7 @@ def _view_of(runs: Sequence[Run]) -> ViewedDataset:
 
 
 def _linear(
-    run: Run, view: ViewedDataset, listener: ProgressListener
+    run: RunFolder, view: ViewedDataset, listener: ProgressListener
 ) -> tuple[list[_CorruptedModel], tuple[str, ...]]:
     """Find or fit the linear baseline, which a run does not keep; say why it is left out where it cannot be had.
 

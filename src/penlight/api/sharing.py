@@ -26,7 +26,7 @@ from penlight.exporters.table import EXPORTERS
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
 from penlight.records import Record, json_key, plain
-from penlight.runs import Run, RunWriter, open_run
+from penlight.runs import RunFolder, RunWriter, open_run
 from penlight.runs.cases import EXPLAINED
 from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by
 from penlight.runs.evidence import maps_alike_of
@@ -177,7 +177,7 @@ class _Copier:
 
     # Runs
 
-    def _run(self, source: Path, target: Path, seen: Any = None) -> Run:
+    def _run(self, source: Path, target: Path, seen: Any = None) -> RunFolder:
         run = open_run(source)
         self.runs += 1
         self._note_unknown(source, {*_KNOWN, ".lock"})
@@ -199,7 +199,7 @@ class _Copier:
             writer.finish()
         return open_run(target)
 
-    def _seen(self, run: Run) -> Any:
+    def _seen(self, run: RunFolder) -> Any:
         """The dataset of a run, or its description; None where it is not at hand."""
         with contextlib.suppress(PenlightError):
             if is_inside(run.path.parent, FOLDS) and not run.has(DESCRIPTION):
@@ -220,7 +220,7 @@ class _Copier:
         writer.write(REPORT, run_report(content))
         writer.write("card.md", run_card(content))
 
-    def _files(self, run: Run, recipe: Recipe) -> Iterator[tuple[str, bytes]]:
+    def _files(self, run: RunFolder, recipe: Recipe) -> Iterator[tuple[str, bytes]]:
         sizes = {}
         for name in sorted(_KNOWN - {*_MADE_ANEW, *_LEFT_OUT, RECORD}):
             if run.has(name):
@@ -234,7 +234,7 @@ class _Copier:
                     about["bytes"] = sizes[name]
             yield RECORD, json_text(self._scrub(kept)).encode()
 
-    def _content(self, run: Run, name: str, recipe: Recipe) -> bytes:
+    def _content(self, run: RunFolder, name: str, recipe: Recipe) -> bytes:
         if name == "provenance.json":
             return json_text(self._provenance(run, recipe)).encode()
         content = run.read(name)
@@ -254,7 +254,7 @@ class _Copier:
             return json_text(self._scrub(plain(_values_of(run, name, recipe)))).encode()
         return content
 
-    def _provenance(self, run: Run, recipe: Recipe) -> Any:
+    def _provenance(self, run: RunFolder, recipe: Recipe) -> Any:
         alike = maps_alike_of(run)
         alike = None if alike is None or alike != alike else alike
         if not self.shared:
@@ -277,7 +277,7 @@ class _Copier:
         files = self._joined(source, group, runs) if group.kind == "folds" else {}
         self._group(target, group, {run.path.name: run for run in runs}, files)
 
-    def _joined(self, source: Path, group: RunGroup, runs: Sequence[Run]) -> dict[str, bytes]:
+    def _joined(self, source: Path, group: RunGroup, runs: Sequence[RunFolder]) -> dict[str, bytes]:
         """Give the files that a cross-validation has beside its runs."""
         from penlight.reports.content import describe_folds
 
@@ -298,7 +298,7 @@ class _Copier:
         group, (kept, _) = open_group(source), read_study(source)
         self._note_unknown(source, {*_GROUP, *(row.id for row in kept.rows)})
         group.runs()
-        made: dict[str, Run] = {}
+        made: dict[str, RunFolder] = {}
         for row in kept.rows:
             place = run_folder_in(source, row.id)
             if kind_of(place) == "seeds":
@@ -309,7 +309,9 @@ class _Copier:
             made |= {f"{row.id}/{own.name}": open_run(own) for own in run_folders(target / row.id, "seed")}
         self._group(target, group, made, {})
 
-    def _group(self, target: Path, group: RunGroup, runs: Mapping[str, Run], files: Mapping[str, bytes]) -> None:
+    def _group(
+        self, target: Path, group: RunGroup, runs: Mapping[str, RunFolder], files: Mapping[str, bytes]
+    ) -> None:
         """Write the files of a folder of runs, seal it, and write its page from what is there then."""
         from penlight.api.reports import report
         from penlight.reports import run_card
@@ -369,7 +371,7 @@ class _Copier:
         relative = {name for name in named if "/" in name or "\\" in name or name.endswith(".toml")}
         return sorted({str(place) for place in places if len(place.parts) > 1} | relative)
 
-    def _account(self, run: Run, recipe: Recipe) -> None:
+    def _account(self, run: RunFolder, recipe: Recipe) -> None:
         """Count what is left out of a run, and say what remains."""
         from penlight.reports.picture import count_pictures
 
@@ -450,7 +452,7 @@ class _Copier:
         ]
 
 
-def _values_of(run: Run, name: str, recipe: Recipe) -> Any:
+def _values_of(run: RunFolder, name: str, recipe: Recipe) -> Any:
     """Read a JSON file of a run as the record that it is, and give what of it may be passed on."""
     if name == DATA:
         return None if run.data is None else shared_data(run.data)

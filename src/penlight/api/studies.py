@@ -13,7 +13,7 @@ from penlight.experiments.experiment import Summary, run_group
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import require_no_images
 from penlight.experiments.studies import compare_rows
-from penlight.runs import Run
+from penlight.runs import RunFolder
 from penlight.runs.files import json_text
 from penlight.runs.groups import REPORT, STUDY
 
@@ -69,8 +69,8 @@ def study(
     asked = {run.recipe.data.view: run.recipe.data for run in plan.runs}
     views = {view: here.data.view(asked[view]) for view in plan.views}
 
-    def summarise(runs: Sequence[Run]) -> Summary[dict[str, Any]]:
-        rows: dict[str, list[Run]] = {}
+    def summarise(runs: Sequence[RunFolder]) -> Summary[dict[str, Any]]:
+        rows: dict[str, list[RunFolder]] = {}
         for planned, run in zip(plan.runs, runs, strict=True):
             rows.setdefault(planned.row.id, []).append(run)
         content = compare_rows(plan, rows, views, listener)

@@ -15,7 +15,7 @@ from penlight.experiments.experiment import Summary, run_group
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.records import Record, json_key
-from penlight.runs import Run, machine, open_run, versions
+from penlight.runs import RunFolder, machine, open_run, versions
 from penlight.runs.files import json_text
 from penlight.runs.folder import MANIFEST, run_folder_in
 from penlight.runs.groups import REPORT
@@ -61,7 +61,7 @@ def sweep(
         rows = [_row_of(name, open_run(folder / name)) for name in done]
         return Swept(folder, None, rows, [name for name in here if name not in done], absent)
 
-    def summarise(runs: Sequence[Run]) -> Summary[Swept]:
+    def summarise(runs: Sequence[RunFolder]) -> Summary[Swept]:
         rows = [_row_of(name, run) for name, run in zip(here, runs, strict=True)]
         found = Swept(folder, folder / REPORT, rows, [], absent)
         record = json_text({"schema": 1, **found.to_dict()}).encode()
@@ -104,7 +104,7 @@ def _spec(name: str, folder: Path, budget: float | None, images: bool, listener:
     return RunSpec(recipe, 0, folder, plan=made, images=images)
 
 
-def _row_of(name: str, run: Run) -> "SweepRow":
+def _row_of(name: str, run: RunFolder) -> "SweepRow":
     from penlight.reports.sweep import SweepRow
 
     made, scores = run.provenance, run.metrics

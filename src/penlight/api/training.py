@@ -13,7 +13,7 @@ from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs, seeds_go_on, summarise_seeds
 from penlight.recipes import Recipe
 from penlight.recipes.plan import TrainingPlan
-from penlight.runs import Run
+from penlight.runs import RunFolder
 from penlight.runs.folder import goes_on
 from penlight.runs.groups import REPORT
 from penlight.runs.holdings import holdings_of
@@ -50,7 +50,7 @@ def train(
         trained = here.submit(first).result()
         return _trained(first, [trained.run], trained.scores or evaluate_run(trained.run))
 
-    def summarise(runs: Sequence[Run]) -> Summary[SeedsScores]:
+    def summarise(runs: Sequence[RunFolder]) -> Summary[SeedsScores]:
         listener.on_step("Writing the summary")
         return summarise_seeds(folder, runs, view)
 
@@ -83,7 +83,7 @@ def cross_validate(
     folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim))
     first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images)
 
-    def summarise(runs: Sequence[Run]) -> Summary[FoldsScores]:
+    def summarise(runs: Sequence[RunFolder]) -> Summary[FoldsScores]:
         listener.on_step("Scoring all folds")
         return summarise_folds(folder, divided)
 
@@ -99,7 +99,7 @@ def _trainable(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def _trained(spec: RunSpec, runs: Sequence[Run], scores: Scores | SeedsScores | FoldsScores) -> Trained:
+def _trained(spec: RunSpec, runs: Sequence[RunFolder], scores: Scores | SeedsScores | FoldsScores) -> Trained:
     """Say what was made in the folder of `spec`: one run, or several with a page of their own."""
     page = spec.folder / REPORT
     holds = held_by(runs, None if runs[0].path == spec.folder else page)
@@ -108,7 +108,7 @@ def _trained(spec: RunSpec, runs: Sequence[Run], scores: Scores | SeedsScores | 
     return Trained(spec.folder, page, scores, spec.plan, kept, holds, list(cut), spec.recipe.model.backbone)
 
 
-def held_by(runs: Sequence[Run], page: Path | None = None) -> dict[str, int]:
+def held_by(runs: Sequence[RunFolder], page: Path | None = None) -> dict[str, int]:
     """Count what runs, and the page of their folder, hold of the images: "training_images", "maps", "pictures"."""
     from penlight.reports.picture import count_pictures
 

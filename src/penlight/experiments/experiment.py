@@ -13,7 +13,7 @@ from penlight.disk import FolderHold
 from penlight.errors import RunError
 from penlight.experiments.executors import Executor, Work, do_all
 from penlight.experiments.run import TrainedRun
-from penlight.runs import Run
+from penlight.runs import RunFolder
 from penlight.runs.groups import Kind, write_group
 
 R = TypeVar("R")
@@ -28,7 +28,7 @@ class Summary(Generic[T]):
     files: Mapping[str, bytes]
     result: T
 
-    def write(self, folder: Path, runs: Sequence[Run]) -> T:
+    def write(self, folder: Path, runs: Sequence[RunFolder]) -> T:
         """Write the files into the folder of the runs, seal them, and give the result."""
         write_group(folder, self.kind, self.files, {run.path.relative_to(folder).as_posix(): run for run in runs})
         return self.result
@@ -53,12 +53,12 @@ def run_experiment(
 def run_group(
     folder: Path,
     work: Iterable[Work[TrainedRun]],
-    summarise: Callable[[Sequence[Run]], Summary[T]],
+    summarise: Callable[[Sequence[RunFolder]], Summary[T]],
     executor: Executor,
-) -> tuple[list[Run], T]:
+) -> tuple[list[RunFolder], T]:
     """Train the runs of a folder, and write their summary."""
 
-    def summarised(trained: Sequence[TrainedRun]) -> tuple[list[Run], T]:
+    def summarised(trained: Sequence[TrainedRun]) -> tuple[list[RunFolder], T]:
         runs = [own.run for own in trained]
         return runs, summarise(runs).write(folder, runs)
 

@@ -14,7 +14,7 @@ from penlight.experiments.experiment import Summary
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.recipes import Recipe
-from penlight.runs import Run, to_bytes, write_json
+from penlight.runs import RunFolder, to_bytes, write_json
 from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by, view_of
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PREDICTIONS = "predictions-folds.npz"
 
 
-def folds_of(folder: Path, runs: Sequence[Run]) -> Folds:
+def folds_of(folder: Path, runs: Sequence[RunFolder]) -> Folds:
     """Divide the dataset of a cross-validation again. RunError if it is not the one that was divided."""
     claim = read_folds(folder) or {}
     divided = make_folds(view_of(runs[0].recipe), claim["folds"], claim["seed"])

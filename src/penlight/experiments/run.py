@@ -26,7 +26,7 @@ from penlight.recipes.plan import LONGEST, TrainingPlan
 from penlight.records import without_defaults
 from penlight.runs import (
     Answers,
-    Run,
+    RunFolder,
     RunWriter,
     answer,
     machine,
@@ -58,7 +58,7 @@ _TIMED = 512
 class TrainedRun:
     """A complete run, and its scores on test where it was trained just now; None where it had been done before."""
 
-    run: Run
+    run: RunFolder
     scores: Scores | None
 
 
@@ -105,7 +105,7 @@ class RunSpec:
         recipe = recipe_from_toml(job["recipe"])
         return cls(recipe, job["seed"], Path(job["folder"]), job["by"], fold, plan, job["images"])
 
-    def _done(self) -> Run | None:
+    def _done(self) -> RunFolder | None:
         """Give the run that is already complete in the folder; None if it is to be trained."""
         if not is_inside(self.folder, MANIFEST):
             return None
@@ -268,7 +268,7 @@ def _record(
     return provenance
 
 
-def require_no_images(run: Run) -> None:
+def require_no_images(run: RunFolder) -> None:
     """Raise RunError for a complete run that keeps images."""
     if keeps_images(run):
         raise RunError(
@@ -344,7 +344,7 @@ def _provenance(
     }
 
 
-def _write_report(writer: RunWriter, draft: Run, view: ViewedDataset) -> None:
+def _write_report(writer: RunWriter, draft: RunFolder, view: ViewedDataset) -> None:
     from penlight.reports import run_card, run_report
     from penlight.reports.content import content_of_run
 

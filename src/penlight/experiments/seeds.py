@@ -10,7 +10,7 @@ from penlight.data.summary import DataDescription
 from penlight.disk import is_inside
 from penlight.experiments.experiment import Summary
 from penlight.experiments.run import RunSpec
-from penlight.runs import Run
+from penlight.runs import RunFolder
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import SUMMARY, goes_on, is_bare, is_run_of, is_untidy, run_folder_in
 from penlight.runs.groups import REPORT
@@ -37,7 +37,9 @@ def seeds_go_on(folder: Path, recipe_hash: str, seed: int) -> bool:
     return is_bare(folder) or goes_on(first, recipe_hash, seed) or is_run_of(first, recipe_hash, seed)
 
 
-def summarise_seeds(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Summary[SeedsScores]:
+def summarise_seeds(
+    folder: Path, runs: Sequence[RunFolder], view: ViewedDataset | DataDescription
+) -> Summary[SeedsScores]:
     """Score the runs of a folder, one per seed, and draw their page."""
     from penlight.reports import seeds_report
     from penlight.reports.content import content_of_run

@@ -34,7 +34,7 @@ from penlight.reports.content import content_of_run, description_of
 from penlight.reports.displays import ConfusionMatrix, LabelConfusion
 from penlight.reports.findings import findings
 from penlight.reports.study_content import StudyContent, StudyRowResult, StudyTable, pairs
-from penlight.runs import Answers, Predictions, Run, open_run, read_claim
+from penlight.runs import Answers, Predictions, RunFolder, open_run, read_claim
 from penlight.runs.dataset import seen_by
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.files import is_sound
@@ -58,7 +58,7 @@ class PlannedRun(Record):
     seed: int
     folder: Path
     state: State
-    run: Run | None = json_key(default=None, hidden=True)
+    run: RunFolder | None = json_key(default=None, hidden=True)
 
 
 class StudyPlan(Record):
@@ -144,7 +144,7 @@ def plan_study(
     return StudyPlan(study, source, folder, tuple(runs), tuple(left))
 
 
-def _state(path: Path, run: Run | None, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -> State:
+def _state(path: Path, run: RunFolder | None, recipe: Recipe, seed: int, data_md5: Callable[[], str]) -> State:
     if run is not None:
         kept = (run.recipe.hash, run.seed) == (recipe.hash, seed) and run.provenance["data_md5"] == data_md5()
         return "done" if kept else "changed"
@@ -227,7 +227,7 @@ def read_study(folder: Path) -> tuple[Study, str]:
 def _table(
     study: Study,
     view: str,
-    runs: Mapping[str, Sequence[Run]],
+    runs: Mapping[str, Sequence[RunFolder]],
     described: DataDescription,
     rows_of: Mapping[str, Sequence[Score]],
 ) -> StudyTable:
@@ -275,7 +275,7 @@ def _require_same_images(tests: Sequence[Predictions]) -> None:
             )
 
 
-def _headline(run: Run, name: str) -> float:
+def _headline(run: RunFolder, name: str) -> float:
     row = find_row(run.metrics.metrics, name)
     return math.nan if row is None else row.value
 
@@ -283,7 +283,7 @@ def _headline(run: Run, name: str) -> float:
 def _entry(
     study: Study,
     row: StudyRow,
-    runs: Sequence[Run],
+    runs: Sequence[RunFolder],
     tests: Sequence[Answers],
     rows: Sequence[Score],
     headline: tuple[float, ...],
@@ -330,7 +330,7 @@ def _kind(recipe: Recipe) -> Kind:
     return "custom" if isinstance(model, Cnn | Residual) else "features"
 
 
-def _cost(runs: Sequence[Run]) -> Cost:
+def _cost(runs: Sequence[RunFolder]) -> Cost:
     made = [run.provenance for run in runs]
     model = "model.keras"
     return Cost(
@@ -367,7 +367,7 @@ def states_by_row(plan: StudyPlan) -> list[tuple[StudyRow, Counter[State]]]:
 
 def compare_rows(
     plan: StudyPlan,
-    runs: Mapping[str, Sequence[Run]],
+    runs: Mapping[str, Sequence[RunFolder]],
     views: Mapping[str, ViewedDataset | DataDescription],
     listener: ProgressListener,
     images: bool | None = None,
@@ -394,7 +394,7 @@ def compare_rows(
     )
 
 
-def _summary_rows(folder: Path, runs: Sequence[Run], view: ViewedDataset | DataDescription) -> Sequence[Score]:
+def _summary_rows(folder: Path, runs: Sequence[RunFolder], view: ViewedDataset | DataDescription) -> Sequence[Score]:
     """Read the scores over seeds from the summary that is there, if it is sealed and of these runs; else write it."""
     wanted, what = (runs[0].recipe.hash, [run.seed for run in runs]), str(folder / SUMMARY)
     if is_inside(folder, SUMMARY) and is_inside(folder, REPORT):
@@ -441,8 +441,8 @@ def _plan_of_copy(study: Study, source: str, folder: Path) -> StudyPlan:
     return StudyPlan(study, source, folder, tuple(runs), ())
 
 
-def _runs_of(plan: StudyPlan) -> dict[str, list[Run]]:
-    runs: dict[str, list[Run]] = {}
+def _runs_of(plan: StudyPlan) -> dict[str, list[RunFolder]]:
+    runs: dict[str, list[RunFolder]] = {}
     for run in plan.runs:
         runs.setdefault(run.row.id, []).append(run.run or open_run(run.folder))
     return runs

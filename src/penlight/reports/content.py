@@ -23,7 +23,7 @@ from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup, unavailable_subgroups
 from penlight.recipes import differences
 from penlight.reports.verdict import kept_together
-from penlight.runs import Joined, Run
+from penlight.runs import Joined, RunFolder
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_from_bytes
 from penlight.runs.evidence import checks_kept, headline_kept, novelty_rates_of
 from penlight.runs.holdings import groups_unavailable, holdings_of, is_shared, keeps_images
@@ -158,7 +158,7 @@ class RunContent:
 _SAMPLES_PER_LABEL = 6
 
 
-def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool | None = None) -> RunContent:
+def content_of_run(run: RunFolder, seen: ViewedDataset | DataDescription, images: bool | None = None) -> RunContent:
     """Read a run and take the pictures from its dataset. RunError if the dataset is not the one it was trained on.
 
     Without `images` no picture is taken; with None, as the run itself keeps images or not. Where the dataset is not
@@ -210,7 +210,7 @@ def content_of_run(run: Run, seen: ViewedDataset | DataDescription, images: bool
     )
 
 
-def _pictures(run: Run, seen: ViewedDataset | DataDescription | None, task: Task) -> dict[str, Any]:
+def _pictures(run: RunFolder, seen: ViewedDataset | DataDescription | None, task: Task) -> dict[str, Any]:
     """Give the fields with pictures of a dataset, or why there are none; None where they are not wanted."""
     if isinstance(seen, ViewedDataset):
         return {
@@ -234,7 +234,7 @@ def description_of(seen: ViewedDataset | DataDescription) -> DataDescription:
 
 def content_of_folds(
     name: str,
-    runs: Sequence[Run],
+    runs: Sequence[RunFolder],
     joined: Joined,
     scores: FoldsScores,
     whole: DataDescription,
@@ -302,7 +302,7 @@ def _places(joined: Joined) -> NDArray[np.float64]:
     return out
 
 
-def _provenance_of_folds(runs: Sequence[Run], md5: str) -> dict[str, Any]:
+def _provenance_of_folds(runs: Sequence[RunFolder], md5: str) -> dict[str, Any]:
     """Say how all folds were made: the durations are their sums."""
     made = kept_together([_provenance(run) for run in runs], runs[0].recipe.model.backbone, "folds")
     spent = [run.provenance["durations"] for run in runs]
@@ -310,7 +310,7 @@ def _provenance_of_folds(runs: Sequence[Run], md5: str) -> dict[str, Any]:
     return {**made, "durations": durations, "hashes": {**made["hashes"], "data (MD5)": md5}}
 
 
-def _history(run: Run, headline: str) -> pd.DataFrame | None:
+def _history(run: RunFolder, headline: str) -> pd.DataFrame | None:
     history = run.history
     names = {"headline": headline, "val_headline": f"val_{headline}"}
     return None if history is None else history.rename(columns=names)
@@ -326,7 +326,7 @@ def _samples(split: ViewedSplit, task: Task) -> dict[str, list[TrainingSample]]:
     return out
 
 
-def _provenance(run: Run) -> dict[str, Any]:
+def _provenance(run: RunFolder) -> dict[str, Any]:
     made = run.provenance
     hashes = {"recipe": made["recipe_hash"], "data (MD5)": made["data_md5"]}
     # Where a copy to be shared was made is nobody's business.

@@ -8,7 +8,7 @@ from .facts import facts_from_properties as facts_from_properties
 from .files import write_bytes as write_bytes
 from .files import write_json as write_json
 from .files import write_text as write_text
-from .folder import Run as Run
+from .folder import RunFolder as RunFolder
 from .folder import RunWriter as RunWriter
 from .folder import open_run as open_run
 from .folder import read_claim as read_claim

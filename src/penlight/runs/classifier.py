@@ -25,7 +25,7 @@ from penlight.evaluation.novelty import Novelty
 from penlight.evaluation.selective import is_singleton
 from penlight.numbers import decimal_text, percent_text
 from penlight.runs.facts import NOTICE, ModelFacts
-from penlight.runs.folder import Run, open_run
+from penlight.runs.folder import RunFolder, open_run
 from penlight.runs.predictor import Predictor, open_predictor
 from penlight.runs.standing import standing_of
 from penlight.tasks import Task
@@ -48,7 +48,7 @@ class Classifier:
         conformal: Conformal | None,
         novelty: Novelty | None,
         reading: DecodeOptions,
-        run: Run | None = None,
+        run: RunFolder | None = None,
     ) -> None:
         self._predictor = predictor
         self._run = run
@@ -196,7 +196,7 @@ def open_classifier(path: Path) -> Classifier:
     )
 
 
-def reading_of(run: Run, size: int, channels: int) -> DecodeOptions:
+def reading_of(run: RunFolder, size: int, channels: int) -> DecodeOptions:
     """Say how a picture becomes an image of a run: as its dataset was read, where the run kept that."""
     kept = run.reading
     return DecodeOptions(size, channels) if kept is None else kept

@@ -8,7 +8,7 @@ from penlight.data.kept import KeptDescription
 from penlight.data.summary import DataDescription
 from penlight.recipes import Recipe
 from penlight.records import read_record
-from penlight.runs import Run
+from penlight.runs import RunFolder
 from penlight.runs.groups import open_group
 from penlight.runs.holdings import keeps_images
 
@@ -22,7 +22,7 @@ def view_of(recipe: Recipe) -> ViewedDataset:
     return apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
 
 
-def seen_by(run: Run, images: bool | None = None) -> ViewedDataset | DataDescription:
+def seen_by(run: RunFolder, images: bool | None = None) -> ViewedDataset | DataDescription:
     """Open the dataset of a run in its view, or read its description where no image is wanted and the run has one.
 
     `images` as in `content_of_run`. Errors as in `view_of`.

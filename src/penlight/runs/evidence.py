@@ -16,13 +16,13 @@ from penlight.recipes import Pretrained, Recipe
 from penlight.records import check_record
 from penlight.runs.answers import Answers
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
-from penlight.runs.folder import Run
+from penlight.runs.folder import RunFolder
 from penlight.runs.holdings import MAPS_ALIKE, NOVELTY_RATES
 
 _OF_CURVES = ("loss", "val_loss", "val_headline", "learning_rate")
 
 
-def evidence_of_run(run: Run, rows: Sequence[Score], subgroups: Sequence[Subgroup] = ()) -> Evidence:
+def evidence_of_run(run: RunFolder, rows: Sequence[Score], subgroups: Sequence[Subgroup] = ()) -> Evidence:
     """Read what a run says of val and test, beside its baselines; `rows` and `subgroups` are its scores on test."""
     run = run.read_once()
     answers = run.answers("test")
@@ -48,7 +48,7 @@ def evidence_of_run(run: Run, rows: Sequence[Score], subgroups: Sequence[Subgrou
     )
 
 
-def duplicates_of(run: Run, answers: Answers) -> DuplicateScores | None:
+def duplicates_of(run: RunFolder, answers: Answers) -> DuplicateScores | None:
     """Score answers to test with and without the images that have a duplicate in another split; of a copy that does
     not say which these are, give the scores that were kept. None where there are none, or it is not known."""
     rows = None if run.data is None or run.data.duplicates is None else run.data.duplicates.get("test", ())
@@ -63,19 +63,19 @@ def seen(answers: Answers) -> SplitAnswers:
     return SplitAnswers(answers.sample, answers.predictions.units)
 
 
-def checks_kept(run: Run) -> Sequence[Check]:
+def checks_kept(run: RunFolder) -> Sequence[Check]:
     """Read what checks reported when the run was made."""
     return run.metrics.checks
 
 
-def headline_kept(run: Run) -> Score:
+def headline_kept(run: RunFolder) -> Score:
     """Read the run's headline score on test."""
     headline = run.predictions("test").task.headline
     found = find_row(run.metrics.metrics, headline)
     return found or Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
 
 
-def maps_alike_of(run: Run) -> float | None:
+def maps_alike_of(run: RunFolder) -> float | None:
     """Read how much the maps of a run are like those of random weights; None where it is not known."""
     if run.has(EXPLAINED):
         return cases_from_bytes(run.read(EXPLAINED), str(run.path)).mean_alike
@@ -83,13 +83,13 @@ def maps_alike_of(run: Run) -> float | None:
     return found
 
 
-def novelty_rates_of(run: Run) -> NoveltyRates | None:
+def novelty_rates_of(run: RunFolder) -> NoveltyRates | None:
     """Read how well a run tells images unlike those in train; None where that was not measured."""
     found = run.provenance.get(NOVELTY_RATES)
     return None if found is None else check_record(NoveltyRates, found, f"provenance.json in the run {run.path}")
 
 
-def _curves(run: Run) -> Curves | None:
+def _curves(run: RunFolder) -> Curves | None:
     table = run.curves
     if table is None:
         return None

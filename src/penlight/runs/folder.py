@@ -162,10 +162,10 @@ class RunWriter:
 
         self.write(f"{name}.npz", to_bytes(predictions))
 
-    def draft(self, answers: "Mapping[str, Answers] | None" = None, **known: Any) -> "Run":
+    def draft(self, answers: "Mapping[str, Answers] | None" = None, **known: Any) -> "RunFolder":
         """Give the run as it is so far, for what is made from it before it is complete. What is at hand is not read
         again: `answers` to val and test, and those of a baseline as "<baseline>-test"; `known` properties by name."""
-        run = Run(self.path, check_record(ManifestRecord, self._manifest(self._written), MANIFEST), answers)
+        run = RunFolder(self.path, check_record(ManifestRecord, self._manifest(self._written), MANIFEST), answers)
         vars(run).update(known)
         return run
 
@@ -258,13 +258,13 @@ def read_claim(path: Path) -> dict[str, Any] | None:
 
 class _ReadProperty(Generic[T]):
     """A property that is read from disk each time, unless the instance has a value of its name, as a draft has; of
-    `Run.read_once` it is read the first time."""
+    `RunFolder.read_once` it is read the first time."""
 
-    def __init__(self, read: Callable[["Run"], T]) -> None:
+    def __init__(self, read: Callable[["RunFolder"], T]) -> None:
         self._read = read
         self.__doc__ = read.__doc__
 
-    def __get__(self, run: "Run | None", owner: type["Run"]) -> T:
+    def __get__(self, run: "RunFolder | None", owner: type["RunFolder"]) -> T:
         if run is None:
             raise AttributeError("It is a property of runs.")
         value = self._read(run)
@@ -273,7 +273,7 @@ class _ReadProperty(Generic[T]):
         return value
 
 
-class Run:
+class RunFolder:
     """A complete run, read from its folder. Every file is checked against the manifest when it is read."""
 
     def __init__(self, path: Path, manifest: ManifestRecord, answers: "Mapping[str, Answers] | None" = None) -> None:
@@ -289,7 +289,7 @@ class Run:
         """The folder's name."""
         return self.path.name
 
-    def read_once(self) -> "Run":
+    def read_once(self) -> "RunFolder":
         """Give the run for one report: recipe, provenance, scores and the like are read once, however often they are
         asked for."""
         once = copy.copy(self)
@@ -507,7 +507,7 @@ class Run:
         return read_record(kind, self.read(name), f"{name} in the run {self.path}", _AGAIN)
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: Path) -> RunFolder:
     """Open a complete run. RunError, by name, for a folder that is missing, no run, incomplete, or damaged."""
     if not path.is_dir():
         raise RunError(f"There is no run folder {path}.", "Give the folder that `penlight train` printed last.")
@@ -518,7 +518,7 @@ def open_run(path: Path) -> Run:
                 f"The run {path} is not complete.", f"Finish it: penlight train {path}/recipe.toml --out {path}"
             )
         raise _not_a_run(path)
-    return Run(path, _manifest_of(path, content))
+    return RunFolder(path, _manifest_of(path, content))
 
 
 def _not_a_run(path: Path) -> RunError:

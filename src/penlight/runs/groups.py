@@ -1,7 +1,7 @@
 """A folder of several runs: the seeds or folds of one recipe, a study, a sweep, or a tuning.
 
 Its own files are known by group.json, written last, as those of a run are by its manifest: a print of each file, and
-for each run a hash of what its scores rest on (`Run.measured`), so that a run whose report is written anew stays the
+for each run a hash of what its scores rest on (`RunFolder.measured`), so that a run whose report is written anew stays the
 run that was summarised. Folders that Penlight 0.1.0 wrote have no group.json; they are read and said to be unsealed.
 """
 
@@ -26,7 +26,16 @@ from penlight.runs.files import (
     write_bytes,
     write_json,
 )
-from penlight.runs.folder import CORRUPTIONS, FOLDS, MANIFEST, SUMMARY, Run, open_run, run_folder_in, run_folders
+from penlight.runs.folder import (
+    CORRUPTIONS,
+    FOLDS,
+    MANIFEST,
+    SUMMARY,
+    RunFolder,
+    open_run,
+    run_folder_in,
+    run_folders,
+)
 from penlight.runs.scores import FoldsSummary, SeedsSummary
 from penlight.runs.studies import StudyRecord
 
@@ -151,7 +160,7 @@ class RunGroup:
             return run_folders(self.path, "fold" if self.kind == "folds" else "seed")
         return [run_folder_in(self.path, *name.split("/")) for name in sorted(self._seal.runs, key=_in_order)]
 
-    def runs(self, opened: Sequence[Run] = ()) -> list[Run]:
+    def runs(self, opened: Sequence[RunFolder] = ()) -> list[RunFolder]:
         """Open its runs, but for the `opened` ones. RunError if one is missing, damaged, or not the one that was
         summarised."""
         known = {run.path: run for run in opened}
@@ -165,7 +174,7 @@ class RunGroup:
         return runs
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file of the folder anew, and its print into the seal, as `Run.replace` does. A folder without a
+        """Write a file of the folder anew, and its print into the seal, as `RunFolder.replace` does. A folder without a
         seal stays without one. RunError if another process is writing the folder."""
         with FolderHold(self.path):
             remove_orphans(self.path)
@@ -220,7 +229,7 @@ def named_runs(folders: Sequence[Path]) -> str:
     return f"Give one of {len(folders):,}: {shown}{', ...' if len(folders) > _SHOWN else ''}"
 
 
-def write_group(path: Path, kind: Kind, files: Mapping[str, bytes], runs: Mapping[str, Run]) -> None:
+def write_group(path: Path, kind: Kind, files: Mapping[str, bytes], runs: Mapping[str, RunFolder]) -> None:
     """Write the files of a folder in this order, then its seal; `runs` by the names of their folders in it.
 
     Of a folder that is sealed already the seal first says what is to come, so that it holds at every moment.

@@ -7,7 +7,7 @@ from penlight.evaluation.subgroups import Metadata, unavailable_subgroups
 from penlight.numbers import counted
 from penlight.records import Record, json_key
 from penlight.runs.cases import EXPLAINED
-from penlight.runs.folder import Run
+from penlight.runs.folder import RunFolder
 
 NEIGHBOURS = "neighbours.npz"
 
@@ -71,7 +71,7 @@ class Holdings(Record):
         return [*found, "A copy without images, metadata and paths: penlight export RUN --for-sharing."]
 
 
-def holdings_of(run: Run) -> Holdings:
+def holdings_of(run: RunFolder) -> Holdings:
     """Look what a run holds of its data."""
     predictions = {split: run.predictions(split) for split in ("val", "test")}
     columns = dict.fromkeys(column for own in predictions.values() for column in own.metadata)
@@ -86,24 +86,24 @@ def holdings_of(run: Run) -> Holdings:
     )
 
 
-def _rows(run: Run, name: str, array: str) -> int:
+def _rows(run: RunFolder, name: str, array: str) -> int:
     if not run.has(name):
         return 0
     header = read_headers(run.read(name), name).get(array)
     return header.shape[0] if header is not None and header.shape else 0
 
 
-def keeps_images(run: Run) -> bool:
+def keeps_images(run: RunFolder) -> bool:
     """Say whether images of the dataset are in the run; in what was made before that was asked, they are."""
     return bool(run.provenance.get(KEEPS_IMAGES, True))
 
 
-def is_shared(run: Run) -> bool:
+def is_shared(run: RunFolder) -> bool:
     """Say whether the run is a copy that was made to be shared."""
     return SHARED in run.provenance
 
 
-def groups_unavailable(run: Run, metadata: Metadata) -> list[str]:
+def groups_unavailable(run: RunFolder, metadata: Metadata) -> list[str]:
     """Say by which columns there are no scores of groups, and why."""
     if not is_shared(run):
         return unavailable_subgroups(metadata)

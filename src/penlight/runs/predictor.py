@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from penlight.data.reads import at_once
 from penlight.errors import DataError, RunError
 from penlight.runs.facts import ModelFacts, facts_from_properties
-from penlight.runs.folder import Run, open_run
+from penlight.runs.folder import RunFolder, open_run
 from penlight.runs.modelfile import check_model, require_interface
 from penlight.runs.session import LocalSession, RemoteSession
 from penlight.tasks import Task
@@ -160,14 +160,14 @@ def require_images(images: Images, size: int, channels: int) -> None:
 
 
 def open_predictor(
-    source: Run | Path,
+    source: RunFolder | Path,
     *,
     threads: int | None = None,
     spinning: bool = True,
     batch: int = _BATCH,
     isolated: bool = True,
 ) -> Predictor:
-    """Open the model of a run, given as `Run` or by its folder, or an exported ONNX file.
+    """Open the model of a run, given as `RunFolder` or by its folder, or an exported ONNX file.
 
     See `Predictor` for the options. RunError for a run without model.onnx.
     """
@@ -179,7 +179,7 @@ def open_predictor(
     return Predictor(content, where, threads=threads, spinning=spinning, batch=batch, isolated=isolated)
 
 
-def _of_run(run: Run) -> bytes:
+def _of_run(run: RunFolder) -> bytes:
     if not run.has(MODEL):
         raise RunError(f"The run {run.path} has no {MODEL}.", f"Make it: penlight export {run.path} --to onnx")
     return run.read(MODEL)

@@ -20,7 +20,7 @@ from penlight.evaluation.scores import values_of
 from penlight.evaluation.subgroups import Subgroup, score_subgroups, unavailable_subgroups
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.records.groups import FoldsRecord
-from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, Run, join_folds
+from penlight.runs import FOLDS_SPLIT, Answers, Joined, Predictions, RunFolder, join_folds
 from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
 from penlight.runs.groups import open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
@@ -29,7 +29,7 @@ from penlight.runs.scores import FoldScore, FoldsScores, Scores, SeedsScores
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 
 
-def evaluate_run(run: Run, split: str = "test") -> Scores:
+def evaluate_run(run: RunFolder, split: str = "test") -> Scores:
     """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
     rivals, prevalence = _baseline_rows([run], split), run.recipe.decide.prevalence
     scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
@@ -108,13 +108,13 @@ def decide_on(
     )
 
 
-def _baseline_rows(runs: Sequence[Run], split: str) -> dict[str, list[Score]]:
+def _baseline_rows(runs: Sequence[RunFolder], split: str) -> dict[str, list[Score]]:
     """Score the baselines of a run, or of the seeds of a recipe: a seed that kept one has no other of that name."""
     found = {name: next((run for run in runs if name in run.baselines), None) for name in BASELINE_MODELS}
     return {name: rows_of(run.baseline_answers(name, split)) for name, run in found.items() if run is not None}
 
 
-def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
+def seeds_scores(runs: Sequence[RunFolder], split: str) -> SeedsScores:
     """Score the runs of several seeds together. RunError if they are not of one recipe, view and dataset."""
     answers = answers_of_seeds(runs, split)
     first = answers[0].predictions
@@ -130,7 +130,7 @@ def seeds_scores(runs: Sequence[Run], split: str) -> SeedsScores:
     return SeedsScores(split, seeds, rows, _baseline_rows(runs, split), checks, subgroups)
 
 
-def answers_of_seeds(runs: Sequence[Run], split: str) -> list[Answers]:
+def answers_of_seeds(runs: Sequence[RunFolder], split: str) -> list[Answers]:
     """Read the answers of several seeds. RunError if they are not of one recipe, view and dataset."""
     answers = [run.answers(split) for run in runs]
     predictions = [own.predictions for own in answers]
@@ -146,7 +146,7 @@ class FoldRuns:
     """The runs of a cross-validation, one for each fold, and what its folder claims to be."""
 
     path: Path
-    runs: Sequence[Run]
+    runs: Sequence[RunFolder]
     claim: FoldsRecord
 
     @cached_property
@@ -212,7 +212,7 @@ def _kept_subgroups(folder: Path) -> Sequence[Subgroup]:
     return open_group(folder).summary.subgroups
 
 
-def _folds_rows(sample: Sample, runs: Sequence[Run], groups: Groups) -> list[Score]:
+def _folds_rows(sample: Sample, runs: Sequence[RunFolder], groups: Groups) -> list[Score]:
     """Score all folds together, with the spread of their own values."""
     # By name and label: runs of another version may have other rows.
     own = [{(row.name, row.label): row.value for row in run.metrics.metrics} for run in runs]

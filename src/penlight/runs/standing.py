@@ -9,7 +9,7 @@ from penlight.evaluation.checks.check import Checks
 from penlight.evaluation.rows import Rows, RowsByModel, Score, find_row
 from penlight.evaluation.standing import AheadOf, Measured
 from penlight.records import Name, Record
-from penlight.runs.folder import Run
+from penlight.runs.folder import RunFolder
 from penlight.tasks import Task
 
 _MOST_CHECKS = 10
@@ -31,7 +31,7 @@ class _KeptScores(Record):
     ahead: AheadOf = field(default_factory=dict)
 
 
-def standing_of(run: Run, task: Task) -> OnTest:
+def standing_of(run: RunFolder, task: Task) -> OnTest:
     """Say what a run is worth on test: `verdict` in a sentence, `stands` in a few words, the serious
     `checks` by code with what was seen, and the measured `coverage` of its prediction sets, None without sets.
 

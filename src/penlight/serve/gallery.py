@@ -15,7 +15,7 @@ from penlight.errors import PenlightError
 from penlight.evaluation.rows import Score, find_row
 from penlight.numbers import counted
 from penlight.reports.words import interval, metric_words, number, sentence
-from penlight.runs import Run
+from penlight.runs import RunFolder
 from penlight.runs.evidence import checks_kept, headline_kept
 from penlight.runs.folder import MANIFEST
 from penlight.runs.groups import REPORT, UNSEALED
@@ -219,7 +219,7 @@ def _of_run(registered: RegisteredRun) -> list[_Found]:
 
 
 @functools.lru_cache(4096)
-def _run(run: Run, changed: int) -> _Found:
+def _run(run: RunFolder, changed: int) -> _Found:
     """Read a run once for each time that it is changed."""
     del changed
     recipe, made, row = run.recipe, run.provenance, headline_kept(run)

@@ -13,7 +13,7 @@ from typing import Any
 
 from penlight.disk import inner_folders, is_inside, links_in
 from penlight.errors import PenlightError, RunError
-from penlight.runs.folder import MANIFEST, SUMMARY, Run, open_run
+from penlight.runs.folder import MANIFEST, SUMMARY, RunFolder, open_run
 from penlight.runs.groups import REPORT, RunGroup, kind_of, not_one_run, open_group
 from penlight.runs.predictor import MODEL
 from penlight.serve.schema import GroupLinks, ListedGroup, ListedRun, RunLinks
@@ -37,7 +37,7 @@ class RegisteredRun:
 
     id: str
     group: str | None
-    run: Run
+    run: RunFolder
     title: str
     state: tuple[int, ...]
     opening: int
@@ -209,7 +209,7 @@ class _FolderScan:
     paths: Sequence[Path]
     root: str
     ids: dict[Path, str] = field(default_factory=dict)
-    opened: dict[Path, tuple[tuple[int, ...], int, Run]] = field(default_factory=dict)
+    opened: dict[Path, tuple[tuple[int, ...], int, RunFolder]] = field(default_factory=dict)
     titles: set[str] = field(default_factory=set)
     told: set[str] = field(default_factory=set)
     openings: int = 0
@@ -266,7 +266,7 @@ class _FolderScan:
             return None
         return own
 
-    def _open(self, folder: Path) -> tuple[tuple[int, ...], int, Run]:
+    def _open(self, folder: Path) -> tuple[tuple[int, ...], int, RunFolder]:
         state = _state_of(folder)
         known = self.opened.get(folder)
         if known is not None and known[0] == state:
