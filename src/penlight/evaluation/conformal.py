@@ -61,7 +61,8 @@ def contiguous_scores(prob: Floats) -> Floats:
     n, _, k = prob.shape
     rows = np.arange(n)
     # A border that is never preferred, so that a grade i stands in column i + 1.
-    padded = np.pad(prob[:, 0], ((0, 0), (1, 1)), constant_values=-1.0)
+    padded = np.full((n, k + 2), -1.0)
+    padded[:, 1:-1] = prob[:, 0]
     low = high = np.argmax(prob[:, 0], axis=1) + 1
     mass = padded[rows, low]
     score = np.zeros((n, k + 2))

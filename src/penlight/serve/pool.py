@@ -28,7 +28,7 @@ _SPARE = 3
 _TRIES = 3
 
 
-@dataclass
+@dataclass(eq=False)  # two requests are two, whatever is asked; and comparing would read all of their pictures
 class _Job:
     common: Mapping[str, Any]
     items: Sequence[Item]
@@ -51,7 +51,7 @@ class _Job:
         return [i for i in range(len(self.items)) if i not in self.found]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Message:
     """What a worker was sent: jobs, and for each item in it the job and the item's number there."""
 
@@ -120,7 +120,8 @@ class Pool:
             raise too_long(self._limits) from error
         finally:
             self.waiting -= len(items)
-            with contextlib.suppress(ValueError):
+            # Asked before: the error of a deque that lacks it is written with all of the job in it.
+            if job in self._line:
                 self._line.remove(job)
 
     @property
