@@ -285,6 +285,7 @@ def _data(asked: argparse.Namespace) -> Any:
 def _train(asked: argparse.Namespace, what: str, recipe: Any) -> dict[str, Any]:
     """Train a recipe whole, as `penlight train` does: baselines, audit, neighbours, explanations, export, report."""
     import penlight as pl
+    from penlight.api.training import train_recipe
 
     class Seen(pl.ProgressListener):
         def __init__(self) -> None:
@@ -300,7 +301,7 @@ def _train(asked: argparse.Namespace, what: str, recipe: Any) -> dict[str, Any]:
     seen = Seen()
     with Peaks() as peaks, tempfile.TemporaryDirectory(dir=asked.keep) as out:
         begun = time.perf_counter()
-        made = pl.train(recipe, out=Path(out) / "run", listener=seen)
+        made = train_recipe(recipe, out=Path(out) / "run", listener=seen)
         seconds = time.perf_counter() - begun
     auc = next(r.value for r in made.scores.metrics if r.name == "auc" and r.label is None)
     rows = [row(what, f"{seconds:.0f} s, test AUC {auc:.3f}", peaks)]

@@ -28,7 +28,7 @@ def commands(run: Path, folder: Path) -> dict[str, list[str | Path]]:
     from penlight.runs import open_run
 
     scores, picture = folder / "scores.csv", folder / "picture.png"
-    prob = open_run(run).predictions("test").prob
+    prob = open_run(run).model_predictions("test").prob
     np.savetxt(scores, np.column_stack([np.arange(len(prob)), prob]), delimiter=",", fmt="%.17g")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8)).save(picture)
     return {

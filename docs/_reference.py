@@ -336,13 +336,10 @@ as `penlight.errors.PenlightError`: `problem` states what was expected and what 
 The `to_dict()` of a result is the JSON that the command prints.
 
 ```python
-from pathlib import Path
-
 import penlight as pl
 
-recipe = pl.resolve_recipe("retina-phantom", "linear", [])
-result = pl.train(recipe, out=Path("runs/first"))
-result.scores.frame()[["value", "low", "high", "majority"]]
+run = pl.train("retina-phantom", "linear", out="runs/first")
+run.scores.frame()[["value", "low", "high", "majority"]]
 ```
 """
     members = [getattr(pl, name) for name in pl.__all__]

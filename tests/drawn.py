@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import penlight as pl
+from penlight.api.requests import resolve_recipe
+from penlight.api.training import train_recipe
 from penlight.data import record, store
 from penlight.data.arrays import md5_of, split_of
 from penlight.data.dataset import SPLITS, Dataset, DatasetInfo
@@ -81,7 +83,7 @@ def _train(folder: Path) -> None:
         for name, (dataset, recipe, overrides, seeds) in RUNS.items():
             if name != REPORTED:
                 patch.setattr(training, "_write_report", lambda writer, *_: writer.write("report.html", REPORT))
-            pl.train(pl.resolve_recipe(dataset, recipe, overrides), seeds=seeds, out=folder / name)
+            train_recipe(resolve_recipe(dataset, recipe, overrides), seeds=seeds, out=folder / name)
         file = folder / "small.toml"
         file.write_text(STUDY)
         pl.study(str(file), out=folder / "study")

@@ -8,6 +8,7 @@ import pytest
 
 import penlight as pl
 from penlight.api import requests
+from penlight.api.training import train_recipe
 from penlight.data import store
 from penlight.errors import RecipeError, RunError
 from penlight.evaluation import find_row
@@ -46,7 +47,7 @@ def recipe(**sections):
 
 
 def test_the_json_of_a_result_is_that_of_the_run(small, tmp_path):
-    result = pl.train(recipe(), out=tmp_path / "run")
+    result = train_recipe(recipe(), out=tmp_path / "run")
     assert result.scores.to_dict() == pl.evaluate(tmp_path / "run").to_dict()
     run = open_run(tmp_path / "run")
     made = run.provenance
@@ -54,7 +55,7 @@ def test_the_json_of_a_result_is_that_of_the_run(small, tmp_path):
     assert made["parameters"] > 0
     assert made["best_epoch"] in (1, 2)
     assert len(run.history) == 2
-    assert run.predictions("val").recipe_hash == recipe().hash
+    assert run.model_predictions("val").recipe_hash == recipe().hash
 
 
 @pytest.mark.mapped
@@ -63,16 +64,16 @@ def test_test_labels_change_no_file_but_scores(small, tmp_path):
     task = MultiLabel(LABELS)
     chosen = recipe(decide=Decide(thresholds="f1"))
     small(task)
-    pl.train(chosen, out=tmp_path / "true")
+    train_recipe(chosen, out=tmp_path / "true")
     small(task, shuffle_test=True)
-    pl.train(chosen, out=tmp_path / "shuffled")
+    train_recipe(chosen, out=tmp_path / "shuffled")
     names = {p.name for p in (tmp_path / "true").iterdir()}
     differ = {n for n in names if (tmp_path / "true" / n).read_bytes() != (tmp_path / "shuffled" / n).read_bytes()}
     scores = {"metrics.json", "report.html", "card.md", "predictions-test.npz", "explained.npz", "manifest.json"}
     # Durations differ from run to run, and the Keras file holds its time of writing.
     own = {"provenance.json", "history.csv", "model.keras"}
     assert differ <= scores | own | {f"baseline-{b}-test.npz" for b in ("majority", "linear")}
-    one, other = (open_run(tmp_path / n).predictions("test") for n in ("true", "shuffled"))
+    one, other = (open_run(tmp_path / n).model_predictions("test") for n in ("true", "shuffled"))
     np.testing.assert_array_equal(one.prob, other.prob)
 
 
@@ -87,17 +88,17 @@ def test_a_run_stopped_in_training_goes_on_under_the_same_command(small, own_fol
             if row.epoch == 2:
                 raise PulledPlugError
 
-    pl.train(chosen, name="cnn", out=own_folders / "whole")
+    train_recipe(chosen, name="cnn", out=own_folders / "whole")
     with pytest.raises(PulledPlugError):
-        pl.train(chosen, name="cnn", listener=Pull())
+        train_recipe(chosen, name="cnn", listener=Pull())
     with pytest.raises(RunError, match="not complete"):
         pl.evaluate(own_folders / "work" / "runs" / "small-cnn-1")
-    result = pl.train(chosen, name="cnn")
+    result = train_recipe(chosen, name="cnn")
     assert str(result.folder) == "runs/small-cnn-1"
     continued = (result.folder / "predictions-test.npz").read_bytes()
     assert continued == (own_folders / "whole" / "predictions-test.npz").read_bytes()
     assert not list(result.folder.glob(".*"))
-    assert str(pl.train(recipe(model=Linear(components=3)), name="cnn").folder) == "runs/small-cnn-2"
+    assert str(train_recipe(recipe(model=Linear(components=3)), name="cnn").folder) == "runs/small-cnn-2"
 
 
 def test_several_seeds_go_on_where_they_stopped(small, own_folders):
@@ -112,17 +113,17 @@ def test_several_seeds_go_on_where_they_stopped(small, own_folders):
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        pl.train(chosen, name="linear", seeds=2, listener=Pull())
+        train_recipe(chosen, name="linear", seeds=2, listener=Pull())
     first = (own_folders / "work" / "runs" / "small-linear-1" / "seed-0" / "manifest.json").read_bytes()
-    result = pl.train(chosen, name="linear", seeds=2)
+    result = train_recipe(chosen, name="linear", seeds=2)
     assert str(result.folder) == "runs/small-linear-1"
     assert (result.folder / "seed-0" / "manifest.json").read_bytes() == first
     assert result.scores.seeds == [0, 1]
 
 
 def test_seeds_of_another_recipe_are_refused(small, tmp_path):
-    pl.train(recipe(model=Linear(components=3)), out=tmp_path / "one", seeds=2)
-    pl.train(recipe(model=Linear(components=4)), out=tmp_path / "two")
+    train_recipe(recipe(model=Linear(components=3)), out=tmp_path / "one", seeds=2)
+    train_recipe(recipe(model=Linear(components=4)), out=tmp_path / "two")
     shutil.rmtree(tmp_path / "one" / "seed-1")
     shutil.copytree(tmp_path / "two", tmp_path / "one" / "seed-1")
     with pytest.raises(RunError, match="another run than the one that"):
@@ -130,7 +131,7 @@ def test_seeds_of_another_recipe_are_refused(small, tmp_path):
 
 
 def test_a_baseline_as_a_run_stands_beside_the_other_one(small, tmp_path):
-    scores = pl.train(recipe(model=Linear(components=5)), out=tmp_path / "run").scores
+    scores = train_recipe(recipe(model=Linear(components=5)), out=tmp_path / "run").scores
     assert list(scores.baselines) == ["majority"]
     assert find_row(scores.metrics, "auc").value > find_row(scores.baselines["majority"], "auc").value == 0.5
 
@@ -144,14 +145,14 @@ VIEWS = MultiLabel(LABELS).views
 def test_every_view_of_findings_trains(small, tmp_path, view):
     small(MultiLabel(LABELS), n=(120, 60, 60))
     chosen = recipe(data=Data(dataset="small", view=view), model=Linear(components=3))
-    pl.train(chosen, out=tmp_path / view)
-    predictions = open_run(tmp_path / view).predictions("test")
+    train_recipe(chosen, out=tmp_path / view)
+    predictions = open_run(tmp_path / view).model_predictions("test")
     assert predictions.view == view
     assert json.loads((tmp_path / view / "provenance.json").read_text())["view"] == view
 
 
 def test_a_report_of_another_dataset_is_refused(small, tmp_path):
-    pl.train(recipe(model=Linear(components=3)), out=tmp_path / "run")
+    train_recipe(recipe(model=Linear(components=3)), out=tmp_path / "run")
     small(seed=9)
     with pytest.raises(RunError, match="another file"):
         pl.report(tmp_path / "run")
@@ -175,15 +176,15 @@ def test_every_reader_gives_calibrated_answers_and_acc_stays(small, tmp_path, ca
     chosen = recipe(
         model=Linear(components=40, strength=10.0), decide=Decide(calibration=calibration, prevalence=0.1)
     )
-    pl.train(chosen, out=tmp_path / "run")
+    train_recipe(chosen, out=tmp_path / "run")
     run = open_run(tmp_path / "run")
-    test = run.predictions("test")
+    test = run.model_predictions("test")
     np.testing.assert_array_equal(test.prob, test.task.probabilities(test.logits))
     answers = run.answers("test")
     assert answers.decision.calibration.kind == calibration
     moves = {"none": False, "temperature": True, "isotonic": True}
     assert (answers.predictions.prob != test.prob).any() == moves[calibration]
-    files = [official(tmp_path / f"{split}.csv", run.predictions(split)) for split in ("test", "val")]
+    files = [official(tmp_path / f"{split}.csv", run.model_predictions(split)) for split in ("test", "val")]
     own = pl.evaluate(tmp_path / "run")
     same = pl.score(files[0], "small", split="test", val=files[1], decide=chosen.decide)
     # The file has probabilities alone, of 17 digits.

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.data import store
 from penlight.evaluation import find_row
 from penlight.evaluation.checks import CHECKS, run_checks
@@ -48,7 +49,7 @@ def codes(scores):
 
 def test_a_clean_run_raises_none(planted, tmp_path):
     planted()
-    scores = pl.train(LINEAR, out=tmp_path / "run").scores
+    scores = train_recipe(LINEAR, out=tmp_path / "run").scores
     assert [check.seen for check in scores.checks] == []
     assert "No check reported a problem." in (tmp_path / "run" / "report.html").read_text()
     assert "No check reported a problem." in (tmp_path / "run" / "card.md").read_text()
@@ -90,7 +91,7 @@ def test_a_planted_fault_raises_its_check_and_evaluate_needs_no_dataset(
     network = Recipe(
         data=Data(dataset="small"), model=Cnn(filters=(4,), dense=8), train=Train(epochs=1, batch_size=64)
     )
-    trained = pl.train(network if change is shuffled else LINEAR, out=run)
+    trained = train_recipe(network if change is shuffled else LINEAR, out=run)
     assert code in codes(trained.scores)
     said = next(check for check in trained.scores.checks if check.code == code)
     assert said.seen in (run / "card.md").read_text()
@@ -104,7 +105,7 @@ def test_evidence_of_a_run_is_what_its_files_say(planted, quick, tmp_path):
     recipe = Recipe(
         data=Data(dataset="small"), model=Cnn(filters=(4,), dense=8), train=Train(epochs=2, batch_size=64)
     )
-    scores = pl.train(recipe, out=tmp_path / "run").scores
+    scores = train_recipe(recipe, out=tmp_path / "run").scores
     run = open_run(tmp_path / "run")
     e = evidence_of_run(run, scores.metrics)
     np.testing.assert_array_equal(e.test.sample.prob, run.answers("test").predictions.prob)
@@ -134,7 +135,7 @@ def test_score_raises_what_its_evidence_shows(planted, tmp_path):
 
 def test_seeds_have_their_checks_together(planted, quick, tmp_path):
     planted(leaked)
-    scores = pl.train(LINEAR, out=tmp_path / "runs", seeds=2).scores
+    scores = train_recipe(LINEAR, out=tmp_path / "runs", seeds=2).scores
     # The same picture under two patients is a find of its own.
     assert codes(scores) == ["PL008", "PL017"]
     assert json.loads((tmp_path / "runs" / "summary.json").read_text())["checks"] == scores.to_dict()["checks"]
@@ -144,7 +145,7 @@ def test_seeds_have_their_checks_together(planted, quick, tmp_path):
 
 def test_a_run_that_kept_no_data_is_checked_by_the_rest(planted, quick, tmp_path):
     planted(lambda splits: (leaked(splits), underexposed(splits)))
-    pl.train(LINEAR, out=tmp_path / "run")
+    train_recipe(LINEAR, out=tmp_path / "run")
     run = tmp_path / "run"
     manifest = json.loads((run / "manifest.json").read_text())
     del manifest["files"]["data.json"]

@@ -34,7 +34,8 @@ import pytest
 import typer
 from PIL import Image
 
-import penlight as pl
+from penlight.api.requests import resolve_recipe
+from penlight.api.training import train_recipe
 from penlight.cli.app import app
 from penlight.data import store
 from penlight.experiments import opened
@@ -419,8 +420,8 @@ def test_every_file_of_a_run_is_described(desk, quick, monkeypatch):
     stub_fit(monkeypatch)
     text = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
     small = ["train.epochs=1", "model.filters=[4]", "model.dense=4"]
-    recipe = pl.resolve_recipe("retina-phantom", "demo", small)
-    run = pl.train(recipe, out=Path("run")).folder
+    recipe = resolve_recipe("retina-phantom", "demo", small)
+    run = train_recipe(recipe, out=Path("run")).folder
     for file in run.iterdir():
         kind = re.sub(r"-(majority|linear)-", "-NAME-", re.sub(r"-(val|test)\.", "-SPLIT.", file.name))
         assert f"`{kind}`" in text, kind

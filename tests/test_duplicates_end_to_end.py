@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.recipes import Data, Linear, Recipe
 from penlight.runs import open_run
 from tests.data.tiny_dataset import write_tiny
@@ -20,7 +21,7 @@ def test_scores_without_duplicates_stand_wherever_the_leak_is_said(tmp_path: Pat
     arrays["test_labels"][:4] = arrays["train_labels"][:4]
     np.savez("tiny.npz", **arrays)
     recipe = Recipe(data=Data(dataset="tiny.toml"), model=Linear(components=5))
-    run = pl.train(recipe, out=tmp_path / "run").folder
+    run = train_recipe(recipe, out=tmp_path / "run").folder
     kept = json.loads((run / "metrics.json").read_text())["duplicates"]
     assert (kept["duplicates"], kept["images"]) == (4, 15)
     assert json.loads((run / "data.json").read_text())["duplicates"]["test"] == [0, 1, 2, 3]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import penlight as pl
+from penlight.api.training import cross_validate_recipe, train_recipe
 from penlight.data import store
 from penlight.errors import DataError, RunError
 from penlight.evaluation import METRICS, Sample, find_row, headline_value
@@ -56,7 +57,7 @@ def validated(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         sketch_figures(patch)
         patch.setattr(store, "open_dataset", lambda name, size: named())
-        return pl.cross_validate(LINEAR, folds=2, out=tmp_path_factory.mktemp("validated") / "folds")
+        return cross_validate_recipe(LINEAR, folds=2, out=tmp_path_factory.mktemp("validated") / "folds")
 
 
 def files(folder):
@@ -114,9 +115,9 @@ def test_repeated_it_is_the_same_bytes_and_test_labels_change_nothing(small, val
     dataset = small()
     labels = dataset.splits["test"].labels
     labels[:] = np.random.default_rng(1).permutation(labels)
-    pl.cross_validate(LINEAR, folds=2, out=tmp_path / "other")
+    cross_validate_recipe(LINEAR, folds=2, out=tmp_path / "other")
     assert files(validated.folder) == files(tmp_path / "other")
-    pl.cross_validate(LINEAR, folds=2, seed=1, out=tmp_path / "seeded")
+    cross_validate_recipe(LINEAR, folds=2, seed=1, out=tmp_path / "seeded")
     assert files(validated.folder) != files(tmp_path / "seeded")
 
 
@@ -130,12 +131,12 @@ def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, ow
                 raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        pl.cross_validate(LINEAR, folds=2, name="linear", listener=Pull())
+        cross_validate_recipe(LINEAR, folds=2, name="linear", listener=Pull())
     begun = own_folders / "work" / "runs" / "small-linear-1"
     with pytest.raises(RunError, match="lacks folds"):
         pl.evaluate(begun)
     first = (begun / "fold-1" / "manifest.json").read_bytes()
-    result = pl.cross_validate(LINEAR, folds=2, name="linear")
+    result = cross_validate_recipe(LINEAR, folds=2, name="linear")
     assert str(result.folder) == "runs/small-linear-1"
     assert (begun / "fold-1" / "manifest.json").read_bytes() == first
     assert files(begun) == files(validated.folder)
@@ -144,11 +145,11 @@ def test_stopped_it_goes_on_with_the_fold_that_was_not_done(small, validated, ow
 def test_folders_of_something_else_and_other_datasets_are_refused(small, validated, tmp_path):
     folder = validated.folder
     with pytest.raises(RunError, match="number of folds"):
-        pl.cross_validate(LINEAR, folds=3, out=folder)
+        cross_validate_recipe(LINEAR, folds=3, out=folder)
     with pytest.raises(RunError, match="not a cross-validation"):
-        pl.cross_validate(LINEAR, folds=3, out=folder / "fold-1")
+        cross_validate_recipe(LINEAR, folds=3, out=folder / "fold-1")
     with pytest.raises(DataError, match="too few"):
-        pl.cross_validate(LINEAR, folds=60, out=tmp_path / "many")
+        cross_validate_recipe(LINEAR, folds=60, out=tmp_path / "many")
     assert not (tmp_path / "many").exists()
     small(md5="1" * 32)
     with pytest.raises(RunError, match="another file of small"):
@@ -176,7 +177,7 @@ def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, m
         split.labels[:, 3] = 0
     dataset.splits["train"].labels[7, 3] = 1
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-    result = pl.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
+    result = cross_validate_recipe(LINEAR, folds=2, out=tmp_path / "folds")
     said, nameless = result.to_dict()["unavailable"]
     assert said.startswith("answers to 1 images, on which every fold is trained")
     assert nameless.startswith("scores by site, age, sex, view")
@@ -188,18 +189,18 @@ def test_findings_of_one_patient_alone_have_no_answer_and_it_is_said(tmp_path, m
 
 def test_networks_stop_by_the_val_inside_a_fold(small, tmp_path, monkeypatch):
     stub_fit(monkeypatch)
-    result = pl.cross_validate(NETWORK, folds=2, out=tmp_path / "folds")
+    result = cross_validate_recipe(NETWORK, folds=2, out=tmp_path / "folds")
     assert len(result.scores.by_fold) == 2
     assert "fold-curves" in pl.displays(tmp_path / "folds")
     assert "Learning curves of all folds" in (tmp_path / "folds" / "report.html").read_text()
 
 
 def test_subgroups_are_scored_again_without_the_dataset(small, tmp_path, monkeypatch):
-    result = pl.train(LINEAR, out=tmp_path / "run")
+    result = train_recipe(LINEAR, out=tmp_path / "run")
     rows = result.to_dict()["subgroups"]
     assert [row["group"] for row in rows if row["column"] == "sex"] == ["F", "M"]
     run = open_run(tmp_path / "run")
-    assert run.predictions("test").metadata["sex"].dtype.kind == "U"
+    assert run.model_predictions("test").metadata["sex"].dtype.kind == "U"
     page, card = ((tmp_path / "run" / name).read_text() for name in ("report.html", "card.md"))
     assert "Score of each subgroup" in page
     assert "Unavailable: scores by site, view: the dataset does not name them." in page
@@ -214,7 +215,7 @@ def test_subgroups_are_scored_again_without_the_dataset(small, tmp_path, monkeyp
 @pytest.mark.full
 def test_over_seeds_a_subgroup_has_its_mean(small, tmp_path, monkeypatch):
     stub_fit(monkeypatch)
-    result = pl.train(NETWORK, out=tmp_path / "seeds", seeds=2)
+    result = train_recipe(NETWORK, out=tmp_path / "seeds", seeds=2)
     own = [pl.evaluate(tmp_path / "seeds" / f"seed-{seed}").subgroups for seed in (0, 1)]
     for mean, one, other in zip(result.scores.subgroups, *own, strict=True):
         assert mean.value == pytest.approx((one.value + other.value) / 2, nan_ok=True)

@@ -9,6 +9,7 @@ import pytest
 
 import penlight as pl
 from penlight import disk
+from penlight.api.training import cross_validate_recipe, train_recipe
 from penlight.data import accesses as tested
 from penlight.data import record, store
 from penlight.data.accesses import TestAccessLog, accesses_of, accesses_text, recipes_of
@@ -41,9 +42,9 @@ def kept(folder):
 def test_each_run_adds_itself_and_its_baselines_and_keeps_how_many_other_recipes_came_before(small, tmp_path):
     assert accesses_text(accesses_of(small)) == "On this machine the test images have not been read for a score."
     other = LINEAR.model_copy(update={"model": Linear(components=4)})
-    pl.train(LINEAR, out=tmp_path / "a", seeds=2)
-    pl.train(other, out=tmp_path / "b")
-    pl.train(LINEAR, out=tmp_path / "c")
+    train_recipe(LINEAR, out=tmp_path / "a", seeds=2)
+    train_recipe(other, out=tmp_path / "b")
+    train_recipe(LINEAR, out=tmp_path / "c")
     found = accesses_of(small)
     assert [(t.by, t.run, t.seed) for t in found if t.by != "baseline"] == [
         ("train", "seed-0", 0),
@@ -61,7 +62,7 @@ def test_each_run_adds_itself_and_its_baselines_and_keeps_how_many_other_recipes
 
 
 def test_scoring_kept_answers_again_is_no_reading(small, tmp_path):
-    pl.train(LINEAR, out=tmp_path / "a")
+    train_recipe(LINEAR, out=tmp_path / "a")
     before = accesses_of(small)
     pl.evaluate(tmp_path / "a")
     pl.report(tmp_path / "a")
@@ -69,12 +70,12 @@ def test_scoring_kept_answers_again_is_no_reading(small, tmp_path):
 
 
 def test_a_cross_validation_is_recorded_as_what_it_is_and_counts_for_nothing(small, tmp_path):
-    pl.cross_validate(LINEAR, folds=2, out=tmp_path / "folds")
+    cross_validate_recipe(LINEAR, folds=2, out=tmp_path / "folds")
     found = accesses_of(small)
     assert {t.split for t in found} == {"fold 1 of 2", "fold 2 of 2"}
     assert recipes_of(found) == set()
     assert "test_readings_before" not in open_run(tmp_path / "folds" / "fold-1").provenance
-    pl.train(LINEAR.model_copy(update={"model": Linear(components=4)}), out=tmp_path / "a")
+    train_recipe(LINEAR.model_copy(update={"model": Linear(components=4)}), out=tmp_path / "a")
     assert kept(tmp_path / "a") == 0
 
 
@@ -87,7 +88,7 @@ def test_predictions_made_elsewhere_count_by_their_numbers(small, tmp_path):
     found = accesses_of(small)
     assert [(t.by, t.run, t.seed) for t in found] == [("score", None, None)] * 3
     assert len(recipes_of(found)) == 2
-    pl.train(LINEAR, out=tmp_path / "a")
+    train_recipe(LINEAR, out=tmp_path / "a")
     assert kept(tmp_path / "a") == 2
 
 
@@ -95,7 +96,7 @@ def test_many_recipes_before_raise_the_check(small, tmp_path):
     readings = TestAccessLog(small, "train")
     for number in range(20):
         readings.add("native", f"recipe {number}")
-    result = pl.train(LINEAR, out=tmp_path / "a")
+    result = train_recipe(LINEAR, out=tmp_path / "a")
     assert "PL020" in [check.code for check in result.scores.checks]
     assert "PL020" in [check.code for check in pl.evaluate(tmp_path / "a").checks]
 
@@ -103,7 +104,7 @@ def test_many_recipes_before_raise_the_check(small, tmp_path):
 def test_a_cache_that_cannot_be_written_loses_the_line_and_nothing_else(small, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "file"))
-    result = pl.train(Recipe(data=Data(dataset="small"), model=Majority()), out=tmp_path / "a")
+    result = train_recipe(Recipe(data=Data(dataset="small"), model=Majority()), out=tmp_path / "a")
     assert kept(tmp_path / "a") is None
     assert "PL020" not in [check.code for check in result.scores.checks]
     assert accesses_of(small) == []

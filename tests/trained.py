@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.data import record, store
 from penlight.experiments import run as training
 from penlight.recipes import Data, Linear, Recipe
@@ -36,4 +36,4 @@ def _train(name: str, out: Path) -> None:
         # The audit and the drawing of a report take longest, and nothing here reads them.
         patch.setattr(record, "problems_of", lambda view: ())
         patch.setattr(training, "_write_report", lambda writer, *_: writer.write("report.html", REPORT))
-        pl.train(Recipe(data=Data(dataset="small"), model=Linear(components=5)), out=out)
+        train_recipe(Recipe(data=Data(dataset="small"), model=Linear(components=5)), out=out)

@@ -17,7 +17,6 @@ from .api.predicting import predict as predict
 from .api.reports import displays as displays
 from .api.reports import report as report
 from .api.requests import list_recipes as list_recipes
-from .api.requests import resolve_recipe as resolve_recipe
 from .api.results import Audited as Audited
 from .api.results import Shown as Shown
 from .api.results import Studied as Studied
@@ -25,6 +24,10 @@ from .api.results import Trained as Trained
 from .api.results import Tuned as Tuned
 from .api.robustness import Corrupted as Corrupted
 from .api.robustness import evaluate_corrupted as evaluate_corrupted
+from .api.run import Run as Run
+from .api.run import Runs as Runs
+from .api.run import open_run as open_run
+from .api.run import train as train
 from .api.scoring import evaluate as evaluate
 from .api.scoring import score as score
 from .api.sharing import Copied as Copied
@@ -34,8 +37,6 @@ from .api.studies import plan_study as plan_study
 from .api.studies import study as study
 from .api.sweeping import Swept as Swept
 from .api.sweeping import sweep as sweep
-from .api.training import cross_validate as cross_validate
-from .api.training import train as train
 from .api.tuning import tune as tune
 from .experiments.progress import ProgressListener as ProgressListener
 from .exporters.parity import Exported as Exported

@@ -18,6 +18,8 @@ from PIL import Image
 
 import penlight as pl
 from penlight import disk
+from penlight.api.requests import resolve_recipe
+from penlight.api.training import train_recipe
 from penlight.data import apply_view, open_dataset
 from penlight.data.folders import cache_folder
 from penlight.errors import DataError, PenlightError, RecipeError
@@ -177,7 +179,7 @@ def test_no_command_writes_beside_a_description(place: Path, monkeypatch: pytest
     pl.show(path)
     pl.audit(path)
     pl.fetch(path)
-    run = pl.train(pl.resolve_recipe(path, "majority"), out=Path("run")).folder
+    run = train_recipe(resolve_recipe(path, "majority"), out=Path("run")).folder
     pl.report(run)
     assert files(place) == before
     # The splits follow from the seed: they are the same each time.
@@ -372,7 +374,7 @@ def test_the_cache_is_for_its_owner_alone_from_the_first_byte(place: Path, monke
         pl.show(str(place / "films.toml"))
     (place / "films" / "a" / "a0.png").unlink()
     pl.audit(str(place / "films.toml"))
-    pl.train(pl.resolve_recipe(str(place / "films.toml"), "majority"), out=Path("run"))
+    train_recipe(resolve_recipe(str(place / "films.toml"), "majority"), out=Path("run"))
     assert seen
     assert seen | modes(cache_folder()) <= {(True, 0o700), (False, 0o600)}
     # Those of an earlier version are closed when they are met.
@@ -424,7 +426,7 @@ def bytes_of(folder: Path) -> bytes:
 
 def test_a_run_of_a_dataset_elsewhere_holds_no_path_and_still_finds_it(place: Path, tmp_path: Path) -> None:
     path, out = str(place / "films.toml"), tmp_path / "other" / "run"
-    trained = pl.train(pl.resolve_recipe(path, "linear", ["model.components=3"]), out=out)
+    trained = train_recipe(resolve_recipe(path, "linear", ["model.components=3"]), out=out)
     content = bytes_of(out)
     for text in (str(tmp_path), str(tmp_path.resolve()), "stranger"):
         for encoded in (text.encode(), text.encode("utf-16-le"), text.encode("utf-32-le")):
@@ -433,14 +435,14 @@ def test_a_run_of_a_dataset_elsewhere_holds_no_path_and_still_finds_it(place: Pa
     # It is found by all that open it again.
     pl.report(trained.folder)
     pl.explain(trained.folder, [], split="test", rows=[0], out=tmp_path / "explained")
-    again = pl.train(pl.resolve_recipe(None, str(out / "recipe.toml")), out=tmp_path / "again")
+    again = train_recipe(resolve_recipe(None, str(out / "recipe.toml")), out=tmp_path / "again")
     assert again.scores.to_dict()["metrics"] == trained.scores.to_dict()["metrics"]
     # On another machine it is not.
     shutil.rmtree(cache_folder())
     with pytest.raises(DataError, match=r"penlight data show PATH/films\.toml"):
         pl.report(trained.folder)
     with pytest.raises(DataError, match=r"penlight data show PATH/films\.toml"):
-        pl.train(pl.resolve_recipe(None, str(out / "recipe.toml")), out=tmp_path / "never")
+        train_recipe(resolve_recipe(None, str(out / "recipe.toml")), out=tmp_path / "never")
     pl.show(path, out=tmp_path / "shown")
     pl.report(trained.folder)
 
@@ -449,13 +451,13 @@ def test_two_datasets_of_one_name_are_told_apart(place: Path, tmp_path: Path) ->
     other = tmp_path / "second"
     draw(other / "films", n=40)
     (other / "films.toml").write_text(HEAD + IMAGES)
-    one, two = (pl.resolve_recipe(str(folder / "films.toml"), "majority") for folder in (place, other))
+    one, two = (resolve_recipe(str(folder / "films.toml"), "majority") for folder in (place, other))
     assert one.data.dataset == "films.toml"
     assert re.fullmatch(r"films-[0-9a-f]{8}\.toml", two.data.dataset)
     # Nor is one in the working folder taken for either.
     shutil.copytree(place, "x")
     Path("x/films.toml").rename("films.toml")
-    third = pl.resolve_recipe(str(place / "films.toml"), "majority")
+    third = resolve_recipe(str(place / "films.toml"), "majority")
     assert third.data.dataset != "films.toml"
     from penlight.data import open_referenced
 
@@ -467,7 +469,7 @@ def test_two_datasets_of_one_name_are_told_apart(place: Path, tmp_path: Path) ->
 def test_a_strangers_recipe_opens_no_description_elsewhere(place: Path, reference: str) -> None:
     Path("recipe.toml").write_text(f'[data]\ndataset = "{reference.format(place=place)}"\n')
     with pytest.raises(DataError, match="no command on this machine has opened it"):
-        pl.resolve_recipe(None, "recipe.toml")
+        resolve_recipe(None, "recipe.toml")
 
 
 def test_a_strangers_recipe_opens_no_weights_elsewhere(place: Path, tmp_path: Path) -> None:
@@ -475,10 +477,10 @@ def test_a_strangers_recipe_opens_no_weights_elsewhere(place: Path, tmp_path: Pa
     text = f'[model]\nbackbone = "mobilenet"\nweights = "{tmp_path}/w.h5"\n'
     Path("recipe.toml").write_text(text)
     with pytest.raises(RecipeError, match=r"--set model\.weights=PATH"):
-        pl.resolve_recipe("retina-phantom", "recipe.toml")
-    named = pl.resolve_recipe("retina-phantom", "mobilenet-frozen", [f"model.weights={tmp_path}/w.h5"])
+        resolve_recipe("retina-phantom", "recipe.toml")
+    named = resolve_recipe("retina-phantom", "mobilenet-frozen", [f"model.weights={tmp_path}/w.h5"])
     assert named.model.weights == "w.h5"
-    pl.resolve_recipe("retina-phantom", "recipe.toml")
+    resolve_recipe("retina-phantom", "recipe.toml")
 
 
 @pytest.mark.full

@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.cli.show.scores import print_scores
 from penlight.data import record, store
 from penlight.errors import PenlightError, RunError
@@ -37,7 +38,7 @@ def trained_seeds() -> Path:
         patch.setattr(record, "problems_of", lambda view: ())
         patch.setattr("penlight.experiments.run._write_report", lambda writer, *_: writer.write("report.html", "x"))
         patch.setattr("penlight.reports.seeds_report", lambda *_, **__: "<html>A report")
-        pl.train(Recipe(data=Data(dataset="small"), model=Majority()), out=out, seeds=2)
+        train_recipe(Recipe(data=Data(dataset="small"), model=Majority()), out=out, seeds=2)
     return out
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.data import record, store
 from penlight.disk import FolderHold, remove_orphans
 from penlight.errors import PenlightError, RunError
@@ -61,7 +61,7 @@ def test_training_into_a_folder_with_links_leaves_others_alone(tmp_path, treasur
     (out / name).symlink_to(target, target_is_directory=target.is_dir())
     before = contents(treasure)
     with contextlib.suppress(PenlightError):
-        pl.train(RECIPE, out=out)
+        train_recipe(RECIPE, out=out)
     assert contents(treasure) == before
 
 
@@ -71,7 +71,7 @@ def test_a_seed_is_not_trained_into_a_folder_that_is_a_link(tmp_path, treasure, 
     (tmp_path / "runs" / name).symlink_to(treasure)
     before = contents(treasure)
     with pytest.raises(RunError, match=f"{name} is a link"):
-        pl.train(RECIPE, out=tmp_path / "runs", seeds=2)
+        train_recipe(RECIPE, out=tmp_path / "runs", seeds=2)
     assert contents(treasure) == before
 
 

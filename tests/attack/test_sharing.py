@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import penlight as pl
-from penlight.api.training import held_by
+from penlight.api.training import cross_validate_recipe, held_by, train_recipe
 from penlight.data import record, store
 from penlight.errors import RunError
 from penlight.experiments import run as training
@@ -111,18 +111,18 @@ def world(tmp_path_factory):
         patch.setattr(record, "problems_of", once)
         one, two = Place(root / "one", "binary"), Place(root / "two", "multi-label")
         runs = root / "runs"
-        pl.train(one.recipe(), out=runs / "run")
+        train_recipe(one.recipe(), out=runs / "run")
         pl.evaluate_corrupted(runs / "run")
         # Figures take most of a report's time; from here on only those with pictures are drawn.
         draw = page.draw_svg
         patch.setattr(page, "draw_svg", lambda d, *rest: draw(d, *rest) if isinstance(d, UnusualImages) else "<svg/>")
-        pl.train(one.recipe(Kernel(patches=8)), out=runs / "kernel")
-        pl.train(one.recipe(), out=runs / "seeds", seeds=2)
-        pl.cross_validate(one.recipe(), folds=2, out=runs / "folds")
+        train_recipe(one.recipe(Kernel(patches=8)), out=runs / "kernel")
+        train_recipe(one.recipe(), out=runs / "seeds", seeds=2)
+        cross_validate_recipe(one.recipe(), folds=2, out=runs / "folds")
         (root / "own-recipe.toml").write_text(one.recipe(Linear(components=3)).to_toml())
         (root / "own.toml").write_text(STUDY.format(dataset=one.toml.relative_to(root)))
         pl.study(str(root / "own.toml"), out=runs / "study")
-        pl.train(two.recipe(), out=runs / "findings")
+        train_recipe(two.recipe(), out=runs / "findings")
         for name in KINDS:
             pl.export_for_sharing(runs / name)
     return root, one, two
@@ -238,7 +238,7 @@ def test_the_audit_had_found_rows_that_are_gone(runs):
 
 
 def test_patients_have_other_numbers_and_the_same_images(runs):
-    own, copy = (open_run(runs / name).predictions("test") for name in ("run", "run-shared"))
+    own, copy = (open_run(runs / name).model_predictions("test") for name in ("run", "run-shared"))
     assert own.groups is not None
     assert copy.groups is not None
     assert not np.array_equal(own.groups, copy.groups)
@@ -248,7 +248,7 @@ def test_patients_have_other_numbers_and_the_same_images(runs):
     assert np.array_equal(together, copy.groups[:, None] == copy.groups[None])
     baseline = open_run(runs / "run-shared").baseline_predictions("majority", "test")
     assert np.array_equal(baseline.groups, copy.groups)
-    seeds = [open_run(runs / "seeds-shared" / f"seed-{k}").predictions("test").groups for k in (0, 1)]
+    seeds = [open_run(runs / "seeds-shared" / f"seed-{k}").model_predictions("test").groups for k in (0, 1)]
     assert np.array_equal(*seeds)
     assert np.array_equal(own.index, copy.index)
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import penlight as pl
+from penlight.api.requests import resolve_recipe
+from penlight.api.training import train_recipe
 from penlight.data import store
 from penlight.errors import PredictionsError
 from penlight.experiments import run as training
@@ -24,7 +26,7 @@ def own_dataset(monkeypatch, **changes):
 
 
 def made(recipe, out, *, seed=0, dataset="retina-phantom", view=None):
-    pl.train(pl.resolve_recipe(dataset, recipe, view=view), out=out, seed=seed)
+    train_recipe(resolve_recipe(dataset, recipe, view=view), out=out, seed=seed)
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ def test_sensitivity_is_that_of_the_finding_that_the_description_names(penlight,
     assert penlight("train", "two.toml", "--recipe", "linear", "--out", "run")[0] == 0
     _, out, _ = penlight("evaluate", "run")
     ill = next(line for line in out.splitlines() if "sensitivity (ill)" in line)
-    test = open_run(Path("run")).predictions("test")
+    test = open_run(Path("run")).model_predictions("test")
     ill_images = test.y_true[:, 0] == 1
     assert f"{(test.prob[ill_images, 0] > 0.5).mean():.3f}" in ill
     assert "The finding is ill." in Path("run/card.md").read_text(encoding="utf-8")

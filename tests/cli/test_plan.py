@@ -11,6 +11,7 @@ import pytest
 
 import penlight as pl
 from penlight.api import planning, requests, sweeping
+from penlight.api.training import train_recipe
 from penlight.data import apply_view, store
 from penlight.data.published import RESNET18
 from penlight.disk import FolderHold
@@ -79,9 +80,9 @@ def hopeless(**decide):
 
 
 def test_a_network_that_is_no_better_gives_way_to_the_linear_baseline(small, tmp_path):
-    alone = pl.train(hopeless(), out=tmp_path / "alone")
+    alone = train_recipe(hopeless(), out=tmp_path / "alone")
     assert alone.kept == ["cnn"]
-    pl.train(hopeless(fallback="linear"), out=tmp_path / "kept")
+    train_recipe(hopeless(fallback="linear"), out=tmp_path / "kept")
     run, beside = open_run(tmp_path / "kept"), open_run(tmp_path / "alone")
     assert run.provenance["model"] == "linear"
     ahead = run.provenance["ahead_of_linear_on_val"]
@@ -89,7 +90,7 @@ def test_a_network_that_is_no_better_gives_way_to_the_linear_baseline(small, tmp
     assert run.baselines == ["majority"]
     assert not run.has("model.keras")
     linear = beside.baseline_predictions("linear", "test")
-    np.testing.assert_array_equal(run.predictions("test").prob, linear.prob)
+    np.testing.assert_array_equal(run.model_predictions("test").prob, linear.prob)
     images = small.splits["test"].images
     np.testing.assert_allclose(
         open_predictor(run).probabilities(images), run.answers("test").predictions.prob, atol=1e-5
@@ -99,7 +100,7 @@ def test_a_network_that_is_no_better_gives_way_to_the_linear_baseline(small, tmp
 
 def test_a_clearly_better_network_is_kept(small, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "margin", lambda one, other, groups: training.Margin(0.21, 0.1))
-    result = pl.train(hopeless(fallback="linear"), out=tmp_path / "run")
+    result = train_recipe(hopeless(fallback="linear"), out=tmp_path / "run")
     assert result.kept == ["cnn"]
     assert open_run(tmp_path / "run").baselines == ["linear", "majority"]
 
@@ -122,7 +123,7 @@ def test_what_val_says_of_the_epoch_it_chose_is_not_believed(small):
 
 def test_a_model_without_epochs_gives_way_too(small, tmp_path):
     recipe = hopeless(fallback="linear").model_copy(update={"model": Majority()})
-    assert pl.train(recipe, out=tmp_path / "run").kept == ["linear"]
+    assert train_recipe(recipe, out=tmp_path / "run").kept == ["linear"]
 
 
 def test_a_plan_that_is_cut_says_so_everywhere(small, penlight, tmp_path, monkeypatch):
@@ -177,7 +178,7 @@ def test_the_clock_ends_a_fit_at_four_times_the_budget_and_the_recipe_repeats_it
     code, _, err = penlight(*again)
     assert code == 0, err
     np.testing.assert_array_equal(
-        open_run(tmp_path / "again").predictions("test").prob, runs[1].predictions("test").prob
+        open_run(tmp_path / "again").model_predictions("test").prob, runs[1].model_predictions("test").prob
     )
 
 
@@ -232,7 +233,7 @@ def test_a_stopped_plan_is_gone_on_with_though_the_machine_is_slower_then(small,
 
     first = requests.request("small", None, budget=1.0)
     with pytest.raises(PulledPlugError):
-        pl.train(first.recipe, name=first.name, plan=first.plan, listener=Pull())
+        train_recipe(first.recipe, name=first.name, plan=first.plan, listener=Pull())
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 1e8)
     assert pl.plan("small", budget=1.0).recipe != first.recipe
     assert requests.request("small", None, budget=1.0).recipe == first.recipe

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 import penlight as pl
+from penlight.api.requests import resolve_recipe
+from penlight.api.training import train_recipe
 from penlight.data import apply_view, list_datasets, open_dataset
 from penlight.data.audit import audit
 from penlight.data.own import prepare
@@ -734,7 +736,7 @@ def test_nih1000_as_pictures_is_nih1000_as_npz(place: Path, real_data: Path, mon
             np.testing.assert_array_equal(getattr(pictures.splits[name], kind), getattr(split, kind))
     leave_reports_out(monkeypatch)
     scores = [
-        pl.train(pl.resolve_recipe(str(dataset), "linear"), out=place / "runs" / Path(dataset).stem).scores.to_dict()
+        train_recipe(resolve_recipe(str(dataset), "linear"), out=place / "runs" / Path(dataset).stem).scores.to_dict()
         for dataset in ("nih1000", found.description)
     ]
     assert {**scores[0], "dataset": ""} == {**scores[1], "dataset": ""}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.data import apply_view
 from penlight.data.accesses import BASELINE, TestAccessLog, accesses_of
 from penlight.experiments import baselines as own
@@ -149,9 +150,9 @@ def test_runs_of_several_commands_share_them(fits, monkeypatch, tmp_path):
 
     dataset = small_dataset(Ordinal(LABELS, referable=2))
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
-    pl.train(RECIPE, out=tmp_path / "one")
+    train_recipe(RECIPE, out=tmp_path / "one")
     count = len(fits)
-    pl.train(RECIPE, out=tmp_path / "two", seed=1)
+    train_recipe(RECIPE, out=tmp_path / "two", seed=1)
     assert len(fits) == count
     files = [json.loads((tmp_path / run / "manifest.json").read_text())["files"] for run in ("one", "two")]
     beside = [name for name in files[0] if name.startswith("baseline-")] + ["novelty.npz"]

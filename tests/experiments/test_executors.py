@@ -9,6 +9,7 @@ import pytest
 
 import penlight as pl
 from penlight.api import planning
+from penlight.api.requests import resolve_recipe
 from penlight.errors import TrainingError
 from penlight.experiments.executors import Here, Processes, do_all
 from penlight.experiments.run import RunSpec
@@ -64,7 +65,7 @@ def test_the_first_error_ends_all():
 
 def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes):
     write_tiny(own_folders / "work")
-    recipe = pl.resolve_recipe("tiny.toml", "linear", ["model.components=3"])
+    recipe = resolve_recipe("tiny.toml", "linear", ["model.components=3"])
     here, there = (own_folders / "work" / name for name in ("here", "there"))
     done = [
         do_all(iter(seed_specs(RunSpec(recipe, 0, folder), 2)), place)
@@ -79,7 +80,7 @@ def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes
 
 def test_a_process_that_fails_is_named_and_the_others_end(own_folders, monkeypatch):
     write_tiny(own_folders / "work")
-    recipe = pl.resolve_recipe("tiny.toml", "linear", ["model.components=3"])
+    recipe = resolve_recipe("tiny.toml", "linear", ["model.components=3"])
     (own_folders / "work" / "tiny.toml").unlink()
     started, popen = [], subprocess.Popen
     monkeypatch.setattr(
@@ -93,7 +94,7 @@ def test_a_process_that_fails_is_named_and_the_others_end(own_folders, monkeypat
 
 def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
-    recipe = pl.resolve_recipe("retina-phantom", "linear")
+    recipe = resolve_recipe("retina-phantom", "linear")
     for spec in (
         RunSpec(recipe, 3, own_folders / "a"),
         RunSpec(recipe, 1, own_folders / "b", "folds", (2, 5), pl.plan("retina-phantom"), images=False),

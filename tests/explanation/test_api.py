@@ -10,6 +10,7 @@ from PIL import Image
 
 import penlight as pl
 from penlight.api import explaining
+from penlight.api.training import train_recipe
 from penlight.data import apply_view, store
 from penlight.errors import DataError, ExplainError, PictureError, RunError, UnknownNameError
 from penlight.explanation import explain_images
@@ -41,7 +42,7 @@ def runs(tmp_path_factory):
             dataset = small_dataset(task)
             patch.setattr(store, "open_dataset", lambda name, size, d=dataset: d)
             recipe = Recipe(data=Data(dataset="small"), model=model, train=Train(epochs=2, batch_size=16))
-            pl.train(recipe, out=folder / name)
+            train_recipe(recipe, out=folder / name)
     return folder
 
 

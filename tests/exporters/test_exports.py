@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.cli.app import app
 from penlight.data import store
 from penlight.errors import ExportError, RunError, UnknownNameError
@@ -51,7 +52,7 @@ def run_folder(small, tmp_path, tmp_path_factory):
         _TRAINED["run"] = tmp_path_factory.mktemp("trained") / "run"
         with pytest.MonkeyPatch.context() as patch:
             stub_fit(patch)
-            pl.train(recipe(Cnn(filters=(4,), dense=8, normalise=True)), out=_TRAINED["run"])
+            train_recipe(recipe(Cnn(filters=(4,), dense=8, normalise=True)), out=_TRAINED["run"])
     return shutil.copytree(_TRAINED["run"], tmp_path / "run")
 
 
@@ -60,7 +61,7 @@ def either(request, small, tmp_path):
     """A run of a network, or of a baseline."""
     if request.param == "network":
         return request.getfixturevalue("run_folder")
-    pl.train(recipe(Linear(components=5)), out=tmp_path / "run")
+    train_recipe(recipe(Linear(components=5)), out=tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -125,7 +126,7 @@ def test_an_export_that_disagrees_is_not_written(run_folder, monkeypatch):
 
 def test_training_keeps_a_run_whose_file_disagrees_and_says_why(small, tmp_path, monkeypatch):
     monkeypatch.setitem(parity.CLOSE, "float32", -1.0)
-    pl.train(recipe(Linear(components=3)), out=tmp_path / "run")
+    train_recipe(recipe(Linear(components=3)), out=tmp_path / "run")
     run = open_run(tmp_path / "run")
     known = json.loads(run.read("export.json"))["model.onnx"]
     assert not known["written"]
@@ -136,13 +137,13 @@ def test_training_keeps_a_run_whose_file_disagrees_and_says_why(small, tmp_path,
 
 @pytest.mark.full
 def test_a_network_of_bfloat16_has_a_file_within_its_own_precision(small, tmp_path):
-    pl.train(recipe(Cnn(filters=(4,), dense=8), precision="bfloat16"), out=tmp_path / "run")
+    train_recipe(recipe(Cnn(filters=(4,), dense=8), precision="bfloat16"), out=tmp_path / "run")
     made = pl.export(tmp_path / "run", "onnx")
     assert 0 < made.parity.difference < 0.05
 
 
 def test_a_baseline_has_an_onnx_file_and_no_other(small, tmp_path):
-    pl.train(recipe(Linear(components=3)), out=tmp_path / "run")
+    train_recipe(recipe(Linear(components=3)), out=tmp_path / "run")
     made = pl.export(tmp_path / "run", "onnx", out=tmp_path / "linear.onnx")
     assert made.file.read_bytes() == (tmp_path / "run" / "model.onnx").read_bytes()
     with pytest.raises(ExportError, match="no network"):

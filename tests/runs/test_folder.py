@@ -48,7 +48,7 @@ def test_a_run_reads_back_what_was_written(run_folder):
     assert run.seed == 3
     assert run.decision == Decision()
     assert run.history[["epoch", "loss"]].to_dict("records") == [{"epoch": 1, "loss": 0.5}]
-    back = run.predictions("test")
+    back = run.model_predictions("test")
     np.testing.assert_array_equal(back.prob, predictions().prob)
     assert back.task == TASK
     assert sorted(p.name for p in run_folder.iterdir()) == [
@@ -70,7 +70,7 @@ def test_the_same_predictions_are_the_same_bytes_with_and_without_groups():
 def test_a_missing_or_damaged_file_is_named(run_folder, name):
     def read_all():
         run = open_run(run_folder)
-        return run.recipe, run.decision, run.predictions("test"), run.history
+        return run.recipe, run.decision, run.model_predictions("test"), run.history
 
     path = run_folder / name
     content = path.read_bytes()

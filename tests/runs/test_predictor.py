@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.data import store
 from penlight.errors import DataError, MissingExtraError, RunError
 from penlight.experiments import run as training
@@ -22,7 +22,7 @@ def run_folder(monkeypatch, tmp_path):
     dataset = small_dataset(Binary(("no", "yes")))
     monkeypatch.setattr(store, "open_dataset", lambda name, size: dataset)
     monkeypatch.setattr(training, "_write_report", lambda *_: None)
-    pl.train(Recipe(data=Data(dataset="small"), model=Linear(components=3)), out=tmp_path / "run")
+    train_recipe(Recipe(data=Data(dataset="small"), model=Linear(components=3)), out=tmp_path / "run")
     return tmp_path / "run"
 
 

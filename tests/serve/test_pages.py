@@ -39,7 +39,7 @@ def entries(registry):
 def test_the_gallery_holds_the_scores_that_the_runs_hold(registry):
     for name, registered in registry.runs.items():
         scores, entry = pl.evaluate(registered.run.path), entries(registry)[name]
-        headline = find_row(scores.metrics, registered.run.predictions("test").task.headline)
+        headline = find_row(scores.metrics, registered.run.model_predictions("test").task.headline)
         assert entry.score.row.to_dict() == headline.to_dict()
         assert (entry.serious, entry.serious + entry.remarks) == (
             sum(check.serious for check in scores.checks),
@@ -163,7 +163,7 @@ def test_a_drawn_example_can_be_asked_about_and_is_in_no_split(client):
 
 
 def test_the_truth_of_drawn_grades_goes_through_all_of_them(client):
-    labels = open_run(shelf_folder() / "fundus").predictions("test").task.labels
+    labels = open_run(shelf_folder() / "fundus").model_predictions("test").task.labels
     said = [client.get(f"/runs/fundus/example?number={i}").headers["penlight-truth"] for i in range(len(labels))]
     assert tuple(said) == labels
 

@@ -95,7 +95,7 @@ def test_a_loss_that_is_no_number_leaves_nothing_and_another_recipe_takes_the_na
     assert ended.code == 1
     require_one_line(ended, "Error: The loss was no longer a number in epoch", "Lower the learning rate")
     assert place.files() == before
-    assert open_run(place.work / "runs" / "tiny-linear-1").predictions("test").prob.shape == (15, 3)
+    assert open_run(place.work / "runs" / "tiny-linear-1").model_predictions("test").prob.shape == (15, 3)
     other, _ = undisturbed(NETWORK)
     assert place.run(*NETWORK).code == 0
     assert {name for name in place.files() if name.startswith(RUN)} == {

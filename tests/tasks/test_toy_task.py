@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 import penlight as pl
 from penlight import workers
+from penlight.api.training import train_recipe
 from penlight.data import open_dataset
 from penlight.errors import UnknownNameError
 from penlight.models import heads
@@ -123,7 +124,7 @@ def test_a_task_of_another_package_goes_through_every_room(wards, tmp_path):
     assert (dataset.info.task.kind, dataset.info.task.urgent) == ("triage", 2)
     for name, model in {"cnn": Cnn(filters=(4,), dense=8), "linear": Linear(components=3)}.items():
         recipe = Recipe(data=Data(dataset=str(wards)), model=model, train=Train(epochs=1, batch_size=20))
-        pl.train(recipe, out=tmp_path / name)
+        train_recipe(recipe, out=tmp_path / name)
         run = open_run(tmp_path / name)
         assert run.answers("test").predictions.task == dataset.info.task
         assert {"auc", "acc_decided", "coverage"} <= {row.name for row in pl.evaluate(tmp_path / name).metrics}

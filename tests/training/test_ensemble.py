@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-import penlight as pl
+from penlight.api.training import train_recipe
 from penlight.data import apply_view, store
 from penlight.recipes import (
     Cnn,
@@ -84,7 +84,7 @@ def train_all(task, out):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "open_dataset", lambda name, size: dataset)
         patch.setattr("penlight.reports.run_report", lambda content: content.name)
-        pl.train(Recipe(data=Data(dataset="small"), model=ALL), out=out)
+        train_recipe(Recipe(data=Data(dataset="small"), model=ALL), out=out)
     return out
 
 
@@ -104,7 +104,7 @@ def test_a_run_keeps_one_file_that_answers_as_the_ensemble_does(task, run_of):
     assert run.has("model.onnx")
     assert not run.has("model.keras")
     assert {m["model"] for m in run.provenance["members"]} <= {"kernel", "trees", "perceptron", "linear", "cnn"}
-    test = run.predictions("test")
+    test = run.model_predictions("test")
     answers = open_predictor(run).logits(small_dataset(task).splits["test"].images)
     np.testing.assert_allclose(answers, test.logits, rtol=1e-4, atol=1e-4)
 

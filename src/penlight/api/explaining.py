@@ -113,7 +113,7 @@ class Explainer:
     @functools.cached_property
     def task(self) -> Task:
         """What the labels mean."""
-        return self.predictor.task if self.predictor else self.run.predictions("test").task
+        return self.predictor.task if self.predictor else self.run.model_predictions("test").task
 
     @property
     def size(self) -> int:

@@ -29,7 +29,7 @@ def export(path: Path, to: str = "onnx", *, out: Path | None = None) -> Exported
         raise UnknownNameError("format", to, EXPORTERS)
     run = open_run(path)
     view = view_of(run.recipe)
-    test = run.predictions("test")
+    test = run.model_predictions("test")
     if view.dataset.md5 != test.data_hash:
         raise RunError(
             f"The run {path} was made from another file of {run.recipe.data.dataset} than the one here.",

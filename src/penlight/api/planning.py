@@ -8,7 +8,7 @@ from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.catalog import reference_of
 from penlight.disk import is_inside
 from penlight.errors import PenlightError
-from penlight.recipes import Recipe, with_overrides
+from penlight.recipes import Override, Recipe, with_overrides
 from penlight.recipes.plan import (
     BUDGET,
     TrainingPlan,
@@ -37,7 +37,7 @@ def plan(
 
 
 def plan_before(
-    dataset: str, overrides: Sequence[str], view: str | None, size: int | None, budget: float | None
+    dataset: str, overrides: Sequence[Override], view: str | None, size: int | None, budget: float | None
 ) -> TrainingPlan:
     """Make the plan as `plan`, which `overrides` will then change: RecipeError, before anything is timed, if they
     cannot."""

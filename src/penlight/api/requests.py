@@ -10,20 +10,29 @@ from penlight.data.catalog import is_portable, portable, reference_of
 from penlight.data.remembered import find_reference, reference_to
 from penlight.errors import PenlightError, RecipeError
 from penlight.parsing import LARGEST_TOML, parse_toml
-from penlight.recipes import Decide, Pretrained, Recipe, load_recipe, preset_header, preset_names, with_overrides
+from penlight.recipes import (
+    Decide,
+    Override,
+    Pretrained,
+    Recipe,
+    load_recipe,
+    preset_header,
+    preset_names,
+    with_overrides,
+)
 from penlight.recipes.plan import TrainingPlan
 
 
 def resolve_recipe(
     dataset: str | None,
-    recipe: str = "cnn",
-    overrides: Sequence[str] = (),
+    recipe: str | Recipe = "cnn",
+    overrides: Sequence[Override] = (),
     *,
     view: str | None = None,
     size: int | None = None,
 ) -> Recipe:
-    """Read a preset or a recipe file, put dataset, view and size into it, then apply the overrides."""
-    chosen = load_recipe(recipe)
+    """Put dataset, view and size into a preset, a recipe file or a recipe, then apply the overrides."""
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     # The file may be a stranger's: what it names elsewhere is not read unless the user has named it here.
     _require_known_weights(chosen)
     name = portable(chosen.data.dataset) if dataset is None else reference_of(dataset)
@@ -33,13 +42,19 @@ def resolve_recipe(
 
 
 def resolve_request(
-    dataset: str, recipe: str, overrides: Sequence[str], *, view: str | None = None, size: int | None = None
+    dataset: str | None,
+    recipe: str | Recipe,
+    overrides: Sequence[Override],
+    *,
+    view: str | None = None,
+    size: int | None = None,
 ) -> tuple[Recipe, str]:
     """Resolve what `penlight train` was given, and name it: a dataset with a recipe, or a run's recipe.toml alone."""
-    if dataset.endswith(".toml") and is_recipe_file(Path(dataset)):
+    if dataset is not None and dataset.endswith(".toml") and is_recipe_file(Path(dataset)):
         chosen = resolve_recipe(None, dataset, overrides, view=view, size=size)
         return chosen, chosen.model.backbone
-    return resolve_recipe(dataset, recipe, overrides, view=view, size=size), Path(recipe).stem
+    chosen = resolve_recipe(dataset, recipe, overrides, view=view, size=size)
+    return chosen, chosen.model.backbone if isinstance(recipe, Recipe) else Path(recipe).stem
 
 
 def resolve_decide(overrides: Sequence[str] = ()) -> Decide:
@@ -63,20 +78,21 @@ class Request:
 
 
 def request(
-    dataset: str,
-    recipe: str | None,
-    overrides: Sequence[str] = (),
+    dataset: str | None,
+    recipe: str | Recipe | None,
+    overrides: Sequence[Override] = (),
     *,
     view: str | None = None,
     size: int | None = None,
     budget: float | None = None,
 ) -> Request:
-    """Resolve a dataset with a recipe, a run's recipe.toml alone, or a dataset alone, for which a plan is made.
+    """Resolve a dataset with a recipe, a recipe or a run's recipe.toml alone, or a dataset alone, for which a plan is
+    made.
 
     An unfinished planned run of the same data and budget is gone on with, by its own plan. `budget` is in seconds;
     RecipeError if it is given with a recipe.
     """
-    if recipe is None and not (dataset.endswith(".toml") and is_recipe_file(Path(dataset))):
+    if recipe is None and dataset is not None and not (dataset.endswith(".toml") and is_recipe_file(Path(dataset))):
         made = plan_before(dataset, overrides, view, size, budget)
         made = unfinished_plan(made) or made
         return Request(with_overrides(made.recipe, overrides), "plan", made)

@@ -124,7 +124,7 @@ def _view_of(runs: Sequence[RunFolder]) -> ViewedDataset:
     """Open the dataset that all runs were made from."""
     view = view_of(runs[0].recipe)
     for run in runs:
-        test = run.predictions("test")
+        test = run.model_predictions("test")
         if test.data_hash != view.dataset.md5 or run.recipe.hash != runs[0].recipe.hash:
             raise RunError(
                 f"{run.path} was made from another file of {test.dataset} than the one here, or by another recipe.",

@@ -21,7 +21,7 @@ from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import evaluate_run
 
 
-def train(
+def train_recipe(
     recipe: Recipe,
     *,
     name: str = "custom",
@@ -57,7 +57,7 @@ def train(
     return _trained(first, *run_group(folder, seed_specs(first, seeds), summarise, here))
 
 
-def cross_validate(
+def cross_validate_recipe(
     recipe: Recipe,
     *,
     folds: int,
@@ -72,7 +72,8 @@ def cross_validate(
 
     Test is not read, and stays for later. Inside a fold, a part of what it is trained on chooses the epoch,
     thresholds and calibration. `out` is the folder to write, with a run per fold; by default the next free
-    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. `images` as in `train`.
+    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. `images` as in
+    `train_recipe`.
     DataError where there are too few images for so many folds; RunError for a folder that holds something else.
     """
     listener, recipe = listener or ProgressListener(), _trainable(recipe)
@@ -100,12 +101,22 @@ def _trainable(recipe: Recipe) -> Recipe:
 
 
 def _trained(spec: RunSpec, runs: Sequence[RunFolder], scores: Scores | SeedsScores | FoldsScores) -> Trained:
-    """Say what was made in the folder of `spec`: one run, or several with a page of their own."""
-    page = spec.folder / REPORT
-    holds = held_by(runs, None if runs[0].path == spec.folder else page)
+    """Say what was made in the folder of `spec`."""
+    return trained_of(spec.folder, runs, scores, spec.plan)
+
+
+def trained_of(
+    folder: Path,
+    runs: Sequence[RunFolder],
+    scores: Scores | SeedsScores | FoldsScores,
+    plan: TrainingPlan | None = None,
+) -> Trained:
+    """Say what was made in a folder: one run, or several with a page of their own."""
+    page = folder / REPORT
+    holds = held_by(runs, None if runs[0].path == folder else page)
     kept = [run.provenance["model"] for run in runs]
     cut = dict.fromkeys(said for run in runs if (said := run.provenance.get("cut_for_time")))
-    return Trained(spec.folder, page, scores, spec.plan, kept, holds, list(cut), spec.recipe.model.backbone)
+    return Trained(folder, page, scores, plan, kept, holds, list(cut), runs[0].recipe.model.backbone)
 
 
 def held_by(runs: Sequence[RunFolder], page: Path | None = None) -> dict[str, int]:

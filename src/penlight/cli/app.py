@@ -79,12 +79,14 @@ def root(
 @app.command()
 def demo(no_images: NoImages = False, out: Out = None, json: Json = False) -> None:
     """Train, evaluate and report on a synthetic dataset, without a download."""
+    from penlight.api.requests import resolve_recipe
+    from penlight.api.training import train_recipe
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_trained
 
     with TrainingView(quiet=json) as listener:
-        recipe = pl.resolve_recipe("retina-phantom", "demo")
-        result = pl.train(recipe, name="demo", out=out, images=not no_images, listener=listener)
+        recipe = resolve_recipe("retina-phantom", "demo")
+        result = train_recipe(recipe, name="demo", out=out, images=not no_images, listener=listener)
     give(result, json, print_trained)
 
 
@@ -113,6 +115,7 @@ def train(
 ) -> None:
     """Train a recipe on a dataset, evaluate it on test, and write its report."""
     from penlight.api import requests
+    from penlight.api.training import cross_validate_recipe, train_recipe
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_plan_made, print_trained
 
@@ -124,9 +127,9 @@ def train(
     how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
     with TrainingView(quiet=json) as listener:
         if folds:
-            result = pl.cross_validate(asked.recipe, folds=folds, listener=listener, **how)
+            result = cross_validate_recipe(asked.recipe, folds=folds, listener=listener, **how)
         else:
-            result = pl.train(asked.recipe, seeds=seeds, listener=listener, **how)
+            result = train_recipe(asked.recipe, seeds=seeds, listener=listener, **how)
     give(result, json, print_trained)
 
 

@@ -17,6 +17,7 @@ from .recipe import Majority as Majority
 from .recipe import Member as Member
 from .recipe import Model as Model
 from .recipe import Network as Network
+from .recipe import Override as Override
 from .recipe import Perceptron as Perceptron
 from .recipe import Planned as Planned
 from .recipe import Pretrained as Pretrained

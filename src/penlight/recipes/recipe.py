@@ -17,6 +17,10 @@ Below1 = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
+Override = str | tuple[str, Any]
+"""A change of a recipe's value: "train.epochs=3", or ("train.epochs", 3)."""
+
+
 class Section(BaseModel):
     """A part of a file that people write: keys that are not known are refused."""
 
@@ -342,25 +346,21 @@ def recipe_from_dict(values: Mapping[str, Any], where: str) -> Recipe:
 _MAY_BE_NONE = {"train.patience", "train.stopped_after", "decide.wanted", "decide.prevalence"}
 
 
-def with_overrides(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
-    """Apply `section.key=value` assignments. A value is read as TOML, and as bare text where it is none.
+def with_overrides(recipe: Recipe, assignments: Iterable[Override]) -> Recipe:
+    """Apply `section.key=value` assignments, or pairs of a key and a value as JSON has it. A value that is written in
+    an assignment is read as TOML, and as bare text where it is none.
 
     Changing `model.backbone` starts that model from its defaults. RecipeError names a key or value that is wrong.
     """
     values: dict[str, Any] = recipe.model_dump(mode="json", exclude_none=True)
     for assignment in assignments:
-        key, found, text = (part.strip() for part in assignment.partition("="))
-        if not found:
-            raise RecipeError(f"'{assignment}' is not an override.", "Write it as section.key=value.")
+        key, value = _assigned(assignment) if isinstance(assignment, str) else assignment
         *sections, name = key.split(".")
         if not sections or sections[0] not in Recipe.model_fields:
             known = ", ".join(Recipe.model_fields)
             raise RecipeError(
                 f"'{key}' is not a key of a recipe.", f"Keys start with one of {known}, as train.epochs."
             )
-        value: Any = text
-        with contextlib.suppress(PenlightError):
-            value = parse_toml(f"v = {text}", "A value")["v"]
         if key == "model.backbone":
             values["model"] = {"backbone": value}
             continue
@@ -370,9 +370,18 @@ def with_overrides(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
             if not isinstance(section, dict):
                 raise RecipeError(f"'{key}' is not a key of a recipe: '{part}' has no keys of its own.")
         section[name] = value
-        if value == "none" and key in _MAY_BE_NONE:
+        if value in ("none", None) and key in _MAY_BE_NONE:
             del section[name]
     return recipe_from_dict(values, "the override")
+
+
+def _assigned(assignment: str) -> tuple[str, Any]:
+    key, found, text = (part.strip() for part in assignment.partition("="))
+    if not found:
+        raise RecipeError(f"'{assignment}' is not an override.", "Write it as section.key=value.")
+    with contextlib.suppress(PenlightError):
+        return key, parse_toml(f"v = {text}", "A value")["v"]
+    return key, text
 
 
 def differences(recipe: Recipe) -> dict[str, tuple[Any, Any]]:

@@ -70,7 +70,7 @@ def checks_kept(run: RunFolder) -> Sequence[Check]:
 
 def headline_kept(run: RunFolder) -> Score:
     """Read the run's headline score on test."""
-    headline = run.predictions("test").task.headline
+    headline = run.model_predictions("test").task.headline
     found = find_row(run.metrics.metrics, headline)
     return found or Score(headline, None, math.nan, math.nan, math.nan, 0, "not scored")
 

@@ -462,7 +462,7 @@ class RunFolder:
         values = parse_json_object(self.read(EXPORTS), f"{EXPORTS} in the run {self.path}", _AGAIN, error=RunError)
         return check_record(ExportsRecord, {"files": values}, f"{EXPORTS} in the run {self.path}", _AGAIN).files
 
-    def predictions(self, split: str) -> "Predictions":
+    def model_predictions(self, split: str) -> "Predictions":
         """The run's predictions of "val" or "test" as the model gave them; scores and figures are of `answers`."""
         return self._predictions(f"predictions-{split}.npz")
 
@@ -471,7 +471,7 @@ class RunFolder:
         from penlight.runs.answers import answer
 
         known = self._answers.get(split)
-        return answer(self.predictions(split), self.decision) if known is None else known
+        return answer(self.model_predictions(split), self.decision) if known is None else known
 
     @property
     def baselines(self) -> list[str]:

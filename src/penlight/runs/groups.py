@@ -1,8 +1,9 @@
 """A folder of several runs: the seeds or folds of one recipe, a study, a sweep, or a tuning.
 
 Its own files are known by group.json, written last, as those of a run are by its manifest: a print of each file, and
-for each run a hash of what its scores rest on (`RunFolder.measured`), so that a run whose report is written anew stays the
-run that was summarised. Folders that Penlight 0.1.0 wrote have no group.json; they are read and said to be unsealed.
+for each run a hash of what its scores rest on (`RunFolder.measured`), so that a run whose report is written anew
+stays the run that was summarised. Folders that Penlight 0.1.0 wrote have no group.json; they are read and said to be
+unsealed.
 """
 
 import os
@@ -174,8 +175,8 @@ class RunGroup:
         return runs
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file of the folder anew, and its print into the seal, as `RunFolder.replace` does. A folder without a
-        seal stays without one. RunError if another process is writing the folder."""
+        """Write a file of the folder anew, and its print into the seal, as `RunFolder.replace` does. A folder without
+        a seal stays without one. RunError if another process is writing the folder."""
         with FolderHold(self.path):
             remove_orphans(self.path)
             kept = open_group(self.path)

@@ -35,7 +35,7 @@ def evaluate_run(run: RunFolder, split: str = "test") -> Scores:
     scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
     if is_shared(run):
         kept = run.metrics.subgroups if split == TEST else []
-        unavailable = groups_unavailable(run, run.predictions(split).metadata)
+        unavailable = groups_unavailable(run, run.model_predictions(split).metadata)
         scores = replace(scores, subgroups=kept, unavailable=unavailable)
     if split != TEST:
         return replace(scores, checks=checks_kept(run))

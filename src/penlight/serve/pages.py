@@ -71,7 +71,7 @@ def run_page(registered: RegisteredRun, about: Mapping[str, Any]) -> HTMLRespons
     from penlight.serve.gallery import find_entry
 
     group, entry = find_entry(registered)
-    task = registered.run.predictions("test").task
+    task = registered.run.model_predictions("test").task
     on_test = standing_of(registered.run, task)
     model = registered.run.decision
     channels = "colour" if about["reading"]["channels"] == 3 else "grey"
@@ -126,7 +126,7 @@ def example(registered: RegisteredRun, number: int) -> Response:
     from penlight.phantoms import FINDINGS, draw_chest, draw_retina, sample_findings, split_seed
 
     data = registered.run.recipe.data
-    labels = registered.run.predictions("test").task.labels
+    labels = registered.run.model_predictions("test").task.labels
     seed = split_seed(data.dataset, "test", EXAMPLES + number)
     if data.dataset == "retina-phantom":
         grade = number % len(labels) if data.view == "native" else number % 5

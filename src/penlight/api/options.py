@@ -1,0 +1,64 @@
+"""Options of a recipe by keyword, `epochs=5`, or by key, `{"train.epochs": 5}`: what `--set` is in the command."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+from penlight.errors import RecipeError, UnknownNameError
+from penlight.recipes import Augment, Data, Decide, FineTune, Loss, Override, Recipe, Train
+from penlight.recipes.recipe import Section
+from penlight.records import plain
+
+Options = Mapping[str, Any] | Sequence[str]
+"""Values by key, {"train.epochs": 5}, or as the command has them, ["train.epochs=5"]."""
+
+_MODELS: tuple[type[Section], ...] = get_args(get_args(Recipe.model_fields["model"].annotation)[0]) or get_args(
+    Recipe.model_fields["model"].annotation
+)
+_SECTIONS: tuple[tuple[str, type[Section]], ...] = (
+    ("train", Train),
+    *(("model", kind) for kind in _MODELS),
+    ("decide", Decide),
+    ("data", Data),
+    ("train.augment", Augment),
+    ("train.loss", Loss),
+    ("model.fine_tune", FineTune),
+)
+
+
+def overrides_of(
+    options: Options | None, keywords: Mapping[str, Any], recipe: Recipe | None = None, others: Iterable[str] = ()
+) -> list[Override]:
+    """Give the changes of a recipe that options and keywords ask for, the choice of a model first.
+
+    A keyword is the last part of a key: of the model of `recipe` if that has it, else of the section train, of any
+    model, and so on. UnknownNameError, with the nearest names, `others` among them, for a keyword of no section.
+    """
+    if isinstance(options, str) or not (options is None or isinstance(options, Mapping | Sequence)):
+        raise RecipeError(
+            f"Options of a recipe are a dict, such as {{'train.epochs': 5}}; {type(options).__name__} came.",
+            "Give keywords, as epochs=5, or a dict.",
+        )
+    if options is not None and not isinstance(options, Mapping):
+        return [*options, *overrides_of(None, keywords, recipe, others)]
+    keys = _keys_of(recipe)
+    found: list[Override] = []
+    for name, value in {**(options or {}), **keywords}.items():
+        if "." not in name and name not in keys:
+            raise UnknownNameError("option", name, {*keys, *others})
+        try:
+            found.append((keys.get(name, name), plain(value)))
+        except TypeError as error:
+            raise RecipeError(
+                f"The option {name} has a value of a kind that recipes do not have: {error}."
+            ) from error
+    return sorted(found, key=lambda change: change[0] != "model.backbone")
+
+
+def _keys_of(recipe: Recipe | None) -> dict[str, str]:
+    """Give the key of each keyword."""
+    own = [] if recipe is None else [("model", type(recipe.model))]
+    keys: dict[str, str] = {}
+    for section, kind in (*own, *_SECTIONS):
+        for name in kind.model_fields:
+            keys.setdefault(name, f"{section}.{name}")
+    return keys

@@ -1,0 +1,25 @@
+"""Paths as a notebook gives them: text, a Path, or a result that has a folder, such as a run."""
+
+import os
+from pathlib import Path
+from typing import TypeAlias
+
+from penlight.errors import DataError
+
+PathLike: TypeAlias = str | os.PathLike[str]
+"""Text, a Path, or anything that has a folder or file of its own, as `Run` has."""
+
+
+def path_of(value: PathLike, what: str = "path") -> Path:
+    """Give a path. DataError, naming `what` it was for, for what is none."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise DataError(
+            f"A {what} was expected, as text or as a Path; {type(value).__name__} came.", f"Give the {what}."
+        ) from None
+
+
+def path_or_none(value: PathLike | None, what: str = "path") -> Path | None:
+    """Give a path, or None where none was given. Errors as in `path_of`."""
+    return None if value is None else path_of(value, what)
