@@ -214,9 +214,9 @@ class Explainer:
 
 
 def _network_of(run: RunFolder) -> Any:
-    from penlight.models.keras_files import network_from_bytes
+    from penlight.models.keras_files import network_of
 
-    return network_from_bytes(run.read(NETWORK))
+    return network_of(run)
 
 
 def _neighbour_dict(neighbour: Neighbour, task: Task) -> dict[str, Any]:

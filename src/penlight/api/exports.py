@@ -7,6 +7,7 @@ from penlight.data import ViewedDataset
 from penlight.data.accesses import TestAccessLog
 from penlight.errors import RunError, UnknownNameError
 from penlight.exporters.parity import RECORD, Exported, facts_of
+from penlight.recipes import Estimator
 from penlight.records import json_text
 from penlight.runs import Predictions, RunFolder, open_run, write_bytes, write_json
 from penlight.runs.dataset import view_of
@@ -51,11 +52,13 @@ def _source(run: RunFolder, view: ViewedDataset, test: Predictions) -> "ExportSo
 
     network, made = None, b""
     if run.has("model.keras"):
-        from penlight.models.keras_files import network_from_bytes
+        from penlight.models.keras_files import network_of
 
-        network = network_from_bytes(run.read("model.keras"))
+        network = network_of(run)
     elif run.has(MODEL):
         made = run.read(MODEL)
+    elif isinstance(run.recipe.model, Estimator):
+        raise RunError(f"The run {run.path} keeps no model.", run.exports[MODEL].reason or "")
     else:
         raise RunError(f"The run {run.path} keeps no model.", f"Repeat it: {run.command} --out FOLDER")
     facts = facts_of(run.recipe, view, test, run.decision, run.seed, run.kept_model)

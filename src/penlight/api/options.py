@@ -4,15 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from penlight.errors import RecipeError, UnknownNameError
-from penlight.recipes import Augment, Data, Decide, FineTune, Loss, Override, Recipe, Train
+from penlight.recipes import Augment, Data, Decide, Estimator, FineTune, Loss, Override, Own, Recipe, Train
 from penlight.recipes.recipe import Section
 from penlight.records import plain
 
 Options = Mapping[str, Any] | Sequence[str]
 """Values by key, {"train.epochs": 5}, or as the command has them, ["train.epochs=5"]."""
 
-_MODELS: tuple[type[Section], ...] = get_args(get_args(Recipe.model_fields["model"].annotation)[0]) or get_args(
-    Recipe.model_fields["model"].annotation
+# What a recipe says of a model that was handed in is found, not chosen.
+_MODELS: tuple[type[Section], ...] = tuple(
+    kind
+    for kind in get_args(get_args(Recipe.model_fields["model"].annotation)[0])
+    or get_args(Recipe.model_fields["model"].annotation)
+    if kind not in (Estimator, Own)
 )
 _SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("train", Train),
@@ -56,7 +60,7 @@ def overrides_of(
 
 def _keys_of(recipe: Recipe | None) -> dict[str, str]:
     """Give the key of each keyword."""
-    own = [] if recipe is None else [("model", type(recipe.model))]
+    own = [("model", type(recipe.model))] if recipe is not None and type(recipe.model) in _MODELS else []
     keys: dict[str, str] = {}
     for section, kind in (*own, *_SECTIONS):
         for name in kind.model_fields:

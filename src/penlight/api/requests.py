@@ -1,8 +1,9 @@
 """What is asked for: a recipe from a preset or a file, with what the command line changes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penlight import disk
 from penlight.api.planning import plan_before, unfinished_plan
@@ -15,12 +16,16 @@ from penlight.recipes import (
     Override,
     Pretrained,
     Recipe,
+    is_own_reference,
     load_recipe,
     preset_header,
     preset_names,
     with_overrides,
 )
 from penlight.recipes.plan import TrainingPlan
+
+if TYPE_CHECKING:
+    from penlight.training.own import OwnModel
 
 
 def resolve_recipe(
@@ -70,11 +75,13 @@ def resolve_decide(overrides: Sequence[str] = ()) -> Decide:
 
 @dataclass(frozen=True)
 class Request:
-    """What `penlight train` was asked for: the recipe, its name, and the plan where the recipe came from one."""
+    """What `penlight train` was asked for: the recipe, its name, the plan where the recipe came from one, and the
+    user's own network where one was named."""
 
     recipe: Recipe
     name: str
     plan: TrainingPlan | None = None
+    own: "OwnModel | None" = None
 
 
 def request(
@@ -85,13 +92,29 @@ def request(
     view: str | None = None,
     size: int | None = None,
     budget: float | None = None,
+    own: "OwnModel | None" = None,
 ) -> Request:
     """Resolve a dataset with a recipe, a recipe or a run's recipe.toml alone, or a dataset alone, for which a plan is
     made.
 
+    `own` is a network or estimator of the user's own, and `model.backbone=FILE.py:NAME` among the overrides names one
+    whose file is then run; training is that of the preset cnn where no recipe is given.
+
     An unfinished planned run of the same data and budget is gone on with, by its own plan. `budget` is in seconds;
     RecipeError if it is given with a recipe.
     """
+    named = [value for own in overrides if (value := _own_named(own))]
+    if named:
+        from penlight.training.own import own_model
+
+        own = own_model(named[-1])
+        overrides = [each for each in overrides if not _own_named(each)]
+    if own is not None:
+        for key in (each.partition("=")[0].strip() if isinstance(each, str) else each[0] for each in overrides):
+            if key.startswith("model."):
+                raise RecipeError(f"{key} is no option of {own.section.name}, which is your own.", "Leave it out.")
+        asked = request(dataset, recipe or "cnn", overrides, view=view, size=size, budget=budget)
+        return replace(asked, name=own.section.name.rpartition(":")[2], own=own)
     if recipe is None and dataset is not None and not (dataset.endswith(".toml") and is_recipe_file(Path(dataset))):
         made = plan_before(dataset, overrides, view, size, budget)
         made = unfinished_plan(made) or made
@@ -99,6 +122,13 @@ def request(
     if budget is not None:
         raise RecipeError("A budget is for a plan, and a recipe was given.", "Leave --recipe out, or --budget.")
     return Request(*resolve_request(dataset, recipe or "cnn", overrides, view=view, size=size))
+
+
+def _own_named(override: Override) -> str:
+    """Give the FILE.py:NAME that an override names as the network; empty where it names none."""
+    key, value = override.partition("=")[::2] if isinstance(override, str) else override
+    text = value.strip().strip("\"'") if isinstance(value, str) else ""
+    return text if key.strip() == "model.backbone" and is_own_reference(text) else ""
 
 
 def is_recipe_file(path: Path) -> bool:

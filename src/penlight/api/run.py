@@ -22,6 +22,8 @@ from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 if TYPE_CHECKING:
     import pandas as pd
 
+    from penlight.training.own import OwnModel
+
 
 class Run(RunFolder):
     """A trained model in its folder, which `penlight` commands take by its path and functions of `pl` as it is."""
@@ -112,7 +114,8 @@ def open_run(path: PathLike) -> Run | Runs:
 
 @overload
 def train(
-    dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, seed: int = 0,
+    dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, model: Any = None, fresh: bool = False,
+    callbacks: Sequence[Any] = (), seed: int = 0,
     seeds: Literal[1] = 1, folds: None = None, view: str | None = None, size: int | None = None,
     budget: float | None = None, images: bool = True,
     out: PathLike | None = None, listener: ProgressListener | None = None, options: Options | None = None,
@@ -136,6 +139,9 @@ def train(
     dataset: PathLike | Recipe,
     recipe: PathLike | Recipe | None = None,
     *,
+    model: Any = None,
+    fresh: bool = False,
+    callbacks: Sequence[Any] = (),
     seed: int = 0,
     seeds: int = 1,
     folds: int | None = None,
@@ -156,6 +162,10 @@ def train(
     is a run for each seed from `seed` on; with `folds` one for each fold of train and val, and test is not read.
     `out` is the folder, by default the next free runs/<dataset>-<recipe>-<n>, or the unfinished one of the same
     call, which is continued. Without `images` no image of the dataset is kept.
+
+    `model` is a network of your own: a function `build(input_shape, n_outputs)`, a `keras.Model`, of which each seed
+    trains a copy with its weights, or new ones if `fresh`, or "FILE.py:NAME"; or an estimator of scikit-learn. Its own
+    optimizer and loss, where it is compiled, and `callbacks` of Keras are used.
     """
     if folds is not None and seeds != 1:
         raise RecipeError("folds trains every fold with one seed, and seeds were given.", "Leave seeds out.")
@@ -165,15 +175,26 @@ def train(
     of_model = load_recipe(chosen) if isinstance(chosen, str) else chosen
     overrides = overrides_of(options, keywords, of_model, _PARAMETERS)
     name = None if isinstance(dataset, Recipe) else str(path_of(dataset, "dataset"))
-    asked = requests.request(name, chosen, overrides, view=view, size=size, budget=budget)
+    own = _own_model(model, fresh, callbacks)
+    asked = requests.request(name, chosen, overrides, view=view, size=size, budget=budget, own=own)
     how: dict[str, Any] = {"name": asked.name, "out": path_or_none(out, "folder for out"), "seed": seed}
-    how |= {"plan": asked.plan, "images": images, "listener": listener}
+    how |= {"plan": asked.plan, "images": images, "own": asked.own, "listener": listener}
     made = (
         train_recipe(asked.recipe, seeds=seeds, **how)
         if folds is None
         else cross_validate_recipe(asked.recipe, folds=folds, **how)
     )
     return open_run(made.folder)
+
+
+def _own_model(model: Any, fresh: bool, callbacks: Sequence[Any]) -> "OwnModel | None":
+    if model is None and (fresh or callbacks):
+        raise RecipeError("fresh and callbacks are for a network of your own.", "Hand it in with model=.")
+    if model is None:
+        return None
+    from penlight.training.own import own_model
+
+    return own_model(model, fresh=fresh, callbacks=callbacks)
 
 
 _PARAMETERS = tuple(inspect.signature(train).parameters)

@@ -19,6 +19,7 @@ from penlight.runs.groups import REPORT
 from penlight.runs.holdings import holdings_of
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import evaluate_run
+from penlight.training.own import OwnModel, with_own
 
 
 def train_recipe(
@@ -30,22 +31,25 @@ def train_recipe(
     seeds: int = 1,
     plan: TrainingPlan | None = None,
     images: bool = True,
+    own: OwnModel | None = None,
     listener: ProgressListener | None = None,
 ) -> Trained:
     """Train a recipe with one seed, or with `seeds` of them from `seed` on; score it on test; write the report.
 
     `out` is the folder to write; by default the next free runs/<dataset>-<name>-<n>, or the unfinished one of the
     same recipe, which is continued. `plan` is where the recipe comes from, to be kept with it. Without `images` no
-    image of the dataset is kept in the run or shown in its report; its predictions are the same. DataError if a file
-    of weights is missing, before anything is written.
+    image of the dataset is kept in the run or shown in its report; its predictions are the same. `own` is the user's
+    network or estimator, in place of the recipe's model. DataError if a file of weights is missing, and RecipeError
+    if the network does not fit, before anything is written.
     """
     listener, recipe = listener or ProgressListener(), _trainable(recipe)
     listener.on_step("Opening the dataset")
     here = Here(listener)
     view = here.data.view(recipe.data)
+    recipe, own = with_own(recipe, own, view, listener.on_warning)
     continued = goes_on if seeds == 1 else seeds_go_on
     folder = out or default_folder(recipe.data.dataset, name, lambda path: continued(path, recipe.hash, seed))
-    first = RunSpec(recipe, seed, folder, plan=plan, images=images)
+    first = RunSpec(recipe, seed, folder, plan=plan, images=images, own=own)
     if seeds == 1:
         trained = here.submit(first).result()
         return _trained(first, [trained.run], trained.scores or evaluate_run(trained.run))
@@ -66,23 +70,25 @@ def cross_validate_recipe(
     seed: int = 0,
     plan: TrainingPlan | None = None,
     images: bool = True,
+    own: OwnModel | None = None,
     listener: ProgressListener | None = None,
 ) -> Trained:
     """Divide train and val into folds, train on all but one for each, and score the answers to those left out.
 
     Test is not read, and stays for later. Inside a fold, a part of what it is trained on chooses the epoch,
     thresholds and calibration. `out` is the folder to write, with a run per fold; by default the next free
-    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. `images` as in
+    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. `images` and `own` as in
     `train_recipe`.
     DataError where there are too few images for so many folds; RunError for a folder that holds something else.
     """
     listener, recipe = listener or ProgressListener(), _trainable(recipe)
     listener.on_step("Dividing the dataset")
     here = Here(listener)
+    recipe, own = with_own(recipe, own, here.data.view(recipe.data), listener.on_warning)
     divided = here.data.folds(recipe, folds, seed)
     claim = claim_of(recipe, divided)
     folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim))
-    first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images)
+    first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images, own=own)
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[FoldsScores]:
         listener.on_step("Scoring all folds")

@@ -7,10 +7,11 @@ from penlight.api.requests import with_references
 from penlight.api.results import Tuned
 from penlight.data import ViewedDataset
 from penlight.disk import short_path
+from penlight.errors import RecipeError
 from penlight.experiments.executors import Here, Processes
 from penlight.experiments.experiment import default_folder
 from penlight.experiments.progress import ProgressListener
-from penlight.recipes import Recipe
+from penlight.recipes import Estimator, Own, Recipe
 from penlight.recipes.space import Space, default_space, load_space, with_values
 from penlight.runs import machine, versions
 
@@ -41,6 +42,11 @@ def tune(
     runs/<dataset>-tune-<n>, or the unfinished one of the same search, which is continued.
     """
     recipe = with_references(recipe)
+    if isinstance(recipe.model, Own | Estimator):
+        raise RecipeError(
+            "A recipe of a network or estimator of your own is not tuned.",
+            "Train it with other values of its options.",
+        )
     searched = load_space(space, recipe) if space else default_space(recipe)
     listener = listener or ProgressListener()
     listener.on_step("Opening the dataset")

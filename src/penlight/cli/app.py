@@ -125,6 +125,7 @@ def train(
     asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
     print_plan_made(asked.plan, json)
     how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
+    how |= {"own": asked.own}
     with TrainingView(quiet=json) as listener:
         if folds:
             result = cross_validate_recipe(asked.recipe, folds=folds, listener=listener, **how)

@@ -12,7 +12,7 @@ import numpy as np
 
 from penlight.data import ViewedDataset
 from penlight.disk import is_inside
-from penlight.errors import RunError
+from penlight.errors import RecipeError, RunError, first_line
 from penlight.evaluation import Decision, Sample
 from penlight.evaluation.checks import run_checks
 from penlight.evaluation.comparison import Margin, margin
@@ -20,8 +20,9 @@ from penlight.experiments.baselines import Baselines, predict_split
 from penlight.experiments.progress import ProgressListener
 from penlight.explanation.of_run import write_explained, write_neighbours
 from penlight.exporters.parity import write_onnx
+from penlight.models.own import OwnNetwork
 from penlight.numbers import counted
-from penlight.recipes import Recipe, recipe_from_toml
+from penlight.recipes import Own, Recipe, recipe_from_toml
 from penlight.recipes.plan import LONGEST, TrainingPlan
 from penlight.records import without_defaults
 from penlight.runs import (
@@ -47,6 +48,7 @@ from penlight.runs.scores import Scores
 from penlight.runs.scoring import decide_on, scores_of
 from penlight.tasks import Task
 from penlight.training import Checkpoints, Epoch, Fitted, fit
+from penlight.training.own import OwnModel, require_own
 
 if TYPE_CHECKING:
     from penlight.experiments.opened import OpenedData
@@ -68,7 +70,8 @@ class RunSpec:
 
     `by` is what its reading of test is recorded under, "train" or "study". Of a cross-validation `fold` is the number
     of the fold, from 0, and how many there are; `seed` divides, too. `plan` is where the recipe comes from, to be
-    kept with it; without `images` no image of the dataset is kept.
+    kept with it; without `images` no image of the dataset is kept. `own` is the network or estimator of a recipe that
+    says that the user hands one in.
     """
 
     recipe: Recipe
@@ -78,13 +81,17 @@ class RunSpec:
     fold: tuple[int, int] | None = None
     plan: TrainingPlan | None = None
     images: bool = True
+    own: OwnModel | None = None
 
     def do(self, data: "OpenedData", listener: ProgressListener) -> TrainedRun:
         """Train the run into its folder; a folder that already holds this very run is left as it is.
 
-        RunError if a run that is there keeps images and none were to be.
+        RunError if a run that is there keeps images and none were to be, RecipeError for a recipe of a user's own
+        network that was not handed in.
         """
         done = self._done()
+        if done is None:
+            require_own(self.recipe, self.own)
         return train_run(self, data.baselines(self), listener) if done is None else TrainedRun(done, None)
 
     def read(self) -> TrainedRun:
@@ -92,7 +99,9 @@ class RunSpec:
         return TrainedRun(open_run(self.folder), None)
 
     def to_job(self) -> dict[str, Any]:
-        """See `Work`."""
+        """See `Work`. RecipeError for a network that the user handed in, which JSON does not hold."""
+        if self.own is not None:
+            raise RecipeError("A network or estimator of your own is trained in this process, not in others.")
         asked = {"seed": self.seed, "folder": str(self.folder.resolve()), "by": self.by, "fold": self.fold}
         plan = None if self.plan is None else self.plan.to_dict()
         return {"task": "run", "recipe": self.recipe.to_toml(), "plan": plan, "images": self.images, **asked}
@@ -187,10 +196,13 @@ def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: Progr
     listener.on_step(f"Training with seed {spec.seed}")
     if plan is not None:
         writer.write_json(PLAN, plan)
+    if isinstance(spec.own, OwnNetwork):
+        writer.write(spec.own.file, spec.own.source)
     about = {"recipe": recipe.hash, "seed": str(spec.seed), "data": view.dataset.md5}
     checkpoints = Checkpoints(writer.state / "checkpoint", about, listener.on_warning)
     longest = float("inf") if plan is None else plan.longest
-    fitted = fit(recipe, view, task, spec.seed, progress=listener.on_epoch, checkpoints=checkpoints, longest=longest)
+    how: dict[str, Any] = {"progress": listener.on_epoch, "checkpoints": checkpoints, "longest": longest}
+    fitted = fit(recipe, view, task, spec.seed, own=spec.own, **how)
     done = time.perf_counter()
     cut = _cut_for_time(plan, recipe, fitted)
     if fitted.timed_out:
@@ -199,7 +211,7 @@ def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: Progr
         writer.write("recipe.toml", recipe.to_toml())
     fitted, kept = choose_model(fitted, recipe, view, task, baselines)
     if fitted.network is not None:
-        _write_network(writer, fitted)
+        _write_network(writer, fitted, listener)
     return _Model(recipe, task, fitted, kept, cut, begun, done)
 
 
@@ -312,11 +324,16 @@ def choose_model(
     return replace(linear.model, seconds=seconds), KeptModel("linear", ahead, epoch)
 
 
-def _write_network(writer: RunWriter, fitted: Fitted) -> None:
+def _write_network(writer: RunWriter, fitted: Fitted, listener: ProgressListener) -> None:
     """Write the network and its learning curves."""
     from penlight.models.keras_files import network_bytes
 
-    writer.write("model.keras", network_bytes(fitted.network))
+    try:
+        writer.write("model.keras", network_bytes(fitted.network))
+    except (NotImplementedError, TypeError, ValueError) as error:
+        if not isinstance(writer.recipe.model, Own):
+            raise
+        listener.on_warning(f"Keras cannot save this network, so the run has no model.keras: {first_line(error)}.")
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(f.name for f in fields(Epoch))

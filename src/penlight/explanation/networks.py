@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from penlight.data.reads import at_once
 from penlight.explanation.maps import Floats, Images, Subject
 from penlight.models import load_keras
+from penlight.models.backend import graph_of
 from penlight.tasks.links import Columns
 
 Tensor = Any
@@ -58,11 +59,10 @@ class LinearEnd:
 
 def walk(network: Any, images: Tensor, tap: Tap) -> Tensor:
     """Compute a functional network as it is in use, showing each operation's output to `tap`."""
-    keras = load_keras()
 
     def of(operation: Any) -> Callable[..., Tensor]:
-        if isinstance(operation, keras.Model):
-            return lambda value, **_: walk(operation, value, tap)
+        if (inner := graph_of(operation)) is not None:
+            return lambda value, **_: walk(inner, value, tap)
         return lambda *args, **options: tap(operation, operation(*args, **options))
 
     # The walk over the graph is Keras' own; only what is done at each node differs.

@@ -3,6 +3,7 @@
 Whether maps depend on what was learned is measured as Adebayo et al., Sanity Checks for Saliency Maps (2018).
 """
 
+import contextlib
 import functools
 from dataclasses import replace
 from typing import Any
@@ -83,7 +84,10 @@ def _fitted_subject(task: Task, model: Any, network: Any) -> Subject:
 def _randomised(task: Task, fitted: Fitted) -> Subject | None:
     """The same model with random weights; None for one that has none."""
     if fitted.network is not None:
-        return _fitted_subject(task, None, untrained(fitted.network))
+        # A user's network may have layers that Keras cannot copy.
+        with contextlib.suppress(TypeError, ValueError, NotImplementedError):
+            return _fitted_subject(task, None, untrained(fitted.network))
+        return None
     if isinstance(fitted.model, LinearBaseline):
         return _fitted_subject(task, untrained_linear(fitted.model), None)
     return None

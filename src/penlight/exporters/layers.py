@@ -5,6 +5,7 @@ time, and with warnings under NumPy 2. What Penlight's networks are made of is l
 """
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from penlight.errors import ExportError
 from penlight.exporters.graph import Graph, Value
 from penlight.models import load_keras
+from penlight.models.backend import graph_of
+from penlight.models.keras_files import TRAINING_LAYERS
+from penlight.numbers import counted
 
 Layer = Any
 Floats = NDArray[np.float32]
@@ -25,9 +29,11 @@ def network_nodes(graph: Graph, network: Any, image: Value) -> Value:
     """Add the nodes of a functional Keras network, and give its one output. ExportError names a layer that has no
     counterpart here."""
 
+    _require_known(network)
+
     def of(operation: Any) -> Callable[..., Value]:
-        if isinstance(operation, load_keras().Model):
-            return lambda value, **_: network_nodes(graph, operation, value)
+        if (inner := graph_of(operation)) is not None:
+            return lambda value, **_: network_nodes(graph, inner, value)
         return partial(_convert, graph, operation)
 
     # The walk over the graph is Keras' own; only what is done at each node differs.
@@ -36,15 +42,21 @@ def network_nodes(graph: Graph, network: Any, image: Value) -> Value:
     return value
 
 
-def _convert(graph: Graph, operation: Any, *args: Any, **_: Any) -> Value:
-    kind = type(operation).__name__
-    if kind not in LAYERS:
+def _require_known(network: Any) -> None:
+    """Raise ExportError with a list of the layers that have no counterpart here."""
+    inner = [operation for operation in network.operations if graph_of(operation) is None]
+    unknown = [own for own in inner if type(own).__name__ not in {*LAYERS, "InputLayer"}]
+    if unknown:
+        listed = ", ".join(f"{own.name} ({type(own).__name__})" for own in unknown)
         raise ExportError(
-            f"The layer {operation.name} is a {kind}, which has no ONNX form in Penlight.",
-            "Add a function for it to penlight/exporters/layers.py.",
+            f"The network has {counted(len(unknown), 'layer')} without an ONNX form in Penlight: {listed}.",
+            "Use layers that have one, or add functions for them to penlight/exporters/layers.py.",
         )
+
+
+def _convert(graph: Graph, operation: Any, *args: Any, **_: Any) -> Value:
     # What Keras passes by name, `training` and `mask`, says nothing about a network in use.
-    return LAYERS[kind](graph, operation, *args)
+    return LAYERS[type(operation).__name__](graph, operation, *args)
 
 
 def _require(layer: Layer, holds: bool, what: str) -> None:
@@ -66,6 +78,9 @@ def _activated(graph: Graph, layer: Layer, x: Value) -> Value:
 
 
 _ACTIVATIONS: dict[str, Callable[[Graph, Value], Value]] = {
+    "elu": lambda graph, x: graph.unary("Elu", x),
+    "gelu": lambda graph, x: x * 0.5 * (graph.unary("Erf", x * math.sqrt(0.5)) + 1.0),
+    "leaky_relu": lambda graph, x: graph.unary("LeakyRelu", x, alpha=0.2),
     "linear": lambda graph, x: x,
     "relu": lambda graph, x: graph.unary("Relu", x),
     "sigmoid": lambda graph, x: graph.sigmoid(x),
@@ -152,6 +167,16 @@ def _averaged(graph: Graph, layer: Layer, x: Value) -> Value:
     width = x.shape[-1]
     mean = graph.node("GlobalAveragePool", [graph.channels_first(x).name], (1, 1, width), first=True)
     return mean if layer.keepdims else graph.node("Flatten", [mean.name], (width,))
+
+
+def _largest(graph: Graph, layer: Layer, x: Value) -> Value:
+    width = x.shape[-1]
+    most = graph.node("GlobalMaxPool", [graph.channels_first(x).name], (1, 1, width), first=True)
+    return most if layer.keepdims else graph.node("Flatten", [most.name], (width,))
+
+
+def _leaky(graph: Graph, layer: Layer, x: Value) -> Value:
+    return graph.unary("LeakyRelu", x, alpha=float(layer.negative_slope))
 
 
 def _dense(graph: Graph, layer: Layer, x: Value) -> Value:
@@ -268,6 +293,8 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "Flip": _turned,
     "GetItem": _taken,
     "GlobalAveragePooling2D": _averaged,
+    "GlobalMaxPooling2D": _largest,
+    "LeakyReLU": _leaky,
     "MaxPooling2D": partial(_pooled, "MaxPool"),
     "Mean": _mean,
     "Multiply": partial(_operated, operator.mul),
@@ -281,5 +308,7 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "Subtract": partial(_operated, operator.sub),
     "TrueDivide": partial(_operated, operator.truediv),
     "ZeroPadding2D": _padded,
+    # Layers that do something in training alone.
+    **dict.fromkeys(TRAINING_LAYERS, _as_it_is),
 }
 """What Penlight's networks are made of, by the name of its class in Keras."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from penlight import __version__
+from penlight.errors import ExportError, PenlightError, first_line, is_out_of_memory
 from penlight.evaluation import Calibration
 from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.exporters.answers import answers
@@ -15,6 +16,7 @@ from penlight.exporters.layers import network_nodes
 from penlight.models import LinearBaseline, MajorityBaseline
 from penlight.models.baselines import LOG_PIXELS
 from penlight.models.ensemble import EnsembleModel, FeatureModel, LinearMember, NetworkMember, Scorer
+from penlight.models.estimator import EstimatorModel
 from penlight.runs import ModelFacts
 from penlight.runs.predictor import FEATURES
 
@@ -32,7 +34,7 @@ def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
     graph = Graph((facts.size, facts.size, facts.channels))
     of_baseline, task = _BASELINES.get(type(model)), facts.task
     if of_baseline is None:
-        logits = network_nodes(graph, model, graph.pixels())
+        logits = _network(graph, model)
     else:
         logits = task.link.logits_in_graph(graph, of_baseline(graph, model), len(task.labels))
     features = graph.features
@@ -44,6 +46,21 @@ def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
     made = graph.model(outputs, __version__, facts.to_properties())
     content: bytes = made.SerializeToString(deterministic=True)
     return content
+
+
+def _network(graph: Graph, model: Any) -> Value:
+    if isinstance(model, EstimatorModel):
+        raise ExportError(
+            f"An estimator of scikit-learn ({model.name}) has no ONNX form here, and is never pickled.",
+            "Fit it again, from Python, to ask it for more.",
+        )
+    try:
+        return network_nodes(graph, model, graph.pixels())
+    except Exception as error:
+        # A network may be a user's, and use a layer in a way that no function here foresees.
+        if isinstance(error, PenlightError) or is_out_of_memory(error):
+            raise
+        raise ExportError(f"The network has no ONNX form in Penlight: {first_line(error)}.") from error
 
 
 def _linear(graph: Graph, model: LinearBaseline) -> Value:

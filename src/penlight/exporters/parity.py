@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset
 from penlight.data.reads import Readable, read
-from penlight.errors import ExportError
+from penlight.errors import ExportError, RunError
 from penlight.evaluation import Decision, score
 from penlight.numbers import counted
 from penlight.recipes import Recipe
@@ -123,7 +123,7 @@ def write_onnx(
         content = onnx_file(model, facts, decision.calibration)
         parity = compare(Predictor(content, MODEL).answer, read(view.splits["val"].images, few.index), few, decision)
         require_close(parity, writer.recipe.train.precision, MODEL)
-    except ExportError as error:
+    except (ExportError, RunError) as error:
         writer.write_json(RECORD, {MODEL: ExportedFile(False, str(error))})
         return
     writer.write(MODEL, content)

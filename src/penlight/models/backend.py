@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 from penlight.errors import MissingExtraError, UnknownNameError
 
@@ -53,6 +54,13 @@ def load_keras() -> ModuleType:
             _set_threads(tf)
     module: ModuleType = keras
     return module
+
+
+def graph_of(model: Any) -> Any:
+    """Give the functional network of a model, of a sequential one that of its layers; None for a layer, and for a
+    model that is a subclass of its own."""
+    functional = getattr(model, "_functional", None) or model
+    return functional if hasattr(functional, "_run_through_graph") else None
 
 
 def _set_threads(tf: ModuleType) -> None:

@@ -16,15 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from penlight.errors import PenlightError, RunError, first_line, is_out_of_memory
-from penlight.models.backend import load_keras
+from penlight.models.backend import graph_of, load_keras
 from penlight.parsing import parse_json_object
+from penlight.runs import RunFolder
+
+TRAINING_LAYERS = {
+    "GaussianDropout", "GaussianNoise", "RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation",
+    "RandomTranslation", "RandomZoom", "SpatialDropout2D",
+}  # fmt: skip
+"""Layers that users' networks have, and that do something in training alone."""
 
 LAYERS = {
-    "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
-    "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer", "MaxPooling2D", "Multiply",
-    "Normalization", "ReLU", "Rescaling", "Reshape", "Resizing", "ZeroPadding2D",
+    "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
+    "DepthwiseConv2D", "Dropout", "ELU", "Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D",
+    "GroupNormalization", "InputLayer", "LayerNormalization", "LeakyReLU", "MaxPooling2D", "Maximum", "Multiply",
+    "Normalization", "PReLU", "ReLU", "Rescaling", "Reshape", "Resizing", "SeparableConv2D", "Softmax", "Subtract",
+    "UpSampling2D", "ZeroPadding2D", *TRAINING_LAYERS,
 }  # fmt: skip
-"""Layers of Penlight's networks, and of the bodies from `keras.applications`."""
+"""Layers of Penlight's networks, of the bodies from `keras.applications`, and of users' networks."""
 
 OPERATIONS = {
     "core": {"Cast"},
@@ -36,12 +45,18 @@ OPERATIONS = {
 }  # fmt: skip
 """Operations of `keras.ops` between layers: exposure, cumulative heads, and the calibration of an exported file."""
 
-INITIALIZERS = {"GlorotUniform", "Ones", "VarianceScaling", "Zeros"}
+INITIALIZERS = {
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "Ones",
+    "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros",
+}  # fmt: skip
 
 CLASSES = frozenset(
     [
         ("keras", "DTypePolicy"),
         ("keras.src.models.functional", "Functional"),
+        # Inside a network; what is read is a functional one.
+        ("keras", "Sequential"),
+        *(("keras.regularizers", name) for name in ("L1", "L1L2", "L2")),
         *(("keras.layers", name) for name in LAYERS),
         *(("keras.initializers", name) for name in INITIALIZERS),
         *((f"keras.src.ops.{module}", name) for module, names in OPERATIONS.items() for name in names),
@@ -51,7 +66,7 @@ CLASSES = frozenset(
 )
 """Pairs of `module` and `class_name` that a network's config may name."""
 
-FUNCTIONS = {"linear", "relu", "sigmoid", "silu", "tanh"}
+FUNCTIONS = {"elu", "gelu", "leaky_relu", "linear", "relu", "selu", "sigmoid", "silu", "softmax", "softplus", "tanh"}
 """Activations, which a config gives by name alone."""
 
 DTYPES = {"bfloat16", "bool", "float16", "float32", "float64", "int32", "int64", "mixed_bfloat16", "uint8", "uint32"}
@@ -62,6 +77,9 @@ LARGEST_CONFIG = 8 << 20
 
 LARGEST_MAPS = 1 << 28
 """Numbers that one layer may give for one image: 64 maps of 2048 x 2048 pixels."""
+
+NETWORK = "model.keras"
+"""The file of a run with its network."""
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _FUNCTION_KEYS = ("activation", "_initializer", "_regularizer", "_constraint")
@@ -249,6 +267,25 @@ def network_from_bytes(content: bytes, allowed: Collection[str] = ()) -> Any:
     return network
 
 
+def network_of(run: RunFolder) -> Any:
+    """Build the network of a run as `network_from_bytes` does. RunError too where it has layers of the user's own,
+    which only the user's code can build."""
+    content, model = run.read(NETWORK), run.recipe.model
+    try:
+        return network_from_bytes(content)
+    except RunError as error:
+        if model.backbone != "own":
+            raise
+        raise RunError(
+            f"The network of {run.path} cannot be built from its files, which run no code: {_reason(error)}.",
+            f"Build it by your own code, {model.name}, and call model.load_weights('{run.path / NETWORK}').",
+        ) from error
+
+
+def _reason(error: RunError) -> str:
+    return error.problem.partition(": ")[2].rstrip(".") or first_line(error)
+
+
 def _built(archive: Archive) -> Any:
     """Build the network of a config, with its weights not yet read."""
     keras = load_keras()
@@ -280,5 +317,5 @@ def _output_shapes(network: Any) -> Iterator[tuple[int | None, ...]]:
     for operation in network.operations:
         for node in operation._inbound_nodes:
             yield from (tensor.shape for tensor in node.outputs)
-        if isinstance(operation, load_keras().Model):
-            yield from _output_shapes(operation)
+        if (inner := graph_of(operation)) is not None:
+            yield from _output_shapes(inner)

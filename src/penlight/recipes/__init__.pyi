@@ -8,6 +8,7 @@ from .recipe import Cnn as Cnn
 from .recipe import Data as Data
 from .recipe import Decide as Decide
 from .recipe import Ensemble as Ensemble
+from .recipe import Estimator as Estimator
 from .recipe import FeatureBased as FeatureBased
 from .recipe import FineTune as FineTune
 from .recipe import Kernel as Kernel
@@ -18,6 +19,7 @@ from .recipe import Member as Member
 from .recipe import Model as Model
 from .recipe import Network as Network
 from .recipe import Override as Override
+from .recipe import Own as Own
 from .recipe import Perceptron as Perceptron
 from .recipe import Planned as Planned
 from .recipe import Pretrained as Pretrained
@@ -27,5 +29,6 @@ from .recipe import Scratch as Scratch
 from .recipe import Train as Train
 from .recipe import Trees as Trees
 from .recipe import differences as differences
+from .recipe import is_own_reference as is_own_reference
 from .recipe import recipe_from_toml as recipe_from_toml
 from .recipe import with_overrides as with_overrides

@@ -15,6 +15,7 @@ from penlight.parsing import parse_toml
 Share = Annotated[float, Field(ge=0, le=1)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+OwnText = Annotated[str, Field(max_length=200)]
 
 
 Override = str | tuple[str, Any]
@@ -159,6 +160,35 @@ class Perceptron(_FeatureBased):
     components: Count = 60
 
 
+class Own(Section):
+    """A network that the user hands in: a function `build(input_shape, n_outputs)`, or a `keras.Model`.
+
+    A recipe only says which it was; the code runs where the user names it, and is kept beside the recipe. `name` is
+    FILE.py:NAME without a folder, or what a network from Python is called. `sha256` is the hash of what is kept,
+    `structure` that of the layers as they were built. `fresh` networks begin with new weights, not those of the model
+    that was given. `optimizer`, `loss` and `callbacks` name the user's own, in whose place those of `train` are not
+    used.
+    """
+
+    backbone: Literal["own"] = "own"
+    name: OwnText = ""
+    sha256: OwnText = ""
+    structure: OwnText = ""
+    fresh: bool = False
+    optimizer: OwnText | None = None
+    loss: OwnText | None = None
+    callbacks: tuple[OwnText, ...] = ()
+
+
+class Estimator(Section):
+    """An estimator of scikit-learn that the user hands in from Python, on pixels of 0 to 1 in a row: `name` is its
+    class, `options` how it is written with the options that differ from their defaults."""
+
+    backbone: Literal["estimator"] = "estimator"
+    name: OwnText = ""
+    options: Annotated[str, Field(max_length=4000)] = ""
+
+
 BASELINE_MODELS: dict[str, Majority | Linear] = {"majority": Majority(), "linear": Linear()}
 """What every score stands beside, by name."""
 
@@ -270,7 +300,7 @@ class Ensemble(Section):
 
 
 Model = Annotated[
-    Majority | Linear | Kernel | Trees | Perceptron | Cnn | Residual | Pretrained | Ensemble,
+    Majority | Linear | Kernel | Trees | Perceptron | Cnn | Residual | Pretrained | Ensemble | Own | Estimator,
     Field(discriminator="backbone"),
 ]
 
@@ -343,6 +373,12 @@ def recipe_from_dict(values: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(f"In {where}, a value is of a kind that recipes do not have: {error}.") from error
 
 
+def is_own_reference(text: str) -> bool:
+    """Say whether a text names a function in a file of Python, as FILE.py:NAME."""
+    place, found, name = text.rpartition(":")
+    return bool(found) and place.endswith(".py") and name.isidentifier()
+
+
 _MAY_BE_NONE = {"train.patience", "train.stopped_after", "decide.wanted", "decide.prevalence"}
 
 
@@ -362,6 +398,8 @@ def with_overrides(recipe: Recipe, assignments: Iterable[Override]) -> Recipe:
                 f"'{key}' is not a key of a recipe.", f"Keys start with one of {known}, as train.epochs."
             )
         if key == "model.backbone":
+            if isinstance(value, str) and is_own_reference(value):
+                raise RecipeError(f"{value} names a network of your own, which only `penlight train` takes.")
             values["model"] = {"backbone": value}
             continue
         section = values
@@ -399,7 +437,19 @@ def _asked_for(values: Any) -> Any:
 
 
 _BACKBONES = (
-    *("majority", "linear", "kernel", "trees", "perceptron", "cnn", "residual", "planned", "ensemble"),
+    *(
+        "majority",
+        "linear",
+        "kernel",
+        "trees",
+        "perceptron",
+        "cnn",
+        "residual",
+        "planned",
+        "ensemble",
+        "own",
+        "estimator",
+    ),
     *get_args(Pretrained.model_fields["backbone"].annotation),
 )
 

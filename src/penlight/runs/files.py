@@ -26,6 +26,7 @@ _LARGEST = {
     ".toml": LARGEST_TOML,
     ".csv": 16 << 20,
     ".md": 16 << 20,
+    ".py": 4 << 20,
     ".html": 256 << 20,
     ".npz": 1 << 30,
 }

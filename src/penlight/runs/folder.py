@@ -4,6 +4,7 @@ import contextlib
 import copy
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -67,6 +68,8 @@ NOVELTY = "novelty.npz"
 CORRUPTIONS = "corruptions.json"
 DATA = "data.json"
 EXPORTS = "export.json"
+OWN_SOURCES = ("network.py", "network.json")
+"""What a run keeps of a network that the user handed in; it is never run or built."""
 SCHEMA = 1
 _STATE = ".state"
 _CLAIM = "claim.json"
@@ -110,7 +113,7 @@ class RunWriter:
         """Give the folder back."""
         if kind is not None and issubclass(kind, TrainingError):
             drop_state(self.path)
-            for name in ("recipe.toml", PLAN):
+            for name in ("recipe.toml", PLAN, *OWN_SOURCES):
                 with contextlib.suppress(FileNotFoundError):
                     remove_inside(self.path, name)
         self._hold.__exit__(kind, error, trace)
@@ -361,7 +364,11 @@ class RunFolder:
     @property
     def shared_command(self) -> str:
         """The command that repeats the run, without a path of this machine: for a report, which may be handed on."""
-        return self._command(short_path(self.path))
+        from penlight.recipes import is_own_reference
+
+        name = getattr(self.recipe.model, "name", "")
+        named = f" --set {shlex.quote(f'model.backbone={name}')}" if is_own_reference(name) else ""
+        return self._command(short_path(self.path)) + named
 
     def _command(self, path: str) -> str:
         one_of = ""

@@ -181,6 +181,9 @@ def open_predictor(
 
 def _of_run(run: RunFolder) -> bytes:
     if not run.has(MODEL):
+        made = run.exports.get(MODEL)
+        if made is not None and made.reason:
+            raise RunError(f"The run {run.path} has no {MODEL}.", made.reason)
         raise RunError(f"The run {run.path} has no {MODEL}.", f"Make it: penlight export {run.path} --to onnx")
     return run.read(MODEL)
 

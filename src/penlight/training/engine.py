@@ -166,7 +166,8 @@ def _fuse_normalisation(network: Any) -> None:
         return call
 
     for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization) and len(layer.output.shape) == 4:
+        plain = type(layer) is keras.layers.BatchNormalization and layer.scale and layer.center
+        if plain and len(layer.output.shape) == 4 and layer.axis in (-1, 3) and layer.compute_dtype == "float32":
             layer.call = fused(layer)
 
 
@@ -208,7 +209,8 @@ def _fuse_adam(optimizer: Any) -> None:
     import tensorflow as tf
 
     keras = load_keras()
-    if not isinstance(optimizer, keras.optimizers.Adam) or optimizer.amsgrad:
+    plain = getattr(type(optimizer), "update_step", None) is keras.optimizers.Adam.update_step
+    if not plain or optimizer.amsgrad:
         return
 
     def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from penlight.data import ViewedDataset, ViewedSplit
 from penlight.errors import MemoryShortError, is_out_of_memory
 from penlight.models import BASELINES, Baseline
+from penlight.models.estimator import EstimatorModel, OwnEstimator
+from penlight.models.own import OwnNetwork
 from penlight.recipes import Ensemble, FeatureBased, Member, Pretrained, Recipe
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.ensemble import EnsembleFitter, FittedEnsemble, fit_ensemble
 from penlight.training.loop import Epoch, Progress, predict_logits, train_network
+from penlight.training.own import OwnModel, require_own, train_own
 from penlight.training.transfer import train_pretrained
 
 
@@ -55,22 +58,31 @@ def fit(
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
     longest: float = np.inf,
+    own: OwnModel | None = None,
 ) -> Fitted:
     """Fit on train (and choose the epoch on val); test is not looked at. See `train_network` for `checkpoints` and
-    `longest`, which is for a network that begins with random weights.
+    `longest`, which is for a network that begins with random weights. `own` is the network or estimator of a recipe
+    that says that the user hands one in.
 
-    TrainingError if the loss is no longer a number, MemoryShortError if there is not enough memory.
+    RecipeError where it is not given, TrainingError if the loss is no longer a number, MemoryShortError if there is
+    not enough memory.
     """
+    require_own(recipe, own)
     begun = time.perf_counter()
     how: dict[str, Any] = {"progress": progress, "checkpoints": checkpoints}
     with _enough_memory(recipe, view):
         if recipe.model.backbone in BASELINES:
-            return _fit_baseline(recipe, view, task, begun)
+            return _fit_baseline(BASELINES[recipe.model.backbone](recipe.model), view, task, begun)
         if isinstance(recipe.model, FeatureBased):
             return _of_ensemble(EnsembleFitter(view, task, seed).fit([Member(model=recipe.model)]), task, begun)
         if isinstance(recipe.model, Ensemble):
             return _of_ensemble(fit_ensemble(recipe, recipe.model, view, task, seed, **how), task, begun)
-        if isinstance(recipe.model, Pretrained):
+        if isinstance(own, OwnEstimator):
+            of_user = EstimatorModel(own.estimator, seed)
+            return _fit_baseline(of_user, view, task, begun)
+        if isinstance(own, OwnNetwork):
+            trained = train_own(recipe, own, view, task, seed, longest=longest, **how)
+        elif isinstance(recipe.model, Pretrained):
             trained = train_pretrained(recipe, recipe.model, view, task, seed, **how)
         else:
             trained = train_network(recipe, view, task, seed, longest=longest, **how)
@@ -104,9 +116,8 @@ def _enough_memory(recipe: Recipe, view: ViewedDataset) -> Iterator[None]:
         ) from error
 
 
-def _fit_baseline(recipe: Recipe, view: ViewedDataset, task: Task, begun: float) -> Fitted:
+def _fit_baseline(model: Baseline, view: ViewedDataset, task: Task, begun: float) -> Fitted:
     train = view.splits["train"]
-    model = BASELINES[recipe.model.backbone](recipe.model)
     model.fit(train.chosen, train.y_true, task, mirrors=not view.dataset.info.position_matters)
     return fitted_baseline(model, task, time.perf_counter() - begun)
 

@@ -72,9 +72,11 @@ class Trainer:
         network: Any = None,
         *,
         from_here: bool = False,
+        optimizer: Any = None,
+        loss: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         """Begin with a new network of the recipe, or with the one given; `from_here` counts its weights as the best
-        so far, as epoch 0."""
+        so far, as epoch 0. An `optimizer` and a `loss` (see `make_loss`) take the place of the recipe's."""
         keras = load_keras()
         self.train, self.task, self.seed = recipe.train, task, seed
         self.images, self.val = view.splits["train"], view.splits["val"]
@@ -83,9 +85,11 @@ class Trainer:
             cast(Scratch, recipe.model), task, (size, size, channels), seed, self.train.precision
         )
         steps_per_epoch = -(-len(draw_epoch(self.images, self.train, seed, 0)) // self.train.batch_size)
-        self.optimizer = make_optimizer(self.train, steps_per_epoch)
+        self.optimizer = optimizer or make_optimizer(self.train, steps_per_epoch)
         self.noise = keras.random.SeedGenerator(seed)
-        self.loss = make_loss(task.head, self.train.loss, self.images.y_true)
+        self.loss = loss or make_loss(task.head, self.train.loss, self.images.y_true)
+        self.stopped = False
+        self.rate_of = "--set train.learning_rate=..." if optimizer is None else "that of the optimizer given"
         self.steps: Steps = make_steps(self.network, self.optimizer, self.loss, self._change, self._seeds)
         self.weights = image_weights(self.images.y_true, self.train.balance)
         self.targets = smoothed(self.images.y_true, self.train.loss.smoothing, task.exclusive)
@@ -104,10 +108,12 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Say whether all epochs are done, or val has not improved for `patience` epochs."""
+        """Say whether all epochs are done, val has not improved for `patience` epochs, or it was `stopped`."""
         done = len(self.history)
-        return done >= min(self.train.epochs, self.train.stopped_after or self.train.epochs) or (
-            self.train.patience is not None and done - self.best_epoch >= self.train.patience and done > 0
+        return (
+            self.stopped
+            or done >= min(self.train.epochs, self.train.stopped_after or self.train.epochs)
+            or (self.train.patience is not None and done - self.best_epoch >= self.train.patience and done > 0)
         )
 
     def epoch(self) -> Epoch:
@@ -119,7 +125,7 @@ class Trainer:
         if not np.isfinite(loss):
             raise TrainingError(
                 f"The loss was no longer a number in epoch {number}.",
-                "Lower the learning rate (--set train.learning_rate=...), or check the images.",
+                f"Lower the learning rate ({self.rate_of}), or check the images.",
             )
         rate = float(load_keras().ops.convert_to_numpy(self.optimizer.learning_rate))
         val_logits = predict_logits(self.network, self.val)
@@ -290,10 +296,10 @@ def learning_rate(train: Train, steps_per_epoch: int) -> Any:
     return WarmUp()
 
 
-def make_optimizer(train: Train, steps_per_epoch: int) -> Any:
-    """Give the Keras optimiser of the recipe, its schedule inside."""
+def make_optimizer(train: Train, steps_per_epoch: int, rate: float | None = None) -> Any:
+    """Give the Keras optimiser of the recipe, its schedule inside, or a fixed `rate`."""
     optimizers = load_keras().optimizers
-    rate = learning_rate(train, steps_per_epoch)
+    rate = rate or learning_rate(train, steps_per_epoch)
     if train.optimizer == "adam":
         return optimizers.Adam(rate, weight_decay=train.weight_decay or None)
     if train.optimizer == "adamw":
