@@ -5,7 +5,6 @@ the user names it in a call or a command; a run keeps its text, which is never r
 """
 
 import hashlib
-import importlib.util
 import inspect
 import json
 import re
@@ -32,6 +31,7 @@ EXPECTED = (
 LARGEST_SOURCE = 1 << 20
 """Characters of the source of a network that a run keeps."""
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 Shape = tuple[int, int, int]
 
@@ -93,13 +93,11 @@ class OwnNetwork:
                     # Its weights are those that another seed ended with.
                     raise TrainingError(f"{name} returned the same model again.", "Build a new one in it each time.")
                 model._is_trained_elsewhere = True
-                network = _functional(model, shape)
+                network = _functional(name, model, shape)
             except Exception as error:
                 if isinstance(error, PenlightError) or is_out_of_memory(error):
                     raise
-                raise RecipeError(
-                    f"{name} failed with {type(error).__name__}: {first_line(error)}.", EXPECTED
-                ) from error
+                raise RecipeError(f"{name} failed with {said(error)}.", EXPECTED) from error
             _check_shapes(name, network, shape, task)
             bare, ending = _without_ending(name, network)
         if not bare.trainable_variables:
@@ -151,7 +149,7 @@ def _from_file(reference: str) -> tuple[Any, str, str]:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{file} cannot be read as text: {first_line(error)}.") from error
-    made = vars(_imported(file))
+    made = vars(_imported(file, text))
     if name not in made:
         known = [
             own for own, value in made.items() if inspect.isfunction(value) and value.__module__ == made["__name__"]
@@ -160,21 +158,19 @@ def _from_file(reference: str) -> tuple[Any, str, str]:
     return made[name], f"{file.name}:{name}", text
 
 
-def _imported(file: Path) -> ModuleType:
+def _imported(file: Path, text: str) -> ModuleType:
     # A name that no module of a library has; the file may be another one, or changed, each time.
-    name = f"penlight_own_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    module = ModuleType(f"penlight_own_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module
     # As for a script, what lies beside the file can be imported by it.
     sys.path.insert(0, str(file.resolve().parent))
     try:
-        spec.loader.exec_module(module)
+        # What runs is the text that is kept, not what Python compiled of the file before.
+        exec(compile(text, str(file), "exec"), vars(module))
     except (Exception, SystemExit) as error:
         line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
-        raise RecipeError(f"{file} failed with {type(error).__name__}: {first_line(error)}{line}.") from error
+        raise RecipeError(f"{file} failed with {said(error)}{line}.") from error
     finally:
         sys.path.pop(0)
     return module
@@ -221,6 +217,14 @@ def _structure(model: Any) -> str:
     return "\n".join(lines)
 
 
+def said(error: BaseException) -> str:
+    """Say in a line what a user's code raised; of TensorFlow's report of it the last line, which has the error."""
+    text = str(error).strip()
+    if text.startswith("in user code:"):
+        return text.splitlines()[-1].strip()[:200].rstrip(".")
+    return _COLOURS.sub("", f"{type(error).__name__}: {first_line(error)}")
+
+
 def described(given: Any) -> str:
     """Say an optimizer or a loss by its name, an optimizer with its learning rate."""
     if given is None:
@@ -253,20 +257,21 @@ def _names_from_start() -> Iterator[None]:
 
 
 def _copy(model: Any, fresh: bool) -> Any:
-    keras = load_keras()
+    keras, graph = load_keras(), graph_of(model)
     try:
-        copied = keras.models.clone_model(model)
+        # Not as it was compiled: a loss or metric of the user's cannot be copied, and need not be.
+        copied = keras.models.clone_model(keras.Model(graph.inputs, graph.outputs, name=model.name))
         if not fresh:
             copied.set_weights(model.get_weights())
     except Exception as error:
         if is_out_of_memory(error):
             raise
         raise RecipeError(
-            f"The model {model.name} cannot be copied for each seed: it is a subclass of keras.Model, or has layers "
-            "without get_config.",
+            f"The model {model.name} cannot be copied for each seed: it is a subclass of keras.Model, was never "
+            "built, or has layers without get_config.",
             "Hand in a function that builds it: def build(input_shape, n_outputs): ...",
         ) from error
-    if model.compiled and not copied.compiled:
+    if model.compiled:
         copied.compile(_copied_optimizer(model.optimizer), loss=model.loss)
     return copied
 
@@ -275,20 +280,20 @@ def _copied_optimizer(optimizer: Any) -> Any:
     return type(optimizer).from_config(optimizer.get_config())
 
 
-def _functional(model: Any, shape: Shape) -> Any:
+def _functional(name: str, model: Any, shape: Shape) -> Any:
     """Give a functional network of float32 images: a sequential model by its layers, a subclass as one layer."""
     keras = load_keras()
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, *shape))
     if (graph := graph_of(model)) is not None:
-        return keras.Model(graph.inputs, graph.outputs, name=model.name)
+        if (counts := (len(graph.inputs), len(graph.outputs))) != (1, 1):
+            raise RecipeError(f"{name} has {counts[0]} inputs and {counts[1]} outputs instead of one each.", EXPECTED)
+        return keras.Model(graph.inputs[0], graph.outputs[0], name=model.name)
     images = keras.Input(shape, name="image")
     return keras.Model(images, model(images), name=model.name)
 
 
 def _check_shapes(name: str, network: Any, shape: Shape, task: Task) -> None:
-    if (counts := (len(network.inputs), len(network.outputs))) != (1, 1):
-        raise RecipeError(f"{name} has {counts[0]} inputs and {counts[1]} outputs instead of one each.", EXPECTED)
     came = tuple(network.inputs[0].shape[1:])
     if len(came) != 3 or any(own not in (None, wanted) for own, wanted in zip(came, shape, strict=True)):
         raise RecipeError(f"{name} takes inputs of shape {came}; images here are {shape}.", EXPECTED)

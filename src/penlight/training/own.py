@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from penlight.data import ViewedDataset
-from penlight.errors import PenlightError, RecipeError, TrainingError, first_line, is_out_of_memory
+from penlight.errors import PenlightError, RecipeError, TrainingError, is_out_of_memory
 from penlight.models import load_keras
 from penlight.models.estimator import OwnEstimator, is_estimator, own_estimator
 from penlight.models.heads import find_head
-from penlight.models.own import OwnNetwork, described, own_network
+from penlight.models.own import OwnNetwork, described, own_network, said
 from penlight.recipes import Estimator, Own, Recipe
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
@@ -107,7 +107,7 @@ def train_own(
         kept = checkpoints is not None and len(trainer.history) > 1
         what = f"{trainer.calling} of {name}" if trainer.calling else f"{name} failed in training"
         raise (RecipeError if kept else TrainingError)(
-            f"{what}: {type(error).__name__}: {first_line(error)}.",
+            f"{what}: {said(error)}.",
             "The epochs before are kept: mend it, and the same call continues." if kept else "",
         ) from error
     return trained

@@ -1,0 +1,159 @@
+"""An estimator of scikit-learn that the user hands in, and what is wrong with one."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+import penlight as pl
+from penlight.data import store
+from penlight.errors import RecipeError, RunError, TrainingError
+from penlight.models.estimator import EstimatorModel
+from penlight.recipes import Data, Recipe
+from penlight.runs import open_predictor, open_run
+from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
+from penlight.training.own import own_model
+from tests.conftest import LABELS, small_dataset
+
+TASKS = {
+    "classes": MultiClass(LABELS),
+    "two": Binary(("no", "yes")),
+    "findings": MultiLabel(LABELS),
+    "grades": Ordinal(LABELS, referable=2),
+}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    datasets = {name: small_dataset(task, n=(60, 30, 30)) for name, task in TASKS.items()}
+    monkeypatch.setattr(store, "open_dataset", lambda name, size: datasets[name])
+
+
+def train(estimator, out, dataset="classes", **how):
+    return pl.train(Recipe(data=Data(dataset=dataset)), own=own_model(estimator), out=out, **how).folder
+
+
+def forest(**options):
+    return RandomForestClassifier(n_estimators=20, **options)
+
+
+def test_a_forest_gets_all_but_a_file(tmp_path):
+    folder = train(forest(max_depth=5), tmp_path / "run")
+    run = open_run(folder)
+    model = run.recipe.model
+    assert (model.backbone, model.name) == ("estimator", "RandomForestClassifier")
+    assert model.options == "RandomForestClassifier(max_depth=5, n_estimators=20)"
+    assert run.metrics.metrics[0].value > 0.9
+    assert set(run.baselines) == {"majority", "linear"}
+    assert not any(name.endswith((".pkl", ".joblib", ".onnx", ".keras")) for name in run._files)
+    assert "RandomForestClassifier" in run.read("card.md").decode()
+    assert "RandomForestClassifier" in run.read("report.html").decode()
+    said = r"has no model.onnx. An estimator of scikit-learn \(RandomForestClassifier\).*never pickled"
+    for ask in (
+        lambda: open_predictor(run),
+        lambda: pl.export(folder),
+        lambda: pl.explain(folder, split="test", rows=[0]),
+    ):
+        with pytest.raises(RunError, match="(?s)An estimator of scikit-learn"):
+            ask()
+    with pytest.raises(RunError, match=said):
+        open_predictor(run)
+    pl.evaluate(folder)
+    other = train(GaussianNB(), tmp_path / "other")
+    assert pl.compare([str(folder), str(other)]).comparisons
+
+
+@pytest.mark.parametrize("dataset", TASKS)
+def test_it_answers_every_task(tmp_path, unreported, dataset):
+    run = open_run(train(forest(), tmp_path / "run", dataset))
+    prob = run.predictions("test").prob
+    assert prob.shape == (30, len(TASKS[dataset].labels))
+    assert np.isfinite(prob).all()
+    assert prob.min() >= 0
+
+
+def test_findings_by_an_estimator_of_one(tmp_path, unreported):
+    pipeline = make_pipeline(StandardScaler(), GaussianNB())
+    run = open_run(train(pipeline, tmp_path / "run", "findings"))
+    assert run.recipe.model.name == "GaussianNB"
+    assert run.predictions("test").prob.shape == (30, 4)
+
+
+def test_seeds_and_folds_set_random_state_and_leave_the_estimator_as_it_was(tmp_path, unreported):
+    estimator = make_pipeline(StandardScaler(), forest(random_state=99))
+    folder = train(estimator, tmp_path / "run", seeds=2)
+    one, other = (open_run(folder / f"seed-{n}") for n in (0, 1))
+    assert not np.array_equal(one.predictions("test").prob, other.predictions("test").prob)
+    again = open_run(train(estimator, tmp_path / "again"))
+    assert np.array_equal(one.predictions("test").prob, again.predictions("test").prob)
+    assert estimator.get_params()["randomforestclassifier__random_state"] == 99
+    assert not hasattr(estimator[-1], "estimators_")
+
+
+def test_a_class_that_train_lacks_has_probability_0():
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 1), dtype=np.uint8)
+    y = np.eye(4, dtype=np.uint8)[np.arange(20) % 3]
+    model = EstimatorModel(forest(), 0).fit(images, y, TASKS["classes"], mirrors=False)
+    assert (model.predict(images)[:, 3] == 0).all()
+    lonely = np.c_[y[:, :2], np.zeros(20, np.uint8), np.ones(20, np.uint8)]
+    model = EstimatorModel(forest(), 0).fit(images, lonely, TASKS["findings"], mirrors=False)
+    assert (model.predict(images)[:, 2:] == [0, 1]).all()
+
+
+class Odd(ClassifierMixin, BaseEstimator):
+    """An estimator that fits and predicts as it is told to."""
+
+    def __init__(self, what="fine"):
+        self.what = what
+
+    def fit(self, x, y):
+        if self.what == "raises":
+            raise ValueError("too few")
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, x):
+        if self.what == "sums":
+            return np.full((len(x), len(self.classes_)), 0.9)
+        return np.full((len(x), len(self.classes_)), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("raises", "Odd could not be fitted: ValueError: too few. It gets pixels"),
+        (
+            "sums",
+            "Odd could not predict: ValueError: predict_proba gave probabilities of an image that do not sum to 1",
+        ),
+        ("nan", "Odd could not predict: ValueError: .*not all probabilities"),
+    ],
+)
+def test_an_estimator_that_fails_leaves_nothing(tmp_path, unreported, what, said):
+    with pytest.raises(TrainingError, match=said):
+        train(Odd(what), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_without_probabilities_is_refused():
+    with pytest.raises(RecipeError, match="RidgeClassifier has no predict_proba.*CalibratedClassifierCV"):
+        own_model(RidgeClassifier())
+    with pytest.raises(RecipeError, match="The class RandomForestClassifier is no network"):
+        own_model(RandomForestClassifier)
+    with pytest.raises(RecipeError, match="fresh and callbacks are for networks"):
+        own_model(forest(), fresh=True)
+
+
+def test_its_recipe_alone_trains_nothing(tmp_path, unreported):
+    folder = train(forest(), tmp_path / "run")
+    with pytest.raises(RecipeError, match=r"an estimator of scikit-learn, RandomForestClassifier.*pl.train"):
+        pl.train(open_run(folder).recipe, out=tmp_path / "again")
+
+
+def test_no_address_of_memory_is_in_the_recipe():
+    one = own_model(make_pipeline(FunctionTransformer(lambda x: x), forest()))
+    assert "0x" not in one.section.options
