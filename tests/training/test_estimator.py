@@ -13,7 +13,7 @@ import penlight as pl
 from penlight.data import store
 from penlight.errors import RecipeError, RunError, TrainingError
 from penlight.models.estimator import EstimatorModel
-from penlight.recipes import Data, Recipe
+from penlight.recipes import Recipe
 from penlight.runs import open_predictor, open_run
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from penlight.training.own import own_model
@@ -34,7 +34,7 @@ def small(monkeypatch):
 
 
 def train(estimator, out, dataset="classes", **how):
-    return pl.train(Recipe(data=Data(dataset=dataset)), own=own_model(estimator), out=out, **how).folder
+    return pl.train(dataset, Recipe(), model=estimator, out=out, **how).path
 
 
 def forest(**options):
@@ -58,19 +58,20 @@ def test_a_forest_gets_all_but_a_file(tmp_path):
         lambda: pl.export(folder),
         lambda: pl.explain(folder, split="test", rows=[0]),
     ):
-        with pytest.raises(RunError, match="(?s)An estimator of scikit-learn"):
+        with pytest.raises(RunError, match=r"(?s)An estimator of scikit-learn"):
             ask()
     with pytest.raises(RunError, match=said):
         open_predictor(run)
     pl.evaluate(folder)
     other = train(GaussianNB(), tmp_path / "other")
-    assert pl.compare([str(folder), str(other)]).comparisons
+    models = pl.compare([str(folder), str(other)]).comparison.models
+    assert [own.name for own in models] == ["run", "other"]
 
 
 @pytest.mark.parametrize("dataset", TASKS)
 def test_it_answers_every_task(tmp_path, unreported, dataset):
     run = open_run(train(forest(), tmp_path / "run", dataset))
-    prob = run.predictions("test").prob
+    prob = run.model_predictions("test").prob
     assert prob.shape == (30, len(TASKS[dataset].labels))
     assert np.isfinite(prob).all()
     assert prob.min() >= 0
@@ -80,16 +81,16 @@ def test_findings_by_an_estimator_of_one(tmp_path, unreported):
     pipeline = make_pipeline(StandardScaler(), GaussianNB())
     run = open_run(train(pipeline, tmp_path / "run", "findings"))
     assert run.recipe.model.name == "GaussianNB"
-    assert run.predictions("test").prob.shape == (30, 4)
+    assert run.model_predictions("test").prob.shape == (30, 4)
 
 
 def test_seeds_and_folds_set_random_state_and_leave_the_estimator_as_it_was(tmp_path, unreported):
     estimator = make_pipeline(StandardScaler(), forest(random_state=99))
     folder = train(estimator, tmp_path / "run", seeds=2)
     one, other = (open_run(folder / f"seed-{n}") for n in (0, 1))
-    assert not np.array_equal(one.predictions("test").prob, other.predictions("test").prob)
+    assert not np.array_equal(one.model_predictions("test").prob, other.model_predictions("test").prob)
     again = open_run(train(estimator, tmp_path / "again"))
-    assert np.array_equal(one.predictions("test").prob, again.predictions("test").prob)
+    assert np.array_equal(one.model_predictions("test").prob, again.model_predictions("test").prob)
     assert estimator.get_params()["randomforestclassifier__random_state"] == 99
     assert not hasattr(estimator[-1], "estimators_")
 
@@ -140,18 +141,18 @@ def test_an_estimator_that_fails_leaves_nothing(tmp_path, unreported, what, said
 
 
 def test_one_without_probabilities_is_refused():
-    with pytest.raises(RecipeError, match="RidgeClassifier has no predict_proba.*CalibratedClassifierCV"):
+    with pytest.raises(RecipeError, match=r"RidgeClassifier has no predict_proba.*CalibratedClassifierCV"):
         own_model(RidgeClassifier())
-    with pytest.raises(RecipeError, match="The class RandomForestClassifier is no network"):
+    with pytest.raises(RecipeError, match=r"The class RandomForestClassifier is no network"):
         own_model(RandomForestClassifier)
-    with pytest.raises(RecipeError, match="fresh and callbacks are for networks"):
+    with pytest.raises(RecipeError, match=r"fresh and callbacks are for networks"):
         own_model(forest(), fresh=True)
 
 
 def test_its_recipe_alone_trains_nothing(tmp_path, unreported):
     folder = train(forest(), tmp_path / "run")
     with pytest.raises(RecipeError, match=r"an estimator of scikit-learn, RandomForestClassifier.*pl.train"):
-        pl.train(open_run(folder).recipe, out=tmp_path / "again")
+        pl.train(folder / "recipe.toml", out=tmp_path / "again")
 
 
 def test_no_address_of_memory_is_in_the_recipe():

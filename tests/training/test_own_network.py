@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import penlight as pl
+from penlight.api.requests import resolve_recipe
 from penlight.data import apply_view, store
 from penlight.errors import RecipeError, RunError, TrainingError
 from penlight.models import load_keras
@@ -93,10 +94,9 @@ def small(monkeypatch):
     monkeypatch.setattr(store, "open_dataset", lambda name, size: datasets[name])
 
 
-def train(given, out=None, *, dataset="small", fresh=False, callbacks=(), **how):
-    recipe = Recipe(data=Data(dataset=dataset), train=Train(epochs=how.pop("epochs", 2)))
-    own = own_model(given, fresh=fresh, callbacks=callbacks)
-    return pl.train(recipe, own=own, out=out, **how).folder
+def train(given, out, *, dataset="small", epochs=2, **how):
+    """Train what is handed in as a notebook does, by a recipe that leaves the head to the task; give the folder."""
+    return pl.train(dataset, Recipe(), model=given, out=out, epochs=epochs, **how).path
 
 
 @pytest.fixture
@@ -112,7 +112,6 @@ def stubbed(monkeypatch, unreported):
 def test_a_function_gets_all_that_penlights_own_networks_get(tmp_path):
     run = open_run(train(build, tmp_path / "run"))
     assert run.recipe.model.name == "build"
-    assert run.recipe.data.head == "auto" or run.recipe.data.head == "softmax"
     assert (tmp_path / "run" / "network.py").read_text() == Path(__file__).read_text()
     assert run.exports["model.onnx"].written
     assert {"report.html", "card.md", "history.csv", "explained.npz", "model.keras", "network.py"} <= set(run._files)
@@ -213,9 +212,8 @@ def test_callbacks_see_epochs_change_the_rate_and_stop(tmp_path, unreported):
 
 
 def test_folds_train_it_too(tmp_path, stubbed):
-    recipe = Recipe(data=Data(dataset="small"), train=Train(epochs=1))
-    made = pl.cross_validate(recipe, folds=2, own=own_model(build), out=tmp_path / "run")
-    assert [open_run(made.folder / f"fold-{n}").recipe.model.name for n in (1, 2)] == ["build", "build"]
+    runs = pl.train("small", model=build, folds=2, epochs=1, out=tmp_path / "run")
+    assert [run.recipe.model.name for run in runs] == ["build", "build"]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +232,7 @@ def test_each_task_says_how_many_outputs_it_needs(task, n):
 def test_grades_are_told_apart_by_a_softmax(tmp_path, stubbed):
     run = open_run(train(build, tmp_path / "run", dataset="grades"))
     assert run.recipe.data.head == "softmax"
-    assert run.predictions("test").task.n_logits == 4
+    assert run.model_predictions("test").task.n_logits == 4
 
 
 @pytest.mark.parametrize("ending", ["dense", "activation", "softmax", "ops", "nested", "sigmoid"])
@@ -274,7 +272,7 @@ def test_layers_without_an_onnx_form_are_listed_and_the_run_says_so(tmp_path, st
     network = with_scale(SHAPE, 4)
     network.load_weights(folder / "model.keras")
     images = small_dataset(TASK).splits["test"].images.astype(np.float32)
-    assert np.allclose(network.predict(images, verbose=0), run.predictions("test").logits, atol=1e-4)
+    assert np.allclose(network.predict(images, verbose=0), run.model_predictions("test").logits, atol=1e-4)
 
 
 def test_a_subclass_that_is_built_is_trained_as_one_layer(tmp_path, stubbed):
@@ -290,7 +288,7 @@ def test_a_subclass_that_is_built_is_trained_as_one_layer(tmp_path, stubbed):
 
     run = open_run(train(lambda shape, n: Mine(n), tmp_path / "run"))
     assert "mine (Mine)" in run.exports["model.onnx"].reason
-    with pytest.raises(RecipeError, match="cannot be copied for each seed.*Hand in a function"):
+    with pytest.raises(RecipeError, match=r"cannot be copied for each seed.*Hand in a function"):
         own_network(Mine(4)).built(TASK, SHAPE, 0)
 
 
@@ -400,7 +398,7 @@ def test_a_function_without_a_source_is_known_by_what_it_builds(tmp_path, stubbe
 
 def test_a_function_that_gives_one_model_again_is_refused(tmp_path, stubbed):
     model = build(SHAPE, 4)
-    with pytest.raises(TrainingError, match="returned the same model again. Build a new one in it each time."):
+    with pytest.raises(TrainingError, match=r"returned the same model again. Build a new one in it each time."):
         train(lambda shape, n: model, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -416,7 +414,7 @@ def test_a_loss_that_raises_is_said(tmp_path, unreported):
     def loss(y, p):
         raise ValueError("shapes differ")
 
-    with pytest.raises(TrainingError, match="students failed in training: ValueError: .*shapes differ"):
+    with pytest.raises(TrainingError, match=r"students failed in training: ValueError: .*shapes differ"):
         train(compiled(loss=loss), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -450,7 +448,7 @@ def test_a_callback_that_raises_keeps_the_epochs_before(tmp_path, stubbed):
     ):
         train(build, tmp_path / "third", callbacks=[First()])
     assert not (tmp_path / "third").exists()
-    with pytest.raises(RecipeError, match="A str is no keras.callbacks.Callback"):
+    with pytest.raises(RecipeError, match=r"A str is no keras.callbacks.Callback"):
         own_model(build, callbacks=["early"])
 
 
@@ -465,13 +463,13 @@ def test_a_recipe_or_run_that_names_code_runs_none(tmp_path, stubbed, monkeypatc
     monkeypatch.chdir(folder)
     said = "code that a recipe names is not run. Name it: --set model.backbone=FILE.py:NAME"
     with pytest.raises(RecipeError, match=said):
-        pl.train(pl.resolve_recipe(None, str(folder / "recipe.toml")), out=tmp_path / "again")
+        pl.train(folder / "recipe.toml", out=tmp_path / "again")
     run = open_run(folder)
     open_predictor(run)
     pl.evaluate(folder)
     pl.report(folder)
     pl.explain(folder, split="test", rows=[0], method="gradcam", out=tmp_path / "maps")
-    with pytest.raises(RecipeError, match="is not tuned"):
+    with pytest.raises(RecipeError, match=r"is not tuned"):
         pl.tune(run.recipe)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "again").exists()
@@ -479,32 +477,39 @@ def test_a_recipe_or_run_that_names_code_runs_none(tmp_path, stubbed, monkeypatc
 
 def test_the_same_recipe_goes_on_with_the_network_that_is_named_again(tmp_path, stubbed):
     (tmp_path / "nets.py").write_text(SOURCE)
-    folder = train(f"{tmp_path}/nets.py:build", tmp_path / "run")
-    from penlight.api.requests import request
-
-    named = [f"model.backbone={tmp_path}/nets.py:build"]
-    asked = request(str(folder / "recipe.toml"), None, named)
-    again = pl.train(asked.recipe, own=asked.own, out=folder)
-    assert open_run(again.folder).recipe.hash == asked.recipe.hash
+    reference = f"{tmp_path}/nets.py:build"
+    folder = train(reference, tmp_path / "run")
+    again = pl.train(folder / "recipe.toml", options=[f"model.backbone={reference}"], out=folder)
+    assert again.recipe.hash == open_run(folder).recipe.hash
     (tmp_path / "nets.py").write_text(SOURCE.replace("WIDTH = 4", "WIDTH = 5"))
-    told = []
-    asked = request(str(folder / "recipe.toml"), None, named)
-    listener = pl.ProgressListener()
+    told, listener = [], pl.ProgressListener()
     listener.on_warning = told.append
-    pl.train(asked.recipe, own=asked.own, out=tmp_path / "other", listener=listener)
+    options = {"model.backbone": reference}
+    pl.train(folder / "recipe.toml", options=options, out=tmp_path / "other", listener=listener)
     assert told == ["nets.py:build is not the network that this recipe is of, so this is another recipe."]
+
+
+def test_training_is_that_of_the_preset_and_options_of_its_network_are_refused(tmp_path, stubbed):
+    run = pl.train("small", model=build, epochs=1, learning_rate=0.01, out=tmp_path / "run")
+    assert (run.recipe.train.learning_rate, run.recipe.train.batch_size) == (0.01, 32)
+    with pytest.raises(RecipeError, match=r"model.dropout is no option of build, which is your own."):
+        pl.train("small", model=build, options={"model.dropout": 0.2})
+    with pytest.raises(RecipeError, match=r"A budget is for a plan"):
+        pl.train("small", model=build, budget=60)
+    with pytest.raises(RecipeError, match=r"fresh and callbacks are for a network of your own"):
+        pl.train("small", fresh=True)
 
 
 def test_overrides_of_other_commands_refuse_a_network(tmp_path):
     with pytest.raises(RecipeError, match=r"nets.py:build names a network of your own, which only `penlight train`"):
-        pl.resolve_recipe("small", "cnn", ["model.backbone=nets.py:build"])
+        resolve_recipe("small", "cnn", ["model.backbone=nets.py:build"])
 
 
 def test_it_is_not_sent_to_other_processes():
     from penlight.experiments.run import RunSpec
 
     spec = RunSpec(Recipe(model=Own(name="build")), 0, Path("run"), own=own_model(build))
-    with pytest.raises(RecipeError, match="trained in this process"):
+    with pytest.raises(RecipeError, match=r"trained in this process"):
         spec.to_job()
 
 
@@ -513,5 +518,5 @@ def test_precision_is_the_users(tmp_path):
     from penlight.training.own import with_own
 
     recipe = Recipe(data=Data(dataset="small"), train=Train(precision="bfloat16"))
-    with pytest.raises(RecipeError, match="train.precision is not for a network of your own"):
+    with pytest.raises(RecipeError, match=r"train.precision is not for a network of your own"):
         with_own(recipe, own_model(build), view, print)

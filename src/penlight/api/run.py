@@ -163,9 +163,9 @@ def train(
     `out` is the folder, by default the next free runs/<dataset>-<recipe>-<n>, or the unfinished one of the same
     call, which is continued. Without `images` no image of the dataset is kept.
 
-    `model` is a network of your own: a function `build(input_shape, n_outputs)`, a `keras.Model`, of which each seed
-    trains a copy with its weights, or new ones if `fresh`, or "FILE.py:NAME"; or an estimator of scikit-learn. Its own
-    optimizer and loss, where it is compiled, and `callbacks` of Keras are used.
+    `model` is your own: an estimator of scikit-learn, or a network, as a function `build(input_shape, n_outputs)`, as
+    "FILE.py:NAME", or as a `keras.Model`, of which each seed trains a copy, with new weights if `fresh`. Optimizer
+    and loss are its own where it is compiled; `callbacks` are Keras'.
     """
     if folds is not None and seeds != 1:
         raise RecipeError("folds trains every fold with one seed, and seeds were given.", "Leave seeds out.")
