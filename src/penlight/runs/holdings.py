@@ -73,7 +73,7 @@ class Holdings(Record):
 
 def holdings_of(run: RunFolder) -> Holdings:
     """Look what a run holds of its data."""
-    predictions = {split: run.model_predictions(split) for split in ("val", "test")}
+    predictions = {split: run.model_predictions(split) for split in run.splits}
     columns = dict.fromkeys(column for own in predictions.values() for column in own.metadata)
     return Holdings(
         _rows(run, NEIGHBOURS, "rows"),
