@@ -189,7 +189,8 @@ def _given(
 
     assert truth is not None
     table = read_truth(truth, task)
-    given = {own: read_given(source, own, table.labels) for own, source in sources.items()}
+    names = {row.path for row in table.rows}
+    given = {own: read_given(source, own, table.labels).known_as(names) for own, source in sources.items()}
     rows = table.divided({own: each.ids for own, each in given.items()})
     labels = given[split].labels
     meant = table.task(labels, task).with_head(head="auto", rule=how.rule)

@@ -1,7 +1,7 @@
 """The baselines of a view, and what is known of its data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -82,7 +82,7 @@ class Baselines:
         """The baselines that can be had: without images only the shares of the labels, where a split says them."""
         if self.view.dataset.has_images:
             return tuple(BASELINE_MODELS)
-        return ("majority",) if {"train", "val"} <= self.view.splits.keys() else ()
+        return ("majority",) if "val" in self.view.splits else ()
 
     @property
     def novelty(self) -> Novelty | None:
@@ -146,7 +146,9 @@ class Baselines:
     def _fit(self, recipe: Recipe) -> Arrays:
         self.listener.on_step(f"Fitting the baseline: {recipe.model.backbone}")
         task = self._task_of(recipe)
-        fitted = fit(recipe, self.view, task, seed=0)
+        # A labels file may know of no train: then val says how often each label is.
+        splits = {"train": self.view.splits["val"], **self.view.splits}
+        fitted = fit(recipe, replace(self.view, splits=splits), task, seed=0)
         val = predict_split(fitted, self.view, task, "val", recipe)
         decision = decide_on(val, self.view, recipe.decide, fitted.out_of_fold)
         model: MajorityBaseline | LinearBaseline = fitted.model

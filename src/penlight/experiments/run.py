@@ -44,7 +44,7 @@ from penlight.runs.folder import (
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, keeps_images
 from penlight.runs.provenance import MarginRow, ProvenanceRecord
 from penlight.runs.scores import Scores
-from penlight.runs.scoring import decide_on, scores_of
+from penlight.runs.scoring import decide_on, scores_of, without_images
 from penlight.tasks import Task
 from penlight.training import Checkpoints, Epoch, Fitted, fit
 
@@ -154,6 +154,7 @@ def complete(
     beside = baselines.write(writer, kept)
     rows = {name: own.rows for name, own in beside.items()}
     scores = scores_of(test, val, rows, recipe.decide.prevalence)
+    scores = scores if baselines.view.dataset.has_images else without_images(scores)
     writer.write_json("data.json", baselines.record)
     made = provenance()
     writer.write_json("provenance.json", made)

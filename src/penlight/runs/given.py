@@ -46,6 +46,14 @@ class GivenPredictions:
     ids: tuple[str, ...] | None = None
     labels: tuple[str, ...] | None = None
 
+    def known_as(self, names: Collection[str]) -> "GivenPredictions":
+        """Take ids that are row numbers from 0 for the order of the rows, where images have other names."""
+        numbers = {str(row): row for row in range(len(self.prob))}
+        if self.ids is None or set(self.ids) != numbers.keys() or set(self.ids) & set(names):
+            return self
+        order = np.argsort([numbers[name] for name in self.ids])
+        return replace(self, prob=self.prob[order], ids=None)
+
     def at(self, row: int) -> str:
         """Name a row in a sentence."""
         return f"row {row}" if self.ids is None else f"index {self.ids[row]}"

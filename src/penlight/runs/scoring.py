@@ -39,10 +39,20 @@ def evaluate_run(run: RunFolder, split: str = "test") -> Scores:
         lacking = [] if val is not None else _without_val(run.answers(split))
         unavailable = [*lacking, *groups_unavailable(run, run.model_predictions(split).metadata)]
         scores = replace(scores, subgroups=kept, unavailable=unavailable)
+    if not run.recipe.data.size:
+        scores = without_images(scores)
     if split != TEST:
         return replace(scores, checks=checks_kept(run))
     evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
     return replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
+
+
+def without_images(scores: Scores) -> Scores:
+    """Say which baselines cannot be had of labels and predictions alone."""
+    lacking = ["the linear baseline: the images are not at hand"]
+    if not scores.baselines:
+        lacking.append("the majority-class baseline: no labels of val were given")
+    return replace(scores, unavailable=[*scores.unavailable, *lacking])
 
 
 def scores_of(

@@ -66,7 +66,7 @@ class Truth:
                 f"{self.where} has {counted(len(absent), 'row')} without a prediction: {named(absent)}.",
                 "Predict these images, take their rows out, or add a column split.",
             )
-        return {split: [row for row in self.rows if of[row.path] == split] for split in ids}
+        return {split: [row for row in self.rows if of[row.path] == split] for split in SPLITS if split in ids}
 
     def task(self, named_labels: Collection[str] | None, kind: str | None) -> Task:
         """Say what the labels mean: `kind` where it is given, else what they show. `named_labels` are those that the
