@@ -14,18 +14,19 @@ from penlight.errors import PredictionsError, RunError
 from penlight.evaluation import Decision
 from penlight.evaluation.checks import Evidence, run_checks
 from penlight.experiments.progress import ProgressListener
-from penlight.experiments.scored import ScoredSpec, name_of, score_run
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.recipes.recipe import decide_from
-from penlight.runs import Predictions, RunFolder, answer, open_run
+from penlight.runs import Predictions, answer, open_run
 from penlight.runs.evidence import seen
-from penlight.runs.given import PredictionsLike, predictions_of, read_given
+from penlight.runs.given import PredictionsLike, name_of, predictions_of, read_given
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, open_folds, scores_of, seeds_scores
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from penlight.api.run import Run
 
 _NATIVE, _SIZE, _VAL = "native", 28, "val"
 
@@ -79,7 +80,7 @@ def score(
     name: str | None = ...,
     images: bool = ...,
     listener: ProgressListener | None = ...,
-) -> RunFolder: ...
+) -> "Run": ...
 
 
 def score(
@@ -97,7 +98,7 @@ def score(
     name: str | None = None,
     images: bool = True,
     listener: ProgressListener | None = None,
-) -> Scores | RunFolder:
+) -> "Scores | Run":
     """Score probabilities that any software computed for the images of a split, and with `out` make a run of them.
 
     `predictions` are an array (N, C) in the order of the split and of the labels, a data frame or a CSV file with a
@@ -128,8 +129,11 @@ def score(
     given = _given(predictions, val, dataset, truth, split, view, size, task, how)
     if out is None:
         return _scores(given, how)
+    from penlight.api.run import Run
+    from penlight.experiments.scored import ScoredSpec, score_run
+
     spec = ScoredSpec(given.reference, given.view, model, given.predictions, given.val, how, Path(out), images)
-    return score_run(spec, listener or ProgressListener()).run
+    return Run.of(score_run(spec, listener or ProgressListener()).run)
 
 
 def official_predictions(file: Path, dataset: str, *, view: str, size: int, split: str) -> Predictions:

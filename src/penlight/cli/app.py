@@ -319,13 +319,13 @@ def score(
     if out is None:
         print_scores(pl.score(file, dataset, **about), json)
         return
+    from penlight.api.training import trained_of
     from penlight.cli.show.progress import TrainingView
+    from penlight.cli.show.trained import print_trained
 
     with TrainingView(quiet=json) as listener:
         run = pl.score(file, dataset, out=out, name=name, images=not no_images, listener=listener, **about)
-    print_scores(run.metrics, json)
-    if not json:
-        say(run.path / "report.html")
+    give(trained_of(run.path, [run], run.scores), json, print_trained)
 
 
 @app.command()

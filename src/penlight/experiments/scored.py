@@ -17,7 +17,7 @@ from penlight.recipes import Data, Decide, Elsewhere, Recipe
 from penlight.runs import Predictions, RunWriter, answer, open_run
 from penlight.runs.dataset import DESCRIPTION
 from penlight.runs.folder import MANIFEST, clear_away, is_run_of
-from penlight.runs.given import with_exact_sums
+from penlight.runs.given import name_of, with_exact_sums
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE
 from penlight.runs.scoring import decide_on
 
@@ -94,8 +94,3 @@ def score_run(spec: ScoredSpec, listener: ProgressListener) -> TrainedRun:
             lambda: provenance_of(recipe, baselines, _SEED, known),
         )
     return TrainedRun(open_run(spec.folder), scores)
-
-
-def name_of(predictions: Predictions) -> str:
-    """Give what a reading of test by predictions made elsewhere is recorded under: a hash of their numbers."""
-    return hashlib.sha256(predictions.prob.tobytes()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 a split."""
 
 import csv
+import hashlib
 import io
 import sys
 from collections import Counter
@@ -114,6 +115,11 @@ def with_exact_sums(predictions: Predictions) -> Predictions:
         return predictions
     prob = predictions.prob / sums
     return replace(predictions, prob=prob, logits=predictions.task.logits(prob))
+
+
+def name_of(predictions: Predictions) -> str:
+    """Give what a reading of test by predictions made elsewhere is recorded under: a hash of their numbers."""
+    return hashlib.sha256(predictions.prob.tobytes()).hexdigest()[:16]
 
 
 def _of_array(source: Any, where: str) -> NDArray[np.float64]:
