@@ -10,6 +10,12 @@ from penlight.records import Count, Finite, Flag, Name, Number, Record, Share, T
 
 LabelsOf = Annotated[tuple[Name, ...], Field(max_length=10_000)]
 
+CSV_HEADS = (
+    ("file", "run_on_test", "serious_checks", "answers"),
+    ("possible", "coverage_on_test", "abstains", "why", "novelty", "warnings", "error"),
+)
+"""What stands before and after the probabilities of each label in a CSV file of answers."""
+
 _LONGEST_ERROR = 4000
 _ERRORS: Mapping[str, type[errors.PenlightError]] = {
     kind.__name__: kind

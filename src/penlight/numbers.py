@@ -43,6 +43,11 @@ def share_cell(share: float) -> str:
     return percent_text(share).removesuffix(" %")
 
 
+def pixels_text(side: int) -> str:
+    """Write the size of square images; of those that are not at hand it is not known."""
+    return f"{side} × {side} px" if side else "not known"
+
+
 def counted(n: int, noun: str, plural: str = "") -> str:
     """Write how many there are of something: "1 image", "1,200 images"."""
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"

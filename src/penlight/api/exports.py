@@ -11,7 +11,7 @@ from penlight.recipes import Estimator
 from penlight.records import json_text
 from penlight.runs import Predictions, RunFolder, open_run, write_bytes, write_json
 from penlight.runs.dataset import view_of
-from penlight.runs.predictor import MODEL
+from penlight.runs.predictor import MODEL, no_model
 
 if TYPE_CHECKING:
     from penlight.exporters import ExportSource
@@ -29,6 +29,8 @@ def export(path: Path, to: str = "onnx", *, out: Path | None = None) -> Exported
     if to not in EXPORTERS:
         raise UnknownNameError("format", to, EXPORTERS)
     run = open_run(path)
+    if name := run.made_elsewhere:
+        raise no_model(run, name)
     view = view_of(run.recipe)
     test = run.model_predictions("test")
     if view.dataset.md5 != test.data_hash:

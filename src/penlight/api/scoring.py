@@ -1,38 +1,34 @@
-"""Scores from predictions on disk, Penlight's own or anybody's."""
+"""Scores from predictions on disk, Penlight's own or anybody's, and runs made of the latter."""
 
-import csv
-import hashlib
-import io
-from dataclasses import replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
-from penlight import disk
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.accesses import TEST, TestAccessLog
-from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS
+from penlight.data.catalog import reference_of
 from penlight.data.record import record_of
-from penlight.errors import PredictionsError
-from penlight.escaping import label_list
+from penlight.errors import PredictionsError, RunError
 from penlight.evaluation import Decision
 from penlight.evaluation.checks import Evidence, run_checks
-from penlight.numbers import counted
-from penlight.recipes import Decide
+from penlight.experiments.progress import ProgressListener
+from penlight.recipes import BASELINE_MODELS, Decide
+from penlight.recipes.recipe import decide_from
 from penlight.runs import Predictions, answer, open_run
 from penlight.runs.evidence import seen
+from penlight.runs.given import PredictionsLike, name_of, predictions_of, read_given
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, open_folds, scores_of, seeds_scores
-from penlight.tasks import Task
 
-OF_OWN_TRAINING = ("PL008",)
-"""Checks that say something of a model that was trained on the train split of the dataset."""
+if TYPE_CHECKING:
+    import pandas as pd
 
-_SHOWN = 12
-_SUM_TOLERANCE = 0.01
-"""How far from 1 exclusive probabilities may sum, by rounding to few decimals."""
+    from penlight.api.run import Run
+
+_NATIVE, _SIZE, _VAL = "native", 28, "val"
 
 
 def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsScores:
@@ -49,31 +45,173 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
     return evaluate_run(open_run(path), split)
 
 
+@overload
 def score(
-    file: Path,
-    dataset: str,
+    predictions: PredictionsLike,
+    dataset: str | Path | None = ...,
     *,
-    view: str = "native",
-    size: int = 28,
-    split: str | None = None,
-    val: Path | None = None,
-    decide: Decide | None = None,
-) -> Scores:
-    """Score a file in the official result format, `index,p0,p1,...` without a header, made by anybody.
+    truth: "str | Path | pd.DataFrame | None" = ...,
+    val: PredictionsLike | None = ...,
+    split: str | None = ...,
+    view: str | None = ...,
+    size: int | None = ...,
+    task: str | None = ...,
+    decide: Decide | Mapping[str, Any] | None = ...,
+    out: None = ...,
+    name: str | None = ...,
+    images: bool = ...,
+    listener: ProgressListener | None = ...,
+) -> Scores: ...
 
-    The split is taken from an official file name, else it is "test". Calibration and thresholds are found as `decide`
-    says on `val`, a file of the same model's probabilities of val; without it, `unavailable` says what is not there.
-    PredictionsError says what does not fit.
+
+@overload
+def score(
+    predictions: PredictionsLike,
+    dataset: str | Path | None = ...,
+    *,
+    truth: "str | Path | pd.DataFrame | None" = ...,
+    val: PredictionsLike | None = ...,
+    split: str | None = ...,
+    view: str | None = ...,
+    size: int | None = ...,
+    task: str | None = ...,
+    decide: Decide | Mapping[str, Any] | None = ...,
+    out: str | Path,
+    name: str | None = ...,
+    images: bool = ...,
+    listener: ProgressListener | None = ...,
+) -> "Run": ...
+
+
+def score(
+    predictions: PredictionsLike,
+    dataset: str | Path | None = None,
+    *,
+    truth: "str | Path | pd.DataFrame | None" = None,
+    val: PredictionsLike | None = None,
+    split: str | None = None,
+    view: str | None = None,
+    size: int | None = None,
+    task: str | None = None,
+    decide: Decide | Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    name: str | None = None,
+    images: bool = True,
+    listener: ProgressListener | None = None,
+) -> "Scores | Run":
+    """Score probabilities that any software computed for the images of a split, and with `out` make a run of them.
+
+    `predictions` are an array (N, C) in the order of the split and of the labels, a data frame or a CSV file with a
+    column for each label after one that names the images, or a file in the official format, `index,p0,p1,...` without
+    a header. They are about a `dataset` that Penlight opens, through `view` at `size`, or about the images of
+    `truth`: a labels file, CSV or Parquet, or a data frame, with a column that names the images, a column `label` or
+    columns of 0 and 1, and where they are known the patient and the split; `task` says what its labels mean where
+    their names do not.
+
+    `val` are the same model's probabilities of val: calibration and thresholds are found on them as `decide` says,
+    such as {"thresholds": "f1"}; without them `unavailable` says what is not there. The split is taken from an
+    official file name, else it is "test".
+
+    `out` is the folder of a run to make, with report, card, baselines and checks, which opens, compares and is shared
+    as others do; it has no model. `name` is what the model is called there, by default as the file. Without `images`
+    no image of the dataset is kept in it. PredictionsError and DataError say what does not fit.
+
+    >>> import numpy as np
+    >>> import penlight as pl
+    >>> coin = np.full((144, 2), 0.5)
+    >>> pl.score(coin, "breastmnist")  # doctest: +SKIP
     """
-    split = split or next((name for name in ("train", "val", "test") if f"_{name}_" in file.name), "test")
-    how, viewed = decide or Decide(), apply_view(store.open_dataset(dataset, size), view)
-    viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
-    predictions = _read_official(file, viewed, dataset, split)
-    before = _read_elsewhere(predictions, viewed, "score")
-    of_val = None if val is None else _read_official(val, viewed, dataset, "val")
-    decision = Decision(found_on="none") if of_val is None else decide_on(of_val, viewed, how)
+    given_split, how = split, decide_from(decide)
+    if out is not None and (given_split or TEST) != TEST:
+        raise PredictionsError("A run is of predictions of test.", "Give those of val with --val.")
+    model = _model_name(predictions, name)
+    split = given_split or (TEST if out is not None else _split_of(predictions))
+    given = _given(predictions, val, dataset, truth, split, view, size, task, how)
+    if out is None:
+        return _scores(given, how)
+    from penlight.api.run import Run
+    from penlight.experiments.scored import ScoredSpec, score_run
+
+    spec = ScoredSpec(given.reference, given.view, model, given.predictions, given.val, how, Path(out), images)
+    return Run.of(score_run(spec, listener or ProgressListener()).run)
+
+
+def official_predictions(file: Path, dataset: str, *, view: str, size: int, split: str) -> Predictions:
+    """Read a file in the official result format as predictions of a split of a dataset."""
+    viewed = apply_view(store.open_dataset(dataset, size), view)
+    part = viewed.splits[split]
+    predictions = predictions_of(read_given(file, split, viewed.task.labels, len(part)), viewed, split)
+    if split == TEST:
+        TestAccessLog(viewed.dataset, "compare").add(viewed.view, name_of(predictions))
+    return predictions
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What is scored: predictions, those of val where they were given, the view that they are of, and what a recipe
+    calls its dataset."""
+
+    reference: str
+    view: ViewedDataset
+    predictions: Predictions
+    val: Predictions | None
+
+
+def _given(
+    predictions: PredictionsLike,
+    val: PredictionsLike | None,
+    dataset: str | Path | None,
+    truth: "str | Path | pd.DataFrame | None",
+    split: str,
+    view: str | None,
+    size: int | None,
+    task: str | None,
+    how: Decide,
+) -> _Given:
+    """Read predictions of a split, and of val, as those of a dataset or of a labels file."""
+    if (dataset is None) == (truth is None):
+        raise PredictionsError(
+            "Predictions are scored against a dataset or a labels file; give one of them.",
+            "Give --dataset NAME, or --truth FILE.",
+        )
+    sources = {split: predictions} | ({} if val is None else {_VAL: val})
+    if val is not None and split == _VAL:
+        raise PredictionsError("Predictions of val are scored, and others of val given too.", "Leave --val out.")
+    if dataset is not None:
+        if task is not None:
+            raise PredictionsError("The dataset says what its labels mean.", "Leave --task out; it is for --truth.")
+        viewed = apply_view(store.open_dataset(dataset, size or _SIZE), view or _NATIVE)
+        viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
+        read = {
+            own: predictions_of(read_given(source, own, viewed.task.labels, len(viewed.splits[own])), viewed, own)
+            for own, source in sources.items()
+        }
+        return _Given(reference_of(str(dataset)), viewed, read[split], read.get(_VAL))
+    if view is not None or size is not None:
+        raise PredictionsError("A labels file has no views and no images.", "Leave --view and --size out.")
+    from penlight.data.own.truth import read_truth
+
+    assert truth is not None
+    table = read_truth(truth, task)
+    names = {row.path for row in table.rows}
+    given = {own: read_given(source, own, table.labels).known_as(names) for own, source in sources.items()}
+    rows = table.divided({own: each.ids for own, each in given.items()})
+    labels = given[split].labels
+    meant = table.task(labels, task).with_head(head="auto", rule=how.rule)
+    viewed = table.dataset(meant, rows)
+    read = {own: predictions_of(each, viewed, own, [row.path for row in rows[own]]) for own, each in given.items()}
+    return _Given(viewed.dataset.info.name, viewed, read[split], read.get(_VAL))
+
+
+def _scores(given: _Given, how: Decide) -> Scores:
+    """Score predictions without keeping anything of them but that test was read."""
+    predictions, viewed = given.predictions, given.view
+    split, before = predictions.split, None
+    if split == TEST:
+        before = TestAccessLog(viewed.dataset, "score").add(viewed.view, name_of(predictions))
+    decision = Decision(found_on="none") if given.val is None else decide_on(given.val, viewed, how)
     answers = answer(predictions, decision)
-    judged = None if of_val is None else answer(of_val, decision)
+    judged = None if given.val is None else answer(given.val, decision)
     scores = scores_of(answers, judged, prevalence=how.prevalence)
     evidence = Evidence(
         seen(answers),
@@ -84,123 +222,24 @@ def score(
         data=record_of(viewed),
         subgroups=scores.subgroups,
         read_before=before,
+        made_elsewhere=True,
     )
-    unavailable = [*(_without_val(viewed.task) if of_val is None else ()), *scores.unavailable]
-    # What stands in train and test matters for a model of this train, which another's need not be.
-    checks = [check for check in run_checks(evidence) if check.code not in OF_OWN_TRAINING]
-    return replace(scores, checks=checks, unavailable=unavailable)
+    return replace(scores, checks=run_checks(evidence))
 
 
-def _without_val(task: Task) -> tuple[str, ...]:
-    """Say what only predictions of val can give."""
-    found = [f"{what}: no predictions of val were given" for what in ("calibration", "prediction sets")]
-    if task.uses_thresholds:
-        found.append("thresholds other than 0.5: no predictions of val were given")
-    if task.cut_points:
-        found.append("cut points other than halfway between the grades: no predictions of val were given")
-    if task.questions:
-        found.append("operating points chosen on val: no predictions of val were given")
-    return tuple(found)
+def _split_of(predictions: PredictionsLike) -> str:
+    """Give the split that an official file name says; test for all else."""
+    name = Path(predictions).name if isinstance(predictions, str | Path) else ""
+    return next((own for own in ("train", _VAL, TEST) if f"_{own}_" in name), TEST)
 
 
-def official_predictions(file: Path, dataset: str, *, view: str, size: int, split: str) -> Predictions:
-    """Read a file in the official result format as predictions of a split of a dataset."""
-    viewed = apply_view(store.open_dataset(dataset, size), view)
-    predictions = _read_official(file, viewed, dataset, split)
-    _read_elsewhere(predictions, viewed, "compare")
-    return predictions
-
-
-def _read_elsewhere(predictions: Predictions, view: ViewedDataset, by: str) -> int | None:
-    """Record that predictions made elsewhere are scored on test, and give how many others had been before."""
-    if predictions.split != TEST:
-        return None
-    name = hashlib.sha256(predictions.prob.tobytes()).hexdigest()[:16]
-    return TestAccessLog(view.dataset, by).add(view.view, name)
-
-
-def _read_official(file: Path, view: ViewedDataset, dataset: str, split: str) -> Predictions:
-    part = view.splits[split]
-    n, labels = len(part), view.task.labels
-    table = _numbers(file, n)
-    if len(table) != n:
-        raise PredictionsError(
-            f"{file} has {counted(len(table), 'row')}; {split} of {dataset} has {counted(n, 'image')} in this view."
-        )
-    order = np.argsort(table[:, 0], kind="stable")
-    if not np.array_equal(table[order, 0], np.arange(n)):
-        raise PredictionsError(f"The first column of {file} must hold each index from 0 to {n - 1} once.")
-    prob = table[order, 1:]
-    if len(labels) == 2 and view.task.exclusive and prob.shape[1] in (1, 2):
-        # Of two classes the official evaluator reads the last column alone.
-        prob = np.stack([1 - prob[:, -1], prob[:, -1]], axis=1)
-    if prob.shape[1] != len(labels):
-        raise PredictionsError(
-            f"{file} has {prob.shape[1]} probabilities a row; {dataset} has {len(labels)}: {label_list(labels)}."
-        )
-    _require_sums(file, table[order, 1:], view.task)
-    return Predictions(
-        index=part.index,
-        y_true=part.y_true,
-        prob=prob,
-        logits=view.task.logits(prob),
-        task=view.task,
-        dataset=view.dataset.info.name,
-        view=view.view,
-        split=split,
-        data_hash=view.dataset.md5,
-        groups=part.groups,
-        metadata=part.metadata,
-        images_per_patient=view.dataset.info.images_per_patient,
-    )
-
-
-def _require_sums(file: Path, given: Any, task: Task) -> None:
-    """Refuse rows of an exclusive task that do not sum to 1; one column alone is of the second class."""
-    if not task.exclusive or given.shape[1] < 2:
-        return
-    # What is no probability at all is refused with all predictions.
-    inside = ((given >= 0) & (given <= 1)).all(axis=1)
-    off = np.where(inside, np.abs(given.sum(axis=1) - 1), 0)
-    worst = int(np.argmax(off))
-    if off[worst] <= _SUM_TOLERANCE:
-        return
-    row = ", ".join(f"{p:g}" for p in given[worst, :_SHOWN]) + (", ..." if given.shape[1] > _SHOWN else "")
-    n = int((off > _SUM_TOLERANCE).sum())
-    raise PredictionsError(
-        f"The probabilities of an image must sum to 1; those of {counted(n, 'row')} of {file} do not, "
-        f"the worst that of index {worst}: {row} sum to {given[worst].sum():g}.",
-        "Give probabilities of the classes, such as a softmax of logits.",
-    )
-
-
-def _numbers(file: Path, rows: int) -> Any:
-    """Read the numbers of a CSV file without a header, of which `rows` rows are expected."""
-    remedy = "The format is index,p0,p1,... without a header."
-    if file.suffix.lower() in (".npy", ".npz"):
-        raise PredictionsError(
-            f"{file} is a NumPy file; a CSV file with rows index,p0,p1,... was expected.",
-            "Write one with numpy.savetxt: the index of each image, then its probabilities, separated by commas.",
-        )
-    try:
-        text = disk.read_named(file, LARGEST_TABLE).decode("utf-8-sig")
-    except OSError as error:
-        raise PredictionsError(f"{file} cannot be read: {error.strerror}.", "Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise PredictionsError(
-            f"{file} is not a text file; a CSV file with rows index,p0,p1,... was expected.", "Check the path."
-        ) from error
-    found: list[list[float]] = []
-    try:
-        for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), start=1):
-            if number > rows or len(row) > MOST_COLUMNS:
-                count = f"{len(row):,} columns" if number <= rows else f"more than {rows:,} rows"
-                raise PredictionsError(f"{file} has {count}; {rows:,} rows of a few columns are expected.", remedy)
-            found.append([float(cell) for cell in row])
-    except csv.Error as error:
-        raise PredictionsError(f"{file} cannot be read: {error}.", remedy) from error
-    except ValueError as error:
-        raise PredictionsError(f"Line {number} of {file} is not numbers: {str(error)[:200]}.", remedy) from error
-    if not found or len({len(row) for row in found}) != 1 or len(found[0]) < 2:
-        raise PredictionsError(f"{file} must have rows of one length: index,p0,p1,... without a header.")
-    return np.array(found)
+def _model_name(predictions: PredictionsLike, name: str | None) -> str:
+    """Give the name of the model: the one given, or what a file's name says beside the split."""
+    if name is None:
+        stem = Path(predictions).stem if isinstance(predictions, str | Path) else ""
+        # Official names end in @ and the model's.
+        plain = re.sub(r"(^|[_-])(train|val|test)(?=[_-]|$)", "", stem.rpartition("@")[2])
+        name = re.sub(r"[^A-Za-z0-9._+-]+", "-", plain).strip("._+-")[:100] or "predictions"
+    if name in BASELINE_MODELS:
+        raise RunError(f"{name} is the name of a baseline.", "Call the model otherwise, with --name.")
+    return name

@@ -80,6 +80,12 @@ _KNOWN = {*_EXPORTED, *_PREDICTIONS, *_MADE_ANEW, *_AS_IT_IS, *_JSON, *_LEFT_OUT
 _GROUP = {REPORT, "card.md", SUMMARY, CORRUPTIONS, FOLDS, PREDICTIONS, STUDY, SHARING, DESCRIPTION, SEAL_FILE}
 
 
+_OF_MODEL = (
+    "The model itself. From weights and answers it can be guessed whether an image was trained on (membership "
+    "inference); nothing here prevents that."
+)
+
+
 class Copied(Record):
     """What a copy was made of: its folder; what was left out and what remains, in sentences; and files of the source
     that Penlight does not know, which were not copied either."""
@@ -162,6 +168,7 @@ class _Copier:
     _reported: bool = True
     _patients: bool = False
     _scored: bool = False
+    _models: bool = False
 
     def folder(self, source: Path, target: Path) -> None:
         """Copy what a folder is: a run, seeds, folds or a study."""
@@ -190,7 +197,7 @@ class _Copier:
         with RunWriter(target, recipe, run.seed) as writer:
             for name, content in self._files(run, recipe):
                 writer.write(name, content)
-            if seen is not None and self.shared:
+            if seen is not None and (self.shared or run.has(DESCRIPTION)):
                 writer.write_json(DESCRIPTION, self._scrub(KeptDescription.of(description_of(seen)).to_dict()))
             self._account(run, recipe)
             if self.shared:
@@ -388,10 +395,11 @@ class _Copier:
         self._columns |= dict.fromkeys(held.metadata)
         self._patients |= held.patients
         self._scored |= bool(run.metrics.subgroups)
-        train = int(run.provenance["images"]["train"])
+        train = int(run.provenance["images"].get("train", 0))
+        self._models |= not run.made_elsewhere
         for sentence in (
-            "Of each image of val and test, by row number: its labels, and what the model and the baselines said of "
-            "it; who has the dataset can look the rows up.",
+            f"Of each image of {' and '.join(run.splits)}, by row number: its labels, and what the model and the "
+            "baselines said of it; who has the dataset can look the rows up.",
             *(
                 [f"{NOVELTY}: the mean and the principal directions of the training images at 10 × 10 cells and of "
                  "their histograms, by which pictures unlike them are told apart. The mean image can be seen."]
@@ -432,8 +440,7 @@ class _Copier:
         return [
             *found,
             "Counts of images and labels, the dataset's name, title, licence and source, and the hash of its file.",
-            "The model itself. From weights and answers it can be guessed whether an image was trained on "
-            "(membership inference); nothing here prevents that.",
+            *([_OF_MODEL] if self._models else []),
         ]
 
     def _letter(self) -> str:

@@ -122,7 +122,7 @@ def trained_of(
     holds = held_by(runs, None if runs[0].path == folder else page)
     kept = [run.provenance["model"] for run in runs]
     cut = dict.fromkeys(said for run in runs if (said := run.provenance.get("cut_for_time")))
-    return Trained(folder, page, scores, plan, kept, holds, list(cut), runs[0].recipe.model.backbone)
+    return Trained(folder, page, scores, plan, kept, holds, list(cut), runs[0].recipe.model_name)
 
 
 def held_by(runs: Sequence[RunFolder], page: Path | None = None) -> dict[str, int]:

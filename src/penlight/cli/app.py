@@ -275,27 +275,58 @@ def explain(
 
 @app.command()
 def score(
-    file: Annotated[Path, Argument(help="CSV in the official result format: index,p0,p1,... without a header.")],
-    dataset: Annotated[str, Option(help="The dataset of the file.")],
+    file: Annotated[
+        Path,
+        Argument(
+            help="CSV with a header (a first column that names the images, then a column for each label), or in the "
+            "official result format: index,p0,p1,... without a header."
+        ),
+    ],
+    dataset: Annotated[str | None, Option(help="The dataset of the file.")] = None,
+    truth: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="A labels file in place of a dataset: a column that names the images, then a column label, or a "
+            "column of 0 and 1 for each finding; patient and split where they are known.",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, Option(help="What the labels of --truth mean: multi-class, binary, ordinal or multi-label.")
+    ] = None,
     view: View = None,
     size: Size = None,
     split: Annotated[str | None, Option(help="val or test; by default from the file name.")] = None,
     val: Annotated[
         Path | None, Option(help="CSV of the same model's predictions for val, to fit calibration and thresholds.")
     ] = None,
+    out: Annotated[
+        Path | None, Option(help="Folder of a run to make, with report, baselines and checks; none by default.")
+    ] = None,
+    name: Annotated[str | None, Option(help="What the model is called in the run; by default as the file.")] = None,
+    no_images: NoImages = False,
     overrides: Annotated[
         list[str] | None,
         Option("--set", metavar="KEY=VALUE", help="Decision option, as in a recipe: decide.thresholds=f1."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Score probabilities from other software."""
+    """Score probabilities from other software; with --out, make a run of them."""
     from penlight.api import requests
     from penlight.cli.show.scores import print_scores
 
-    how = requests.resolve_decide(overrides or [])
-    scored = pl.score(file, dataset, view=view or "native", size=size or 28, split=split, val=val, decide=how)
-    print_scores(scored, json)
+    about: dict[str, Any] = {"truth": truth, "task": task, "view": view, "size": size, "split": split, "val": val}
+    about["decide"] = requests.resolve_decide(overrides or [])
+    if out is None:
+        print_scores(pl.score(file, dataset, **about), json)
+        return
+    from penlight.api.training import trained_of
+    from penlight.cli.show.progress import TrainingView
+    from penlight.cli.show.trained import print_trained
+
+    with TrainingView(quiet=json) as listener:
+        run = pl.score(file, dataset, out=out, name=name, images=not no_images, listener=listener, **about)
+    give(trained_of(run.path, [run], run.scores), json, print_trained)
 
 
 @app.command()

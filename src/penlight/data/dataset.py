@@ -72,10 +72,16 @@ class Split:
 class Dataset:
     """An opened dataset: `splits` has exactly train, val and test; `size` is the side of an image in pixels; `md5` is
     the hash of the file (or, for pictures and phantoms, of the arrays); `reading` says how a picture becomes an
-    image of this dataset, None for arrays made elsewhere."""
+    image of this dataset, None for arrays made elsewhere. One made of a labels file has no images, the size 0, and
+    perhaps fewer splits."""
 
     info: DatasetInfo
     size: int
     splits: Mapping[str, Split]
     md5: str
     reading: DecodeOptions | None = None
+
+    @property
+    def has_images(self) -> bool:
+        """Say whether there are images."""
+        return self.size > 0

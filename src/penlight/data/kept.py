@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, InstanceOf
 from penlight.data.dataset import DatasetInfo
 from penlight.data.summary import DataDescription, Findings, Positions
 from penlight.data.views import LeftOut
-from penlight.records import Count, Counts, Flag, Labels, Name, Record, Sentences, Side, Text, json_key
+from penlight.records import Count, Counts, Flag, Labels, Name, Record, Sentences, SideIfKnown, Text, json_key
 from penlight.tasks import Task, task_from_dict, task_to_dict
 
 
@@ -42,7 +42,7 @@ class KeptDescription(Record):
     """description.json: a `DataDescription` that can be read again."""
 
     about: KeptInfo
-    size: Side
+    size: SideIfKnown
     md5: Name
     view: Name
     task: KeptTask = json_key(written=task_to_dict)

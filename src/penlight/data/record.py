@@ -51,8 +51,10 @@ class ReadingOfData(Record):
 
 
 def record_of(view: ViewedDataset) -> DataRecord:
-    """Count what a view keeps, and audit its dataset."""
-    problems = problems_of(view)
+    """Count what a view keeps, and audit its dataset, where its images are at hand."""
+    at_hand = view.dataset.has_images
+    problems = problems_of(view) if at_hand else ()
+    across = any(problem.code in _ACROSS for problem in problems)
     return DataRecord(
         view.task.labels,
         {name: len(split) for name, split in view.splits.items()},
@@ -61,7 +63,7 @@ def record_of(view: ViewedDataset) -> DataRecord:
         problems,
         view.dataset.reading,
         view.dataset.info.images_per_patient,
-        _duplicates(view) if any(problem.code in _ACROSS for problem in problems) else {},
+        _duplicates(view) if across else {} if at_hand else None,
         _patients_with(view),
     )
 

@@ -256,7 +256,7 @@ def describe(data: Dataset | ViewedDataset) -> DataDescription:
         counts={split: tuple(int(n) for n in rows.sum(axis=0)) for split, rows in carried.items()},
         left_out=seen.left_out,
         positions=_positions(seen.task, carried),
-        findings=None if seen.task.exclusive else _findings(seen),
+        findings=None if seen.task.exclusive or "train" not in seen.splits else _findings(seen),
     )
 
 

@@ -113,14 +113,18 @@ def _left_out(native: Indicators, split: ViewedSplit, keeps_labels: bool) -> Lef
 
 
 def _require_sound(dataset: Dataset, train: Indicators) -> None:
-    """Raise DataError for a label that no image of train has, and for a patient in two splits: scores would be those
-    of remembered patients."""
+    """Raise DataError for a label that no image of train has, and for a patient in two splits."""
     missing = [name for name, n in zip(dataset.info.task.labels, train.sum(axis=0), strict=True) if n == 0]
     if missing:
         raise DataError(
             f"No image in train of {dataset.info.name} has the label {label_list(missing)}.",
             "A model cannot learn it: check the labels, or take it out of the description and of the labels array.",
         )
+    require_separate_patients(dataset)
+
+
+def require_separate_patients(dataset: Dataset) -> None:
+    """Raise DataError for a patient in two splits: scores would be those of remembered patients."""
     for one, other, shared in shared_patients(dataset):
         raise DataError(
             f"{len(shared)} patients of {dataset.info.name} are in both {one} and {other}, "

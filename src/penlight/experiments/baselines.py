@@ -1,7 +1,7 @@
 """The baselines of a view, and what is known of its data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -78,14 +78,21 @@ class Baselines:
         self._tested: dict[str, TestedBaseline] = {}
 
     @cached_property
-    def novelty(self) -> Novelty:
-        """What tells images unlike those in train."""
-        return self._novelty[0]
+    def names(self) -> Sequence[str]:
+        """The baselines that can be had: without images only the shares of the labels, where a split says them."""
+        if self.view.dataset.has_images:
+            return tuple(BASELINE_MODELS)
+        return ("majority",) if "val" in self.view.splits else ()
 
-    @cached_property
-    def novelty_rates(self) -> NoveltyRates:
-        """What of test, and of drawn images of other kinds, is called unlike those in train."""
-        return self._novelty[1]
+    @property
+    def novelty(self) -> Novelty | None:
+        """What tells images unlike those in train; None without images."""
+        return self._novelty[0] if self.view.dataset.has_images else None
+
+    @property
+    def novelty_rates(self) -> NoveltyRates | None:
+        """What of test, and of drawn images of other kinds, is called unlike those in train; None without images."""
+        return self._novelty[1] if self.view.dataset.has_images else None
 
     @cached_property
     def _novelty(self) -> tuple[Novelty, NoveltyRates]:
@@ -115,7 +122,7 @@ class Baselines:
         """Write the predictions of each baseline into a run, but for the model that is kept, and give what they say
         of test."""
         tested = {}
-        for name in BASELINE_MODELS:
+        for name in self.names:
             if name == kept:
                 continue
             baseline = self.fitted(name, writer.recipe)
@@ -139,7 +146,9 @@ class Baselines:
     def _fit(self, recipe: Recipe) -> Arrays:
         self.listener.on_step(f"Fitting the baseline: {recipe.model.backbone}")
         task = self._task_of(recipe)
-        fitted = fit(recipe, self.view, task, seed=0)
+        # A labels file may know of no train: then val says how often each label is.
+        splits = {"train": self.view.splits["val"], **self.view.splits}
+        fitted = fit(recipe, replace(self.view, splits=splits), task, seed=0)
         val = predict_split(fitted, self.view, task, "val", recipe)
         decision = decide_on(val, self.view, recipe.decide, fitted.out_of_fold)
         model: MajorityBaseline | LinearBaseline = fitted.model

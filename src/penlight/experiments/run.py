@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ from penlight.runs.folder import (
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, NOVELTY_RATES, keeps_images
 from penlight.runs.provenance import MarginRow, ProvenanceRecord
 from penlight.runs.scores import Scores
-from penlight.runs.scoring import decide_on, scores_of
+from penlight.runs.scoring import decide_on, scores_of, without_images
 from penlight.tasks import Task
 from penlight.training import Checkpoints, Epoch, Fitted, fit
 from penlight.training.own import OwnModel, require_own
@@ -137,23 +137,48 @@ def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -
         test = _read_test(writer, spec, baselines, model, val.decision)
         listener.on_step("Computing saliency maps")
         maps_alike = _explain(writer, spec, view, model, test.answers)
-        listener.on_step("Scoring")
-        writer.write(NOVELTY, baselines.novelty.to_bytes())
-        beside = baselines.write(writer, model.kept.model)
-        rows = {name: own.rows for name, own in beside.items()}
-        scores = scores_of(test.answers, val, rows, model.recipe.decide.prevalence)
-        provenance = _record(writer, spec, baselines, model, test, maps_alike)
-        listener.on_step("Checking")
-        answers = {f"{name}-test": own.answers for name, own in beside.items()} | {"val": val, "test": test.answers}
-        known = {"recipe": model.recipe, "provenance": provenance, "decision": val.decision}
-        known |= {"data": baselines.record, "novelty": baselines.novelty}
-        evidence = evidence_of_run(writer.draft(answers, **known), scores.metrics, scores.subgroups)
-        scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
-        writer.write_json("metrics.json", scores)
-        listener.on_step("Writing the report")
-        _write_report(writer, writer.draft(answers, **known, metrics=scores), view)
-        writer.finish()
+
+        def provenance() -> dict[str, Any]:
+            return _provenance(spec, baselines, model, test, maps_alike)
+
+        scores = complete(writer, baselines, listener, model.recipe, model.kept.model, val, test.answers, provenance)
     return TrainedRun(open_run(spec.folder), scores)
+
+
+def complete(
+    writer: RunWriter,
+    baselines: Baselines,
+    listener: ProgressListener,
+    recipe: Recipe,
+    kept: str,
+    val: Answers | None,
+    test: Answers,
+    provenance: Callable[[], dict[str, Any]],
+) -> Scores:
+    """Score the answers of a model, named `kept`, beside the baselines, check and report them, and make the run
+    complete. `recipe` is as it was carried out, and `provenance` is asked once all is scored."""
+    listener.on_step("Scoring")
+    if baselines.novelty is not None:
+        writer.write(NOVELTY, baselines.novelty.to_bytes())
+    beside = baselines.write(writer, kept)
+    rows = {name: own.rows for name, own in beside.items()}
+    scores = scores_of(test, val, rows, recipe.decide.prevalence)
+    scores = scores if baselines.view.dataset.has_images else without_images(scores)
+    writer.write_json("data.json", baselines.record)
+    made = provenance()
+    writer.write_json("provenance.json", made)
+    listener.on_step("Checking")
+    answers = {f"{name}-test": own.answers for name, own in beside.items()} | {"test": test}
+    answers |= {} if val is None else {"val": val}
+    known = {"recipe": recipe, "provenance": made, "decision": test.decision}
+    known |= {"data": baselines.record, "novelty": baselines.novelty}
+    evidence = evidence_of_run(writer.draft(answers, **known), scores.metrics, scores.subgroups)
+    scores = replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
+    writer.write_json("metrics.json", scores)
+    listener.on_step("Writing the report")
+    _write_report(writer, writer.draft(answers, **known, metrics=scores), baselines.view)
+    writer.finish()
+    return scores
 
 
 @dataclass(frozen=True)
@@ -254,30 +279,44 @@ def _explain(writer: RunWriter, spec: RunSpec, view: ViewedDataset, model: _Mode
     return maps_alike
 
 
-def _record(
-    writer: RunWriter,
-    spec: RunSpec,
-    baselines: Baselines,
-    model: _Model,
-    test: _TestAnswers,
-    maps_alike: float | None,
+def _provenance(
+    spec: RunSpec, baselines: Baselines, model: _Model, test: _TestAnswers, maps_alike: float | None
 ) -> dict[str, Any]:
-    """Write what is known of the data, and how the run came to be."""
-    writer.write_json("data.json", baselines.record)
+    """Say how the run came to be."""
     # What was fitted before the training was interrupted is part of it.
     now = time.perf_counter()
     total = max(now - model.begun, model.fitted.seconds + now - model.done)
     durations = {"fit": model.fitted.seconds, "predict": test.seconds, "total": total}
-    made = _provenance(model.recipe, baselines.view, spec.seed, model.fitted, durations)
+    fitted = {
+        "parameters": model.fitted.parameters,
+        "best_epoch": model.fitted.best_epoch,
+        "members": [{"model": name, "weight": round(weight, 4)} for name, weight in model.fitted.members],
+        "durations": {name: round(seconds, 3) for name, seconds in durations.items()},
+    }
     held: dict[str, Any] = {KEEPS_IMAGES: spec.images} | ({} if spec.images else {MAPS_ALIKE: maps_alike})
-    held |= {NOVELTY_RATES: baselines.novelty_rates, "cut_for_time": model.cut}
     ahead = model.kept.ahead
     lead = None if ahead is None else MarginRow(ahead.value, ahead.error, model.kept.epoch)
-    kept = {"model": model.kept.model, "ahead_of_linear_on_val": lead}
-    about = made | kept | dict(test.accesses) | held
-    provenance = without_defaults(ProvenanceRecord(**about), about)
-    writer.write_json("provenance.json", provenance)
-    return provenance
+    kept = {"model": model.kept.model, "ahead_of_linear_on_val": lead, "cut_for_time": model.cut}
+    return provenance_of(model.recipe, baselines, spec.seed, fitted | kept | dict(test.accesses) | held)
+
+
+def provenance_of(recipe: Recipe, baselines: Baselines, seed: int, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what provenance.json holds: what is `known` of a model, beside its recipe, data and machine."""
+    view = baselines.view
+    about = {
+        "seed": seed,
+        "recipe_hash": recipe.hash,
+        "dataset": view.dataset.info.name,
+        "size": view.dataset.size,
+        "view": view.view,
+        "data_md5": view.dataset.md5,
+        "images": {name: len(split) for name, split in view.splits.items()},
+        "versions": versions(),
+        "machine": machine(),
+        NOVELTY_RATES: baselines.novelty_rates,
+        **known,
+    }
+    return without_defaults(ProvenanceRecord(**about), about)
 
 
 def require_no_images(run: RunFolder) -> None:
@@ -339,26 +378,6 @@ def _write_network(writer: RunWriter, fitted: Fitted, listener: ProgressListener
     rows.writerow(f.name for f in fields(Epoch))
     rows.writerows(asdict(row).values() for row in fitted.history)
     writer.write("history.csv", table.getvalue())
-
-
-def _provenance(
-    recipe: Recipe, view: ViewedDataset, seed: int, fitted: Fitted, durations: Mapping[str, float]
-) -> dict[str, Any]:
-    return {
-        "seed": seed,
-        "recipe_hash": recipe.hash,
-        "dataset": view.dataset.info.name,
-        "size": view.dataset.size,
-        "view": view.view,
-        "data_md5": view.dataset.md5,
-        "images": {name: len(split) for name, split in view.splits.items()},
-        "parameters": fitted.parameters,
-        "best_epoch": fitted.best_epoch,
-        "members": [{"model": name, "weight": round(weight, 4)} for name, weight in fitted.members],
-        "durations": {name: round(seconds, 3) for name, seconds in durations.items()},
-        "versions": versions(),
-        "machine": machine(),
-    }
 
 
 def _write_report(writer: RunWriter, draft: RunFolder, view: ViewedDataset) -> None:

@@ -7,6 +7,7 @@ from .recipe import Augment as Augment
 from .recipe import Cnn as Cnn
 from .recipe import Data as Data
 from .recipe import Decide as Decide
+from .recipe import Elsewhere as Elsewhere
 from .recipe import Ensemble as Ensemble
 from .recipe import Estimator as Estimator
 from .recipe import FeatureBased as FeatureBased

@@ -29,14 +29,14 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """The dataset and its targets.
+    """The dataset and its targets; the size is 0 where its images are not at hand.
 
     `head` is how a network's logits are read: "auto" is what fits the task; "softmax" forgets the order of grades, as
     the official tables do.
     """
 
     dataset: str = ""
-    size: Count = 28
+    size: Annotated[int, Field(ge=0)] = 28
     view: str = "native"
     head: Literal["auto", "cumulative", "softmax"] = "auto"
 
@@ -299,8 +299,28 @@ class Ensemble(Section):
     worth: Annotated[float, Field(ge=0)] = 100.0
 
 
+class Elsewhere(Section):
+    """No model of Penlight: predictions that other software made were scored. `name` is what their model is called,
+    `predictions` a hash of their numbers."""
+
+    backbone: Literal["elsewhere"] = "elsewhere"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")] = "predictions"
+    predictions: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")] = ""
+
+
 Model = Annotated[
-    Majority | Linear | Kernel | Trees | Perceptron | Cnn | Residual | Pretrained | Ensemble | Own | Estimator,
+    Majority
+    | Linear
+    | Kernel
+    | Trees
+    | Perceptron
+    | Cnn
+    | Residual
+    | Pretrained
+    | Ensemble
+    | Own
+    | Estimator
+    | Elsewhere,
     Field(discriminator="backbone"),
 ]
 
@@ -345,6 +365,11 @@ class Recipe(Section):
         canonical = json.dumps(_asked_for(self.model_dump(mode="json")), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    @property
+    def model_name(self) -> str:
+        """What the model is called: its backbone, or the name that predictions made elsewhere were given."""
+        return self.model.name if isinstance(self.model, Elsewhere) else self.model.backbone
+
     def of_kept(self, backbone: str) -> "Recipe":
         """Give the recipe of the model that a run kept: this one, or with the baseline of that name in the place of
         its own model."""
@@ -352,8 +377,10 @@ class Recipe(Section):
         return self.model_copy(update={"model": model})
 
     def to_toml(self) -> str:
-        """Give all values, defaults included, as TOML; what is None is left out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        """Give all values, defaults included, as TOML; what is None is left out, and how predictions that were made
+        elsewhere were trained."""
+        unknown = {"train"} if isinstance(self.model, Elsewhere) else None
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True, exclude=unknown))
 
 
 def recipe_from_toml(text: str, where: str = "the recipe") -> Recipe:
@@ -377,6 +404,11 @@ def is_own_reference(text: str) -> bool:
     """Say whether a text names a function in a file of Python, as FILE.py:NAME."""
     place, found, name = text.rpartition(":")
     return bool(found) and place.endswith(".py") and name.isidentifier()
+
+
+def decide_from(values: Decide | Mapping[str, Any] | None) -> Decide:
+    """Read how to decide from its options by name; RecipeError says what is wrong."""
+    return values if isinstance(values, Decide) else recipe_from_dict({"decide": dict(values or {})}, "decide").decide
 
 
 _MAY_BE_NONE = {"train.patience", "train.stopped_after", "decide.wanted", "decide.prevalence"}
@@ -437,19 +469,8 @@ def _asked_for(values: Any) -> Any:
 
 
 _BACKBONES = (
-    *(
-        "majority",
-        "linear",
-        "kernel",
-        "trees",
-        "perceptron",
-        "cnn",
-        "residual",
-        "planned",
-        "ensemble",
-        "own",
-        "estimator",
-    ),
+    *("majority", "linear", "kernel", "trees", "perceptron", "cnn", "residual", "planned", "ensemble", "own"),
+    *("estimator", "elsewhere"),
     *get_args(Pretrained.model_fields["backbone"].annotation),
 )
 

@@ -52,6 +52,9 @@ Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Side = Annotated[int, Field(strict=True, ge=1, le=4096)]
 """The side of an image in pixels."""
 
+SideIfKnown = Annotated[int, Field(strict=True, ge=0, le=4096)]
+"""The side of an image in pixels; 0 where the images are not at hand."""
+
 
 def _require_one_or_three(channels: int) -> int:
     if channels not in (1, 3):

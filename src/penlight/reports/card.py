@@ -17,7 +17,7 @@ from penlight.evaluation.checks import serious_first
 from penlight.evaluation.checks.certainty import RECOGNISED
 from penlight.evaluation.intervals import count_units, unit_noun
 from penlight.evaluation.novelty_rates import NoveltyRates
-from penlight.numbers import counted
+from penlight.numbers import counted, pixels_text
 from penlight.reports.content import RunContent
 from penlight.reports.displays import Reliability, headline_rows
 from penlight.reports.published import published_lines, published_notes
@@ -111,10 +111,12 @@ def about(content: RunContent) -> list[tuple[str, list[str]]]:
 def limits(content: RunContent) -> list[str]:
     """Say what the numbers do not show, made from the numbers."""
     n = len(content.test)
+    own = f" of {content.title}" if content.made_elsewhere else " of the same collection it was trained on"
+    small = f"Images are {pixels_text(content.size)}; signs smaller than a pixel at that size cannot be seen."
     found = [
-        f"Measured on {count(n)} {content.tested} images of the same collection it was trained on; other devices, "
-        "hospitals and populations were not tested.",
-        f"Images are {content.size} × {content.size} px; signs smaller than a pixel at that size cannot be seen.",
+        f"Measured on {count(n)} {content.tested} images{own}; other devices, hospitals and populations were not "
+        "tested.",
+        *([_TRAINED_ELSEWHERE] if content.made_elsewhere else [small]),
         *([cut] if (cut := cut_words(content)) else []),
         *content.dataset.cautions,
         "No results by device: the data used here do not name it.",
@@ -162,10 +164,10 @@ def _by_group(content: RunContent) -> list[str]:
 
 
 def _data(content: RunContent) -> list[str]:
-    info = content.dataset
+    info, side = content.dataset, f", {content.size} px" if content.size else ""
     sizes = ", ".join(f"{name} {count(n)}" for name, n in content.data.images.items())
     found = [
-        f"{content.title} ({info.name}), {image_words(info.modality)}, {content.size} px.",
+        f"{content.title} ({info.name}), {image_words(info.modality)}{side}.",
         content.data.view_text(),
         f"Images by split: {sizes}.",
         f"{len(content.task.labels)} {label_words(content.task)}: {label_list(content.task.labels)}.",
@@ -192,8 +194,9 @@ def _checks(content: RunContent) -> list[str]:
 
 def _how(content: RunContent) -> list[str]:
     changed = [f"{key} = {plain(this)}" for key, (_, this) in content.recipe_differences.items()]
+    seed = "made elsewhere" if content.made_elsewhere else f"seed {plain(content.provenance.get('seed'))}"
     return [
-        f"Model: {model_cell(content)}, seed {plain(content.provenance.get('seed'))}.",
+        f"Model: {model_cell(content)}, {seed}.",
         f"Recipe: {'; '.join(changed) or 'all defaults'}.",
         *([kept] if (kept := kept_words(content)) else []),
         *read_before_words(content),
@@ -204,6 +207,13 @@ SOURCES = (
     "After TRIPOD+AI (Collins et al., BMJ 2024; items by number) and CLAIM (2024 update, Tejani et al., Radiology: "
     "Artificial Intelligence 2024), grouped and shortened; it replaces neither."
 )
+
+_TRAINED_ELSEWHERE = (
+    "On which images the model was trained is not known here: if test images, or others of their patients, were "
+    "among them, the scores are too high."
+)
+
+_NO_IMAGES = "The images were not at hand."
 
 _CHOSEN_ON_VAL = "The epoch (where there are epochs), thresholds and calibration were chosen on val or train"
 
@@ -230,7 +240,8 @@ def checklist(content: RunContent) -> list[Item]:
 
 def _background(content: RunContent) -> list[Item]:
     n, noun = len(content.task.labels), label_words(content.task)
-    made = f"A model ({model_cell(content)}) for {n} {noun}, developed and tested on {content.title}."
+    developed = "made elsewhere" if content.made_elsewhere else "developed"
+    made = f"A model ({model_cell(content)}) for {n} {noun}, {developed} and tested on {content.title}."
     return [
         Item("Kind of study", "1, 4; CLAIM title, study design", made),
         _open("Clinical context, users, place in care", "3a, 3b; CLAIM introduction", "what it would be used for."),
@@ -242,17 +253,19 @@ def _methods(content: RunContent) -> list[Item]:
     info, task = content.dataset, content.task
     sizes = ", ".join(f"{name} {count(n)}" for name, n in content.data.images.items())
     labels = listed(list(map(quoted, task.labels)), most=20)
-    pixels = f"{content.size} × {content.size} px, as they come in the dataset's file."
+    pixels = f"{pixels_text(content.size)}, as they come in the dataset's file." if content.size else _NO_IMAGES
     positives = content.test.y_true.sum(axis=0)
     rarest = f"{task.labels[int(positives.argmin())]} with {count(int(positives.min()))}"
-    chosen = [f"{_CHOSEN_ON_VAL}; test was read after that.", *read_before_words(content)]
+    chosen = [f"{_chosen(content)}; test was read after that.", *read_before_words(content)]
     output = "one label" if content.thresholds is None else "positive above a threshold, which was not chosen on test"
     return [
         Item("Source of the data", "5a; CLAIM data", f"{content.title}. {info.source or 'Source not stated'}."),
         _open("Dates, setting, number of centres", "5b, 6a; CLAIM data", "when and where the images were taken."),
         _open("Eligibility and selection", "6b; CLAIM data", "who was included, and who was left out before."),
         Item("Preparation and selection of images", "7; CLAIM data", f"{pixels} {content.data.view_text()}"),
-        Item("Predictors", "9a", f"The pixels of {image_words(info.modality)} alone; no other variables."),
+        _open("Predictors", "9a", "what the model was given of an image, and of its patient.")
+        if content.made_elsewhere
+        else Item("Predictors", "9a", f"The pixels of {image_words(info.modality)} alone; no other variables."),
         Item("Outcome", "8a; CLAIM reference standard", f"{len(task.labels)} {label_words(task)}: {labels}."),
         _open(
             "How labels were made", "8a, 8b; CLAIM reference standard", "who read the images, and how they agreed."
@@ -264,9 +277,13 @@ def _methods(content: RunContent) -> list[Item]:
         ),
         _open("Missing data", "11", "how images without a label or of poor quality were treated before."),
         Item("Partition", "12a, 16; CLAIM data partitions", _partition(content)),
-        Item("Model and training", "12c, 22; CLAIM model, training", _model(content)),
+        _open("Model and training", "12c, 22; CLAIM model, training", "how it was made, elsewhere.")
+        if content.made_elsewhere
+        else Item("Model and training", "12c, 22; CLAIM model, training", _model(content)),
         Item("Choices", "12c; CLAIM training", " ".join(chosen)),
-        Item("Class imbalance", "13", _balance(content)),
+        _open("Class imbalance", "13", "what was done about it in training.")
+        if content.made_elsewhere
+        else Item("Class imbalance", "13", _balance(content)),
         Item("Output", "15", f"A probability of each label; the answer is {output}."),
     ]
 
@@ -316,7 +333,17 @@ def _open(topic: str, asked: str, what: str) -> Item:
     return Item(topic, asked, what, open=True)
 
 
+def _chosen(content: RunContent) -> str:
+    if not content.made_elsewhere:
+        return _CHOSEN_ON_VAL
+    found = content.decision is not None and content.decision.found_on != "none"
+    here = "thresholds and calibration were found on val" if found else "nothing was chosen here, without val"
+    return f"What was chosen in training is not known here; {here}"
+
+
 def _partition(content: RunContent) -> str:
+    if not content.size:
+        return "As the labels file, or the names in the predictions, divide the images."
     if content.folds:
         kept = "images" if content.patients is None else "patients"
         return (

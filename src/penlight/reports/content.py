@@ -134,11 +134,20 @@ class RunContent:
         return unavailable_subgroups(self.test.metadata) if self.no_subgroups is None else self.no_subgroups
 
     @property
+    def made_elsewhere(self) -> bool:
+        """Say whether other software made the predictions."""
+        return bool(self.recipe.get("model", {}).get("backbone") == "elsewhere")
+
+    @property
     def leaks(self) -> str:
         """Say what the audit found of images and patients in more than one split; it ran if any check did."""
         about = "Duplicates and leaks between splits"
         if self.checks is None:
             return f"{about}: not searched for in this run."
+        if not self.size:
+            return f"{about}: not searched for, since the images are not at hand."
+        if self.made_elsewhere:
+            return f"{about}: on which images the model was trained is not known here."
         found = {check.code: check.seen for check in self.checks}
         said = found.get("PL008", "none was found by the audit of the data.")
         hidden = " Patients are not named, so images of one patient in two splits could not be found."
@@ -219,7 +228,9 @@ def _pictures(run: RunFolder, seen: ViewedDataset | DataDescription | None, task
             "without_images": "",
         }
     why = "This is a copy to be shared: images were left out."
-    if not is_shared(run):
+    if not run.recipe.data.size:
+        why = "The images are not at hand: Penlight was given labels and predictions alone."
+    elif not is_shared(run):
         why = (
             "Images were left out. Where the dataset is at hand, this writes a page with them: "
             f"penlight report {run.name} --with-images --out FILE.html"

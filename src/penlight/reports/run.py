@@ -12,6 +12,7 @@ from penlight.evaluation.intervals import count_units
 from penlight.evaluation.robustness import Robustness
 from penlight.evaluation.rows import Score, find_row
 from penlight.evaluation.subgroups import Subgroup
+from penlight.numbers import pixels_text
 from penlight.reports import displays
 from penlight.reports.card import SOURCES, about, checklist
 from penlight.reports.content import ComparedBaseline, RunContent
@@ -248,9 +249,11 @@ def _facts(content: RunContent) -> list[tuple[str, str]]:
     made = content.provenance
     found = [
         ("model", model_cell(content)),
-        ("seed", str(made.get("seed", "not recorded"))),
+        ("predictions", "made elsewhere")
+        if content.made_elsewhere
+        else ("seed", str(made.get("seed", "not recorded"))),
         ("view", content.view),
-        ("image size", f"{content.size} × {content.size} px"),
+        ("image size", pixels_text(content.size)),
         (" / ".join(content.data.images), " / ".join(count(n) for n in content.data.images.values())),
     ]
     if len(members := made.get("members", ())) > 1:

@@ -107,10 +107,12 @@ def _thresholds(task: Task, thresholds: NDArray[np.float64] | None, notes: Seque
 def provenance_groups(content: RunContent) -> list[tuple[str, list[tuple[str, str]]]]:
     """Group how a run was made: title, then name and value; what is unknown is said to be."""
     about = content.provenance
+    rest = [(name.capitalize(), _pairs(about.get(name, {}))) for name in ("machine", "versions", "hashes")]
+    if content.made_elsewhere:
+        return rest
     parameters = about.get("parameters")
     run = [("seed", plain(about.get("seed"))), ("parameters", f"{parameters:,}" if parameters else "not counted")]
     times = [(_TIMES.get(name, name), duration(float(s))) for name, s in about.get("durations", {}).items()]
-    rest = [(name.capitalize(), _pairs(about.get(name, {}))) for name in ("machine", "versions", "hashes")]
     groups = [("Run", run), ("Durations", times), *rest]
     return [(title, lines or [("", "not recorded")]) for title, lines in groups]
 

@@ -60,7 +60,7 @@ def _verdict(
 ) -> str:
     """Say how the headline score, written by `score`, stands against each baseline; and why, where there is none."""
     instead = "".join(f" (in {often} {model_words(model)})" for model, often in _kept_instead(content))
-    model, headline = model_words(model_of(content)) + instead, metric_words(content.task.headline)
+    model, headline = _words_of(content, model_of(content)) + instead, metric_words(content.task.headline)
     images = counted_images(len(content.test), content.tested, content.dataset.modality) + of
     row = find_row(content.rows, content.task.headline)
     if row is None:
@@ -74,8 +74,13 @@ def _verdict(
 
 
 def kept_words(content: "RunContent") -> str:
-    """Say what a choice between the recipe's model and the linear baseline on val ended with; empty where there was
-    none."""
+    """Say what a choice between the recipe's model and the linear baseline on val ended with, or that other software
+    made the predictions; empty where there was neither."""
+    if content.made_elsewhere:
+        return (
+            f"Other software made the predictions of {model_of(content)}; Penlight scored them. How it was "
+            "trained, on which images and with how many choices, is not known here; the folder holds no model."
+        )
     if KEPT_IN in content.provenance:
         return _kept_in_each(content)
     ahead = content.provenance.get("ahead_of_linear_on_val")
@@ -146,7 +151,13 @@ def _kept_in_each(content: "RunContent") -> str:
 
 
 def _of_recipe(content: "RunContent") -> str:
-    return str(content.recipe.get("model", {}).get("backbone", "model"))
+    model = content.recipe.get("model", {})
+    return str(model.get("name" if content.made_elsewhere else "backbone", "model"))
+
+
+def _words_of(content: "RunContent", model: str) -> str:
+    """Say a model in a sentence, one of other software by the name that it was given."""
+    return model if content.made_elsewhere else model_words(model)
 
 
 def baselines_of(content: "RunContent") -> list["ComparedBaseline"]:

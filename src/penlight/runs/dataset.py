@@ -6,6 +6,7 @@ from pathlib import Path
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.kept import KeptDescription
 from penlight.data.summary import DataDescription
+from penlight.errors import RunError
 from penlight.recipes import Recipe
 from penlight.records import read_record
 from penlight.runs import RunFolder
@@ -18,7 +19,12 @@ DESCRIPTION = "dataset.json"
 
 def view_of(recipe: Recipe) -> ViewedDataset:
     """Open the dataset of a recipe, which may be that of a stranger's run, in its view; errors as in
-    `store.open_referenced`."""
+    `store.open_referenced`, and RunError where the run was scored by a labels file."""
+    if not recipe.data.size:
+        raise RunError(
+            f"The images of {recipe.data.dataset} are not at hand: its run was scored by a labels file alone.",
+            "Leave out what needs images, such as --with-images.",
+        )
     return apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
 
 

@@ -12,7 +12,7 @@ from penlight.evaluation.checks import Check, Curves, Evidence, SplitAnswers
 from penlight.evaluation.duplicates import DuplicateScores, score_duplicates
 from penlight.evaluation.novelty_rates import NoveltyRates
 from penlight.evaluation.subgroups import Subgroup
-from penlight.recipes import Pretrained, Recipe
+from penlight.recipes import Elsewhere, Pretrained, Recipe
 from penlight.records import check_record
 from penlight.runs.answers import Answers
 from penlight.runs.cases import EXPLAINED, cases_from_bytes
@@ -30,7 +30,7 @@ def evidence_of_run(run: RunFolder, rows: Sequence[Score], subgroups: Sequence[S
     return Evidence(
         test=seen(answers),
         rows=rows,
-        val=seen(run.answers("val")),
+        val=seen(run.answers("val")) if "val" in run.splits else None,
         baselines={name: seen(run.baseline_answers(name, "test")).sample for name in run.baselines},
         decision_notes=run.decision.notes,
         curves=_curves(run),
@@ -45,6 +45,7 @@ def evidence_of_run(run: RunFolder, rows: Sequence[Score], subgroups: Sequence[S
         duplicates=duplicates_of(run, answers),
         novelty=novelty_rates_of(run),
         coverage=None if answers.decision.conformal is None else answers.decision.conformal.coverage,
+        made_elsewhere=isinstance(run.recipe.model, Elsewhere),
     )
 
 

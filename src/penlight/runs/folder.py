@@ -24,10 +24,10 @@ from penlight.disk import (
     short_path,
     writing_to,
 )
-from penlight.errors import RunError, TrainingError
+from penlight.errors import PenlightError, RunError, TrainingError
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
-from penlight.parsing import parse_json, parse_json_object
+from penlight.parsing import parse_json, parse_json_object, parse_toml
 from penlight.records import Record, check_record, read_record, without_defaults
 from penlight.records.run import ClaimRecord, FilePrint, ManifestRecord
 from penlight.runs.files import (
@@ -371,6 +371,8 @@ class RunFolder:
         return self._command(short_path(self.path)) + named
 
     def _command(self, path: str) -> str:
+        if name := self.made_elsewhere:
+            return self._command_of_score(name, path)
         one_of = ""
         with contextlib.suppress(RunError):
             folds = read_folds(self.path.parent)
@@ -481,6 +483,38 @@ class RunFolder:
         return answer(self.model_predictions(split), self.decision) if known is None else known
 
     @property
+    def splits(self) -> list[str]:
+        """The splits that the run has predictions of: of predictions made elsewhere val may not be there."""
+        return [split for split in ("val", "test") if self.has(f"predictions-{split}.npz")]
+
+    @property
+    def made_elsewhere(self) -> str:
+        """What other software's model is called, whose predictions this run was scored from; empty for a run that
+        was trained. Errors ask for it, so that a damaged recipe raises none."""
+        model = self._written.get("model", {})
+        return str(model.get("name")) if model.get("backbone") == "elsewhere" else ""
+
+    @property
+    def _written(self) -> dict[str, Any]:
+        """The sections of recipe.toml as they are there; none of one that cannot be read."""
+        with contextlib.suppress(PenlightError):
+            content = read_if_there(self.path, "recipe.toml") or b""
+            values = parse_toml(content.decode(errors="replace"), "recipe.toml")
+            return {name: section for name, section in values.items() if isinstance(section, dict)}
+        return {}
+
+    def _command_of_score(self, name: str, path: str) -> str:
+        """The command that scores the same predictions again, whose files are not known."""
+        data = self._written.get("data", {})
+        given = {"val": "VAL.csv"} if "val" in self.splits else {}
+        if data.get("size"):
+            given |= {"dataset": data.get("dataset"), "view": data.get("view"), "size": data.get("size")}
+        else:
+            given["truth"] = "LABELS.csv"
+        options = " ".join(f"--{key} {shlex.quote(str(value))}" for key, value in {**given, "name": name}.items())
+        return f"penlight score TEST.csv {options} --out {path}"
+
+    @property
     def baselines(self) -> list[str]:
         """Names of the baselines whose predictions stand beside the run's."""
         prefix, suffix = "baseline-", "-test.npz"
@@ -521,9 +555,11 @@ def open_run(path: Path) -> RunFolder:
     content = read_if_there(path, MANIFEST)
     if content is None:
         if read_claim(path) is not None:
-            raise RunError(
-                f"The run {path} is not complete.", f"Finish it: penlight train {path}/recipe.toml --out {path}"
+            scored = RunFolder(path, ManifestRecord(SCHEMA, "", 0, {})).made_elsewhere
+            again = (
+                "repeat the command that began it" if scored else f"penlight train {path}/recipe.toml --out {path}"
             )
+            raise RunError(f"The run {path} is not complete.", f"Finish it: {again}")
         raise _not_a_run(path)
     return RunFolder(path, _manifest_of(path, content))
 

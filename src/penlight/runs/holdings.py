@@ -24,6 +24,9 @@ SHARED = "shared"
 """The key of provenance.json of a copy that was made to be shared: how, and what was left out."""
 
 
+_LICENCE = "a licence that forbids passing on images forbids passing on this folder."
+
+
 class Holdings(Record):
     """What a run folder, or a folder of several, holds of its data.
 
@@ -52,9 +55,10 @@ class Holdings(Record):
             found.append(
                 f"{counted(self.training_images, 'training image')} in {NEIGHBOURS}, each pixel as it "
                 "is (images above 64 px "
-                "shrunk to that), and pictures of train and test in report.html: a licence that forbids passing on "
-                "images forbids passing on this folder."
+                f"shrunk to that), and pictures of train and test in report.html: {_LICENCE}"
             )
+        else:
+            found.append(f"Pictures of train and test in report.html: {_LICENCE}")
         if self.maps:
             found.append(f"{self.maps:,} maps over test images in {EXPLAINED}.")
         return found
@@ -73,7 +77,7 @@ class Holdings(Record):
 
 def holdings_of(run: RunFolder) -> Holdings:
     """Look what a run holds of its data."""
-    predictions = {split: run.model_predictions(split) for split in ("val", "test")}
+    predictions = {split: run.model_predictions(split) for split in run.splits}
     columns = dict.fromkeys(column for own in predictions.values() for column in own.metadata)
     return Holdings(
         _rows(run, NEIGHBOURS, "rows"),

@@ -180,12 +180,22 @@ def open_predictor(
 
 
 def _of_run(run: RunFolder) -> bytes:
+    if not run.has(MODEL) and (name := run.made_elsewhere):
+        raise no_model(run, name)
     if not run.has(MODEL):
         made = run.exports.get(MODEL)
         if made is not None and made.reason:
             raise RunError(f"The run {run.path} has no {MODEL}.", made.reason)
         raise RunError(f"The run {run.path} has no {MODEL}.", f"Make it: penlight export {run.path} --to onnx")
     return run.read(MODEL)
+
+
+def no_model(run: RunFolder, name: str) -> RunError:
+    """Say that a run of predictions made elsewhere has no model."""
+    return RunError(
+        f"The run {run.path} has no model: it was scored from predictions of {name}, which other software made.",
+        "Ask that software, and score what it says with `penlight score`.",
+    )
 
 
 def _file(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from penlight.evaluation.novelty_rates import NoveltyRates
-from penlight.records import Count, Counts, Finite, Flag, Name, Number, Record, Seed, Side, Text, Whole
+from penlight.records import Count, Counts, Finite, Flag, Name, Number, Record, Seed, SideIfKnown, Text, Whole
 
 _PACKAGES = ("penlight", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib", "keras", "tensorflow-cpu",
              "tensorflow", "jax", "onnxruntime")  # fmt: skip
@@ -49,19 +49,20 @@ class SharedRow(Record):
 
 
 class ProvenanceRecord(Record):
-    """provenance.json: where a run comes from."""
+    """provenance.json: where a run comes from; of one that was scored from predictions made elsewhere there are no
+    durations."""
 
     seed: Seed
     recipe_hash: Name
     dataset: Name
-    size: Side
+    size: SideIfKnown
     view: Name
     data_md5: Name
     images: Counts
     parameters: Count | None
     best_epoch: Count | None
-    durations: DurationsRow
     model: Name
+    durations: DurationsRow | None = None
     members: Annotated[tuple[MemberRow, ...], Field(max_length=1_000)] = ()
     versions: Annotated[dict[Name, Name], Field(max_length=100)] = field(default_factory=dict)
     machine: Annotated[dict[Name, Name | Whole], Field(max_length=100)] = field(default_factory=dict)

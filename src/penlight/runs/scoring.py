@@ -32,15 +32,27 @@ _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 def evaluate_run(run: RunFolder, split: str = "test") -> Scores:
     """Score one run from its predictions and its decision; its checks are about test, whichever split is scored."""
     rivals, prevalence = _baseline_rows([run], split), run.recipe.decide.prevalence
-    scores = scores_of(run.answers(split), run.answers("val"), rivals, prevalence)
+    val = run.answers("val") if "val" in run.splits else None
+    scores = scores_of(run.answers(split), val, rivals, prevalence)
     if is_shared(run):
         kept = run.metrics.subgroups if split == TEST else []
-        unavailable = groups_unavailable(run, run.model_predictions(split).metadata)
+        lacking = [] if val is not None else _without_val(run.answers(split))
+        unavailable = [*lacking, *groups_unavailable(run, run.model_predictions(split).metadata)]
         scores = replace(scores, subgroups=kept, unavailable=unavailable)
+    if not run.recipe.data.size:
+        scores = without_images(scores)
     if split != TEST:
         return replace(scores, checks=checks_kept(run))
     evidence = evidence_of_run(run, scores.metrics, scores.subgroups)
     return replace(scores, checks=run_checks(evidence), ahead=evidence.ahead, duplicates=evidence.duplicates)
+
+
+def without_images(scores: Scores) -> Scores:
+    """Say which baselines cannot be had of labels and predictions alone."""
+    lacking = ["the linear baseline: the images are not at hand"]
+    if not scores.baselines:
+        lacking.append("the majority-class baseline: no labels of val were given")
+    return replace(scores, unavailable=[*scores.unavailable, *lacking])
 
 
 def scores_of(
@@ -65,8 +77,20 @@ def scores_of(
     was, calibrated = answers.before, not answers.decision.calibration.changes_nothing
     before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
     subgroups = score_subgroups([answers.sample], p.metadata, groups=p.units)
-    unavailable = unavailable_subgroups(p.metadata)
+    unavailable = [*([] if val is not None else _without_val(answers)), *unavailable_subgroups(p.metadata)]
     return Scores(p.split, rows_of(answers), baselines or {}, points, before, unavailable, subgroups=subgroups)
+
+
+def _without_val(answers: Answers) -> list[str]:
+    """Say what only predictions of val can give."""
+    task, found = answers.predictions.task, ["calibration", "prediction sets"]
+    if task.uses_thresholds:
+        found.append("thresholds other than 0.5")
+    if task.cut_points:
+        found.append("cut points other than halfway between the grades")
+    if task.questions:
+        found.append("operating points chosen on val")
+    return [f"{what}: no predictions of val were given" for what in found]
 
 
 def rows_of(answers: Answers) -> list[Score]:
@@ -86,7 +110,9 @@ def decide_on(
     """Find calibration, thresholds and cut points on predictions of val, as the model gave them, and on those of
     train that `out_of_fold`, (N_train, C), has where it is not NaN: each by a model that did not see the image.
     `epoch_chosen` says that val also chose the epoch."""
-    y_train, held_out, patients = view.splits["train"].y_true, None, view.splits["train"].groups
+    # A labels file may know of no train: then val says how often each label is.
+    train = view.splits.get("train", view.splits["val"])
+    y_train, held_out, patients = train.y_true, None, train.groups
     each = view.dataset.info.images_per_patient
     if out_of_fold is not None:
         known = np.isfinite(out_of_fold).all(axis=1)

@@ -13,7 +13,8 @@ from pathlib import Path
 from penlight.data.catalog import info_of_reference
 from penlight.errors import PenlightError
 from penlight.evaluation.rows import Score, find_row
-from penlight.numbers import counted
+from penlight.numbers import counted, pixels_text
+from penlight.recipes import Elsewhere
 from penlight.reports.words import interval, metric_words, number, sentence
 from penlight.runs import RunFolder
 from penlight.runs.evidence import checks_kept, headline_kept
@@ -126,7 +127,8 @@ class GalleryGroup:
         """Say what the images are."""
         images = counted(self.images, "image" if self.folds else "test image")
         which = " of train and val, answered out of fold" if self.folds else ""
-        return f"{self.view} view, {self.size} × {self.size} px, {images}{which}"
+        side = f"{pixels_text(self.size)}, " if self.size else ""
+        return f"{self.view} view, {side}{images}{which}"
 
     @property
     def short(self) -> str:
@@ -225,8 +227,8 @@ def _run(run: RunFolder, changed: int) -> _Found:
     recipe, made, row = run.recipe, run.provenance, headline_kept(run)
     checks = checks_kept(run)
     serious = sum(check.serious for check in checks)
-    backbone, kept = str(recipe.model.backbone), run.kept_model
-    detail = [f"seed {run.seed}"]
+    backbone, kept = recipe.model_name, run.kept_model
+    detail = ["made elsewhere" if isinstance(recipe.model, Elsewhere) else f"seed {run.seed}"]
     if made.get("parameters"):
         detail.append(f"{counted(made['parameters'], 'parameter')}")
     entry = GalleryEntry(

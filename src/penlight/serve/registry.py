@@ -55,7 +55,7 @@ class RegisteredRun:
             view=made["view"],
             size=made["size"],
             backbone=(kept := self.run.kept_model),
-            in_place_of=None if kept == recipe.model.backbone else recipe.model.backbone,
+            in_place_of=None if kept == recipe.model_name else recipe.model_name,
             seed=self.run.seed,
             recipe_hash=recipe.hash,
             parameters=made["parameters"],

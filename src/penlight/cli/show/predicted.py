@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penlight.answers import Answer
+from penlight.answers import CSV_HEADS, Answer
 from penlight.api.predicting import (
     Predicted,
     Prediction,
@@ -62,19 +62,12 @@ def _to_csv(predictions: Iterator[Prediction], classifier: RemoteClassifier, pat
     with writing_to(path.parent, "Choose another file with --csv."), writing_whole(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         rows = csv.writer(text, lineterminator="\n")
-        rows.writerow((*_HEADS[0], *map(cell, labels), *_HEADS[1]))
+        rows.writerow((*CSV_HEADS[0], *map(cell, labels), *CSV_HEADS[1]))
         of_run = _of_run(classifier.about)
         for prediction in predictions:
             rows.writerow(_csv_row(prediction, labels, of_run))
             yield prediction
         text.detach()  # which writes what it still holds, and leaves the file open
-
-
-_HEADS = (
-    ("file", "run_on_test", "serious_checks", "answers"),
-    ("possible", "coverage_on_test", "abstains", "why", "novelty", "warnings", "error"),
-)
-"""What stands before and after the probabilities."""
 
 
 def _of_run(about: Mapping[str, Any]) -> tuple[str, str, Any]:

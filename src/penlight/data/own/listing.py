@@ -4,7 +4,7 @@ folder that layouts look for pictures in."""
 import os
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -115,7 +115,12 @@ def require_labels(rows: Sequence[PictureRow], where: str) -> list[str]:
             f"{where} has {len(found):,} different labels, more than {MOST_LABELS:,}.",
             "Check that the right column holds the labels.",
         )
-    return sorted(found, key=lambda value: (0, int(value), "") if is_number(value) else (1, 0, value))
+    return sorted_labels(found)
+
+
+def sorted_labels(values: Iterable[str]) -> list[str]:
+    """Sort names of labels, numbers first and by their value."""
+    return sorted(values, key=lambda value: (0, int(value), "") if is_number(value) else (1, 0, value))
 
 
 def is_number(text: str) -> bool:

@@ -4,7 +4,7 @@ known of it."""
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, ClassVar, Self
@@ -31,7 +31,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 _OURS = ("-splits.csv", "-unreadable.csv")
 _SEPARATORS = ("|", ";")
 _NO_FINDING = ("no finding", "no findings")
-_YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
+YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,19 @@ class Manifest(PictureLayout):
     @classmethod
     def propose(cls, source: Path, *, several: bool = False) -> Self:
         """Find out which column says what. DataError if none can be the path or the labels, or if several can."""
-        table, path = read_table(source.parent, source.name), source
-        found = {what: _column(table, what, path) for what in _NAMES}
-        if found["path"] is None:
+        table = read_table(source.parent, source.name)
+        if (files := find_column(table, "path", source)) is None:
             raise DataError(
-                f"{path} has no column that names the files; it has {named(table)}.",
+                f"{source} has no column that names the files; it has {named(table)}.",
                 "Name one of the columns 'path'.",
             )
-        others = {what: column for what, column in found.items() if column and what not in ("path", "label")}
+        return cls.of_table(table, source, files, several=several)
+
+    @classmethod
+    def of_table(cls, table: Table, path: Path, files: str, *, several: bool = False) -> Self:
+        """Find out which column of a table says what, where the column `files` names the pictures."""
+        found = {what: find_column(table, what, path) for what in _NAMES if what != "path"}
+        others = {what: column for what, column in found.items() if column and what != "label"}
         if label := found["label"]:
             separators = [mark for mark in _SEPARATORS if any(mark in cell for cell in table[label])]
             if len(separators) > 1:
@@ -82,11 +87,11 @@ class Manifest(PictureLayout):
             # Of two labels, of which one is "No Finding", each is one.
             several = several and len(set(table[label])) > 2
             if not separators and not several:
-                return cls(found["path"], label, others=others)
+                return cls(files, label, others=others)
             none = next((cell for cell in table[label] if cell.lower() in _NO_FINDING), None)
-            return cls(found["path"], label, (), separators[0] if separators else None, none, others)
-        used = {found["path"], *others.values()}
-        yes_no = (name for name, cells in table.items() if all(cell.lower() in _YES_NO for cell in cells))
+            return cls(files, label, (), separators[0] if separators else None, none, others)
+        used = {files, *others.values()}
+        yes_no = (name for name, cells in table.items() if all(cell.lower() in YES_NO for cell in cells))
         labels = tuple(name for name in yes_no if name not in used)
         if not labels:
             raise DataError(
@@ -94,8 +99,8 @@ class Manifest(PictureLayout):
                 "Add a column 'label'.",
             )
         if len(labels) == 1:
-            return cls(found["path"], labels[0], others=others)
-        return cls(found["path"], labels=labels, others=others)
+            return cls(files, labels[0], others=others)
+        return cls(files, labels=labels, others=others)
 
     @classmethod
     def from_table(cls, images: Mapping[str, Any]) -> Self | None:
@@ -147,27 +152,35 @@ class Manifest(PictureLayout):
             raise DataError(
                 f"{path} has no column {named(absent)}; it has {named(table)}.", "Correct the description."
             )
-        files, finder = table[self.path], _FileFinder(tree)
-        labels = [self._labels_of(table, i) for i in range(len(files))]
-        cells = table[self.label] if self.label and not self.separator else []
-        if empty := [i for i, cell in enumerate(cells) if not cell.strip()]:
-            raise DataError(f"{path}: no label in the rows of {named(files[i] for i in empty)}.", "Add it.")
-        rows, missing = [], []
-        for i, written in enumerate(files):
-            file = finder.find(written, path)
+        finder, rows, missing = _FileFinder(tree), [], []
+        for row in self.rows_of(table, path):
+            file = finder.find(row.path, path)
             if file is None:
-                missing.append(written)
-            known = {what: table[column][i] for what, column in self.others.items()}
-            rows.append(_row(written if file is None else file, labels[i], known, f"{path}: the split of {written}"))
-        _require_sound(rows, path)
+                missing.append(row.path)
+            rows.append(row if file is None else replace(row, path=file))
+        require_sound(rows, path)
         listed = {row.path for row in rows}
         ignored = [file for file in (*tree.others, *tree.pictures) if file not in listed and tree.root / file != path]
         return Listing(tree.root, rows, ignored, missing)
 
+    def rows_of(self, table: Table, path: Path) -> list[PictureRow]:
+        """Give a row for each of a table, its picture as it is written. DataError for a row without a label, and for
+        splits of other names."""
+        files = table[self.path]
+        labels = [self._labels_of(table, i) for i in range(len(files))]
+        cells = table[self.label] if self.label and not self.separator else []
+        if empty := [i for i, cell in enumerate(cells) if not cell.strip()]:
+            raise DataError(f"{path}: no label in the rows of {named(files[i] for i in empty)}.", "Add it.")
+        known = [{what: table[column][i] for what, column in self.others.items()} for i in range(len(files))]
+        return [
+            _row(file, own, about, f"{path}: the split of {file}")
+            for file, own, about in zip(files, labels, known, strict=True)
+        ]
+
     def _labels_of(self, table: Table, row: int) -> tuple[str, ...]:
         """Give the labels of a row as they are written."""
         if self.label is None:
-            return tuple(name for name in self.labels if _YES_NO.get(table[name][row].lower()))
+            return tuple(name for name in self.labels if YES_NO.get(table[name][row].lower()))
         cell = table[self.label][row]
         found = dict.fromkeys(part.strip() for part in (cell.split(self.separator) if self.separator else [cell]))
         return tuple(value for value in found if value and value != self.none)
@@ -182,7 +195,8 @@ def _row(file: str, labels: tuple[str, ...], known: Mapping[str, str], what: str
     )
 
 
-def _require_sound(rows: Sequence[PictureRow], path: Path) -> None:
+def require_sound(rows: Sequence[PictureRow], path: Path) -> None:
+    """Raise DataError for a picture that stands in several rows, and for an empty patient."""
     counts = Counter(row.path for row in rows)
     if twice := [file for file, count in counts.items() if count > 1]:
         raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")
@@ -192,12 +206,18 @@ def _require_sound(rows: Sequence[PictureRow], path: Path) -> None:
         )
 
 
-def _column(table: Table, what: str, path: Path) -> str | None:
+def find_column(table: Table, what: str, path: Path) -> str | None:
+    """Find the column that says `what`, a key of `_NAMES`, by its name. DataError if several may."""
     by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in table}
     found = [by_name[name] for name in _NAMES[what] if name in by_name]
     if len(found) > 1 and found[0].lower() != what:
         raise DataError(f"{path}: {named(found)} may each be the {what}.", f"Name the right one '{what}'.")
     return found[0] if found else None
+
+
+def is_label_column(name: str) -> bool:
+    """Say whether a column is called as one of labels is, such as "diagnosis"."""
+    return re.sub(r"[^a-z]", "", name.lower()) in _NAMES["label"]
 
 
 class _FileFinder:

@@ -222,7 +222,7 @@ def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelle
     in `penlight.data.mapped.put`."""
     rows, shape = labelled.rows, (reading.size, reading.size, reading.channels)
     fingerprint = labelled.fingerprint(reading, source.states)
-    columns = {"labels": labelled.labels, **_known_of(rows)}
+    columns = {"labels": labelled.labels, **known_of(rows)}
 
     def fill(folder: Path) -> StoredDataset:
         split_of = dict(zip((row.path for row in rows), labelled.splits, strict=True))
@@ -257,7 +257,7 @@ def _write_images(folder: Path, source: Decoded, split_of: Mapping[str, str], sh
             os.fsync(file.fileno())
 
 
-def _known_of(rows: Sequence[PictureRow]) -> dict[str, NDArray[Any]]:
+def known_of(rows: Sequence[PictureRow]) -> dict[str, NDArray[Any]]:
     """Give patients and metadata as the store has them, each (N,)."""
     known: dict[str, NDArray[Any]] = {}
     first = rows[0] if rows else PictureRow("", ())

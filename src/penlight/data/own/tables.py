@@ -15,12 +15,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from penlight import disk
 from penlight.data.own.listing import composed
 from penlight.errors import DataError, MissingExtraError
 from penlight.escaping import named
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = {".csv", ".tsv", ".parquet"}
 
@@ -55,10 +58,22 @@ def read_table(folder: Path, name: str) -> Table:
             content = disk.read_inside(folder, name, LARGEST_TABLE)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from error
-    columns = _columns(content, path)
+    columns = columns_of(content, path)
     if not columns or not next(iter(columns.values())):
         raise DataError(f"{path} has no rows.", "A table has a line of column names, then a row for each picture.")
     return columns
+
+
+def columns_of_frame(frame: "pd.DataFrame") -> dict[str, list[str]]:
+    """Give a data frame as columns of texts, as a CSV file has them; an index that is more than row numbers comes
+    first. DataError for several columns of one name."""
+    table = frame if type(frame.index).__name__ == "RangeIndex" else frame.reset_index()
+    names = [composed(str(name)) for name in table.columns]
+    _require_one_of_each(names, "The table")
+    columns = (table.iloc[:, place].tolist() for place in range(len(names)))
+    # Only what is not known is unlike itself.
+    texts = (["" if cell is None or cell != cell else composed(str(cell).strip()) for cell in own] for own in columns)
+    return dict(zip(names, texts, strict=True))
 
 
 def as_path_cell(path: str) -> str:
@@ -82,7 +97,8 @@ def csv_bytes(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     return table.getvalue().encode()
 
 
-def _columns(content: bytes, path: Path) -> dict[str, list[str]]:
+def columns_of(content: bytes, path: Path) -> dict[str, list[str]]:
+    """Read a CSV file, its delimiter a comma, semicolon or tab, into columns of texts. DataError for what is none."""
     if b"\0" in content:
         raise DataError(f"{path} holds zero bytes, as a text in UTF-16 does.", "Save it as UTF-8.")
     first = content[: 1 << 20].partition(b"\n")[0]
@@ -103,8 +119,7 @@ def _read_lines(text: IO[str], delimiter: str, path: Path) -> dict[str, list[str
         raise DataError(
             f"{path} has {len(names):,} columns, more than {MOST_COLUMNS:,}.", "Keep those that are used."
         )
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{path} has several columns named {named(twice)}.", "Give each its own name.")
+    _require_one_of_each(names, path)
     columns: list[list[str]] = [[] for _ in names]
     most = min(MOST_ROWS, MOST_CELLS // max(1, len(names)))
     for number, line in enumerate(lines, 2):
@@ -115,6 +130,11 @@ def _read_lines(text: IO[str], delimiter: str, path: Path) -> dict[str, list[str
         for column, cell in zip(columns, line, strict=True):
             column.append(composed(cell.strip()))
     return dict(zip(names, columns, strict=True))
+
+
+def _require_one_of_each(names: Sequence[str], where: object) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{where} has several columns named {named(twice)}.", "Give each its own name.")
 
 
 def _csv_of_parquet(file: IO[bytes], path: Path) -> bytes:

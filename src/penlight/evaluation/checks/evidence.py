@@ -59,7 +59,8 @@ class Evidence:
     counts the other recipes that had been read on the same test images before. `before` are the answers without the
     `calibration`, and `coverage` is what the prediction sets of `test` promise. `duplicates` are the scores of `test`
     with and without the images that have a duplicate in another split; `novelty` says how well images unlike train
-    are recognised.
+    are recognised. `made_elsewhere` says that other software made the predictions: its model may have been trained on
+    other images than those of train.
     """
 
     test: SplitAnswers
@@ -79,6 +80,7 @@ class Evidence:
     coverage: float | None = None
     duplicates: DuplicateScores | None = None
     novelty: NoveltyRates | None = None
+    made_elsewhere: bool = False
 
     @property
     def task(self) -> Task:
@@ -98,7 +100,7 @@ class Evidence:
     @cached_property
     def prior(self) -> Floats:
         """(C,) share of each label in train; in val, or in the scored split, where train is not known."""
-        if self.data is not None:
+        if self.data is not None and "train" in self.data.counts:
             return np.array(self.data.counts["train"]) / max(1, self.data.images["train"])
         known = self.test if self.val is None else self.val
         share: Floats = known.sample.y.mean(axis=0)

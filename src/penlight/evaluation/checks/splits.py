@@ -153,7 +153,7 @@ def shifted(e: Evidence) -> Finding | None:
 
 def _labels_moved(e: Evidence) -> list[str]:
     """Compare shares of labels in train and test by a z test of two proportions, corrected for the labels."""
-    if e.data is None or e.split not in e.data.counts:
+    if e.data is None or not {"train", e.split} <= e.data.counts.keys():
         return []
     sizes = [e.data.images["train"], e.data.images[e.split]]
     one, other = (np.array(e.data.counts[name]) / n for name, n in zip(("train", e.split), sizes, strict=True))
