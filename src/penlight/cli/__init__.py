@@ -1,5 +1,7 @@
 """The command: parses, calls one function of `api`, prints. Heavy imports are inside commands, so help is quick."""
 
+import codecs
+import io
 import os
 import sys
 from typing import NoReturn
@@ -15,6 +17,9 @@ def main() -> NoReturn:
 
         complete(shell)
         sys.exit(0)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error("penlight", _plainer)
+        sys.stdout.reconfigure(errors="penlight")
     try:
         with stopped_by_signals():
             if sys.argv[1:2] == ["predict"]:
@@ -35,3 +40,11 @@ def main() -> NoReturn:
         if code is None:
             raise
     sys.exit(code or 0)
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """Write a hyphen for a minus sign or dash that an old encoding of a terminal lacks, and escapes for others."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join("-" if c in "\N{MINUS SIGN}\N{EN DASH}" else f"\\u{ord(c):04x}" for c in lost), error.end
