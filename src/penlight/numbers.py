@@ -7,23 +7,26 @@ _ROUNDING = 1e-9
 
 _MOST_DECIMALS = 9
 
+_MINUS = "\N{MINUS SIGN}"
+
 
 def decimal_text(value: float, decimals: int = 3) -> str:
     """Write a number with so many decimals, and a share that is not quite 1 with as many as show that; a dash for
-    NaN, no minus before zero."""
+    NaN, a true minus sign, none before zero."""
     if not math.isfinite(value):
         return "-" if math.isnan(value) else f"{value}"
     text = f"{value:.{decimals}f}"
     while abs(value) < 1 - _ROUNDING and abs(float(text)) == 1:
         decimals += 1
         text = f"{value:.{decimals}f}"
-    return text if float(text) else text.lstrip("-")
+    return text.replace("-", _MINUS) if float(text) else text.lstrip("-")
 
 
 def signed_text(value: float, decimals: int = 3) -> str:
     """Write a difference with its sign; none before zero."""
     text = decimal_text(value, decimals)
-    return f"+{text}" if value > 0 and float(text) else text
+    # What is rounded to zero has no sign.
+    return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
 def percent_text(share: float, decimals: int = 1) -> str:

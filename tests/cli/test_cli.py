@@ -137,7 +137,7 @@ def test_score_says_what_does_not_fit(penlight, tmp_path):
     bad_index = np.column_stack([np.arange(400), good])
     bad_index[3, 0] = 4
     for content in (
-        "index,p0\n0,0.1\n",
+        "0,0.1\n1,many\n",
         "0,0.1,0.9\n",
         None,
         "",

@@ -44,7 +44,7 @@ def overrides_of(
         )
     if options is not None and not isinstance(options, Mapping):
         return [*options, *overrides_of(None, keywords, recipe, others)]
-    keys = _keys_of(recipe)
+    keys = keys_by_keyword(recipe)
     found: list[Override] = []
     for name, value in {**(options or {}), **keywords}.items():
         if "." not in name and name not in keys:
@@ -58,8 +58,8 @@ def overrides_of(
     return sorted(found, key=lambda change: change[0] != "model.backbone")
 
 
-def _keys_of(recipe: Recipe | None) -> dict[str, str]:
-    """Give the key of each keyword."""
+def keys_by_keyword(recipe: Recipe | None = None) -> dict[str, str]:
+    """Give the key of each keyword: "train.epochs" of "epochs"; of a model's, that of `recipe` first."""
     own = [("model", type(recipe.model))] if recipe is not None and type(recipe.model) in _MODELS else []
     keys: dict[str, str] = {}
     for section, kind in (*own, *_SECTIONS):

@@ -9,8 +9,9 @@ import typer
 from typer import Argument, Option
 
 import penlight as pl
+from penlight.cli.help import with_help
 from penlight.cli.show.lines import give, say
-from penlight.errors import MissingExtraError
+from penlight.errors import MissingExtraError, UnknownNameError
 
 app = typer.Typer(
     name="penlight",
@@ -19,13 +20,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 data = typer.Typer(help="List, download, describe and audit datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
 
 Json = Annotated[bool, Option("--json", help="Print only JSON.")]
+Full = Annotated[bool, Option("--full", help="Print all scores, notes and tables, not a summary.")]
 View = Annotated[str | None, Option(help="View of the labels; native by default.")]
-Size = Annotated[int | None, Option(help="Image size in pixels: 28, 64, 128 or 224.")]
+Size = Annotated[
+    int | None, Option(help="Image size in pixels: 28, 64, 128 or 224; by default the recipe's, else 28.")
+]
 Out = Annotated[Path | None, Option(help="Output folder; by default a new one under runs/.")]
 Trainable = Annotated[str, Argument(help="A dataset's name, its description file, or a run's recipe.toml.")]
 Known = Annotated[str, Argument(help="A dataset's name, or its description file.")]
@@ -40,7 +45,7 @@ NoImages = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    Option("--set", metavar="KEY=VALUE", help="Change an option of the recipe, e.g. train.epochs=3."),
+    Option("--set", metavar="KEY=VALUE", help="Change an option of the recipe, e.g. train.epochs=3; repeatable."),
 ]
 
 
@@ -77,7 +82,7 @@ def root(
 
 
 @app.command()
-def demo(no_images: NoImages = False, out: Out = None, json: Json = False) -> None:
+def demo(no_images: NoImages = False, out: Out = None, full: Full = False, json: Json = False) -> None:
     """Train, evaluate and report on a synthetic dataset, without a download."""
     from penlight.api.requests import resolve_recipe
     from penlight.api.training import train_recipe
@@ -111,6 +116,7 @@ def train(
     ] = None,
     no_images: NoImages = False,
     out: Out = None,
+    full: Full = False,
     json: Json = False,
 ) -> None:
     """Train a recipe on a dataset, evaluate it on test, and write its report."""
@@ -136,7 +142,7 @@ def train(
 
 @app.command()
 def study(
-    name: Annotated[str, Argument(help="A study that ships (retina, medmnist2d, ...), or a study file.")],
+    name: Annotated[str, Argument(help="A study that ships, as retina or medmnist2d, or a study file.")],
     seeds: Annotated[
         int | None,
         Option(min=1, help="Seeds of each row that does not set its own; by default those of the study."),
@@ -144,6 +150,7 @@ def study(
     out: Annotated[Path | None, Option(help="Output folder; runs/study-<name> by default.")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="List the runs and their states; train nothing.")] = False,
     no_images: NoImages = False,
+    full: Full = False,
     json: Json = False,
 ) -> None:
     """Train the recipes of a study with several seeds each and compare them; finished runs are kept."""
@@ -188,6 +195,7 @@ def tune(
     images: Images = None,
     overrides: Overrides = None,
     out: Out = None,
+    full: Full = False,
     json: Json = False,
 ) -> None:
     """Tune the hyperparameters of a recipe without reading test, and write the best recipe to a file."""
@@ -221,6 +229,7 @@ def evaluate(
     corruptions: Annotated[
         bool, Option("--corruptions", help="Also evaluate the model on corrupted test images, and save the result.")
     ] = False,
+    full: Full = False,
     json: Json = False,
 ) -> None:
     """Compute the scores of a run again from its predictions on disk."""
@@ -309,9 +318,12 @@ def score(
         list[str] | None,
         Option("--set", metavar="KEY=VALUE", help="Decision option, as in a recipe: decide.thresholds=f1."),
     ] = None,
+    full: Full = False,
     json: Json = False,
 ) -> None:
     """Score probabilities from other software; with --out, make a run of them."""
+    if dataset is None and truth is None:
+        raise typer.BadParameter("Give --dataset, or --truth with a file of labels.", param_hint="--dataset")
     from penlight.api import requests
     from penlight.cli.show.scores import print_scores
 
@@ -349,6 +361,7 @@ def compare(
     view: View = None,
     size: Size = None,
     out: Annotated[Path | None, Option(help="HTML page to write; none by default.")] = None,
+    full: Full = False,
     json: Json = False,
 ) -> None:
     """Compare runs on the same images: paired differences with intervals and p values."""
@@ -468,6 +481,21 @@ def serve(
 
 
 @app.command()
+def completion(
+    shell: Annotated[str | None, Argument(help="bash, zsh or fish; by default that of SHELL.")] = None,
+) -> None:
+    """Print the script that completes commands, options, datasets, recipes and runs in a shell."""
+    import os
+
+    from penlight.cli.completion import SCRIPTS
+
+    wanted = shell or Path(os.environ.get("SHELL", "")).name
+    if wanted not in SCRIPTS:
+        raise UnknownNameError("completion for a shell", wanted, SCRIPTS)
+    typer.echo(SCRIPTS[wanted], nl=False)
+
+
+@app.command()
 def recipes(json: Json = False) -> None:
     """List the presets with their cost and expected scores."""
     from penlight.cli.show.listed import print_recipes
@@ -573,3 +601,6 @@ def data_audit(
     give(audited, json, print_audit)
     if any(problem.serious for problem in audited.problems):
         raise typer.Exit(1)
+
+
+with_help(app)

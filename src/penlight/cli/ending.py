@@ -7,10 +7,12 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from penlight.cli.show.lines import is_coloured, terminal_width, wrapped
 from penlight.errors import MemoryShortError, PenlightError, is_out_of_memory
 from penlight.escaping import printable
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ERROR = "Error:"
 _GO_ON = "The same command resumes."
 
 
@@ -53,10 +55,16 @@ def end(error: BaseException) -> int | None:
         how = "Interrupted" if number == signal.SIGINT else "Stopped by SIGTERM"
         _say(f"{how}. Finished work is kept; the same command resumes.")
         return 128 + number
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # those of Typer
+        from penlight.cli.help import explained
+
+        for line in explained(error):
+            _say(line)
+        return int(error.exit_code)
     named = _named(error)
     if named is None:
         return None
-    _say(f"Error: {named}")
+    _say(f"{_ERROR} {named}")
     return 1
 
 
@@ -79,4 +87,9 @@ def _say(text: str) -> None:
     # Where standard error is closed or its disk is full, the exit code alone says it.
     with contextlib.suppress(OSError, ValueError):
         # An error may quote a file that came from a stranger, and with it sequences that a terminal obeys.
-        print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
+        said = printable(text)
+        if (width := terminal_width(error=True)) is not None:
+            said = "\n".join(wrapped(said, width))
+        if said.startswith(_ERROR) and is_coloured(error=True):
+            said = f"\x1b[31m{_ERROR}\x1b[0m{said.removeprefix(_ERROR)}"
+        print(said, file=sys.stderr, flush=True)  # noqa: T201

@@ -83,6 +83,11 @@ def find_reference(reference: str) -> Path | None:
     return Path(place) if place is not None and Path(place).is_file() else None
 
 
+def remembered_files() -> list[str]:
+    """Give the names by which recipes keep files that the user named on this machine, the last one first."""
+    return [*reversed(_read()["files"])]
+
+
 def _is_free(known: dict[str, str], name: str, path: Path) -> bool:
     return name not in known or known[name] == str(path) or not Path(known[name]).is_file()
 

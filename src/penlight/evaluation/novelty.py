@@ -132,8 +132,8 @@ def _shape(x: NDArray[np.float32]) -> Floats:
 
 @functools.lru_cache(8)
 def _rings(h: int, w: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Give the ring around the centre in which each pixel lies, (H * W,), of rings that have any; and which share each
-    pixel is of each ring, (rings, H * W)."""
+    """Give the ring around the centre in which each pixel lies, (H * W,), of rings that have any, and which share
+    each pixel is of each ring, (rings, H * W)."""
     down, across = ((np.arange(side) + 0.5) / side * 2 - 1 for side in (h, w))
     radius = np.hypot(down[:, None], across).ravel()
     ring = np.unique(np.digitize(radius, np.linspace(0, 2**0.5, _RINGS + 1)), return_inverse=True)[1]

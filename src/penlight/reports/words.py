@@ -24,7 +24,6 @@ _IMAGES = {
     "abdominal CT": "CT slices",
 }
 
-_MINUS = "\N{MINUS SIGN}"
 _EN_DASH = "\N{EN DASH}"
 NO_VALUE = _EN_DASH
 
@@ -51,12 +50,12 @@ def number(value: float | None, decimals: int = 3) -> str:
     """Write a number with equal decimals and a true minus sign; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NO_VALUE
-    return decimal_text(value, decimals).replace("-", _MINUS)
+    return decimal_text(value, decimals)
 
 
 def signed(value: float, decimals: int = 3) -> str:
     """Write a difference with its sign."""
-    return signed_text(value, decimals).replace("-", _MINUS) if math.isfinite(value) else NO_VALUE
+    return signed_text(value, decimals) if math.isfinite(value) else NO_VALUE
 
 
 def p_value(value: float) -> str:

@@ -11,6 +11,8 @@ from penlight.records import Flag, Name, Record, Text
 
 E = TypeVar("E")
 
+number = decimal_text
+
 _MOST_LISTED = 6
 
 
@@ -65,11 +67,6 @@ def rule(
 def serious_first(checks: Iterable[Check]) -> list[Check]:
     """Order checks: the serious ones first, then by number."""
     return sorted(checks, key=lambda check: (not check.serious, check.code))
-
-
-def number(value: float, decimals: int = 3) -> str:
-    """Write a number with a true minus sign."""
-    return decimal_text(value, decimals).replace("-", "\N{MINUS SIGN}")
 
 
 def interval(low: float, high: float) -> str:
