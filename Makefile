@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JAX_VENV := .venv-jax
+TRACKING_VENV := .venv-tracking
 # Not --quiet: it would keep --strict from seeing warnings.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .DELETE_ON_ERROR:
-.PHONY: demo test test-full test-survival test-attack test-jax chromium strace nginx check wheel docs bench clean
+.PHONY: demo test test-full test-survival test-attack test-jax test-tracking chromium strace nginx check wheel docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/penlight demo
@@ -41,6 +42,20 @@ test-jax: $(JAX_VENV)/.installed chromium strace nginx
 	@KERAS_BACKEND=jax PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
 	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
 	  $(JAX_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not full and not survival and not attack" -rs
+
+# Runs are sent to MLflow, to a server of this machine and a database, and its own client reads back what it got. Its
+# packages lie in an environment of their own, on top of that of make: what MLflow needs must change nothing of the rest.
+test-tracking: $(TRACKING_VENV)/.installed
+	@PENLIGHT_TRACKING=1 PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(TRACKING_VENV)/bin/python -m pytest tests/tracking
+
+$(TRACKING_VENV)/.installed: $(STAMP)
+	@echo "Setting up $(@D)."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  echo "import site; site.addsitedir('$$($(BIN)/python -c "$$site")')" > "$$($(@D)/bin/python -c "$$site")/of_make.pth"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'penlight[mlflow,tensorboard]' \
+	  aiohttp flask flask-cors graphene huey
+	@touch $@
 
 # The pages are tested in a browser, and what it prints is read. Both are installed where that can be done, and else said to be missing.
 chromium:
@@ -115,4 +130,4 @@ $(STAMP) $(JAX_VENV)/.installed: pyproject.toml constraints.txt requirements.loc
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(JAX_VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(JAX_VENV) $(TRACKING_VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -37,6 +37,8 @@ from .api.studies import plan_study as plan_study
 from .api.studies import study as study
 from .api.sweeping import Swept as Swept
 from .api.sweeping import sweep as sweep
+from .api.tracking import Tracked as Tracked
+from .api.tracking import track as track
 from .api.tuning import tune as tune
 from .experiments.progress import ProgressListener as ProgressListener
 from .exporters.parity import Exported as Exported

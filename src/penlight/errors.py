@@ -80,6 +80,10 @@ class ServeError(PenlightError):
     """The server may not start as asked."""
 
 
+class TrackingError(PenlightError):
+    """An experiment tracker has no such address, or did not take a run."""
+
+
 class ExplainError(PenlightError):
     """An explanation was asked for that a model, or what is known of it, does not allow."""
 

@@ -152,7 +152,9 @@ def test_score_says_what_does_not_fit(penlight, tmp_path):
         assert code == 1
         said.append(err)
     for text, words in zip(
-        said, ("not numbers", "1 row;", "several rows of 4", "rows of one length", "4 probabilities", "0 to 1"), strict=True
+        said,
+        ("not numbers", "1 row;", "several rows of 4", "rows of one length", "4 probabilities", "0 to 1"),
+        strict=True,
     ):
         assert words in text
 

@@ -63,18 +63,19 @@ class Studied(Record):
         return {table["view"]: list(table["findings"]) for table in self.record["tables"]}
 
     def frame(self) -> "pd.DataFrame":
-        """Give the headline score of each recipe on test, the highest of each view first, and its training time."""
+        """Give the headline score and F1 of each recipe on test, the highest of each view first, and its cost."""
         import pandas as pd
 
         lines = []
         for table in self.record["tables"]:
-            scored = [(row, _headline_score(table, row)) for row in table["rows"]]
+            scored = [(row, _score_of(row, table["headline"])) for row in table["rows"]]
             for row, score in sorted(scored, key=lambda own: -own[1]["value"]):
                 known = [seconds for seconds in row["cost"]["fit_seconds"] if seconds is not None]
                 about = {"view": table["view"], "recipe": row["title"], "seeds": len(row["seeds"])}
                 seconds = sum(known) / len(known) if known else math.nan
                 cost = {"parameters": row["cost"]["parameters"], "seconds": seconds}
-                lines.append({**about, "metric": table["headline"], **score, **cost})
+                f1 = _score_of(row, "f1_macro")["value"]
+                lines.append({**about, "metric": table["headline"], **score, "f1_macro": f1, **cost})
         return pd.DataFrame(lines)
 
 
@@ -134,7 +135,8 @@ class Shown(Record):
         )
 
 
-def _headline_score(table: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, float]:
-    """Mean over seeds, deviation and interval of a row's headline score; NaN where a value is null."""
-    found = next(m for m in row["metrics"] if m["name"] == table["headline"] and m["label"] is None)
+def _score_of(row: Mapping[str, Any], name: str) -> dict[str, float]:
+    """Mean over seeds, deviation and interval of a row's score of the whole; NaN where a value is null."""
+    none: dict[str, Any] = dict.fromkeys(("value", "sd", "low", "high"))
+    found = next((m for m in row["metrics"] if m["name"] == name and m["label"] is None), none)
     return {key: math.nan if found[key] is None else found[key] for key in ("value", "sd", "low", "high")}

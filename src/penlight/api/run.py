@@ -18,6 +18,7 @@ from penlight.runs import RunFolder
 from penlight.runs import open_run as open_folder
 from penlight.runs.groups import RunGroup, kind_of, open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
+from penlight.tracking.tracker import tracking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,22 +119,22 @@ def train(
     callbacks: Sequence[Any] = (), seed: int = 0,
     seeds: Literal[1] = 1, folds: None = None, view: str | None = None, size: int | None = None,
     budget: float | None = None, images: bool = True,
-    out: PathLike | None = None, listener: ProgressListener | None = None, options: Options | None = None,
-    **keywords: Any,
+    out: PathLike | None = None, track: str | None = None, listener: ProgressListener | None = None,
+    options: Options | None = None, **keywords: Any,
 ) -> Run: ...  # fmt: skip
 @overload
 def train(
     dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, seed: int = 0, folds: int,
     view: str | None = None, size: int | None = None, budget: float | None = None, images: bool = True,
-    out: PathLike | None = None, listener: ProgressListener | None = None, options: Options | None = None,
-    **keywords: Any,
+    out: PathLike | None = None, track: str | None = None, listener: ProgressListener | None = None,
+    options: Options | None = None, **keywords: Any,
 ) -> Runs: ...  # fmt: skip
 @overload
 def train(
     dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, seed: int = 0, seeds: int,
     folds: int | None = None, view: str | None = None, size: int | None = None, budget: float | None = None,
-    images: bool = True, out: PathLike | None = None, listener: ProgressListener | None = None,
-    options: Options | None = None, **keywords: Any,
+    images: bool = True, out: PathLike | None = None, track: str | None = None,
+    listener: ProgressListener | None = None, options: Options | None = None, **keywords: Any,
 ) -> Run | Runs: ...  # fmt: skip
 def train(
     dataset: PathLike | Recipe,
@@ -150,6 +151,7 @@ def train(
     budget: float | None = None,
     images: bool = True,
     out: PathLike | None = None,
+    track: str | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
     **keywords: Any,
@@ -161,7 +163,8 @@ def train(
     change its values: `epochs=5` is `--set train.epochs=5`, as is `options={"train.epochs": 5}`. With `seeds` there
     is a run for each seed from `seed` on; with `folds` one for each fold of train and val, and test is not read.
     `out` is the folder, by default the next free runs/<dataset>-<recipe>-<n>, or the unfinished one of the same
-    call, which is continued. Without `images` no image of the dataset is kept.
+    call, which is continued. Without `images` no image of the dataset is kept. `track` is the address of an
+    experiment tracker that gets the run as it goes on, such as "mlflow:sqlite:///runs.db"; see `pl.track`.
 
     `model` is your own: an estimator of scikit-learn, or a network, as a function `build(input_shape, n_outputs)`, as
     "FILE.py:NAME", or as a `keras.Model`, of which each seed trains a copy, with new weights if `fresh`. Optimizer
@@ -178,12 +181,13 @@ def train(
     own = _own_model(model, fresh, callbacks)
     asked = requests.request(name, chosen, overrides, view=view, size=size, budget=budget, own=own)
     how: dict[str, Any] = {"name": asked.name, "out": path_or_none(out, "folder for out"), "seed": seed}
-    how |= {"plan": asked.plan, "images": images, "own": asked.own, "listener": listener}
-    made = (
-        train_recipe(asked.recipe, seeds=seeds, **how)
-        if folds is None
-        else cross_validate_recipe(asked.recipe, folds=folds, **how)
-    )
+    how |= {"plan": asked.plan, "images": images, "own": asked.own}
+    with tracking(listener or ProgressListener(), track) as how["listener"]:
+        made = (
+            train_recipe(asked.recipe, seeds=seeds, **how)
+            if folds is None
+            else cross_validate_recipe(asked.recipe, folds=folds, **how)
+        )
     return open_run(made.folder)
 
 

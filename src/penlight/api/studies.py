@@ -16,6 +16,7 @@ from penlight.experiments.studies import compare_rows
 from penlight.runs import RunFolder
 from penlight.runs.files import json_text
 from penlight.runs.groups import REPORT, STUDY
+from penlight.tracking.tracker import tracking
 
 if TYPE_CHECKING:
     from penlight.experiments.studies import StudyPlan
@@ -43,41 +44,42 @@ def study(
     out: Path | None = None,
     seeds: int | None = None,
     images: bool = True,
+    track: str | None = None,
     listener: ProgressListener | None = None,
 ) -> Studied:
     """Train what is missing of a study, keep what is done, compare all, and write study.json and the report.
 
-    Arguments as in `plan_study`, `images` as in `train`. RunError, naming them, if finished runs are of another
-    recipe than the study's, or keep images where none were to be kept. DataError if a file of weights is missing,
-    before anything is trained.
+    Arguments as in `plan_study`, `images` and `track` as in `train`. RunError, naming them, if finished runs are of
+    another recipe than the study's, or keep images where none were to be kept. DataError if a file of weights is
+    missing, before anything is trained.
     """
     from penlight.experiments.studies import record_of, require_no_changed, study_specs
     from penlight.models.pretrained import require_weights
     from penlight.reports.study import study_report
 
-    listener = listener or ProgressListener()
-    listener.on_step("Reading the study")
-    plan = plan_study(name, out=out, seeds=seeds)
-    require_no_changed(plan)
-    for run in plan.runs:
-        if run.run is not None and run.state == "done" and not images:
-            require_no_images(run.run)
-        if run.state != "done":
-            require_weights(run.recipe.model)
-    listener.on_step("Opening the dataset")
-    here = Here(listener)
-    asked = {run.recipe.data.view: run.recipe.data for run in plan.runs}
-    views = {view: here.data.view(asked[view]) for view in plan.views}
+    with tracking(listener or ProgressListener(), track) as listener:
+        listener.on_step("Reading the study")
+        plan = plan_study(name, out=out, seeds=seeds)
+        require_no_changed(plan)
+        for run in plan.runs:
+            if run.run is not None and run.state == "done" and not images:
+                require_no_images(run.run)
+            if run.state != "done":
+                require_weights(run.recipe.model)
+        listener.on_step("Opening the dataset")
+        here = Here(listener)
+        asked = {run.recipe.data.view: run.recipe.data for run in plan.runs}
+        views = {view: here.data.view(asked[view]) for view in plan.views}
 
-    def summarise(runs: Sequence[RunFolder]) -> Summary[dict[str, Any]]:
-        rows: dict[str, list[RunFolder]] = {}
-        for planned, run in zip(plan.runs, runs, strict=True):
-            rows.setdefault(planned.row.id, []).append(run)
-        content = compare_rows(plan, rows, views, listener)
-        listener.on_step("Writing the study's report")
-        record = record_of(plan, content)
-        files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
-        return Summary("study", files, record.to_dict())
+        def summarise(runs: Sequence[RunFolder]) -> Summary[dict[str, Any]]:
+            rows: dict[str, list[RunFolder]] = {}
+            for planned, run in zip(plan.runs, runs, strict=True):
+                rows.setdefault(planned.row.id, []).append(run)
+            content = compare_rows(plan, rows, views, listener)
+            listener.on_step("Writing the study's report")
+            record = record_of(plan, content)
+            files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
+            return Summary("study", files, record.to_dict())
 
-    _, record = run_group(plan.folder, study_specs(plan, images, listener), summarise, here)
+        _, record = run_group(plan.folder, study_specs(plan, images, listener), summarise, here, listener)
     return Studied(plan.folder, plan.folder / REPORT, record)

@@ -20,6 +20,7 @@ from penlight.runs.files import json_text
 from penlight.runs.folder import MANIFEST, run_folder_in
 from penlight.runs.groups import REPORT
 from penlight.runs.groups import SWEEP as SWEEP_RECORD
+from penlight.tracking.tracker import tracking
 
 if TYPE_CHECKING:
     from penlight.reports.sweep import SweepRow
@@ -45,17 +46,19 @@ def sweep(
     budget: float | None = None,
     dry_run: bool = False,
     images: bool = True,
+    track: str | None = None,
     listener: ProgressListener | None = None,
 ) -> Swept:
     """Train each official set that is on disk by its own plan, keeping what is done, and write the page that sets
-    the scores beside the published ones; a dry run only says what would be done. DataError if none is on disk."""
+    the scores beside the published ones; a dry run only says what would be done. `track` as in `train`. DataError if
+    none is on disk."""
     here, absent = sets_on_disk()
     if not here:
         raise DataError(
             "None of the MedMNIST sets is on disk at 28 px.",
             "Get one with penlight data fetch NAME, or set PENLIGHT_DATA.",
         )
-    folder, listener = out or Path("runs") / f"study-{SWEEP}", listener or ProgressListener()
+    folder = out or Path("runs") / f"study-{SWEEP}"
     if dry_run:
         done = [name for name in here if is_inside(folder, f"{name}/{MANIFEST}")]
         rows = [_row_of(name, open_run(folder / name)) for name in done]
@@ -67,9 +70,9 @@ def sweep(
         record = json_text({"schema": 1, **found.to_dict()}).encode()
         return Summary("sweep", {REPORT: _page(folder, rows, absent).encode(), SWEEP_RECORD: record}, found)
 
-    executor = Here(listener)
-    specs = (_spec(name, run_folder_in(folder, name), budget, images, listener) for name in here)
-    return run_group(folder, specs, summarise, executor)[1]
+    with tracking(listener or ProgressListener(), track) as listener:
+        specs = (_spec(name, run_folder_in(folder, name), budget, images, listener) for name in here)
+        return run_group(folder, specs, summarise, Here(listener), listener)[1]
 
 
 def sets_on_disk(size: int = 28) -> tuple[list[str], list[str]]:

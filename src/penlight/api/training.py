@@ -58,7 +58,7 @@ def train_recipe(
         listener.on_step("Writing the summary")
         return summarise_seeds(folder, runs, view)
 
-    return _trained(first, *run_group(folder, seed_specs(first, seeds), summarise, here))
+    return _trained(first, *run_group(folder, seed_specs(first, seeds), summarise, here, listener))
 
 
 def cross_validate_recipe(
@@ -94,7 +94,7 @@ def cross_validate_recipe(
         listener.on_step("Scoring all folds")
         return summarise_folds(folder, divided)
 
-    return _trained(first, *run_group(folder, fold_specs(first, claim, listener), summarise, here))
+    return _trained(first, *run_group(folder, fold_specs(first, claim, listener), summarise, here, listener))
 
 
 def _trainable(recipe: Recipe) -> Recipe:

@@ -43,6 +43,10 @@ Scored = Annotated[str, Option(help="val or test.")]
 NoImages = Annotated[
     bool, Option("--no-images", help="Save no image of the dataset in the folder, and show none in the report.")
 ]
+Track = Annotated[
+    str | None,
+    Option(metavar="ADDRESS", help="Also send the runs to mlflow:URI, or tensorboard:FOLDER, as they go on."),
+]
 Overrides = Annotated[
     list[str] | None,
     Option("--set", metavar="KEY=VALUE", help="Change an option of the recipe, e.g. train.epochs=3; repeatable."),
@@ -115,6 +119,7 @@ def train(
         int | None, Option(min=2, help="Number of folds of train and val for cross-validation; test is not read.")
     ] = None,
     no_images: NoImages = False,
+    track: Track = None,
     out: Out = None,
     full: Full = False,
     json: Json = False,
@@ -124,6 +129,7 @@ def train(
     from penlight.api.training import cross_validate_recipe, train_recipe
     from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_plan_made, print_trained
+    from penlight.tracking.tracker import tracking
 
     if folds and seeds > 1:
         raise typer.BadParameter("--folds trains every fold with one seed; omit --seeds.", param_hint="--folds")
@@ -132,7 +138,7 @@ def train(
     print_plan_made(asked.plan, json)
     how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
     how |= {"own": asked.own}
-    with TrainingView(quiet=json) as listener:
+    with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
         if folds:
             result = cross_validate_recipe(asked.recipe, folds=folds, listener=listener, **how)
         else:
@@ -150,6 +156,7 @@ def study(
     out: Annotated[Path | None, Option(help="Output folder; runs/study-<name> by default.")] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="List the runs and their states; train nothing.")] = False,
     no_images: NoImages = False,
+    track: Track = None,
     full: Full = False,
     json: Json = False,
 ) -> None:
@@ -160,14 +167,14 @@ def study(
 
     if name == sweeping.SWEEP:
         with TrainingView(quiet=json) as listener:
-            swept = pl.sweep(out=out, dry_run=dry_run, images=not no_images, listener=listener)
+            swept = pl.sweep(out=out, dry_run=dry_run, images=not no_images, track=track, listener=listener)
         give(swept, json, print_swept)
         return
     if dry_run:
         give(pl.plan_study(name, out=out, seeds=seeds), json, print_plan)
         return
     with StudyView(quiet=json) as listener:
-        result = pl.study(name, out=out, seeds=seeds, images=not no_images, listener=listener)
+        result = pl.study(name, out=out, seeds=seeds, images=not no_images, track=track, listener=listener)
     give(result, json, print_studied)
 
 
@@ -493,6 +500,20 @@ def completion(
     if wanted not in SCRIPTS:
         raise UnknownNameError("completion for a shell", wanted, SCRIPTS)
     typer.echo(SCRIPTS[wanted], nl=False)
+
+
+@app.command()
+def track(
+    run: Annotated[Path, Argument(help="A run folder, or a folder of seeds or folds, or a study.")],
+    to: Annotated[
+        str, Option(metavar="ADDRESS", help="mlflow:URI (sqlite:///FILE or http://HOST:PORT), or tensorboard:FOLDER.")
+    ],
+    json: Json = False,
+) -> None:
+    """Send runs that are there to an experiment tracker. What it has already is not sent again."""
+    from penlight.cli.show.exported import print_tracked
+
+    give(pl.track(run, to), json, print_tracked)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from penlight.disk import FolderHold
 from penlight.errors import RunError
 from penlight.experiments.executors import Executor, Work, do_all
+from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import TrainedRun
 from penlight.runs import RunFolder
 from penlight.runs.groups import Kind, write_group
@@ -55,6 +56,7 @@ def run_group(
     work: Iterable[Work[TrainedRun]],
     summarise: Callable[[Sequence[RunFolder]], Summary[T]],
     executor: Executor,
+    listener: ProgressListener,
 ) -> tuple[list[RunFolder], T]:
     """Train the runs of a folder, and write their summary."""
 
@@ -62,7 +64,9 @@ def run_group(
         runs = [own.run for own in trained]
         return runs, summarise(runs).write(folder, runs)
 
-    return run_experiment(FolderHold(folder), work, summarised, executor)
+    done = run_experiment(FolderHold(folder), work, summarised, executor)
+    listener.on_group_end(folder)
+    return done
 
 
 def default_folder(dataset: str, name: str, continues: Callable[[Path], bool]) -> Path:

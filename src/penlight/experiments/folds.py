@@ -91,7 +91,7 @@ def fold_specs(first: RunSpec, claim: Mapping[str, Any], listener: ProgressListe
     for number in range(claim["folds"]):
         listener.on_step(f"Fold {number + 1} of {claim['folds']}")
         place = run_folder_in(folder, f"fold-{number + 1}")
-        yield replace(first, folder=place, fold=(number, claim["folds"]))
+        yield replace(first, folder=place, fold=(number, claim["folds"]), group=folder)
 
 
 def summarise_folds(folder: Path, divided: Folds) -> Summary[FoldsScores]:

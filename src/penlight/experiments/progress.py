@@ -3,7 +3,11 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from penlight.experiments.run import RunSpec
     from penlight.experiments.studies import StudyProgress
+    from penlight.runs import RunFolder
     from penlight.training import Epoch
 
 
@@ -21,6 +25,16 @@ class ProgressListener:
 
     def on_run(self, place: "StudyProgress") -> None:
         """Say which run of a study begins."""
+
+    def on_run_begin(self, spec: "RunSpec", group: "Path | None") -> None:
+        """Say that a run begins, also one that is done already; `group` is the folder of the seeds, folds or study
+        that it belongs to, None for a run by itself."""
+
+    def on_run_end(self, run: "RunFolder") -> None:
+        """Say that the run that began is complete in its folder."""
+
+    def on_group_end(self, folder: "Path") -> None:
+        """Say that all runs of a folder of several are complete, and that it is summarised and sealed."""
 
     def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """Say that `done` trials of a tuning are finished; `best` is NaN before the first is complete."""

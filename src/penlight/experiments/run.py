@@ -71,7 +71,7 @@ class RunSpec:
     `by` is what its reading of test is recorded under, "train" or "study". Of a cross-validation `fold` is the number
     of the fold, from 0, and how many there are; `seed` divides, too. `plan` is where the recipe comes from, to be
     kept with it; without `images` no image of the dataset is kept. `own` is the network or estimator of a recipe that
-    says that the user hands one in.
+    says that the user hands one in. `group` is the folder of several that the run belongs to, None for one by itself.
     """
 
     recipe: Recipe
@@ -82,6 +82,7 @@ class RunSpec:
     plan: TrainingPlan | None = None
     images: bool = True
     own: OwnModel | None = None
+    group: Path | None = None
 
     def do(self, data: "OpenedData", listener: ProgressListener) -> TrainedRun:
         """Train the run into its folder; a folder that already holds this very run is left as it is.
@@ -89,10 +90,13 @@ class RunSpec:
         RunError if a run that is there keeps images and none were to be, RecipeError for a recipe of a user's own
         network that was not handed in.
         """
+        listener.on_run_begin(self, self.group)
         done = self._done()
         if done is None:
             require_own(self.recipe, self.own)
-        return train_run(self, data.baselines(self), listener) if done is None else TrainedRun(done, None)
+        trained = train_run(self, data.baselines(self), listener) if done is None else TrainedRun(done, None)
+        listener.on_run_end(trained.run)
+        return trained
 
     def read(self) -> TrainedRun:
         """See `Work`."""

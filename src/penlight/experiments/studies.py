@@ -175,7 +175,7 @@ def study_specs(plan: StudyPlan, images: bool, listener: ProgressListener) -> It
             spent = run.run.provenance["durations"]["total"]
             seconds.setdefault(run.row.id, []).append(float(spent))
     for number, planned in enumerate(plan.runs, start=1):
-        spec = RunSpec(planned.recipe, planned.seed, planned.folder, "study", images=images)
+        spec = RunSpec(planned.recipe, planned.seed, planned.folder, "study", images=images, group=plan.folder)
         if planned.state == "done":
             yield spec
             continue

@@ -16,6 +16,7 @@ from penlight.numbers import pixels_text
 from penlight.reports import displays
 from penlight.reports.card import SOURCES, about, checklist
 from penlight.reports.content import ComparedBaseline, RunContent
+from penlight.reports.displays.confusion import over_seeds
 from penlight.reports.page import PageFigure, drawn, render
 from penlight.reports.palette import Colour, palette
 from penlight.reports.published import published_displays, published_lines, published_notes
@@ -83,7 +84,8 @@ def seeds_report(
     """
     whole = _together(contents, rows, baselines, subgroups, robustness)
     colours = palette(whole.task)
-    sections = {**_shared_sections(whole), "seeds": _over_seeds(contents, whole), "data": data_displays(whole)}
+    own = {"errors": _errors_over_seeds(contents), "seeds": _over_seeds(contents, whole)}
+    sections = {**_shared_sections(whole), **own, "data": data_displays(whole)}
     return render(
         "seeds.html",
         colours,
@@ -114,7 +116,8 @@ def seeds_displays(
 ) -> dict[str, displays.Display]:
     """Give the figures of the report of several seeds by their names in it."""
     whole = _together(contents, rows, baselines, subgroups, robustness)
-    return _flat({**_shared_sections(whole), "seeds": _over_seeds(contents, whole)})
+    own = {"errors": _errors_over_seeds(contents), "seeds": _over_seeds(contents, whole)}
+    return _flat({**_shared_sections(whole), **own})
 
 
 def _shared_sections(content: RunContent) -> dict[str, Displays]:
@@ -192,6 +195,15 @@ def _over_seeds(contents: Sequence[RunContent], whole: RunContent) -> Displays:
     if histories:
         found["learning"] = displays.SeedCurves(histories, whole.task.headline)
     return found
+
+
+def _errors_over_seeds(contents: Sequence[RunContent]) -> Displays:
+    """Make the confusion matrices of all seeds together; the classes that have them are those of a single run."""
+    makers = {name: ERRORS[name] for name in contents[0].task.figures if name in ERRORS}
+    return {
+        name: over_seeds([own.from_predictions(content.test, content.decided) for content in contents])
+        for name, own in makers.items()
+    }
 
 
 def data_displays(content: RunContent) -> Displays:

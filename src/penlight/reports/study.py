@@ -130,10 +130,11 @@ def _section(table: StudyTable, key: str) -> ViewSection:
 
 
 def _metrics(table: StudyTable) -> list[str]:
-    """Choose the scores of the table: the headline first, then others that may lead a report."""
+    """Choose the scores of the table: the headline first, then others that may lead a report, F1 always."""
     found = dict.fromkeys(row.name for entry in table.entries for row in entry.rows if row.label is None)
     leads = [name for name in found if metric_words(name).leads and name != table.headline]
-    return [table.headline, *leads[: MOST_LEADING - 1]]
+    chosen = [table.headline, *leads[: MOST_LEADING - 1], *(name for name in leads if name == "f1_macro")]
+    return list(dict.fromkeys(chosen))
 
 
 def _best(table: StudyTable, name: str) -> float:

@@ -1,4 +1,4 @@
-"""What `penlight export` prints."""
+"""What `penlight export` and `penlight track` print."""
 
 import math
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from penlight.cli.show.output import console, number, plain_table
 from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
-    from penlight import Copied, Exported
+    from penlight import Copied, Exported, Tracked
 
 
 def print_exported(result: "Exported") -> None:
@@ -41,3 +41,10 @@ def print_copied(result: "Copied") -> None:
             for line in lines:
                 out.print(f"  {line}")
     say(result.folder)
+
+
+def print_tracked(result: "Tracked") -> None:
+    """Print what was sent; the last line is the address."""
+    known = f"; {counted(result.known, 'run')} {'was' if result.known == 1 else 'were'} there already"
+    say(f"Sent {counted(len(result.sent), 'run')}{known if result.known else ''}.")
+    say(result.to)

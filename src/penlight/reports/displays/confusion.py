@@ -1,7 +1,8 @@
 """The confusion matrix, and for findings the four counts of each."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ class ConfusionMatrix(Display):
     counts: Counts
     labels: tuple[str, ...]
     noun: str = "class"
+    seeds: int = 1
 
     title: ClassVar[str] = "Confusion matrix"
 
@@ -47,6 +49,7 @@ class ConfusionMatrix(Display):
     @property
     def caption(self) -> str:
         right = f"{count(int(np.trace(self.counts)))} of {count(int(self.counts.sum()))} are right"
+        right = _summed(self.seeds) + right
         wrong = np.where(np.eye(len(self.labels), dtype=bool), 0, np.nan_to_num(self.rates))
         true, answered = np.unravel_index(np.argmax(wrong), wrong.shape)
         if wrong[true, answered] == 0:
@@ -98,6 +101,7 @@ class LabelConfusion(Display):
 
     counts: Counts
     labels: tuple[str, ...]
+    seeds: int = 1
 
     title: ClassVar[str] = "True positives, false negatives, false positives, true negatives"
 
@@ -120,7 +124,7 @@ class LabelConfusion(Display):
         found, missed, false, _ = self.counts.sum(axis=0)
         never = [name for name, (tp, fn, _, _) in zip(self.labels, self.counts, strict=True) if tp == 0 and fn > 0]
         rate = f"{count(int(found))} of {counted(int(found + missed), 'finding')} are found"
-        text = f"{rate}, with {count(int(false))} false alarms"
+        text = f"{_summed(self.seeds)}{rate}, with {count(int(false))} false alarms"
         return f"{text}; never found: {listed(list(map(quoted, never)))}." if never else f"{text}."
 
     @property
@@ -153,6 +157,20 @@ class LabelConfusion(Display):
         scale_of_shades(ax, "share of those with, or without, the finding")
 
 
+def over_seeds(of_each: Sequence[Any]) -> Any:
+    """Sum the displays of one class of several seeds on the same images; the shades, which are shares, are then means
+    over seeds."""
+    first, seeds = of_each[0], len(of_each)
+    n = {"n": seeds * first.n} if isinstance(first, Confusions) else {}
+    return replace(first, counts=sum(own.counts for own in of_each), seeds=seeds, **n)
+
+
+def _summed(seeds: int) -> str:
+    if seeds == 1:
+        return ""
+    return f"Summed over {seeds} seeds: every image counts {seeds} times, and a shade is the mean over seeds. "
+
+
 def _texts(counts: Counts) -> list[list[str]]:
     return [[count(n) for n in row] for row in counts.tolist()]
 
@@ -177,6 +195,7 @@ class Confusions(Display):
     counts: Counts
     n: Counts
     labels: tuple[str, ...]
+    seeds: int = 1
 
     title: ClassVar[str] = "Confusions between findings"
 
@@ -199,7 +218,7 @@ class Confusions(Display):
 
     @property
     def caption(self) -> str:
-        how = (
+        how = _summed(self.seeds) + (
             "Of the images that truly have the finding of a row (their number beside it), the share in per cent in "
             "which that of the column was answered though it is not there; on the diagonal, in which it was found "
             "(sensitivity)."
