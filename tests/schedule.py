@@ -1,13 +1,13 @@
 """Which process of pytest-xdist runs what: files whole, as their tests share what is made for them; those in one
-browser together, as each process would start its own; and first what takes long, so that all end together."""
+browser, or of one server of commands, together, as each process would start its own; and first what takes long, so
+that all end together."""
 
 import pytest
 
-TOGETHER = ("tests/browser/",)
+TOGETHER = ("tests/browser/", "tests/survival/")
 
 LONG = (
     *TOGETHER,
-    "tests/survival/",
     "tests/test_docs.py",
     "tests/training/",
     "tests/test_folds.py",

@@ -81,7 +81,7 @@ def test_an_image_is_dropped_and_answered(page, context):
     expect(page.locator("#canvas")).to_have_attribute("aria-label", re.compile(name))
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.full), 390])
 def test_long_labels_are_no_wider_than_the_page(page, context, width):
     """The labels of the run's table and of its choice become those of somebody's own pictures."""
     name, content = drawn(context, 2)
@@ -337,7 +337,10 @@ def test_a_server_that_is_gone_is_said_to_be(page, context, seen):
     seen.messages.clear()
 
 
-@pytest.mark.parametrize("place", ["/", RUN, "/compare?run=fundus&run=fundus-rough", "/compare?run=no"])
+@pytest.mark.parametrize(
+    "place",
+    ["/", RUN, "/compare?run=fundus&run=fundus-rough", pytest.param("/compare?run=no", marks=pytest.mark.full)],
+)
 def test_a_phone_shows_it_without_scrolling_sideways(place, page, context, seen):
     page.set_viewport_size({"width": 360, "height": 780})
     page.goto(place)
@@ -347,13 +350,17 @@ def test_a_phone_shows_it_without_scrolling_sideways(place, page, context, seen)
     seen.messages.clear()
 
 
-def test_below_a_prefix_an_image_is_asked_about_and_runs_are_compared(browser, explains):
-    """What scripts ask for begins with the prefix too."""
+@pytest.mark.parametrize("answered", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_below_a_prefix_an_image_is_asked_about_and_runs_are_compared(browser, explains, answered):
+    """What scripts ask for begins with the prefix too. Answers, for which workers start, are of the full tests."""
     with serving(make_app(open_registry([shelf_folder()], "/pen"), names={"127.0.0.1"})) as address:
         context = browser.new_context(base_url=address)
         asked = []
         context.on("request", lambda request: asked.append(request.url.removeprefix(address)))
         page = context.new_page()
+        if not answered:
+            context.route("**/predict*", lambda route: route.abort())
+            context.route("**/explain*", lambda route: route.abort())
         page.goto("/pen/")
         for name in ("fundus", "fundus-rough"):
             page.locator(f"#choose-{name}").check()
@@ -361,8 +368,12 @@ def test_below_a_prefix_an_image_is_asked_about_and_runs_are_compared(browser, e
         expect(page.locator("h1")).to_have_text("fundus and fundus-rough by AUC")
         page.goto("/pen/runs/fundus")
         page.get_by_role("button", name="Try a drawn example").click()
-        expect(page.locator("#meaning")).to_have_text(DONE)
-        assert f"/pen/api/v1/runs/fundus/{'explain' if explains else 'predict'}" in {
+        if answered:
+            expect(page.locator("#meaning")).to_have_text(DONE)
+        else:
+            expect(page.locator("#answer-set")).to_have_text("The server did not answer. Is it still running?")
+        asks = "explain" if explains and answered else "predict"
+        assert f"/pen/api/v1/runs/fundus/{asks}" in {
             url.split("?")[0] for url in asked
         }
         assert all(url.startswith(("/pen/", "data:", "blob:")) for url in asked)

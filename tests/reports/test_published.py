@@ -37,6 +37,7 @@ def test_every_set_has_the_official_row_first_and_every_row_a_source():
             assert math.isnan(row.acc) or 0.4 < row.acc < 1
 
 
+@pytest.mark.drawn
 def test_what_was_chosen_on_test_is_marked_wherever_it_stands(retina):
     chosen = {row.model for row in published_rows("retinamnist", 28) if row.chosen_on == "test"}
     assert chosen == {"ResNet-18, tuned"}

@@ -30,6 +30,7 @@ from penlight.reports.tables import label_table
 from penlight.reports.verdict import compare
 from penlight.reports.words import image_words, interval, metric_words, number
 from penlight.serve.pages import report as serve_report
+from tests.conftest import is_full, sketch_figures
 from tests.reports.conftest import make_data
 
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -135,6 +136,7 @@ def test_a_page_is_small(text: str) -> None:
     ["ordinal", pytest.param("multi_label", marks=pytest.mark.full), pytest.param("binary", marks=pytest.mark.full)],
     indirect=True,
 )
+@pytest.mark.drawn
 def test_a_page_is_the_same_twice(content: RunContent, text: str) -> None:
     assert run_report(content) == text
 
@@ -148,6 +150,7 @@ def test_names_cannot_act(ordinal: RunContent) -> None:
     assert "<script" not in run_card(hostile)
 
 
+@pytest.mark.drawn
 def test_labels_cannot_act(ordinal: RunContent) -> None:
     labels = ("<b>none", 'mild" onload="x', "severe & worse")
     task = replace(ordinal.task, labels=labels)  # type: ignore[type-var]
@@ -169,13 +172,21 @@ def test_an_undefined_score_is_a_dash_with_its_reason(content: RunContent, page:
     assert "nan" not in words.lower().split()
 
 
+def sketched(content: RunContent) -> str:
+    """Write a report without figures, but in the full tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not is_full():
+            sketch_figures(patch)
+        return run_report(content)
+
+
 @pytest.fixture(scope="module")
 def bare(ordinal: RunContent) -> str:
     """The report of a run of which little is known, not even its headline score."""
     nothing = Score("auc", None, math.nan, math.nan, math.nan, 60, "one class only")
     rows = [nothing, *ordinal.rows[1:]]
     empty = replace(ordinal, rows=rows, history=None, best_epoch=None, baselines=[], provenance={}, checks=None)
-    return run_report(empty)
+    return sketched(empty)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +202,7 @@ def viewed(ordinal: RunContent) -> RunContent:
 
 @pytest.fixture(scope="module")
 def viewed_words(viewed: RunContent) -> str:
-    return " ".join(Page(run_report(viewed)).words)
+    return " ".join(Page(sketched(viewed)).words)
 
 
 def test_an_undefined_headline_is_said(bare: str) -> None:
@@ -313,6 +324,7 @@ def test_seeds_tell_their_checks_together(ordinal: RunContent) -> None:
     assert "No check" not in " ".join(Page(seeds_report("tiny-cnn", silent, rows, [])).words)
 
 
+@pytest.mark.drawn
 def test_seeds_have_one_report(ordinal: RunContent) -> None:
     runs = [replace(ordinal, provenance={**ordinal.provenance, "seed": seed}) for seed in (3, 7)]
     rows = score_seeds(

@@ -369,6 +369,7 @@ def test_the_page_answers_and_links(page):
     assert "Not for clinical use" in page
 
 
+@pytest.mark.drawn
 def test_the_page_is_whole(page):
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))

@@ -91,6 +91,7 @@ def content(request):
     return planted(*PLANTED[request.param])
 
 
+@pytest.mark.drawn
 def test_a_report_and_a_card(content):
     assert wrong_in(words_of(run_report(content))) == []
     assert wrong_in(run_card(content)) == []
