@@ -79,7 +79,7 @@ def test_every_command_is_in_a_group_of_the_list(penlight):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["trian"], "Did you mean 'train'?"),
+        (["trian"], "Did you mean 'train'"),
         (["xyz"], "Known: demo, train, study,"),
         (["data", "lst"], "Did you mean 'list'?"),
         (["train"], "DATASET is missing: A dataset's name"),

@@ -14,7 +14,7 @@ from penlight.cli.show.lines import WIDTH_WITHOUT_TERMINAL, terminal_width, wrap
 COMMAND_GROUPS: Mapping[str, Sequence[str]] = {
     "Train": ("demo", "train", "study", "tune"),
     "Evaluate": ("evaluate", "score", "compare", "report", "explain"),
-    "Use a model": ("predict", "serve", "export"),
+    "Use a model": ("predict", "serve", "export", "track"),
     "Look up": ("data", "recipes", "completion"),
 }
 """The commands by what they are for; one that is in no group comes last."""
@@ -25,7 +25,7 @@ OPTION_GROUPS: Mapping[str, Sequence[str]] = {
     "Seeds and folds": ("seed", "seeds", "folds"),
     "Search": ("trials", "time", "sampler", "space", "storage", "workers"),
     "Access": ("token_file", "no_auth", "allowed_host", "root_path", "forwarded_allow_ips"),
-    "Output": ("no_images", "out", "csv", "full", "json", "quiet"),
+    "Output": ("no_images", "out", "csv", "track", "full", "json", "quiet"),
 }
 """The options by what they are about; others come first, as they are what the command itself is about."""
 
@@ -60,6 +60,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "export": ("penlight export runs/demo --out model.onnx", "penlight export runs/demo --for-sharing"),
     "predict": ("penlight predict runs/demo eye.png", "penlight predict runs/demo folder --csv answers.csv"),
     "serve": ("penlight serve runs", "penlight serve runs/demo --port 8080"),
+    "track": (
+        "penlight track runs/demo --to mlflow:sqlite:///experiments.db",
+        "penlight track runs/demo --to tensorboard:events",
+    ),
     "recipes": ("penlight recipes",),
     "completion": (
         "penlight completion bash > ~/.local/share/bash-completion/completions/penlight",
