@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from penlight import disk
+from penlight.api.paths import PathLike, name_of, path_of, path_or_none
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.accesses import TEST, TestAccessLog
 from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS
@@ -35,11 +36,18 @@ _SUM_TOLERANCE = 0.01
 """How far from 1 exclusive probabilities may sum, by rounding to few decimals."""
 
 
-def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsScores:
+def evaluate(run: PathLike, split: str = "test") -> Scores | SeedsScores | FoldsScores:
     """Score a run again, or the runs of several seeds or folds, from the predictions on disk.
 
-    A cross-validation is scored on the images of all folds, whichever split is asked for.
+    `split` is "test" or "val"; a cross-validation is scored on the images of all folds. RunError for what is no run.
+
+    Examples
+    --------
+    >>> scores = pl.evaluate("runs/retina", "val")
+    >>> scores.frame().loc["auc", ["value", "low", "high"]]
+    value    ...
     """
+    path = path_of(run, "run folder")
     kind = kind_of(path)
     if kind == "folds":
         return replace(folds_scores(open_folds(path)), sealed=open_group(path).is_sealed)
@@ -50,13 +58,13 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
 
 
 def score(
-    file: Path,
-    dataset: str,
+    file: PathLike,
+    dataset: PathLike,
     *,
     view: str = "native",
     size: int = 28,
     split: str | None = None,
-    val: Path | None = None,
+    val: PathLike | None = None,
     decide: Decide | None = None,
 ) -> Scores:
     """Score a file in the official result format, `index,p0,p1,...` without a header, made by anybody.
@@ -64,7 +72,14 @@ def score(
     The split is taken from an official file name, else it is "test". Calibration and thresholds are found as `decide`
     says on `val`, a file of the same model's probabilities of val; without it, `unavailable` says what is not there.
     PredictionsError says what does not fit.
+
+    Examples
+    --------
+    >>> scores = pl.score("test.csv", "retina-phantom", val="val.csv")
+    >>> scores.split
+    'test'
     """
+    file, val, dataset = path_of(file, "CSV file"), path_or_none(val, "CSV file for val"), name_of(dataset)
     split = split or next((name for name in ("train", "val", "test") if f"_{name}_" in file.name), "test")
     how, viewed = decide or Decide(), apply_view(store.open_dataset(dataset, size), view)
     viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))

@@ -10,7 +10,6 @@ from typer import Argument, Option
 
 import penlight as pl
 from penlight.cli.show.lines import give, say
-from penlight.errors import MissingExtraError
 
 app = typer.Typer(
     name="penlight",
@@ -79,9 +78,9 @@ def root(
 @app.command()
 def demo(no_images: NoImages = False, out: Out = None, json: Json = False) -> None:
     """Train, evaluate and report on a synthetic dataset, without a download."""
+    from penlight.api.progress import TrainingView
     from penlight.api.requests import resolve_recipe
     from penlight.api.training import train_recipe
-    from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_trained
 
     with TrainingView(quiet=json) as listener:
@@ -115,8 +114,8 @@ def train(
 ) -> None:
     """Train a recipe on a dataset, evaluate it on test, and write its report."""
     from penlight.api import requests
+    from penlight.api.progress import TrainingView
     from penlight.api.training import cross_validate_recipe, train_recipe
-    from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_plan_made, print_trained
 
     if folds and seeds > 1:
@@ -147,7 +146,7 @@ def study(
 ) -> None:
     """Train the recipes of a study with several seeds each and compare them; finished runs are kept."""
     from penlight.api import sweeping
-    from penlight.cli.show.progress import StudyView, TrainingView
+    from penlight.api.progress import StudyView, TrainingView
     from penlight.cli.show.studies import print_plan, print_studied, print_swept
 
     if name == sweeping.SWEEP:
@@ -190,15 +189,17 @@ def tune(
     json: Json = False,
 ) -> None:
     """Tune the hyperparameters of a recipe without reading test, and write the best recipe to a file."""
-    from penlight.api import requests
-    from penlight.cli.show.progress import TuningView
+    from penlight.api.progress import TuningView
     from penlight.cli.show.studies import print_tuned
 
     _name_images(dataset, images)
-    chosen, _ = requests.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
     with TuningView(quiet=json) as listener:
         result = pl.tune(
-            chosen,
+            dataset,
+            recipe,
+            options=overrides,
+            view=view,
+            size=size,
             trials=trials,
             seconds=time,
             sampler=sampler,
@@ -230,7 +231,7 @@ def evaluate(
     if not corruptions:
         print_scores(pl.evaluate(run, split), json)
         return
-    from penlight.cli.show.progress import TrainingView
+    from penlight.api.progress import TrainingView
 
     with TrainingView(quiet=json) as listener:
         corrupted = pl.evaluate_corrupted(run, listener=listener)
@@ -327,7 +328,15 @@ def compare(
     if every_pair and against:
         raise typer.BadParameter("--all compares every pair; omit --against.", param_hint="--all")
     result = pl.compare(
-        runs, metric, split, against=against, every_pair=every_pair, dataset=dataset, view=view, size=size, out=out
+        runs,
+        metric=metric,
+        split=split,
+        against=against,
+        every_pair=every_pair,
+        dataset=dataset,
+        view=view,
+        size=size,
+        out=out,
     )
     give(result, json, print_compared)
 
@@ -423,16 +432,18 @@ def serve(
     quiet: Annotated[bool, Option("--quiet", help="Log warnings only.")] = False,
 ) -> None:
     """Serve runs as pages and over HTTP, on this machine only unless a token is given."""
-    try:
-        from penlight.serve import serve as serve_runs
-        from penlight.serve.token import find_token
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Serving needs {error.name}, which is not installed.", "Install it: pip install 'penlight[serve]'"
-        ) from error
-    how: dict[str, Any] = {"host": host, "port": port, "no_auth": no_auth, "allowed_hosts": allowed_host or ()}
-    how |= {"root_path": root_path, "forwarded_allow_ips": forwarded_allow_ips or (), "threads": threads}
-    serve_runs(runs, token=find_token(token_file), quiet=quiet, **how)
+    pl.serve_runs(
+        runs,
+        host=host,
+        port=port,
+        token_file=token_file,
+        no_auth=no_auth,
+        allowed_hosts=allowed_host or (),
+        root_path=root_path,
+        forwarded_allow_ips=forwarded_allow_ips or (),
+        threads=threads,
+        quiet=quiet,
+    )
 
 
 @app.command()
@@ -447,9 +458,8 @@ def recipes(json: Json = False) -> None:
 def data_list(json: Json = False) -> None:
     """List the datasets and the image sizes that are on disk."""
     from penlight.cli.show.listed import print_datasets
-    from penlight.data.store import list_datasets
 
-    give(list_datasets(), json, print_datasets)
+    give(pl.list_datasets(), json, print_datasets)
 
 
 @data.command("fetch")

@@ -68,7 +68,7 @@ class RunSpec:
 
     `by` is what its reading of test is recorded under, "train" or "study". Of a cross-validation `fold` is the number
     of the fold, from 0, and how many there are; `seed` divides, too. `plan` is where the recipe comes from, to be
-    kept with it; without `images` no image of the dataset is kept.
+    kept with it; without `images` no image of the dataset is kept. `place` says which of several runs it is.
     """
 
     recipe: Recipe
@@ -78,6 +78,7 @@ class RunSpec:
     fold: tuple[int, int] | None = None
     plan: TrainingPlan | None = None
     images: bool = True
+    place: str = ""
 
     def do(self, data: "OpenedData", listener: ProgressListener) -> TrainedRun:
         """Train the run into its folder; a folder that already holds this very run is left as it is.
@@ -185,6 +186,7 @@ def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: Progr
     recipe, view, plan, begun = spec.recipe, baselines.view, spec.plan, time.perf_counter()
     task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     listener.on_step(f"Training with seed {spec.seed}")
+    listener.on_fit(task.headline, spec.place)
     if plan is not None:
         writer.write_json(PLAN, plan)
     about = {"recipe": recipe.hash, "seed": str(spec.seed), "data": view.dataset.md5}
