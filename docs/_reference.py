@@ -399,7 +399,16 @@ def _page(head: str, parts: Iterable[str]) -> str:
 
 
 def _text(docstring: str | None) -> str:
-    return _escaped(inspect.cleandoc(docstring or ""))
+    """Give a docstring as Markdown: its sections under bold names, parameters as a list, examples as code."""
+    head, *sections = re.split(r"^(\w+)\n-{3,}\n", inspect.cleandoc(docstring or ""), flags=re.MULTILINE)
+    parts = [_escaped(head.strip())]
+    for name, body in zip(sections[::2], sections[1::2], strict=True):
+        if name == "Examples":
+            shown = f"```pycon\n{body.strip()}\n```"
+        else:
+            shown = _escaped(re.sub(r"^(\w[^\n]*)\n    ", r"- `\1`: ", body.strip(), flags=re.MULTILINE))
+        parts += [f"**{name}**", shown]
+    return "\n\n".join(parts)
 
 
 def _escaped(text: str) -> str:

@@ -397,7 +397,9 @@ def test_a_page_says_why_a_block_is_not_run(page):
     for block in blocks(page):
         kind, _, reason = block.note.partition(": ")
         assert not block.note or (kind in ("run", "in full", "not run") and reason), block.note
-        assert block.language in {"sh", "python", "toml", "json", "csv", "text", "ini", "nginx"}, block.language
+        assert block.language in {"sh", "python", "toml", "json", "csv", "text", "ini", "nginx", "pycon"}, (
+            block.language
+        )
 
 
 def reference():

@@ -1,15 +1,20 @@
 """The face of training: `pl.train` with names, paths and keywords, and the runs it gives."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 import penlight as pl
+from penlight.api.progress import TrainingView
 from penlight.cli.app import app
 from penlight.data import store
-from penlight.errors import DataError, PenlightError, RecipeError, UnknownNameError
+from penlight.errors import DataError, PenlightError, RecipeError, RunError, UnknownNameError
 from penlight.recipes import Data, Linear, Recipe
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, small_dataset
@@ -84,3 +89,105 @@ def test_bad_input_is_said_in_a_sentence(arguments, keywords, kind, said):
         pl.train(*arguments, **keywords)
     assert type(caught.value) is kind
     assert not Path("runs").exists()
+
+
+class Interrupt(pl.ProgressListener):
+    """What a person does who stops a cell in its second epoch."""
+
+    def on_epoch(self, row, planned):
+        if row.epoch == 2:
+            raise KeyboardInterrupt
+
+
+class Told(pl.ProgressListener):
+    def __init__(self):
+        self.epochs, self.places, self.steps = [], [], []
+
+    def on_step(self, what):
+        self.steps.append(what)
+
+    def on_fit(self, metric, place):
+        self.places.append((metric, place))
+
+    def on_epoch(self, row, planned):
+        self.epochs.append(row.epoch)
+
+
+def test_a_cell_that_was_interrupted_goes_on_when_it_is_run_again():
+    call = {"filters": (4,), "dense": 8, "epochs": 4, "batch_size": 16}
+    with pytest.raises(KeyboardInterrupt):
+        pl.train("retina-phantom", "cnn", listener=Interrupt(), **call)
+    with pytest.raises(RunError, match="is not complete"):
+        pl.open_run("runs/retina-phantom-cnn-1")
+    assert list(Path("runs/retina-phantom-cnn-1").rglob("checkpoint*"))
+    told = Told()
+    run = pl.train("retina-phantom", "cnn", listener=told, **call)
+    assert str(run.path) == "runs/retina-phantom-cnn-1"
+    assert told.epochs == [1, 2, 3, 4]
+    whole = pl.train("retina-phantom", "cnn", out="runs/whole", listener=Told(), **call)
+    pd.testing.assert_frame_equal(run.history.drop(columns="seconds"), whole.history.drop(columns="seconds"))
+    np.testing.assert_array_equal(run.predictions().prob, whole.predictions().prob)
+
+
+def test_a_listener_is_told_the_metric_and_which_seed_or_fold_it_is():
+    told = Told()
+    pl.train("retina-phantom", "majority", seeds=2, seed=3, listener=told)
+    pl.train("retina-phantom", "majority", folds=2, listener=told)
+    pl.train("retina-phantom", "majority", listener=told)
+    assert told.places == [
+        ("auc", place) for place in ("seed 1 of 2", "seed 2 of 2", "fold 1 of 2", "fold 2 of 2", "")
+    ]
+
+
+class Notebook:
+    """IPython as far as progress needs it: a shell with a kernel, and outputs that are written anew."""
+
+    def __init__(self):
+        self.outputs = []
+
+    def get_ipython(self):
+        return self
+
+    kernel = "a kernel"
+
+    def HTML(self, text):  # noqa: N802  (IPython's name)
+        return text
+
+    def display(self, text, display_id):
+        self.outputs.append(text)
+        return self
+
+    def update(self, text):
+        self.outputs.append(text)
+
+
+def test_progress_is_an_output_of_the_cell_in_a_notebook(monkeypatch, capsys):
+    notebook = Notebook()
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
+    pl.train("retina-phantom", "cnn", filters=(4,), dense=8, epochs=2, seeds=2)
+    line = next(text for text in notebook.outputs if "epoch 1/2" in text and "seed 2 of 2" in text)
+    assert re.search(r'Training with seed 1 .*<progress max="2" value="1">.* val auc 0\.\d+ .*0:\d\d left', line)
+    assert notebook.outputs[-1] == ""
+    n = len(notebook.outputs)
+    pl.train("retina-phantom", "majority", out="runs/quiet", listener=pl.ProgressListener())
+    assert len(notebook.outputs) == n
+    with pytest.raises(KeyboardInterrupt), TrainingView() as view:  # noqa: PT012
+        view.on_step("<b>Training</b>")
+        raise KeyboardInterrupt
+    assert "&lt;b&gt;Training" in notebook.outputs[-1]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_run_gives_an_ordinary_keras_model():
+    run = pl.train("retina-phantom", "cnn", filters=(4,), dense=8, epochs=1)
+    X, y = pl.load("retina-phantom", "test")
+    images = X.astype(np.float32)
+    model = run.keras_model(probabilities=True)
+    np.testing.assert_allclose(model.predict(images, verbose=0), run.predictions().prob, atol=1e-5)
+    _, accuracy = model.evaluate(images, y, verbose=0)
+    assert accuracy == pytest.approx((run.predictions().prob.argmax(axis=1) == y).mean(), abs=1e-6)
+    logits = run.keras_model()
+    before = run.model_predictions("test").logits
+    np.testing.assert_allclose(logits.predict(images, verbose=0), before, atol=1e-4)
+    assert np.isfinite(logits.fit(images, y, epochs=1, verbose=0).history["loss"]).all()

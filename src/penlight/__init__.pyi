@@ -2,6 +2,7 @@ from .api.comparing import ComparedRuns as ComparedRuns
 from .api.comparing import compare as compare
 from .api.datasets import audit as audit
 from .api.datasets import fetch as fetch
+from .api.datasets import list_datasets as list_datasets
 from .api.datasets import name_images as name_images
 from .api.datasets import new_dataset as new_dataset
 from .api.datasets import show as show
@@ -11,6 +12,8 @@ from .api.explaining import Explanation as Explanation
 from .api.explaining import explain as explain
 from .api.explaining import open_explainer as open_explainer
 from .api.exports import export as export
+from .api.loading import LoadedSplit as LoadedSplit
+from .api.loading import load as load
 from .api.planning import plan as plan
 from .api.predicting import Predicted as Predicted
 from .api.predicting import predict as predict
@@ -18,6 +21,7 @@ from .api.reports import displays as displays
 from .api.reports import report as report
 from .api.requests import list_recipes as list_recipes
 from .api.results import Audited as Audited
+from .api.results import NameTable as NameTable
 from .api.results import Shown as Shown
 from .api.results import Studied as Studied
 from .api.results import Trained as Trained
@@ -25,7 +29,9 @@ from .api.results import Tuned as Tuned
 from .api.robustness import Corrupted as Corrupted
 from .api.robustness import evaluate_corrupted as evaluate_corrupted
 from .api.run import Run as Run
+from .api.run import RunPredictions as RunPredictions
 from .api.run import Runs as Runs
+from .api.run import demo as demo
 from .api.run import open_run as open_run
 from .api.run import train as train
 from .api.scoring import evaluate as evaluate
@@ -45,5 +51,6 @@ from .exporters.parity import Exported as Exported
 from .runs.scores import FoldsScores as FoldsScores
 from .runs.scores import Scores as Scores
 from .runs.scores import SeedsScores as SeedsScores
+from .serve.start import serve_runs as serve_runs
 
 __version__: str

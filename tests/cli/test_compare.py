@@ -167,7 +167,7 @@ def test_the_name_of_a_score_is_that_of_its_row(monkeypatch, tmp_path):
     """ "acc" of findings is the mean over findings."""
     own_dataset(monkeypatch, task=MultiLabel(LABELS), channels=1)
     made("majority", tmp_path / "one", dataset="chest-phantom")
-    found = pl.compare([tmp_path / "one", f"{tmp_path / 'one'}:linear"], "acc").comparison
+    found = pl.compare([tmp_path / "one", f"{tmp_path / 'one'}:linear"], metric="acc").comparison
     assert found.metric == "acc"
     rows = {r.name: r.value for r in pl.evaluate(tmp_path / "one").metrics if r.label is None}
     assert found.models[0].mean == pytest.approx(rows["acc"])

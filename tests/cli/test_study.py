@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import penlight as pl
-from penlight.cli.show.progress import StudyView
+from penlight.api.progress import StudyView
 from penlight.data import store
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation import find_row

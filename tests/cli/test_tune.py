@@ -146,7 +146,7 @@ def test_time_is_read_with_its_unit():
 
 def test_only_tuning_loads_optuna(tune):
     code = (
-        "import sys\nimport penlight.api.tuning, penlight.cli.app, penlight.cli.show.progress, penlight.training\n"
+        "import sys\nimport penlight.api.tuning, penlight.cli.app, penlight.api.progress, penlight.training\n"
         "print(sorted({'optuna', 'sqlalchemy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

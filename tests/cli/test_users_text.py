@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from penlight.api.progress import TrainingView
 from penlight.cli.show.output import console, plain_table
-from penlight.cli.show.progress import TrainingView
 from penlight.reports.displays import ConfusionMatrix
 from penlight.reports.figure import draw_svg
 from tests.conftest import sketch_figures

@@ -140,7 +140,7 @@ def test_the_command_names_runs_by_as_much_of_their_path_as_tells_them_apart(tmp
         shutil.copytree(trained("grades"), tmp_path / place)
 
     def names(*places):
-        compared = pl.compare([tmp_path / place for place in places], "log_loss").comparison
+        compared = pl.compare([tmp_path / place for place in places], metric="log_loss").comparison
         return [model.name for model in compared.models]
 
     assert names("a/x/seed-0", "a/y/seed-0") == ["x/seed-0", "y/seed-0"]

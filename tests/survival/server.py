@@ -138,10 +138,10 @@ def serve() -> None:
     import sklearn.linear_model  # noqa: F401
 
     import penlight.api
+    import penlight.api.progress
     import penlight.api.studies
     import penlight.api.training
     import penlight.cli.app
-    import penlight.cli.show.progress
     import penlight.cli.show.scores
     import penlight.cli.show.studies
     import penlight.cli.show.trained

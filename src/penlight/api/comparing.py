@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from penlight.api.paths import PathLike, listed, name_of, path_or_none
 from penlight.api.scoring import official_predictions
 from penlight.data.catalog import info_of_reference, referenced
 from penlight.errors import DataError, PredictionsError, RunError, UnknownNameError
 from penlight.escaping import label_list
 from penlight.evaluation import METRICS, Decision
-from penlight.evaluation.comparison import Compared, Comparison, differences, paired_draws
+from penlight.evaluation.comparison import Compared, Comparison, Difference, differences, paired_draws
 from penlight.evaluation.standing import model_words
 from penlight.recipes import BASELINE_MODELS
 from penlight.records import Record, json_key
@@ -26,12 +27,17 @@ from penlight.tasks import Task
 _NATIVE, _SIZE = "native", 28
 
 
-class ComparedRuns(Record):
+class ComparedRuns(Record, table="differences"):
     """What `compare` found, the modality of the images, and the page, if one was written."""
 
     comparison: Comparison = json_key(inline=True)
     modality: str = json_key(hidden=True)
     page: Path | None
+
+    @property
+    def differences(self) -> Sequence[Difference]:
+        """The difference of each pair, with its interval and p value."""
+        return self.comparison.differences
 
 
 @dataclass(frozen=True)
@@ -51,25 +57,33 @@ class _ComparedModel:
 
 
 def compare(
-    runs: Sequence[str | Path],
+    *runs: PathLike | Sequence[PathLike],
     metric: str | None = None,
     split: str = "test",
-    *,
-    against: str | Path | None = None,
+    against: PathLike | None = None,
     every_pair: bool = False,
-    dataset: str | None = None,
+    dataset: PathLike | None = None,
     view: str | None = None,
     size: int | None = None,
-    out: Path | None = None,
+    out: PathLike | None = None,
 ) -> ComparedRuns:
     """Compare runs by a metric of the whole, the task's headline unless given, on the same images of a split.
 
-    Each of `runs` is a run folder, a folder with a run per seed, a baseline of either (`RUN:linear`), or a CSV file
-    in the official result format, which is about `dataset` through `view` at `size`, or else about those of the first
-    run. All are compared with `against`, or with the first; with `every_pair`, each with each. `out` is the page to
-    write. PredictionsError says in what they differ where they are not of the same images.
+    Each of `runs` is a run or its folder, a folder with a run per seed, a baseline of either (`RUN:linear`), or a CSV
+    file in the official result format, which is about `dataset` through `view` at `size`, or else about those of the
+    first run. All are compared with `against`, or with the first; with `every_pair`, each with each. `out` is the
+    page to write. PredictionsError says in what they differ where they are not of the same images.
+
+    Examples
+    --------
+    >>> compared = pl.compare("runs/retina", "runs/retina:majority")
+    >>> compared.frame()[["row", "against", "value", "low", "high", "p"]].shape
+    (1, 6)
     """
-    named = list(dict.fromkeys([*([str(against)] if against is not None else []), *map(str, runs)]))
+    first = [] if against is None else [against]
+    named = list(dict.fromkeys(name_of(run, "run folder") for run in [*first, *_each(runs)]))
+    dataset = None if dataset is None else name_of(dataset)
+    out = path_or_none(out, "file for out")
     if len(named) < 2:
         raise RunError(
             "A comparison needs at least two models.", "Give another run, or a run's baseline: RUN:linear."
@@ -88,6 +102,11 @@ def compare(
 
         write_text(out, comparison_report(comparison, modality, models[0].first.data_hash))
     return ComparedRuns(comparison, modality, out)
+
+
+def _each(runs: Sequence[PathLike | Sequence[PathLike]]) -> list[PathLike]:
+    """Give runs that were named one by one, or as a list."""
+    return [own for run in runs for own in listed(run)]
 
 
 def _compare(models: Sequence[_ComparedModel], metric: str | None, against: int | None) -> Comparison:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penlight.api.results import Audited, Shown
+from penlight.api.paths import PathLike, name_of, path_of, path_or_none
+from penlight.api.results import Audited, NameTable, Shown
 from penlight.data import apply_view, fetch_dataset, store
 from penlight.data.accesses import accesses_of
 from penlight.data.audit import kept_audit
@@ -18,14 +19,33 @@ if TYPE_CHECKING:
     from penlight.data.own.new import NewDataset
 
 
-def fetch(dataset: str, size: int = 28) -> Path:
-    """Get a dataset onto disk, checked and ready to open; give the folder of its arrays."""
-    reference_of(dataset)
-    return fetch_dataset(dataset, size)
+def list_datasets() -> NameTable:
+    """List the datasets that are known, a line each: name, title, task, counts, and the sizes that are on disk.
+
+    Examples
+    --------
+    >>> known = pl.list_datasets()
+    >>> known.frame().loc["retinamnist", "task"]
+    'ordinal'
+    """
+    return NameTable(store.list_datasets())
+
+
+def fetch(dataset: PathLike, size: int = 28) -> Path:
+    """Get a dataset onto disk, checked and ready to open; give its file, or of pictures the folder of its arrays.
+
+    Examples
+    --------
+    >>> pl.fetch("retinamnist").name
+    'retinamnist.npz'
+    """
+    name = name_of(dataset)
+    reference_of(name)
+    return fetch_dataset(name, size)
 
 
 def new_dataset(
-    path: Path,
+    path: PathLike,
     *,
     task: str | None = None,
     labels: Sequence[str] = (),
@@ -33,27 +53,43 @@ def new_dataset(
     name: str | None = None,
     seed: int = 0,
     skip_unreadable: bool = False,
-    out: Path | None = None,
-    images: Path | None = None,
+    out: PathLike | None = None,
+    images: PathLike | None = None,
 ) -> "NewDataset":
-    """Describe and prepare your own images; see `penlight.data.own.new`.
+    """Describe, split and decode your own images: class folders, a CSV or Parquet table, or an npz.
 
-    `labels` gives their order, as they are written; `out` is the folder for the description, by default the working
-    folder; `images` is the folder of the pictures of a table, by default the table's own.
+    `task` is "multi-class", "ordinal", "binary" or "multi-label", inferred if the labels allow it; `labels` gives
+    their order, as they are written; `out` is the folder for the description, by default the working folder; `images`
+    is the folder of the pictures of a table, by default the table's own. DataError says what does not fit together.
+
+    Examples
+    --------
+    >>> found = pl.new_dataset("films")
+    >>> found.task, sum(found.images.values())
+    ('binary', 24)
+    >>> run = pl.train(found.description, "linear", out="runs/films")
     """
     from penlight.data.own.new import NewDatasetOptions, describe_images
 
+    folder, own = path_or_none(out, "folder for out") or Path(), path_or_none(images, "folder of images")
     return describe_images(
-        path, NewDatasetOptions(task, labels, size, name, seed, skip_unreadable, out or Path(), images)
+        path_of(path, "folder or file of images"),
+        NewDatasetOptions(task, labels, size, name, seed, skip_unreadable, folder, own),
     )
 
 
-def name_images(dataset: str, folder: Path) -> None:
+def name_images(dataset: PathLike, folder: PathLike) -> None:
     """Name the folder of the pictures or npz files of a described dataset on this machine, which the cache remembers.
 
     `dataset` may be a recipe file that names it. A description names pictures in or below its own folder; elsewhere
     they are read only after this. DataError if there is no such description, or no such folder.
+
+    Examples
+    --------
+    >>> films = pl.new_dataset("films", out="described")
+    >>> pl.name_images(films.description, "films")
     """
+    dataset, folder = name_of(dataset), path_of(folder, "folder of images")
     from penlight.api.requests import is_recipe_file
     from penlight.recipes import load_recipe
 
@@ -70,12 +106,19 @@ def name_images(dataset: str, folder: Path) -> None:
         remember_images(description.file, source, folder)
 
 
-def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:
+def audit(dataset: PathLike, size: int = 28, out: PathLike | None = None) -> Audited:
     """Search a dataset for problems that make scores wrong; see `penlight.data.audit`. It is done once and kept
     beside the arrays.
 
     The page with the pairs goes to `out`, by default runs/audit-<name>-<size>.
+
+    Examples
+    --------
+    >>> audited = pl.audit("retina-phantom")
+    >>> audited.frame().columns.to_list()
+    ['serious', 'seen', 'do']
     """
+    dataset, out = name_of(dataset), path_or_none(out, "folder for out")
     from penlight.reports.audit import write_page
 
     reference_of(dataset)
@@ -85,11 +128,18 @@ def audit(dataset: str, size: int = 28, out: Path | None = None) -> Audited:
     return Audited(opened.info.name, found, page, accesses_of(opened))
 
 
-def show(dataset: str, size: int = 28, out: Path | None = None, view: str | None = None) -> Shown:
+def show(dataset: PathLike, size: int = 28, out: PathLike | None = None, view: str | None = None) -> Shown:
     """Describe a dataset in numbers and pictures: through a view or, without one, as stored, whatever its flaws.
 
     The page goes to `out`, by default runs/data-<name>-<size>, with -<view> after it.
+
+    Examples
+    --------
+    >>> shown = pl.show("retina-phantom")
+    >>> shown.frame().loc["images", ["train", "val", "test"]].to_list()
+    [...]
     """
+    dataset, out = name_of(dataset), path_or_none(out, "folder for out")
     from penlight.reports.dataset import write_show
 
     reference_of(dataset)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.answers import ErrorOfWorker
+from penlight.api.paths import PathLike, listed, path_of, path_or_none
 from penlight.api.predicting import InputPicture, pictures
 from penlight.data.decoding import in_chunks, load_files
 from penlight.data.pictures import SUFFIXES, DecodeOptions, fit_pixels, load_with_header
@@ -84,7 +85,7 @@ class Explanation(Record, computed=("overlay",)):
         return png_address(shade(self.map))
 
 
-class Explained(Record):
+class Explained(Record, table="lines"):
     """What `explain` made: an explanation for each image and label, the files written, and what could not be read."""
 
     run: str
@@ -93,6 +94,12 @@ class Explained(Record):
     explanations: Sequence[Explanation]
     files: Sequence[Path] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What is said of each image and label, without the maps themselves."""
+        pictures = ("map", "overlay", "neighbours")
+        return [{k: v for k, v in own.to_dict().items() if k not in pictures} for own in self.explanations]
 
 
 class Explainer:
@@ -229,32 +236,52 @@ def _neighbour_dict(neighbour: Neighbour, task: Task) -> dict[str, Any]:
     }
 
 
-def open_explainer(path: Path, method: str = AUTO, *, isolated: bool = True) -> Explainer:
-    """Open a run to explain its predictions; see `Explainer`."""
-    return Explainer(open_run(path), method, isolated=isolated)
+def open_explainer(run: PathLike, method: str = AUTO, *, isolated: bool = True) -> Explainer:
+    """Open a run to explain its predictions; see `Explainer`.
+
+    Examples
+    --------
+    >>> explainer = pl.open_explainer("runs/retina")
+    >>> explainer.method
+    'occlusion'
+    """
+    return Explainer(open_run(path_of(run, "run folder")), method, isolated=isolated)
 
 
 def explain(
-    run: Path,
-    paths: Sequence[Path] = (),
+    run: PathLike,
+    paths: PathLike | Sequence[PathLike] = (),
     *,
     split: str | None = None,
     rows: Sequence[int] = (),
     method: str = AUTO,
     label: str | None = None,
     neighbours: int = 0,
-    out: Path | None = None,
+    out: PathLike | None = None,
 ) -> Explained:
     """Explain pictures, files and folders as `predict` takes them, or rows of a split of the run's own dataset.
 
-    Files that cannot be read are in `problems`; DataError if none can. The pictures go to `out`, by default
-    runs/explained-<run>: one for each image and label, and a sheet where there are several. What other calls wrote
-    there stays: a picture whose name is taken gets a number.
+    `rows` are those of `split` as stored, from 0; `method` is "auto", "occlusion", "cam", "gradcam" or "hirescam";
+    `label` is the one to explain, by default the predicted one; `neighbours` is how many of the most similar training
+    images are given. Files that cannot be read are in `problems`; DataError if none can. The pictures go to `out`, by
+    default runs/explained-<run>: one for each image and label, and a sheet where there are several. What other calls
+    wrote there stays: a picture whose name is taken gets a number.
+
+    Examples
+    --------
+    >>> explained = pl.explain("runs/retina", split="test", rows=[3])
+    >>> explained.frame()[["split", "row"]].to_dict("records")
+    [{'split': 'test', 'row': 3}]
     """
-    explainer = open_explainer(run, method)
-    images, sources, problems = _from_split(explainer, split, rows) if split else _from_files(explainer, paths)
+    folder, files_out = path_of(run, "run folder"), path_or_none(out, "folder for out")
+    explainer = open_explainer(folder, method)
+    images, sources, problems = (
+        _from_split(explainer, split, rows)
+        if split
+        else _from_files(explainer, [path_of(path) for path in listed(paths)])
+    )
     done = explainer.explain(images, sources, label=label, neighbours=neighbours)
-    files = _write_pictures(out or Path("runs") / f"explained-{Path(run).name}", done.explanations)
+    files = _write_pictures(files_out or Path("runs") / f"explained-{folder.name}", done.explanations)
     return replace(done, files=files, problems=problems)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.data import ViewedDataset
 from penlight.data.accesses import TestAccessLog
 from penlight.errors import RunError, UnknownNameError
@@ -17,35 +18,41 @@ if TYPE_CHECKING:
     from penlight.exporters import ExportSource
 
 
-def export(path: Path, to: str = "onnx", *, out: Path | None = None) -> Exported:
+def export(run: PathLike, to: str = "onnx", *, out: PathLike | None = None) -> Exported:
     """Write a run's model in one of the formats of `penlight.exporters.EXPORTERS`: "onnx" or "keras".
 
     What was written is asked the whole test split, one image at a time and by sevens; ExportError, and no file, if
     it does not answer as the model does. `out` is the file to write, with its comparison beside it as
     <file>.json; by default both are in the run.
+
+    Examples
+    --------
+    >>> pl.export("runs/retina", "onnx", out="retina.onnx").file.name
+    'retina.onnx'
     """
+    path, out = path_of(run, "run folder"), path_or_none(out, "file for out")
     from penlight.exporters import EXPORTERS, compare, require_close
 
     if to not in EXPORTERS:
         raise UnknownNameError("format", to, EXPORTERS)
-    run = open_run(path)
-    if name := run.made_elsewhere:
-        raise no_model(run, name)
-    view = view_of(run.recipe)
-    test = run.model_predictions("test")
+    opened = open_run(path)
+    if name := opened.made_elsewhere:
+        raise no_model(opened, name)
+    view = view_of(opened.recipe)
+    test = opened.model_predictions("test")
     if view.dataset.md5 != test.data_hash:
         raise RunError(
-            f"The run {path} was made from another file of {run.recipe.data.dataset} than the one here.",
+            f"The run {path} was made from another file of {opened.recipe.data.dataset} than the one here.",
             "Put back the file it was made from.",
         )
-    TestAccessLog(view.dataset, "export").add(view.view, run.recipe.hash, run.seed, run.name)
+    TestAccessLog(view.dataset, "export").add(view.view, opened.recipe.hash, opened.seed, opened.name)
     exporter = EXPORTERS[to]
-    content = exporter.write(_source(run, view, test))
+    content = exporter.write(_source(opened, view, test))
     file = out or path / exporter.file
-    parity = compare(exporter.answering(content), view.splits["test"].chosen, test, run.decision)
-    require_close(parity, run.recipe.train.precision, str(file))
+    parity = compare(exporter.answering(content), view.splits["test"].chosen, test, opened.decision)
+    require_close(parity, opened.recipe.train.precision, str(file))
     exported = Exported(file, to, len(content), parity)
-    _keep(run, exported, content, out)
+    _keep(opened, exported, content, out)
     return exported
 
 

@@ -1,10 +1,25 @@
 """Options of a recipe by keyword, `epochs=5`, or by key, `{"train.epochs": 5}`: what `--set` is in the command."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
+from penlight.api.paths import PathLike, name_of
+from penlight.api.requests import Request, request
 from penlight.errors import RecipeError, UnknownNameError
-from penlight.recipes import Augment, Data, Decide, Estimator, FineTune, Loss, Override, Own, Recipe, Train
+from penlight.recipes import (
+    Augment,
+    Data,
+    Decide,
+    Estimator,
+    FineTune,
+    Loss,
+    Override,
+    Own,
+    Recipe,
+    Train,
+    load_recipe,
+)
 from penlight.recipes.recipe import Section
 from penlight.records import plain
 
@@ -29,7 +44,27 @@ _SECTIONS: tuple[tuple[str, type[Section]], ...] = (
 )
 
 
-def overrides_of(
+def request_of(
+    dataset: "PathLike | Recipe",
+    recipe: "PathLike | Recipe | None",
+    options: Options | None,
+    keywords: Mapping[str, Any],
+    function: Callable[..., Any],
+    **data: Any,
+) -> Request:
+    """Resolve what a function of the face was given; a keyword that it does not know is an option of the recipe.
+
+    `data` are view, size and budget as `requests.request` has them.
+    """
+    if recipe is None and isinstance(dataset, Recipe):
+        recipe = dataset
+    chosen = recipe if recipe is None or isinstance(recipe, Recipe) else name_of(recipe, "recipe")
+    known = load_recipe(chosen) if isinstance(chosen, str) else chosen
+    overrides = _overrides(options, keywords, known, inspect.signature(function).parameters)
+    return request(None if isinstance(dataset, Recipe) else name_of(dataset), chosen, overrides, **data)
+
+
+def _overrides(
     options: Options | None, keywords: Mapping[str, Any], recipe: Recipe | None = None, others: Iterable[str] = ()
 ) -> list[Override]:
     """Give the changes of a recipe that options and keywords ask for, the choice of a model first.
@@ -43,7 +78,7 @@ def overrides_of(
             "Give keywords, as epochs=5, or a dict.",
         )
     if options is not None and not isinstance(options, Mapping):
-        return [*options, *overrides_of(None, keywords, recipe, others)]
+        return [*options, *_overrides(None, keywords, recipe, others)]
     keys = keys_by_keyword(recipe)
     found: list[Override] = []
     for name, value in {**(options or {}), **keywords}.items():

@@ -1,8 +1,9 @@
 """Paths as a notebook gives them: text, a Path, or a result that has a folder, such as a run."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from penlight.errors import DataError
 
@@ -23,3 +24,15 @@ def path_of(value: PathLike, what: str = "path") -> Path:
 def path_or_none(value: PathLike | None, what: str = "path") -> Path | None:
     """Give a path, or None where none was given. Errors as in `path_of`."""
     return None if value is None else path_of(value, what)
+
+
+def name_of(value: PathLike, what: str = "dataset") -> str:
+    """Give a name or a path as text. Errors as in `path_of`."""
+    return value if isinstance(value, str) else str(path_of(value, what))
+
+
+def listed(values: Any) -> Sequence[Any]:
+    """Give several values as a list; one alone is a list of one: a text, a path, an array, a name with its bytes."""
+    is_upload = isinstance(values, tuple) and len(values) == 2 and isinstance(values[1], bytes)
+    is_one = is_upload or isinstance(values, str | os.PathLike) or hasattr(values, "shape")
+    return [values] if is_one else list(values)

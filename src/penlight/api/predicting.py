@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from penlight.answers import Answer, AnsweringModel, ErrorOfWorker, Unlike, answering_model, read_answer
+from penlight.api.paths import PathLike, listed, path_of
 from penlight.errors import (
     DataError,
     LargePictureError,
@@ -35,7 +36,7 @@ _CHUNK = 32
 _CHUNKS_AHEAD = 2
 _HARMFUL = "It is damaged, or was made to harm: use a run that you trust."
 
-Source: TypeAlias = "Path | tuple[str, bytes] | NDArray[np.uint8]"
+Source: TypeAlias = "PathLike | tuple[str, bytes] | NDArray[np.uint8]"
 """A file, a folder or an npz; an upload by its name and bytes; an image or images as an array."""
 
 
@@ -70,7 +71,7 @@ class Prediction(Record, computed=("warnings",)):
         return None if self.answer is None else self.unlike
 
 
-class Predicted(Record, computed=("failed",)):
+class Predicted(Record, computed=("failed",), table="predictions"):
     """What `predict` gives: which `model` answered (`Classifier.about`), and a prediction for each picture."""
 
     model: dict[str, Any] = json_key(written=answering_model)
@@ -194,13 +195,23 @@ def _values(answer: Item | Lost, bounds: Bounds, run: Path) -> Mapping[str, Any]
     return values
 
 
-def predict(run: Path, sources: Iterable[Source]) -> Predicted:
-    """Predict pictures with a run; see `Source` for what they may be, `open_classifier` for errors of the run.
+def predict(run: PathLike, sources: "Source | Iterable[Source]") -> Predicted:
+    """Predict images with a run: its answer for each, calibrated probabilities, and what is unlike train.
 
-    What cannot be read is in the result, with its error, and stops nothing.
+    `run` is a run or its folder. `sources` is one or several of: an image file (PNG, JPEG, TIFF, DICOM), a folder of
+    them, an npz of images, an array uint8 (H, W), (H, W, C), (N, H, W) or (N, H, W, C), a file's name with its bytes.
+    What cannot be read is in the result, with its error, and stops nothing. RunError for what is no run with a model.
+
+    Examples
+    --------
+    >>> found = pl.predict("runs/retina", "eye.png")
+    >>> found.predictions[0].answer.answers
+    ('...',)
+    >>> found.frame()[["file", "answers"]].shape
+    (1, 2)
     """
-    classifier = RemoteClassifier(run)
-    return Predicted(classifier.about, list(predict_each(classifier, pictures(sources))))
+    classifier = RemoteClassifier(path_of(run, "run folder"))
+    return Predicted(classifier.about, list(predict_each(classifier, pictures(listed(sources)))))
 
 
 def predict_each(classifier: RemoteClassifier, asked: Iterable[InputPicture]) -> Iterator[Prediction]:
@@ -225,12 +236,17 @@ def pictures(sources: Iterable[Source]) -> Iterator[InputPicture]:
     """List the pictures of all sources: those of a folder and of the folders in it by their names, the rows of an
     npz. What is wrong with a source is the picture's error."""
     for number, source in enumerate(sources):
-        if isinstance(source, Path):
-            yield from _of_path(source)
+        if isinstance(source, str | os.PathLike):
+            yield from _of_path(Path(source))
         elif isinstance(source, tuple):
             yield InputPicture(*source)
-        else:
+        elif hasattr(source, "shape"):
             yield from _of_array(source, f"array {number}")
+        else:
+            raise DataError(
+                f"A file, a folder or an array of images was expected; {type(source).__name__} came.",
+                "Give paths, or arrays uint8 (N, H, W) or (N, H, W, C).",
+            )
 
 
 def count_pictures(paths: Iterable[Path]) -> int:

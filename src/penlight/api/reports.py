@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.disk import is_inside
 from penlight.experiments.folds import folds_content, folds_of
 from penlight.experiments.seeds import over_seeds
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
     from penlight.reports.figure import Figure
 
 
-def report(path: Path, out: Path | None = None, *, images: bool | None = None) -> Path:
+def report(run: PathLike, out: PathLike | None = None, *, images: bool | None = None) -> Path:
     """Write the report of a run, of several seeds or folds, or of a study, from what is on disk; give its path.
 
     A run's own report is part of it and stays as `train` wrote it; `out` is another file to write. With `images` it
     shows images of the dataset, without them none; with None, as each run keeps images or not.
+
+    Examples
+    --------
+    >>> pl.report("runs/retina", "retina.html").name
+    'retina.html'
     """
+    path, out = path_of(run, "run folder"), path_or_none(out, "file for out")
     from penlight.reports import run_report, seeds_report
 
     kind = kind_of(path)
@@ -52,12 +59,19 @@ def _written(made: RunFolder | RunGroup, page: str, out: Path | None) -> Path:
     return out
 
 
-def displays(path: Path) -> Mapping[str, "Figure"]:
+def displays(run: PathLike) -> Mapping[str, "Figure"]:
     """Give the figures of the report of a run, of several seeds, or of a study, by name, for a notebook.
 
     Each has its numbers as `.frame()` and draws by `.plot()`, onto a figure of its own or onto axes that it
     is given. Those of a study's further views have "<view>-" before their names.
+
+    Examples
+    --------
+    >>> figures = pl.displays("runs/retina")
+    >>> figures["confusion"].frame().shape
+    (25, 4)
     """
+    path = path_of(run, "run folder")
     from penlight.reports.figure import Figure
     from penlight.reports.palette import palette
     from penlight.reports.run import run_displays, seeds_displays

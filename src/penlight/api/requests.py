@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from penlight import disk
 from penlight.api.planning import plan_before, unfinished_plan
+from penlight.api.results import NameTable
 from penlight.data.catalog import is_portable, portable, reference_of
 from penlight.data.remembered import find_reference, reference_to
 from penlight.errors import PenlightError, RecipeError
@@ -163,6 +164,13 @@ def _require_known_weights(recipe: Recipe) -> None:
         )
 
 
-def list_recipes() -> list[dict[str, str]]:
-    """List the presets: name and the text of their header (what, command, cost, expected score)."""
-    return [{"name": name, "about": preset_header(name)} for name in preset_names()]
+def list_recipes() -> NameTable:
+    """List the presets: name and the text of their header (what, command, cost, expected score).
+
+    Examples
+    --------
+    >>> recipes = pl.list_recipes()
+    >>> "cnn" in recipes.frame().index
+    True
+    """
+    return NameTable({"name": name, "about": preset_header(name)} for name in preset_names())

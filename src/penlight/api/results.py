@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.data.accesses import TestAccess, count_accesses
-from penlight.records import Record, json_key
+from penlight.records import NotebookResult, Record, json_key, shorten
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 
 if TYPE_CHECKING:
@@ -50,6 +50,22 @@ class Trained(Record, computed=("cut_for_time",)):
         return sum(kept != self.model for kept in self.kept) if self.model else 0
 
 
+class NameTable(NotebookResult, list[dict[str, Any]]):
+    """What there is of a kind, a dict each with a name; a notebook shows it as a table."""
+
+    def frame(self) -> "pd.DataFrame":
+        """Give a line for each, under its name."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self)).set_index("name")
+
+    def _json(self) -> list[dict[str, Any]]:
+        return list(self)
+
+    def __repr__(self) -> str:
+        return shorten(f"{len(self)}: {', '.join(str(own['name']) for own in self)}")
+
+
 class Studied(Record):
     """What `study` made: the folder, its report, and what its study.json holds."""
 
@@ -79,7 +95,7 @@ class Studied(Record):
         return pd.DataFrame(lines)
 
 
-class Tuned(Record):
+class Tuned(Record, table="trials"):
     """What `tune` found: the folder, the best recipe's file, the page, and the trials.
 
     `metric` on `judged_on` ("3 folds of train") is what trials are worth; `best` and `start` (the recipe as it was;
@@ -124,6 +140,10 @@ class Shown(Record):
     description: "DataDescription" = json_key(inline=True)
     files: Sequence[Path]
     readings: Sequence[TestAccess] = json_key("test_readings", default=(), written=count_accesses)
+
+    def frame(self) -> "pd.DataFrame":
+        """Give counts and shares by label and split, and a last line with those of all images."""
+        return self.description.split_table()
 
     def _repr_html_(self) -> str:
         """Show the pictures in a notebook."""

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.api.paths import PathLike, path_of
+from penlight.api.progress import TrainingView, shows
 from penlight.api.reports import report
 from penlight.data import ViewedDataset
 from penlight.data.accesses import TestAccessLog
@@ -26,6 +28,9 @@ from penlight.runs.folder import CORRUPTIONS
 from penlight.runs.groups import kind_of, open_group
 from penlight.tasks import Task
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 LINEAR = "linear"
 
 # A baseline that is fitted again must give the probabilities that are on disk. With another number of threads sums
@@ -39,13 +44,25 @@ class Corrupted(Record):
     robustness: Robustness = json_key(inline=True)
     report: Path = json_key(hidden=True)
 
+    def frame(self) -> "pd.DataFrame":
+        """Give a line per corruption: balanced error at each severity, its mean, and the change, with intervals."""
+        return self.robustness.model.frame()
 
-def evaluate_corrupted(path: Path, *, listener: ProgressListener | None = None) -> Corrupted:
+
+@shows(TrainingView)
+def evaluate_corrupted(run: PathLike, *, listener: ProgressListener | None = None) -> Corrupted:
     """Corrupt test in the ways that fit the dataset, ask the model of a run, or those of all its seeds, and score.
 
     The result is kept in the run as corruptions.json, and its report is written again. Everything that is applied,
     calibration and thresholds, was found on val. RunError for a run without model.onnx, or of other data.
+
+    Examples
+    --------
+    >>> corrupted = pl.evaluate_corrupted("runs/retina")
+    >>> corrupted.frame().columns[:2].to_list()
+    [...]
     """
+    path = path_of(run, "run folder")
     listener = listener or ProgressListener()
     kind = kind_of(path)
     if kind == "folds":
@@ -59,8 +76,8 @@ def evaluate_corrupted(path: Path, *, listener: ProgressListener | None = None) 
     test, task = view.splits["test"], models[0].task
 
     readings = TestAccessLog(view.dataset, "corruptions")
-    for run in runs:
-        readings.add(view.view, run.recipe.hash, run.seed, run.name)
+    for own in runs:
+        readings.add(view.view, own.recipe.hash, own.seed, own.name)
 
     def step(name: str) -> None:
         listener.on_step(f"Corrupting: {name.replace('_', ' ')}")
@@ -69,14 +86,14 @@ def evaluate_corrupted(path: Path, *, listener: ProgressListener | None = None) 
     mistakes = observe(task, test.y_true, test.images, test.index, asked, corruptions, step=step)
     listener.on_step("Scoring")
     found = _Mistaken(task, view, corruptions, mistakes[: len(runs)], mistakes[len(runs) :], notes)
-    for place, run in enumerate(runs):
-        run.replace(CORRUPTIONS, json_text(found.of(runs, [place])).encode())
+    for place, own in enumerate(runs):
+        own.replace(CORRUPTIONS, json_text(found.of(runs, [place])).encode())
     robustness = found.of(runs, range(len(runs)))
     if many:
         open_group(path).replace(CORRUPTIONS, json_text(robustness).encode())
     listener.on_step("Writing the report")
-    for run in runs if many else ():
-        report(run.path)
+    for own in runs if many else ():
+        report(own.path)
     return Corrupted(robustness, report(path))
 
 

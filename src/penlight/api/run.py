@@ -1,33 +1,86 @@
 """`pl.train`, and what it gives: a run, or the runs of several seeds or folds."""
 
-import inspect
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from penlight.api import requests
-from penlight.api.options import Options, overrides_of
+import numpy as np
+from numpy.typing import NDArray
+
+from penlight.api.options import Options, request_of
 from penlight.api.paths import PathLike, path_of, path_or_none
+from penlight.api.progress import TrainingView, shows
+from penlight.api.reports import displays
+from penlight.api.results import Trained
 from penlight.api.training import cross_validate_recipe, train_recipe, trained_of
-from penlight.errors import RecipeError
+from penlight.errors import RecipeError, RunError, UnknownNameError
+from penlight.evaluation.standing import model_words
 from penlight.experiments.progress import ProgressListener
-from penlight.recipes import Recipe, load_recipe
-from penlight.runs import RunFolder
+from penlight.numbers import counted
+from penlight.recipes import Recipe
+from penlight.records import NotebookResult, shorten, table_html
+from penlight.runs import Predictions, RunFolder
 from penlight.runs import open_run as open_folder
-from penlight.runs.groups import RunGroup, kind_of, open_group
+from penlight.runs.dataset import files_of
+from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
+from penlight.runs.standing import standing_of
+from penlight.tasks import label_of
 from penlight.tracking.tracker import tracking
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from penlight.training.own import OwnModel
 
+_RESERVED = ("row", "file", "patient", "truth", "answer")
+_LEADING = 5
+"""How many scores a card shows."""
 
-class Run(RunFolder):
-    """A trained model in its folder, which `penlight` commands take by its path and functions of `pl` as it is."""
+
+@dataclass(frozen=True)
+class RunPredictions(NotebookResult, Predictions):
+    """A run's predictions of the images of a split: `prob` (N, C) is calibrated, `decided` (N, C) the 0/1 answers,
+    and `files` the path of each image in its dataset, where that is here and is one of image files."""
+
+    decided: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    files: NDArray[np.str_] | None = None
+
+    def frame(self) -> "pd.DataFrame":
+        """Give a line for each image: its row in the split, file and patient where known, the truth, a probability
+        by label, and the answer. A label called as another column has "p " before its name."""
+        import pandas as pd
+
+        known = {"file": self.files, "patient": self.groups}
+        columns: dict[str, Any] = {"row": self.index, **{k: own for k, own in known.items() if own is not None}}
+        columns |= {"truth": [label_of(self.task, row) for row in self.y_true]}
+        for i, label in enumerate(self.task.labels):
+            columns[f"p {label}" if label in _RESERVED else label] = self.prob[:, i]
+        return pd.DataFrame({**columns, "answer": [label_of(self.task, row) for row in self.decided]})
+
+    def _json(self) -> dict[str, Any]:
+        return {str(name): column.to_list() for name, column in self.frame().items()}
+
+    def __repr__(self) -> str:
+        return f"RunPredictions({self.dataset}, {self.split}: {len(self):,} images, {len(self.task.labels)} labels)"
+
+
+class Run(NotebookResult, RunFolder):
+    """A trained model in its folder. Commands take it by its path, functions of `penlight` as it is.
+
+    Examples
+    --------
+    >>> run = pl.open_run("runs/retina")
+    >>> run.scores.frame().loc["auc", ["value", "low", "high", "majority"]].shape
+    (4,)
+    >>> run.predictions("test").frame()[["truth", "answer"]].head(1)
+        truth  answer
+    ...
+    """
 
     @classmethod
     def of(cls, folder: RunFolder) -> Self:
@@ -39,27 +92,81 @@ class Run(RunFolder):
     def __fspath__(self) -> str:
         return str(self.path)
 
-    @cached_property
+    @property
     def scores(self) -> Scores:
-        """The scores on test, and those of the baselines on the same images."""
+        """The scores on test, and those of the baselines on the same images, as `train` found them."""
         return self.metrics
 
     @property
     def report(self) -> Path:
         """The page with figures and checks."""
-        return self.path / "report.html"
+        return self.path / REPORT
+
+    def predictions(self, split: str = "test") -> RunPredictions:
+        """Give the calibrated probabilities and the answers of each image of "val" or "test". UnknownNameError for
+        another split."""
+        if split not in (known := ("val", "test")):
+            raise UnknownNameError("split with predictions", split, known)
+        found = self.answers(split)
+        own = {f.name: getattr(found.predictions, f.name) for f in fields(Predictions)}
+        files = files_of(self.recipe, split, found.predictions.data_hash)
+        named = None if files is None else np.array(files)[found.predictions.index]
+        return RunPredictions(**own, decided=found.decided, files=named)
+
+    def plot(self, name: str, ax: "Axes | None" = None) -> "Axes":
+        """Draw a figure of the report, such as "confusion" or "learning", onto axes or onto a figure of its own.
+
+        UnknownNameError lists the figures that the run has.
+        """
+        return _plot(self, name, ax)
+
+    def keras_model(self, *, probabilities: bool = False) -> Any:
+        """Give the network as an ordinary compiled Keras model, of images float32 (N, H, W, C) of 0 to 255.
+
+        It gives logits (N, K), or with `probabilities` what the run answers: calibrated ones, (N, C). Labels for
+        `fit` and `evaluate` are as `pl.load` gives them. The file is read in Keras' safe mode, and runs no code.
+        RunError for a run that keeps another kind of model.
+        """
+        if not self.has("model.keras"):
+            raise RunError(
+                f"The run {self.path} keeps {model_words(self.kept_model)}, which is no Keras network.",
+                "pl.predict and its model.onnx answer with it.",
+            )
+        from penlight.exporters.keras_file import compiled_network
+        from penlight.models.keras_files import network_from_bytes
+
+        network, task = network_from_bytes(self.read("model.keras")), self.model_predictions("test").task
+        return compiled_network(network, task, self.decision.calibration, probabilities=probabilities)
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
         return self.scores.frame()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give what `penlight train --json` prints."""
-        return trained_of(self.path, [self], self.scores).to_dict()
+    def _json(self) -> Trained:
+        return trained_of(self.path, [self], self.scores)
+
+    def __repr__(self) -> str:
+        data = self.recipe.data
+        return shorten(
+            f"Run({str(self.path)!r}, {self.kept_model} on {data.dataset}, seed {self.seed}, {self.scores})"
+        )
+
+    def _repr_html_(self) -> str:
+        measured = standing_of(self, self.model_predictions("test").task)
+        return _card(self, measured.verdict, {"Report": REPORT, "Model card": "card.md"})
 
 
-class Runs(Sequence[Run]):
-    """The runs of several seeds, or of the folds of a cross-validation, in one folder."""
+class Runs(NotebookResult, Sequence[Run]):
+    """The runs of several seeds, or of the folds of a cross-validation, in one folder.
+
+    Examples
+    --------
+    >>> runs = pl.train("retina-phantom", "majority", seeds=2, out="runs/two")
+    >>> [run.seed for run in runs], runs[0].path.name
+    ([0, 1], 'seed-0')
+    >>> runs.scores.frame().loc["auc", ["value", "sd"]].shape
+    (2,)
+    """
 
     def __init__(self, group: RunGroup, opened: Sequence[RunFolder] = ()) -> None:
         self.path = group.path
@@ -72,9 +179,6 @@ class Runs(Sequence[Run]):
 
     def __len__(self) -> int:
         return len(self._runs)
-
-    def __iter__(self) -> Iterator[Run]:
-        return iter(self._runs)
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -94,19 +198,65 @@ class Runs(Sequence[Run]):
     @property
     def report(self) -> Path:
         """The page with figures and checks over all runs."""
-        return self.path / "report.html"
+        return self.path / REPORT
+
+    def plot(self, name: str, ax: "Axes | None" = None) -> "Axes":
+        """Draw a figure of the report over all runs, as `Run.plot` does."""
+        return _plot(self, name, ax)
 
     def frame(self) -> "pd.DataFrame":
         """Give the scores of the whole, a line each, with those of the baselines beside them."""
         return self.scores.frame()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give what `penlight train --seeds N --json` prints."""
-        return trained_of(self.path, self._runs, self.scores).to_dict()
+    def _json(self) -> Trained:
+        return trained_of(self.path, self._runs, self.scores)
+
+    def __repr__(self) -> str:
+        return shorten(f"Runs({str(self.path)!r}, {len(self)} {self.kind}, {self.scores})")
+
+    def _repr_html_(self) -> str:
+        first = self[0]
+        said = f"{model_words(first.kept_model)} on {first.recipe.data.dataset}, {counted(len(self), self.kind[:-1])}"
+        return _card(self, f"{said[:1].upper()}{said[1:]}.", {"Report": REPORT})
+
+
+def _plot(run: Run | Runs, name: str, ax: "Axes | None") -> "Axes":
+    figures = displays(run)
+    if name not in figures:
+        raise UnknownNameError("figure", name, figures)
+    return figures[name].plot(ax)
+
+
+def _card(run: Run | Runs, said: str, files: Mapping[str, str]) -> str:
+    """Show in a notebook what came of a training: a sentence, leading scores beside baselines, checks, links."""
+    scores = run.scores
+    table = scores.frame().head(_LEADING)
+    table = table[[name for name in ("value", "sd", "low", "high", *scores.baselines) if name in table]]
+    checks = "".join(
+        f"<li>{'<strong>Serious</strong> ' if own.serious else ''}{own.code}: {html.escape(own.seen)}</li>"
+        for own in scores.checks
+    )
+    links = " · ".join(
+        f'<a href="{html.escape(str(run.path / file))}">{title}</a>'
+        for title, file in files.items()
+        if (run.path / file).is_file()
+    )
+    return (
+        f"<p><strong>{html.escape(said)}</strong></p>{table_html(table)}"
+        f"<ul>{checks or '<li>No check reported a problem.</li>'}</ul>"
+        f"<p>{links} · <code>{html.escape(str(run.path))}</code></p>"
+    )
 
 
 def open_run(path: PathLike) -> Run | Runs:
-    """Open a run folder, or a folder with one run per seed or fold. RunError for what is none."""
+    """Open a run folder, or a folder with one run per seed or fold. RunError for what is none.
+
+    Examples
+    --------
+    >>> run = pl.open_run("runs/retina")
+    >>> run.name, run.seed
+    ('retina', 0)
+    """
     folder = path_of(path, "run folder")
     if kind_of(folder) in ("seeds", "folds"):
         return Runs(open_group(folder))
@@ -136,6 +286,7 @@ def train(
     images: bool = True, out: PathLike | None = None, track: str | None = None,
     listener: ProgressListener | None = None, options: Options | None = None, **keywords: Any,
 ) -> Run | Runs: ...  # fmt: skip
+@shows(TrainingView)
 def train(
     dataset: PathLike | Recipe,
     recipe: PathLike | Recipe | None = None,
@@ -156,39 +307,76 @@ def train(
     options: Options | None = None,
     **keywords: Any,
 ) -> Run | Runs:
-    """Train a recipe on a dataset, evaluate it on test, and write its report.
+    """Train a model on a dataset, evaluate it on test beside baselines, and write its report.
 
-    `dataset` is a name, the path of a description, or a recipe that names its dataset. `recipe` is a preset, the path
-    of a recipe, or a `Recipe`; without one a plan is made for the dataset, for `budget` seconds of training. Keywords
-    change its values: `epochs=5` is `--set train.epochs=5`, as is `options={"train.epochs": 5}`. With `seeds` there
-    is a run for each seed from `seed` on; with `folds` one for each fold of train and val, and test is not read.
-    `out` is the folder, by default the next free runs/<dataset>-<recipe>-<n>, or the unfinished one of the same
-    call, which is continued. Without `images` no image of the dataset is kept. `track` is the address of an
-    experiment tracker that gets the run as it goes on, such as "mlflow:sqlite:///runs.db"; see `pl.track`.
+    Parameters
+    ----------
+    dataset
+        A name of `pl.list_datasets()`, the path of a description, a run's recipe.toml, or a `Recipe`.
+    model, fresh, callbacks
+        Your own: an estimator of scikit-learn, or a network, as a function `build(input_shape, n_outputs)`, as
+        "FILE.py:NAME", or as a `keras.Model`, of which each seed trains a copy, with new weights if `fresh`.
+        Optimizer and loss are its own where it is compiled; `callbacks` are Keras'.
+    recipe
+        A name of `pl.list_recipes()`, the path of a recipe, or a `Recipe`. Without one a plan is made for the
+        dataset, for `budget` seconds of training (600 by default).
+    seed, seeds, folds
+        The first seed; how many, each a run of its own; or folds of train and val, and test is not read.
+    view, size
+        A view of the dataset's labels, and the side of an image in pixels.
+    images
+        Without them no image of the dataset is kept in the run or shown in its report.
+    out
+        The folder; by default the next free runs/<dataset>-<recipe>-<n>, or the unfinished one of the same call,
+        which is continued.
+    track
+        The address of an experiment tracker, such as "mlflow:sqlite:///runs.db"; see `pl.track`.
+    listener
+        Is told of the progress; by default it is shown, and `pl.ProgressListener()` shows none.
+    options, keywords
+        Values of the recipe: `epochs=5`, or by key `options={"train.epochs": 5}`, are `--set train.epochs=5`.
 
-    `model` is your own: an estimator of scikit-learn, or a network, as a function `build(input_shape, n_outputs)`, as
-    "FILE.py:NAME", or as a `keras.Model`, of which each seed trains a copy, with new weights if `fresh`. Optimizer
-    and loss are its own where it is compiled; `callbacks` are Keras'.
+    Returns
+    -------
+    `Run`, or `Runs` of several seeds or folds. RecipeError, DataError and others say what does not fit.
+
+    Examples
+    --------
+    >>> run = pl.train("retina-phantom", "linear", components=20)
+    >>> run.scores.frame()[["value", "low", "high", "majority"]].head(1)
+          value   low    high    majority
+    name
+    auc   ...
     """
     if folds is not None and seeds != 1:
         raise RecipeError("folds trains every fold with one seed, and seeds were given.", "Leave seeds out.")
-    if recipe is None and isinstance(dataset, Recipe):
-        recipe = dataset
-    chosen = recipe if recipe is None or isinstance(recipe, Recipe) else str(path_of(recipe, "recipe"))
-    of_model = load_recipe(chosen) if isinstance(chosen, str) else chosen
-    overrides = overrides_of(options, keywords, of_model, _PARAMETERS)
-    name = None if isinstance(dataset, Recipe) else str(path_of(dataset, "dataset"))
+    folder = path_or_none(out, "folder for out")
+    told = listener or ProgressListener()
+    told.on_step("Preparing")
     own = _own_model(model, fresh, callbacks)
-    asked = requests.request(name, chosen, overrides, view=view, size=size, budget=budget, own=own)
-    how: dict[str, Any] = {"name": asked.name, "out": path_or_none(out, "folder for out"), "seed": seed}
-    how |= {"plan": asked.plan, "images": images, "own": asked.own}
-    with tracking(listener or ProgressListener(), track) as how["listener"]:
-        made = (
-            train_recipe(asked.recipe, seeds=seeds, **how)
-            if folds is None
-            else cross_validate_recipe(asked.recipe, folds=folds, **how)
-        )
+    asked = request_of(dataset, recipe, options, keywords, train, view=view, size=size, budget=budget, own=own)
+    how: dict[str, Any] = {"name": asked.name, "out": folder, "seed": seed, "plan": asked.plan}
+    how |= {"images": images, "own": asked.own}
+    with tracking(told, track) as how["listener"]:
+        if folds is None:
+            made = train_recipe(asked.recipe, seeds=seeds, **how)
+        else:
+            made = cross_validate_recipe(asked.recipe, folds=folds, **how)
     return open_run(made.folder)
+
+
+def demo(*, out: PathLike | None = None, images: bool = True, listener: ProgressListener | None = None) -> Run:
+    """Train, evaluate and report a small network on a synthetic dataset, without a download, in half a minute.
+
+    Arguments as in `train`.
+
+    Examples
+    --------
+    >>> run = pl.demo(out="runs/demo")
+    >>> run.kept_model
+    'cnn'
+    """
+    return train("retina-phantom", "demo", out=out, images=images, listener=listener)
 
 
 def _own_model(model: Any, fresh: bool, callbacks: Sequence[Any]) -> "OwnModel | None":
@@ -199,6 +387,3 @@ def _own_model(model: Any, fresh: bool, callbacks: Sequence[Any]) -> "OwnModel |
     from penlight.training.own import own_model
 
     return own_model(model, fresh=fresh, callbacks=callbacks)
-
-
-_PARAMETERS = tuple(inspect.signature(train).parameters)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from penlight.api.paths import PathLike, name_of, path_of
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.accesses import TEST, TestAccessLog
 from penlight.data.catalog import reference_of
@@ -18,7 +19,7 @@ from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.recipes.recipe import decide_from
 from penlight.runs import Predictions, answer, open_run
 from penlight.runs.evidence import seen
-from penlight.runs.given import PredictionsLike, name_of, predictions_of, read_given
+from penlight.runs.given import PredictionsLike, predictions_of, read_given, short_hash
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, open_folds, scores_of, seeds_scores
@@ -31,11 +32,18 @@ if TYPE_CHECKING:
 _NATIVE, _SIZE, _VAL = "native", 28, "val"
 
 
-def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsScores:
+def evaluate(run: PathLike, split: str = "test") -> Scores | SeedsScores | FoldsScores:
     """Score a run again, or the runs of several seeds or folds, from the predictions on disk.
 
-    A cross-validation is scored on the images of all folds, whichever split is asked for.
+    `split` is "test" or "val"; a cross-validation is scored on the images of all folds. RunError for what is no run.
+
+    Examples
+    --------
+    >>> scores = pl.evaluate("runs/retina", "val")
+    >>> scores.frame().loc["auc", ["value", "low", "high"]]
+    value    ...
     """
+    path = path_of(run, "run folder")
     kind = kind_of(path)
     if kind == "folds":
         return replace(folds_scores(open_folds(path)), sealed=open_group(path).is_sealed)
@@ -48,7 +56,7 @@ def evaluate(path: Path, split: str = "test") -> Scores | SeedsScores | FoldsSco
 @overload
 def score(
     predictions: PredictionsLike,
-    dataset: str | Path | None = ...,
+    dataset: PathLike | None = ...,
     *,
     truth: "str | Path | pd.DataFrame | None" = ...,
     val: PredictionsLike | None = ...,
@@ -67,7 +75,7 @@ def score(
 @overload
 def score(
     predictions: PredictionsLike,
-    dataset: str | Path | None = ...,
+    dataset: PathLike | None = ...,
     *,
     truth: "str | Path | pd.DataFrame | None" = ...,
     val: PredictionsLike | None = ...,
@@ -76,7 +84,7 @@ def score(
     size: int | None = ...,
     task: str | None = ...,
     decide: Decide | Mapping[str, Any] | None = ...,
-    out: str | Path,
+    out: PathLike,
     name: str | None = ...,
     images: bool = ...,
     listener: ProgressListener | None = ...,
@@ -85,7 +93,7 @@ def score(
 
 def score(
     predictions: PredictionsLike,
-    dataset: str | Path | None = None,
+    dataset: PathLike | None = None,
     *,
     truth: "str | Path | pd.DataFrame | None" = None,
     val: PredictionsLike | None = None,
@@ -94,7 +102,7 @@ def score(
     size: int | None = None,
     task: str | None = None,
     decide: Decide | Mapping[str, Any] | None = None,
-    out: str | Path | None = None,
+    out: PathLike | None = None,
     name: str | None = None,
     images: bool = True,
     listener: ProgressListener | None = None,
@@ -116,10 +124,11 @@ def score(
     as others do; it has no model. `name` is what the model is called there, by default as the file. Without `images`
     no image of the dataset is kept in it. PredictionsError and DataError say what does not fit.
 
-    >>> import numpy as np
-    >>> import penlight as pl
-    >>> coin = np.full((144, 2), 0.5)
-    >>> pl.score(coin, "breastmnist")  # doctest: +SKIP
+    Examples
+    --------
+    >>> scores = pl.score("test.csv", "retina-phantom", val="val.csv")
+    >>> scores.split
+    'test'
     """
     given_split, how = split, decide_from(decide)
     if out is not None and (given_split or TEST) != TEST:
@@ -132,7 +141,9 @@ def score(
     from penlight.api.run import Run
     from penlight.experiments.scored import ScoredSpec, score_run
 
-    spec = ScoredSpec(given.reference, given.view, model, given.predictions, given.val, how, Path(out), images)
+    spec = ScoredSpec(
+        given.reference, given.view, model, given.predictions, given.val, how, path_of(out, "folder for out"), images
+    )
     return Run.of(score_run(spec, listener or ProgressListener()).run)
 
 
@@ -142,7 +153,7 @@ def official_predictions(file: Path, dataset: str, *, view: str, size: int, spli
     part = viewed.splits[split]
     predictions = predictions_of(read_given(file, split, viewed.task.labels, len(part)), viewed, split)
     if split == TEST:
-        TestAccessLog(viewed.dataset, "compare").add(viewed.view, name_of(predictions))
+        TestAccessLog(viewed.dataset, "compare").add(viewed.view, short_hash(predictions))
     return predictions
 
 
@@ -160,7 +171,7 @@ class _Given:
 def _given(
     predictions: PredictionsLike,
     val: PredictionsLike | None,
-    dataset: str | Path | None,
+    dataset: PathLike | None,
     truth: "str | Path | pd.DataFrame | None",
     split: str,
     view: str | None,
@@ -180,13 +191,14 @@ def _given(
     if dataset is not None:
         if task is not None:
             raise PredictionsError("The dataset says what its labels mean.", "Leave --task out; it is for --truth.")
-        viewed = apply_view(store.open_dataset(dataset, size or _SIZE), view or _NATIVE)
+        name = name_of(dataset)
+        viewed = apply_view(store.open_dataset(name, size or _SIZE), view or _NATIVE)
         viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
         read = {
             own: predictions_of(read_given(source, own, viewed.task.labels, len(viewed.splits[own])), viewed, own)
             for own, source in sources.items()
         }
-        return _Given(reference_of(str(dataset)), viewed, read[split], read.get(_VAL))
+        return _Given(reference_of(name), viewed, read[split], read.get(_VAL))
     if view is not None or size is not None:
         raise PredictionsError("A labels file has no views and no images.", "Leave --view and --size out.")
     from penlight.data.own.truth import read_truth
@@ -208,7 +220,7 @@ def _scores(given: _Given, how: Decide) -> Scores:
     predictions, viewed = given.predictions, given.view
     split, before = predictions.split, None
     if split == TEST:
-        before = TestAccessLog(viewed.dataset, "score").add(viewed.view, name_of(predictions))
+        before = TestAccessLog(viewed.dataset, "score").add(viewed.view, short_hash(predictions))
     decision = Decision(found_on="none") if given.val is None else decide_on(given.val, viewed, how)
     answers = answer(predictions, decision)
     judged = None if given.val is None else answer(given.val, decision)

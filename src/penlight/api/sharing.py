@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.data import store
 from penlight.data.catalog import find_dataset, referenced
 from penlight.data.dataset import METADATA, SPLITS
@@ -98,24 +99,41 @@ class Copied(Record):
     runs: int = 1
 
 
-def export_for_sharing(path: Path, out: Path | None = None) -> Copied:
+def export_for_sharing(run: PathLike, out: PathLike | None = None) -> Copied:
     """Copy a run, or a folder of seeds, folds or a study, to be given away: without images of the dataset, without
     identifiers and values of single images beside labels and answers, and without paths.
 
     `out` is the folder to make, by default <path>-shared. RunError if it is there, for a source that is no complete
     run, and if a path, a name of a picture or an identifier of a patient is found in what was written, of which
     nothing is then left.
+
+    Examples
+    --------
+    >>> copied = pl.export_for_sharing("runs/retina")
+    >>> copied.folder.name
+    'retina-shared'
     """
-    return _copy(path, out or path.with_name(f"{path.resolve().name}-shared"), shared=True)
+    return _copy(*_places(run, out, "shared"), shared=True)
 
 
-def export_without_images(path: Path, out: Path | None = None) -> Copied:
+def export_without_images(run: PathLike, out: PathLike | None = None) -> Copied:
     """Copy a run, or a folder of seeds, folds or a study, without images of the dataset; all else stays as it is.
 
     `out` is the folder to make, by default <path>-no-images. RunError if it is there, and for a source that is no
     complete run.
+
+    Examples
+    --------
+    >>> pl.export_without_images("runs/retina").folder.name
+    'retina-no-images'
     """
-    return _copy(path, out or path.with_name(f"{path.resolve().name}-no-images"), shared=False)
+    return _copy(*_places(run, out, "no-images"), shared=False)
+
+
+def _places(run: PathLike, out: PathLike | None, end: str) -> tuple[Path, Path]:
+    """Give the folder to copy, and the one to make, by default beside it."""
+    path = path_of(run, "run folder")
+    return path, path_or_none(out, "folder for out") or path.with_name(f"{path.resolve().name}-{end}")
 
 
 def _copy(path: Path, out: Path, *, shared: bool) -> Copied:

@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penlight.api.paths import PathLike, name_of, path_or_none
+from penlight.api.progress import StudyView, shows
 from penlight.api.results import Studied
 from penlight.data import store
 from penlight.data.catalog import portable
@@ -22,26 +24,34 @@ if TYPE_CHECKING:
     from penlight.experiments.studies import StudyPlan
 
 
-def plan_study(name: str, *, out: Path | None = None, seeds: int | None = None) -> "StudyPlan":
+def plan_study(name: PathLike, *, out: PathLike | None = None, seeds: int | None = None) -> "StudyPlan":
     """List the runs of a study, by the name of one that ships or its file, and which are done; nothing is trained.
 
     `out` is its folder, by default runs/study-<name>; `seeds` changes how many seeds there are of rows that do not
     say so themselves.
+
+    Examples
+    --------
+    >>> plan = pl.plan_study("study.toml")
+    >>> plan.count("missing")
+    2
     """
     from penlight.experiments.studies import plan_study as plan
     from penlight.recipes.study import load_study
 
-    study = load_study(name)
+    source = name_of(name, "study")
+    study = load_study(source)
     study = study.model_copy(update={"dataset": portable(study.dataset)})
     study = study if seeds is None else study.model_copy(update={"seeds": seeds})
-    folder = out or Path("runs") / f"study-{study.name}"
-    return plan(study, name, folder, cache(lambda: store.open_referenced(study.dataset, study.size).md5))
+    folder = path_or_none(out, "folder for out") or Path("runs") / f"study-{study.name}"
+    return plan(study, source, folder, cache(lambda: store.open_referenced(study.dataset, study.size).md5))
 
 
+@shows(StudyView)
 def study(
-    name: str,
+    name: PathLike,
     *,
-    out: Path | None = None,
+    out: PathLike | None = None,
     seeds: int | None = None,
     images: bool = True,
     track: str | None = None,
@@ -52,6 +62,12 @@ def study(
     Arguments as in `plan_study`, `images` and `track` as in `train`. RunError, naming them, if finished runs are of
     another recipe than the study's, or keep images where none were to be kept. DataError if a file of weights is
     missing, before anything is trained.
+
+    Examples
+    --------
+    >>> studied = pl.study("study.toml")
+    >>> studied.frame()[["recipe", "metric", "value"]].shape
+    (2, 3)
     """
     from penlight.experiments.studies import record_of, require_no_changed, study_specs
     from penlight.models.pretrained import require_weights

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.paths import PathLike, path_or_none
 from penlight.api.planning import plan
+from penlight.api.progress import TrainingView, shows
 from penlight.data import dataset_info
 from penlight.data.published import RESNET18
 from penlight.data.store import list_datasets
 from penlight.disk import is_inside, short_path
 from penlight.errors import DataError
+from penlight.evaluation import Score
 from penlight.experiments.executors import Here
 from penlight.experiments.experiment import Summary, run_group
 from penlight.experiments.progress import ProgressListener
@@ -23,6 +26,8 @@ from penlight.runs.groups import SWEEP as SWEEP_RECORD
 from penlight.tracking.tracker import tracking
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from penlight.reports.sweep import SweepRow
 
 SWEEP = "medmnist2d"
@@ -39,10 +44,20 @@ class Swept(Record):
     planned: Sequence[str]
     absent: Sequence[str]
 
+    def frame(self) -> "pd.DataFrame":
+        """Give a line for each set: done, with its scores, to be trained, or not on disk."""
+        import pandas as pd
 
+        done = [{"set": row.name, "state": "done", **_leading(row.rows)} for row in self.rows]
+        states = {"planned": self.planned, "not on disk": self.absent}
+        others = [{"set": name, "state": state} for state, names in states.items() for name in names]
+        return pd.DataFrame([*done, *others])
+
+
+@shows(TrainingView)
 def sweep(
     *,
-    out: Path | None = None,
+    out: PathLike | None = None,
     budget: float | None = None,
     dry_run: bool = False,
     images: bool = True,
@@ -51,14 +66,20 @@ def sweep(
 ) -> Swept:
     """Train each official set that is on disk by its own plan, keeping what is done, and write the page that sets
     the scores beside the published ones; a dry run only says what would be done. `track` as in `train`. DataError if
-    none is on disk."""
+    none is on disk.
+
+    Examples
+    --------
+    >>> pl.sweep(dry_run=True).planned
+    ['retinamnist']
+    """
     here, absent = sets_on_disk()
     if not here:
         raise DataError(
             "None of the MedMNIST sets is on disk at 28 px.",
             "Get one with penlight data fetch NAME, or set PENLIGHT_DATA.",
         )
-    folder = out or Path("runs") / f"study-{SWEEP}"
+    folder = path_or_none(out, "folder for out") or Path("runs") / f"study-{SWEEP}"
     if dry_run:
         done = [name for name in here if is_inside(folder, f"{name}/{MANIFEST}")]
         rows = [_row_of(name, open_run(folder / name)) for name in done]
@@ -73,6 +94,12 @@ def sweep(
     with tracking(listener or ProgressListener(), track) as listener:
         specs = (_spec(name, run_folder_in(folder, name), budget, images, listener) for name in here)
         return run_group(folder, specs, summarise, Here(listener), listener)[1]
+
+
+def _leading(rows: Sequence[Score]) -> dict[str, float]:
+    from penlight.reports.published import OFFICIAL
+
+    return {row.name: row.value for row in rows if row.label is None and row.name in OFFICIAL}
 
 
 def sets_on_disk(size: int = 28) -> tuple[list[str], list[str]]:

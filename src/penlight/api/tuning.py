@@ -1,8 +1,10 @@
 """Search the values of a recipe's keys, without reading test."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from penlight.api.options import Options, request_of
+from penlight.api.paths import PathLike, path_of, path_or_none
+from penlight.api.progress import TuningView, shows
 from penlight.api.requests import with_references
 from penlight.api.results import Tuned
 from penlight.data import ViewedDataset
@@ -20,34 +22,50 @@ if TYPE_CHECKING:
     from penlight.reports.tuning import TuningContent
 
 
+@shows(TuningView)
 def tune(
-    recipe: Recipe,
+    dataset: PathLike | Recipe,
+    recipe: PathLike | Recipe | None = None,
     *,
     trials: int | None = None,
     seconds: float | None = None,
     sampler: str = "tpe",
-    space: Path | None = None,
+    space: PathLike | None = None,
     storage: str | None = None,
     workers: int = 1,
     seeds: int | None = None,
     seed: int = 0,
-    out: Path | None = None,
+    view: str | None = None,
+    size: int | None = None,
+    out: PathLike | None = None,
     listener: ProgressListener | None = None,
+    options: Options | None = None,
+    **keywords: Any,
 ) -> Tuned:
     """Search values of a recipe's keys, judged on val or, where that is small, on folds of train; test is not read.
 
-    Up to `trials` in all (15, if no time is given either); none begins after `seconds`. `space` is a TOML file, by
-    default the one that ships for the model. `storage` is an Optuna URL, by default tune.db in the folder. `seeds`
-    trainings of each trial are judged on val, whatever its size. `out` is the folder; by default the next free
-    runs/<dataset>-tune-<n>, or the unfinished one of the same search, which is continued.
+    `dataset`, `recipe`, which is "cnn" by default, `options` and keywords as in `train`. Up to `trials` in all (15,
+    if no time is given either); none begins after `seconds`. `space` is a TOML file, by default the one that ships
+    for the model. `storage` is an Optuna URL, by default tune.db in the folder. `seeds` trainings of each trial are
+    judged on val, whatever its size. `out` is the folder; by default the next free runs/<dataset>-tune-<n>, or the
+    unfinished one of the same search, which is continued.
+
+    Examples
+    --------
+    >>> tuned = pl.tune("retina-phantom", "linear", trials=2)
+    >>> tuned.frame()[["number", "value"]].shape
+    (2, 2)
+    >>> run = pl.train(tuned.recipe, out="runs/tuned")
     """
-    recipe = with_references(recipe)
-    if isinstance(recipe.model, Own | Estimator):
+    named = "cnn" if recipe is None and not isinstance(dataset, Recipe) else recipe
+    asked = request_of(dataset, named, options, keywords, tune, view=view, size=size)
+    chosen = with_references(asked.recipe)
+    if isinstance(chosen.model, Own | Estimator):
         raise RecipeError(
             "A recipe of a network or estimator of your own is not tuned.",
             "Train it with other values of its options.",
         )
-    searched = load_space(space, recipe) if space else default_space(recipe)
+    searched = default_space(chosen) if space is None else load_space(path_of(space, "file for space"), chosen)
     listener = listener or ProgressListener()
     listener.on_step("Opening the dataset")
     from penlight.experiments.tuning.folder import continues, finish_tuning, make_setup
@@ -55,17 +73,18 @@ def tune(
     from penlight.reports.tuning import tuning_files
 
     here = Here(listener)
-    view = here.data.view(recipe.data)
-    setup = make_setup(recipe, searched, view, sampler=sampler, seeds=seeds, seed=seed)
+    viewed = here.data.view(chosen.data)
+    setup = make_setup(chosen, searched, viewed, sampler=sampler, seeds=seeds, seed=seed)
     limits = make_limits(trials, seconds)
-    folder = out or default_folder(recipe.data.dataset, "tune", lambda path: continues(path, setup))
+    folder = path_or_none(out, "folder for out")
+    folder = folder or default_folder(chosen.data.dataset, "tune", lambda path: continues(path, setup))
 
     def summarise(found: "TuningResult") -> Tuned:
         listener.on_step("Writing the report")
         start = found.start.number if found.start else None
-        about = view.task.headline, setup.repeats.words, found.trials, found.best.number, start, found.importance
+        about = viewed.task.headline, setup.repeats.words, found.trials, found.best.number, start, found.importance
         result = Tuned(folder, folder / "best.toml", folder / "report.html", *about)
-        content = _tuning_content(result, recipe, searched, view, sampler, seed)
+        content = _tuning_content(result, chosen, searched, viewed, sampler, seed)
         finish_tuning(folder, setup, tuning_files(content))
         return result
 

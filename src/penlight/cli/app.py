@@ -11,7 +11,7 @@ from typer import Argument, Option
 import penlight as pl
 from penlight.cli.help import with_help
 from penlight.cli.show.lines import give, say
-from penlight.errors import MissingExtraError, UnknownNameError
+from penlight.errors import UnknownNameError
 
 app = typer.Typer(
     name="penlight",
@@ -88,9 +88,9 @@ def root(
 @app.command()
 def demo(no_images: NoImages = False, out: Out = None, full: Full = False, json: Json = False) -> None:
     """Train, evaluate and report on a synthetic dataset, without a download."""
+    from penlight.api.progress import TrainingView
     from penlight.api.requests import resolve_recipe
     from penlight.api.training import train_recipe
-    from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_trained
 
     with TrainingView(quiet=json) as listener:
@@ -126,8 +126,8 @@ def train(
 ) -> None:
     """Train a recipe on a dataset, evaluate it on test, and write its report."""
     from penlight.api import requests
+    from penlight.api.progress import TrainingView
     from penlight.api.training import cross_validate_recipe, train_recipe
-    from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_plan_made, print_trained
     from penlight.tracking.tracker import tracking
 
@@ -162,7 +162,7 @@ def study(
 ) -> None:
     """Train the recipes of a study with several seeds each and compare them; finished runs are kept."""
     from penlight.api import sweeping
-    from penlight.cli.show.progress import StudyView, TrainingView
+    from penlight.api.progress import StudyView, TrainingView
     from penlight.cli.show.studies import print_plan, print_studied, print_swept
 
     if name == sweeping.SWEEP:
@@ -206,15 +206,17 @@ def tune(
     json: Json = False,
 ) -> None:
     """Tune the hyperparameters of a recipe without reading test, and write the best recipe to a file."""
-    from penlight.api import requests
-    from penlight.cli.show.progress import TuningView
+    from penlight.api.progress import TuningView
     from penlight.cli.show.studies import print_tuned
 
     _name_images(dataset, images)
-    chosen, _ = requests.resolve_request(dataset, recipe, overrides or [], view=view, size=size)
     with TuningView(quiet=json) as listener:
         result = pl.tune(
-            chosen,
+            dataset,
+            recipe,
+            options=overrides,
+            view=view,
+            size=size,
             trials=trials,
             seconds=time,
             sampler=sampler,
@@ -247,7 +249,7 @@ def evaluate(
     if not corruptions:
         print_scores(pl.evaluate(run, split), json)
         return
-    from penlight.cli.show.progress import TrainingView
+    from penlight.api.progress import TrainingView
 
     with TrainingView(quiet=json) as listener:
         corrupted = pl.evaluate_corrupted(run, listener=listener)
@@ -339,8 +341,8 @@ def score(
     if out is None:
         print_scores(pl.score(file, dataset, **about), json)
         return
+    from penlight.api.progress import TrainingView
     from penlight.api.training import trained_of
-    from penlight.cli.show.progress import TrainingView
     from penlight.cli.show.trained import print_trained
 
     with TrainingView(quiet=json) as listener:
@@ -379,7 +381,15 @@ def compare(
     if every_pair and against:
         raise typer.BadParameter("--all compares every pair; omit --against.", param_hint="--all")
     result = pl.compare(
-        runs, metric, split, against=against, every_pair=every_pair, dataset=dataset, view=view, size=size, out=out
+        runs,
+        metric=metric,
+        split=split,
+        against=against,
+        every_pair=every_pair,
+        dataset=dataset,
+        view=view,
+        size=size,
+        out=out,
     )
     give(result, json, print_compared)
 
@@ -475,16 +485,18 @@ def serve(
     quiet: Annotated[bool, Option("--quiet", help="Log warnings only.")] = False,
 ) -> None:
     """Serve runs as pages and over HTTP, on this machine only unless a token is given."""
-    try:
-        from penlight.serve import serve as serve_runs
-        from penlight.serve.token import find_token
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Serving needs {error.name}, which is not installed.", "Install it: pip install 'penlight[serve]'"
-        ) from error
-    how: dict[str, Any] = {"host": host, "port": port, "no_auth": no_auth, "allowed_hosts": allowed_host or ()}
-    how |= {"root_path": root_path, "forwarded_allow_ips": forwarded_allow_ips or (), "threads": threads}
-    serve_runs(runs, token=find_token(token_file), quiet=quiet, **how)
+    pl.serve_runs(
+        runs,
+        host=host,
+        port=port,
+        token_file=token_file,
+        no_auth=no_auth,
+        allowed_hosts=allowed_host or (),
+        root_path=root_path,
+        forwarded_allow_ips=forwarded_allow_ips or (),
+        threads=threads,
+        quiet=quiet,
+    )
 
 
 @app.command()
@@ -528,9 +540,8 @@ def recipes(json: Json = False) -> None:
 def data_list(json: Json = False) -> None:
     """List the datasets and the image sizes that are on disk."""
     from penlight.cli.show.listed import print_datasets
-    from penlight.data.store import list_datasets
 
-    give(list_datasets(), json, print_datasets)
+    give(pl.list_datasets(), json, print_datasets)
 
 
 @data.command("fetch")

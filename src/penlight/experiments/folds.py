@@ -89,9 +89,10 @@ def fold_specs(first: RunSpec, claim: Mapping[str, Any], listener: ProgressListe
         )
     write_json(folder / FOLDS, claim)
     for number in range(claim["folds"]):
-        listener.on_step(f"Fold {number + 1} of {claim['folds']}")
+        said = f"fold {number + 1} of {claim['folds']}"
+        listener.on_step(said.capitalize())
         place = run_folder_in(folder, f"fold-{number + 1}")
-        yield replace(first, folder=place, fold=(number, claim["folds"]), group=folder)
+        yield replace(first, folder=place, fold=(number, claim["folds"]), place=said, group=folder)
 
 
 def summarise_folds(folder: Path, divided: Folds) -> Summary[FoldsScores]:

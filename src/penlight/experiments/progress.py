@@ -20,6 +20,10 @@ class ProgressListener:
     def on_warning(self, what: str) -> None:
         """Say, in a sentence, what a person should know of, such as a damaged checkpoint."""
 
+    def on_fit(self, metric: str, place: str) -> None:
+        """Say that a model is fitted now whose epochs are judged on val by `metric`; `place` is which of several it
+        is, "seed 2 of 3", empty for one alone."""
+
     def on_epoch(self, row: "Epoch", planned: int) -> None:
         """Say that an epoch is done, of `planned`."""
 

@@ -71,7 +71,8 @@ class RunSpec:
     `by` is what its reading of test is recorded under, "train" or "study". Of a cross-validation `fold` is the number
     of the fold, from 0, and how many there are; `seed` divides, too. `plan` is where the recipe comes from, to be
     kept with it; without `images` no image of the dataset is kept. `own` is the network or estimator of a recipe that
-    says that the user hands one in. `group` is the folder of several that the run belongs to, None for one by itself.
+    says that the user hands one in. `group` is the folder of several that the run belongs to, None for one by itself,
+    and `place` says which of them it is.
     """
 
     recipe: Recipe
@@ -83,6 +84,7 @@ class RunSpec:
     images: bool = True
     own: OwnModel | None = None
     group: Path | None = None
+    place: str = ""
 
     def do(self, data: "OpenedData", listener: ProgressListener) -> TrainedRun:
         """Train the run into its folder; a folder that already holds this very run is left as it is.
@@ -223,6 +225,7 @@ def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: Progr
     recipe, view, plan, begun = spec.recipe, baselines.view, spec.plan, time.perf_counter()
     task = view.task.with_head(head=recipe.data.head, rule=recipe.decide.rule)
     listener.on_step(f"Training with seed {spec.seed}")
+    listener.on_fit(task.headline, spec.place)
     if plan is not None:
         writer.write_json(PLAN, plan)
     if isinstance(spec.own, OwnNetwork):

@@ -27,7 +27,11 @@ def seed_specs(first: RunSpec, seeds: int) -> list[RunSpec]:
     """List a run for each seed from that of the first on, in folders of its folder."""
     numbers = range(first.seed, first.seed + seeds)
     group = first.folder
-    return [replace(first, seed=seed, folder=run_folder_in(group, f"seed-{seed}"), group=group) for seed in numbers]
+    places = {seed: f"seed {k} of {seeds}" for k, seed in enumerate(numbers, start=1)}
+    return [
+        replace(first, seed=seed, folder=run_folder_in(group, f"seed-{seed}"), group=group, place=places[seed])
+        for seed in numbers
+    ]
 
 
 def seeds_go_on(folder: Path, recipe_hash: str, seed: int) -> bool:

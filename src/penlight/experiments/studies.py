@@ -61,7 +61,7 @@ class PlannedRun(Record):
     run: RunFolder | None = json_key(default=None, hidden=True)
 
 
-class StudyPlan(Record):
+class StudyPlan(Record, table="runs"):
     """A study and the state of each of its runs; `left_over` are run folders in its folder that are not of it.
 
     `source` is what the study was read by: the name of one that ships, or a file.

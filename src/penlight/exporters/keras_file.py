@@ -15,6 +15,7 @@ from penlight.models import load_keras
 from penlight.models.keras_files import network_from_bytes
 from penlight.parsing import parse_json_object
 from penlight.runs import ModelFacts
+from penlight.tasks import Task
 
 FACTS = "penlight.json"
 """What the file says of its model, beside Keras' own parts of the archive."""
@@ -43,6 +44,37 @@ def keras_file(network: Any, facts: ModelFacts, calibration: Calibration) -> byt
                 new.writestr(zipfile.ZipInfo(part, _DAY), _without_date(part, old.read(part)))
             new.writestr(zipfile.ZipInfo(FACTS, _DAY), json.dumps(facts.to_properties(), ensure_ascii=False))
         return whole.read_bytes()
+
+
+def compiled_network(network: Any, task: Task, calibration: Calibration, *, probabilities: bool) -> Any:
+    """Compile a run's network for Keras' own `fit`, `evaluate` and `predict`, with labels as `pl.load` gives them.
+
+    It takes images float32 (N, H, W, C) of 0 to 255 and gives logits (N, K), or calibrated `probabilities` (N, C).
+    """
+    keras = load_keras()
+    losses, exclusive = keras.losses, task.exclusive
+    if probabilities:
+        image = keras.Input(network.input_shape[1:], name="image")
+        prob = answers(keras.ops, task, calibration, network(image))
+        network = keras.Model(image, prob, name="penlight")
+        loss = losses.SparseCategoricalCrossentropy() if exclusive else losses.BinaryCrossentropy()
+    elif task.head == "softmax":
+        loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    elif task.n_logits == 1 or not exclusive:
+        loss = losses.BinaryCrossentropy(from_logits=True)
+    else:
+        loss = _of_steps
+    # The class of the largest logit is the answer of one head alone.
+    counted = ["accuracy"] if exclusive and (probabilities or task.head == "softmax") else []
+    network.compile(optimizer="adam", loss=loss, metrics=counted)
+    return network
+
+
+def _of_steps(grade: Any, logits: Any) -> Any:
+    """Cross-entropy of cumulative logits (N, K): each is of a grade (N,) above its number."""
+    ops = load_keras().ops
+    above = ops.cast(ops.reshape(grade, (-1, 1)) > np.arange(logits.shape[1]), logits.dtype)
+    return ops.mean(above * ops.softplus(-logits) + (1 - above) * ops.softplus(logits), axis=-1)
 
 
 def _without_date(part: str, content: bytes) -> bytes:

@@ -102,7 +102,7 @@ def _recipe_of(values: Any) -> Any:
     return recipe_from_dict(values, "A plan") if isinstance(values, dict) else values
 
 
-class TrainingPlan(Record):
+class TrainingPlan(Record, table="reasons"):
     """A recipe, a reason for each choice, and the seconds that its training is expected to take on a machine that
     does nothing else; `cut` says, as a sentence, what the budget was too short for, and is empty where it was not."""
 

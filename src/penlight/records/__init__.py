@@ -8,17 +8,28 @@ of a later version with more in it still opens; what changes the meaning of a fi
 is undefined is NaN in Python and null in JSON, here and nowhere else.
 
 `Record.to_dict` is the one writer of JSON, `read_record` the one reader; OpenAPI has the schema that pydantic makes
-of the same fields.
+of the same fields. What a notebook shows of a record, a line or a table, is made here too, of all records alike.
 """
 
 import dataclasses
 import functools
+import html
 import inspect
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +46,9 @@ from pydantic_core import core_schema
 
 from penlight.errors import PenlightError, RunError
 from penlight.parsing import parse_json_object
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NO_CONTROL = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 
@@ -122,20 +136,42 @@ def json_key(
     )
 
 
+class NotebookResult:
+    """What a notebook shows of a result: a line of text, a table, and its JSON."""
+
+    def frame(self) -> "pd.DataFrame":
+        """Give the result as a table."""
+        raise NotImplementedError
+
+    def to_dict(self) -> Any:
+        """Give the result as JSON has it."""
+        return plain(self._json())
+
+    def _json(self) -> Any:
+        """Give what `to_dict` writes: a record, or what `plain` takes."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        """Show the result as a table in a notebook."""
+        return f"<p><code>{html.escape(repr(self))}</code></p>{table_html(self.frame())}"
+
+
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field, json_key))
-class Record:
+class Record(NotebookResult):
     """A frozen dataclass that is JSON. Records are equal if all that they hold is, NaN being equal to NaN.
 
-    Give `computed` the names of properties that JSON has too, where they are not None.
+    Give `computed` the names of properties that JSON has too, where they are not None, and `table` that of the field
+    or property whose rows are the lines of the record as a table; without one it is a table of one line.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(arbitrary_types_allowed=True)
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     _computed: ClassVar[tuple[str, ...]] = ()
+    _table: ClassVar[str] = ""
     _keys: ClassVar[tuple["_Key", ...]]
     _adapter: ClassVar[tuple[type, TypeAdapter[Any]] | None] = None
 
-    def __init_subclass__(cls, computed: tuple[str, ...] = (), **rest: Any) -> None:
+    def __init_subclass__(cls, computed: tuple[str, ...] = (), table: str = "", **rest: Any) -> None:
         super().__init_subclass__(**rest)
         for name in computed:
             setattr(cls, name, computed_field(cls.__dict__[name]))
@@ -144,7 +180,8 @@ class Record:
             if written := getattr(cls.__dict__.get(name), "metadata", {}).get("written"):
                 cls.__annotations__[name] = Annotated[hint, PlainSerializer(_where_known(written))]
         cls._computed = (*cls._computed, *computed)
-        dataclasses.dataclass(frozen=True, eq=False)(cls)
+        cls._table = table or cls._table
+        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         cls._keys = _keys_of(cls, cls._computed)
 
     def to_dict(self) -> dict[str, Any]:
@@ -157,6 +194,19 @@ class Record:
             value = plain(own.written(value) if own.written else value)
             values |= (value or {}) if own.inline else {own.key: value}
         return values
+
+    def frame(self) -> "pd.DataFrame":
+        """Give the record as a table; what a line holds in further levels has their names with dots between."""
+        import pandas as pd
+
+        rows = list(getattr(self, self._table)) if self._table else [self]
+        lines = pd.json_normalize([plain(row) for row in rows])
+        return lines[[name for name in lines if not lines[name].map(_is_list_of_tables).any()]]
+
+    def __repr__(self) -> str:
+        """Name the fields, and of those that hold much how much, in a line or two."""
+        shown = [f"{own.name}={_in_brief(getattr(self, own.name))}" for own in dataclasses.fields(self)]
+        return shorten(f"{type(self).__name__}({', '.join(shown)})")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -237,6 +287,50 @@ def _keys_inside(kind: type[Record], own: _Key) -> set[str]:
     hint = get_type_hints(kind)[own.attribute]
     inner = next(t for t in (hint, *get_args(hint)) if isinstance(t, type) and issubclass(t, Record))
     return {key.key for key in inner._keys}
+
+
+LONGEST_REPR = 380
+"""Characters of the text that stands for a record, however much it holds."""
+
+_LONGEST_VALUE = 60
+_FEW = 4
+
+
+def shorten(text: str, longest: int = LONGEST_REPR) -> str:
+    """Cut a text that is longer than a line or two, and say so."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def _in_brief(value: Any) -> str:
+    """Give a value as a line has room for it: short ones whole, of long ones their kind and length."""
+    if hasattr(value, "shape"):
+        return f"<array {value.shape}>"
+    if isinstance(value, PurePath):
+        return repr(str(value))
+    if isinstance(value, str):
+        return repr(value if len(value) <= _LONGEST_VALUE else f"{value[: _LONGEST_VALUE - 3]}...")
+    if isinstance(value, bytes):
+        return f"<{len(value):,} bytes>"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        few = len(value) <= _FEW and all(isinstance(inner, str | int | float | None) for inner in value)
+        return f"[{', '.join(map(_in_brief, value))}]" if few else f"<{len(value):,} items>"
+    if isinstance(value, Mapping):
+        few = len(value) <= _FEW and all(isinstance(inner, str | int | float | None) for inner in value.values())
+        inside = ", ".join(f"{_in_brief(key)}: {_in_brief(inner)}" for key, inner in value.items()) if few else ""
+        return f"{{{inside}}}" if few else f"<{len(value):,} items>"
+    return shorten(repr(value), _LONGEST_VALUE)
+
+
+def _is_list_of_tables(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(inner, dict) for inner in value)
+
+
+def table_html(table: "pd.DataFrame") -> str:
+    """Give a table as HTML for a notebook: at most 60 lines, numbers by three decimals, texts escaped."""
+    made: str = table.to_html(max_rows=60, float_format=lambda value: f"{value:.3f}", na_rep="", border=0)
+    return made
 
 
 def _held(record: Any) -> list[Any]:

@@ -1,12 +1,15 @@
 """The dataset as a report of a run needs it: the dataset itself, or in a copy without images its description."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from penlight.data import ViewedDataset, apply_view, store
+from penlight.data.catalog import find_dataset, referenced
+from penlight.data.description import Description
 from penlight.data.kept import KeptDescription
 from penlight.data.summary import DataDescription
-from penlight.errors import RunError
+from penlight.errors import PenlightError, RunError
 from penlight.recipes import Recipe
 from penlight.records import read_record
 from penlight.runs import RunFolder
@@ -26,6 +29,18 @@ def view_of(recipe: Recipe) -> ViewedDataset:
             "Leave out what needs images, such as --with-images.",
         )
     return apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
+
+
+def files_of(recipe: Recipe, split: str, md5: str) -> list[str] | None:
+    """Give the path of the picture of each row of a split, where the dataset is of pictures that are still here."""
+    from penlight.data.own.prepare import paths_by_split
+
+    with contextlib.suppress(PenlightError, OSError):
+        known = find_dataset(referenced(recipe.data.dataset))
+        if isinstance(known, Description) and known.pictures is not None:
+            found = paths_by_split(known, recipe.data.size, md5)
+            return None if found is None else found.get(split)
+    return None
 
 
 def seen_by(run: RunFolder, images: bool | None = None) -> ViewedDataset | DataDescription:

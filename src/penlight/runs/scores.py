@@ -1,6 +1,6 @@
 """Scores of a run, of several seeds and of several folds: what commands print, metrics.json and summary.json hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +12,42 @@ from penlight.evaluation.operating import OperatingPoints
 from penlight.evaluation.rows import Rows, RowsByModel, Score
 from penlight.evaluation.standing import AheadOf
 from penlight.evaluation.subgroups import Subgroups
+from penlight.numbers import decimal_text
 from penlight.records import Count, Name, Numbers, Record, Seed, Sentences, json_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_FIRST = 5
+"""How many scores a line names."""
 
-class Scores(Record):
+
+class ScoreTable:
+    """What scores of one run, of several seeds and of folds have in common: a table, and a line."""
+
+    split: Name
+    metrics: Rows
+    baselines: RowsByModel
+
+    def frame(self) -> "pd.DataFrame":
+        """Give the scores of the whole, a line each, with those of the baselines beside them."""
+        import pandas as pd
+
+        whole = [row.to_dict() for row in self.metrics if row.label is None]
+        table = pd.DataFrame(whole).set_index("name").drop(columns=["label", "note"])
+        for name, others in self.baselines.items():
+            table[name] = pd.Series({row.name: row.value for row in others if row.label is None})
+        return table
+
+    def __repr__(self) -> str:
+        """Give the first scores of the whole with their intervals."""
+        whole = [row for row in self.metrics if row.label is None]
+        said = [f"{row.name} {decimal_text(row.value)} ({decimal_text(row.low)} to {decimal_text(row.high)})"
+                for row in whole[:_FIRST]]  # fmt: skip
+        return f"{type(self).__name__}({self.split}: {', '.join(said)})"
+
+
+class Scores(ScoreTable, Record):
     """Scores of one run: rows of the split, and those of the baselines on the same images.
 
     `points` are the operating points of its yes-or-no questions; `before` are metrics of the probabilities before
@@ -39,12 +68,8 @@ class Scores(Record):
     ahead: AheadOf = field(default_factory=dict)
     duplicates: DuplicateScores | None = json_key(default=None, if_known=True)
 
-    def frame(self) -> "pd.DataFrame":
-        """Give the scores of the whole, a line each, with those of the baselines beside them."""
-        return _frame(self.metrics, self.baselines)
 
-
-class SeedsScores(Record):
+class SeedsScores(ScoreTable, Record):
     """Scores over the runs of several seeds, those of the baselines on the same images, the checks that reported a
     problem in any seed or over all of them, and subgroups, whose scores are means over seeds. In a folder that is not
     `sealed`, as Penlight 0.1.0 wrote them, runs may have been exchanged."""
@@ -57,10 +82,6 @@ class SeedsScores(Record):
     subgroups: Subgroups = ()
     sealed: bool = True
 
-    def frame(self) -> "pd.DataFrame":
-        """Give the scores of the whole, a line each, with those of the baselines beside them."""
-        return _frame(self.metrics, self.baselines)
-
 
 class FoldScore(Score):
     """The headline score of one fold's own images."""
@@ -68,7 +89,7 @@ class FoldScore(Score):
     fold: Count = field(kw_only=True)
 
 
-class FoldsScores(Record):
+class FoldsScores(ScoreTable, Record):
     """Scores of a cross-validation, of the predictions of all folds together; `by_fold` is the headline row of each
     fold's own images, `folds` numbers them from 1. `unanswered` says which images have no answer, and why, and
     `unavailable` those and what else could not be found; `sealed` as for seeds."""
@@ -84,10 +105,6 @@ class FoldsScores(Record):
     unanswered: Sentences = json_key(default=(), hidden=True)
     sealed: bool = True
     ahead: AheadOf = field(default_factory=dict)
-
-    def frame(self) -> "pd.DataFrame":
-        """Give the scores of the whole, a line each, with those of the baselines beside them."""
-        return _frame(self.metrics, self.baselines)
 
 
 class SeedsSummary(SeedsScores):
@@ -106,13 +123,3 @@ class FoldsSummary(FoldsScores):
     sealed: bool = json_key(default=True, hidden=True)
     recipe_hash: Name = field(kw_only=True)
     schema: Count = field(default=1, kw_only=True)
-
-
-def _frame(rows: Sequence[Score], baselines: Mapping[str, Sequence[Score]]) -> "pd.DataFrame":
-    import pandas as pd
-
-    whole = [row.to_dict() for row in rows if row.label is None]
-    table = pd.DataFrame(whole).set_index("name").drop(columns=["label", "note"])
-    for name, others in baselines.items():
-        table[name] = pd.Series({row.name: row.value for row in others if row.label is None})
-    return table

@@ -172,6 +172,10 @@ class TrackingListener(ProgressListener):
         """See `ProgressListener.on_warning`."""
         self._listener.on_warning(what)
 
+    def on_fit(self, metric: str, place: str) -> None:
+        """See `ProgressListener.on_fit`."""
+        self._listener.on_fit(metric, place)
+
     def on_run(self, place: "StudyProgress") -> None:
         """See `ProgressListener.on_run`."""
         self._listener.on_run(place)

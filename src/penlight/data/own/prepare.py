@@ -115,6 +115,19 @@ def open_pictures(description: Description, size: int) -> StoredDataset:
             return assemble(description.info, reading, source, labelled)
 
 
+def paths_by_split(description: Description, size: int, md5: str) -> dict[str, list[str]] | None:
+    """Give the paths of the pictures in the order of the rows of each split; None where the pictures that are there
+    now are not those of the arrays with this MD5."""
+    reading = pictures_of(description).reading(size, description.info.channels)
+    root, labelled = _labelled(description)
+    fingerprint = labelled.fingerprint(reading, {row.path: _state(root / row.path) for row in labelled.rows})
+    ready = find_pictures(description.info.name, size, fingerprint)
+    if ready is None or ready.md5 != md5:
+        return None
+    pairs = list(zip(labelled.rows, labelled.splits, strict=True))
+    return {split: [row.path for row, own in pairs if own == split] for split in SPLITS}
+
+
 def _labelled(description: Description) -> tuple[Path, LabelledRows]:
     """Give the folder of a description's pictures, and the rows that are there now."""
     listing, pictures = list_pictures(description), pictures_of(description)

@@ -1,0 +1,254 @@
+"""Progress on one line: of a training, a study, a tuning; in a terminal, a log or a notebook."""
+
+import functools
+import html
+import importlib
+import math
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+
+from penlight.escaping import printable
+from penlight.experiments.progress import ProgressListener
+from penlight.numbers import decimal_text
+
+if TYPE_CHECKING:
+    from penlight.experiments.studies import StudyProgress
+    from penlight.training import Epoch
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class OneLine(ProgressListener):
+    """Draws on one line between entering and leaving: the step, a bar and a text.
+
+    In a terminal that is a line of standard error. Where standard error is no terminal, steps are lines. In a
+    notebook it is an output of the cell that is written anew: the bars of Rich and tqdm are widgets there, which need
+    ipywidgets, and are empty in editors that have another version of it.
+    """
+
+    def __init__(self, *, timed: bool = False, quiet: bool = False) -> None:
+        self._timed, self._quiet = timed, quiet
+        self._description, self._about, self._done, self._total = "", "", 0, 0
+        self._begun = self._drawn = time.monotonic()
+        self._display = None if quiet else _display_of_notebook()
+        self._output: Any = None
+        self._metric = ""
+        self._bar = None if quiet or self._display or not sys.stderr.isatty() else _Bar(timed)
+        self._plain = not (quiet or self._display or self._bar)
+
+    def on_step(self, what: str) -> None:
+        """See `ProgressListener.on_step`."""
+        self._begun = time.monotonic()
+        self._draw(description=what, done=0, total=0, about="")
+        self._print(what)
+
+    def on_fit(self, metric: str, place: str) -> None:
+        """See `ProgressListener.on_fit`."""
+        self._metric = metric.replace("_", " ")
+
+    def _judged(self, row: "Epoch") -> str:
+        return f"val {self._metric} {decimal_text(row.val_headline)}"
+
+    def on_warning(self, what: str) -> None:
+        """See `ProgressListener.on_warning`; it stays above the line, and is said where nothing else is."""
+        if self._bar:
+            self._bar.warn(what)
+        else:
+            (sys.stdout if self._display else sys.stderr).write(f"{printable(what)}\n")
+
+    def _print(self, text: str) -> None:
+        """Print a line where nothing is drawn."""
+        if self._plain:
+            sys.stderr.write(f"{printable(text)}\n")
+
+    def _draw(self, **values: Any) -> None:
+        """Change the description, what is done, the total or the text, and draw the line."""
+        for name, value in values.items():
+            setattr(self, f"_{name}", value)
+        if self._bar:
+            self._bar.update(self._description, self._about, self._done, self._total)
+        elif self._display is not None:
+            shown = self._display.HTML(self._as_html())
+            if self._output is None:
+                self._output = self._display.display(shown, display_id=True)
+            else:
+                self._output.update(shown)
+
+    def _as_html(self) -> str:
+        bar = f'<progress max="{self._total}" value="{self._done}"></progress> ' if self._total else ""
+        left = ""
+        if self._timed and self._done and self._total:
+            seconds = round((time.monotonic() - self._begun) / self._done * (self._total - self._done))
+            left = f"  {seconds // 60}:{seconds % 60:02d} left"
+        said = html.escape(printable(f"{self._about}{left}"))
+        return f'<span style="white-space:pre-wrap">{html.escape(printable(self._description))}  {bar}{said}</span>'
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the line; in a notebook it stays where it was ended by an error or by hand."""
+        if self._bar:
+            self._bar.stop()
+        elif self._display and self._output and kind is None:
+            self._output.update(self._display.HTML(""))
+
+
+class _Bar:
+    """A line of Rich on standard error, in no colour but that of the terminal."""
+
+    def __init__(self, timed: bool) -> None:
+        from rich import progress
+        from rich.console import Console
+        from rich.default_styles import DEFAULT_STYLES
+        from rich.theme import Theme
+
+        plain = Theme({name: "none" for name in DEFAULT_STYLES if name.startswith(("progress.", "bar."))})
+        self._console = Console(stderr=True, markup=False, emoji=False, highlight=False, theme=plain)
+        self._progress = progress.Progress(
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(bar_width=24, style="dim", complete_style="bold", pulse_style="bold"),
+            progress.TextColumn("{task.fields[about]}", markup=False),
+            *([progress.TimeRemainingColumn(compact=True)] if timed else []),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, about="")
+        self._description = ""
+        self.start, self.stop = self._progress.start, self._progress.stop
+
+    def update(self, description: str, about: str, done: int, total: int) -> None:
+        values: dict[str, Any] = {"total": total or None, "about": printable(about)}
+        if description != self._description:
+            self._description = description
+            self._progress.reset(self._task, description=printable(description), completed=done, **values)
+        else:
+            self._progress.update(self._task, completed=done, **values)
+
+    def warn(self, what: str) -> None:
+        self._console.print(printable(what), style="yellow", soft_wrap=True)
+
+
+def _display_of_notebook() -> Any:
+    """Give IPython's module that shows things in a cell; None outside the kernel of a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return None if getattr(shell, "kernel", None) is None else importlib.import_module("IPython.display")
+
+
+class TrainingView(OneLine):
+    """Draws a training on one line: what is done, which seed, loss, headline metric, time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(timed=True, quiet=quiet)
+
+    def on_fit(self, metric: str, place: str) -> None:
+        """See `ProgressListener.on_fit`."""
+        super().on_fit(metric, place)
+        if place:
+            self._draw(description=f"{self._description} ({place})")
+
+    def on_epoch(self, row: "Epoch", planned: int) -> None:
+        """See `ProgressListener.on_epoch`."""
+        text = f"epoch {row.epoch}/{planned}  loss {decimal_text(row.loss)}  {self._judged(row)}"
+        self._draw(total=planned, done=row.epoch, about=text)
+
+
+class StudyView(OneLine):
+    """Draws a study on one line: the row, its seed, the epoch, the runs done, the time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self._place: StudyProgress | None = None
+
+    def on_run(self, place: "StudyProgress") -> None:
+        """See `ProgressListener.on_run`."""
+        self._place, self._begun = place, time.monotonic()
+        self._draw_run(0, 0, "")
+        self._print(f"{_of_study(place)}  {_left(place, place.own)}".rstrip())
+
+    def on_step(self, what: str) -> None:
+        """See `ProgressListener.on_step`; what belongs to a run stands behind its place."""
+        if self._place is None or what.startswith(("Scoring ", "Comparing", "Writing the study")):
+            super().on_step(what)
+        else:
+            self._draw_run(0, 0, what.lower())
+
+    def on_epoch(self, row: "Epoch", planned: int) -> None:
+        """See `ProgressListener.on_epoch`."""
+        self._draw_run(row.epoch, planned, f"epoch {row.epoch}/{planned}  {self._judged(row)}")
+
+    def _draw_run(self, done: int, planned: int, what: str) -> None:
+        if self._place is None:
+            return
+        spent = time.monotonic() - self._begun
+        own = spent / done * (planned - done) if done and planned else self._place.own
+        about = f"{what}  {_left(self._place, own)}".strip()
+        self._draw(description=_of_study(self._place), total=planned, done=done, about=about)
+
+
+def _of_study(place: "StudyProgress") -> str:
+    return f"run {place.number}/{place.total}  {place.title}, seed {place.seed}"
+
+
+def _left(place: "StudyProgress", own: float | None) -> str:
+    """Say what is left: at least so much, as long as rows have not been trained yet; nothing before any is known."""
+    seconds = place.after + (own or 0.0)
+    if not seconds:
+        return ""
+    about = "about" if own is not None and place.after_known else "at least"
+    minutes = math.ceil(seconds / 60)
+    return f"{about} {minutes} min left" if minutes < 90 else f"{about} {decimal_text(minutes / 60, 1)} h left"
+
+
+class TuningView(OneLine):
+    """Draws a tuning on one line: the trial, the best so far, the epoch, time left."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self._trials = ""
+        self._end: float | None = None
+
+    def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
+        """See `ProgressListener.on_trial`."""
+        of = f"{done}/{planned}" if planned else f"{done}"
+        self._trials = f"{of} trials  best {decimal_text(best)}"
+        self._end = None if seconds_left is None else time.monotonic() + seconds_left
+        self._draw(total=planned or 0, done=done, about=self._line())
+        self._print(self._line())
+
+    def on_epoch(self, row: "Epoch", planned: int) -> None:
+        """See `ProgressListener.on_epoch`."""
+        self._draw(about=f"{self._line()}  epoch {row.epoch}/{planned}")
+
+    def _line(self) -> str:
+        if self._end is None:
+            return self._trials
+        left = max(0, round(self._end - time.monotonic()))
+        return f"{self._trials}  about {left // 60}:{left % 60:02d} left"
+
+
+def shows(view: "Callable[[], OneLine]") -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function whose `listener` is not given draw its progress by `view`."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def shown(*args: P.args, **values: P.kwargs) -> T:
+            if values.get("listener") is not None:
+                return function(*args, **values)
+            with view() as drawn:
+                return function(*args, **{**values, "listener": drawn})  # type: ignore[arg-type]
+
+        return shown
+
+    return decorate
