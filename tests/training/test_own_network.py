@@ -257,6 +257,33 @@ def test_a_last_softmax_or_sigmoid_is_taken_off(ending):
     assert out.min() < 0 < out.max()
 
 
+def test_layers_that_users_have_are_exported_and_read_again(tmp_path):
+    from penlight.exporters.onnx_file import onnx_file
+    from penlight.models.keras_files import network_bytes, network_from_bytes
+    from penlight.runs import Predictor
+    from tests.conftest import logits_of_network
+    from tests.exporters.test_onnx import UNCALIBRATED, facts
+
+    keras = load_keras()
+    layers = keras.layers
+
+    def many(shape, n):
+        blocks = [layers.Conv2D(4, 3, activation=act) for act in ("elu", "gelu", "leaky_relu")]
+        noise = [layers.RandomRotation(0.1), layers.RandomContrast(0.1), layers.GaussianNoise(0.1)]
+        inner = keras.Sequential([layers.ELU(0.5), layers.LeakyReLU(0.2), layers.SpatialDropout2D(0.2)])
+        ends = [inner, layers.GlobalMaxPooling2D(), layers.Dense(n, kernel_initializer="he_normal")]
+        return keras.Sequential([keras.Input(shape), layers.Rescaling(1 / 64), *noise, *blocks, *ends])
+
+    network = own_network(many).built(TASK, SHAPE, 0).network
+    images = small_dataset(TASK).splits["test"].images
+    logits = logits_of_network(network, images)
+    assert np.allclose(
+        Predictor(onnx_file(network, facts(TASK), UNCALIBRATED), "file").logits(images), logits, atol=2e-5
+    )
+    again = network_from_bytes(network_bytes(network))
+    assert np.array_equal(logits_of_network(again, images), logits)
+
+
 # Layers that Penlight does not know
 
 
@@ -520,3 +547,14 @@ def test_precision_is_the_users(tmp_path):
     recipe = Recipe(data=Data(dataset="small"), train=Train(precision="bfloat16"))
     with pytest.raises(RecipeError, match=r"train.precision is not for a network of your own"):
         with_own(recipe, own_model(build), view, print)
+
+
+def test_a_copy_to_be_shared_has_no_code_and_one_without_images_has_it(tmp_path, stubbed):
+    folder = train(with_scale, tmp_path / "run", images=False)
+    shared = pl.export_for_sharing(folder, tmp_path / "shared")
+    assert "network.py: it has code of the network's author." in shared.left_out
+    assert "model.keras: it has code of the network's author." in shared.left_out
+    assert {"network.py", "model.keras"} & {file.name for file in shared.folder.iterdir()} == set()
+    copied = pl.export_without_images(folder, tmp_path / "copy").folder
+    assert (copied / "network.py").read_bytes() == (folder / "network.py").read_bytes()
+    assert open_run(copied).recipe.hash == open_run(folder).recipe.hash

@@ -38,6 +38,7 @@ from penlight.runs.folder import (
     FOLDS,
     MANIFEST,
     NOVELTY,
+    OWN_SOURCES,
     PLAN,
     SUMMARY,
     run_folder_in,
@@ -77,7 +78,7 @@ _MADE_ANEW = ("recipe.toml", MANIFEST, REPORT, "card.md", DESCRIPTION, SHARING)
 _AS_IT_IS = ("history.csv", NOVELTY)
 _JSON = ("provenance.json", "data.json", "metrics.json", RECORD, PLAN, CORRUPTIONS, *_DECISIONS)
 _LEFT_OUT = (NEIGHBOURS, EXPLAINED)
-_KNOWN = {*_EXPORTED, *_PREDICTIONS, *_MADE_ANEW, *_AS_IT_IS, *_JSON, *_LEFT_OUT, "model.keras"}
+_KNOWN = {*_EXPORTED, *_PREDICTIONS, *_MADE_ANEW, *_AS_IT_IS, *_JSON, *_LEFT_OUT, *OWN_SOURCES, "model.keras"}
 _GROUP = {REPORT, "card.md", SUMMARY, CORRUPTIONS, FOLDS, PREDICTIONS, STUDY, SHARING, DESCRIPTION, SEAL_FILE}
 
 
@@ -183,6 +184,7 @@ class _Copier:
     _hashes: dict[str, str] = field(default_factory=dict)
     _recipes: dict[str, Recipe] = field(default_factory=dict)
     _files_of: dict[str, tuple[list[Path], set[str]]] = field(default_factory=dict)
+    _code: dict[str, None] = field(default_factory=dict)
     _reported: bool = True
     _patients: bool = False
     _scored: bool = False
@@ -248,7 +250,7 @@ class _Copier:
     def _files(self, run: RunFolder, recipe: Recipe) -> Iterator[tuple[str, bytes]]:
         sizes = {}
         for name in sorted(_KNOWN - {*_MADE_ANEW, *_LEFT_OUT, RECORD}):
-            if run.has(name):
+            if run.has(name) and not (self.shared and self._is_code(run, name)):
                 content = self._content(run, name, recipe)
                 sizes[name] = len(content)
                 yield name, content
@@ -258,6 +260,21 @@ class _Copier:
                 if name in sizes and "bytes" in about:
                     about["bytes"] = sizes[name]
             yield RECORD, json_text(self._scrub(kept)).encode()
+
+    def _is_code(self, run: RunFolder, name: str) -> bool:
+        """Say whether a file has code of the user's, which may say anything: the source of a network, and a network
+        with layers that are not Keras'. What it is is remembered."""
+        found = name in OWN_SOURCES
+        if name == "model.keras" and run.recipe.model.backbone == "own":
+            from penlight.models.keras_files import open_archive
+
+            try:
+                open_archive(run.read(name))
+            except RunError:
+                found = True
+        if found:
+            self._code[name] = None
+        return found
 
     def _content(self, run: RunFolder, name: str, recipe: Recipe) -> bytes:
         if name == "provenance.json":
@@ -437,6 +454,7 @@ class _Copier:
                 found.append(f"{', '.join(self._columns).capitalize()} of each image.")
             if self._patients:
                 found.append("The numbers of patients: they have others, drawn at random.")
+            found += [f"{name}: it has code of the network's author." for name in self._code]
             found.append("Rows and names in what the audit found; groups of patients too few to have a score.")
             found.append("Paths of this machine, and of the dataset and the files of weights all but the name.")
         if not self._reported:

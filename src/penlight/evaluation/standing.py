@@ -25,6 +25,8 @@ _MODELS = {
     "trees": "the extra trees",
     "perceptron": "the small perceptron",
     "ensemble": "the ensemble",
+    "own": "the custom network",
+    "estimator": "the scikit-learn estimator",
 }
 
 _EN_DASH = "\N{EN DASH}"

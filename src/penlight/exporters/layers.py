@@ -175,10 +175,6 @@ def _largest(graph: Graph, layer: Layer, x: Value) -> Value:
     return most if layer.keepdims else graph.node("Flatten", [most.name], (width,))
 
 
-def _leaky(graph: Graph, layer: Layer, x: Value) -> Value:
-    return graph.unary("LeakyRelu", x, alpha=float(layer.negative_slope))
-
-
 def _dense(graph: Graph, layer: Layer, x: Value) -> Value:
     _require(layer, len(x.shape) == 1, "is applied to more than one axis")
     return _activated(
@@ -289,12 +285,13 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "Dense": _dense,
     "DepthwiseConv2D": _depthwise,
     "Dropout": _as_it_is,
+    "ELU": lambda graph, layer, x: graph.unary("Elu", x, alpha=float(layer.alpha)),
     "Flatten": _column,
     "Flip": _turned,
     "GetItem": _taken,
     "GlobalAveragePooling2D": _averaged,
     "GlobalMaxPooling2D": _largest,
-    "LeakyReLU": _leaky,
+    "LeakyReLU": lambda graph, layer, x: graph.unary("LeakyRelu", x, alpha=float(layer.negative_slope)),
     "MaxPooling2D": partial(_pooled, "MaxPool"),
     "Mean": _mean,
     "Multiply": partial(_operated, operator.mul),

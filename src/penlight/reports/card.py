@@ -363,7 +363,7 @@ def _model(content: RunContent) -> str:
     found = [f"{model}, {counted(parameters, 'parameter')}" if parameters else model]
     if content.history is not None:
         found.append(f"{counted(len(content.history), 'epoch')}, weights of epoch {content.best_epoch}")
-        optimizer = recipe.get("train", {}).get("optimizer")
+        optimizer = recipe.get("model", {}).get("optimizer") or recipe.get("train", {}).get("optimizer")
         found += [f"optimizer {optimizer}"] if optimizer else []
     found.append(f"seed {plain(made.get('seed'))}")
     return f"{'; '.join(found)}. The recipe in full is recipe.toml."

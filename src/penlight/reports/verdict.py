@@ -115,9 +115,11 @@ def model_of(content: "RunContent") -> str:
 
 
 def model_cell(content: "RunContent") -> str:
-    """Name the model that was kept, and in how many seeds or folds another was: "cnn, linear in 1 of 3 seeds"."""
-    instead = _kept_instead(content)
-    return model_of(content) + "".join(f", {model} in {often}" for model, often in instead)
+    """Name the model that was kept, and in how many seeds or folds another was: "cnn, linear in 1 of 3 seeds". One
+    that the user handed in has the name of its function or class."""
+    instead, recipe, kept = _kept_instead(content), content.recipe.get("model", {}), model_of(content)
+    name = f"{recipe['name']} ({kept})" if recipe.get("name") and kept == _of_recipe(content) else kept
+    return name + "".join(f", {model} in {often}" for model, often in instead)
 
 
 def kept_together(provenances: Sequence[Mapping[str, Any]], backbone: str, noun: str) -> dict[str, Any]:

@@ -184,7 +184,7 @@ def _of_run(run: RunFolder) -> bytes:
         raise no_model(run, name)
     if not run.has(MODEL):
         made = run.exports.get(MODEL)
-        if made is not None and made.reason:
+        if run.recipe.model.backbone in ("own", "estimator") and made is not None and made.reason:
             raise RunError(f"The run {run.path} has no {MODEL}.", made.reason)
         raise RunError(f"The run {run.path} has no {MODEL}.", f"Make it: penlight export {run.path} --to onnx")
     return run.read(MODEL)

@@ -55,7 +55,7 @@ def with_own(
     """Give a recipe that says which network or estimator was handed in, and that, checked on the dataset before
     anything is written. RecipeError where it does not fit; `tell` is told where it is another than the recipe's.
 
-    Grades are told apart by a softmax over them, unless the recipe asks for `data.head` cumulative.
+    Grades get a softmax over them, unless the recipe asks for `data.head` cumulative.
     """
     require_own(recipe, own)
     if own is None:
