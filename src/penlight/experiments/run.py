@@ -24,6 +24,7 @@ from penlight.models.own import OwnNetwork
 from penlight.numbers import counted
 from penlight.recipes import Own, Recipe, recipe_from_toml
 from penlight.recipes.plan import LONGEST, TrainingPlan
+from penlight.recipes.recipe import require_trainable
 from penlight.records import without_defaults
 from penlight.runs import (
     Answers,
@@ -93,7 +94,7 @@ class RunSpec:
         listener.on_run_begin(self, self.group)
         done = self._done()
         if done is None:
-            require_own(self.recipe, self.own)
+            require_own(require_trainable(self.recipe), self.own)
         trained = train_run(self, data.baselines(self), listener) if done is None else TrainedRun(done, None)
         listener.on_run_end(trained.run)
         return trained
