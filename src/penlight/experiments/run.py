@@ -356,6 +356,7 @@ def choose_model(
     if recipe.decide.fallback == "none" or recipe.model.backbone == "linear":
         return fitted, KeptModel(recipe.model.backbone)
     linear = baselines.fitted("linear", recipe)
+    assert linear.val is not None
     val = predict_split(fitted, view, task, "val", recipe)
     prob, epoch = val.prob, None
     if fitted.unchosen is not None:
