@@ -1,5 +1,6 @@
 """Runs of predictions that other software made: full folders, by a dataset or by a labels file, and bad input."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from penlight.data import store
 from penlight.data.accesses import accesses_of
 from penlight.errors import DataError, PenlightError, PredictionsError, RecipeError, RunError
 from penlight.evaluation import find_row
+from penlight.runs import folder
 
 GRADES = ["none", "mild", "moderate", "severe", "proliferative"]
 
@@ -250,22 +252,37 @@ def test_what_needs_a_model_says_that_there_is_none(penlight, retina, undrawn, t
 # Bad input.
 
 
-def test_a_killed_command_is_given_again(retina, undrawn, monkeypatch, tmp_path):
-    np.save(tmp_path / "p.npy", retina["test"])
-    from penlight.experiments import scored
+def test_a_command_that_was_killed_at_any_file_is_given_again(few, undrawn, monkeypatch):
+    truth = pd.DataFrame({"id": [f"i{i}" for i in range(60)], "label": [GRADES[i % 3] for i in range(60)]})
+    prob = guesses(np.arange(60) % 3, 3)
+    how = {"truth": truth.assign(split=["val"] * 20 + ["test"] * 40), "val": prob[:20], "task": "multi-class"}
+    whole = pl.score(prob[20:], out="whole", **how)
+    written, write = [], folder.write_bytes
 
-    def killed(*_):
-        raise KeyboardInterrupt
+    def until(last):
+        def dying(path, content):
+            if len(written) == last:
+                raise SystemExit("killed")
+            written.append(path.name)
+            write(path, content)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(scored, "complete", killed)
-        with pytest.raises(KeyboardInterrupt):
-            pl.score(retina["test"], "retina-phantom", out="run")
-    with pytest.raises(RunError, match=r"not complete\. Finish it: repeat the command that began it"):
-        pl.open_run("run")
-    with pytest.raises(RunError, match="holds an unfinished run of another recipe or seed"):
-        pl.score(retina["test"][:, ::-1], "retina-phantom", out="run")
-    assert pl.score(retina["test"], "retina-phantom", out="run").kept_model == "predictions"
+        return dying
+
+    last = 0
+    while not Path("run", "manifest.json").exists():
+        written.clear()
+        with monkeypatch.context() as patch, contextlib.suppress(SystemExit):
+            patch.setattr(folder, "write_bytes", until(last))
+            pl.score(prob[20:], out="run", **how)
+        if last == 3:
+            with pytest.raises(RunError, match=r"not complete\. Finish it: repeat the command that began it"):
+                pl.open_run("run")
+            with pytest.raises(RunError, match="holds an unfinished run of another recipe or seed"):
+                pl.score(prob[20:][::-1], out="run", **how)
+        last += 1
+    assert last > 8
+    assert pl.open_run("run").metrics == whole.metrics
+    assert {own.name for own in Path("run").iterdir()} == {own.name for own in Path("whole").iterdir()}
 
 
 def test_a_folder_that_holds_something_else_is_left(penlight, retina, undrawn):
