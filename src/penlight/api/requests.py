@@ -24,6 +24,7 @@ from penlight.recipes import (
     with_overrides,
 )
 from penlight.recipes.plan import TrainingPlan
+from penlight.recipes.recipe import require_trainable
 
 if TYPE_CHECKING:
     from penlight.training.own import OwnModel
@@ -44,7 +45,8 @@ def resolve_recipe(
     name = portable(chosen.data.dataset) if dataset is None else reference_of(dataset)
     given = {"dataset": name, "view": view, "size": size}
     data = chosen.data.model_copy(update={key: value for key, value in given.items() if value is not None})
-    return with_references(with_overrides(chosen.model_copy(update={"data": data}), overrides))
+    changed = require_trainable(with_overrides(chosen.model_copy(update={"data": data}), overrides))
+    return with_references(changed)
 
 
 def resolve_request(

@@ -12,11 +12,12 @@ from penlight.data.accesses import TEST, TestAccessLog
 from penlight.data.catalog import reference_of
 from penlight.data.record import record_of
 from penlight.errors import PredictionsError, RunError
+from penlight.escaping import shown
 from penlight.evaluation import Decision
 from penlight.evaluation.checks import Evidence, run_checks
 from penlight.experiments.progress import ProgressListener
 from penlight.recipes import BASELINE_MODELS, Decide
-from penlight.recipes.recipe import decide_from
+from penlight.recipes.recipe import MODEL_NAME, decide_from
 from penlight.runs import Predictions, answer, open_run
 from penlight.runs.evidence import seen
 from penlight.runs.given import PredictionsLike, predictions_of, read_given, short_hash
@@ -252,6 +253,11 @@ def _model_name(predictions: PredictionsLike, name: str | None) -> str:
         # Official names end in @ and the model's.
         plain = re.sub(r"(^|[_-])(train|val|test)(?=[_-]|$)", "", stem.rpartition("@")[2])
         name = re.sub(r"[^A-Za-z0-9._+-]+", "-", plain).strip("._+-")[:100] or "predictions"
+    if not re.fullmatch(MODEL_NAME, name):
+        raise RunError(
+            f"{shown(name)} cannot name a model.",
+            "Use up to 100 letters and digits, with . _ + or - after the first.",
+        )
     if name in BASELINE_MODELS:
         raise RunError(f"{name} is the name of a baseline.", "Call the model otherwise, with --name.")
     return name

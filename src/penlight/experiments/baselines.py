@@ -49,11 +49,11 @@ def predict_split(fitted: Fitted, view: ViewedDataset, task: Task, split: str, r
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A baseline, what it says of val, and what was decided on that."""
+    """A baseline, what it says of val, and what was decided on that; None and nothing where there is no val."""
 
     recipe: Recipe
     model: Fitted
-    val: Predictions
+    val: Predictions | None
     decision: Decision
 
 
@@ -82,7 +82,7 @@ class Baselines:
         """The baselines that can be had: without images only the shares of the labels, where a split says them."""
         if self.view.dataset.has_images:
             return tuple(BASELINE_MODELS)
-        return ("majority",) if "val" in self.view.splits else ()
+        return ("majority",) if self.view.splits.keys() & {"train", "val"} else ()
 
     @property
     def novelty(self) -> Novelty | None:
@@ -127,7 +127,8 @@ class Baselines:
                 continue
             baseline = self.fitted(name, writer.recipe)
             tested[name] = self.tested(baseline)
-            writer.write_predictions(f"baseline-{name}-val", baseline.val)
+            if baseline.val is not None:
+                writer.write_predictions(f"baseline-{name}-val", baseline.val)
             writer.write_predictions(f"baseline-{name}-test", tested[name].answers.before)
             writer.write_json(f"baseline-{name}-decision.json", baseline.decision)
         return tested
@@ -147,15 +148,18 @@ class Baselines:
         self.listener.on_step(f"Fitting the baseline: {recipe.model.backbone}")
         task = self._task_of(recipe)
         # A labels file may know of no train: then val says how often each label is.
-        splits = {"train": self.view.splits["val"], **self.view.splits}
-        fitted = fit(recipe, replace(self.view, splits=splits), task, seed=0)
-        val = predict_split(fitted, self.view, task, "val", recipe)
-        decision = decide_on(val, self.view, recipe.decide, fitted.out_of_fold)
+        splits = self.view.splits
+        learned = splits if "train" in splits else {**splits, "train": splits["val"]}
+        fitted = fit(recipe, replace(self.view, splits=learned), task, seed=0)
+        val, decision = None, Decision(found_on="none")
+        if "val" in splits:
+            val = predict_split(fitted, self.view, task, "val", recipe)
+            decision = decide_on(val, self.view, recipe.decide, fitted.out_of_fold)
         model: MajorityBaseline | LinearBaseline = fitted.model
         weights = {"shares": model.shares} if isinstance(model, MajorityBaseline) else vars(model)
         return {
             **{name: values for name, values in weights.items() if isinstance(values, np.ndarray)},
-            "val": from_bytes(to_bytes(val)),
+            **({} if val is None else {"val": from_bytes(to_bytes(val))}),
             "decision": from_bytes(json_text(decision).encode()),
             "seconds": np.array(fitted.seconds),
         }
@@ -169,7 +173,8 @@ class Baselines:
             assert isinstance(options, Majority)
             model = MajorityBaseline(options, arrays["shares"])
         decision = read_record(Decision, arrays["decision"].tobytes(), "The decision")
-        val = predictions_from_bytes(arrays["val"].tobytes(), "Predictions of val")
+        known = arrays.get("val")
+        val = None if known is None else predictions_from_bytes(known.tobytes(), "Predictions of val")
         return FittedBaseline(recipe, fitted_baseline(model, task, float(arrays["seconds"])), val, decision)
 
     def tested(self, baseline: FittedBaseline) -> TestedBaseline:
@@ -178,7 +183,8 @@ class Baselines:
 
         def compute() -> Arrays:
             self.accesses.add(self.view.view, key, by=BASELINE)
-            test = predict_split(baseline.model, self.view, baseline.val.task, "test", baseline.recipe)
+            task = self._task_of(baseline.recipe)
+            test = predict_split(baseline.model, self.view, task, "test", baseline.recipe)
             rows = _ScoredRows(rows_of(answer(test, baseline.decision)))
             return {"test": from_bytes(to_bytes(test)), "rows": from_bytes(json_text(rows).encode())}
 

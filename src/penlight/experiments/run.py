@@ -24,6 +24,7 @@ from penlight.models.own import OwnNetwork
 from penlight.numbers import counted
 from penlight.recipes import Own, Recipe, recipe_from_toml
 from penlight.recipes.plan import LONGEST, TrainingPlan
+from penlight.recipes.recipe import require_trainable
 from penlight.records import without_defaults
 from penlight.runs import (
     Answers,
@@ -95,7 +96,7 @@ class RunSpec:
         listener.on_run_begin(self, self.group)
         done = self._done()
         if done is None:
-            require_own(self.recipe, self.own)
+            require_own(require_trainable(self.recipe), self.own)
         trained = train_run(self, data.baselines(self), listener) if done is None else TrainedRun(done, None)
         listener.on_run_end(trained.run)
         return trained
@@ -358,6 +359,7 @@ def choose_model(
     if recipe.decide.fallback == "none" or recipe.model.backbone == "linear":
         return fitted, KeptModel(recipe.model.backbone)
     linear = baselines.fitted("linear", recipe)
+    assert linear.val is not None
     val = predict_split(fitted, view, task, "val", recipe)
     prob, epoch = val.prob, None
     if fitted.unchosen is not None:

@@ -18,7 +18,7 @@ from penlight.runs import Predictions, RunWriter, answer, open_run
 from penlight.runs.dataset import DESCRIPTION
 from penlight.runs.folder import MANIFEST, clear_away, is_run_of
 from penlight.runs.given import short_hash, with_exact_sums
-from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE
+from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NOVELTY_RATES
 from penlight.runs.scoring import decide_on
 
 _SEED = 0
@@ -81,6 +81,8 @@ def score_run(spec: ScoredSpec, listener: ProgressListener) -> TrainedRun:
             "model": spec.name,
             READ_BEFORE: before,
             KEEPS_IMAGES: keeps,
+            # How well strange images are told matters where a model answers for them.
+            NOVELTY_RATES: None,
             **({} if keeps else {MAPS_ALIKE: None}),
         }
         scores = complete(

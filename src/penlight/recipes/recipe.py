@@ -299,12 +299,15 @@ class Ensemble(Section):
     worth: Annotated[float, Field(ge=0)] = 100.0
 
 
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}"
+
+
 class Elsewhere(Section):
     """No model of Penlight: predictions that other software made were scored. `name` is what their model is called,
     `predictions` a hash of their numbers."""
 
     backbone: Literal["elsewhere"] = "elsewhere"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")] = "predictions"
+    name: Annotated[str, Field(pattern=f"^{MODEL_NAME}$")] = "predictions"
     predictions: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")] = ""
 
 
@@ -404,6 +407,16 @@ def is_own_reference(text: str) -> bool:
     """Say whether a text names a function in a file of Python, as FILE.py:NAME."""
     place, found, name = text.rpartition(":")
     return bool(found) and place.endswith(".py") and name.isidentifier()
+
+
+def require_trainable(recipe: Recipe) -> Recipe:
+    """Raise RecipeError for a recipe of predictions that were made elsewhere."""
+    if isinstance(recipe.model, Elsewhere):
+        raise RecipeError(
+            f"The recipe is of predictions that other software made, of {recipe.model.name}; nothing can be trained.",
+            "Choose a model, as with --set model.backbone=cnn, or score predictions with `penlight score`.",
+        )
+    return recipe
 
 
 def decide_from(values: Decide | Mapping[str, Any] | None) -> Decide:

@@ -51,7 +51,7 @@ def without_images(scores: Scores) -> Scores:
     """Say which baselines cannot be had of labels and predictions alone."""
     lacking = ["the linear baseline: the images are not at hand"]
     if not scores.baselines:
-        lacking.append("the majority-class baseline: no labels of val were given")
+        lacking.append("the majority-class baseline: no labels of train or val were given")
     return replace(scores, unavailable=[*scores.unavailable, *lacking])
 
 

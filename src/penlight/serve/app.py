@@ -178,6 +178,9 @@ class _Service:
 
     async def about(self, registered: RegisteredRun) -> dict[str, Any]:
         """Say which model answers for a run, and how it decides. RequestError (409) for a run without a model."""
+        if not registered.links.predict and registered.run.made_elsewhere:
+            raise RequestError(409, "This run was scored from predictions that other software made.",
+                               "A run with a model.", "Ask that software.")  # fmt: skip
         if not registered.links.predict:
             raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
                                "Make it on the server: penlight export RUN --to onnx")  # fmt: skip

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data import ViewedDataset, ViewedSplit
-from penlight.errors import MemoryShortError, TrainingError, is_out_of_memory
+from penlight.errors import MemoryShortError, is_out_of_memory
 from penlight.models import BASELINES, Baseline
 from penlight.models.estimator import EstimatorModel, OwnEstimator
 from penlight.models.own import OwnNetwork
-from penlight.recipes import Elsewhere, Ensemble, FeatureBased, Member, Pretrained, Recipe
+from penlight.recipes import Ensemble, FeatureBased, Member, Pretrained, Recipe
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.ensemble import EnsembleFitter, FittedEnsemble, fit_ensemble
 from penlight.training.loop import Epoch, Progress, predict_logits, train_network
-from penlight.training.own import OwnModel, require_own, train_own
+from penlight.training.own import OwnModel, train_own
 from penlight.training.transfer import train_pretrained
 
 
@@ -67,12 +67,6 @@ def fit(
     RecipeError where it is not given, TrainingError if the loss is no longer a number, MemoryShortError if there is
     not enough memory.
     """
-    if isinstance(recipe.model, Elsewhere):
-        raise TrainingError(
-            f"The recipe is of predictions that other software made, of {recipe.model.name}; nothing can be trained.",
-            "Give a preset with --recipe, or score predictions with `penlight score`.",
-        )
-    require_own(recipe, own)
     begun = time.perf_counter()
     how: dict[str, Any] = {"progress": progress, "checkpoints": checkpoints}
     with _enough_memory(recipe, view):
