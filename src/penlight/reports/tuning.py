@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from penlight.escaping import cell
-from penlight.numbers import counted, decimal_text
+from penlight.numbers import decimal_text
 from penlight.recipes import Linear, Recipe
 from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
 from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
 from penlight.reports.page import drawn, render
 from penlight.reports.verdict import tuning_verdict
-from penlight.reports.words import duration, listed, metric_words, number, plain
+from penlight.reports.words import duration, listed, metric_words, plain
 
 _FEWEST_LINES = 2  # complete trials that a parallel plot needs to say something
 

@@ -27,6 +27,7 @@ from penlight.reports.words import (
 
 if TYPE_CHECKING:
     from penlight.recipes.space import Trial
+
     # What it shows reaches pandas, and `penlight compare` needs a sentence alone.
     from penlight.reports.content import ComparedBaseline, RunContent
     from penlight.runs.scores import FoldsScores, Scores, SeedsScores

@@ -30,7 +30,7 @@ def print_found(found: "NewDataset") -> None:
         ("ignored", list(found.ignored)),
     ):
         if listed:
-            more = "; ..." if len(listed) > _FILES_SHOWN else ""
+            more = f"; and {len(listed) - _FILES_SHOWN:,} more" if len(listed) > _FILES_SHOWN else ""
             out.print(f"{counted(len(listed), 'file')} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}")
     for note in found.notes:
         out.print(f"- {note}")
@@ -69,7 +69,7 @@ def print_audit(audited: "Audited") -> None:
     out = console()
     table = plain_table(show_heads=False)
     for problem in audited.problems:
-        mark = Text("serious", style="bold") if problem.serious else Text("note")
+        mark = Text("serious", style="bold red") if problem.serious else Text("note")
         table.add_row(mark, Text(f"{problem.seen} {problem.do}"))
     out.print(table if audited.problems else f"No problem was found in {audited.dataset}.")
     if audited.audit.shifts:

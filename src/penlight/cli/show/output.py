@@ -1,25 +1,25 @@
 """What every printed result needs: the console, JSON alone, plain tables, numbers."""
 
 import math
-import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.default_styles import DEFAULT_STYLES
 from rich.segment import Segment
 from rich.table import Column, Table
+from rich.text import Text
+from rich.theme import Theme
 
+from penlight.cli.show.lines import WIDTH_WITHOUT_TERMINAL, terminal_width
 from penlight.escaping import printable
 from penlight.numbers import decimal_text
 
-_WIDTH_WITHOUT_TERMINAL = 100
-
-
 def console() -> Console:
     """Standard output; without a terminal, plain text of a fixed width."""
-    return plain_console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+    return plain_console(width=terminal_width() or WIDTH_WITHOUT_TERMINAL)
 
 
 def plain_console(**options: Any) -> Console:
@@ -29,7 +29,14 @@ def plain_console(**options: Any) -> Console:
     the end of one, or ":smile:" as a picture, and the terminal must not obey what is in them. Styles are given as
     arguments, or with `rich.text.Text`.
     """
-    return _PlainConsole(markup=False, emoji=False, highlight=False, **options)
+    return _PlainConsole(markup=False, emoji=False, highlight=False, theme=_THEME, **options)
+
+
+# Red is for errors and serious checks, yellow for warnings; Rich would paint its bars and spinners.
+_THEME = Theme(
+    {name: "none" for name in DEFAULT_STYLES if name.startswith(("progress.", "bar."))}
+    | {"bar.back": "dim", "bar.complete": "bold", "bar.finished": "bold", "bar.pulse": "bold"}
+)
 
 
 class _PlainConsole(Console):
@@ -54,7 +61,8 @@ class _WholeTable(Table):
     """A table that is never cropped.
 
     Where it is wider than the terminal, heads and texts take several lines, numbers never do; and where that is not
-    enough, the columns that are left over follow below, beside the first column again.
+    enough, the columns that are left over follow below, beside the first column again. One whose first column takes
+    more than half of the width, as the path of a file does, gives each of its rows as lines of their own.
     """
 
     def __init__(self, show_header: bool) -> None:
@@ -66,10 +74,24 @@ class _WholeTable(Table):
         if self.__rich_measure__(console, options.update(width=_ENDLESS)).maximum <= room:
             yield from super().__rich_console__(console, options)
             return
+        if 2 * _needed(self.columns[0]) > room:
+            yield from self._blocks(room)
+            return
         for number, part in enumerate(self._parts(room)):
             if number:
                 yield Segment.line()
             yield from Table.__rich_console__(part, console, options)
+
+    def _blocks(self, room: int) -> RenderResult:
+        """Give each row as its first cell, and below it a line for each other: head and value."""
+        others = self.columns[1:]
+        heads = [str(column.header) for column in others]
+        widest = max(map(cell_len, heads), default=0)
+        for row in zip(*(column.cells for column in self.columns), strict=True):
+            yield Text(str(row[0]), overflow="fold")
+            for head, cell in zip(heads, row[1:], strict=True):
+                value = textwrap.wrap(str(cell), max(1, room - widest - 2 * _GAP)) or [""]
+                yield Text(f"\n{' ' * (widest + 2 * _GAP)}".join([f"  {head:<{widest}}  {value[0]}", *value[1:]]))
 
     def _parts(self, room: int) -> Iterable[Table]:
         first, *others = self.columns

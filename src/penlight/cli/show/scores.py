@@ -1,5 +1,6 @@
 """What `penlight evaluate` and `score` print: scores, operating points, subgroups, checks, corruptions."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,12 +48,18 @@ def print_scores(
     if full:
         print_score_tables(scores)
     else:
-        out.print(_whole_table(scores, summary_rows(scores.metrics)))
+        whole = [row for row in scores.metrics if row.label is None]
+        names = summary_names([row.name for row in whole])
+        out.print(_whole_table(scores, [row for row in whole if row.name in names]))
         out.print()
         _print_check_titles(scores.checks)
         if run is not None:
             of_split = "" if split == "test" else f" --split {split}"
-            out.print(f"All scores and notes: penlight evaluate {run}{of_split} --full", style="dim", soft_wrap=True)
+            out.print(
+                f"All scores and notes: penlight evaluate {shlex.quote(str(run))}{of_split} --full",
+                style="dim",
+                soft_wrap=True,
+            )
     if not isinstance(scores, Scores) and not scores.sealed:
         out.print(
             "The folder is not sealed (written by Penlight 0.1.0): its runs may have been exchanged since.",
@@ -60,11 +67,10 @@ def print_scores(
         )
 
 
-def summary_rows(rows: Sequence[Score]) -> list[Score]:
-    """Choose five rows of the whole, in their order: those that lead a report, then the first of the others."""
-    whole = [row for row in rows if row.label is None]
-    leading = sorted(range(len(whole)), key=lambda i: not metric_words(whole[i].name).leads)[:_SUMMARISED]
-    return [whole[i] for i in sorted(leading)]
+def summary_names(names: Sequence[str]) -> list[str]:
+    """Choose five scores of the whole by name, in their order: those that lead a report, then the first others."""
+    leading = sorted(range(len(names)), key=lambda i: not metric_words(names[i]).leads)[:_SUMMARISED]
+    return [names[i] for i in sorted(leading)]
 
 
 def _print_check_titles(checks: "Sequence[Check]") -> None:
@@ -73,7 +79,7 @@ def _print_check_titles(checks: "Sequence[Check]") -> None:
     if serious or not checks:
         _print_checks(serious)
     if notes := [check for check in checks if not check.serious]:
-        titles = {rule.code: rule.title for rule in (*CHECKS, *SEEDS_CHECKS)}
+        titles = {rule.code: rule.title for rule in CHECKS} | {rule.code: rule.title for rule in SEEDS_CHECKS}
         table = plain_table(show_heads=False)
         for check in notes:
             table.add_row(Text("note   "), check.code, titles.get(check.code, check.seen))

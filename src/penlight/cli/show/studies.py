@@ -10,8 +10,7 @@ from rich.text import Text
 
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, interval, number, plain_table
-from penlight.cli.show.scores import summary_rows
-from penlight.evaluation import Score
+from penlight.cli.show.scores import summary_names
 from penlight.numbers import counted, decimal_text
 from penlight.reports.verdict import tuning_verdict
 
@@ -62,8 +61,7 @@ def print_studied(result: "Studied", full: bool = False) -> None:
 def _study_summary(part: Mapping[str, Any]) -> Table:
     """One line per row, the best first: five scores, and the serious checks."""
     lines = _best_first(part)
-    rows = [Score(m["name"], None, *[math.nan] * 3, 0) for m in lines[0][0]["metrics"] if m["label"] is None]
-    names = [row.name for row in summary_rows(rows)]
+    names = summary_names([m["name"] for m in lines[0][0]["metrics"] if m["label"] is None])
     table = plain_table("", *(f">{name}" for name in names), "serious")
     for row, _ in lines:
         values = {m["name"]: m["value"] for m in row["metrics"] if m["label"] is None}
