@@ -127,7 +127,10 @@ def test_full_changes_no_json(penlight, places):
 
 def test_serious_checks_are_sentences_and_others_titles(penlight, places, capsys):
     scores = pl.evaluate(trained("grades"))
-    checks = [Check("PL001", True, "It is worse.", "why", "Use the other."), Check("PL014", False, "Few.", "", "Look.")]
+    checks = [
+        Check("PL001", True, "It is worse.", "why", "Use the other."),
+        Check("PL014", False, "Few.", "", "Look."),
+    ]
     print_scores(pl.Scores(**{**vars(scores), "checks": checks}))
     out = capsys.readouterr().out
     assert "serious  PL001  It is worse. Use the other." in out

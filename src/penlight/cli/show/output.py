@@ -17,6 +17,7 @@ from penlight.cli.show.lines import WIDTH_WITHOUT_TERMINAL, terminal_width
 from penlight.escaping import printable
 from penlight.numbers import decimal_text
 
+
 def console() -> Console:
     """Standard output; without a terminal, plain text of a fixed width."""
     return plain_console(width=terminal_width() or WIDTH_WITHOUT_TERMINAL)
