@@ -42,7 +42,7 @@ def penlight(monkeypatch, capsys):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Make standard output and error a terminal of a width, as far as Penlight asks; Rich sees none, and writes no colour."""
+    """Make standard output and error a terminal of a width, as far as Penlight asks; Rich sees none."""
 
     def of(width):
         monkeypatch.setattr(lines, "is_terminal", lambda *, error=False: True)

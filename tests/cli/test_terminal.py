@@ -1,4 +1,4 @@
-"""What commands print on a terminal: summaries, whole at any width, in black but for what is wrong; golden outputs."""
+"""What commands print on a terminal: summaries, whole at any width, coloured where something is wrong."""
 
 import json
 import os

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from penlight.data.catalog import info_of_reference
 from penlight.errors import DataError, UnknownNameError
+from penlight.evaluation.standing import model_words
 from penlight.reports.verdict import instead_words, kept_together, scores_verdict
 from penlight.runs import open_run
 from penlight.runs.groups import open_group
@@ -19,12 +20,16 @@ def verdict_of(path: Path, scores: Scores | SeedsScores | FoldsScores) -> str:
     # Its description may no longer be where it was.
     with contextlib.suppress(DataError, UnknownNameError):
         modality = info_of_reference(recipe.data.dataset).modality
-    noun = "folds" if isinstance(scores, FoldsScores) else "seeds"
-    together = kept_together([run.provenance for run in runs], recipe.model.backbone, noun)
+    together = kept_together(
+        [run.provenance for run in runs],
+        recipe.model.backbone,
+        "folds" if isinstance(scores, FoldsScores) else "seeds",
+    )
+    name = runs[0].made_elsewhere or model_words(together["model"])
     return scores_verdict(
         scores,
         together["model"],
+        words=name + instead_words(together),
         modality=modality,
         noun=runs[0].model_predictions("test").task.nouns[1],
-        instead=instead_words(together),
     )

@@ -53,7 +53,12 @@ def seeds_verdict(content: "RunContent", n_seeds: int) -> str:
 
 
 def scores_verdict(
-    scores: "Scores | SeedsScores | FoldsScores", model: str = "", *, words: str = "", modality: str = "", noun: str = ""
+    scores: "Scores | SeedsScores | FoldsScores",
+    model: str = "",
+    *,
+    words: str = "",
+    modality: str = "",
+    noun: str = "",
 ) -> str:
     """Say the same of scores alone. `model` is the name of what was kept and `words` what it is called in a sentence,
     `modality` is that of the images, and `noun` what is ranked: "grades"; all of them may be unknown."""
