@@ -7,13 +7,11 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.default_styles import DEFAULT_STYLES
 from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
-from rich.theme import Theme
 
-from penlight.cli.show.lines import WIDTH_WITHOUT_TERMINAL, terminal_width
+from penlight.cli.show.lines import WIDTH_WITHOUT_TERMINAL, terminal_width, wrapped
 from penlight.escaping import printable
 from penlight.numbers import decimal_text
 
@@ -30,14 +28,7 @@ def plain_console(**options: Any) -> Console:
     the end of one, or ":smile:" as a picture, and the terminal must not obey what is in them. Styles are given as
     arguments, or with `rich.text.Text`.
     """
-    return _PlainConsole(markup=False, emoji=False, highlight=False, theme=_THEME, **options)
-
-
-# Red is for errors and serious checks, yellow for warnings; Rich would paint its bars and spinners.
-_THEME = Theme(
-    {name: "none" for name in DEFAULT_STYLES if name.startswith(("progress.", "bar."))}
-    | {"bar.back": "dim", "bar.complete": "bold", "bar.finished": "bold", "bar.pulse": "bold"}
-)
+    return _PlainConsole(markup=False, emoji=False, highlight=False, **options)
 
 
 class _PlainConsole(Console):
@@ -45,6 +36,14 @@ class _PlainConsole(Console):
         """Render, with what would act on a terminal made visible. Colours are no part of the texts."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text, lines=True), style, control)
+
+
+def print_list(texts: Iterable[str], mark: str = "- ") -> None:
+    """Print sentences as a list: the lines of each after its first stand below its first letter."""
+    out = console()
+    for text in texts:
+        for line in wrapped(printable(text), out.width, mark, " " * len(mark)):
+            out.print(line, soft_wrap=True)
 
 
 def plain_table(*heads: str, show_heads: bool = True) -> Table:

@@ -50,7 +50,7 @@ class _OneLine(ProgressListener):
     def on_warning(self, what: str) -> None:
         """See `ProgressListener.on_warning`; it stays above the line, and is said where nothing else is."""
         out = plain_console(stderr=True) if self._console.quiet else self._console
-        out.print(what, style="yellow")
+        out.print(what, soft_wrap=True)
 
     def __enter__(self) -> Self:
         """Start drawing."""

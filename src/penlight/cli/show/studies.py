@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, interval, number, plain_table
+from penlight.cli.show.output import console, interval, number, plain_table, print_list
 from penlight.cli.show.scores import summary_names
 from penlight.numbers import counted, decimal_text
 from penlight.reports.verdict import tuning_verdict
@@ -49,8 +49,7 @@ def print_studied(result: "Studied", full: bool = False) -> None:
     for part in tables if full else tables[:1]:
         out.print(f"view {part['view']}, {counted(part['images']['test'], 'test image')}", style="dim")
         out.print(_study_table(part) if full else _study_summary(part))
-        for sentence in part["findings"] if full else ():
-            out.print(f"- {sentence}")
+        print_list(part["findings"] if full else ())
         out.print()
     if not full:
         others = f", and the view {' and '.join(part['view'] for part in tables[1:])}" if len(tables) > 1 else ""
