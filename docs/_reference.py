@@ -18,6 +18,7 @@ from typer.models import ArgumentInfo
 import penlight as pl
 from penlight import recipes
 from penlight.cli.app import app
+from penlight.cli.help import EXAMPLES
 from penlight.data.catalog import CATALOG
 from penlight.evaluation import METRICS
 from penlight.evaluation.metrics import Metric
@@ -40,8 +41,8 @@ def commands_page() -> str:
     head = """# Commands
 
 Every command prints text for people or, with `--json`, only JSON on standard output: the `to_dict()` of the result
-of the corresponding function of [the Python API](python.md). Exit codes: 0 success, 1 a named error, 2 wrong usage,
-130 Ctrl-C, 143 SIGTERM.
+of the corresponding function of [the Python API](python.md). [The commands and the
+terminal](../how-to/terminal.md) explains what is printed, exit codes and completion.
 """
     return _page(head, (_command(name, function) for name, function in _walk(app, "penlight")))
 
@@ -60,6 +61,7 @@ def _command(name: str, function: Callable[..., None]) -> str:
     arguments = [p for p in parameters if p.is_argument]
     options = [p for p in parameters if not p.is_argument]
     usage = " ".join([name, *("[OPTIONS]" for _ in options[:1]), *(p.written for p in arguments)])
+    usage = "\n".join([usage, "", *EXAMPLES[name.partition(" ")[2]]])
     rows = [[f"`{p.written}`", p.says, p.default] for p in (*arguments, *options)]
     table = _table(["", "meaning", "default"], rows)
     return f"## {name}\n\n{_text(function.__doc__)}\n\n```text\n{usage}\n```\n\n{table}"

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from penlight.cli import main
+from penlight.cli.show import lines
 from tests.remembered import audit_once, draw_once, leave_reports_out
 
 
@@ -37,3 +38,15 @@ def penlight(monkeypatch, capsys):
         return int(ended.value.code or 0), *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Make standard output and error a terminal of a width, as far as Penlight asks; Rich sees none."""
+
+    def of(width):
+        monkeypatch.setattr(lines, "is_terminal", lambda *, error=False: True)
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("NO_COLOR", "1")
+
+    return of

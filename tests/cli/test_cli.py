@@ -251,7 +251,7 @@ def test_folds_are_cross_validated_and_seeds_beside_them_are_refused(penlight, u
     made = json.loads(out)
     assert made["folds"] == [1, 2]
     assert [row["fold"] for row in made["by_fold"]] == [1, 2]
-    code, out, _ = penlight("evaluate", tmp_path / "folds")
+    code, out, _ = penlight("evaluate", tmp_path / "folds", "--full")
     assert code == 0
     assert "by fold: " in out
     assert "Test was not read." in out

@@ -46,7 +46,7 @@ def test_sensitivity_is_that_of_the_finding_that_the_description_names(penlight,
     assert penlight("data", "new", "two", "--labels", "ill,healthy")[0] == 0
     assert tomllib.loads(Path("two.toml").read_text(encoding="utf-8"))["positive"] == "ill"
     assert penlight("train", "two.toml", "--recipe", "linear", "--out", "run")[0] == 0
-    _, out, _ = penlight("evaluate", "run")
+    _, out, _ = penlight("evaluate", "run", "--full")
     ill = next(line for line in out.splitlines() if "sensitivity (ill)" in line)
     test = open_run(Path("run")).model_predictions("test")
     ill_images = test.y_true[:, 0] == 1

@@ -1,15 +1,12 @@
 """Help and mistakes on the command line: nothing is cut, examples can be run, and the nearest names are given."""
 
-import os
 import re
-import shutil
 
 import pytest
 import typer
 
 from penlight.cli import help as helping
 from penlight.cli.app import app
-from penlight.cli.show import lines
 
 ROOT = typer.main.get_command(app)
 
@@ -21,18 +18,6 @@ def walk(command, words=()):
 
 
 COMMANDS = {" ".join(words): command for words, command in walk(ROOT)}
-
-
-@pytest.fixture
-def terminal(monkeypatch):
-    """Make standard output and error a terminal of a width, as far as help and errors ask."""
-
-    def of(width):
-        monkeypatch.setattr(lines, "is_terminal", lambda *, error=False: True)
-        monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: os.terminal_size((width, 24)))
-        monkeypatch.setenv("NO_COLOR", "1")
-
-    return of
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -75,7 +75,7 @@ def test_every_command_and_page_shows_labels_as_they_are(
     assert not {"i", "b"} & page.elements
     runs = [tmp_path / "[red] run", tmp_path / "[/] run"]
     for run, components in zip(runs, (4, 8), strict=True):
-        how = ("--recipe", "linear", "--set", f"model.components={components}", "--out", run)
+        how = ("--recipe", "linear", "--set", f"model.components={components}", "--full", "--out", run)
         code, out, err = penlight("train", "own.toml", *how)
         assert code == 0, err
         assert shows_all(out)
@@ -84,7 +84,7 @@ def test_every_command_and_page_shows_labels_as_they_are(
     assert shows_all(page.text)
     assert "[red] run" in page.text
     assert not {"i", "b"} & page.elements
-    code, out, err = penlight("evaluate", runs[0])
+    code, out, err = penlight("evaluate", runs[0], "--full")
     assert code == 0, err
     assert shows_all(out)
     assert "site [/]" in out

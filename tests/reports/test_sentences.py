@@ -24,7 +24,8 @@ from penlight.reports import ComparedBaseline, card
 from penlight.reports import findings as study
 from penlight.reports.content import RunContent
 from penlight.reports.run import run_displays
-from penlight.reports.verdict import decided_words, finding_words, run_verdict, seeds_verdict
+from penlight.reports.verdict import decided_words, finding_words, run_verdict, scores_verdict, seeds_verdict
+from penlight.runs.scores import Scores, SeedsScores
 from penlight.tasks import Binary, MultiLabel, Ordinal, Task
 from tests.conftest import few_pairs
 from tests.reports.conftest import make_content
@@ -755,7 +756,14 @@ def test_the_verdict_of_several_seeds_is_of_their_mean(kind):
     two = replace(one, prob=informed(one.task, one.y, STRENGTH[kind][0], 11))
     runs = [one, two]
     rows = score_seeds(one.task, one.y, [r.prob for r in runs], [r.decided for r in runs], resamples=100)
-    said = seeds_verdict(replace(one.content, rows=rows), 2)
+    content = replace(one.content, rows=rows)
+    said = seeds_verdict(content, 2)
+    baselines = {own.name: own.rows for own in content.baselines}
+    of_scores = SeedsScores("test", [0, 1], rows, baselines)
+    about = {"modality": content.dataset.modality, "noun": content.task.nouns[1]}
+    assert scores_verdict(of_scores, "cnn", **about) == said
+    one_run = Scores("test", one.content.rows, baselines, ahead=one.content.ahead)
+    assert scores_verdict(one_run, "cnn", **about) == run_verdict(one.content)
     areas = [run.auc() for run in runs]
     found = re.search(r"with AUC (\S+) ± (\S+) over 2 seeds \(95 % interval (\S+)–(\S+)\)", said)
     assert near(found[1], np.mean(areas))

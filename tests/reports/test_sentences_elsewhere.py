@@ -317,11 +317,11 @@ def test_the_closing_lines_of_train_say_what_was_kept(capsys, monkeypatch, kept,
     from penlight.api.results import Trained
     from penlight.cli.show import trained
 
-    monkeypatch.setattr(trained, "print_score_tables", lambda scores: None)
+    monkeypatch.setattr(trained, "print_scores", lambda scores, **how: None)
     for images, pictures in ((0, 0), (1, 1), (1200, 0)):
         holds = {"training_images": images, "pictures": pictures}
         result = Trained("f", "f/report.html", SimpleNamespace(), None, kept, holds, cut, "cnn")
-        print_trained(result)
+        print_trained(result, full=True)
         out = " ".join(capsys.readouterr().out.split())
         assert (said in out) if said else "was kept" not in out
         assert ("The folder holds no image" in out) == (images == pictures == 0)

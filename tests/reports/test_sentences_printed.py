@@ -115,16 +115,17 @@ TOLD = {
 }
 
 
-def printed(capsys, *tables) -> list[str]:
+def printed(capsys, *tables, full=True) -> list[str]:
     record = {"tables": [own.record(findings.findings(own)).to_dict() for own in tables]}
-    print_studied(SimpleNamespace(record=record, report="out/report.html"))
+    print_studied(SimpleNamespace(record=record, report="out/report.html", verdict="A verdict."), full)
     return capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("name", TOLD)
 def test_what_a_study_prints_are_the_numbers_of_its_table(capsys, name: str) -> None:
     own = TOLD[name]
-    lines = printed(capsys, own)
+    verdict, empty, *lines = printed(capsys, own)
+    assert (verdict, empty) == ("A verdict.", "")
     assert lines[-1] == "out/report.html"
     n = own.images["test"]
     assert lines[0] == f"view native, {n} test image{'' if n == 1 else 's'}"
@@ -145,6 +146,25 @@ def test_what_a_study_prints_are_the_numbers_of_its_table(capsys, name: str) -> 
         assert cells[4] == ("-" if e.cost.parameters is None else f"{e.cost.parameters:,}")
         assert cells[5] == f"{np.mean(e.cost.fit):.1f}"
         assert cells[7] == (" ".join(c.code + "!" * c.serious for c in e.checks) or "-")
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_the_summary_of_a_study_has_scores_and_serious_checks_of_its_own_view(capsys, name: str) -> None:
+    own = TOLD[name]
+    verdict, empty, of, heads, *lines, rest, page = printed(capsys, own, replace(own, view="single"), full=False)
+    assert (verdict, empty, page) == ("A verdict.", "", "out/report.html")
+    assert of.startswith("view native")
+    assert rest == "Costs, notes and findings, and the view single: --full, or the report."
+    assert heads.split()[0] == "auc"
+    rows = [line for line in lines if line.strip()]
+    assert len(rows) == len(own.entries)
+    for line, e in zip(
+        rows, sorted(own.entries, key=lambda e: -np.nan_to_num(e.row("auc").value, nan=-np.inf)), strict=True
+    ):
+        cells = re.split(r"\s{2,}", line.strip())
+        value = e.row("auc").value
+        assert cells[:2] == [e.title, "-" if np.isnan(value) else f"{value:.3f}"]
+        assert cells[-1] == (" ".join(c.code for c in e.checks if c.serious) or "-")
 
 
 def test_one_answer_for_all_is_not_said_to_hold_guessing_in_an_interval_that_it_has_not() -> None:

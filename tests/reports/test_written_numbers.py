@@ -140,7 +140,8 @@ def test_a_study_on_its_page_and_in_the_terminal(content, capsys):
         assert ("All 1 " in page) is False
         assert ("The one difference" in page) == (len(own.differences) == 1)
         record = {"tables": [own.record(findings_of(own)).to_dict()]}
-        print_studied(SimpleNamespace(record=record, report="report.html"))
+        for full in (False, True):
+            print_studied(SimpleNamespace(record=record, report="report.html", verdict=""), full)
         assert wrong_in(capsys.readouterr().out) == []
 
 
@@ -156,7 +157,7 @@ def test_a_comparison_on_its_page_and_in_the_terminal(metric, spread, capsys):
     for against, differences in (("a", found), ("a", found[:1]), (None, found[:1])):
         own = Comparison("tiny", "native", "test", 1, metric, against, models, differences)
         assert wrong_in(words_of(comparison_report(own, "fundus", "ab" * 16))) == []
-        print_compared(SimpleNamespace(comparison=own, modality="", page=None))
+        print_compared(SimpleNamespace(comparison=own, modality="", page=None), full=True)
         assert wrong_in(capsys.readouterr().out) == []
 
 

@@ -67,11 +67,13 @@ class NameTable(NotebookResult, list[dict[str, Any]]):
 
 
 class Studied(Record):
-    """What `study` made: the folder, its report, and what its study.json holds."""
+    """What `study` made: the folder, its report, what its study.json holds, and the sentence its report begins
+    with."""
 
     folder: Path
     report: Path
     record: Mapping[str, Any] = json_key(inline=True)
+    verdict: str = json_key(default="", hidden=True)
 
     @property
     def findings(self) -> dict[str, list[str]]:

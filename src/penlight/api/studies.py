@@ -71,6 +71,7 @@ def study(
     """
     from penlight.experiments.studies import record_of, require_no_changed, study_specs
     from penlight.models.pretrained import require_weights
+    from penlight.reports.findings import study_verdict
     from penlight.reports.study import study_report
 
     with tracking(listener or ProgressListener(), track) as listener:
@@ -86,16 +87,19 @@ def study(
         here = Here(listener)
         asked = {run.recipe.data.view: run.recipe.data for run in plan.runs}
         views = {view: here.data.view(asked[view]) for view in plan.views}
+        verdict = ""
 
         def summarise(runs: Sequence[RunFolder]) -> Summary[dict[str, Any]]:
+            nonlocal verdict
             rows: dict[str, list[RunFolder]] = {}
             for planned, run in zip(plan.runs, runs, strict=True):
                 rows.setdefault(planned.row.id, []).append(run)
             content = compare_rows(plan, rows, views, listener)
+            verdict = study_verdict(content.tables[0], content.example.dataset.modality)
             listener.on_step("Writing the study's report")
             record = record_of(plan, content)
             files = {REPORT: study_report(content).encode(), STUDY: json_text(record).encode()}
             return Summary("study", files, record.to_dict())
 
         _, record = run_group(plan.folder, study_specs(plan, images, listener), summarise, here, listener)
-    return Studied(plan.folder, plan.folder / REPORT, record)
+    return Studied(plan.folder, plan.folder / REPORT, record, verdict)

@@ -96,7 +96,7 @@ def demo(no_images: NoImages = False, out: Out = None, full: Full = False, json:
     with TrainingView(quiet=json) as listener:
         recipe = resolve_recipe("retina-phantom", "demo")
         result = train_recipe(recipe, name="demo", out=out, images=not no_images, listener=listener)
-    give(result, json, print_trained)
+    give(result, json, lambda made: print_trained(made, full))
 
 
 @app.command()
@@ -135,7 +135,7 @@ def train(
         raise typer.BadParameter("--folds trains every fold with one seed; omit --seeds.", param_hint="--folds")
     _name_images(dataset, images)
     asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
-    print_plan_made(asked.plan, json)
+    print_plan_made(asked.plan, json, full)
     how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
     how |= {"own": asked.own}
     with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
@@ -143,7 +143,7 @@ def train(
             result = cross_validate_recipe(asked.recipe, folds=folds, listener=listener, **how)
         else:
             result = train_recipe(asked.recipe, seeds=seeds, listener=listener, **how)
-    give(result, json, print_trained)
+    give(result, json, lambda made: print_trained(made, full))
 
 
 @app.command()
@@ -175,7 +175,7 @@ def study(
         return
     with StudyView(quiet=json) as listener:
         result = pl.study(name, out=out, seeds=seeds, images=not no_images, track=track, listener=listener)
-    give(result, json, print_studied)
+    give(result, json, lambda made: print_studied(made, full))
 
 
 @app.command()
@@ -228,7 +228,7 @@ def tune(
             out=out,
             listener=listener,
         )
-    give(result, json, print_tuned)
+    give(result, json, lambda made: print_tuned(made, full))
 
 
 @app.command()
@@ -247,7 +247,7 @@ def evaluate(
     from penlight.cli.show.scores import print_corrupted, print_scores
 
     if not corruptions:
-        print_scores(pl.evaluate(run, split), json)
+        print_scores(pl.evaluate(run, split), json, full=full, run=run, split=split)
         return
     from penlight.api.progress import TrainingView
 
@@ -339,7 +339,7 @@ def score(
     about: dict[str, Any] = {"truth": truth, "task": task, "view": view, "size": size, "split": split, "val": val}
     about["decide"] = requests.resolve_decide(overrides or [])
     if out is None:
-        print_scores(pl.score(file, dataset, **about), json)
+        print_scores(pl.score(file, dataset, **about), json, full=full)
         return
     from penlight.api.progress import TrainingView
     from penlight.api.training import trained_of
@@ -347,7 +347,7 @@ def score(
 
     with TrainingView(quiet=json) as listener:
         run = pl.score(file, dataset, out=out, name=name, images=not no_images, listener=listener, **about)
-    give(trained_of(run.path, [run], run.scores), json, print_trained)
+    give(trained_of(run.path, [run], run.scores), json, lambda made: print_trained(made, full))
 
 
 @app.command()
@@ -391,7 +391,7 @@ def compare(
         size=size,
         out=out,
     )
-    give(result, json, print_compared)
+    give(result, json, lambda made: print_compared(made, full))
 
 
 @app.command()

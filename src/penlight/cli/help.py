@@ -21,7 +21,7 @@ COMMAND_GROUPS: Mapping[str, Sequence[str]] = {
 
 OPTION_GROUPS: Mapping[str, Sequence[str]] = {
     "Recipe": ("recipe", "budget", "overrides"),
-    "Data": ("dataset", "view", "size", "images"),
+    "Data": ("dataset", "truth", "task", "view", "size", "images"),
     "Seeds and folds": ("seed", "seeds", "folds"),
     "Search": ("trials", "time", "sampler", "space", "storage", "workers"),
     "Access": ("token_file", "no_auth", "allowed_host", "root_path", "forwarded_allow_ips"),
@@ -51,6 +51,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "score": (
         "penlight score test.csv --dataset retinamnist",
         "penlight score test.csv --dataset retinamnist --val val.csv --set decide.thresholds=f1",
+        "penlight score mine.csv --truth labels.csv --out runs/mine",
     ),
     "compare": (
         "penlight compare runs/a runs/b --out comparison.html",

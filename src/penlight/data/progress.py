@@ -40,9 +40,8 @@ def count_progress(text: str, total: int, amount: str = "MofNCompleteColumn") ->
     from rich.console import Console
 
     columns = (rich.TextColumn("{task.description}", markup=False), rich.BarColumn(), getattr(rich, amount)())
-    with rich.Progress(
-        *columns, rich.TimeRemainingColumn(), console=Console(stderr=True, markup=False, emoji=False), transient=True
-    ) as progress:
+    console = Console(stderr=True, markup=False, emoji=False, no_color=True)
+    with rich.Progress(*columns, rich.TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task(text, total=total or None)
         yield ByteBar(lambda done, total: progress.update(task, completed=done, total=total or None), total)
 

@@ -100,9 +100,9 @@ def against(
     return "".join(f", {part}" if i == 0 else f" and {part}" for i, part in enumerate(parts))
 
 
-def does(metric: str, task: Task) -> str:
-    """Say what a score is of."""
-    return f"ranks {task.nouns[1]} with" if metric.startswith("auc") else "reaches"
+def does(metric: str, noun: str) -> str:
+    """Say what a score is of; `noun` is what labels are, "grades", empty where that is not known."""
+    return f"ranks {noun} with" if noun and metric.startswith("auc") else "reaches"
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Measured:
             return f"On test the {name} of {model_words(self.model)} {reason}."
         known = math.isfinite(row.high - row.low)
         sure = f" ({decimal_text(row.low, 2)}{_EN_DASH}{decimal_text(row.high, 2)})" if known else ""
-        score = f"{does(self.task.headline, self.task)} {name} {decimal_text(row.value, 2)}{sure}"
+        score = f"{does(self.task.headline, self.task.nouns[1])} {name} {decimal_text(row.value, 2)}{sure}"
         others = against(row, self._rivals, ahead=self.ahead)
         return f"On {counted(row.n, 'test image')} {model_words(self.model)} {score}{others}."
 

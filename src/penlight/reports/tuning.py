@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from penlight.escaping import cell
-from penlight.numbers import counted, decimal_text
+from penlight.numbers import decimal_text
 from penlight.recipes import Linear, Recipe
 from penlight.recipes.space import Parameter, Range, Space, Trial, value_at
 from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, SpaceScatter, TuningHistory, trial_frame
 from penlight.reports.page import drawn, render
-from penlight.reports.words import duration, listed, metric_words, number, plain
+from penlight.reports.verdict import tuning_verdict
+from penlight.reports.words import duration, listed, metric_words, plain
 
 _FEWEST_LINES = 2  # complete trials that a parallel plot needs to say something
 
@@ -89,7 +90,7 @@ def tuning_report(content: TuningContent) -> str:
         setting=_setting,
         name=content.name,
         title=content.title,
-        verdict=verdict(content),
+        verdict=tuning_verdict(content.metric, content.judged_on, content.trials, content.best, content.start),
         cautions=cautions(content),
         facts=_facts(content),
         history=history,
@@ -105,31 +106,6 @@ def tuning_report(content: TuningContent) -> str:
         command=content.command,
         provenance=content.provenance,
     )
-
-
-def verdict(content: TuningContent) -> str:
-    """Say in a sentence or two what the best trial is worth beside the recipe as it was."""
-    best, start, short = content.best, content.start, metric_words(content.metric).short
-    said = (
-        f"The best of {counted(len(content.trials), 'trial')} reaches {short} {number(best.value)} on "
-        f"{content.judged_on}"
-    )
-    if start is None:
-        return f"{said}; the recipe as it was lies outside the space, so there is nothing to compare it with."
-    if start.number == best.number:
-        return f"{said}: it is the recipe as it was. No other values did better."
-    return f"{said}; the recipe as it was has {number(start.value)}. {_gain_words(content, best, start)}"
-
-
-def _gain_words(content: TuningContent, best: Trial, start: Trial) -> str:
-    gain, n = number(best.value - start.value), len(best.values)
-    if n == 1:
-        return f"A gain of {gain} in a single training each may be chance."
-    each = "folds" if "fold" in content.judged_on else "seeds"
-    better = sum(a > b for a, b in zip(best.values, start.values, strict=True))
-    if better == n:
-        return f"The gain of {gain} holds on all {better} {each}."
-    return f"The gain of {gain} holds on {better} of {n} {each}, so it may be chance."
 
 
 def cautions(content: TuningContent) -> list[str]:

@@ -26,8 +26,11 @@ from penlight.reports.words import (
 )
 
 if TYPE_CHECKING:
+    from penlight.recipes.space import Trial
+
     # What it shows reaches pandas, and `penlight compare` needs a sentence alone.
     from penlight.reports.content import ComparedBaseline, RunContent
+    from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 
 KEPT_IN = "kept_in"
 """Of several seeds or folds together: which these are, and in how many of them each model was kept."""
@@ -46,31 +49,84 @@ def run_verdict(content: "RunContent") -> str:
 
 def seeds_verdict(content: "RunContent", n_seeds: int) -> str:
     """Say the same of the mean over seeds, from any one of the runs with the scores of all."""
+    return _verdict(content, "", _over_seeds(n_seeds), 3, {})
+
+
+def scores_verdict(
+    scores: "Scores | SeedsScores | FoldsScores",
+    model: str = "",
+    *,
+    words: str = "",
+    modality: str = "",
+    noun: str = "",
+) -> str:
+    """Say the same of scores alone. `model` is the name of what was kept and `words` what it is called in a sentence,
+    `modality` is that of the images, and `noun` what is ranked: "grades"; all of them may be unknown."""
+    row = next(row for row in scores.metrics if row.label is None)
+    seeds, folds = len(getattr(scores, "seeds", ())), len(getattr(scores, "folds", ()))
+    images = counted_images(row.n, "out-of-fold" if folds else scores.split, modality)
+    return _sentence(
+        row,
+        row.name,
+        words or (model_words(model) if model else "the model"),
+        images=f"{images} of {folds} folds" if folds else images,
+        noun=noun,
+        score=_over_seeds(seeds) if seeds else with_interval,
+        baselines=[(name, rows) for name, rows in scores.baselines.items() if name != model],
+        decimals=3 if seeds else 2,
+        ahead=getattr(scores, "ahead", {}),
+    )
+
+
+def _over_seeds(n_seeds: int) -> Callable[[Score], str]:
+    """Write a score as its mean and deviation over seeds."""
 
     def score(row: Score) -> str:
         bounds = interval(row.low, row.high, 3)
         sure = f" (95 % interval {bounds})" if bounds else ""
         return f"{number(row.value, 3)} ± {number(row.sd, 3)} over {counted(n_seeds, 'seed')}{sure}"
 
-    return _verdict(content, "", score, 3, {})
+    return score
 
 
 def _verdict(
     content: "RunContent", of: str, score: Callable[[Score], str], decimals: int, ahead: Mapping[str, standing.Ahead]
 ) -> str:
     """Say how the headline score, written by `score`, stands against each baseline; and why, where there is none."""
-    instead = "".join(f" (in {often} {model_words(model)})" for model, often in _kept_instead(content))
-    model, headline = _words_of(content, model_of(content)) + instead, metric_words(content.task.headline)
-    images = counted_images(len(content.test), content.tested, content.dataset.modality) + of
-    row = find_row(content.rows, content.task.headline)
+    return _sentence(
+        find_row(content.rows, content.task.headline),
+        content.task.headline,
+        _words_of(content, model_of(content)) + instead_words(content.provenance, model_of(content)),
+        images=counted_images(len(content.test), content.tested, content.dataset.modality) + of,
+        noun=content.task.nouns[1],
+        score=score,
+        baselines=[(own.name, own.rows) for own in content.baselines if own.name != model_of(content)],
+        decimals=decimals,
+        ahead=ahead,
+    )
+
+
+def _sentence(
+    row: Score | None,
+    metric: str,
+    model: str,
+    *,
+    images: str,
+    noun: str,
+    score: Callable[[Score], str],
+    baselines: Sequence[tuple[str, Sequence[Score]]],
+    decimals: int,
+    ahead: Mapping[str, standing.Ahead],
+) -> str:
+    headline = metric_words(metric)
     if row is None:
         return f"On {images} the {headline.short} of {model} was not scored."
     if not math.isfinite(row.value):
         return f"On {images} the {headline.short} of {model} is undefined: {row.note or 'no reason was kept'}."
-    baselines, higher = [(baseline.name, baseline.rows) for baseline in content.baselines], headline.higher_is_better
-    known = standing.strongest_first(model_of(content), baselines, row.name, higher_is_better=higher)
+    higher = headline.higher_is_better
+    known = standing.strongest_first("", baselines, metric, higher_is_better=higher)
     others = standing.against(row, known, decimals, higher_is_better=higher, ahead=ahead)
-    return f"On {images} {model} {standing.does(row.name, content.task)} {headline.short} {score(row)}{others}."
+    return f"On {images} {model} {standing.does(metric, noun)} {headline.short} {score(row)}{others}."
 
 
 def kept_words(content: "RunContent") -> str:
@@ -117,9 +173,9 @@ def model_of(content: "RunContent") -> str:
 def model_cell(content: "RunContent") -> str:
     """Name the model that was kept, and in how many seeds or folds another was: "cnn, linear in 1 of 3 seeds". One
     that the user handed in has the name of its function or class."""
-    instead, recipe, kept = _kept_instead(content), content.recipe.get("model", {}), model_of(content)
+    kept, recipe = model_of(content), content.recipe.get("model", {})
     name = f"{recipe['name']} ({kept})" if recipe.get("name") and kept == _of_recipe(content) else kept
-    return name + "".join(f", {model} in {often}" for model, often in instead)
+    return name + "".join(f", {model} in {often}" for model, often in _kept_instead(content.provenance, kept))
 
 
 def kept_together(provenances: Sequence[Mapping[str, Any]], backbone: str, noun: str) -> dict[str, Any]:
@@ -134,11 +190,18 @@ def kept_together(provenances: Sequence[Mapping[str, Any]], backbone: str, noun:
     return {**provenances[0], **alone, "model": model, KEPT_IN: (noun, dict(kept))}
 
 
-def _kept_instead(content: "RunContent") -> list[tuple[str, str]]:
-    """Give each model that was kept in some seeds or folds in the place of `model_of`, and in how many."""
-    noun, kept = content.provenance.get(KEPT_IN, ("", {}))
+def instead_words(provenance: Mapping[str, Any], model: str | None = None) -> str:
+    """Say in how many seeds or folds another model than `model`, that of the provenance, was kept: " (in 1 of 3 seeds
+    the linear baseline)"; empty where in none."""
+    instead = _kept_instead(provenance, model or provenance["model"])
+    return "".join(f" (in {often} {model_words(other)})" for other, often in instead)
+
+
+def _kept_instead(provenance: Mapping[str, Any], model: str) -> list[tuple[str, str]]:
+    """Give each model that was kept in some seeds or folds in the place of `model`, and in how many."""
+    noun, kept = provenance.get(KEPT_IN, ("", {}))
     n = sum(kept.values())
-    return [(model, f"{own} of {n} {noun}") for model, own in kept.items() if model != model_of(content)]
+    return [(other, f"{own} of {n} {noun}") for other, own in kept.items() if other != model]
 
 
 def _kept_in_each(content: "RunContent") -> str:
@@ -294,3 +357,27 @@ def _of_two(found: Comparison, d: Difference) -> str:
 
 def _gain(found: Comparison, d: Difference) -> float:
     return d.value if metric_words(found.metric).higher_is_better else -d.value
+
+
+def tuning_verdict(
+    metric: str, judged_on: str, trials: "Sequence[Trial]", best: "Trial", start: "Trial | None"
+) -> str:
+    """Say in a sentence or two what the best trial of a tuning is worth beside the recipe as it was."""
+    short = metric_words(metric).short
+    said = f"The best of {counted(len(trials), 'trial')} reaches {short} {number(best.value)} on {judged_on}"
+    if start is None:
+        return f"{said}; the recipe as it was lies outside the space, so there is nothing to compare it with."
+    if start.number == best.number:
+        return f"{said}: it is the recipe as it was. No other values did better."
+    return f"{said}; the recipe as it was has {number(start.value)}. {_gain_words(judged_on, best, start)}"
+
+
+def _gain_words(judged_on: str, best: "Trial", start: "Trial") -> str:
+    gain, n = number(best.value - start.value), len(best.values)
+    if n == 1:
+        return f"A gain of {gain} in a single training each may be chance."
+    each = "folds" if "fold" in judged_on else "seeds"
+    better = sum(a > b for a, b in zip(best.values, start.values, strict=True))
+    if better == n:
+        return f"The gain of {gain} holds on all {better} {each}."
+    return f"The gain of {gain} holds on {better} of {n} {each}, so it may be chance."

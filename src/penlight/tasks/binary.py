@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError
-from penlight.escaping import label_list, named, shown
+from penlight.escaping import label_list, shown
 from penlight.numbers import decimal_text
 from penlight.tasks.base import OF_PROBABILITIES, OF_SETS, Indicators, ProposedOption, Question, Task, one_hot
 from penlight.tasks.links import SIGMOID, Floats, Link
@@ -144,7 +144,7 @@ class Binary(Task):
         if finding is not None and finding not in labels:
             raise DataError(
                 f"positive must be one of the labels; {shown(finding)} came.",
-                f"Give it as `labels` has it: {named(labels)}.",
+                f"Give it as `labels` has it: {label_list(labels)}.",
             )
         return cls(labels, finding)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import DataError, UnknownNameError
-from penlight.escaping import named, shown
+from penlight.escaping import label_list, named, shown
 from penlight.numbers import decimal_text
 from penlight.tasks.base import (
     NATIVE,
@@ -168,7 +168,7 @@ class Ordinal(Task):
         ranks = [_rank(value) for value in values]
         if None in ranks or len(set(ranks)) < len(ranks):
             raise DataError(
-                f"The order of {named(values)} cannot be read from their names.",
+                f"The order of {label_list(values)} cannot be read from their names.",
                 "Give it, the lowest first, as --labels.",
             )
         return tuple(value for _, value in sorted(zip(ranks, values, strict=True))), ""

@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from penlight import ComparedRuns
 
 
-def print_compared(result: "ComparedRuns") -> None:
-    """Print the verdict, the models and their differences; the last line is the page, if one was written."""
+def print_compared(result: "ComparedRuns", full: bool = False) -> None:
+    """Print the verdict, the models and, if `full` or where there are several, their differences; the last line is
+    the page, if one was written."""
     from penlight.reports.verdict import comparison_verdict
     from penlight.reports.words import p_value
 
     found, out = result.comparison, console()
     out.print(comparison_verdict(found, result.modality), style="bold")
+    out.print()
     scores = plain_table(f"{found.split}, {found.metric}", ">seeds", ">mean", ">sd", ">95 % interval")
     for model in found.models:
         bounds = interval(model.low, model.high)
@@ -26,6 +28,8 @@ def print_compared(result: "ComparedRuns") -> None:
     for pair in found.differences:
         cells = (signed_text(pair.value), interval(pair.low, pair.high), p_value(pair.p), p_value(pair.p_holm))
         table.add_row(pair.row, pair.against, *cells, style="bold" if pair.more_than_chance else None)
-    out.print(table)
+    if full or len(found.differences) > 1:
+        out.print()
+        out.print(table)
     if result.page is not None:
         say(result.page)

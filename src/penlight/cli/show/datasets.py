@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, plain_table
+from penlight.cli.show.output import console, plain_table, print_list
 from penlight.data.accesses import accesses_text
 from penlight.data.audit.shift import shift_cells
 from penlight.data.summary import PER_IMAGE
@@ -30,10 +30,9 @@ def print_found(found: "NewDataset") -> None:
         ("ignored", list(found.ignored)),
     ):
         if listed:
-            more = "; ..." if len(listed) > _FILES_SHOWN else ""
+            more = f"; and {len(listed) - _FILES_SHOWN:,} more" if len(listed) > _FILES_SHOWN else ""
             out.print(f"{counted(len(listed), 'file')} {what}: {'; '.join(listed[:_FILES_SHOWN])}{more}")
-    for note in found.notes:
-        out.print(f"- {note}")
+    print_list(found.notes)
     for path in (found.description, *([found.splits] if found.splits else [])):
         say(path)
     say(f"Next: {found.next}")
@@ -69,7 +68,7 @@ def print_audit(audited: "Audited") -> None:
     out = console()
     table = plain_table(show_heads=False)
     for problem in audited.problems:
-        mark = Text("serious", style="bold") if problem.serious else Text("note")
+        mark = Text("serious", style="bold red") if problem.serious else Text("note")
         table.add_row(mark, Text(f"{problem.seen} {problem.do}"))
     out.print(table if audited.problems else f"No problem was found in {audited.dataset}.")
     if audited.audit.shifts:

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, number, plain_table
+from penlight.cli.show.output import console, number, plain_table, print_list
 from penlight.numbers import counted, signed_text
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def print_copied(result: "Copied") -> None:
     ):
         if lines:
             out.print(f"{title}:", style="bold")
-            for line in lines:
-                out.print(f"  {line}")
+            print_list(lines, "  ")
     say(result.folder)
 
 

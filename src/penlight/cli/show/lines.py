@@ -34,8 +34,9 @@ def say(text: object, *, error: bool = False) -> None:
 
 def say_text(text: object, *, error: bool = False) -> None:
     """Print a sentence: on a terminal broken between words, elsewhere as one line."""
-    width = terminal_width(error=error)
-    for line in [printable(text)] if width is None else wrapped(printable(text), width):
+    said, width = printable(text), terminal_width(error=error)
+    indent = said[: len(said) - len(said.lstrip())]
+    for line in [said] if width is None or len(said) <= width else wrapped(said, width, after=indent):
         print(line, file=sys.stderr if error else sys.stdout)
 
 

@@ -1,7 +1,6 @@
 """What every printed result needs: the console, JSON alone, plain tables, numbers."""
 
 import math
-import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,16 +9,16 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.table import Column, Table
+from rich.text import Text
 
+from penlight.cli.show.lines import WIDTH_WITHOUT_TERMINAL, terminal_width, wrapped
 from penlight.escaping import printable
 from penlight.numbers import decimal_text
-
-_WIDTH_WITHOUT_TERMINAL = 100
 
 
 def console() -> Console:
     """Standard output; without a terminal, plain text of a fixed width."""
-    return plain_console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+    return plain_console(width=terminal_width() or WIDTH_WITHOUT_TERMINAL)
 
 
 def plain_console(**options: Any) -> Console:
@@ -39,6 +38,14 @@ class _PlainConsole(Console):
             yield Segment(text if control else printable(text, lines=True), style, control)
 
 
+def print_list(texts: Iterable[str], mark: str = "- ") -> None:
+    """Print sentences as a list: the lines of each after its first stand below its first letter."""
+    out = console()
+    for text in texts:
+        for line in wrapped(printable(text), out.width, mark, " " * len(mark)):
+            out.print(line, soft_wrap=True)
+
+
 def plain_table(*heads: str, show_heads: bool = True) -> Table:
     """Give an empty table of aligned columns without lines, of which no digit and no letter is lost.
 
@@ -54,7 +61,8 @@ class _WholeTable(Table):
     """A table that is never cropped.
 
     Where it is wider than the terminal, heads and texts take several lines, numbers never do; and where that is not
-    enough, the columns that are left over follow below, beside the first column again.
+    enough, the columns that are left over follow below, beside the first column again. One whose first column takes
+    more than half of the width, as the path of a file does, gives each of its rows as lines of their own.
     """
 
     def __init__(self, show_header: bool) -> None:
@@ -66,10 +74,24 @@ class _WholeTable(Table):
         if self.__rich_measure__(console, options.update(width=_ENDLESS)).maximum <= room:
             yield from super().__rich_console__(console, options)
             return
+        if 2 * _needed(self.columns[0]) > room:
+            yield from self._blocks(room)
+            return
         for number, part in enumerate(self._parts(room)):
             if number:
                 yield Segment.line()
             yield from Table.__rich_console__(part, console, options)
+
+    def _blocks(self, room: int) -> RenderResult:
+        """Give each row as its first cell, and below it a line for each other: head and value."""
+        others = self.columns[1:]
+        heads = [str(column.header) for column in others]
+        widest = max(map(cell_len, heads), default=0)
+        for row in zip(*(column.cells for column in self.columns), strict=True):
+            yield Text(str(row[0]), overflow="fold")
+            for head, cell in zip(heads, row[1:], strict=True):
+                value = textwrap.wrap(str(cell), max(1, room - widest - 2 * _GAP)) or [""]
+                yield Text(f"\n{' ' * (widest + 2 * _GAP)}".join([f"  {head:<{widest}}  {value[0]}", *value[1:]]))
 
     def _parts(self, room: int) -> Iterable[Table]:
         first, *others = self.columns

@@ -18,7 +18,7 @@ from penlight.api.predicting import (
     pictures,
     predict_each,
 )
-from penlight.cli.show.lines import print_json, say
+from penlight.cli.show.lines import print_json, say, say_text, terminal_width
 from penlight.disk import writing_to, writing_whole
 from penlight.escaping import cell, cells, label_list, quoted
 from penlight.numbers import counted, decimal_text, share_cell
@@ -138,16 +138,17 @@ def _print(predictions: Iterable[Prediction], classifier: RemoteClassifier, csv_
     about = classifier.about
     few = tally.total <= _FEW
     given = [prediction.answer for prediction in tally.first if prediction.answer is not None] if few else []
-    lines = _few_lines(tally.first) if few else _many_lines(tally, about)
-    for line in [*_verdict_lines(about, given), "", *lines]:
-        say(line)
+    for line in [*_verdict_lines(about, given), ""]:
+        say_text(line)
+    for line in _few_lines(tally.first) if few else _many_lines(tally, about):
+        say_text(line)
     for failure in tally.failures:
-        say(failure.error, error=True)
+        say_text(failure.error, error=True)
     if tally.failed > len(tally.failures):
         say(f"... and {tally.failed - len(tally.failures):,} more.", error=True)
     if tally.failed:
         say(f"{tally.failed:,} of {tally.total:,} could not be read.", error=True)
-    say(f"{about['dataset']}, view {about['view']}. {about['notice']}")
+    say_text(f"{about['dataset']}, view {about['view']}. {about['notice']}")
     if csv_file is not None:
         say(csv_file)
     return tally.failed
@@ -181,6 +182,7 @@ def _verdict_lines(about: Mapping[str, Any], answers: Sequence[Answer]) -> list[
     return [*lines, f"{held}{wanted}{'; of those with ' + ', '.join(of_labels) if of_labels else ''}."]
 
 
+_FEW_HEADS = ("file", "answer", "probability", "possible", "")
 _REASONS = {"several-possible": "several labels are possible", "unlike-training": "it is out of distribution"}
 
 
@@ -190,7 +192,7 @@ def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
     answered = [(prediction, prediction.answer) for prediction in predictions if prediction.answer is not None]
     if not answered:
         return ["No image could be predicted."]
-    table = [("file", "answer", "probability", "possible", "")]
+    table: list[tuple[str, ...]] = [_FEW_HEADS]
     warned: dict[str, list[str]] = {}
     for prediction, answer in answered:
         for warning in prediction.unlike:
@@ -208,7 +210,7 @@ def _few_lines(predictions: Sequence[Prediction]) -> list[str]:
             )
         )
     return [
-        *_aligned(table),
+        *_fitting(table),
         *(f"{prediction.file}: {answer.why}" for prediction, answer in answered if answer.why),
         *(f"{files[0] if len(files) == 1 else f'{len(files)} of {len(answered)} pictures'}: {text}"
           for text, files in warned.items()),
@@ -229,6 +231,19 @@ def _many_lines(tally: _AnswerCounts, about: Mapping[str, Any]) -> list[str]:
         f"{tally.unusual:,} since they are unlike the training images."
     )
     return [*lines, *(f"{count:,} with the warning: {code}" for code, count in tally.warnings.items())]
+
+
+def _fitting(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Align rows; on a terminal that is too narrow for them, give each as a sentence below its first cell."""
+    lines, width = _aligned(rows), terminal_width()
+    if width is None or max(map(len, lines)) <= width:
+        return lines
+    heads = rows[0]
+    return [
+        line
+        for first, *cells in rows[1:]
+        for line in (first, "  " + "; ".join(f"{h} {c}".strip() for h, c in zip(heads[1:], cells, strict=True) if c))
+    ]
 
 
 def _aligned(rows: Sequence[tuple[str, ...]], numbers: Sequence[int] = ()) -> list[str]:

@@ -1,18 +1,24 @@
 """What `penlight evaluate` and `score` print: scores, operating points, subgroups, checks, corruptions."""
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from penlight import FoldsScores, Scores, SeedsScores
+from penlight.api.verdicts import verdict_of
 from penlight.cli.show.lines import print_json, say
 from penlight.cli.show.output import console, interval, number, plain_table
 from penlight.evaluation import Score
+from penlight.evaluation.checks import CHECKS, SEEDS_CHECKS
+from penlight.evaluation.metrics import metric_words
 from penlight.evaluation.operating import AS_DECIDED, OperatingPoint
 from penlight.evaluation.rows import row_title
 from penlight.numbers import counted, signed_text
+from penlight.reports.verdict import scores_verdict
 
 if TYPE_CHECKING:
     from penlight import Corrupted
@@ -21,25 +27,69 @@ if TYPE_CHECKING:
     from penlight.evaluation.subgroups import Subgroup
 
 _FEW_QUESTIONS = 3
+_SUMMARISED = 5
+
+AnyScores = Scores | SeedsScores | FoldsScores
 
 
-def print_scores(scores: Scores | SeedsScores | FoldsScores, json: bool) -> None:
-    """Print scores with intervals, the baselines beside them."""
+def print_scores(
+    scores: AnyScores, json: bool = False, *, full: bool = False, run: Path | None = None, split: str = "test"
+) -> None:
+    """Print a verdict, five scores with the baselines beside them, and the checks; or, if `full`, everything.
+
+    `run` is the folder that the scores are of; where there is none, the verdict names no model.
+    """
     if json:
         print_json(scores)
         return
-    print_score_tables(scores)
+    out = console()
+    out.print(scores_verdict(scores, "") if run is None else verdict_of(run, scores), style="bold")
+    out.print()
+    if full:
+        print_score_tables(scores)
+    else:
+        whole = [row for row in scores.metrics if row.label is None]
+        names = summary_names([row.name for row in whole])
+        out.print(_whole_table(scores, [row for row in whole if row.name in names]))
+        out.print()
+        _print_check_titles(scores.checks)
+        if run is not None:
+            of_split = "" if split == "test" else f" --split {split}"
+            out.print(
+                f"All scores and notes: penlight evaluate {shlex.quote(str(run))}{of_split} --full",
+                style="dim",
+                soft_wrap=True,
+            )
     if not isinstance(scores, Scores) and not scores.sealed:
-        console().print(
+        out.print(
             "The folder is not sealed (written by Penlight 0.1.0): its runs may have been exchanged since.",
             style="dim",
         )
 
 
-def print_score_tables(scores: Scores | SeedsScores | FoldsScores) -> None:
+def summary_names(names: Sequence[str]) -> list[str]:
+    """Choose five scores of the whole by name, in their order: those that lead a report, then the first others."""
+    leading = sorted(range(len(names)), key=lambda i: not metric_words(names[i]).leads)[:_SUMMARISED]
+    return [names[i] for i in sorted(leading)]
+
+
+def _print_check_titles(checks: "Sequence[Check]") -> None:
+    """Print the serious checks as sentences, and what the others are about."""
+    serious = [check for check in checks if check.serious]
+    if serious or not checks:
+        _print_checks(serious)
+    if notes := [check for check in checks if not check.serious]:
+        titles = {rule.code: rule.title for rule in CHECKS} | {rule.code: rule.title for rule in SEEDS_CHECKS}
+        table = plain_table(show_heads=False)
+        for check in notes:
+            table.add_row(Text("note   "), check.code, titles.get(check.code, check.seen))
+        console().print(table)
+
+
+def print_score_tables(scores: AnyScores) -> None:
     """Print the tables of scores, what belongs to them, and the checks."""
     out = console()
-    out.print(_whole_table(scores))
+    out.print(_whole_table(scores, [row for row in scores.metrics if row.label is None]))
     labels = [row for row in scores.metrics if row.label is not None]
     if labels:
         out.print(_label_table(labels))
@@ -125,7 +175,7 @@ def _points_table(points: Sequence[OperatingPoint]) -> Table:
     return table
 
 
-def _whole_table(scores: Scores | SeedsScores | FoldsScores) -> Table:
+def _whole_table(scores: AnyScores, rows: Sequence[Score]) -> Table:
     table = plain_table(
         "out of fold" if isinstance(scores, FoldsScores) else scores.split,
         ">mean" if isinstance(scores, SeedsScores) else ">value",
@@ -133,11 +183,11 @@ def _whole_table(scores: Scores | SeedsScores | FoldsScores) -> Table:
         ">95 % interval",
         *(f">{name}" for name in scores.baselines),
     )
-    for position, row in enumerate(r for r in scores.metrics if r.label is None):
+    for position, row in enumerate(rows):
         deviation = [] if row.sd is None else [number(row.sd)]
         baselines = [
-            next((number(r.value) for r in rows if r.name == row.name and r.label is None), "")
-            for rows in scores.baselines.values()
+            next((number(r.value) for r in own if r.name == row.name and r.label is None), "")
+            for own in scores.baselines.values()
         ]
         cells = (number(row.value), *deviation, interval(row.low, row.high), *baselines)
         table.add_row(row_title(row.name, scores.metrics), *cells, style="bold" if position == 0 else None)

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from penlight.cli.show.lines import say
-from penlight.cli.show.output import console, interval, number, plain_table
+from penlight.cli.show.output import console, interval, number, plain_table, print_list
+from penlight.cli.show.scores import summary_names
 from penlight.numbers import counted, decimal_text
+from penlight.reports.verdict import tuning_verdict
 
 if TYPE_CHECKING:
     from penlight import Studied, Swept, Tuned
@@ -37,29 +40,53 @@ def print_plan(plan: "StudyPlan") -> None:
     say(f"{missing} of {len(plan.runs)} runs to train, in {plan.folder}")
 
 
-def print_studied(result: "Studied") -> None:
-    """Print a table for each view and its findings; the last line is the path of the report."""
-    out = console()
-    for part in result.record["tables"]:
+def print_studied(result: "Studied", full: bool = False) -> None:
+    """Print the verdict, and five scores of each recipe in the study's own view; or for each view costs, checks and
+    findings. The last line is the path of the report."""
+    out, tables = console(), result.record["tables"]
+    out.print(result.verdict, style="bold")
+    out.print()
+    for part in tables if full else tables[:1]:
         out.print(f"view {part['view']}, {counted(part['images']['test'], 'test image')}", style="dim")
-        out.print(_study_table(part))
-        for sentence in part["findings"]:
-            out.print(f"- {sentence}")
+        out.print(_study_table(part) if full else _study_summary(part))
+        print_list(part["findings"] if full else ())
         out.print()
+    if not full:
+        others = f", and the view {' and '.join(part['view'] for part in tables[1:])}" if len(tables) > 1 else ""
+        out.print(f"Costs, notes and findings{others}: --full, or the report.", style="dim")
     say(result.report)
+
+
+def _study_summary(part: Mapping[str, Any]) -> Table:
+    """One line per row, the best first: five scores, and the serious checks."""
+    lines = _best_first(part)
+    names = summary_names([m["name"] for m in lines[0][0]["metrics"] if m["label"] is None])
+    table = plain_table("", *(f">{name}" for name in names), "serious")
+    for row, _ in lines:
+        values = {m["name"]: m["value"] for m in row["metrics"] if m["label"] is None}
+        serious = Text(" ".join(check["code"] for check in row["checks"] if check["serious"]), "red")
+        table.add_row(
+            row["title"], *(_shown(values.get(name)) for name in names), serious or "-",
+            style="bold" if row["id"] == part["best"] else None,
+        )  # fmt: skip
+    return table
+
+
+def _best_first(part: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Give the rows of a study with their headline scores, the best first, and those without a score last."""
+    none: dict[str, Any] = dict.fromkeys(("value", "sd", "low", "high"))
+    lines = [
+        (row, next((m for m in row["metrics"] if m["name"] == part["headline"] and m["label"] is None), none))
+        for row in part["rows"]
+    ]
+    return sorted(lines, key=lambda line: math.inf if line[1]["value"] is None else -line[1]["value"])
 
 
 def _study_table(part: Mapping[str, Any]) -> Table:
     """One line per row, the best first: the headline score, what it cost, the checks that report something."""
     table = plain_table("", f">{part['headline']}", ">sd", ">95 % interval", ">parameters", ">training (s)",
                         ">ms an image", "checks")  # fmt: skip
-    none: dict[str, Any] = dict.fromkeys(("value", "sd", "low", "high"))
-    lines = [
-        (row, next((m for m in row["metrics"] if m["name"] == part["headline"] and m["label"] is None), none))
-        for row in part["rows"]
-    ]
-    lines.sort(key=lambda line: math.inf if line[1]["value"] is None else -line[1]["value"])
-    for row, score in lines:
+    for row, score in _best_first(part):
         cost = row["cost"]
         table.add_row(
             row["title"],
@@ -113,16 +140,22 @@ def print_swept(result: "Swept") -> None:
         say(result.report)
 
 
-def print_tuned(result: "Tuned") -> None:
-    """Print the best trials and the recipe as it was; the last line is the path of the best recipe."""
+def print_tuned(result: "Tuned", full: bool = False) -> None:
+    """Print the verdict, the best trial and the recipe as it was, or more of the best trials; the last line is the
+    path of the best recipe."""
+    numbered = {trial.number: trial for trial in result.trials}
+    start = None if result.start is None else numbered.get(result.start)
+    out = console()
+    said = tuning_verdict(result.metric, result.judged_on, result.trials, numbered[result.best], start)
+    out.print(said, style="bold")
+    out.print()
     ranked = sorted((trial for trial in result.trials if trial.state == "complete"), key=lambda trial: -trial.value)
     table = plain_table(">trial", *(f">{name}" for name in (result.metric, *ranked[0].params)), "")
     for rank, trial in enumerate(ranked):
-        if rank < _TRIALS_SHOWN or trial.number == result.start:
+        if rank < (_TRIALS_SHOWN if full else 1) or trial.number == result.start:
             cells = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in trial.params.values()]
             about = "the recipe as it was" if trial.number == result.start else ""
             table.add_row(str(trial.number), number(trial.value), *cells, about, style=None if rank else "bold")
-    out = console()
     out.print(table)
     out.print(f"{result.metric} on {result.judged_on}; test was not read.", style="dim")
     say(result.report)

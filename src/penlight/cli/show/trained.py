@@ -7,7 +7,7 @@ from rich.text import Text
 from penlight import FoldsScores
 from penlight.cli.show.lines import say
 from penlight.cli.show.output import console, plain_table
-from penlight.cli.show.scores import print_score_tables
+from penlight.cli.show.scores import print_scores
 from penlight.evaluation.standing import model_words
 from penlight.numbers import counted, decimal_text
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from penlight.recipes.plan import TrainingPlan
 
 
-def print_plan_made(plan: "TrainingPlan | None", json: bool) -> None:
-    """Print a plan before it is trained: each choice with its reason; nothing where no plan was made."""
+def print_plan_made(plan: "TrainingPlan | None", json: bool, full: bool = False) -> None:
+    """Print a plan before it is trained: each choice, with its reason if all is wanted; nothing where no plan was
+    made."""
     if plan is None or json:
         return
-    table = plain_table("plan", "", "why")
+    table = plain_table("plan", "", *(["why"] if full else []))
     for reason in plan.reasons:
-        table.add_row(reason.about, reason.choice, Text(reason.why, "dim"))
+        table.add_row(reason.about, reason.choice, *([Text(reason.why, "dim")] if full else []))
     out = console()
     out.print(table)
     if plan.cut:
@@ -33,11 +34,12 @@ def print_plan_made(plan: "TrainingPlan | None", json: bool) -> None:
     )
 
 
-def print_trained(result: "Trained") -> None:
-    """Print what `train` made; the last line is the path of the report."""
-    print_score_tables(result.scores)
+def print_trained(result: "Trained", full: bool = False) -> None:
+    """Print what `train` made, in a summary or in full; the last line is the path of the report."""
+    print_scores(result.scores, full=full, run=result.folder)
     _print_kept(result)
-    _print_held(result)
+    if full:
+        _print_held(result)
     say(result.report)
 
 

@@ -24,7 +24,7 @@ from penlight.data.own.proposing import Format, Proposal, propose_format, propos
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
 from penlight.data.remembered import remember_images
 from penlight.errors import DataError
-from penlight.escaping import named
+from penlight.escaping import label_list, named
 from penlight.numbers import counted
 from penlight.parsing import parse_toml
 from penlight.records import Record, json_key
@@ -208,7 +208,9 @@ def _npz_proposal(path: Path, headers: Mapping[str, Header], labels: Header, opt
         values = tuple(require_labels(rows, str(path)))
         proposal = propose_task(rows, values, options.task, ())
     if options.order and len(options.order) != len(values):
-        raise DataError(f"--labels gives {len(options.order)} names; the labels are {named(values)}.", "Name each.")
+        raise DataError(
+            f"--labels gives {len(options.order)} names; the labels are {label_list(values)}.", "Name each."
+        )
     return replace(proposal, values=tuple(options.order) or proposal.values, note="")
 
 

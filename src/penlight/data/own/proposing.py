@@ -9,7 +9,7 @@ from penlight.data.own.listing import PictureRow
 from penlight.data.pictures import PictureHeader
 from penlight.data.progress import count_progress
 from penlight.errors import DataError
-from penlight.escaping import named
+from penlight.escaping import label_list, named
 from penlight.numbers import counted
 from penlight.tasks import TASKS, find_task
 
@@ -55,7 +55,9 @@ def propose_task(
     order of grades cannot be read from their names, and for a task that the labels do not fit.
     """
     if order and set(order) != set(values):
-        raise DataError(f"--labels gives {named(order)}; the labels are {named(values)}.", "Give each of them once.")
+        raise DataError(
+            f"--labels gives {label_list(order)}; the labels are {label_list(values)}.", "Give each of them once."
+        )
     several = sum(len(row.values) > 1 for row in rows)
     without = sum(not row.values for row in rows)
     if kind is None:
