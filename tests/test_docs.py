@@ -301,11 +301,15 @@ def _nothing(words):
 
 OTHERS = {
     "make": _target_exists,
-    "pip": _extras_exist,
+    **dict.fromkeys(("pip", "pipx", "uv"), _extras_exist),
     "python": _module_exists,
     "python3": _module_exists,
     **dict.fromkeys(
-        (".", "cd", "cp", "mkdir", "jupyter", "curl", "openssl", "chmod", "chown", "install", "adduser"), _nothing
+        (
+            *(".", "cd", "cp", "mkdir", "jupyter", "curl", "openssl", "chmod", "chown", "install", "adduser"),
+            *("docker", "mlflow", "tensorboard"),
+        ),
+        _nothing,
     ),
 }
 

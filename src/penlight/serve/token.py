@@ -36,6 +36,10 @@ def check_token(token: str) -> str:
 
 
 def _read(file: Path) -> str:
+    if os.name == "nt":
+        raise ServeError(
+            "On Windows the mode of a file does not say who may read it.", f"Give the token in {VARIABLE} instead."
+        )
     try:
         # A FIFO without a writer is not waited for.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
