@@ -36,8 +36,6 @@ def here(places, monkeypatch):
 
 
 COMMANDS = {
-    "help": "--help",
-    "train-help": "train --help",
     "evaluate": "evaluate RUN",
     "evaluate-full": "evaluate RUN --full",
     "evaluate-findings": "evaluate FINDINGS --split val",
