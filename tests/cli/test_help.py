@@ -73,6 +73,8 @@ def test_every_command_is_in_a_group_of_the_list(penlight):
         (["score", "x.csv"], "Give --dataset, or --truth"),
         (["train", "x", "--sede", "3"], "Did you mean --seed"),
         (["train", "x", "--epochs", "3"], "--set train.epochs=VALUE"),
+        (["train", "x", "--epoch", "3"], "--set train.epochs=VALUE"),
+        (["train", "x", "--lr", "3"], "Known: --budget, --folds,"),
         (["predict", "x", "y", "--zzz"], "Known: --csv, --help, --json"),
         (["train", "x", "--seeds", "none"], "--seeds"),
     ],

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import penlight as pl
+from penlight.api.progress import fitting
 from penlight.cli.show.scores import print_scores
 from penlight.evaluation.checks import Check
 from tests.trained import trained
@@ -36,8 +37,6 @@ def here(places, monkeypatch):
 
 
 COMMANDS = {
-    "help": "--help",
-    "train-help": "train --help",
     "evaluate": "evaluate RUN",
     "evaluate-full": "evaluate RUN --full",
     "evaluate-findings": "evaluate FINDINGS --split val",
@@ -170,3 +169,14 @@ def test_in_a_real_terminal_colour_is_of_errors_alone(places):
     code, out = in_a_terminal("evaluate", "nowhere")
     assert code == 1
     assert out.startswith("\x1b[31mError:\x1b[0m There is no run folder nowhere.")
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
+def test_the_end_of_a_line_of_progress_is_never_cut(width):
+    description, about = "Training with seed 0 (seed 1 of 2)", "epoch 12/30  loss 1.392  val auc 0.723"
+    said, kept, bar = fitting(description, about, width)
+    assert len(said) + len(kept) + bar <= width
+    assert kept.startswith("epoch 12/30")
+    assert kept.endswith("val auc 0.723") == (width > 30 or len("epoch 12/30  val auc 0.723") <= width)
+    assert (said == description) == (width >= 60)
+    assert bar == {30: 0, 40: 14, 60: 0, 80: 8, 120: 24}[width]

@@ -104,6 +104,23 @@ class OneLine(ProgressListener):
             self._output.update(self._display.HTML(""))
 
 
+_BAR = 24
+_SHORTEST_BAR = 6
+
+
+def fitting(description: str, about: str, room: int) -> tuple[str, str, int]:
+    """Give what of a line fits into `room` columns, and the width of its bar. Rich would cut the end, with the time
+    left: first the bar goes, then the second of the parts of `about`, such as the loss, then what stands in brackets
+    and the whole of the description."""
+    parts = about.split("  ")
+    short = "  ".join([*parts[:1], *parts[2:]])
+    for text, said in ((description, about), (description, short), (description.partition(" (")[0], short), ("", short)):
+        bar = room - len(text) - len(said)
+        if bar >= 0:
+            return text, said, min(bar, _BAR) if bar >= _SHORTEST_BAR else 0
+    return "", parts[0][: max(0, room)], 0
+
+
 class _Bar:
     """A line of Rich on standard error, in no colour but that of the terminal."""
 
@@ -115,10 +132,13 @@ class _Bar:
 
         plain = Theme({name: "none" for name in DEFAULT_STYLES if name.startswith(("progress.", "bar."))})
         self._console = Console(stderr=True, markup=False, emoji=False, highlight=False, theme=plain)
+        self._column = progress.BarColumn(bar_width=_BAR, style="dim", complete_style="bold", pulse_style="bold")
+        # A spinner, the time left, and spaces between columns.
+        self._taken = 13 if timed else 5
         self._progress = progress.Progress(
             progress.SpinnerColumn(),
             progress.TextColumn("{task.description}", markup=False),
-            progress.BarColumn(bar_width=24, style="dim", complete_style="bold", pulse_style="bold"),
+            self._column,
             progress.TextColumn("{task.fields[about]}", markup=False),
             *([progress.TimeRemainingColumn(compact=True)] if timed else []),
             console=self._console,
@@ -129,10 +149,12 @@ class _Bar:
         self.start, self.stop = self._progress.start, self._progress.stop
 
     def update(self, description: str, about: str, done: int, total: int) -> None:
-        values: dict[str, Any] = {"total": total or None, "about": printable(about)}
+        room = self._console.width - self._taken
+        description, about, self._column.bar_width = fitting(printable(description), printable(about), room)
+        values: dict[str, Any] = {"total": total or None, "about": about}
         if description != self._description:
             self._description = description
-            self._progress.reset(self._task, description=printable(description), completed=done, **values)
+            self._progress.reset(self._task, description=description, completed=done, **values)
         else:
             self._progress.update(self._task, completed=done, **values)
 

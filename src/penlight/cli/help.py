@@ -226,12 +226,14 @@ def explained(error: Any) -> list[str]:
 def _no_such_option(command: Any, name: str) -> str:
     """Say that an option is not known, and the nearest; or how an option of the recipe is given."""
     options = [param for param in command.params if param.param_type_name == "option"]
-    known = {opt for param in options for opt in (*param.opts, *param.secondary_opts)} | {"--help"}
+    known = sorted({opt for param in options for opt in (*param.opts, *param.secondary_opts)} | {"--help"})
     said = f"There is no option {name}."
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
     if "--set" in known:
         from penlight.api.options import keys_by_keyword
 
-        if key := keys_by_keyword().get(name.lstrip("-").replace("-", "_")):
-            return f"{said} An option of the recipe is given as --set {key}=VALUE."
-    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
-    return f"{said} Did you mean {' or '.join(near)}?" if near else f"{said} Known: {', '.join(sorted(known))}."
+        keys, keyword = keys_by_keyword(), name.lstrip("-").replace("-", "_")
+        of_recipe = [keyword] if keyword in keys else [] if near else difflib.get_close_matches(keyword, keys, 1, 0.8)
+        if of_recipe:
+            return f"{said} An option of the recipe is given as --set {keys[of_recipe[0]]}=VALUE."
+    return f"{said} Did you mean {' or '.join(near)}?" if near else f"{said} Known: {', '.join(known)}."

@@ -1,6 +1,7 @@
 """The Recipe: everything that decides a training run but its seed, frozen, validated and hashable."""
 
 import contextlib
+import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -499,9 +500,15 @@ def _problem(error: Any) -> str:
 def invalid_value(key: str, error: Mapping[str, Any]) -> str:
     """Say what pydantic found wrong with the value at a key."""
     if error["type"] == "extra_forbidden":
-        return f"'{key}' is not a known key"
+        names = {name for kind in _sections(Section) for name in kind.model_fields}
+        near = difflib.get_close_matches(key.rpartition(".")[2], sorted(names), n=3, cutoff=0.7)
+        return f"'{key}' is not a known key" + (f" (did you mean {' or '.join(near)}?)" if near else "")
     message = str(error["msg"])
     return f"'{key}' {message[0].lower()}{message[1:]} (got {error['input']!r})"
+
+
+def _sections(kind: type[Section]) -> list[type[Section]]:
+    return [kind, *(inner for own in kind.__subclasses__() for inner in _sections(own))]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
