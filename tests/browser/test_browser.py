@@ -373,8 +373,6 @@ def test_below_a_prefix_an_image_is_asked_about_and_runs_are_compared(browser, e
         else:
             expect(page.locator("#answer-set")).to_have_text("The server did not answer. Is it still running?")
         asks = "explain" if explains and answered else "predict"
-        assert f"/pen/api/v1/runs/fundus/{asks}" in {
-            url.split("?")[0] for url in asked
-        }
+        assert f"/pen/api/v1/runs/fundus/{asks}" in {url.split("?")[0] for url in asked}
         assert all(url.startswith(("/pen/", "data:", "blob:")) for url in asked)
         context.close()

@@ -62,13 +62,14 @@ def test_the_first_error_ends_all():
         do_all(iter([0, 1, 2, 3]), Slots(fails=2))
 
 
-def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes):
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes, processes):
     write_tiny(own_folders / "work")
     recipe = pl.resolve_recipe("tiny.toml", "linear", ["model.components=3"])
     here, there = (own_folders / "work" / name for name in ("here", "there"))
     done = [
         do_all(iter(seed_specs(RunSpec(recipe, 0, folder), 2)), place)
-        for folder, place in ((here, Here(pl.ProgressListener())), (there, Processes(2)))
+        for folder, place in ((here, Here(pl.ProgressListener())), (there, Processes(processes)))
     ]
     for one, other in zip(*done, strict=True):
         assert one.run.seed == other.run.seed
