@@ -112,11 +112,14 @@ def world(tmp_path_factory):
         patch.setattr(record, "problems_of", once)
         one, two = Place(root / "one", "binary"), Place(root / "two", "multi-label")
         runs = root / "runs"
+        # Figures take most of a report's time; only those with pictures are drawn, but of one run in the full tests.
+        draw = page.draw_svg
+        pictured = lambda d, *rest: draw(d, *rest) if isinstance(d, UnusualImages) else "<svg/>"  # noqa: E731
+        if not is_full():
+            patch.setattr(page, "draw_svg", pictured)
         pl.train(one.recipe(), out=runs / "run")
         pl.evaluate_corrupted(runs / "run")
-        # Figures take most of a report's time; from here on only those with pictures are drawn.
-        draw = page.draw_svg
-        patch.setattr(page, "draw_svg", lambda d, *rest: draw(d, *rest) if isinstance(d, UnusualImages) else "<svg/>")
+        patch.setattr(page, "draw_svg", pictured)
         pl.train(one.recipe(Kernel(patches=8)), out=runs / "kernel")
         pl.train(one.recipe(), out=runs / "seeds", seeds=2)
         if is_full():

@@ -14,6 +14,7 @@ from penlight.experiments.executors import Here, Processes, do_all
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs
 from tests.data.tiny_dataset import write_tiny
+from tests.remembered import draw_once
 
 
 class Slots:
@@ -68,7 +69,7 @@ def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes
     recipe = pl.resolve_recipe("tiny.toml", "linear", ["model.components=3"])
     here, there = (own_folders / "work" / name for name in ("here", "there"))
     done = [
-        do_all(iter(seed_specs(RunSpec(recipe, 0, folder), 2)), place)
+        do_all(iter(seed_specs(RunSpec(recipe, 0, folder), processes)), place)
         for folder, place in ((here, Here(pl.ProgressListener())), (there, Processes(processes)))
     ]
     for one, other in zip(*done, strict=True):
@@ -94,6 +95,7 @@ def test_a_process_that_fails_is_named_and_the_others_end(own_folders, monkeypat
 
 def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
+    draw_once(monkeypatch, {"train": 60, "val": 30, "test": 30})
     recipe = pl.resolve_recipe("retina-phantom", "linear")
     for spec in (
         RunSpec(recipe, 3, own_folders / "a"),
