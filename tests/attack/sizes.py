@@ -13,5 +13,5 @@ KILLS = _number("KILLS", 200)
 SEED = _number("SEED", 0)
 """Of all that is drawn: the same number gives the same attacks."""
 
-FEW = 150
+FEW = 60
 """Pictures, and requests, of the short forms in `make test`."""

@@ -25,7 +25,7 @@ from penlight.serve.gallery import gather
 from penlight.serve.registry import open_registry
 from penlight.tasks import Ordinal
 from tests.attack import run_folders as attack
-from tests.conftest import LABELS, small_dataset
+from tests.conftest import LABELS, few_pairs, small_dataset
 
 
 @cache
@@ -47,9 +47,9 @@ def seeds(tmp_path) -> Path:
     return attack.copy_of(trained_seeds(), tmp_path / "seeds")
 
 
-def served(folder: Path, address: str) -> str:
+def served(folder: Path, *addresses: str) -> str:
     with TestClient(make_app(open_registry([folder]), names={"testserver"})) as client:
-        return client.get(address).text
+        return "".join(client.get(address).text for address in addresses)
 
 
 def test_a_folder_of_seeds_is_sealed(seeds):
@@ -63,8 +63,10 @@ def test_a_folder_of_seeds_is_sealed(seeds):
     assert [group["sealed"] for group in listed] == [True]
 
 
-@pytest.mark.parametrize("name", ["summary.json", "report.html"])
-@pytest.mark.parametrize("change", ["changed", "link", "pipe", "folder", "missing", "longer"])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    few_pairs(["summary.json", "report.html"], ["changed", "link", "pipe", "folder", "missing", "longer"]),
+)
 def test_a_file_of_a_folder_that_is_not_as_it_was_written_is_named_and_not_served(seeds, tmp_path, name, change):
     place, secret = seeds / name, tmp_path / "secret.txt"
     content = place.read_bytes()
@@ -80,8 +82,7 @@ def test_a_file_of_a_folder_that_is_not_as_it_was_written_is_named_and_not_serve
     }[change]()
     with pytest.raises(RunError, match=name):
         open_group(seeds).read(name)
-    for address in ("/groups/seeds/report", "/api/v1/groups/seeds", "/"):
-        assert "the secret" not in served(seeds, address)
+    assert "the secret" not in served(seeds, "/groups/seeds/report", "/api/v1/groups/seeds", "/")
 
 
 def test_a_link_in_a_folder_without_a_seal_is_not_followed_either(seeds, tmp_path):
@@ -178,8 +179,7 @@ class KilledError(BaseException):
     pass
 
 
-@pytest.mark.parametrize("write", [0, 1, 2, 3, 4])
-@pytest.mark.parametrize("how", ["replace", "write again"])
+@pytest.mark.parametrize(("write", "how"), few_pairs([0, 1, 2, 3, 4], ["replace", "write again"]))
 def test_a_folder_holds_at_every_moment(seeds, monkeypatch, write, how):
     """Killed before write number `write`, each file is the old one or the new one, and the seal fits both."""
     count = iter(range(9))

@@ -434,7 +434,13 @@ def test_weights_that_a_user_names_may_not_read_other_files(tmp_path):
 # What Penlight writes is in the list: every preset, head and backbone.
 
 
-@pytest.mark.parametrize("name", [n for n in preset_names() if isinstance(load_recipe(n).model, Cnn | Residual)])
+NETWORKS = [n for n in preset_names() if isinstance(load_recipe(n).model, Cnn | Residual)]
+KINDS = {type(load_recipe(n).model): n for n in NETWORKS}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in KINDS.values() else pytest.mark.full) for n in NETWORKS]
+)
 def test_the_network_of_every_preset_is_allowed(name):
     check_config(config_of(build_network(load_recipe(name).model, TASK, (64, 64, 3), seed=0)))
 

@@ -21,6 +21,7 @@ from penlight.runs.predictions import predictions_from_bytes
 from penlight.serve.gallery import gather
 from penlight.serve.registry import open_registry
 from tests.attack import run_folders as attack
+from tests.conftest import few_pairs
 from tests.trained import trained
 
 FULL = bool(os.environ.get("PENLIGHT_ATTACK"))
@@ -194,8 +195,9 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize("kind", SPECIAL)
-@pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "predictions-test.npz", "recipe.toml"])
+@pytest.mark.parametrize(
+    ("kind", "name"), few_pairs(SPECIAL, ["manifest.json", "metrics.json", "predictions-test.npz", "recipe.toml"])
+)
 def test_what_is_no_file_of_the_run_is_named_at_once(tmp_path, kind, name):
     folder = attack.copy_of(trained("grades"), tmp_path / "run")
     (folder / name).rename(tmp_path / "elsewhere")

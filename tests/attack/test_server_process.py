@@ -11,7 +11,7 @@ import pytest
 
 from penlight.errors import ServeError
 from penlight.serve.token import find_token
-from tests.serve.test_process import connected, free_port, read_all
+from tests.serve.test_process import ONE, connected, free_port, read_all
 from tests.serve.test_routes import PREDICT
 from tests.trained import trained
 
@@ -66,7 +66,7 @@ def test_the_command_line_takes_no_token():
 def test_a_server_shows_its_token_nowhere(tmp_path):
     port = free_port()
     words = [sys.executable, "-c", "from penlight.cli import main; main()", "serve", str(trained("grades")), "--port",
-             str(port), "--token-file", str(kept(tmp_path))]  # fmt: skip
+             str(port), "--token-file", str(kept(tmp_path)), *ONE]  # fmt: skip
     server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     try:
         answers = []
@@ -98,7 +98,7 @@ def test_sigterm_ends_a_server_whatever_is_half_sent():
     """Heads and bodies that do not end, answers that are not read: the server goes within half a minute."""
     port = free_port()
     words = [sys.executable, "-c", "from penlight.cli import main; main()", "serve", str(trained("grades")), "--port",
-             str(port), "--quiet"]  # fmt: skip
+             str(port), "--quiet", *ONE]  # fmt: skip
     server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     socks = [connected(port)]
     try:
@@ -106,7 +106,7 @@ def test_sigterm_ends_a_server_whatever_is_half_sent():
             f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 99999\r\n\r\n"
         )
         for begun in (b"", b"GET / HT", body.encode(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\r\n"):
-            for _ in range(20):
+            for _ in range(5):
                 socks.append(connected(port))
                 socks[-1].sendall(begun)
         began = time.monotonic()

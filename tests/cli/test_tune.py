@@ -14,14 +14,16 @@ from penlight.data import store
 from penlight.experiments.executors import thread_limits
 from penlight.recipes import load_recipe
 from tests.data.tiny_dataset import write_tiny
+from tests.storages import make_tables_once
 
 SPACE = "model.components = { low = 2, high = 8 }\nmodel.strength = { low = 0.1, high = 10, log = true }\n"
 
 
 @pytest.fixture
-def tune(own_folders):
+def tune(own_folders, monkeypatch):
     """Words of a quick tuning in the working folder: tiny.toml with its npz, space.toml."""
     work = own_folders / "work"
+    make_tables_once(monkeypatch)
     write_tiny(work)
     (work / "space.toml").write_text(SPACE)
     return ["tune", "tiny.toml", "--recipe", "linear", "--set", "model.components=4", "--space", "space.toml"]
@@ -75,6 +77,8 @@ def test_workers_take_a_share_of_the_cores():
     assert shared == max(1, alone // 2)
 
 
+# That it is named is in tests/experiments/test_executors.py, for every command that has workers.
+@pytest.mark.full
 def test_a_worker_that_fails_is_named(penlight, tune, own_folders, monkeypatch):
     opened = store.open_dataset
 

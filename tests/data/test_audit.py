@@ -17,7 +17,7 @@ from penlight.data.audit.thumbs import make_thumbs
 from penlight.errors import RunError
 from penlight.reports.audit import write_page
 from penlight.tasks import MultiLabel, Ordinal
-from tests.conftest import LABELS, small_dataset
+from tests.conftest import LABELS, few_pairs, small_dataset
 
 
 def pictures(n, size, channels, rng):
@@ -111,21 +111,26 @@ def test_a_planted_duplicate_with_another_label_is_serious(clean):
 
 
 @pytest.mark.parametrize(
-    ("change", "size", "channels"),
+    ("made", "split"),
     [
-        (brighter, 28, 1),
-        (brighter, 28, 3),
-        (noisy, 28, 1),
-        (noisy, 64, 3),
-        (compressed, 28, 3),
-        (compressed, 64, 1),
-        (mirror, 28, 1),
-        (mirror, 64, 3),
-        pytest.param(shifted, 224, 1, marks=pytest.mark.full),
+        *few_pairs(
+            [
+                (brighter, 28, 1),
+                (brighter, 28, 3),
+                (noisy, 28, 1),
+                (noisy, 64, 3),
+                (compressed, 28, 3),
+                (compressed, 64, 1),
+                (mirror, 28, 1),
+                (mirror, 64, 3),
+            ],
+            ["train", "test"],
+        ),
+        *(pytest.param((shifted, 224, 1), split, marks=pytest.mark.full) for split in ("train", "test")),
     ],
 )
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_planted_near_duplicates_are_found_and_placed(change, size, channels, split):
+def test_planted_near_duplicates_are_found_and_placed(made, split):
+    change, size, channels = made
     dataset = drawn(size, channels, n=(24, 12, 12) if size == 224 else (60, 30, 40))
     dataset.splits[split].images[8] = change(dataset.splits["train"].images[4])
     found = audit(dataset)
@@ -289,6 +294,7 @@ def test_the_page_shows_pairs_with_their_labels(tmp_path):
 
 
 @pytest.mark.real
+@pytest.mark.full
 def test_retinamnist_has_its_26_near_pairs(real_data):
     found = audit(open_dataset("retinamnist"))
     (near_within,) = (problem for problem in found.problems if problem.code == "near-within")

@@ -9,6 +9,7 @@ from penlight.data.record import DataRecord, record_of
 from penlight.records import check_record
 from penlight.tasks import MultiLabel
 from tests.conftest import LABELS, small_dataset
+from tests.remembered import draw_once
 
 
 def with_patients(dataset, images_each):
@@ -32,7 +33,8 @@ def test_it_counts_what_the_view_keeps():
     assert check_record(DataRecord, record.to_dict(), "data.json") == record
 
 
-def test_patients_are_counted_once_and_an_image_that_is_drawn_is_its_own():
+def test_patients_are_counted_once_and_an_image_that_is_drawn_is_its_own(monkeypatch):
+    draw_once(monkeypatch, {"train": 60, "val": 30, "test": 30})
     record = record_of(apply_view(with_patients(small_dataset(MultiLabel(LABELS)), 4)))
     assert record.patients == {"train": 12, "val": 6, "test": 8}
     assert check_record(DataRecord, record.to_dict(), "data.json") == record

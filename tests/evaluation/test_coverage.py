@@ -43,6 +43,7 @@ def test_coverage_is_near_95_percent(coverage, name, each):
             assert 0.92 - 2 * 0.0126 <= np.mean(held) <= 0.98 + 0.02, key
 
 
+@pytest.mark.full
 def test_the_benchmark_of_intervals_agrees_with_scikit_learn(monkeypatch):
     """In small: it once stopped at rows that scikit-learn does not have."""
     monkeypatch.syspath_prepend(str(FOLDER))

@@ -101,11 +101,11 @@ class Raises:
     "damage",
     [
         lambda path: path.write_bytes(path.read_bytes()[:-100]),
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(pickle.dumps(Raises())),
+        pytest.param(lambda path: path.write_bytes(b""), marks=pytest.mark.full),
+        pytest.param(lambda path: path.write_bytes(pickle.dumps(Raises())), marks=pytest.mark.full),
         _forged,
         lambda path: (path.unlink(), path.symlink_to("/etc/hostname")),
-        lambda path: (path.unlink(), path.mkdir()),
+        pytest.param(lambda path: (path.unlink(), path.mkdir()), marks=pytest.mark.full),
     ],
 )
 def test_a_damaged_or_foreign_entry_is_fitted_again(damage, fits):

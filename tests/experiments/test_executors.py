@@ -15,6 +15,7 @@ from penlight.experiments.executors import Here, Processes, do_all
 from penlight.experiments.run import RunSpec
 from penlight.experiments.seeds import seed_specs
 from tests.data.tiny_dataset import write_tiny
+from tests.remembered import draw_once
 
 
 class Slots:
@@ -63,13 +64,14 @@ def test_the_first_error_ends_all():
         do_all(iter([0, 1, 2, 3]), Slots(fails=2))
 
 
-def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes):
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_a_run_is_the_same_in_another_process(own_folders, as_in_other_processes, processes):
     write_tiny(own_folders / "work")
     recipe = resolve_recipe("tiny.toml", "linear", ["model.components=3"])
     here, there = (own_folders / "work" / name for name in ("here", "there"))
     done = [
-        do_all(iter(seed_specs(RunSpec(recipe, 0, folder), 2)), place)
-        for folder, place in ((here, Here(pl.ProgressListener())), (there, Processes(2)))
+        do_all(iter(seed_specs(RunSpec(recipe, 0, folder), processes)), place)
+        for folder, place in ((here, Here(pl.ProgressListener())), (there, Processes(processes)))
     ]
     for one, other in zip(*done, strict=True):
         assert one.run.seed == other.run.seed
@@ -94,6 +96,7 @@ def test_a_process_that_fails_is_named_and_the_others_end(own_folders, monkeypat
 
 def test_a_job_says_all_that_a_run_is_asked_for(own_folders, monkeypatch):
     monkeypatch.setattr(planning, "training_rate", lambda recipe, view: 2.0**36)
+    draw_once(monkeypatch, {"train": 60, "val": 30, "test": 30})
     recipe = resolve_recipe("retina-phantom", "linear")
     for spec in (
         RunSpec(recipe, 3, own_folders / "a"),

@@ -36,6 +36,7 @@ from penlight.reports.displays.tuning import KeyImportance, ParallelTrials, Spac
 from penlight.reports.figure import draw_svg
 from penlight.tasks import MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
+from tests.storages import make_tables_once
 
 LINEAR = Recipe(data=Data(dataset="small"), model=Linear(components=12))
 NETWORK = Recipe(
@@ -44,6 +45,11 @@ NETWORK = Recipe(
     train=Train(epochs=6, batch_size=16, learning_rate=1e-2),
 )
 SPACE = Space((Range("a", 1e-4, 1.0, log=True), Range("b", 1, 9, whole=True), Choices("c", ("x", [1, 2]))))
+
+
+@pytest.fixture(autouse=True)
+def tables(monkeypatch):
+    make_tables_once(monkeypatch)
 
 
 class KilledError(BaseException):

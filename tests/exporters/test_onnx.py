@@ -153,6 +153,7 @@ def test_every_pretrained_network(backbone, size, channels, side):
 
 
 @pytest.mark.real
+@pytest.mark.full
 def test_a_network_with_imagenet_weights(real_data, monkeypatch):
     monkeypatch.setenv("PENLIGHT_DATA", str(real_data))
     task = MultiClass(LABELS)

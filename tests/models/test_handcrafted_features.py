@@ -22,6 +22,7 @@ from penlight.models.feature_classifiers import (
 )
 from penlight.models.handcrafted_features import HandcraftedFeatures, Ops, PatchFeatures, PixelGrid
 from penlight.recipes import Kernel, Perceptron, Trees
+from tests.conftest import few_pairs
 
 OPTIONS = {
     "kernel": Kernel(patches=8),
@@ -105,8 +106,9 @@ def truth(n, kind):
     return np.eye(2 if kind == "two" else 3, dtype=np.uint8)[np.arange(n) % 2]
 
 
-@pytest.mark.parametrize("kind", ["two", "three, one of which train has not", "labels"])
-@pytest.mark.parametrize("name", FEATURE_CLASSIFIERS)
+@pytest.mark.parametrize(
+    ("name", "kind"), few_pairs(FEATURE_CLASSIFIERS, ["two", "three, one of which train has not", "labels"])
+)
 def test_every_classifier_learns_and_gives_probabilities(name, kind):
     images = pictures(60)
     features = small(images)

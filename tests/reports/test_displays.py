@@ -218,7 +218,9 @@ def alone(display: Display) -> Axes:
     return ax
 
 
-@pytest.mark.parametrize("name", ["ordinal", pytest.param("multi_label", marks=pytest.mark.full)])
+# One alone is in tests/reports/test_reports.py, where a notebook shows it.
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["ordinal", "multi_label"])
 def test_a_display_alone_is_whole(name: str, request: pytest.FixtureRequest) -> None:
     for display in run_displays(request.getfixturevalue(name)).values():
         alone(display)

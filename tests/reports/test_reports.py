@@ -133,10 +133,10 @@ def test_a_page_is_small(text: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["ordinal", pytest.param("multi_label", marks=pytest.mark.full), pytest.param("binary", marks=pytest.mark.full)],
+    ["ordinal", "multi_label", "binary"],
     indirect=True,
 )
-@pytest.mark.drawn
+@pytest.mark.full
 def test_a_page_is_the_same_twice(content: RunContent, text: str) -> None:
     assert run_report(content) == text
 

@@ -3,8 +3,6 @@
 import json
 import shutil
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -16,7 +14,7 @@ from penlight.runs import open_run
 from penlight.runs.classifier import open_classifier
 from penlight.serve import app, make_app, open_registry, serve
 from penlight.serve.gallery import Gallery, gather
-from tests.serve.test_process import free_port
+from tests.cli.conftest import penlight  # noqa: F401
 from tests.serve.test_proxy import SUMMARY, shelf_in
 from tests.serve.test_routes import GOOD
 from tests.trained import trained
@@ -208,31 +206,15 @@ def test_a_prefix_may_come_with_the_request_or_not(tmp_path):
         assert client.get("/penny/runs/grades").status_code == 404
 
 
-# The start
+# The start: what it says when it listens is in test_process.py
 
 
-def started(port):
-    words = [sys.executable, "-c", "from penlight.cli import main; main()", "serve", str(trained("grades"))]
-    return [*words, "--port", str(port)]
-
-
-def test_the_start_line_comes_when_the_server_listens():
-    port = free_port()
-    with subprocess.Popen(started(port), stderr=subprocess.PIPE, text=True) as server:
-        try:
-            line = server.stderr.readline()
-            assert line.endswith(f"1 run at http://127.0.0.1:{port}/\n")
-            socket.create_connection(("127.0.0.1", port), 5).close()
-        finally:
-            server.terminate()
-
-
-def test_a_taken_port_is_named_without_a_start_line():
+def test_a_taken_port_is_named_without_a_start_line(penlight):  # noqa: F811
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = subprocess.run(started(port), capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr == (
+        code, _, err = penlight("serve", trained("grades"), "--port", port)
+    assert code == 1
+    assert err == (
         f"Error: Port {port} of 127.0.0.1 is taken: another program listens there. "
         f"End that one, or give another port: --port {port + 1 if port < 65535 else 8000}\n"
     )

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, settings
 from starlette.testclient import TestClient
 
 from penlight.serve import make_app, open_registry, schema
+from tests.conftest import examples
 from tests.trained import trained
 
 EXPLAINS = importlib.util.find_spec("penlight.api.explaining") is not None
@@ -26,7 +27,7 @@ def test_routes_are_as_the_document_says():
         checks.response_schema_conformance,
     ]
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
     def ask(case):
         if case.path_parameters and "run" in case.path_parameters and case.method == "POST":
             case.path_parameters["run"] = "grades"

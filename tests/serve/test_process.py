@@ -1,4 +1,4 @@
-"""The server as a process: it starts, answers, and ends on SIGTERM after what it has begun."""
+"""The server as a process: it says when it listens, answers, and ends on SIGTERM after what it has begun."""
 
 import json
 import signal
@@ -11,6 +11,9 @@ import time
 import penlight as pl
 from tests.serve.test_routes import GOOD, PREDICT
 from tests.trained import trained
+
+ONE = ("--threads", "1")
+"""A worker for each core takes longer to start than the tests do."""
 
 
 def free_port():
@@ -35,13 +38,15 @@ def read_all(sock):
     return b"".join(parts)
 
 
-def test_a_request_that_has_begun_is_finished_after_sigterm():
+def test_the_start_line_comes_when_the_server_listens_and_a_request_that_has_begun_is_finished_after_sigterm():
     port = free_port()
     code = "from penlight.cli import main; main()"
-    words = [sys.executable, "-c", code, "serve", str(trained("grades")), "--port", str(port)]
+    words = [sys.executable, "-c", code, "serve", str(trained("grades")), "--port", str(port), *ONE]
     server = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     try:
-        with connected(port) as sock:
+        line = server.stderr.readline()
+        assert line.endswith(f"1 run at http://127.0.0.1:{port}/\n")
+        with socket.create_connection(("127.0.0.1", port), 60) as sock:
             head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: image/png\r\n"
             sock.sendall(f"{head}Expect: 100-continue\r\nContent-Length: {len(GOOD)}\r\n\r\n".encode())
             # The server says that it has begun to read.

@@ -38,7 +38,7 @@ def weights_of(network):
 @pytest.mark.parametrize(
     ("backbone", "channels"),
     [
-        ("mobilenet", 1),
+        pytest.param("mobilenet", 1, marks=pytest.mark.full),
         pytest.param("mobilenetv2", 3, marks=pytest.mark.full),
         pytest.param("mobilenet", 3, marks=pytest.mark.full),
         pytest.param("mobilenetv2", 1, marks=pytest.mark.full),
@@ -66,6 +66,7 @@ def test_scaling_is_that_of_keras_applications(name):
 
 
 @pytest.mark.parametrize("trained", [False, pytest.param(True, marks=pytest.mark.full)], ids=["stub", "trained"])
+@pytest.mark.full
 def test_the_first_phase_leaves_the_base_alone_and_trains_the_head(view, monkeypatch, trained):
     if not trained:
         stub_fit(monkeypatch)

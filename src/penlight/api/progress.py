@@ -114,7 +114,12 @@ def fitting(description: str, about: str, room: int) -> tuple[str, str, int]:
     and the whole of the description."""
     parts = about.split("  ")
     short = "  ".join([*parts[:1], *parts[2:]])
-    for text, said in ((description, about), (description, short), (description.partition(" (")[0], short), ("", short)):
+    for text, said in (
+        (description, about),
+        (description, short),
+        (description.partition(" (")[0], short),
+        ("", short),
+    ):
         bar = room - len(text) - len(said)
         if bar >= 0:
             return text, said, min(bar, _BAR) if bar >= _SHORTEST_BAR else 0
