@@ -225,7 +225,7 @@ def test_each_task_says_how_many_outputs_it_needs(task, n):
     asked = []
     own_network(lambda shape, outputs: asked.append(outputs) or build(shape, outputs)).checked(task, SHAPE)
     assert asked == [n]
-    with pytest.raises(RecipeError, match=rf"gives outputs of shape \(9,\); {n} (are|is) needed, (one )?for"):
+    with pytest.raises(RecipeError, match=rf"gives outputs of shape \(9,\); {n} (are|is) needed, (one for|for|the logit of)"):
         own_network(lambda shape, outputs: build(shape, 9)).checked(task, SHAPE)
 
 
@@ -376,6 +376,7 @@ def without_weights(shape, n):
         (half, "gives float16; float32 is expected. Give its last layer dtype='float32'."),
         (without_weights, "has no weights to train. Give it a layer with weights, or unfreeze one."),
         (3, "A int is no network"),
+        (type("Net", (), {"__module__": "torch.nn", "__call__": print})(), "Net is a PyTorch module.*pl.score"),
         (dict, "The class dict is no network"),
         ("nets.py", r"There is no file nets.py. Name the network as FILE.py:NAME."),
         ("gone.py:build", r"There is no file gone.py. Name the network as FILE.py:NAME."),

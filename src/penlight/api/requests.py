@@ -1,5 +1,6 @@
 """What is asked for: a recipe from a preset or a file, with what the command line changes."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,7 +118,7 @@ def request(
             if key.startswith("model."):
                 raise RecipeError(f"{key} is no option of {own.section.name}, which is your own.", "Leave it out.")
         asked = request(dataset, recipe or "cnn", overrides, view=view, size=size, budget=budget)
-        return replace(asked, name=own.section.name.rpartition(":")[2], own=own)
+        return replace(asked, name=re.sub(r"\W+", "", own.section.name.rpartition(":")[2]) or "own", own=own)
     if recipe is None and dataset is not None and not (dataset.endswith(".toml") and is_recipe_file(Path(dataset))):
         made = plan_before(dataset, overrides, view, size, budget)
         made = unfinished_plan(made) or made

@@ -1,7 +1,9 @@
 """The commands: each parses, calls one function of the face and prints."""
 
+import contextlib
 import csv
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,7 +126,12 @@ def train(
     full: Full = False,
     json: Json = False,
 ) -> None:
-    """Train a recipe on a dataset, evaluate it on test, and write its report."""
+    """Train a recipe on a dataset, evaluate it on test, and write its report.
+
+    A network of your own is --set model.backbone=FILE.py:NAME, a function build(input_shape, n_outputs) that returns
+    a keras.Model from images of 0 to 255 to n_outputs logits: one for each class or finding, one alone for two
+    classes.
+    """
     from penlight.api import requests
     from penlight.api.progress import TrainingView
     from penlight.api.training import cross_validate_recipe, train_recipe
@@ -134,15 +141,17 @@ def train(
     if folds and seeds > 1:
         raise typer.BadParameter("--folds trains every fold with one seed; omit --seeds.", param_hint="--folds")
     _name_images(dataset, images)
-    asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
-    print_plan_made(asked.plan, json, full)
-    how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan, "images": not no_images}
-    how |= {"own": asked.own}
-    with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
-        if folds:
-            result = cross_validate_recipe(asked.recipe, folds=folds, listener=listener, **how)
-        else:
-            result = train_recipe(asked.recipe, seeds=seeds, listener=listener, **how)
+    # What code of the user's prints is no part of the JSON.
+    with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
+        asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
+        print_plan_made(asked.plan, json, full)
+        how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan}
+        how |= {"images": not no_images, "own": asked.own}
+        with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
+            if folds:
+                result = cross_validate_recipe(asked.recipe, folds=folds, listener=listener, **how)
+            else:
+                result = train_recipe(asked.recipe, seeds=seeds, listener=listener, **how)
     give(result, json, lambda made: print_trained(made, full))
 
 

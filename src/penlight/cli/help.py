@@ -35,6 +35,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "train": (
         "penlight train retinamnist",
         "penlight train retinamnist --recipe cnn --seeds 3 --set train.epochs=10",
+        "penlight train retinamnist --set model.backbone=my_nets.py:build",
         "penlight train films.toml --budget 5m --folds 5",
         "penlight train runs/demo/recipe.toml --out runs/again",
     ),

@@ -94,12 +94,12 @@ class OwnNetwork:
                     raise TrainingError(f"{name} returned the same model again.", "Build a new one in it each time.")
                 model._is_trained_elsewhere = True
                 network = _functional(name, model, shape)
+                _check_shapes(name, network, shape, task)
+                bare, ending = _without_ending(name, network)
             except Exception as error:
                 if isinstance(error, PenlightError) or is_out_of_memory(error):
                     raise
                 raise RecipeError(f"{name} failed with {said(error)}.", EXPECTED) from error
-            _check_shapes(name, network, shape, task)
-            bare, ending = _without_ending(name, network)
         if not bare.trainable_variables:
             raise RecipeError(f"{name} has no weights to train.", "Give it a layer with weights, or unfreeze one.")
         if not model.compiled:
@@ -114,6 +114,7 @@ def own_network(given: Any, *, fresh: bool = False, callbacks: Sequence[Any] = (
     anything else.
     """
     keras = load_keras()
+    callbacks = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks)
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise RecipeError(f"A {type(callback).__name__} is no keras.callbacks.Callback.")
@@ -129,11 +130,16 @@ def own_network(given: Any, *, fresh: bool = False, callbacks: Sequence[Any] = (
     _require_function(given)
     if fresh:
         raise RecipeError("fresh=True is for a keras.Model; a function builds new weights for each seed.")
-    name = getattr(given, "__name__", type(given).__name__)
+    name = getattr(given, "__name__", type(given).__name__)[:200]
     return OwnNetwork(given, Own(name=name).model_copy(update=known), _source_of(given), callbacks)
 
 
 def _require_function(given: Any) -> None:
+    if any(kind.__module__.startswith("torch.") for kind in type(given).__mro__):
+        raise RecipeError(
+            f"{type(given).__name__} is a PyTorch module, which Penlight does not train.",
+            "Train it there, and score what it predicts with pl.score.",
+        )
     if isinstance(given, type) or not callable(given):
         what = f"The class {given.__name__}" if isinstance(given, type) else f"A {type(given).__name__}"
         raise RecipeError(f"{what} is no network.", EXPECTED)
@@ -315,7 +321,7 @@ def _wanted(task: Task) -> str:
     if n == len(task.labels):
         return f"{n} are needed, one for each of {labels}"
     if n == 1:
-        return f"1 is needed, for {task.labels[1]} against {task.labels[0]}"
+        return f"1 is needed, the logit of {task.labels[1]} against {task.labels[0]}"
     return f"{n} are needed, one for each step between {labels}"
 
 
