@@ -136,6 +136,7 @@ def test_a_labels_file_makes_a_full_run_without_images(penlight, skin):
     assert "The model itself" not in Path("theirs-shared/SHARING.md").read_text()
     code, _, err = penlight("report", "theirs", "--with-images")
     assert (code, "images of skin are not at hand" in err) == (1, True)
+    assert "was scored by a labels file" in penlight("compare", "theirs", "net_test.csv")[2]
     # Two models by the same labels are compared.
     skin[1].assign(nevus=1 / 3, melanoma=1 / 3, keratosis=1 / 3).to_csv("coin_test.csv", index=False)
     assert penlight("score", "coin_test.csv", *command[2:-1], "coin")[0] == 0

@@ -206,6 +206,11 @@ def _about_files(
     if dataset is not None or len(folders) == len(named):
         return {"dataset": dataset, "view": view or _NATIVE, "size": size or _SIZE}
     data = _runs(_parts(folders[0])[0])[0].recipe.data
+    if not data.size:
+        raise PredictionsError(
+            f"{folders[0]} was scored by a labels file, which a CSV file does not name.",
+            "Make a run of the file by the same labels: penlight score FILE --truth LABELS --out FOLDER",
+        )
     return {"dataset": referenced(data.dataset), "view": view or data.view, "size": size or data.size}
 
 

@@ -492,7 +492,7 @@ class RunFolder:
         """What other software's model is called, whose predictions this run was scored from; empty for a run that
         was trained. Errors ask for it, so that a damaged recipe raises none."""
         model = self._written.get("model", {})
-        return str(model.get("name")) if model.get("backbone") == "elsewhere" else ""
+        return str(model.get("name"))[:100] if model.get("backbone") == "elsewhere" else ""
 
     @property
     def _written(self) -> dict[str, Any]:
