@@ -25,7 +25,7 @@ from penlight.reports.figure import Figure
 from penlight.reports.page import SCRIPTS
 from penlight.reports.palette import palette
 from penlight.reports.picture import shaded_address
-from penlight.reports.run import run_displays
+from penlight.reports.run import ERRORS, run_displays, seeds_displays
 from penlight.reports.tables import label_table
 from penlight.reports.verdict import compare
 from penlight.reports.words import image_words, interval, metric_words, number
@@ -334,6 +334,25 @@ def test_seeds_have_one_report(ordinal: RunContent) -> None:
     check_page(page)
     assert [a for a in page.values("href") if a.startswith("seed")] == ["seed-3/report.html", "seed-7/report.html"]
     assert "± 0.000 over 2 seeds" in "".join(page.words)
+    assert "Confusion matrix" in page.words
+
+
+def test_confusion_over_seeds_is_the_sum_and_says_so(content: RunContent) -> None:
+    rng = np.random.default_rng(1)
+    probs = [content.test.prob, rng.dirichlet(np.ones(content.test.prob.shape[1]), len(content.test))]
+    runs = [replace(content, test=replace(content.test, prob=p), decided=content.task.decide(p)) for p in probs]
+    whole = seeds_displays(runs, content.rows, content.baselines)
+    names = [name for name in content.task.figures if name in ERRORS]
+    assert names
+    for name in names:
+        alone = [ERRORS[name].from_predictions(run.test, run.decided) for run in runs]
+        assert np.array_equal(whole[name].counts, alone[0].counts + alone[1].counts)
+        assert whole[name].rates == pytest.approx((alone[0].rates + alone[1].rates) / 2, nan_ok=True)
+        said = "Summed over 2 seeds: every image counts 2 times, and a shade is the mean over seeds. "
+        assert whole[name].caption.startswith(said)
+        assert not alone[0].caption.startswith("Summed")
+    one = seeds_displays(runs[:1], content.rows, content.baselines)[names[0]]
+    assert not one.caption.startswith("Summed")
 
 
 def test_one_seed_alone_has_no_deviation(ordinal: RunContent) -> None:

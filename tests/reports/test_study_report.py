@@ -13,12 +13,14 @@ from penlight.evaluation.comparison import Difference
 from penlight.reports import findings as f
 from penlight.reports.displays.comparison import DifferenceBars
 from penlight.reports.displays.learning import StudyCurves
+from penlight.reports.displays.scores import MOST_LEADING
 from penlight.reports.displays.study import ConfusionGrid, CostPlot, FindingGrid
 from penlight.reports.figure import draw_svg
 from penlight.reports.page import unbroken
 from penlight.reports.palette import MUTED
 from penlight.reports.study import study_report
 from penlight.reports.study_content import StudyContent, StudyRowResult, StudyTable, pairs
+from penlight.reports.words import metric_words
 from penlight.runs.studies import Cost
 from penlight.tasks import MultiClass, MultiLabel
 from tests.reports.test_displays import alone
@@ -367,6 +369,16 @@ def test_the_page_answers_and_links(page):
     assert "old/seed-0" in page
     assert "penlight study tiny --out here" in page
     assert "Not for clinical use" in page
+
+
+def test_the_table_has_f1_whatever_else_leads(ordinal):
+    rows = ordinal.rows
+    leads = [row.name for row in rows if row.label is None and metric_words(row.name).leads]
+    assert leads.index("f1_macro") >= MOST_LEADING
+    one = table(MAJORITY, replace(entry("cnn", 0.72), rows=rows))
+    said = study_report(StudyContent("tiny", "Tiny study", "Which?", (one,), ordinal, (), "penlight study tiny"))
+    assert "F1 (macro)" in said
+    assert said.index("AUC") < said.index("F1 (macro)")
 
 
 @pytest.mark.drawn
