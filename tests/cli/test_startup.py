@@ -28,7 +28,7 @@ LIMITS = [
         NETWORKS | DRAWING | {"scipy", "sklearn", "PIL", "penlight.api", "penlight.runs"} | SLOW_PARTS,
     ),
     ("predict RUN PICTURE", 510, NETWORKS | DRAWING | {"scipy", "sklearn", "rich", "pydicom", "requests"}),
-    ("evaluate RUN", 745, NETWORKS | DRAWING | {"sklearn", "PIL", "onnxruntime", "rich.progress"} | SLOW_PARTS),
+    ("evaluate RUN", 735, NETWORKS | DRAWING | {"sklearn", "PIL", "onnxruntime", "rich.progress"} | SLOW_PARTS),
     ("compare RUN RUN:majority", 740, NETWORKS | DRAWING | {"sklearn", "PIL", "onnxruntime"} | SLOW_PARTS),
     ("score FILE --dataset DATASET", 1950, NETWORKS | {"matplotlib", "jinja2", "penlight.training"}),
 ]

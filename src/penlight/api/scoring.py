@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from penlight.api.paths import PathLike, name_of, path_of
+from penlight.api.arguments import checked
+from penlight.api.paths import PathLike, path_of
+from penlight.api.progress import TrainingView, shows
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.accesses import TEST, TestAccessLog
 from penlight.data.catalog import reference_of
 from penlight.data.record import record_of
-from penlight.errors import PredictionsError, RunError
+from penlight.errors import PredictionsError, RunError, UnknownNameError
 from penlight.escaping import shown
 from penlight.evaluation import Decision
 from penlight.evaluation.checks import Evidence, run_checks
@@ -20,7 +22,7 @@ from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.recipes.recipe import MODEL_NAME, decide_from
 from penlight.runs import Predictions, answer, open_run
 from penlight.runs.evidence import seen
-from penlight.runs.given import PredictionsLike, predictions_of, read_given, short_hash
+from penlight.runs.given import PredictionsLike, name_of, predictions_of, read_given
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, open_folds, scores_of, seeds_scores
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _NATIVE, _SIZE, _VAL = "native", 28, "val"
 
 
+@checked
 def evaluate(run: PathLike, split: str = "test") -> Scores | SeedsScores | FoldsScores:
     """Score a run again, or the runs of several seeds or folds, from the predictions on disk.
 
@@ -51,13 +54,16 @@ def evaluate(run: PathLike, split: str = "test") -> Scores | SeedsScores | Folds
     if kind == "seeds":
         group = open_group(path)
         return replace(seeds_scores(group.runs(), split), sealed=group.is_sealed)
-    return evaluate_run(open_run(path), split)
+    opened = open_run(path)
+    if split not in opened.splits:
+        raise UnknownNameError("split with predictions", split, opened.splits)
+    return evaluate_run(opened, split)
 
 
 @overload
 def score(
     predictions: PredictionsLike,
-    dataset: PathLike | None = ...,
+    dataset: str | Path | None = ...,
     *,
     truth: "str | Path | pd.DataFrame | None" = ...,
     val: PredictionsLike | None = ...,
@@ -76,7 +82,7 @@ def score(
 @overload
 def score(
     predictions: PredictionsLike,
-    dataset: PathLike | None = ...,
+    dataset: str | Path | None = ...,
     *,
     truth: "str | Path | pd.DataFrame | None" = ...,
     val: PredictionsLike | None = ...,
@@ -92,9 +98,11 @@ def score(
 ) -> "Run": ...
 
 
+@checked
+@shows(TrainingView)
 def score(
     predictions: PredictionsLike,
-    dataset: PathLike | None = None,
+    dataset: str | Path | None = None,
     *,
     truth: "str | Path | pd.DataFrame | None" = None,
     val: PredictionsLike | None = None,
@@ -130,6 +138,8 @@ def score(
     >>> scores = pl.score("test.csv", "retina-phantom", val="val.csv")
     >>> scores.split
     'test'
+    >>> images, truth = pl.load("retina-phantom", "test")
+    >>> run = pl.score([[0.6, 0.1, 0.1, 0.1, 0.1]] * len(truth), "retina-phantom", out="runs/constant")
     """
     given_split, how = split, decide_from(decide)
     if out is not None and (given_split or TEST) != TEST:
@@ -154,7 +164,7 @@ def official_predictions(file: Path, dataset: str, *, view: str, size: int, spli
     part = viewed.splits[split]
     predictions = predictions_of(read_given(file, split, viewed.task.labels, len(part)), viewed, split)
     if split == TEST:
-        TestAccessLog(viewed.dataset, "compare").add(viewed.view, short_hash(predictions))
+        TestAccessLog(viewed.dataset, "compare").add(viewed.view, name_of(predictions))
     return predictions
 
 
@@ -172,7 +182,7 @@ class _Given:
 def _given(
     predictions: PredictionsLike,
     val: PredictionsLike | None,
-    dataset: PathLike | None,
+    dataset: str | Path | None,
     truth: "str | Path | pd.DataFrame | None",
     split: str,
     view: str | None,
@@ -192,14 +202,13 @@ def _given(
     if dataset is not None:
         if task is not None:
             raise PredictionsError("The dataset says what its labels mean.", "Leave --task out; it is for --truth.")
-        name = name_of(dataset)
-        viewed = apply_view(store.open_dataset(name, size or _SIZE), view or _NATIVE)
+        viewed = apply_view(store.open_dataset(dataset, size or _SIZE), view or _NATIVE)
         viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
         read = {
             own: predictions_of(read_given(source, own, viewed.task.labels, len(viewed.splits[own])), viewed, own)
             for own, source in sources.items()
         }
-        return _Given(reference_of(name), viewed, read[split], read.get(_VAL))
+        return _Given(reference_of(str(dataset)), viewed, read[split], read.get(_VAL))
     if view is not None or size is not None:
         raise PredictionsError("A labels file has no views and no images.", "Leave --view and --size out.")
     from penlight.data.own.truth import read_truth
@@ -221,7 +230,7 @@ def _scores(given: _Given, how: Decide) -> Scores:
     predictions, viewed = given.predictions, given.view
     split, before = predictions.split, None
     if split == TEST:
-        before = TestAccessLog(viewed.dataset, "score").add(viewed.view, short_hash(predictions))
+        before = TestAccessLog(viewed.dataset, "score").add(viewed.view, name_of(predictions))
     decision = Decision(found_on="none") if given.val is None else decide_on(given.val, viewed, how)
     answers = answer(predictions, decision)
     judged = None if given.val is None else answer(given.val, decision)

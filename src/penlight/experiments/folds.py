@@ -92,7 +92,7 @@ def fold_specs(first: RunSpec, claim: Mapping[str, Any], listener: ProgressListe
         said = f"fold {number + 1} of {claim['folds']}"
         listener.on_step(said.capitalize())
         place = run_folder_in(folder, f"fold-{number + 1}")
-        yield replace(first, folder=place, fold=(number, claim["folds"]), place=said, group=folder)
+        yield replace(first, folder=place, fold=(number, claim["folds"]), group=folder, place=said)
 
 
 def summarise_folds(folder: Path, divided: Folds) -> Summary[FoldsScores]:

@@ -72,8 +72,8 @@ class RunSpec:
     `by` is what its reading of test is recorded under, "train" or "study". Of a cross-validation `fold` is the number
     of the fold, from 0, and how many there are; `seed` divides, too. `plan` is where the recipe comes from, to be
     kept with it; without `images` no image of the dataset is kept. `own` is the network or estimator of a recipe that
-    says that the user hands one in. `group` is the folder of several that the run belongs to, None for one by itself,
-    and `place` says which of them it is.
+    says that the user hands one in. `group` is the folder of several that the run belongs to, None for one by itself.
+    `place` says which of several runs it is.
     """
 
     recipe: Recipe
