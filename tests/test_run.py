@@ -14,7 +14,7 @@ import penlight as pl
 from penlight.api.progress import TrainingView
 from penlight.cli.app import app
 from penlight.data import store
-from penlight.errors import DataError, PenlightError, RecipeError, RunError, UnknownNameError
+from penlight.errors import ArgumentError, PenlightError, RecipeError, RunError, UnknownNameError
 from penlight.recipes import Data, Linear, Recipe
 from penlight.tasks import Ordinal
 from tests.conftest import LABELS, small_dataset
@@ -78,10 +78,10 @@ def test_runs_of_seeds_and_folds():
         (("retina-phantom", "linear"), {"components": object()}, RecipeError, "object has no form in JSON"),
         (("retina-phantom", "linear"), {"components": "few"}, RecipeError, "'model.components' input should be"),
         (("retina-phantom", "linear"), {"folds": 2, "seeds": 2}, RecipeError, "Leave seeds out"),
-        ((3,), {}, DataError, "A dataset was expected, as text or as a Path; int came."),
-        (("retina-phantom", 3), {}, DataError, "A recipe was expected, as text or as a Path; int came."),
+        ((3,), {}, ArgumentError, "A dataset was expected, as text or as a Path; int came."),
+        (("retina-phantom", 3), {}, ArgumentError, "A recipe was expected, as text or as a Path; int came."),
         (("retina-phantom", "liner"), {}, UnknownNameError, "There is no recipe named 'liner'"),
-        (("retina-phantom", "linear"), {"out": 3}, DataError, "A folder for out was expected"),
+        (("retina-phantom", "linear"), {"out": 3}, ArgumentError, "A folder for out was expected"),
     ],
 )
 def test_bad_input_is_said_in_a_sentence(arguments, keywords, kind, said):

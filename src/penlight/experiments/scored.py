@@ -17,7 +17,7 @@ from penlight.recipes import Data, Decide, Elsewhere, Recipe
 from penlight.runs import Predictions, RunWriter, answer, open_run
 from penlight.runs.dataset import DESCRIPTION
 from penlight.runs.folder import MANIFEST, clear_away, is_run_of
-from penlight.runs.given import with_exact_sums
+from penlight.runs.given import name_of, with_exact_sums
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NOVELTY_RATES
 from penlight.runs.scoring import decide_on
 
