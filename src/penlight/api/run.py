@@ -133,9 +133,9 @@ class Run(NotebookResult, RunFolder):
                 "pl.predict and its model.onnx answer with it.",
             )
         from penlight.exporters.keras_file import compiled_network
-        from penlight.models.keras_files import network_from_bytes
+        from penlight.models.keras_files import network_of
 
-        network, task = network_from_bytes(self.read("model.keras")), self.model_predictions("test").task
+        network, task = network_of(self), self.model_predictions("test").task
         return compiled_network(network, task, self.decision.calibration, probabilities=probabilities)
 
     def frame(self) -> "pd.DataFrame":

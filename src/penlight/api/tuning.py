@@ -60,7 +60,7 @@ def tune(
     named = "cnn" if recipe is None and not isinstance(dataset, Recipe) else recipe
     asked = request_of(dataset, named, options, keywords, tune, view=view, size=size)
     chosen = with_references(asked.recipe)
-    if isinstance(chosen.model, Own | Estimator):
+    if asked.own is not None or isinstance(chosen.model, Own | Estimator):
         raise RecipeError(
             "A recipe of a network or estimator of your own is not tuned.",
             "Train it with other values of its options.",
