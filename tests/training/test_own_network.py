@@ -225,7 +225,9 @@ def test_each_task_says_how_many_outputs_it_needs(task, n):
     asked = []
     own_network(lambda shape, outputs: asked.append(outputs) or build(shape, outputs)).checked(task, SHAPE)
     assert asked == [n]
-    with pytest.raises(RecipeError, match=rf"gives outputs of shape \(9,\); {n} (are|is) needed, (one for|for|the logit of)"):
+    with pytest.raises(
+        RecipeError, match=rf"gives outputs of shape \(9,\); {n} (are|is) needed, (one for|for|the logit of)"
+    ):
         own_network(lambda shape, outputs: build(shape, 9)).checked(task, SHAPE)
 
 
