@@ -27,6 +27,7 @@ from penlight.runs import Predictions, RunFolder
 from penlight.runs import open_run as open_folder
 from penlight.runs.dataset import files_of
 from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
+from penlight.runs.predictor import no_model
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.standing import standing_of
 from penlight.tasks import label_of
@@ -111,7 +112,7 @@ class Run(NotebookResult, RunFolder):
             raise UnknownNameError("split with predictions", split, self.splits)
         found = self.answers(split)
         own = {f.name: getattr(found.predictions, f.name) for f in fields(Predictions)}
-        files = files_of(self.recipe, split, found.predictions.data_hash)
+        files = files_of(self.recipe.data.dataset, self.recipe.data.size, split, found.predictions.data_hash)
         named = None if files is None else np.array(files)[found.predictions.index]
         return RunPredictions(**own, decided=found.decided, files=named)
 
@@ -129,6 +130,8 @@ class Run(NotebookResult, RunFolder):
         `fit` and `evaluate` are as `pl.load` gives them. The file is read in Keras' safe mode, and runs no code.
         RunError for a run that keeps another kind of model.
         """
+        if name := self.made_elsewhere:
+            raise no_model(self, name)
         if not self.has("model.keras"):
             raise RunError(
                 f"The run {self.path} keeps {model_words(self.kept_model)}, which is no Keras network.",

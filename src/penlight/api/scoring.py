@@ -21,6 +21,7 @@ from penlight.experiments.progress import ProgressListener
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.recipes.recipe import MODEL_NAME, decide_from
 from penlight.runs import Predictions, answer, open_run
+from penlight.runs.dataset import files_of
 from penlight.runs.evidence import seen
 from penlight.runs.given import PredictionsLike, name_of, predictions_of, read_given
 from penlight.runs.groups import kind_of, open_group
@@ -159,10 +160,9 @@ def score(
 
 
 def official_predictions(file: Path, dataset: str, *, view: str, size: int, split: str) -> Predictions:
-    """Read a file in the official result format as predictions of a split of a dataset."""
+    """Read a file of probabilities as predictions of a split of a dataset."""
     viewed = apply_view(store.open_dataset(dataset, size), view)
-    part = viewed.splits[split]
-    predictions = predictions_of(read_given(file, split, viewed.task.labels, len(part)), viewed, split)
+    predictions = _read(file, viewed, split, dataset)
     if split == TEST:
         TestAccessLog(viewed.dataset, "compare").add(viewed.view, name_of(predictions))
     return predictions
@@ -204,11 +204,9 @@ def _given(
             raise PredictionsError("The dataset says what its labels mean.", "Leave --task out; it is for --truth.")
         viewed = apply_view(store.open_dataset(dataset, size or _SIZE), view or _NATIVE)
         viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
-        read = {
-            own: predictions_of(read_given(source, own, viewed.task.labels, len(viewed.splits[own])), viewed, own)
-            for own, source in sources.items()
-        }
-        return _Given(reference_of(str(dataset)), viewed, read[split], read.get(_VAL))
+        name = str(dataset)
+        read = {own: _read(source, viewed, own, name) for own, source in sources.items()}
+        return _Given(reference_of(name), viewed, read[split], read.get(_VAL))
     if view is not None or size is not None:
         raise PredictionsError("A labels file has no views and no images.", "Leave --view and --size out.")
     from penlight.data.own.truth import read_truth
@@ -223,6 +221,16 @@ def _given(
     viewed = table.dataset(meant, rows)
     read = {own: predictions_of(each, viewed, own, [row.path for row in rows[own]]) for own, each in given.items()}
     return _Given(viewed.dataset.info.name, viewed, read[split], read.get(_VAL))
+
+
+def _read(source: PredictionsLike, viewed: ViewedDataset, split: str, dataset: str) -> Predictions:
+    """Read predictions of a split of a dataset, whose images have row numbers, and pictures their paths too."""
+    part, names = viewed.splits[split], None
+    given = read_given(source, split, viewed.task.labels, len(part))
+    if given.ids is not None and not given.has_row_numbers:
+        paths = files_of(reference_of(dataset), viewed.dataset.size, split, viewed.dataset.md5)
+        names = None if paths is None else [paths[row] for row in part.index]
+    return predictions_of(given, viewed, split, names)
 
 
 def _scores(given: _Given, how: Decide) -> Scores:

@@ -31,14 +31,15 @@ def view_of(recipe: Recipe) -> ViewedDataset:
     return apply_view(store.open_referenced(recipe.data.dataset, recipe.data.size), recipe.data.view)
 
 
-def files_of(recipe: Recipe, split: str, md5: str) -> list[str] | None:
-    """Give the path of the picture of each row of a split, where the dataset is of pictures that are still here."""
+def files_of(dataset: str, size: int, split: str, md5: str) -> list[str] | None:
+    """Give the path of the picture of each row of a split, where the dataset that a recipe names is of pictures that
+    are still here."""
     from penlight.data.own.prepare import paths_by_split
 
     with contextlib.suppress(PenlightError, OSError):
-        known = find_dataset(referenced(recipe.data.dataset))
+        known = find_dataset(referenced(dataset))
         if isinstance(known, Description) and known.pictures is not None:
-            found = paths_by_split(known, recipe.data.size, md5)
+            found = paths_by_split(known, size, md5)
             return None if found is None else found.get(split)
     return None
 

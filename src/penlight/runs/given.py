@@ -47,13 +47,16 @@ class GivenPredictions:
     ids: tuple[str, ...] | None = None
     labels: tuple[str, ...] | None = None
 
+    @property
+    def has_row_numbers(self) -> bool:
+        """Say whether the ids are the numbers of the rows, from 0."""
+        return self.ids is not None and set(self.ids) == {str(row) for row in range(len(self.prob))}
+
     def known_as(self, names: Collection[str]) -> "GivenPredictions":
         """Take ids that are row numbers from 0 for the order of the rows, where images have other names."""
-        numbers = {str(row): row for row in range(len(self.prob))}
-        if self.ids is None or set(self.ids) != numbers.keys() or set(self.ids) & set(names):
+        if self.ids is None or not self.has_row_numbers or set(self.ids) & set(names):
             return self
-        order = np.argsort([numbers[name] for name in self.ids])
-        return replace(self, prob=self.prob[order], ids=None)
+        return replace(self, prob=self.prob[np.argsort(list(map(int, self.ids)))], ids=None)
 
     def at(self, row: int) -> str:
         """Name a row in a sentence."""

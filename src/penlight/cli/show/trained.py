@@ -49,9 +49,9 @@ def _print_held(result: "Trained") -> None:
     if not training and not pictures:
         console().print("The folder holds no image of the dataset.", style="dim")
         return
+    neighbours = f"{counted(training, 'training image')} in neighbours.npz and " if training else ""
     console().print(
-        f"The folder holds {counted(training, 'training image')} in neighbours.npz and "
-        f"{counted(pictures, 'picture')} in report.html: "
+        f"The folder holds {neighbours}{counted(pictures, 'picture')} in report.html: "
         "--no-images leaves them out; penlight export RUN --for-sharing makes a copy without.",
         style="dim",
     )
