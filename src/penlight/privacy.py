@@ -16,7 +16,7 @@ SWITCHES = {
     "ORT_DISABLE_TELEMETRY": "1",
     # The convention of consoledonottrack.com, which several tools follow.
     "DO_NOT_TRACK": "1",
-    # Not dependencies of Penlight. Keras imports the first where it is installed, notebooks often hold the second.
+    # Keras imports the first where it is installed, notebooks often hold the second, which the extra mlflow installs.
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }

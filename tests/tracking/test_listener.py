@@ -3,6 +3,7 @@
 import inspect
 import threading
 
+import numpy as np
 import pytest
 
 import penlight as pl
@@ -81,6 +82,17 @@ def test_runs_of_a_study_are_nested_in_it(memory, tmp_path):
     before = dict(memory.scores)
     pl.study(str(file), out=tmp_path / "two", track="memory:")
     assert all(memory.scores[key] is before[key] for key in [*before][:-1])
+
+
+def test_predictions_of_other_software_are_sent_too(memory, tmp_path):
+    test = pl.train("retina-phantom", "linear").model_predictions("test")
+    file = tmp_path / "mine_test.csv"
+    np.savetxt(file, np.column_stack([test.index, test.prob]), delimiter=",", fmt=["%d"] + ["%.9g"] * 5)
+    run = pl.score(file, "retina-phantom", out=tmp_path / "mine")
+    assert list(pl.track(run, "memory:").sent) == ["mine"]
+    (scores,) = memory.scores.values()
+    assert {"test/auc", "linear/auc"} <= {*scores.metrics}
+    assert "val/auc" not in scores.metrics
 
 
 def test_a_tracker_that_fails_is_one_warning_and_the_run_is_the_same(memory):

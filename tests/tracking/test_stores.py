@@ -22,6 +22,7 @@ import penlight as pl
 from penlight.errors import RunError
 from penlight.tracking import tracker
 from penlight.tracking.record import epochs_of, scores_of_run
+from penlight.tracking.tensorboard import _plain
 from penlight.tracking.tracker import open_tracker
 from tests.tracking.conftest import trained
 from tests.tracking.test_listener import Heard
@@ -259,6 +260,12 @@ def test_telemetry_of_mlflow_is_off():
 
     assert is_telemetry_disabled()
     assert get_telemetry_client() is None
+
+
+def test_names_of_a_run_from_somebody_else_lead_nowhere():
+    assert [_plain(name) for name in ("../../etc", "..", "a/b", "C:\\x", "", "retina-phantom")] == [
+        *("_.._etc", "_", "a_b", "C__x", "_", "retina-phantom"),
+    ]
 
 
 @pytest.mark.usefixtures("stubbed")

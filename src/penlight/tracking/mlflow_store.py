@@ -21,7 +21,7 @@ _PARENT, _KEY, _VERSION = "mlflow.parentRunId", "penlight.key", "penlight.versio
 # So many parameters, or metrics, are taken at once.
 _AT_ONCE = 100
 # MLflow itself asks a server that is down for minutes. What the user has set stays.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
 # Of these the first logs each table of a new database, the last each try to reach a server.
 _LOGGERS = {"alembic": logging.WARNING, "mlflow": logging.WARNING, "urllib3.connectionpool": logging.ERROR}
 

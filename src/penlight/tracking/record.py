@@ -110,10 +110,11 @@ def epochs_of(run: RunFolder) -> list[TrackedEpoch]:
 
 def scores_of_run(run: RunFolder, epochs: int) -> TrackedScores:
     """Read the scores of a run on its test images with their intervals, those of its baselines, and its headline
-    score on val. RunError for a damaged run."""
-    val = run.model_predictions("val")
-    metrics: dict[str, float | None] = {f"val/{val.task.headline}": headline_value(val.task, val.y_true, val.prob)}
-    metrics |= _metrics("test", run.metrics.metrics, run.metrics.baselines)
+    score on val; a run of other software's predictions may have none for val. RunError for a damaged run."""
+    metrics = _metrics("test", run.metrics.metrics, run.metrics.baselines)
+    if run.has("predictions-val.npz"):
+        val = run.model_predictions("val")
+        metrics[f"val/{val.task.headline}"] = headline_value(val.task, val.y_true, val.prob)
     return TrackedScores(_finite(metrics), epochs + 1, _files(run), run.read, run.measured)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from penlight.training import Epoch
 
 # When the work is done, a tracker that takes nothing for the first time, or not all in the second, is left.
-_SILENCE, _LONGEST = 25.0, 60.0
+_SILENCE, _LONGEST = 20.0, 60.0
 # So long a command that was interrupted waits for the tracker to hear of it.
 _FAREWELL = 3.0
 
@@ -216,7 +216,7 @@ class TrackingListener(ProgressListener):
         while self._thread.is_alive() and time.monotonic() < min(longest, self._last + _SILENCE):
             self._thread.join(0.05)
         if self._thread.is_alive():
-            self._failure = self._failure or TimeoutError("it did not answer in time")
+            self._failure = self._failure or TimeoutError()
         self._leave()
         self._warn()
 
@@ -267,6 +267,8 @@ def reason_of(error: BaseException, address: str) -> str:
     first line, without a password that its address holds."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, TimeoutError) and not cause.strerror:
+            return "it did not answer in time"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
