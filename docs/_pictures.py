@@ -1,6 +1,8 @@
 """Create the images of the manual from its own commands, on synthetic images: `python docs/_pictures.py`.
 
-Screenshots need Chromium; without it they are not replaced. The script takes about two minutes on two cores.
+Screenshots need Chromium; without it they are not replaced. The script takes about two minutes on two cores. With
+`--retina` it makes README's images too, for which RetinaMNIST and the weights of the study retina-offline must be on
+disk; that takes about eight minutes more.
 """
 
 import io
@@ -44,6 +46,12 @@ _FIGURES = {
 }
 """Name of an image to the folder of its run and the name of its display."""
 
+_OF_RETINA = {
+    "report": ("train retinamnist --recipe cnn --seeds 3 --out retinamnist-cnn-1", (1200, 900)),
+    "study": ("study retina-offline --out retina-offline", (1180, 1385)),
+}
+"""Name of an image to the command whose report it shows, and its size."""
+
 _COLOURS = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER, "accent": ACCENT}
 
 
@@ -54,14 +62,19 @@ def main() -> None:
         Path("small.toml").write_text(_STUDY, encoding="utf-8")
         for line in _COMMANDS.split("\n"):
             if line:
-                subprocess.run(
-                    [sys.executable, "-c", "from penlight.cli import main; main()", *line.split()], check=True
-                )
+                _run(line)
         for name, (run, display) in _FIGURES.items():
             (IMAGES / f"{name}.svg").write_text(_alone(pl.displays(Path(run))[display].svg()), encoding="utf-8")
         _keep(Image.open("shown/samples.png"), "data-show")
         if chromium := shutil.which("chromium"):
-            _keep(_screenshot(chromium, Path("network/report.html").resolve()), "run-report")
+            _keep(_screenshot(chromium, Path("network/report.html"), (1280, 900)), "run-report")
+            for name, (line, size) in _OF_RETINA.items() if "--retina" in sys.argv else ():
+                _run(line)
+                _keep(_screenshot(chromium, Path(line.split()[-1], "report.html"), size), name)
+
+
+def _run(line: str) -> None:
+    subprocess.run([sys.executable, "-c", "from penlight.cli import main; main()", *line.split()], check=True)
 
 
 def _alone(svg: str) -> str:
@@ -71,10 +84,10 @@ def _alone(svg: str) -> str:
     return f"{before}><style>svg{{color:{INK};{colours}}}</style>{after}\n"
 
 
-def _screenshot(chromium: str, page: Path) -> Image.Image:
+def _screenshot(chromium: str, page: Path, size: tuple[int, int]) -> Image.Image:
     quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
     subprocess.run(
-        [chromium, *quiet, "--screenshot=page.png", "--window-size=1280,900", page.as_uri()],
+        [chromium, *quiet, "--screenshot=page.png", f"--window-size={size[0]},{size[1]}", page.resolve().as_uri()],
         check=True,
         capture_output=True,
     )

@@ -17,10 +17,10 @@ from penlight.api.progress import TrainingView, shows
 from penlight.api.reports import displays
 from penlight.api.results import Trained
 from penlight.api.training import cross_validate_recipe, train_recipe, trained_of
+from penlight.api.verdicts import verdict_of
 from penlight.errors import RecipeError, RunError, UnknownNameError
 from penlight.evaluation.standing import model_words
 from penlight.experiments.progress import ProgressListener
-from penlight.numbers import counted
 from penlight.recipes import Recipe
 from penlight.records import NotebookResult, shorten, table_html
 from penlight.runs import Predictions, RunFolder
@@ -29,7 +29,6 @@ from penlight.runs.dataset import files_of
 from penlight.runs.groups import REPORT, RunGroup, kind_of, open_group
 from penlight.runs.predictor import no_model
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
-from penlight.runs.standing import standing_of
 from penlight.tasks import label_of
 from penlight.tracking.tracker import tracking
 
@@ -157,8 +156,7 @@ class Run(NotebookResult, RunFolder):
         )
 
     def _repr_html_(self) -> str:
-        measured = standing_of(self, self.model_predictions("test").task)
-        return _card(self, measured.verdict, {"Report": REPORT, "Model card": "card.md"})
+        return _card(self, verdict_of(self.path, self.scores), {"Report": REPORT, "Model card": "card.md"})
 
 
 class Runs(NotebookResult, Sequence[Run]):
@@ -220,9 +218,7 @@ class Runs(NotebookResult, Sequence[Run]):
         return shorten(f"Runs({str(self.path)!r}, {len(self)} {self.kind}, {self.scores})")
 
     def _repr_html_(self) -> str:
-        first = self[0]
-        said = f"{model_words(first.kept_model)} on {first.recipe.data.dataset}, {counted(len(self), self.kind[:-1])}"
-        return _card(self, f"{said[:1].upper()}{said[1:]}.", {"Report": REPORT})
+        return _card(self, verdict_of(self.path, self.scores), {"Report": REPORT})
 
 
 def _plot(run: Run | Runs, name: str, ax: "Axes | None") -> "Axes":

@@ -89,7 +89,7 @@ _VALUES: Mapping[str, _Names] = {
     "size": _one_of("28", "64", "128", "224"),
     "sampler": _one_of("tpe", "gp"),
     "method": _one_of("auto", "occlusion", "cam", "gradcam", "hirescam"),
-    "to": _one_of("onnx", "keras"),
+    "export to": _one_of("onnx", "keras"),
     "task": _one_of("multi-class", "ordinal", "binary", "multi-label"),
     "shell": _one_of("bash", "zsh", "fish"),
 }
