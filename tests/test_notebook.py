@@ -98,6 +98,8 @@ def test_the_example_of_each_docstring_runs(place, name, monkeypatch):
     test = doctest.DocTestParser().get_doctest(inspect.getdoc(of), {"pl": pl}, name, None, 0)
     said = io.StringIO()
     runner.run(test, out=said.write)
+    if "MissingExtraError" in said.getvalue():
+        pytest.skip("what the example needs is not installed")
     assert not runner.failures, said.getvalue()
 
 
@@ -114,7 +116,8 @@ def test_every_command_is_a_function():
 
     called = {"serve": "serve_runs", "recipes": "list_recipes", "list": "list_datasets", "new": "new_dataset"}
     commands = [own.name or own.callback.__name__ for own in (*app.registered_commands, *data.registered_commands)]
-    assert {called.get(name, name) for name in commands} <= set(FUNCTIONS)
+    of_the_shell = {"completion"}
+    assert {called.get(name, name) for name in commands} - of_the_shell <= set(FUNCTIONS)
 
 
 def test_help_of_train_fits_a_screen():

@@ -16,6 +16,10 @@ class PenlightError(Exception):
         self.remedy = remedy
 
 
+class ArgumentError(PenlightError):
+    """An argument of a function is of another kind than was needed, or out of its range."""
+
+
 class DataError(PenlightError):
     """A dataset file, folder or array is missing, damaged, or not what its description says."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, listed, name_of, path_or_none
 from penlight.api.scoring import official_predictions
 from penlight.data.catalog import info_of_reference, referenced
@@ -56,6 +57,7 @@ class _ComparedModel:
         return self.answers[0].predictions
 
 
+@checked
 def compare(
     *runs: PathLike | Sequence[PathLike],
     metric: str | None = None,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, name_of, path_of, path_or_none
 from penlight.api.results import Audited, NameTable, Shown
 from penlight.data import apply_view, fetch_dataset, store
@@ -31,6 +32,7 @@ def list_datasets() -> NameTable:
     return NameTable(store.list_datasets())
 
 
+@checked
 def fetch(dataset: PathLike, size: int = 28) -> Path:
     """Get a dataset onto disk, checked and ready to open; give its file, or of pictures the folder of its arrays.
 
@@ -44,6 +46,7 @@ def fetch(dataset: PathLike, size: int = 28) -> Path:
     return fetch_dataset(name, size)
 
 
+@checked
 def new_dataset(
     path: PathLike,
     *,
@@ -106,6 +109,7 @@ def name_images(dataset: PathLike, folder: PathLike) -> None:
         remember_images(description.file, source, folder)
 
 
+@checked
 def audit(dataset: PathLike, size: int = 28, out: PathLike | None = None) -> Audited:
     """Search a dataset for problems that make scores wrong; see `penlight.data.audit`. It is done once and kept
     beside the arrays.
@@ -128,6 +132,7 @@ def audit(dataset: PathLike, size: int = 28, out: PathLike | None = None) -> Aud
     return Audited(opened.info.name, found, page, accesses_of(opened))
 
 
+@checked
 def show(dataset: PathLike, size: int = 28, out: PathLike | None = None, view: str | None = None) -> Shown:
     """Describe a dataset in numbers and pictures: through a view or, without one, as stored, whatever its flaws.
 

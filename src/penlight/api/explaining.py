@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.answers import ErrorOfWorker
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, listed, path_of, path_or_none
 from penlight.api.predicting import InputPicture, pictures
 from penlight.data.decoding import in_chunks, load_files
@@ -236,6 +237,7 @@ def _neighbour_dict(neighbour: Neighbour, task: Task) -> dict[str, Any]:
     }
 
 
+@checked
 def open_explainer(run: PathLike, method: str = AUTO, *, isolated: bool = True) -> Explainer:
     """Open a run to explain its predictions; see `Explainer`.
 
@@ -248,6 +250,7 @@ def open_explainer(run: PathLike, method: str = AUTO, *, isolated: bool = True) 
     return Explainer(open_run(path_of(run, "run folder")), method, isolated=isolated)
 
 
+@checked
 def explain(
     run: PathLike,
     paths: PathLike | Sequence[PathLike] = (),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.data import ViewedDataset
 from penlight.data.accesses import TestAccessLog
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from penlight.exporters import ExportSource
 
 
+@checked
 def export(run: PathLike, to: str = "onnx", *, out: PathLike | None = None) -> Exported:
     """Write a run's model in one of the formats of `penlight.exporters.EXPORTERS`: "onnx" or "keras".
 

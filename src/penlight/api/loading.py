@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, name_of
 from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.catalog import reference_of
@@ -84,6 +85,7 @@ class LoadedSplit(NotebookResult, _Arrays):
         return f"LoadedSplit({self.name}, {self.split}: images {self.images.shape}, labels {self.labels.shape})"
 
 
+@checked
 def load(dataset: PathLike, split: str = "train", *, view: str = "native", size: int = 28) -> LoadedSplit:
     """Load a split of a dataset as arrays: images uint8 (N, H, W, C) and labels.
 

@@ -54,7 +54,7 @@ def request_of(
 ) -> Request:
     """Resolve what a function of the face was given; a keyword that it does not know is an option of the recipe.
 
-    `data` are view, size and budget as `requests.request` has them.
+    `data` are view, size, budget and own as `requests.request` has them.
     """
     if recipe is None and isinstance(dataset, Recipe):
         recipe = dataset
@@ -81,7 +81,9 @@ def _overrides(
         return [*options, *_overrides(None, keywords, recipe, others)]
     keys = keys_by_keyword(recipe)
     found: list[Override] = []
-    for name, value in {**(options or {}), **keywords}.items():
+    for name, value in {**_flat(options or {}), **keywords}.items():
+        if name == "loss" and isinstance(value, str):
+            name = "kind"
         if "." not in name and name not in keys:
             raise UnknownNameError("option", name, {*keys, *others})
         try:
@@ -91,6 +93,15 @@ def _overrides(
                 f"The option {name} has a value of a kind that recipes do not have: {error}."
             ) from error
     return sorted(found, key=lambda change: change[0] != "model.backbone")
+
+
+def _flat(options: Mapping[Any, Any], before: str = "") -> dict[str, Any]:
+    """Give options by dotted keys, of tables as a recipe's file has them too."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        is_table = isinstance(value, Mapping) and (before or key in Recipe.model_fields)
+        found |= _flat(value, f"{before}{key}.") if is_table else {f"{before}{key}": value}
+    return found
 
 
 def keys_by_keyword(recipe: Recipe | None = None) -> dict[str, str]:

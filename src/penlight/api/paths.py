@@ -1,22 +1,22 @@
 """Paths as a notebook gives them: text, a Path, or a result that has a folder, such as a run."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from penlight.errors import DataError
+from penlight.errors import ArgumentError
 
 PathLike: TypeAlias = str | os.PathLike[str]
 """Text, a Path, or anything that has a folder or file of its own, as `Run` has."""
 
 
 def path_of(value: PathLike, what: str = "path") -> Path:
-    """Give a path. DataError, naming `what` it was for, for what is none."""
+    """Give a path. ArgumentError, naming `what` it was for, for what is none."""
     try:
         return Path(value)
     except TypeError:
-        raise DataError(
+        raise ArgumentError(
             f"A {what} was expected, as text or as a Path; {type(value).__name__} came.", f"Give the {what}."
         ) from None
 
@@ -33,6 +33,8 @@ def name_of(value: PathLike, what: str = "dataset") -> str:
 
 def listed(values: Any) -> Sequence[Any]:
     """Give several values as a list; one alone is a list of one: a text, a path, an array, a name with its bytes."""
+    if hasattr(values, "shape"):
+        return [values]
     is_upload = isinstance(values, tuple) and len(values) == 2 and isinstance(values[1], bytes)
-    is_one = is_upload or isinstance(values, str | os.PathLike) or hasattr(values, "shape")
+    is_one = is_upload or isinstance(values, str | os.PathLike) or not isinstance(values, Iterable)
     return [values] if is_one else list(values)

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, name_of
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.catalog import reference_of
@@ -26,6 +27,7 @@ from penlight.runs.folder import MANIFEST, PLAN, SUMMARY, is_untidy
 _ANY_RATE = 1e30
 
 
+@checked
 def plan(
     dataset: PathLike, *, view: str | None = None, size: int | None = None, budget: float | None = None
 ) -> TrainingPlan:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.disk import is_inside
 from penlight.experiments.folds import folds_content, folds_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from penlight.reports.figure import Figure
 
 
+@checked
 def report(run: PathLike, out: PathLike | None = None, *, images: bool | None = None) -> Path:
     """Write the report of a run, of several seeds or folds, or of a study, from what is on disk; give its path.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, path_of
 from penlight.api.progress import TrainingView, shows
 from penlight.api.reports import report
@@ -49,6 +50,7 @@ class Corrupted(Record):
         return self.robustness.model.frame()
 
 
+@checked
 @shows(TrainingView)
 def evaluate_corrupted(run: PathLike, *, listener: ProgressListener | None = None) -> Corrupted:
     """Corrupt test in the ways that fit the dataset, ask the model of a run, or those of all its seeds, and score.

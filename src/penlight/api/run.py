@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.api.arguments import checked
 from penlight.api.options import Options, request_of
 from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.api.progress import TrainingView, shows
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from penlight.training.own import OwnModel
+
 
 _RESERVED = ("row", "file", "patient", "truth", "answer")
 _LEADING = 5
@@ -105,8 +107,8 @@ class Run(NotebookResult, RunFolder):
     def predictions(self, split: str = "test") -> RunPredictions:
         """Give the calibrated probabilities and the answers of each image of "val" or "test". UnknownNameError for
         another split."""
-        if split not in (known := ("val", "test")):
-            raise UnknownNameError("split with predictions", split, known)
+        if split not in self.splits:
+            raise UnknownNameError("split with predictions", split, self.splits)
         found = self.answers(split)
         own = {f.name: getattr(found.predictions, f.name) for f in fields(Predictions)}
         files = files_of(self.recipe, split, found.predictions.data_hash)
@@ -223,7 +225,7 @@ class Runs(NotebookResult, Sequence[Run]):
 def _plot(run: Run | Runs, name: str, ax: "Axes | None") -> "Axes":
     figures = displays(run)
     if name not in figures:
-        raise UnknownNameError("figure", name, figures)
+        raise UnknownNameError("figure", str(name), figures)
     return figures[name].plot(ax)
 
 
@@ -286,6 +288,7 @@ def train(
     images: bool = True, out: PathLike | None = None, track: str | None = None,
     listener: ProgressListener | None = None, options: Options | None = None, **keywords: Any,
 ) -> Run | Runs: ...  # fmt: skip
+@checked
 @shows(TrainingView)
 def train(
     dataset: PathLike | Recipe,
@@ -313,13 +316,13 @@ def train(
     ----------
     dataset
         A name of `pl.list_datasets()`, the path of a description, a run's recipe.toml, or a `Recipe`.
+    recipe
+        A name of `pl.list_recipes()`, the path of a recipe, or a `Recipe`. Without one a plan is made for the
+        dataset, for `budget` seconds of training (600 by default).
     model, fresh, callbacks
         Your own: an estimator of scikit-learn, or a network, as a function `build(input_shape, n_outputs)`, as
         "FILE.py:NAME", or as a `keras.Model`, of which each seed trains a copy, with new weights if `fresh`.
         Optimizer and loss are its own where it is compiled; `callbacks` are Keras'.
-    recipe
-        A name of `pl.list_recipes()`, the path of a recipe, or a `Recipe`. Without one a plan is made for the
-        dataset, for `budget` seconds of training (600 by default).
     seed, seeds, folds
         The first seed; how many, each a run of its own; or folds of train and val, and test is not read.
     view, size
@@ -365,6 +368,17 @@ def train(
     return open_run(made.folder)
 
 
+def _own_model(model: Any, fresh: bool, callbacks: Sequence[Any]) -> "OwnModel | None":
+    if model is None and (fresh or callbacks):
+        raise RecipeError("fresh and callbacks are for a network of your own.", "Hand it in with model=.")
+    if model is None:
+        return None
+    from penlight.training.own import own_model
+
+    return own_model(model, fresh=fresh, callbacks=callbacks)
+
+
+@checked
 def demo(*, out: PathLike | None = None, images: bool = True, listener: ProgressListener | None = None) -> Run:
     """Train, evaluate and report a small network on a synthetic dataset, without a download, in half a minute.
 
@@ -377,13 +391,3 @@ def demo(*, out: PathLike | None = None, images: bool = True, listener: Progress
     'cnn'
     """
     return train("retina-phantom", "demo", out=out, images=images, listener=listener)
-
-
-def _own_model(model: Any, fresh: bool, callbacks: Sequence[Any]) -> "OwnModel | None":
-    if model is None and (fresh or callbacks):
-        raise RecipeError("fresh and callbacks are for a network of your own.", "Hand it in with model=.")
-    if model is None:
-        return None
-    from penlight.training.own import own_model
-
-    return own_model(model, fresh=fresh, callbacks=callbacks)

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, name_of, path_of
+from penlight.api.progress import TrainingView, shows
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.accesses import TEST, TestAccessLog
 from penlight.data.catalog import reference_of
 from penlight.data.record import record_of
-from penlight.errors import PredictionsError, RunError
+from penlight.errors import PredictionsError, RunError, UnknownNameError
 from penlight.escaping import shown
 from penlight.evaluation import Decision
 from penlight.evaluation.checks import Evidence, run_checks
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _NATIVE, _SIZE, _VAL = "native", 28, "val"
 
 
+@checked
 def evaluate(run: PathLike, split: str = "test") -> Scores | SeedsScores | FoldsScores:
     """Score a run again, or the runs of several seeds or folds, from the predictions on disk.
 
@@ -51,7 +54,10 @@ def evaluate(run: PathLike, split: str = "test") -> Scores | SeedsScores | Folds
     if kind == "seeds":
         group = open_group(path)
         return replace(seeds_scores(group.runs(), split), sealed=group.is_sealed)
-    return evaluate_run(open_run(path), split)
+    opened = open_run(path)
+    if split not in opened.splits:
+        raise UnknownNameError("split with predictions", split, opened.splits)
+    return evaluate_run(opened, split)
 
 
 @overload
@@ -92,6 +98,8 @@ def score(
 ) -> "Run": ...
 
 
+@checked
+@shows(TrainingView)
 def score(
     predictions: PredictionsLike,
     dataset: PathLike | None = None,
@@ -130,6 +138,9 @@ def score(
     >>> scores = pl.score("test.csv", "retina-phantom", val="val.csv")
     >>> scores.split
     'test'
+    >>> import numpy as np
+    >>> images, truth = pl.load("retina-phantom", "test")
+    >>> run = pl.score(np.full((len(truth), 5), 0.2), "retina-phantom", out="runs/constant")
     """
     given_split, how = split, decide_from(decide)
     if out is not None and (given_split or TEST) != TEST:

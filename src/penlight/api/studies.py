@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, name_of, path_or_none
 from penlight.api.progress import StudyView, shows
 from penlight.api.results import Studied
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from penlight.experiments.studies import StudyPlan
 
 
+@checked
 def plan_study(name: PathLike, *, out: PathLike | None = None, seeds: int | None = None) -> "StudyPlan":
     """List the runs of a study, by the name of one that ships or its file, and which are done; nothing is trained.
 
@@ -47,6 +49,7 @@ def plan_study(name: PathLike, *, out: PathLike | None = None, seeds: int | None
     return plan(study, source, folder, cache(lambda: store.open_referenced(study.dataset, study.size).md5))
 
 
+@checked
 @shows(StudyView)
 def study(
     name: PathLike,

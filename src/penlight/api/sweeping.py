@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, path_or_none
 from penlight.api.planning import plan
 from penlight.api.progress import TrainingView, shows
@@ -54,6 +55,7 @@ class Swept(Record):
         return pd.DataFrame([*done, *others])
 
 
+@checked
 @shows(TrainingView)
 def sweep(
     *,

@@ -28,8 +28,8 @@ def track(run: PathLike, to: str) -> Tracked:
 
     Examples
     --------
-    >>> import penlight as pl
-    >>> pl.track("runs/retina-1", to="mlflow:sqlite:///runs.db")  # doctest: +SKIP
+    >>> pl.track("runs/retina", to="tensorboard:logs").sent
+    ['retina']
     """
     folder = path_of(run, "run folder")
     one = kind_of(folder) in (None, "tuning")

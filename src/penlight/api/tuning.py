@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from penlight.api.arguments import checked
 from penlight.api.options import Options, request_of
 from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.api.progress import TuningView, shows
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from penlight.reports.tuning import TuningContent
 
 
+@checked
 @shows(TuningView)
 def tune(
     dataset: PathLike | Recipe,

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, listed, path_of, path_or_none
 from penlight.errors import MissingExtraError
 
 
+@checked
 def serve_runs(
     runs: PathLike | Sequence[PathLike],
     *,
