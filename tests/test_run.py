@@ -40,6 +40,10 @@ def test_names_keywords_and_paths():
     of_file = pl.train(str(run.path / "recipe.toml"), out=Path("runs/file"), seed=1)
     assert (of_file.recipe_hash, of_file.seed) == (run.recipe_hash, 1)
     whole = Recipe(data=Data(dataset="retina-phantom"), model=Linear(components=3))
+    table = {"model": {"components": 3}}
+    by_table = pl.train("retina-phantom", "linear", options=table, out="runs/table", seed=np.int64(2))
+    assert (by_table.recipe_hash, by_table.seed) == (run.recipe_hash, 2)
+    assert pl.train("retina-phantom", "majority", loss="focal", out="runs/loss").recipe.train.loss.kind == "focal"
     assert pl.train(whole, out="runs/whole").recipe_hash == run.recipe_hash
     assert pl.train("retina-phantom", whole, components=4, out="runs/four").recipe.model.components == 4
 
@@ -80,6 +84,21 @@ def test_runs_of_seeds_and_folds():
         (("retina-phantom", "linear"), {"folds": 2, "seeds": 2}, RecipeError, "Leave seeds out"),
         ((3,), {}, ArgumentError, "A dataset was expected, as text or as a Path; int came."),
         (("retina-phantom", 3), {}, ArgumentError, "A recipe was expected, as text or as a Path; int came."),
+        (
+            ("retina-phantom", "linear"),
+            {"seeds": 0},
+            ArgumentError,
+            "seeds: a whole number of at least 1 was expected; 0",
+        ),
+        (("retina-phantom", "linear"), {"seeds": "3"}, ArgumentError, "at least 1 was expected; '3' came"),
+        (("retina-phantom", "linear"), {"seed": True}, ArgumentError, "at least 0 was expected; True came"),
+        (("retina-phantom", "linear"), {"folds": 1}, ArgumentError, "at least 2 was expected; 1 came"),
+        (("retina-phantom",), {"budget": "5m"}, ArgumentError, "budget: a number above 0 was expected; '5m' came"),
+        (("retina-phantom", "linear"), {"images": "no"}, ArgumentError, "True or False was expected; 'no' came"),
+        (("retina-phantom", "linear"), {"view": 3}, ArgumentError, "view: a text was expected; 3 came"),
+        (("retina-phantom", "linear"), {"listener": 3}, ArgumentError, "a ProgressListener was expected; 3 came"),
+        (("retina-phantom", "cnn"), {"options": {3: 4}}, UnknownNameError, "no option named '3'"),
+        (("retina-phantom", Path("nothing.toml")), {}, RecipeError, "The recipe file nothing.toml cannot be read"),
         (("retina-phantom", "liner"), {}, UnknownNameError, "There is no recipe named 'liner'"),
         (("retina-phantom", "linear"), {"out": 3}, ArgumentError, "A folder for out was expected"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from penlight.api.arguments import checked
-from penlight.api.paths import PathLike, path_of
+from penlight.api.paths import PathLike, name_of, path_of
 from penlight.api.progress import TrainingView, shows
 from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.accesses import TEST, TestAccessLog
@@ -23,7 +23,7 @@ from penlight.recipes.recipe import MODEL_NAME, decide_from
 from penlight.runs import Predictions, answer, open_run
 from penlight.runs.dataset import files_of
 from penlight.runs.evidence import seen
-from penlight.runs.given import PredictionsLike, name_of, predictions_of, read_given
+from penlight.runs.given import PredictionsLike, predictions_of, read_given, short_hash
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, open_folds, scores_of, seeds_scores
@@ -164,7 +164,7 @@ def official_predictions(file: Path, dataset: str, *, view: str, size: int, spli
     viewed = apply_view(store.open_dataset(dataset, size), view)
     predictions = _read(file, viewed, split, dataset)
     if split == TEST:
-        TestAccessLog(viewed.dataset, "compare").add(viewed.view, name_of(predictions))
+        TestAccessLog(viewed.dataset, "compare").add(viewed.view, short_hash(predictions))
     return predictions
 
 
@@ -204,7 +204,7 @@ def _given(
             raise PredictionsError("The dataset says what its labels mean.", "Leave --task out; it is for --truth.")
         viewed = apply_view(store.open_dataset(dataset, size or _SIZE), view or _NATIVE)
         viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
-        name = str(dataset)
+        name = name_of(dataset)
         read = {own: _read(source, viewed, own, name) for own, source in sources.items()}
         return _Given(reference_of(name), viewed, read[split], read.get(_VAL))
     if view is not None or size is not None:
@@ -238,7 +238,7 @@ def _scores(given: _Given, how: Decide) -> Scores:
     predictions, viewed = given.predictions, given.view
     split, before = predictions.split, None
     if split == TEST:
-        before = TestAccessLog(viewed.dataset, "score").add(viewed.view, name_of(predictions))
+        before = TestAccessLog(viewed.dataset, "score").add(viewed.view, short_hash(predictions))
     decision = Decision(found_on="none") if given.val is None else decide_on(given.val, viewed, how)
     answers = answer(predictions, decision)
     judged = None if given.val is None else answer(given.val, decision)

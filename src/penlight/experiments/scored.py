@@ -17,7 +17,7 @@ from penlight.recipes import Data, Decide, Elsewhere, Recipe
 from penlight.runs import Predictions, RunWriter, answer, open_run
 from penlight.runs.dataset import DESCRIPTION
 from penlight.runs.folder import MANIFEST, clear_away, is_run_of
-from penlight.runs.given import name_of, with_exact_sums
+from penlight.runs.given import short_hash, with_exact_sums
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NOVELTY_RATES
 from penlight.runs.scoring import decide_on
 
@@ -69,7 +69,7 @@ def score_run(spec: ScoredSpec, listener: ProgressListener) -> TrainedRun:
         if val is not None:
             writer.write_predictions("predictions-val", val)
         writer.write_json("decision.json", decision)
-        before = log.add(view.view, name_of(spec.test)) if spec.test.split == TEST else None
+        before = log.add(view.view, short_hash(spec.test)) if spec.test.split == TEST else None
         test = with_exact_sums(spec.test)
         writer.write_predictions("predictions-test", test)
         keeps = spec.images and view.dataset.has_images

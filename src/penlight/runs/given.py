@@ -120,7 +120,7 @@ def with_exact_sums(predictions: Predictions) -> Predictions:
     return replace(predictions, prob=prob, logits=predictions.task.logits(prob))
 
 
-def name_of(predictions: Predictions) -> str:
+def short_hash(predictions: Predictions) -> str:
     """Give what a reading of test by predictions made elsewhere is recorded under: a hash of their numbers."""
     return hashlib.sha256(predictions.prob.tobytes()).hexdigest()[:16]
 
