@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _measure import here, in_own_process, print_table
 
 WAYS = ("cnn", "own")
@@ -35,7 +36,7 @@ def build(input_shape: tuple[int, int, int], n_outputs: int) -> Any:
 
 
 def rates(way: str, n: int, epochs: int) -> dict[str, Any]:
-    """Images per second of each epoch after the first, which compiles."""
+    """Images per second, and CPU seconds, of each epoch after the first, which compiles."""
     from _peers import drawn
 
     from penlight.data import Dataset, DatasetInfo, Split, apply_view
@@ -53,8 +54,9 @@ def rates(way: str, n: int, epochs: int) -> dict[str, Any]:
     recipe = load_recipe("cnn")
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": epochs + 1})})
     recipe, own = with_own(recipe, own_model(build) if way == "own" else None, view, print)
-    fitted = fit(recipe, view, view.task, 0, own=own)
-    return {"rates": [n / row.seconds for row in fitted.history[1:]]}
+    cpu: list[float] = []
+    fitted = fit(recipe, view, view.task, 0, own=own, progress=lambda *_: cpu.append(time.process_time()))
+    return {"rates": [n / row.seconds for row in fitted.history[1:]], "cpu": np.diff(cpu).tolist()}
 
 
 def scores(seeds: int) -> list[list[Any]]:
@@ -88,12 +90,15 @@ def main() -> None:
         return
     measure = ("--images", str(asked.images), "--epochs", str(asked.epochs))
     rounds = [
-        {way: in_own_process(here(__file__), "--one", way, *measure)["rates"] for way in WAYS}
-        for _ in range(asked.rounds)
+        {way: in_own_process(here(__file__), "--one", way, *measure) for way in WAYS} for _ in range(asked.rounds)
     ]
-    ratios = [statistics.median(own["own"]) / statistics.median(own["cnn"]) for own in rounds]
-    rows = [[way, f"{statistics.median(rate for own in rounds for rate in own[way]):,.0f}"] for way in WAYS]
-    print_table("Training, images per second, median", ["network", "images/s"], rows)
+    ratios = [statistics.median(own["own"]["rates"]) / statistics.median(own["cnn"]["rates"]) for own in rounds]
+
+    def median(way: str, what: str) -> float:
+        return statistics.median(value for own in rounds for value in own[way][what])
+
+    rows = [[way, f"{median(way, 'rates'):,.0f}", f"{median(way, 'cpu'):.2f}"] for way in WAYS]
+    print_table("Training, medians over epochs", ["network", "images/s", "CPU s/epoch"], rows)
     print(f"own / cnn in each round: {', '.join(f'{ratio:.2f}' for ratio in ratios)}; at least 0.9 is wanted")
     if asked.seeds:
         head = ["network", "test AUC", "sd", "fit s", "all s"]

@@ -506,6 +506,17 @@ def test_a_recipe_or_run_that_names_code_runs_none(tmp_path, stubbed, monkeypatc
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.parametrize("model", ["own", "estimator"])
+def test_a_name_in_a_strangers_recipe_is_text(model):
+    from penlight.recipes import recipe_from_toml
+
+    text = f'[data]\ndataset = "small"\n[model]\nbackbone = "{model}"\nname = '
+    assert recipe_from_toml(f'{text}"<script>"').model.name == "<script>"
+    for name in ('"a\\u001b[2J"', f'"{"x" * 501}"', "3"):
+        with pytest.raises(RecipeError, match=r"'model\.name'"):
+            recipe_from_toml(text + name)
+
+
 def test_the_same_recipe_goes_on_with_the_network_that_is_named_again(tmp_path, stubbed):
     (tmp_path / "nets.py").write_text(SOURCE)
     reference = f"{tmp_path}/nets.py:build"

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from penlight.errors import PenlightError, RecipeError
 from penlight.parsing import parse_toml
+from penlight.records import Name, Text
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-OwnText = Annotated[str, Field(max_length=200)]
 
 
 Override = str | tuple[str, Any]
@@ -172,13 +172,13 @@ class Own(Section):
     """
 
     backbone: Literal["own"] = "own"
-    name: OwnText = ""
-    sha256: OwnText = ""
-    structure: OwnText = ""
+    name: Name = ""
+    sha256: Name = ""
+    structure: Name = ""
     fresh: bool = False
-    optimizer: OwnText | None = None
-    loss: OwnText | None = None
-    callbacks: tuple[OwnText, ...] = ()
+    optimizer: Name | None = None
+    loss: Name | None = None
+    callbacks: tuple[Name, ...] = ()
 
 
 class Estimator(Section):
@@ -186,8 +186,8 @@ class Estimator(Section):
     class, `options` how it is written with the options that differ from their defaults."""
 
     backbone: Literal["estimator"] = "estimator"
-    name: OwnText = ""
-    options: Annotated[str, Field(max_length=4000)] = ""
+    name: Name = ""
+    options: Text = ""
 
 
 BASELINE_MODELS: dict[str, Majority | Linear] = {"majority": Majority(), "linear": Linear()}
