@@ -45,7 +45,7 @@ test-jax: $(JAX_VENV)/.installed chromium strace nginx
 
 # Runs are sent to MLflow, to a server of this machine and a database, and its own client reads back what it got. Its
 # packages lie in an environment of their own, on top of that of make: what MLflow needs must change nothing of the rest.
-test-tracking: $(TRACKING_VENV)/.installed
+test-tracking: $(TRACKING_VENV)/.installed strace
 	@PENLIGHT_TRACKING=1 PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(TRACKING_VENV)/bin/python -m pytest tests/tracking/test_stores.py
 
 $(TRACKING_VENV)/.installed: $(STAMP)

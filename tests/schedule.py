@@ -15,6 +15,7 @@ LONG = (
     "tests/test_api.py",
     "tests/test_checks.py",
     "tests/experiments/",
+    "tests/tracking/",
     "tests/explanation/",
     "tests/exporters/",
     "tests/serve/",

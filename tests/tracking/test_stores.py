@@ -6,6 +6,7 @@ MLflow runs on this machine.
 
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -19,11 +20,13 @@ from urllib.request import urlopen
 import pytest
 
 import penlight as pl
-from penlight.errors import RunError
+from penlight.errors import RunError, TrackingError
 from penlight.tracking import tracker
-from penlight.tracking.record import epochs_of, scores_of_run
+from penlight.tracking.record import FILES, epochs_of, scores_of_run
 from penlight.tracking.tensorboard import _plain
 from penlight.tracking.tracker import open_tracker
+from tests.attack.test_no_network import Place
+from tests.attack.tracing import penlight, require_strace
 from tests.tracking.conftest import trained
 from tests.tracking.test_listener import Heard
 
@@ -229,8 +232,6 @@ def test_a_server_that_is_down_is_a_warning(tmp_path):
 def test_nothing_of_a_run_is_sent_that_it_does_not_name(tmp_path):
     """A run from somebody else may have a link in the place of a file."""
     needs("mlflow")
-    import shutil
-
     hostile = tmp_path / "hostile"
     shutil.copytree(trained("run"), hostile)
     (hostile / "card.md").unlink()
@@ -243,12 +244,40 @@ def test_nothing_of_a_run_is_sent_that_it_does_not_name(tmp_path):
     assert "card.md" not in own.files
 
 
-def test_files_lie_beside_the_database_and_the_environment_stays(tmp_path, monkeypatch):
+def test_what_is_missing_after_a_failure_is_added_and_nothing_twice(tmp_path, monkeypatch):
     needs("mlflow")
-    before = dict(os.environ)
-    pl.track(trained("run"), f"mlflow:sqlite:///{tmp_path}/my.db")
+    from mlflow.tracking import MlflowClient
+
+    run, uri = pl.open_run(trained("run")), f"sqlite:///{tmp_path}/runs.db"
+    keep, kept = MlflowClient.log_artifact, []
+
+    def full(client, own, file):
+        kept.append(file)
+        if len(kept) == 3:
+            raise OSError(28, "No space left on device")
+        keep(client, own, file)
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", full)
+    with pytest.raises(TrackingError, match="No space left on device"):
+        pl.track(run, f"mlflow:{uri}")
+    (half,) = _mlflow(uri).values()
+    assert (len(half.files), half.is_whole) == (2, False)
+    pl.track(run, f"mlflow:{uri}")
+    (own,) = _mlflow(uri).values()
+    assert own.points == wanted(run)
+    assert (own.files, own.is_whole) == ({name for name in FILES if (run.path / name).is_file()}, True)
+
+
+def of_mlflow():
+    return {name: value for name, value in os.environ.items() if name.startswith("MLFLOW")}
+
+
+def test_files_lie_beside_the_database_and_the_environment_stays(tmp_path):
+    needs("mlflow")
+    run, before = trained("run"), of_mlflow()
+    pl.track(run, f"mlflow:sqlite:///{tmp_path}/my.db")
     assert {place.name for place in tmp_path.iterdir()} == {"my.db", "my-files"}
-    assert dict(os.environ) == before
+    assert of_mlflow() == before
     assert not list(Path().iterdir())
 
 
@@ -260,6 +289,19 @@ def test_telemetry_of_mlflow_is_off():
 
     assert is_telemetry_disabled()
     assert get_telemetry_client() is None
+
+
+def test_a_database_needs_no_network_and_nothing_is_written_elsewhere(tmp_path):
+    """As strace sees it, with the switches of telemetry set the other way before."""
+    needs("mlflow")
+    require_strace()
+    place = Place(tmp_path / "place")
+    shutil.copytree(trained("run"), place.work / "run")
+    for address in ("mlflow:sqlite:///runs.db", "tensorboard:events"):
+        traced = place.run(*penlight("track", "run", "--to", address))
+        assert traced.code == 0, traced.err
+        assert traced.err == ""
+        place.require_nothing_elsewhere(traced)
 
 
 def test_names_of_a_run_from_somebody_else_lead_nowhere():

@@ -17,9 +17,11 @@ from penlight.errors import MissingExtraError, TrackingError
 from penlight.tracking.record import TrackedEpoch, TrackedRun, TrackedScores
 
 _ADDRESSES = "Give a database, mlflow:sqlite:///runs.db, or a server, mlflow:http://HOST:PORT."
-_PARENT, _KEY, _VERSION = "mlflow.parentRunId", "penlight.key", "penlight.version"
-# So many parameters, or metrics, are taken at once.
-_AT_ONCE = 100
+_PARENT, _KEY = "mlflow.parentRunId", "penlight.key"
+# The version of the run whose scores are there, and of the one that is there with its files.
+_SCORED, _VERSION = "penlight.scored", "penlight.version"
+# So many parameters, and metrics, are taken at once; of epochs as many as stay below the latter.
+_AT_ONCE, _METRICS = 100, 1_000
 # MLflow itself asks a server that is down for minutes. What the user has set stays.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
 # Of these the first logs each table of a new database, the last each try to reach a server.
@@ -65,27 +67,32 @@ class MlflowStore:
     def log(self, key: str, epochs: Sequence[TrackedEpoch]) -> None:
         """See `Tracker`."""
         new = [epoch for epoch in epochs if epoch.number > self._epochs.get(key, 0)]
-        self._log(
-            self._ids[key], [(name, value, epoch.number) for epoch in new for name, value in epoch.metrics.items()]
-        )
-        self._epochs[key] = max((epoch.number for epoch in epochs), default=0)
+        for start in range(0, len(new), _AT_ONCE):
+            some = new[start : start + _AT_ONCE]
+            values = [(name, value, epoch.number) for epoch in some for name, value in epoch.metrics.items()]
+            self._log(self._ids[key], values)
+            self._epochs[key] = some[-1].number
 
     def end(self, key: str, scores: TrackedScores) -> None:
         """See `Tracker`."""
-        own = self._ids.pop(key)
-        if self._client.get_run(own).data.tags.get(_VERSION) != scores.version:
-            self._finish(own, scores)
+        own = self._ids[key]
+        tags = self._client.get_run(own).data.tags
+        if tags.get(_SCORED) != scores.version:
+            self._log(own, [(name, value, scores.step) for name, value in scores.metrics.items()])
+            self._client.set_tag(own, _SCORED, scores.version)
+        if tags.get(_VERSION) != scores.version:
+            self._keep_files(own, scores)
+            self._client.set_tag(own, _VERSION, scores.version)
         self._client.set_terminated(own)
+        del self._ids[key]
 
-    def _finish(self, own: str, scores: TrackedScores) -> None:
-        self._log(own, [(name, value, scores.step) for name, value in scores.metrics.items()])
+    def _keep_files(self, own: str, scores: TrackedScores) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name in scores.files:
                 file = Path(folder) / name
                 file.write_bytes(scores.read(name))
                 self._client.log_artifact(own, str(file))
                 file.unlink()
-        self._client.set_tag(own, _VERSION, scores.version)
 
     def stop(self, *, failed: bool) -> None:
         """See `Tracker`."""
@@ -114,8 +121,8 @@ class MlflowStore:
 
         now = int(1000 * time.time())
         listed = [Metric(name, value, now, step) for name, value, step in metrics]
-        for start in range(0, len(listed), _AT_ONCE):
-            self._client.log_batch(own, metrics=listed[start : start + _AT_ONCE])
+        for start in range(0, len(listed), _METRICS):
+            self._client.log_batch(own, metrics=listed[start : start + _METRICS])
 
     def _experiment(self, dataset: str) -> str:
         """Find or create the experiment. Files of runs lie beside an SQLite database; MLflow would write them to the
