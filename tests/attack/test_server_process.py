@@ -39,6 +39,14 @@ def test_a_file_that_others_may_use_is_refused(tmp_path, mode):
         find_token(kept(tmp_path, mode=mode))
 
 
+def test_on_windows_a_file_is_refused_whose_readers_are_not_known(tmp_path, monkeypatch):
+    file = kept(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        with pytest.raises(ServeError, match="On Windows .* PENLIGHT_TOKEN instead"):
+            find_token(file)
+
+
 @pytest.mark.parametrize(
     "content", ["", "tiny7x", "two words long", "line\nline-two", "caf\u00e9-caf\u00e9", "x" * 5000, "esc\x1b[31mape"]
 )
