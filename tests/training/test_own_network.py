@@ -272,8 +272,9 @@ def test_layers_that_users_have_are_exported_and_read_again(tmp_path):
         blocks = [layers.Conv2D(4, 3, activation=act) for act in ("elu", "gelu", "leaky_relu")]
         noise = [layers.RandomRotation(0.1), layers.RandomContrast(0.1), layers.GaussianNoise(0.1)]
         inner = keras.Sequential([layers.ELU(0.5), layers.LeakyReLU(0.2), layers.SpatialDropout2D(0.2)])
-        ends = [inner, layers.GlobalMaxPooling2D(), layers.Dense(n, kernel_initializer="he_normal")]
-        return keras.Sequential([keras.Input(shape), layers.Rescaling(1 / 64), *noise, *blocks, *ends])
+        first = keras.Sequential([keras.Input(shape), layers.Rescaling(1 / 64), *noise, *blocks, inner])
+        x = layers.GlobalMaxPooling2D()(keras.ops.relu(first.outputs[0]) + 1.0)
+        return keras.Model(first.inputs[0], layers.Dense(n, kernel_initializer="he_normal")(x))
 
     network = own_network(many).built(TASK, SHAPE, 0).network
     images = small_dataset(TASK).splits["test"].images

@@ -297,6 +297,7 @@ LAYERS: dict[str, Callable[..., Value]] = {
     "Multiply": partial(_operated, operator.mul),
     "Normalization": _standardised,
     "ReLU": _relu,
+    "Relu": lambda graph, operation, x: graph.unary("Relu", x),
     "Rescaling": _rescaled,
     "Reshape": _reshaped,
     "Resizing": _resized,

@@ -37,7 +37,7 @@ LAYERS = {
 
 OPERATIONS = {
     "core": {"Cast"},
-    "nn": {"Sigmoid", "Softmax", "Softplus"},
+    "nn": {"Relu", "Sigmoid", "Softmax", "Softplus"},
     "numpy": {
         "Add", "Concatenate", "Cumsum", "Exp", "Flip", "GetItem", "Log", "Matmul", "Maximum", "Mean", "Minimum",
         "Multiply", "Negative", "Std", "Subtract", "Tanh", "TrueDivide",
