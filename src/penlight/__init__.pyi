@@ -6,6 +6,7 @@ from .api.datasets import list_datasets as list_datasets
 from .api.datasets import name_images as name_images
 from .api.datasets import new_dataset as new_dataset
 from .api.datasets import show as show
+from .api.evaluating import evaluate as evaluate
 from .api.explaining import Explained as Explained
 from .api.explaining import Explainer as Explainer
 from .api.explaining import Explanation as Explanation
@@ -34,7 +35,6 @@ from .api.run import Runs as Runs
 from .api.run import demo as demo
 from .api.run import open_run as open_run
 from .api.run import train as train
-from .api.scoring import evaluate as evaluate
 from .api.scoring import score as score
 from .api.sharing import Copied as Copied
 from .api.sharing import export_for_sharing as export_for_sharing

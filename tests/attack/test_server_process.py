@@ -43,7 +43,7 @@ def test_on_windows_a_file_is_refused_whose_readers_are_not_known(tmp_path, monk
     file = kept(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(os, "name", "nt")
-        with pytest.raises(ServeError, match="On Windows .* PENLIGHT_TOKEN instead"):
+        with pytest.raises(ServeError, match=r"On Windows .* PENLIGHT_TOKEN instead"):
             find_token(file)
 
 

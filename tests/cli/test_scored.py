@@ -78,6 +78,7 @@ def test_predictions_of_a_dataset_make_a_full_run_beside_penlight_s_own(penlight
     assert "Confusion matrix" in page
     assert "Other software made the predictions of resnet18" in page
     assert "made elsewhere" in card
+    assert "resnet18 ranks grades" in run._repr_html_()
     assert "training time" not in page
     # The scores are those that are printed without --out, and stay the same when the folder is asked again.
     printed = json.loads(penlight(*command, "--json")[1])

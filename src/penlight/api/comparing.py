@@ -11,7 +11,6 @@ import numpy as np
 
 from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, listed, name_of, path_or_none
-from penlight.api.scoring import official_predictions
 from penlight.data.catalog import info_of_reference, referenced
 from penlight.errors import DataError, PredictionsError, RunError, UnknownNameError
 from penlight.escaping import label_list
@@ -161,6 +160,8 @@ def _read(source: str, split: str, about: Mapping[str, Any] | None) -> _Compared
     if path.suffix == ".csv":
         if about is None:
             raise PredictionsError(f"What dataset {source} is about is not known.", "Give it with --dataset.")
+        from penlight.api.scoring import official_predictions
+
         predictions = official_predictions(path, split=split, **about)
         return _ComparedModel(source, str(about["dataset"]), (0,), [answer(predictions, Decision(found_on="none"))])
     folder, baseline = _parts(source)

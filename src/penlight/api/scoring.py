@@ -1,4 +1,4 @@
-"""Scores from predictions on disk, Penlight's own or anybody's, and runs made of the latter."""
+"""Scores of predictions that other software made, and runs made of them."""
 
 import re
 from collections.abc import Mapping
@@ -13,20 +13,19 @@ from penlight.data import ViewedDataset, apply_view, store
 from penlight.data.accesses import TEST, TestAccessLog
 from penlight.data.catalog import reference_of
 from penlight.data.record import record_of
-from penlight.errors import PredictionsError, RunError, UnknownNameError
+from penlight.errors import PredictionsError, RunError
 from penlight.escaping import shown
 from penlight.evaluation import Decision
 from penlight.evaluation.checks import Evidence, run_checks
 from penlight.experiments.progress import ProgressListener
 from penlight.recipes import BASELINE_MODELS, Decide
 from penlight.recipes.recipe import MODEL_NAME, decide_from
-from penlight.runs import Predictions, answer, open_run
+from penlight.runs import Predictions, answer
 from penlight.runs.dataset import files_of
 from penlight.runs.evidence import seen
 from penlight.runs.given import PredictionsLike, predictions_of, read_given, short_hash
-from penlight.runs.groups import kind_of, open_group
-from penlight.runs.scores import FoldsScores, Scores, SeedsScores
-from penlight.runs.scoring import decide_on, evaluate_run, folds_scores, open_folds, scores_of, seeds_scores
+from penlight.runs.scores import Scores
+from penlight.runs.scoring import decide_on, scores_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,31 +33,6 @@ if TYPE_CHECKING:
     from penlight.api.run import Run
 
 _NATIVE, _SIZE, _VAL = "native", 28, "val"
-
-
-@checked
-def evaluate(run: PathLike, split: str = "test") -> Scores | SeedsScores | FoldsScores:
-    """Score a run again, or the runs of several seeds or folds, from the predictions on disk.
-
-    `split` is "test" or "val"; a cross-validation is scored on the images of all folds. RunError for what is no run.
-
-    Examples
-    --------
-    >>> scores = pl.evaluate("runs/retina", "val")
-    >>> scores.frame().loc["auc", ["value", "low", "high"]]
-    value    ...
-    """
-    path = path_of(run, "run folder")
-    kind = kind_of(path)
-    if kind == "folds":
-        return replace(folds_scores(open_folds(path)), sealed=open_group(path).is_sealed)
-    if kind == "seeds":
-        group = open_group(path)
-        return replace(seeds_scores(group.runs(), split), sealed=group.is_sealed)
-    opened = open_run(path)
-    if split not in opened.splits:
-        raise UnknownNameError("split with predictions", split, opened.splits)
-    return evaluate_run(opened, split)
 
 
 @overload

@@ -365,8 +365,8 @@ def compare(
         list[str],
         Argument(
             metavar="RUN...",
-            help="Run folders, folders with one run per seed, a run's baseline as RUN:linear, or CSV files in the "
-            "official result format. The first is what the others are compared with.",
+            help="Run folders, folders with one run per seed, a run's baseline as RUN:linear, or CSV files of "
+            "probabilities. The first is what the others are compared with.",
         ),
     ],
     against: Annotated[

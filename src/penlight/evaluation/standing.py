@@ -108,13 +108,14 @@ def does(metric: str, noun: str) -> str:
 @dataclass(frozen=True)
 class Measured:
     """What was measured of a model on test: its `rows`, those of `baselines`, and how far it is `ahead` of each of
-    them by its headline score, where that was kept."""
+    them by its headline score, where that was kept; `words` say the model in a sentence, where its name does not."""
 
     task: Task
     model: str
     rows: Sequence[Score]
     baselines: Mapping[str, Sequence[Score]]
     ahead: Mapping[str, Ahead]
+    words: str = ""
 
     @property
     def headline(self) -> Score | None:
@@ -127,12 +128,12 @@ class Measured:
         row, name = self.headline, "AUC" if self.task.headline == "auc" else self.task.headline.replace("_", " ")
         if row is None or not math.isfinite(row.value):
             reason = "was not scored" if row is None else f"is undefined: {row.note or 'no reason was kept'}"
-            return f"On test the {name} of {model_words(self.model)} {reason}."
+            return f"On test the {name} of {self._words} {reason}."
         known = math.isfinite(row.high - row.low)
         sure = f" ({decimal_text(row.low, 2)}{_EN_DASH}{decimal_text(row.high, 2)})" if known else ""
         score = f"{does(self.task.headline, self.task.nouns[1])} {name} {decimal_text(row.value, 2)}{sure}"
         others = against(row, self._rivals, ahead=self.ahead)
-        return f"On {counted(row.n, 'test image')} {model_words(self.model)} {score}{others}."
+        return f"On {counted(row.n, 'test image')} {self._words} {score}{others}."
 
     @property
     def stands(self) -> str:
@@ -142,6 +143,10 @@ class Measured:
             return f"{self.task.headline} undefined on test"
         stands = [f"{compare(row, own, ahead=self.ahead.get(name))} {name}" for name, own in self._rivals]
         return f"{', '.join(stands) or 'compared with no other model'} on test"
+
+    @property
+    def _words(self) -> str:
+        return self.words or model_words(self.model)
 
     @property
     def _rivals(self) -> list[Named]:

@@ -25,6 +25,7 @@ from penlight.disk import (
     writing_to,
 )
 from penlight.errors import PenlightError, RunError, TrainingError
+from penlight.escaping import printable
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.novelty import Novelty, novelty_from_bytes
 from penlight.parsing import parse_json, parse_json_object, parse_toml
@@ -491,8 +492,8 @@ class RunFolder:
     def made_elsewhere(self) -> str:
         """What other software's model is called, whose predictions this run was scored from; empty for a run that
         was trained. Errors ask for it, so that a damaged recipe raises none."""
-        model = self._written.get("model", {})
-        return str(model.get("name"))[:100] if model.get("backbone") == "elsewhere" else ""
+        model = {} if self.has("model.onnx") else self._written.get("model", {})
+        return printable(model.get("name"))[:100] if model.get("backbone") == "elsewhere" else ""
 
     @property
     def _written(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def standing_of(run: RunFolder, task: Task) -> OnTest:
     the images that have it whose set has it too, NaN where no test image does.
     """
     kept, model = run.record(_KeptScores, "metrics.json"), run.record(_KeptModel, "provenance.json").model
-    measured = Measured(task, model, kept.metrics, kept.baselines, kept.ahead)
+    measured = Measured(task, model, kept.metrics, kept.baselines, kept.ahead, run.made_elsewhere)
     serious = [check for check in kept.checks if check.serious]
     return OnTest(
         model,

@@ -96,8 +96,8 @@ _HEAD = """# Checks
 Penlight examines every run for problems that make its scores less reliable than they appear, and reports them after
 `penlight train` and `penlight evaluate`, in the report, in the card, and under `checks` in JSON. A serious check says
 that a score may not be believed as it stands; the others are notes. A check without its evidence reports nothing:
-predictions from other software have no learning curves, and without `penlight score F.csv --out RUN` no baselines. An empty
-list therefore proves little.
+predictions from other software have no learning curves, and of `penlight score` without `--out` no baselines. An
+empty list therefore proves little.
 
 Checks that compare splits, and the one on calibration, report only at 99 % or beyond, so that a sound run is seldom
 reported; those that compare models use the 95 % interval that is given with the scores.
