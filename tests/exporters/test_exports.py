@@ -17,12 +17,15 @@ from penlight.errors import ExportError, RunError, UnknownNameError
 from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.experiments import run as training
 from penlight.exporters import EXPORTERS, parity
+from penlight.exporters.keras_file import compiled_network
 from penlight.exporters.onnx_file import onnx_file
-from penlight.models import LinearBaseline
-from penlight.recipes import Cnn, Data, Linear, Recipe, Train
+from penlight.models import LinearBaseline, load_keras
+from penlight.models.backbones import build_network
+from penlight.models.heads import make_loss
+from penlight.recipes import Cnn, Data, Linear, Loss, Recipe, Train
 from penlight.runs import Predictor, open_predictor, open_run
 from penlight.tasks import MultiLabel, Ordinal
-from tests.conftest import LABELS, small_dataset
+from tests.conftest import LABELS, labels_for, logits_of_network, small_dataset
 from tests.exporters.conftest import facts, pixels
 from tests.stubs import stub_fit
 
@@ -169,3 +172,20 @@ def test_a_label_that_train_does_not_have_is_never_answered():
     np.testing.assert_array_equal(prob[:, 2:], [[0, 1]] * 16)
     of_file = Predictor(onnx_file(model, facts(task), UNCALIBRATED), "file").probabilities(images)
     np.testing.assert_allclose(of_file, prob, atol=1e-6)
+
+
+def test_a_compiled_network_has_the_loss_of_its_head_on_labels_as_they_are_loaded(task):
+    ops, n = load_keras().ops, 6
+    network = build_network(Cnn(filters=(4,), dense=4), task, (28, 28, 3), 0)
+    compiled = compiled_network(network, task, UNCALIBRATED, probabilities=False)
+    assert compiled is network
+    rng = np.random.default_rng(0)
+    y = task.encode(labels_for(task, n, rng)).astype(np.float32)
+    logits = rng.normal(size=(n, task.n_logits)).astype(np.float32)
+    loaded = y.argmax(axis=1) if task.exclusive else y
+    value = np.mean(ops.convert_to_numpy(compiled.loss(ops.convert_to_tensor(loaded), ops.convert_to_tensor(logits))))
+    assert value == pytest.approx(np.mean(ops.convert_to_numpy(make_loss(task.head, Loss(), y)(y, logits))), rel=1e-5)
+    whole = compiled_network(network, task, UNCALIBRATED, probabilities=True)
+    images = pixels(3)
+    expected = task.probabilities(logits_of_network(network, images))
+    np.testing.assert_allclose(logits_of_network(whole, images), expected, atol=1e-6)

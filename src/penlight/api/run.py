@@ -150,10 +150,10 @@ class Run(NotebookResult, RunFolder):
         return trained_of(self.path, [self], self.scores)
 
     def __repr__(self) -> str:
-        data = self.recipe.data
-        return shorten(
-            f"Run({str(self.path)!r}, {self.kept_model} on {data.dataset}, seed {self.seed}, {self.scores})"
-        )
+        recipe, kept = self.recipe, self.kept_model
+        name = getattr(recipe.model, "name", "") if kept == recipe.model.backbone else ""
+        about = f"{name or kept} on {recipe.data.dataset}, seed {self.seed}"
+        return shorten(f"Run({str(self.path)!r}, {about}, {self.scores})")
 
     def _repr_html_(self) -> str:
         return _card(self, verdict_of(self.path, self.scores), {"Report": REPORT, "Model card": "card.md"})
