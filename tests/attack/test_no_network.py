@@ -205,6 +205,7 @@ export runs/tiny-cnn-1
 export runs/tiny-cnn-1 --to keras
 predict runs/tiny-cnn-1 a.png
 recipes
+completion bash
 data list
 data fetch tiny.toml
 data new pictures --name pics --task multi-class
