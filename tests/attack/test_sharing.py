@@ -385,7 +385,16 @@ def plain(world, runs, tmp_path, monkeypatch, penlight):  # noqa: F811
         for name in ("neighbours.npz", "explained.npz"):
             writer.write(name, (runs / "run" / name).read_bytes())
     monkeypatch.setattr(record, "problems_of", lambda view: open_run(runs / "run").data.problems)
-    words = ["--recipe", "linear", "--set", "model.components=4", "--out", tmp_path / "plain", "--no-images"]
+    words = [
+        "--recipe",
+        "linear",
+        "--set",
+        "model.components=4",
+        "--out",
+        tmp_path / "plain",
+        "--no-images",
+        "--full",
+    ]
     code, out, err = penlight("train", world[1].toml, *words)
     assert code == 0, err
     return tmp_path / "plain", out

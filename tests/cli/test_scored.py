@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from penlight.data.accesses import accesses_of
 from penlight.errors import DataError, PenlightError, PredictionsError, RecipeError, RunError
 from penlight.evaluation import find_row
 from penlight.runs import folder
+from tests.attack.run_folders import mutations, put
 from tests.cli.test_users_size import films
 
 GRADES = ["none", "mild", "moderate", "severe", "proliferative"]
@@ -435,3 +437,27 @@ def test_pictures_of_one_s_own_are_named_by_their_paths(penlight, undrawn, tmp_p
     assert (code, out) == (1, "")
     assert f"net_test.csv lacks {len(paths)} images of test of casp" in err
     assert "of no image of test of casp: else/" in err
+
+
+def test_what_a_stranger_says_of_a_run_by_a_labels_file_is_named_or_works(skin, undrawn, tmp_path):
+    run = pl.score("net_test.csv", truth="skin.csv", val="net_val.csv", out=tmp_path / "run").path
+    described, recipe = (run / "dataset.json").read_bytes(), (run / "recipe.toml").read_bytes()
+    names = [
+        recipe.replace(b'"net"', new) for new in (b'"\\u001b[31m"', b"7", b'"linear"', b'"' + b"a" * 10_000 + b'"')
+    ]
+    changes = [("recipe.toml", own) for own in (*names, recipe.replace(b"size = 0", b"size = 28"), b"[model", b"")]
+    changes += [
+        ("dataset.json", own) for _, own in islice(mutations(described, np.random.default_rng(0), 4), 0, None, 5)
+    ]
+    for name, content in changes:
+        put(run, name, content)
+        for use in (pl.report, pl.evaluate, pl.export, lambda path: pl.compare([path, f"{path}:majority"])):
+            said = ""
+            try:
+                use(run)
+            except PenlightError as error:
+                said = str(error)
+            assert len(said) < 2_000, (name, content[:100])
+        assert len(pl.open_run(run).command) < 1_000
+        put(run, "recipe.toml", recipe)
+        put(run, "dataset.json", described)

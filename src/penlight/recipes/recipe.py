@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from penlight.errors import PenlightError, RecipeError
+from penlight.escaping import shown
 from penlight.parsing import parse_toml
 from penlight.records import Name, Text
 
@@ -504,7 +505,7 @@ def invalid_value(key: str, error: Mapping[str, Any]) -> str:
         near = difflib.get_close_matches(key.rpartition(".")[2], sorted(names), n=3, cutoff=0.7)
         return f"'{key}' is not a known key" + (f" (did you mean {' or '.join(near)}?)" if near else "")
     message = str(error["msg"])
-    return f"'{key}' {message[0].lower()}{message[1:]} (got {error['input']!r})"
+    return f"'{key}' {message[0].lower()}{message[1:]} (got {shown(error['input'])})"
 
 
 def _sections(kind: type[Section]) -> list[type[Section]]:
