@@ -12,6 +12,7 @@ from penlight.data import ViewedDataset, ViewedSplit, apply_view, store
 from penlight.data.catalog import reference_of
 from penlight.errors import UnknownNameError
 from penlight.records import NotebookResult
+from penlight.runs.dataset import files_of
 from penlight.tasks import Task, label_of
 
 if TYPE_CHECKING:
@@ -31,15 +32,18 @@ class LoadedSplit(NotebookResult, _Arrays):
     name: str
     split: str
     _part: ViewedSplit
+    _origin: tuple[str, int, str, str]
 
     @classmethod
-    def of(cls, view: ViewedDataset, split: str) -> Self:
-        """Take a split of a dataset in a view; images that the view does not leave out stay mapped on disk."""
+    def of(cls, view: ViewedDataset, split: str, reference: str) -> Self:
+        """Take a split of a dataset in a view, whose images stay mapped on disk where the view has all of them;
+        `reference` is what a recipe calls the dataset."""
         part = view.splits[split]
         whole = len(part) == len(part.images)
         labels = part.y_true.argmax(axis=1) if view.task.exclusive else part.y_true
         made = cls(part.images if whole else part.chosen[:], labels)
         made.task, made.name, made.split, made._part = view.task, view.dataset.info.name, split, part
+        made._origin = reference, view.dataset.size, split, view.dataset.md5
         return made
 
     @property
@@ -48,12 +52,14 @@ class LoadedSplit(NotebookResult, _Arrays):
         return self.task.labels
 
     def frame(self) -> "pd.DataFrame":
-        """Give a line for each image: its row in the split, patient and metadata where known, and its label; of
-        labels that are not exclusive also a column of 0 and 1 for each."""
+        """Give a line for each image: its row in the split, file, patient and metadata where known, and its label;
+        of labels that are not exclusive also a column of 0 and 1 for each."""
         import pandas as pd
 
         part = self._part
         columns: dict[str, Any] = {"row": part.index}
+        if (files := files_of(*self._origin)) is not None:
+            columns["file"] = np.array(files)[part.index]
         columns |= {} if part.patients is None else {"patient": part.patients}
         columns |= part.metadata
         columns["label"] = [label_of(self.task, row) for row in part.y_true]
@@ -101,8 +107,8 @@ def load(dataset: PathLike, split: str = "train", *, view: str = "native", size:
     ((28, 28, 3), True)
     """
     name = name_of(dataset)
-    reference_of(name)
+    reference = reference_of(name)
     seen = apply_view(store.open_dataset(name, size), view)
     if split not in seen.splits:
         raise UnknownNameError("split", split, seen.splits)
-    return LoadedSplit.of(seen, split)
+    return LoadedSplit.of(seen, split, reference)

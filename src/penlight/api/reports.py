@@ -1,11 +1,11 @@
 """The report of a run, of several seeds, or of a study, and its figures, from what is on disk."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, path_of, path_or_none
+from penlight.api.results import NamedFigures
 from penlight.disk import is_inside
 from penlight.experiments.folds import folds_content, folds_of
 from penlight.experiments.seeds import over_seeds
@@ -18,7 +18,6 @@ from penlight.runs.scoring import open_folds, seeds_scores
 
 if TYPE_CHECKING:
     from penlight.reports import RunContent
-    from penlight.reports.figure import Figure
 
 
 @checked
@@ -61,7 +60,7 @@ def _written(made: RunFolder | RunGroup, page: str, out: Path | None) -> Path:
     return out
 
 
-def displays(run: PathLike) -> Mapping[str, "Figure"]:
+def displays(run: PathLike) -> NamedFigures:
     """Give the figures of the report of a run, of several seeds, or of a study, by name, for a notebook.
 
     Each has its numbers as `.frame()` and draws by `.plot()`, onto a figure of its own or onto axes that it
@@ -91,14 +90,14 @@ def displays(run: PathLike) -> Mapping[str, "Figure"]:
     else:
         found = run_displays(contents[0])
     colours = palette(contents[0].task)
-    return {name: Figure(display, f"{path.name}-{name}", colours) for name, display in found.items()}
+    return NamedFigures({name: Figure(display, f"{path.name}-{name}", colours) for name, display in found.items()})
 
 
-def _of_study(path: Path) -> dict[str, "Figure"]:
+def _of_study(path: Path) -> NamedFigures:
     from penlight.reports.figure import Figure
     from penlight.reports.study import study_colours, study_displays
 
-    found = {}
+    found = NamedFigures()
     for number, table in enumerate(content_of_folder(path).tables):
         before = f"{table.view}-" if number else ""
         for name, display in study_displays(table).items():

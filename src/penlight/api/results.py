@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penlight.data.summary import DataDescription
     from penlight.recipes.plan import TrainingPlan
     from penlight.recipes.space import Trial
+    from penlight.reports.figure import Figure
 
 
 class Trained(Record, computed=("cut_for_time",)):
@@ -64,6 +65,23 @@ class NameTable(NotebookResult, list[dict[str, Any]]):
 
     def __repr__(self) -> str:
         return shorten(f"{len(self)}: {', '.join(str(own['name']) for own in self)}")
+
+
+class NamedFigures(NotebookResult, dict[str, "Figure"]):
+    """The figures of a report by their names; a notebook lists them, and shows one that is taken by its name."""
+
+    def frame(self) -> "pd.DataFrame":
+        """Give a line for each figure: its name, its title, and what there is to see, in a sentence."""
+        import pandas as pd
+
+        lines = [(name, figure.title, figure.caption) for name, figure in self.items()]
+        return pd.DataFrame(lines, columns=["name", "title", "caption"]).set_index("name")
+
+    def _json(self) -> dict[str, str]:
+        return {name: figure.caption for name, figure in self.items()}
+
+    def __repr__(self) -> str:
+        return shorten(f"{len(self)} figures: {', '.join(self)}")
 
 
 class Studied(Record):

@@ -326,15 +326,12 @@ def train(
         The first seed; how many, each a run of its own; or folds of train and val, and test is not read.
     view, size
         A view of the dataset's labels, and the side of an image in pixels.
-    images
-        Without them no image of the dataset is kept in the run or shown in its report.
-    out
-        The folder; by default the next free runs/<dataset>-<recipe>-<n>, or the unfinished one of the same call,
-        which is continued.
-    track
-        The address of an experiment tracker, such as "mlflow:sqlite:///runs.db"; see `pl.track`.
-    listener
-        Is told of the progress; by default it is shown, and `pl.ProgressListener()` shows none.
+    images, out
+        Whether images are kept in the run and shown in its report. The folder; by default the next free
+        runs/<dataset>-<recipe>-<n>, or the unfinished one of the same call, which is continued.
+    track, listener
+        The address of an experiment tracker, see `pl.track`. What is told of the progress; by default it is shown,
+        and `pl.ProgressListener()` shows none.
     options, keywords
         Values of the recipe: `epochs=5`, or by key `options={"train.epochs": 5}`, are `--set train.epochs=5`.
 
@@ -345,10 +342,8 @@ def train(
     Examples
     --------
     >>> run = pl.train("retina-phantom", "linear", components=20)
-    >>> run.scores.frame()[["value", "low", "high", "majority"]].head(1)
-          value   low    high    majority
-    name
-    auc   ...
+    >>> run.scores.split
+    'test'
     """
     if folds is not None and seeds != 1:
         raise RecipeError("folds trains every fold with one seed, and seeds were given.", "Leave seeds out.")

@@ -329,7 +329,8 @@ def _is_list_of_tables(value: Any) -> bool:
 
 def table_html(table: "pd.DataFrame") -> str:
     """Give a table as HTML for a notebook: at most 60 lines, numbers by three decimals, texts escaped."""
-    made: str = table.to_html(max_rows=60, float_format=lambda value: f"{value:.3f}", na_rep="", border=0)
+    shown = table.map(lambda value: " ".join(value.split()) if isinstance(value, str) else value)
+    made: str = shown.to_html(max_rows=60, float_format=lambda value: f"{value:.3f}", na_rep="", border=0)
     return made
 
 

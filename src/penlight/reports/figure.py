@@ -27,7 +27,7 @@ _SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue',
 _TOKENS = f"--muted:{MUTED};--rule:{RULE};--paper:{PAPER};--accent:{ACCENT}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Figure:
     """A display under a name that is unique in its report; a notebook shows it by `_repr_html_`."""
 
@@ -56,6 +56,9 @@ class Figure:
     def svg(self) -> str:
         """Draw as an SVG element for an HTML page; see `draw_svg`."""
         return draw_svg(self.display, self.name, self.colours)
+
+    def __repr__(self) -> str:
+        return f"Figure({self.name!r}: {self.title})"
 
     def _repr_html_(self) -> str:
         return (
