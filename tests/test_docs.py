@@ -12,7 +12,7 @@ different here:
 
 and `<!-- files: films -->` at the head of a page, which of `FILES` lie there before.
 
-Pages in `LEADING` run in every test. The others run in the full tests; elsewhere their commands are looked up with all
+Pages in `LEADING` run in every test. The others run in the full tests; elsewhere their commands are looked up with
 their options, their code is compiled and their files are read.
 """
 
