@@ -83,6 +83,9 @@ def test_runs_of_seeds_and_folds():
         (("retina-phantom", "linear"), {"components": "few"}, RecipeError, "'model.components' input should be"),
         (("retina-phantom", "linear"), {"folds": 2, "seeds": 2}, RecipeError, "Leave seeds out"),
         ((3,), {}, ArgumentError, "A dataset was expected, as text or as a Path; int came."),
+        (("a" * 300,), {}, ArgumentError, "that no path can be, of 300 characters"),
+        (("retina-phantom", "a\0.toml"), {}, ArgumentError, "A recipe was expected; a text came that no path can be"),
+        (("retina-phantom", "linear"), {"options": {"data.dataset": "a" * 300}}, RecipeError, "ordinary length"),
         (("retina-phantom", 3), {}, ArgumentError, "A recipe was expected, as text or as a Path; int came."),
         (
             ("retina-phantom", "linear"),

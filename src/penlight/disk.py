@@ -214,6 +214,16 @@ def read_inside(folder: Path, name: str, largest: int) -> bytes:
         return _read_at_most(file, folder / name, largest)
 
 
+def is_possible_path(text: str) -> bool:
+    """Say whether a text may be a path at all: for a NUL, or a part of more than 255 bytes, systems raise an error of
+    their own wherever it is looked for."""
+    try:
+        parts = [part.encode("utf-8", "surrogateescape") for part in text.replace("\\", "/").split("/")]
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text and len(text) <= 4000 and max(map(len, parts)) <= 255
+
+
 def read_named(path: Path, largest: int) -> bytes:
     """Read a file that the user named, which may be a link, but no pipe and no device.
 

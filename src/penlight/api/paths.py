@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from penlight.disk import is_possible_path
 from penlight.errors import ArgumentError
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -14,11 +15,17 @@ PathLike: TypeAlias = str | os.PathLike[str]
 def path_of(value: PathLike, what: str = "path") -> Path:
     """Give a path. ArgumentError, naming `what` it was for, for what is none."""
     try:
-        return Path(value)
+        path = Path(value)
     except TypeError:
         raise ArgumentError(
             f"A {what} was expected, as text or as a Path; {type(value).__name__} came.", f"Give the {what}."
         ) from None
+    if not is_possible_path(str(path)):
+        raise ArgumentError(
+            f"A {what} was expected; a text came that no path can be, of {len(str(path)):,} characters.",
+            f"Give the {what}.",
+        )
+    return path
 
 
 def path_or_none(value: PathLike | None, what: str = "path") -> Path | None:
@@ -28,7 +35,8 @@ def path_or_none(value: PathLike | None, what: str = "path") -> Path | None:
 
 def name_of(value: PathLike, what: str = "dataset") -> str:
     """Give a name or a path as text. Errors as in `path_of`."""
-    return value if isinstance(value, str) else str(path_of(value, what))
+    path = path_of(value, what)
+    return value if isinstance(value, str) else str(path)
 
 
 def listed(values: Any) -> Sequence[Any]:

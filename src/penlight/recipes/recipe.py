@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from penlight.disk import is_possible_path
 from penlight.errors import PenlightError, RecipeError
 from penlight.escaping import shown
 from penlight.parsing import parse_toml
@@ -22,6 +23,15 @@ Count = Annotated[int, Field(ge=1)]
 
 Override = str | tuple[str, Any]
 """A change of a recipe's value: "train.epochs=3", or ("train.epochs", 3)."""
+
+
+def _require_possible_path(text: str) -> str:
+    if not is_possible_path(text):
+        raise ValueError("a path or a name of an ordinary length was expected")
+    return text
+
+
+PathText = Annotated[str, AfterValidator(_require_possible_path)]
 
 
 class Section(BaseModel):
@@ -37,9 +47,9 @@ class Data(Section):
     the official tables do.
     """
 
-    dataset: str = ""
+    dataset: PathText = ""
     size: Annotated[int, Field(ge=0)] = 28
-    view: str = "native"
+    view: PathText = "native"
     head: Literal["auto", "cumulative", "softmax"] = "auto"
 
 
@@ -112,7 +122,7 @@ class Pretrained(Section):
     """
 
     backbone: Literal["mobilenet", "mobilenetv2", "resnet50", "efficientnetv2b0", "densenet121"]
-    weights: Annotated[str, Field(min_length=1)] = "imagenet"
+    weights: Annotated[PathText, Field(min_length=1)] = "imagenet"
     width: Annotated[float, Field(gt=0, le=2)] = 1.0
     input_size: Annotated[int, Field(ge=32, le=512)] = 224
     dense: Annotated[int, Field(ge=0)] = 128
