@@ -34,7 +34,7 @@ def values(*words):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_is_answered(shell):
-    lines = asked(shell, "tr")
+    lines = asked(shell, "trai")
     assert [line.split("\t")[0] for line in lines] == ["train"]
     assert ("\t" in lines[0]) == (shell != "bash")
     assert [line.split("\t")[0] for line in asked(shell, "train", "retinam")] == ["retinamnist"]
@@ -108,7 +108,7 @@ def test_in_a_real_bash(tmp_path):
     (tmp_path / "$(touch pwned)").mkdir()
     asking = (
         "source ./script; "
-        'for words in "tr" "train retinam" "evaluate "; do '
+        'for words in "trai" "train retinam" "evaluate "; do '
         "COMP_WORDS=(penlight $words); [[ $words == *' ' ]] && COMP_WORDS+=(''); "
         "COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )); COMPREPLY=(); _penlight penlight; "
         "printf '<%s>' \"${COMPREPLY[@]}\"; done"
