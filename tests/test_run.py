@@ -198,6 +198,7 @@ def test_progress_is_an_output_of_the_cell_in_a_notebook(monkeypatch, capsys):
     view.on_step("<b>Training</b>")
     view.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert "&lt;b&gt;Training" in notebook.outputs[-1]
+    assert "interrupted; run the cell again" in notebook.outputs[-1]
     assert capsys.readouterr() == ("", "")
 
 

@@ -100,6 +100,8 @@ class OneLine(ProgressListener):
         """Clear the line; in a notebook it stays where it was ended by an error or by hand."""
         if self._bar:
             self._bar.stop()
+        elif kind is KeyboardInterrupt:
+            self._draw(about="interrupted; run the cell again to go on from here")
         elif self._display and self._output and kind is None:
             self._output.update(self._display.HTML(""))
 

@@ -293,6 +293,7 @@ LONGEST_REPR = 380
 """Characters of the text that stands for a record, however much it holds."""
 
 _LONGEST_VALUE = 60
+_MOST_LINES = 60
 _FEW = 4
 
 
@@ -329,8 +330,9 @@ def _is_list_of_tables(value: Any) -> bool:
 
 def table_html(table: "pd.DataFrame") -> str:
     """Give a table as HTML for a notebook: at most 60 lines, numbers by three decimals, texts escaped."""
-    shown = table.map(lambda value: " ".join(value.split()) if isinstance(value, str) else value)
-    made: str = shown.to_html(max_rows=60, float_format=lambda value: f"{value:.3f}", na_rep="", border=0)
+    if len(table) <= _MOST_LINES:
+        table = table.map(lambda value: " ".join(value.split()) if isinstance(value, str) else value)
+    made: str = table.to_html(max_rows=_MOST_LINES, float_format=lambda value: f"{value:.3f}", na_rep="", border=0)
     return made
 
 
