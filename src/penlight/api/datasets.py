@@ -1,8 +1,8 @@
 """Datasets: onto disk, described, audited."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, name_of, path_of, path_or_none
@@ -17,7 +17,7 @@ from penlight.data.summary import describe
 from penlight.errors import DataError
 
 if TYPE_CHECKING:
-    from penlight.data.own.new import NewDataset
+    from penlight.data.own.new import NewDataset, Understood
 
 
 def list_datasets() -> NameTable:
@@ -51,19 +51,27 @@ def new_dataset(
     path: PathLike,
     *,
     task: str | None = None,
-    labels: Sequence[str] = (),
-    size: int = 28,
+    order: Sequence[str] = (),
+    size: int | None = None,
     name: str | None = None,
     seed: int = 0,
     skip_unreadable: bool = False,
     out: PathLike | None = None,
     images: PathLike | None = None,
+    label_map: PathLike | Mapping[str, str] | None = None,
+    labels: Sequence[str] = (),
+    on_understood: "Callable[[Understood], None] | None" = None,
+    **layout: Any,
 ) -> "NewDataset":
     """Describe, split and decode your own images: class folders, a CSV or Parquet table, or an npz.
 
-    `task` is "multi-class", "ordinal", "binary" or "multi-label", inferred if the labels allow it; `labels` gives
-    their order, as they are written; `out` is the folder for the description, by default the working folder; `images`
-    is the folder of the pictures of a table, by default the table's own. DataError says what does not fit together.
+    `task` is "multi-class", "ordinal", "binary" or "multi-label", inferred if the labels allow it; `order` gives the
+    labels in their order, as they are written (`labels` is its old name); without a `size` one is suggested; `out` is
+    the folder for the description, by default the working folder; `images` is the folder of the pictures of a table,
+    by default the table's own; `label_map` gives labels for what is written, as a dict or a file. `layout` are the
+    further options of `penlight data new`, such as `label_columns=["dx"]`: see
+    `penlight.data.own.listing.AskedLayout`. `on_understood` is called before anything is decoded. DataError says what
+    does not fit together, and, where a dataset may be read in two ways, the option for each.
 
     Examples
     --------
@@ -72,12 +80,15 @@ def new_dataset(
     ('binary', 24)
     >>> run = pl.train(found.description, "linear", out="runs/films")
     """
+    from penlight.data.own.asking import asked_layout
     from penlight.data.own.new import NewDatasetOptions, describe_images
 
     folder, own = path_or_none(out, "folder for out") or Path(), path_or_none(images, "folder of images")
+    names = label_map if isinstance(label_map, Mapping) else path_or_none(label_map, "file of label_map")
+    asked = asked_layout(label_map=names, **layout)
+    options = NewDatasetOptions(task, order or labels, size, name, seed, skip_unreadable, folder, own, asked)
     return describe_images(
-        path_of(path, "folder or file of images"),
-        NewDatasetOptions(task, labels, size, name, seed, skip_unreadable, folder, own),
+        path_of(path, "folder or file of images"), options, on_understood or (lambda understood: None)
     )
 
 

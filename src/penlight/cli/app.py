@@ -566,46 +566,109 @@ def data_fetch(
     give({"path": str(path)}, json, lambda fetched: say(fetched["path"]))
 
 
+def _cells(text: str) -> list[str]:
+    """Read texts with commas between as a row of a CSV file, in which one may hold a comma."""
+    return [cell.strip() for cell in next(csv.reader([text], skipinitialspace=True), []) if cell.strip()]
+
+
 @data.command("new")
 def data_new(
-    path: Annotated[Path, Argument(help="Class folders, a CSV or Parquet table, or an npz.")],
+    path: Annotated[Path, Argument(help="Class folders, a table (CSV, Excel, Parquet, JSON Lines), or an npz.")],
     task: Annotated[
         str | None, Option(help="multi-class, ordinal, binary or multi-label; inferred if the labels allow it.")
     ] = None,
-    labels: Annotated[
-        str | None,
+    order: Annotated[
+        Any | None,
         Option(
+            "--order",
+            parser=_cells,
+            metavar="LABELS",
             help="The labels in their order, as they are written, with commas between; one that holds a comma in "
-            "double quotation marks."
+            "double quotation marks.",
         ),
     ] = None,
-    size: Annotated[int, Option(min=8, max=1024, help="Image size in pixels.")] = 28,
+    size: Annotated[
+        int | None, Option(min=8, max=1024, help="Image size in pixels; suggested from the pictures by default.")
+    ] = None,
     name: Annotated[str | None, Option(help="Name of the dataset; by default from the path.")] = None,
     seed: Annotated[int, Option(min=0, help="The seed of the splits.")] = 0,
-    skip_unreadable: Annotated[bool, Option("--skip-unreadable", help="Omit unreadable images.")] = False,
+    skip_unreadable: Annotated[
+        bool, Option("--skip-unreadable", help="Omit unreadable images, and rows whose image is missing.")
+    ] = False,
     out: Annotated[
         Path | None, Option(help="Folder for the description and the splits; by default the working folder.")
     ] = None,
     images: Annotated[
         Path | None, Option(help="Folder of the images of a table; by default that of the table. It is remembered.")
     ] = None,
+    path_column: Annotated[str | None, Option(help="Column of the images' paths or names.")] = None,
+    label_column: Annotated[
+        Any | None,
+        Option(
+            parser=_cells, metavar="COLUMNS", help="Column of the label, or those of 0 and 1 with commas between."
+        ),
+    ] = None,
+    patient_column: Annotated[str | None, Option(help="Column of the patient, or none.")] = None,
+    split_column: Annotated[str | None, Option(help="Column of the split; none to divide the images anew.")] = None,
+    patient_in_name: Annotated[
+        str | None, Option(help='How names of images show the patient, e.g. "{patient}_*", or a known pattern: eyes.')
+    ] = None,
+    unnamed_patients: Annotated[
+        str | None, Option(help="Images without a patient: own (each of another patient) or drop.")
+    ] = None,
+    folders: Annotated[
+        str | None, Option(help='Which folder is the label, from the outermost on, e.g. "*/{split}/{label}".')
+    ] = None,
+    join: Annotated[
+        list[Path] | None, Option(help="A further table of the same images, joined by its columns.")
+    ] = None,
+    separator: Annotated[str | None, Option(help="What stands between several labels in a cell, or none.")] = None,
+    label_map: Annotated[
+        Path | None, Option(help="File with the labels of what is written: two columns, JSON, or a label a line.")
+    ] = None,
+    uncertain: Annotated[str | None, Option(help="Findings of -1: positive, negative or drop (the image).")] = None,
+    blank: Annotated[str | None, Option(help="Findings of an empty cell: negative or drop (the image).")] = None,
+    keep_rows: Annotated[
+        str | None, Option(help="Rows of one image whose labels differ: majority, any or first.")
+    ] = None,
+    drop_unlabelled: Annotated[bool, Option("--drop-unlabelled", help="Omit images without a label.")] = False,
+    ending: Annotated[str | None, Option(help="Ending of the images, where several files have a name: .png.")] = None,
+    ignore: Annotated[
+        list[str] | None, Option(metavar="PATTERN", help="Files to leave out, e.g. '*/masks/*'; may be repeated.")
+    ] = None,
+    labels: Annotated[Any | None, Option("--labels", parser=_cells, hidden=True)] = None,
     json: Json = False,
 ) -> None:
     """Describe, split and decode your own images."""
-    from penlight.cli.show.datasets import print_found
+    from penlight.cli.show.datasets import print_found, print_understood
 
-    # As a row of a CSV file, in which a label may hold a comma.
-    order = [label.strip() for label in next(csv.reader([labels], skipinitialspace=True))] if labels else []
     found = pl.new_dataset(
         path,
         task=task,
-        labels=order,
+        order=order or labels or [],
         size=size,
         name=name,
         seed=seed,
         skip_unreadable=skip_unreadable,
         out=out,
         images=images,
+        label_map=label_map,
+        on_understood=None if json else print_understood,
+        path_column=path_column,
+        label_columns=label_column or [],
+        patient_column=patient_column,
+        split_column=split_column,
+        patient_in_name=patient_in_name,
+        unnamed_patients=unnamed_patients,
+        folders=folders,
+        join=join or [],
+        separator=separator,
+        uncertain=uncertain,
+        blank=blank,
+        keep_rows=keep_rows,
+        drop_unlabelled=drop_unlabelled,
+        ending=ending,
+        ignore=ignore or [],
     )
     give(found, json, print_found)
 

@@ -25,9 +25,13 @@ sizes = [28]                                # sides in pixels that they may be o
 fit = "crop"                                # the square in the middle; "pad" with black, or "stretch"
 bits = 16                                   # that the values of 16-bit pictures use
 values = ["Atelectasis", "Cardiomegaly"]    # what folders or cells call the labels, in the order of `labels`
+ignore = ["*/masks/*", "*_mask.png"]        # files that are left out; "*" stands for any text
+folders = "{split}/{label}"                 # of class folders: which is the label; * for one that says nothing
+patient_in_name = "{patient}_*"             # whose a picture is, by the end of its path
+folder = "."                                # of the pictures of a table that lies elsewhere
 columns = { path = "file", label = "findings", patient = "id" }   # of a manifest; or labels = ["col1", "col2"]
 separator = "|"                             # between several labels in a cell
-none = "No Finding"                         # the label that says there is none
+none = "No Finding"                         # the label that says there is none; more in `own.manifest.TableRules`
 [split]
 file = "films-splits.csv"                   # path and split of each picture; without it they follow from these:
 seed = 0
@@ -52,6 +56,7 @@ from penlight.data.own.keys import check_text, check_types
 from penlight.data.own.layouts import LAYOUTS
 from penlight.data.own.listing import MOST_LABELS, PictureLayout
 from penlight.data.own.splitting import SHARES, SplitRule
+from penlight.data.own.tables import suffix_of
 from penlight.data.pictures import FITS, DecodeOptions, Fit
 from penlight.data.remembered import NAME_IT, images_folder
 from penlight.errors import DataError, PenlightError
@@ -71,7 +76,10 @@ _OPTIONAL: Mapping[str, type] = {
     "modality": str, "channels": int, "position_matters": bool, "cautions": list, "images_per_patient": int,
     "samples": dict, "files": dict, "md5": dict, "images": dict, "split": dict,
 }  # fmt: skip
-_IMAGES: Mapping[str, type] = {"from": str, "sizes": list, "fit": str, "bits": int, "values": list}
+_IMAGES: Mapping[str, type] = {
+    "from": str, "sizes": list, "fit": str, "bits": int, "values": list, "ignore": list, "patient_in_name": str,
+    "folder": str,
+}  # fmt: skip
 _SPLIT: Mapping[str, type] = {"file": str, "seed": int, "shares": dict}
 
 LARGEST_SIDE = 4096
@@ -92,7 +100,9 @@ _SHIPPED = Path(str(resources.files("penlight.data"))) / "descriptions"
 @dataclass(frozen=True)
 class Pictures:
     """Where pictures lie and how they are read: `source` is a folder or a file, as written, of a `layout`; `values`
-    are what is written there for each of the labels."""
+    are what is written there for each of the labels. `ignore` are patterns of files that are left out,
+    `patient_in_name` is how a path shows the patient, and `folder` that of the pictures where it is not the
+    table's."""
 
     source: str
     sizes: tuple[int, ...]
@@ -101,6 +111,9 @@ class Pictures:
     layout: PictureLayout
     fit: Fit = "crop"
     bits: int = 16
+    ignore: tuple[str, ...] = ()
+    patient_in_name: str = ""
+    folder: str = ""
 
     def reading(self, size: int, channels: int) -> DecodeOptions:
         """Say how these pictures become images; what is predicted must be read in the same way."""
@@ -177,9 +190,9 @@ def find_description(name: str | Path) -> Description | None:
     places = [folder / f"{name}.toml" for folder in (*environment_folders(), _SHIPPED) if is_name(str(name))]
     if described := find_file(places):
         return read_description(described)
-    if not (path.is_dir() or any(path.suffix.lower() in layout.suffixes for layout in LAYOUTS)):
+    if not (path.is_dir() or suffix_of(path.name)):
         return None
-    place = find_file([folder / f"{slug(path.resolve().stem)}.toml" for folder in (Path(), path.parent)])
+    place = find_file([folder / f"{name_of(path)}.toml" for folder in (Path(), path.parent)])
     if place is None:
         raise DataError(f"{path} has no description yet.", f"Have one written: penlight data new {path}")
     return read_description(place)
@@ -189,6 +202,13 @@ def slug(text: str) -> str:
     """Make a name of a dataset out of a folder's: letters and digits without accents, '-' between them."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9_]+", "-", plain)[:100].strip("-_") or "images"
+
+
+def name_of(path: Path) -> str:
+    """Make a name of a dataset out of that of its folder or table."""
+    place = path.resolve()
+    suffix = suffix_of(place.name)
+    return slug(place.name[: -len(suffix)] if suffix else place.stem)
 
 
 def described_names() -> list[str]:
@@ -371,7 +391,9 @@ def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
         raise DataError("images.sizes is empty.", "Give a side in pixels, as [28].")
     layout = next(found for kind in LAYOUTS if (found := kind.from_table(images)) is not None)
     rule = _rule(values.get("split", {}), f"{info.name}-splits.csv")
-    return Pictures(images["from"], sizes, written, rule, layout, fit, bits)
+    ignore = _texts(images.get("ignore", []), "ignore", _MOST_SIZES)
+    patients, folder = images.get("patient_in_name", ""), images.get("folder", "")
+    return Pictures(images["from"], sizes, written, rule, layout, fit, bits, ignore, patients, folder)
 
 
 def _rule(split: Mapping[str, Any], file: str) -> SplitRule:

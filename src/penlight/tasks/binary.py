@@ -124,7 +124,7 @@ class Binary(Task):
         negative = [value for value in values if (_is_negative(value) if finding is None else value != finding)]
         if len(negative) == 1:
             return (negative[0], next(value for value in values if value != negative[0])), ""
-        return tuple(values), f"'{values[1]}' is taken as what is looked for; if it is '{values[0]}', give --labels."
+        return tuple(values), f"'{values[1]}' is taken as what is looked for; if it is '{values[0]}', give --order."
 
     @classmethod
     def proposed_options(cls, values: Sequence[str]) -> tuple[ProposedOption, ...]:

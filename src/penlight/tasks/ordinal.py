@@ -169,7 +169,7 @@ class Ordinal(Task):
         if None in ranks or len(set(ranks)) < len(ranks):
             raise DataError(
                 f"The order of {label_list(values)} cannot be read from their names.",
-                "Give it, the lowest first, as --labels.",
+                "Give it, the lowest first, as --order.",
             )
         return tuple(value for _, value in sorted(zip(ranks, values, strict=True))), ""
 

@@ -15,15 +15,37 @@ from penlight.numbers import counted, share_cell
 
 if TYPE_CHECKING:
     from penlight import Audited, Shown
-    from penlight.data.own.new import NewDataset
+    from penlight.data.own.new import NewDataset, Understood
 
 _FILES_SHOWN = 10
 
 
-def print_found(found: "NewDataset") -> None:
-    """Print what was found and written; the last line is the next command."""
+def print_understood(understood: "Understood") -> None:
+    """Print what was understood of a dataset, before it is decoded."""
     out = console()
-    out.print(f"{found.task}: {found.reason}")
+    out.print(f"{understood.task}: {understood.reason}")
+    table = plain_table(show_heads=False)
+    for _ in range(2):
+        table.add_column()
+    for what, said in understood.account.items():
+        table.add_row(Text(what, style="bold"), Text(said))
+    if understood.left_out:
+        said = "; ".join(f"{n:,} {why}" for why, n in understood.left_out.items())
+        table.add_row(Text("left out", style="bold"), Text(said))
+    out.print(table)
+    counts = plain_table("label", ">images", "such as")
+    for label, n in understood.labels.items():
+        counts.add_row(label, f"{n:,}", ", ".join(understood.examples[label]))
+    out.print(counts)
+    for note in understood.notes:
+        out.print(f"- {note}")
+
+
+def print_found(found: "NewDataset") -> None:
+    """Print what was made and written; the last line is the next command."""
+    out = console()
+    if found.understood is None:
+        out.print(f"{found.task}: {found.reason}")
     out.print(_split_table(found.labels, found.counts, found.images, "label"))
     for what, listed in (
         ("left out", [f"{path}: {reason}" for path, reason in found.problems.items()]),

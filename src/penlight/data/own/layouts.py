@@ -3,75 +3,174 @@
 A layout is a `PictureLayout` in a file beside this one and a member of LAYOUTS; nothing else knows of single layouts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from penlight import disk
+from penlight.data.own import naming
 from penlight.data.own.class_folders import ClassFolders
-from penlight.data.own.listing import Listing, PictureLayout, walk
+from penlight.data.own.leaving_out import count_left_out, not_read, propose_ignored
+from penlight.data.own.listing import AskedLayout, Listing, PictureLayout, Tree, walk
 from penlight.data.own.manifest import Manifest
+from penlight.data.own.questions import ask
+from penlight.data.own.templates import matcher, template_of, without_ending
 from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.remembered import NAME_IT, images_folder
 from penlight.errors import DataError
-from penlight.escaping import shown
+from penlight.escaping import named, shown
+from penlight.numbers import counted
 
 if TYPE_CHECKING:
     from penlight.data.description import Description, Pictures
+
+_NOTHING = AskedLayout()
 
 LAYOUTS: tuple[type[PictureLayout], ...] = (Manifest, ClassFolders)
 """Every layout, in the order in which they are looked for in a folder."""
 
 _INSTEAD = {
-    (".xls", ".xlsx", ".ods", ".json", ".jsonl"): "Save the table as CSV, and give that file.",
+    (".xls", ".ods", ".json"): "Save the table as CSV, and give that file.",
     (".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar"): "Unpack it, and give what was in it.",
     (".h5", ".hdf5", ".mat", ".pkl", ".pt", ".tfrecord", ".npy"): (
         "Write the images as picture files with a table of their labels, or as an npz in MedMNIST's layout."
     ),
     tuple(PICTURE_SUFFIXES): "Give the folder that it is in, or the table that names its label.",
 }
+_PLAIN_TABLES = (".txt", "")
 
 
 @dataclass(frozen=True)
 class FoundLayout:
-    """What lies at a path: `source` is the folder or the file that says the labels."""
+    """What lies at a path: `source` is the folder or the file that says the labels; `ignored` maps a reason to the
+    patterns of files that are left out for it, `left_out` to the pictures."""
 
     source: Path
     layout: PictureLayout
     listing: Listing
+    ignored: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def find_layout(path: Path, images: Path | None, *, several: bool = False) -> FoundLayout:
+def find_layout(path: Path, images: Path | None, within: Path, asked: AskedLayout = _NOTHING) -> FoundLayout:
     """Recognise and list what lies at a path; `images` is the folder of the pictures of a table, where the user names
-    one; `several` says that a picture may have several labels, or none. DataError, with what to do, for what is no
-    layout or may be two."""
+    one; without it they are looked for in the table's folder and, in or below `within`, the one above.
+
+    UndecidedError for what may be read in two ways, DataError, with what to do, for what is no layout.
+    """
+    kind: type[PictureLayout] | None = None
+    source = path
     if path.is_file():
-        suffix = path.suffix.lower()
-        kind = next((kind for kind in LAYOUTS if suffix in kind.suffixes), None)
-        if kind is None:
-            known = ", ".join(sorted({".npz"}.union(*(kind.suffixes for kind in LAYOUTS))))
-            remedies = (remedy for suffixes, remedy in _INSTEAD.items() if suffix in suffixes)
-            raise DataError(
-                f"{path} is a file; a folder of pictures, or a table or arrays ({known}), was expected.",
-                next(remedies, "Check the path."),
-            )
-        source, tree = path, walk(path.parent if images is None else images.resolve())
+        kind, tree = _kind_of(path), _tree_of(path.parent, images, within)
     else:
+        tree = _tree_of_folder(path, images, within)
+    given = {"--ignore": list(asked.ignore)} if asked.ignore else {}
+    proposed = propose_ignored(tree.without(matcher(asked.ignore)))
+    ignored = {**given, **proposed}
+    left_out = count_left_out(tree, ignored)
+    tree = tree.without(matcher([pattern for patterns in ignored.values() for pattern in patterns]))
+    if kind is None:
+        found = ((each, each.find_in(tree.root, tree)) for each in LAYOUTS)
+        kind, source = next((each, place) for each, place in found if place is not None)
+    if asked.folders and kind is Manifest:
+        raise DataError("--folders is for class folders, and a table says the labels here.", "Leave one of them out.")
+    layout = kind.propose(source, tree, asked)
+    base, name = (source.parent, source.name) if layout.source_is_file else (source, "")
+    listing = with_patients(layout.list_rows(base, name, tree), asked.patient_in_name)
+    if (strange := not_read(tree)) and not layout.suffixes:
+        endings = sorted({Path(name).suffix.lower() for name in strange})
+        raise ask(
+            "--ignore",
+            f"{path} has {counted(len(strange), 'picture')} of kinds that are not read ({', '.join(endings)}): "
+            f"{named(strange)}. Save them as PNG, or leave them out.",
+            ("leave them out", " ".join(f"--ignore '*{ending}'" for ending in endings)),
+        )
+    return FoundLayout(source, layout, listing, ignored, left_out)
+
+
+def _kind_of(path: Path) -> type[PictureLayout]:
+    name = path.name.lower()
+    kind = next((kind for kind in LAYOUTS if name.endswith(tuple(kind.suffixes) or ("/",))), None)
+    if kind is None and path.suffix.lower() in _PLAIN_TABLES:
+        kind = Manifest
+    if kind is None:
+        known = ", ".join(sorted({".npz"}.union(*(kind.suffixes for kind in LAYOUTS))))
+        remedies = (remedy for suffixes, remedy in _INSTEAD.items() if path.suffix.lower() in suffixes)
+        raise DataError(
+            f"{path} is a file; a folder of pictures, or a table or arrays ({known}), was expected.",
+            next(remedies, "Check the path."),
+        )
+    return kind
+
+
+def _tree_of(folder: Path, images: Path | None, within: Path) -> Tree:
+    """List the folder of the pictures of a table in a folder: the one that is named, the table's own or, where that
+    has no picture, the one above, since tables often have a folder of their own beside those of the pictures."""
+    if images is not None:
+        return walk(images.resolve())
+    tree = walk(folder)
+    if tree.pictures or not folder.parent.is_relative_to(within):
+        return tree
+    wider = walk(folder.parent)
+    return wider if wider.pictures else tree
+
+
+def _tree_of_folder(path: Path, images: Path | None, within: Path) -> Tree:
+    """List a folder of pictures or, with their pictures, one of tables alone."""
+    own = walk(path)
+    are_tables = not own.pictures and any(name.lower().endswith(tuple(Manifest.suffixes)) for name in own.others)
+    if not are_tables:
         if images is not None:
             raise DataError(
                 "--images is for a table whose pictures lie elsewhere.", "Give the table, or leave it out."
             )
-        tree = walk(path)
-        found = ((kind, kind.find_in(path, tree)) for kind in LAYOUTS)
-        kind, source = next((kind, source) for kind, source in found if source is not None)
-    layout = kind.propose(source, several=several)
-    return FoundLayout(source, layout, layout.list_rows(source.parent, source.name, tree))
+        return own
+    tree = _tree_of(path, images, within)
+    if not path.is_relative_to(tree.root):
+        raise DataError(
+            f"{path} has tables and no pictures, and does not lie in {tree.root}.",
+            "Move it there, or give one table.",
+        )
+    below = "" if path == tree.root else f"{path.relative_to(tree.root).as_posix()}/"
+    return Tree(tree.root, tree.pictures, [name for name in tree.others if name.startswith(below)])
+
+
+def with_patients(listing: Listing, how: str | None) -> Listing:
+    """Name the patient of each picture after its path: `how` is a name of `naming.PATIENTS`, or a template of its end
+    with {patient}. DataError for a path that does not match."""
+    if not how:
+        return listing
+    if how in naming.PATIENTS:
+        pattern = naming.PATIENTS[how]
+
+        def patient_of(path: str) -> str | None:
+            match = pattern.search(without_ending(path))
+            return match[1] if match else None
+    else:
+        known = f"{how} is no name of {', '.join(naming.PATIENTS)}"
+        if "{" not in how:
+            raise DataError(f"patient_in_name: {known}.", 'Give one of them, or a template such as "{patient}_*".')
+        template = template_of(how, ["patient"], "patient_in_name", from_end=True)
+
+        def patient_of(path: str) -> str | None:
+            return (template.read(path) or {}).get("patient")
+
+    rows = [replace(row, patient=patient_of(row.path)) for row in listing.rows]
+    if without := [row.path for row in rows if row.patient is None and row.path not in listing.missing]:
+        raise DataError(
+            f"Names of {counted(len(without), 'picture')} do not show a patient as '{how}' says: {named(without)}.",
+            "Give another pattern with --patient-in-name, or leave these out with --ignore.",
+        )
+    return replace(listing, rows=[replace(row, patient=row.patient or row.path) for row in rows])
 
 
 def list_pictures(description: "Description") -> Listing:
     """List what lies where a description says. DataError as in `find_source` and in the layouts."""
     root, folder, name = find_source(description)
-    return pictures_of(description).layout.list_rows(folder, name, walk(root))
+    pictures = pictures_of(description)
+    tree = walk(root).without(matcher(pictures.ignore))
+    return with_patients(pictures.layout.list_rows(folder, name, tree), pictures.patient_in_name)
 
 
 def pictures_of(description: "Description") -> "Pictures":
@@ -89,13 +188,17 @@ def find_source(description: "Description") -> tuple[Path, Path, str]:
     """
     pictures = pictures_of(description)
     place = images_folder(description.file, pictures.source)
-    if not pictures.layout.suffixes:
+    if not pictures.layout.source_is_file:
         root = place or _below(description.folder, pictures.source, is_folder=True)
         return root, root, ""
     if place is None:
-        return _below(description.folder, pictures.source).parent, description.folder, pictures.source
+        table = _below(description.folder, pictures.source)
+        root = table.parent if not pictures.folder else _below(description.folder, pictures.folder, is_folder=True)
+        return root, description.folder, pictures.source
     if disk.is_inside(description.folder, pictures.source):
         return place, description.folder, pictures.source
+    if disk.is_inside(place, pictures.source):
+        return place, place, pictures.source
     return place, place, PureWindowsPath(pictures.source).name
 
 

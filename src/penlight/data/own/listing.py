@@ -4,7 +4,7 @@ folder that layouts look for pictures in."""
 import os
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,6 +15,32 @@ from penlight.escaping import named
 
 MOST_LABELS = 1000
 """Labels of a dataset."""
+
+
+@dataclass(frozen=True)
+class AskedLayout:
+    """What a person said of how a dataset is laid out, as the options of `penlight data new` are called; None or
+    empty for what was not said. `several` says that a picture may have several labels, or none."""
+
+    several: bool = False
+    path_column: str | None = None
+    label_columns: Sequence[str] = ()
+    patient_column: str | None = None
+    split_column: str | None = None
+    folders: str | None = None
+    patient_in_name: str | None = None
+    separator: str | None = None
+    label_map: Mapping[str, str] = field(default_factory=dict)
+    join: Sequence[Path] = ()
+    uncertain: str | None = None
+    blank: str | None = None
+    keep_rows: str | None = None
+    drop_unlabelled: bool = False
+    unnamed_patients: str | None = None
+    skip_missing: bool = False
+    ending: str | None = None
+    ignore: Sequence[str] = ()
+
 
 _SPLIT_NAMES: Mapping[str, Sequence[str]] = {
     "train": ("train", "training"),
@@ -38,12 +64,14 @@ class PictureRow:
 @dataclass(frozen=True)
 class Listing:
     """All rows, in an order that the source alone decides; `root` is the folder of the pictures; `missing` are paths
-    of rows without a file; `ignored` are files without a row: no pictures, or pictures without a label."""
+    of rows without a file; `ignored` are files without a row: no pictures, or pictures without a label; `left_out`
+    maps a reason to the pictures whose rows are left out for it, as the options of the layout ask for."""
 
     root: Path
     rows: Sequence[PictureRow]
     ignored: Sequence[str] = ()
     missing: Sequence[str] = ()
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class PictureLayout(ABC):
@@ -64,10 +92,19 @@ class PictureLayout(ABC):
         DataError if it may have another one as well."""
 
     @classmethod
-    def propose(cls, source: Path, *, several: bool = False) -> Self:
-        """Find out the options from what says the labels; `several` says that a picture may have several labels, or
-        none. DataError if they cannot be told."""
+    def propose(cls, source: Path, tree: "Tree", asked: "AskedLayout") -> Self:
+        """Find out the options from what says the labels and the files in the tree of the pictures, as far as a
+        person has not said them. UndecidedError where they may be this or that, DataError if they cannot be told."""
         return cls()
+
+    @property
+    def source_is_file(self) -> bool:
+        """Whether a file says the labels, or a folder."""
+        return bool(self.suffixes)
+
+    def account(self) -> Mapping[str, str]:
+        """Say what was understood, in words, by what it is about: "labels", "patients", and so on."""
+        return {}
 
     @classmethod
     def from_table(cls, images: Mapping[str, Any]) -> Self | None:
@@ -136,6 +173,12 @@ class Tree:
     pictures: list[str]
     others: list[str]
 
+    def without(self, ignored: Callable[[str], bool]) -> "Tree":
+        """Give the tree without the files that are `ignored`, by their paths."""
+        return Tree(
+            self.root, *([path for path in paths if not ignored(path)] for paths in (self.pictures, self.others))
+        )
+
 
 def walk(root: Path) -> Tree:
     """List a folder. DataError if it is not there, cannot be read, or holds a link that leads out of it.
@@ -144,35 +187,48 @@ def walk(root: Path) -> Tree:
     """
     if not root.is_dir():
         raise DataError(f"There is no folder {root}.", "Check the path.")
-    paths = sorted(_files(root))
-    if strange := [path for path in paths if path.encode(errors="ignore").decode() != path]:
+    pictures: list[str] = []
+    others: list[str] = []
+    links: list[str] = []
+    for path, entry in _files(root, ""):
+        if entry.is_symlink():
+            links.append(path)
+        (pictures if _is_picture(entry) else others).append(path)
+    pictures.sort()
+    others.sort()
+    if strange := [path for path in (*pictures, *others) if path.encode(errors="ignore").decode() != path]:
         raise DataError(
             f"{root} has file names that are not UTF-8: {named(map(repr, strange))}.", "Rename these files."
         )
-    inside = root.resolve()
-    links = [path for path in paths if (root / path).is_symlink()]
-    if out := [path for path in links if not (root / path).resolve().is_relative_to(inside)]:
+    inside = root.resolve() if links else root
+    if out := sorted(path for path in links if not (root / path).resolve().is_relative_to(inside)):
         raise DataError(f"{root} has links that lead out of it: {named(out)}.", "Copy the files, or remove them.")
-    is_picture = {path: _is_picture(root / path) for path in paths}
-    return Tree(root, *([path for path in paths if is_picture[path] is wanted] for wanted in (True, False)))
+    return Tree(root, pictures, others)
 
 
-def _files(root: Path) -> Iterator[str]:
-    for folder, folders, files in os.walk(root, onerror=_refuse):
-        links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        folders[:] = [name for name in folders if name not in links and not name.startswith(".")]
-        for name in (*files, *links):
-            yield (Path(folder) / name).relative_to(root).as_posix()
+def _files(folder: Path | str, inner: str) -> Iterator[tuple[str, "os.DirEntry[str]"]]:
+    """Give the files below a folder, and the links, by their paths from the root."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        _refuse(error)
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if not entry.name.startswith("."):
+                yield from _files(entry.path, f"{inner}{entry.name}/")
+        else:
+            yield f"{inner}{entry.name}", entry
 
 
 def _refuse(error: OSError) -> None:
     raise DataError(f"{error.filename} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
-def _is_picture(path: Path) -> bool:
+def _is_picture(entry: "os.DirEntry[str]") -> bool:
     # macOS puts "._name.png" beside a picture on foreign disks; it holds no picture.
-    if path.name.startswith(".") or not path.is_file():
+    if entry.name.startswith(".") or not entry.is_file():
         return False
-    suffix = path.suffix.lower()
+    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 -- for each of very many names
     # DICOM files often have no ending, or the last number of an identifier.
-    return suffix in SUFFIXES or ((not suffix or suffix[1:].isdecimal()) and is_dicom(path))
+    return suffix in SUFFIXES or ((not suffix or suffix[1:].isdecimal()) and is_dicom(Path(entry.path)))

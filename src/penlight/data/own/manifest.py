@@ -1,44 +1,131 @@
-"""The layout of a manifest: a CSV or Parquet table with one row for each picture, its path, its labels, and what is
-known of it."""
+"""The layout of a manifest: a table with a row for each picture, its path, its labels, and what is known of it.
 
-import re
+`Manifest` is what a description says of a table; `understanding` finds it out.
+"""
+
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import takewhile
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from penlight.data.dataset import METADATA
+from penlight.data.own import naming
+from penlight.data.own.cells import parts_of, whole_number
+from penlight.data.own.finder import FileFinder
+from penlight.data.own.joining import joined, stacked
 from penlight.data.own.keys import check_text, plain_key
-from penlight.data.own.listing import MOST_LABELS, Listing, PictureLayout, PictureRow, Tree, composed, split_named
-from penlight.data.own.tables import SUFFIXES, Table, read_table
+from penlight.data.own.listing import (
+    MOST_LABELS,
+    AskedLayout,
+    Listing,
+    PictureLayout,
+    PictureRow,
+    Tree,
+    split_named,
+)
+from penlight.data.own.questions import ask
+from penlight.data.own.tables import SUFFIXES, Table, read_lines, read_table
+from penlight.data.own.templates import template_of
 from penlight.errors import DataError
 from penlight.escaping import named, shown
 from penlight.numbers import counted
 
-# What a column may be called; matched without regard to case, and to anything but letters.
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "path": ("path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "imageindex"),
-    "label": ("label", "labels", "class", "target", "diagnosis", "grade", "finding", "findings", "findinglabels"),
-    "patient": ("patient", "patientid", "subject", "subjectid"),
-    "split": ("split", "subset", "partition"),
-    "site": ("site", "hospital", "centre", "center", "institution"),
-    "age": ("age", "patientage", "ageyears"),
-    "sex": ("sex", "gender", "patientsex", "patientgender"),
-    "view": ("view", "viewposition", "projection"),
-}
-_OURS = ("-splits.csv", "-unreadable.csv")
-_SEPARATORS = ("|", ";")
-_NO_FINDING = ("no finding", "no findings")
-YES_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
+UNCERTAIN = ("positive", "negative", "drop")
+"""What becomes of a finding that is uncertain."""
+
+KEEP_ROWS = ("majority", "any", "first")
+"""What becomes of rows of one picture whose labels differ: the labels of more than half of them, of any, of the
+first."""
+
+_MOST_TABLES = 20
+
+
+@dataclass(frozen=True)
+class TableRules:
+    """How the rows of a table are read, beside its columns; what is not said is as in the tables of Penlight 0.1.
+
+    `tables` are those of a folder, one below the other, each of a split by its name or its folder; `join` are others,
+    whose columns are added; `lists` are files with the names of the pictures of a split. `head` says that the first
+    line has the names of the columns. `by_name` finds files by their name alone, see `FileFinder`, with `ending`
+    where several have it. `folders` is a template of the folders whose {split} is the split. `map` gives labels for
+    what is written; `whole_numbers` reads 3.0 as 3; `missing` are cells that say nothing; `also_none` are further
+    labels that stand for none. `uncertain` and `blank` say what a finding is whose cell says -1, or nothing;
+    `rows` one of KEEP_ROWS; `drop_unlabelled` leaves out rows without a label, of which one in columns of
+    0 and 1 is one where `one_each` says that every picture has a label; `unnamed_patients` is "own" where a
+    picture without a patient is a patient of its own.
+    """
+
+    tables: tuple[str, ...] = ()
+    join: tuple[str, ...] = ()
+    lists: Mapping[str, str] = field(default_factory=dict)
+    head: bool = True
+    by_name: bool = False
+    ending: str = ""
+    folders: str = ""
+    map: Mapping[str, str] = field(default_factory=dict)
+    whole_numbers: bool = False
+    missing: tuple[str, ...] = ()
+    also_none: tuple[str, ...] = ()
+    uncertain: str = ""
+    blank: str = ""
+    rows: str = ""
+    drop_unlabelled: bool = False
+    one_each: bool = False
+    unnamed_patients: str = ""
+
+    def to_table(self) -> dict[str, Any]:
+        """Give what differs from the defaults, as the table `[images]` has it."""
+        said = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
+        table = {name: value for name, value, default in said if value != default and value != {}}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in table.items()}
+
+    @classmethod
+    def from_table(cls, images: Mapping[str, Any]) -> Self:
+        """Read them from the table `[images]`, whose types are checked. DataError for what is not valid."""
+        given = {name: images[name] for name in RULE_TYPES if name in images}
+        for name, value in given.items():
+            texts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+            if not all(isinstance(text, str) for text in texts):
+                raise DataError(f"{name} must hold texts; {shown(value)} came.", "Correct it.")
+            most = _MOST_TABLES if name in ("tables", "join", "lists") else 2 * MOST_LABELS
+            if len(texts) > most:
+                raise DataError(f"{name} may have {most:,} texts; {len(texts):,} came.", "Give fewer.")
+            for text in texts:
+                check_text(text, "values")
+        for name, known in (("uncertain", UNCERTAIN), ("blank", UNCERTAIN[1:]), ("rows", KEEP_ROWS)):
+            require_known(given.get(name), known, name)
+        require_known(given.get("unnamed_patients"), ("own", "drop"), "unnamed_patients")
+        if given.get("folders"):
+            template_of(given["folders"], ["split"], "folders")
+        if unknown := given.get("lists", {}).keys() - {"train", "val", "test"}:
+            raise DataError(f"lists has {named(map(plain_key, unknown))}.", "Known are train, val and test.")
+        read: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+        }
+        return cls(**read)
+
+
+RULE_TYPES: Mapping[str, type] = {
+    "tables": list, "join": list, "lists": dict, "head": bool, "by_name": bool, "ending": str, "folders": str,
+    "map": dict, "whole_numbers": bool, "missing": list, "also_none": list, "uncertain": str, "blank": str,
+    "rows": str, "drop_unlabelled": bool, "one_each": bool, "unnamed_patients": str,
+}  # fmt: skip
+"""The keys of `TableRules` in a description, with their types."""
+
+
+def require_known(value: str | None, known: Sequence[str], key: str) -> None:
+    """Raise DataError for a value that is none of the known ones."""
+    if value is not None and value not in known:
+        raise DataError(f"{key} must be one of {', '.join(known)}; {shown(value)} came.", "Correct it.")
 
 
 @dataclass(frozen=True)
 class Manifest(PictureLayout):
-    """Which column of a table says what: `path`; either `label`, split at `separator` where cells hold several, or
-    `labels`, one column of 0 and 1 for each; the others by what they say ("patient", "split", "site", "age", "sex",
-    "view"). `none` is the label that stands for none."""
+    """Which column of a table says what: `path`; either `label`, split at `separator` where cells hold several ("[]"
+    for lists in brackets), or `labels`, one column of 0 and 1 for each; the others by what they say ("patient",
+    "split", "site", "age", "sex", "view"). `none` is the label that stands for none. `rules` say how rows are read;
+    `about` what was understood, for a person."""
 
     path: str
     label: str | None = None
@@ -46,61 +133,34 @@ class Manifest(PictureLayout):
     separator: str | None = None
     none: str | None = None
     others: Mapping[str, str] = field(default_factory=dict)
+    rules: TableRules = TableRules()
+    about: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-    options: ClassVar[Mapping[str, type]] = {"columns": dict, "separator": str, "none": str}
+    options: ClassVar[Mapping[str, type]] = {"columns": dict, "separator": str, "none": str, **RULE_TYPES}
     suffixes: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
 
     @classmethod
     def find_in(cls, folder: Path, tree: Tree) -> Path | None:
-        """Give the one table in a folder whose pictures lie in one folder at most."""
-        tables = [name for name in tree.others if "/" not in name and Path(name).suffix.lower() in cls.suffixes]
-        tables = [name for name in tables if not name.endswith(_OURS)]
-        folders = {picture.split("/")[0] for picture in tree.pictures if "/" in picture}
-        if len(tables) > 1 or (tables and len(folders) > 1):
-            raise DataError(
-                f"{folder} has the tables {named(tables)} and {counted(len(folders), 'folder')} of "
-                "pictures; which says the labels?",
-                f"Give the table, as {folder / tables[0]}, or move the tables away to use the folders.",
-            )
-        return folder / tables[0] if tables else None
+        """Give the one table in a folder that says labels, or the folder where each split has one."""
+        from penlight.data.own.understanding import find_tables
+
+        return find_tables(folder, tree)
 
     @classmethod
-    def propose(cls, source: Path, *, several: bool = False) -> Self:
-        """Find out which column says what. DataError if none can be the path or the labels, or if several can."""
-        table = read_table(source.parent, source.name)
-        if (files := find_column(table, "path", source)) is None:
-            raise DataError(
-                f"{source} has no column that names the files; it has {named(table)}.",
-                "Name one of the columns 'path'.",
-            )
-        return cls.of_table(table, source, files, several=several)
+    def propose(cls, source: Path, tree: Tree, asked: AskedLayout) -> "Manifest":
+        """Find out which column says what; see `understanding`."""
+        from penlight.data.own.understanding import understand
 
-    @classmethod
-    def of_table(cls, table: Table, path: Path, files: str, *, several: bool = False) -> Self:
-        """Find out which column of a table says what, where the column `files` names the pictures."""
-        found = {what: find_column(table, what, path) for what in _NAMES if what != "path"}
-        others = {what: column for what, column in found.items() if column and what != "label"}
-        if label := found["label"]:
-            separators = [mark for mark in _SEPARATORS if any(mark in cell for cell in table[label])]
-            if len(separators) > 1:
-                raise DataError(f"{path}: labels hold both '|' and ';'.", "Use one of them between labels.")
-            # Of two labels, of which one is "No Finding", each is one.
-            several = several and len(set(table[label])) > 2
-            if not separators and not several:
-                return cls(files, label, others=others)
-            none = next((cell for cell in table[label] if cell.lower() in _NO_FINDING), None)
-            return cls(files, label, (), separators[0] if separators else None, none, others)
-        used = {files, *others.values()}
-        yes_no = (name for name, cells in table.items() if all(cell.lower() in YES_NO for cell in cells))
-        labels = tuple(name for name in yes_no if name not in used)
-        if not labels:
-            raise DataError(
-                f"{path} has no labels: neither a column 'label' nor columns of 0 and 1; it has {named(table)}.",
-                "Add a column 'label'.",
-            )
-        if len(labels) == 1:
-            return cls(files, labels[0], others=others)
-        return cls(files, labels=labels, others=others)
+        return understand(source, tree, asked)
+
+    @property
+    def source_is_file(self) -> bool:
+        """Whether one table says the labels, or several of a folder."""
+        return not self.rules.tables
+
+    def account(self) -> Mapping[str, str]:
+        """Say which column is what."""
+        return self.about
 
     @classmethod
     def from_table(cls, images: Mapping[str, Any]) -> Self | None:
@@ -126,73 +186,308 @@ class Manifest(PictureLayout):
                 f"Unknown column {named(map(plain_key, unknown))}.",
                 f"Known are patient, split, {', '.join(METADATA)}.",
             )
-        return cls(path, label, tuple(labels), images.get("separator"), images.get("none"), columns)
+        rules = TableRules.from_table(images)
+        return cls(path, label, tuple(labels), images.get("separator"), images.get("none"), columns, rules)
 
     def to_table(self) -> dict[str, Any]:
-        """Give the columns and, where they are known, `separator` and `none`."""
+        """Give the columns and, where they are known, `separator`, `none` and the rules."""
         labels = {"label": self.label} if self.label else {"labels": list(self.labels)}
         table = {
             "columns": {"path": self.path, **labels, **self.others},
             "separator": self.separator,
             "none": self.none,
+            **self.rules.to_table(),
         }
         return {key: value for key, value in table.items() if value is not None}
 
     def list_rows(self, folder: Path, name: str, tree: Tree) -> Listing:
-        """Read the rows of the table, and find their files.
+        """Read the rows of the table, and find their files; see `FileFinder`.
 
-        A path is taken as it stands, from the root of the tree; failing that, the one file whose path ends alike is
-        it, so that paths from another machine, of Windows too, and bare file names work. DataError for columns that
-        are not there, rows without a label or a patient, splits of other names, a picture that stands twice, and
-        paths that lead out.
+        DataError for columns that are not there, rows without a label or a patient, splits of other names, rows of
+        one picture that differ, and paths that lead out.
         """
-        path, table = folder / name, read_table(folder, name)
+        read = read_tables(folder, name, self.rules)
+        path = read.path
         wanted = [self.path, *([self.label] if self.label else []), *self.labels, *self.others.values()]
-        if absent := [column for column in wanted if column not in table]:
+        if absent := [column for column in wanted if column not in read.table]:
             raise DataError(
-                f"{path} has no column {named(absent)}; it has {named(table)}.", "Correct the description."
+                f"{path} has no column {named(absent)}; it has {named(read.table)}.", "Correct the description."
             )
-        finder, rows, missing = _FileFinder(tree), [], []
-        for row in self.rows_of(table, path):
-            file = finder.find(row.path, path)
+        finder = FileFinder(tree, str(path), by_name=self.rules.by_name, ending=self.rules.ending)
+        split_of = self._splits(read, finder, path)
+        rows: list[PictureRow] = []
+        missing: list[str] = []
+        numbered, left_out = self._rows(read, path)
+        for i, row in numbered:
+            file = finder.find(row.path, read.splits[i] if read.splits else None)
             if file is None:
                 missing.append(row.path)
-            rows.append(row if file is None else replace(row, path=file))
-        require_sound(rows, path)
-        listed = {row.path for row in rows}
-        ignored = [file for file in (*tree.others, *tree.pictures) if file not in listed and tree.root / file != path]
-        return Listing(tree.root, rows, ignored, missing)
+            place = row.path if file is None else file
+            rows.append(replace(row, path=place, split=split_of(i, place)))
+        merged = _merged(rows, path, self.rules.rows)
+        _require_patients(merged, path)
+        listed = {row.path for row in merged}
+        own = {(folder / each).resolve() for each in read.names}
+        ignored = [
+            file
+            for file in (*tree.others, *tree.pictures)
+            if file not in listed and not (file.lower().endswith(tuple(SUFFIXES)) and tree.root / file in own)
+        ]
+        return Listing(tree.root, merged, ignored, list(dict.fromkeys(missing)), left_out)
+
+    @classmethod
+    def of_table(cls, table: Table, path: Path, files: str, *, several: bool = False) -> "Manifest":
+        """Find out which column of a table says what, where the column `files` names the pictures, which need not be
+        there."""
+        from penlight.data.own.understanding import understand_columns
+
+        return understand_columns(table, path, files, AskedLayout(several=several))
 
     def rows_of(self, table: Table, path: Path) -> list[PictureRow]:
         """Give a row for each of a table, its picture as it is written. DataError for a row without a label, and for
         splits of other names."""
-        files = table[self.path]
-        labels = [self._labels_of(table, i) for i in range(len(files))]
-        cells = table[self.label] if self.label and not self.separator else []
-        if empty := [i for i, cell in enumerate(cells) if not cell.strip()]:
-            raise DataError(f"{path}: no label in the rows of {named(files[i] for i in empty)}.", "Add it.")
-        known = [{what: table[column][i] for what, column in self.others.items()} for i in range(len(files))]
-        return [
-            _row(file, own, about, f"{path}: the split of {file}")
-            for file, own, about in zip(files, labels, known, strict=True)
-        ]
+        read = TablesRead(table, path.parent, path, [path.name])
+        split_of = self._splits(read, None, path)
+        return [replace(row, split=split_of(i, row.path)) for i, row in self._rows(read, path)[0]]
 
-    def _labels_of(self, table: Table, row: int) -> tuple[str, ...]:
-        """Give the labels of a row as they are written."""
+    def _rows(self, read: "TablesRead", path: Path) -> tuple[list[tuple[int, PictureRow]], dict[str, list[str]]]:
+        """Give the rows by their numbers, their pictures as they are written and without splits; and those that are
+        left out, by why."""
+        files, labels = read.table[self.path], self._labels(read, path)
+        known = {what: read.table[column] for what, column in self.others.items()}
+        metadata = [(kind, known[kind]) for kind in METADATA if kind in known]
+        patients = known.get("patient")
+        rows: list[tuple[int, PictureRow]] = []
+        left_out: dict[str, list[str]] = {}
+        for i, written in enumerate(files):
+            if isinstance(labels[i], str):
+                left_out.setdefault(labels[i], []).append(written)
+                continue
+            patient = patients[i] if patients is not None else None
+            if patient is not None and self.rules.unnamed_patients and naming.is_missing(patient):
+                if self.rules.unnamed_patients == "drop":
+                    left_out.setdefault("no patient", []).append(written)
+                    continue
+                patient = f"unnamed {written}"
+            rows.append((i, PictureRow(written, labels[i], patient, None, {kind: cells[i] for kind, cells in metadata})))
+        return rows, left_out
+
+    def _labels(self, read: "TablesRead", path: Path) -> list[Any]:
+        """Give the labels of each row, or a text: why the row is left out."""
         if self.label is None:
-            return tuple(name for name in self.labels if YES_NO.get(table[name][row].lower()))
-        cell = table[self.label][row]
-        found = dict.fromkeys(part.strip() for part in (cell.split(self.separator) if self.separator else [cell]))
-        return tuple(value for value in found if value and value != self.none)
+            return self._findings(read, path)
+        cells, parse = read.table[self.label], _remembering(self._parse)
+        found: list[Any] = [parse(cell) for cell in cells]
+        empty = [i for i, labels in enumerate(found) if labels is None]
+        if empty and self.rules.drop_unlabelled:
+            return ["no label" if labels is None else labels for labels in found]
+        if empty and (not self.separator or self.rules.missing):
+            raise unlabelled(path, [read.table[self.path][i] for i in empty])
+        return [() if labels is None else labels for labels in found]
+
+    def _parse(self, cell: str) -> tuple[str, ...] | str | None:
+        rules = self.rules
+        if not cell or cell in rules.missing:
+            return () if rules.blank == "negative" and not rules.drop_unlabelled else None
+        parts = [part for part in parts_of(cell, self.separator) if part not in rules.missing]
+        if rules.whole_numbers:
+            parts = [whole_number(part) for part in parts]
+        if rules.uncertain and parts == ["-1"]:
+            if rules.uncertain == "drop":
+                return "uncertain"
+            parts = ["1" if rules.uncertain == "positive" else "0"]
+        if rules.map and (unknown := [part for part in parts if part not in rules.map]):
+            raise DataError(f"The label {unknown[0]} has no name in the map of labels.", "Add it.")
+        parts = [rules.map.get(part, part) for part in parts]
+        none = {self.none, *rules.also_none}
+        return tuple(dict.fromkeys(part for part in parts if part not in none))
+
+    def _findings(self, read: "TablesRead", path: Path) -> list[Any]:
+        """Read a column for each finding."""
+        rules, n = self.rules, len(read.table[self.path])
+        found: list[list[str]] = [[] for _ in range(n)]
+        left: dict[int, str] = dict.fromkeys(read.unjoined, "no label")
+        unread: dict[str, list[str]] = {}
+        names = [rules.map.get(name, name) for name in self.labels]
+        for column, name in zip(self.labels, names, strict=True):
+            state = {cell: _state(cell) for cell in set(read.table[column])}
+            strange = {cell for cell, what in state.items() if not isinstance(what, bool) and not _told(what, rules)}
+            if strange:
+                unread[column] = sorted(strange)
+            for i, cell in enumerate(read.table[column]):
+                what = state[cell]
+                if what is True or (what == "uncertain" and rules.uncertain == "positive"):
+                    found[i].append(name)
+                elif not isinstance(what, bool) and _told(what, rules) == "drop":
+                    left.setdefault(i, what)
+        if unread:
+            raise undecided_cells(path, unread)
+        if read.unjoined and not rules.drop_unlabelled:
+            raise unlabelled(path, [read.table[self.path][i] for i in read.unjoined])
+        if rules.one_each and rules.drop_unlabelled:
+            left = {i: "no label" for i in range(n) if not found[i]} | left
+        return [left[i] if i in left else tuple(found[i]) for i in range(n)]
+
+    def _splits(self, read: "TablesRead", finder: FileFinder | None, path: Path) -> Callable[[int, str], str | None]:
+        """Give what says the split of a row by its number and its file."""
+        if column := self.others.get("split"):
+            cells, broad = read.table[column], self.rules.by_name
+            split_of = {cell: naming.split_in_name(cell) if broad else split_named(cell) for cell in set(cells)}
+            if strange := [i for i, cell in enumerate(cells) if split_of[cell] is None]:
+                what = f"{path}: the split of {read.table[self.path][strange[0]]}"
+                raise ask(
+                    "--split-column",
+                    f"{what} is '{cells[strange[0]]}'. Splits are train, val and test.",
+                    ("no column says the split", "--split-column none"),
+                )
+            return lambda i, place: split_of[cells[i]]
+        if self.rules.lists and finder:
+            listed = {
+                finder.find(line) or line: split
+                for split, name in self.rules.lists.items()
+                for line in read_lines(read.folder, name)
+            }
+            return lambda i, place: listed.get(place)
+        if self.rules.folders:
+            template = template_of(self.rules.folders, ["split"], "folders")
+            return lambda i, place: naming.split_in_name((template.read(place) or {"split": ""})["split"])
+        if read.splits:
+            splits = read.splits
+            return lambda i, place: splits[i]
+        return lambda i, place: None
 
 
-def _row(file: str, labels: tuple[str, ...], known: Mapping[str, str], what: str) -> PictureRow:
-    split = split_named(known["split"]) if "split" in known else None
-    if "split" in known and split is None:
-        raise DataError(f"{what} is '{known['split']}'.", "Splits are train, val and test.")
-    return PictureRow(
-        file, labels, known.get("patient"), split, {kind: known[kind] for kind in METADATA if kind in known}
+@dataclass(frozen=True)
+class TablesRead:
+    """The rows of one table or several: `splits` are those of the rows where tables are of splits, `unjoined` the
+    numbers of the rows that a joined table lacks, `names` the files that were read, from `folder` on."""
+
+    table: Table
+    folder: Path
+    path: Path
+    names: Sequence[str]
+    splits: Sequence[str] = ()
+    unjoined: Sequence[int] = ()
+
+
+def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
+    """Read the tables of a description, or of a folder: `name` is the one table, from the folder on."""
+    names = rules.tables or (name,)
+    tables = [read_table(folder, each, head=rules.head) for each in names]
+    splits: list[str] = []
+    if len(names) > 1:
+        for each, table in zip(names, tables, strict=True):
+            splits += [split_of_table(each) or "train"] * len(next(iter(table.values())))
+    table, unjoined = stacked(tables), set()
+    base = str(Path(name).parent) if name else "."
+    beside = [each if base == "." else f"{base}/{each}" for each in (*rules.join, *rules.lists.values())]
+    for each in beside[: len(rules.join)]:
+        before = len(table)
+        table, lacking = joined(table, folder, each)
+        if lacking and len(table) > before:
+            added = list(table)[before:]
+            unjoined |= {i for i, cells in enumerate(zip(*(table[a] for a in added), strict=True)) if not any(cells)}
+    place = folder / base
+    return TablesRead(table, place, folder / names[0], [*names, *beside], splits, sorted(unjoined))
+
+
+def split_of_table(name: str) -> str | None:
+    """Give the split that a table's name says, or else the folder that it is in."""
+    parts = [part.partition(".")[0] if i == 0 else part for i, part in enumerate(reversed(name.split("/")))]
+    return next((split for part in (Path(name).name, *parts) if (split := naming.split_word(part))), None)
+
+
+def undecided_cells(path: Path, cells: Mapping[str, Sequence[str]]) -> DataError:
+    """Give the error for findings whose cells say neither present nor absent: by columns, the cells."""
+    uncertain = [name for name, found in cells.items() if any(map(naming.is_uncertain, found))]
+    blank = [name for name, found in cells.items() if any(map(naming.is_missing, found))]
+    strange = sorted({cell for found in cells.values() for cell in found if _state(cell) == "?"})
+    if strange:
+        raise DataError(f"{path}: {named(cells)} hold {named(strange)}; findings are 1 or 0.", "Correct the table.")
+    what = [f"-1 in {named(uncertain)}"] if uncertain else []
+    what += [f"nothing in {named(blank)}"] if blank else []
+    sentence = f"{path}: cells of findings say {' and '.join(what)}; whether it is there is uncertain or unknown."
+    readings = [("not there", "negative"), ("there", "positive"), ("leave such rows out", "drop")]
+    if uncertain:
+        return ask("--uncertain", sentence, *((words, f"--uncertain {value}") for words, value in readings))
+    return ask(
+        "--blank", sentence, *((words, f"--blank {value}") for words, value in readings if value != "positive")
     )
+
+
+def unlabelled(path: Path, files: Sequence[str], cells: Sequence[str] = (), *, findings: bool = False) -> DataError:
+    """Give the error for rows without a label, whose cells are empty or one of `cells`; where there may be several
+    `findings`, that may mean none."""
+    said = f", where it is {named(cells)}" if cells else ""
+    none = [("these pictures have none", "--blank negative")] if findings else []
+    return ask(
+        "--drop-unlabelled",
+        f"{path}: no label in the rows of {named(files)}{said}.",
+        (f"leave {counted(len(files), 'row')} out", "--drop-unlabelled"),
+        *none,
+    )
+
+
+def _state(cell: str) -> bool | str:
+    answer = naming.yes_or_no(cell)
+    if answer is not None:
+        return answer
+    return "uncertain" if naming.is_uncertain(cell) else "blank" if naming.is_missing(cell) else "?"
+
+
+def _told(what: str, rules: TableRules) -> str:
+    return {"uncertain": rules.uncertain, "blank": rules.blank}.get(what, "")
+
+
+def _remembering(function: Callable[[str], Any]) -> Callable[[str], Any]:
+    known: dict[str, Any] = {}
+
+    def remembered(cell: str) -> Any:
+        if cell not in known:
+            known[cell] = function(cell)
+        return known[cell]
+
+    return remembered
+
+
+def _merged(rows: Sequence[PictureRow], path: Path, keep: str) -> list[PictureRow]:
+    """Make one row of several of one picture: where they agree, or as `keep` says."""
+    counts = Counter(row.path for row in rows)
+    if len(counts) == len(rows):
+        return list(rows)
+    by_path: dict[str, list[PictureRow]] = {}
+    for row in rows:
+        by_path.setdefault(row.path, []).append(row)
+    several = {file: found for file, found in by_path.items() if len(found) > 1}
+    for what, differ in (("patients", "patient"), ("splits", "split")):
+        if bad := [file for file, found in several.items() if len({getattr(row, differ) for row in found}) > 1]:
+            raise DataError(
+                f"{path}: pictures that stand in several rows: {named(bad)}. Their {what} differ.",
+                "Correct the table.",
+            )
+    differing = [file for file, found in several.items() if len({frozenset(row.values) for row in found}) > 1]
+    if differing and not keep:
+        raise ask(
+            "--keep-rows",
+            f"{path}: pictures that stand in several rows: {named(differing)}. Their labels differ.",
+            ("the labels of more than half of the rows", "--keep-rows majority"),
+            ("every label of any row", "--keep-rows any"),
+            ("the first row", "--keep-rows first"),
+        )
+    chosen = {file: _chosen(several[file], keep) for file in differing}
+    if tied := [file for file, values in chosen.items() if values is None]:
+        raise ask(
+            "--keep-rows",
+            f"{path}: no label has more than half of the rows of {named(tied)}.",
+            ("every label of any row", "--keep-rows any"),
+            ("the first row", "--keep-rows first"),
+        )
+    merged = []
+    for file, found in by_path.items():
+        values = chosen.get(file) or found[0].values if file not in chosen else chosen[file]
+        first = found[0]
+        merged.append(PictureRow(file, values or (), first.patient, first.split, first.metadata))
+    return merged
 
 
 def require_sound(rows: Sequence[PictureRow], path: Path) -> None:
@@ -200,71 +495,28 @@ def require_sound(rows: Sequence[PictureRow], path: Path) -> None:
     counts = Counter(row.path for row in rows)
     if twice := [file for file, count in counts.items() if count > 1]:
         raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")
+    _require_patients(rows, path)
+
+
+def _require_patients(rows: Sequence[PictureRow], path: Path) -> None:
     if nameless := [row.path for row in rows if row.patient == ""]:
-        raise DataError(
-            f"{path}: no patient in the rows of {named(nameless)}.", "Name the patient, or remove that column."
+        raise ask(
+            "--unnamed-patients",
+            f"{path}: no patient in the rows of {named(nameless)}.",
+            ("each of these pictures is of another patient", "--unnamed-patients own"),
+            ("leave them out", "--unnamed-patients drop"),
+            ("patients are not known", "--patient-column none"),
         )
 
 
-def find_column(table: Table, what: str, path: Path) -> str | None:
-    """Find the column that says `what`, a key of `_NAMES`, by its name. DataError if several may."""
-    by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in table}
-    found = [by_name[name] for name in _NAMES[what] if name in by_name]
-    if len(found) > 1 and found[0].lower() != what:
-        raise DataError(f"{path}: {named(found)} may each be the {what}.", f"Name the right one '{what}'.")
-    return found[0] if found else None
-
-
-def is_label_column(name: str) -> bool:
-    """Say whether a column is called as one of labels is, such as "diagnosis"."""
-    return re.sub(r"[^a-z]", "", name.lower()) in _NAMES["label"]
-
-
-class _FileFinder:
-    """Finds the files that a manifest means, by whole paths or by how they end."""
-
-    def __init__(self, tree: Tree) -> None:
-        self._root = tree.root
-        self._by_path = {composed(path): path for path in (*tree.pictures, *tree.others)}
-        self._by_name: dict[str, list[tuple[str, ...]]] = {}
-        for path in self._by_path:
-            parts = PurePosixPath(path).parts
-            self._by_name.setdefault(parts[-1], []).append(parts)
-
-    def find(self, written: str, manifest: Path) -> str | None:
-        """Give the path from the root of the file that is meant; None if there is none."""
-        if written in self._by_path:
-            return self._by_path[written]
-        parts = PureWindowsPath(written).parts
-        if ".." in parts:
-            raise DataError(f"{manifest}: {written} leads out of {self._root}.", "Move the manifest above them.")
-        # An absolute path was written where the folder had another place: as much of its end as fits counts.
-        absolute = bool(PureWindowsPath(written).anchor)
-        parts = parts[1:] if absolute else parts
-        places = self._by_name.get(parts[-1], []) if parts else []
-        common = [(_common_end(place, parts), place) for place in places]
-        longest = max((n for n, _ in common), default=0)
-        if longest < (1 if absolute else len(parts)):
-            return None
-        best = ["/".join(place) for n, place in common if n == longest]
-        if len(best) > 1:
-            raise DataError(f"{manifest}: {written} may be {named(best)}.", "Write more of its path.")
-        return self._by_path[best[0]] if best else None
-
-
-def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
-    pairs = zip(reversed(one), reversed(other), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def age_in_years(text: str) -> float:
-    """Read an age in years: 58, 58.5, or as DICOM writes it, 058Y, 006M, 003W, 010D; NaN for an empty cell.
-
-    DataError for anything else.
-    """
-    if not text.strip():
-        return float("nan")
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,30})?)\s*([YMWD]?)", text.strip().upper())
-    if not match:
-        raise DataError(f"'{text}' is not an age in years.", "Write 58, 058Y or 006M, or leave it empty.")
-    return float(match[1]) / {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}[match[2]]
+def _chosen(rows: Sequence[PictureRow], keep: str) -> tuple[str, ...] | None:
+    """Give the labels of the rows of one picture; None where none has the majority."""
+    if keep == "first":
+        return rows[0].values
+    votes = Counter(value for row in rows for value in row.values)
+    if keep == "any":
+        return tuple(votes)
+    if all(len(row.values) == 1 for row in rows):
+        (first, n), *others = votes.most_common()
+        return (first,) if not others or n > others[0][1] else None
+    return tuple(value for value, n in votes.items() if 2 * n > len(rows))

@@ -2,8 +2,9 @@
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,18 +14,22 @@ from penlight import disk
 from penlight.data.arrays import NAMES
 from penlight.data.dataset import METADATA, SPLITS
 from penlight.data.decoding import workers
-from penlight.data.description import Description, description_of, is_name, slug
+from penlight.data.description import Description, description_of, is_name, name_of
 from penlight.data.folders import data_folders
 from penlight.data.mapped import convert, read_splits, store_locked
 from penlight.data.npz import Header, read_array, read_headers
+from penlight.data.own import naming
+from penlight.data.own.cells import age_in_years
 from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
-from penlight.data.own.listing import Listing, PictureRow, require_labels
+from penlight.data.own.listing import AskedLayout, Listing, PictureRow, require_labels
 from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
+from penlight.data.own.templates import without_ending
+from penlight.data.pictures import SUFFIXES
 from penlight.data.remembered import remember_images
 from penlight.errors import DataError
-from penlight.escaping import label_list, named
+from penlight.escaping import label_list, named, printable
 from penlight.numbers import counted
 from penlight.parsing import parse_toml
 from penlight.records import Record, json_key
@@ -32,9 +37,25 @@ from penlight.tasks import TASKS
 
 UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
+_EXAMPLES = 3
 _FROM = "the folder or table, in or below this file's folder"
 _FROM_ELSEWHERE = "it lies elsewhere: this machine remembers where; on another one give --images FOLDER"
 _LARGEST_LABELS = 64 << 20
+
+
+class Understood(Record):
+    """What was understood of a dataset before anything is decoded, for a person to check. `account` says in words
+    what the files, labels, patients and splits are taken from, and what is not used; `labels` counts the pictures of
+    each label, `examples` names three of each; `left_out` counts the files that are left out, by why; `notes` are
+    sentences."""
+
+    task: str
+    reason: str
+    account: Mapping[str, str]
+    labels: Mapping[str, int]
+    examples: Mapping[str, Sequence[str]]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 class NewDataset(Record, computed=("next",)):
@@ -55,6 +76,7 @@ class NewDataset(Record, computed=("next",)):
     problems: Mapping[str, str] = json_key("left_out", default_factory=dict)
     ignored: Sequence[str] = ()
     notes: Sequence[str] = ()
+    understood: Understood | None = None
 
     @property
     def next(self) -> str:
@@ -66,19 +88,22 @@ class NewDataset(Record, computed=("next",)):
 @dataclass(frozen=True)
 class NewDatasetOptions:
     """What a person said on the command line; `order` are the labels in their order, `images` is the folder of the
-    pictures of a table, where that is not the table's own."""
+    pictures of a table, where that is not the table's own; `layout` says how the files are laid out."""
 
     task: str | None = None
     order: Sequence[str] = ()
-    size: int = 28
+    size: int | None = None
     name: str | None = None
     seed: int = 0
     skip_unreadable: bool = False
     out: Path = Path()
     images: Path | None = None
+    layout: AskedLayout = field(default_factory=AskedLayout)
 
 
-def describe_images(path: Path, options: NewDatasetOptions) -> NewDataset:
+def describe_images(
+    path: Path, options: NewDatasetOptions, on_understood: Callable[[Understood], None] = lambda understood: None
+) -> NewDataset:
     """Look at class folders, a manifest or an npz, prepare the pictures, and write description and splits; the
     description last, so that it is there only if all is.
 
@@ -90,33 +115,104 @@ def describe_images(path: Path, options: NewDatasetOptions) -> NewDataset:
         return _describe_npz(path, place, options)
     workers().start(workers().processes)  # which takes as long as listing thousands of files
     several = options.task in TASKS and not TASKS[options.task].exclusive
-    found = find_layout(path.resolve(), options.images, several=several)
+    found = find_layout(
+        path.resolve(), options.images, place.parent.resolve(), replace(options.layout, several=several)
+    )
     where, listing = _where(found, place.parent, options), found.listing
-    values = require_labels(listing.rows, str(found.source))
-    proposal = propose_task(listing.rows, values, options.task, options.order)
     missing = set(listing.missing)
+    if listing.rows and len(missing) == len({row.path for row in listing.rows}):
+        raise DataError(
+            f"{found.source}: there is no such file as {listing.rows[0].path} in or below {listing.root}, nor one of "
+            f"any other of {counted(len(listing.rows), 'row')}.",
+            "Name the folder of the pictures with --images, or the column of their names with --path-column.",
+        )
+    there = [row for row in listing.rows if row.path not in missing] or listing.rows
+    # Labels are those of pictures that are there: the rows of others may have further ones.
+    values = require_labels(there, str(found.source))
+    proposal = propose_task(there, values, options.task, options.order)
     paths = [row.path for row in listing.rows if row.path not in missing]
     pictures = propose_format(listing.root, paths, options.size)
-    text = _description_text(place.stem, where, found, proposal, pictures, options)
+    understood = _understood(found, there, proposal, pictures, options)
+    on_understood(understood)
+    text = _description_text(place.stem, where, found, proposal, pictures, options, understood)
     description = description_of(parse_toml(text, str(place)), place)
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
         labelled, problems = _prepare(description, listing, paths, options, where, text)
     y, splits = description.info.task.encode(labelled.labels), np.array(labelled.splits)
+    counts = {split: y[splits == split].sum(axis=0).tolist() for split in SPLITS}
     return NewDataset(
         place,
         place.stem,
         proposal.task,
         proposal.reason,
         description.info.task.labels,
-        options.size,
+        pictures.size,
         pictures.channels,
-        counts={split: y[splits == split].sum(axis=0).tolist() for split in SPLITS},
+        counts=counts,
         images={split: labelled.splits.count(split) for split in SPLITS},
         splits=place.parent / pictures_of(description).rule.file,
         problems=problems,
         ignored=listing.ignored,
-        notes=_notes(listing, proposal, pictures, options),
+        notes=_notes(listing, proposal, pictures, counts, description.info.task.labels),
+        understood=understood,
     )
+
+
+def _understood(
+    found: FoundLayout,
+    there: Sequence[PictureRow],
+    proposal: Proposal,
+    pictures: Format,
+    options: NewDatasetOptions,
+) -> Understood:
+    listing = found.listing
+    account = dict(found.layout.account())
+    if options.layout.patient_in_name:
+        account["patients"] = f"the names of the pictures, as '{options.layout.patient_in_name}'"
+    if "split" not in account:
+        account["split"] = "made by patient" if there[0].patient is not None else "made picture by picture"
+    account["images"] = (
+        f"{pictures.size} pixels a side ({pictures.size_reason}); {'colour' if pictures.channels == 3 else 'grey'} "
+        f"({pictures.channels_reason})"
+    )
+    examples: dict[str, list[str]] = {value: [] for value in proposal.values}
+    counts: dict[str, int] = dict.fromkeys(proposal.values, 0)
+    for row in there:
+        for value in row.values:
+            counts[value] += 1
+            if len(examples[value]) < _EXAMPLES:
+                examples[value].append(row.path)
+    reasons = {**found.left_out, **listing.left_out, "without a file": listing.missing}
+    known = {path for paths in reasons.values() for path in paths}
+    pictures_ignored = [
+        path for path in listing.ignored if path not in known and Path(path).suffix.lower() in SUFFIXES
+    ]
+    reasons["pictures without a row or label"] = pictures_ignored
+    return Understood(
+        proposal.task,
+        proposal.reason,
+        account,
+        counts,
+        examples,
+        {why: len(paths) for why, paths in reasons.items() if paths},
+        _hints(there),
+    )
+
+
+def _hints(rows: Sequence[PictureRow]) -> list[str]:
+    """Say what the names of pictures show of patients, where nothing else names them."""
+    if rows[0].patient is not None:
+        return []
+    for name, pattern in naming.PATIENTS.items():
+        of = [match[1] for row in rows if (match := pattern.search(without_ending(row.path)))]
+        groups = set(of)
+        if len(of) * 2 > len(rows) and len(groups) < len(of):
+            example = next(iter(groups))
+            return [
+                f"Names of {counted(len(of), 'picture')} show {counted(len(groups), 'patient')}, such as {example}: "
+                f"keep those of one together with --patient-in-name {name}."
+            ]
+    return []
 
 
 def _prepare(
@@ -130,8 +226,9 @@ def _prepare(
     """Decode the pictures at `paths`, divide those that can be read, and write what is made of them, the `text` of
     the description last; give their rows, and why others were left out."""
     place, info, pictures = description.file, description.info, pictures_of(description)
-    reading = pictures.reading(options.size, info.channels)
-    with store_locked(info.name, options.size), decoded(info.name, reading, listing.root, paths) as images:
+    size = pictures.sizes[0]
+    reading = pictures.reading(size, info.channels)
+    with store_locked(info.name, size), decoded(info.name, reading, listing.root, paths) as images:
         (place.parent / f"{info.name}-unreadable.csv").unlink(missing_ok=True)
         problems = {**dict.fromkeys(listing.missing, "there is no such file"), **images.problems}
         if problems:
@@ -147,7 +244,7 @@ def _prepare(
         write_splits(
             place.parent / pictures.rule.file, everything, [by_path.get(path, LEFT_OUT) for path in everything]
         )
-        remember_images(place, *where)
+        remember_images(place, where.name, where.folder)
         disk.write_whole(place, text.encode())
     return labelled, problems
 
@@ -169,7 +266,7 @@ def _describe_npz(path: Path, place: Path, options: NewDatasetOptions) -> NewDat
     info = description_of(parse_toml(text, str(place)), place).info
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
         splits = read_splits(info, size, convert(info, size, path).folder)
-        remember_images(place, *where)
+        remember_images(place, where.name, where.folder)
         disk.write_whole(place, text.encode())
     name_them = "" if options.order else "Name the labels, which are numbers here. "
     return NewDataset(
@@ -209,13 +306,13 @@ def _npz_proposal(path: Path, headers: Mapping[str, Header], labels: Header, opt
         proposal = propose_task(rows, values, options.task, ())
     if options.order and len(options.order) != len(values):
         raise DataError(
-            f"--labels gives {len(options.order)} names; the labels are {label_list(values)}.", "Name each."
+            f"--order gives {len(options.order)} names; the labels are {label_list(values)}.", "Name each."
         )
     return replace(proposal, values=tuple(options.order) or proposal.values, note="")
 
 
 def _free_place(path: Path, options: NewDatasetOptions) -> Path:
-    name = options.name or slug(path.resolve().stem)
+    name = options.name or name_of(path)
     if not is_name(name):
         raise DataError(f"The name '{name}' may have only letters, digits, '-' and '_', at most 100.")
     place = options.out / f"{name}.toml"
@@ -229,10 +326,12 @@ def _free_place(path: Path, options: NewDatasetOptions) -> Path:
 
 class _Where(NamedTuple):
     """What a description says of where its pictures are, and the folder that is remembered for it on this machine;
-    None where they are in or below the folder of the description."""
+    None where they are in or below the folder of the description. `pictures` is their folder from there, where it is
+    not that of the table."""
 
     name: str
     folder: Path | None
+    pictures: str = ""
 
 
 def _where_npz(path: Path, folder: Path) -> _Where:
@@ -244,24 +343,26 @@ def _where_npz(path: Path, folder: Path) -> _Where:
 
 def _where(found: FoundLayout, folder: Path, options: NewDatasetOptions) -> _Where:
     """Say where pictures are: a description may be handed on, so it holds no path of this machine."""
-    source, is_table = found.source, bool(found.layout.suffixes)
+    source, root, is_table = found.source, found.listing.root, found.layout.source_is_file
     below = _below(source, folder)
-    if options.images is not None:
-        images = options.images.resolve()
-        if below is None and source.parent != images:
-            raise DataError(
-                f"{source} lies neither below the folder of the description, {folder.resolve()}, nor in {images}.",
-                "Move it into one of them.",
-            )
-        return _Where(below or source.name, images)
-    if below is not None and (below == "." or disk.plain_parts(below) is not None):
-        return _Where(below, None)
-    if is_table and (folder / source.name).exists():
+    inside = below is not None and (below == "." or disk.plain_parts(below) is not None)
+    if not is_table:
+        return _Where(below, None) if inside and below is not None else _Where(source.name, source)
+    pictures = _below(root, folder)
+    if inside and below is not None and pictures is not None and options.images is None:
+        return _Where(below, None, "" if root == source.parent else pictures)
+    if options.images is None and root == source.parent and (folder / source.name).exists():
         raise DataError(
             f"{folder / source.name} is another table than {source}, and the description can name only one.",
             "Choose another folder for the description, with --out.",
         )
-    return _Where(source.name, source.parent if is_table else source)
+    of_root = _below(source, root)
+    if not inside and of_root is None:
+        raise DataError(
+            f"{source} lies neither below the folder of the description, {folder.resolve()}, nor in {root}.",
+            "Move it into one of them.",
+        )
+    return _Where(below if inside and below is not None else str(of_root), root)
 
 
 def _below(path: Path, folder: Path) -> str | None:
@@ -271,7 +372,13 @@ def _below(path: Path, folder: Path) -> str | None:
 
 
 def _description_text(
-    name: str, where: _Where, found: FoundLayout, proposal: Proposal, pictures: Format, options: NewDatasetOptions
+    name: str,
+    where: _Where,
+    found: FoundLayout,
+    proposal: Proposal,
+    pictures: Format,
+    options: NewDatasetOptions,
+    understood: Understood,
 ) -> str:
     rows = found.listing.rows
     given = sorted({row.split for row in rows if row.split}, key=SPLITS.index)
@@ -280,17 +387,29 @@ def _description_text(
     rule = f"made {by}stratified by label" if not given else f"{named(given)} as given"
     if given and missing:
         rule += f"; {named(missing)} taken from train {by}stratified by label"
+    ignored = [pattern for patterns in found.ignored.values() for pattern in patterns]
+    left_out = [f"{n:,} {why}" for why, n in understood.left_out.items()]
     lines = [
         *_head(name, proposal, "names for people, in the order of `values` below"),
         _line("channels", pictures.channels, pictures.channels_reason),
         "",
         "[images]",
+        "# What was understood:",
+        *(f"# {what}: {printable(said)}" for what, said in understood.account.items()),
+        *([f"# left out: {printable('; '.join(left_out))}"] if left_out else []),
         _line("from", where.name, _FROM if where.folder is None else _FROM_ELSEWHERE),
-        _line("sizes", [options.size], "sides in pixels; add one, as [28, 64], to open the dataset at it too"),
+        *([_line("folder", where.pictures, "of the pictures")] if where.pictures else []),
+        _line(
+            "sizes",
+            [pictures.size],
+            f"{pictures.size_reason}; sides in pixels; add one, as [28, 64], to open the dataset at it too",
+        ),
         _line("fit", "crop", f'sides are {pictures.sides[0]} to {pictures.sides[1]} pixels; or "pad", "stretch"'),
         *([_line("bits", pictures.bits, pictures.bits_reason)] if pictures.bits_reason else []),
         _line("values", list(proposal.values), "what folders or cells call the labels"),
         *(_line(key, value) for key, value in found.layout.to_table().items()),
+        *([_line("ignore", ignored, "; ".join(found.ignored))] if ignored else []),
+        *([_line("patient_in_name", options.layout.patient_in_name)] if options.layout.patient_in_name else []),
         "",
         "[split]",
         _line("file", f"{name}-splits.csv", rule),
@@ -331,13 +450,23 @@ def _line(key: str, value: Any, comment: str = "") -> str:
     return line if not comment else f"# {comment}\n{line}" if "\n" in line else f"{line}  # {comment}"
 
 
-def _notes(listing: Listing, proposal: Proposal, pictures: Format, options: NewDatasetOptions) -> list[str]:
+def _notes(
+    listing: Listing, proposal: Proposal, pictures: Format, counts: Mapping[str, Sequence[int]], labels: Sequence[str]
+) -> list[str]:
     first, notes = listing.rows[0], proposal.notes
     if first.patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
+    if untested := [label for i, label in enumerate(labels) if counts["train"][i] and not counts["test"][i]]:
+        notes.append(f"No picture of test has {named(untested)}, of which there are too few: no score can be of it.")
+    if unseen := [label for i, label in enumerate(labels) if not counts["train"][i]]:
+        notes.append(f"No picture of train has {named(unseen)}: it cannot be learned from the given splits.")
+    if "age" in first.metadata:
+        cells = [cell for row in listing.rows if (cell := row.metadata["age"].strip()) and isnan(age_in_years(cell))]
+        if cells := [cell for cell in cells if not naming.is_missing(cell)]:
+            notes.append(f"{counted(len(cells), 'age')} not read, and so missing: {named(dict.fromkeys(cells))}.")
     if pictures.smaller:
         n = counted(pictures.smaller, "picture")
-        notes.append(f"{n} with a side below {options.size} pixels, enlarged to it.")
+        notes.append(f"{n} with a side below {pictures.size} pixels, enlarged to it.")
     if known := [kind for kind in METADATA if kind in first.metadata]:
         notes.append(f"Kept for scores by subgroup: {', '.join(known)}.")
     return [*notes, "State licence, source and modality in the description."]

@@ -12,7 +12,8 @@ import io
 import os
 import re
 import sys
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, Any, NoReturn
 
 from penlight.data.own.tables import LARGEST_CELL, MOST_CELLS, MOST_COLUMNS, MOST_ROWS
 from penlight.escaping import named
@@ -29,12 +30,17 @@ class UnreadableError(Exception):
 
 def main() -> None:
     """Read standard input, write standard output, and end the process."""
+    convert(write_csv)
+
+
+def convert(write: Callable[[IO[bytes], IO[bytes]], None]) -> NoReturn:
+    """Let `write` read standard input and write CSV to standard output, and end the process."""
     limit()
     # The reader prints of a damaged file what it likes; what is written here must stay CSV.
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)
         try:
-            write_csv(sys.stdin.buffer, out)
+            write(sys.stdin.buffer, out)
             out.flush()
         except UnreadableError as error:
             reason = str(error)
@@ -96,7 +102,7 @@ def write_csv(source: IO[bytes], out: IO[bytes]) -> None:
         left -= len(batch)
         if left < 0:
             raise UnreadableError(f"it has more than {most:,} rows")
-        columns = [[_text(value) for value in column.to_pylist()] for column in batch.columns]
+        columns = [[cell_text(value) for value in column.to_pylist()] for column in batch.columns]
         rows.writerows(zip(*columns, strict=True))
     text.detach()
 
@@ -112,7 +118,8 @@ def _is_odd(kind: Any) -> bool:
     )
 
 
-def _text(value: object) -> str:
+def cell_text(value: object) -> str:
+    """Give a value as a cell has it; UnreadableError for one that is too long."""
     if value is None or value != value:
         return ""
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

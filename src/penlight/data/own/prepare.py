@@ -28,9 +28,9 @@ from penlight.data.description import Description
 from penlight.data.folders import private_cache_folder
 from penlight.data.mapped import StoredDataset, changed, find_pictures, load_arrays, parts_folder, put, store_locked
 from penlight.data.npz import read_array, read_arrays, read_headers, write_header
+from penlight.data.own.cells import age_in_years
 from penlight.data.own.layouts import list_pictures, pictures_of
 from penlight.data.own.listing import PictureRow, is_number
-from penlight.data.own.manifest import age_in_years
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
 from penlight.data.own.tables import as_path_cell, csv_bytes
 from penlight.data.pictures import DecodeOptions, Pixels
@@ -278,7 +278,10 @@ def known_of(rows: Sequence[PictureRow]) -> dict[str, NDArray[Any]]:
         known["patients"] = _numbers_or_texts([row.patient or "" for row in rows])
     for kind in METADATA:
         if kind in first.metadata:
-            known[kind] = _ages(rows) if kind == "age" else np.array([row.metadata[kind] for row in rows])
+            cells = [row.metadata[kind] for row in rows]
+            known[kind] = (
+                np.array([age_in_years(cell) for cell in cells], np.float32) if kind == "age" else np.array(cells)
+            )
     return known
 
 
@@ -286,16 +289,6 @@ def _numbers_or_texts(names: Sequence[str]) -> NDArray[Any]:
     """Give whole numbers where all names are, written the usual way; 007 stays a text."""
     numbers = all(is_number(name) and str(int(name)) == name for name in names)
     return np.array([int(name) for name in names]) if numbers else np.array(names)
-
-
-def _ages(rows: Sequence[PictureRow]) -> NDArray[np.float32]:
-    ages = np.empty(len(rows), np.float32)
-    for i, row in enumerate(rows):
-        try:
-            ages[i] = age_in_years(row.metadata["age"])
-        except DataError as error:
-            raise DataError(f"{row.path}: {error.problem}", error.remedy) from error
-    return ages
 
 
 def _state(path: Path) -> State:

@@ -15,6 +15,9 @@ from penlight.tasks import TASKS, find_task
 
 _LOOKED_INTO = 16
 _BITS = (8, 10, 12, 14, 16)
+_SIZES = (28, 64, 128, 224)
+# Of all images together: 1,600 of 224 pixels a side, 5,000 of 128, 20,000 of 64.
+_MOST_PIXELS = 82_000_000
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Proposal:
 @dataclass(frozen=True)
 class Format:
     """What the headers of all pictures say together: `channels` and `bits` with the reasons; `sides` are the smallest
-    and the largest width or height in pixels."""
+    and the largest width or height in pixels; `size` is the side of the images that they become."""
 
     channels: int
     channels_reason: str
@@ -44,6 +47,8 @@ class Format:
     bits_reason: str
     sides: tuple[int, int]
     smaller: int
+    size: int = 28
+    size_reason: str = ""
 
 
 def propose_task(
@@ -56,7 +61,7 @@ def propose_task(
     """
     if order and set(order) != set(values):
         raise DataError(
-            f"--labels gives {label_list(order)}; the labels are {label_list(values)}.", "Give each of them once."
+            f"--order gives {label_list(order)}; the labels are {label_list(values)}.", "Give each of them once."
         )
     several = sum(len(row.values) > 1 for row in rows)
     without = sum(not row.values for row in rows)
@@ -92,8 +97,9 @@ def _require_fit(kind: str, values: Sequence[str], several: int, without: int) -
         raise DataError(f"A {kind} task has {wanted}; there are {len(values)}: {named(values)}.")
 
 
-def propose_format(root: Path, paths: Sequence[str], size: int) -> Format:
-    """Look at the headers of all pictures; those that cannot be read are passed over."""
+def propose_format(root: Path, paths: Sequence[str], size: int | None) -> Format:
+    """Look at the headers of all pictures; those that cannot be read are passed over. Without a `size` one is
+    suggested."""
     headers: dict[str, PictureHeader] = {}
     with count_progress("looking at the pictures", len(paths)) as bar:
         for path, header in zip(paths, picture_headers(root / path for path in paths), strict=True):
@@ -105,8 +111,22 @@ def propose_format(root: Path, paths: Sequence[str], size: int) -> Format:
     bits, reason = _bits([root / path for path, header in headers.items() if header.bits == 16])
     shorter = [min(header.width, header.height) for header in headers.values()]
     longer = [max(header.width, header.height) for header in headers.values()]
+    why = "given with --size"
+    if size is None:
+        size, why = suggest_size(shorter)
     smaller = sum(side < size for side in shorter)
-    return Format(3 if colour else 1, what, bits, reason, (min(shorter, default=0), max(longer, default=0)), smaller)
+    sides = (min(shorter, default=0), max(longer, default=0))
+    return Format(3 if colour else 1, what, bits, reason, sides, smaller, size, why)
+
+
+def suggest_size(shorter: Sequence[int]) -> tuple[int, str]:
+    """Give the side of the images for pictures of these shorter sides, and why: the largest of the usual ones that
+    half of the pictures have and that so many of them can be trained at on a laptop."""
+    if not shorter:
+        return _SIZES[0], "no picture could be read"
+    middle = sorted(shorter)[len(shorter) // 2]
+    fits = [side for side in _SIZES if side <= middle and side * side * len(shorter) <= _MOST_PIXELS] or [_SIZES[0]]
+    return fits[-1], f"suggested for {counted(len(shorter), 'picture')}, half of them of {middle} pixels or more"
 
 
 def _bits(deep: Sequence[Path]) -> tuple[int, str]:

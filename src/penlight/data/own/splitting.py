@@ -54,12 +54,34 @@ def divide(rows: Sequence[PictureRow], y: NDArray[np.integer], rule: SplitRule) 
     patients = np.array([row.patient if row.patient is not None else f"{i}" for i, row in enumerate(rows)])[pool]
     shares = np.array([rule.shares[split] for split in wanted])
     chosen = stratify(y[pool], patients, shares / shares.sum(), rule.seed)
+    _keep_trainable(chosen, y[pool], patients, len(wanted))
     for i, split in zip(pool, chosen, strict=True):
         splits[i] = wanted[split]
     if empty := [split for split in SPLITS if split not in splits]:
         n = len(set(patients.tolist()))
         raise DataError(f"{n} patients or pictures are too few: {named(empty)} stays empty.", "Add some.")
     return splits
+
+
+def _keep_trainable(part: Counts, y: NDArray[np.integer], groups: NDArray[np.generic], n_parts: int) -> None:
+    """Change parts (N,), of which the first is train, so that each label of `y` (N, C) is in train, and no part is
+    empty that need not be: small groups move, and none takes the last images of a label away from train."""
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(sizes, kind="stable").tolist()
+    part_of = np.zeros(len(sizes), np.int64)
+    part_of[group] = part
+    counts = np.zeros((len(sizes), y.shape[1]), np.int64)
+    np.add.at(counts, group, y)
+    for label in np.flatnonzero(counts.sum(axis=0)):
+        if not counts[part_of == 0, label].any():
+            part_of[next(g for g in order if counts[g, label])] = 0
+    for empty in set(range(1, n_parts)) - set(part_of.tolist()):
+        in_train = counts[part_of == 0].sum(axis=0)
+        spare = (g for g in order if part_of[g] == 0 and ((counts[g] == 0) | (counts[g] < in_train)).all())
+        g = next(spare, None)
+        if g is not None and (part_of == 0).sum() > 1:
+            part_of[g] = empty
+    part[:] = part_of[group]
 
 
 def stratify(y: NDArray[np.integer], groups: NDArray[np.generic], shares: NDArray[np.floating], seed: int) -> Counts:

@@ -1,16 +1,20 @@
-"""Reading tables of texts, CSV and Parquet, which may come from a stranger: their size is bounded before it is held.
+"""Reading tables of texts, which may come from a stranger: their size is bounded before it is held.
 
-A Parquet file is read in a process of its own, which gives it back as CSV: a damaged one may end the library that
-reads it, or take all memory.
+CSV with commas, semicolons or tabs in any common encoding, the same in gzip, JSON Lines, Excel and Parquet. The last
+two are read in a process of its own, which gives them back as CSV: a damaged one may end the library that reads it,
+or take all memory.
 """
 
+import codecs
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
@@ -21,11 +25,14 @@ from penlight import disk
 from penlight.data.own.listing import composed
 from penlight.errors import DataError, MissingExtraError
 from penlight.escaping import named
+from penlight.parsing import parse_json_object
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = {".csv", ".tsv", ".parquet"}
+_TEXTS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
+SUFFIXES = {*_TEXTS, *(f"{suffix}.gz" for suffix in _TEXTS), ".parquet", ".xlsx"}
+"""Endings of tables, in lower case."""
 
 Table = Mapping[str, list[str]]
 
@@ -36,32 +43,54 @@ MOST_ROWS = 2_000_000
 MOST_COLUMNS = 2_000
 MOST_CELLS = 20_000_000
 
+_FIRST = 1 << 16
+
 LARGEST_CELL = 1 << 17
 """Characters of a cell, which is Python's own limit."""
 
 _SECONDS = 120
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_BY_PROCESS = {
+    ".parquet": ("pyarrow", "penlight.data.own.parquet", "Parquet"),
+    ".xlsx": ("openpyxl", "penlight.data.own.excel", "Excel"),
+}
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
 
-def read_table(folder: Path, name: str) -> Table:
-    """Read a table in or below a folder into columns of texts, by no link.
+def suffix_of(name: str) -> str:
+    """Give the ending of a table's name, in lower case; empty for any other file."""
+    lower = name.lower()
+    return max((suffix for suffix in SUFFIXES if lower.endswith(suffix)), key=len, default="")
 
-    DataError if it is missing, damaged, too large or has no rows; MissingExtraError for Parquet without the library
-    that reads it.
+
+def read_table(folder: Path, name: str, *, head: bool = True) -> Table:
+    """Read a table in or below a folder into columns of texts, by no link. Columns without a name are called
+    "column 3" and so on, and left out where they are empty; `head` says that the first line has the names, otherwise
+    all are called so.
+
+    DataError if it is missing, damaged, too large or has no rows; MissingExtraError for Parquet and Excel without the
+    library that reads it.
     """
-    path = folder / name
+    path, suffix = folder / name, suffix_of(name)
     try:
-        if path.suffix.lower() == ".parquet":
+        if suffix in _BY_PROCESS:
             with disk.open_inside(folder, name) as file:
-                content = _csv_of_parquet(file, path)
+                content = _csv_of(file, path, *_BY_PROCESS[suffix])
         else:
             content = disk.read_inside(folder, name, LARGEST_TABLE)
+            content = _unpacked(content, path) if suffix.endswith(".gz") else content
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from error
-    columns = columns_of(content, path)
+    text = _text_of(content, path)
+    columns = _of_lines(text, path) if ".jsonl" in suffix or ".ndjson" in suffix else _columns(text, path, head)
     if not columns or not next(iter(columns.values())):
         raise DataError(f"{path} has no rows.", "A table has a line of column names, then a row for each picture.")
     return columns
+
+
+def columns_of(content: bytes, path: Path) -> dict[str, list[str]]:
+    """Read a CSV file, its delimiter a comma, semicolon or tab, into columns of texts. DataError for what is none."""
+    return _columns(_text_of(content, path), path, True)
 
 
 def columns_of_frame(frame: "pd.DataFrame") -> dict[str, list[str]]:
@@ -74,6 +103,38 @@ def columns_of_frame(frame: "pd.DataFrame") -> dict[str, list[str]]:
     # Only what is not known is unlike itself.
     texts = (["" if cell is None or cell != cell else composed(str(cell).strip()) for cell in own] for own in columns)
     return dict(zip(names, texts, strict=True))
+
+
+def read_lines(folder: Path, name: str) -> list[str]:
+    """Read a list in or below a folder, one name a line, by no link. DataError if it is missing or too large."""
+    try:
+        content = disk.read_inside(folder, name, LARGEST_TABLE)
+    except OSError as error:
+        raise DataError(f"{folder / name} cannot be read: {error.strerror}.", "Check the path.") from error
+    lines = (composed(line.strip()) for line in _text_of(content, folder / name).splitlines())
+    return [line for line in lines if line][:MOST_ROWS]
+
+
+def first_line(folder: Path, name: str) -> list[str]:
+    """Give the names of the columns of a table in or below a folder, of CSV without reading all of it. DataError if
+    it cannot be read."""
+    suffix = suffix_of(name)
+    if suffix in _BY_PROCESS or "jsonl" in suffix or "ndjson" in suffix:
+        return list(read_table(folder, name))
+    try:
+        with disk.open_inside(folder, name) as file:
+            content = file.read(_FIRST)
+    except OSError as error:
+        raise DataError(f"{folder / name} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    if suffix.endswith(".gz"):
+        try:
+            content = zlib.decompressobj(31).decompress(content, _FIRST)
+        except zlib.error as error:
+            raise DataError(f"{folder / name} is not a gzip file: {error}.", "Get it again.") from error
+    text = _text_of(content[: content.rfind(b"\n") + 1] or content, folder / name)
+    told = re.match(r"sep=.\r?\n", text)
+    rows = text.splitlines()
+    return list(_columns("\n".join([*rows[: 1 + bool(told)], ""]), folder / name, True, empty=True))
 
 
 def as_path_cell(path: str) -> str:
@@ -97,39 +158,78 @@ def csv_bytes(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     return table.getvalue().encode()
 
 
-def columns_of(content: bytes, path: Path) -> dict[str, list[str]]:
-    """Read a CSV file, its delimiter a comma, semicolon or tab, into columns of texts. DataError for what is none."""
-    if b"\0" in content:
-        raise DataError(f"{path} holds zero bytes, as a text in UTF-16 does.", "Save it as UTF-8.")
-    first = content[: 1 << 20].partition(b"\n")[0]
-    delimiter = max(",;\t", key=lambda mark: first.count(mark.encode()))
-    text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+def _unpacked(content: bytes, path: Path) -> bytes:
+    """Unpack a gzip file, which may have several members, and no more than a table may have."""
+    parts, size = [], 0
     try:
-        return _read_lines(text, delimiter, path)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not in UTF-8: {error}.", "Save it as UTF-8.") from error
+        while content and size <= LARGEST_TABLE:
+            unpacker = zlib.decompressobj(31)
+            parts.append(unpacker.decompress(content, LARGEST_TABLE + 1 - size))
+            size += len(parts[-1])
+            if not unpacker.eof and size <= LARGEST_TABLE:
+                raise zlib.error("it is cut off")
+            content = unpacker.unused_data
+    except zlib.error as error:
+        raise DataError(f"{path} is not a whole gzip file: {error}.", "Get it again.") from error
+    if size > LARGEST_TABLE:
+        raise DataError(f"{path} unpacks to more than {LARGEST_TABLE:,} bytes.", "Divide it.")
+    return b"".join(parts)
+
+
+def _text_of(content: bytes, path: Path) -> str:
+    """Decode a table: UTF-8, UTF-16 by its first bytes, and otherwise Windows-1252, which Western Excel writes."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not a whole text in UTF-16: {error}.", "Save it as UTF-8.") from error
+    if strange := _CONTROL.search(content):
+        zero = "zero bytes, as a text in UTF-16 does" if strange[0] == b"\0" else f"the byte {strange[0]!r}"
+        raise DataError(f"{path} holds {zero}, so it is no table of texts.", "Save it as CSV in UTF-8.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
+
+
+def _columns(text: str, path: Path, head: bool, *, empty: bool = False) -> dict[str, list[str]]:
+    told = re.match(r"sep=(.)\r?\n", text)
+    text = text[told.end() :] if told else text
+    first = text[: 1 << 20].lstrip("\r\n").partition("\n")[0]
+    delimiter = told[1] if told else max(",;\t", key=first.count)
+    if not told and delimiter not in first and "|" in first:
+        delimiter = "|"
+    try:
+        return _read_lines(text, delimiter, path, head, empty)
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV file: {error}.", "Check its quotation marks.") from error
 
 
-def _read_lines(text: IO[str], delimiter: str, path: Path) -> dict[str, list[str]]:
-    lines = filter(None, csv.reader(text, delimiter=delimiter, strict=True))
-    names = [name.strip() for name in next(lines, [])]
+def _read_lines(text: str, delimiter: str, path: Path, head: bool, empty: bool) -> dict[str, list[str]]:
+    # Lines are cut by the reader, so that one within quotation marks may hold several.
+    lines = filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    first = next(lines, [])
+    names = [composed(name.strip()) if head else "" for name in first]
     if len(names) > MOST_COLUMNS:
         raise DataError(
             f"{path} has {len(names):,} columns, more than {MOST_COLUMNS:,}.", "Keep those that are used."
         )
-    _require_one_of_each(names, path)
-    columns: list[list[str]] = [[] for _ in names]
+    _require_one_of_each(list(filter(None, names)), path)
+    rows: list[Sequence[str]] = [] if head else [first]
     most = min(MOST_ROWS, MOST_CELLS // max(1, len(names)))
     for number, line in enumerate(lines, 2):
-        if len(line) != len(names):
-            raise DataError(f"{path}: row {number} has {len(line)} cells, the first has {len(names)}.", "Correct it.")
+        rows.append(line if len(line) == len(names) else _of_length(line, names, path, number))
         if number > most + 1:
             raise DataError(f"{path} has more than {most:,} rows of {len(names):,} columns.", "Divide it.")
-        for column, cell in zip(columns, line, strict=True):
-            column.append(composed(cell.strip()))
-    return dict(zip(names, columns, strict=True))
+    if not rows:
+        return {name: [] for name in names if name} if empty else {}
+    plain = text.isascii()
+    columns: dict[str, list[str]] = {}
+    for number, (name, cells) in enumerate(zip(names, zip(*rows, strict=True), strict=False), 1):
+        column = [cell.strip() for cell in cells]
+        if name or any(column):
+            columns[name or f"column {number}"] = column if plain else list(map(composed, column))
+    return columns
 
 
 def _require_one_of_each(names: Sequence[str], where: object) -> None:
@@ -137,15 +237,44 @@ def _require_one_of_each(names: Sequence[str], where: object) -> None:
         raise DataError(f"{where} has several columns named {named(twice)}.", "Give each its own name.")
 
 
-def _csv_of_parquet(file: IO[bytes], path: Path) -> bytes:
-    """Give a Parquet file as CSV, by a process that has so much memory and time and no more."""
-    if find_spec("pyarrow") is None:
+def _of_length(line: list[str], names: Sequence[str], path: Path, number: int) -> list[str]:
+    """Give a row as many cells as there are names: empty ones at its end may be missing, or too many."""
+    n = len(names)
+    if any(cell.strip() for cell in line[n:]) or any(names[len(line) :]):
+        raise DataError(f"{path}: row {number} has {len(line)} cells, the first has {n}.", "Correct it.")
+    return [*line[:n], *[""] * (n - len(line))]
+
+
+def _of_lines(text: str, path: Path) -> dict[str, list[str]]:
+    """Read JSON Lines: an object for each row; what is missing in one is an empty cell, a list stays one."""
+    rows: list[dict[str, str]] = []
+    names: dict[str, None] = {}
+    for number, line in enumerate(filter(None, map(str.strip, text.splitlines())), 1):
+        if number > MOST_ROWS or len(names) > MOST_COLUMNS or number * len(names) > MOST_CELLS:
+            raise DataError(f"{path} has more than {number - 1:,} rows of {len(names):,} columns.", "Divide it.")
+        values = parse_json_object(line, f"{path}, line {number}", "Correct it.", largest=LARGEST_CELL)
+        row = {composed(key): _json_cell(value) for key, value in values.items() if not isinstance(value, dict)}
+        names |= dict.fromkeys(row)
+        rows.append(row)
+    return {name: [row.get(name, "") for row in rows] for name in names}
+
+
+def _json_cell(value: object) -> str:
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else composed(str(value).strip())
+
+
+def _csv_of(file: IO[bytes], path: Path, library: str, module: str, kind: str) -> bytes:
+    """Give a table of another program as CSV, by a process that has so much memory and time and no more."""
+    if find_spec(library) is None:
+        extra = module.rpartition(".")[2]
         raise MissingExtraError(
-            "Parquet files are read by another library, which is not installed.",
-            "Install it with: pip install 'penlight[parquet]', or save the table as CSV.",
+            f"{kind} files are read by another library, which is not installed.",
+            f"Install it with: pip install 'penlight[{extra}]', or save the table as CSV.",
         )
     # -P: a module is not looked for in the working folder, which may be a stranger's.
-    command = [sys.executable, "-P", "-W", "ignore", "-m", "penlight.data.own.parquet"]
+    command = [sys.executable, "-P", "-W", "ignore", "-m", module]
     with (
         tempfile.TemporaryFile() as messages,
         subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=messages) as process,
@@ -167,6 +296,9 @@ def _csv_of_parquet(file: IO[bytes], path: Path) -> bytes:
     if len(content) > LARGEST_TABLE:
         raise DataError(f"{path} unpacks to more than {LARGEST_TABLE:,} bytes of text.", "Keep what is used.")
     if code:
+        article = "an" if kind[0] in "AEIOU" else "a"
         reason = f"it took more than {_SECONDS} seconds" if timed_out else reason or "its reader broke down"
-        raise DataError(f"{path} cannot be read as a Parquet file: {reason}.", "Write it again, or save it as CSV.")
+        raise DataError(
+            f"{path} cannot be read as {article} {kind} file: {reason}.", "Write it again, or save it as CSV."
+        )
     return content

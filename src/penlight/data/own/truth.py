@@ -14,10 +14,12 @@ from penlight.data.dataset import METADATA, SPLITS, Dataset, DatasetInfo, Split
 from penlight.data.description import slug
 from penlight.data.own.keys import check_text
 from penlight.data.own.listing import MOST_LABELS, PictureRow, sorted_labels
-from penlight.data.own.manifest import YES_NO, Manifest, find_column, is_label_column, require_sound
+from penlight.data.own import naming
+from penlight.data.own.manifest import Manifest, require_sound
 from penlight.data.own.prepare import known_of, label_numbers
 from penlight.data.own.proposing import propose_task
 from penlight.data.own.tables import columns_of_frame, read_table
+from penlight.data.own.understanding import find_column, is_label_column
 from penlight.data.summary import as_viewed
 from penlight.data.views import ViewedDataset, require_separate_patients
 from penlight.errors import DataError
@@ -128,7 +130,7 @@ def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> 
         if not table or not next(iter(table.values())):
             raise DataError(f"{where} has no rows.", "Give a row for each image.")
     plain = {"".join(filter(str.isalpha, name.lower())): name for name in table}
-    files = find_column(table, "path", path) or next((plain[own] for own in _IDS if own in plain), next(iter(table)))
+    files = find_column(table, "path") or next((plain[own] for own in _IDS if own in plain), next(iter(table)))
     manifest = Manifest.of_table(table, path, files, several=kind == "multi-label")
     if manifest.label == files:
         raise DataError(
@@ -138,7 +140,7 @@ def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> 
     if manifest.label is not None and not is_label_column(manifest.label):
         # The one column of 0 and 1 has the name of a finding.
         named_so = {True: manifest.label, False: f"no {manifest.label}"}
-        rows = [replace(row, values=tuple(named_so[YES_NO[value.lower()]] for value in row.values)) for row in rows]
+        rows = [replace(row, values=tuple(named_so[naming.yes_or_no(value) is True] for value in row.values)) for row in rows]
     require_sound(rows, path)
     labels = manifest.labels or tuple(sorted_labels(set(chain.from_iterable(row.values for row in rows))))
     if len(labels) > MOST_LABELS:

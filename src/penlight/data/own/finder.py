@@ -1,0 +1,107 @@
+"""Which file a table means: by its path, by the end of one from another machine, or by its name."""
+
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from pathlib import PurePosixPath, PureWindowsPath
+
+from penlight.data.own.listing import Tree, composed
+from penlight.data.own.naming import split_word
+from penlight.data.own.templates import without_ending
+from penlight.errors import DataError
+from penlight.escaping import named
+
+Parts = tuple[str, ...]
+
+
+class FileFinder:
+    """Finds the files that a table means, among those of a tree.
+
+    A path is taken as it stands, from the root of the tree; failing that, the file whose path ends alike is it, so
+    that paths from another machine, of Windows too, and bare names work. `by_name` lets names be without their ending
+    and in other case, and folders be others where the name is one file's alone; `ending` is that of the files that
+    are meant, where several have a name. DataError for what may be several files.
+    """
+
+    def __init__(self, tree: Tree, table: str, *, by_name: bool = False, ending: str = "") -> None:
+        self._root, self._table, self._by_name, self._ending = tree.root, table, by_name, ending.lower()
+        everything = (*tree.pictures, *tree.others) if not by_name else tree.pictures
+        self._by_path = {composed(path): path for path in (*tree.pictures, *tree.others)}
+        self._key: Callable[[str], str] = _folded if by_name else str
+        self._named: dict[str, list[Parts]] = {}
+        for path in everything:
+            parts = tuple(composed(path).split("/"))
+            self._named.setdefault(self._key(parts[-1]), []).append(parts)
+        self._folders = {"/".join(parts[:-1]).casefold() for places in self._named.values() for parts in places}
+
+    def find(self, written: str, split: str | None = None) -> str | None:
+        """Give the path from the root of the file that is meant; None if there is none. One of `split` is not looked
+        for in the folders of another one."""
+        if written in self._by_path and not (split and self._by_name):
+            return self._by_path[written]
+        parts = PureWindowsPath(written).parts
+        if ".." in parts:
+            raise DataError(f"{self._table}: {written} leads out of {self._root}.", "Move the table above them.")
+        # An absolute path was written where the folder had another place: as much of its end as fits counts.
+        absolute = bool(PureWindowsPath(written).anchor)
+        parts = parts[1:] if absolute else parts
+        places = self._named.get(self._key(parts[-1]), []) if parts else []
+        if split:
+            places = [place for place in places if _split_of(place) in (None, split)]
+        if not places:
+            return None
+        best = self._best(places, parts, absolute)
+        if len(best) > 1:
+            raise DataError(
+                f"{self._table}: {written} may be {named('/'.join(place) for place in best)}.",
+                "Write more of its path, or leave some out with --ignore, or take one ending with --ending.",
+            )
+        return self._by_path["/".join(best[0])] if best else None
+
+    def has(self, written: str) -> bool:
+        """Say whether a text names one file or several."""
+        parts = PureWindowsPath(written).parts
+        return bool(parts) and (written in self._by_path or self._key(parts[-1]) in self._named)
+
+    def _best(self, places: Sequence[Parts], parts: Parts, absolute: bool) -> list[Parts]:
+        """Give the places that end as the written path does, the most like it."""
+        if not self._by_name:
+            common = [(_common_end(place, parts), place) for place in places]
+            longest = max(n for n, _ in common)
+            return [] if longest < (1 if absolute else len(parts)) else [p for n, p in common if n == longest]
+        folders = tuple(part.casefold() for part in parts[:-1])
+        common = [(_common_end([part.casefold() for part in place[:-1]], folders), place) for place in places]
+        longest = max(n for n, _ in common)
+        best = [place for n, place in common if n == longest]
+        # Where both have folders that the other lacks, the file lies elsewhere than was written: it may be another.
+        apart = [place for place in best if longest < min(len(place) - 1, len(folders))]
+        if apart and (len(places) > 1 or any(self._elsewhere(place, folders) for place in apart)):
+            best = [place for place in best if place not in apart]
+        if self._ending:
+            best = [place for place in best if place[-1].lower().endswith(self._ending)]
+        exact = [place for place in best if place[-1].casefold() == parts[-1].casefold()]
+        return exact or best
+
+    def _elsewhere(self, place: Parts, folders: Parts) -> bool:
+        """Say whether a file is in another folder than the one that is meant, which is there too, or of another
+        split."""
+        theirs = {split_word(part) for part in folders} - {None}
+        own = {split_word(part) for part in place[:-1]} - {None}
+        return "/".join(folders) in self._folders or (bool(theirs) and bool(own) and theirs != own)
+
+
+def _folded(name: str) -> str:
+    return without_ending(name).casefold()
+
+
+def _split_of(place: Parts) -> str | None:
+    return next((split for part in place[:-1] if (split := split_word(part))), None)
+
+
+def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def folder_of(path: str) -> str:
+    """Give the folder of a path, from the root."""
+    return PurePosixPath(path).parent.as_posix()

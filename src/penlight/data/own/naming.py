@@ -1,0 +1,117 @@
+"""What published datasets call things: the words of `names.toml`, and the one way in which names are compared."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from penlight.parsing import parse_toml
+
+_FILE = Path(__file__).with_name("names.toml")
+_WORDS = parse_toml(_FILE.read_bytes(), _FILE.name)
+
+COLUMNS: Mapping[str, Sequence[str]] = _WORDS["columns"]
+"""Names of columns by what they say, as `plain` gives them."""
+
+PATIENTS: Mapping[str, re.Pattern[str]] = {name: re.compile(text) for name, text in _WORDS["patients"].items()}
+"""What the paths of pictures look like, without ending, that show whose they are."""
+
+_SPLITS: Mapping[str, Sequence[str]] = {key: _WORDS["splits"][key] for key in ("train", "val", "test")}
+_SPLIT_OF = {word: split for split, words in _SPLITS.items() for word in words} | {"trainval": "train"}
+_FILLER = frozenset(_WORDS["splits"]["filler"])
+_FOLDERS: Mapping[str, Sequence[str]] = _WORDS["folders"]
+_CELLS: Mapping[str, frozenset[str]] = {key: frozenset(words) for key, words in _WORDS["cells"].items()}
+
+
+def plain(name: str) -> str:
+    """Give a name of a column as names are compared: its letters and digits, in lower case."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def words(name: str) -> list[str]:
+    """Give the words of a name, in lower case: "adjudicated_dr_grade", "Retinopathy grade" and "imageLabel" have two
+    or three."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return [word for word in re.split(r"[\W_]+", apart.casefold()) if word]
+
+
+@lru_cache(4096)
+def split_in_name(name: str) -> str | None:
+    """Give the split that the name of a folder, table or list says and says nothing else beside it, as "Train Set",
+    "seg_train" and "a. Training Set" do; one of train and val together is train; None for any other."""
+    found = words(name)
+    if len(found) > 1 and re.fullmatch(r"[a-z]|\d{1,2}", found[0]):
+        found = found[1:]
+    splits = {_SPLIT_OF[word] for word in found if word in _SPLIT_OF}
+    if not splits or any(word not in _SPLIT_OF and word not in _FILLER for word in found):
+        return None
+    return splits.pop() if len(splits) == 1 else "train" if splits == {"train", "val"} else None
+
+
+def without_split(name: str) -> str | None:
+    """Give the name of a table without the one word that says its split; None if it has none, or several."""
+    found = words(name)
+    splits = [word for word in found if word in _SPLIT_OF]
+    # "a. ... Training Labels" and "b. ... Testing Labels" are two of a kind.
+    rest = [word for word in found if word not in _SPLIT_OF and not re.fullmatch(r"[a-z]", word)]
+    return " ".join(rest) if len(splits) == 1 else None
+
+
+def split_word(name: str) -> str | None:
+    """Give the split of the one word in a name that says one; None if it has none, or several."""
+    splits = {_SPLIT_OF[word] for word in words(name) if word in _SPLIT_OF}
+    return splits.pop() if len(splits) == 1 else None
+
+
+def is_picture_folder(name: str) -> bool:
+    """Say whether the name of a folder says that pictures are in it, and nothing of their label: "images_part_2"."""
+    return any(word in _FOLDERS["pictures"] for word in words(name))
+
+
+def is_patient_folder(name: str) -> bool:
+    """Say whether the name of a folder is that of a patient or a study: "patient00001", "s50414267"."""
+    return _PATIENT_FOLDER.fullmatch(name) is not None
+
+
+_PATIENT_FOLDER = re.compile(r"(?:patient|subject|person|participant|pat|sub|study|exam|p|s)[ _-]?\d+", re.IGNORECASE)
+
+
+def is_mask_folder(name: str) -> bool:
+    """Say whether the name of a folder says that it holds masks."""
+    return any(name.casefold() == mask or name.casefold().endswith(f"_{mask}") for mask in _FOLDERS["masks"])
+
+
+def mask_stem(stem: str) -> str | None:
+    """Give the name, without ending, of the picture that a file named `stem` is a mask of; None if it is of none."""
+    text = re.sub(r"[_-]\d{1,3}$", "", stem)
+    for name in dict.fromkeys((stem, text)):
+        for ending in _FOLDERS["mask_endings"]:
+            if name.casefold().endswith(ending):
+                return name[: -len(ending)]
+    return None
+
+
+JUNK: Sequence[str] = _FOLDERS["junk"]
+"""Names of folders that systems and tools put beside a user's files."""
+
+
+def is_missing(cell: str) -> bool:
+    """Say whether a cell says that nothing is known."""
+    return cell.casefold() in _CELLS["missing"]
+
+
+def is_none(label: str, *, beside_findings: bool = False) -> bool:
+    """Say whether a label says that there is no finding, as "No Finding" does, and "normal" beside findings."""
+    text = label.casefold()
+    return text in _CELLS["none"] or (beside_findings and text in _CELLS["none_beside_findings"])
+
+
+def yes_or_no(cell: str) -> bool | None:
+    """Read a cell of a finding's column: present, absent, or None for what is neither."""
+    text = cell.casefold()
+    return True if text in _CELLS["yes"] else False if text in _CELLS["no"] else None
+
+
+def is_uncertain(cell: str) -> bool:
+    """Say whether a cell of a finding's column says that it is uncertain."""
+    return cell.casefold() in _CELLS["uncertain"]
