@@ -581,6 +581,7 @@ def data_new(
         Any | None,
         Option(
             "--order",
+            "--labels",
             parser=_cells,
             metavar="LABELS",
             help="The labels in their order, as they are written, with commas between; one that holds a comma in "
@@ -605,38 +606,55 @@ def data_new(
     label_column: Annotated[
         Any | None,
         Option(
-            parser=_cells, metavar="COLUMNS", help="Column of the label, or those of 0 and 1 with commas between."
+            parser=_cells,
+            metavar="COLUMNS",
+            help="Column of the label, or those of 0 and 1 with commas between.",
         ),
     ] = None,
     patient_column: Annotated[str | None, Option(help="Column of the patient, or none.")] = None,
     split_column: Annotated[str | None, Option(help="Column of the split; none to divide the images anew.")] = None,
     patient_in_name: Annotated[
-        str | None, Option(help='How names of images show the patient, e.g. "{patient}_*", or a known pattern: eyes.')
+        str | None,
+        Option(
+            help='How names of images show the patient, e.g. "{patient}_*", or a known pattern: eyes.',
+        ),
     ] = None,
     unnamed_patients: Annotated[
-        str | None, Option(help="Images without a patient: own (each of another patient) or drop.")
+        str | None,
+        Option(help="Images without a patient: own (each of another patient) or drop."),
     ] = None,
     folders: Annotated[
-        str | None, Option(help='Which folder is the label, from the outermost on, e.g. "*/{split}/{label}".')
+        str | None,
+        Option(
+            help='Which folder is the label, from the outermost on, e.g. "*/{split}/{label}".',
+        ),
     ] = None,
     join: Annotated[
-        list[Path] | None, Option(help="A further table of the same images, joined by its columns.")
+        list[Path] | None,
+        Option(metavar="TABLE", help="A further table of the same images, joined by its columns."),
     ] = None,
     separator: Annotated[str | None, Option(help="What stands between several labels in a cell, or none.")] = None,
     label_map: Annotated[
-        Path | None, Option(help="File with the labels of what is written: two columns, JSON, or a label a line.")
+        Path | None,
+        Option(
+            help="File with the labels of what is written: two columns, JSON, or a label a line.",
+        ),
     ] = None,
     uncertain: Annotated[str | None, Option(help="Findings of -1: positive, negative or drop (the image).")] = None,
     blank: Annotated[str | None, Option(help="Findings of an empty cell: negative or drop (the image).")] = None,
     keep_rows: Annotated[
-        str | None, Option(help="Rows of one image whose labels differ: majority, any or first.")
+        str | None,
+        Option(help="Rows of one image whose labels differ: majority, any or first."),
     ] = None,
     drop_unlabelled: Annotated[bool, Option("--drop-unlabelled", help="Omit images without a label.")] = False,
-    ending: Annotated[str | None, Option(help="Ending of the images, where several files have a name: .png.")] = None,
-    ignore: Annotated[
-        list[str] | None, Option(metavar="PATTERN", help="Files to leave out, e.g. '*/masks/*'; may be repeated.")
+    ending: Annotated[
+        str | None,
+        Option(help="Ending of the images, where several files have a name: .png."),
     ] = None,
-    labels: Annotated[Any | None, Option("--labels", parser=_cells, hidden=True)] = None,
+    ignore: Annotated[
+        list[str] | None,
+        Option(metavar="PATTERN", help="Files to leave out, e.g. '*/masks/*'; may be repeated."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Describe, split and decode your own images."""
@@ -645,7 +663,7 @@ def data_new(
     found = pl.new_dataset(
         path,
         task=task,
-        order=order or labels or [],
+        order=order or [],
         size=size,
         name=name,
         seed=seed,

@@ -269,7 +269,9 @@ class Manifest(PictureLayout):
                     left_out.setdefault("no patient", []).append(written)
                     continue
                 patient = f"unnamed {written}"
-            rows.append((i, PictureRow(written, labels[i], patient, None, {kind: cells[i] for kind, cells in metadata})))
+            rows.append(
+                (i, PictureRow(written, labels[i], patient, None, {kind: cells[i] for kind, cells in metadata}))
+            )
         return rows, left_out
 
     def _labels(self, read: "TablesRead", path: Path) -> list[Any]:

@@ -54,7 +54,6 @@ _BY_PROCESS = {
     ".parquet": ("pyarrow", "penlight.data.own.parquet", "Parquet"),
     ".xlsx": ("openpyxl", "penlight.data.own.excel", "Excel"),
 }
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
 
 def suffix_of(name: str) -> str:
@@ -183,9 +182,8 @@ def _text_of(content: bytes, path: Path) -> str:
             return content.decode("utf-16")
         except UnicodeDecodeError as error:
             raise DataError(f"{path} is not a whole text in UTF-16: {error}.", "Save it as UTF-8.") from error
-    if strange := _CONTROL.search(content):
-        zero = "zero bytes, as a text in UTF-16 does" if strange[0] == b"\0" else f"the byte {strange[0]!r}"
-        raise DataError(f"{path} holds {zero}, so it is no table of texts.", "Save it as CSV in UTF-8.")
+    if b"\0" in content:
+        raise DataError(f"{path} holds zero bytes, so it is no table of texts.", "Save it as CSV in UTF-8.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -12,9 +12,9 @@ import numpy as np
 
 from penlight.data.dataset import METADATA, SPLITS, Dataset, DatasetInfo, Split
 from penlight.data.description import slug
+from penlight.data.own import naming
 from penlight.data.own.keys import check_text
 from penlight.data.own.listing import MOST_LABELS, PictureRow, sorted_labels
-from penlight.data.own import naming
 from penlight.data.own.manifest import Manifest, require_sound
 from penlight.data.own.prepare import known_of, label_numbers
 from penlight.data.own.proposing import propose_task
@@ -131,16 +131,19 @@ def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> 
             raise DataError(f"{where} has no rows.", "Give a row for each image.")
     plain = {"".join(filter(str.isalpha, name.lower())): name for name in table}
     files = find_column(table, "path") or next((plain[own] for own in _IDS if own in plain), next(iter(table)))
-    manifest = Manifest.of_table(table, path, files, several=kind == "multi-label")
-    if manifest.label == files:
+    if is_label_column(files):
         raise DataError(
             f"{where} has no column that names the images; it has {named(table)}.", "Put one before the labels."
         )
+    manifest = Manifest.of_table(table, path, files, several=kind == "multi-label")
     rows = manifest.rows_of(table, path)
     if manifest.label is not None and not is_label_column(manifest.label):
         # The one column of 0 and 1 has the name of a finding.
         named_so = {True: manifest.label, False: f"no {manifest.label}"}
-        rows = [replace(row, values=tuple(named_so[naming.yes_or_no(value) is True] for value in row.values)) for row in rows]
+        rows = [
+            replace(row, values=tuple(named_so[naming.yes_or_no(value) is True] for value in row.values))
+            for row in rows
+        ]
     require_sound(rows, path)
     labels = manifest.labels or tuple(sorted_labels(set(chain.from_iterable(row.values for row in rows))))
     if len(labels) > MOST_LABELS:
