@@ -192,7 +192,8 @@ def find_description(name: str | Path) -> Description | None:
         return read_description(described)
     if not (path.is_dir() or suffix_of(path.name)):
         return None
-    place = find_file([folder / f"{name_of(path)}.toml" for folder in (Path(), path.parent)])
+    names = dict.fromkeys((name_of(path), slug(path.resolve().stem)))
+    place = find_file([folder / f"{name}.toml" for name in names for folder in (Path(), path.parent)])
     if place is None:
         raise DataError(f"{path} has no description yet.", f"Have one written: penlight data new {path}")
     return read_description(place)
@@ -207,8 +208,8 @@ def slug(text: str) -> str:
 def name_of(path: Path) -> str:
     """Make a name of a dataset out of that of its folder or table."""
     place = path.resolve()
-    suffix = suffix_of(place.name)
-    return slug(place.name[: -len(suffix)] if suffix else place.stem)
+    suffix = "" if path.is_dir() else suffix_of(place.name) or place.suffix
+    return slug(place.name.removesuffix(suffix) if suffix != place.name else place.name)
 
 
 def described_names() -> list[str]:

@@ -51,12 +51,8 @@ class ClassFolders(PictureLayout):
         found = _label_level(source, tree, levels)
         if found is None:
             return cls()
-        parts = ["*"] * (found + 1)
-        parts[found] = "{label}"
-        splits = [i for i in range(found) if levels[i].kind == "split"]
-        if splits:
-            parts[splits[0]] = "{split}"
-        text = "/".join(parts)
+        splits = [i for i, level in enumerate(levels) if level.kind == "split"]
+        text = _template(found, splits[0] if splits else None)
         about = {"labels": f"the folders {named(sorted(levels[found].names))}"}
         if splits:
             about["split"] = f"the folders {named(sorted(levels[splits[0]].names))}"
@@ -206,12 +202,12 @@ def _label_level(source: Path, tree: Tree, levels: Sequence[_Level]) -> int | No
         return lowest
     split = next((i for i, level in enumerate(levels) if level.kind == "split"), None)
     readings = [(_names(levels[i].names), f"--folders '{_template(i, split)}'") for i in free]
-    if _is_patient_level(levels[lowest].names) and len(free) > 1:
-        upper = _template(free[-2], split)
-        text = "/".join([upper, *["*"] * (lowest - free[-2] - 1), "{patient}"])
-        readings.insert(
-            0, (f"{_names(levels[free[-2]].names)}, and a patient in each folder below", f"--folders '{text}'")
-        )
+    for i in free:
+        # Where another level has more folders, and numbers in their names, they may be patients.
+        for other in (each for each in free if len(levels[each].names) > len(levels[i].names)):
+            if _is_patient_level(levels[other].names):
+                words = f"{_names(levels[i].names)}, of the patients {_names(levels[other].names)}"
+                readings.insert(0, (words, f"--folders '{_template(i, split, {other: '{patient}'})}'"))
     choices = [_names(levels[i].names) for i in free]
     if deeper:
         choices.append(f"below, {named(deeper[:_SHOWN])}")
@@ -224,11 +220,9 @@ def _label_level(source: Path, tree: Tree, levels: Sequence[_Level]) -> int | No
     )
 
 
-def _template(level: int, split: int | None) -> str:
-    parts = ["*"] * level + ["{label}"]
-    if split is not None and split < level:
-        parts[split] = "{split}"
-    return "/".join(parts)
+def _template(level: int, split: int | None, also: Mapping[int, str] | None = None) -> str:
+    fields = {level: "{label}", **({} if split is None else {split: "{split}"}), **(also or {})}
+    return "/".join(fields.get(i, "*") for i in range(max(fields) + 1))
 
 
 def _names(names: frozenset[str]) -> str:

@@ -1,5 +1,6 @@
 """Which file a table means: by its path, by the end of one from another machine, or by its name."""
 
+import re
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import PurePosixPath, PureWindowsPath
@@ -11,6 +12,7 @@ from penlight.errors import DataError
 from penlight.escaping import named
 
 Parts = tuple[str, ...]
+_SEPARATORS = re.compile(r"[/\\:]|^\.\.$")
 
 
 class FileFinder:
@@ -25,24 +27,38 @@ class FileFinder:
     def __init__(self, tree: Tree, table: str, *, by_name: bool = False, ending: str = "") -> None:
         self._root, self._table, self._by_name, self._ending = tree.root, table, by_name, ending.lower()
         everything = (*tree.pictures, *tree.others) if not by_name else tree.pictures
-        self._by_path = {composed(path): path for path in (*tree.pictures, *tree.others)}
+        self._by_path = {path if path.isascii() else composed(path): path for path in (*tree.pictures, *tree.others)}
         self._key: Callable[[str], str] = _folded if by_name else str
+        self._found: dict[tuple[str, str | None], str | None] = {}
         self._named: dict[str, list[Parts]] = {}
         for path in everything:
-            parts = tuple(composed(path).split("/"))
+            parts = tuple((path if path.isascii() else composed(path)).split("/"))
             self._named.setdefault(self._key(parts[-1]), []).append(parts)
         self._folders = {"/".join(parts[:-1]).casefold() for places in self._named.values() for parts in places}
 
     def find(self, written: str, split: str | None = None) -> str | None:
         """Give the path from the root of the file that is meant; None if there is none. One of `split` is not looked
         for in the folders of another one."""
+        key = (written, split)
+        if key not in self._found:
+            self._found[key] = self._find(written, split)
+        return self._found[key]
+
+    def _find(self, written: str, split: str | None) -> str | None:
         if written in self._by_path and not (split and self._by_name):
             return self._by_path[written]
-        parts = PureWindowsPath(written).parts
+        if self._by_name and not (split or self._ending or _SEPARATORS.search(written)):
+            alone = self._named.get(self._key(written), ())
+            if len(alone) < 2:
+                return self._by_path["/".join(alone[0])] if alone else None
+        plain = not (written.startswith("/") or "\\" in written or ":" in written)
+        # For each of very many rows, the quick way.
+        path = None if plain else PureWindowsPath(written)
+        parts = path.parts if path else tuple(part for part in written.split("/") if part not in ("", "."))
         if ".." in parts:
             raise DataError(f"{self._table}: {written} leads out of {self._root}.", "Move the table above them.")
         # An absolute path was written where the folder had another place: as much of its end as fits counts.
-        absolute = bool(PureWindowsPath(written).anchor)
+        absolute = path is not None and bool(path.anchor)
         parts = parts[1:] if absolute else parts
         places = self._named.get(self._key(parts[-1]), []) if parts else []
         if split:
@@ -59,8 +75,8 @@ class FileFinder:
 
     def has(self, written: str) -> bool:
         """Say whether a text names one file or several."""
-        parts = PureWindowsPath(written).parts
-        return bool(parts) and (written in self._by_path or self._key(parts[-1]) in self._named)
+        name = written if not _SEPARATORS.search(written) else PureWindowsPath(written).name
+        return bool(name) and (written in self._by_path or self._key(name) in self._named)
 
     def _best(self, places: Sequence[Parts], parts: Parts, absolute: bool) -> list[Parts]:
         """Give the places that end as the written path does, the most like it."""

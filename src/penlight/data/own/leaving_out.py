@@ -46,8 +46,8 @@ def _mask_names(tree: Tree) -> list[str]:
     """Give patterns of files that are named after the picture beside them, with an ending such as "_mask"."""
     stems: dict[str, set[str]] = {}
     for path in tree.pictures:
-        place = PurePosixPath(path)
-        stems.setdefault(str(place.parent), set()).add(place.stem)
+        folder, _, name = path.rpartition("/")
+        stems.setdefault(folder, set()).add(name.rpartition(".")[0])
     endings: dict[str, list[bool]] = {}
     for names in stems.values():
         for stem in names:

@@ -16,6 +16,8 @@ from penlight.escaping import named
 MOST_LABELS = 1000
 """Labels of a dataset."""
 
+_MANY = 20
+
 
 @dataclass(frozen=True)
 class AskedLayout:
@@ -143,7 +145,10 @@ def require_labels(rows: Sequence[PictureRow], where: str) -> list[str]:
     for value in sorted(found):
         by_fold.setdefault(value.casefold(), []).append(value)
     if alike := [" and ".join(values) for values in by_fold.values() if len(values) > 1]:
-        raise DataError(f"{where}: labels that differ by case alone: {named(alike)}.", "Give each one name.")
+        raise DataError(
+            f"{where}: labels that differ by case alone: {named(alike)}.",
+            "Give each one name, in the files or with --label-map.",
+        )
     if len(found) < 2:
         has = f"one label alone, {next(iter(found))}" if found else "no labels"
         raise DataError(f"{where} has {has}; at least two are needed to learn to tell them apart.", "Add another.")
@@ -151,6 +156,11 @@ def require_labels(rows: Sequence[PictureRow], where: str) -> list[str]:
         raise DataError(
             f"{where} has {len(found):,} different labels, more than {MOST_LABELS:,}.",
             "Check that the right column holds the labels.",
+        )
+    if len(found) > _MANY and 2 * len(found) > len(rows) and all(len(row.values) == 1 for row in rows):
+        raise DataError(
+            f"{where} has {len(found)} different labels for {len(rows)} pictures: {named(sorted(found)[:3])}, ...",
+            "Check that these are labels; --label-column names another column, --folders another level of folders.",
         )
     return sorted_labels(found)
 

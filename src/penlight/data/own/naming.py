@@ -83,12 +83,11 @@ def is_mask_folder(name: str) -> bool:
 
 def mask_stem(stem: str) -> str | None:
     """Give the name, without ending, of the picture that a file named `stem` is a mask of; None if it is of none."""
-    text = re.sub(r"[_-]\d{1,3}$", "", stem)
-    for name in dict.fromkeys((stem, text)):
-        for ending in _FOLDERS["mask_endings"]:
-            if name.casefold().endswith(ending):
-                return name[: -len(ending)]
-    return None
+    found = _MASK.search(stem)
+    return stem[: found.start()] if found else None
+
+
+_MASK = re.compile(rf"(?:{'|'.join(map(re.escape, _FOLDERS['mask_endings']))})(?:[_-]\d{{1,3}})?$", re.IGNORECASE)
 
 
 JUNK: Sequence[str] = _FOLDERS["junk"]

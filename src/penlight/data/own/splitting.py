@@ -128,7 +128,7 @@ def require_separate(rows: Sequence[PictureRow], splits: Sequence[str]) -> None:
         if shared := sorted(seen[one] & seen[other]):
             raise DataError(
                 f"Pictures of {counted(len(shared), 'patient')} are in both {one} and {other}: {named(shared)}.",
-                "Give each patient one split, or leave the splits to be made.",
+                "Give each patient one split, or have the splits made: --split-column none for those of a table.",
             )
 
 

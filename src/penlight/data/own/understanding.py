@@ -11,7 +11,7 @@ from penlight.data.dataset import METADATA, SPLITS
 from penlight.data.own import naming
 from penlight.data.own.cells import LIST, are_whole_numbers, comma_lists, is_list, parts_of, whole_number
 from penlight.data.own.class_folders import has_classes
-from penlight.data.own.finder import FileFinder
+from penlight.data.own.finder import FileFinder, folder_of
 from penlight.data.own.listing import AskedLayout, Tree
 from penlight.data.own.manifest import (
     Manifest,
@@ -23,7 +23,7 @@ from penlight.data.own.manifest import (
     unlabelled,
 )
 from penlight.data.own.questions import ask
-from penlight.data.own.tables import SUFFIXES, Table, first_line, read_lines
+from penlight.data.own.tables import SUFFIXES, Table, first_line, read_lines, suffix_of
 from penlight.data.own.templates import without_ending
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named
@@ -149,6 +149,8 @@ def understand(source: Path, tree: Tree, asked: AskedLayout) -> Manifest:
     the labels.
     """
     folder, name, rules = _tables(source, tree, asked)
+    if name:
+        _require_alone(source, tree)
     read = read_tables(folder, name, rules)
     finder = FileFinder(tree, str(read.path), by_name=True, ending=asked.ending or "")
     if rules.head and _is_headless(read.table, finder):
@@ -238,6 +240,29 @@ def _tables(source: Path, tree: Tree, asked: AskedLayout) -> tuple[Path, str, Ta
             raise DataError(f"{each} does not lie beside {source}.", "Put both tables into one folder.")
         join.append(place.relative_to(source.parent).as_posix())
     return source.parent, source.name, replace(rules, join=tuple(join))
+
+
+def _require_alone(table: Path, tree: Tree) -> None:
+    """Raise the question whether tables of other splits beside this one belong to it."""
+    kind, own = naming.without_split(table.name), split_of_table(table.name)
+    if kind is None:
+        return
+    folder = table.parent.relative_to(tree.root).as_posix() if table.is_relative_to(tree.root) else "."
+    beside = [name for name in tree.others if folder_of(name) == folder and suffix_of(name)]
+    finder = FileFinder(tree, str(table), by_name=True)
+    others = [
+        place.name
+        for place in map(Path, beside)
+        if naming.without_split(place.name) == kind and split_of_table(place.name) != own
+        if _says_labels(table.parent, place.name, finder)
+    ]
+    if others:
+        raise ask(
+            "PATH",
+            f"{named(others)} beside {table} are of its other splits.",
+            ("all of them", f"penlight data new '{table.parent}'"),
+            ("this one alone", " ".join(f"--ignore '{name}'" for name in others)),
+        )
 
 
 def _is_headless(table: Table, finder: FileFinder) -> bool:
@@ -347,6 +372,7 @@ def _other_columns(read: TablesRead, path_column: str, asked: AskedLayout) -> di
         columns = [column for column in columns if column != path_column or what == "patient"]
         if what == "split":
             columns = [column for column in columns if _is_split(column, table[column])]
+            columns = columns or [column for column in table if _holds_splits(table[column])]
         if what == "patient":
             columns = [column for column in columns if any(table[column])]
             clear = [column for column in columns if naming.plain(column) != "lesionid"]
@@ -356,6 +382,15 @@ def _other_columns(read: TablesRead, path_column: str, asked: AskedLayout) -> di
         if columns:
             found[what] = columns[0]
     return found
+
+
+def _holds_splits(cells: Sequence[str]) -> bool:
+    """Say whether a column of any name holds nothing but names of splits, of which one is train."""
+    few = set(cells[:_SAMPLE])
+    if not 1 < len(few) <= 4 or not all(map(naming.split_in_name, few)):
+        return False
+    splits = {naming.split_in_name(cell) for cell in set(cells)}
+    return "train" in splits and None not in splits
 
 
 def _is_split(column: str, cells: Sequence[str]) -> bool:
@@ -440,6 +475,7 @@ def _labels(path: Path, rows: _Rows, taken: set[str], asked: AskedLayout, rules:
         return _of_column(path, rows, sure[0], asked, rules)
     cells = {column: set(rows.cells(column)) for column in free}
     findings = [column for column in free if _is_finding(cells[column])]
+    findings = [column for column in findings if naming.plain(column) not in _role("no_labels")]
     flags = [column for column in findings if _is_flag(column)]
     findings = [column for column in findings if column not in flags]
     exact = [column for column in free if naming.plain(column) in _role("label")]
@@ -565,7 +601,7 @@ def _of_column(path: Path, rows: _Rows, column: str, asked: AskedLayout, rules: 
         counts[cell] = counts.get(cell, 0) + 1
     separator = _separator(path, column, list(counts), asked)
     parts = {part for cell in counts for part in parts_of(cell, separator)}
-    several = asked.several and len(counts) > 2
+    several = (asked.several and len(counts) > 2) or asked.keep_rows == "any"
     missing = [part for part in parts if naming.is_missing(part) and not _is_word(part, parts, separator or several)]
     if parts and parts <= {"0", "1", "0.0", "1.0"} and separator == LIST:
         raise DataError(
@@ -583,10 +619,10 @@ def _of_column(path: Path, rows: _Rows, column: str, asked: AskedLayout, rules: 
     if rules.map and (absent := sorted(label for label in labels if label not in rules.map)):
         raise DataError(f"--label-map has no name for {named(absent)}.", "Add them.")
     none: tuple[str, ...] = ()
-    if separator or several:
+    if several or (separator and any(len(parts_of(cell, separator)) > 1 for cell in counts)):
         none = tuple(sorted(label for label in labels if naming.is_none(label, beside_findings=True)))
-    marks = {None: "", LIST: ", lists in brackets"}
-    words = f"{column}{marks.get(separator, f', {separator} between several')}"
+    how = {None: "", LIST: ", lists in brackets"}.get(separator, f", '{separator}' between several")
+    words = f"{column}{how}"
     words += f"; {named(none)} is none" if none else ""
     words += f"; {named(rules.missing)} is no label" if rules.missing else ""
     return _Labels(column, (), separator, none, rules, words)
