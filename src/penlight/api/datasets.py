@@ -71,7 +71,8 @@ def new_dataset(
     by default the table's own; `label_map` gives labels for what is written, as a dict or a file. `layout` are the
     further options of `penlight data new`, such as `label_columns=["dx"]`: see
     `penlight.data.own.listing.AskedLayout`. `on_understood` is called before anything is decoded. DataError says what
-    does not fit together, and, where a dataset may be read in two ways, the option for each.
+    does not fit together. Where a dataset may be read in two ways, an UndecidedError names both, and a draft is
+    written that can be completed and given as `path`.
 
     Examples
     --------
@@ -81,15 +82,28 @@ def new_dataset(
     >>> run = pl.train(found.description, "linear", out="runs/films")
     """
     from penlight.data.own.asking import asked_layout
+    from penlight.data.own.draft import SUFFIX, read_draft
     from penlight.data.own.new import NewDatasetOptions, describe_images
 
+    place = path_of(path, "folder or file of images")
+    if place.name.endswith(SUFFIX):
+        # What is given beside a draft counts before what stands in it.
+        said = {**read_draft(place), "out": out or place.parent, "on_understood": on_understood}
+        told: dict[str, Any] = {
+            "task": task,
+            "order": order or labels,
+            "size": size,
+            "name": name,
+            "seed": seed,
+            "images": images,
+        }
+        told |= {"skip_unreadable": skip_unreadable, "label_map": label_map, **layout}
+        return new_dataset(**{**said, **{key: value for key, value in told.items() if value}})
     folder, own = path_or_none(out, "folder for out") or Path(), path_or_none(images, "folder of images")
     names = label_map if isinstance(label_map, Mapping) else path_or_none(label_map, "file of label_map")
     asked = asked_layout(label_map=names, **layout)
     options = NewDatasetOptions(task, order or labels, size, name, seed, skip_unreadable, folder, own, asked)
-    return describe_images(
-        path_of(path, "folder or file of images"), options, on_understood or (lambda understood: None)
-    )
+    return describe_images(place, options, on_understood or (lambda understood: None))
 
 
 def name_images(dataset: PathLike, folder: PathLike) -> None:

@@ -655,39 +655,23 @@ def data_new(
         list[str] | None,
         Option(metavar="PATTERN", help="Files to leave out, e.g. '*/masks/*'; may be repeated."),
     ] = None,
+    yes: Annotated[
+        bool, Option("--yes", help="Ask nothing on a terminal either; what may be read in two ways is an error.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Describe, split and decode your own images."""
-    from penlight.cli.show.datasets import print_found, print_understood
+    from penlight.cli.show.datasets import answered, print_found, print_understood
 
-    found = pl.new_dataset(
-        path,
-        task=task,
-        order=order or [],
-        size=size,
-        name=name,
-        seed=seed,
-        skip_unreadable=skip_unreadable,
-        out=out,
-        images=images,
-        label_map=label_map,
-        on_understood=None if json else print_understood,
-        path_column=path_column,
-        label_columns=label_column or [],
-        patient_column=patient_column,
-        split_column=split_column,
-        patient_in_name=patient_in_name,
-        unnamed_patients=unnamed_patients,
-        folders=folders,
-        join=join or [],
-        separator=separator,
-        uncertain=uncertain,
-        blank=blank,
-        keep_rows=keep_rows,
-        drop_unlabelled=drop_unlabelled,
-        ending=ending,
-        ignore=ignore or [],
-    )
+    said: dict[str, Any] = {"path": path, "task": task, "order": order, "size": size, "name": name, "seed": seed}
+    said |= {"skip_unreadable": skip_unreadable, "out": out, "images": images, "label_map": label_map}
+    said |= {"path_column": path_column, "label_columns": label_column, "patient_column": patient_column}
+    said |= {"split_column": split_column, "patient_in_name": patient_in_name, "folders": folders, "join": join}
+    said |= {"unnamed_patients": unnamed_patients, "separator": separator, "uncertain": uncertain, "blank": blank}
+    said |= {"keep_rows": keep_rows, "drop_unlabelled": drop_unlabelled, "ending": ending, "ignore": ignore}
+    said["on_understood"] = None if json else print_understood
+    given = {key: value for key, value in said.items() if value is not None}
+    found = pl.new_dataset(**given) if yes or json else answered(pl.new_dataset, given)
     give(found, json, print_found)
 
 

@@ -1,7 +1,8 @@
 """What `penlight data new`, `show` and `audit` print."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -39,6 +40,31 @@ def print_understood(understood: "Understood") -> None:
     out.print(counts)
     for note in understood.notes:
         out.print(f"- {note}")
+
+
+def answered(make: "Callable[..., NewDataset]", options: Mapping[str, Any]) -> "NewDataset":
+    """Make a dataset; where it may be read in several ways, ask which, if somebody is at the terminal."""
+    from penlight.data.own.draft import answer
+    from penlight.data.own.questions import UndecidedError
+
+    while True:
+        try:
+            return make(**options)
+        except UndecidedError as error:
+            # An answer that needs a name or a file is one for the command line.
+            readings = [each for each in error.question.readings if not each.option.endswith(("FILE", "TABLE", "*'"))]
+            if not (sys.stdin.isatty() and sys.stderr.isatty()) or not readings:
+                raise
+            say(error.question.sentence, error=True)
+            for number, reading in enumerate(readings, 1):
+                say(f"  {number}  {reading.words} ({reading.option})", error=True)
+            try:
+                chosen = input("Which? A number, or nothing to stop: ").strip()
+            except EOFError:
+                chosen = ""
+            if not chosen.isdecimal() or not 1 <= int(chosen) <= len(readings):
+                raise
+            options = answer(options, readings[int(chosen) - 1].option)
 
 
 def print_found(found: "NewDataset") -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from penlight import disk
 from penlight.data.own import naming
 from penlight.data.own.class_folders import ClassFolders
-from penlight.data.own.leaving_out import count_left_out, not_read, propose_ignored
 from penlight.data.own.listing import AskedLayout, Listing, PictureLayout, Tree, walk
 from penlight.data.own.manifest import Manifest
 from penlight.data.own.questions import ask
@@ -59,6 +58,8 @@ def find_layout(path: Path, images: Path | None, within: Path, asked: AskedLayou
 
     UndecidedError for what may be read in two ways, DataError, with what to do, for what is no layout.
     """
+    from penlight.data.own.leaving_out import count_left_out, not_read, propose_ignored
+
     kind: type[PictureLayout] | None = None
     source = path
     if path.is_file():

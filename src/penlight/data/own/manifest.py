@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from penlight.data.dataset import METADATA
 from penlight.data.own import naming
 from penlight.data.own.cells import parts_of, whole_number
-from penlight.data.own.finder import FileFinder
-from penlight.data.own.joining import joined, stacked
 from penlight.data.own.keys import check_text, plain_key
 from penlight.data.own.listing import (
     MOST_LABELS,
@@ -30,6 +28,9 @@ from penlight.data.own.templates import template_of
 from penlight.errors import DataError
 from penlight.escaping import named, shown
 from penlight.numbers import counted
+
+if TYPE_CHECKING:
+    from penlight.data.own.finder import FileFinder
 
 UNCERTAIN = ("positive", "negative", "drop")
 """What becomes of a finding that is uncertain."""
@@ -213,6 +214,8 @@ class Manifest(PictureLayout):
             raise DataError(
                 f"{path} has no column {named(absent)}; it has {named(read.table)}.", "Correct the description."
             )
+        from penlight.data.own.finder import FileFinder
+
         finder = FileFinder(tree, str(path), by_name=self.rules.by_name, ending=self.rules.ending)
         split_of = self._splits(read, finder, path)
         rows: list[PictureRow] = []
@@ -330,7 +333,9 @@ class Manifest(PictureLayout):
             left = {i: "no label" for i in range(n) if not found[i]} | left
         return [left[i] if i in left else tuple(found[i]) for i in range(n)]
 
-    def _splits(self, read: "TablesRead", finder: FileFinder | None, path: Path) -> Callable[[int, str], str | None]:
+    def _splits(
+        self, read: "TablesRead", finder: "FileFinder | None", path: Path
+    ) -> Callable[[int, str], str | None]:
         """Give what says the split of a row by its number and its file."""
         if column := self.others.get("split"):
             cells, broad = read.table[column], self.rules.by_name
@@ -374,6 +379,8 @@ class TablesRead:
 
 def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
     """Read the tables of a description, or of a folder: `name` is the one table, from the folder on."""
+    from penlight.data.own.joining import joined, stacked
+
     names = rules.tables or (name,)
     tables = [read_table(folder, each, head=rules.head) for each in names]
     splits: list[str] = []

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +20,13 @@ from penlight.data.mapped import convert, read_splits, store_locked
 from penlight.data.npz import Header, read_array, read_headers
 from penlight.data.own import naming
 from penlight.data.own.cells import age_in_years
+from penlight.data.own.draft import SUFFIX as DRAFT
+from penlight.data.own.draft import remove_draft, write_draft
 from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
 from penlight.data.own.listing import AskedLayout, Listing, PictureRow, require_labels
 from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
+from penlight.data.own.questions import UndecidedError
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
 from penlight.data.own.templates import without_ending
 from penlight.data.pictures import SUFFIXES
@@ -113,6 +116,30 @@ def describe_images(
     place = _free_place(path, options)
     if path.suffix.lower() == ".npz":
         return _describe_npz(path, place, options)
+    draft = place.with_name(f"{place.stem}{DRAFT}")
+    try:
+        made = _describe_pictures(path, place, options, on_understood)
+    except UndecidedError as error:
+        write_draft(draft, path, _given(options), error.question)
+        raise UndecidedError(error.question, f"{error.remedy} Or answer in {draft}, and give that file.") from error
+    remove_draft(draft)
+    return made
+
+
+def _given(options: NewDatasetOptions) -> dict[str, Any]:
+    """Give what a person said, by the names of `new_dataset`."""
+    layout = {each.name: getattr(options.layout, each.name) for each in fields(AskedLayout) if each.name != "several"}
+    own = {
+        name: getattr(options, name)
+        for name in ("task", "order", "size", "name", "seed", "skip_unreadable", "images")
+    }
+    return {**own, **layout}
+
+
+def _describe_pictures(
+    path: Path, place: Path, options: NewDatasetOptions, on_understood: Callable[[Understood], None]
+) -> NewDataset:
+    """See `describe_images`; of class folders and tables."""
     workers().start(workers().processes)  # which takes as long as listing thousands of files
     several = options.task in TASKS and not TASKS[options.task].exclusive
     found = find_layout(

@@ -26,13 +26,10 @@ class OpenQuestion:
 class UndecidedError(DataError):
     """A dataset may be read in several ways, and nobody has said which; `question` has them."""
 
-    def __init__(self, question: OpenQuestion) -> None:
-        options = [reading.option for reading in question.readings]
-        told = [f"{reading.option} ({reading.words})" if reading.words else reading.option
-                for reading in question.readings]  # fmt: skip
-        super().__init__(
-            question.sentence, f"Say which: {'; '.join(told[:_MOST])}{'; ...' * (len(options) > _MOST)}."
-        )
+    def __init__(self, question: OpenQuestion, remedy: str = "") -> None:
+        told = [f"{reading.option} ({reading.words})" for reading in question.readings]
+        more = "; ..." if len(told) > _MOST else ""
+        super().__init__(question.sentence, remedy or f"Say which: {'; '.join(told[:_MOST])}{more}.")
         self.question = question
 
 
