@@ -24,7 +24,7 @@ from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scoring import answers_of_seeds
 from penlight.tasks import Task
 
-_NATIVE, _SIZE = "native", 28
+_NATIVE = "native"
 
 
 class ComparedRuns(Record, table="differences"):
@@ -207,7 +207,7 @@ def _about_files(
     if dataset is None and not folders:
         return None
     if dataset is not None or len(folders) == len(named):
-        return {"dataset": dataset, "view": view or _NATIVE, "size": size or _SIZE}
+        return {"dataset": dataset, "view": view or _NATIVE, "size": size}
     data = _runs(_parts(folders[0])[0])[0].recipe.data
     if not data.size:
         raise PredictionsError(

@@ -33,7 +33,7 @@ def list_datasets() -> NameTable:
 
 
 @checked
-def fetch(dataset: PathLike, size: int = 28) -> Path:
+def fetch(dataset: PathLike, size: int | None = None) -> Path:
     """Get a dataset onto disk, checked and ready to open; give its file, or of pictures the folder of its arrays.
 
     Examples
@@ -135,7 +135,7 @@ def name_images(dataset: PathLike, folder: PathLike) -> None:
 
 
 @checked
-def audit(dataset: PathLike, size: int = 28, out: PathLike | None = None) -> Audited:
+def audit(dataset: PathLike, size: int | None = None, out: PathLike | None = None) -> Audited:
     """Search a dataset for problems that make scores wrong; see `penlight.data.audit`. It is done once and kept
     beside the arrays.
 
@@ -153,12 +153,12 @@ def audit(dataset: PathLike, size: int = 28, out: PathLike | None = None) -> Aud
     reference_of(dataset)
     opened = store.open_dataset(dataset, size)
     found = kept_audit(opened)
-    page = write_page(opened, found, out or Path("runs") / f"audit-{opened.info.name}-{size}")
+    page = write_page(opened, found, out or Path("runs") / f"audit-{opened.info.name}-{opened.size}")
     return Audited(opened.info.name, found, page, accesses_of(opened))
 
 
 @checked
-def show(dataset: PathLike, size: int = 28, out: PathLike | None = None, view: str | None = None) -> Shown:
+def show(dataset: PathLike, size: int | None = None, out: PathLike | None = None, view: str | None = None) -> Shown:
     """Describe a dataset in numbers and pictures: through a view or, without one, as stored, whatever its flaws.
 
     The page goes to `out`, by default runs/data-<name>-<size>, with -<view> after it.
@@ -175,6 +175,6 @@ def show(dataset: PathLike, size: int = 28, out: PathLike | None = None, view: s
     reference_of(dataset)
     opened = store.open_dataset(dataset, size)
     seen = opened if view is None else apply_view(opened, view)
-    name = "-".join(["data", opened.info.name, str(size), *([view] if view else [])])
+    name = "-".join(["data", opened.info.name, str(opened.size), *([view] if view else [])])
     files = write_show(seen, out or Path("runs") / name)
     return Shown(describe(seen), files, accesses_of(opened))

@@ -92,13 +92,13 @@ class LoadedSplit(NotebookResult, _Arrays):
 
 
 @checked
-def load(dataset: PathLike, split: str = "train", *, view: str = "native", size: int = 28) -> LoadedSplit:
+def load(dataset: PathLike, split: str = "train", *, view: str = "native", size: int | None = None) -> LoadedSplit:
     """Load a split of a dataset as arrays: images uint8 (N, H, W, C) and labels.
 
     `dataset` is a name or the path of a description; `split` is "train", "val" or "test"; `view` is one of its views
-    of the labels; `size` is the side in pixels. Labels are class numbers (N,), or, where an image may have several,
-    0 and 1 (N, L). What comes also has `.frame()`, `.label_names`, `.tensorflow()` and `.torch()`. UnknownNameError
-    for another dataset, split or view.
+    of the labels; `size` is the side in pixels, by default 28, or that of the description. Labels are class numbers
+    (N,), or, where an image may have several, 0 and 1 (N, L). What comes also has `.frame()`, `.label_names`, `.tensorflow()`
+    and `.torch()`. UnknownNameError for another dataset, split or view.
 
     Examples
     --------

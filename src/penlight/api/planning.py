@@ -50,7 +50,7 @@ def plan_before(
 ) -> TrainingPlan:
     """Make the plan as `plan`, which `overrides` will then change: RecipeError, before anything is timed, if they
     cannot."""
-    viewed = apply_view(store.open_dataset(dataset, size or 28), view or "native")
+    viewed = apply_view(store.open_dataset(dataset, size), view or "native")
     about = machine()
     known = {"cores": float(about["cores"]), "memory": float(about.get("memory_gib", 0)) * 2**30, "rate": _ANY_RATE}
     seconds = BUDGET if budget is None else budget

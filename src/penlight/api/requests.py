@@ -11,6 +11,7 @@ from penlight.api.planning import plan_before, unfinished_plan
 from penlight.api.results import NameTable
 from penlight.data.catalog import is_portable, portable, reference_of
 from penlight.data.remembered import find_reference, reference_to
+from penlight.data.store import usual_size
 from penlight.errors import PenlightError, RecipeError
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes import (
@@ -44,6 +45,8 @@ def resolve_recipe(
     # The file may be a stranger's: what it names elsewhere is not read unless the user has named it here.
     _require_known_weights(chosen)
     name = portable(chosen.data.dataset) if dataset is None else reference_of(dataset)
+    if dataset is not None and size is None and "size" not in chosen.data.model_fields_set:
+        size = usual_size(dataset)
     given = {"dataset": name, "view": view, "size": size}
     data = chosen.data.model_copy(update={key: value for key, value in given.items() if value is not None})
     changed = require_trainable(with_overrides(chosen.model_copy(update={"data": data}), overrides))

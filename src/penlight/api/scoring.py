@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from penlight.api.run import Run
 
-_NATIVE, _SIZE, _VAL = "native", 28, "val"
+_NATIVE, _VAL = "native", "val"
 
 
 @overload
@@ -133,7 +133,7 @@ def score(
     return Run.of(score_run(spec, listener or ProgressListener()).run)
 
 
-def official_predictions(file: Path, dataset: str, *, view: str, size: int, split: str) -> Predictions:
+def official_predictions(file: Path, dataset: str, *, view: str, size: int | None, split: str) -> Predictions:
     """Read a file of probabilities as predictions of a split of a dataset."""
     viewed = apply_view(store.open_dataset(dataset, size), view)
     predictions = _read(file, viewed, split, dataset)
@@ -176,7 +176,7 @@ def _given(
     if dataset is not None:
         if task is not None:
             raise PredictionsError("The dataset says what its labels mean.", "Leave --task out; it is for --truth.")
-        viewed = apply_view(store.open_dataset(dataset, size or _SIZE), view or _NATIVE)
+        viewed = apply_view(store.open_dataset(dataset, size), view or _NATIVE)
         viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
         name = name_of(dataset)
         read = {own: _read(source, viewed, own, name) for own, source in sources.items()}

@@ -562,7 +562,7 @@ def data_fetch(
 ) -> None:
     """Download a dataset, check its hash, and prepare it."""
     _name_images(dataset, images)
-    path = pl.fetch(dataset, size or 28)
+    path = pl.fetch(dataset, size)
     give({"path": str(path)}, json, lambda fetched: say(fetched["path"]))
 
 
@@ -688,7 +688,7 @@ def data_show(
     from penlight.cli.show.datasets import print_description
 
     _name_images(dataset, images)
-    give(pl.show(dataset, size or 28, out, view), json, print_description)
+    give(pl.show(dataset, size, out, view), json, print_description)
 
 
 @data.command("audit")
@@ -703,7 +703,7 @@ def data_audit(
     from penlight.cli.show.datasets import print_audit
 
     _name_images(dataset, images)
-    audited = pl.audit(dataset, size or 28, out)
+    audited = pl.audit(dataset, size, out)
     give(audited, json, print_audit)
     if any(problem.serious for problem in audited.problems):
         raise typer.Exit(1)

@@ -24,9 +24,12 @@ from penlight.errors import DataError
 
 Known = CatalogEntry | Description
 
+_USUAL = 28
 
-def open_dataset(name: str | Path, size: int = 28) -> Dataset:
-    """Open a dataset by its name or by the path of its description, at `size` pixels a side.
+
+def open_dataset(name: str | Path, size: int | None = None) -> Dataset:
+    """Open a dataset by its name or by the path of its description, at `size` pixels a side, by default its
+    `usual_size`.
 
     Looked for in the folders of PENLIGHT_DATA, then in ~/.medmnist; an official set is fetched if it is in neither.
     The first time, the npz is checked and unpacked into the cache folder, and pictures are decoded into it; images
@@ -34,6 +37,7 @@ def open_dataset(name: str | Path, size: int = 28) -> Dataset:
     StorageError each say what to do.
     """
     known = find_dataset(name)
+    size = _usual_size(known) if size is None else size
     _require_offered(known, size)
     if is_phantom(known.info):
         return _draw(known.info, size)
@@ -47,13 +51,25 @@ def open_dataset(name: str | Path, size: int = 28) -> Dataset:
     return Dataset(info, size, splits, mapped.md5, known.reading(size, info.channels))
 
 
-def open_referenced(reference: str, size: int = 28) -> Dataset:
+def open_referenced(reference: str, size: int | None = None) -> Dataset:
     """Open the dataset that a recipe names, which may be a run's: a path leads below the working folder, or to where
     the user named it on this machine. Errors as in `open_dataset`, and DataError for another path."""
     return open_dataset(referenced(reference), size)
 
 
-def fetch_dataset(name: str | Path, size: int = 28) -> Path:
+def usual_size(name: str | Path) -> int:
+    """Give the side in pixels that a dataset is opened at unless another one is asked for: the first of a description
+    of pictures, and 28 or the smallest of others. Errors as in `find_dataset`."""
+    return _usual_size(find_dataset(name))
+
+
+def _usual_size(known: Known) -> int:
+    if isinstance(known, Description) and known.pictures is not None:
+        return known.pictures.sizes[0]
+    return _USUAL if _USUAL in known.sizes else min(known.sizes)
+
+
+def fetch_dataset(name: str | Path, size: int | None = None) -> Path:
     """Give the path of a dataset's npz, fetched to ~/.medmnist if it is not on disk yet; of pictures, that of the
     arrays made of them.
 
@@ -64,6 +80,7 @@ def fetch_dataset(name: str | Path, size: int = 28) -> Path:
         raise DataError(
             f"{known.info.name} is drawn when it is opened; there is nothing to fetch.", "Open it by its name."
         )
+    size = _usual_size(known) if size is None else size
     _require_offered(known, size)
     if known.pictures is not None:
         return _mapped(known, size).folder

@@ -30,6 +30,7 @@ def asked_layout(*, label_map: Path | Mapping[str, str] | None = None, **options
     if given.get("separator") == "":
         raise DataError("--separator is empty.", "Give what stands between several labels, or none.")
     matcher(given.get("ignore", ()))
+    given["join"] = [Path(each) for each in given.get("join", ())]
     names = (
         label_map if isinstance(label_map, Mapping) else {} if label_map is None else read_label_map(Path(label_map))
     )

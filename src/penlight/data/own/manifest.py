@@ -220,7 +220,8 @@ class Manifest(PictureLayout):
         split_of = self._splits(read, finder, path)
         rows: list[PictureRow] = []
         missing: list[str] = []
-        numbered, left_out = self._rows(read, path)
+        numbered, left = self._rows(read, path)
+        left_out = {why: [finder.find(written) or written for written in names] for why, names in left.items()}
         for i, row in numbered:
             file = finder.find(row.path, read.splits[i] if read.splits else None)
             if file is None:

@@ -474,12 +474,14 @@ def _labels(path: Path, rows: _Rows, taken: set[str], asked: AskedLayout, rules:
     if len(sure) == 1:
         return _of_column(path, rows, sure[0], asked, rules)
     cells = {column: set(rows.cells(column)) for column in free}
+    free = [column for column in free if any(cells[column])]
     findings = [column for column in free if _is_finding(cells[column])]
     findings = [column for column in findings if naming.plain(column) not in _role("no_labels")]
     flags = [column for column in findings if _is_flag(column)]
     findings = [column for column in findings if column not in flags]
     exact = [column for column in free if naming.plain(column) in _role("label")]
     spoken = [column for column in free if _speaks_of_label(column) and column not in exact]
+    spoken = [column for column in spoken if not naming.is_none(column)]
     columns = [*exact, *(column for column in spoken if column not in findings)]
     findings = [column for column in findings if column not in exact]
     if not columns and len(findings) == 1 and not (cells[findings[0]] & {"", "-1", "-1.0"}):
