@@ -67,3 +67,51 @@ def test_json_and_mistakes(penlight, films, own_folders):
     assert list(answer["left_out"]) == ["ill/cut.png"]
     assert penlight("data", "new", "nowhere")[0] == 1
     assert penlight("data", "new")[0] == 2
+
+
+@pytest.fixture
+def grades(own_folders):
+    """A table with two columns that may be the labels."""
+    work = own_folders / "work"
+    random = np.random.default_rng(0)
+    for i in range(40):
+        (work / "im").mkdir(exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (28, 28), np.uint8)).save(work / "im" / f"{i:02d}.png")
+    rows = [f"{i:02d},{'ab'[i % 2]},{'xyz'[i % 3]}" for i in range(40)]
+    (work / "t.csv").write_text("\n".join(["image,left_grade,right_grade", *rows]))
+
+
+@pytest.fixture
+def at_terminal(monkeypatch):
+    """Somebody at the terminal, who says these answers."""
+
+    def say(*answers):
+        given = iter(answers)
+        for stream in ("stdin", "stderr"):
+            monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True, raising=False)
+        monkeypatch.setattr("builtins.input", lambda prompt: next(given))
+
+    return say
+
+
+def test_on_a_terminal_a_question_is_asked(penlight, grades, at_terminal):
+    at_terminal("2")
+    code, out, err = penlight("data", "new", "t.csv")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        "multi-class: each picture has one of 3 labels, and their names show no order",
+    )
+    assert "  2  x, y, z (--label-column right_grade)" in err
+    assert not list(Path().glob("*.draft.toml"))
+
+
+@pytest.mark.parametrize("words", [("--yes",), ("--json",)])
+def test_nothing_is_asked_and_nothing_decided(penlight, grades, at_terminal, words):
+    at_terminal("1")
+    code, out, err = penlight("data", "new", "t.csv", *words)
+    assert (code, out) == (1, "")
+    for option in ("--label-column left_grade", "--label-column right_grade", "t.draft.toml"):
+        assert option in " ".join(err.split())
+    at_terminal("")
+    assert penlight("data", "new", "t.csv")[0] == 1
+    assert not Path("t.toml").exists()

@@ -591,3 +591,55 @@ def test_what_stands_in_a_description_is_what_is_asked_in_json_lines() -> None:
     table("unused.csv", ["a"], lambda i: [i], 40)
     Path("t.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert label_total(opened("t.jsonl")) == {"0": 20, "1": 20}
+
+
+# Descriptions of earlier versions.
+
+
+OLD = """name = "old"
+title = "Old"
+task = "multi-class"
+labels = {labels}
+licence = "CC0"
+source = "drawn"
+channels = 1
+
+[images]
+from = "{source}"
+sizes = [28]
+values = {labels}
+"""
+
+
+def test_a_description_of_0_1_reads_as_it_did() -> None:
+    """It has none of the lines that say more, so masks are pictures, and what says nothing is a class."""
+    folders("a", "a/masks", "b", "b/@eaDir", "c/deep")
+    Path("old.toml").write_text(OLD.format(source="d", labels=["a", "b", "c"]))
+    assert sum(len(split) for split in open_dataset("old.toml").splits.values()) == 40
+    Path("old.toml").unlink()
+    table("t.csv", ["path", "label"], lambda i: [f"im/{i:02d}.png", ("NA", "1.0", "['x']")[i % 3]])
+    text = OLD.format(source="t.csv", labels=["NA", "1.0", "['x']"])
+    Path("old.toml").write_text(f'{text}columns = {{ path = "path", label = "label" }}\n')
+    dataset = open_dataset("old.toml")
+    assert dataset.info.task.labels == ("NA", "1.0", "['x']")
+    # A name without its ending was no file.
+    table("t.csv", ["path", "label"], lambda i: [f"im/{i:02d}", ("NA", "1.0", "['x']")[i % 3]])
+    with pytest.raises(DataError, match="no file for 40 rows"):
+        open_dataset("old.toml")
+
+
+def test_an_excel_table() -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    table("t.csv", ["image", "label", "age"], lambda i: [f"{i:02d}.png", "ab"[i % 2], 50 + i])
+    book = openpyxl.Workbook()
+    for row in csv.reader(Path("t.csv").read_text().splitlines()):
+        book.active.append([int(cell) if cell.isdecimal() else cell for cell in row])
+    book.save("u.xlsx")
+    assert label_total(opened("u.xlsx")) == {"a": 20, "b": 20}
+    book.create_sheet("two").append(["x"])
+    book.save("v.xlsx")
+    with pytest.raises(DataError, match="it has the sheets Sheet, two"):
+        pl.new_dataset("v.xlsx")
+    Path("w.xlsx").write_bytes(b"PK\x03\x04" + b"\0" * 100)
+    with pytest.raises(DataError, match="cannot be read as an Excel file"):
+        pl.new_dataset("w.xlsx")

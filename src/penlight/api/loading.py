@@ -97,8 +97,8 @@ def load(dataset: PathLike, split: str = "train", *, view: str = "native", size:
 
     `dataset` is a name or the path of a description; `split` is "train", "val" or "test"; `view` is one of its views
     of the labels; `size` is the side in pixels, by default 28, or that of the description. Labels are class numbers
-    (N,), or, where an image may have several, 0 and 1 (N, L). What comes also has `.frame()`, `.label_names`, `.tensorflow()`
-    and `.torch()`. UnknownNameError for another dataset, split or view.
+    (N,), or, where an image may have several, 0 and 1 (N, L). What comes also has `.frame()`, `.label_names`,
+    `.tensorflow()` and `.torch()`. UnknownNameError for another dataset, split or view.
 
     Examples
     --------
