@@ -383,7 +383,7 @@ def test_predictions_that_do_not_fit_a_labels_file_are_named(penlight, skin, cha
     [
         (lambda t: t.drop(columns="diagnosis"), "has no labels"),
         (lambda t: t[["diagnosis"]], "has no column that names the images"),
-        (lambda t: t.assign(diagnosis=["", *t.diagnosis[1:]]), "no label in the rows of img_000"),
+        (lambda t: t.assign(diagnosis=["", *t.diagnosis[1:]]), "1 row without a label, of img_000"),
         (lambda t: pd.concat([t, t[:1]]), "stand in several rows: img_000"),
         (lambda t: t.assign(split="somewhere"), "the split of img_000.png is 'somewhere'"),
         (lambda t: t.assign(split="test"), "has no row of val in its column of splits"),

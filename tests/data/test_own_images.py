@@ -538,7 +538,7 @@ BAD = [
     (shared_patient, "Pictures of 1 patient are in both train and val: x7"),
     (strange_split, "is 'holdout'"),
     (no_train, "none to train on"),
-    (no_label, r"no label in the rows of films/p03\.png"),
+    (no_label, r"1 row without a label, of films/p03\.png"),
     (no_patient, r"no patient in the rows of films/p03\.png"),
     (twice, r"several rows: films/p00\.png"),
     (no_path, "no column that names the files"),

@@ -545,7 +545,7 @@ def test_a_draft_is_completed_and_given_again() -> None:
     said = draft.read_text()
     assert 'task = "ordinal"' in said
     draft.write_text(said.replace("# label_columns = ", "label_columns = ", 1))
-    with pytest.raises(UndecidedError, match="no label in the rows of im/00"):
+    with pytest.raises(UndecidedError, match="1 row without a label, of im/00"):
         pl.new_dataset(draft)
     said = draft.read_text()
     assert read_draft(draft)["label_columns"] == ["adjudicated_dr_grade"]

@@ -2,7 +2,7 @@
 
     path = "films.csv"
     label_columns = ["dx"]            # what was given
-    # films.csv: no label in the rows of 3.png.
+    # films.csv: 1 row without a label, of 3.png.
     # drop_unlabelled = true          # an answer; several where there are several
 
 A draft is no description and opens no dataset; it is removed once there is one.

@@ -432,7 +432,7 @@ def unlabelled(path: Path, files: Sequence[str], cells: Sequence[str] = (), *, f
     none = [("these pictures have none", "--blank negative")] if findings else []
     return ask(
         "--drop-unlabelled",
-        f"{path}: no label in the rows of {named(files)}{said}.",
+        f"{path}: {counted(len(files), 'row')} without a label, of {named(files)}{said}.",
         (f"leave {counted(len(files), 'row')} out", "--drop-unlabelled"),
         *none,
     )
