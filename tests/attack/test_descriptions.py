@@ -1,5 +1,6 @@
 """A description from a stranger: nothing outside its folder is read, and nothing beside it is written."""
 
+import contextlib
 import csv
 import json
 import os
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -147,6 +149,63 @@ def links(folder: Path, what: str) -> None:
         (elsewhere / "s.csv").write_text("path,split\n")
         (folder / "s.csv").symlink_to(elsewhere / "s.csv")
         described(folder, IMAGES, f'{IMAGES}\n[split]\nfile = "s.csv"\n')
+
+
+TABLE = 'from = "t.csv"\ncolumns = { path = "path", label = "label" }\n'
+ELSEWHERE = [
+    ('folder = "{name}"', r"images\.from|control character|links"),
+    ('tables = ["{name}"]', "cannot be read|control character|links"),
+    ('join = ["{name}"]', "cannot be read|control character|links"),
+    ('lists = {{ train = "{name}" }}', "cannot be read|control character|links"),
+]
+
+
+@pytest.mark.parametrize("name", ["../x/keys", "/tmp/keys", "a/../../keys", "~/keys", "C:/keys", "a\\u0000b", "link"])
+@pytest.mark.parametrize(("line", "message"), ELSEWHERE)
+def test_no_line_of_a_description_reads_elsewhere(
+    place: Path, tmp_path: Path, line: str, message: str, name: str
+) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "keys").write_text("path,label\nfilms/a/a1.png,secret\n")
+    rows = "".join(f"films/{k}/{k}{i}.png,{k}\n" for k in "ab" for i in range(30))
+    (place / "t.csv").write_text(f"path,label\n{rows}")
+    if name == "link":
+        (place / "link").symlink_to(tmp_path / "x" / "keys")
+    source = TABLE.replace("t.csv", ".") if "tables" in line else TABLE
+    path = described(place, 'from = "films"\n', source + line.format(name=name) + "\n")
+    with pytest.raises(DataError, match=message) as caught:
+        open_dataset(path)
+    assert "secret" not in str(caught.value)
+
+
+SLOW = "*a" * 99 + "b"
+STRANGE = [
+    (f'ignore = ["{SLOW}"]', ""),
+    (f"ignore = {json.dumps(['x'] * 99)}", "ignore may be"),
+    (f'ignore = ["{"x" * 600}"]', "may have"),
+    (f'folders = "{SLOW}{{label}}"', ""),
+    (f'folders = "{"x" * 600}{{label}}"', "may have"),
+    ('folders = "{label}/../{split}"', "must have"),
+    ('folders = "(a+)+$"', "must have"),
+    (f'patient_in_name = "{SLOW}{{patient}}"', "do not show a patient"),
+    ('patient_in_name = "(a+)+$"', "no name of"),
+    ('patient_in_name = "\\u001b[2J{patient}"', "control character"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), STRANGE)
+def test_patterns_of_a_stranger_cost_no_time(place: Path, line: str, message: str) -> None:
+    for i in range(3):
+        (place / "films" / "a" / f"{'a' * 200}{i}.png").write_bytes((place / "films" / "a" / "a0.png").read_bytes())
+    path = described(place, "sizes = [28]", f"sizes = [28]\n{line}")
+    begun = time.monotonic()
+    if message:
+        with pytest.raises(DataError, match=message):
+            open_dataset(path)
+    else:
+        with contextlib.suppress(DataError):
+            open_dataset(path)
+    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize("what", ["files", "from", "from, in the middle", "a table", "a picture", "split"])

@@ -72,6 +72,13 @@ def asked(path: str = "t.csv", **options: Any) -> dict[str, str]:
     return readings
 
 
+def asked_of(path: str, **options: Any) -> dict[str, str]:
+    """Give the readings of a question where another dataset is described already."""
+    with pytest.raises(UndecidedError) as caught:
+        pl.new_dataset(path, **options)
+    return {reading.option: reading.words for reading in caught.value.question.readings}
+
+
 def label_total(found: NewDataset) -> dict[str, int]:
     return {name: sum(counts[i] for counts in found.counts.values()) for i, name in enumerate(found.labels)}
 
@@ -340,6 +347,17 @@ def test_lists_of_splits_beside_a_table() -> None:
     Path("train_val_list.txt").write_text("00.png\n01.png")
     assert asked() == {"--split-column none": "divide the pictures anew"}
     assert opened(split_column="none").images == {"train": 28, "val": 4, "test": 8}
+
+
+def test_lists_of_splits_beside_class_folders() -> None:
+    folders("a", "b", n=12)
+    for name, chosen in (("train", range(8)), ("test", range(8, 12))):
+        Path(f"d/{name}.txt").write_text("\n".join(f"{c}/{i}.png" for c in "ab" for i in chosen))
+    found = opened("d")
+    assert found.images == {"train": 14, "val": 2, "test": 8}
+    assert sum(opened("d", split_column="none", name="anew").images.values()) == 24
+    Path("d/train.txt").write_text("a/0.png")
+    assert asked_of("d", name="part") == {"--split-column none": "divide the pictures anew"}
 
 
 def test_a_table_beside_the_pictures_is_opened_again_and_elsewhere_its_folder_is_named(place: Path) -> None:

@@ -7,11 +7,12 @@ What a level of folders says is found from the names in it; where two levels may
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Self
 
 from penlight.data.own import naming
+from penlight.data.own.finder import FileFinder, checked_lists, listed_splits
 from penlight.data.own.listing import AskedLayout, Listing, PictureLayout, PictureRow, Tree, composed, split_named
 from penlight.data.own.questions import UndecidedError, ask
 from penlight.data.own.templates import template_of
@@ -28,13 +29,14 @@ Folder = tuple[str, ...]
 @dataclass(frozen=True)
 class ClassFolders(PictureLayout):
     """Class folders. `folders` is a template of the folders of a picture, such as "*/{split}/{label}"; without it the
-    first folder is the label or, where all are named so, the split, and the next the label. They come last: every
-    folder may have them."""
+    first folder is the label or, where all are named so, the split, and the next the label. `lists` are files with
+    the names of the pictures of a split. They come last: every folder may have them."""
 
     folders: str = ""
+    lists: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-    options: ClassVar[Mapping[str, type]] = {"folders": str}
+    options: ClassVar[Mapping[str, type]] = {"folders": str, "lists": dict}
 
     @classmethod
     def find_in(cls, folder: Path, tree: Tree) -> Path | None:
@@ -46,7 +48,8 @@ class ClassFolders(PictureLayout):
         """Find out which level of folders is the label. UndecidedError where two may be it."""
         if asked.folders:
             template_of(asked.folders, _FIELDS, "--folders")
-            return cls(asked.folders, {"labels": f"the folders at {{label}} in {asked.folders}"})
+            about = {"labels": f"the folders at {{label}} in {asked.folders}"}
+            return cls(asked.folders, {} if "{split}" in asked.folders else _lists(source, tree, asked), about)
         levels = _levels(tree)
         found = _label_level(source, tree, levels)
         if found is None:
@@ -56,19 +59,23 @@ class ClassFolders(PictureLayout):
         about = {"labels": f"the folders {named(sorted(levels[found].names))}"}
         if splits:
             about["split"] = f"the folders {named(sorted(levels[splits[0]].names))}"
+        lists = {} if splits else _lists(source, tree, asked)
+        if lists:
+            about["split"] = f"the lists {named(lists.values())}"
         old = all(map(split_named, levels[splits[0]].names)) if splits else True
-        return cls("" if old and text in ("{label}", "{split}/{label}") else text, about)
+        return cls("" if old and text in ("{label}", "{split}/{label}") else text, lists, about)
 
     @classmethod
     def from_table(cls, images: Mapping[str, Any]) -> Self | None:
         """Read the template of the folders, if there is one."""
         if images.get("folders"):
             template_of(images["folders"], _FIELDS, "folders")
-        return cls(images.get("folders", ""))
+        return cls(images.get("folders", ""), checked_lists(images.get("lists", {})))
 
     def to_table(self) -> dict[str, Any]:
         """Give the template of the folders."""
-        return {"folders": self.folders} if self.folders else {}
+        said = {"folders": self.folders, "lists": dict(self.lists)}
+        return {key: value for key, value in said.items() if value}
 
     def account(self) -> Mapping[str, str]:
         """Say which folders are labels and which are splits."""
@@ -82,6 +89,9 @@ class ClassFolders(PictureLayout):
         rows = self._by_template(tree) if self.folders else _by_first_folders(tree)
         if not rows:
             raise _nothing_said(tree)
+        if self.lists:
+            listed = listed_splits(folder / name, self.lists, FileFinder(tree, str(tree.root), by_name=True))
+            rows = [replace(row, split=listed.get(row.path)) for row in rows]
         # By name, one class would follow the other, as if labels changed along the dataset.
         rows.sort(key=lambda row: hashlib.blake2b(composed(row.path).encode()).digest())
         labelled = {row.path for row in rows}
@@ -101,6 +111,14 @@ class ClassFolders(PictureLayout):
                 )
             rows.append(PictureRow(path, (composed(read["label"]),), read.get("patient"), split))
         return rows
+
+
+def _lists(source: Path, tree: Tree, asked: AskedLayout) -> Mapping[str, str]:
+    from penlight.data.own.understanding import split_lists
+
+    if (asked.split_column or "").casefold() == "none":
+        return {}
+    return split_lists(source, FileFinder(tree, str(source), by_name=True), set(tree.pictures), str(source))
 
 
 def _by_first_folders(tree: Tree) -> list[PictureRow]:

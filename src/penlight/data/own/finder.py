@@ -1,15 +1,18 @@
 """Which file a table means: by its path, by the end of one from another machine, or by its name."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
+from penlight.data.own.keys import check_text, plain_key
 from penlight.data.own.listing import Tree, composed
 from penlight.data.own.naming import split_word
+from penlight.data.own.tables import read_lines
 from penlight.data.own.templates import without_ending
 from penlight.errors import DataError
-from penlight.escaping import named
+from penlight.escaping import named, shown
 
 Parts = tuple[str, ...]
 _SEPARATORS = re.compile(r"[/\\:]|^\.\.$")
@@ -116,6 +119,22 @@ def _split_of(place: Parts) -> str | None:
 def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
     pairs = zip(reversed(one), reversed(other), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def checked_lists(lists: Mapping[str, Any]) -> Mapping[str, str]:
+    """Check the table `lists` of a description. DataError for another split, or what is no name of a file."""
+    if unknown := lists.keys() - {"train", "val", "test"}:
+        raise DataError(f"lists has {named(map(plain_key, unknown))}.", "Known are train, val and test.")
+    for text in lists.values():
+        if not isinstance(text, str):
+            raise DataError(f"lists must hold names of files; {shown(text)} came.", "Correct it.")
+        check_text(text, "lists")
+    return lists
+
+
+def listed_splits(folder: Path, lists: Mapping[str, str], finder: FileFinder) -> dict[str, str]:
+    """Give the split of each file that is in one of the lists in a folder, which have a name a line."""
+    return {finder.find(line) or line: split for split, name in lists.items() for line in read_lines(folder, name)}
 
 
 def folder_of(path: str) -> str:

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from penlight.data.dataset import METADATA
 from penlight.data.own import naming
 from penlight.data.own.cells import parts_of, whole_number
+from penlight.data.own.finder import FileFinder, checked_lists, listed_splits
 from penlight.data.own.keys import check_text, plain_key
 from penlight.data.own.listing import (
     MOST_LABELS,
@@ -23,14 +24,11 @@ from penlight.data.own.listing import (
     split_named,
 )
 from penlight.data.own.questions import ask
-from penlight.data.own.tables import SUFFIXES, Table, read_lines, read_table
+from penlight.data.own.tables import SUFFIXES, Table, read_table
 from penlight.data.own.templates import template_of
 from penlight.errors import DataError
 from penlight.escaping import named, shown
 from penlight.numbers import counted
-
-if TYPE_CHECKING:
-    from penlight.data.own.finder import FileFinder
 
 UNCERTAIN = ("positive", "negative", "drop")
 """What becomes of a finding that is uncertain."""
@@ -99,8 +97,7 @@ class TableRules:
         require_known(given.get("unnamed_patients"), ("own", "drop"), "unnamed_patients")
         if given.get("folders"):
             template_of(given["folders"], ["split"], "folders")
-        if unknown := given.get("lists", {}).keys() - {"train", "val", "test"}:
-            raise DataError(f"lists has {named(map(plain_key, unknown))}.", "Known are train, val and test.")
+        checked_lists(given.get("lists", {}))
         read: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
         }
@@ -214,8 +211,6 @@ class Manifest(PictureLayout):
             raise DataError(
                 f"{path} has no column {named(absent)}; it has {named(read.table)}.", "Correct the description."
             )
-        from penlight.data.own.finder import FileFinder
-
         finder = FileFinder(tree, str(path), by_name=self.rules.by_name, ending=self.rules.ending)
         split_of = self._splits(read, finder, path)
         rows: list[PictureRow] = []
@@ -334,9 +329,7 @@ class Manifest(PictureLayout):
             left = {i: "no label" for i in range(n) if not found[i]} | left
         return [left[i] if i in left else tuple(found[i]) for i in range(n)]
 
-    def _splits(
-        self, read: "TablesRead", finder: "FileFinder | None", path: Path
-    ) -> Callable[[int, str], str | None]:
+    def _splits(self, read: "TablesRead", finder: FileFinder | None, path: Path) -> Callable[[int, str], str | None]:
         """Give what says the split of a row by its number and its file."""
         if column := self.others.get("split"):
             cells, broad = read.table[column], self.rules.by_name
@@ -350,11 +343,7 @@ class Manifest(PictureLayout):
                 )
             return lambda i, place: split_of[cells[i]]
         if self.rules.lists and finder:
-            listed = {
-                finder.find(line) or line: split
-                for split, name in self.rules.lists.items()
-                for line in read_lines(read.folder, name)
-            }
+            listed = listed_splits(read.folder, self.rules.lists, finder)
             return lambda i, place: listed.get(place)
         if self.rules.folders:
             template = template_of(self.rules.folders, ["split"], "folders")

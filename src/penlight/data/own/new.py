@@ -222,8 +222,19 @@ def _understood(
         counts,
         examples,
         {why: len(paths) for why, paths in reasons.items() if paths},
-        _hints(there),
+        [*_hints(there), *_columns_like_groups(found, there)],
     )
+
+
+def _columns_like_groups(found: FoundLayout, rows: Sequence[PictureRow]) -> list[str]:
+    """Say which columns that are not used may be those of patients, by their names."""
+    if rows[0].patient is not None:
+        return []
+    unused = found.layout.account().get("not used", "").split(", ")
+    like = [
+        name for name in unused if {"id", "patient", "subject", "case", "person", "eye"} & set(naming.words(name))
+    ]
+    return [f"If {named(like)} names the patients, give it as --patient-column."] if like else []
 
 
 def _hints(rows: Sequence[PictureRow]) -> list[str]:

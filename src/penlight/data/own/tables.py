@@ -205,7 +205,7 @@ def _columns(text: str, path: Path, head: bool, *, empty: bool = False) -> dict[
 
 def _read_lines(text: str, delimiter: str, path: Path, head: bool, empty: bool) -> dict[str, list[str]]:
     # Lines are cut by the reader, so that one within quotation marks may hold several.
-    lines = filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    lines = filter(any, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     first = next(lines, [])
     names = [composed(name.strip()) if head else "" for name in first]
     if len(names) > MOST_COLUMNS:

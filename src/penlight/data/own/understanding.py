@@ -410,7 +410,7 @@ def _split_rule(
     if "split" in others or (asked.split_column or "").casefold() == NONE or read.splits:
         return rules
     there = {file for file in files if file is not None}
-    if lists := _split_lists(read, finder, there):
+    if lists := split_lists(read.folder, finder, there, str(read.path)):
         return replace(rules, lists=lists)
     folders = [tuple(file.split("/")[:-1]) for file in there]
     for level in range(min(map(len, folders), default=0)):
@@ -422,16 +422,16 @@ def _split_rule(
     return rules
 
 
-def _split_lists(read: TablesRead, finder: FileFinder, there: set[str]) -> dict[str, str]:
-    """Find the lists of the pictures of splits that lie beside a table."""
+def split_lists(folder: Path, finder: FileFinder, there: set[str], beside: str) -> dict[str, str]:
+    """Find the lists of the pictures of splits that lie in a folder, beside a table or the folders of classes."""
     lists: dict[str, str] = {}
     split_of: dict[str, set[str]] = {}
-    for place in sorted(read.folder.glob("*.txt"))[:20]:
+    for place in sorted(folder.glob("*.txt"))[:20]:
         split = naming.split_in_name(place.stem)
         if split is None or split in lists:
             continue
         try:
-            lines = read_lines(read.folder, place.name)
+            lines = read_lines(folder, place.name)
         except DataError:
             continue
         found = {file for file in map(finder.find, lines) if file in there} if _names_files(lines, finder) else set()
@@ -448,7 +448,7 @@ def _split_lists(read: TablesRead, finder: FileFinder, there: set[str]) -> dict[
             how = f"do not give {counted(len(apart), 'picture')} one split: {named(sorted(apart))}"
         raise ask(
             "--split-column",
-            f"The lists {named(lists.values())} beside {read.path} {how}.",
+            f"The lists {named(lists.values())} beside {beside} {how}.",
             ("divide the pictures anew", f"--split-column {NONE}"),
         )
     return {split: lists[split] for split in SPLITS if split in lists}
