@@ -156,6 +156,21 @@ def nih() -> None:
     Path("nih/README_CHESTXRAY.pdf").write_bytes(b"%PDF")
 
 
+@replica("MURA", expect("binary", ["negative", "positive"], (34, 10, 9), patients=17))
+def mura() -> None:
+    for split, first, n in (("train", 1, 14), ("valid", 11185, 3)):
+        images, studies = [], []
+        for i in range(n):
+            study = f"MURA-v1.1/{split}/XR_{('SHOULDER', 'WRIST')[i % 2]}/patient{first + i:05d}/"
+            study += f"study1_{('positive', 'negative')[i // 2 % 2]}"
+            studies.append([f"{study}/", 1 - i // 2 % 2])
+            for k in range(3 + (i == 0)):
+                picture(f"{study}/image{k + 1}.png")
+                images.append([f"{study}/image{k + 1}.png"])
+        table(f"MURA-v1.1/{split}_image_paths.csv", images[0], images[1:])
+        table(f"MURA-v1.1/{split}_labeled_studies.csv", studies[0], studies[1:])
+
+
 FOURTEEN = ["No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema",
             "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other",
             "Fracture", "Support Devices"]  # fmt: skip

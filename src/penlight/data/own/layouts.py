@@ -71,7 +71,9 @@ def find_layout(path: Path, images: Path | None, within: Path, asked: AskedLayou
     ignored = {**given, **proposed}
     left_out = count_left_out(tree, ignored)
     tree = tree.without(matcher([pattern for patterns in ignored.values() for pattern in patterns]))
-    if kind is None:
+    if asked.folders and kind is None:
+        kind, source = ClassFolders, tree.root
+    elif kind is None:
         found = ((each, each.find_in(tree.root, tree)) for each in LAYOUTS)
         kind, source = next((each, place) for each, place in found if place is not None)
     if asked.folders and kind is Manifest:

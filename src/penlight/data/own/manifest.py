@@ -112,6 +112,28 @@ RULE_TYPES: Mapping[str, type] = {
 """The keys of `TableRules` in a description, with their types."""
 
 
+RULE_WORDS: Mapping[str, str] = {
+    "tables": "one below the other; the name of each, or of its folder, says its split",
+    "join": "tables whose columns are added, by the columns that both have",
+    "head": "the first line is a row, and columns are numbered",
+    "by_name": "files are found by their names, whatever their ending, case and folder",
+    "ending": "of the pictures, where several files have a name",
+    "folders": "which folder is what; * is for one that says nothing",
+    "whole_numbers": "3.0 is 3",
+    "missing": "cells that say nothing",
+    "also_none": "further labels that stand for none",
+    "uncertain": 'what -1 says of a finding: "positive", "negative", or "drop" the picture',
+    "blank": 'what an empty cell says of a finding: "negative", or "drop" the picture',
+    "rows": 'of several rows of a picture that differ: "majority", "any" or "first"',
+    "drop_unlabelled": "pictures without a label are left out",
+    "one_each": "each picture has one of these labels",
+    "unnamed_patients": 'a picture without a patient is of its "own", or "drop" it',
+    "separator": "between several labels in a cell; [] for lists in brackets",
+    "none": "the label that says there is none",
+}
+"""What stands beside a rule in a description."""
+
+
 def require_known(value: str | None, known: Sequence[str], key: str) -> None:
     """Raise DataError for a value that is none of the known ones."""
     if value is not None and value not in known:

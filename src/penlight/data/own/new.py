@@ -24,6 +24,7 @@ from penlight.data.own.draft import SUFFIX as DRAFT
 from penlight.data.own.draft import remove_draft, write_draft
 from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
 from penlight.data.own.listing import AskedLayout, Listing, PictureRow, require_labels
+from penlight.data.own.manifest import RULE_WORDS
 from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.questions import UndecidedError
@@ -445,7 +446,7 @@ def _description_text(
         _line("fit", "crop", f'sides are {pictures.sides[0]} to {pictures.sides[1]} pixels; or "pad", "stretch"'),
         *([_line("bits", pictures.bits, pictures.bits_reason)] if pictures.bits_reason else []),
         _line("values", list(proposal.values), "what folders or cells call the labels"),
-        *(_line(key, value) for key, value in found.layout.to_table().items()),
+        *(_line(key, value, RULE_WORDS.get(key, "")) for key, value in found.layout.to_table().items()),
         *([_line("ignore", ignored, "; ".join(found.ignored))] if ignored else []),
         *([_line("patient_in_name", options.layout.patient_in_name)] if options.layout.patient_in_name else []),
         "",

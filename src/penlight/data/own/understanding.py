@@ -87,7 +87,7 @@ def _says_labels(folder: Path, name: str, finder: FileFinder) -> bool:
         return False
     plain = [naming.plain(column) for column in names]
     if any(without_ending(column) != column or finder.has(column) for column in names):
-        return True
+        return len(names) > 1
     others = [each for each in plain if each not in _KNOWN and not each.startswith("column")]
     return any(each in _PATHS for each in plain) and (
         any(_speaks_of_label(column) for column in names) or len(others) > 1
