@@ -466,6 +466,13 @@ def test_uncertain_and_blank_findings_are_asked_about_each() -> None:
         pl.new_dataset("t.csv", uncertain="unknown")
 
 
+def test_one_finding_of_ones_and_nothing() -> None:
+    table("t.csv", ["path", "pneumonia"], lambda i: [f"im/{i:02d}.png", ("1.0", "")[i % 2]])
+    assert set(asked()) == {"--drop-unlabelled", "--blank negative"}
+    found = opened(blank="negative")
+    assert (found.task, label_total(found)) == ("binary", {"0": 20, "1": 20})
+
+
 def test_labels_are_given_names(place: Path) -> None:
     table("t.csv", ["path", "label"], lambda i: [f"im/{i:02d}.png", i % 3])
     for name, text in (("m.csv", "0,well\n1,ill\n2,ill\n"), ("m.json", '{"0": "well", "1": "ill", "2": "ill"}'),

@@ -311,7 +311,8 @@ class Manifest(PictureLayout):
     def _parse(self, cell: str) -> tuple[str, ...] | str | None:
         rules = self.rules
         if not cell or cell in rules.missing:
-            return () if rules.blank == "negative" and not rules.drop_unlabelled else None
+            absent = () if self.separator else ("0",)
+            return absent if rules.blank == "negative" and not rules.drop_unlabelled else None
         parts = [part for part in parts_of(cell, self.separator) if part not in rules.missing]
         if rules.whole_numbers:
             parts = [whole_number(part) for part in parts]

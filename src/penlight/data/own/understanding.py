@@ -484,7 +484,7 @@ def _labels(path: Path, rows: _Rows, taken: set[str], asked: AskedLayout, rules:
     spoken = [column for column in spoken if not naming.is_none(column)]
     columns = [*exact, *(column for column in spoken if column not in findings)]
     findings = [column for column in findings if column not in exact]
-    if not columns and len(findings) == 1 and not (cells[findings[0]] & {"", "-1", "-1.0"}):
+    if not columns and len(findings) == 1:
         columns, findings = findings, []
     columns = _of_one_partition(columns, rows)
     if len(columns) + bool(findings) == 1:
@@ -613,9 +613,10 @@ def _of_column(path: Path, rows: _Rows, column: str, asked: AskedLayout, rules: 
     rules = replace(rules, missing=tuple(sorted(missing)), whole_numbers=are_whole_numbers(labels))
     labels = {whole_number(label) for label in labels} if rules.whole_numbers else labels
     empty = {cell for cell in counts if set(parts_of(cell, separator)) <= set(missing) and not is_list(cell)}
-    if empty and not asked.drop_unlabelled and not (separator and asked.blank == "negative"):
+    may_be_none = separator is not None or _is_finding(set(counts))
+    if empty and not asked.drop_unlabelled and not (may_be_none and rules.blank == "negative"):
         files = [file for file, cell in zip(rows.cells(rows.path), rows.cells(column), strict=True) if cell in empty]
-        raise unlabelled(path, files, sorted(empty - {""}), findings=separator is not None)
+        raise unlabelled(path, files, sorted(empty - {""}), findings=may_be_none)
     if not (rules.uncertain or rules.map):
         _require_no_minus_one(path, column, labels, counts)
     if rules.map and (absent := sorted(label for label in labels if label not in rules.map)):
