@@ -454,6 +454,11 @@ def test_no_finding_is_none() -> None:
     assert (found.task, found.labels) == ("multi-label", ("Edema", "Effusion"))
 
 
+def test_a_label_that_is_named_is_no_word_for_none() -> None:
+    order = ["edema", "mass", "normal"]
+    assert cells("mass", "mass|edema", "normal", order=order).labels == tuple(order)
+
+
 def test_uncertain_and_blank_findings_are_asked_about_each() -> None:
     table("t.csv", HEAD, lambda i: [f"im/{i:02d}.png", "", ("1.0", "0.0", "-1.0", "")[i % 4], ("", "1.0")[i % 2]])
     assert set(asked()) == {f"--uncertain {how}" for how in ("negative", "positive", "drop")}

@@ -19,7 +19,7 @@ _LARGEST_MAP = 1 << 20
 def asked_layout(*, label_map: Path | Mapping[str, str] | None = None, **options: Any) -> AskedLayout:
     """Check the options and give them as one record. DataError for a value that is none of an option's, and
     UnknownNameError for another option."""
-    known = {each.name for each in fields(AskedLayout)} - {"several", "label_map"}
+    known = {each.name for each in fields(AskedLayout)} - {"several", "order", "label_map"}
     if unknown := sorted(options.keys() - known):
         raise UnknownNameError("option of a new dataset", unknown[0], known)
     given = {name: value for name, value in options.items() if value is not None}

@@ -25,7 +25,7 @@ from penlight.parsing import LARGEST_TOML, parse_toml
 
 SUFFIX = ".draft.toml"
 _FIRST = "# What `penlight data new` could not decide"
-_OF_LAYOUT = {each.name: each for each in fields(AskedLayout) if each.name != "several"}
+_OF_LAYOUT = {each.name: each for each in fields(AskedLayout) if each.name not in ("several", "order")}
 _OTHERS = ("task", "order", "size", "name", "seed", "skip_unreadable", "images")
 _FLAGS = ("drop_unlabelled", "skip_unreadable")
 _LISTS = ("label_columns", "join", "ignore", "order")

@@ -22,9 +22,11 @@ _MANY = 20
 @dataclass(frozen=True)
 class AskedLayout:
     """What a person said of how a dataset is laid out, as the options of `penlight data new` are called; None or
-    empty for what was not said. `several` says that a picture may have several labels, or none."""
+    empty for what was not said. `several` says that a picture may have several labels, or none; `order` are the
+    labels that were named, of which none is then a word for no finding."""
 
     several: bool = False
+    order: Sequence[str] = ()
     path_column: str | None = None
     label_columns: Sequence[str] = ()
     patient_column: str | None = None

@@ -129,7 +129,8 @@ def describe_images(
 
 def _given(options: NewDatasetOptions) -> dict[str, Any]:
     """Give what a person said, by the names of `new_dataset`."""
-    layout = {each.name: getattr(options.layout, each.name) for each in fields(AskedLayout) if each.name != "several"}
+    layout = {each.name: getattr(options.layout, each.name) for each in fields(AskedLayout)}
+    del layout["several"], layout["order"]
     own = {
         name: getattr(options, name)
         for name in ("task", "order", "size", "name", "seed", "skip_unreadable", "images")
@@ -144,7 +145,10 @@ def _describe_pictures(
     workers().start(workers().processes)  # which takes as long as listing thousands of files
     several = options.task in TASKS and not TASKS[options.task].exclusive
     found = find_layout(
-        path.resolve(), options.images, place.parent.resolve(), replace(options.layout, several=several)
+        path.resolve(),
+        options.images,
+        place.parent.resolve(),
+        replace(options.layout, several=several, order=tuple(options.order)),
     )
     where, listing = _where(found, place.parent, options), found.listing
     missing = set(listing.missing)

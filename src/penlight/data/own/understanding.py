@@ -576,6 +576,7 @@ def _of_findings(
     present = [[naming.yes_or_no(cell) is True for cell in cells[column]] for column in columns]
     exclusive = bool(columns) and all(sum(row) == 1 for row in zip(*present, strict=True))
     nothing = [column for column in columns if naming.is_none(column, beside_findings=True)]
+    nothing = [column for column in nothing if column not in asked.order]
     unknown = [column for column in nothing if column.casefold() in _UNKNOWN]
     if exclusive and not asked.several and unknown and not asked.label_columns:
         n = sum(naming.yes_or_no(cell) is True for cell in cells[unknown[0]])
@@ -624,6 +625,7 @@ def _of_column(path: Path, rows: _Rows, column: str, asked: AskedLayout, rules: 
     none: tuple[str, ...] = ()
     if several or (separator and any(len(parts_of(cell, separator)) > 1 for cell in counts)):
         none = tuple(sorted(label for label in labels if naming.is_none(label, beside_findings=True)))
+        none = tuple(label for label in none if label not in asked.order)
     how = {None: "", LIST: ", lists in brackets"}.get(separator, f", '{separator}' between several")
     words = f"{column}{how}"
     words += f"; {named(none)} is none" if none else ""
