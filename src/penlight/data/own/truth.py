@@ -129,7 +129,7 @@ def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> 
             raise DataError(f"{where} has no rows.", "Give a row for each image.")
     plain = {"".join(filter(str.isalpha, name.lower())): name for name in table}
     files = find_column(table, "path", path) or next((plain[own] for own in _IDS if own in plain), next(iter(table)))
-    manifest = Manifest.of_table(table, path, files, several=kind == "multi-label")
+    manifest = Manifest.of_table(table, path, files, several=kind in TASKS and not TASKS[kind].exclusive)
     if manifest.label == files:
         raise DataError(
             f"{where} has no column that names the images; it has {named(table)}.", "Put one before the labels."
