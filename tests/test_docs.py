@@ -454,6 +454,11 @@ def test_the_manual_is_built_from_what_lies_here():
         assert not re.search(r"!\[[^]]*\]\(https?:|<(img|script|iframe)\b[^>]*https?:", page.read_text()), page
 
 
+@pytest.mark.parametrize("words", ["pandas", "confusion matrix", "heat map", "F1", "Docker"])
+def test_the_manual_has_the_words_that_people_search(words):
+    assert any(re.search(rf"\b{words}\b", page.read_text(encoding="utf-8"), re.I) for page in PAGES[1:])
+
+
 def test_every_command_is_shown():
     words = [shlex.split(span) for page in PAGES for span in _INLINE.findall(page.read_text(encoding="utf-8"))]
     words += [
