@@ -1,12 +1,13 @@
-"""Create the images of the manual from its own commands, on synthetic images: `python docs/_pictures.py`.
+"""Create the images of README and the manual from their own code and commands, on synthetic images:
+`python docs/_pictures.py`.
 
 Screenshots need Chromium; without it they are not replaced. The script takes about two minutes on two cores. With
-`--retina` it makes README's images too, for which RetinaMNIST and the weights of the study retina-offline must be on
-disk; that takes about eight minutes more.
+`--retina` it makes README's image of a report too, for which RetinaMNIST must be on disk.
 """
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import penlight as pl
 from penlight.reports.palette import ACCENT, INK, MUTED, PAPER, RULE
 
 IMAGES = Path(__file__).parent / "images"
+README = Path(__file__).parents[1] / "README.md"
 
 _COMMANDS = """
 train retina-phantom --recipe demo --out network
@@ -46,11 +48,8 @@ _FIGURES = {
 }
 """Name of an image to the folder of its run and the name of its display."""
 
-_OF_RETINA = {
-    "report": ("train retinamnist --recipe cnn --seeds 3 --out retinamnist-cnn-1", (1200, 900)),
-    "study": ("study retina-offline --out retina-offline", (1180, 1385)),
-}
-"""Name of an image to the command whose report it shows, and its size."""
+_OF_RETINA = "train retinamnist --recipe cnn --seeds 3"
+"""README's first command, whose report its image `report` shows."""
 
 _COLOURS = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER, "accent": ACCENT}
 
@@ -66,11 +65,12 @@ def main() -> None:
         for name, (run, display) in _FIGURES.items():
             (IMAGES / f"{name}.svg").write_text(_alone(pl.displays(Path(run))[display].svg()), encoding="utf-8")
         _keep(Image.open("shown/samples.png"), "data-show")
+        _keep(_plotted(README), "confusion")
         if chromium := shutil.which("chromium"):
             _keep(_screenshot(chromium, Path("network/report.html"), (1280, 900)), "run-report")
-            for name, (line, size) in _OF_RETINA.items() if "--retina" in sys.argv else ():
-                _run(line)
-                _keep(_screenshot(chromium, Path(line.split()[-1], "report.html"), size), name)
+            if "--retina" in sys.argv:
+                _run(_OF_RETINA)
+                _keep(_screenshot(chromium, Path("runs/retinamnist-cnn-1/report.html"), (1200, 900)), "report")
 
 
 def _run(line: str) -> None:
@@ -82,6 +82,17 @@ def _alone(svg: str) -> str:
     before, after = svg.split(">", 1)
     colours = ";".join(f"--{name}:{colour}" for name, colour in _COLOURS.items())
     return f"{before}><style>svg{{color:{INK};{colours}}}</style>{after}\n"
+
+
+def _plotted(page: Path) -> Image.Image:
+    """Run the first Python block of a page, and give the figure that it ends with."""
+    from matplotlib import pyplot
+
+    code = re.search(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    assert code is not None, page
+    exec(code[1], {})
+    pyplot.savefig("plotted.png", dpi=144)
+    return Image.open("plotted.png")
 
 
 def _screenshot(chromium: str, page: Path, size: tuple[int, int]) -> Image.Image:

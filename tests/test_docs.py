@@ -34,6 +34,7 @@ import pytest
 import typer
 from PIL import Image
 
+from penlight import __version__
 from penlight.api.requests import resolve_recipe
 from penlight.api.training import train_recipe
 from penlight.cli.app import app
@@ -59,7 +60,7 @@ _INLINE = re.compile(r"`(penlight [^`\n]+)`")
 
 STAND_INS = {"retinamnist": "retina-phantom", "chestmnist": "chest-phantom", "nih1000": "chest-phantom"}
 IMAGES = {"train": 160, "val": 60, "test": 80}
-LEADING = ("README.md",)
+LEADING = ("README.md", "docs/how-to/own-folder.md")
 
 
 def name_of(page):
@@ -282,8 +283,9 @@ def _target_exists(words):
 def _extras_exist(words):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for word in words:
-        asked = re.fullmatch(r"(?:penlight|\.)\[(.+)\]", word)
-        assert asked is None or set(asked[1].split(",")) <= set(extras), word
+        asked = re.fullmatch(r"(?:penlight|\.|.*/penlight-(.+)-py3-none-any\.whl)\[(.+)\]", word)
+        assert asked is None or set(asked[2].split(",")) <= set(extras), word
+        assert asked is None or asked[1] in (None, __version__), word
 
 
 def _module_exists(words):
@@ -450,6 +452,11 @@ def test_the_manual_is_built_from_what_lies_here():
     assert "https://" not in config
     for page in PAGES[1:]:
         assert not re.search(r"!\[[^]]*\]\(https?:|<(img|script|iframe)\b[^>]*https?:", page.read_text()), page
+
+
+@pytest.mark.parametrize("words", ["pandas", "confusion matrix", "heat map", "F1", "Docker"])
+def test_the_manual_has_the_words_that_people_search(words):
+    assert any(re.search(rf"\b{words}\b", page.read_text(encoding="utf-8"), re.I) for page in PAGES[1:])
 
 
 def test_every_command_is_shown():

@@ -164,6 +164,14 @@ def test_a_result_is_short_as_text_a_table_and_json(place, name):
     assert len(repr(result)) < LONGEST_REPR + 20
 
 
+def test_a_comparison_begins_with_its_verdict(place):
+    compared = pl.compare("runs/retina", "runs/retina:majority")
+    assert re.match(r"ComparedRuns\(On \d+ test fundus photographs .*AUC", repr(compared))
+    shown = compared._repr_html_()
+    assert shown.startswith("<p><strong>On ")
+    assert shown.count("<table") == 2
+
+
 def test_a_hostile_text_is_escaped_in_a_notebook():
     shown = pl.Copied("<script>", True, ["<img src=x onerror=alert(1)>"], [])._repr_html_()
     assert not re.search("<script|<img", shown)

@@ -58,6 +58,15 @@ def test_the_json_of_a_run_is_that_of_the_command():
     assert printed == json.loads(json.dumps(runs.to_dict()).replace("runs/seeds", "runs/more"))
 
 
+def test_seeds_are_not_trained_into_the_folder_of_something_else():
+    one, folds = pl.train("retina-phantom", "majority"), pl.train("retina-phantom", "majority", folds=2)
+    for taken in (one, folds):
+        held = {file: file.read_bytes() for file in taken.path.rglob("*") if file.is_file()}
+        with pytest.raises(RunError, match="is not empty, and not of several seeds"):
+            pl.train("retina-phantom", "majority", seeds=2, out=taken.path)
+        assert {file: file.read_bytes() for file in taken.path.rglob("*") if file.is_file()} == held
+
+
 def test_runs_of_seeds_and_folds():
     runs = pl.train("retina-phantom", "majority", seeds=2, seed=4)
     assert [run.seed for run in runs] == [4, 5]

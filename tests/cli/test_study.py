@@ -150,6 +150,19 @@ def test_a_study_stopped_twice_ends_with_the_same_tables(small, write, tmp_path)
     assert (tmp_path / "again.html").read_text() == page
 
 
+def test_runs_of_train_are_those_of_a_study_whose_frame_is_in_order(small, write, tmp_path):
+    name = write(BASELINES + QUICK)
+    pl.train("small", "linear", components=4, seeds=2, out=tmp_path / "quick")
+    states = {run.row.id: run.state for run in pl.plan_study(name, out=tmp_path).runs}
+    assert states == {"majority": "missing", "linear": "missing", "quick": "done"}
+    studied = pl.study(name, out=tmp_path)
+    assert studied.record["left_over"] == []
+    assert {run.state for run in pl.plan_study(name, out=tmp_path).runs} == {"done"}
+    lines = studied.frame()
+    assert sorted(lines["recipe"]) == sorted(row["title"] for row in studied.record["tables"][0]["rows"])
+    assert lines["value"].is_monotonic_decreasing
+
+
 def test_a_changed_recipe_is_named_and_nothing_is_overwritten(small, write, tmp_path, penlight):
     out = tmp_path / "out"
     pl.study(write(BASELINES + QUICK), out=out)

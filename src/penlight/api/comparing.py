@@ -1,6 +1,7 @@
 """Runs compared on the same images: which is better by more than chance."""
 
 import contextlib
+import html
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from penlight.evaluation import METRICS, Decision
 from penlight.evaluation.comparison import Compared, Comparison, Difference, differences, paired_draws
 from penlight.evaluation.standing import model_words
 from penlight.recipes import BASELINE_MODELS
-from penlight.records import Record, json_key
+from penlight.records import Record, json_key, shorten, table_html
 from penlight.runs import Answers, Predictions, RunFolder, answer, open_run, write_text
 from penlight.runs.groups import kind_of, open_group
 from penlight.runs.scoring import answers_of_seeds
@@ -38,6 +39,23 @@ class ComparedRuns(Record, table="differences"):
     def differences(self) -> Sequence[Difference]:
         """The difference of each pair, with its interval and p value."""
         return self.comparison.differences
+
+    @property
+    def verdict(self) -> str:
+        """Which models differ by more than chance, in a sentence."""
+        from penlight.reports.verdict import comparison_verdict
+
+        return comparison_verdict(self.comparison, self.modality)
+
+    def __repr__(self) -> str:
+        return shorten(f"ComparedRuns({self.verdict})")
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        columns = ("name", "mean", "sd", "low", "high")
+        models = pd.DataFrame([{c: getattr(own, c) for c in columns} for own in self.comparison.models])
+        return f"<p><strong>{html.escape(self.verdict)}</strong></p>{table_html(models)}{table_html(self.frame())}"
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _tuning_content(
         space=space,
         trials=result.trials,
         best=best,
-        start=numbered.get(result.start or 0),
+        start=None if result.start is None else numbered[result.start],
         importance=result.importance,
         recipe=recipe,
         best_recipe=with_values(recipe, best.params),

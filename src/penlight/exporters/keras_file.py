@@ -12,6 +12,7 @@ from penlight.evaluation import Calibration
 from penlight.exporters.answers import answers
 from penlight.exporters.parity import Answering, Floats, Images
 from penlight.models import load_keras
+from penlight.models.heads import find_head
 from penlight.models.keras_files import network_from_bytes
 from penlight.parsing import parse_json_object
 from penlight.runs import ModelFacts
@@ -52,20 +53,20 @@ def compiled_network(network: Any, task: Task, calibration: Calibration, *, prob
     It takes images float32 (N, H, W, C) of 0 to 255 and gives logits (N, K), or calibrated `probabilities` (N, C).
     """
     keras = load_keras()
-    losses, exclusive = keras.losses, task.exclusive
+    losses, exclusive, one_softmax = keras.losses, task.exclusive, find_head(task.head).exclusive
     if probabilities:
         image = keras.Input(network.input_shape[1:], name="image")
         prob = answers(keras.ops, task, calibration, network(image))
         network = keras.Model(image, prob, name="penlight")
         loss = losses.SparseCategoricalCrossentropy() if exclusive else losses.BinaryCrossentropy()
-    elif task.head == "softmax":
+    elif one_softmax:
         loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     elif task.n_logits == 1 or not exclusive:
         loss = losses.BinaryCrossentropy(from_logits=True)
     else:
         loss = _of_steps
     # The class of the largest logit is the answer of one head alone.
-    counted = ["accuracy"] if exclusive and (probabilities or task.head == "softmax") else []
+    counted = ["accuracy"] if exclusive and (probabilities or one_softmax) else []
     network.compile(optimizer="adam", loss=loss, metrics=counted)
     return network
 

@@ -45,6 +45,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 from penlight.errors import PenlightError, RunError
+from penlight.numbers import decimal_text
 from penlight.parsing import parse_json_object
 
 if TYPE_CHECKING:
@@ -332,7 +333,7 @@ def table_html(table: "pd.DataFrame") -> str:
     """Give a table as HTML for a notebook: at most 60 lines, numbers by three decimals, texts escaped."""
     if len(table) <= _MOST_LINES:
         table = table.map(lambda value: " ".join(value.split()) if isinstance(value, str) else value)
-    made: str = table.to_html(max_rows=_MOST_LINES, float_format=lambda value: f"{value:.3f}", na_rep="", border=0)
+    made: str = table.to_html(max_rows=_MOST_LINES, float_format=decimal_text, na_rep="", border=0)
     return made
 
 

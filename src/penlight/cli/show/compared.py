@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 def print_compared(result: "ComparedRuns", full: bool = False) -> None:
     """Print the verdict, the models and, if `full` or where there are several, their differences; the last line is
     the page, if one was written."""
-    from penlight.reports.verdict import comparison_verdict
     from penlight.reports.words import p_value
 
     found, out = result.comparison, console()
-    out.print(comparison_verdict(found, result.modality), style="bold")
+    out.print(result.verdict, style="bold")
     out.print()
     scores = plain_table(f"{found.split}, {found.metric}", ">seeds", ">mean", ">sd", ">95 % interval")
     for model in found.models:

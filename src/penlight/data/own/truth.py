@@ -135,7 +135,7 @@ def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> 
         raise DataError(
             f"{where} has no column that names the images; it has {named(table)}.", "Put one before the labels."
         )
-    manifest = Manifest.of_table(table, path, files, several=kind == "multi-label")
+    manifest = Manifest.of_table(table, path, files, several=kind in TASKS and not TASKS[kind].exclusive)
     rows = manifest.rows_of(table, path)
     if manifest.label is not None and not is_label_column(manifest.label):
         # The one column of 0 and 1 has the name of a finding.
