@@ -137,7 +137,8 @@ def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> 
         )
     manifest = Manifest.of_table(table, path, files, several=kind in TASKS and not TASKS[kind].exclusive)
     rows = manifest.rows_of(table, path)
-    if manifest.label is not None and not is_label_column(manifest.label):
+    answers = {naming.yes_or_no(value) for row in rows for value in row.values}
+    if manifest.label is not None and not is_label_column(manifest.label) and None not in answers:
         # The one column of 0 and 1 has the name of a finding.
         named_so = {True: manifest.label, False: f"no {manifest.label}"}
         rows = [
