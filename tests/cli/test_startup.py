@@ -21,7 +21,7 @@ SLOW_PARTS = {"scipy.stats", "scipy.optimize", "scipy.signal", "penlight.trainin
 LIMITS = [
     ("--help", 160, NETWORKS | DRAWING | NUMBERS | {"rich", "pydantic", "penlight.api", "penlight.data"}),
     ("train --help", 285, NETWORKS | DRAWING | NUMBERS | {"rich", "penlight.api", "penlight.data"}),
-    ("recipes", 530, NETWORKS | DRAWING | {"scipy", "sklearn", "penlight.training"} | SLOW_PARTS),
+    ("recipes", 545, NETWORKS | DRAWING | {"scipy", "sklearn", "penlight.training"} | SLOW_PARTS),
     (
         "data list",
         485,

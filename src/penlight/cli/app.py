@@ -549,8 +549,9 @@ def recipes(json: Json = False) -> None:
 def data_list(json: Json = False) -> None:
     """List the datasets and the image sizes that are on disk."""
     from penlight.cli.show.listed import print_datasets
+    from penlight.data.store import list_datasets  # what `pl.list_datasets` gives, without what a notebook needs
 
-    give(pl.list_datasets(), json, print_datasets)
+    give(list_datasets(), json, print_datasets)
 
 
 @data.command("fetch")
