@@ -13,9 +13,6 @@ from tests.cli.test_users_size import films
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("t.xlsx", "as CSV"),
-        ("t.jsonl", "as CSV"),
-        ("t.csv.gz", "Unpack it"),
         ("t.zip", "Unpack it"),
         ("t.h5", "npz"),
         ("t.tfrecord", "npz"),
@@ -30,6 +27,18 @@ def test_a_file_of_another_kind_is_said_to_be_one(penlight, tmp_path, name, reme
     assert (code, out) == (1, "")
     assert f"{name} is a file; a folder of pictures, or a table or arrays" in err
     assert remedy in err
+    assert penlight("data", "new", tmp_path / f"no-{name}")[2].startswith("Error: There is no")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("t.xlsx", "xcel"), ("t.jsonl", "line 1 is not valid JSON"), ("t.csv.gz", "is not a whole gzip file")],
+)
+def test_a_damaged_table_is_said_to_be_one(penlight, tmp_path, name, said):
+    (tmp_path / name).write_bytes(b"\x89 not text \xff")
+    code, out, err = penlight("data", "new", tmp_path / name)
+    assert (code, out) == (1, "")
+    assert said in err
     assert penlight("data", "new", tmp_path / f"no-{name}")[2].startswith("Error: There is no")
 
 

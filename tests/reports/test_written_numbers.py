@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from penlight.api.comparing import ComparedRuns
 from penlight.cli.show.compared import print_compared
 from penlight.cli.show.datasets import print_description
 from penlight.cli.show.scores import print_score_tables
@@ -157,7 +158,7 @@ def test_a_comparison_on_its_page_and_in_the_terminal(metric, spread, capsys):
     for against, differences in (("a", found), ("a", found[:1]), (None, found[:1])):
         own = Comparison("tiny", "native", "test", 1, metric, against, models, differences)
         assert wrong_in(words_of(comparison_report(own, "fundus", "ab" * 16))) == []
-        print_compared(SimpleNamespace(comparison=own, modality="", page=None), full=True)
+        print_compared(ComparedRuns(own, "", None), full=True)
         assert wrong_in(capsys.readouterr().out) == []
 
 

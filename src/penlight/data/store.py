@@ -20,7 +20,7 @@ from penlight.data.folders import download_folder, find_file
 from penlight.data.mapped import StoredDataset, clear_away, convert, find_mapped, read_splits
 from penlight.data.patients import patients_file, with_patients
 from penlight.data.pictures import DecodeOptions
-from penlight.errors import DataError
+from penlight.errors import DataError, UnknownNameError
 
 Known = CatalogEntry | Description
 
@@ -59,8 +59,12 @@ def open_referenced(reference: str, size: int | None = None) -> Dataset:
 
 def usual_size(name: str | Path) -> int:
     """Give the side in pixels that a dataset is opened at unless another one is asked for: the first of a description
-    of pictures, and 28 or the smallest of others. Errors as in `find_dataset`."""
-    return _usual_size(find_dataset(name))
+    of pictures, and 28 or the smallest of others. DataError for a description that is not valid; that a name is not
+    known is said where it is opened."""
+    try:
+        return _usual_size(find_dataset(name))
+    except UnknownNameError:
+        return _USUAL
 
 
 def _usual_size(known: Known) -> int:

@@ -9,6 +9,7 @@ LIST = "[]"
 """The separator of cells that hold a list in brackets, as Python and JSON write one."""
 
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
+_BARE = re.compile(r"""[^'",\d][^'",]*""")
 _WHOLE = re.compile(r"(-?\d{1,17})\.0{1,17}")
 _AGE = re.compile(r"([<>]?=?\s*)([0-9]{1,9}(?:[.,][0-9]{1,30})?)\s*(\+|Y|YRS?|YEARS?|M|W|D)?")
 _YEARS = {"M": 12.0, "W": 52.18, "D": 365.25}
@@ -26,8 +27,9 @@ def parts_of(cell: str, separator: str | None) -> list[str]:
 
 
 def is_list(cell: str) -> bool:
-    """Say whether a cell holds a list in brackets."""
-    return len(cell) > 1 and cell[0] + cell[-1] == LIST
+    """Say whether a cell holds a list in brackets: of quoted texts, of numbers, of several, or empty. One bare word
+    in brackets is a name."""
+    return len(cell) > 1 and cell[0] + cell[-1] == LIST and not _BARE.fullmatch(cell[1:-1].strip())
 
 
 def list_items(cell: str) -> list[str]:
