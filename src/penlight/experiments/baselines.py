@@ -28,23 +28,8 @@ from penlight.training.fitting import fitted_baseline
 
 def predict_split(fitted: Fitted, view: ViewedDataset, task: Task, split: str, recipe: Recipe) -> Predictions:
     """Predict the images of a split, in float64, as the model gives them."""
-    part = view.splits[split]
-    logits = np.asarray(fitted.logits(part), np.float64)
-    return Predictions(
-        index=part.index,
-        y_true=part.y_true,
-        prob=task.probabilities(logits),
-        logits=logits,
-        task=task,
-        dataset=view.dataset.info.name,
-        view=view.view,
-        split=split,
-        data_hash=view.dataset.md5,
-        recipe_hash=recipe.hash,
-        groups=part.groups,
-        metadata=part.metadata,
-        images_per_patient=view.dataset.info.images_per_patient,
-    )
+    logits = np.asarray(fitted.logits(view.splits[split]), np.float64)
+    return Predictions.of_split(view, split, task, task.probabilities(logits), logits, recipe.hash)
 
 
 @dataclass(frozen=True)

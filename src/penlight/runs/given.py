@@ -88,27 +88,14 @@ def predictions_of(
     PredictionsError for other images or labels, for what is no probability, and for exclusive labels whose
     probabilities do not sum to 1.
     """
-    part, info, task = view.splits[split], view.dataset.info, view.task
-    ordered = _in_order(given, len(part), f"{split} of {info.name}", ids)
-    prob = _of_labels(ordered, task, info.name)
+    task, dataset = view.task, view.dataset.info.name
+    ordered = _in_order(given, len(view.splits[split]), f"{split} of {dataset}", ids)
+    prob = _of_labels(ordered, task, dataset)
     _require_probabilities(ordered, prob, task)
     if len(task.labels) == 2 and task.exclusive:
         # Of two classes the official evaluator reads the last column alone.
         prob = np.stack([1 - prob[:, -1], prob[:, -1]], axis=1)
-    return Predictions(
-        index=part.index,
-        y_true=part.y_true,
-        prob=prob,
-        logits=task.logits(prob),
-        task=task,
-        dataset=info.name,
-        view=view.view,
-        split=split,
-        data_hash=view.dataset.md5,
-        groups=part.groups,
-        metadata=part.metadata,
-        images_per_patient=info.images_per_patient,
-    )
+    return Predictions.of_split(view, split, task, prob, task.logits(prob))
 
 
 def with_exact_sums(predictions: Predictions) -> Predictions:

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from penlight.errors import PenlightError, PredictionsError
 from penlight.evaluation.intervals import Groups, units_of
 from penlight.records.run import PredictionsRecord
 from penlight.tasks import Task, task_of, task_to_dict
+
+if TYPE_CHECKING:
+    from penlight.data import ViewedDataset
 
 SCHEMA = 1
 _META = "meta_"
@@ -57,6 +60,29 @@ class Predictions:
     groups: NDArray[np.int64] | None = None
     metadata: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     images_per_patient: int = 1
+
+    @classmethod
+    def of_split(
+        cls, viewed: "ViewedDataset", split: str, task: Task, prob: NDArray[np.float64], logits: NDArray[np.float64],
+        recipe_hash: str = "",
+    ) -> Self:  # fmt: skip
+        """Give what was said of a split of a viewed dataset, with all that the dataset says of its images."""
+        part, info = viewed.splits[split], viewed.dataset.info
+        return cls(
+            index=part.index,
+            y_true=part.y_true,
+            prob=prob,
+            logits=logits,
+            task=task,
+            dataset=info.name,
+            view=viewed.view,
+            split=split,
+            data_hash=viewed.dataset.md5,
+            recipe_hash=recipe_hash,
+            groups=part.groups,
+            metadata=part.metadata,
+            images_per_patient=info.images_per_patient,
+        )
 
     def __post_init__(self) -> None:
         n, c = len(self.index), len(self.task.labels)
