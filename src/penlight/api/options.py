@@ -28,10 +28,7 @@ Options = Mapping[str, Any] | Sequence[str]
 
 # What a recipe says of a model that was handed in is found, not chosen.
 _MODELS: tuple[type[Section], ...] = tuple(
-    kind
-    for kind in get_args(get_args(Recipe.model_fields["model"].annotation)[0])
-    or get_args(Recipe.model_fields["model"].annotation)
-    if kind not in (Estimator, Own)
+    kind for kind in get_args(Recipe.model_fields["model"].annotation) if kind not in (Estimator, Own)
 )
 _SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("train", Train),

@@ -3,6 +3,7 @@
 import json
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +65,22 @@ def compiled_network(network: Any, task: Task, calibration: Calibration, *, prob
     elif task.n_logits == 1 or not exclusive:
         loss = losses.BinaryCrossentropy(from_logits=True)
     else:
-        loss = _of_steps
+        loss = _of_targets(task)
     # The class of the largest logit is the answer of one head alone.
     counted = ["accuracy"] if exclusive and (probabilities or one_softmax) else []
     network.compile(optimizer="adam", loss=loss, metrics=counted)
     return network
 
 
-def _of_steps(grade: Any, logits: Any) -> Any:
-    """Cross-entropy of cumulative logits (N, K): each is of a grade (N,) above its number."""
-    ops = load_keras().ops
-    above = ops.cast(ops.reshape(grade, (-1, 1)) > np.arange(logits.shape[1]), logits.dtype)
-    return ops.mean(above * ops.softplus(-logits) + (1 - above) * ops.softplus(logits), axis=-1)
+def _of_targets(task: Task) -> Callable[[Any, Any], Any]:
+    """Cross-entropy of logits (N, K) that learn what their head makes of a class (N,): of grades, each step."""
+    keras, head = load_keras(), find_head(task.head)
+
+    def loss(y: Any, logits: Any) -> Any:
+        classes = keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(y, (-1,)), "int32"), len(task.labels))
+        return keras.losses.binary_crossentropy(head.targets(classes), logits, from_logits=True)
+
+    return loss
 
 
 def _without_date(part: str, content: bytes) -> bytes:
