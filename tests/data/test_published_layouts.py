@@ -153,6 +153,7 @@ def test_a_folder_below_a_class_is_asked_about() -> None:
     assert asked("d") == {
         "--folders '{label}'": "a, b",
         "--folders '{label}' --ignore '*/more/*'": "without the folders below, more",
+        "--folders '*/{label}'": "more, without the pictures that are not so deep",
     }
     assert label_total(opened("d", folders="{label}")) == {"a": 16, "b": 8}
     found = opened("d", folders="{label}", ignore=["*/more/*"], name="less")

@@ -614,6 +614,7 @@ def data_new(
     ] = None,
     patient_column: Annotated[str | None, Option(help="Column of the patient, or none.")] = None,
     split_column: Annotated[str | None, Option(help="Column of the split; none to divide the images anew.")] = None,
+    label_in_name: Annotated[str | None, Option(help='How names of images show the label, e.g. "*_{label}".')] = None,
     patient_in_name: Annotated[
         str | None,
         Option(
@@ -652,9 +653,14 @@ def data_new(
         str | None,
         Option(help="Ending of the images, where several files have a name: .png."),
     ] = None,
+    file_names: Annotated[
+        str | None,
+        Option(help='Names of the images, where a table has a part of them: "{name}_*", or {number} for 7 of 0007.'),
+    ] = None,
+    encoding: Annotated[str | None, Option(help="Encoding of the tables, e.g. gb18030.")] = None,
     ignore: Annotated[
         list[str] | None,
-        Option(metavar="PATTERN", help="Files to leave out, e.g. '*/masks/*'; may be repeated."),
+        Option(metavar="PATTERN", help="Files to leave out, e.g. '*/masks/*'; may be repeated; or none."),
     ] = None,
     yes: Annotated[
         bool, Option("--yes", help="Ask nothing on a terminal either; what may be read in two ways is an error.")
@@ -670,6 +676,7 @@ def data_new(
     said |= {"split_column": split_column, "patient_in_name": patient_in_name, "folders": folders, "join": join}
     said |= {"unnamed_patients": unnamed_patients, "separator": separator, "uncertain": uncertain, "blank": blank}
     said |= {"keep_rows": keep_rows, "drop_unlabelled": drop_unlabelled, "ending": ending, "ignore": ignore}
+    said |= {"label_in_name": label_in_name, "file_names": file_names, "encoding": encoding}
     said["on_understood"] = None if json else print_understood
     given = {key: value for key, value in said.items() if value is not None}
     found = pl.new_dataset(**given) if yes or json else answered(pl.new_dataset, given)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from penlight import disk
+from penlight.data.own.finder import pattern_field
 from penlight.data.own.listing import MOST_LABELS, AskedLayout
 from penlight.data.own.manifest import KEEP_ROWS, UNCERTAIN, require_known
-from penlight.data.own.tables import read_lines, read_table, suffix_of
-from penlight.data.own.templates import matcher
+from penlight.data.own.tables import check_encoding, read_lines, read_table, suffix_of
+from penlight.data.own.templates import matcher, template_of
 from penlight.errors import DataError, UnknownNameError
 from penlight.parsing import parse_json_object
 
@@ -29,6 +30,10 @@ def asked_layout(*, label_map: Path | Mapping[str, str] | None = None, **options
     require_known(given.get("unnamed_patients"), ("own", "drop"), "--unnamed-patients")
     if given.get("separator") == "":
         raise DataError("--separator is empty.", "Give what stands between several labels, or none.")
+    if given.get("encoding"):
+        given["encoding"] = check_encoding(given["encoding"])
+    if given.get("file_names"):
+        template_of(given["file_names"], [pattern_field(given["file_names"])], "--file-names", from_end=True)
     matcher(given.get("ignore", ()))
     given["join"] = [Path(each) for each in given.get("join", ())]
     names = (

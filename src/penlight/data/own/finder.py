@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from penlight.data.own.cells import whole_number
 from penlight.data.own.keys import check_text, plain_key
 from penlight.data.own.listing import Tree, composed
 from penlight.data.own.naming import split_word
 from penlight.data.own.tables import read_lines
-from penlight.data.own.templates import without_ending
+from penlight.data.own.templates import template_of, without_ending
 from penlight.errors import DataError
 from penlight.escaping import named, shown
 
@@ -24,19 +26,27 @@ class FileFinder:
     A path is taken as it stands, from the root of the tree; failing that, the file whose path ends alike is it, so
     that paths from another machine, of Windows too, and bare names work. `by_name` lets names be without their ending
     and in other case, and folders be others where the name is one file's alone; `ending` is that of the files that
-    are meant, where several have a name. DataError for what may be several files.
+    are meant, where several have a name; `pattern` is a template of names of files, whose {name} or {number} a table
+    has instead of them. DataError for what may be several files.
     """
 
-    def __init__(self, tree: Tree, table: str, *, by_name: bool = False, ending: str = "") -> None:
+    def __init__(self, tree: Tree, table: str, *, by_name: bool = False, ending: str = "", pattern: str = "") -> None:
         self._root, self._table, self._by_name, self._ending = tree.root, table, by_name, ending.lower()
         everything = (*tree.pictures, *tree.others) if not by_name else tree.pictures
         self._by_path = {path if path.isascii() else composed(path): path for path in (*tree.pictures, *tree.others)}
-        self._key: Callable[[str], str] = _folded if by_name else str
+        self._key: Callable[[str], str] = _numbered if "{number}" in pattern else _folded if by_name else str
+        template = template_of(pattern, [pattern_field(pattern)], "file_names", from_end=True) if pattern else None
         self._found: dict[tuple[str, str | None], str | None] = {}
         self._named: dict[str, list[Parts]] = {}
         for path in everything:
             parts = tuple((path if path.isascii() else composed(path)).split("/"))
-            self._named.setdefault(self._key(parts[-1]), []).append(parts)
+            name = parts[-1]
+            if template is not None:
+                read = template.read(name)
+                if read is None:
+                    continue
+                name = next(iter(read.values()))
+            self._named.setdefault(self._key(name), []).append(parts)
         self._folders = {"/".join(parts[:-1]).casefold() for places in self._named.values() for parts in places}
 
     def find(self, written: str, split: str | None = None) -> str | None:
@@ -54,6 +64,7 @@ class FileFinder:
             alone = self._named.get(self._key(written), ())
             if len(alone) < 2:
                 return self._by_path["/".join(alone[0])] if alone else None
+        written = _local(written)
         plain = not (written.startswith("/") or "\\" in written or ":" in written)
         # For each of very many rows, the quick way.
         path = None if plain else PureWindowsPath(written)
@@ -78,8 +89,13 @@ class FileFinder:
 
     def has(self, written: str) -> bool:
         """Say whether a text names one file or several."""
+        written = _local(written)
         name = written if not _SEPARATORS.search(written) else PureWindowsPath(written).name
         return bool(name) and (written in self._by_path or self._key(name) in self._named)
+
+    def named(self, written: str) -> str:
+        """Give the name of one of the files that a text names."""
+        return self._named[self._key(PureWindowsPath(_local(written)).name)][0][-1]
 
     def _best(self, places: Sequence[Parts], parts: Parts, absolute: bool) -> list[Parts]:
         """Give the places that end as the written path does, the most like it."""
@@ -108,8 +124,24 @@ class FileFinder:
         return "/".join(folders) in self._folders or (bool(theirs) and bool(own) and theirs != own)
 
 
+def _local(written: str) -> str:
+    """Give the path in an address of the web; any other path as it is."""
+    return unquote(urlsplit(written).path) if written.startswith(("http://", "https://")) else written
+
+
 def _folded(name: str) -> str:
     return without_ending(name).casefold()
+
+
+def _numbered(name: str) -> str:
+    """Give a whole number without zeros before it or .0 behind it; any other name as it is."""
+    text = whole_number(_folded(name))
+    return text.lstrip("0") or "0" if text.isdecimal() else text
+
+
+def pattern_field(pattern: str) -> str:
+    """Give the field of a pattern of names of files, which is "name" or "number"."""
+    return "number" if "{number}" in pattern else "name"
 
 
 def _split_of(place: Parts) -> str | None:

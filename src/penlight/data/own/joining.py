@@ -4,6 +4,7 @@ side."""
 from collections.abc import Sequence
 from pathlib import Path
 
+from penlight.data.own import naming
 from penlight.data.own.tables import Table, read_table
 from penlight.errors import DataError
 from penlight.escaping import named
@@ -14,23 +15,34 @@ UNJOINED = ""
 
 
 def stacked(tables: Sequence[Table]) -> Table:
-    """Put tables one below the other; a column that one lacks has empty cells there."""
+    """Put tables one below the other; a column that one lacks has empty cells there. Columns are one whose names
+    differ by case, blanks and marks alone, or by an "s" at their end."""
     if len(tables) == 1:
         return tables[0]
-    names = dict.fromkeys(name for table in tables for name in table)
+    called: dict[str, str] = {}
+    for name in (name for table in tables for name in table):
+        called.setdefault(_same(name), name)
     lengths = [len(next(iter(table.values()))) for table in tables]
+    by_name = [{_same(name): cells for name, cells in table.items()} for table in tables]
+    if any(len(columns) < len(table) for columns, table in zip(by_name, tables, strict=True)):
+        called = {name: name for table in tables for name in table}
+        by_name = [dict(table) for table in tables]
     return {
-        name: [cell for table, n in zip(tables, lengths, strict=True) for cell in table.get(name, [""] * n)]
-        for name in names
+        name: [cell for columns, n in zip(by_name, lengths, strict=True) for cell in columns.get(key, [""] * n)]
+        for key, name in called.items()
     }
 
 
-def joined(table: Table, folder: Path, name: str) -> tuple[Table, int]:
+def _same(name: str) -> str:
+    return naming.plain(name).removesuffix("s") or name
+
+
+def joined(table: Table, folder: Path, name: str, encoding: str = "") -> tuple[Table, int]:
     """Add the columns of another table by the columns that both have, and count the rows that it lacks.
 
     DataError where they have none in common, or where the other has several rows for one row of this that differ.
     """
-    other, path = read_table(folder, name), folder / name
+    other, path = read_table(folder, name, encoding=encoding), folder / name
     by_fold = {column.casefold(): column for column in table}
     keys = {column: by_fold[column.casefold()] for column in other if column.casefold() in by_fold}
     if not keys:

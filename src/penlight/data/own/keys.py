@@ -41,3 +41,12 @@ def check_text(text: str, key: str) -> None:
 def plain_key(key: str) -> str:
     """Give a key as an error shows it."""
     return key if key.isprintable() and len(key) <= 100 else shown(key)
+
+
+def checked_map(names: Mapping[str, Any]) -> Mapping[str, str]:
+    """Check the table `map` of a description, labels for what is written. DataError for what is no text."""
+    for text in (*names, *names.values()):
+        if not isinstance(text, str):
+            raise DataError(f"map must hold texts; {shown(text)} came.", "Correct it.")
+        check_text(text, "values")
+    return names

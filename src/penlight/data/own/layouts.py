@@ -66,18 +66,25 @@ def find_layout(path: Path, images: Path | None, within: Path, asked: AskedLayou
         kind, tree = _kind_of(path), _tree_of(path.parent, images, within)
     else:
         tree = _tree_of_folder(path, images, within)
-    given = {"--ignore": list(asked.ignore)} if asked.ignore else {}
-    proposed = propose_ignored(tree.without(matcher(asked.ignore)))
+    patterns = [pattern for pattern in asked.ignore if pattern.casefold() != "none"]
+    given = {"--ignore": patterns} if patterns else {}
+    # "none" leaves nothing out that is not given.
+    proposed = propose_ignored(tree.without(matcher(patterns))) if len(patterns) == len(asked.ignore) else {}
     ignored = {**given, **proposed}
     left_out = count_left_out(tree, ignored)
     tree = tree.without(matcher([pattern for patterns in ignored.values() for pattern in patterns]))
-    if asked.folders and kind is None:
+    by_path = asked.folders or asked.label_in_name
+    if by_path and kind is None:
         kind, source = ClassFolders, tree.root
-    elif kind is None:
+    if kind is None and (asked.path_column or asked.label_columns):
+        table = Manifest.find_in(tree.root, tree, sure=True)
+        kind, source = (None, path) if table is None else (Manifest, table)
+    if kind is None:
         found = ((each, each.find_in(tree.root, tree)) for each in LAYOUTS)
         kind, source = next((each, place) for each, place in found if place is not None)
-    if asked.folders and kind is Manifest:
-        raise DataError("--folders is for class folders, and a table says the labels here.", "Leave one of them out.")
+    if by_path and kind is Manifest:
+        option = "--folders" if asked.folders else "--label-in-name"
+        raise DataError(f"{option} is for folders, and a table says the labels here.", "Leave one of them out.")
     layout = kind.propose(source, tree, asked)
     base, name = (source.parent, source.name) if layout.source_is_file else (source, "")
     listing = with_patients(layout.list_rows(base, name, tree), asked.patient_in_name)

@@ -23,7 +23,9 @@ def propose_ignored(tree: Tree) -> dict[str, Sequence[str]]:
     parts = {part for path in (*tree.pictures, *tree.others) for part in path.split("/")[:-1]}
     if junk := sorted(parts & set(naming.JUNK)):
         found["folders of systems and tools"] = _in_folders(tree, junk)
-    mask_folders = sorted(part for part in parts if naming.is_mask_folder(part))
+    # A folder "..._GroundTruth" of tables is none of masks.
+    of_pictures = {part for path in tree.pictures for part in path.split("/")[:-1]}
+    mask_folders = sorted(part for part in of_pictures if naming.is_mask_folder(part))
     patterns = _in_folders(tree, mask_folders)
     in_mask = matcher(patterns)
     # Where all pictures are in them, they are the pictures.

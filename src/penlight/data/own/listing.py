@@ -17,6 +17,7 @@ MOST_LABELS = 1000
 """Labels of a dataset."""
 
 _MANY = 20
+_ADD = "Add another; --label-column names another column, --folders another level of folders."
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class AskedLayout:
     patient_column: str | None = None
     split_column: str | None = None
     folders: str | None = None
+    label_in_name: str | None = None
     patient_in_name: str | None = None
     separator: str | None = None
     label_map: Mapping[str, str] = field(default_factory=dict)
@@ -43,6 +45,8 @@ class AskedLayout:
     unnamed_patients: str | None = None
     skip_missing: bool = False
     ending: str | None = None
+    file_names: str | None = None
+    encoding: str | None = None
     ignore: Sequence[str] = ()
 
 
@@ -153,7 +157,7 @@ def require_labels(rows: Sequence[PictureRow], where: str) -> list[str]:
         )
     if len(found) < 2:
         has = f"one label alone, {next(iter(found))}" if found else "no labels"
-        raise DataError(f"{where} has {has}; at least two are needed to learn to tell them apart.", "Add another.")
+        raise DataError(f"{where} has {has}; at least two are needed to learn to tell them apart.", _ADD)
     if len(found) > MOST_LABELS:
         raise DataError(
             f"{where} has {len(found):,} different labels, more than {MOST_LABELS:,}.",
@@ -165,6 +169,14 @@ def require_labels(rows: Sequence[PictureRow], where: str) -> list[str]:
             "Check that these are labels; --label-column names another column, --folders another level of folders.",
         )
     return sorted_labels(found)
+
+
+def mapped(labels: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """Give labels their names, where there are any. DataError for one without."""
+    found = list(labels)
+    if names and (unknown := [label for label in found if label not in names]):
+        raise DataError(f"The label {unknown[0]} has no name in the map of labels.", "Add it.")
+    return tuple(dict.fromkeys(names.get(label, label) for label in found))
 
 
 def sorted_labels(values: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from penlight.data.dataset import METADATA
 from penlight.data.own import naming
 from penlight.data.own.cells import parts_of, whole_number
-from penlight.data.own.finder import FileFinder, checked_lists, listed_splits
+from penlight.data.own.finder import FileFinder, checked_lists, listed_splits, pattern_field
 from penlight.data.own.keys import check_text, plain_key
 from penlight.data.own.listing import (
     MOST_LABELS,
@@ -21,10 +21,11 @@ from penlight.data.own.listing import (
     PictureLayout,
     PictureRow,
     Tree,
+    mapped,
     split_named,
 )
 from penlight.data.own.questions import ask
-from penlight.data.own.tables import SUFFIXES, Table, read_table
+from penlight.data.own.tables import SUFFIXES, Table, check_encoding, read_table
 from penlight.data.own.templates import template_of
 from penlight.errors import DataError
 from penlight.escaping import named, shown
@@ -47,12 +48,13 @@ class TableRules:
     `tables` are those of a folder, one below the other, each of a split by its name or its folder; `join` are others,
     whose columns are added; `lists` are files with the names of the pictures of a split. `head` says that the first
     line has the names of the columns. `by_name` finds files by their name alone, see `FileFinder`, with `ending`
-    where several have it. `folders` is a template of the folders whose {split} is the split. `map` gives labels for
-    what is written; `whole_numbers` reads 3.0 as 3; `missing` are cells that say nothing; `also_none` are further
-    labels that stand for none. `uncertain` and `blank` say what a finding is whose cell says -1, or nothing;
-    `rows` one of KEEP_ROWS; `drop_unlabelled` leaves out rows without a label, of which one in columns of
-    0 and 1 is one where `one_each` says that every picture has a label; `unnamed_patients` is "own" where a
-    picture without a patient is a patient of its own.
+    where several have it, and `file_names` a template of their names, whose {name} or {number} the table has. `anew`
+    says that the splits of tables do not count; `encoding` is that of the tables. `folders` is a template of the
+    folders whose {split} is the split. `map` gives labels for what is written; `whole_numbers` reads 3.0 as 3;
+    `missing` are cells that say nothing; `also_none` are further labels that stand for none. `uncertain` and `blank`
+    say what a finding is whose cell says -1, or nothing; `rows` one of KEEP_ROWS; `drop_unlabelled` leaves out rows
+    without a label, of which one in columns of 0 and 1 is one where `one_each` says that every picture has a label;
+    `unnamed_patients` is "own" where a picture without a patient is a patient of its own.
     """
 
     tables: tuple[str, ...] = ()
@@ -61,6 +63,9 @@ class TableRules:
     head: bool = True
     by_name: bool = False
     ending: str = ""
+    file_names: str = ""
+    encoding: str = ""
+    anew: bool = False
     folders: str = ""
     map: Mapping[str, str] = field(default_factory=dict)
     whole_numbers: bool = False
@@ -97,6 +102,10 @@ class TableRules:
         require_known(given.get("unnamed_patients"), ("own", "drop"), "unnamed_patients")
         if given.get("folders"):
             template_of(given["folders"], ["split"], "folders")
+        if given.get("file_names"):
+            template_of(given["file_names"], [pattern_field(given["file_names"])], "file_names", from_end=True)
+        if given.get("encoding"):
+            check_encoding(given["encoding"])
         checked_lists(given.get("lists", {}))
         read: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
@@ -106,6 +115,7 @@ class TableRules:
 
 RULE_TYPES: Mapping[str, type] = {
     "tables": list, "join": list, "lists": dict, "head": bool, "by_name": bool, "ending": str, "folders": str,
+    "file_names": str, "encoding": str, "anew": bool,
     "map": dict, "whole_numbers": bool, "missing": list, "also_none": list, "uncertain": str, "blank": str,
     "rows": str, "drop_unlabelled": bool, "one_each": bool, "unnamed_patients": str,
 }  # fmt: skip
@@ -118,6 +128,10 @@ RULE_WORDS: Mapping[str, str] = {
     "head": "the first line is a row, and columns are numbered",
     "by_name": "files are found by their names, whatever their ending, case and folder",
     "ending": "of the pictures, where several files have a name",
+    "file_names": "names of files; {name} or {number} is what the table has",
+    "anew": "the splits of the tables do not count",
+    "label_in_name": "the end of paths; {label} is the label",
+    "map": "labels for what is written",
     "folders": "which folder is what; * is for one that says nothing",
     "whole_numbers": "3.0 is 3",
     "missing": "cells that say nothing",
@@ -160,11 +174,12 @@ class Manifest(PictureLayout):
     suffixes: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
 
     @classmethod
-    def find_in(cls, folder: Path, tree: Tree) -> Path | None:
-        """Give the one table in a folder that says labels, or the folder where each split has one."""
+    def find_in(cls, folder: Path, tree: Tree, *, sure: bool = False) -> Path | None:
+        """Give the one table in a folder that says labels, or the folder where each split has one; where it is not
+        `sure` that a table does, class folders may say them as well."""
         from penlight.data.own.understanding import find_tables
 
-        return find_tables(folder, tree)
+        return find_tables(folder, tree, sure=sure)
 
     @classmethod
     def propose(cls, source: Path, tree: Tree, asked: AskedLayout) -> "Manifest":
@@ -233,7 +248,7 @@ class Manifest(PictureLayout):
             raise DataError(
                 f"{path} has no column {named(absent)}; it has {named(read.table)}.", "Correct the description."
             )
-        finder = FileFinder(tree, str(path), by_name=self.rules.by_name, ending=self.rules.ending)
+        finder = finder_of(tree, path, self.rules)
         split_of = self._splits(read, finder, path)
         rows: list[PictureRow] = []
         missing: list[str] = []
@@ -281,6 +296,9 @@ class Manifest(PictureLayout):
         rows: list[tuple[int, PictureRow]] = []
         left_out: dict[str, list[str]] = {}
         for i, written in enumerate(files):
+            if not written:
+                left_out.setdefault("no name of a file", []).append(f"row {i + 1}")
+                continue
             if isinstance(labels[i], str):
                 left_out.setdefault(labels[i], []).append(written)
                 continue
@@ -320,11 +338,8 @@ class Manifest(PictureLayout):
             if rules.uncertain == "drop":
                 return "uncertain"
             parts = ["1" if rules.uncertain == "positive" else "0"]
-        if rules.map and (unknown := [part for part in parts if part not in rules.map]):
-            raise DataError(f"The label {unknown[0]} has no name in the map of labels.", "Add it.")
-        parts = [rules.map.get(part, part) for part in parts]
         none = {self.none, *rules.also_none}
-        return tuple(dict.fromkeys(part for part in parts if part not in none))
+        return tuple(part for part in mapped(parts, rules.map) if part not in none)
 
     def _findings(self, read: "TablesRead", path: Path) -> list[Any]:
         """Read a column for each finding."""
@@ -357,6 +372,11 @@ class Manifest(PictureLayout):
         if column := self.others.get("split"):
             cells, broad = read.table[column], self.rules.by_name
             split_of = {cell: naming.split_in_name(cell) if broad else split_named(cell) for cell in set(cells)}
+            if broad and (of_flag := naming.split_word(column.removeprefix("is").removeprefix("Is"))):
+                # A column "is_test" of 0 and 1.
+                other = "test" if of_flag == "train" else "train"
+                answers = {cell: naming.yes_or_no(cell) for cell in split_of}
+                split_of |= {cell: of_flag if yes else other for cell, yes in answers.items() if yes is not None}
             if strange := [i for i, cell in enumerate(cells) if split_of[cell] is None]:
                 what = f"{path}: the split of {read.table[self.path][strange[0]]}"
                 raise ask(
@@ -371,10 +391,15 @@ class Manifest(PictureLayout):
         if self.rules.folders:
             template = template_of(self.rules.folders, ["split"], "folders")
             return lambda i, place: naming.split_in_name((template.read(place) or {"split": ""})["split"])
-        if read.splits:
+        if read.splits and not self.rules.anew:
             splits = read.splits
             return lambda i, place: splits[i]
         return lambda i, place: None
+
+
+def finder_of(tree: Tree, path: Path, rules: TableRules) -> FileFinder:
+    """Give what finds the files that a table means."""
+    return FileFinder(tree, str(path), by_name=rules.by_name, ending=rules.ending, pattern=rules.file_names)
 
 
 @dataclass(frozen=True)
@@ -395,7 +420,7 @@ def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
     from penlight.data.own.joining import joined, stacked
 
     names = rules.tables or (name,)
-    tables = [read_table(folder, each, head=rules.head) for each in names]
+    tables = [read_table(folder, each, head=rules.head, encoding=rules.encoding) for each in names]
     splits: list[str] = []
     if len(names) > 1:
         for each, table in zip(names, tables, strict=True):
@@ -405,7 +430,7 @@ def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
     beside = [each if base == "." else f"{base}/{each}" for each in (*rules.join, *rules.lists.values())]
     for each in beside[: len(rules.join)]:
         before = len(table)
-        table, lacking = joined(table, folder, each)
+        table, lacking = joined(table, folder, each, rules.encoding)
         if lacking and len(table) > before:
             added = list(table)[before:]
             unjoined |= {i for i, cells in enumerate(zip(*(table[a] for a in added), strict=True)) if not any(cells)}
@@ -483,9 +508,10 @@ def _merged(rows: Sequence[PictureRow], path: Path, keep: str) -> list[PictureRo
     several = {file: found for file, found in by_path.items() if len(found) > 1}
     for what, differ in (("patients", "patient"), ("splits", "split")):
         if bad := [file for file, found in several.items() if len({getattr(row, differ) for row in found}) > 1]:
-            raise DataError(
+            raise ask(
+                f"--{differ}-column",
                 f"{path}: pictures that stand in several rows: {named(bad)}. Their {what} differ.",
-                "Correct the table.",
+                (f"the table's {what} do not count", f"--{differ}-column none"),
             )
     differing = [file for file, found in several.items() if len({frozenset(row.values) for row in found}) > 1]
     if differing and not keep:

@@ -39,7 +39,7 @@ def words(name: str) -> list[str]:
 def split_in_name(name: str) -> str | None:
     """Give the split that the name of a folder, table or list says and says nothing else beside it, as "Train Set",
     "seg_train" and "a. Training Set" do; one of train and val together is train; None for any other."""
-    found = words(name)
+    found = words(name) if name.casefold() not in _SPLIT_OF else [name.casefold()]
     if len(found) > 1 and re.fullmatch(r"[a-z]|\d{1,2}", found[0]):
         found = found[1:]
     splits = {_SPLIT_OF[word] for word in found if word in _SPLIT_OF}
@@ -63,9 +63,21 @@ def split_word(name: str) -> str | None:
     return splits.pop() if len(splits) == 1 else None
 
 
-def is_picture_folder(name: str) -> bool:
-    """Say whether the name of a folder says that pictures are in it, and nothing of their label: "images_part_2"."""
-    return any(word in _FOLDERS["pictures"] for word in words(name))
+def beside_pictures(name: str) -> str | None:
+    """Give what the name of a folder says beside that pictures are in it, as "" of "images_part_2" and "ill" of
+    "ill_images"; None where it does not say so."""
+    found = words(name)
+    if not any(word in _FOLDERS["pictures"] for word in found):
+        return None
+    return " ".join(
+        word for word in found if word not in (*_FOLDERS["pictures"], *_FILLER, "part") and word.isalpha()
+    )
+
+
+def is_no_label(name: str) -> bool:
+    """Say whether the name of a folder is none of a label where others are beside it: "images", "pred", "figures"."""
+    found = [word for word in words(name) if not word.isdecimal()]
+    return bool(found) and all(word in (*_FOLDERS["pictures"], *_FOLDERS["no_labels"]) for word in found)
 
 
 def is_patient_folder(name: str) -> bool:
@@ -78,7 +90,12 @@ _PATIENT_FOLDER = re.compile(r"(?:patient|subject|person|participant|pat|sub|stu
 
 def is_mask_folder(name: str) -> bool:
     """Say whether the name of a folder says that it holds masks."""
-    return any(name.casefold() == mask or name.casefold().endswith(f"_{mask}") for mask in _FOLDERS["masks"])
+    found = [word.rstrip("0123456789") for word in words(name)]
+    if len(found) > 1 and found[0] in ("with", "without", "no"):
+        return False
+    return any(name.casefold() == mask or name.casefold().endswith(f"_{mask}") for mask in _FOLDERS["masks"]) or any(
+        word in _FOLDERS["mask_words"] or word in ("mask", "masks") for word in found
+    )
 
 
 def mask_stem(stem: str) -> str | None:

@@ -1,8 +1,8 @@
 """Reading tables of texts, which may come from a stranger: their size is bounded before it is held.
 
-CSV with commas, semicolons or tabs in any common encoding, the same in gzip, JSON Lines, Excel and Parquet. The last
-two are read in a process of its own, which gives them back as CSV: a damaged one may end the library that reads it,
-or take all memory.
+CSV with commas, semicolons, tabs or blanks in any common encoding, the same in gzip, JSON Lines, Excel and Parquet.
+The last two are read in a process of its own, which gives them back as CSV: a damaged one may end the library that
+reads it, or take all memory.
 """
 
 import codecs
@@ -23,8 +23,9 @@ from typing import IO, TYPE_CHECKING
 
 from penlight import disk
 from penlight.data.own.listing import composed
+from penlight.data.own.questions import UndecidedError, ask
 from penlight.errors import DataError, MissingExtraError
-from penlight.escaping import named
+from penlight.escaping import named, shown
 from penlight.parsing import parse_json_object
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ def suffix_of(name: str) -> str:
     return max((suffix for suffix in SUFFIXES if lower.endswith(suffix)), key=len, default="")
 
 
-def read_table(folder: Path, name: str, *, head: bool = True) -> Table:
+def read_table(folder: Path, name: str, *, head: bool = True, encoding: str = "") -> Table:
     """Read a table in or below a folder into columns of texts, by no link. Columns without a name are called
     "column 3" and so on, and left out where they are empty; `head` says that the first line has the names, otherwise
-    all are called so.
+    all are called so. `encoding` is that of a text, see `check_encoding`.
 
     DataError if it is missing, damaged, too large or has no rows; MissingExtraError for Parquet and Excel without the
     library that reads it.
@@ -80,7 +81,7 @@ def read_table(folder: Path, name: str, *, head: bool = True) -> Table:
             content = _unpacked(content, path) if suffix.endswith(".gz") else content
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from error
-    text = _text_of(content, path)
+    text = _text_of(content, path, encoding)
     columns = _of_lines(text, path) if ".jsonl" in suffix or ".ndjson" in suffix else _columns(text, path, head)
     if not columns or not next(iter(columns.values())):
         raise DataError(f"{path} has no rows.", "A table has a line of column names, then a row for each picture.")
@@ -114,12 +115,12 @@ def read_lines(folder: Path, name: str) -> list[str]:
     return [line for line in lines if line][:MOST_ROWS]
 
 
-def first_line(folder: Path, name: str) -> list[str]:
-    """Give the names of the columns of a table in or below a folder, of CSV without reading all of it. DataError if
-    it cannot be read."""
+def first_rows(folder: Path, name: str) -> Table:
+    """Give the columns of a table in or below a folder with the first of its rows, of CSV without reading all of it,
+    and whatever its encoding. DataError if it cannot be read."""
     suffix = suffix_of(name)
     if suffix in _BY_PROCESS or "jsonl" in suffix or "ndjson" in suffix:
-        return list(read_table(folder, name))
+        return read_table(folder, name)
     try:
         with disk.open_inside(folder, name) as file:
             content = file.read(_FIRST)
@@ -130,10 +131,20 @@ def first_line(folder: Path, name: str) -> list[str]:
             content = zlib.decompressobj(31).decompress(content, _FIRST)
         except zlib.error as error:
             raise DataError(f"{folder / name} is not a gzip file: {error}.", "Get it again.") from error
-    text = _text_of(content[: content.rfind(b"\n") + 1] or content, folder / name)
-    told = re.match(r"sep=.\r?\n", text)
-    rows = text.splitlines()
-    return list(_columns("\n".join([*rows[: 1 + bool(told)], ""]), folder / name, True, empty=True))
+    # A character of UTF-16 has two bytes or four.
+    whole = content[: content.rfind(b"\n") + 1] or content
+    whole = content[: len(content) // 4 * 4] if content.startswith(_BOMS) else whole
+    try:
+        text = _text_of(whole, folder / name)
+    except UndecidedError:
+        text = whole.decode("latin-1")
+    try:
+        return _columns(text, folder / name, True, empty=True)
+    except DataError:
+        # What was read may end within a cell of several lines.
+        told = re.match(r"sep=.\r?\n", text)
+        rows = text.splitlines()
+        return _columns("\n".join([*rows[: 1 + bool(told)], ""]), folder / name, True, empty=True)
 
 
 def as_path_cell(path: str) -> str:
@@ -175,19 +186,56 @@ def _unpacked(content: bytes, path: Path) -> bytes:
     return b"".join(parts)
 
 
-def _text_of(content: bytes, path: Path) -> str:
-    """Decode a table: UTF-8, UTF-16 by its first bytes, and otherwise Windows-1252, which Western Excel writes."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
-            return content.decode("utf-16")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not a whole text in UTF-16: {error}.", "Save it as UTF-8.") from error
-    if b"\0" in content:
-        raise DataError(f"{path} holds zero bytes, so it is no table of texts.", "Save it as CSV in UTF-8.")
+def check_encoding(name: str) -> str:
+    """Give the name that Python has for an encoding of texts. DataError for one that is not known."""
     try:
-        return content.decode("utf-8-sig")
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        found = ""
+    if found not in _ENCODINGS:
+        raise DataError(f"The encoding must be one of {', '.join(_ENCODINGS)}; {shown(name)} came.", "Correct it.")
+    return found
+
+
+def _text_of(content: bytes, path: Path, encoding: str = "") -> str:
+    """Decode a table: in the `encoding` that is given, in UTF-8, in UTF-16 by its first bytes, and otherwise in
+    Windows-1252, which Western Excel writes, where its letters are those of a Western text."""
+    utf16 = content.startswith(_BOMS)
+    if b"\0" in content and not utf16 and not encoding.startswith("utf-16"):
+        raise DataError(f"{path} holds zero bytes, so it is no table of texts.", "Save it as CSV in UTF-8.")
+    name = encoding or ("utf-16" if utf16 else "utf-8-sig")
+    try:
+        return content.decode(name).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        if encoding or utf16:
+            raise DataError(f"{path} is not a whole text in {name}: {error}.", "Give its --encoding.") from error
+    text = content.decode("cp1252", "replace")
+    # Western words have an accent here and there; of other scripts all letters are outside of ASCII.
+    if "\ufffd" in text or re.search(r"[^\x00-\x7f]{3}", text):
+        raise ask(
+            "--encoding",
+            f"{path} is no text in UTF-8, and hardly one of a Western language.",
+            *((words, f"--encoding {name}") for name in _GUESSED if (words := _words_in(content, name))),
+        )
+    return text
+
+
+def _words_in(content: bytes, encoding: str) -> str:
+    """Give the first words of a text that are not ASCII, in an encoding; "" if the text is not in it."""
+    try:
+        found = re.findall(r"[^\W_]*[^\W\x00-\x7f]+[^\W_]*", content.decode(encoding))
     except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
+        return ""
+    return f"with words such as {', '.join(list(dict.fromkeys(found))[:3])}" if found else ""
+
+
+_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_GUESSED = ("gb18030", "shift_jis", "big5", "euc_kr", "cp1251", "cp1250", "cp1252", "mac-roman")
+_ENCODINGS = (
+    "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", *(f"cp125{i}" for i in range(9)),
+    *(f"iso8859-{i}" for i in range(1, 17) if i != 12), "mac-roman", "cp437", "cp850", "cp866", "koi8-r", "koi8-u",
+    "shift_jis", "cp932", "euc_jp", "iso2022_jp", "gb2312", "gbk", "gb18030", "big5", "euc_kr", "cp949",
+)  # fmt: skip
 
 
 def _columns(text: str, path: Path, head: bool, *, empty: bool = False) -> dict[str, list[str]]:
@@ -197,16 +245,28 @@ def _columns(text: str, path: Path, head: bool, *, empty: bool = False) -> dict[
     delimiter = told[1] if told else max(",;\t", key=first.count)
     if not told and delimiter not in first and "|" in first:
         delimiter = "|"
+    if not told and delimiter not in first and (apart := _at_blanks(text)):
+        text, delimiter = apart, " "
     try:
         return _read_lines(text, delimiter, path, head, empty)
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV file: {error}.", "Check its quotation marks.") from error
 
 
+def _at_blanks(text: str) -> str | None:
+    """Give a text whose lines all have as many words, more than one, with single blanks between them."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    if len({len(words) for words in lines}) != 1 or len(lines[0]) < 2 or '"' in text:
+        return None
+    return "\n".join(map(" ".join, lines))
+
+
 def _read_lines(text: str, delimiter: str, path: Path, head: bool, empty: bool) -> dict[str, list[str]]:
     # Lines are cut by the reader, so that one within quotation marks may hold several.
     lines = filter(any, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     first = next(lines, [])
+    while head and first and first[0].startswith("#") and len(list(filter(None, first))) == 1:
+        first = next(lines, [])  # a comment
     names = [composed(name.strip()) if head else "" for name in first]
     if len(names) > MOST_COLUMNS:
         raise DataError(

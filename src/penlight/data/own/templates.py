@@ -1,5 +1,5 @@
-"""Templates of paths, in which "*" stands for any text of one part, and {label}, {split} or {patient} for what is
-read.
+"""Templates of paths, in which "*" stands for any text of one part, and {label}, {split}, {patient}, {name} or
+{number} for what is read.
 
 They may come from a stranger's description, so they are matched in a time that grows with the length of a path, not
 by a regular expression made of them.
@@ -15,7 +15,7 @@ from penlight.data.own.keys import check_text
 from penlight.errors import DataError
 from penlight.escaping import shown
 
-_FIELD = re.compile(r"\{(label|split|patient)\}|\*")
+_FIELD = re.compile(r"\{(label|split|patient|name|number)\}|\*")
 _MOST = 50
 _LONGEST = 200
 

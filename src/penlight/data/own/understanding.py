@@ -3,6 +3,7 @@
 Nothing is decided between two readings: `understand` raises the question with both, and the option that answers it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,13 +18,14 @@ from penlight.data.own.manifest import (
     Manifest,
     TableRules,
     TablesRead,
+    finder_of,
     read_tables,
     split_of_table,
     undecided_cells,
     unlabelled,
 )
 from penlight.data.own.questions import ask
-from penlight.data.own.tables import SUFFIXES, Table, first_line, read_lines, suffix_of
+from penlight.data.own.tables import SUFFIXES, Table, first_rows, read_lines, suffix_of
 from penlight.data.own.templates import without_ending
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named
@@ -39,58 +41,86 @@ _SEPARATORS = ("|", ";")
 _SURE_SPLITS = ("split", "subset", "partition")
 _UNKNOWN = ("unk", "unknown")
 _SHOWN = 6
+_MOST_NUMBERS = 40
 Names = Mapping[str, str]
 
 
-def find_tables(folder: Path, tree: Tree) -> Path | None:
+def find_tables(folder: Path, tree: Tree, *, sure: bool = False) -> Path | None:
     """Find what says the labels of the pictures in a folder: its one table, or the folder itself where each split has
-    one. None where no table does; UndecidedError where several tables do, or class folders as well."""
-    tables = [name for name in tree.others if name.lower().endswith(tuple(SUFFIXES)) and not name.endswith(_OURS)]
-    top = [name for name in tables if "/" not in name]
-    finder = FileFinder(tree, str(folder), by_name=True)
-    saying = [name for name in (top or tables)[:_MOST_TABLES] if _says_labels(folder, name, finder)]
-    if not saying and top:
-        saying = [name for name in tables[:_MOST_TABLES] if name not in top and _says_labels(folder, name, finder)]
+    one. None where no table does; UndecidedError where several tables do, or class folders as well unless a table is
+    `sure` to."""
+    saying = _saying(folder, tree)
     if not saying:
         return None
-    classes = has_classes(tree)
+    classes = not sure and has_classes(tree)
     families = _families(saying)
     if len(families) > 1 or classes:
         folders = " and class folders" if classes else ""
         raise ask(
             "PATH",
             f"{folder} has the tables {named(saying)}{folders}; which says the labels?",
-            *((f"the table {name}", f"penlight data new '{folder / name}'") for name in saying[:_SHOWN]),
-            *([("the class folders", f"--ignore '{name}'") for name in saying[:1]] if classes else []),
-            *([("leave tables out", "--ignore 'NAME*'")] if len(families) > 1 else []),
+            *(_only(folder, tables, saying, classes) for tables in families[:_SHOWN]),
+            *([("the class folders", _ignoring(saying))] if classes else []),
         )
     return folder / saying[0] if len(saying) == 1 else folder
 
 
-def _families(tables: Sequence[str]) -> set[str]:
+def _saying(folder: Path, tree: Tree) -> list[str]:
+    """Give the tables that seem to say labels: those of the folder itself, or else those below."""
+    tables = [name for name in tree.others if name.lower().endswith(tuple(SUFFIXES)) and not name.endswith(_OURS)]
+    top = [name for name in tables if "/" not in name]
+    plain = [name for name in tree.others if "/" not in name and Path(name).suffix in ("", ".txt")]
+    finder = FileFinder(tree, str(folder), by_name=True)
+    for names in ([*top, *plain], [name for name in tables if "/" in name]):
+        if found := [name for name in names[:_MOST_TABLES] if _says_labels(folder, name, finder)]:
+            return found
+    return []
+
+
+def _only(folder: Path, tables: Sequence[str], saying: Sequence[str], classes: bool) -> tuple[str, str]:
+    """Give the reading of some of the tables, of one family, alone."""
+    if len(tables) == 1:
+        return f"the table {tables[0]}", f"penlight data new '{folder / tables[0]}'"
+    others = [name for name in saying if name not in tables]
+    column = next(iter(first_rows(folder, tables[0])))
+    options = [_ignoring(others)] * bool(others) + [f"--path-column '{column}'"] * classes
+    return f"the tables {named(tables)}", " ".join(options)
+
+
+def _ignoring(names: Sequence[str]) -> str:
+    return " ".join(f"--ignore '{name}'" for name in names)
+
+
+def _families(tables: Sequence[str]) -> list[list[str]]:
     """Put tables together that differ by the name of their split alone, or are one for each folder of a split."""
     kinds = {name: naming.without_split(Path(name).name) for name in tables}
     if len(tables) > 1 and all(kind is None for kind in kinds.values()) and all(map(split_of_table, tables)):
         kinds = {name: Path(name).name for name in tables}
-    found = {kind if kind is not None else name for name, kind in kinds.items()}
-    splits = [split_of_table(name) for name in tables]
-    return found if len(found) > 1 or len(set(splits)) == len(splits) else set(tables)
+    found: dict[str, list[str]] = {}
+    for name, kind in kinds.items():
+        found.setdefault(name if kind is None else kind, []).append(name)
+    apart = [
+        own if len(set(map(split_of_table, own))) == len(own) else [[each] for each in own] for own in found.values()
+    ]
+    return [group for own in apart for group in (own if isinstance(own[0], list) else [own])]
 
 
 def _says_labels(folder: Path, name: str, finder: FileFinder) -> bool:
-    """Say whether a table seems to say the labels of pictures, by the names of its columns."""
+    """Say whether a table seems to say the labels of pictures, by the names of its columns and its first rows."""
     if "submission" in name.casefold():
         return False
     try:
-        names = first_line(folder, name)
+        table = first_rows(folder, name)
     except PenlightError:
         return False
-    plain = [naming.plain(column) for column in names]
-    if any(without_ending(column) != column or finder.has(column) for column in names):
-        return len(names) > 1
+    if _is_headless(table, finder):
+        return len(table) > 1
+    plain = [naming.plain(column) for column in table]
     others = [each for each in plain if each not in _KNOWN and not each.startswith("column")]
-    return any(each in _PATHS for each in plain) and (
-        any(_speaks_of_label(column) for column in names) or len(others) > 1
+    if any(each in _PATHS for each in plain):
+        return any(_speaks_of_label(column) for column in table) or len(others) > 1
+    return len(table) > 1 and any(
+        not _is_row_number(column, cells) and _are_files(cells, finder) for column, cells in table.items()
     )
 
 
@@ -152,13 +182,15 @@ def understand(source: Path, tree: Tree, asked: AskedLayout) -> Manifest:
     if name:
         _require_alone(source, tree)
     read = read_tables(folder, name, rules)
-    finder = FileFinder(tree, str(read.path), by_name=True, ending=asked.ending or "")
+    finder = finder_of(tree, read.path, rules)
     if rules.head and _is_headless(read.table, finder):
         rules = replace(rules, head=False)
         read = read_tables(folder, name, rules)
     path = _path_column(read, finder, asked)
     files = [finder.find(cell, read.splits[i] if read.splits else None) for i, cell in enumerate(read.table[path])]
     there = [i for i, file in enumerate(files) if file is not None]
+    if len(there) < len(files) and not rules.file_names:
+        _ask_for_names(read, path, tree, rules, len(there))
     unjoined = set(read.unjoined)
     rows = _Rows(read.table, [i for i in there or range(len(files)) if i not in unjoined], path)
     others = _other_columns(read, path, asked)
@@ -221,18 +253,20 @@ def _about_split(others: Names, rules: TableRules) -> str:
         return others["split"]
     if rules.lists:
         return f"the lists {named(rules.lists.values())}"
-    return "the folders of the pictures" if rules.folders else "one table for each" if rules.tables else ""
+    return (
+        "the folders of the pictures"
+        if rules.folders
+        else "one table for each" * bool(rules.tables and not rules.anew)
+    )
 
 
 def _tables(source: Path, tree: Tree, asked: AskedLayout) -> tuple[Path, str, TableRules]:
     """Give the folder, the name in it and the first rules of what says the labels."""
-    rules = TableRules(by_name=True, ending=asked.ending or "")
+    rules = TableRules(
+        by_name=True, ending=asked.ending or "", file_names=asked.file_names or "", encoding=asked.encoding or ""
+    )
     if source.is_dir():
-        tables = [name for name in tree.others if name.lower().endswith(tuple(SUFFIXES)) and not name.endswith(_OURS)]
-        finder = FileFinder(tree, str(source), by_name=True)
-        top = [name for name in tables if "/" not in name and _says_labels(source, name, finder)]
-        found = top or [name for name in tables if _says_labels(source, name, finder)]
-        return source, "", replace(rules, tables=tuple(found))
+        return source, "", replace(rules, tables=tuple(_saying(source, tree)))
     join = []
     for each in asked.join:
         place = each.resolve()
@@ -248,7 +282,8 @@ def _require_alone(table: Path, tree: Tree) -> None:
     if kind is None:
         return
     folder = table.parent.relative_to(tree.root).as_posix() if table.is_relative_to(tree.root) else "."
-    beside = [name for name in tree.others if folder_of(name) == folder and suffix_of(name)]
+    beside = [name for name in tree.others if folder_of(name) == folder]
+    beside = [name for name in beside if suffix_of(name) or Path(name).suffix == table.suffix]
     finder = FileFinder(tree, str(table), by_name=True)
     others = [
         place.name
@@ -263,6 +298,29 @@ def _require_alone(table: Path, tree: Tree) -> None:
             ("all of them", f"penlight data new '{table.parent}'"),
             ("this one alone", " ".join(f"--ignore '{name}'" for name in others)),
         )
+
+
+def _ask_for_names(read: TablesRead, path: str, tree: Tree, rules: TableRules, n_found: int) -> None:
+    """Raise the question whether names of files have more than a table says, where that finds files."""
+    written = read.table[path]
+    cells, readings = _sampled(written), []
+    if n_found and not all(map(str.isdecimal, cells)):
+        return
+    for pattern in _PATTERNS:
+        finder = finder_of(tree, read.path, replace(rules, file_names=pattern))
+        example = next((cell for cell in cells if finder.has(cell)), None)
+        many = sum(map(finder.has, cells)) * 2 > len(cells)
+        if example is not None and many and sum(map(finder.has, written)) > n_found:
+            readings.append((f"{example} is of {finder.named(example)}", f"--file-names '{pattern}'"))
+    if readings:
+        raise ask(
+            "--file-names",
+            f"{read.path}: {counted(len(written) - n_found, 'row')} of {path} without a file of that name.",
+            *readings,
+        )
+
+
+_PATTERNS = ("{number}", "{name}_*", "*_{name}", "{name}-*", "*-{name}", "*_{name}_*")
 
 
 def _is_headless(table: Table, finder: FileFinder) -> bool:
@@ -407,7 +465,9 @@ def _split_rule(
 ) -> TableRules:
     """Say which split a row has where no column says it: that of lists beside the table, or of the pictures'
     folders."""
-    if "split" in others or (asked.split_column or "").casefold() == NONE or read.splits:
+    if (asked.split_column or "").casefold() == NONE:
+        return replace(rules, anew=bool(read.splits))
+    if "split" in others or read.splits:
         return rules
     there = {file for file in files if file is not None}
     if lists := split_lists(read.folder, finder, there, str(read.path)):
@@ -479,14 +539,20 @@ def _labels(path: Path, rows: _Rows, taken: set[str], asked: AskedLayout, rules:
     findings = [column for column in findings if naming.plain(column) not in _role("no_labels")]
     flags = [column for column in findings if _is_flag(column)]
     findings = [column for column in findings if column not in flags]
-    exact = [column for column in free if naming.plain(column) in _role("label")]
-    spoken = [column for column in free if _speaks_of_label(column) and column not in exact]
+    several = [column for column in free if len(cells[column] - {""}) > 1]
+    exact = [column for column in several if naming.plain(column) in _role("label")]
+    spoken = [column for column in several if _speaks_of_label(column) and column not in exact]
     spoken = [column for column in spoken if not naming.is_none(column)]
     columns = [*exact, *(column for column in spoken if column not in findings)]
     findings = [column for column in findings if column not in exact]
     if not columns and len(findings) == 1:
         columns, findings = findings, []
     columns = _of_one_partition(columns, rows)
+    if findings and not columns:
+        # Words beside columns of yes and no may be the label, and those columns what is known of a patient.
+        columns = [column for column in free if column not in findings and _is_category(column, rows)]
+    if len(free) == 1 and free[0].startswith("column ") and not findings:
+        columns = free
     if len(columns) + bool(findings) == 1:
         if columns:
             return _of_column(path, rows, columns[0], asked, rules)
@@ -497,7 +563,8 @@ def _labels(path: Path, rows: _Rows, taken: set[str], asked: AskedLayout, rules:
         readings.append((counted(len(findings), "finding"), f"--label-column {_quoted(findings)}"))
     if not readings:
         few = [column for column in free if 1 < len(cells[column] - {""}) <= 30]
-        readings = [(_examples(cells[column]), f"--label-column {_quoted([column])}") for column in [*flags, *few]]
+        few = list(dict.fromkeys([*flags, *few]))
+        readings = [(_examples(cells[column]), f"--label-column {_quoted([column])}") for column in few]
         if not readings:
             raise DataError(
                 f"{path} has no labels: neither a column 'label' nor columns of 0 and 1; it has {named(table)}.",
@@ -505,6 +572,15 @@ def _labels(path: Path, rows: _Rows, taken: set[str], asked: AskedLayout, rules:
             )
         raise ask("--label-column", f"{path} has no labels that are known by their name.", *readings)
     raise ask("--label-column", f"{path} has several columns that may be the labels.", *readings)
+
+
+def _is_category(column: str, rows: _Rows) -> bool:
+    """Say whether a column of another name has a few words, each in several rows."""
+    if naming.plain(column) in _KNOWN:
+        return False
+    counts = Counter(cell for cell in rows.cells(column) if not naming.is_missing(cell))
+    words = [cell for cell in counts if not any(map(str.isdigit, cell))]
+    return 1 < len(counts) <= 30 and len(words) == len(counts) and 3 * len(counts) <= sum(counts.values())
 
 
 def _blank_of(uncertain: str | None) -> str:
@@ -544,6 +620,7 @@ def _is_finding(cells: set[str]) -> bool:
     answers = {cell: naming.yes_or_no(cell) for cell in cells}
     said = [answer for answer in answers.values() if answer is not None]
     rest = [cell for cell, answer in answers.items() if answer is None]
+    said = said if {cell.casefold() for cell in cells} != {"x"} else []  # a mark where it is present
     return bool(said) and all(naming.is_missing(cell) or naming.is_uncertain(cell) for cell in rest)
 
 
@@ -620,6 +697,13 @@ def _of_column(path: Path, rows: _Rows, column: str, asked: AskedLayout, rules: 
         raise unlabelled(path, files, sorted(empty - {""}), findings=may_be_none)
     if not (rules.uncertain or rules.map):
         _require_no_minus_one(path, column, labels, counts)
+    if len(labels) > _MOST_NUMBERS and not (rules.map or asked.order) and all(map(_is_quantity, labels)):
+        raise ask(
+            "--label-map",
+            f"{path}: {column} has {len(labels):,} numbers, as a measurement has, and Penlight learns classes.",
+            ("names of the classes that they are, or fewer classes", "--label-map FILE"),
+            ("other labels", "--label-column NAME"),
+        )
     if rules.map and (absent := sorted(label for label in labels if label not in rules.map)):
         raise DataError(f"--label-map has no name for {named(absent)}.", "Add them.")
     none: tuple[str, ...] = ()
@@ -631,6 +715,10 @@ def _of_column(path: Path, rows: _Rows, column: str, asked: AskedLayout, rules: 
     words += f"; {named(none)} is none" if none else ""
     words += f"; {named(rules.missing)} is no label" if rules.missing else ""
     return _Labels(column, (), separator, none, rules, words)
+
+
+def _is_quantity(label: str) -> bool:
+    return label.replace(".", "", 1).lstrip("-").isdecimal()
 
 
 def _require_no_minus_one(path: Path, column: str, labels: set[str], counts: Mapping[str, int]) -> None:
