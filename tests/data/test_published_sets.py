@@ -6,6 +6,7 @@ import gzip
 import re
 import shlex
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -212,7 +213,16 @@ def mimic() -> None:
     head = ["subject_id", "study_id", *sorted(FOURTEEN)]
     table("mimic-cxr-jpg/mimic-cxr-2.0.0-chexpert.csv.gz", head, labels)
     table("mimic-cxr-jpg/mimic-cxr-2.0.0-negbio.csv.gz", head, labels)
-    Path("mimic-cxr-jpg/IMAGE_FILENAMES").write_text("files/p10\n")
+    meta = ["dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows",
+            "Columns", "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning", "ViewCodeSequence_CodeMeaning",
+            "PatientOrientationCodeSequence_CodeMeaning"]  # fmt: skip
+    table("mimic-cxr-jpg/mimic-cxr-2.0.0-metadata.csv.gz", meta, [
+        [row[0], row[2], row[1], "CHEST (PA AND LAT)", "PA", 3056, 2544, 21800506, 213014.531, "CHEST (PA AND LAT)",
+         "postero-anterior", "Erect"] for row in splits
+    ])  # fmt: skip
+    table("mimic-cxr-jpg/mimic-cxr-2.1.0-test-set-labeled.csv", ["study_id", "Airspace Opacity"], [[50414267, "1.0"]])
+    names = (path.relative_to("mimic-cxr-jpg").as_posix() for path in Path("mimic-cxr-jpg").rglob("*.jpg"))
+    Path("mimic-cxr-jpg/IMAGE_FILENAMES").write_text("\n".join(names))
 
 
 @replica("padchest", expect("multi-label", ["cardiomegaly", "kyphosis", "pleural effusion"], 39, patients=20))
@@ -227,11 +237,18 @@ def padchest() -> None:
     for i in range(40):
         image = f"{216840111366964012 + i}_00-078-079.png"
         picture(f"padchest/{i % 3}/{image}")
+        labels = "" if i == 7 else cells[(i // 2) % 4]
+        said = ["sin hallazgo", "Physician", labels, "['loc left']", f"[{labels}]", "[]", "[]"]
         rows.append([i, image, i % 3, 20140915, f"S{i}", f"P{i // 2}", 1930.0, "M", "PA", "PA", "Manual review", "No",
-                     "radiografia", "Physician", "" if i == 7 else cells[(i // 2) % 4], "['loc left']"])  # fmt: skip
+                     "CR", "Philips", "MONOCHROME2", 0, "", "", 12, 2048, 4096, 2140, 1760, 2, 4, "", "", 0,
+                     4765777 + i, *said])  # fmt: skip
     head = ["", "ImageID", "ImageDir", "StudyDate_DICOM", "StudyID", "PatientID", "PatientBirth", "PatientSex_DICOM",
-            "ViewPosition_DICOM", "Projection", "MethodProjection", "Pediatric", "Report", "MethodLabel", "Labels",
-            "Localizations"]  # fmt: skip
+            "ViewPosition_DICOM", "Projection", "MethodProjection", "Pediatric", "Modality_DICOM",
+            "Manufacturer_DICOM", "PhotometricInterpretation_DICOM", "PixelRepresentation_DICOM",
+            "PixelAspectRatio_DICOM", "SpatialResolution_DICOM", "BitsStored_DICOM", "WindowCenter_DICOM",
+            "WindowWidth_DICOM", "Rows_DICOM", "Columns_DICOM", "XRayTubeCurrent_DICOM", "Exposure_DICOM",
+            "ExposureInuAs_DICOM", "ExposureTime", "RelativeXRayExposure_DICOM", "ReportID", "Report", "MethodLabel",
+            "Labels", "Localizations", "LabelsLocalizationsBySentence", "labelCUIS", "LocalizationsCUIS"]  # fmt: skip
     table("padchest/PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv", head, rows)
 
 
@@ -244,15 +261,18 @@ def rsna() -> None:
         Path(f"rsna/stage_2_train_images/{patient}.dcm").write_bytes(dicom_bytes())
         for box in range(1 + i % 2):
             boxes.append([patient, *([264.0 + box, 152.0, 213.0, 379.0, 1] if i % 2 else ["", "", "", "", 0])])
-            classes.append([patient, ("Normal", "Lung Opacity")[i % 2]])
+            kinds = ("No Lung Opacity / Not Normal", "Lung Opacity", "Normal", "Lung Opacity")
+            classes.append([patient, kinds[i % 4]])
     table("rsna/stage_2_train_labels.csv", ["patientId", "x", "y", "width", "height", "Target"], boxes)
     table("rsna/stage_2_detailed_class_info.csv", ["patientId", "class"], classes)
+    Path("rsna/stage_2_test_images").mkdir()
+    Path("rsna/stage_2_test_images/0000a175.dcm").write_bytes(dicom_bytes())
     table("rsna/stage_2_sample_submission.csv", ["patientId", "PredictionString"], [["x", "0.5 0 0 100 100"]])
 
 
 @replica("vindr", expect("multi-label", ["Aortic enlargement", "Other disease", "Pleural effusion"], (36, 4, 10)))
 def vindr() -> None:
-    findings = ["Aortic enlargement", "Pleural effusion", "Other disease", "No finding"]
+    findings = ["Aortic enlargement", "Pleural effusion", "Other diseases", "No finding"]
     rows: dict[str, list[list[object]]] = {"train": [], "test": []}
     for split, n in (("train", 40), ("test", 10)):
         for i in range(n):
@@ -264,8 +284,10 @@ def vindr() -> None:
                 if reader == 9:
                     votes = [0, 0, 0, 1]
                 rows[split].append([image, *([f"R{reader}"] if reader else []), *votes])
-    table("vindr-cxr/annotations/image_labels_train.csv", ["image_id", "rad_ID", *findings], rows["train"])
-    table("vindr-cxr/annotations/image_labels_test.csv", ["image_id", *findings], rows["test"])
+    table("vindr-cxr/annotations/image_labels_train.csv", ["image_id", "rad_id", *findings], rows["train"])
+    # The two tables call one finding in two ways.
+    others = ["Other disease" if name == "Other diseases" else name for name in findings]
+    table("vindr-cxr/annotations/image_labels_test.csv", ["image_id", *others], rows["test"])
     for split, extra in (("train", ["rad_id"]), ("test", [])):
         head = ["image_id", *extra, "class_name", "x_min", "y_min", "x_max", "y_max"]
         lines = [[row[0], *extra, "Aortic enlargement", 1, 2, 3, 4] for row in rows[split]]
@@ -279,8 +301,17 @@ def covid() -> None:
         for i in range(10):
             for kind in ("images", "masks"):
                 picture(f"COVID-19_Radiography_Dataset/{label}/{kind}/{label}-{i + 1}.png")
-        # A workbook that says where the images are from; it is no table of labels.
-        Path(f"COVID-19_Radiography_Dataset/{label}.metadata.xlsx").write_bytes(b"PK\x03\x04")
+        # It says where the images are from, and is no table of labels.
+        book = Path(f"COVID-19_Radiography_Dataset/{label}.metadata.xlsx")
+        book.write_bytes(b"PK\x03\x04")
+        if find_spec("openpyxl"):
+            import openpyxl
+
+            workbook = openpyxl.Workbook()
+            rows = [[f"{label}-{i + 1}", "PNG", "256*256", "https://sirm.org"] for i in range(10)]
+            for row in (["FILE NAME", "FORMAT", "SIZE", "URL"], *rows):
+                workbook.active.append(row)
+            workbook.save(book)
     Path("COVID-19_Radiography_Dataset/README.md.txt").write_text("read me")
 
 
@@ -296,15 +327,30 @@ def kermany() -> None:
     picture("chest_xray/__MACOSX/chest_xray/train/x.jpeg")
 
 
+@replica("OCT2017", expect("multi-class", ["CNV", "DME", "DRUSEN", "NORMAL"], 48, patients=24))
+def kermany_oct() -> None:
+    # The folder's name ends in a blank.
+    for root in ("kermany2018/OCT2017 ", "kermany2018/oct2017/OCT2017 "):
+        for number, (split, n) in enumerate((("train", 8), ("val", 2), ("test", 2))):
+            for label in ("CNV", "DME", "DRUSEN", "NORMAL"):
+                for i in range(n):
+                    person = 1016042 + 1000 * number + 4 * (i // 2) + ["CNV", "DME", "DRUSEN", "NORMAL"].index(label)
+                    picture(f"{root}/{split}/{label}/{label}-{person}-{i + 1}.jpeg")
+
+
 @replica("ham10000", expect("multi-class", ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"], 70, patients=35))
 def ham() -> None:
     kinds, rows = ("bkl", "nv", "df", "mel", "vasc", "bcc", "akiec"), []
     for i in range(70):
         picture(f"ham10000/HAM10000_images_part_{1 + i % 2}/ISIC_{24306 + i:07d}.jpg", "RGB")
         rows.append([f"HAM_{i // 2:07d}", f"ISIC_{24306 + i:07d}", kinds[i // 2 % 7], "histo", "" if i == 3 else 80.0,
-                     "male", "scalp"])  # fmt: skip
-    head = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"]
-    table("ham10000/HAM10000_metadata.csv", head, rows)
+                     "male", "scalp", "vidir_modern"])  # fmt: skip
+        picture(f"ham10000/HAM10000_segmentations_lesion_tschandl/ISIC_{24306 + i:07d}_segmentation.png")
+    head = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"]
+    # As the Harvard Dataverse has it, without an ending.
+    table("ham10000/HAM10000_metadata", head, rows)
+    table("ham10000/ISIC2018_Task3_Test_GroundTruth.csv", head, [["HAM_9", "ISIC_0034524", "nv", "follow_up", 40.0,
+                                                                  "female", "back", "vidir_modern"]])  # fmt: skip
     table("ham10000/hmnist_8_8_L.csv", [*(f"pixel{i:04d}" for i in range(64)), "label"], [[1] * 65])
 
 
@@ -342,7 +388,8 @@ def lc25000() -> None:
     for organ, kinds in (("colon", ("aca", "n")), ("lung", ("aca", "n", "scc"))):
         for kind in kinds:
             for i in range(12):
-                place = f"lung_colon_image_set/{organ}_image_sets/{organ}_{kind}/{organ}{kind}{i + 1}.jpeg"
+                name = "colonca" if (organ, kind) == ("colon", "aca") else f"{organ}{kind}"
+                place = f"lung_colon_image_set/{organ}_image_sets/{organ}_{kind}/{name}{i + 1}.jpeg"
                 picture(place, "RGB")
 
 
