@@ -1,5 +1,6 @@
 """Splits: patients stay together, labels keep their shares, the seed decides, and what is written is what is read."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,30 @@ def test_a_patient_in_two_given_splits_and_too_few_are_refused():
         )
     with pytest.raises(DataError, match="stays empty"):
         divide(rows(None, None, patients=list("pq")), np.ones((2, 1), np.uint8), SplitRule(""))
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(st.integers(3, 40), st.integers(1, 8), st.integers(1, 5), st.booleans(), st.integers(0, 2**32 - 1))
+def test_every_label_is_in_train_and_no_split_is_empty_that_need_not_be(n, n_labels, most, one_each, seed):
+    """Also of few pictures, with as many labels as pictures of one, or more."""
+    random = np.random.default_rng(seed)
+    y = (random.random((n, n_labels)) < random.choice([0.02, 0.1, 0.9], n_labels)).astype(np.uint8)
+    if one_each:
+        y = np.eye(n_labels, dtype=np.uint8)[np.arange(n) % n_labels]
+    patients = np.repeat(np.arange(n), random.integers(1, most + 1, n))[:n]
+    own = np.zeros((patients.max() + 1, n_labels), np.int64)
+    np.add.at(own, patients, y)
+    try:
+        splits = np.array(divide(rows(*[None] * n, patients=[str(p) for p in patients]), y, SplitRule("", seed=seed)))
+    except DataError:
+        # Whichever two patients leave train, no label may go with them, and somebody stays.
+        for two in combinations(range(len(own)), 2):
+            rest = np.delete(own, two, axis=0)
+            assert not len(rest) or (rest.sum(axis=0)[own.sum(axis=0) > 0] == 0).any()
+        return
+    assert set(splits.tolist()) == {"train", "val", "test"}
+    assert (y[splits == "train"].sum(axis=0)[y.sum(axis=0) > 0] > 0).all()
+    assert len(set(zip(patients.tolist(), splits.tolist(), strict=True))) == len(own)
 
 
 def test_what_is_written_is_read(tmp_path: Path):

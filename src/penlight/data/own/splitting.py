@@ -6,7 +6,7 @@ algorithm 1; here what is given to a split is a patient with all its pictures.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 LEFT_OUT = "left out"
 """What stands for the split of a picture that cannot be read."""
 
+_MOST_TRIED = 10_000
 Counts = NDArray[np.int64]
 
 
@@ -81,6 +82,14 @@ def _keep_trainable(part: Counts, y: NDArray[np.integer], groups: NDArray[np.gen
         g = next(spare, None)
         if g is not None and (part_of == 0).sum() > 1:
             part_of[g] = empty
+    if len(set(part_of.tolist())) < n_parts:
+        # Of very few groups: whichever can leave train, if any can.
+        for some in islice(combinations(order, n_parts - 1), _MOST_TRIED):
+            rest = np.delete(counts, some, axis=0)
+            if len(rest) and (rest.any(axis=0) == counts.any(axis=0)).all():
+                part_of[:] = 0
+                part_of[list(some)] = range(1, n_parts)
+                break
     part[:] = part_of[group]
 
 
