@@ -252,6 +252,13 @@ def npy_array(content: bytes, header: Header) -> NDArray[Any]:
     return array.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """Give an array as a .npy file."""
+    content = io.BytesIO()
+    npy.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
+    return content.getvalue()
+
+
 def _checked_header(start: bytes, n_bytes: int, name: str, where: str, holder: str) -> Header:
     stream = io.BytesIO(start)
     shape, fortran_order, dtype = _parse_header(stream, where)

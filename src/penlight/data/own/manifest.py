@@ -37,7 +37,7 @@ KEEP_ROWS = ("majority", "any", "first")
 """What becomes of rows of one picture whose labels differ: the labels of more than half of them, of any, of the
 first."""
 
-_MOST_TABLES = 20
+_MOST_TABLES = 500
 
 
 @dataclass(frozen=True)
@@ -396,6 +396,7 @@ def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
 
     names = rules.tables or (name,)
     tables = [read_table(folder, each, head=rules.head) for each in names]
+    _require_alike(folder, names, tables)
     splits: list[str] = []
     if len(names) > 1:
         for each, table in zip(names, tables, strict=True):
@@ -411,6 +412,19 @@ def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
             unjoined |= {i for i, cells in enumerate(zip(*(table[a] for a in added), strict=True)) if not any(cells)}
     place = folder / base
     return TablesRead(table, place, folder / names[0], [*names, *beside], splits, sorted(unjoined))
+
+
+def _require_alike(folder: Path, names: Sequence[str], tables: Sequence[Table]) -> None:
+    """Raise DataError for files that are parts of one table and have other columns."""
+    first: dict[str, int] = {}
+    for i, (name, table) in enumerate(zip(names, tables, strict=True)):
+        whole = naming.without_shard(name)
+        other = tables[first.setdefault(whole, i)]
+        if whole != name and list(table) != list(other):
+            raise DataError(
+                f"{folder / name} has the columns {named(table)}; {names[first[whole]]} has {named(other)}.",
+                "Get parts of one version, or give those that belong together in a folder of their own.",
+            )
 
 
 def split_of_table(name: str) -> str | None:

@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def read_table(folder: Path, name: str, *, head: bool = True) -> Table:
     try:
         if suffix in _BY_PROCESS:
             with disk.open_inside(folder, name) as file:
-                content = _csv_of(file, path, *_BY_PROCESS[suffix])
+                content = _csv_of(file, path, name, suffix)
         else:
             content = disk.read_inside(folder, name, LARGEST_TABLE)
             content = _unpacked(content, path) if suffix.endswith(".gz") else content
@@ -263,8 +264,24 @@ def _json_cell(value: object) -> str:
     return "" if value is None else composed(str(value).strip())
 
 
-def _csv_of(file: IO[bytes], path: Path, library: str, module: str, kind: str) -> bytes:
-    """Give a table of another program as CSV, by a process that has so much memory and time and no more."""
+def _csv_of(file: IO[bytes], path: Path, name: str, suffix: str) -> bytes:
+    """Give a table of another program as CSV, by a process that has so much memory and time and no more; once for
+    each state of a file, as a folder of them is looked through before it is read."""
+    stat = os.fstat(file.fileno())
+    key = (str(path.absolute()), name, stat.st_size, stat.st_mtime_ns)
+    if key not in _converted:
+        content = _convert(file, path, name, *_BY_PROCESS[suffix])
+        if sum(map(len, _converted.values())) + len(content) > _MOST_REMEMBERED:
+            _converted.clear()
+        _converted[key] = content
+    return _converted[key]
+
+
+_converted: dict[tuple[str, str, int, int], bytes] = {}
+_MOST_REMEMBERED = 64 << 20
+
+
+def _convert(file: IO[bytes], path: Path, name: str, library: str, module: str, kind: str) -> bytes:
     if find_spec(library) is None:
         extra = module.rpartition(".")[2]
         raise MissingExtraError(
@@ -272,7 +289,7 @@ def _csv_of(file: IO[bytes], path: Path, library: str, module: str, kind: str) -
             f"Install it with: pip install 'penlight[{extra}]', or save the table as CSV.",
         )
     # -P: a module is not looked for in the working folder, which may be a stranger's.
-    command = [sys.executable, "-P", "-W", "ignore", "-m", module]
+    command = [sys.executable, "-P", "-W", "ignore", "-m", module, name]
     with (
         tempfile.TemporaryFile() as messages,
         subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=messages) as process,

@@ -22,6 +22,7 @@ from penlight.data.own.manifest import (
     undecided_cells,
     unlabelled,
 )
+from penlight.data.own.packed import packed_name
 from penlight.data.own.questions import ask
 from penlight.data.own.tables import SUFFIXES, Table, first_line, read_lines, suffix_of
 from penlight.data.own.templates import without_ending
@@ -68,12 +69,13 @@ def find_tables(folder: Path, tree: Tree) -> Path | None:
 
 
 def _families(tables: Sequence[str]) -> set[str]:
-    """Put tables together that differ by the name of their split alone, or are one for each folder of a split."""
+    """Put tables together that differ by the name of their split or their number alone, or are one for each folder of
+    a split."""
     kinds = {name: naming.without_split(Path(name).name) for name in tables}
     if len(tables) > 1 and all(kind is None for kind in kinds.values()) and all(map(split_of_table, tables)):
-        kinds = {name: Path(name).name for name in tables}
-    found = {kind if kind is not None else name for name, kind in kinds.items()}
-    splits = [split_of_table(name) for name in tables]
+        kinds = {name: naming.without_shard(Path(name).name) for name in tables}
+    found = {kind if kind is not None else naming.without_shard(name) for name, kind in kinds.items()}
+    splits = [(split_of_table(name), naming.shard_of(Path(name).name)) for name in tables]
     return found if len(found) > 1 or len(set(splits)) == len(splits) else set(tables)
 
 
@@ -232,6 +234,7 @@ def _tables(source: Path, tree: Tree, asked: AskedLayout) -> tuple[Path, str, Ta
         finder = FileFinder(tree, str(source), by_name=True)
         top = [name for name in tables if "/" not in name and _says_labels(source, name, finder)]
         found = top or [name for name in tables if _says_labels(source, name, finder)]
+        _require_whole(source, found, asked.ignore)
         return source, "", replace(rules, tables=tuple(found))
     join = []
     for each in asked.join:
@@ -242,9 +245,26 @@ def _tables(source: Path, tree: Tree, asked: AskedLayout) -> tuple[Path, str, Ta
     return source.parent, source.name, replace(rules, join=tuple(join))
 
 
+def _require_whole(folder: Path, tables: Sequence[str], ignored: Sequence[str]) -> None:
+    """Raise the question whether shards that are not there are left out."""
+    shards: dict[tuple[str, int], set[int]] = {}
+    for name in tables:
+        number, n = naming.shard_of(Path(name).name) or (0, 0)
+        shards.setdefault((naming.without_shard(name), n), set()).add(number)
+    for (name, n), numbers in shards.items():
+        stem, dot, ending = name.rpartition(".")
+        absent = [f"{stem}-{i:05d}-of-{n:05d}{dot}{ending}" for i in range(min(n, _MOST_TABLES)) if i not in numbers]
+        if left := [each for each in absent if each not in ignored]:
+            raise ask(
+                "--ignore",
+                f"{folder} has {len(numbers)} of {counted(n, 'file')} of {name}: {named(left)} is not there.",
+                ("those that are there, without it", " ".join(f"--ignore '{each}'" for each in left)),
+            )
+
+
 def _require_alone(table: Path, tree: Tree) -> None:
     """Raise the question whether tables of other splits beside this one belong to it."""
-    kind, own = naming.without_split(table.name), split_of_table(table.name)
+    kind, own, shard = naming.without_split(table.name), split_of_table(table.name), naming.shard_of(table.name)
     if kind is None:
         return
     folder = table.parent.relative_to(tree.root).as_posix() if table.is_relative_to(tree.root) else "."
@@ -253,13 +273,14 @@ def _require_alone(table: Path, tree: Tree) -> None:
     others = [
         place.name
         for place in map(Path, beside)
-        if naming.without_split(place.name) == kind and split_of_table(place.name) != own
+        if naming.without_split(place.name) == kind
+        if (split_of_table(place.name), naming.shard_of(place.name)) != (own, shard)
         if _says_labels(table.parent, place.name, finder)
     ]
     if others:
         raise ask(
             "PATH",
-            f"{named(others)} beside {table} are of its other splits.",
+            f"{named(others)} beside {table} are of its other splits or parts.",
             ("all of them", f"penlight data new '{table.parent}'"),
             ("this one alone", " ".join(f"--ignore '{name}'" for name in others)),
         )
@@ -284,7 +305,9 @@ def _path_column(read: TablesRead, finder: FileFinder, asked: AskedLayout) -> st
         return _named_column(table, asked.path_column, "--path-column", path)
     by_name = {naming.plain(column): column for column in reversed(list(table))}
     known = [by_name[name] for name in _role("path") if name in by_name]
-    found = [column for column in known if _names_files(table[column], finder)]
+    found = [column for column in table if packed_name(table[column][0])]
+    if not found:
+        found = [column for column in known if _names_files(table[column], finder)]
     if not found:
         found = [column for column in table if column not in known and _are_files(table[column], finder)]
         found = [column for column in found if not _is_row_number(column, table[column])] or found
