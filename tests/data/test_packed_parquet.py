@@ -218,7 +218,7 @@ def test_cells_without_a_picture_are_named_by_their_row_and_left_out_on_request(
     cells = [None if i == 3 else b"no picture" if i == 5 else png for i, png in enumerate(PNGS)]
     write("t.parquet", image=cells, label=["a", "b"] * 30)
     with pytest.raises(
-        DataError, match="2 pictures cannot be read. t.parquet#3: its cell is empty; t.parquet#5: it is no"
+        DataError, match=r"2 pictures cannot be read. t.parquet#3: its cell is empty; t.parquet#5: it is no"
     ):
         pl.new_dataset("t.parquet")
     found = pl.new_dataset("t.parquet", skip_unreadable=True)
