@@ -3,7 +3,7 @@ is wrong is said."""
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,7 @@ def test_shards_of_splits_open_by_one_line_and_again(monkeypatch: pytest.MonkeyP
     assert 0 < len(read) < 60
 
 
+@pytest.mark.full
 def test_a_file_that_changed_is_another_dataset() -> None:
     shard("t.parquet", range(40))
     found = pl.new_dataset("t.parquet", size=28)
@@ -126,10 +127,16 @@ def test_bytes_lists_of_labels_splits_and_metadata_of_a_plain_table() -> None:
     assert train.labels[0].tolist() == [1, 0, 0]
 
 
+@pytest.mark.full
 def test_folders_of_the_converted_files_of_the_hub() -> None:
     for name, rows in {"train/0000": range(20), "train/0001": range(20, 40), "test/0000": range(40, 60)}.items():
         shard(f"hub/default/{name}.parquet", rows)
     assert pl.new_dataset("hub").images["test"] == 20
+
+
+def light(names: Iterable[str], own: str) -> list[Any]:
+    """Mark all but one for the full suite: each starts a process or several."""
+    return [pytest.param(name, marks=() if name == own else pytest.mark.full) for name in names]
 
 
 QUESTIONS = {
@@ -152,7 +159,7 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("what", QUESTIONS)
+@pytest.mark.parametrize("what", light(QUESTIONS, "two columns of pictures"))
 def test_two_readings_are_asked(what: str) -> None:
     draw, options = QUESTIONS[what]
     draw()
@@ -162,6 +169,7 @@ def test_two_readings_are_asked(what: str) -> None:
     assert len(str(caught.value)) < 900
 
 
+@pytest.mark.full
 def test_one_part_of_several_is_asked_for() -> None:
     for i in range(2):
         shard(f"d/train-0000{i}-of-00002.parquet", range(20))
@@ -169,6 +177,7 @@ def test_one_part_of_several_is_asked_for() -> None:
         pl.new_dataset("d/train-00000-of-00002.parquet")
 
 
+@pytest.mark.full
 def test_the_column_that_was_said_is_read() -> None:
     write("t.parquet", image=PNGS, film=PNGS[::-1], label=["a", "b"] * 30)
     found = pl.new_dataset("t.parquet", path_column="film")
@@ -204,7 +213,7 @@ def damaged() -> None:
     Path("t.parquet").write_bytes(content)
 
 
-@pytest.mark.parametrize("what", BAD)
+@pytest.mark.parametrize("what", light(BAD, "parts with other columns"))
 def test_what_cannot_be_a_dataset_is_said(what: str) -> None:
     draw, reason = BAD[what]
     draw()
@@ -227,6 +236,7 @@ def test_cells_without_a_picture_are_named_by_their_row_and_left_out_on_request(
     assert sum(map(len, open_dataset(found.description).splits.values())) == 58
 
 
+@pytest.mark.full
 def test_a_table_beside_may_name_rows() -> None:
     write("d/films.parquet", image=PNGS)
     lines = [f"films.parquet#{i},{'ab'[i // 2 % 2]}" for i in range(0, 60, 2)]

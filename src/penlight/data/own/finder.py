@@ -52,10 +52,10 @@ class FileFinder:
         return self._found[key]
 
     def _find_row(self, packed: PackedName) -> str | None:
-        """Find a picture in a larger file, which is named from the folder of its table on."""
+        """Find a picture in a larger file, which is named from the folder of its table or of the description on."""
         file = packed.file
         if file not in self._holders:
-            ends = [path for path in self._by_path if f"/{path}".endswith(f"/{file}")]
+            ends = [path for path in self._by_path if f"/{path}".endswith(f"/{file}") or file.endswith(f"/{path}")]
             self._holders[file] = file if file in ends else ends[0] if len(ends) == 1 else None
         holder = self._holders[file]
         return None if holder is None else str(replace(packed, file=self._by_path[holder]))

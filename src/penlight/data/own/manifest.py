@@ -23,6 +23,7 @@ from penlight.data.own.listing import (
     Tree,
     split_named,
 )
+from penlight.data.own.pairs import beside_in
 from penlight.data.own.questions import ask
 from penlight.data.own.tables import SUFFIXES, Table, read_table
 from penlight.data.own.templates import template_of
@@ -411,7 +412,8 @@ def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
             added = list(table)[before:]
             unjoined |= {i for i, cells in enumerate(zip(*(table[a] for a in added), strict=True)) if not any(cells)}
     place = folder / base
-    return TablesRead(table, place, folder / names[0], [*names, *beside], splits, sorted(unjoined))
+    own = [*names, *beside, *(each for name in names for each in beside_in(folder, name))]
+    return TablesRead(table, place, folder / names[0], own, splits, sorted(unjoined))
 
 
 def _require_alike(folder: Path, names: Sequence[str], tables: Sequence[Table]) -> None:

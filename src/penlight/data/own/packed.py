@@ -32,7 +32,7 @@ HANDLER = "penlight.data.own.packed:handle"
 State = tuple[int, int]
 """Size in bytes and time of change of a file; (-1, 0) where there is none."""
 
-_NAME = re.compile(r"(.+\.(?:parquet|npy))#(\d{1,9})(?::(.+))?", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(r"(.+\.(?:parquet|npy|h5|hdf5))#(\d{1,9})(?::(.+))?", re.IGNORECASE | re.DOTALL)
 _AT_ONCE = 64
 _MOST_BYTES = 16 << 20
 """Bytes of one answer, after the row that goes beyond it."""
@@ -206,7 +206,9 @@ def _readers_by_suffix(name: str) -> Any:
         from penlight.data.own.parquet import PictureCells
 
         return PictureCells
-    raise UnreadableError(f"files that end in .{suffix} are not read by rows")
+    from penlight.data.own.hdf5 import DatasetRows
+
+    return DatasetRows
 
 
 class ArrayRows:

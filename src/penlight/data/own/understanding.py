@@ -24,7 +24,16 @@ from penlight.data.own.manifest import (
 )
 from penlight.data.own.packed import packed_name
 from penlight.data.own.questions import ask
-from penlight.data.own.tables import SUFFIXES, Table, first_line, read_lines, suffix_of
+from penlight.data.own.tables import (
+    HOLDING,
+    SUFFIXES,
+    Table,
+    first_line,
+    holds_pictures,
+    read_lines,
+    read_table,
+    suffix_of,
+)
 from penlight.data.own.templates import without_ending
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named
@@ -53,6 +62,8 @@ def find_tables(folder: Path, tree: Tree) -> Path | None:
     if not saying and top:
         saying = [name for name in tables[:_MOST_TABLES] if name not in top and _says_labels(folder, name, finder)]
     if not saying:
+        if not tree.pictures and (holding := [name for name in tables if suffix_of(name) in HOLDING]):
+            read_table(folder, holding[0])  # whose error says why
         return None
     classes = has_classes(tree)
     families = _families(saying)
@@ -84,6 +95,8 @@ def _says_labels(folder: Path, name: str, finder: FileFinder) -> bool:
     if "submission" in name.casefold():
         return False
     try:
+        if holds_pictures(folder, name):
+            return True
         names = first_line(folder, name)
     except PenlightError:
         return False
