@@ -14,7 +14,8 @@ from PIL import Image
 import penlight as pl
 from penlight.data import open_dataset
 from penlight.data.own import packed, prepare
-from penlight.data.own.packed import packed_name, sources
+from penlight.data.own.packed import sources
+from penlight.data.own.row_names import packed_name
 from penlight.errors import DataError
 
 pa = pytest.importorskip("pyarrow")

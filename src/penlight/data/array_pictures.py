@@ -8,17 +8,8 @@ from numpy.typing import NDArray
 from penlight.data.npz import Header, npy_array, npy_header
 from penlight.errors import DataError, PictureError
 
-_MAGIC = b"\x93NUMPY"
 _START = 1 << 14
 _SAVE = "Save each picture as an array (H, W), (H, W, 3) or (3, H, W) of uint8, uint16 or floats of 0 to 1."
-
-
-def is_array(source: Path | bytes) -> bool:
-    """Say whether a file or its bytes begin as a .npy file does."""
-    if isinstance(source, bytes):
-        return source.startswith(_MAGIC)
-    with source.open("rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
 
 
 def read_format(source: Path | bytes) -> tuple[int, int, bool, int]:

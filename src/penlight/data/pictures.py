@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from penlight.data import array_pictures
 from penlight.errors import LargePictureError, NoPictureError, PictureError
 from penlight.records import Channels, Record, Side
 
@@ -39,6 +38,7 @@ _LARGEST_FILE = 1 << 29
 _MOST_SCANS = 100
 _SCAN = re.compile(rb"\xff\xda")  # which finds them in a third of the time of bytes.count
 _FORMATS = ("PNG", "JPEG", "TIFF")
+_NPY = b"\x93NUMPY"
 _ORIENTATION = 0x0112
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
@@ -110,12 +110,12 @@ def _image(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOption
 
 def read_header(source: Path | bytes, name: str = "") -> PictureHeader:
     """Read the header of a picture; errors as in `load_picture`, but for what only unpacking can find."""
-    from penlight.data import dicom
+    from penlight.data import array_pictures, dicom
 
     with _naming(source, name):
         if is_dicom(source):
             return PictureHeader(*dicom.read_size(_bytes_of(source)), bits=0)
-        if array_pictures.is_array(source):
+        if is_array(source):
             width, height, colour, bits = array_pictures.read_format(source)
             check_pixels(width, height)
             return PictureHeader(width, height, colour, bits)
@@ -125,8 +125,10 @@ def read_header(source: Path | bytes, name: str = "") -> PictureHeader:
 
 def largest_value(source: Path | bytes) -> int:
     """Give the largest value of a 16-bit picture; errors as in `load_picture`."""
+    from penlight.data import array_pictures
+
     with _naming(source, ""):
-        if array_pictures.is_array(source):
+        if is_array(source):
             return int(array_pictures.read_values(_bytes_of(source)).max())
         return int(np.asarray(_open(io.BytesIO(_bytes_of(source)))).max())
 
@@ -137,6 +139,14 @@ def is_dicom(source: Path | bytes) -> bool:
         return source[128:132] == b"DICM"
     with source.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
+
+
+def is_array(source: Path | bytes) -> bool:
+    """Say whether a file or its bytes begin as a .npy file does."""
+    if isinstance(source, bytes):
+        return source.startswith(_NPY)
+    with source.open("rb") as file:
+        return file.read(len(_NPY)) == _NPY
 
 
 @contextlib.contextmanager
@@ -238,7 +248,7 @@ def _unpack(
 
         picture = Image.fromarray(dicom.pixels(content, largest))
         return picture, picture.size, PictureHeader(*picture.size, picture.mode != "L", bits=0)
-    if array_pictures.is_array(content):
+    if is_array(content):
         return _of_array(content, bits, largest)
     picture = _open(io.BytesIO(content), largest)
     header, whole = _header_of(picture), None
@@ -255,6 +265,8 @@ def _unpack(
 
 def _of_array(content: bytes, bits: int, largest: int) -> tuple["Image.Image", tuple[int, int], PictureHeader]:
     from PIL import Image
+
+    from penlight.data import array_pictures
 
     header = PictureHeader(*array_pictures.read_format(content))
     check_pixels(header.width, header.height, largest)

@@ -10,7 +10,7 @@ from typing import Any
 from penlight.data.own.keys import check_text, plain_key
 from penlight.data.own.listing import Tree, composed
 from penlight.data.own.naming import split_word
-from penlight.data.own.packed import PackedName, packed_name
+from penlight.data.own.row_names import PackedName, packed_name
 from penlight.data.own.tables import read_lines
 from penlight.data.own.templates import without_ending
 from penlight.errors import DataError

@@ -1,17 +1,14 @@
 """Pictures that lie in larger files: in the rows of Parquet files, and of arrays in files of NumPy and HDF5.
 
-Such a picture is named FILE#ROW, the rows counted from 0, or FILE#ROW:COLUMN where the file has pictures in several
-columns. It is given as the bytes of a picture file: a cell of Parquet is one, and a row of an array becomes a .npy
-file. So it goes through the same decoder as a file does.
+Such a picture has a name of `row_names`. It is given as the bytes of a picture file: a cell of Parquet is one, and a
+row of an array becomes a .npy file. So it goes through the same decoder as a file does.
 
 Rows are read in their order by one process, with the limits of every worker, since libraries in C parse what may come
 from a stranger: `handle` is what it runs, `sources` asks it.
 """
 
 import atexit
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -22,6 +19,7 @@ from numpy.typing import NDArray
 from penlight import disk
 from penlight.data.decoding import Source
 from penlight.data.npz import npy_bytes, npy_header
+from penlight.data.own.row_names import PackedName, packed_name
 from penlight.data.own.unreadable import UnreadableError
 from penlight.errors import DataError, PenlightError, PictureError
 from penlight.workers import Bounds, Item, Lost, WorkerPool, begin
@@ -32,7 +30,6 @@ HANDLER = "penlight.data.own.packed:handle"
 State = tuple[int, int]
 """Size in bytes and time of change of a file; (-1, 0) where there is none."""
 
-_NAME = re.compile(r"(.+\.(?:parquet|npy|h5|hdf5))#(\d{1,9})(?::(.+))?", re.IGNORECASE | re.DOTALL)
 _AT_ONCE = 64
 _MOST_BYTES = 16 << 20
 """Bytes of one answer, after the row that goes beyond it."""
@@ -40,25 +37,6 @@ _MOST_BYTES = 16 << 20
 _LARGEST = 1 << 29
 _START = 1 << 14
 _BOUNDS = Bounds(seconds=60.0)
-
-
-@dataclass(frozen=True)
-class PackedName:
-    """Where a picture lies: the path of its file, its row, and its column, empty where the file has only one."""
-
-    file: str
-    row: int
-    column: str = ""
-
-    def __str__(self) -> str:
-        """Give the name as rows of a dataset have it."""
-        return f"{self.file}#{self.row}{f':{self.column}' if self.column else ''}"
-
-
-def packed_name(path: str) -> PackedName | None:
-    """Read the name of a picture in a larger file; None for any other path."""
-    found = _NAME.fullmatch(path) if "#" in path else None
-    return PackedName(found[1], int(found[2]), found[3] or "") if found else None
 
 
 def states_of(root: Path, paths: Iterable[str]) -> dict[str, State]:

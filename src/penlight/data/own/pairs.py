@@ -5,18 +5,19 @@ PatchCamelyon's ..._train_x.h5, ..._train_y.h5 and ..._train_meta.csv; read as a
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight import disk
-from penlight.data.array_pictures import shape_of
-from penlight.data.npz import Header, npy_array, npy_header
-from penlight.data.own.packed import PackedName, packed_name
+from penlight.data.own.row_names import PackedName, packed_name
 from penlight.errors import DataError, PictureError
 from penlight.escaping import named
 from penlight.numbers import counted
+
+if TYPE_CHECKING:
+    from penlight.data.npz import Header
 
 SUFFIXES = (".npy", ".h5", ".hdf5")
 """Endings of files of arrays, in lower case."""
@@ -118,7 +119,9 @@ def _read_beside(folder: Path, name: str) -> Table:
     return {LABEL: next(iter(found.values()))} if len(found) == 1 else found
 
 
-def _header_of(folder: Path, name: str) -> Header:
+def _header_of(folder: Path, name: str) -> "Header":
+    from penlight.data.npz import npy_header
+
     try:
         with disk.open_inside(folder, name) as file:
             size = file.seek(0, 2)
@@ -129,6 +132,8 @@ def _header_of(folder: Path, name: str) -> Header:
 
 
 def _images_of(folder: Path, name: str) -> Table:
+    from penlight.data.array_pictures import shape_of
+
     header, path = _header_of(folder, name), folder / name
     shape = header.shape
     try:
@@ -144,6 +149,8 @@ def _images_of(folder: Path, name: str) -> Table:
 
 
 def _labels_of(folder: Path, name: str) -> dict[str, list[str]]:
+    from penlight.data.npz import npy_array
+
     header, path = _header_of(folder, name), folder / name
     if header.n_bytes > _LARGEST_LABELS:
         raise DataError(f"{path} has {header.n_bytes:,} bytes, more than {_LARGEST_LABELS:,}.", "Give labels.")

@@ -19,7 +19,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from penlight.data.own.packed import PackedName
+from penlight.data.own.row_names import PackedName
 from penlight.data.own.tables import LARGEST_CELL, MOST_CELLS, MOST_COLUMNS, MOST_ROWS
 from penlight.data.own.unreadable import UnreadableError
 from penlight.escaping import named

@@ -31,7 +31,8 @@ from penlight.data.npz import read_array, read_arrays, read_headers, write_heade
 from penlight.data.own.cells import age_in_years
 from penlight.data.own.layouts import list_pictures, pictures_of
 from penlight.data.own.listing import PictureRow, is_number
-from penlight.data.own.packed import State, packed_name, sources, states_of, stop_reading
+from penlight.data.own.packed import State, sources, states_of, stop_reading
+from penlight.data.own.row_names import packed_name
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
 from penlight.data.own.tables import as_path_cell, csv_bytes
 from penlight.data.pictures import DecodeOptions, Pixels

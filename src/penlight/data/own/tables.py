@@ -24,9 +24,9 @@ from typing import IO, TYPE_CHECKING
 
 from penlight import disk
 from penlight.data.own.listing import composed
-from penlight.data.own.packed import packed_name
 from penlight.data.own.pairs import SUFFIXES as ARRAYS
 from penlight.data.own.pairs import beside_in, read_arrays_table
+from penlight.data.own.row_names import packed_name
 from penlight.errors import DataError, MissingExtraError
 from penlight.escaping import named
 from penlight.parsing import parse_json_object

@@ -22,8 +22,8 @@ from penlight.data.own.manifest import (
     undecided_cells,
     unlabelled,
 )
-from penlight.data.own.packed import packed_name
 from penlight.data.own.questions import ask
+from penlight.data.own.row_names import packed_name
 from penlight.data.own.tables import (
     HOLDING,
     SUFFIXES,
