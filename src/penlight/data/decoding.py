@@ -24,6 +24,8 @@ HANDLER = "penlight.data.decoding:handle"
 """What workers run."""
 
 _CHUNK = 64
+_BYTES_AHEAD = 4 << 20
+"""Bytes of pictures that are held for each worker, while they are asked about."""
 _T = TypeVar("_T")
 Source = Path | bytes | PictureError
 """A picture's file or bytes, or why it has none."""
@@ -84,20 +86,31 @@ def largest_values(sources: Sequence[Source]) -> list[int | PictureError]:
 
 
 def in_chunks(ask: Callable[[Sequence[Any]], list[_T]], items: Iterable[Any], n: int) -> Iterator[_T]:
-    """Ask workers about many items, some at a time, on all cores; answers come in their order."""
+    """Ask workers about many items, some at a time, on all cores; answers come in their order. Items with bytes are
+    not held in any number."""
     each, ahead = iter(items), 2 * workers().processes
     # One more than there are workers, so that none waits while an answer is used, as for writing it to disk.
     threads = ThreadPoolExecutor(workers().processes + 1)
-    going: deque[Future[list[_T]]] = deque()
+    going: deque[tuple[Future[list[_T]], int]] = deque()
+    held, most = 0, _BYTES_AHEAD * workers().processes
     try:
         while chunk := list(itertools.islice(each, n)):
-            going.append(threads.submit(ask, chunk))
-            if len(going) > ahead:
-                yield from going.popleft().result()
+            going.append((threads.submit(ask, chunk), _n_bytes(chunk)))
+            held += going[-1][1]
+            del chunk
+            while len(going) > ahead or (held > most and len(going) > 1):
+                held -= going[0][1]
+                yield from going.popleft()[0].result()
         while going:
-            yield from going.popleft().result()
+            yield from going.popleft()[0].result()
     finally:
         threads.shutdown(cancel_futures=True)
+
+
+def _n_bytes(item: object) -> int:
+    if isinstance(item, bytes):
+        return len(item)
+    return sum(map(_n_bytes, item)) if isinstance(item, tuple | list) else 0
 
 
 def workers() -> WorkerPool:
@@ -112,6 +125,10 @@ def _ask(
     read: Callable[[Mapping[str, Any], bytes], _T],
     largest: int = 0,
 ) -> list[_T | PictureError]:
+    if len(sources) > 1 and _n_bytes(list(sources)) > _BYTES_AHEAD // 2:
+        middle = len(sources) // 2
+        first = _ask(common, sources[:middle], names[:middle], read, largest)
+        return first + _ask(common, sources[middle:], names[middle:], read, largest)
     items: list[Item] = [
         ({"path": str(source.absolute())}, b"") if isinstance(source, Path) else ({}, source)
         for source in sources

@@ -15,10 +15,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from penlight.data.array_pictures import shape_of
 from penlight.data.npz import npy_bytes
+from penlight.data.own.limits import MOST_ROWS
 from penlight.data.own.pairs import IMAGE, label_columns
 from penlight.data.own.parquet import convert
 from penlight.data.own.row_names import PackedName
-from penlight.data.own.tables import MOST_ROWS
 from penlight.data.own.unreadable import UnreadableError
 from penlight.data.pictures import LARGEST_PIXELS
 from penlight.errors import PictureError

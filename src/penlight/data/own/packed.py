@@ -11,18 +11,20 @@ import atexit
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penlight import disk
-from penlight.data.decoding import Source
 from penlight.data.npz import npy_bytes, npy_header
 from penlight.data.own.row_names import PackedName, packed_name
 from penlight.data.own.unreadable import UnreadableError
 from penlight.errors import DataError, PenlightError, PictureError
 from penlight.workers import Bounds, Item, Lost, WorkerPool, begin
+
+if TYPE_CHECKING:
+    from penlight.data.decoding import Source
 
 HANDLER = "penlight.data.own.packed:handle"
 """What the process runs."""
@@ -31,7 +33,7 @@ State = tuple[int, int]
 """Size in bytes and time of change of a file; (-1, 0) where there is none."""
 
 _AT_ONCE = 64
-_MOST_BYTES = 16 << 20
+_MOST_BYTES = 2 << 20
 """Bytes of one answer, after the row that goes beyond it."""
 
 _LARGEST = 1 << 29
@@ -66,7 +68,7 @@ def _state(path: Path) -> State:
 _readers: list[WorkerPool] = []
 
 
-def sources(root: Path, paths: Iterable[str]) -> Iterator[Source]:
+def sources(root: Path, paths: Iterable[str]) -> "Iterator[Source]":
     """Give each picture below a folder as a file, or as the bytes of one where it lies in a larger file; rows that
     follow one another are read the fastest. DataError for a larger file that cannot be read."""
     for _, group in groupby(map(_Place, paths), key=lambda place: place.key):
@@ -91,7 +93,7 @@ class _Place:
         self.key = None if self.packed is None else (self.packed.file, self.packed.column)
 
 
-def _read(root: Path, packed: PackedName, rows: Sequence[int]) -> Iterator[Source]:
+def _read(root: Path, packed: PackedName, rows: Sequence[int]) -> "Iterator[Source]":
     if not _readers:
         _readers.append(WorkerPool(HANDLER, processes=1, bounds=_BOUNDS))
         atexit.register(stop_reading)

@@ -19,8 +19,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from penlight.data.own.limits import LARGEST_CELL, MOST_CELLS, MOST_COLUMNS, MOST_ROWS
 from penlight.data.own.row_names import PackedName
-from penlight.data.own.tables import LARGEST_CELL, MOST_CELLS, MOST_COLUMNS, MOST_ROWS
 from penlight.data.own.unreadable import UnreadableError
 from penlight.escaping import named
 from penlight.parsing import parse_json_object
@@ -254,17 +254,18 @@ class PictureCells:
         self._ends = ends
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._cells: Any = ()
-        self._first = ends[-1]
+        self._first, self._group = 0, -1
 
     def row(self, number: int) -> bytes | None:
         """Give the bytes of a cell. UnreadableError for a row that is not there."""
         if number >= self._ends[-1]:
             raise UnreadableError(f"it has {self._ends[-1]:,} rows, and no row {number:,}")
         group = bisect_right(self._ends, number) - 1
-        if not self._first <= number or self._ends[group] > self._first + len(self._cells):
-            rest = list(range(group, self._file.num_row_groups))
-            self._batches = self._file.iter_batches(_PICTURES, rest, [self._leaf], use_threads=False)
-            self._first, self._cells = self._ends[group], ()
+        if group != self._group or number < self._first:
+            # What was read of another group goes first.
+            self._cells, self._batches = (), iter(())
+            self._group, self._first = group, self._ends[group]
+            self._batches = self._file.iter_batches(_PICTURES, [group], [self._leaf], use_threads=False)
         while number >= self._first + len(self._cells):
             self._first += len(self._cells)
             self._cells = ()

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from penlight import disk
+from penlight.data.own.limits import LARGEST_CELL, LARGEST_TABLE, MOST_CELLS, MOST_COLUMNS, MOST_ROWS
 from penlight.data.own.listing import composed
 from penlight.data.own.pairs import SUFFIXES as ARRAYS
 from penlight.data.own.pairs import beside_in, read_arrays_table
@@ -43,18 +44,7 @@ HOLDING = {".parquet", *ARRAYS}
 
 Table = Mapping[str, list[str]]
 
-LARGEST_TABLE = 256 << 20
-"""Bytes of a table; a row of a million-image manifest has about a hundred."""
-
-MOST_ROWS = 2_000_000
-MOST_COLUMNS = 2_000
-MOST_CELLS = 20_000_000
-
 _FIRST = 1 << 16
-
-LARGEST_CELL = 1 << 17
-"""Characters of a cell, which is Python's own limit."""
-
 _SECONDS = 120
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _BY_PROCESS = {
