@@ -235,8 +235,8 @@ def test_parquet_of_a_data_frame_has_no_row_numbers(tmp_path: Path) -> None:
 
 NESTED = {
     "lists": pa.array([[1, 2], [3]]),
-    "tables": pa.array([{"bytes": b"x", "path": "a"}, None]),
-    "bytes": pa.array([b"x", b"y"]),
+    "tables": pa.array([{"size": 3, "path": "a"}, None]),
+    "bytes": pa.array([b"x", b"y"], pa.binary(1)),
 }
 
 

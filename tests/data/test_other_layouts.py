@@ -229,10 +229,7 @@ def test_a_dataset_is_what_it_is_or_asks_with_the_option_that_opens_it(name: str
         with pytest.raises(UndecidedError) as caught:
             pl.new_dataset(source, **options)
         assert option in [reading.option for reading in caught.value.question.readings]
-        if name in MAPS:
-            options = {**options, "label_map": MAPS[name]}
-        else:
-            options = answer(options, option)
+        options = {**options, "label_map": MAPS[name]} if name in MAPS else answer(options, option)
     assert labels_of(pl.new_dataset(source, **options)) == counts
 
 

@@ -237,24 +237,47 @@ def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, what: str) -
     name = member.filename.removesuffix(".npy")
     with archive.open(member) as stream:
         # NumPy reads as many bytes as a header claims to have before it looks at them; it gets no more than these.
-        start = io.BytesIO(stream.read(_LARGEST_HEADER))
-    shape, fortran_order, dtype = _parse_header(start, f"{what}: {name}")
-    header = Header(name, shape, dtype, fortran_order, start.tell())
+        start = stream.read(_LARGEST_HEADER)
+    return _checked_header(start, member.file_size, name, f"{what}: {name}", "the zip")
+
+
+def npy_header(start: bytes, n_bytes: int, what: str = "it") -> Header:
+    """Read the header of a .npy file of `n_bytes` from its first 16 KB; DataError as in `read_headers`."""
+    return _checked_header(start[:_LARGEST_HEADER], n_bytes, "", what, "the file")
+
+
+def npy_array(content: bytes, header: Header) -> NDArray[Any]:
+    """Give the array of a .npy file, given by its bytes; it is read-only."""
+    array = np.frombuffer(content, header.dtype, math.prod(header.shape), header.offset)
+    return array.reshape(header.shape, order="F" if header.fortran_order else "C")
+
+
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """Give an array as a .npy file."""
+    content = io.BytesIO()
+    npy.write_array(content, np.asarray(array, order="C"), allow_pickle=False)
+    return content.getvalue()
+
+
+def _checked_header(start: bytes, n_bytes: int, name: str, where: str, holder: str) -> Header:
+    stream = io.BytesIO(start)
+    shape, fortran_order, dtype = _parse_header(stream, where)
+    header = Header(name, shape, dtype, fortran_order, stream.tell())
     if dtype.hasobject:
         raise DataError(
-            f"{what}: {name} holds pickled objects (dtype {str(dtype)[:100]}); pickled objects are never loaded.",
+            f"{where} holds pickled objects (dtype {str(dtype)[:100]}); pickled objects are never loaded.",
             "Save it as an array of numbers, with numpy.savez_compressed(..., allow_pickle=False).",
         )
     if dtype.kind not in _KINDS or dtype.names or not 0 < dtype.itemsize <= _LARGEST_ITEM:
         raise DataError(
-            f"{what}: {name} has the dtype {str(dtype)[:100]}; numbers and texts of at most {_LARGEST_ITEM:,} bytes "
+            f"{where} has the dtype {str(dtype)[:100]}; numbers and texts of at most {_LARGEST_ITEM:,} bytes "
             "are read.",
             "Convert it.",
         )
-    if header.offset + header.n_bytes != member.file_size:
+    if header.offset + header.n_bytes != n_bytes:
         raise DataError(
-            f"{what}: {name} says it holds {header.n_bytes:,} bytes in shape {shape}, but the zip has "
-            f"{member.file_size - header.offset:,}.",
+            f"{where} says it holds {header.n_bytes:,} bytes in shape {shape}, but {holder} has "
+            f"{n_bytes - header.offset:,}.",
             "The file is damaged or was made to harm: get it again from its source.",
         )
     return header

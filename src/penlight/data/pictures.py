@@ -1,7 +1,7 @@
 """Pictures: a file, or the bytes of an upload, turned into the image that a model is trained on and asked about.
 
-`load_picture` is the one way from PNG, JPEG, TIFF and DICOM to pixels; a file and its bytes go the same way, so
-training and use cannot differ.
+`load_picture` is the one way from PNG, JPEG, TIFF, DICOM and NumPy's arrays to pixels; a file and its bytes go the
+same way, so training and use cannot differ.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ Fit = Literal["crop", "pad", "stretch"]
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 """What becomes of a picture that is not square: its middle, black bars, or another aspect."""
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".npy"}
 """Endings of the files that are taken for pictures, in lower case; DICOM files without an ending are too."""
 
 LARGEST_PIXELS = 1 << 26
@@ -38,6 +38,7 @@ _LARGEST_FILE = 1 << 29
 _MOST_SCANS = 100
 _SCAN = re.compile(rb"\xff\xda")  # which finds them in a third of the time of bytes.count
 _FORMATS = ("PNG", "JPEG", "TIFF")
+_NPY = b"\x93NUMPY"
 _ORIENTATION = 0x0112
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
@@ -107,20 +108,28 @@ def _image(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOption
     return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
 
 
-def read_header(source: Path, name: str = "") -> PictureHeader:
+def read_header(source: Path | bytes, name: str = "") -> PictureHeader:
     """Read the header of a picture; errors as in `load_picture`, but for what only unpacking can find."""
-    from penlight.data import dicom
+    from penlight.data import array_pictures, dicom
 
     with _naming(source, name):
         if is_dicom(source):
             return PictureHeader(*dicom.read_size(_bytes_of(source)), bits=0)
-        with source.open("rb") as file:
+        if is_array(source):
+            width, height, colour, bits = array_pictures.read_format(source)
+            check_pixels(width, height)
+            return PictureHeader(width, height, colour, bits)
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
             return _header_of(_open(file))
 
 
-def largest_value(source: Path) -> int:
+def largest_value(source: Path | bytes) -> int:
     """Give the largest value of a 16-bit picture; errors as in `load_picture`."""
+    from penlight.data import array_pictures
+
     with _naming(source, ""):
+        if is_array(source):
+            return int(array_pictures.read_values(_bytes_of(source)).max())
         return int(np.asarray(_open(io.BytesIO(_bytes_of(source)))).max())
 
 
@@ -130,6 +139,14 @@ def is_dicom(source: Path | bytes) -> bool:
         return source[128:132] == b"DICM"
     with source.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
+
+
+def is_array(source: Path | bytes) -> bool:
+    """Say whether a file or its bytes begin as a .npy file does."""
+    if isinstance(source, bytes):
+        return source.startswith(_NPY)
+    with source.open("rb") as file:
+        return file.read(len(_NPY)) == _NPY
 
 
 @contextlib.contextmanager
@@ -231,6 +248,8 @@ def _unpack(
 
         picture = Image.fromarray(dicom.pixels(content, largest))
         return picture, picture.size, PictureHeader(*picture.size, picture.mode != "L", bits=0)
+    if is_array(content):
+        return _of_array(content, bits, largest)
     picture = _open(io.BytesIO(content), largest)
     header, whole = _header_of(picture), None
     if picture.format in ("JPEG", "MPO"):
@@ -242,6 +261,22 @@ def _unpack(
     picture.load()
     # Pillow turns a TIFF while it is unpacked, so its sides are known only now.
     return _plain(picture, bits), whole or picture.size, header
+
+
+def _of_array(content: bytes, bits: int, largest: int) -> tuple["Image.Image", tuple[int, int], PictureHeader]:
+    from PIL import Image
+
+    from penlight.data import array_pictures
+
+    header = PictureHeader(*array_pictures.read_format(content))
+    check_pixels(header.width, header.height, largest)
+    values: NDArray[Any] = array_pictures.read_values(content)
+    if values.dtype.kind in "bf":
+        values = np.round(values * np.float64(255))
+    elif header.bits == 16:
+        values = _scaled(values, bits)
+    picture = Image.fromarray(np.ascontiguousarray(values, np.uint8))
+    return picture, picture.size, header
 
 
 def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
@@ -263,13 +298,17 @@ def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
 
 
 def _eight_bits(picture: "Image.Image", bits: int) -> Pixels:
-    values, top = np.asarray(picture), (1 << bits) - 1
-    if values.max() > top:
-        raise PictureError(f"it holds the value {values.max()}, which needs more than {bits} bits", "Correct bits.")
-    scaled = np.round(values * (255.0 / top)).astype(np.uint8)
+    scaled = _scaled(np.asarray(picture), bits)
     # Pillow inverts TIFF files whose zero is white itself where they have 8 bits, and not where they have 16.
     tags: Mapping[int, Any] = getattr(picture, "tag_v2", {})
     return 255 - scaled if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else scaled
+
+
+def _scaled(values: NDArray[Any], bits: int) -> Pixels:
+    top = (1 << bits) - 1
+    if values.max() > top:
+        raise PictureError(f"it holds the value {values.max()}, which needs more than {bits} bits", "Correct bits.")
+    return np.round(values * (255.0 / top)).astype(np.uint8)
 
 
 def _is_deep(picture: "Image.Image") -> bool:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from penlight import disk
 from penlight.answers import CSV_HEADS
 from penlight.data import ViewedDataset
-from penlight.data.own.tables import LARGEST_TABLE, MOST_COLUMNS, Table, columns_of, columns_of_frame
+from penlight.data.own.limits import LARGEST_TABLE, MOST_COLUMNS
+from penlight.data.own.tables import Table, columns_of, columns_of_frame
 from penlight.errors import PredictionsError
 from penlight.escaping import label_list, named
 from penlight.numbers import counted

@@ -9,8 +9,9 @@ import csv
 import io
 from typing import IO
 
-from penlight.data.own.parquet import UnreadableError, cell_text, convert
-from penlight.data.own.tables import MOST_CELLS, MOST_COLUMNS, MOST_ROWS
+from penlight.data.own.limits import MOST_CELLS, MOST_COLUMNS, MOST_ROWS
+from penlight.data.own.parquet import cell_text, convert
+from penlight.data.own.unreadable import UnreadableError
 from penlight.escaping import named
 
 

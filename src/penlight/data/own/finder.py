@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -11,6 +12,7 @@ from penlight.data.own.cells import whole_number
 from penlight.data.own.keys import check_text, plain_key
 from penlight.data.own.listing import Tree, composed
 from penlight.data.own.naming import split_word
+from penlight.data.own.row_names import PackedName, packed_name
 from penlight.data.own.tables import read_lines
 from penlight.data.own.templates import template_of, without_ending
 from penlight.errors import DataError
@@ -37,6 +39,7 @@ class FileFinder:
         self._key: Callable[[str], str] = _numbered if "{number}" in pattern else _folded if by_name else str
         template = template_of(pattern, [pattern_field(pattern)], "file_names", from_end=True) if pattern else None
         self._found: dict[tuple[str, str | None], str | None] = {}
+        self._holders: dict[str, str | None] = {}
         self._named: dict[str, list[Parts]] = {}
         for path in everything:
             parts = tuple((path if path.isascii() else composed(path)).split("/"))
@@ -54,8 +57,18 @@ class FileFinder:
         for in the folders of another one."""
         key = (written, split)
         if key not in self._found:
-            self._found[key] = self._find(written, split)
+            packed = packed_name(written)
+            self._found[key] = self._find(written, split) if packed is None else self._find_row(packed)
         return self._found[key]
+
+    def _find_row(self, packed: PackedName) -> str | None:
+        """Find a picture in a larger file, which is named from the folder of its table or of the description on."""
+        file = packed.file
+        if file not in self._holders:
+            ends = [path for path in self._by_path if f"/{path}".endswith(f"/{file}") or file.endswith(f"/{path}")]
+            self._holders[file] = file if file in ends else ends[0] if len(ends) == 1 else None
+        holder = self._holders[file]
+        return None if holder is None else str(replace(packed, file=self._by_path[holder]))
 
     def _find(self, written: str, split: str | None) -> str | None:
         if written in self._by_path and not (split and self._by_name):
@@ -89,6 +102,8 @@ class FileFinder:
 
     def has(self, written: str) -> bool:
         """Say whether a text names one file or several."""
+        if packed_name(written) is not None:
+            return self.find(written) is not None
         written = _local(written)
         name = written if not _SEPARATORS.search(written) else PureWindowsPath(written).name
         return bool(name) and (written in self._by_path or self._key(name) in self._named)

@@ -3,7 +3,8 @@
 A layout is a `PictureLayout` in a file beside this one and a member of LAYOUTS; nothing else knows of single layouts.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -14,10 +15,11 @@ from penlight.data.own.class_folders import ClassFolders
 from penlight.data.own.listing import AskedLayout, Listing, PictureLayout, Tree, walk
 from penlight.data.own.manifest import Manifest
 from penlight.data.own.questions import ask
+from penlight.data.own.tables import holds_pictures
 from penlight.data.own.templates import matcher, template_of, without_ending
 from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.remembered import NAME_IT, images_folder
-from penlight.errors import DataError
+from penlight.errors import DataError, PenlightError
 from penlight.escaping import named, shown
 from penlight.numbers import counted
 
@@ -32,11 +34,12 @@ LAYOUTS: tuple[type[PictureLayout], ...] = (Manifest, ClassFolders)
 _INSTEAD = {
     (".xls", ".ods", ".json"): "Save the table as CSV, and give that file.",
     (".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar"): "Unpack it, and give what was in it.",
-    (".h5", ".hdf5", ".mat", ".pkl", ".pt", ".tfrecord", ".npy"): (
+    (".mat", ".pkl", ".pt", ".tfrecord"): (
         "Write the images as picture files with a table of their labels, or as an npz in MedMNIST's layout."
     ),
     tuple(PICTURE_SUFFIXES): "Give the folder that it is in, or the table that names its label.",
 }
+_COMPRESSED = (".h5.gz", ".hdf5.gz", ".npy.gz", ".zip", ".tar", ".tar.gz", ".tgz")
 _PLAIN_TABLES = (".txt", "")
 
 
@@ -66,6 +69,8 @@ def find_layout(path: Path, images: Path | None, within: Path, asked: AskedLayou
         kind, tree = _kind_of(path), _tree_of(path.parent, images, within)
     else:
         tree = _tree_of_folder(path, images, within)
+        if not tree.pictures and (compressed := [name for name in tree.others if name.lower().endswith(_COMPRESSED)]):
+            raise DataError(f"{path} has no picture, and packed files: {named(compressed)}.", "Unpack them.")
     patterns = [pattern for pattern in asked.ignore if pattern.casefold() != "none"]
     given = {"--ignore": patterns} if patterns else {}
     # "none" leaves nothing out that is not given.
@@ -120,10 +125,19 @@ def _tree_of(folder: Path, images: Path | None, within: Path) -> Tree:
     if images is not None:
         return walk(images.resolve())
     tree = walk(folder)
-    if tree.pictures or not folder.parent.is_relative_to(within):
+    if tree.pictures or not folder.parent.is_relative_to(within) or any(map(_holds_pictures(tree), tree.others)):
         return tree
     wider = walk(folder.parent)
     return wider if wider.pictures else tree
+
+
+def _holds_pictures(tree: Tree) -> Callable[[str], bool]:
+    def holds(name: str) -> bool:
+        with contextlib.suppress(PenlightError):
+            return holds_pictures(tree.root, name)
+        return False
+
+    return holds
 
 
 def _tree_of_folder(path: Path, images: Path | None, within: Path) -> Tree:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from penlight.data.own.pairs import are_pairs
 from penlight.data.pictures import SUFFIXES, is_dicom
 from penlight.errors import DataError
 from penlight.escaping import named
@@ -218,6 +219,9 @@ def walk(root: Path) -> Tree:
         if entry.is_symlink():
             links.append(path)
         (pictures if _is_picture(entry) else others).append(path)
+    if arrays := are_pairs(pictures):
+        others += sorted(arrays)
+        pictures = [path for path in pictures if path not in arrays]
     pictures.sort()
     others.sort()
     if strange := [path for path in (*pictures, *others) if path.encode(errors="ignore").decode() != path]:

@@ -24,6 +24,7 @@ from penlight.data.own.listing import (
     mapped,
     split_named,
 )
+from penlight.data.own.pairs import beside_in
 from penlight.data.own.questions import ask
 from penlight.data.own.tables import SUFFIXES, Table, check_encoding, read_table
 from penlight.data.own.templates import template_of
@@ -38,7 +39,7 @@ KEEP_ROWS = ("majority", "any", "first")
 """What becomes of rows of one picture whose labels differ: the labels of more than half of them, of any, of the
 first."""
 
-_MOST_TABLES = 20
+_MOST_TABLES = 500
 
 
 @dataclass(frozen=True)
@@ -421,6 +422,7 @@ def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
 
     names = rules.tables or (name,)
     tables = [read_table(folder, each, head=rules.head, encoding=rules.encoding) for each in names]
+    _require_alike(folder, names, tables)
     splits: list[str] = []
     if len(names) > 1:
         for each, table in zip(names, tables, strict=True):
@@ -435,7 +437,21 @@ def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
             added = list(table)[before:]
             unjoined |= {i for i, cells in enumerate(zip(*(table[a] for a in added), strict=True)) if not any(cells)}
     place = folder / base
-    return TablesRead(table, place, folder / names[0], [*names, *beside], splits, sorted(unjoined))
+    own = [*names, *beside, *(each for name in names for each in beside_in(folder, name))]
+    return TablesRead(table, place, folder / names[0], own, splits, sorted(unjoined))
+
+
+def _require_alike(folder: Path, names: Sequence[str], tables: Sequence[Table]) -> None:
+    """Raise DataError for files that are parts of one table and have other columns."""
+    first: dict[str, int] = {}
+    for i, (name, table) in enumerate(zip(names, tables, strict=True)):
+        whole = naming.without_shard(name)
+        other = tables[first.setdefault(whole, i)]
+        if whole != name and list(table) != list(other):
+            raise DataError(
+                f"{folder / name} has the columns {named(table)}; {names[first[whole]]} has {named(other)}.",
+                "Get parts of one version, or give those that belong together in a folder of their own.",
+            )
 
 
 def split_of_table(name: str) -> str | None:

@@ -50,11 +50,26 @@ def split_in_name(name: str) -> str | None:
 
 def without_split(name: str) -> str | None:
     """Give the name of a table without the one word that says its split; None if it has none, or several."""
-    found = words(name)
+    found = words(without_shard(name))
     splits = [word for word in found if word in _SPLIT_OF]
     # "a. ... Training Labels" and "b. ... Testing Labels" are two of a kind.
     rest = [word for word in found if word not in _SPLIT_OF and not re.fullmatch(r"[a-z]", word)]
     return " ".join(rest) if len(splits) == 1 else None
+
+
+def without_shard(name: str) -> str:
+    """Give the name of a file without the number that makes it one of several, as train-00000-of-00004.parquet and
+    0001.parquet have it."""
+    return _SHARD.sub("", name)
+
+
+def shard_of(name: str) -> tuple[int, int] | None:
+    """Give the number of a file that is one of several, and how many there are, 0 where its name does not say so."""
+    found = _SHARD.search(name)
+    return (int(found[1] or found[3]), int(found[2] or 0)) if found else None
+
+
+_SHARD = re.compile(r"[-_.]?(\d{3,6})-of-(\d{3,6})(?=\.\w+$)|(?<![^/])(\d{4,6})(?=\.parquet$)")
 
 
 def split_word(name: str) -> str | None:

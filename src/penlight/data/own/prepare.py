@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from penlight import disk
 from penlight.data.arrays import md5_of
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
-from penlight.data.decoding import in_chunks, load_files
+from penlight.data.decoding import Source, in_chunks, load_files
 from penlight.data.description import Description
 from penlight.data.folders import private_cache_folder
 from penlight.data.mapped import StoredDataset, changed, find_pictures, load_arrays, parts_folder, put, store_locked
@@ -31,6 +31,8 @@ from penlight.data.npz import read_array, read_arrays, read_headers, write_heade
 from penlight.data.own.cells import age_in_years
 from penlight.data.own.layouts import list_pictures, pictures_of
 from penlight.data.own.listing import PictureRow, is_number
+from penlight.data.own.packed import State, sources, states_of, stop_reading
+from penlight.data.own.row_names import packed_name
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
 from penlight.data.own.tables import as_path_cell, csv_bytes
 from penlight.data.pictures import DecodeOptions, Pixels
@@ -41,9 +43,6 @@ from penlight.numbers import counted
 
 _IN_PART = 64
 _LARGEST_PART = 8 << 30
-
-State = tuple[int, int]
-"""Size in bytes and time of change of a file; (-1, 0) where there is none."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,9 @@ class Decoded:
 
     def require_same(self) -> None:
         """Raise DataError if a picture was changed since it was read."""
-        for path, state in self.states.items():
-            if _state(self.root / path) != state:
-                raise changed(self.root / path)
+        now = states_of(self.root, self.states)
+        if differing := [path for path, state in self.states.items() if now[path] != state]:
+            raise changed(self.root / differing[0])
 
 
 def open_pictures(description: Description, size: int) -> StoredDataset:
@@ -100,7 +99,7 @@ def open_pictures(description: Description, size: int) -> StoredDataset:
     """
     name, reading = description.info.name, pictures_of(description).reading(size, description.info.channels)
     root, labelled = _labelled(description)
-    states = {row.path: _state(root / row.path) for row in labelled.rows}
+    states = states_of(root, [row.path for row in labelled.rows])
     fingerprint = labelled.fingerprint(reading, states)
     if ready := find_pictures(name, size, fingerprint):
         return ready
@@ -120,7 +119,7 @@ def paths_by_split(description: Description, size: int, md5: str) -> dict[str, l
     now are not those of the arrays with this MD5."""
     reading = pictures_of(description).reading(size, description.info.channels)
     root, labelled = _labelled(description)
-    fingerprint = labelled.fingerprint(reading, {row.path: _state(root / row.path) for row in labelled.rows})
+    fingerprint = labelled.fingerprint(reading, states_of(root, [row.path for row in labelled.rows]))
     ready = find_pictures(description.info.name, size, fingerprint)
     if ready is None or ready.md5 != md5:
         return None
@@ -194,32 +193,39 @@ def decoded(name: str, reading: DecodeOptions, root: Path, paths: Sequence[str])
     """
     work = parts_folder(name, reading.size)
     disk.private_folder(work)
-    states = {path: _state(root / path) for path in paths}
-    parts = {}
+    states = states_of(root, paths)
+    parts: dict[Path, Sequence[str]] = {}
     for start in range(0, len(paths), _IN_PART):
         chosen = paths[start : start + _IN_PART]
         about = repr((reading, str(root.resolve()), [(path, states[path]) for path in chosen]))
         parts[work / f"{hashlib.blake2b(about.encode(), digest_size=16).hexdigest()}.npz"] = chosen
 
-    def decode(some: Sequence[tuple[Path, Sequence[str]]]) -> list[dict[str, str]]:
-        return [_decode_part(root, chosen, part, reading) for part, chosen in some]
+    def jobs() -> Iterator[tuple[Path, Sequence[str], Sequence[Source]]]:
+        # Rows of larger files are read here, one after the other, however many workers decode them.
+        for part, chosen in parts.items():
+            yield part, chosen, [] if part.exists() else list(sources(root, chosen))
+
+    def decode(some: Sequence[tuple[Path, Sequence[str], Sequence[Source]]]) -> list[dict[str, str]]:
+        return [_decode_part(chosen, files, part, reading) for part, chosen, files in some]
 
     problems: dict[str, str] = {}
     with count_progress(f"reading the pictures of {name}", len(paths)) as bar:
-        for reasons in in_chunks(decode, parts.items(), 1):
+        for reasons in in_chunks(decode, jobs(), 1):
             bar.update(len(reasons))
             problems |= {path: reason for path, reason in reasons.items() if reason}
+    stop_reading()
     yield Decoded(root, states, parts, problems)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _decode_part(root: Path, paths: Sequence[str], part: Path, reading: DecodeOptions) -> dict[str, str]:
-    """Decode one part onto disk unless it is there, and give why each path cannot be read, empty where it can."""
+def _decode_part(paths: Sequence[str], files: Sequence[Source], part: Path, reading: DecodeOptions) -> dict[str, str]:
+    """Decode the files of one part onto disk unless it is there, and give why each path cannot be read, empty where
+    it can."""
     if part.exists():
         return dict(zip(paths, map(str, read_array(part, read_headers(part)["reasons"])), strict=True))
     images = np.zeros((len(paths), reading.size, reading.size, reading.channels), np.uint8)
     reasons = dict.fromkeys(paths, "")
-    for i, image in enumerate(load_files([root / path for path in paths], reading)):
+    for i, image in enumerate(load_files(files, reading)):
         if isinstance(image, PictureError):
             reasons[paths[i]] = image.reason
         else:
@@ -245,7 +251,8 @@ def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelle
             for kind, values in columns.items():
                 with disk.writing_whole(folder / f"{split}_{kind}.npy") as file:
                     np.save(file, values[chosen], allow_pickle=False)
-        n_bytes = sum(n for n, _ in source.states.values())
+        files = {packed.file if (packed := packed_name(path)) else path: n for path, (n, _) in source.states.items()}
+        n_bytes = sum(files.values())
         newest = max((time for _, time in source.states.values()), default=0)
         md5 = md5_of(load_arrays(folder))
         return StoredDataset(
@@ -289,11 +296,3 @@ def _numbers_or_texts(names: Sequence[str]) -> NDArray[Any]:
     """Give whole numbers where all names are, written the usual way; 007 stays a text."""
     numbers = all(is_number(name) and str(int(name)) == name for name in names)
     return np.array([int(name) for name in names]) if numbers else np.array(names)
-
-
-def _state(path: Path) -> State:
-    try:
-        stat = path.stat()
-    except OSError:
-        return -1, 0
-    return stat.st_size, stat.st_mtime_ns

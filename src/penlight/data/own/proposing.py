@@ -6,6 +6,7 @@ from pathlib import Path
 
 from penlight.data.decoding import largest_values, picture_headers
 from penlight.data.own.listing import PictureRow
+from penlight.data.own.packed import sources
 from penlight.data.pictures import PictureHeader
 from penlight.data.progress import count_progress
 from penlight.errors import DataError
@@ -102,13 +103,13 @@ def propose_format(root: Path, paths: Sequence[str], size: int | None) -> Format
     suggested."""
     headers: dict[str, PictureHeader] = {}
     with count_progress("looking at the pictures", len(paths)) as bar:
-        for path, header in zip(paths, picture_headers(root / path for path in paths), strict=True):
+        for path, header in zip(paths, picture_headers(sources(root, paths)), strict=True):
             bar.update(1)
             if isinstance(header, PictureHeader):
                 headers[path] = header
     colour = sum(header.colour for header in headers.values())
     what = f"in colour: {colour:,} of {counted(len(headers), 'picture')}" if colour else "all pictures are grey"
-    bits, reason = _bits([root / path for path, header in headers.items() if header.bits == 16])
+    bits, reason = _bits(root, [path for path, header in headers.items() if header.bits == 16])
     shorter = [min(header.width, header.height) for header in headers.values()]
     longer = [max(header.width, header.height) for header in headers.values()]
     why = "given with --size"
@@ -129,10 +130,12 @@ def suggest_size(shorter: Sequence[int]) -> tuple[int, str]:
     return fits[-1], f"suggested for {counted(len(shorter), 'picture')}, half of them of {middle} pixels or more"
 
 
-def _bits(deep: Sequence[Path]) -> tuple[int, str]:
+def _bits(root: Path, deep: Sequence[str]) -> tuple[int, str]:
     if not deep:
         return 16, ""
     chosen = deep[:: max(1, len(deep) // _LOOKED_INTO)][:_LOOKED_INTO]
-    largest = max((value for value in largest_values(chosen) if isinstance(value, int)), default=0)
+    largest = max(
+        (value for value in largest_values(list(sources(root, chosen))) if isinstance(value, int)), default=0
+    )
     bits = next(bits for bits in _BITS if largest < 1 << bits)
     return bits, f"the largest value in {len(chosen)} of {len(deep):,} pictures with 16 bits is {largest:,}"

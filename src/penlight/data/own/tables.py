@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,8 +23,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from penlight import disk
+from penlight.data.own.limits import LARGEST_CELL, LARGEST_TABLE, MOST_CELLS, MOST_COLUMNS, MOST_ROWS
 from penlight.data.own.listing import composed
+from penlight.data.own.pairs import SUFFIXES as ARRAYS
+from penlight.data.own.pairs import beside_in, read_arrays_table
 from penlight.data.own.questions import UndecidedError, ask
+from penlight.data.own.row_names import packed_name
 from penlight.errors import DataError, MissingExtraError
 from penlight.escaping import named, shown
 from penlight.parsing import parse_json_object
@@ -32,28 +37,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _TEXTS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
-SUFFIXES = {*_TEXTS, *(f"{suffix}.gz" for suffix in _TEXTS), ".parquet", ".xlsx"}
+SUFFIXES = {*_TEXTS, *(f"{suffix}.gz" for suffix in _TEXTS), ".parquet", ".xlsx", *ARRAYS}
 """Endings of tables, in lower case."""
+
+HOLDING = {".parquet", *ARRAYS}
+"""Endings of those that may hold the pictures themselves."""
 
 Table = Mapping[str, list[str]]
 
-LARGEST_TABLE = 256 << 20
-"""Bytes of a table; a row of a million-image manifest has about a hundred."""
-
-MOST_ROWS = 2_000_000
-MOST_COLUMNS = 2_000
-MOST_CELLS = 20_000_000
-
 _FIRST = 1 << 16
-
-LARGEST_CELL = 1 << 17
-"""Characters of a cell, which is Python's own limit."""
-
 _SECONDS = 120
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _BY_PROCESS = {
     ".parquet": ("pyarrow", "penlight.data.own.parquet", "Parquet"),
     ".xlsx": ("openpyxl", "penlight.data.own.excel", "Excel"),
+    **dict.fromkeys((".h5", ".hdf5"), ("h5py", "penlight.data.own.hdf5", "HDF5")),
 }
 
 
@@ -72,20 +70,44 @@ def read_table(folder: Path, name: str, *, head: bool = True, encoding: str = ""
     library that reads it.
     """
     path, suffix = folder / name, suffix_of(name)
+    if suffix in ARRAYS:
+        return read_arrays_table(folder, name, None if suffix == ".npy" else converted(folder, name))
+    if suffix in _BY_PROCESS:
+        return converted(folder, name, head=head)
     try:
-        if suffix in _BY_PROCESS:
-            with disk.open_inside(folder, name) as file:
-                content = _csv_of(file, path, *_BY_PROCESS[suffix])
-        else:
-            content = disk.read_inside(folder, name, LARGEST_TABLE)
-            content = _unpacked(content, path) if suffix.endswith(".gz") else content
+        content = disk.read_inside(folder, name, LARGEST_TABLE)
+        content = _unpacked(content, path) if suffix.endswith(".gz") else content
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from error
     text = _text_of(content, path, encoding)
     columns = _of_lines(text, path) if ".jsonl" in suffix or ".ndjson" in suffix else _columns(text, path, head)
+    return _with_rows(columns, path)
+
+
+def holds_pictures(folder: Path, name: str) -> bool:
+    """Say whether a table in or below a folder has pictures in its cells, or is of arrays of them. DataError for a
+    Parquet or HDF5 file that cannot be read."""
+    suffix = suffix_of(name)
+    if suffix in ARRAYS and beside_in(folder, name):
+        return True
+    return suffix in HOLDING and any(packed_name(cells[0]) for cells in read_table(folder, name).values())
+
+
+def _with_rows(columns: Table, path: Path) -> Table:
     if not columns or not next(iter(columns.values())):
         raise DataError(f"{path} has no rows.", "A table has a line of column names, then a row for each picture.")
     return columns
+
+
+def converted(folder: Path, name: str, *, head: bool = True) -> Table:
+    """Read a file of another program as `read_table` does, and nothing beside it."""
+    path = folder / name
+    try:
+        with disk.open_inside(folder, name) as file:
+            content = _csv_of(file, path, name, suffix_of(name))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.", "Check the path and its permissions.") from error
+    return _with_rows(_columns(_text_of(content, path), path, head), path)
 
 
 def columns_of(content: bytes, path: Path) -> dict[str, list[str]]:
@@ -119,7 +141,7 @@ def first_rows(folder: Path, name: str) -> Table:
     """Give the columns of a table in or below a folder with the first of its rows, of CSV without reading all of it,
     and whatever its encoding. DataError if it cannot be read."""
     suffix = suffix_of(name)
-    if suffix in _BY_PROCESS or "jsonl" in suffix or "ndjson" in suffix:
+    if suffix in (*_BY_PROCESS, *ARRAYS) or "jsonl" in suffix or "ndjson" in suffix:
         return read_table(folder, name)
     try:
         with disk.open_inside(folder, name) as file:
@@ -323,16 +345,32 @@ def _json_cell(value: object) -> str:
     return "" if value is None else composed(str(value).strip())
 
 
-def _csv_of(file: IO[bytes], path: Path, library: str, module: str, kind: str) -> bytes:
-    """Give a table of another program as CSV, by a process that has so much memory and time and no more."""
+def _csv_of(file: IO[bytes], path: Path, name: str, suffix: str) -> bytes:
+    """Give a table of another program as CSV, by a process that has so much memory and time and no more; once for
+    each state of a file, as a folder of them is looked through before it is read."""
+    stat = os.fstat(file.fileno())
+    key = (str(path.absolute()), name, stat.st_size, stat.st_mtime_ns)
+    if key not in _converted:
+        content = _convert(file, path, name, *_BY_PROCESS[suffix])
+        if sum(map(len, _converted.values())) + len(content) > _MOST_REMEMBERED:
+            _converted.clear()
+        _converted[key] = content
+    return _converted[key]
+
+
+_converted: dict[tuple[str, str, int, int], bytes] = {}
+_MOST_REMEMBERED = 64 << 20
+
+
+def _convert(file: IO[bytes], path: Path, name: str, library: str, module: str, kind: str) -> bytes:
     if find_spec(library) is None:
-        extra = module.rpartition(".")[2]
+        extra = "train" if library == "h5py" else module.rpartition(".")[2]
         raise MissingExtraError(
             f"{kind} files are read by another library, which is not installed.",
             f"Install it with: pip install 'penlight[{extra}]', or save the table as CSV.",
         )
     # -P: a module is not looked for in the working folder, which may be a stranger's.
-    command = [sys.executable, "-P", "-W", "ignore", "-m", module]
+    command = [sys.executable, "-P", "-W", "ignore", "-m", module, name]
     with (
         tempfile.TemporaryFile() as messages,
         subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=messages) as process,
@@ -354,7 +392,7 @@ def _csv_of(file: IO[bytes], path: Path, library: str, module: str, kind: str) -
     if len(content) > LARGEST_TABLE:
         raise DataError(f"{path} unpacks to more than {LARGEST_TABLE:,} bytes of text.", "Keep what is used.")
     if code:
-        article = "an" if kind[0] in "AEIOU" else "a"
+        article = "an" if kind[0] in "AEIOUH" else "a"
         reason = f"it took more than {_SECONDS} seconds" if timed_out else reason or "its reader broke down"
         raise DataError(
             f"{path} cannot be read as {article} {kind} file: {reason}.", "Write it again, or save it as CSV."

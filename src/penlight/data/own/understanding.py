@@ -25,7 +25,17 @@ from penlight.data.own.manifest import (
     unlabelled,
 )
 from penlight.data.own.questions import ask
-from penlight.data.own.tables import SUFFIXES, Table, first_rows, read_lines, suffix_of
+from penlight.data.own.row_names import packed_name
+from penlight.data.own.tables import (
+    HOLDING,
+    SUFFIXES,
+    Table,
+    first_rows,
+    holds_pictures,
+    read_lines,
+    read_table,
+    suffix_of,
+)
 from penlight.data.own.templates import without_ending
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named
@@ -51,6 +61,9 @@ def find_tables(folder: Path, tree: Tree, *, sure: bool = False) -> Path | None:
     `sure` to."""
     saying = _saying(folder, tree)
     if not saying:
+        holding = [] if tree.pictures else [name for name in _tables_in(tree) if suffix_of(name) in HOLDING]
+        if holding:
+            read_table(folder, holding[0])  # whose error says why
         return None
     classes = not sure and has_classes(tree)
     families = _families(saying)
@@ -67,7 +80,7 @@ def find_tables(folder: Path, tree: Tree, *, sure: bool = False) -> Path | None:
 
 def _saying(folder: Path, tree: Tree) -> list[str]:
     """Give the tables that seem to say labels: those of the folder itself, or else those below."""
-    tables = [name for name in tree.others if name.lower().endswith(tuple(SUFFIXES)) and not name.endswith(_OURS)]
+    tables = _tables_in(tree)
     top = [name for name in tables if "/" not in name]
     plain = [name for name in tree.others if "/" not in name and Path(name).suffix in ("", ".txt")]
     finder = FileFinder(tree, str(folder), by_name=True)
@@ -75,6 +88,10 @@ def _saying(folder: Path, tree: Tree) -> list[str]:
         if found := [name for name in names[:_MOST_TABLES] if _says_labels(folder, name, finder)]:
             return found
     return []
+
+
+def _tables_in(tree: Tree) -> list[str]:
+    return [name for name in tree.others if name.lower().endswith(tuple(SUFFIXES)) and not name.endswith(_OURS)]
 
 
 def _only(folder: Path, tables: Sequence[str], saying: Sequence[str], classes: bool) -> tuple[str, str]:
@@ -92,17 +109,19 @@ def _ignoring(names: Sequence[str]) -> str:
 
 
 def _families(tables: Sequence[str]) -> list[list[str]]:
-    """Put tables together that differ by the name of their split alone, or are one for each folder of a split."""
+    """Put tables together that differ by the name of their split or their number alone, or are one for each folder of
+    a split."""
     kinds = {name: naming.without_split(Path(name).name) for name in tables}
     if len(tables) > 1 and all(kind is None for kind in kinds.values()) and all(map(split_of_table, tables)):
-        kinds = {name: Path(name).name for name in tables}
+        kinds = {name: naming.without_shard(Path(name).name) for name in tables}
     found: dict[str, list[str]] = {}
     for name, kind in kinds.items():
-        found.setdefault(name if kind is None else kind, []).append(name)
-    apart = [
-        own if len(set(map(split_of_table, own))) == len(own) else [[each] for each in own] for own in found.values()
-    ]
-    return [group for own in apart for group in (own if isinstance(own[0], list) else [own])]
+        found.setdefault(naming.without_shard(name) if kind is None else kind, []).append(name)
+    families = []
+    for own in found.values():
+        alike = len({(split_of_table(name), naming.shard_of(Path(name).name)) for name in own}) < len(own)
+        families += [[name] for name in own] if alike else [own]
+    return families
 
 
 def _says_labels(folder: Path, name: str, finder: FileFinder) -> bool:
@@ -110,6 +129,8 @@ def _says_labels(folder: Path, name: str, finder: FileFinder) -> bool:
     if "submission" in name.casefold():
         return False
     try:
+        if holds_pictures(folder, name):
+            return True
         table = first_rows(folder, name)
     except PenlightError:
         return False
@@ -266,7 +287,9 @@ def _tables(source: Path, tree: Tree, asked: AskedLayout) -> tuple[Path, str, Ta
         by_name=True, ending=asked.ending or "", file_names=asked.file_names or "", encoding=asked.encoding or ""
     )
     if source.is_dir():
-        return source, "", replace(rules, tables=tuple(_saying(source, tree)))
+        found = _saying(source, tree)
+        _require_whole(source, found, asked.ignore)
+        return source, "", replace(rules, tables=tuple(found))
     join = []
     for each in asked.join:
         place = each.resolve()
@@ -276,9 +299,26 @@ def _tables(source: Path, tree: Tree, asked: AskedLayout) -> tuple[Path, str, Ta
     return source.parent, source.name, replace(rules, join=tuple(join))
 
 
+def _require_whole(folder: Path, tables: Sequence[str], ignored: Sequence[str]) -> None:
+    """Raise the question whether shards that are not there are left out."""
+    shards: dict[tuple[str, int], set[int]] = {}
+    for name in tables:
+        number, n = naming.shard_of(Path(name).name) or (0, 0)
+        shards.setdefault((naming.without_shard(name), n), set()).add(number)
+    for (name, n), numbers in shards.items():
+        stem, dot, ending = name.rpartition(".")
+        absent = [f"{stem}-{i:05d}-of-{n:05d}{dot}{ending}" for i in range(min(n, _MOST_TABLES)) if i not in numbers]
+        if left := [each for each in absent if each not in ignored]:
+            raise ask(
+                "--ignore",
+                f"{folder} has {len(numbers)} of {counted(n, 'file')} of {name}: {named(left)} is not there.",
+                ("those that are there, without it", " ".join(f"--ignore '{each}'" for each in left)),
+            )
+
+
 def _require_alone(table: Path, tree: Tree) -> None:
     """Raise the question whether tables of other splits beside this one belong to it."""
-    kind, own = naming.without_split(table.name), split_of_table(table.name)
+    kind, own, shard = naming.without_split(table.name), split_of_table(table.name), naming.shard_of(table.name)
     if kind is None:
         return
     folder = table.parent.relative_to(tree.root).as_posix() if table.is_relative_to(tree.root) else "."
@@ -288,13 +328,14 @@ def _require_alone(table: Path, tree: Tree) -> None:
     others = [
         place.name
         for place in map(Path, beside)
-        if naming.without_split(place.name) == kind and split_of_table(place.name) != own
+        if naming.without_split(place.name) == kind
+        if (split_of_table(place.name), naming.shard_of(place.name)) != (own, shard)
         if _says_labels(table.parent, place.name, finder)
     ]
     if others:
         raise ask(
             "PATH",
-            f"{named(others)} beside {table} are of its other splits.",
+            f"{named(others)} beside {table} are of its other splits or parts.",
             ("all of them", f"penlight data new '{table.parent}'"),
             ("this one alone", " ".join(f"--ignore '{name}'" for name in others)),
         )
@@ -342,7 +383,9 @@ def _path_column(read: TablesRead, finder: FileFinder, asked: AskedLayout) -> st
         return _named_column(table, asked.path_column, "--path-column", path)
     by_name = {naming.plain(column): column for column in reversed(list(table))}
     known = [by_name[name] for name in _role("path") if name in by_name]
-    found = [column for column in known if _names_files(table[column], finder)]
+    found = [column for column in table if packed_name(table[column][0])]
+    if not found:
+        found = [column for column in known if _names_files(table[column], finder)]
     if not found:
         found = [column for column in table if column not in known and _are_files(table[column], finder)]
         found = [column for column in found if not _is_row_number(column, table[column])] or found
