@@ -232,6 +232,7 @@ class DataDescription(Record, computed=("labels",)):
         lost = [
             f"{split} {left.images:,} of {left.images + self.images[split]:,} images and {left.positives:,} positive "
             f"labels"
+            + (f", {left.undecided:,} of these images because of labels that are not known" if left.undecided else "")
             for split, left in self.left_out.items()
             if left.images or left.positives
         ]
@@ -265,7 +266,7 @@ def as_viewed(data: Dataset | ViewedDataset) -> ViewedDataset:
     if isinstance(data, ViewedDataset):
         return data
     splits = {
-        name: viewed(split, np.arange(len(split)), data.info.task.encode(split.labels))
+        name: viewed(split, np.arange(len(split)), data.info.task.encode(split.labels), split.known)
         for name, split in data.splits.items()
     }
     return ViewedDataset(data, "native", data.info.task, splits)

@@ -45,6 +45,10 @@ class Question:
         summed: Floats = values[:, list(self.columns)].sum(axis=1, dtype=float)
         return summed
 
+    def known(self, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(N,): say of which images all of the question's columns are `known` (N, C)."""
+        return np.asarray(known[:, list(self.columns)].all(axis=1))
+
 
 @dataclass(frozen=True)
 class ViewResult:
@@ -68,7 +72,8 @@ def _native(task: "Task", native: Mapping[str, Indicators]) -> ViewResult:
     return ViewResult(task, {name: (np.arange(len(y)), y) for name, y in native.items()})
 
 
-NATIVE = {"native": View("the labels as they are stored", _native)}
+NATIVE_VIEW = "native"
+NATIVE = {NATIVE_VIEW: View("the labels as they are stored", _native)}
 """The view that every task has."""
 
 

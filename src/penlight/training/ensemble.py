@@ -94,7 +94,7 @@ class EnsembleFitter:
 
     def _weights(self, fitted: Sequence[Scorer], given: Floats, worth: float) -> Floats:
         scores = scores_of_members(fitted, self.val.chosen)
-        return weigh(scores, self.val.y_true, given, worth, exclusive=self.task.exclusive)
+        return weigh(scores, self.val.y_true, given, worth, exclusive=self.task.exclusive, known=self.val.known)
 
     def fit_member(self, number: int, member: Member) -> Scorer:
         """Fit a member on train."""
@@ -106,7 +106,9 @@ class EnsembleFitter:
         if isinstance(options, Linear):
             mirrors = not self.view.dataset.info.position_matters
             return LinearMember(
-                LinearBaseline(options).fit(self.train.chosen, self.train.y_true, self.task, mirrors=mirrors)
+                LinearBaseline(options).fit(
+                    self.train.chosen, self.train.y_true, self.task, mirrors=mirrors, known=self.train.known
+                )
             )
         return self._network(number, member)
 

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import isnan
@@ -25,7 +26,14 @@ from penlight.data.own.draft import remove_draft, write_draft
 from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
 from penlight.data.own.listing import AskedLayout, Listing, PictureRow, require_labels
 from penlight.data.own.manifest import RULE_WORDS
-from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
+from penlight.data.own.prepare import (
+    LabelledRows,
+    assemble,
+    decoded,
+    known_labels,
+    label_numbers,
+    write_problems,
+)
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.questions import UndecidedError
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
@@ -50,8 +58,8 @@ _LARGEST_LABELS = 64 << 20
 class Understood(Record):
     """What was understood of a dataset before anything is decoded, for a person to check. `account` says in words
     what the files, labels, patients and splits are taken from, and what is not used; `labels` counts the pictures of
-    each label, `examples` names three of each; `left_out` counts the files that are left out, by why; `notes` are
-    sentences."""
+    each label, `unknown` those of which it is not known (None where all are known), `examples` names three of each;
+    `left_out` counts the files that are left out, by why; `notes` are sentences."""
 
     task: str
     reason: str
@@ -59,6 +67,7 @@ class Understood(Record):
     labels: Mapping[str, int]
     examples: Mapping[str, Sequence[str]]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, int] | None = json_key(default=None, if_known=True)
     notes: Sequence[str] = ()
 
 
@@ -227,8 +236,15 @@ def _understood(
         counts,
         examples,
         {why: len(paths) for why, paths in reasons.items() if paths},
+        _unknown(there, proposal.values) if not TASKS[proposal.task].exclusive else None,
         [*_hints(there), *_columns_like_groups(found, there)],
     )
+
+
+def _unknown(rows: Sequence[PictureRow], labels: Sequence[str]) -> dict[str, int] | None:
+    """Count the pictures of which each label is not known; None where all are."""
+    counts = Counter(label for row in rows for label in row.unknown)
+    return {label: counts[label] for label in labels} if counts else None
 
 
 def _columns_like_groups(found: FoundLayout, rows: Sequence[PictureRow]) -> list[str]:
@@ -280,7 +296,8 @@ def _prepare(
                 raise error
         rows = [row for row in listing.rows if row.path not in problems]
         labels = label_numbers(rows, pictures.values, info)
-        labelled = LabelledRows(rows, divide(rows, info.task.encode(labels), pictures.rule), labels)
+        known = known_labels(rows, pictures.values, info.task)
+        labelled = LabelledRows(rows, divide(rows, info.task.encode(labels), pictures.rule), labels, known)
         assemble(info, reading, images, labelled)
         by_path = dict(zip((row.path for row in rows), labelled.splits, strict=True))
         everything = [row.path for row in listing.rows]
