@@ -39,6 +39,10 @@ class ViewedSplit:
         """Count the images that count."""
         return len(self.index)
 
+    def truth_of(self, place: int) -> tuple[Indicators, NDArray[np.bool_] | None]:
+        """Give the indicators (C,) of one image, and which are known, as `tasks.label_of` takes them."""
+        return self.y_true[place], None if self.known is None else self.known[place]
+
     @property
     def groups(self) -> Rows | None:
         """Number the patients, (n,), so that their names stay in the dataset; None where they are not known."""

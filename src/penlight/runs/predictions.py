@@ -118,6 +118,11 @@ class Predictions:
         """What intervals take as independent, see `evaluation.intervals.units_of`."""
         return units_of(self.groups, self.images_per_patient)
 
+    def same_truth(self, other: "Predictions") -> bool:
+        """Say whether other predictions are of images with the same labels, as far as both know them."""
+        ours, theirs = (1 if own.known is None else own.known for own in (self, other))
+        return self.y_true.shape == other.y_true.shape and np.array_equal(self.y_true * theirs, other.y_true * ours)
+
     def part(self, rows: NDArray[np.generic] | slice) -> "Predictions":
         """Select images by number, by (N,) true or false, or by a slice.
 

@@ -257,6 +257,14 @@ def encode_classes(y: NDArray[np.integer], labels: tuple[str, ...]) -> Indicator
     return one_hot(column.astype(np.int64), len(labels))
 
 
-def label_of(task: Task, row: NDArray[np.integer]) -> str:
-    """Say one image's (C,) indicators in words: its class, or its findings."""
-    return label_list(name for name, on in zip(task.labels, row, strict=True) if on) or "none"
+_UNKNOWN_NAMED = 3
+
+
+def label_of(task: Task, row: NDArray[np.integer], known: NDArray[np.bool_] | None = None) -> str:
+    """Say one image's (C,) indicators in words: its class, or its findings, and which are not `known` (C,)."""
+    there = label_list(name for name, on in zip(task.labels, row, strict=True) if on)
+    unknown = [] if known is None else [name for name, said in zip(task.labels, known, strict=True) if not said]
+    if not unknown:
+        return there or "none"
+    named = label_list(unknown) if len(unknown) <= _UNKNOWN_NAMED else f"{len(unknown)} labels"
+    return f"{there or ('nothing known' if len(unknown) == len(task.labels) else 'none known')} (unknown: {named})"

@@ -240,6 +240,9 @@ class Manifest(PictureLayout):
         rows: list[PictureRow] = []
         missing: list[str] = []
         numbered, left = self._rows(read, path)
+        if silent := [row.path for _, row in numbered if self.labels and len(row.unknown) == len(self.labels)]:
+            left["no label that is known"] = silent
+            numbered = [each for each in numbered if len(each[1].unknown) < len(self.labels)]
         left_out = {why: [finder.find(written) or written for written in names] for why, names in left.items()}
         for i, row in numbered:
             file = finder.find(row.path, read.splits[i] if read.splits else None)
@@ -259,12 +262,12 @@ class Manifest(PictureLayout):
         return Listing(tree.root, merged, ignored, list(dict.fromkeys(missing)), left_out)
 
     @classmethod
-    def of_table(cls, table: Table, path: Path, files: str, *, several: bool = False) -> "Manifest":
+    def of_table(cls, table: Table, path: Path, files: str, asked: AskedLayout) -> "Manifest":
         """Find out which column of a table says what, where the column `files` names the pictures, which need not be
         there."""
         from penlight.data.own.understanding import understand_columns
 
-        return understand_columns(table, path, files, AskedLayout(several=several))
+        return understand_columns(table, path, files, asked)
 
     def rows_of(self, table: Table, path: Path) -> list[PictureRow]:
         """Give a row for each of a table, its picture as it is written. DataError for a row without a label, and for
@@ -357,7 +360,6 @@ class Manifest(PictureLayout):
             raise unlabelled(path, [read.table[self.path][i] for i in read.unjoined])
         if rules.one_each and rules.drop_unlabelled:
             left = {i: "no label" for i in range(n) if not found[i]} | left
-        left |= {i: "no label that is known" for i, own in unknown.items() if len(own) == len(names)}
         return [left[i] if i in left else tuple(found[i]) for i in range(n)], unknown
 
     def _splits(self, read: "TablesRead", finder: FileFinder | None, path: Path) -> Callable[[int, str], str | None]:

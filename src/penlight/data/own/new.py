@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.arrays import NAMES
@@ -46,6 +47,7 @@ from penlight.numbers import counted
 from penlight.parsing import parse_toml
 from penlight.records import Record, json_key
 from penlight.tasks import TASKS
+from penlight.tasks.known import count_known
 
 UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
@@ -72,9 +74,9 @@ class Understood(Record):
 
 
 class NewDataset(Record, computed=("next",)):
-    """What was found and written. `counts` maps a split to its images of each label, `images` to all of them;
-    `problems` maps pictures that were left out to the reason; `ignored` are files that nothing was made of; `notes`
-    are sentences for a person."""
+    """What was found and written. `counts` maps a split to its images of each label, `unknown` to those of which a
+    label is not known (None where all are), `images` to all of them; `problems` maps pictures that were left out to
+    the reason; `ignored` are files that nothing was made of; `notes` are sentences for a person."""
 
     description: Path
     name: str
@@ -90,6 +92,7 @@ class NewDataset(Record, computed=("next",)):
     ignored: Sequence[str] = ()
     notes: Sequence[str] = ()
     understood: Understood | None = None
+    unknown: Mapping[str, Sequence[int]] | None = json_key(default=None, if_known=True)
 
     @property
     def next(self) -> str:
@@ -196,7 +199,14 @@ def _describe_pictures(
         ignored=listing.ignored,
         notes=_notes(listing, proposal, pictures, counts, description.info.task.labels),
         understood=understood,
+        unknown=None if labelled.known is None else _by_split(~labelled.known, labelled.splits),
     )
+
+
+def _by_split(marked: NDArray[np.bool_], splits: Sequence[str]) -> dict[str, list[int]]:
+    """Count what is marked (N, C) of the rows of each split, label by label."""
+    of = np.array(splits)
+    return {split: marked[of == split].sum(axis=0).tolist() for split in SPLITS}
 
 
 def _understood(
@@ -339,6 +349,9 @@ def _describe_npz(path: Path, place: Path, options: NewDatasetOptions) -> NewDat
         splits["train"].images.shape[3],
         counts={name: info.task.encode(split.labels).sum(axis=0).tolist() for name, split in splits.items()},
         images={name: len(split) for name, split in splits.items()},
+        unknown=None
+        if all(split.known is None for split in splits.values())
+        else {name: (len(split) - count_known(split.known, split.labels)).tolist() for name, split in splits.items()},
         ignored=sorted(headers.keys() - set(NAMES)),
         notes=[*proposal.notes, f"{name_them}State licence, source and modality in the description."],
     )
