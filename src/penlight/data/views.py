@@ -16,7 +16,7 @@ from penlight.escaping import label_list
 from penlight.records import Count, Record, json_key
 from penlight.tasks import KnownLabels, Task
 from penlight.tasks.base import NATIVE_VIEW, ViewResult
-from penlight.tasks.known import select_known
+from penlight.tasks.known import known_or_none, select_known
 
 Indicators = NDArray[np.uint8]
 Rows = NDArray[np.int64]
@@ -95,9 +95,10 @@ def apply_view(dataset: Dataset, view: str = "native") -> ViewedDataset:
     task = dataset.info.task
     if view not in task.views:
         raise UnknownNameError(f"view of {dataset.info.name}", view, task.views)
+    known = {name: known_or_none(split.known) for name, split in dataset.splits.items()}
     native = {name: task.encode(split.labels) for name, split in dataset.splits.items()}
+    native |= {name: native[name] & mask for name, mask in known.items() if mask is not None}
     _require_sound(dataset, native["train"])
-    known = {name: split.known for name, split in dataset.splits.items()}
     seen, undecided = _seen(task, view, native, known)
     splits = {}
     for name, (rows, y_true) in seen.splits.items():
@@ -143,6 +144,8 @@ def viewed(split: Split, rows: Rows, y_true: Indicators, known: KnownLabels = No
     """See the rows of a split that count, (n,), with their indicators (n, C), and which of these are known."""
     patients = None if split.patients is None else split.patients[rows]
     metadata = {column: values[rows] for column, values in split.metadata.items()}
+    known = known_or_none(known)
+    y_true = y_true if known is None else y_true & known
     return ViewedSplit(split.images, rows, y_true, patients, metadata, known)
 
 

@@ -89,7 +89,6 @@ class Predictions:
         )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "known", known_or_none(self.known))
         n, c = len(self.index), len(self.task.labels)
         if self.y_true.shape != (n, c) or self.prob.shape != (n, c) or len(self.logits) != n:
             raise PredictionsError(
@@ -101,6 +100,7 @@ class Predictions:
                 f"Labels that are not known are for findings: known of shape ({n}, {c}) was expected, "
                 f"{self.known.shape} of a {self.task.kind} task came."
             )
+        object.__setattr__(self, "known", known_or_none(self.known))
         if self.groups is not None and self.groups.shape != (n,):
             raise PredictionsError(f"For {n} images as many patients were expected; {self.groups.shape} came.")
         if wrong := [column for column, values in self.metadata.items() if values.shape != (n,)]:

@@ -18,6 +18,7 @@ from penlight.data.own.listing import MOST_LABELS, AskedLayout, PictureRow, sort
 from penlight.data.own.manifest import UNCERTAIN, Manifest, require_known, require_sound
 from penlight.data.own.prepare import known_labels, known_of, label_numbers
 from penlight.data.own.proposing import propose_task
+from penlight.data.own.questions import UndecidedError, ask
 from penlight.data.own.tables import columns_of_frame, read_table
 from penlight.data.own.understanding import find_column, is_label_column
 from penlight.data.summary import as_viewed
@@ -150,8 +151,18 @@ def read_truth(
         require_known(value, known, name)
     several = kind in TASKS and not TASKS[kind].exclusive
     asked = AskedLayout(several=several, uncertain=uncertain, blank=blank)
-    manifest = Manifest.of_table(table, path, files, asked)
-    rows = manifest.rows_of(table, path)
+    try:
+        manifest = Manifest.of_table(table, path, files, asked)
+        rows = manifest.rows_of(table, path)
+    except UndecidedError as error:
+        # Every row has a prediction, so none is left out.
+        question = error.question
+        kept = [each for each in question.readings if not each.option.endswith(("drop", "--drop-unlabelled"))]
+        if not kept:
+            raise DataError(
+                question.sentence, "Correct them, or take these rows and their predictions out."
+            ) from error
+        raise ask(question.about, question.sentence, *((each.words, each.option) for each in kept)) from error
     answers = {naming.yes_or_no(value) for row in rows for value in row.values}
     if manifest.label is not None and not is_label_column(manifest.label) and None not in answers:
         # The one column of 0 and 1 has the name of a finding.
