@@ -95,7 +95,9 @@ def print_description(shown: "Shown") -> None:
     unknown = None if about.known is None else {split: about.unknown(split) for split in about.images}
     out.print(_split_table(about.rows, about.counts, about.images, "label", unknown))
     if about.findings is not None:
-        out.print(_split_table(PER_IMAGE, about.findings.per_image, about.images, "in one image"))
+        counts, head = about.findings.per_image, "in one image"
+        complete = {split: sum(own) for split, own in counts.items()}
+        out.print(_split_table(PER_IMAGE, counts, complete, head if about.known is None else f"{head}, all known"))
         out.print(about.findings.together_text())
     out.print(about.positions.text())
     out.print(accesses_text(shown.readings))
