@@ -69,7 +69,7 @@ def test_uncertain_films_go_from_the_table_to_a_report_and_a_comparison(films: P
     assert auc.value > 0.7
     assert auc.note.startswith("without Fracture: ")
     page = Path("runs/linear/report.html").read_text()
-    assert "beside them those of which it is not known" in page
+    assert "in brackets those of which it is not known" in page
     kept = json.loads(Path("runs/linear/data.json").read_text())
     assert kept["known"]["test"][2] == 0
     assert kept["known"]["train"][0] < kept["images"]["train"]

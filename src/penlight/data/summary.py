@@ -329,16 +329,16 @@ def row_indicators(data: ViewedDataset, split: str) -> Counts:
 
 
 def rows_known(data: ViewedDataset, split: str) -> NDArray[np.bool_]:
-    """Say of which images that count each of `row_names` of findings is known, (n, rows): that there is none, where
-    all are known or one is there."""
+    """Say of which images that count each of `row_names` of findings is known, (n, rows): whether there is none,
+    where all are known. That one is there may be known of more, but of these alone a share would say too much."""
     part = data.splits[split]
     known = np.ones(part.y_true.shape, bool) if part.known is None else part.known
-    return np.column_stack([known, known.all(axis=1) | part.y_true.any(axis=1)])
+    return np.column_stack([known, known.all(axis=1)])
 
 
 def _findings(data: ViewedDataset) -> Findings:
     most = len(PER_IMAGE) - 1
-    complete = {name: split.y_true[rows_known(data, name)[:, :-1].all(axis=1)] for name, split in data.splits.items()}
+    complete = {name: split.y_true[rows_known(data, name)[:, -1]] for name, split in data.splits.items()}
     per_image = {
         name: np.bincount(np.minimum(y.sum(axis=1, dtype=np.int64), most), minlength=most + 1)
         for name, y in complete.items()
