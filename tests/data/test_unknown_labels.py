@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 import penlight as pl
-from penlight.data import Dataset, apply_view, open_dataset
+from penlight.data import Dataset, Split, apply_view, open_dataset
 from penlight.data.arrays import md5_of
+from penlight.data.audit import audit
 from penlight.data.own.manifest import UNCERTAIN
 from penlight.data.record import record_of
 from penlight.data.summary import describe
@@ -282,3 +283,29 @@ def test_a_label_known_in_train_alone_is_learned_and_has_no_score() -> None:
 def test_the_mask_is_part_of_what_a_dataset_is_known_by() -> None:
     arrays = {"train_labels": TRUE}
     assert md5_of(arrays) != md5_of(arrays | {"train_known": KNOWN})
+
+
+def test_the_audit_compares_what_is_known() -> None:
+    base = small_dataset(MultiLabel(("a", "b")), channels=1, n=(60, 40, 40))
+    known = {name: np.ones(split.labels.shape, bool) for name, split in base.splits.items()}
+    # Of train b is known where it is there alone: as common as in test, and yet more often among the known.
+    known["train"][:, 1] = base.splits["train"].labels[:, 1] > 0
+    known["train"][:2, 1] = True
+    splits = {n: replace(s, labels=s.labels * known[n], known=known[n]) for n, s in base.splits.items()}
+    images = base.splits["test"].images.copy()
+    images[:2] = images[2:4] = images[4]
+    rows = np.array([[1, 0], [1, 0], [1, 1], [1, 1], [1, 1]])
+    mask = np.ones((40, 2), bool)
+    mask[:2, 1] = False
+    labels = np.concatenate([rows, splits["test"].labels[5:]])
+    splits["test"] = Split(images, labels * mask, known=mask)
+    audited = audit(replace(base, splits=splits, md5="0" * 32))
+    assert "duplicates-conflict" not in {problem.code for problem in audited.problems}
+    contradicting = Split(images, labels)
+    again = audit(replace(base, splits={**splits, "test": contradicting}, md5="1" * 32))
+    assert "duplicates-conflict" in {problem.code for problem in again.problems}
+    test = next(shift for shift in audited.shifts if shift.split == "test")
+    assert (test.labels.label, test.labels.train_share) == (
+        "b",
+        splits["train"].labels[known["train"][:, 1], 1].mean(),
+    )
