@@ -310,7 +310,16 @@ the mean over seeds; for several folds it is computed from all their predictions
 standard deviation of the values of single seeds or folds.
 
 Predicted labels follow from the calibration and the thresholds that were found on val. Metrics of MedMNIST's
-evaluator are marked *official* and computed by its definition. [Confidence intervals](../explanations/intervals.md)
+evaluator are marked *official* and computed by its definition.
+
+If [labels are unknown](../how-to/own-folder.md#uncertain-labels), a pair of image and label that is unknown enters no
+metric. A metric of a label is computed on the images of which the label is known. A mean over labels (AUC, average
+precision, F1, macro or weighted) is the mean of these values, without labels that have none. Metrics of all pairs of
+image and label (accuracy, Hamming loss, micro averages, log loss, Brier score, calibration errors, risk-coverage,
+prediction sets) are computed on the known pairs. Exact match is computed on the images whose labels are all known.
+`n` is the number of images with a known label. If all labels are known, every value is the official one.
+
+[Confidence intervals](../explanations/intervals.md)
 explains how the intervals are computed.
 """
     whole = [_metric(key, metric) for key, metric in METRICS.items() if not metric.per_label]

@@ -462,14 +462,14 @@ def test_a_label_that_is_named_is_no_word_for_none() -> None:
 
 def test_uncertain_and_blank_findings_are_asked_about_each() -> None:
     table("t.csv", HEAD, lambda i: [f"im/{i:02d}.png", "", ("1.0", "0.0", "-1.0", "")[i % 4], ("", "1.0")[i % 2]])
-    assert set(asked()) == {f"--uncertain {how}" for how in ("negative", "positive", "drop")}
+    assert set(asked()) == {f"--uncertain {how}" for how in ("negative", "positive", "unknown", "drop")}
     # What is not mentioned is never there because what is uncertain is.
-    assert set(asked(uncertain="positive")) == {"--blank negative", "--blank drop"}
+    assert set(asked(uncertain="positive")) == {"--blank negative", "--blank unknown", "--blank drop"}
     assert label_total(opened(uncertain="negative")) == {"Edema": 10, "Effusion": 20}
     found = opened(uncertain="positive", blank="negative", name="positive")
     assert label_total(found) == {"Edema": 20, "Effusion": 20}
-    with pytest.raises(DataError, match="--uncertain must be one of positive, negative, drop"):
-        pl.new_dataset("t.csv", uncertain="unknown")
+    with pytest.raises(DataError, match="--uncertain must be one of positive, negative, drop, unknown"):
+        pl.new_dataset("t.csv", uncertain="perhaps")
 
 
 def test_one_finding_of_ones_and_nothing() -> None:

@@ -249,7 +249,7 @@ def _require_same_images(one: _ComparedModel, other: _ComparedModel) -> None:
     differ = next((f"{what} differs: {own} and {others}" for what, own, others in told if own != others), None)
     if differ is None and not np.array_equal(a.index, b.index):
         differ = "images differ"
-    if differ is None and not np.array_equal(a.y_true, b.y_true):
+    if differ is None and not a.same_truth(b):
         differ = "true labels differ"
     if differ is not None:
         raise PredictionsError(

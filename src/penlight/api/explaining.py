@@ -348,7 +348,8 @@ def _from_split(
         what = f"Row {bad[0]} is not" if bad else "No row was given"
         raise DataError(f"{what} in {split} of {view.dataset.info.name} as the run sees it.", "Give --rows 3,17.")
     sources = [
-        ImageSource(f"{split} {row}", split, row, label_of(explainer.task, part.y_true[places[row]])) for row in rows
+        ImageSource(f"{split} {row}", split, row, label_of(explainer.task, *part.truth_of(places[row])))
+        for row in rows
     ]
     return np.asarray(part.images[list(rows)]), sources, {}
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+UNKNOWN_LABEL = -1
+"""What stands among the labels (N, L) for one that is not known."""
+
+
 class _Arrays(NamedTuple):
     images: NDArray[np.uint8]
     labels: NDArray[np.integer]
@@ -41,6 +45,8 @@ class LoadedSplit(NotebookResult, _Arrays):
         part = view.splits[split]
         whole = len(part) == len(part.images)
         labels = part.y_true.argmax(axis=1) if view.task.exclusive else part.y_true
+        if part.known is not None:
+            labels = np.where(part.known, part.y_true, UNKNOWN_LABEL).astype(np.int8)
         made = cls(part.images if whole else part.chosen[:], labels)
         made.task, made.name, made.split, made._part = view.task, view.dataset.info.name, split, part
         made._origin = reference, view.dataset.size, split, view.dataset.md5
@@ -53,7 +59,7 @@ class LoadedSplit(NotebookResult, _Arrays):
 
     def frame(self) -> "pd.DataFrame":
         """Give a line for each image: its row in the split, file, patient and metadata where known, and its label;
-        of labels that are not exclusive also a column of 0 and 1 for each."""
+        of labels that are not exclusive also a column of 0 and 1 for each, empty where it is not known."""
         import pandas as pd
 
         part = self._part
@@ -62,9 +68,9 @@ class LoadedSplit(NotebookResult, _Arrays):
             columns["file"] = np.array(files)[part.index]
         columns |= {} if part.patients is None else {"patient": part.patients}
         columns |= part.metadata
-        columns["label"] = [label_of(self.task, row) for row in part.y_true]
+        columns["label"] = [label_of(self.task, *part.truth_of(i)) for i in range(len(part))]
         if not self.task.exclusive:
-            columns |= {name: part.y_true[:, i] for i, name in enumerate(self.task.labels)}
+            columns |= {name: _with_gaps(part, i) for i, name in enumerate(self.task.labels)}
         return pd.DataFrame(columns)
 
     def _json(self) -> dict[str, Any]:
@@ -91,14 +97,23 @@ class LoadedSplit(NotebookResult, _Arrays):
         return f"LoadedSplit({self.name}, {self.split}: images {self.images.shape}, labels {self.labels.shape})"
 
 
+def _with_gaps(part: ViewedSplit, column: int) -> Any:
+    """Give a label's column, missing where it is not known."""
+    if part.known is None:
+        return part.y_true[:, column]
+    import pandas as pd
+
+    return pd.arrays.IntegerArray(part.y_true[:, column], ~part.known[:, column])
+
+
 @checked
 def load(dataset: PathLike, split: str = "train", *, view: str = "native", size: int | None = None) -> LoadedSplit:
     """Load a split of a dataset as arrays: images uint8 (N, H, W, C) and labels.
 
     `dataset` is a name or the path of a description; `split` is "train", "val" or "test"; `view` is one of its views
     of the labels; `size` is the side in pixels, by default 28, or that of the description. Labels are class numbers
-    (N,), or, where an image may have several, 0 and 1 (N, L). What comes also has `.frame()`, `.label_names`,
-    `.tensorflow()` and `.torch()`. UnknownNameError for another dataset, split or view.
+    (N,), or, where an image may have several, 0 and 1 (N, L), and -1 for one that is not known. What comes also has
+    `.frame()`, `.label_names`, `.tensorflow()` and `.torch()`. UnknownNameError for another dataset, split or view.
 
     Examples
     --------

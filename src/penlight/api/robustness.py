@@ -85,7 +85,7 @@ def evaluate_corrupted(run: PathLike, *, listener: ProgressListener | None = Non
         listener.on_step(f"Corrupting: {name.replace('_', ' ')}")
 
     asked = [(model.answer, model.clean) for model in (*models, *linear)]
-    mistakes = observe(task, test.y_true, test.images, test.index, asked, corruptions, step=step)
+    mistakes = observe(task, test.y_true, test.images, test.index, asked, corruptions, known=test.known, step=step)
     listener.on_step("Scoring")
     found = _Mistaken(task, view, corruptions, mistakes[: len(runs)], mistakes[len(runs) :], notes)
     for place, own in enumerate(runs):
@@ -134,7 +134,7 @@ class _Mistaken:
         test = self.view.splits["test"]
         models = [[self.runs[place] for place in places], *([own] for own in self.linear)]
         groups = units_of(test.groups, self.view.dataset.info.images_per_patient)
-        own, *others = summarise(self.task, test.y_true, models, self.corruptions, groups=groups)
+        own, *others = summarise(self.task, test.y_true, models, self.corruptions, groups=groups, known=test.known)
         seeds = tuple(runs[place].seed for place in places)
         return Robustness(seeds, len(test), own, {LINEAR: others[0]} if others else {}, self.notes)
 

@@ -59,7 +59,8 @@ class RunPredictions(NotebookResult, Predictions):
 
         known = {"file": self.files, "patient": self.groups}
         columns: dict[str, Any] = {"row": self.index, **{k: own for k, own in known.items() if own is not None}}
-        columns |= {"truth": [label_of(self.task, row) for row in self.y_true]}
+        masks = [None] * len(self) if self.known is None else self.known
+        columns |= {"truth": [label_of(self.task, *own) for own in zip(self.y_true, masks, strict=True)]}
         for i, label in enumerate(self.task.labels):
             columns[f"p {label}" if label in _RESERVED else label] = self.prob[:, i]
         return pd.DataFrame({**columns, "answer": [label_of(self.task, row) for row in self.decided]})

@@ -46,6 +46,8 @@ def score(
     view: str | None = ...,
     size: int | None = ...,
     task: str | None = ...,
+    uncertain: str | None = ...,
+    blank: str | None = ...,
     decide: Decide | Mapping[str, Any] | None = ...,
     out: None = ...,
     name: str | None = ...,
@@ -65,6 +67,8 @@ def score(
     view: str | None = ...,
     size: int | None = ...,
     task: str | None = ...,
+    uncertain: str | None = ...,
+    blank: str | None = ...,
     decide: Decide | Mapping[str, Any] | None = ...,
     out: PathLike,
     name: str | None = ...,
@@ -85,6 +89,8 @@ def score(
     view: str | None = None,
     size: int | None = None,
     task: str | None = None,
+    uncertain: str | None = None,
+    blank: str | None = None,
     decide: Decide | Mapping[str, Any] | None = None,
     out: PathLike | None = None,
     name: str | None = None,
@@ -98,7 +104,8 @@ def score(
     a header. They are about a `dataset` that Penlight opens, through `view` at `size`, or about the images of
     `truth`: a labels file, CSV or Parquet, or a data frame, with a column that names the images, a column `label` or
     columns of 0 and 1, and where they are known the patient and the split; `task` says what its labels mean where
-    their names do not.
+    their names do not. `uncertain` says what -1 says of a finding there ("positive", "negative" or "unknown"), and
+    `blank` what an empty cell does ("negative" or "unknown"); what is unknown enters no score.
 
     `val` are the same model's probabilities of val: calibration and thresholds are found on them as `decide` says,
     such as {"thresholds": "f1"}; without them `unavailable` says what is not there. The split is taken from an
@@ -121,7 +128,8 @@ def score(
         raise PredictionsError("A run is of predictions of test.", "Give those of val with --val.")
     model = _model_name(predictions, name)
     split = given_split or (TEST if out is not None else _split_of(predictions))
-    given = _given(predictions, val, dataset, truth, split, view, size, task, how)
+    of_truth = {"uncertain": uncertain, "blank": blank}
+    given = _given(predictions, val, dataset, truth, split, view, size, task, how, of_truth)
     if out is None:
         return _scores(given, how)
     from penlight.api.run import Run
@@ -163,6 +171,7 @@ def _given(
     size: int | None,
     task: str | None,
     how: Decide,
+    of_truth: Mapping[str, str | None],
 ) -> _Given:
     """Read predictions of a split, and of val, as those of a dataset or of a labels file."""
     if (dataset is None) == (truth is None):
@@ -176,6 +185,10 @@ def _given(
     if dataset is not None:
         if task is not None:
             raise PredictionsError("The dataset says what its labels mean.", "Leave --task out; it is for --truth.")
+        if said := [f"--{option}" for option, value in of_truth.items() if value is not None]:
+            raise PredictionsError(
+                "The dataset says which of its labels are known.", f"Leave {said[0]} out; it is for --truth."
+            )
         viewed = apply_view(store.open_dataset(dataset, size), view or _NATIVE)
         viewed = replace(viewed, task=viewed.task.with_head(head="auto", rule=how.rule))
         name = name_of(dataset)
@@ -186,7 +199,7 @@ def _given(
     from penlight.data.own.truth import read_truth
 
     assert truth is not None
-    table = read_truth(truth, task)
+    table = read_truth(truth, task, **of_truth)
     names = {row.path for row in table.rows}
     given = {own: read_given(source, own, table.labels).known_as(names) for own, source in sources.items()}
     rows = table.divided({own: each.ids for own, each in given.items()})

@@ -321,6 +321,12 @@ def score(
     task: Annotated[
         str | None, Option(help="What the labels of --truth mean: multi-class, binary, ordinal or multi-label.")
     ] = None,
+    uncertain: Annotated[
+        str | None, Option(help="Findings of -1 in --truth: positive, negative or unknown (in no score).")
+    ] = None,
+    blank: Annotated[
+        str | None, Option(help="Findings of an empty cell in --truth: negative or unknown (in no score).")
+    ] = None,
     view: View = None,
     size: Size = None,
     split: Annotated[str | None, Option(help="val or test; by default from the file name.")] = None,
@@ -346,7 +352,7 @@ def score(
     from penlight.cli.show.scores import print_scores
 
     about: dict[str, Any] = {"truth": truth, "task": task, "view": view, "size": size, "split": split, "val": val}
-    about["decide"] = requests.resolve_decide(overrides or [])
+    about |= {"uncertain": uncertain, "blank": blank, "decide": requests.resolve_decide(overrides or [])}
     if out is None:
         print_scores(pl.score(file, dataset, **about), json, full=full)
         return
@@ -642,8 +648,12 @@ def data_new(
             help="File with the labels of what is written: two columns, JSON, or a label a line.",
         ),
     ] = None,
-    uncertain: Annotated[str | None, Option(help="Findings of -1: positive, negative or drop (the image).")] = None,
-    blank: Annotated[str | None, Option(help="Findings of an empty cell: negative or drop (the image).")] = None,
+    uncertain: Annotated[
+        str | None, Option(help="Findings of -1: positive, negative, unknown or drop (the image).")
+    ] = None,
+    blank: Annotated[
+        str | None, Option(help="Findings of an empty cell: negative, unknown or drop (the image).")
+    ] = None,
     keep_rows: Annotated[
         str | None,
         Option(help="Rows of one image whose labels differ: majority, any or first."),

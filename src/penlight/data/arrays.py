@@ -10,8 +10,9 @@ from penlight.data.dataset import METADATA, SPLITS, DatasetInfo, Split
 from penlight.data.reads import read
 from penlight.errors import DataError, PenlightError
 from penlight.numbers import counted
+from penlight.tasks.known import known_or_none
 
-NAMES = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels", "patients", *METADATA))
+NAMES = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels", "known", "patients", *METADATA))
 """The arrays that are kept of a dataset: images and labels must be there, the others may."""
 
 _BLOCK = 1 << 20
@@ -45,6 +46,8 @@ def check_layout(info: DatasetInfo, size: int, arrays: Mapping[str, ArrayLike], 
         _check_images(info, size, images, f"{where}: {split}_images")
         _check_label_shape(info, labels, f"{where}: {split}_labels")
         _check_counts(info, split, images, labels, where)
+        if f"{split}_known" in arrays:
+            _check_known(info, labels, arrays[f"{split}_known"], f"{where}: {split}_known")
         for name in (f"{split}_{kind}" for kind in ("patients", *METADATA)):
             if name in arrays and arrays[name].shape != labels.shape[:1]:
                 raise DataError(
@@ -64,21 +67,25 @@ def splits_of(
     check_layout(info, size, arrays, where)
     for split in SPLITS:
         try:
-            info.task.encode(arrays[f"{split}_labels"])
+            info.task.encode(split_of(arrays, split).labels)
         except PenlightError as error:
             raise DataError(f"{info.name}: {split}_labels: {error.problem}", error.remedy) from error
     return {split: split_of(arrays, split) for split in SPLITS}
 
 
 def split_of(arrays: Mapping[str, np.ndarray[Any, Any]], split: str) -> Split:
-    """Make one split of arrays in the layout of MedMNIST, without a check."""
+    """Make one split of arrays in the layout of MedMNIST, without a check; labels that are not known are 0."""
     images, labels = arrays[f"{split}_images"], np.array(arrays[f"{split}_labels"])
-    patients = arrays.get(f"{split}_patients")
+    patients, mask = arrays.get(f"{split}_patients"), arrays.get(f"{split}_known")
+    known = None if mask is None else known_or_none(np.array(mask, bool))
+    if known is not None:
+        labels = np.where(known, labels, 0).astype(labels.dtype)
     return Split(
         images=images if images.ndim == 4 else images[..., np.newaxis],
         labels=labels if labels.ndim == 2 else labels[:, np.newaxis],
         patients=None if patients is None else np.array(patients),
         metadata={kind: np.array(arrays[f"{split}_{kind}"]) for kind in METADATA if f"{split}_{kind}" in arrays},
+        known=known,
     )
 
 
@@ -126,6 +133,20 @@ def _check_label_shape(info: DatasetInfo, labels: ArrayLike, what: str) -> None:
         raise DataError(
             f"{what} must have the shape (N, {columns}) for this {info.task.kind} task; it has {labels.shape}.",
             "Check the labels, or the task and the label names in the description.",
+        )
+
+
+def _check_known(info: DatasetInfo, labels: ArrayLike, known: ArrayLike, what: str) -> None:
+    if info.task.exclusive:
+        raise DataError(
+            f"{what} says which labels are known, and a {info.task.kind} task has one label for each image.",
+            "Leave these images out, and the array too.",
+        )
+    if known.shape != labels.shape or known.dtype != np.bool_:
+        raise DataError(
+            f"{what} must be true or false for each label, of the shape {labels.shape}; it is {known.dtype} of the "
+            f"shape {known.shape}.",
+            "Save it with .astype(bool), or leave it out.",
         )
 
 

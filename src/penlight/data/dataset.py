@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from penlight.data.pictures import DecodeOptions
 from penlight.phantoms.shared import SPLITS as SPLITS
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
 
 METADATA = ("site", "age", "sex", "view")
 """What may be known of an image beside its labels and its patient, for scores by subgroup."""
@@ -56,12 +56,14 @@ class DatasetInfo:
 class Split:
     """Images uint8 (N, H, W, C), memory-mapped where they come from a file; labels (N, L) integers as stored;
     `patients` (N,) where the file names them, else None; `metadata` maps those of METADATA that are known to (N,):
-    ages in years, NaN where unknown, and texts, empty where unknown."""
+    ages in years, NaN where unknown, and texts, empty where unknown. `known` (N, L) says which labels are known,
+    None where all are; those that are not are 0."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.integer]
     patients: NDArray[np.generic] | None = None
     metadata: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    known: KnownLabels = None
 
     def __len__(self) -> int:
         """Count the images."""

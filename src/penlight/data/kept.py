@@ -54,6 +54,9 @@ class KeptDescription(Record):
     findings: Findings | None
     schema: Literal[1] = 1
     patients: Counts | None = json_key(default=None, if_known=True)
+    known: Annotated[Mapping[Name, tuple[Count, ...]], Field(max_length=100)] | None = json_key(
+        default=None, if_known=True
+    )
 
     @classmethod
     def of(cls, described: DataDescription, patients: Mapping[str, int] | None = None) -> "KeptDescription":

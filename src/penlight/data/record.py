@@ -11,7 +11,8 @@ from penlight.data.dataset import SPLITS
 from penlight.data.pictures import DecodeOptions
 from penlight.data.problems import Problems
 from penlight.data.views import ViewedDataset
-from penlight.records import Count, Counts, ImagesPerPatient, Labels, Name, Record
+from penlight.records import Count, Counts, ImagesPerPatient, Labels, Name, Record, json_key
+from penlight.tasks.known import count_known
 
 CountsOfLabels = Annotated[
     Mapping[Name, Annotated[tuple[Count, ...], Field(max_length=10_000)]], Field(max_length=100)
@@ -25,7 +26,8 @@ class DataRecord(Record):
     `images` counts the images of each split that the view keeps; `counts` has, for each split, how many of them have
     each label, (C,); `patients` counts the patients of each split, None where the dataset does not name them;
     `patients_with` counts, as `counts`, the patients who have an image with each label, None where it was not kept;
-    `images_per_patient` is as in `DatasetInfo`. `problems` are those of the audit of the whole dataset;
+    `known` counts, as `counts`, the images of which each label is known, None where all are; `images_per_patient` is
+    as in `DatasetInfo`. `problems` are those of the audit of the whole dataset;
     `reading` says how a picture becomes an image of it. `duplicates` are, by split, the
     rows of the images that have an exact or near duplicate in another split, None where that was not kept.
     """
@@ -42,6 +44,13 @@ class DataRecord(Record):
         | None
     ) = None
     patients_with: CountsOfLabels | None = None
+    known: CountsOfLabels | None = json_key(default=None, if_known=True)
+
+    def known_of(self, split: str) -> tuple[int, ...]:
+        """Give of how many images of a split each label is known, (C,)."""
+        if self.known is not None and split in self.known:
+            return tuple(self.known[split])
+        return (self.images[split],) * len(self.labels)
 
 
 class ReadingOfData(Record):
@@ -65,6 +74,7 @@ def record_of(view: ViewedDataset) -> DataRecord:
         view.dataset.info.images_per_patient,
         _duplicates(view) if across else {} if at_hand else None,
         _patients_with(view),
+        _known(view),
     )
 
 
@@ -97,6 +107,12 @@ def _patients(view: ViewedDataset) -> dict[str, int] | None:
         name: len(split) if split.patients is None else len(np.unique(split.patients))
         for name, split in view.splits.items()
     }
+
+
+def _known(view: ViewedDataset) -> dict[str, tuple[int, ...]] | None:
+    if all(split.known is None for split in view.splits.values()):
+        return None
+    return {name: tuple(map(int, count_known(split.known, split.y_true))) for name, split in view.splits.items()}
 
 
 def _patients_with(view: ViewedDataset) -> dict[str, tuple[int, ...]] | None:

@@ -6,7 +6,7 @@ labels.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -21,11 +21,13 @@ from penlight.evaluation.intervals import (
     design_effect,
     exceeds_error,
     number_units,
+    select_groups,
     unit_noun,
 )
 from penlight.numbers import counted
 from penlight.records import Finite, Notes, Record, Share
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
+from penlight.tasks.known import among
 from penlight.tasks.links import log_probability, logit, sigmoid, softmax
 
 Floats = NDArray[np.float64]
@@ -160,6 +162,7 @@ def find_calibration(
     *,
     groups: Groups = None,
     epoch_chosen: bool = False,
+    known: KnownLabels = None,
 ) -> Calibration:
     """Fit a calibration to (N, C) truth and probabilities of val, or of what `found_on` names in the notes.
 
@@ -172,15 +175,18 @@ def find_calibration(
     Each is kept only where it lowers the log loss of images that it was not fitted on by more than a standard error
     (`intervals.exceeds_error`); else, and where val cannot tune a label, it stays as it is, and a note says so. The
     images of one of `groups`, such as a patient, are in one fold and count as one; of patients who are not known by
-    name they count as the design effect says. UnknownNameError for another kind.
+    name they count as the design effect says. A label is fitted on the images of which it is `known` (N, C).
+    UnknownNameError for another kind.
     """
     if kind not in KINDS:
         raise UnknownNameError("calibration", kind, KINDS)
     if kind == "none":
         return UNCALIBRATED
     held_out = _HeldOut(number_units(len(y_val), groups), groups, found_on, epoch_chosen)
-    fit_all = _fit_together if task.exclusive else _fit_per_label
-    fits, notes = fit_all(task, y_val, prob_val, kind, held_out)
+    if task.exclusive:
+        fits, notes = _fit_together(task, y_val, prob_val, kind, held_out)
+    else:
+        fits, notes = _fit_per_label(task, y_val, prob_val, kind, held_out, known)
     if kind == "isotonic":
         return Calibration(kind, maps=tuple(fit.steps for fit in fits), notes=notes)
     intercepts = tuple(fit.intercept for fit in fits)
@@ -225,6 +231,12 @@ class _HeldOut:
             f"it did not lower the log loss of images of {self.called} held out by more than its standard error; "
             "left as it is"
         )
+
+    def of(self, rows: NDArray[np.bool_] | slice) -> "_HeldOut":
+        """Give what is known of some of them."""
+        if isinstance(rows, slice):
+            return self
+        return replace(self, unit=self.unit[rows], groups=select_groups(self.groups, rows))
 
     def weight(self, rows: NDArray[np.int64]) -> float:
         """Give the weight of an image in the likelihood of `rows`, in which a unit counts once: images of a patient
@@ -286,16 +298,21 @@ def _fit_together(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out:
     return [fit], (f"all: {why}",) if why else ()
 
 
-def _fit_per_label(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> Fits:
+def _fit_per_label(
+    task: Task, y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut, known: KnownLabels
+) -> Fits:
     own, why = dict[int, tuple[list[Fitting], Losses, Floats]](), dict[int, str]()
     for c in range(len(task.labels)):
-        if too_few(y[:, c], held_out.groups):
-            why[c] = f"{how_few(y[:, c], held_out.called, held_out.groups)} to calibrate; left as it is"
-        elif np.ptp(prob[:, c]) == 0:
+        rows = among(known, c)
+        truth, p, inside = y[rows, c], prob[rows, c], held_out.of(rows)
+        if too_few(truth, inside.groups):
+            why[c] = f"{how_few(truth, held_out.called, inside.groups)} to calibrate; left as it is"
+        elif np.ptp(p) == 0:
             why[c] = f"every image of {held_out.called} has the same probability; left as it is"
         else:
-            fittings, losses = _fittings_of(y[:, c], prob[:, c], kind, held_out)
-            own[c] = fittings, losses, held_out.gains(fittings, losses, prob[:, c])
+            fittings, losses = _fittings_of(truth, p, kind, inside)
+            gains = inside.gains(fittings, losses, p)
+            own[c] = fittings, losses, gains if known is None else _scattered(gains, known[:, c])
     fits = [_NO_CHANGE] * len(task.labels)
     # All labels together say whether a temperature alone or an intercept too helps; a few positives each say little.
     together = np.sum([gains for *_, gains in own.values()], axis=0) if own else np.zeros((1, len(y)))
@@ -304,21 +321,28 @@ def _fit_per_label(task: Task, y: Indicators, prob: Floats, kind: Kind, held_out
     for c, (fittings, losses, gains) in own.items():
         why[c] = held_out.no_gain
         if helps and gains[best].sum() > 0:
-            fits[c], why[c] = held_out.fit_to_all(fittings[best], losses)
+            fits[c], why[c] = held_out.of(among(known, c)).fit_to_all(fittings[best], losses)
     return fits, tuple(f"{task.labels[c]}: {why[c]}" for c in sorted(why) if why[c])
+
+
+def _scattered(gains: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Put gains (F, M) of the images of which a label is known among all, (F, N); the others gain nothing."""
+    out = np.zeros((len(gains), len(known)))
+    out[:, known] = gains
+    return out
 
 
 def _fittings_of(y: Indicators, prob: Floats, kind: Kind, held_out: _HeldOut) -> tuple[list[Fitting], Losses]:
     """Give what may be fitted to the truth and probabilities (N,) of a label, and the losses (N,) of a fit."""
     if kind == "isotonic":
-        return [lambda rows: _fit_isotonic(y[rows], prob[rows])], lambda fit: _pair_losses(y, fit.steps(prob))
+        return [lambda rows: _fit_isotonic(y[rows], prob[rows])], lambda fit: pair_losses(y, fit.steps(prob))
     z = logit(prob)
 
     def scaled(rows: NDArray[np.int64], with_intercept: bool) -> _Fit:
         return _fit_slope(y[rows], z[rows], held_out.weight(rows), held_out.lowest, with_intercept)
 
     def losses(fit: _Fit) -> Floats:
-        return _pair_losses(y, sigmoid(z / fit.temperature + fit.intercept))
+        return pair_losses(y, sigmoid(z / fit.temperature + fit.intercept))
 
     return [lambda rows: scaled(rows, False), lambda rows: scaled(rows, True)], losses
 
@@ -338,11 +362,12 @@ def log_losses(y: Indicators, prob: Floats, exclusive: bool) -> Floats:
     if exclusive:
         out: Floats = -(y * np.log(np.clip(prob, _EPSILON, 1 - _EPSILON))).sum(axis=1)
         return out
-    per_image: Floats = _pair_losses(y, prob).mean(axis=1)
+    per_image: Floats = pair_losses(y, prob).mean(axis=1)
     return per_image
 
 
-def _pair_losses(y: Indicators, prob: Floats) -> Floats:
+def pair_losses(y: Indicators, prob: Floats) -> Floats:
+    """Give the log loss of each pair of image and label, of truth and probabilities of any one shape."""
     p = np.clip(prob, _EPSILON, 1 - _EPSILON)
     out: Floats = -np.where(y == 1, np.log(p), np.log1p(-p))
     return out

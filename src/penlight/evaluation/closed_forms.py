@@ -91,13 +91,18 @@ def _value(compute: Callable[[Sample, Floats], Floats], samples: Sequence[Sample
 
 
 def areas(of: Callable[[Sample], tuple[NDArray[np.generic], Floats]]) -> Rule:
-    """The rule of K areas: `of` gives truth and scores, (N,) or (N, K) both."""
+    """The rule of K areas: `of` gives truth and scores, (N,) or (N, K) both, of all labels where some are not
+    known."""
 
     def rule(samples: Sequence[Sample], groups: Groups, known: Known) -> Intervals:
         parts = [of(s) for s in samples]
         truth = parts[0][0].reshape(len(samples[0].y), -1)
         scores = np.stack([score.reshape(truth.shape) for _, score in parts])
-        found = [delong(truth[:, k], scores[:, :, k], groups, samples[0].fold) for k in range(truth.shape[1])]
+        mask, fold = samples[0].known, samples[0].fold
+        found = [
+            delong(truth[:, k], scores[:, :, k], groups, fold, None if mask is None else mask[:, k])
+            for k in range(truth.shape[1])
+        ]
         low, high = np.array([areas.mean_interval() for areas in found]).reshape(-1, 2).T
         return Intervals(low, high, np.stack([areas.influence.mean(axis=1) for areas in found], axis=1))
 
@@ -113,6 +118,7 @@ def micro_area(samples: Sequence[Sample], groups: Groups, known: Known) -> Inter
         np.stack([s.prob.ravel() for s in samples]),
         UnknownPatients(groups.images_each, pair_of) if isinstance(groups, UnknownPatients) else pair_of,
         None if fold is None else np.repeat(fold, n_labels),
+        None if samples[0].known is None else samples[0].known.ravel(),
     )
     low, high = areas.mean_interval()
     return Intervals(np.array([low]), np.array([high]))
@@ -168,6 +174,7 @@ def share_of_sets(hits: Callable[[Sample], Floats], answers: Callable[[Sample], 
 
     def counts(s: Sample) -> Counts:
         questions = 1 if s.task.exclusive else len(s.task.labels)
-        return hits(s) * questions, (np.ones(len(s.y)) if answers is None else answers(s)) * questions
+        all_known = np.ones(len(s.y)) if s.share_known is None else s.share_known
+        return hits(s) * questions, (all_known if answers is None else answers(s)) * questions
 
     return needs_sets(share(counts))

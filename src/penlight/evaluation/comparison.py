@@ -77,8 +77,10 @@ def paired_draws(
     """Resample one metric of all models together; `models` has the samples of each model, one per seed.
 
     `metric` is a key of `METRICS` that is of the whole. All samples are of the same N images in the same order;
-    `groups` (N,) as in `bootstrap_weights`. The result depends on `seed` and on the order of the models alone.
+    labels that are known to some of them alone are left out. `groups` (N,) as in `bootstrap_weights`. The result
+    depends on `seed` and on the order of the models alone.
     """
+    models = _on_shared_labels(models)
     samples = [sample for own in models.values() for sample in own]
     if not samples:
         return {}
@@ -97,6 +99,18 @@ def paired_draws(
         out[name] = ResampledMetric(values[place], drawn[place].mean(axis=0), units, low, high)
         start += len(own)
     return out
+
+
+def _on_shared_labels(models: Mapping[str, Sequence[Sample]]) -> Mapping[str, Sequence[Sample]]:
+    """Keep of each sample the labels that all of them know."""
+    masks = [sample.known for own in models.values() for sample in own if sample.known is not None]
+    if not masks:
+        return models
+    known = np.logical_and.reduce(masks)
+    return {
+        name: [s if np.array_equal(s.known, known) else replace(s, known=known) for s in own]  # type: ignore[arg-type]
+        for name, own in models.items()
+    }
 
 
 class Compared(Record):

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
 from penlight.errors import PredictionsError, RecipeError
-from penlight.evaluation.calibration import too_few
+from penlight.evaluation.calibration import FEWEST
 from penlight.evaluation.intervals import Groups, count_units, unit_noun
 from penlight.numbers import counted
 from penlight.records import Notes, Number, Record
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +37,12 @@ COVERAGE = 0.9
 def candidate_labels(task: Task, columns: NDArray[Any]) -> NDArray[Any]:
     """Turn (N, C) indicators or probabilities of labels into those of candidate labels, (N, Q, K)."""
     return columns[:, None] if task.exclusive else np.stack([1 - columns, columns], axis=2)
+
+
+def true_candidates(task: Task, y: NDArray[np.uint8], known: KnownLabels = None) -> NDArray[np.uint8]:
+    """Say of each candidate label whether it is true, (N, Q, K); none is where a label is not known."""
+    truth: NDArray[np.uint8] = candidate_labels(task, y)
+    return truth if known is None else truth & known[:, :, None]
 
 
 def adaptive_scores(prob: Floats) -> Floats:
@@ -129,7 +135,7 @@ def _cuts_of_findings(
     for label, own, score in zip(task.labels, truth.transpose(1, 0, 2), scores.transpose(1, 0, 2), strict=True):
         absent, present = (np.sort(score[own[:, k] == 1, k]) for k in (0, 1))
         units = [count_units(len(own), groups, own[:, k] == 1) for k in (0, 1)]
-        if too_few(own[:, 1], groups):
+        if min(units) < FEWEST:
             cuts.append((math.inf, math.inf))
             n = f"{_counted(units[1], groups)} of val with it and {units[0]} without"
             notes.append(f"{label}: {n} are too few for a set; it may always be either")
@@ -223,17 +229,18 @@ class Conformal(Record):
 
 
 def fit_conformal(
-    task: Task, y_val: NDArray[np.uint8], prob_val: Floats, coverage: float = COVERAGE, *, groups: Groups = None
-) -> Conformal:
+    task: Task, y_val: NDArray[np.uint8], prob_val: Floats, coverage: float = COVERAGE, *, groups: Groups = None,
+    known: KnownLabels = None,
+) -> Conformal:  # fmt: skip
     """Find the cuts on val: (N, C) truth and probabilities, calibrated as those will be that sets are made of.
 
-    `groups` (N,) are patients, of whom there must be as many as of independent images. RecipeError if `coverage` is
+    `groups` (N,) are patients, of whom there must be as many as of independent images; labels that are not `known`
+    (N, C) say nothing. RecipeError if `coverage` is
     not between 0 and 1.
     """
     if not 0 < coverage < 1:
         raise RecipeError(f"A coverage above 0 and below 1 was expected, {coverage} came.")
     kind = SETS[task.sets]
-    cuts, notes = kind.cuts(
-        task, candidate_labels(task, y_val), kind.scores(candidate_labels(task, prob_val)), coverage, groups
-    )
+    truth = true_candidates(task, y_val, known)
+    cuts, notes = kind.cuts(task, truth, kind.scores(candidate_labels(task, prob_val)), coverage, groups)
     return Conformal(coverage, cuts, notes)

@@ -12,7 +12,8 @@ from penlight.evaluation.conformal import COVERAGE, Conformal, fit_conformal
 from penlight.evaluation.intervals import Groups, UnknownPatients, number_units
 from penlight.evaluation.thresholds import find_cut_points, find_thresholds
 from penlight.records import Count, Finite, Name, Notes, Record
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
+from penlight.tasks.known import join_known
 
 Floats = NDArray[np.float64]
 
@@ -81,11 +82,14 @@ def find_decision(
     groups: Groups = None,
     train_groups: Groups = None,
     epoch_chosen: bool = False,
+    known: KnownLabels = None,
+    train_known: KnownLabels = None,
 ) -> Decision:
     """Calibrate on held-out answers, then choose thresholds or cut points, and fit the prediction sets.
 
     The held-out answers are those to val, whose truth and probabilities are `y_val` and `prob_val` (N, C), and those
-    `out_of_fold`, (M, C) each, of images of train by models that did not see them. `groups` and `train_groups` say
+    `out_of_fold`, (M, C) each, of images of train by models that did not see them. `known` (N, C) says which labels
+    of val are known, and `train_known` (M, C) which of those of train. `groups` and `train_groups` say
     which images belong together, `prevalence` (C,) is the share in train, `epoch_chosen` says that val chose the
     epoch. `calibration` as in `find_calibration`; `coverage` as in `fit_conformal`, whose sets are fitted on val
     alone: they promise something of the very model that answers later.
@@ -101,19 +105,22 @@ def find_decision(
         raise UnknownNameError("threshold rule", rule, THRESHOLD_RULES)
     if rule in ("sensitivity", "specificity") and (wanted is None or not 0 < wanted <= 1):
         raise RecipeError(f"Thresholds by {rule} need the wanted value, above 0 and at most 1; {wanted} came.")
-    y, prob, found_on, of_val = y_val, prob_val, "val", groups
+    y, prob, found_on, of_val, of_all = y_val, prob_val, "val", groups, known
     if out_of_fold is not None:
+        of_all = join_known([(known, y_val), (train_known, out_of_fold[0])])
         y, prob = np.concatenate([y_val, out_of_fold[0]]), np.concatenate([prob_val, out_of_fold[1]])
         found_on, epoch_chosen = WITH_TRAIN, False
         groups = _joined(groups, len(y_val), train_groups, len(out_of_fold[0]))
-    found = find_calibration(task, y, prob, calibration, found_on, groups=groups, epoch_chosen=epoch_chosen)
+    found = find_calibration(
+        task, y, prob, calibration, found_on, groups=groups, epoch_chosen=epoch_chosen, known=of_all
+    )
     calibrated = found.apply(task, prob)
     cuts, notes = None, list[str]()
     if task.uses_thresholds:
-        cuts, notes = find_thresholds(task, y, calibrated, prevalence, rule, wanted, found_on, groups)
+        cuts, notes = find_thresholds(task, y, calibrated, prevalence, rule, wanted, found_on, groups, of_all)
     elif task.cut_points:
         cuts, notes = find_cut_points(task, y, calibrated, found_on, groups)
-    sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage, groups=of_val)
+    sets = fit_conformal(task, y_val, found.apply(task, prob_val), coverage, groups=of_val, known=known)
     return Decision(cuts, found, found_on, tuple(notes), sets, len(y))
 
 

@@ -9,6 +9,7 @@ interval.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,20 +81,23 @@ def delong(
     scores: Floats,
     groups: Groups = None,
     fold: NDArray[np.generic] | None = None,
+    known: NDArray[np.bool_] | None = None,
 ) -> Areas:
     """Compute areas of `scores` (S, M), or (M,), for the truth `y` (M,) 0/1.
 
     Scores of one of `groups` (M,) are not independent. With `fold` (M,), each by a model of its own, only pairs
-    within a fold are compared.
+    within a fold are compared. Those whose truth is not `known` (M,) add nothing.
     """
     scores, has = np.atleast_2d(scores), np.asarray(y, bool)
+    lacks = ~has if known is None else ~has & known
     unit_of = number_units(len(has), groups)
     units = int(unit_of.max(initial=-1)) + 1
-    cases = int(has.sum()), int((~has).sum())
-    drawn = len(np.unique(unit_of[has])), len(np.unique(unit_of[~has]))
-    of_kind = count_units(len(has), groups, has), count_units(len(has), groups, ~has)
+    cases = int(has.sum()), int(lacks.sum())
+    drawn = len(np.unique(unit_of[has])), len(np.unique(unit_of[lacks]))
+    of_kind = count_units(len(has), groups, has), count_units(len(has), groups, lacks)
     right, pairs = np.zeros((len(scores), len(has))), np.zeros(len(has))
-    for rows in [slice(None)] if fold is None else [fold == number for number in np.unique(fold)]:
+    inside: list[Any] = [slice(None)] if fold is None else [fold == number for number in np.unique(fold)]
+    for rows in inside if known is None else [np.arange(len(has))[own][known[own]] for own in inside]:
         right[:, rows], pairs[rows] = _placements(has[rows], scores[:, rows])
     total = pairs[has].sum()
     if total == 0:
@@ -101,15 +105,16 @@ def delong(
         return Areas(nothing[0], nothing, np.zeros((units, len(scores))), cases, of_kind, nothing)
     auc: Floats = right[:, has].sum(axis=1) / total
     error = ((right - auc[:, None] * pairs) / total).T
-    positive, negative = (by_unit(error * kind[:, None], unit_of, units) for kind in (has, ~has))
+    positive, negative = (by_unit(error * kind[:, None], unit_of, units) for kind in (has, lacks))
     covariance = plain = np.full((len(scores),) * 2, np.nan)
     if min(drawn) > 1:
         more = [n / (n - 1) for n in drawn]
         cross = positive.T @ negative
         covariance = more[0] * positive.T @ positive + more[1] * negative.T @ negative
-        covariance = design_effect(groups) * (covariance + units / (units - 1) * (cross + cross.T))
+        n_units = units if known is None else len(np.unique(unit_of[known]))
+        covariance = design_effect(groups) * (covariance + n_units / (n_units - 1) * (cross + cross.T))
         many = [n / (n - 1) for n in cases]
-        plain = many[0] * error[has].T @ error[has] + many[1] * error[~has].T @ error[~has]
+        plain = many[0] * error[has].T @ error[has] + many[1] * error[lacks].T @ error[lacks]
     return Areas(auc, covariance, positive + negative, cases, of_kind, plain)
 
 

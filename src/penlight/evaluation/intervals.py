@@ -172,8 +172,8 @@ def count_cases(
     return count_units(len(has), groups, among & has), count_units(len(has), groups, among & ~has)
 
 
-def select_groups(groups: Groups, rows: NDArray[np.generic]) -> Groups:
-    """Give the groups of some images, which are chosen by (N,) true or false, or by numbers."""
+def select_groups(groups: Groups, rows: NDArray[np.generic] | slice) -> Groups:
+    """Give the groups of some images, which are chosen by (N,) true or false, by numbers, or by a slice."""
     if isinstance(groups, UnknownPatients):
         return groups if groups.image_of is None else replace(groups, image_of=groups.image_of[rows])
     return None if groups is None else groups[rows]

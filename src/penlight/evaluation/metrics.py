@@ -37,7 +37,8 @@ PerImage = Callable[[Sample], NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class _Counts:
-    """Weighted (B, C) counts of true positives, positives, positive answers, and (B, 1) images."""
+    """Weighted (B, C) counts of true positives, positives, positive answers, and of the images of which a label is
+    known, (B, 1) where all are."""
 
     true_positive: Floats
     positive: Floats
@@ -48,7 +49,8 @@ class _Counts:
 def _counts(s: Sample, w: Floats) -> _Counts:
     def compute() -> _Counts:
         right, true, called = np.split((s.counted @ s.by_image(w)).T, 3, axis=1)
-        return _Counts(right, true, called, w.sum(axis=1, keepdims=True))
+        n = w.sum(axis=1, keepdims=True) if s.known is None else w @ s.pairs.astype(float)
+        return _Counts(right, true, called, n)
 
     return s.cached_for_weights("counts", w, compute)
 
@@ -119,8 +121,15 @@ def _column(of: Compute, column: int) -> Compute:
 
 
 def _mean(per_image: PerImage) -> Compute:
-    """The mean over images of (N,) values."""
-    return lambda s, w: _total(w, per_image(s)) / _counts(s, w).n[:, 0]
+    """The mean over images of (N,) values, which are means over labels where there may be several; where not all are
+    known, the mean over the pairs of image and label that are."""
+
+    def mean(s: Sample, w: Floats) -> Floats:
+        if s.share_known is not None:
+            return ratio(_total(w, per_image(s)), _total(w, s.share_known))
+        return _total(w, per_image(s)) / _counts(s, w).n[:, 0]
+
+    return mean
 
 
 def _total(w: Floats, per_image: NDArray[np.generic]) -> Floats:
@@ -163,7 +172,7 @@ def _true_positives(s: Sample) -> Counts:
 
 
 def _true_negatives(s: Sample) -> Counts:
-    return (1 - s.y) & (1 - s.decided), 1 - s.y
+    return s.absent & (1 - s.decided), s.absent
 
 
 def _referred(s: Sample) -> Counts:
@@ -240,16 +249,25 @@ class Metric:
 
 
 def _hits(name: str, hits: PerImage, title: str, meaning: str, **others: Any) -> Metric:
-    """A share of images, `hits` (N,), or of pairs of image and label, (N, C): its mean and Wilson's interval."""
-
-    def columns(s: Sample) -> NDArray[np.generic]:
-        return hits(s).reshape(len(s.y), -1)
+    """A share of images, `hits` (N,), or of pairs of image and label, (N, C): its mean and Wilson's interval. Where
+    not all labels are known, it is of the images of which all are, and of the pairs that are."""
 
     def counts(s: Sample) -> Counts:
-        of = columns(s)
+        of = hits(s)
+        if s.known is not None:
+            inside = s.complete if of.ndim == 1 else s.known
+            right, among = (own.reshape(len(s.y), -1).sum(axis=1) for own in (of.astype(bool) & inside, inside))
+            return right, among
+        of = of.reshape(len(s.y), -1)
         return of.sum(axis=1), np.full(*of.shape)
 
-    return Metric(name, _mean(lambda s: columns(s).mean(axis=1)), title, meaning, closed_form=share(counts), **others)
+    def compute(s: Sample, w: Floats) -> Floats:
+        if s.known is not None:
+            right, answers = counts(s)
+            return ratio(_total(w, right), _total(w, answers))
+        return _total(w, hits(s).reshape(len(s.y), -1).mean(axis=1)) / _counts(s, w).n[:, 0]
+
+    return Metric(name, compute, title, meaning, closed_form=share(counts), **others)
 
 
 def _ratio(name: str, counts: Callable[[Sample], Counts], title: str, meaning: str, **others: Any) -> Metric:
@@ -285,7 +303,7 @@ _OF_LABELS: dict[str, Metric] = {
     "label_precision": Metric("precision",
         lambda s, w: ratio(_counts(s, w).true_positive, _counts(s, w).called), "precision",
         "Proportion of the images predicted to have the label that have it.", per_label=True,
-        closed_form=share(lambda s: (s.y & s.decided, s.decided)), undefined="never predicted"),
+        closed_form=share(lambda s: (s.y & s.called, s.called)), undefined="never predicted"),
     "label_recall": Metric("recall", _label_recall, "sensitivity (recall)",
         "Proportion of the images with the label that are predicted to have it: sensitivity.", short="sensitivity",
         per_label=True, closed_form=share(_true_positives), undefined=_NO_POSITIVE),
@@ -293,14 +311,14 @@ _OF_LABELS: dict[str, Metric] = {
         "Proportion of the images without the label that are predicted not to have it.", per_label=True,
         closed_form=share(_true_negatives), undefined=_NO_NEGATIVE),
     "label_f1": Metric("f1", _label_f1, "F1", "Harmonic mean of precision and recall.", per_label=True,
-        closed_form=f1_of(lambda s: (s.y & s.decided, s.y | s.decided)), undefined=_NO_POSITIVE),
+        closed_form=f1_of(lambda s: (s.y & s.called, s.y | s.called)), undefined=_NO_POSITIVE),
     "label_ece": Metric("ece",
-        lambda s, w: label_errors(_bin_gaps(s, w), w.sum(axis=1)), "calibration error",
+        lambda s, w: label_errors(_bin_gaps(s, w), _counts(s, w).n), "calibration error",
         "Calibration error of the label's own probability, in ten bins of equal width.", better="lower", rate=False,
         per_label=True, no_interval=_NO_INTERVAL),
-    "label_prevalence": Metric("prevalence", lambda s, w: _counts(s, w).positive / _counts(s, w).n,
+    "label_prevalence": Metric("prevalence", lambda s, w: ratio(_counts(s, w).positive, _counts(s, w).n),
         "prevalence", "Proportion of images that have the label.", better="neither", per_label=True,
-        closed_form=share(lambda s: (s.y, np.ones_like(s.y)))),
+        closed_form=share(lambda s: (s.y, s.pairs))),
 }
 # fmt: on
 
@@ -343,7 +361,7 @@ _OF_ALL: dict[str, Metric] = {
     "f1_macro": Metric("f1_macro", _macro(_label_f1), "F1 (macro)", "Mean over labels of F1.", leads=True,
         mean_of="label_f1", closed_form=_mean_over("label_f1"), undefined=_ONE_KIND),
     "f1_micro": Metric("f1_micro", _f1_micro, "F1 (micro)", "F1 of all pairs of image and label together.",
-        closed_form=f1_of(lambda s: ((s.y & s.decided).sum(axis=1), (s.y | s.decided).sum(axis=1))),
+        closed_form=f1_of(lambda s: ((s.y & s.called).sum(axis=1), (s.y | s.called).sum(axis=1))),
         undefined=_NO_POSITIVE),
     "f1_weighted": Metric("f1_weighted", _weighted(_label_f1), "F1 (weighted by class size)",
         "Mean of F1, weighted by the positives of each label.",
@@ -365,7 +383,8 @@ _OF_ALL: dict[str, Metric] = {
         "their positives.",
         short="AP (weighted)", mean_of="label_average_precision", undefined=_ONE_KIND),
     "exact_match": _hits("exact_match", lambda s: (s.decided == s.y).all(axis=1), "exact match, all labels right",
-        "Proportion of images with all labels predicted correctly.", short="exact match"),
+        "Proportion of images with all labels predicted correctly, of those whose labels are all known.",
+        short="exact match", undefined="no image has all labels known"),
     "hamming_loss": _hits("hamming_loss", lambda s: s.decided != s.y, "Hamming loss, share of labels wrong",
         "Proportion of all pairs of image and label that are predicted wrongly.",
         short="Hamming loss", better="lower"),
@@ -411,7 +430,7 @@ _OF_ALL: dict[str, Metric] = {
     "brier_uncertainty": Metric("brier_uncertainty", lambda s, w: s.brier.uncertainty(w),
         "Brier score, uncertainty (of the labels)", "The Brier score of predicting the label frequencies.",
         short="uncertainty", better="neither", rate=False),
-    "ece": Metric("ece", lambda s, w: expected_error(_bin_gaps(s, w), w.sum(axis=1)),
+    "ece": Metric("ece", lambda s, w: expected_error(_bin_gaps(s, w), s.predicted.pairs(w)),
         "expected calibration error, 10 equal bins",
         "Mean distance between predicted and observed frequency, in ten bins of equal width.",
         short="calibration error", better="lower", rate=False, no_interval=_NO_INTERVAL),

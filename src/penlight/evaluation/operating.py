@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from penlight.evaluation.calibration import how_few, too_few
-from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
+from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights, select_groups
 from penlight.evaluation.proportions import Shares, ratio_interval, shares
 from penlight.evaluation.thresholds import best_cut
 from penlight.numbers import decimal_text
 from penlight.records import Name, Number, Record, Text
-from penlight.tasks import Question, Task
+from penlight.tasks import KnownLabels, Question, Task
+from penlight.tasks.known import absent, among
+from penlight.tasks.known import shares as shares_of
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]
@@ -94,25 +96,33 @@ def operating_points(
     val_groups: Groups = None,
     prevalence: float | None = None,
     groups: Groups = None,
+    known: KnownLabels = None,
+    val_known: KnownLabels = None,
 ) -> list[OperatingPoint]:
     """Give the points of each question: as `decided` (N, C), and where val reaches each of `TARGETS`.
 
     `prob` (N, C) is calibrated, as are the probabilities of `val`, its (N', C) truth and probabilities; without val
     there are no other points; `val_groups` (N',) are its patients. `thresholds` (C,) are those of the decisions,
-    where the task has them; `prevalence` is the stated one, `groups` (N,) are patients. Shares have the intervals of
+    where the task has them; `prevalence` is the stated one, `groups` (N,) are patients; `known` (N, C) and
+    `val_known` (N', C) say which labels are known. Shares have the intervals of
     `proportions.shares`, as in `score`, and likelihood ratios and the predictive values at the stated prevalence
     follow from those of both shares.
     """
     cuts = [
         cut
         for question in task.questions
-        for cut in _cuts(task, question, prob, decided, thresholds if task.uses_thresholds else None, val, val_groups)
+        for cut in _cuts(
+            task, question, prob, decided, thresholds if task.uses_thresholds else None, val, val_groups, val_known
+        )
     ]
     if not cuts:
         return []
     y = np.stack([cut.question.of(y_true) for cut in cuts], axis=1)
     answered = np.stack([cut.answered for cut in cuts], axis=1)
-    no, not_answered = 1 - y, 1 - answered
+    no, not_answered, n = 1 - y, 1 - answered, np.full(len(cuts), len(y))
+    if known is not None:
+        inside = np.stack([cut.question.known(known) for cut in cuts], axis=1)
+        answered, no, not_answered, n = answered * inside, no * inside, not_answered * inside, inside.sum(axis=0)
     found = {
         "sensitivity": shares([y * answered], [y], groups),
         "specificity": shares([no * not_answered], [no], groups),
@@ -125,7 +135,7 @@ def operating_points(
             cut.question.name,
             cut.chosen,
             cut.threshold,
-            float(y[:, k].mean()),
+            float(y[:, k].sum() / n[k]) if n[k] else math.nan,
             stated,
             _rates({name: _triple(own, k) for name, own in found.items()}, prevalence, cut.note),
             cut.note,
@@ -142,12 +152,16 @@ def _cuts(
     thresholds: Sequence[float] | None,
     val: tuple[Indicators, Floats] | None,
     val_groups: Groups,
+    val_known: KnownLabels,
 ) -> Iterator[_Cut]:
     own = math.nan if thresholds is None else task.question_threshold(question, thresholds)
     yield _Cut(question, AS_DECIDED, own, question.of(decided))
     if val is None:
         return
     y_val, stated = question.of(val[0]).astype(np.uint8), question.of(val[1])
+    if val_known is not None:
+        inside = question.known(val_known)
+        y_val, stated, val_groups = y_val[inside], stated[inside], select_groups(val_groups, inside)
     for rule, wanted in TARGETS:
         chosen = f"{rule} {decimal_text(wanted, 2)} on val"
         if too_few(y_val, val_groups):
@@ -228,6 +242,7 @@ def net_benefits(
     resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Groups = None,
+    known: KnownLabels = None,
 ) -> list[NetBenefit]:
     """Decision curve of each question (Vickers and Elkin, Med. Decis. Making 2006), of (N, C) calibrated
     probabilities.
@@ -240,10 +255,14 @@ def net_benefits(
     if not questions or not len(y_true):
         return []
     y, p = (np.stack([q.of(values) for q in questions], axis=1) for values in (y_true, np.clip(prob, 0, 1)))
-    share = y.mean(axis=0)
-    top = np.minimum(np.maximum(np.quantile(p, 0.995, axis=0), 2 * share), 0.99)
+    inside = None if known is None else np.stack([q.known(known) for q in questions], axis=1)
+    share = np.nan_to_num(shares_of(y, inside))
+    most = [
+        np.quantile(own, 0.995) if len(own) else 0.0 for own in (p[among(inside, k), k] for k in range(p.shape[1]))
+    ]
+    top = np.minimum(np.maximum(most, 2 * share), 0.99)
     grids = [np.linspace(0, max(float(t), 1e-6), STEPS + 1) for t in top]
-    treated = _Treated(y, p, grids)
+    treated = _Treated(y, p, grids, inside)
     values, everyone = (own[0] for own in treated.benefits(np.ones((1, len(y)))))
     draws = [treated.benefits(w) for w in bootstrap_weights(len(y_true), resamples, seed=seed, groups=groups)]
     low, high = _bounds([model for model, _ in draws], values)
@@ -265,11 +284,11 @@ class _Treated:
     """How many are treated at each threshold of each question, for all resamples at once: an image stands at the
     number of thresholds that it exceeds, and whoever stands at or beyond a threshold is treated."""
 
-    def __init__(self, y: Floats, prob: Floats, grids: Sequence[Floats]) -> None:
+    def __init__(self, y: Floats, prob: Floats, grids: Sequence[Floats], known: KnownLabels = None) -> None:
         from scipy import sparse
 
         n, q = y.shape
-        self.y = y
+        self.y, self.known = y, known
         self.odds = np.stack([grid / (1 - grid) for grid in grids])
         exceeded = np.stack([np.searchsorted(grid, prob[:, k]) for k, grid in enumerate(grids)], axis=1)
         # Place 0 exceeds no threshold, not even 0.
@@ -277,13 +296,15 @@ class _Treated:
         where = (row.ravel(), np.repeat(np.arange(n), q))
         shape = ((STEPS + 2) * q, n)
         self.positive = sparse.csr_array((y.ravel(), where), shape=shape)
-        self.negative = sparse.csr_array((1 - y.ravel(), where), shape=shape)
+        self.negative = sparse.csr_array((absent(y, known).ravel(), where), shape=shape)
 
     def benefits(self, w: Floats) -> tuple[Floats, Floats]:
         """(B, Q, STEPS + 1) net benefit of the answers and of treating all, of weights (B, N)."""
         by_image = np.ascontiguousarray(w.T)
         found, false = (self._at_least(places, by_image) for places in (self.positive, self.negative))
         n = w.sum(axis=1)[:, None, None]
+        if self.known is not None:
+            n = np.maximum(w @ self.known.astype(float), 1e-300)[:, :, None]
         share = (w @ self.y)[:, :, None] / n
         return (found - false * self.odds) / n, share - (1 - share) * self.odds
 

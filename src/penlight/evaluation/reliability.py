@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penlight.tasks import KnownLabels
+
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
+
+_TINY = 1e-300
 
 BINS = 10
 """Bins of probability; equally wide, and for the adaptive error of equally many pairs."""
@@ -29,18 +33,21 @@ def bin_of(prob: Floats, bins: int = BINS) -> Places:
 class PredictedProbabilities:
     """(N, P) predicted probabilities in [0, 1], and 1.0 where they came true, else 0.0.
 
-    A pair is an image with one of its columns.
+    A pair is an image with one of its columns; those whose truth is not `known` (N, P) count nowhere.
     """
 
     prob: Floats
     true: Floats
+    known: KnownLabels = None
 
     @classmethod
-    def of_answers(cls, exclusive: bool, y: NDArray[np.uint8], prob: Floats) -> "PredictedProbabilities":
+    def of_answers(
+        cls, exclusive: bool, y: NDArray[np.uint8], prob: Floats, known: KnownLabels = None
+    ) -> "PredictedProbabilities":
         """Of (N, C) truth and probabilities, what an answer states: for exclusive labels the most probable one's
         probability alone, else every label's."""
         if not exclusive:
-            return cls(np.clip(prob, 0, 1), y.astype(float))
+            return cls(np.clip(prob, 0, 1), y.astype(float), known)
         answer = np.argmax(prob, axis=1)[:, None]
         true = np.take_along_axis(y, answer, axis=1).astype(float)
         return cls(np.clip(np.take_along_axis(prob, answer, axis=1), 0, 1), true)
@@ -50,6 +57,23 @@ class PredictedProbabilities:
         """Of (N, C) truth and probabilities, every label's; of two exclusive ones the second, which says it all."""
         columns = slice(1, None) if exclusive and y.shape[1] == 2 else slice(None)
         return cls(np.clip(prob[:, columns], 0, 1), y[:, columns].astype(float))
+
+    @property
+    def of_pairs(self) -> tuple[Floats, Floats]:
+        """What was predicted of each pair, and whether it came true, (M,) both."""
+        chosen = slice(None) if self.known is None else self.known.ravel()
+        return self.prob.ravel()[chosen], self.true.ravel()[chosen]
+
+    def pairs(self, w: Floats) -> Floats:
+        """(B,): how many pairs there are, NaN for none."""
+        if self.known is None:
+            return np.asarray(w.sum(axis=1) * self.prob.shape[1])
+        return _some(w @ self.known.sum(axis=1))
+
+    def pairs_by_column(self, w: Floats) -> Floats:
+        """(B, P), or (B, 1) where all are known: how many pairs there are of each column."""
+        n: Floats = w.sum(axis=1, keepdims=True) if self.known is None else w @ self.known.astype(float)
+        return n
 
     def bin_gaps(self, w: Floats) -> Floats:
         """(B, P, BINS): the sum of predicted less true in each bin."""
@@ -72,23 +96,27 @@ class PredictedProbabilities:
         image, gap, first = self._ordered
 
         def off(weight: Floats) -> float:
+            if not len(weight):
+                return 0.0
             through = np.cumsum(weight)
             # A bin begins with the first run that has its share of pairs below it, wholly.
             reached = np.searchsorted(through, through[-1] * np.arange(1, BINS) / BINS)
             begins = np.unique(np.r_[0, first[np.searchsorted(first, reached, side="right")]])
             return float(np.abs(np.add.reduceat(weight * gap, begins[begins < len(weight)])).sum())
 
-        out: Floats = np.array([off(row[image]) for row in w]) / (w.sum(axis=1) * self.prob.shape[1])
+        out: Floats = np.array([off(row[image]) for row in w]) / self.pairs(w)
         return out
 
     @cached_property
     def _ordered(self) -> tuple[Places, Floats, Places]:
         """Of the M pairs from the lowest probability to the highest: the image (M,) of each, its gap (M,), and the
         place of the first of each run of equal probabilities, with M after them."""
-        prob, gap = self.prob.ravel(), (self.prob - self.true).ravel()
+        prob, true = self.of_pairs
+        image = np.repeat(np.arange(len(self.prob)), self.prob.shape[1])
+        image = image if self.known is None else image[self.known.ravel()]
         order = np.argsort(prob, kind="stable")
         first = np.flatnonzero(np.r_[True, np.diff(prob[order]) > 0, True])
-        return order // self.prob.shape[1], gap[order], first
+        return image[order], (prob - true)[order], first
 
     @cached_property
     def _in_bins(self) -> dict[str, Any]:
@@ -101,7 +129,9 @@ class PredictedProbabilities:
         gap = self.prob - self.true
         values = {"gaps": gap, "counts": np.ones_like(gap), "squares": gap**2}
         shape = (p * BINS, n)
-        return {name: sparse.csr_array((own.ravel(), (row, image)), shape=shape) for name, own in values.items()}
+        chosen = slice(None) if self.known is None else self.known.ravel()
+        place = row[chosen], image[chosen]
+        return {name: sparse.csr_array((own.ravel()[chosen], place), shape=shape) for name, own in values.items()}
 
     def _summed(self, name: str, w: Floats) -> Floats:
         out: Floats = (self._in_bins[name] @ np.ascontiguousarray(w.T)).T.reshape(len(w), -1, BINS)
@@ -112,10 +142,15 @@ def expected_error(gaps: Floats, n: Floats) -> Floats:
     """Expected calibration error over BINS equally wide bins (Naeini, Cooper and Hauskrecht, AAAI 2015).
 
     The mean over all pairs, whose columns share the bins, of how far the pairs of a bin are off on average; `gaps`
-    (B, P, BINS) as `PredictedProbabilities.bin_gaps`, `n` (B,) images.
+    (B, P, BINS) as `PredictedProbabilities.bin_gaps`, `n` (B,) pairs.
     """
-    out: Floats = np.abs(gaps.sum(axis=1)).sum(axis=1) / (n * gaps.shape[1])
+    out: Floats = np.abs(gaps.sum(axis=1)).sum(axis=1) / n
     return out
+
+
+def _some(n: Floats) -> Floats:
+    """Give numbers of pairs to divide by, NaN for none."""
+    return np.where(n > 0, n, np.nan)
 
 
 def outcome_errors(stated: Floats, true: NDArray[np.generic]) -> Floats:
@@ -129,8 +164,10 @@ def outcome_errors(stated: Floats, true: NDArray[np.generic]) -> Floats:
 
 
 def label_errors(gaps: Floats, n: Floats) -> Floats:
-    """(B, P): the expected calibration error of each column alone."""
-    out: Floats = np.abs(gaps).sum(axis=2) / n[:, None]
+    """(B, P): the expected calibration error of each column alone, of `n` (B, P) pairs; NaN for one without any."""
+    off: Floats = np.abs(gaps).sum(axis=2)
+    out = np.full_like(off, np.nan)
+    np.divide(off, n, out=out, where=n > 0)
     return out
 
 
@@ -147,12 +184,19 @@ class Brier:
 
     def score(self, w: Floats) -> Floats:
         """(B,) mean squared distance of probabilities from the truth."""
-        out: Floats = w @ self._distance / w.sum(axis=1)
+        n = w.sum(axis=1) if self._share_known is None else _some(w @ self._share_known)
+        out: Floats = w @ self._distance / n
         return out
 
     def uncertainty(self, w: Floats) -> Floats:
         """(B,): what the shares of the labels alone would score, share x (1 - share), times N / (N - 1) against its
         bias (Ferro and Fricker 2012)."""
+        if self.labels.known is not None:
+            n = self.labels.pairs_by_column(w)
+            share = w @ self.labels.true / np.maximum(n, _TINY)
+            spread = share * (1 - share) * n / np.maximum(n - 1, 1)
+            mean: Floats = (n * spread).sum(axis=1) / _some(n.sum(axis=1))
+            return mean
         n = w.sum(axis=1)
         share = w @ self.labels.true / n[:, None]
         out: Floats = self._over_columns(share * (1 - share)) * n / np.maximum(n - 1, 1)
@@ -173,6 +217,8 @@ class Brier:
         fewer = np.maximum(counts - 1, counts / 2)
         by_chance = np.divide(squares - squared, fewer, out=np.zeros_like(gaps), where=counts > 0)
         known = np.where(counts > 1, squared - by_chance, 0)
+        if self.labels.known is not None:
+            return np.asarray(known.sum(axis=(1, 2)) / _some(counts.sum(axis=(1, 2))))
         out: Floats = self._over_columns(known.sum(axis=2)) / counts[:, 0].sum(axis=1)
         return out
 
@@ -187,7 +233,13 @@ class Brier:
 
     @cached_property
     def _distance(self) -> Floats:
-        return self._over_columns((self.labels.prob - self.labels.true) ** 2)
+        squares = (self.labels.prob - self.labels.true) ** 2
+        return self._over_columns(squares if self.labels.known is None else squares * self.labels.known)
+
+    @cached_property
+    def _share_known(self) -> Floats | None:
+        """(N,) the share of the columns of each image that are known, None where all are."""
+        return None if self.labels.known is None else self.labels.known.mean(axis=1)
 
     def _over_columns(self, values: Floats) -> Floats:
         out: Floats = values.sum(axis=1) if self.summed else values.mean(axis=1)

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from penlight.data.reads import read
-from penlight.evaluation.conformal import candidate_labels
+from penlight.evaluation.conformal import candidate_labels, true_candidates
 from penlight.evaluation.corruptions import SEVERITIES, Corruption, Images
 from penlight.evaluation.intervals import RESAMPLES, Groups, bootstrap_weights
 from penlight.evaluation.sample import mean_defined, ratio
 from penlight.records import Count, Name, Number, Record, Seed, Sentences, json_key
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,13 +126,16 @@ class Mistakes:
     severities: Floats
 
 
-def balanced_error(task: Task, y: Indicators, mistakes: NDArray[np.generic], w: Floats) -> Floats:
-    """Give the balanced errors (B,) of mistakes (N, Q, K) for weights (B, N); `y` (N, C) is the truth.
+def balanced_error(
+    task: Task, y: Indicators, mistakes: NDArray[np.generic], w: Floats, known: KnownLabels = None
+) -> Floats:
+    """Give the balanced errors (B,) of mistakes (N, Q, K) for weights (B, N); `y` (N, C) is the truth, as far
+    as it is `known`.
 
     Of classes, those without an image are left out; of findings, those without a positive or without a negative case.
     NaN where nothing is left.
     """
-    truth = candidate_labels(task, y)
+    truth = true_candidates(task, y, known)
     n, q, k = truth.shape
     there = (w @ truth.reshape(n, q * k).astype(float)).reshape(-1, q, k)
     wrong = (w @ mistakes.reshape(n, q * k).astype(float)).reshape(-1, q, k)
@@ -140,9 +143,9 @@ def balanced_error(task: Task, y: Indicators, mistakes: NDArray[np.generic], w: 
     return mean_defined(missed[:, 0] if task.exclusive else missed.mean(axis=2))
 
 
-def mistakes_of(task: Task, y: Indicators, decided: Indicators) -> Indicators:
+def mistakes_of(task: Task, y: Indicators, decided: Indicators, known: KnownLabels = None) -> Indicators:
     """Say which true labels were not chosen, (N, Q, K), from truth and answers (N, C)."""
-    missed: Indicators = candidate_labels(task, y) & (1 - candidate_labels(task, decided))
+    missed: Indicators = true_candidates(task, y, known) & (1 - candidate_labels(task, decided))
     return missed
 
 
@@ -155,12 +158,14 @@ def observe(
     corruptions: Sequence[Corruption],
     *,
     seed: int = 0,
+    known: KnownLabels = None,
     step: Callable[[str], None] = lambda what: None,
 ) -> list[Mistakes]:
     """Ask every model about every corruption of the same images, once.
 
-    `images` (M, H, W, C) uint8 is a whole split, `index` (N,) its rows that count, with truth `y` (N, C); a model is
-    what answers, and its answers (N, C) to the clean images. `step` is told which corruption is at hand.
+    `images` (M, H, W, C) uint8 is a whole split, `index` (N,) its rows that count, with truth `y` (N, C), as far as
+    it is `known`; a model is what answers, and its answers (N, C) to the clean images. `step` is told which
+    corruption is at hand.
     """
     whole = np.ones((1, len(y)))
     summed: list[list[NDArray[np.float32]]] = [[] for _ in models]
@@ -171,12 +176,12 @@ def observe(
         for column, severity in enumerate(SEVERITIES):
             answers = _answers(images, index, corruption, severity, [answering for answering, _ in models], seed)
             for m, decided in enumerate(answers):
-                wrong = mistakes_of(task, y, decided)
+                wrong = mistakes_of(task, y, decided, known)
                 totals[m] += wrong
-                errors[m, row, column] = balanced_error(task, y, wrong, whole)[0]
+                errors[m, row, column] = balanced_error(task, y, wrong, whole, known)[0]
         for own, total in zip(summed, totals, strict=True):
             own.append(total / np.float32(len(SEVERITIES)))
-    cleans = [mistakes_of(task, y, decided).astype(np.float32) for _, decided in models]
+    cleans = [mistakes_of(task, y, decided, known).astype(np.float32) for _, decided in models]
     return [Mistakes(clean, tuple(own), e) for clean, own, e in zip(cleans, summed, errors, strict=True)]
 
 
@@ -207,6 +212,7 @@ def summarise(
     resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Groups = None,
+    known: KnownLabels = None,
 ) -> list[Robust]:
     """Turn mistakes into errors with intervals; each of `models` has the mistakes of its seeds, one or several.
 
@@ -217,7 +223,7 @@ def summarise(
 
     def errors(w: Floats) -> Floats:
         """(S, 1 + R, B): clean and R corruptions, of every model and seed."""
-        return np.array([[balanced_error(task, y, wrong, w) for wrong in own] for own in kinds])
+        return np.array([[balanced_error(task, y, wrong, w, known) for wrong in own] for own in kinds])
 
     whole = errors(np.ones((1, len(y))))
     chunks = bootstrap_weights(len(y), resamples, seed=seed, groups=groups)

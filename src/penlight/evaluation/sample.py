@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.evaluation.calibration import log_losses
+from penlight.evaluation.calibration import log_losses, pair_losses
 from penlight.evaluation.conformal import candidate_labels
+from penlight.evaluation.intervals import Groups, count_cases
 from penlight.evaluation.reliability import Brier, PredictedProbabilities
 from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, is_singleton
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
+from penlight.tasks.known import absent, known_or_none
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
@@ -26,8 +28,9 @@ class Sample:
     """What metrics see: `y` (N, C) 0/1 truth, `prob` (N, C) probabilities, `decided` (N, C) 0/1 decisions, and
     prediction sets `sets` (N, Q, K) of candidate labels (see `conformal`), None where none were fitted.
 
-    Where several models answered, each its own images, `fold` (N,) says which: their probabilities are not on one
-    scale, so that images are ranked among those of their fold only.
+    `known` (N, C) says which labels are known, None where all are: a pair of image and label that is not enters no
+    metric, and its truth is 0. Where several models answered, each its own images, `fold` (N,) says which: their
+    probabilities are not on one scale, so that images are ranked among those of their fold only.
     """
 
     task: Task
@@ -36,12 +39,62 @@ class Sample:
     decided: NDArray[np.uint8]
     sets: NDArray[np.uint8] | None = None
     fold: NDArray[np.int64] | None = None
+    known: KnownLabels = None
+
+    def __post_init__(self) -> None:
+        """Take a mask that is true throughout for none, and what is not known for no case."""
+        object.__setattr__(self, "known", known_or_none(self.known))
+        if self.known is not None:
+            object.__setattr__(self, "y", self.y & self.known)
 
     def part(self, rows: NDArray[np.generic]) -> "Sample":
         """Select images by (N,) true or false, with all that is known of each."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "task"}
         chosen: dict[str, Any] = {name: None if own is None else own[rows] for name, own in arrays.items()}
         return replace(self, **chosen)
+
+    @cached_property
+    def absent(self) -> NDArray[np.uint8]:
+        """(N, C) 1 where a label is known not to be there."""
+        return absent(self.y, self.known)
+
+    @cached_property
+    def called(self) -> NDArray[np.uint8]:
+        """(N, C) 1 where a label is decided to be there, of those that are known."""
+        return self.decided if self.known is None else self.decided & self.known
+
+    @cached_property
+    def pairs(self) -> NDArray[np.uint8]:
+        """(N, C) 1 where a label is known."""
+        return np.ones_like(self.y) if self.known is None else self.known.astype(np.uint8)
+
+    @cached_property
+    def complete(self) -> NDArray[np.bool_]:
+        """(N,) whether all labels of an image are known."""
+        return np.ones(len(self.y), bool) if self.known is None else np.asarray(self.known.all(axis=1))
+
+    def cases(self, groups: Groups = None, inside: NDArray[np.bool_] | None = None) -> list[tuple[int, int]]:
+        """Count of each label what has it and what lacks it among the images `inside` (N,), see `count_cases`; those
+        of which it is not known do neither."""
+        if self.known is None:
+            return [count_cases(column, groups, inside) for column in self.y.T]
+        among = self.known.T if inside is None else self.known.T & inside
+        return [count_cases(column, groups, own) for column, own in zip(self.y.T, among, strict=True)]
+
+    @cached_property
+    def scored(self) -> int:
+        """How many images have a label that is known."""
+        return len(self.y) if self.known is None else int(self.known.any(axis=1).sum())
+
+    @cached_property
+    def share_known(self) -> Floats | None:
+        """(N,) the share of the labels of each image that are known, None where all are."""
+        return None if self.known is None else self.known.mean(axis=1)
+
+    def over_labels(self, values: NDArray[np.generic]) -> Floats:
+        """(N,) mean over labels of (N, C) values; what is not known adds nothing, see `share_known`."""
+        mean: Floats = (values if self.known is None else values * self.known).mean(axis=1)
+        return mean
 
     @cached_property
     def grade(self) -> NDArray[np.int64]:
@@ -80,7 +133,7 @@ class Sample:
     @cached_property
     def predicted(self) -> PredictedProbabilities:
         """The probabilities that the answers are given with."""
-        return PredictedProbabilities.of_answers(self.task.exclusive, self.y, self.prob)
+        return PredictedProbabilities.of_answers(self.task.exclusive, self.y, self.prob, self.known)
 
     @cached_property
     def brier(self) -> Brier:
@@ -91,25 +144,31 @@ class Sample:
 
     @cached_property
     def log_losses(self) -> Floats:
-        """(N,) log loss of each image."""
+        """(N,) log loss of each image; see `over_labels`."""
+        if self.known is not None:
+            return self.over_labels(pair_losses(self.y, self.prob))
         return log_losses(self.y, self.prob, self.task.exclusive)
 
     @cached_property
     def rankings_by_label(self) -> "list[Rankings]":
         """One ranking per label."""
-        return [Rankings.of(self.y[:, c], self.prob[:, c], self.fold) for c in range(self.y.shape[1])]
+        return [
+            Rankings.among(self.y[:, c], self.prob[:, c], self.fold, None if self.known is None else self.known[:, c])
+            for c in range(self.y.shape[1])
+        ]
 
     @cached_property
     def micro(self) -> "Rankings":
         """The ranking of all (image, label) pairs together."""
         image_of = np.repeat(np.arange(len(self.y)), self.y.shape[1])
         fold = None if self.fold is None else self.fold[image_of]
-        return Rankings.of(self.y.ravel(), self.prob.ravel(), fold, image_of, len(self.y))
+        known = None if self.known is None else self.known.ravel()
+        return Rankings.among(self.y.ravel(), self.prob.ravel(), fold, known, image_of, len(self.y))
 
     @cached_property
     def counted(self) -> Any:
         """Sparse (3 C, N): which images count as right answers, as truths and as answers, of each label in turn."""
-        row, image = np.nonzero(np.hstack([self.y & self.decided, self.y, self.decided]).T)
+        row, image = np.nonzero(np.hstack([self.y & self.called, self.y, self.called]).T)
         return _summing(row, image, (3 * self.y.shape[1], len(self.y)))
 
     def by_image(self, w: Floats) -> Floats:
@@ -119,7 +178,7 @@ class Sample:
     @cached_property
     def risk_coverage(self) -> RiskCoverage:
         """The answers from the surest to the least sure."""
-        return RiskCoverage.of(*errors_and_confidence(self.task, self.y, self.prob, self.decided))
+        return RiskCoverage.of(*errors_and_confidence(self.task, self.y, self.prob, self.decided), self.known)
 
     @cached_property
     def set_statistics(self) -> "SetStatistics":
@@ -130,18 +189,19 @@ class Sample:
         singleton = is_singleton(self.sets, candidate_labels(self.task, self.decided))
         possible = self.sets[:, 0] if self.task.exclusive else self.sets[:, :, 1]
         return SetStatistics(
-            covered.mean(axis=1),
-            self.sets.sum(axis=2).mean(axis=1),
-            singleton.mean(axis=1),
-            (singleton & (covered == 1)).mean(axis=1),
+            self.over_labels(covered),
+            self.over_labels(self.sets.sum(axis=2)),
+            self.over_labels(singleton),
+            self.over_labels(singleton & (covered == 1)),
             (self.y & possible).astype(float),
         )
 
 
 @dataclass(frozen=True)
 class SetStatistics:
-    """Of the Q prediction sets of each image, (N,): the share that hold the truth, the mean size, the share that hold
-    the decision alone (`is_singleton`) and that do so rightly; `label_in_set` (N, C) marks true labels in the set."""
+    """Of the Q prediction sets of each image, (N,), as `Sample.over_labels` has them: the share that hold the truth,
+    the mean size, the share that hold the decision alone (`is_singleton`) and that do so rightly; `label_in_set`
+    (N, C) marks true labels in the set."""
 
     covered: Floats
     size: Floats
@@ -233,6 +293,23 @@ class Rankings:
         parts = [np.flatnonzero(fold == number) for number in np.unique(fold)]
         n = images or len(y)
         return cls(tuple(Ranking.of(y[rows], score[rows], image_of[rows], n) for rows in parts))
+
+    @classmethod
+    def among(
+        cls,
+        y: NDArray[np.generic],
+        score: Floats,
+        fold: NDArray[np.int64] | None,
+        known: NDArray[np.bool_] | None,
+        image_of: NDArray[np.int64] | None = None,
+        images: int = 0,
+    ) -> "Rankings":
+        """Rank the scores that are `known` (M,) alone, all where it is None."""
+        if known is None:
+            return cls.of(y, score, fold, image_of, images)
+        image_of = np.arange(len(y)) if image_of is None else image_of
+        own = None if fold is None or not known.any() else fold[known]
+        return cls.of(y[known], score[known], own, image_of[known], images or len(y))
 
     def areas(self, w: Floats) -> tuple[Floats, Floats]:
         """Area under the ROC curve and average precision, (B,) both, of weights (N, B); NaN where undefined.

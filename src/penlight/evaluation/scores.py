@@ -19,9 +19,12 @@ from penlight.evaluation.intervals import (
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.rows import Score
 from penlight.evaluation.sample import Sample
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
 
 Floats = NDArray[np.float64]
+
+ALL_UNKNOWN = "it is not known of any image"
+"""Why a label has no score where no image says whether it is there."""
 
 FEWEST_POSITIVES = 10
 """With fewer positives of a label, a mean over labels has no interval that can be trusted."""
@@ -38,15 +41,16 @@ def score(
     seed: int = 0,
     groups: Groups = None,
     fold: NDArray[np.int64] | None = None,
+    known: KnownLabels = None,
 ) -> list[Score]:
     """Score (N, C) probabilities and decisions against the truth: a row per metric of `task.metrics`, and per label.
 
     The interval is that of the metric's closed form, else the 2.5 to 97.5 percentile of `resamples` bootstrap
     resamples (see `bootstrap_weights`). It is NaN where none can be trusted, and the note says why, and without
-    resamples. `groups` (N,) are patients, `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) as in
-    `Sample`.
+    resamples. `groups` (N,) are patients, `sets` (N, Q, K) of answers, see `Conformal.sets`; `fold` (N,) and
+    `known` (N, C) as in `Sample`.
     """
-    return _scores([Sample(task, y_true, prob, decided, sets, fold)], resamples, seed, groups)
+    return _scores([Sample(task, y_true, prob, decided, sets, fold, known)], resamples, seed, groups)
 
 
 def score_seeds(
@@ -59,13 +63,15 @@ def score_seeds(
     resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Groups = None,
+    known: KnownLabels = None,
 ) -> list[Score]:
     """Score the runs of several seeds on the same images: mean and standard deviation over seeds.
 
     The interval is that of the mean over these seeds, over resamples of the images, the same for every seed.
     """
     many_sets = [None] * len(probs) if sets is None else sets
-    samples = [Sample(task, y_true, p, d, s) for p, d, s in zip(probs, decisions, many_sets, strict=True)]
+    each = zip(probs, decisions, many_sets, strict=True)
+    samples = [Sample(task, y_true, p, d, s, known=known) for p, d, s in each]
     return _scores(samples, resamples, seed, groups, over_seeds=True)
 
 
@@ -102,6 +108,9 @@ def _heads(key: str, sample: Sample, means: Mapping[str, Floats]) -> list[tuple[
     labels leaves some out."""
     metric, labels = METRICS[key], sample.task.labels
     notes = [metric.undefined if np.isnan(value) else "" for value in means[key]]
+    if sample.known is not None:
+        some = [bool(own.any()) for own in (sample.known.T if metric.per_label else [sample.known])]
+        notes = [note if own else ALL_UNKNOWN for own, note in zip(some, notes, strict=True)]
     if metric.per_label:
         positives = sample.y.sum(axis=0).tolist()
         return [(metric.name, *own) for own in zip(labels, positives, notes, strict=True)]
@@ -109,7 +118,8 @@ def _heads(key: str, sample: Sample, means: Mapping[str, Floats]) -> list[tuple[
     if not np.isnan(means[key][0]) and of_labels in means:
         missing = [name for name, value in zip(labels, means[of_labels], strict=True) if np.isnan(value)]
         notes = [f"without {label_list(missing)}: {METRICS[of_labels].undefined}" if missing else ""]
-    return [(metric.name, None, len(sample.y), notes[0])]
+    n = int(sample.complete.sum()) if key == "exact_match" else sample.scored
+    return [(metric.name, None, n, notes[0])]
 
 
 def _closed_forms(keys: Iterable[str], samples: Sequence[Sample], groups: Groups) -> dict[str, Intervals]:
@@ -165,17 +175,18 @@ def _columns(values: Floats) -> Floats:
     return values if values.ndim == 2 else values[:, None]
 
 
-def headline_value(task: Task, y_true: NDArray[np.uint8], prob: Floats) -> float:
+def headline_value(task: Task, y_true: NDArray[np.uint8], prob: Floats, known: KnownLabels = None) -> float:
     """Give the task's headline metric alone, without interval or thresholds."""
-    sample = Sample(task, y_true, prob, task.decide(prob))
+    sample = Sample(task, y_true, prob, task.decide(prob), known=known)
     return float(METRICS[task.headline].compute(sample, np.ones((1, len(prob))))[0])
 
 
 def values_of(
-    task: Task, y_true: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8], metrics: Sequence[str]
-) -> dict[str, float]:
+    task: Task, y_true: NDArray[np.uint8], prob: Floats, decided: NDArray[np.uint8], metrics: Sequence[str],
+    known: KnownLabels = None,
+) -> dict[str, float]:  # fmt: skip
     """Give some metrics of the whole, by their keys in `METRICS`, without intervals."""
-    sample, whole = Sample(task, y_true, prob, decided), np.ones((1, len(prob)))
+    sample, whole = Sample(task, y_true, prob, decided, known=known), np.ones((1, len(prob)))
     return {key: float(METRICS[key].compute(sample, whole)[0]) for key in metrics}
 
 

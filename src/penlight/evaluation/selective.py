@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.evaluation.conformal import candidate_labels
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -53,23 +53,26 @@ class RiskCoverage:
     errors: "csr_array"
 
     @classmethod
-    def of(cls, wrong: NDArray[np.bool_], confidence: Floats) -> "RiskCoverage":
-        """Group the answers (N, Q) by `confidence`, the highest first."""
+    def of(cls, wrong: NDArray[np.bool_], confidence: Floats, known: KnownLabels = None) -> "RiskCoverage":
+        """Group the answers (N, Q) by `confidence`, the highest first; those whose truth is not `known` (N, Q) are
+        left out."""
         from scipy.sparse import csr_array
 
         n, q = wrong.shape
-        values, run = np.unique(-confidence.ravel(), return_inverse=True)
-        n_wrong = np.bincount(run, wrong.ravel(), len(values)).astype(np.int64)
+        chosen = slice(None) if known is None else known.ravel()
+        image = np.repeat(np.arange(n), q)[chosen]
+        wrong, confidence = wrong.ravel()[chosen], confidence.ravel()[chosen]
+        values, run = np.unique(-confidence, return_inverse=True)
+        n_wrong = np.bincount(run, wrong, len(values)).astype(np.int64)
         erring = np.flatnonzero(n_wrong)
-        image = np.repeat(np.arange(n), q)
         stretch = np.searchsorted(erring, run, side="left") + np.searchsorted(erring, run, side="right")
-        mistake = np.flatnonzero(wrong.ravel())
+        mistake = np.flatnonzero(wrong)
         place = np.searchsorted(erring, run[mistake])
         return cls(
             -values,
             np.bincount(run, minlength=len(values)) - n_wrong,
             n_wrong,
-            csr_array((np.ones(n * q), (stretch, image)), shape=(2 * len(erring) + 1, n)),
+            csr_array((np.ones(len(image)), (stretch, image)), shape=(2 * len(erring) + 1, n)),
             csr_array((np.ones(len(mistake)), (place, image[mistake])), shape=(len(erring), n)),
         )
 
@@ -94,5 +97,5 @@ class RiskCoverage:
         start, length = through[:-1:2], np.maximum(through[1::2] - through[:-1:2], 1e-300)
         in_runs = came_in + (before - came_in * (start / length)) * (logs[1::2] - logs[:-1:2])
         between = (before + came_in) * (logs[2::2] - logs[1::2])
-        area: Floats = (in_runs + between).sum(axis=0) / through[-1]
+        area: Floats = (in_runs + between).sum(axis=0) / np.where(through[-1] > 0, through[-1], np.nan)
         return area

@@ -24,7 +24,6 @@ from penlight.evaluation.intervals import (
     Groups,
     UnknownPatients,
     bootstrap_weights,
-    count_cases,
     count_units,
     number_units,
     percentile_interval,
@@ -202,15 +201,15 @@ def _row(sample: Sample, column: str, name: str, inside: Mask, groups: Groups) -
         return replace(row, note=f"fewer than {FEWEST_UNITS} {what}")
     if others < FEWEST_UNITS:
         return replace(row, note=f"fewer than {FEWEST_UNITS} {what} in other groups")
-    enough = _enough(sample.y, inside, groups) & _enough(sample.y, ~inside, groups)
+    enough = _enough(sample, inside, groups) & _enough(sample, ~inside, groups)
     if not enough.any():
         return replace(row, note=f"no label has {FEWEST_CASES} {what} with it and without it, inside and outside")
     return replace(row, left_out=tuple(np.array(sample.task.labels)[~enough].tolist()))
 
 
-def _enough(y: NDArray[np.uint8], inside: Mask, groups: Groups) -> Mask:
+def _enough(sample: Sample, inside: Mask, groups: Groups) -> Mask:
     """(C,) whether enough patients, or images, `inside` (N,) have a label, and lack it."""
-    cases = [min(count_cases(column, groups, inside)) for column in y.T]
+    cases = [min(own) for own in sample.cases(groups, inside)]
     return np.asarray(cases) >= FEWEST_CASES
 
 

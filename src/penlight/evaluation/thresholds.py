@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from penlight.evaluation.calibration import FOLDS, folds_by_value, how_few, too_few
 from penlight.evaluation.intervals import Groups, exceeds_error, number_units, select_groups
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
+from penlight.tasks.known import among
 
 Floats = NDArray[np.float64]
 
@@ -26,24 +27,27 @@ def find_thresholds(
     wanted: float | None,
     found_on: str,
     groups: Groups,
+    known: KnownLabels = None,
 ) -> tuple[tuple[float, ...], list[str]]:
     """Give a threshold per label by a `rule` of `find_decision`, and notes on those that the answers, named
-    `found_on`, cannot tune."""
+    `found_on`, cannot tune; a label is tuned on the images of which it is `known` (N, C)."""
     cuts, notes = np.full(len(task.labels), 0.5 if wanted is None else wanted), list[str]()
     for c in task.tuned_columns if rule != "fixed" else ():
-        label = task.labels[c]
-        if too_few(y_val[:, c], groups):
-            cuts[c] = np.quantile(prob_val[:, c], 1 - prevalence[c])
-            few = how_few(y_val[:, c], found_on, groups)
-            notes.append(f"{label}: {few} to tune; cut at the prevalence in train")
-        elif rule in _SCORES and not _cut_helps(y_val[:, c], prob_val[:, c], rule, groups):
+        label, rows = task.labels[c], among(known, c)
+        y, prob, own = y_val[rows, c], prob_val[rows, c], groups if known is None else select_groups(groups, rows)
+        if too_few(y, own):
+            known_share = np.isfinite(prevalence[c])
+            cuts[c] = np.quantile(prob_val[:, c], 1 - prevalence[c]) if known_share else 0.5
+            few = how_few(y, found_on, own)
+            notes.append(f"{label}: {few} to tune; cut at {'the prevalence in train' if known_share else 0.5}")
+        elif rule in _SCORES and not _cut_helps(y, prob, rule, own):
             cuts[c] = 0.5
             notes.append(
                 f"{label}: a threshold by {rule} did not raise it by more than its standard error on images of "
                 f"{found_on} held out; cut at 0.5"
             )
         else:
-            cuts[c] = best_cut(y_val[:, c], prob_val[:, c], rule, wanted)
+            cuts[c] = best_cut(y, prob, rule, wanted)
     others = [c for c in range(len(task.labels)) if c not in task.tuned_columns]
     cuts[others] = 1 - cuts[task.tuned_columns[0]]
     return tuple(cuts.tolist()), notes

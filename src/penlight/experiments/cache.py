@@ -70,7 +70,8 @@ def about_view(view: ViewedDataset) -> dict[str, Any]:
         digest.update(f"{name} {split.images.shape}".encode())
         groups = () if split.groups is None else (split.groups,)
         metadata = (values.astype(np.str_) for _, values in sorted(split.metadata.items()))
-        for values in (split.index, split.y_true, *groups, *metadata):
+        known = () if split.known is None else (split.known,)
+        for values in (split.index, split.y_true, *groups, *metadata, *known):
             digest.update(f" {values.dtype} {values.shape} ".encode() + values.tobytes())
     return {
         "data": [info.name, view.dataset.md5, view.dataset.size, info.images_per_patient, info.position_matters],

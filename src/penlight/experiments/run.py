@@ -364,7 +364,7 @@ def choose_model(
     prob, epoch = val.prob, None
     if fitted.unchosen is not None:
         prob, epoch = task.probabilities(np.asarray(fitted.unchosen, np.float64)), len(fitted.history)
-    one, other = (Sample(task, val.y_true, p, task.decide(p)) for p in (prob, linear.val.prob))
+    one, other = (Sample(task, val.y_true, p, task.decide(p), known=val.known) for p in (prob, linear.val.prob))
     ahead = margin(one, other, groups=val.units)
     if ahead.is_clear:
         return fitted, KeptModel(recipe.model.backbone, ahead, epoch)

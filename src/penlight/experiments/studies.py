@@ -267,7 +267,7 @@ def _require_same_images(tests: Sequence[Predictions]) -> None:
     first = tests[0]
     for other in tests:
         same = (other.view, other.data_hash) == (first.view, first.data_hash)
-        if not (same and np.array_equal(other.index, first.index) and np.array_equal(other.y_true, first.y_true)):
+        if not (same and np.array_equal(other.index, first.index) and other.same_truth(first)):
             raise PredictionsError(
                 f"The runs of this study do not all have the same {first.split} images of {first.dataset}, view "
                 f"{first.view}.",

@@ -95,7 +95,8 @@ def _randomised(task: Task, fitted: Fitted) -> Subject | None:
 
 def _telling(test: Answers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Choose a few of the surest wrong answers, and of the surest right ones of each label: rows and columns."""
-    p, given = test.predictions, test.decided == 1
+    p = test.predictions
+    given = test.decided == 1 if p.known is None else (test.decided == 1) & p.known
     wrong = surest(given & (p.y_true == 0), p.prob, _CASES)
     right = surest_of_each(given & (p.y_true == 1), p.prob, _CASES)
     cells = np.array([*wrong, *right], np.int64).reshape(-1, 2)

@@ -67,8 +67,8 @@ def _furthest(one: Floats, other: Floats) -> float:
 
 def _changes(model: Predictions, decided: NDArray[np.uint8], prob: Floats, decision: Decision) -> list[MetricChange]:
     cuts = None if decision.thresholds is None else np.array(decision.thresholds)
-    of_file = score(model.task, model.y_true, prob, model.task.decide(prob, cuts), resamples=0)
-    of_model = score(model.task, model.y_true, model.prob, decided, resamples=0)
+    of_file = score(model.task, model.y_true, prob, model.task.decide(prob, cuts), resamples=0, known=model.known)
+    of_model = score(model.task, model.y_true, model.prob, decided, resamples=0, known=model.known)
     rows = zip(of_model, of_file, strict=True)
     return [MetricChange(before.name, before.label, before.value, after.value) for before, after in rows]
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from penlight.data.reads import Readable
 from penlight.evaluation.novelty import cell_shares
 from penlight.recipes import Linear, Majority
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
+from penlight.tasks.known import shares
 from penlight.tasks.links import sigmoid, softmax
 
 # Pixels that the linear baseline reads at once, in 64 bits.
@@ -29,8 +30,11 @@ Floats = NDArray[np.float64]
 class Baseline(Protocol):
     """A model without epochs. `prob` are (N, C) probabilities of the task it was fitted for."""
 
-    def fit(self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool) -> Self:
-        """Learn from images (N, H, W, C) uint8 and indicators (N, C); `mirrors` says that flips are allowed."""
+    def fit(
+        self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool, known: KnownLabels = None
+    ) -> Self:
+        """Learn from images (N, H, W, C) uint8 and indicators (N, C); `mirrors` says that flips are allowed. Of a
+        label it learns from the images of which it is `known` (N, C)."""
 
     def predict(self, images: Readable) -> Floats:
         """Give (N, C) probabilities."""
@@ -43,9 +47,11 @@ class MajorityBaseline:
     options: Majority
     shares: Floats = field(default_factory=lambda: np.empty(0))
 
-    def fit(self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool) -> Self:
+    def fit(
+        self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool, known: KnownLabels = None
+    ) -> Self:
         """See `Baseline.fit`."""
-        self.shares = y.mean(axis=0)
+        self.shares = np.nan_to_num(shares(y, known))
         return self
 
     def predict(self, images: Readable) -> Floats:
@@ -72,14 +78,19 @@ class LinearBaseline:
     bias: Floats = field(default_factory=lambda: np.empty(0))
     exclusive: bool = True
 
-    def fit(self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool) -> Self:
+    def fit(
+        self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool, known: KnownLabels = None
+    ) -> Self:
         """See `Baseline.fit`."""
         flips = _FLIPS if mirrors and self.options.flips else _FLIPS[:1]
         table_bytes = 4 * len(flips) * math.prod(images.shape)
         components = (_held if table_bytes <= TABLE_BYTES else _streamed)(images, flips, self.options.components)
         z = components.places
         targets = np.argmax(y, axis=1)[:, None] if task.exclusive else y
-        maps = [self._regression(z, np.tile(column, len(flips))) for column in targets.T]
+        maps = []
+        for c, column in enumerate(targets.T):
+            rows = slice(None) if known is None else np.tile(known[:, c], len(flips))
+            maps.append(self._regression(z[rows], np.tile(column, len(flips))[rows]))
         if task.exclusive:
             coefficients, bias = _of_classes(*maps[0], y.shape[1])
         else:

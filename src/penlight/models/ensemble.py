@@ -14,7 +14,7 @@ from penlight.data.reads import Readable
 from penlight.models.baselines import LinearBaseline
 from penlight.models.feature_classifiers import FeatureClassifier, Floats, prob_of, scores_of
 from penlight.models.handcrafted_features import HandcraftedFeatures
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
 
 MOST = 10_000
 """Classifiers of features learn from at most this many images, drawn by the seed."""
@@ -115,11 +115,20 @@ def few_of(n: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng([seed, 0xFE3]).permutation(n)[:MOST])
 
 
-def weigh(scores: Floats, y: NDArray[np.uint8], given: Floats, worth: float, *, exclusive: bool) -> Floats:
+def weigh(
+    scores: Floats,
+    y: NDArray[np.uint8],
+    given: Floats,
+    worth: float,
+    *,
+    exclusive: bool,
+    known: KnownLabels = None,
+) -> Floats:
     """Find the weights (M,), none below 0, under which scores (M, N, C) explain the truth (N, C) best.
 
     The loss is the log loss, and away from the `given` weights it counts `worth` images more: those weights are
-    the mean of a Gaussian whose precision is that of `worth` images like these.
+    the mean of a Gaussian whose precision is that of `worth` images like these. Labels that are not `known` (N, C)
+    say nothing.
     """
     from scipy.optimize import minimize
 
@@ -133,9 +142,9 @@ def weigh(scores: Floats, y: NDArray[np.uint8], given: Floats, worth: float, *, 
             value = -np.log(np.maximum((prob * y).sum(axis=1), 1e-12)).sum()
             slope = np.einsum("mnc,nc->m", scores, prob - y)
         else:
-            sure = np.maximum(np.where(y, prob, 1 - prob), 1e-12)
-            value = -np.log(sure).sum() / y.shape[1]
-            slope = np.einsum("mnc,nc->m", scores, prob - y) / y.shape[1]
+            off = prob - y if known is None else (prob - y) * known
+            value = -np.log(np.maximum(1 - np.abs(off), 1e-12)).sum() / y.shape[1]
+            slope = np.einsum("mnc,nc->m", scores, off) / y.shape[1]
         return float(value + away @ precision @ away / 2), slope + precision @ away
 
     start = np.maximum(given, 0.05)

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penlight.data.reads import Readable
 from penlight.errors import RecipeError, TrainingError, first_line, is_out_of_memory
 from penlight.recipes import Estimator
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
 
 _BATCH = 4096
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -62,8 +62,11 @@ class EstimatorModel:
         """What it is called: by its class, a pipeline by its last step's."""
         return _name_of(self.estimator)
 
-    def fit(self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool) -> Self:
-        """Fit a copy of the estimator. TrainingError, in a sentence, if it raises."""
+    def fit(
+        self, images: Readable, y: NDArray[np.uint8], task: Task, *, mirrors: bool, known: KnownLabels = None
+    ) -> Self:
+        """Fit a copy of the estimator; where not all labels are `known` (N, C), one for each, on the images of which
+        it is. TrainingError, in a sentence, if it raises."""
         from sklearn.base import clone
         from sklearn.multioutput import MultiOutputClassifier
 
@@ -74,6 +77,11 @@ class EstimatorModel:
             copied = clone(self.estimator)
             seeded = {name: self.seed for name in copied.get_params() if name.rpartition("__")[2] == "random_state"}
             copied.set_params(**seeded)
+            if known is not None:
+                self.fitted = _PerLabel(
+                    [clone(copied).fit(pixels[own], column[own]) for own, column in zip(known.T, y.T, strict=True)]
+                )
+                return self
             if not task.exclusive and not _takes_several(copied):
                 copied = MultiOutputClassifier(copied)
             self.fitted = copied.fit(pixels, y.argmax(axis=1) if task.exclusive else y)
@@ -111,6 +119,22 @@ class EstimatorModel:
                 f"{self.name} {what}: {type(error).__name__}: {first_line(error)}.",
                 "It gets pixels (N, height * width * channels), float32 of 0 to 1, and class numbers or indicators.",
             ) from error
+
+
+@dataclass(frozen=True)
+class _PerLabel:
+    """An estimator for each label, as scikit-learn's MultiOutputClassifier gives what they say."""
+
+    estimators: Sequence[Any]
+
+    @property
+    def classes_(self) -> list[Any]:
+        """The values that each has seen."""
+        return [own.classes_ for own in self.estimators]
+
+    def predict_proba(self, pixels: NDArray[np.float32]) -> list[Any]:
+        """Give the table of each."""
+        return [own.predict_proba(pixels) for own in self.estimators]
 
 
 def _name_of(estimator: Any) -> str:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from penlight.data.folds import assign_folds
 from penlight.recipes import Kernel, Perceptron, Trees
+from penlight.tasks import KnownLabels
+from penlight.tasks.known import among, select_known
 from penlight.tasks.links import sigmoid, softmax
 
 Floats = NDArray[np.float64]
@@ -31,7 +33,7 @@ class FeatureTable:
     """What a classifier learns from: features `z` (N, F) in `groups` of columns, indicators `y` (N, C), and the seed.
 
     `of_patient` (N,) numbers the images that are left out together where something is learned from images left out;
-    by default each is alone.
+    by default each is alone. `known` (N, C) says which labels are known, None where all are.
     """
 
     z: Floats
@@ -40,6 +42,18 @@ class FeatureTable:
     exclusive: bool
     seed: int
     of_patient: Numbers | None = None
+    known: KnownLabels = None
+
+    def of_label(self, c: int) -> "FeatureTable":
+        """Give the images of which a label is known, with that label alone."""
+        rows = among(self.known, c)
+        own = None if self.of_patient is None else self.of_patient[rows]
+        return replace(self, z=self.z[rows], y=self.y[rows, c : c + 1], of_patient=own, known=None)
+
+    @property
+    def labels(self) -> list["FeatureTable"]:
+        """Give the table of each label, see `of_label`."""
+        return [self.of_label(c) for c in range(self.y.shape[1])]
 
 
 class FeatureClassifier(Protocol):
@@ -71,7 +85,8 @@ def out_of_fold(make: Callable[[], FeatureClassifier], table: FeatureTable) -> F
     out, number = np.zeros(table.y.shape), assign_folds(table.y, own, _FOLDS, table.seed)
     for fold in np.unique(number):
         held_out, rest = number == fold, number != fold
-        inside = replace(table, z=table.z[rest], y=table.y[rest], of_patient=own[rest])
+        known = select_known(table.known, rest)
+        inside = replace(table, z=table.z[rest], y=table.y[rest], of_patient=own[rest], known=known)
         out[held_out] = make().fit(inside).scores(table.z[held_out])
     return out
 
@@ -99,9 +114,13 @@ class KernelClassifier:
     STEEP = 4.0
 
     def fit(self, table: FeatureTable) -> Self:
-        """See `FeatureClassifier`."""
+        """See `FeatureClassifier`. Where not all labels are known, each is fitted on the images of which it is."""
+        if table.known is not None:
+            scale = _group_scales(table.z, table.groups, self.options.width)
+            return self._side_by_side([type(self)(self.options, scale).fit(own) for own in table.labels])
         z, y, exclusive = table.z, table.y, table.exclusive
-        self.scale = _group_scales(z, table.groups, self.options.width)
+        if not len(self.scale):
+            self.scale = _group_scales(z, table.groups, self.options.width)
         x, targets = z * self.scale, y.astype(np.float64)
         weight = np.ones(len(y))
         if exclusive:
@@ -133,6 +152,19 @@ class KernelClassifier:
                     (1 + 1e-6) * np.eye(len(block)) - shared, residual[block]
                 )
         self.links, self.bias = _link(self.STEEP * left_out, y, exclusive)
+        return self
+
+    def _side_by_side(self, each: Sequence["KernelClassifier"]) -> Self:
+        """Make one classifier of those of single labels, which share a scale: kernels about the centres of any."""
+        from scipy.linalg import block_diag
+
+        self.scale = each[0].scale
+        centres = np.concatenate([own.centres for own in each])
+        self.centres, place = np.unique(centres, axis=0, return_inverse=True)
+        self.weights = np.zeros((len(self.centres), len(each)))
+        np.add.at(self.weights, place.ravel(), block_diag(*[own.weights for own in each]))
+        self.links = block_diag(*[own.links for own in each])
+        self.mean, self.bias = (np.concatenate(own) for own in ([e.mean for e in each], [e.bias for e in each]))
         return self
 
     def scores(self, z: Floats) -> Floats:
@@ -229,10 +261,13 @@ class TreesClassifier:
     forest: Forest | None = None
 
     def fit(self, table: FeatureTable) -> Self:
-        """See `FeatureClassifier`."""
+        """See `FeatureClassifier`. Where not all labels are known, each has trees of its own."""
         from sklearn.ensemble import ExtraTreesClassifier
 
         self.exclusive = table.exclusive
+        if table.known is not None:
+            self.forest = _joined([type(self)(self.options).fit(own).forest for own in table.labels])
+            return self
         model = ExtraTreesClassifier(
             self.options.trees,
             min_samples_leaf=self.options.leaf,
@@ -282,6 +317,25 @@ def _forest(model: Any, labels: int, exclusive: bool) -> Forest:
     )
 
 
+def _joined(forests: Sequence[Forest | None]) -> Forest:
+    """Make one forest of those of single labels. The mean is over all trees, of which those of a label are one in C:
+    their leaves say C times the share."""
+    each = [own for own in forests if own is not None]
+    starts = np.cumsum([0, *(len(own.feature) for own in each)])
+    moved = [(own, int(start)) for own, start in zip(each, starts, strict=False)]
+    prob = np.zeros((int(starts[-1]), len(each)))
+    for c, (own, start) in enumerate(moved):
+        prob[start : start + len(own.feature), c] = own.prob[:, 0] * len(each)
+    return Forest(
+        np.concatenate([own.feature for own in each]),
+        np.concatenate([own.threshold for own in each]),
+        np.concatenate([np.where(own.left < 0, -1, own.left + start) for own, start in moved]),
+        np.concatenate([np.where(own.right < 0, -1, own.right + start) for own, start in moved]),
+        prob,
+        np.concatenate([own.roots + start for own, start in moved]),
+    )
+
+
 def _leaf_shares(value: Floats, classes: Any, labels: int, exclusive: bool) -> Floats:
     """Shares of the labels at each node, (M, C), from scikit-learn's (M, outputs, classes)."""
     out = np.zeros((len(value), labels))
@@ -316,6 +370,10 @@ class PerceptronClassifier:
         from sklearn.neural_network import MLPClassifier
 
         self.exclusive = table.exclusive
+        if table.known is not None:
+            each = [type(self)(self.options).fit(own).layers for own in table.labels]
+            self.layers = [_stacked(layers) for layers in zip(*each, strict=True)]
+            return self
         axes = _narrow(table.z, table.groups, self.options.components, self._SPREAD)
         x, layers = table.z @ axes, []
         for start in range(self.options.starts):
@@ -341,6 +399,14 @@ class PerceptronClassifier:
         each = [np.maximum(z @ a + b, 0) @ c + d for a, b, c, d in self.layers]
         found = [scores_of(prob_of(one, exclusive=self.exclusive), exclusive=self.exclusive) for one in each]
         return np.asarray(np.mean(found, axis=0))
+
+
+def _stacked(layers: Sequence[tuple[Floats, Floats, Floats, Floats]]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Make one perceptron of those of single labels: their hidden layers side by side, each seen by its label."""
+    from scipy.linalg import block_diag
+
+    inner, inner_bias, outer, outer_bias = zip(*layers, strict=True)
+    return np.hstack(inner), np.concatenate(inner_bias), block_diag(*outer), np.concatenate(outer_bias)
 
 
 def _narrow(z: Floats, groups: Groups, components: int, spread: float) -> Floats:

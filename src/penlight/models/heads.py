@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from penlight.errors import RecipeError, UnknownNameError
 from penlight.models.backend import load_keras
 from penlight.recipes import Loss
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
 
 Tensor = Any
 Floats = NDArray[np.float32]
@@ -73,10 +73,34 @@ def find_head(name: str) -> Head:
     return HEADS[name]
 
 
-def make_loss(head: str, options: Loss, y_train: NDArray[np.uint8]) -> Callable[[Tensor, Tensor], Tensor]:
+UNKNOWN_TARGET = -1.0
+"""What stands among targets (B, C) for a label that is not known; see `of_known_labels`."""
+
+_SURELY_ABSENT = -30.0
+
+
+def of_known_labels(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """Make a loss of truth and logits (B, C) one that leaves out labels whose truth is UNKNOWN_TARGET.
+
+    It sees them as absent, and as called absent beyond doubt: that adds nothing, and no slope reaches the network.
+    So a loss that anybody wrote for a sigmoid per label is masked, without knowing of masks.
+    """
+
+    def masked(y: Tensor, logits: Tensor) -> Tensor:
+        ops = load_keras().ops
+        known = y >= 0
+        return loss(ops.where(known, y, 0.0), ops.where(known, logits, _SURELY_ABSENT))
+
+    return masked
+
+
+def make_loss(
+    head: str, options: Loss, y_train: NDArray[np.uint8], known: KnownLabels = None
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Make the loss of a head: (B, C) truth in [0, 1] and (B, K) logits to (B,), the mean over sigmoid logits.
 
-    `y_train` (N, C) is what positive weights are counted on. RecipeError for a loss that the head does not have.
+    `y_train` (N, C) is what positive weights are counted on, as far as it is `known`. RecipeError for a loss that the
+    head does not have.
     """
     table = find_head(head)
     kinds = _EXCLUSIVE if table.exclusive else _SIGMOID
@@ -87,19 +111,22 @@ def make_loss(head: str, options: Loss, y_train: NDArray[np.uint8]) -> Callable[
             f"Choose --set train.loss.kind={' or '.join(kinds)}.",
         )
     targets = load_keras().ops.convert_to_numpy(table.targets(y_train.astype(np.float32)))
-    weight = positive_weights(targets, options.positive_weight, exclusive=table.exclusive)
+    weight = positive_weights(targets, options.positive_weight, exclusive=table.exclusive, known=known)
     value = kinds[options.kind]
     return lambda y, logits: value(table.targets(y), logits, weight, options)
 
 
-def positive_weights(targets: NDArray[np.floating], kind: str, *, exclusive: bool) -> Floats:
+def positive_weights(
+    targets: NDArray[np.floating], kind: str, *, exclusive: bool, known: KnownLabels = None
+) -> Floats:
     """Weigh the positives of each logit, (K,): 1 with "none".
 
     With "balanced" the positives of a label weigh as much as its negatives, or, of exclusive labels, all classes
     weigh alike; "sqrt" is the square root of that, gentler on rare labels. Negatives keep weight 1, so an image
     without findings keeps its weight too. A label without positives has weight 1.
     """
-    n, positives = len(targets), np.maximum(targets.sum(axis=0), 1)
+    positives = np.maximum(targets.sum(axis=0), 1)
+    n = len(targets) if known is None else known.sum(axis=0)
     full = n / (targets.shape[1] * positives) if exclusive else np.maximum(n - positives, 1) / positives
     exponent = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[kind]
     return np.asarray(np.where(targets.sum(axis=0) > 0, full**exponent, 1), np.float32)

@@ -32,6 +32,7 @@ from penlight.reports.verdict import (
     model_of,
     read_before_words,
     run_verdict,
+    unknown_words,
 )
 from penlight.reports.words import count, image_words, label_words, listed, metric_words, number, plain, with_interval
 
@@ -118,6 +119,7 @@ def limits(content: RunContent) -> list[str]:
         "tested.",
         *([_TRAINED_ELSEWHERE] if content.made_elsewhere else [small]),
         *([cut] if (cut := cut_words(content)) else []),
+        *unknown_words(content),
         *content.dataset.cautions,
         "No results by device: the data used here do not name it.",
         *(f"No {what}." for what in content.unavailable_groups),

@@ -333,7 +333,9 @@ def _samples(split: ViewedSplit, task: Task) -> dict[str, list[TrainingSample]]:
     for column, label in enumerate(task.labels):
         having = np.flatnonzero(split.y_true[:, column])
         chosen = having[np.linspace(0, len(having) - 1, min(_SAMPLES_PER_LABEL, len(having))).astype(int)]
-        out[label] = [TrainingSample(split.images[split.index[i]], label_of(task, split.y_true[i])) for i in chosen]
+        out[label] = [
+            TrainingSample(split.images[split.index[i]], label_of(task, *split.truth_of(i))) for i in chosen
+        ]
     return out
 
 

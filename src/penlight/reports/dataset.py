@@ -181,7 +181,7 @@ def _name_samples(ax: Axes, data: ViewedDataset, rows: Sequence[NDArray[np.int64
     step = size + max(1, size * _GAP // _TILE)
     for row, index in enumerate(rows):
         for column, image in enumerate(index):
-            names = label_of(data.task, data.splits["train"].y_true[image])
+            names = label_of(data.task, *data.splits["train"].truth_of(image))
             text = textwrap.fill(names, _NAME_LETTERS, max_lines=_NAME_LINES, placeholder=" …")
             ax.text(column * step, row * (step + below) + size * 1.03, text, va="top", color="#c9ced6",
                     fontsize=_NAME_POINTS, linespacing=1.1)  # fmt: skip

@@ -240,7 +240,20 @@ def baselines_of(content: "RunContent") -> list["ComparedBaseline"]:
 def decided_words(content: "RunContent") -> list[str]:
     """Say what the answers are where they are not the most probable label, which scores are of them, and on how many
     images the decision was found; nothing where the run kept none."""
-    return [*_answers(content), *_found_on(content)]
+    return [*_answers(content), *_found_on(content), *unknown_words(content)]
+
+
+def unknown_words(content: "RunContent") -> list[str]:
+    """Say how many labels of the test images are not known; nothing where all are."""
+    known = content.test.known
+    if known is None:
+        return []
+    pairs, unknown = counted(known.size, "pair"), int((~known).sum())
+    complete = counted(int(known.all(axis=1).sum()), "image")
+    return [
+        f"Of {pairs} of test image and {content.task.nouns[0]}, {unknown:,} are not known and enter no score; "
+        f"{complete} have all labels known, which exact match is of."
+    ]
 
 
 def finding_words(content: "RunContent") -> list[str]:

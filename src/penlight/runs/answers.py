@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.sample import Sample
 from penlight.runs.predictions import Predictions
+from penlight.tasks.known import join_known, select_known
 
 T = TypeVar("T", bound=np.generic)
 
@@ -36,7 +37,7 @@ class Answers:
     def sample(self) -> Sample:
         """What metrics see."""
         p = self.predictions
-        return Sample(p.task, p.y_true, p.prob, self.decided, self.sets)
+        return Sample(p.task, p.y_true, p.prob, self.decided, self.sets, known=p.known)
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,13 @@ def join_folds(parts: Sequence[Answers], data_hash: str) -> Joined:
         data_hash=data_hash,
         groups=None if first.groups is None else np.concatenate(_numbered_through(parts))[order],
         metadata={c: joined(lambda part, c=c: part.before.metadata[c]) for c in first.metadata},  # type: ignore[misc]
+        known=select_known(join_known([(part.before.known, part.before.y_true) for part in parts]), order),
     )
     own_sets = [part.sample.sets for part in parts if part.sample.sets is not None]
     sets = np.concatenate(own_sets)[order] if len(own_sets) == len(parts) else None
     prob, decided = joined(lambda part: part.predictions.prob), joined(lambda part: part.decided)
     fold = np.repeat(np.arange(len(parts)), [len(part.before) for part in parts])[order]
-    return Joined(predictions, Sample(first.task, predictions.y_true, prob, decided, sets, fold))
+    return Joined(predictions, Sample(first.task, predictions.y_true, prob, decided, sets, fold, predictions.known))
 
 
 def _numbered_through(parts: Sequence[Answers]) -> list[NDArray[np.int64]]:

@@ -40,7 +40,7 @@ def evidence_of_run(run: RunFolder, rows: Sequence[Score], subgroups: Sequence[S
         maps_alike=maps_alike_of(run),
         subgroups=subgroups,
         read_before=run.provenance.get(READ_BEFORE),
-        before=Sample(before.task, before.y_true, before.prob, answers.decided),
+        before=Sample(before.task, before.y_true, before.prob, answers.decided, known=before.known),
         calibration=answers.decision.calibration,
         duplicates=duplicates_of(run, answers),
         novelty=novelty_rates_of(run),

@@ -15,7 +15,8 @@ from penlight.data.dataset import METADATA
 from penlight.errors import PenlightError, PredictionsError
 from penlight.evaluation.intervals import Groups, units_of
 from penlight.records.run import PredictionsRecord
-from penlight.tasks import Task, task_of, task_to_dict
+from penlight.tasks import KnownLabels, Task, task_of, task_to_dict
+from penlight.tasks.known import known_or_none
 
 if TYPE_CHECKING:
     from penlight.data import ViewedDataset
@@ -45,6 +46,7 @@ class Predictions:
     `data_hash` is the hash of the dataset's file; `recipe_hash` is empty for predictions made elsewhere. `groups`
     (N,) int64 numbers the patients, where the dataset names them, so that intervals can draw whole patients;
     `metadata` is that of `data.dataset.Split`, for scores by subgroup. `images_per_patient` is as in `DatasetInfo`.
+    `known` (N, C) says which labels are known, None where all are; `y_true` is 0 where they are not.
     """
 
     index: NDArray[np.int64]
@@ -60,6 +62,7 @@ class Predictions:
     groups: NDArray[np.int64] | None = None
     metadata: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     images_per_patient: int = 1
+    known: KnownLabels = None
 
     @classmethod
     def of_split(
@@ -82,6 +85,7 @@ class Predictions:
             groups=part.groups,
             metadata=part.metadata,
             images_per_patient=info.images_per_patient,
+            known=part.known,
         )
 
     def __post_init__(self) -> None:
@@ -91,6 +95,12 @@ class Predictions:
                 f"For {n} images and {c} labels, y_true and prob of shape ({n}, {c}) were expected; "
                 f"y_true {self.y_true.shape}, prob {self.prob.shape} and logits {self.logits.shape} came."
             )
+        if self.known is not None and (self.known.shape != (n, c) or self.task.exclusive):
+            raise PredictionsError(
+                f"Labels that are not known are for findings: known of shape ({n}, {c}) was expected, "
+                f"{self.known.shape} of a {self.task.kind} task came."
+            )
+        object.__setattr__(self, "known", known_or_none(self.known))
         if self.groups is not None and self.groups.shape != (n,):
             raise PredictionsError(f"For {n} images as many patients were expected; {self.groups.shape} came.")
         if wrong := [column for column, values in self.metadata.items() if values.shape != (n,)]:
@@ -107,6 +117,11 @@ class Predictions:
     def units(self) -> Groups:
         """What intervals take as independent, see `evaluation.intervals.units_of`."""
         return units_of(self.groups, self.images_per_patient)
+
+    def same_truth(self, other: "Predictions") -> bool:
+        """Say whether other predictions are of images with the same labels, as far as both know them."""
+        ours, theirs = (1 if own.known is None else own.known for own in (self, other))
+        return self.y_true.shape == other.y_true.shape and np.array_equal(self.y_true * theirs, other.y_true * ours)
 
     def part(self, rows: NDArray[np.generic] | slice) -> "Predictions":
         """Select images by number, by (N,) true or false, or by a slice.
@@ -135,6 +150,8 @@ def to_bytes(predictions: Predictions) -> bytes:
     arrays: dict[str, Any] = {"index": p.index, "y_true": p.y_true, "prob": p.prob, "logits": p.logits}
     if p.groups is not None:
         arrays["groups"] = p.groups
+    if p.known is not None:
+        arrays["known"] = p.known
     arrays |= {_META + column: _plain(values) for column, values in p.metadata.items()}
     np.savez(buffer, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
     return buffer.getvalue()
@@ -156,7 +173,9 @@ def predictions_from_bytes(content: bytes, where: str) -> Predictions:
         error=PredictionsError,
     )  # fmt: skip
     metadata = {name.removeprefix(_META): values.pop(name) for name in [*values] if name.startswith(_META)}
-    groups = values.pop("groups", None)
+    groups, known = values.pop("groups", None), values.pop("known", None)
+    if known is not None and known.dtype != np.bool_:
+        raise PredictionsError(f"known in {where} must be true or false; it is {known.dtype}.", _REMEDY)
     try:
         predictions = Predictions(
             index=values["index"],
@@ -172,6 +191,7 @@ def predictions_from_bytes(content: bytes, where: str) -> Predictions:
             groups=groups,
             metadata=metadata,
             images_per_patient=about.images_per_patient or _images_per_patient(about.dataset),
+            known=known,
         )
         _require_possible(predictions)
     except PenlightError as error:
@@ -193,6 +213,8 @@ def _require_possible(p: Predictions) -> None:
         raise PredictionsError("Each image must have a row of its own in the split; index has others.")
     if (p.y_true > 1).any():
         raise PredictionsError("The truth must be 0 or 1 for each label; y_true has other values.")
+    if p.known is not None and (p.y_true & ~p.known).any():
+        raise PredictionsError("The truth of a label that is not known must be 0; y_true has other values.")
     if p.task.exclusive and not (p.y_true.sum(axis=1) == 1).all():
         raise PredictionsError("Each image must have one label; y_true has others.")
     if p.task.exclusive and n and np.abs(p.prob.sum(axis=1) - 1).max() > _OFF_ONE:

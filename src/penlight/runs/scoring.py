@@ -25,6 +25,7 @@ from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
 from penlight.runs.groups import open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
 from penlight.runs.scores import FoldScore, FoldsScores, Scores, SeedsScores
+from penlight.tasks.known import select_known, shares
 
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 
@@ -73,9 +74,11 @@ def scores_of(
         val_groups=None if val is None else val.predictions.units,
         prevalence=prevalence,
         groups=p.units,
+        known=p.known,
+        val_known=None if val is None else val.predictions.known,
     )
     was, calibrated = answers.before, not answers.decision.calibration.changes_nothing
-    before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED) if calibrated else {}
+    before = values_of(p.task, p.y_true, was.prob, answers.decided, _CALIBRATED, p.known) if calibrated else {}
     subgroups = score_subgroups([answers.sample], p.metadata, groups=p.units)
     unavailable = [*([] if val is not None else _without_val(answers)), *unavailable_subgroups(p.metadata)]
     return Scores(p.split, rows_of(answers), baselines or {}, points, before, unavailable, subgroups=subgroups)
@@ -96,7 +99,7 @@ def _without_val(answers: Answers) -> list[str]:
 def rows_of(answers: Answers) -> list[Score]:
     """Every metric of answers, with intervals."""
     p = answers.predictions
-    return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.units)
+    return score_rows(p.task, p.y_true, p.prob, answers.decided, answers.sets, groups=p.units, known=p.known)
 
 
 def decide_on(
@@ -112,17 +115,18 @@ def decide_on(
     `epoch_chosen` says that val also chose the epoch."""
     # A labels file may know of no train: then val says how often each label is.
     train = view.splits.get("train", view.splits["val"])
-    y_train, held_out, patients = train.y_true, None, train.groups
+    y_train, held_out, patients, train_known = train.y_true, None, train.groups, train.known
     each = view.dataset.info.images_per_patient
     if out_of_fold is not None:
-        known = np.isfinite(out_of_fold).all(axis=1)
-        held_out = y_train[known], out_of_fold[known]
-        patients = None if patients is None else patients[known]
+        answered = np.isfinite(out_of_fold.sum(axis=1))
+        held_out = y_train[answered], out_of_fold[answered]
+        patients = None if patients is None else patients[answered]
+        train_known = select_known(train_known, answered)
     return find_decision(
         val.task,
         val.y_true,
         val.prob,
-        y_train.mean(axis=0),
+        shares(y_train, train.known),
         rule=how.thresholds,
         wanted=how.wanted,
         calibration=how.calibration,
@@ -131,6 +135,8 @@ def decide_on(
         groups=val.units,
         train_groups=units_of(patients, each),
         epoch_chosen=epoch_chosen,
+        known=val.known,
+        train_known=train_known,
     )
 
 
@@ -146,7 +152,7 @@ def seeds_scores(runs: Sequence[RunFolder], split: str) -> SeedsScores:
     first = answers[0].predictions
     probs, decided = [own.predictions.prob for own in answers], [own.decided for own in answers]
     sets = [own.sets for own in answers]
-    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.units)
+    rows = score_seeds(first.task, first.y_true, probs, decided, sets, groups=first.units, known=first.known)
     checks = check_seeds({run.seed: checks_kept(run) for run in runs}, [headline_kept(run) for run in runs])
     if is_shared(runs[0]):
         subgroups = _kept_subgroups(runs[0].path.parent) if split == TEST else []
@@ -251,4 +257,4 @@ def _folds_rows(sample: Sample, runs: Sequence[RunFolder], groups: Groups) -> li
 
 def _sample_rows(sample: Sample, groups: Groups) -> list[Score]:
     s = sample
-    return score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold)
+    return score_rows(s.task, s.y, s.prob, s.decided, s.sets, groups=groups, fold=s.fold, known=s.known)

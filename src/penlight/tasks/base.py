@@ -45,6 +45,10 @@ class Question:
         summed: Floats = values[:, list(self.columns)].sum(axis=1, dtype=float)
         return summed
 
+    def known(self, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(N,): say of which images all of the question's columns are `known` (N, C)."""
+        return np.asarray(known[:, list(self.columns)].all(axis=1))
+
 
 @dataclass(frozen=True)
 class ViewResult:
@@ -68,7 +72,8 @@ def _native(task: "Task", native: Mapping[str, Indicators]) -> ViewResult:
     return ViewResult(task, {name: (np.arange(len(y)), y) for name, y in native.items()})
 
 
-NATIVE = {"native": View("the labels as they are stored", _native)}
+NATIVE_VIEW = "native"
+NATIVE = {NATIVE_VIEW: View("the labels as they are stored", _native)}
 """The view that every task has."""
 
 
@@ -252,6 +257,14 @@ def encode_classes(y: NDArray[np.integer], labels: tuple[str, ...]) -> Indicator
     return one_hot(column.astype(np.int64), len(labels))
 
 
-def label_of(task: Task, row: NDArray[np.integer]) -> str:
-    """Say one image's (C,) indicators in words: its class, or its findings."""
-    return label_list(name for name, on in zip(task.labels, row, strict=True) if on) or "none"
+_UNKNOWN_NAMED = 3
+
+
+def label_of(task: Task, row: NDArray[np.integer], known: NDArray[np.bool_] | None = None) -> str:
+    """Say one image's (C,) indicators in words: its class, or its findings, and which are not `known` (C,)."""
+    there = label_list(name for name, on in zip(task.labels, row, strict=True) if on)
+    unknown = [] if known is None else [name for name, said in zip(task.labels, known, strict=True) if not said]
+    if not unknown:
+        return there or "none"
+    named = label_list(unknown) if len(unknown) <= _UNKNOWN_NAMED else f"{len(unknown)} labels"
+    return f"{there or ('nothing known' if len(unknown) == len(task.labels) else 'none known')} (unknown: {named})"

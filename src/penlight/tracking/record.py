@@ -114,7 +114,7 @@ def scores_of_run(run: RunFolder, epochs: int) -> TrackedScores:
     metrics = _metrics("test", run.metrics.metrics, run.metrics.baselines)
     if run.has("predictions-val.npz"):
         val = run.model_predictions("val")
-        metrics[f"val/{val.task.headline}"] = headline_value(val.task, val.y_true, val.prob)
+        metrics[f"val/{val.task.headline}"] = headline_value(val.task, val.y_true, val.prob, val.known)
     return TrackedScores(_finite(metrics), epochs + 1, _files(run), run.read, run.measured)
 
 

@@ -24,6 +24,7 @@ from penlight.models.handcrafted_features import HandcraftedFeatures, PatchFeatu
 from penlight.recipes import Ensemble, FeatureBased, Linear, Member, Planned, Recipe
 from penlight.recipes.plan import fingerprint_of_view, make_plan
 from penlight.tasks import Task
+from penlight.tasks.known import select_known
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.loop import Progress, predict_images, train_network
 
@@ -94,7 +95,7 @@ class EnsembleFitter:
 
     def _weights(self, fitted: Sequence[Scorer], given: Floats, worth: float) -> Floats:
         scores = scores_of_members(fitted, self.val.chosen)
-        return weigh(scores, self.val.y_true, given, worth, exclusive=self.task.exclusive)
+        return weigh(scores, self.val.y_true, given, worth, exclusive=self.task.exclusive, known=self.val.known)
 
     def fit_member(self, number: int, member: Member) -> Scorer:
         """Fit a member on train."""
@@ -106,7 +107,9 @@ class EnsembleFitter:
         if isinstance(options, Linear):
             mirrors = not self.view.dataset.info.position_matters
             return LinearMember(
-                LinearBaseline(options).fit(self.train.chosen, self.train.y_true, self.task, mirrors=mirrors)
+                LinearBaseline(options).fit(
+                    self.train.chosen, self.train.y_true, self.task, mirrors=mirrors, known=self.train.known
+                )
             )
         return self._network(number, member)
 
@@ -142,6 +145,7 @@ class EnsembleFitter:
                     self.seed,
                     # Near duplicates count as of one patient.
                     patients[self._rows],
+                    select_known(self.train.known, self._rows),
                 ),
             )
         return self._tables[options.patches]

@@ -117,7 +117,8 @@ def _enough_memory(recipe: Recipe, view: ViewedDataset) -> Iterator[None]:
 
 def _fit_baseline(model: Baseline, view: ViewedDataset, task: Task, begun: float) -> Fitted:
     train = view.splits["train"]
-    model.fit(train.chosen, train.y_true, task, mirrors=not view.dataset.info.position_matters)
+    mirrors = not view.dataset.info.position_matters
+    model.fit(train.chosen, train.y_true, task, mirrors=mirrors, known=train.known)
     return fitted_baseline(model, task, time.perf_counter() - begun)
 
 

@@ -17,7 +17,8 @@ from penlight.data.folds import assign_folds, image_groups
 from penlight.data.reads import every, put_together
 from penlight.errors import DataError
 from penlight.evaluation import headline_value
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
+from penlight.tasks.known import join_known, select_known
 
 INNER = 8
 """One in so many of the images of the other folds choose the epoch, thresholds and calibration, as val does."""
@@ -42,10 +43,10 @@ def deal(y_true: NDArray[np.uint8], units: NDArray[np.generic], count: int, seed
     return dealt
 
 
-def can_judge(task: Task, y_true: NDArray[np.uint8]) -> bool:
+def can_judge(task: Task, y_true: NDArray[np.uint8], known: KnownLabels = None) -> bool:
     """Say whether images with this truth, (n, C), can give the headline metric."""
     return len(y_true) > 0 and bool(
-        np.isfinite(headline_value(task, y_true, np.full(y_true.shape, 1 / y_true.shape[1])))
+        np.isfinite(headline_value(task, y_true, np.full(y_true.shape, 1 / y_true.shape[1]), known))
     )
 
 
@@ -67,10 +68,18 @@ class Folds:
     def fold(self, number: int) -> ViewedDataset:
         """Give what a fold is trained on, as a dataset of its own: the fold is its test, and one part in `INNER` of
         the others its val. Its MD5 is that of the dataset and of how it was divided."""
-        labels = _joined([self.view.dataset.splits[name].labels for name in ("train", "val")])
+        pooled = [self.view.dataset.splits[name] for name in ("train", "val")]
+        labels = _joined([split.labels for split in pooled])
+        known = join_known([(split.known, split.labels) for split in pooled])
         parts = self.parts(number)
         stored = {
-            name: Split(put_together([part.chosen]), labels[part.index], part.patients, part.metadata)
+            name: Split(
+                put_together([part.chosen]),
+                labels[part.index],
+                part.patients,
+                part.metadata,
+                select_known(known, part.index),
+            )
             for name, part in parts.items()
         }
         info = replace(self.view.dataset.info, samples=None)
@@ -106,7 +115,7 @@ def make_folds(view: ViewedDataset, count: int, seed: int) -> Folds:
     for number in range(count):
         splits = folds.parts(number)
         for name, part in splits.items():
-            if name != "train" and not can_judge(view.task, part.y_true):
+            if name != "train" and not can_judge(view.task, part.y_true, part.known):
                 what = "fold" if name == "test" else "the val inside fold"
                 raise _too_few(view, count, n_units, f"{what} {number + 1} cannot give {view.task.headline}")
         missing = [
@@ -139,6 +148,7 @@ def _pooled(view: ViewedDataset) -> ViewedSplit:
         np.concatenate([train.y_true, val.y_true]),
         np.concatenate([train.patients, val.patients]) if known else None,
         {c: np.concatenate([train.metadata[c], val.metadata[c]]) for c in train.metadata if c in val.metadata},
+        join_known([(part.known, part.y_true) for part in (train, val)]),
     )
 
 

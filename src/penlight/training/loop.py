@@ -15,9 +15,10 @@ from penlight.errors import TrainingError
 from penlight.evaluation import headline_value
 from penlight.models import load_keras
 from penlight.models.backbones import build_network
-from penlight.models.heads import make_loss
+from penlight.models.heads import UNKNOWN_TARGET, make_loss, of_known_labels
 from penlight.recipes import Recipe, Scratch, Train
-from penlight.tasks import Task
+from penlight.tasks import KnownLabels, Task
+from penlight.tasks.known import select_known
 from penlight.training.augment import augment, is_active
 from penlight.training.batches import EpochOrder, draw_epoch, epoch_blocks, image_weights
 from penlight.training.checkpoints import Arrays, Checkpoints
@@ -87,12 +88,17 @@ class Trainer:
         steps_per_epoch = -(-len(draw_epoch(self.images, self.train, seed, 0)) // self.train.batch_size)
         self.optimizer = optimizer or make_optimizer(self.train, steps_per_epoch)
         self.noise = keras.random.SeedGenerator(seed)
-        self.loss = loss or make_loss(task.head, self.train.loss, self.images.y_true)
+        self.loss = loss or make_loss(task.head, self.train.loss, self.images.y_true, self.images.known)
+        if self.images.known is not None or self.val.known is not None:
+            self.loss = of_known_labels(self.loss)
         self.stopped = False
         self.rate_of = "--set train.learning_rate=..." if optimizer is None else "that of the optimizer given"
         self.steps: Steps = make_steps(self.network, self.optimizer, self.loss, self._change, self._seeds)
         self.weights = image_weights(self.images.y_true, self.train.balance)
-        self.targets = smoothed(self.images.y_true, self.train.loss.smoothing, task.exclusive)
+        self.targets = smoothed(self.images.y_true, self.train.loss.smoothing, task.exclusive, self.images.known)
+        if self.images.known is not None:
+            # As large as the loss would be of labels that are all known.
+            self.weights = self.weights / np.float32(self.images.known.mean())
         self.history: list[Epoch] = []
         self.best_epoch = 0
         self.best: list[NDArray[Any]] = self._values(self.network.variables) if from_here else []
@@ -132,9 +138,14 @@ class Trainer:
         row = Epoch(
             number,
             loss,
-            self._loss(self.val.y_true, val_logits),
-            headline_value(self.task, self.images.y_true[drawn.rows], self.task.probabilities(logits)),
-            headline_value(self.task, self.val.y_true, self.task.probabilities(val_logits)),
+            self._loss(self.val, val_logits),
+            headline_value(
+                self.task,
+                self.images.y_true[drawn.rows],
+                self.task.probabilities(logits),
+                select_known(self.images.known, drawn.rows),
+            ),
+            headline_value(self.task, self.val.y_true, self.task.probabilities(val_logits), self.val.known),
             rate,
             time.perf_counter() - begun,
         )
@@ -156,7 +167,7 @@ class Trainer:
 
     def _headline_now(self) -> float:
         prob = self.task.probabilities(predict_logits(self.network, self.val))
-        return headline_value(self.task, self.val.y_true, prob)
+        return headline_value(self.task, self.val.y_true, prob, self.val.known)
 
     def train_on(self, drawn: EpochOrder) -> tuple[float, NDArray[np.float32]]:
         """Train on the images of an epoch; give the mean loss, and the logits of the images as they were seen."""
@@ -169,11 +180,13 @@ class Trainer:
             logits.append(seen.reshape(block.weight.size, -1))
         return total / len(drawn), np.concatenate(logits)
 
-    def _loss(self, y: NDArray[np.uint8], logits: NDArray[np.float32]) -> float:
+    def _loss(self, split: ViewedSplit, logits: NDArray[np.float32]) -> float:
         keras = load_keras()
-        target = smoothed(y, self.train.loss.smoothing, self.task.exclusive)
+        target = smoothed(split.y_true, self.train.loss.smoothing, self.task.exclusive, split.known)
         values = self.loss(*(keras.ops.convert_to_tensor(a) for a in (target, logits)))
-        return float(np.mean(keras.ops.convert_to_numpy(values)))
+        mean = float(np.mean(keras.ops.convert_to_numpy(values)))
+        share = 1.0 if split.known is None else float(split.known.mean())
+        return mean / share if share else math.nan
 
     @staticmethod
     def _values(variables: list[Any]) -> list[NDArray[Any]]:
@@ -266,10 +279,12 @@ def predict_images(network: Any, images: Readable) -> NDArray[np.float32]:
     return np.concatenate([forward(np.asarray(images[part])) for part in parts])
 
 
-def smoothed(y: NDArray[np.uint8], amount: float, exclusive: bool) -> NDArray[np.float32]:
-    """Move indicators (N, C) towards the uniform answer: 1/C of exclusive labels, 1/2 else."""
+def smoothed(y: NDArray[np.uint8], amount: float, exclusive: bool, known: KnownLabels = None) -> NDArray[np.float32]:
+    """Move indicators (N, C) towards the uniform answer: 1/C of exclusive labels, 1/2 else; what is not `known` is
+    UNKNOWN_TARGET."""
     uniform = 1 / y.shape[1] if exclusive else 0.5
-    return (y * (1 - amount) + amount * uniform).astype(np.float32)
+    targets = (y * (1 - amount) + amount * uniform).astype(np.float32)
+    return targets if known is None else np.where(known, targets, np.float32(UNKNOWN_TARGET))
 
 
 def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:

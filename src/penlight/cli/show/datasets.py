@@ -34,9 +34,11 @@ def print_understood(understood: "Understood") -> None:
         said = "; ".join(f"{n:,} {why}" for why, n in understood.left_out.items())
         table.add_row(Text("left out", style="bold"), Text(said))
     out.print(table)
-    counts = plain_table("label", ">images", "such as")
+    unknown = understood.unknown
+    counts = plain_table("label", ">images", *([] if unknown is None else [">unknown"]), "such as")
     for label, n in understood.labels.items():
-        counts.add_row(label, f"{n:,}", ", ".join(understood.examples[label]))
+        known = [] if unknown is None else [f"{unknown[label]:,}"]
+        counts.add_row(label, f"{n:,}", *known, ", ".join(understood.examples[label]))
     out.print(counts)
     for note in understood.notes:
         out.print(f"- {note}")
@@ -72,7 +74,7 @@ def print_found(found: "NewDataset") -> None:
     out = console()
     if found.understood is None:
         out.print(f"{found.task}: {found.reason}")
-    out.print(_split_table(found.labels, found.counts, found.images, "label"))
+    out.print(_split_table(found.labels, found.counts, found.images, "label", found.unknown))
     for what, listed in (
         ("left out", [f"{path}: {reason}" for path, reason in found.problems.items()]),
         ("ignored", list(found.ignored)),
@@ -90,9 +92,12 @@ def print_description(shown: "Shown") -> None:
     """Print the view, the table of splits and labels, and what is to see; the last line is the path of the page."""
     about, out = shown.description, console()
     out.print(about.view_text(), style="dim")
-    out.print(_split_table(about.rows, about.counts, about.images, "label"))
+    unknown = None if about.known is None else {split: about.unknown(split) for split in about.images}
+    out.print(_split_table(about.rows, about.counts, about.images, "label", unknown))
     if about.findings is not None:
-        out.print(_split_table(PER_IMAGE, about.findings.per_image, about.images, "in one image"))
+        counts, head = about.findings.per_image, "in one image"
+        complete = {split: sum(own) for split, own in counts.items()}
+        out.print(_split_table(PER_IMAGE, counts, complete, head if about.known is None else f"{head}, all known"))
         out.print(about.findings.together_text())
     out.print(about.positions.text())
     out.print(accesses_text(shown.readings))
@@ -100,14 +105,26 @@ def print_description(shown: "Shown") -> None:
 
 
 def _split_table(
-    rows: Sequence[str], counts: Mapping[str, Sequence[int]], images: Mapping[str, int], head: str
+    rows: Sequence[str],
+    counts: Mapping[str, Sequence[int]],
+    images: Mapping[str, int],
+    head: str,
+    unknown: Mapping[str, Sequence[int]] | None = None,
 ) -> Table:
-    """One line per row with its count and share by split, and a last line with the images."""
-    table = plain_table(head, *(name for split in images for name in (f">{split}", f">{split}, %")))
+    """One line per row with its count and share by split, and a last line with the images; where not all is known,
+    the share is of the images of which it is, and the others are counted beside it."""
+    columns = [">{}", ">{}, %", *([] if unknown is None else [">unknown"])]
+    table = plain_table(head, *(name.format(split) for split in images for name in columns))
     for i, label in enumerate(rows):
-        cells = [(f"{counts[s][i]:,}", share_cell(counts[s][i] / n)) for s, n in images.items()]
-        table.add_row(label, *(cell for pair in cells for cell in pair))
-    table.add_row("images", *(cell for n in images.values() for cell in (f"{n:,}", "")), style="bold")
+        cells: list[str] = []
+        for split, n in images.items():
+            left = 0 if unknown is None else unknown[split][i]
+            cells += [f"{counts[split][i]:,}", share_cell(counts[split][i] / max(1, n - left))]
+            cells += [] if unknown is None else [f"{left:,}"]
+        table.add_row(label, *cells)
+    table.add_row(
+        "images", *(cell for n in images.values() for cell in (f"{n:,}", *[""] * (len(columns) - 1))), style="bold"
+    )
     return table
 
 

@@ -328,7 +328,15 @@ def _doubt(dataset: Dataset) -> str:
 
 
 def _labels_differ(dataset: Dataset, group: Sequence[Place]) -> bool:
-    return len({dataset.splits[name].labels[row].tobytes() for name, row in group}) > 1
+    rows = np.stack([dataset.splits[name].labels[row] for name, row in group])
+    known = [dataset.splits[name].known for name, _ in group]
+    if all(mask is None for mask in known):
+        return len({row.tobytes() for row in rows}) > 1
+    # What one image says and the other does not know is no contradiction.
+    pairs = zip(known, group, strict=True)
+    said = np.stack([np.ones(rows.shape[1], bool) if mask is None else mask[row] for mask, (_, row) in pairs])
+    there, of = (rows * said).sum(axis=0), said.sum(axis=0)
+    return bool(((there > 0) & (there < of)).any())
 
 
 def _patients_differ(dataset: Dataset, pair: Pair) -> bool:

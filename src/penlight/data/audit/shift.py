@@ -17,6 +17,7 @@ most (Statistical power analysis, 1988, section 6.2: 0.2 small, 0.5 medium, 0.8 
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from penlight.data.audit.thumbs import Floats, Thumbs
 from penlight.data.dataset import Dataset
 from penlight.numbers import decimal_text, share_cell
 from penlight.records import Name, Number, Record, Text
+from penlight.tasks import KnownLabels
+from penlight.tasks.known import join_known
+from penlight.tasks.known import shares as shares_of
 
 LEVEL = 0.05
 """Chance that a dataset whose splits do not differ is said to have any shift."""
@@ -101,9 +105,11 @@ def find_shifts(dataset: Dataset, thumbs: Thumbs, repeats: NDArray[np.bool_]) ->
             *(None if g is None else g[rows] for g, rows in zip(groups, sides, strict=True)),
             rng=rng,
         )
-        y = [dataset.info.task.encode(dataset.splits[split].labels) for split in ("train", name)]
+        parts = [dataset.splits[split] for split in ("train", name)]
+        y = [dataset.info.task.encode(part.labels) for part in parts]
+        known = join_known([(part.known, own) for part, own in zip(parts, y, strict=True)])
         labels = label_shift(y[0], y[1], groups[0], groups[1], dataset.info.task.labels,
-                             exclusive=dataset.info.task.exclusive, rng=rng)  # fmt: skip
+                             exclusive=dataset.info.task.exclusive, rng=rng, known=known)  # fmt: skip
         found.append(Shift(name, images, labels))
     return tuple(found)
 
@@ -142,23 +148,31 @@ def label_shift(
     *,
     exclusive: bool,
     rng: np.random.Generator,
+    known: KnownLabels = None,
 ) -> LabelShift:
-    """Compare the counts of (n, C) and (m, C) indicators, shuffling whole groups, such as patients."""
+    """Compare the counts of (n, C) and (m, C) indicators, shuffling whole groups, such as patients; `known`
+    (n + m, C) says which are known."""
     y = np.concatenate([train, other]).astype(np.float32)
     group = _numbered(len(train), len(other), train_groups, other_groups)
     first, second = group[: len(train)], group[len(train) :]
     if min(len(np.unique(first)), len(np.unique(second))) < FEWEST:
         return LabelShift(math.nan, "", math.nan, math.nan, math.nan, _too_few(train_groups, other_groups))
-    sums = np.zeros((int(group.max()) + 1, y.shape[1] + 1), np.float32)
-    np.add.at(sums, group, np.column_stack([y, np.ones(len(y), np.float32)]))
+    images = np.ones((len(y), 1), np.float32) if known is None else known.astype(np.float32)
+    sums = np.zeros((int(group.max()) + 1, y.shape[1] + images.shape[1]), np.float32)
+    np.add.at(sums, group, np.column_stack([y, images]))
     in_other = np.zeros(len(sums), np.bool_)
     in_other[second] = True
-    seen = _uneven(in_other[None].astype(np.float32) @ sums, sums.sum(axis=0), exclusive=exclusive)[0]
+    uneven = partial(_uneven, total=sums.sum(axis=0), labels=y.shape[1], exclusive=exclusive)
+    seen = uneven(in_other[None].astype(np.float32) @ sums)[0]
     as_uneven, rows = 0, max(1, _CHUNK_VALUES // len(sums))
     for start in range(0, _SHUFFLES, rows):
         shuffled = rng.permuted(np.tile(in_other, (min(rows, _SHUFFLES - start), 1)), axis=1).astype(np.float32)
-        as_uneven += int((_uneven(shuffled @ sums, sums.sum(axis=0), exclusive=exclusive) >= seen * (1 - 1e-6)).sum())
-    shares = train.mean(axis=0), other.mean(axis=0)
+        as_uneven += int(
+            (_uneven(shuffled @ sums, sums.sum(axis=0), y.shape[1], exclusive=exclusive) >= seen * (1 - 1e-6)).sum()
+        )
+    sides = (slice(len(train)), slice(len(train), None))
+    masks = [None if known is None else known[side] for side in sides]
+    shares = [np.nan_to_num(shares_of(own, mask)) for own, mask in zip((train, other), masks, strict=True)]
     h = 2 * np.arcsin(np.sqrt(shares[1])) - 2 * np.arcsin(np.sqrt(shares[0]))
     most = int(np.argmax(np.abs(h)))
     return LabelShift(
@@ -170,13 +184,18 @@ def label_shift(
     )
 
 
-def _uneven(counts: NDArray[np.floating], total: NDArray[np.floating], *, exclusive: bool) -> Numbers:
-    """Give (B,) chi-squared of (B, C + 1) counts in one part, the last column its images, out of `total` (C + 1,)."""
+def _uneven(counts: NDArray[np.floating], total: NDArray[np.floating], labels: int, *, exclusive: bool) -> Numbers:
+    """Give (B,) chi-squared of (B, C + 1) counts in one part, the last column its images, out of `total` (C + 1,);
+    where not all labels are known, both have C columns of the images of which each is."""
     counts, total = np.asarray(counts, np.float64), np.asarray(total, np.float64)
-    n, share = counts[:, -1:], total[:-1] / total[-1]
-    known = (share > 0) & ((share < 1) | exclusive)
+    n, of = counts[:, labels:], np.maximum(total[labels:], 1)
+    share = total[:labels] / of
+    judged = (share > 0) & ((share < 1) | exclusive)
     spread = share if exclusive else share * (1 - share)
-    parts = np.square(counts[:, :-1] - n * share)[:, known] / spread[known] / (n * (1 - n / total[-1]))
+    # None of the images of which a label is known, or all of them, in a part say nothing of it.
+    drawn = np.broadcast_to(n * (1 - n / of), counts[:, :labels].shape)
+    apart = np.square(counts[:, :labels] - n * share)[:, judged] / spread[judged]
+    parts = np.divide(apart, drawn[:, judged], out=np.zeros_like(apart), where=drawn[:, judged] > 0)
     return np.asarray(parts.sum(axis=1) if exclusive else parts.max(axis=1, initial=0), np.float64)
 
 

@@ -61,13 +61,15 @@ _SPLIT_NAMES: Mapping[str, Sequence[str]] = {
 @dataclass(frozen=True)
 class PictureRow:
     """One picture: its path from the folder of the pictures, with "/"; its labels as they are written; what is known
-    of the patient and the picture, where the columns are there; the split, where one is given."""
+    of the patient and the picture, where the columns are there; the split, where one is given. `unknown` are the
+    labels of which nothing is known."""
 
     path: str
     values: tuple[str, ...]
     patient: str | None = None
     split: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,10 @@ from penlight.errors import DataError
 from penlight.escaping import named, shown
 from penlight.numbers import counted
 
-UNCERTAIN = ("positive", "negative", "drop")
-"""What becomes of a finding that is uncertain."""
+UNKNOWN = "unknown"
+UNCERTAIN = ("positive", "negative", "drop", UNKNOWN)
+"""What becomes of a finding that is uncertain: it is there, it is not, the picture is left out, or it is not known of
+this picture; a picture that can have one label alone is left out then too."""
 
 KEEP_ROWS = ("majority", "any", "first")
 """What becomes of rows of one picture whose labels differ: the labels of more than half of them, of any, of the
@@ -137,8 +139,8 @@ RULE_WORDS: Mapping[str, str] = {
     "whole_numbers": "3.0 is 3",
     "missing": "cells that say nothing",
     "also_none": "further labels that stand for none",
-    "uncertain": 'what -1 says of a finding: "positive", "negative", or "drop" the picture',
-    "blank": 'what an empty cell says of a finding: "negative", or "drop" the picture',
+    "uncertain": 'what -1 says of a finding: "positive", "negative", "unknown", or "drop" the picture',
+    "blank": 'what an empty cell says of a finding: "negative", "unknown", or "drop" the picture',
     "rows": 'of several rows of a picture that differ: "majority", "any" or "first"',
     "drop_unlabelled": "pictures without a label are left out",
     "one_each": "each picture has one of these labels",
@@ -254,6 +256,9 @@ class Manifest(PictureLayout):
         rows: list[PictureRow] = []
         missing: list[str] = []
         numbered, left = self._rows(read, path)
+        if silent := [row.path for _, row in numbered if self.labels and len(row.unknown) == len(self.labels)]:
+            left["no label that is known"] = silent
+            numbered = [each for each in numbered if len(each[1].unknown) < len(self.labels)]
         left_out = {why: [finder.find(written) or written for written in names] for why, names in left.items()}
         for i, row in numbered:
             file = finder.find(row.path, read.splits[i] if read.splits else None)
@@ -273,12 +278,12 @@ class Manifest(PictureLayout):
         return Listing(tree.root, merged, ignored, list(dict.fromkeys(missing)), left_out)
 
     @classmethod
-    def of_table(cls, table: Table, path: Path, files: str, *, several: bool = False) -> "Manifest":
+    def of_table(cls, table: Table, path: Path, files: str, asked: AskedLayout) -> "Manifest":
         """Find out which column of a table says what, where the column `files` names the pictures, which need not be
         there."""
         from penlight.data.own.understanding import understand_columns
 
-        return understand_columns(table, path, files, AskedLayout(several=several))
+        return understand_columns(table, path, files, asked)
 
     def rows_of(self, table: Table, path: Path) -> list[PictureRow]:
         """Give a row for each of a table, its picture as it is written. DataError for a row without a label, and for
@@ -290,7 +295,7 @@ class Manifest(PictureLayout):
     def _rows(self, read: "TablesRead", path: Path) -> tuple[list[tuple[int, PictureRow]], dict[str, list[str]]]:
         """Give the rows by their numbers, their pictures as they are written and without splits; and those that are
         left out, by why."""
-        files, labels = read.table[self.path], self._labels(read, path)
+        files, (labels, unknown) = read.table[self.path], self._labels(read, path)
         known = {what: read.table[column] for what, column in self.others.items()}
         metadata = [(kind, known[kind]) for kind in METADATA if kind in known]
         patients = known.get("patient")
@@ -309,43 +314,46 @@ class Manifest(PictureLayout):
                     left_out.setdefault("no patient", []).append(written)
                     continue
                 patient = f"unnamed {written}"
-            rows.append(
-                (i, PictureRow(written, labels[i], patient, None, {kind: cells[i] for kind, cells in metadata}))
-            )
+            about = {kind: cells[i] for kind, cells in metadata}
+            rows.append((i, PictureRow(written, labels[i], patient, None, about, tuple(unknown.get(i, ())))))
         return rows, left_out
 
-    def _labels(self, read: "TablesRead", path: Path) -> list[Any]:
-        """Give the labels of each row, or a text: why the row is left out."""
+    def _labels(self, read: "TablesRead", path: Path) -> tuple[list[Any], dict[int, list[str]]]:
+        """Give the labels of each row, or a text: why the row is left out; and by the number of a row the labels that
+        are not known."""
         if self.label is None:
             return self._findings(read, path)
         cells, parse = read.table[self.label], _remembering(self._parse)
         found: list[Any] = [parse(cell) for cell in cells]
         empty = [i for i, labels in enumerate(found) if labels is None]
         if empty and self.rules.drop_unlabelled:
-            return ["no label" if labels is None else labels for labels in found]
+            return ["no label" if labels is None else labels for labels in found], {}
         if empty and (not self.separator or self.rules.missing):
             raise unlabelled(path, [read.table[self.path][i] for i in empty])
-        return [() if labels is None else labels for labels in found]
+        return [() if labels is None else labels for labels in found], {}
 
     def _parse(self, cell: str) -> tuple[str, ...] | str | None:
         rules = self.rules
         if not cell or cell in rules.missing:
+            if rules.blank == UNKNOWN:
+                return "no label"
             absent = () if self.separator else ("0",)
             return absent if rules.blank == "negative" and not rules.drop_unlabelled else None
         parts = [part for part in parts_of(cell, self.separator) if part not in rules.missing]
         if rules.whole_numbers:
             parts = [whole_number(part) for part in parts]
         if rules.uncertain and parts == ["-1"]:
-            if rules.uncertain == "drop":
+            if rules.uncertain in ("drop", UNKNOWN):
                 return "uncertain"
             parts = ["1" if rules.uncertain == "positive" else "0"]
         none = {self.none, *rules.also_none}
         return tuple(part for part in mapped(parts, rules.map) if part not in none)
 
-    def _findings(self, read: "TablesRead", path: Path) -> list[Any]:
-        """Read a column for each finding."""
+    def _findings(self, read: "TablesRead", path: Path) -> tuple[list[Any], dict[int, list[str]]]:
+        """Read a column for each finding; see `_labels`."""
         rules, n = self.rules, len(read.table[self.path])
         found: list[list[str]] = [[] for _ in range(n)]
+        unknown: dict[int, list[str]] = {}
         left: dict[int, str] = dict.fromkeys(read.unjoined, "no label")
         unread: dict[str, list[str]] = {}
         names = [rules.map.get(name, name) for name in self.labels]
@@ -360,13 +368,15 @@ class Manifest(PictureLayout):
                     found[i].append(name)
                 elif not isinstance(what, bool) and _told(what, rules) == "drop":
                     left.setdefault(i, what)
+                elif not isinstance(what, bool) and _told(what, rules) == UNKNOWN:
+                    unknown.setdefault(i, []).append(name)
         if unread:
             raise undecided_cells(path, unread)
         if read.unjoined and not rules.drop_unlabelled:
             raise unlabelled(path, [read.table[self.path][i] for i in read.unjoined])
         if rules.one_each and rules.drop_unlabelled:
             left = {i: "no label" for i in range(n) if not found[i]} | left
-        return [left[i] if i in left else tuple(found[i]) for i in range(n)]
+        return [left[i] if i in left else tuple(found[i]) for i in range(n)], unknown
 
     def _splits(self, read: "TablesRead", finder: FileFinder | None, path: Path) -> Callable[[int, str], str | None]:
         """Give what says the split of a row by its number and its file."""
@@ -470,7 +480,12 @@ def undecided_cells(path: Path, cells: Mapping[str, Sequence[str]]) -> DataError
     what = [f"-1 in {named(uncertain)}"] if uncertain else []
     what += [f"nothing in {named(blank)}"] if blank else []
     sentence = f"{path}: cells of findings say {' and '.join(what)}; whether it is there is uncertain or unknown."
-    readings = [("not there", "negative"), ("there", "positive"), ("leave such rows out", "drop")]
+    readings = [
+        ("not there", "negative"),
+        ("there", "positive"),
+        ("not known of these pictures", UNKNOWN),
+        ("leave such rows out", "drop"),
+    ]
     if uncertain:
         return ask("--uncertain", sentence, *((words, f"--uncertain {value}") for words, value in readings))
     return ask(
@@ -529,7 +544,8 @@ def _merged(rows: Sequence[PictureRow], path: Path, keep: str) -> list[PictureRo
                 f"{path}: pictures that stand in several rows: {named(bad)}. Their {what} differ.",
                 (f"the table's {what} do not count", f"--{differ}-column none"),
             )
-    differing = [file for file, found in several.items() if len({frozenset(row.values) for row in found}) > 1]
+    said = {file: {(frozenset(row.values), frozenset(row.unknown)) for row in own} for file, own in several.items()}
+    differing = [file for file, own in said.items() if len(own) > 1]
     if differing and not keep:
         raise ask(
             "--keep-rows",
@@ -550,8 +566,19 @@ def _merged(rows: Sequence[PictureRow], path: Path, keep: str) -> list[PictureRo
     for file, found in by_path.items():
         values = chosen.get(file) or found[0].values if file not in chosen else chosen[file]
         first = found[0]
-        merged.append(PictureRow(file, values or (), first.patient, first.split, first.metadata))
+        unknown = _still_unknown(found, keep, values or ()) if file in chosen else first.unknown
+        merged.append(PictureRow(file, values or (), first.patient, first.split, first.metadata, unknown))
     return merged
+
+
+def _still_unknown(rows: Sequence[PictureRow], keep: str, values: Sequence[str]) -> tuple[str, ...]:
+    """Give the labels that stay unknown when the rows of one picture become one with `values`: of the first row; of
+    any row, where no other says that it is there; else those that no row knows."""
+    if keep == "first":
+        return rows[0].unknown
+    of_rows = Counter(label for row in rows for label in row.unknown)
+    fewest = 1 if keep == "any" else len(rows)
+    return tuple(label for label, n in of_rows.items() if n >= fewest and label not in values)
 
 
 def require_sound(rows: Sequence[PictureRow], path: Path) -> None:
@@ -583,4 +610,5 @@ def _chosen(rows: Sequence[PictureRow], keep: str) -> tuple[str, ...] | None:
     if all(len(row.values) == 1 for row in rows):
         (first, n), *others = votes.most_common()
         return (first,) if not others or n > others[0][1] else None
-    return tuple(value for value, n in votes.items() if 2 * n > len(rows))
+    silent = Counter(label for row in rows for label in row.unknown)
+    return tuple(value for value, n in votes.items() if 2 * n > len(rows) - silent[value])

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import isnan
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.arrays import NAMES
@@ -25,7 +27,14 @@ from penlight.data.own.draft import remove_draft, write_draft
 from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
 from penlight.data.own.listing import AskedLayout, Listing, PictureRow, require_labels
 from penlight.data.own.manifest import RULE_WORDS
-from penlight.data.own.prepare import LabelledRows, assemble, decoded, label_numbers, write_problems
+from penlight.data.own.prepare import (
+    LabelledRows,
+    assemble,
+    decoded,
+    known_labels,
+    label_numbers,
+    write_problems,
+)
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.questions import UndecidedError
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
@@ -38,6 +47,7 @@ from penlight.numbers import counted
 from penlight.parsing import parse_toml
 from penlight.records import Record, json_key
 from penlight.tasks import TASKS
+from penlight.tasks.known import count_known
 
 UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
@@ -50,8 +60,8 @@ _LARGEST_LABELS = 64 << 20
 class Understood(Record):
     """What was understood of a dataset before anything is decoded, for a person to check. `account` says in words
     what the files, labels, patients and splits are taken from, and what is not used; `labels` counts the pictures of
-    each label, `examples` names three of each; `left_out` counts the files that are left out, by why; `notes` are
-    sentences."""
+    each label, `unknown` those of which it is not known (None where all are known), `examples` names three of each;
+    `left_out` counts the files that are left out, by why; `notes` are sentences."""
 
     task: str
     reason: str
@@ -59,13 +69,14 @@ class Understood(Record):
     labels: Mapping[str, int]
     examples: Mapping[str, Sequence[str]]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, int] | None = json_key(default=None, if_known=True)
     notes: Sequence[str] = ()
 
 
 class NewDataset(Record, computed=("next",)):
-    """What was found and written. `counts` maps a split to its images of each label, `images` to all of them;
-    `problems` maps pictures that were left out to the reason; `ignored` are files that nothing was made of; `notes`
-    are sentences for a person."""
+    """What was found and written. `counts` maps a split to its images of each label, `unknown` to those of which a
+    label is not known (None where all are), `images` to all of them; `problems` maps pictures that were left out to
+    the reason; `ignored` are files that nothing was made of; `notes` are sentences for a person."""
 
     description: Path
     name: str
@@ -81,6 +92,7 @@ class NewDataset(Record, computed=("next",)):
     ignored: Sequence[str] = ()
     notes: Sequence[str] = ()
     understood: Understood | None = None
+    unknown: Mapping[str, Sequence[int]] | None = json_key(default=None, if_known=True)
 
     @property
     def next(self) -> str:
@@ -187,7 +199,14 @@ def _describe_pictures(
         ignored=listing.ignored,
         notes=_notes(listing, proposal, pictures, counts, description.info.task.labels),
         understood=understood,
+        unknown=None if labelled.known is None else _by_split(~labelled.known, labelled.splits),
     )
+
+
+def _by_split(marked: NDArray[np.bool_], splits: Sequence[str]) -> dict[str, list[int]]:
+    """Count what is marked (N, C) of the rows of each split, label by label."""
+    of = np.array(splits)
+    return {split: marked[of == split].sum(axis=0).tolist() for split in SPLITS}
 
 
 def _understood(
@@ -227,8 +246,15 @@ def _understood(
         counts,
         examples,
         {why: len(paths) for why, paths in reasons.items() if paths},
+        _unknown(there, proposal.values) if not TASKS[proposal.task].exclusive else None,
         [*_hints(there), *_columns_like_groups(found, there)],
     )
+
+
+def _unknown(rows: Sequence[PictureRow], labels: Sequence[str]) -> dict[str, int] | None:
+    """Count the pictures of which each label is not known; None where all are."""
+    counts = Counter(label for row in rows for label in row.unknown)
+    return {label: counts[label] for label in labels} if counts else None
 
 
 def _columns_like_groups(found: FoundLayout, rows: Sequence[PictureRow]) -> list[str]:
@@ -280,7 +306,8 @@ def _prepare(
                 raise error
         rows = [row for row in listing.rows if row.path not in problems]
         labels = label_numbers(rows, pictures.values, info)
-        labelled = LabelledRows(rows, divide(rows, info.task.encode(labels), pictures.rule), labels)
+        known = known_labels(rows, pictures.values, info.task)
+        labelled = LabelledRows(rows, divide(rows, info.task.encode(labels), pictures.rule), labels, known)
         assemble(info, reading, images, labelled)
         by_path = dict(zip((row.path for row in rows), labelled.splits, strict=True))
         everything = [row.path for row in listing.rows]
@@ -322,6 +349,9 @@ def _describe_npz(path: Path, place: Path, options: NewDatasetOptions) -> NewDat
         splits["train"].images.shape[3],
         counts={name: info.task.encode(split.labels).sum(axis=0).tolist() for name, split in splits.items()},
         images={name: len(split) for name, split in splits.items()},
+        unknown=None
+        if all(split.known is None for split in splits.values())
+        else {name: (len(split) - count_known(split.known, split.labels)).tolist() for name, split in splits.items()},
         ignored=sorted(headers.keys() - set(NAMES)),
         notes=[*proposal.notes, f"{name_them}State licence, source and modality in the description."],
     )

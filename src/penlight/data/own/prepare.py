@@ -40,6 +40,8 @@ from penlight.data.progress import count_progress
 from penlight.errors import DataError, PictureError
 from penlight.escaping import cell, named
 from penlight.numbers import counted
+from penlight.tasks import KnownLabels, Task
+from penlight.tasks.known import known_or_none
 
 _IN_PART = 64
 _LARGEST_PART = 8 << 30
@@ -47,11 +49,13 @@ _LARGEST_PART = 8 << 30
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """The rows of a dataset that count, the split of each, and their labels (N, L) as numbers of the store."""
+    """The rows of a dataset that count, the split of each, their labels (N, L) as numbers of the store, and which of
+    these are known, None where all are."""
 
     rows: Sequence[PictureRow]
     splits: Sequence[str]
     labels: NDArray[np.integer]
+    known: KnownLabels = None
 
     def fingerprint(self, reading: DecodeOptions, states: Mapping[str, State]) -> str:
         """Hash what a dataset is made of: the reading, and of each picture its path, size, time, labels, split,
@@ -60,6 +64,8 @@ class LabelledRows:
         for row, split, label in zip(self.rows, self.splits, self.labels.tolist(), strict=True):
             about = (row.path, states[row.path], label, split, row.patient, sorted(row.metadata.items()))
             digest.update(repr(about).encode())
+        if self.known is not None:
+            digest.update(self.known.tobytes())
         return digest.hexdigest()
 
 
@@ -144,7 +150,8 @@ def _labelled(description: Description) -> tuple[Path, LabelledRows]:
     if splits is None:
         splits = divide(rows, description.info.task.encode(labels), pictures.rule)
     require_separate(rows, splits)
-    return listing.root, LabelledRows(rows, splits, labels)
+    known = known_labels(rows, pictures.values, description.info.task)
+    return listing.root, LabelledRows(rows, splits, labels, known)
 
 
 def label_numbers(rows: Sequence[PictureRow], values: Sequence[str], info: DatasetInfo) -> NDArray[np.integer]:
@@ -170,6 +177,17 @@ def label_numbers(rows: Sequence[PictureRow], values: Sequence[str], info: Datas
             "Correct them, or make it a multi-label task.",
         )
     return np.array([[number[row.values[0]]] for row in rows], np.uint8 if len(values) < 256 else np.uint16)
+
+
+def known_labels(rows: Sequence[PictureRow], values: Sequence[str], task: Task) -> KnownLabels:
+    """Say which labels of rows are known, (N, C), None where all are; of an exclusive task they must be."""
+    if task.exclusive or not any(row.unknown for row in rows):
+        return None
+    number = {value: i for i, value in enumerate(values)}
+    known = np.ones((len(rows), len(values)), bool)
+    for i, row in enumerate(rows):
+        known[i, [number[label] for label in row.unknown if label in number]] = False
+    return known_or_none(known)
 
 
 def write_problems(folder: Path, name: str, problems: Mapping[str, str], *, private: bool = False) -> DataError:
@@ -242,6 +260,8 @@ def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelle
     rows, shape = labelled.rows, (reading.size, reading.size, reading.channels)
     fingerprint = labelled.fingerprint(reading, source.states)
     columns = {"labels": labelled.labels, **known_of(rows)}
+    if labelled.known is not None:
+        columns["known"] = labelled.known
 
     def fill(folder: Path) -> StoredDataset:
         split_of = dict(zip((row.path for row in rows), labelled.splits, strict=True))

@@ -14,10 +14,11 @@ from penlight.data.dataset import METADATA, SPLITS, Dataset, DatasetInfo, Split
 from penlight.data.description import slug
 from penlight.data.own import naming
 from penlight.data.own.keys import check_text
-from penlight.data.own.listing import MOST_LABELS, PictureRow, sorted_labels
-from penlight.data.own.manifest import Manifest, require_sound
-from penlight.data.own.prepare import known_of, label_numbers
+from penlight.data.own.listing import MOST_LABELS, AskedLayout, PictureRow, sorted_labels
+from penlight.data.own.manifest import UNCERTAIN, Manifest, require_known, require_sound
+from penlight.data.own.prepare import known_labels, known_of, label_numbers
 from penlight.data.own.proposing import propose_task
+from penlight.data.own.questions import UndecidedError, ask
 from penlight.data.own.tables import columns_of_frame, read_table
 from penlight.data.own.understanding import find_column, is_label_column
 from penlight.data.summary import as_viewed
@@ -29,6 +30,9 @@ from penlight.tasks import TASKS, Task, task_to_dict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SAID = tuple(what for what in UNCERTAIN if what != "drop")
+"""What -1 may say of a finding here, where every row has a prediction."""
 
 _IDS = ("id", "imageid", "imagename", "index")
 _WITHOUT_IMAGES = "Scored by a labels file alone: the images were not at hand, and nothing here was checked on them."
@@ -107,6 +111,7 @@ class Truth:
                 label_numbers(rows, task.labels, info),
                 known[split].pop("patients", None),
                 known[split],
+                known_labels(rows, task.labels, task),
             )
             for split, rows in splits.items()
         }
@@ -115,12 +120,19 @@ class Truth:
         return as_viewed(dataset)
 
 
-def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> Truth:
+def read_truth(
+    source: "str | Path | pd.DataFrame",
+    kind: str | None = None,
+    *,
+    uncertain: str | None = None,
+    blank: str | None = None,
+) -> Truth:
     """Read a labels file, CSV or Parquet with a header, or a data frame.
 
     It has a column that names the images, called path, file, image or id, or else the first; a column label with one
     label of each image, or columns of 0 and 1 for findings; and where they are known, columns for the patient, the
-    split (train, val, test) and METADATA. `kind` is a task. DataError says what is wrong.
+    split (train, val, test) and METADATA. `kind` is a task; `uncertain` and `blank` say what -1 and an empty cell say
+    of a finding, as in `manifest.TableRules`. DataError says what is wrong.
     """
     if isinstance(source, str | Path):
         path = Path(source)
@@ -135,8 +147,22 @@ def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> 
         raise DataError(
             f"{where} has no column that names the images; it has {named(table)}.", "Put one before the labels."
         )
-    manifest = Manifest.of_table(table, path, files, several=kind in TASKS and not TASKS[kind].exclusive)
-    rows = manifest.rows_of(table, path)
+    for name, value, known in (("--uncertain", uncertain, _SAID), ("--blank", blank, _SAID[1:])):
+        require_known(value, known, name)
+    several = kind in TASKS and not TASKS[kind].exclusive
+    asked = AskedLayout(several=several, uncertain=uncertain, blank=blank)
+    try:
+        manifest = Manifest.of_table(table, path, files, asked)
+        rows = manifest.rows_of(table, path)
+    except UndecidedError as error:
+        # Every row has a prediction, so none is left out.
+        question = error.question
+        kept = [each for each in question.readings if not each.option.endswith(("drop", "--drop-unlabelled"))]
+        if not kept:
+            raise DataError(
+                question.sentence, "Correct them, or take these rows and their predictions out."
+            ) from error
+        raise ask(question.about, question.sentence, *((each.words, each.option) for each in kept)) from error
     answers = {naming.yes_or_no(value) for row in rows for value in row.values}
     if manifest.label is not None and not is_label_column(manifest.label) and None not in answers:
         # The one column of 0 and 1 has the name of a finding.
@@ -156,7 +182,16 @@ def read_truth(source: "str | Path | pd.DataFrame", kind: str | None = None) -> 
 
 def _hash_of(task: Task, splits: Mapping[str, Sequence[PictureRow]]) -> str:
     rows: dict[str, Any] = {
-        split: [[row.path, row.values, row.patient, *(row.metadata.get(kind) for kind in METADATA)] for row in rows]
+        split: [
+            [
+                row.path,
+                row.values,
+                row.patient,
+                *(row.metadata.get(kind) for kind in METADATA),
+                *([row.unknown] if row.unknown else []),
+            ]
+            for row in rows
+        ]
         for split, rows in sorted(splits.items())
     }
     return hashlib.md5(json.dumps([task_to_dict(task), rows]).encode(), usedforsecurity=False).hexdigest()

@@ -15,6 +15,7 @@ from penlight.data.own.class_folders import has_classes
 from penlight.data.own.finder import FileFinder, folder_of
 from penlight.data.own.listing import AskedLayout, Tree
 from penlight.data.own.manifest import (
+    UNKNOWN,
     Manifest,
     TableRules,
     TablesRead,
@@ -628,7 +629,7 @@ def _is_category(column: str, rows: _Rows) -> bool:
 
 def _blank_of(uncertain: str | None) -> str:
     """What is not mentioned is taken as what is uncertain, but never as present."""
-    return uncertain if uncertain in ("negative", "drop") else ""
+    return uncertain if uncertain in ("negative", "drop", UNKNOWN) else ""
 
 
 def _quoted(columns: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from penlight.escaping import quoted
 from penlight.evaluation.calibration import FEWEST, MAX_TEMPERATURE
 from penlight.evaluation.checks.check import Finding, interval, listed, number, rule
 from penlight.evaluation.checks.evidence import Evidence, Floats, SplitAnswers
-from penlight.evaluation.intervals import count_cases, design_effect, number_units, unit_noun
+from penlight.evaluation.intervals import design_effect, number_units, unit_noun
 from penlight.evaluation.metrics import METRICS
 from penlight.evaluation.reliability import BINS, bin_of, outcome_errors
 from penlight.evaluation.rows import find_row
@@ -42,7 +42,7 @@ _SIMULATED, _SIMULATED_VALUES, _CHUNK_VALUES = (100, 1000), 40_000_000, 4_000_00
     "varies), or use the order of the images alone.",
 )
 def not_calibrated(e: Evidence) -> Finding | None:
-    predicted, true = e.test.sample.predicted.prob, e.test.sample.predicted.true
+    predicted, true = e.test.sample.predicted.of_pairs
     if not predicted.size:
         return None
     error, chance = calibration_error(e.test.sample), float(np.quantile(errors_by_chance(e.test), 0.99))
@@ -74,14 +74,16 @@ def errors_by_chance(answers: SplitAnswers, *, seed: int = 0) -> Floats:
     Statistics 16:1696, 1988). Else outcomes are drawn from the probabilities; of as many images as all say together
     where it is only known that there are several of a patient.
     """
-    predicted, true = answers.sample.predicted.prob, answers.sample.predicted.true
+    predicted, true = answers.sample.predicted.of_pairs
     if not isinstance(answers.groups, np.ndarray):
-        ordered = np.sort(predicted.ravel())
+        ordered = np.sort(predicted)
         kept = max(1, round(len(ordered) / design_effect(answers.groups)))
         return simulated_errors(ordered[np.linspace(0, len(ordered) - 1, kept).round().astype(int)])
-    unit = number_units(len(predicted), answers.groups)
+    unit = number_units(len(answers.sample.y), answers.groups)
+    of_pair = np.repeat(unit, answers.sample.predicted.prob.shape[1])
+    known = answers.sample.known
     sums = np.zeros((int(unit.max()) + 1, BINS))
-    np.add.at(sums, (np.repeat(unit, predicted.shape[1]), bin_of(predicted).ravel()), (predicted - true).ravel())
+    np.add.at(sums, (of_pair if known is None else of_pair[known.ravel()], bin_of(predicted)), predicted - true)
     signs = np.random.default_rng([seed, 0xCA1B]).choice([-1.0, 1.0], (_SIMULATED[1], len(sums)))
     errors: Floats = np.abs(signs @ sums).sum(axis=1) / predicted.size
     return errors
@@ -119,8 +121,8 @@ def too_few_to_tune(e: Evidence) -> Finding | None:
     do="Read intervals before values; test on more images with these labels, or report them together.",
 )
 def few_images(e: Evidence) -> Finding | None:
-    y, groups = e.test.sample.y, e.test.groups
-    rarer = np.array([min(count_cases(own, groups)) for own in y.T])
+    groups = e.test.groups
+    rarer = np.array([min(own) for own in e.test.sample.cases(groups)])
     few = np.flatnonzero((rarer > 0) & (rarer < _FEW_CASES))
     parts = []
     if len(few):

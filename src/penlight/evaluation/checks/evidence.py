@@ -19,6 +19,7 @@ from penlight.evaluation.sample import Sample
 from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup
 from penlight.tasks import Task
+from penlight.tasks.known import shares
 
 Floats = NDArray[np.float64]
 
@@ -101,16 +102,15 @@ class Evidence:
     def prior(self) -> Floats:
         """(C,) share of each label in train; in val, or in the scored split, where train is not known."""
         if self.data is not None and "train" in self.data.counts:
-            return np.array(self.data.counts["train"]) / max(1, self.data.images["train"])
-        known = self.test if self.val is None else self.val
-        share: Floats = known.sample.y.mean(axis=0)
-        return share
+            return np.array(self.data.counts["train"]) / np.maximum(1, self.data.known_of("train"))
+        said = (self.test if self.val is None else self.val).sample
+        return np.nan_to_num(shares(said.y, said.known))
 
     @cached_property
     def majority(self) -> Sample:
         """The majority-class baseline: the prior for every image."""
         prob = np.tile(self.prior, (len(self.test.sample.y), 1))
-        return Sample(self.task, self.test.sample.y, prob, self.task.decide(prob))
+        return Sample(self.task, self.test.sample.y, prob, self.task.decide(prob), known=self.test.sample.known)
 
     @cached_property
     def headline_draws(self) -> dict[str, ResampledMetric]:

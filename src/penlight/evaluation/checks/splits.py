@@ -88,8 +88,8 @@ def val_and_test_apart(e: Evidence) -> Finding | None:
 
 def _has_both(answers: SplitAnswers) -> NDArray[np.bool_]:
     """(C,) whether a label has images with and without it."""
-    share = answers.sample.y.mean(axis=0)
-    return np.asarray((share > 0) & (share < 1))
+    has, lacks = (own.sum(axis=0) > 0 for own in (answers.sample.y, answers.sample.absent))
+    return np.asarray(has & lacks)
 
 
 @rule(
@@ -156,7 +156,11 @@ def _labels_moved(e: Evidence) -> list[str]:
     if e.data is None or not {"train", e.split} <= e.data.counts.keys():
         return []
     sizes = [e.data.images["train"], e.data.images[e.split]]
-    one, other = (np.array(e.data.counts[name]) / n for name, n in zip(("train", e.split), sizes, strict=True))
+    known = [np.array(e.data.known_of(name)) for name in ("train", e.split)]
+    one, other = (
+        np.divide(counts, of, out=np.zeros(len(of)), where=of > 0)
+        for counts, of in zip((np.array(e.data.counts[name]) for name in ("train", e.split)), known, strict=True)
+    )
     patients = e.data.patients or {name: -(-n // e.data.images_per_patient) for name, n in e.data.images.items()}
     n_units = [patients[name] for name in ("train", e.split)]
     pooled = (one * sizes[0] + other * sizes[1]) / sum(sizes)

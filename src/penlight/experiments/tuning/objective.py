@@ -86,10 +86,10 @@ def folds(view: ViewedDataset, count: int, seed: int) -> NDArray[np.int64]:
 def require_judgement(view: ViewedDataset, parts: list[TrialPart]) -> None:
     """Raise DataError if the images that judge a part cannot give the headline metric."""
     for part in parts:
-        y = part.view.splits["val"].y_true
-        if not can_judge(view.task, y):
+        val = part.view.splits["val"]
+        if not can_judge(view.task, val.y_true, val.known):
             raise DataError(
-                f"The {len(y)} images of {view.dataset.info.name} that would judge a trial cannot give "
+                f"The {len(val)} images of {view.dataset.info.name} that would judge a trial cannot give "
                 f"{view.task.headline}: it needs a label that some of them have and others do not.",
                 "Choose another view, or --seeds 1 to judge on val.",
             )
@@ -132,4 +132,4 @@ def _value(recipe: Recipe, part: TrialPart, follow: Callable[[Epoch, int], None]
     if fitted.best_epoch is not None:
         return fitted.history[fitted.best_epoch - 1].val_headline
     val = part.view.splits["val"]
-    return headline_value(task, val.y_true, task.probabilities(fitted.logits(val)))
+    return headline_value(task, val.y_true, task.probabilities(fitted.logits(val)), val.known)

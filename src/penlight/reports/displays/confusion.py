@@ -16,6 +16,7 @@ from penlight.reports.displays.shared import name_cells, scale_of_shades, shade_
 from penlight.reports.words import count, label_words, listed, number, percent
 from penlight.runs.predictions import Predictions
 from penlight.tasks.base import NO_FINDING
+from penlight.tasks.known import absent
 
 Counts = NDArray[np.int64]
 
@@ -109,7 +110,8 @@ class LabelConfusion(Display):
     def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "LabelConfusion":
         """Count, each finding on its own."""
         y, d = predictions.y_true.astype(bool), decided.astype(bool)
-        four = np.stack([(y & d).sum(0), (y & ~d).sum(0), (~y & d).sum(0), (~y & ~d).sum(0)], axis=1)
+        lacks = absent(predictions.y_true, predictions.known).astype(bool)
+        four = np.stack([(y & d).sum(0), (y & ~d).sum(0), (lacks & d).sum(0), (lacks & ~d).sum(0)], axis=1)
         return cls(four.astype(np.int64), predictions.task.labels)
 
     @property
@@ -162,6 +164,8 @@ def over_seeds(of_each: Sequence[Any]) -> Any:
     over seeds."""
     first, seeds = of_each[0], len(of_each)
     n = {"n": seeds * first.n} if isinstance(first, Confusions) else {}
+    if isinstance(first, Confusions) and first.known is not None:
+        n["known"] = seeds * first.known
     return replace(first, counts=sum(own.counts for own in of_each), seeds=seeds, **n)
 
 
@@ -189,13 +193,16 @@ class Confusions(Display):
     holds those with none. `counts` (C + 1, C + 1) says in how many of them: off the diagonal, finding j was answered
     though it is not there; on the diagonal, finding i was answered, and for the last row nothing was; in the last
     column, nothing at all was answered. `rates` are `counts` over n of the row: on the diagonal sensitivity, at its
-    end the share of images without findings that are left clear. Rows need not add up to 1.
+    end the share of images without findings that are left clear. Rows need not add up to 1. Where not all labels are
+    known, `known` (C + 1, C + 1) says of how many images of each row the finding of the column is, which its rate is
+    of; and the last row holds images of which all are known.
     """
 
     counts: Counts
     n: Counts
     labels: tuple[str, ...]
     seeds: int = 1
+    known: Counts | None = None
 
     title: ClassVar[str] = "Confusions between findings"
 
@@ -203,18 +210,25 @@ class Confusions(Display):
     def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "Confusions":
         """Count false answers, right answers, and images without an answer, by true finding."""
         y, d = predictions.y_true.astype(np.int64), decided.astype(np.int64)
-        truth = np.column_stack([y, ~y.any(axis=1)]).astype(np.int64)
+        lacks = absent(predictions.y_true, predictions.known).astype(np.int64)
+        truth = np.column_stack([y, lacks.all(axis=1)]).astype(np.int64)
         answer = np.column_stack([d, ~d.any(axis=1)]).astype(np.int64)
-        counts = truth.T @ np.column_stack([answer[:, :-1] * (1 - y), answer[:, -1]])
+        counts = truth.T @ np.column_stack([answer[:, :-1] * lacks, answer[:, -1]])
         found = (truth * answer).sum(axis=0)
         counts[np.diag_indices(len(counts))] = found
-        return cls(counts, truth.sum(axis=0), predictions.task.labels)
+        known = None
+        if predictions.known is not None:
+            known = truth.T @ np.column_stack([predictions.known, np.ones(len(y))]).astype(np.int64)
+        return cls(counts, truth.sum(axis=0), predictions.task.labels, known=known)
 
     @property
     def rates(self) -> Floats:
         """(C + 1, C + 1) shares of the images of each row; NaN in the row of a finding without images."""
-        n = np.broadcast_to(self.n[:, None], self.counts.shape)
-        return ratio(self.counts.astype(float), n.astype(float))
+        return ratio(self.counts.astype(float), self._of.astype(float))
+
+    @property
+    def _of(self) -> Counts:
+        return np.broadcast_to(self.n[:, None], self.counts.shape) if self.known is None else self.known
 
     @property
     def caption(self) -> str:
@@ -228,7 +242,7 @@ class Confusions(Display):
         row, column = np.unravel_index(np.argmax(false), false.shape)
         if false[row, column] == 0:
             return f"{how} No other finding is answered in a row of {_FEWEST} images or more."
-        share = f"{count(int(self.counts[row, column]))} of {count(int(self.n[row]))}"
+        share = f"{count(int(self.counts[row, column]))} of {count(int(self._of[row, column]))}"
         return f"{how} Most often: {self.labels[column]}, in {share} images with {self.labels[row]}."
 
     @property
@@ -246,7 +260,8 @@ class Confusions(Display):
         """One line per cell: true, answered, count, n, rate."""
         rows, columns = (*self.labels, NO_FINDING), (*self.labels, NOTHING)
         cells = [(r, c) for r in range(len(rows)) for c in range(len(columns))]
-        lines = [(rows[r], columns[c], int(self.counts[r, c]), int(self.n[r]), self.rates[r, c]) for r, c in cells]
+        of = self._of
+        lines = [(rows[r], columns[c], int(self.counts[r, c]), int(of[r, c]), self.rates[r, c]) for r, c in cells]
         return pd.DataFrame(lines, columns=["true", "answered", "count", "n", "rate"])
 
     def draw(self, ax: Axes) -> None:

@@ -25,6 +25,7 @@ from penlight.reports.displays.shared import divide
 from penlight.reports.palette import INK, MUTED, PAPER, RULE, marker, palette
 from penlight.reports.words import number
 from penlight.runs.predictions import Predictions
+from penlight.tasks.known import among
 
 _ONE_PANEL = 7
 """So many curves share one panel; more take one each."""
@@ -68,7 +69,8 @@ class _LabelCurves(Display):
         its axes need has none."""
         task, colours, curves = predictions.task, palette(predictions.task), []
         for c in columns_shown(task.labels, task.exclusive):
-            y, prob, called = predictions.y_true[:, c], predictions.prob[:, c], decided[:, c].astype(bool)
+            rows = among(predictions.known, c)
+            y, prob, called = predictions.y_true[rows, c], predictions.prob[rows, c], decided[rows, c].astype(bool)
             own = LabelCurve(
                 task.labels[c], colours[c].day, marker(c, len(task.labels)), float(y.sum()) / max(len(y), 1)
             )

@@ -42,11 +42,12 @@ class Presence(Display):
 
     @property
     def caption(self) -> str:
-        n, counts = self.data.images["train"], self.data.counts["train"]
+        counts, known = self.data.counts["train"], self.data.known_of("train")
+        n = known[-1]
         most = max(range(len(counts) - 1), key=counts.__getitem__)
         return (
             f"{n - counts[-1]:,} of {n:,} training images have a finding; even the most frequent one, "
-            f"{self.data.rows[most]}, is absent from {percent_text(1 - counts[most] / n)}."
+            f"{self.data.rows[most]}, is absent from {percent_text(1 - counts[most] / max(1, known[most]))}."
         )
 
     @property
@@ -65,10 +66,10 @@ class Presence(Display):
 
     def draw(self, ax: Axes) -> None:
         """Fill a bar as far as there are images with the finding."""
-        n, lines = self.data.images["train"], self._lines()
+        lines = self._lines()
         y = np.arange(len(lines))
         ax.barh(y, 1, height=0.68, color="none", edgecolor=RULE, linewidth=0.8)
-        ax.barh(y, [present / n for _, present, _ in lines], height=0.68, color=ACCENT)
+        ax.barh(y, [present / max(1, present + absent) for _, present, absent in lines], height=0.68, color=ACCENT)
         for row, (_, present, absent) in enumerate(lines):
             ax.text(1.03, row, f"{present:,} / {absent:,}", va="center", color=INK)
         ax.text(1.03, -0.95, "present / absent", va="center", color=MUTED)
@@ -80,9 +81,11 @@ class Presence(Display):
         ax.tick_params(length=0, colors=INK)
 
     def _lines(self) -> list[tuple[str, int, int]]:
-        counts, n = self.data.counts["train"], self.data.images["train"]
+        counts, known = self.data.counts["train"], self.data.known_of("train")
         names = (ANY_FINDING, *self.data.rows[:-1])
-        return [(name, m, n - m) for name, m in zip(names, (n - counts[-1], *counts[:-1]), strict=True)]
+        present = (known[-1] - counts[-1], *counts[:-1])
+        of = (known[-1], *known[:-1])
+        return [(name, m, n - m) for name, m, n in zip(names, present, of, strict=True)]
 
 
 @dataclass(frozen=True)

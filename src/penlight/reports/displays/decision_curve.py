@@ -36,7 +36,7 @@ class DecisionCurve(Display):
     def from_predictions(cls, predictions: Predictions, questions: Sequence[str] = ()) -> "DecisionCurve":
         """Compute from calibrated predictions; draw `questions` by name or, without any, the MOST commonest."""
         p = predictions
-        curves = tuple(net_benefits(p.task, p.y_true, p.prob, groups=p.units))
+        curves = tuple(net_benefits(p.task, p.y_true, p.prob, groups=p.units, known=p.known))
         known = [curve for curve in curves if not curve.note]
         commonest = sorted(known, key=lambda curve: -curve.positives)[:MOST]
         wanted = set(questions) or {curve.question for curve in commonest}

@@ -46,18 +46,19 @@ class Reliability(Display):
     def from_predictions(cls, predictions: Predictions, before: Predictions | None = None) -> "Reliability":
         """Bin the probabilities; the upper end of a bin belongs to it. `before` are the same before calibration."""
         p = predictions
-        stated = PredictedProbabilities.of_answers(p.task.exclusive, p.y_true, p.prob)
-        confidence, right = stated.prob.ravel(), stated.true.ravel()
+        stated = PredictedProbabilities.of_answers(p.task.exclusive, p.y_true, p.prob, p.known)
+        confidence, right = stated.of_pairs
         which = bin_of(confidence, BINS)
         counts = np.bincount(which, minlength=BINS)
         n = counts.astype(float)
         predicted = ratio(np.bincount(which, confidence, BINS).astype(float), n)
         observed = ratio(np.bincount(which, right, BINS).astype(float), n)
-        in_bin = which.reshape(stated.prob.shape)[:, :, None] == np.arange(BINS)
+        in_bin = bin_of(stated.prob, BINS)[:, :, None] == np.arange(BINS)
+        in_bin = in_bin if p.known is None else in_bin & p.known[:, :, None]
         low, high = share_interval((in_bin * stated.true[:, :, None]).sum(axis=1), in_bin.sum(axis=1), p.units)
         error = float(np.nansum(n * np.abs(predicted - observed)) / max(n.sum(), 1))
         noun = "answers" if p.task.exclusive else "pairs of image and finding"
-        brier = values_of(p.task, p.y_true, p.prob, p.task.decide(p.prob), ["brier"])["brier"]
+        brier = values_of(p.task, p.y_true, p.prob, p.task.decide(p.prob), ["brier"], p.known)["brier"]
         same = before is None or np.array_equal(before.prob, p.prob)
         other = None if before is None or same else cls.from_predictions(before)
         return cls(predicted, observed, low, high, counts.astype(np.int64), error, noun, brier, other)

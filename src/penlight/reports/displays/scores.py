@@ -21,6 +21,7 @@ from penlight.reports.displays.shared import draw_lane, leave_lane_empty, mark_v
 from penlight.reports.palette import ACCENT, ALARM, INK, MUTED, PAPER, RULE
 from penlight.reports.words import count, interval, listed, metric_words, number, sentence
 from penlight.runs.predictions import Predictions
+from penlight.tasks.known import absent
 
 MOST_LEADING = 4
 """So many metrics lead a report."""
@@ -409,15 +410,16 @@ class LabelRates(Display):
     def from_predictions(cls, predictions: Predictions, decided: NDArray[np.uint8]) -> "LabelRates":
         """Compute from 0/1 truth and decisions, each label against the rest."""
         y, d = predictions.y_true.astype(bool), decided.astype(bool)
-        positives, negatives = y.sum(axis=0).astype(float), (~y).sum(axis=0).astype(float)
-        found, clear = (y & d).sum(axis=0).astype(float), (~y & ~d).sum(axis=0).astype(float)
+        lacks = absent(predictions.y_true, predictions.known).astype(bool)
+        positives, negatives = y.sum(axis=0).astype(float), lacks.sum(axis=0).astype(float)
+        found, clear = (y & d).sum(axis=0).astype(float), (lacks & ~d).sum(axis=0).astype(float)
         return cls(
             predictions.task.labels,
             positives.astype(np.int64),
             ratio(found, positives),
             ratio(clear, negatives),
             np.stack(share_interval(y & d, y, predictions.units), axis=1),
-            np.stack(share_interval(~y & ~d, ~y, predictions.units), axis=1),
+            np.stack(share_interval(lacks & ~d, lacks, predictions.units), axis=1),
         )
 
     @property

@@ -57,14 +57,16 @@ class RiskCurve(Display):
         """Compute from calibrated predictions and their decisions (N, C); `conformal` makes their sets."""
         p = predictions
         wrong, confidence = errors_and_confidence(p.task, p.y_true, p.prob, decided)
-        risk = RiskCoverage.of(wrong, confidence)
+        risk = RiskCoverage.of(wrong, confidence, p.known)
+        known = np.ones_like(wrong) if p.known is None else p.known
         point = None
         if conformal is not None:
             given = is_singleton(conformal.sets_with(p.task, p.prob, decided), candidate_labels(p.task, decided))
-            point = float(given.mean()), float(ratio(np.array((wrong & given).sum()), np.array(given.sum())))
+            given &= known
+            point = float(given[known].mean()), float(ratio(np.array((wrong & given).sum()), np.array(given.sum())))
         noun = "images" if p.task.exclusive else f"pairs of image and {label_words(p.task, 1)}"
         area = float(risk.area(np.ones((1, len(p))))[0])
-        return cls(*risk.curve(), risk.confidence, area, float(wrong.mean()), point, noun)
+        return cls(*risk.curve(), risk.confidence, area, float(wrong[known].mean()), point, noun)
 
     @property
     def caption(self) -> str:

@@ -78,7 +78,7 @@ def _examples(
     return tuple(
         Example(
             int(predictions.index[row]),
-            label_of(task, predictions.y_true[row]),
+            label_of(task, predictions.y_true[row], None if predictions.known is None else predictions.known[row]),
             label_of(task, decided[row]),
             label_list([task.labels[column]]),
             float(predictions.prob[row, column]),
@@ -107,8 +107,9 @@ class _Surest(Display):
         cls, predictions: Predictions, decided: Images, images: Images, *, modality: str = ""
     ) -> Self:
         """Choose at most one label of each image; `predictions.index` are rows of `images` (M, H, W, C)."""
-        chosen = cls._choose(predictions.y_true == 1, decided == 1, predictions.prob)
-        wrong = int((decided != predictions.y_true).any(axis=1).sum())
+        known = True if predictions.known is None else predictions.known
+        chosen = cls._choose(predictions.y_true == 1, (decided == 1) & known, predictions.prob)
+        wrong = int(((decided != predictions.y_true) & known).any(axis=1).sum())
         return cls(_examples(predictions, decided, images, chosen), modality, wrong, len(predictions))
 
     @staticmethod
