@@ -472,6 +472,14 @@ class RunFolder:
         values = parse_json_object(self.read(EXPORTS), f"{EXPORTS} in the run {self.path}", _AGAIN, error=RunError)
         return check_record(ExportsRecord, {"files": values}, f"{EXPORTS} in the run {self.path}", _AGAIN).files
 
+    @property
+    def no_model_file(self) -> str:
+        """Why a run of a user's own network or estimator has no model.onnx, and what to do, in sentences; empty for
+        any other."""
+        about = self.exports.get("model.onnx")
+        is_own = self.recipe.model.backbone in ("own", "estimator")
+        return about.reason or "" if is_own and about is not None and not about.written else ""
+
     def model_predictions(self, split: str) -> "Predictions":
         """The run's predictions of "val" or "test" as the model gave them; scores and figures are of `answers`."""
         return self._predictions(f"predictions-{split}.npz")
