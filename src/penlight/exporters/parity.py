@@ -130,8 +130,8 @@ def write_onnx(
         remedy = COMPLETE if isinstance(model, EstimatorModel) else _DEFECT
         require_close(parity, writer.recipe.train.precision, MODEL, remedy)
     except (ExportError, RunError) as error:
-        writer.write_json(RECORD, {MODEL: ExportedFile(False, str(error))})
-        return str(error)
+        writer.write_json(RECORD, {MODEL: ExportedFile(False, error.text)})
+        return error.text
     writer.write(MODEL, content)
     # Scores of so few images would say nothing.
     record = Exported(writer.path / MODEL, "onnx", len(content), replace(parity, changes=())).record()

@@ -195,7 +195,7 @@ def gather(registry: RunRegistry) -> Gallery:
         try:
             found += read()
         except PenlightError as error:
-            problems[name] = str(error)
+            problems[name] = error.text
         except (KeyError, ValueError, TypeError, IndexError, OSError):
             problems[name] = f"{name} is damaged, or not as this version of Penlight writes it."
     places = dict.fromkeys(place for place, _, _ in found)
