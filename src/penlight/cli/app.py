@@ -210,6 +210,7 @@ def tune(
     size: Size = None,
     images: Images = None,
     overrides: Overrides = None,
+    track: Track = None,
     out: Out = None,
     full: Full = False,
     json: Json = False,
@@ -235,6 +236,7 @@ def tune(
             seeds=seeds,
             seed=seed,
             out=out,
+            track=track,
             listener=listener,
         )
     give(result, json, lambda made: print_tuned(made, full))
