@@ -18,6 +18,8 @@ from penlight.errors import RecipeError, RunError, TrainingError
 from penlight.models.estimator import EstimatorModel
 from penlight.recipes import Recipe
 from penlight.runs import open_predictor, open_run
+from penlight.serve import open_registry
+from penlight.serve.gallery import gather
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from penlight.training.own import own_model
 from tests.conftest import LABELS, small_dataset
@@ -49,6 +51,10 @@ def test_a_forest_gets_all_that_a_network_gets(tmp_path):
     run = open_run(folder)
     model = run.recipe.model
     assert (model.backbone, model.name) == ("estimator", "RandomForestClassifier")
+    assert repr(pl.open_run(folder)).startswith(f"Run('{folder}', RandomForestClassifier on classes, seed 0, ")
+    (entry,) = (entry for group in gather(open_registry([folder])).groups for entry in group.entries)
+    assert entry.recipe == "RandomForestClassifier"
+    assert entry.opens
     assert model.options == "RandomForestClassifier(max_depth=5, n_estimators=20)"
     assert run.metrics.metrics[0].value > 0.9
     assert set(run.baselines) == {"majority", "linear"}

@@ -565,8 +565,7 @@ def data_fetch(
 ) -> None:
     """Download a dataset, check its hash, and prepare it."""
     _name_images(dataset, images)
-    path = pl.fetch(dataset, size)
-    give({"path": str(path)}, json, lambda fetched: say(fetched["path"]))
+    give(pl.fetch(dataset, size).to_dict(), json, lambda fetched: say(fetched["path"]))
 
 
 def _cells(text: str) -> list[str]:

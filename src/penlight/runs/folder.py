@@ -325,6 +325,11 @@ class RunFolder:
         return str(self.provenance.get("model") or self.recipe.model.backbone)
 
     @property
+    def kept_name(self) -> str:
+        """What the model that answers is called, see `Recipe.called`."""
+        return self.recipe.called if self.kept_model == self.recipe.model.backbone else self.kept_model
+
+    @property
     def kept_recipe(self) -> "Recipe":
         """The recipe of the model that answers; its `data` and `decide` are the recipe's own."""
         return self.recipe.of_kept(self.kept_model)
