@@ -23,6 +23,7 @@ from .api.reports import report as report
 from .api.requests import list_recipes as list_recipes
 from .api.results import Audited as Audited
 from .api.results import NameTable as NameTable
+from .api.results import ResultPath as ResultPath
 from .api.results import Shown as Shown
 from .api.results import Studied as Studied
 from .api.results import Trained as Trained

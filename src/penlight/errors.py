@@ -7,13 +7,24 @@ from collections.abc import Iterable
 class PenlightError(Exception):
     """The base of every named error; the command prints it and exits with 1.
 
-    `problem` says what was expected and what came; `remedy` says what to do. Both are whole sentences.
+    `problem` says what was expected and what came; `remedy` says what to do. Both are whole sentences, which name
+    options as commands have them; as a text, in Python, the error names keywords: `out=` for `--out`.
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         super().__init__(f"{problem} {remedy}".strip())
         self.problem = problem
         self.remedy = remedy
+
+    @property
+    def text(self) -> str:
+        """Problem and remedy, as commands say them."""
+        return f"{self.problem} {self.remedy}".strip()
+
+    def __str__(self) -> str:
+        from penlight.keywords import in_python
+
+        return in_python(self.text)
 
 
 class ArgumentError(PenlightError):
@@ -94,7 +105,8 @@ class ExplainError(PenlightError):
 
 def first_line(error: BaseException) -> str:
     """Give the first line of a library's error, at most 200 characters of it, without its full stop; or its class."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = error.text if isinstance(error, PenlightError) else str(error)
+    lines = said.strip().splitlines() or [type(error).__name__]
     return lines[0][:200].rstrip(".")
 
 

@@ -79,6 +79,10 @@ def other_of_ml(model):
     model.graph.node.append(helper.make_node("TfIdfVectorizer", ["a"], ["b"], domain="ai.onnx.ml"))
 
 
+def support_vectors(model):
+    model.graph.node.append(helper.make_node("SVMClassifier", ["a"], ["b", "c"], domain="ai.onnx.ml"))
+
+
 def other_opset(model):
     model.opset_import.append(helper.make_opsetid("ai.onnx.preview.training", 1))
 
@@ -132,6 +136,7 @@ def second_graph(content):
         (function, "functions of its own"),
         (other_domain, "com.microsoft"),
         (other_of_ml, "TfIdfVectorizer"),
+        (support_vectors, "SVMClassifier"),
         (other_opset, "preview"),
         (sparse, "sparse"),
         (another_input, "should take image"),

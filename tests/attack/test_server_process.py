@@ -59,7 +59,7 @@ def test_what_is_no_token_is_refused_without_saying_it(tmp_path, content):
 def test_a_folder_a_pipe_and_nothing_are_no_files_of_tokens(tmp_path):
     os.mkfifo(tmp_path / "pipe", 0o600)
     for name in ("pipe", "", "none"):
-        with pytest.raises(ServeError, match="--token-file"):
+        with pytest.raises(ServeError, match="token_file="):
             find_token(tmp_path / name)
 
 

@@ -68,7 +68,7 @@ def asked(path: str = "t.csv", **options: Any) -> dict[str, str]:
     assert draft.name.endswith(".draft.toml")
     readings = {reading.option: reading.words for reading in caught.value.question.readings}
     assert all(option in draft.read_text() or option.startswith(("-", "penlight")) for option in readings)
-    assert all(option in str(caught.value) for option in list(readings)[:8])
+    assert all(option in caught.value.text for option in list(readings)[:8])
     return readings
 
 
@@ -302,7 +302,7 @@ def test_one_ending_of_several() -> None:
     table("t.csv", ["image", "label"], lambda i: [f"{i:02d}", "xy"[i % 2]])
     for i in range(40):
         put(f"im/{i:02d}.jpg")
-    with pytest.raises(DataError, match="--ending"):
+    with pytest.raises(DataError, match="ending="):
         pl.new_dataset("t.csv")
     found = opened(ending=".jpg")
     assert found.understood is not None
@@ -367,7 +367,7 @@ def test_a_table_beside_the_pictures_is_opened_again_and_elsewhere_its_folder_is
         put(f"d/images/{i:02d}.png")
     found = opened("d/annotations/t.csv")
     assert 'folder = "d"' in found.description.read_text()
-    with pytest.raises(DataError, match="--images"):
+    with pytest.raises(DataError, match="images="):
         pl.new_dataset("d/annotations/t.csv", out="d/annotations", name="below")
     assert sum(opened("d/annotations/t.csv", images="d", out="there").images.values()) == 40
 
@@ -392,7 +392,7 @@ def test_rows_of_one_picture() -> None:
     assert label_total(opened(keep_rows="majority")) == {"a": 10, "b": 10}
     found = opened(keep_rows="any", name="any")
     assert (found.task, sum(label_total(found).values())) == ("multi-label", 21)
-    with pytest.raises(DataError, match="--keep-rows must be one of majority, any, first"):
+    with pytest.raises(DataError, match="keep_rows= must be one of majority, any, first"):
         pl.new_dataset("t.csv", keep_rows="last")
 
 
@@ -468,7 +468,7 @@ def test_uncertain_and_blank_findings_are_asked_about_each() -> None:
     assert label_total(opened(uncertain="negative")) == {"Edema": 10, "Effusion": 20}
     found = opened(uncertain="positive", blank="negative", name="positive")
     assert label_total(found) == {"Edema": 20, "Effusion": 20}
-    with pytest.raises(DataError, match="--uncertain must be one of positive, negative, drop, unknown"):
+    with pytest.raises(DataError, match="uncertain= must be one of positive, negative, drop, unknown"):
         pl.new_dataset("t.csv", uncertain="perhaps")
 
 

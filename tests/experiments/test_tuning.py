@@ -293,7 +293,7 @@ def test_a_storage_that_is_lost_on_the_way_is_named():
     "url", ["sqlite:////nowhere/x.db", "postgresql://me:secret@host/x", "nonsense", "oracle://x"]
 )
 def test_a_storage_that_cannot_be_opened_is_named_without_its_password(fast, tmp_path, url):
-    with pytest.raises(StorageError, match="--storage") as raised:
+    with pytest.raises(StorageError, match="storage=") as raised:
         pl.tune(LINEAR, trials=1, storage=url, out=tmp_path / "t")
     assert "secret" not in str(raised.value)
 

@@ -75,7 +75,7 @@ def test_golden_output_of_a_network_with_known_weights():
 def test_more_blocks_than_can_halve_the_images_are_refused():
     task = Ordinal(LABELS)
     assert build_network(Cnn(filters=(2,) * 4, dense=0), task, (28, 28, 3), 0).output_shape == (None, 3)
-    with pytest.raises(RecipeError, match=r"5 blocks.*28 pixels can be halved 4 times.*--size"):
+    with pytest.raises(RecipeError, match=r"5 blocks.*28 pixels can be halved 4 times.*size="):
         build_network(Cnn(filters=(2,) * 5), task, (28, 28, 3), 0)
 
 

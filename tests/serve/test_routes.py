@@ -299,7 +299,7 @@ def test_an_open_address_needs_a_token():
     assert names_of("0.0.0.0") is None
     assert is_loopback("::1")
     assert not is_loopback("example.org")
-    with pytest.raises(ServeError, match="--token-file"):
+    with pytest.raises(ServeError, match="token_file="):
         serve([trained("grades")], host="0.0.0.0")
     with pytest.raises(ServeError, match="8 characters"):
         serve([trained("grades")], token="short")

@@ -69,6 +69,32 @@ def test_seeds_and_folds_are_nested_in_a_run_with_their_scores(memory, how, name
     assert memory.scores[parent.key].metrics[f"{split}/auc_sd"] == auc.sd
 
 
+def test_trials_of_a_tuning_are_nested_in_it_with_what_they_are_worth(memory):
+    tuned = pl.tune("retina-phantom", "linear", trials=3, track="memory:", out="tuned")
+    parent, *nested = memory.runs.values()
+    assert (parent.name, parent.several) == ("tuned", True)
+    assert [run.name for run in nested] == ["trial-1", "trial-2", "trial-3"]
+    assert {run.parent for run in nested} == {parent.key}
+    for run, trial in zip(nested, tuned.trials, strict=True):
+        sent = memory.scores[run.key].metrics
+        assert sent["trial/auc"] == trial.value
+        assert [sent[f"trial/auc_{number}"] for number in range(1, len(trial.values) + 1)] == list(trial.values)
+        assert {run.parameters[key] for key in trial.params} == {str(value) for value in trial.params.values()}
+    best = tuned.trials[tuned.best - 1]
+    assert memory.scores[parent.key].metrics["trial/auc"] == best.value
+    assert {*memory.scores[parent.key].files} == {"report.html", "best.toml", "tune.json"}
+    pl.tune("retina-phantom", "linear", trials=4, track="memory:", out="tuned")
+    assert memory.names[4:] == ["trial-4"]
+
+
+def test_a_tracker_that_fails_leaves_a_tuning_as_it_was(monkeypatch):
+    monkeypatch.setitem(tracker.TRACKERS, "failing", lambda rest: InMemory(OSError("gone"), after=2))
+    heard = Heard()
+    tuned = pl.tune("retina-phantom", "linear", trials=3, track="failing:", out="left", listener=heard)
+    assert len(tuned.trials) == 3
+    assert heard.warnings == ["Tracking stopped: gone. The tuning itself is not affected."]
+
+
 def test_runs_of_a_study_are_nested_in_it(memory, tmp_path):
     rows = "".join(
         f'[[rows]]\nid = "{name}"\ntitle = "{name}"\nrecipe = "{name}"\n' for name in ("linear", "majority")

@@ -1,11 +1,14 @@
 """An estimator of scikit-learn that the user hands in, and what is wrong with one."""
 
+import sys
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -15,6 +18,8 @@ from penlight.errors import RecipeError, RunError, TrainingError
 from penlight.models.estimator import EstimatorModel
 from penlight.recipes import Recipe
 from penlight.runs import open_predictor, open_run
+from penlight.serve import open_registry
+from penlight.serve.gallery import gather
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
 from penlight.training.own import own_model
 from tests.conftest import LABELS, small_dataset
@@ -41,31 +46,56 @@ def forest(**options):
     return RandomForestClassifier(n_estimators=20, **options)
 
 
-def test_a_forest_gets_all_but_a_file(tmp_path):
+def test_a_forest_gets_all_that_a_network_gets(tmp_path):
     folder = train(forest(max_depth=5), tmp_path / "run")
     run = open_run(folder)
     model = run.recipe.model
     assert (model.backbone, model.name) == ("estimator", "RandomForestClassifier")
+    assert repr(pl.open_run(folder)).startswith(f"Run('{folder}', RandomForestClassifier on classes, seed 0, ")
+    (entry,) = (entry for group in gather(open_registry([folder])).groups for entry in group.entries)
+    assert entry.recipe == "RandomForestClassifier"
+    assert entry.opens
     assert model.options == "RandomForestClassifier(max_depth=5, n_estimators=20)"
     assert run.metrics.metrics[0].value > 0.9
     assert set(run.baselines) == {"majority", "linear"}
-    assert not any(name.endswith((".pkl", ".joblib", ".onnx", ".keras")) for name in run._files)
+    assert not any(name.endswith((".pkl", ".joblib", ".keras")) for name in run._files)
     assert "RandomForestClassifier" in run.read("card.md").decode()
     assert "RandomForestClassifier" in run.read("report.html").decode()
-    said = r"has no model.onnx. An estimator of scikit-learn \(RandomForestClassifier\).*never pickled"
-    for ask in (
-        lambda: open_predictor(run),
-        lambda: pl.export(folder),
-        lambda: pl.explain(folder, split="test", rows=[0]),
-    ):
-        with pytest.raises(RunError, match=r"(?s)An estimator of scikit-learn"):
-            ask()
-    with pytest.raises(RunError, match=said):
-        open_predictor(run)
+    images = store.open_dataset("classes", 28).splits["test"].images[:]
+    found = pl.predict(folder, images).frame()
+    own = run.answers("test").predictions.prob
+    assert np.abs(found[[f"probabilities.{label}" for label in LABELS]].to_numpy() - own).max() < 1e-5
+    assert pl.explain(folder, split="test", rows=[0], out=tmp_path / "maps").method == "occlusion"
+    assert pl.export(folder, out=tmp_path / "forest.onnx").parity.difference < 1e-5
     pl.evaluate(folder)
     other = train(GaussianNB(), tmp_path / "other")
     models = pl.compare([str(folder), str(other)]).comparison.models
     assert [own.name for own in models] == ["run", "other"]
+
+
+def test_one_without_a_form_in_onnx_gets_all_but_a_file_and_says_so(tmp_path, capsys):
+    pytest.importorskip("skl2onnx")
+    folder = train(KNeighborsClassifier(), tmp_path / "run")
+    run = open_run(folder)
+    assert not any(name.endswith((".pkl", ".joblib", ".keras", ".onnx")) for name in run._files)
+    said = "KNeighborsClassifier has no model file. Its form in ONNX cannot be used: the operator Scan"
+    for text in (run.read("card.md").decode(), run.read("report.html").decode(), capsys.readouterr().err):
+        assert said in text
+    for ask in (
+        lambda: open_predictor(run),
+        lambda: pl.predict(folder, np.zeros((1, 28, 28, 3), np.uint8)),
+        lambda: pl.export(folder),
+        lambda: pl.explain(folder, split="test", rows=[0]),
+    ):
+        with pytest.raises(RunError, match=rf"(?s){said}.*another estimator"):
+            ask()
+
+
+def test_without_skl2onnx_it_says_how_to_get_it(tmp_path, unreported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+    run = open_run(train(GaussianNB(), tmp_path / "run"))
+    with pytest.raises(RunError, match=r"GaussianNB has no model file: skl2onnx, which writes it.*sklearn-onnx"):
+        open_predictor(run)
 
 
 @pytest.mark.parametrize("dataset", TASKS)

@@ -493,7 +493,7 @@ def test_a_recipe_or_run_that_names_code_runs_none(tmp_path, stubbed, monkeypatc
     (tmp_path / "nets.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + SOURCE)
     (folder / "nets.py").write_text((tmp_path / "nets.py").read_text())
     monkeypatch.chdir(folder)
-    said = "code that a recipe names is not run. Name it: --set model.backbone=FILE.py:NAME"
+    said = 'code that a recipe names is not run. Name it: model="FILE.py:NAME"'
     with pytest.raises(RecipeError, match=said):
         pl.train(folder / "recipe.toml", out=tmp_path / "again")
     run = open_run(folder)
@@ -544,8 +544,17 @@ def test_training_is_that_of_the_preset_and_options_of_its_network_are_refused(t
 
 
 def test_overrides_of_other_commands_refuse_a_network(tmp_path):
-    with pytest.raises(RecipeError, match=r"nets.py:build names a network of your own, which only `penlight train`"):
+    with pytest.raises(RecipeError, match=r"nets.py:build names a network of your own, which only `pl.train` takes"):
         resolve_recipe("small", "cnn", ["model.backbone=nets.py:build"])
+
+
+def test_a_tuning_runs_no_file_before_it_refuses_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text("open('ran', 'w')\n" + SOURCE)
+    for how in ({"backbone": "nets.py:build"}, {"options": ["model.backbone=nets.py:build"]}):
+        with pytest.raises(RecipeError, match=r"nets.py:build names a network of your own, which only `pl.train`"):
+            pl.tune("retina-phantom", **how)
+    assert not Path("ran").exists()
 
 
 def test_it_is_not_sent_to_other_processes():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, name_of, path_of, path_or_none
-from penlight.api.results import Audited, NameTable, Shown
+from penlight.api.results import Audited, NameTable, ResultPath, Shown
 from penlight.data import apply_view, fetch_dataset, store
 from penlight.data.accesses import accesses_of
 from penlight.data.audit import kept_audit
@@ -33,7 +33,7 @@ def list_datasets() -> NameTable:
 
 
 @checked
-def fetch(dataset: PathLike, size: int | None = None) -> Path:
+def fetch(dataset: PathLike, size: int | None = None) -> ResultPath:
     """Get a dataset onto disk, checked and ready to open; give its file, or of pictures the folder of its arrays.
 
     Examples
@@ -43,7 +43,7 @@ def fetch(dataset: PathLike, size: int | None = None) -> Path:
     """
     name = name_of(dataset)
     reference_of(name)
-    return fetch_dataset(name, size)
+    return ResultPath(fetch_dataset(name, size))
 
 
 @checked
@@ -106,8 +106,9 @@ def new_dataset(
     return describe_images(place, options, on_understood or (lambda understood: None))
 
 
-def name_images(dataset: PathLike, folder: PathLike) -> None:
-    """Name the folder of the pictures or npz files of a described dataset on this machine, which the cache remembers.
+def name_images(dataset: PathLike, folder: PathLike) -> ResultPath:
+    """Name the folder of the pictures or npz files of a described dataset on this machine, which the cache remembers;
+    give the folder.
 
     `dataset` may be a recipe file that names it. A description names pictures in or below its own folder; elsewhere
     they are read only after this. DataError if there is no such description, or no such folder.
@@ -115,7 +116,8 @@ def name_images(dataset: PathLike, folder: PathLike) -> None:
     Examples
     --------
     >>> films = pl.new_dataset("films", out="described")
-    >>> pl.name_images(films.description, "films")
+    >>> pl.name_images(films.description, "films").name
+    'films'
     """
     dataset, folder = name_of(dataset), path_of(folder, "folder of images")
     from penlight.api.requests import is_recipe_file
@@ -132,6 +134,7 @@ def name_images(dataset: PathLike, folder: PathLike) -> None:
     named = [description.pictures.source] if description.pictures else description.files.values()
     for source in named:
         remember_images(description.file, source, folder)
+    return ResultPath(folder)
 
 
 @checked

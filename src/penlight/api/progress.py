@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from penlight.escaping import printable
 from penlight.experiments.progress import ProgressListener
+from penlight.keywords import in_python
 from penlight.numbers import decimal_text
 
 if TYPE_CHECKING:
@@ -28,8 +29,11 @@ class OneLine(ProgressListener):
 
     In a terminal that is a line of standard error. Where standard error is no terminal, steps are lines. In a
     notebook it is an output of the cell that is written anew: the bars of Rich and tqdm are widgets there, which need
-    ipywidgets, and are empty in editors that have another version of it.
+    ipywidgets, and are empty in editors that have another version of it. `worded` says a warning, which names options
+    as commands have them, as its reader does.
     """
+
+    worded: Callable[[str], str] = staticmethod(lambda text: text)
 
     def __init__(self, *, timed: bool = False, quiet: bool = False) -> None:
         self._timed, self._quiet = timed, quiet
@@ -56,6 +60,7 @@ class OneLine(ProgressListener):
 
     def on_warning(self, what: str) -> None:
         """See `ProgressListener.on_warning`; it stays above the line, and is said where nothing else is."""
+        what = self.worded(what)
         if self._bar:
             self._bar.warn(what)
         else:
@@ -276,6 +281,7 @@ def shows(view: "Callable[[], OneLine]") -> Callable[[Callable[P, T]], Callable[
             if values.get("listener") is not None:
                 return function(*args, **values)
             with view() as drawn:
+                drawn.worded = in_python
                 return function(*args, **{**values, "listener": drawn})  # type: ignore[arg-type]
 
         return shown

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, path_of, path_or_none
-from penlight.api.results import NamedFigures
+from penlight.api.results import NamedFigures, ResultPath
 from penlight.disk import is_inside
 from penlight.experiments.folds import folds_content, folds_of
 from penlight.experiments.seeds import over_seeds
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @checked
-def report(run: PathLike, out: PathLike | None = None, *, images: bool | None = None) -> Path:
+def report(run: PathLike, out: PathLike | None = None, *, images: bool | None = None) -> ResultPath:
     """Write the report of a run, of several seeds or folds, or of a study, from what is on disk; give its path.
 
     A run's own report is part of it and stays as `train` wrote it; `out` is another file to write. With `images` it
@@ -51,13 +51,13 @@ def report(run: PathLike, out: PathLike | None = None, *, images: bool | None = 
                                         robustness=group.robustness), out)  # fmt: skip
 
 
-def _written(made: RunFolder | RunGroup, page: str, out: Path | None) -> Path:
+def _written(made: RunFolder | RunGroup, page: str, out: Path | None) -> ResultPath:
     """Write a page into what it is of, or to another file."""
     if out is None:
         made.replace(REPORT, page.encode())
-        return made.path / REPORT
+        return ResultPath(made.path / REPORT)
     write_text(out, page)
-    return out
+    return ResultPath(out)
 
 
 def displays(run: PathLike) -> NamedFigures:

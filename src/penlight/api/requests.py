@@ -100,17 +100,19 @@ def request(
     size: int | None = None,
     budget: float | None = None,
     own: "OwnModel | None" = None,
+    takes_own: bool = True,
 ) -> Request:
     """Resolve a dataset with a recipe, a recipe or a run's recipe.toml alone, or a dataset alone, for which a plan is
     made.
 
     `own` is a network or estimator of the user's own, and `model.backbone=FILE.py:NAME` among the overrides names one
-    whose file is then run; training is that of the preset cnn where no recipe is given.
+    whose file is then run; training is that of the preset cnn where no recipe is given. Unless `takes_own`, such an
+    override is refused, and the file is not run.
 
     An unfinished planned run of the same data and budget is gone on with, by its own plan. `budget` is in seconds;
     RecipeError if it is given with a recipe.
     """
-    named = [value for own in overrides if (value := _own_named(own))]
+    named = [value for own in overrides if takes_own and (value := _own_named(own))]
     if named:
         from penlight.training.own import own_model
 

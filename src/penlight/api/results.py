@@ -1,6 +1,7 @@
 """What the API gives: results whose `to_dict()` is the JSON of the command, and who watches the way there."""
 
 import base64
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.data.accesses import TestAccess, count_accesses
-from penlight.records import NotebookResult, Record, json_key, shorten
+from penlight.records import NotebookResult, Record, json_key, shorten, table_html
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 
 if TYPE_CHECKING:
@@ -49,6 +50,36 @@ class Trained(Record, computed=("cut_for_time",)):
     def fell_back(self) -> int:
         """Count the seeds or folds that keep a baseline in the place of the recipe's model."""
         return sum(kept != self.model for kept in self.kept) if self.model else 0
+
+
+# The class of this system's paths, from which a class of paths must be derived.
+_SystemPath: type[Path] = type(Path())
+
+
+class ResultPath(NotebookResult, _SystemPath):  # type: ignore[valid-type,misc]
+    """A file or folder that a function gives. It is a `Path`, and is used as one."""
+
+    def frame(self) -> "pd.DataFrame":
+        """Give one line: the path, whether it is a folder, and the bytes of a file."""
+        import pandas as pd
+
+        return pd.DataFrame([{"path": str(self), "folder": self.is_dir(), "bytes": self._bytes}])
+
+    @property
+    def _bytes(self) -> int | None:
+        return self.stat().st_size if self.is_file() else None
+
+    def _json(self) -> dict[str, str]:
+        return {"path": str(self)}
+
+    def __repr__(self) -> str:
+        size = "" if self._bytes is None else f", {self._bytes:,} bytes"
+        return shorten(f"{type(self).__name__}({str(self)!r}{size})")
+
+    def _repr_html_(self) -> str:
+        path = html.escape(str(self))
+        shown = f'<a href="{path}">{path}</a>' if self.is_file() else f"<code>{path}</code>"
+        return f"<p>{shown}</p>{table_html(self.frame())}"
 
 
 class NameTable(NotebookResult, list[dict[str, Any]]):

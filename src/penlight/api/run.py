@@ -151,9 +151,7 @@ class Run(NotebookResult, RunFolder):
         return trained_of(self.path, [self], self.scores)
 
     def __repr__(self) -> str:
-        recipe, kept = self.recipe, self.kept_model
-        name = getattr(recipe.model, "name", "") if kept == recipe.model.backbone else ""
-        about = f"{name or kept} on {recipe.data.dataset}, seed {self.seed}"
+        about = f"{self.kept_name} on {self.recipe.data.dataset}, seed {self.seed}"
         return shorten(f"Run({str(self.path)!r}, {about}, {self.scores})")
 
     def _repr_html_(self) -> str:
@@ -314,31 +312,26 @@ def train(
 
     Parameters
     ----------
-    dataset
-        A name of `pl.list_datasets()`, the path of a description, a run's recipe.toml, or a `Recipe`.
-    recipe
-        A name of `pl.list_recipes()`, the path of a recipe, or a `Recipe`. Without one a plan is made for the
-        dataset, for `budget` seconds of training (600 by default).
+    dataset, recipe
+        Names of `pl.list_datasets()` and `pl.list_recipes()`, paths, or a `Recipe`. Without a recipe a plan is made
+        for the dataset, for `budget` seconds of training (600 by default).
     model, fresh, callbacks
-        Your own: an estimator of scikit-learn, or a network, as a function `build(input_shape, n_outputs)`, as
-        "FILE.py:NAME", or as a `keras.Model`, of which each seed trains a copy, with new weights if `fresh`.
-        Optimizer and loss are its own where it is compiled; `callbacks` are Keras'.
+        Your own: an estimator of scikit-learn, a `keras.Model`, of which each seed trains a copy, with new weights if
+        `fresh`, or a function `build(input_shape, n_outputs)` that gives one, also as "FILE.py:NAME". It takes images
+        (height, width, channels), float32 of 0 to 255, and gives `n_outputs` logits or the probabilities of these.
     seed, seeds, folds
         The first seed; how many, each a run of its own; or folds of train and val, and test is not read.
     view, size
         A view of the dataset's labels, and the side of an image in pixels.
     images, out
-        Whether images are kept in the run and shown in its report. The folder; by default the next free
-        runs/<dataset>-<recipe>-<n>, or the unfinished one of the same call, which is continued.
+        Whether the run keeps images and shows them. Its folder; by default the next free runs/<dataset>-<recipe>-<n>,
+        or the unfinished one of the same call, which is continued.
     track, listener
-        The address of an experiment tracker, see `pl.track`. What is told of the progress; by default it is shown,
-        and `pl.ProgressListener()` shows none.
+        An address as `pl.track` takes. What is told of the progress; `pl.ProgressListener()` shows none.
     options, keywords
-        Values of the recipe: `epochs=5`, or by key `options={"train.epochs": 5}`, are `--set train.epochs=5`.
+        Values of the recipe: `epochs=5`, or by key `options={"train.epochs": 5}`.
 
-    Returns
-    -------
-    `Run`, or `Runs` of several seeds or folds. RecipeError, DataError and others say what does not fit.
+    Returns `Run`, or `Runs` of several seeds or folds. RecipeError, DataError and others say what does not fit.
 
     Examples
     --------

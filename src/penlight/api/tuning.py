@@ -17,6 +17,7 @@ from penlight.experiments.progress import ProgressListener
 from penlight.recipes import Estimator, Own, Recipe
 from penlight.recipes.space import Space, default_space, load_space, with_values
 from penlight.runs import machine, versions
+from penlight.tracking.tracker import tracking
 
 if TYPE_CHECKING:
     from penlight.experiments.tuning.search import TuningResult
@@ -40,6 +41,7 @@ def tune(
     view: str | None = None,
     size: int | None = None,
     out: PathLike | None = None,
+    track: str | None = None,
     listener: ProgressListener | None = None,
     options: Options | None = None,
     **keywords: Any,
@@ -50,7 +52,8 @@ def tune(
     if no time is given either); none begins after `seconds`. `space` is a TOML file, by default the one that ships
     for the model. `storage` is an Optuna URL, by default tune.db in the folder. `seeds` trainings of each trial are
     judged on val, whatever its size. `out` is the folder; by default the next free runs/<dataset>-tune-<n>, or the
-    unfinished one of the same search, which is continued.
+    unfinished one of the same search, which is continued. `track` is the address of an experiment tracker, as in
+    `train`, which gets each finished trial as a run inside that of the tuning.
 
     Examples
     --------
@@ -60,9 +63,9 @@ def tune(
     >>> run = pl.train(tuned.recipe, out="runs/tuned")
     """
     named = "cnn" if recipe is None and not isinstance(dataset, Recipe) else recipe
-    asked = request_of(dataset, named, options, keywords, tune, view=view, size=size)
+    asked = request_of(dataset, named, options, keywords, tune, view=view, size=size, takes_own=False)
     chosen = with_references(asked.recipe)
-    if asked.own is not None or isinstance(chosen.model, Own | Estimator):
+    if isinstance(chosen.model, Own | Estimator):
         raise RecipeError(
             "A recipe of a network or estimator of your own is not tuned.",
             "Train it with other values of its options.",
@@ -91,7 +94,10 @@ def tune(
         return result
 
     executor = here if workers == 1 else Processes(workers)
-    return run_tuning(Tuning(folder, storage), setup, limits, executor, here.data, listener, summarise)
+    with tracking(listener, track) as told:
+        result = run_tuning(Tuning(folder, storage), setup, limits, executor, here.data, told, summarise)
+        told.on_group_end(folder)
+    return result
 
 
 def _tuning_content(

@@ -210,6 +210,7 @@ def tune(
     size: Size = None,
     images: Images = None,
     overrides: Overrides = None,
+    track: Track = None,
     out: Out = None,
     full: Full = False,
     json: Json = False,
@@ -235,6 +236,7 @@ def tune(
             seeds=seeds,
             seed=seed,
             out=out,
+            track=track,
             listener=listener,
         )
     give(result, json, lambda made: print_tuned(made, full))
@@ -569,8 +571,7 @@ def data_fetch(
 ) -> None:
     """Download a dataset, check its hash, and prepare it."""
     _name_images(dataset, images)
-    path = pl.fetch(dataset, size)
-    give({"path": str(path)}, json, lambda fetched: say(fetched["path"]))
+    give(pl.fetch(dataset, size).to_dict(), json, lambda fetched: say(fetched["path"]))
 
 
 def _cells(text: str) -> list[str]:

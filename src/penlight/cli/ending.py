@@ -64,7 +64,7 @@ def end(error: BaseException) -> int | None:
     named = _named(error)
     if named is None:
         return None
-    _say(f"{_ERROR} {named}")
+    _say(f"{_ERROR} {named.text}")
     return 1
 
 

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
 
     from penlight.experiments.run import RunSpec
     from penlight.experiments.studies import StudyProgress
+    from penlight.recipes import Recipe
+    from penlight.recipes.space import Trial
     from penlight.runs import RunFolder
     from penlight.training import Epoch
 
@@ -42,3 +44,6 @@ class ProgressListener:
 
     def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """Say that `done` trials of a tuning are finished; `best` is NaN before the first is complete."""
+
+    def on_trial_end(self, folder: "Path", recipe: "Recipe", trial: "Trial") -> None:
+        """Say that a trial of the tuning of `recipe` in a folder is finished, and all that began before it are."""

@@ -140,7 +140,7 @@ def train_run(spec: RunSpec, baselines: Baselines, listener: ProgressListener) -
     with RunWriter(spec.folder, spec.recipe, spec.seed) as writer:
         model = _fit(writer, spec, baselines, listener)
         listener.on_step("Choosing on val, then reading test")
-        val = _choose_on_val(writer, view, model)
+        val = _choose_on_val(writer, view, model, listener)
         test = _read_test(writer, spec, baselines, model, val.decision)
         listener.on_step("Computing saliency maps")
         maps_alike = _explain(writer, spec, view, model, test.answers)
@@ -248,12 +248,13 @@ def _fit(writer: RunWriter, spec: RunSpec, baselines: Baselines, listener: Progr
     return _Model(recipe, task, fitted, kept, cut, begun, done)
 
 
-def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model) -> Answers:
+def _choose_on_val(writer: RunWriter, view: ViewedDataset, model: _Model, listener: ProgressListener) -> Answers:
     """Predict val, find calibration and thresholds on it, and write the model for others."""
     val = predict_split(model.fitted, view, model.task, "val", model.recipe)
     chose_epoch = model.fitted.best_epoch is not None
     decision = decide_on(val, view, model.recipe.decide, model.fitted.out_of_fold, epoch_chosen=chose_epoch)
-    write_onnx(writer, model.fitted.model, view, val, decision, model.kept.model)
+    if missing := write_onnx(writer, model.fitted.model, view, val, decision, model.kept.model):
+        listener.on_warning(missing)
     writer.write_predictions("predictions-val", val)
     writer.write_json("decision.json", decision)
     return answer(val, decision)

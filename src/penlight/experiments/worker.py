@@ -43,7 +43,7 @@ def main() -> None:
         try:
             TASKS[job["task"]](job, data)
         except PenlightError as error:
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{error.text}\n")
             sys.exit(1)
         answers.write("done\n")
 

@@ -15,9 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from penlight.models.feature_classifiers import Forest
 
+_ML = "ai.onnx.ml"
+
 # Old enough for runtimes of 2023, new enough for everything used here.
-_OPSET = 18
-_TREES_DOMAIN, _TREES_OPSET = "ai.onnx.ml", 3
+OPSETS = {"": 18, _ML: 3}
+"""Versions of the operators by their domain."""
+
 _IR_VERSION = 8
 
 _SMALL = 64
@@ -101,7 +104,6 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, Shape, bytes], str] = {}
         self._initializers: list[TensorProto] = []
-        self._uses_trees = False
         self.features: Value | None = None
         """What the last dense layer so far reads, (N, F)."""
 
@@ -248,11 +250,31 @@ class Graph:
     def trees(self, x: Value, forest: Forest) -> Value:
         """Average the leaves (C,) of decision trees that (N, F) of 32 bits fall into."""
         name = f"trees_{len(self._nodes)}"
-        self._uses_trees = True
         self._nodes.append(helper.make_node(
-            "TreeEnsembleRegressor", [x.name], [name], name=name, domain=_TREES_DOMAIN, **tree_attributes(forest)
+            "TreeEnsembleRegressor", [x.name], [name], name=name, domain=_ML, **tree_attributes(forest)
         ))  # fmt: skip
         return Value(self, name, (forest.prob.shape[1],))
+
+    def include(self, made: onnx.ModelProto, x: Value, output: str, shape: Shape) -> Value:
+        """Add the nodes of another graph, of `OPSETS` and without graphs inside, whose one input is `x`; give its
+        `output`."""
+        before, own = f"part_{len(self._nodes)}_", made.graph.input[0].name
+
+        def named(name: str) -> str:
+            return x.name if name == own else name and before + name
+
+        for node in made.graph.node:
+            copied = onnx.NodeProto()
+            copied.CopyFrom(node)
+            copied.name = before + node.name
+            copied.input[:], copied.output[:] = map(named, node.input), map(named, node.output)
+            self._nodes.append(copied)
+        for tensor in made.graph.initializer:
+            kept = TensorProto()
+            kept.CopyFrom(tensor)
+            kept.name = before + tensor.name
+            self._initializers.append(kept)
+        return Value(self, named(output), shape)
 
     def repeated(self, row: NDArray[np.float64]) -> Value:
         """Give the same row (F,) of 64 bits for every image."""
@@ -267,8 +289,8 @@ class Graph:
         """
         for name, value in outputs.items():
             self._nodes.append(helper.make_node("Cast", [value.name], [name], name=name, to=TensorProto.FLOAT))
-        opsets = [helper.make_opsetid("", _OPSET)]
-        opsets += [helper.make_opsetid(_TREES_DOMAIN, _TREES_OPSET)] * self._uses_trees
+        used = {"", *(node.domain for node in self._nodes)}
+        opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used]
         made = helper.make_model(
             helper.make_graph(
                 self._nodes,

@@ -10,6 +10,7 @@ from penlight.errors import ExportError, PenlightError, first_line, is_out_of_me
 from penlight.evaluation import Calibration
 from penlight.evaluation.calibration import UNCALIBRATED
 from penlight.exporters.answers import answers
+from penlight.exporters.estimator import estimator_nodes
 from penlight.exporters.features import GraphFeatures
 from penlight.exporters.graph import Graph, Value
 from penlight.exporters.layers import network_nodes
@@ -49,11 +50,6 @@ def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
 
 
 def _network(graph: Graph, model: Any) -> Value:
-    if isinstance(model, EstimatorModel):
-        raise ExportError(
-            f"An estimator of scikit-learn ({model.name}) has no ONNX form here, and is never pickled.",
-            "Fit it again, from Python, to ask it for more.",
-        )
     try:
         return network_nodes(graph, model, graph.pixels())
     except Exception as error:
@@ -95,5 +91,6 @@ _BASELINES: dict[type, Callable[[Graph, Any], Value]] = {
     LinearBaseline: _linear,
     MajorityBaseline: lambda graph, model: graph.repeated(model.shares),
     EnsembleModel: _ensemble,
+    EstimatorModel: estimator_nodes,
 }
 """From images to probabilities (N, C), of the models that are no networks."""

@@ -15,6 +15,7 @@ from penlight.data import ViewedDataset
 from penlight.data.reads import Readable, read
 from penlight.errors import ExportError, RunError
 from penlight.evaluation import Decision, score
+from penlight.models.estimator import EstimatorModel
 from penlight.numbers import counted
 from penlight.recipes import Recipe
 from penlight.records import Record, json_key
@@ -73,7 +74,10 @@ def _changes(model: Predictions, decided: NDArray[np.uint8], prob: Floats, decis
     return [MetricChange(before.name, before.label, before.value, after.value) for before, after in rows]
 
 
-def require_close(parity: Parity, precision: str, what: str) -> None:
+_DEFECT = "Repeat the run on this machine; if that changes nothing, it is a defect of Penlight: please report it."
+
+
+def require_close(parity: Parity, precision: str, what: str, remedy: str = _DEFECT) -> None:
     """Raise ExportError if a float32 file differs from a model of `precision` by more than `CLOSE`."""
     worst = max(parity.before, parity.calibration)
     if not worst <= CLOSE[precision]:
@@ -81,7 +85,7 @@ def require_close(parity: Parity, precision: str, what: str) -> None:
             f"{what} does not answer as the trained model does: over "
             f"{counted(parity.images, 'image')} of {parity.split} a "
             f"probability differs by {worst:.1e}, where {CLOSE[precision]:g} is allowed. It was not written.",
-            "Repeat the run on this machine; if that changes nothing, it is a defect of Penlight: please report it.",
+            remedy,
         )
 
 
@@ -109,12 +113,13 @@ class Exported(Record):
 
 def write_onnx(
     writer: RunWriter, model: Any, view: ViewedDataset, val: Predictions, decision: Decision, kept: str
-) -> None:
+) -> str:
     """Write model.onnx into a run that is being made, checked on images of val; export.json says how far it is off.
     `kept` names the model.
 
-    A file that does not answer as the model does is not written, and export.json says why.
+    A file that does not answer as the model does is not written, and export.json and what is given say why.
     """
+    from penlight.exporters.estimator import COMPLETE
     from penlight.exporters.onnx_file import onnx_file
 
     facts = facts_of(writer.recipe, view, val, decision, writer.seed, kept)
@@ -122,14 +127,16 @@ def write_onnx(
     try:
         content = onnx_file(model, facts, decision.calibration)
         parity = compare(Predictor(content, MODEL).answer, read(view.splits["val"].images, few.index), few, decision)
-        require_close(parity, writer.recipe.train.precision, MODEL)
+        remedy = COMPLETE if isinstance(model, EstimatorModel) else _DEFECT
+        require_close(parity, writer.recipe.train.precision, MODEL, remedy)
     except (ExportError, RunError) as error:
-        writer.write_json(RECORD, {MODEL: ExportedFile(False, str(error))})
-        return
+        writer.write_json(RECORD, {MODEL: ExportedFile(False, error.text)})
+        return error.text
     writer.write(MODEL, content)
     # Scores of so few images would say nothing.
     record = Exported(writer.path / MODEL, "onnx", len(content), replace(parity, changes=())).record()
     writer.write_json(RECORD, {MODEL: record})
+    return ""
 
 
 def facts_of(

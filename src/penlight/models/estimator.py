@@ -48,7 +48,7 @@ class EstimatorModel:
 
     Images (N, H, W, C) are read as (N, H * W * C) float32 of 0 to 1. Exclusive classes are told to it as class
     numbers (N,), findings as indicators (N, C); an estimator that takes one finding alone is fitted once for each.
-    It is never pickled.
+    It is never pickled: a run keeps it as model.onnx, see `exporters.estimator`, or not at all.
     """
 
     estimator: Any
@@ -84,7 +84,8 @@ class EstimatorModel:
                 return self
             if not task.exclusive and not _takes_several(copied):
                 copied = MultiOutputClassifier(copied)
-            self.fitted = copied.fit(pixels, y.argmax(axis=1) if task.exclusive else y)
+            # skl2onnx knows no labels of 8 bits.
+            self.fitted = copied.fit(pixels, y.argmax(axis=1) if task.exclusive else y.astype(np.int64))
         return self
 
     def predict(self, images: Readable) -> NDArray[np.float64]:

@@ -275,7 +275,7 @@ class TreesClassifier:
             random_state=table.seed,
         )
         model.fit(table.z.astype(np.float32), _targets(table.y, table.exclusive))
-        self.forest = _forest(model, table.y.shape[1], table.exclusive)
+        self.forest = forest_of(model, table.y.shape[1], table.exclusive)
         return self
 
     def scores(self, z: Floats) -> Floats:
@@ -291,12 +291,14 @@ def _targets(y: NDArray[np.uint8], exclusive: bool) -> NDArray[Any]:
     return y[:, 0] if y.shape[1] == 1 else y
 
 
-def _forest(model: Any, labels: int, exclusive: bool) -> Forest:
+def forest_of(model: Any, labels: int, exclusive: bool) -> Forest:
+    """Take the trees of a fitted forest of scikit-learn, which averages their leaves, or a tree by itself: of class
+    numbers where classes are `exclusive`, else of indicators of `labels`."""
     # Of a single label scikit-learn gives its classes, of several a list of them.
     classes = model.classes_ if exclusive or labels > 1 else [model.classes_]
     feature, threshold, left, right, prob, roots = [], [], [], [], [], []
     start = 0
-    for tree in (estimator.tree_ for estimator in model.estimators_):
+    for tree in (estimator.tree_ for estimator in getattr(model, "estimators_", [model])):
         leaf = tree.children_left < 0
         roots.append(start)
         feature.append(np.where(leaf, -1, tree.feature))

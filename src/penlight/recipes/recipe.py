@@ -385,6 +385,11 @@ class Recipe(Section):
         """What the model is called: its backbone, or the name that predictions made elsewhere were given."""
         return self.model.name if isinstance(self.model, Elsewhere) else self.model.backbone
 
+    @property
+    def called(self) -> str:
+        """What the model is called where a person reads it: one that the user handed in by its function or class."""
+        return getattr(self.model, "name", "") or self.model.backbone
+
     def of_kept(self, backbone: str) -> "Recipe":
         """Give the recipe of the model that a run kept: this one, or with the baseline of that name in the place of
         its own model."""

@@ -120,6 +120,7 @@ def limits(content: RunContent) -> list[str]:
         *([_TRAINED_ELSEWHERE] if content.made_elsewhere else [small]),
         *([cut] if (cut := cut_words(content)) else []),
         *unknown_words(content),
+        *([content.no_model_file] if content.no_model_file else []),
         *content.dataset.cautions,
         "No results by device: the data used here do not name it.",
         *(f"No {what}." for what in content.unavailable_groups),

@@ -83,7 +83,8 @@ class RunContent:
     curves of what ranks. `decision` is what made answers of `before`; None where each fold has its own.
     `no_subgroups` says by what there are no scores of groups, and why; None where the metadata of `test` says it.
     `holds` says in sentences what of the data the run folder holds. `ahead` is how far the headline score is above
-    that of each baseline on the same images, empty for a run that did not keep it.
+    that of each baseline on the same images, empty for a run that did not keep it. `no_model_file` says why the run
+    has no model.onnx, where it has none.
     """
 
     name: str
@@ -127,6 +128,7 @@ class RunContent:
     no_subgroups: Sequence[str] | None = None
     holds: Sequence[str] = ()
     ahead: Mapping[str, Ahead] = field(default_factory=dict)
+    no_model_file: str = ""
 
     @property
     def unavailable_groups(self) -> Sequence[str]:
@@ -215,6 +217,7 @@ def content_of_run(run: RunFolder, seen: ViewedDataset | DataDescription, images
         no_subgroups=groups_unavailable(run, test.metadata),
         holds=holdings_of(run).sentences(),
         ahead=scores.ahead,
+        no_model_file=run.no_model_file,
         **_pictures(run, seen if with_images else None, test.task),
     )
 

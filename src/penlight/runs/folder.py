@@ -325,6 +325,11 @@ class RunFolder:
         return str(self.provenance.get("model") or self.recipe.model.backbone)
 
     @property
+    def kept_name(self) -> str:
+        """What the model that answers is called, see `Recipe.called`."""
+        return self.recipe.called if self.kept_model == self.recipe.model.backbone else self.kept_model
+
+    @property
     def kept_recipe(self) -> "Recipe":
         """The recipe of the model that answers; its `data` and `decide` are the recipe's own."""
         return self.recipe.of_kept(self.kept_model)
@@ -471,6 +476,14 @@ class RunFolder:
             return {}
         values = parse_json_object(self.read(EXPORTS), f"{EXPORTS} in the run {self.path}", _AGAIN, error=RunError)
         return check_record(ExportsRecord, {"files": values}, f"{EXPORTS} in the run {self.path}", _AGAIN).files
+
+    @property
+    def no_model_file(self) -> str:
+        """Why a run of a user's own network or estimator has no model.onnx, and what to do, in sentences; empty for
+        any other."""
+        about = self.exports.get("model.onnx")
+        is_own = self.recipe.model.backbone in ("own", "estimator")
+        return about.reason or "" if is_own and about is not None and not about.written else ""
 
     def model_predictions(self, split: str) -> "Predictions":
         """The run's predictions of "val" or "test" as the model gave them; scores and figures are of `answers`."""

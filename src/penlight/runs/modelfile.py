@@ -20,8 +20,13 @@ _MOST_TENSORS = 50_000
 _LARGEST_TEXTS = 4 << 20
 _REMEDY = "It is damaged, or was made to harm: use a run that you trust, or export the run again."
 
-# Operators of Penlight's models are ONNX's own, and the one for forests of ONNX's own extension for them.
-_DOMAINS = {"": None, "ai.onnx": None, "ai.onnx.ml": {"TreeEnsembleRegressor"}}
+# Operators of Penlight's models are ONNX's own, and those of ONNX's own extension that forests and estimators have:
+# all are of numbers. Those of support vectors, which are images of the training split, are not among them.
+_ML = {
+    *("TreeEnsembleRegressor", "TreeEnsembleClassifier", "LinearClassifier"),
+    *("Scaler", "Normalizer", "Binarizer", "ArrayFeatureExtractor"),
+}
+_DOMAINS = {"": None, "ai.onnx": None, "ai.onnx.ml": _ML}
 
 # Fields of each message that are neither looked into nor refused: names, texts, numbers.
 _MODEL_PLAIN = {1, 2, 3, 4, 5, 6}

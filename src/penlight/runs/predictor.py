@@ -183,9 +183,8 @@ def _of_run(run: RunFolder) -> bytes:
     if not run.has(MODEL) and (name := run.made_elsewhere):
         raise no_model(run, name)
     if not run.has(MODEL):
-        made = run.exports.get(MODEL)
-        if run.recipe.model.backbone in ("own", "estimator") and made is not None and made.reason:
-            raise RunError(f"The run {run.path} has no {MODEL}.", made.reason)
+        if reason := run.no_model_file:
+            raise RunError(f"The run {run.path} has no {MODEL}.", reason)
         raise RunError(f"The run {run.path} has no {MODEL}.", f"Make it: penlight export {run.path} --to onnx")
     return run.read(MODEL)
 

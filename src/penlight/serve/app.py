@@ -183,7 +183,8 @@ class _Service:
                                "A run with a model.", "Ask that software.")  # fmt: skip
         if not registered.links.predict:
             raise RequestError(409, "This run keeps no model.onnx.", "A run with a model.",
-                               "Make it on the server: penlight export RUN --to onnx")  # fmt: skip
+                               registered.run.no_model_file
+                               or "Make it on the server: penlight export RUN --to onnx")  # fmt: skip
         if registered.opening in self._about:
             return self._about[registered.opening]
         # Asked once for all who wait for it: requests that never send their body must not fill the workers' line.

@@ -195,7 +195,7 @@ def gather(registry: RunRegistry) -> Gallery:
         try:
             found += read()
         except PenlightError as error:
-            problems[name] = str(error)
+            problems[name] = error.text
         except (KeyError, ValueError, TypeError, IndexError, OSError):
             problems[name] = f"{name} is damaged, or not as this version of Penlight writes it."
     places = dict.fromkeys(place for place, _, _ in found)
@@ -227,7 +227,7 @@ def _run(run: RunFolder, changed: int) -> _Found:
     recipe, made, row = run.recipe, run.provenance, headline_kept(run)
     checks = checks_kept(run)
     serious = sum(check.serious for check in checks)
-    backbone, kept = recipe.model_name, run.kept_model
+    kept, name = run.kept_model, run.kept_name
     detail = ["made elsewhere" if isinstance(recipe.model, Elsewhere) else f"seed {run.seed}"]
     if made.get("parameters"):
         detail.append(f"{counted(made['parameters'], 'parameter')}")
@@ -235,7 +235,7 @@ def _run(run: RunFolder, changed: int) -> _Found:
         id=run.name,
         kind="run",
         name=run.name,
-        recipe=kept if kept == backbone else f"{kept}, kept in place of {backbone}",
+        recipe=name if name == recipe.called else f"{name}, kept in place of {recipe.called}",
         detail=", ".join(detail),
         score=GalleryScore(row, None if kept == _BASELINE else _baseline(run.metrics, row.name)),
         serious=serious,

@@ -259,7 +259,7 @@ class _FolderScan:
             own = RegisteredRun(own_id, group, run, self._title(folder, base, own_id), state, opening, self.root)
             _ = own.listed
         except PenlightError as error:
-            self._warn(f"left out: {error}")
+            self._warn(f"left out: {error.text}")
             return None
         except Exception as error:  # whatever is wrong with one run, the others are offered
             self._warn(f"left out: {folder} cannot be read ({type(error).__name__})")
@@ -285,7 +285,7 @@ class _FolderScan:
             found = open_group(folder)
             _ = found.record
         except PenlightError as error:
-            self._warn(f"left out: {error}")
+            self._warn(f"left out: {error.text}")
             return None
         return found
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.evaluation import Score, headline_value
+from penlight.recipes.space import with_values
+from penlight.records import json_text
 from penlight.runs import RunFolder
 from penlight.runs.folder import FOLDS
 from penlight.runs.groups import RunGroup
@@ -18,8 +20,12 @@ from penlight.training import Epoch
 
 if TYPE_CHECKING:
     from penlight.recipes import Recipe
+    from penlight.recipes.space import Trial
 
-FILES = ("report.html", "card.md", "recipe.toml", "metrics.json", "summary.json", "study.json", FOLDS, "model.onnx")
+FILES = (
+    *("report.html", "card.md", "recipe.toml", "metrics.json", "summary.json", "study.json", FOLDS, "model.onnx"),
+    *("best.toml", "tune.json"),
+)
 """Files of a run or of a folder of several that are sent with it, where they are there."""
 
 # MLflow's servers before 2.8 take no longer values of parameters.
@@ -80,6 +86,20 @@ def tracked_group(folder: Path, recipe: "Recipe | None", dataset: str) -> Tracke
     return TrackedRun(key, folder, folder.name, dataset, parameters, several=True)
 
 
+def tracked_trial(
+    recipe: "Recipe", trial: "Trial", headline: str, dataset: str, parent: TrackedRun
+) -> tuple[TrackedRun, TrackedScores]:
+    """Describe a trial of a tuning by the recipe with its values; its metrics are the mean that it is judged by, NaN
+    left out, the value of each repeat, and its seconds."""
+    tried, own = with_values(recipe, trial.params), f"trial-{trial.number}"
+    parameters = {"trial": trial.state, **_parameters(tried)}
+    run = TrackedRun(_key(parent.folder, tried.hash, own), parent.folder, own, dataset, parameters, parent.key)
+    values = {f"trial/{headline}_{number}": value for number, value in enumerate(trial.values, 1)}
+    metrics = _finite({f"trial/{headline}": trial.value, **values, "seconds": trial.seconds})
+    version = hashlib.sha256("\n".join((run.key, json_text(trial))).encode()).hexdigest()
+    return run, TrackedScores(metrics, 1, (), lambda name: b"", version)
+
+
 def _key(folder: Path, *more: str) -> str:
     """Hash this machine and a folder: a tracker gets no path of the machine."""
     return hashlib.sha256("\n".join((platform.node(), os.fspath(folder.resolve()), *more)).encode()).hexdigest()[:20]
@@ -126,6 +146,12 @@ def scores_of_group(group: RunGroup, runs: Sequence[RunFolder]) -> TrackedScores
         metrics = _metrics(record.split, record.metrics, record.baselines)
     version = hashlib.sha256("\n".join(run.measured for run in runs).encode()).hexdigest()
     return TrackedScores(_finite(metrics), 1, _files(group), group.read, version)
+
+
+def scores_of_tuning(group: RunGroup, best: Mapping[str, float]) -> TrackedScores:
+    """Give what a tuning ended with: the metrics of its `best` trial, and its files."""
+    version = hashlib.sha256(b"\n".join(map(group.read, ("tune.json", "best.toml", "report.html")))).hexdigest()
+    return TrackedScores(best, 1, _files(group), group.read, version)
 
 
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"), ("_sd", "sd"))

@@ -2,10 +2,11 @@
 
 import contextlib
 import functools
+import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,9 +23,11 @@ from penlight.tracking.record import (
     epochs_of,
     scores_of_group,
     scores_of_run,
+    scores_of_tuning,
     tracked_epoch,
     tracked_group,
     tracked_run,
+    tracked_trial,
 )
 from penlight.tracking.tensorboard import TensorboardFolder
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from penlight.experiments.run import RunSpec
     from penlight.experiments.studies import StudyProgress
     from penlight.recipes import Recipe
+    from penlight.recipes.space import Trial
     from penlight.training import Epoch
 
 # When the work is done, a tracker that takes nothing for the first time, or not all in the second, is left.
@@ -100,6 +104,7 @@ class Sender:
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
+        self._best: dict[Path, Mapping[str, float]] = {}
 
     def send_epochs(self, spec: "RunSpec", group: Path | None, rows: Sequence["Epoch"]) -> None:
         """Send epochs of a run that is being trained."""
@@ -130,16 +135,37 @@ class Sender:
         self.end_group(folder)
         return [run.path.relative_to(folder).as_posix() for run in sent]
 
+    def send_trial(self, folder: Path, recipe: "Recipe", trial: "Trial") -> None:
+        """Send a finished trial of the tuning of a recipe, as a run inside that of its folder."""
+        info = info_of_reference(recipe.data.dataset)
+        parent = self._begin_group(folder, recipe, info.name)
+        assert parent is not None
+        run, scores = tracked_trial(recipe, trial, info.task.headline, info.name, parent)
+        name = f"trial/{info.task.headline}"
+        best, own = self._best.get(folder, {}), scores.metrics
+        if trial.state == "complete" and own.get(name, -math.inf) > best.get(name, -math.inf):
+            self._best[folder] = own
+        if self.tracker.begin(run, scores.version):
+            self.tracker.end(run.key, scores)
+
     def end_group(self, folder: Path) -> None:
-        """Send the scores of a folder of several runs, which were sent before; a sweep has runs of their own only."""
+        """Send the scores of a folder of several runs or trials that were sent; a sweep has none of its own."""
         group = open_group(folder)
         if group.kind == "sweep":
             return
-        runs = group.runs()
-        recipe = None if group.kind == "study" else runs[0].recipe
-        own = self._begin_group(folder, recipe, str(runs[0].provenance["dataset"]))
+        if group.kind == "tuning":
+            from penlight.experiments.tuning.folder import read_setup
+
+            recipe = read_setup(folder).recipe
+            own = self._begin_group(folder, recipe, info_of_reference(recipe.data.dataset).name)
+            scores = scores_of_tuning(group, self._best.get(folder, {}))
+        else:
+            runs = group.runs()
+            shared = None if group.kind == "study" else runs[0].recipe
+            own = self._begin_group(folder, shared, str(runs[0].provenance["dataset"]))
+            scores = scores_of_group(group, runs)
         if own is not None:
-            self.tracker.end(own.key, scores_of_group(group, runs))
+            self.tracker.end(own.key, scores)
 
     def _begin_group(self, folder: Path | None, recipe: "Recipe | None", dataset: str) -> TrackedRun | None:
         if folder is None:
@@ -159,7 +185,7 @@ class TrackingListener(ProgressListener):
         self._epochs: queue.SimpleQueue[Epoch] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
-        self._warned = False
+        self._warned = self._tunes = False
         self._last = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="penlight-tracking", daemon=True)
         self._thread.start()
@@ -183,6 +209,12 @@ class TrackingListener(ProgressListener):
     def on_trial(self, done: int, planned: int | None, best: float, seconds_left: float | None) -> None:
         """See `ProgressListener.on_trial`."""
         self._listener.on_trial(done, planned, best, seconds_left)
+
+    def on_trial_end(self, folder: Path, recipe: "Recipe", trial: "Trial") -> None:
+        """See `ProgressListener.on_trial_end`."""
+        self._listener.on_trial_end(folder, recipe, trial)
+        self._tunes = True
+        self._do(self._sender.send_trial, folder, recipe, trial)
 
     def on_run_begin(self, spec: "RunSpec", group: Path | None) -> None:
         """See `ProgressListener.on_run_begin`; the tracker gets the run with its first epoch."""
@@ -240,10 +272,9 @@ class TrackingListener(ProgressListener):
         """Warn, from the thread that trains: a listener draws from one thread."""
         if self._failure is not None and not self._warned:
             self._warned = True
-            self._listener.on_warning(
-                f"Tracking stopped: {reason_of(self._failure, self._address)}. The run itself is not affected; send "
-                f"it when it is done: penlight track RUN --to {shown(self._address)}"
-            )
+            later = f"; send it when it is done: penlight track RUN --to {shown(self._address)}"
+            rest = "The tuning itself is not affected." if self._tunes else f"The run itself is not affected{later}"
+            self._listener.on_warning(f"Tracking stopped: {reason_of(self._failure, self._address)}. {rest}")
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -45,7 +45,7 @@ def require_own(recipe: Recipe, own: OwnModel | None) -> None:
         )
     raise RecipeError(
         f"This recipe is of a network of your own, {name}, and code that a recipe names is not run.",
-        "Name it: --set model.backbone=FILE.py:NAME, or model=... in Python.",
+        "Name it: --set model.backbone=FILE.py:NAME",
     )
 
 

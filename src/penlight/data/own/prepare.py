@@ -199,7 +199,7 @@ def write_problems(folder: Path, name: str, problems: Mapping[str, str], *, priv
     first = "; ".join(f"{picture}: {reason}" for picture, reason in list(problems.items())[:10])
     return DataError(
         f"{counted(len(problems), 'picture')} cannot be read. {first}. All are in {path}.",
-        f"Get them again, or leave them out: data new --skip-unreadable does, or '{LEFT_OUT}' as their split.",
+        f"Get them again, or leave them out, by --skip-unreadable or by '{LEFT_OUT}' as their split.",
     )
 
 

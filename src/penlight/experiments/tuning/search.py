@@ -128,8 +128,18 @@ def run_tuning(
     DataError before anything is trained, if the images cannot judge trials; TrainingError if no trial is complete.
     """
 
+    told = 0
+
     def tell() -> None:
-        done = records(tuning.opened(data).study, setup.space)
+        nonlocal told
+        study = tuning.opened(data).study
+        done = records(study, setup.space)
+        # The number of a trial is final once no trial that began before it still goes on.
+        states = [trial.state for trial in _counted(study)]
+        final = states.index(TrialState.RUNNING) if TrialState.RUNNING in states else len(done)
+        for trial in done[told:final]:
+            listener.on_trial_end(tuning.folder, setup.recipe, trial)
+        told = max(told, final)
         best = max((trial.value for trial in done if trial.state == "complete"), default=float("nan"))
         listener.on_trial(len(done), limits.trials, best, limits.seconds_left(done, executor.slots))
 
