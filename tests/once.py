@@ -3,15 +3,23 @@
 import fcntl
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
 
-def made_once(name: str, make: Callable[[Path], object]) -> Path:
-    """Give the folder that `make` fills. Whoever asks meanwhile waits, also in another process of pytest-xdist."""
+@cache
+def shared_folder() -> Path:
+    """Give the folder that all processes of this run of tests share."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     root = Path(gettempdir()) / f"penlight-tests-{run}" if run else Path(mkdtemp(prefix="penlight-tests-"))
     root.mkdir(mode=0o700, exist_ok=True)
+    return root
+
+
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """Give the folder that `make` fills. Whoever asks meanwhile waits, also in another process of pytest-xdist."""
+    root = shared_folder()
     done = root / f"{name}.done"
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

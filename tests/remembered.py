@@ -1,12 +1,41 @@
-"""What is made of a phantom is made once for all tests of a process: a test repeats what it asks, not the drawing."""
+"""What is made of the same images is made once for all tests of a process, or of all processes: a test repeats what
+it asks, not what that begins with."""
 
+import hashlib
 from dataclasses import replace
 
 from penlight.data import store
 from penlight.data.audit import checks
+from penlight.evaluation import intervals
+from penlight.experiments import baselines, cache
 from penlight.phantoms import PHANTOMS, arrays
+from tests.once import shared_folder
 
 _DRAWN, _AUDITS = {}, {}
+_DRAW = intervals._draw
+
+
+def fit_once(monkeypatch):
+    """Fit the baselines of the same images and labels, and what tells images unlike them, once for all tests of all
+    processes. What baselines say of test is asked in each test, as that is recorded."""
+    about_view, once = baselines.about_view, cache.once
+
+    def about_images(view):
+        digest = hashlib.sha256()
+        for _, split in sorted(view.dataset.splits.items()):
+            digest.update(split.images)
+        return {**about_view(view), "images": digest.hexdigest()}
+
+    def shared(about, compute, read):
+        if about["what"] == "tested":
+            return once(about, compute, read)
+        with monkeypatch.context() as patch:
+            patch.setattr(cache, "private_cache_folder", lambda name: shared_folder())
+            patch.setattr(cache, "_forget_oldest", lambda folder: None)
+            return once({**about, "all draws": intervals._draw is _DRAW}, compute, read)
+
+    monkeypatch.setattr(baselines, "about_view", about_images)
+    monkeypatch.setattr(baselines, "once", shared)
 
 
 def draw_once(monkeypatch, samples=None):

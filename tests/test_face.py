@@ -1,6 +1,7 @@
 """`import penlight as pl`: what it gives, that no module takes a name's place, and that one name means one thing."""
 
 import ast
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -68,6 +69,7 @@ def test_tab_and_wrong_names():
         pl.trian  # noqa: B018
 
 
+@functools.cache
 def classes():
     found = defaultdict(list)
     for path in SOURCE.rglob("*.py"):

@@ -44,8 +44,12 @@ def phrases_in(text):
 def test_names_are_the_fields():
     found = {}
     for path in MODULES:
-        tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
-        found[name(path)] = ({token.string for token in tokens if token.type == tokenize.NAME} | {path.stem}) & NAMES
+        text, used = path.read_text(), {path.stem}
+        # Most files hold none of them anywhere.
+        if NAMES.intersection(re.findall(r"\w+", text)):
+            tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+            used |= {token.string for token in tokens if token.type == tokenize.NAME}
+        found[name(path)] = used & NAMES
     assert len(found) > 250
     assert {path: names for path, names in found.items() if names} == {}
 

@@ -19,9 +19,9 @@ from tests.test_folds import named
 QUICK = ["--recipe", "cnn", "--set", "train.epochs=2", "--set", "model.filters=[4]", "--set", "model.dense=8"]
 
 
-@pytest.mark.parametrize("figures", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
+@pytest.mark.parametrize("how", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
 @pytest.mark.mapped
-def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch, figures):
+def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch, how):
     # With its step, the commands of README train; and tests/training/test_presets.py sees that bytes repeat.
     stub_fit(monkeypatch)
     code, out, _ = penlight("train", "retina-phantom", *QUICK, "--out", tmp_path / "one")
@@ -59,8 +59,8 @@ def test_train_evaluate_report_and_repeat(penlight, few, tmp_path, monkeypatch, 
     assert penlight("evaluate", tmp_path / "one", "--split", "val")[0] == 0
 
 
-@pytest.mark.parametrize("figures", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
-def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch, figures):
+@pytest.mark.parametrize("how", ["sketched", pytest.param("drawn", marks=[pytest.mark.drawn, pytest.mark.full])])
+def test_several_seeds_are_runs_with_a_summary(penlight, few, tmp_path, monkeypatch, how):
     # The reports of runs are drawn elsewhere; that of the seeds is written here.
     monkeypatch.setattr("penlight.reports.run_report", lambda *_: "a report")
     stub_fit(monkeypatch)

@@ -17,6 +17,7 @@ from penlight.evaluation import find_row
 from penlight.runs import folder
 from tests.attack.run_folders import mutations, put
 from tests.cli.test_users_size import films
+from tests.conftest import sketch_figures
 
 GRADES = ["none", "mild", "moderate", "severe", "proliferative"]
 
@@ -64,7 +65,7 @@ def skin():
 
 
 @pytest.mark.drawn
-def test_predictions_of_a_dataset_make_a_full_run_beside_penlight_s_own(penlight, retina, tmp_path):
+def test_predictions_of_a_dataset_make_a_full_run_beside_penlight_s_own(penlight, retina, monkeypatch):
     write_official("resnet18_test.csv", retina["test"])
     write_official("resnet18_val.csv", retina["val"])
     command = ["score", "resnet18_test.csv", "--dataset", "retina-phantom", "--val", "resnet18_val.csv"]
@@ -82,6 +83,8 @@ def test_predictions_of_a_dataset_make_a_full_run_beside_penlight_s_own(penlight
     assert "made elsewhere" in card
     assert "resnet18 ranks grades" in run._repr_html_()
     assert "training time" not in page
+    # One report with its figures is enough.
+    sketch_figures(monkeypatch)
     # The scores are those that are printed without --out, and stay the same when the folder is asked again.
     printed = json.loads(penlight(*command, "--json")[1])
     assert printed["metrics"] == json.loads(Path("theirs/metrics.json").read_text())["metrics"]
@@ -112,7 +115,7 @@ def test_without_images_the_folder_holds_none(penlight, retina):
 
 
 @pytest.mark.drawn
-def test_a_labels_file_makes_a_full_run_without_images(penlight, skin):
+def test_a_labels_file_makes_a_full_run_without_images(penlight, skin, monkeypatch):
     command = ["score", "net_test.csv", "--truth", "skin.csv", "--val", "net_val.csv", "--out", "theirs"]
     code, out, err = penlight(*command, "--full")
     assert (code, out.splitlines()[-1]) == (0, "theirs/report.html"), err
@@ -130,6 +133,7 @@ def test_a_labels_file_makes_a_full_run_without_images(penlight, skin):
     page = Path("theirs/report.html").read_text()
     assert "The images are not at hand" in page
     assert "<img" not in page
+    sketch_figures(monkeypatch)
     for other in (["report", "theirs"], ["evaluate", "theirs"], ["export", "theirs", "--no-images"]):
         assert penlight(*other)[0] == 0, other
     assert penlight("export", "theirs", "--for-sharing")[0] == 0

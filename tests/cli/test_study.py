@@ -201,6 +201,7 @@ def test_fewer_seeds_leave_runs_over_and_more_are_trained(small, write, tmp_path
     assert [run.state for run in pl.plan_study(name, out=tmp_path, seeds=3).runs].count("missing") == 1
 
 
+@pytest.mark.fitted
 def test_views_have_tables_of_their_own_and_baselines_are_fitted_once_for_each(small, write, tmp_path):
     small(MultiLabel(LABELS), n=(120, 60, 60))
     rows = BASELINES + QUICK + row("any-linear", "linear", view='"any"', seeds=1)

@@ -21,6 +21,7 @@ from penlight.runs import to_bytes
 from penlight.tasks import Binary, MultiLabel, Ordinal
 from tests.conftest import LABELS, small_dataset
 
+pytestmark = pytest.mark.fitted
 RECIPE = Recipe(data=Data(dataset="small"), model=Linear(components=4))
 
 

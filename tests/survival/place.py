@@ -81,10 +81,10 @@ class Ended:
 class Server:
     """The process that starts commands; see `tests.survival.server`."""
 
-    def __init__(self, *, stub: bool) -> None:
+    def __init__(self, *, stub: bool, networks: bool) -> None:
         self.stub = stub
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.survival.server"],
+            [sys.executable, "-W", "ignore", "-m", "tests.survival.server", *(["networks"] if networks else [])],
             cwd=ROOT,
             env={**os.environ, **ONE_THREAD, "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.PIPE,

@@ -12,6 +12,20 @@ from tests.survival.place import LINEAR, NETWORK, SEEDS, Place, require_one_line
 RUN = "work/runs/tiny-cnn-1"
 
 
+def test_ctrl_c_ends_a_run_in_one_line_and_the_same_command_goes_on(undisturbed, place: Place):
+    other, _ = undisturbed(LINEAR)
+    stop = "os.rename work/runs/tiny-linear-1/.predictions-test"
+    ended = place.run(*LINEAR, kill_on=stop, kill_by=signal.SIGINT)
+    assert ended.code == 130
+    require_one_line(ended, "Interrupted.", "the same command resumes")
+    assert not [name for name in place.files() if name.endswith((".part", ".lock"))]
+    ended = place.run(*LINEAR, "--json")
+    assert json.loads(ended.out)["split"] == "test"
+    require_same(place, other)
+
+
+# In this process, what is damaged among checkpoints is in tests/training/test_checkpoints.py.
+@pytest.mark.full
 def test_ctrl_c_ends_a_run_that_goes_on_from_a_whole_checkpoint(undisturbed, place: Place):
     other, _ = undisturbed(NETWORK)
     ended = place.run(*NETWORK, kill_on=rf"os.rename {RUN}/.state/.checkpoint-3", kill_by=signal.SIGINT)
@@ -68,12 +82,14 @@ def test_a_folder_that_can_only_be_read_is_named(place: Place):
     assert "work/runs" not in place.files()
 
 
+# In this process, what a training says that has no memory is in tests/training/test_training.py.
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        pytest.param("no_memory(2)", ["cnn", "28 px", "--set train.batch_size=5"], marks=pytest.mark.full),
+        ("no_memory(2)", ["cnn", "28 px", "--set train.batch_size=5"]),
         ("no_memory(3, of_backend=True)", ["not enough memory", "cnn", "28 px", "--set train.batch_size=5"]),
-        pytest.param("no_memory_to_score()", ["not enough memory"], marks=pytest.mark.full),
+        ("no_memory_to_score()", ["not enough memory"]),
     ],
 )
 def test_no_memory_is_named_and_the_run_goes_on(undisturbed, place: Place, fault, words):

@@ -23,6 +23,7 @@ from penlight.runs import open_run
 from penlight.serve import make_app, open_registry
 from penlight.tasks import TASKS, MultiClass, find_task, register_task, table
 from tests.conftest import LABELS, small_dataset
+from tests.served import workers_on_demand  # noqa: F401
 
 TOY = '''
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from penlight.data import apply_view
-from penlight.errors import TrainingError
+from penlight.errors import MemoryShortError, TrainingError
 from penlight.models import load_keras
 from penlight.recipes import Augment, Cnn, Data, Linear, Recipe, Train
 from penlight.training import Checkpoints, fit
@@ -13,6 +13,7 @@ from penlight.training.batches import epoch_order, image_weights, rarest_label
 from penlight.training.loop import Trainer, learning_rate, smoothed
 from tests.conftest import TASK_EXAMPLES, small_dataset, task_id
 from tests.stubs import stub_fit
+from tests.survival.faults import no_memory
 
 SMALL = Cnn(filters=(8,), dense=16, dropout=0.2)
 EVERYTHING = Augment(
@@ -108,6 +109,18 @@ def test_keep_last_keeps_the_last(ordinal_view, monkeypatch):
 def test_a_loss_that_is_no_number_is_a_named_error(ordinal_view):
     with pytest.raises(TrainingError, match="Lower the learning rate"):
         fitted(ordinal_view, optimizer="sgd", learning_rate=1e30)
+
+
+@pytest.mark.parametrize("of_backend", [False, True])
+def test_no_memory_says_what_would_need_less(ordinal_view, monkeypatch, of_backend):
+    # As a command, that goes on afterwards, it is in tests/survival/test_ends.py.
+    stub_fit(monkeypatch)
+    monkeypatch.setattr(Trainer, "epoch", Trainer.epoch)
+    no_memory(2, of_backend=of_backend)
+    said = "not enough memory to fit cnn to images of 28 px in batches of 20"
+    with pytest.raises(MemoryShortError, match=said) as caught:
+        fitted(ordinal_view)
+    assert "--set train.batch_size=10" in caught.value.remedy
 
 
 def test_a_baseline_has_no_epochs(ordinal_view):

@@ -4,7 +4,6 @@ Every run keeps a model.onnx that is proved so on a few images of val.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,11 @@ CLOSE = {"float32": 1e-5, "bfloat16": 0.05}
 that rounds them to 8 bits is itself not surer than that."""
 
 
-def compare(file: Answering, images: Readable, model: Predictions, decision: Decision) -> Parity:
-    """Ask the file for `images`, those of the model's predictions (not calibrated), at every batch size."""
+def compare(
+    file: Answering, images: Readable, model: Predictions, decision: Decision, *, scored: bool = True
+) -> Parity:
+    """Ask the file for `images`, those of the model's predictions (not calibrated), at every batch size; `scored`
+    compares the scores too."""
     task, truth = model.task, answer(model, decision)
     logits, prob = zip(*(_in_batches(file, images, batch) for batch in BATCHES), strict=True)
     raw = [task.probabilities(z) for z in logits]
@@ -49,7 +51,7 @@ def compare(file: Answering, images: Readable, model: Predictions, decision: Dec
         max(_furthest(p, model.prob) for p in raw),
         max(_furthest(p, q) for p, q in zip(prob, again, strict=True)),
         max(_furthest(p, truth.predictions.prob) for p in prob),
-        _changes(truth.predictions, truth.decided, prob[0], decision),
+        _changes(truth.predictions, truth.decided, prob[0], decision) if scored else (),
         BATCHES,
     )
 
@@ -126,15 +128,16 @@ def write_onnx(
     few = val.part(slice(_QUICK))
     try:
         content = onnx_file(model, facts, decision.calibration)
-        parity = compare(Predictor(content, MODEL).answer, read(view.splits["val"].images, few.index), few, decision)
+        images, file = read(view.splits["val"].images, few.index), Predictor(content, MODEL)
+        # Scores of so few images would say nothing.
+        parity = compare(file.answer, images, few, decision, scored=False)
         remedy = COMPLETE if isinstance(model, EstimatorModel) else _DEFECT
         require_close(parity, writer.recipe.train.precision, MODEL, remedy)
     except (ExportError, RunError) as error:
         writer.write_json(RECORD, {MODEL: ExportedFile(False, error.text)})
         return error.text
     writer.write(MODEL, content)
-    # Scores of so few images would say nothing.
-    record = Exported(writer.path / MODEL, "onnx", len(content), replace(parity, changes=())).record()
+    record = Exported(writer.path / MODEL, "onnx", len(content), parity).record()
     writer.write_json(RECORD, {MODEL: record})
     return ""
 

@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from dataclasses import field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -75,6 +76,7 @@ class ProvenanceRecord(Record):
     shared: SharedRow | None = None
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that results depend on; those not installed are left out."""
     found = {"python": platform.python_version()}
