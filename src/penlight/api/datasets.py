@@ -53,6 +53,8 @@ def new_dataset(
     task: str | None = None,
     order: Sequence[str] = (),
     size: int | None = None,
+    channels: int | None = None,
+    bits: int | None = None,
     name: str | None = None,
     seed: int = 0,
     skip_unreadable: bool = False,
@@ -66,10 +68,11 @@ def new_dataset(
     """Describe, split and decode your own images: class folders, a CSV or Parquet table, or an npz.
 
     `task` is "multi-class", "ordinal", "binary" or "multi-label", inferred if the labels allow it; `order` gives the
-    labels in their order, as they are written (`labels` is its old name); without a `size` one is suggested; `out` is
-    the folder for the description, by default the working folder; `images` is the folder of the pictures of a table,
-    by default the table's own; `label_map` gives labels for what is written, as a dict or a file. `layout` are the
-    further options of `penlight data new`, such as `label_columns=["dx"]`: see
+    labels in their order, as they are written (`labels` is its old name); without a `size` one is suggested;
+    `channels` is 1 (grey) or 3 (colour) and `bits` how many bits of 16 the values use, both by default what the
+    pixels show; `out` is the folder for the description, by default the working folder; `images` is the folder of the
+    pictures of a table, by default the table's own; `label_map` gives labels for what is written, as a dict or a
+    file. `layout` are the further options of `penlight data new`, such as `label_columns=["dx"]`: see
     `penlight.data.own.listing.AskedLayout`. `on_understood` is called before anything is decoded. DataError says what
     does not fit together. Where a dataset may be read in two ways, an UndecidedError names both, and a draft is
     written that can be completed and given as `path`.
@@ -93,6 +96,8 @@ def new_dataset(
             "task": task,
             "order": order or labels,
             "size": size,
+            "channels": channels,
+            "bits": bits,
             "name": name,
             "seed": seed,
             "images": images,
@@ -102,7 +107,9 @@ def new_dataset(
     folder, own = path_or_none(out, "folder for out") or Path(), path_or_none(images, "folder of images")
     names = label_map if isinstance(label_map, Mapping) else path_or_none(label_map, "file of label_map")
     asked = asked_layout(label_map=names, **layout)
-    options = NewDatasetOptions(task, order or labels, size, name, seed, skip_unreadable, folder, own, asked)
+    options = NewDatasetOptions(
+        task, order or labels, size, name, seed, skip_unreadable, folder, own, asked, channels, bits
+    )
     return describe_images(place, options, on_understood or (lambda understood: None))
 
 

@@ -24,6 +24,8 @@ HANDLER = "penlight.data.decoding:handle"
 """What workers run."""
 
 _CHUNK = 64
+_SMALL_CHUNK = 16
+"""Of files whose pixels are read, so that what is known early ends it."""
 _T = TypeVar("_T")
 
 
@@ -42,23 +44,38 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
 
 
 _DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {
-    "load": lambda common, source: ({}, pictures.load_picture(source, DecodeOptions(**common["reading"])).tobytes()),
+    "load": lambda common, source: _loaded(*pictures.load_with_header(source, DecodeOptions(**common["reading"]))),
     "look": lambda common, source: (asdict(pictures.read_header(source)), b""),
+    "colour": lambda common, source: ({"colour": pictures.has_colour(source)}, b""),
     "largest": lambda common, source: ({"largest": pictures.largest_value(source)}, b""),
 }
+
+
+def _loaded(image: Pixels, header: PictureHeader) -> Item:
+    return asdict(header), image.tobytes()
 
 
 def load_files(
     sources: Sequence[Path | bytes], reading: DecodeOptions, names: Sequence[str] = ()
 ) -> list[Pixels | PictureError]:
     """Load up to 200 files, or their bytes, as `pictures.load_picture` does: each gives an image or its error."""
+    return [
+        loaded if isinstance(loaded, PictureError) else loaded[0]
+        for loaded in load_with_headers(sources, reading, names)
+    ]
+
+
+def load_with_headers(
+    sources: Sequence[Path | bytes], reading: DecodeOptions, names: Sequence[str] = ()
+) -> list[tuple[Pixels, PictureHeader] | PictureError]:
+    """Load up to 200 files, or their bytes, as `pictures.load_with_header` does."""
     shape = (reading.size, reading.size, reading.channels)
     n_bytes = math.prod(shape)
 
-    def read(values: Mapping[str, Any], content: bytes) -> Pixels:
+    def read(values: Mapping[str, Any], content: bytes) -> tuple[Pixels, PictureHeader]:
         if len(content) != n_bytes:
             raise ValueError("this is no image of the size asked for")
-        return np.frombuffer(content, np.uint8).reshape(shape)
+        return np.frombuffer(content, np.uint8).reshape(shape), _header_of(values)
 
     common = {"do": "load", "reading": asdict(reading)}
     return _ask(common, sources, names, read, largest=n_bytes * len(sources))
@@ -69,15 +86,34 @@ def picture_headers(paths: Iterable[Path]) -> Iterator[PictureHeader | PictureEr
     or its error."""
 
     def read(values: Mapping[str, Any], content: bytes) -> PictureHeader:
-        width, height, colour, bits = (values[name] for name in ("width", "height", "colour", "bits"))
-        return PictureHeader(int(width), int(height), bool(colour), int(bits))
+        return _header_of(values)
 
     return in_chunks(lambda chunk: _ask({"do": "look"}, chunk, (), read), paths, _CHUNK)
 
 
-def largest_values(paths: Sequence[Path]) -> list[int | PictureError]:
-    """Give the largest value of each 16-bit file, as `pictures.largest_value` does, or its error."""
-    return _ask({"do": "largest"}, paths, (), lambda values, content: int(values["largest"]))
+def _header_of(values: Mapping[str, Any]) -> PictureHeader:
+    width, height, bits = (int(values[name]) for name in ("width", "height", "bits"))
+    return PictureHeader(width, height, bool(values["colour"]), bits, bool(values["animated"]))
+
+
+def largest_values(paths: Iterable[Path]) -> Iterator[int | PictureError]:
+    """Give the largest value of any number of 16-bit files, in their order, as `pictures.largest_value` does, or the
+    error of each."""
+
+    def read(values: Mapping[str, Any], content: bytes) -> int:
+        return int(values["largest"])
+
+    return in_chunks(lambda chunk: _ask({"do": "largest"}, chunk, (), read), paths, _SMALL_CHUNK)
+
+
+def colours(paths: Iterable[Path]) -> Iterator[bool | PictureError]:
+    """Say of any number of files, in their order, whether their pixels show colour, as `pictures.has_colour` does, or
+    give the error of each."""
+
+    def read(values: Mapping[str, Any], content: bytes) -> bool:
+        return bool(values["colour"])
+
+    return in_chunks(lambda chunk: _ask({"do": "colour"}, chunk, (), read), paths, _SMALL_CHUNK)
 
 
 def in_chunks(ask: Callable[[Sequence[Any]], list[_T]], items: Iterable[Any], n: int) -> Iterator[_T]:

@@ -8,15 +8,18 @@ from pydantic import Field
 
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import SPLITS
-from penlight.data.pictures import DecodeOptions
+from penlight.data.pictures import DecodeOptions, OriginalPictures, shows_colour
 from penlight.data.problems import Problems
 from penlight.data.views import ViewedDataset
-from penlight.records import Count, Counts, ImagesPerPatient, Labels, Name, Record
+from penlight.records import Count, Counts, ImagesPerPatient, Labels, Name, Record, json_key
 
 CountsOfLabels = Annotated[
     Mapping[Name, Annotated[tuple[Count, ...], Field(max_length=10_000)]], Field(max_length=100)
 ]
 """For each split a number for each label, (C,)."""
+
+
+_LOOKED_AT = 500
 
 
 class DataRecord(Record):
@@ -26,8 +29,8 @@ class DataRecord(Record):
     each label, (C,); `patients` counts the patients of each split, None where the dataset does not name them;
     `patients_with` counts, as `counts`, the patients who have an image with each label, None where it was not kept;
     `images_per_patient` is as in `DatasetInfo`. `problems` are those of the audit of the whole dataset;
-    `reading` says how a picture becomes an image of it. `duplicates` are, by split, the
-    rows of the images that have an exact or near duplicate in another split, None where that was not kept.
+    `reading` says how a picture becomes an image of it, `originals` what its pictures were like. `duplicates` are, by
+    split, the rows of the images that have an exact or near duplicate in another split, None where that was not kept.
     """
 
     labels: Labels
@@ -42,12 +45,14 @@ class DataRecord(Record):
         | None
     ) = None
     patients_with: CountsOfLabels | None = None
+    originals: OriginalPictures | None = json_key(default=None, if_known=True)
 
 
 class ReadingOfData(Record):
     """What of data.json answering for a picture needs."""
 
     reading: DecodeOptions | None = None
+    originals: OriginalPictures | None = None
 
 
 def record_of(view: ViewedDataset) -> DataRecord:
@@ -65,7 +70,18 @@ def record_of(view: ViewedDataset) -> DataRecord:
         view.dataset.info.images_per_patient,
         _duplicates(view) if across else {} if at_hand else None,
         _patients_with(view),
+        view.dataset.originals or (_originals(view) if at_hand else None),
     )
+
+
+def _originals(view: ViewedDataset) -> OriginalPictures:
+    """Give what is known of the pictures behind arrays: some of those in three channels may be grey."""
+    images = view.dataset.splits["train"].images
+    if images.shape[3] == 1:
+        return OriginalPictures(True, False, False, view.dataset.size, 1.0)
+    rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).astype(int))
+    colour = [shows_colour(images[row]) for row in rows]
+    return OriginalPictures(not all(colour), any(colour), False, view.dataset.size, 1.0)
 
 
 _ACROSS = ("duplicates-across", "near-across")

@@ -18,6 +18,7 @@ from penlight.data.own.questions import UndecidedError, ask
 from penlight.data.own.templates import template_of
 from penlight.errors import DataError
 from penlight.escaping import named
+from penlight.formats import KINDS
 from penlight.numbers import counted
 
 _FIELDS = ("label", "split", "patient")
@@ -144,7 +145,7 @@ def _beside_splits(tree: Tree, splits: Sequence[str], others: Sequence[str]) -> 
 
 
 def _nothing_said(tree: Tree) -> DataError:
-    nothing = f" has no PNG, JPEG, TIFF or DICOM pictures; it has {counted(len(tree.others), 'other file')}."
+    nothing = f" has no {KINDS} pictures; it has {counted(len(tree.others), 'other file')}."
     if tree.pictures:
         folders = {path.split("/")[0] for path in tree.pictures if "/" in path}
         where = "split" if folders and all(map(naming.split_in_name, folders)) else "folder"
