@@ -168,7 +168,8 @@ def audit(dataset: PathLike, size: int | None = None, out: PathLike | None = Non
 def show(dataset: PathLike, size: int | None = None, out: PathLike | None = None, view: str | None = None) -> Shown:
     """Describe a dataset in numbers and pictures: through a view or, without one, as stored, whatever its flaws.
 
-    The page goes to `out`, by default runs/data-<name>-<size>, with -<view> after it.
+    The page goes to `out`, by default runs/data-<name>-<size>, with -<view> after it. Of a dataset of pictures it
+    shows a few as they are in their files, beside the images made of them.
 
     Examples
     --------
@@ -177,11 +178,17 @@ def show(dataset: PathLike, size: int | None = None, out: PathLike | None = None
     [...]
     """
     dataset, out = name_of(dataset), path_or_none(out, "folder for out")
-    from penlight.reports.dataset import write_show
+    from penlight.data.own.originals import load_originals
+    from penlight.reports.dataset import FILM_SIDE, film_to_image, rows_to_show, write_show
 
     reference_of(dataset)
     opened = store.open_dataset(dataset, size)
     seen = opened if view is None else apply_view(opened, view)
     name = "-".join(["data", opened.info.name, str(opened.size), *([view] if view else [])])
-    files = write_show(seen, out or Path("runs") / name)
+    known, films = find_dataset(dataset), []
+    if isinstance(known, Description) and known.pictures is not None:
+        rows = rows_to_show(seen)
+        originals = load_originals(opened, known, "train", list(rows), FILM_SIDE)
+        films = [film_to_image(seen, row, rows[row], *originals[row]) for row in originals]
+    files = write_show(seen, out or Path("runs") / name, films=films)
     return Shown(describe(seen), files, accesses_of(opened))

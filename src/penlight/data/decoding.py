@@ -45,6 +45,7 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
 
 _DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {
     "load": lambda common, source: _loaded(*pictures.load_with_header(source, DecodeOptions(**common["reading"]))),
+    "whole": lambda common, source: _whole(*pictures.load_whole(source, common["side"])),
     "look": lambda common, source: (asdict(pictures.read_header(source)), b""),
     "colour": lambda common, source: ({"colour": pictures.has_colour(source)}, b""),
     "largest": lambda common, source: ({"largest": pictures.largest_value(source)}, b""),
@@ -53,6 +54,22 @@ _DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {
 
 def _loaded(image: Pixels, header: PictureHeader) -> Item:
     return asdict(header), image.tobytes()
+
+
+def _whole(pixels: Pixels, header: PictureHeader) -> Item:
+    return {**asdict(header), "shape": pixels.shape}, pixels.tobytes()
+
+
+def load_whole_files(sources: Sequence[Path | bytes], side: int) -> list[tuple[Pixels, PictureHeader] | PictureError]:
+    """Load up to 200 files, or their bytes, as `pictures.load_whole` does: each gives its pixels or its error."""
+
+    def read(values: Mapping[str, Any], content: bytes) -> tuple[Pixels, PictureHeader]:
+        shape = tuple(map(int, values["shape"]))
+        if len(shape) not in (2, 3) or shape[2:] not in ((), (3,)) or not all(0 < n <= side for n in shape[:2]):
+            raise ValueError("this is no picture of the size asked for")
+        return np.frombuffer(content, np.uint8).reshape(shape), _header_of(values)
+
+    return _ask({"do": "whole", "side": side}, sources, (), read, largest=side * side * 3 * len(sources))
 
 
 def load_files(

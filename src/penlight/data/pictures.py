@@ -36,6 +36,9 @@ _LARGEST_FILE = 1 << 29
 _MOST_SCANS = 100
 _SCAN = re.compile(rb"\xff\xda")  # which finds them in a third of the time of bytes.count
 _FIRST_FRAME = ("GIF", "WEBP")
+_OWN_RANGE = 0
+"""In place of bits: from the lowest to the highest value."""
+
 _ORIENTATION = 0x0112
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
@@ -125,6 +128,21 @@ def load_with_header(
         picture, whole, header = _unpack(content, reading.bits, reading.size * _LEFT_FOR_EACH, largest)
         pixels, colour = _image(picture, whole, reading)
         return pixels, replace(header, colour=colour)
+
+
+def load_whole(source: Path | bytes, side: int) -> tuple[Pixels, PictureHeader]:
+    """Load all of a picture in its own colours, uint8 (H, W) or (H, W, 3), its longer side at most `side` pixels.
+
+    Values of 16 bits are shown from the darkest to the brightest, DICOM by its own window. Errors as in
+    `load_picture`.
+    """
+    with _naming(source, ""):
+        picture, whole, header = _unpack(_bytes_of(source), _OWN_RANGE, side)
+        plain = picture.copy()
+        plain.thumbnail((side, side))
+        pixels = np.asarray(_turned(plain, picture.info.get("exif")))
+        colour = pixels.ndim == 3 and shows_colour(pixels)
+        return pixels, replace(header, width=whole[0], height=whole[1], colour=colour)
 
 
 def fit_pixels(pixels: Pixels, reading: DecodeOptions) -> Pixels:
@@ -306,7 +324,7 @@ def _unpack(
             shrink = max(min(whole) / least, 1)
             picture.draft(None, (math.ceil(whole[0] / shrink), math.ceil(whole[1] / shrink)))
     picture.load()
-    if header.bits == 16 and not _is_deep(picture) and bits < 16:
+    if header.bits == 16 and not _is_deep(picture) and _OWN_RANGE < bits < 16:
         _require_upper_bits(picture, bits)
     # Pillow turns a TIFF while it is unpacked, so its sides are known only now.
     return _plain(picture, bits), whole or picture.size, header
@@ -327,7 +345,7 @@ def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
     from PIL import Image
 
     if _is_deep(picture):
-        plain = Image.fromarray(_eight_bits(picture, 16 if picture.format == "PPM" else bits))
+        plain = Image.fromarray(_eight_bits(picture, 16 if bits and picture.format == "PPM" else bits))
     elif picture.mode in ("1", "L"):
         plain = picture.convert("L")
     elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
@@ -341,7 +359,9 @@ def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
 
 
 def _eight_bits(picture: "Image.Image", bits: int) -> Pixels:
-    values, top = np.asarray(picture), (1 << bits) - 1
+    values, lowest, top = np.asarray(picture), 0, (1 << bits) - 1
+    if bits == _OWN_RANGE:
+        lowest, top = int(values.min()), int(values.max())
     if values.max() > top:
         needed = int(values.max()).bit_length()
         raise PictureError(
@@ -349,7 +369,7 @@ def _eight_bits(picture: "Image.Image", bits: int) -> Pixels:
             f"data new --bits {needed}, or bits in the description",
             "Correct bits, or leave the picture out.",
         )
-    scaled = np.round(values * (255.0 / top)).astype(np.uint8)
+    scaled = np.round((values - lowest) * (255.0 / max(top - lowest, 1))).astype(np.uint8)
     # Pillow inverts TIFF files whose zero is white itself where they have 8 bits, and not where they have 16.
     tags: Mapping[int, Any] = getattr(picture, "tag_v2", {})
     return 255 - scaled if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else scaled
