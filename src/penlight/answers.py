@@ -35,7 +35,7 @@ _ERRORS: Mapping[str, type[errors.PenlightError]] = {
 class Unlike(Record):
     """In what a picture is unlike those that the model was trained on: a `code` for programs, a sentence."""
 
-    code: Literal["colour", "grey", "small", "aspect", "unlike-training"]
+    code: Literal["colour", "grey", "animated", "small", "aspect", "unlike-training"]
     text: Annotated[Text, Field(max_length=500)]
 
 

@@ -172,3 +172,28 @@ def jpeg_header(side=65_500):
     at = stream.index(b"\xff\xc0") + 5
     stream[at : at + 4] = struct.pack(">HH", side, side)
     return bytes(stream)
+
+
+def gif(canvas, frame):
+    """A GIF whose frame says it has so many pixels a side, with nearly no data."""
+    head = b"GIF89a" + struct.pack("<HHBBB", canvas, canvas, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    return head + b"\x2c" + struct.pack("<HHHHB", 0, 0, frame, frame, 0) + b"\x02\x02\x44\x01\x00\x3b"
+
+
+def webp_canvas(side):
+    """An animation of WebP with one small frame on a canvas that is as large as may be."""
+    stream = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(stream, "WEBP", lossless=True)
+    sides = struct.pack("<I", side - 1)[:3] * 2
+    frame = bytes(6) + struct.pack("<I", 15)[:3] * 2 + bytes(4) + stream.getvalue()[12:]
+    body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + sides + b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    body += b"ANMF" + struct.pack("<I", len(frame)) + frame
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def bmp_of_runs(side):
+    """A BMP of run lengths, of which most are missing."""
+    runs = b"\xff\x01" * 1000 + b"\0\1"
+    header = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(runs), 0, 0, 2, 2)
+    start = 14 + len(header) + 8
+    return b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + header + bytes(8) + runs

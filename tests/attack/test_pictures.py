@@ -35,6 +35,12 @@ HOSTILE = {
     "png-header": (lambda: hostile.png(60_000, 60_000), "more than"),
     "png-text": (hostile.text_bomb, "cut off or damaged"),
     "tile": (hostile.huge_tile, "cut off or damaged|memory"),
+    "gif-frame": (lambda: hostile.gif(8, 65_000), "more than"),
+    "gif-empty": (lambda: hostile.gif(8000, 8000), "cut off or damaged"),
+    "webp-canvas": (lambda: hostile.webp_canvas(16_383), "more than"),
+    "pgm-header": (lambda: b"P5\n60000 60000\n255\n", "more than"),
+    "pgm-digits": (lambda: b"P2\n8 8\n255\n" + b"1" * 5_000_000, "cut off or damaged"),
+    "bmp-runs": (lambda: hostile.bmp_of_runs(8000), "cut off or damaged"),
     "jpeg-header": (hostile.jpeg_header, "65500 x 65500|more than"),
 }
 

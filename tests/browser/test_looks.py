@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from penlight.data.audit import audit
+from penlight.data.pictures import PictureHeader
 from penlight.evaluation.checks import Check
 from penlight.reports import run_report
 from penlight.reports.audit import write_page
-from penlight.reports.dataset import write_show
+from penlight.reports.dataset import film_to_image, write_show
 from penlight.reports.study import study_report
 from penlight.reports.study_content import StudyContent
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal
@@ -74,6 +75,14 @@ def write_audited(folder):
     write_page(dataset, audit(dataset), folder)
 
 
+def write_films(folder):
+    dataset = small_dataset(Binary(("clear", "nodule")))
+    film = np.tile(np.arange(0, 200, dtype=np.uint8), (150, 1))
+    look = PictureHeader(2000, 1500, False, 16)
+    films = [film_to_image(dataset, row, "a label of several words", film, look) for row in range(6)]
+    write_show(dataset, folder, films=films)
+
+
 def write(folder, text):
     folder.mkdir()
     (folder / "index.html").write_text(text)
@@ -81,6 +90,7 @@ def write(folder, text):
 
 PAGES = {
     "data-two": lambda folder: write_show(small_dataset(Binary(("clear", "nodule"))), folder),
+    "data-films": write_films,
     "data-long": lambda folder: write_show(small_dataset(MultiClass(LONG)), folder),
     "audit": write_audited,
     "study": lambda folder: write(folder, study_of(runs()[0])),

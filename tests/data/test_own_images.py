@@ -19,6 +19,7 @@ from penlight.data.audit import audit
 from penlight.data.own import prepare
 from penlight.data.own.questions import UndecidedError
 from penlight.errors import DataError
+from penlight.formats import KINDS
 from penlight.tasks.binary import propose_finding
 from tests.data.test_dicom import dicom
 from tests.data.test_pictures import bomb, pages
@@ -529,7 +530,7 @@ def same_endings(folder: Path) -> Path:
 BAD = [
     (one_class, "one label alone, cat"),
     (two_cases, "case alone: Cat and cat"),
-    (empty, "no PNG, JPEG, TIFF or DICOM pictures"),
+    (empty, f"no {KINDS} pictures"),
     (loose, "nothing says their labels"),
     (half_splits, r"folders of splits \(train\) and others beside them \(cat\)"),
     (link_out, r"lead out of it: cat/link\.png"),
@@ -630,7 +631,7 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
     found = pl.new_dataset(root, name="whole")
     whole = pl.fetch(str(found.description))
 
-    load, read = prepare.load_files, []
+    load, read = prepare.load_with_headers, []
 
     def until(limit):
         def load_some(paths, reading):
@@ -641,7 +642,7 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
 
         return load_some
 
-    monkeypatch.setattr(prepare, "load_files", until(33))
+    monkeypatch.setattr(prepare, "load_with_headers", until(33))
     with pytest.raises(PulledPlugError):
         pl.new_dataset(root, name="again")
     assert not (place / "again.toml").exists()
@@ -649,7 +650,7 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
     assert 0 < len(parts) < 15
     done = 4 * len(parts)
     read.clear()
-    monkeypatch.setattr(prepare, "load_files", until(1000))
+    monkeypatch.setattr(prepare, "load_with_headers", until(1000))
     found = pl.new_dataset(root, name="again")
     assert len(read) == 60 - done
     again = pl.fetch(str(found.description))
@@ -664,7 +665,7 @@ def test_an_interrupted_preparation_goes_on_and_gives_the_same_bytes(
 
 def test_a_picture_that_changes_meanwhile_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = class_folders(place / "pics", n=5)
-    load = prepare.load_files
+    load = prepare.load_with_headers
 
     def load_and_touch(paths, reading):
         images = load(paths, reading)
@@ -672,7 +673,7 @@ def test_a_picture_that_changes_meanwhile_is_refused(place: Path, monkeypatch: p
             os.utime(path, (7, 7))
         return images
 
-    monkeypatch.setattr(prepare, "load_files", load_and_touch)
+    monkeypatch.setattr(prepare, "load_with_headers", load_and_touch)
     with pytest.raises(DataError, match="changed while it was read"):
         pl.new_dataset(root)
     assert left(place) == []

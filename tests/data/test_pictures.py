@@ -15,6 +15,7 @@ from PIL import Image
 
 from penlight.data.pictures import LARGEST_PIXELS, DecodeOptions, load_picture, read_header
 from penlight.errors import PictureError
+from penlight.formats import KINDS
 from tests.conftest import examples
 from tests.data.pixels import read_picture
 
@@ -172,9 +173,9 @@ def bomb(width: int, height: int) -> bytes:
 
 JPEG = saved(COLOUR, "JPEG")
 BAD = [
-    (b"", "no PNG, JPEG, TIFF or DICOM picture"),
-    (b"hello", "no PNG, JPEG, TIFF or DICOM picture"),
-    (saved(COLOUR, "GIF"), "no PNG, JPEG, TIFF or DICOM picture"),
+    (b"", f"no {KINDS} picture"),
+    (b"hello", f"no {KINDS} picture"),
+    (saved(COLOUR, "JPEG2000"), f"no {KINDS} picture"),
     (JPEG[: len(JPEG) // 2], "cut off or damaged"),
     (saved(COLOUR)[:-60], "cut off or damaged"),
     (saved(COLOUR).replace(b"IDAT", b"IDXX"), "first bytes are damaged"),

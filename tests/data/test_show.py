@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from pathlib import Path
 
@@ -9,9 +10,14 @@ from PIL import Image
 
 import penlight as pl
 from penlight.data import Dataset, apply_view, open_dataset
+from penlight.data.catalog import find_dataset
+from penlight.data.decoding import load_whole_files
+from penlight.data.own.originals import load_originals
+from penlight.data.own.prepare import paths_by_split
+from penlight.data.pictures import load_picture
 from penlight.data.summary import Positions
 from penlight.errors import StorageError, UnknownNameError
-from penlight.reports.dataset import choose_samples, describe, plot_samples, write_show
+from penlight.reports.dataset import choose_samples, describe, plot_samples, rows_to_show, write_show
 from penlight.reports.displays import AlongTheFile, ClassDistribution, PerImage, Presence, Together
 from tests.conftest import TASK_EXAMPLES
 from tests.data.tiny_dataset import DESCRIPTION
@@ -249,3 +255,52 @@ def test_drawings_show_the_numbers(findings: Dataset) -> None:
 def test_every_view_has_words() -> None:
     views = [view for task in TASK_EXAMPLES for view in task.views.values()]
     assert all(view.words[0].islower() and not view.words.endswith(".") for view in views)
+
+
+def test_a_page_shows_films_beside_the_images_made_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for i in range(40):
+        path = Path("films") / ("sick", "well")[i % 2] / f"{i:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 4000, (60, 90), np.uint16)
+        pixels[0, :9] = 0, 4000, *range(7)
+        Image.fromarray(pixels).save(path)
+    found = pl.new_dataset("films", size=28)
+    shown = pl.show(found.description, out="page")
+    page = shown.files[-1].read_text()
+    assert page.count('class="film"') == 6
+    assert "values of 16 bits are shown from the darkest to the brightest" in page
+    for fact in ("90 × 60 px, grey, 16 bits", "28 × 28 px, grey", "the middle 60 × 60 px", "4,095, of 12 bits"):
+        assert page.count(fact) >= 2 * 6, fact  # in the page, and in the numbers that can be saved
+    assert "films/" not in page
+    assert not re.search(r'(?:src|href|srcset)="(?!data:|#)', page)
+    dataset = open_dataset(found.description)
+    rows = rows_to_show(dataset)
+    assert sorted(rows.values()) == ["sick"] * 3 + ["well"] * 3
+    assert all(dataset.info.task.labels[dataset.splits["train"].labels[row, 0]] == name for row, name in rows.items())
+    described = find_dataset(str(found.description))
+    originals = load_originals(dataset, described, "train", list(rows), 224)
+    paths = paths_by_split(described, 28, dataset.md5)["train"]
+    for row, (film, look) in originals.items():
+        values = np.asarray(Image.open(Path("films") / paths[row])).astype(float)
+        np.testing.assert_allclose(film, values / 4000 * 255, atol=0.51)
+        assert (look.width, look.height, look.bits) == (90, 60, 16)
+        whole = np.asarray(load_picture(Path("films") / paths[row], dataset.reading))
+        np.testing.assert_array_equal(whole, dataset.splits["train"].images[row])
+    # With other files the pairs would be wrong.
+    os.utime(Path("films") / paths[0], (7, 7))
+    assert load_originals(dataset, described, "train", list(rows), 224) == {}
+
+
+def test_a_film_is_shown_whole_in_its_colours_as_its_exif_turns_it(tmp_path: Path) -> None:
+    pixels = np.zeros((300, 600, 3), np.uint8)
+    pixels[:, :300] = (200, 40, 40)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "x.jpg", exif=exif)
+    (loaded,) = load_whole_files([tmp_path / "x.jpg"], 200)
+    film, look = loaded
+    assert film.shape == (200, 100, 3)
+    assert film[:90].mean(axis=(0, 1)).round(-1).tolist() == [200, 40, 40]
+    assert (look.colour, look.width, look.height) == (True, 600, 300)

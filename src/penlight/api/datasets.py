@@ -53,6 +53,8 @@ def new_dataset(
     task: str | None = None,
     order: Sequence[str] = (),
     size: int | None = None,
+    channels: int | None = None,
+    bits: int | None = None,
     name: str | None = None,
     seed: int = 0,
     skip_unreadable: bool = False,
@@ -66,10 +68,11 @@ def new_dataset(
     """Describe, split and decode your own images: class folders, a CSV or Parquet table, or an npz.
 
     `task` is "multi-class", "ordinal", "binary" or "multi-label", inferred if the labels allow it; `order` gives the
-    labels in their order, as they are written (`labels` is its old name); without a `size` one is suggested; `out` is
-    the folder for the description, by default the working folder; `images` is the folder of the pictures of a table,
-    by default the table's own; `label_map` gives labels for what is written, as a dict or a file. `layout` are the
-    further options of `penlight data new`, such as `label_columns=["dx"]`: see
+    labels in their order, as they are written (`labels` is its old name); without a `size` one is suggested;
+    `channels` is 1 (grey) or 3 (colour) and `bits` how many bits of 16 the values use, both by default what the
+    pixels show; `out` is the folder for the description, by default the working folder; `images` is the folder of the
+    pictures of a table, by default the table's own; `label_map` gives labels for what is written, as a dict or a
+    file. `layout` are the further options of `penlight data new`, such as `label_columns=["dx"]`: see
     `penlight.data.own.listing.AskedLayout`. `on_understood` is called before anything is decoded. DataError says what
     does not fit together. Where a dataset may be read in two ways, an UndecidedError names both, and a draft is
     written that can be completed and given as `path`.
@@ -93,6 +96,8 @@ def new_dataset(
             "task": task,
             "order": order or labels,
             "size": size,
+            "channels": channels,
+            "bits": bits,
             "name": name,
             "seed": seed,
             "images": images,
@@ -102,7 +107,9 @@ def new_dataset(
     folder, own = path_or_none(out, "folder for out") or Path(), path_or_none(images, "folder of images")
     names = label_map if isinstance(label_map, Mapping) else path_or_none(label_map, "file of label_map")
     asked = asked_layout(label_map=names, **layout)
-    options = NewDatasetOptions(task, order or labels, size, name, seed, skip_unreadable, folder, own, asked)
+    options = NewDatasetOptions(
+        task, order or labels, size, name, seed, skip_unreadable, folder, own, asked, channels, bits
+    )
     return describe_images(place, options, on_understood or (lambda understood: None))
 
 
@@ -164,7 +171,8 @@ def audit(dataset: PathLike, size: int | None = None, out: PathLike | None = Non
 def show(dataset: PathLike, size: int | None = None, out: PathLike | None = None, view: str | None = None) -> Shown:
     """Describe a dataset in numbers and pictures: through a view or, without one, as stored, whatever its flaws.
 
-    The page goes to `out`, by default runs/data-<name>-<size>, with -<view> after it.
+    The page goes to `out`, by default runs/data-<name>-<size>, with -<view> after it. Of a dataset of pictures it
+    shows a few as they are in their files, beside the images made of them.
 
     Examples
     --------
@@ -173,11 +181,17 @@ def show(dataset: PathLike, size: int | None = None, out: PathLike | None = None
     [...]
     """
     dataset, out = name_of(dataset), path_or_none(out, "folder for out")
-    from penlight.reports.dataset import write_show
+    from penlight.data.own.originals import load_originals
+    from penlight.reports.dataset import FILM_SIDE, film_to_image, rows_to_show, write_show
 
     reference_of(dataset)
     opened = store.open_dataset(dataset, size)
     seen = opened if view is None else apply_view(opened, view)
     name = "-".join(["data", opened.info.name, str(opened.size), *([view] if view else [])])
-    files = write_show(seen, out or Path("runs") / name)
+    known, films = find_dataset(dataset), []
+    if isinstance(known, Description) and known.pictures is not None:
+        rows = rows_to_show(seen)
+        originals = load_originals(opened, known, "train", list(rows), FILM_SIDE)
+        films = [film_to_image(seen, row, rows[row], *originals[row]) for row in originals]
+    files = write_show(seen, out or Path("runs") / name, films=films)
     return Shown(describe(seen), files, accesses_of(opened))

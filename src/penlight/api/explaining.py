@@ -16,13 +16,14 @@ from penlight.api.arguments import checked
 from penlight.api.paths import PathLike, listed, path_of, path_or_none
 from penlight.api.predicting import InputPicture, pictures
 from penlight.data.decoding import in_chunks, load_files
-from penlight.data.pictures import SUFFIXES, DecodeOptions, fit_pixels, load_with_header
+from penlight.data.pictures import DecodeOptions, fit_pixels, load_with_header
 from penlight.errors import DataError, MissingExtraError, PenlightError, PictureError, RunError, UnknownNameError
 from penlight.escaping import label_list
 from penlight.explanation import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explanation.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
 from penlight.explanation.of_run import logits_of, model_side
 from penlight.explanation.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
+from penlight.formats import SUFFIXES
 from penlight.numbers import counted, decimal_text
 from penlight.records import Record, json_key
 from penlight.runs import RunFolder, open_predictor, open_run, write_bytes

@@ -198,8 +198,9 @@ def _values(answer: Item | Lost, bounds: Bounds, run: Path) -> Mapping[str, Any]
 def predict(run: PathLike, sources: "Source | Iterable[Source]") -> Predicted:
     """Predict images with a run: its answer for each, calibrated probabilities, and what is unlike train.
 
-    `run` is a run or its folder. `sources` is one or several of: an image file (PNG, JPEG, TIFF, DICOM), a folder of
-    them, an npz of images, an array uint8 (H, W), (H, W, C), (N, H, W) or (N, H, W, C), a file's name with its bytes.
+    `run` is a run or its folder. `sources` is one or several of: an image file of `penlight.formats.KINDS`, a
+    folder of them, an npz of images, an array uint8 (H, W), (H, W, C), (N, H, W) or (N, H, W, C), a file's name with
+    its bytes.
     What cannot be read is in the result, with its error, and stops nothing. RunError for what is no run with a model.
 
     Examples
@@ -272,7 +273,8 @@ def _of_path(path: Path) -> Iterator[InputPicture]:
 
 def _files(folder: Path) -> Iterator[Path]:
     """List the pictures in a folder and in those below it, hidden ones left out."""
-    from penlight.data.pictures import SUFFIXES, is_dicom
+    from penlight.data.pictures import is_dicom
+    from penlight.formats import SUFFIXES
 
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

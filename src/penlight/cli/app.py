@@ -14,6 +14,7 @@ import penlight as pl
 from penlight.cli.help import with_help
 from penlight.cli.show.lines import give, say
 from penlight.errors import UnknownNameError
+from penlight.formats import KINDS
 
 app = typer.Typer(
     name="penlight",
@@ -459,7 +460,7 @@ def predict(
     run: RunFolder,
     paths: Annotated[
         list[Path],
-        Argument(help="PNG, JPEG, TIFF or DICOM files, folders of them, npz files of images."),
+        Argument(help=f"{KINDS} files, folders of them, npz files of images."),
     ],
     csv: Annotated[Path | None, Option(help="CSV file to write, with one row per image.")] = None,
     json: Json = False,
@@ -599,6 +600,13 @@ def data_new(
     size: Annotated[
         int | None, Option(min=8, max=1024, help="Image size in pixels; suggested from the pictures by default.")
     ] = None,
+    channels: Annotated[
+        int | None, Option(min=1, max=3, help="1 to read all images in grey, 3 in colour; by default as they are.")
+    ] = None,
+    bits: Annotated[
+        int | None,
+        Option(min=8, max=16, help="Bits in use by 16-bit images; by default those of the largest value in them."),
+    ] = None,
     name: Annotated[str | None, Option(help="Name of the dataset; by default from the path.")] = None,
     seed: Annotated[int, Option(min=0, help="The seed of the splits.")] = 0,
     skip_unreadable: Annotated[
@@ -682,6 +690,7 @@ def data_new(
     from penlight.cli.show.datasets import answered, print_found, print_understood
 
     said: dict[str, Any] = {"path": path, "task": task, "order": order, "size": size, "name": name, "seed": seed}
+    said |= {"channels": channels, "bits": bits}
     said |= {"skip_unreadable": skip_unreadable, "out": out, "images": images, "label_map": label_map}
     said |= {"path_column": path_column, "label_columns": label_column, "patient_column": patient_column}
     said |= {"split_column": split_column, "patient_in_name": patient_in_name, "folders": folders, "join": join}

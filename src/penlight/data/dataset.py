@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data.pictures import DecodeOptions
+from penlight.data.pictures import DecodeOptions, OriginalPictures
 from penlight.phantoms.shared import SPLITS as SPLITS
 from penlight.tasks import KnownLabels, Task
 
@@ -74,14 +74,15 @@ class Split:
 class Dataset:
     """An opened dataset: `splits` has exactly train, val and test; `size` is the side of an image in pixels; `md5` is
     the hash of the file (or, for pictures and phantoms, of the arrays); `reading` says how a picture becomes an
-    image of this dataset, None for arrays made elsewhere. One made of a labels file has no images, the size 0, and
-    perhaps fewer splits."""
+    image of this dataset, None for arrays made elsewhere; `originals` says what its pictures were like, None where
+    they were not at hand. One made of a labels file has no images, the size 0, and perhaps fewer splits."""
 
     info: DatasetInfo
     size: int
     splits: Mapping[str, Split]
     md5: str
     reading: DecodeOptions | None = None
+    originals: OriginalPictures | None = None
 
     @property
     def has_images(self) -> bool:

@@ -26,6 +26,8 @@ HANDLER = "penlight.data.decoding:handle"
 _CHUNK = 64
 _BYTES_AHEAD = 4 << 20
 """Bytes of pictures that are held for each worker, while they are asked about."""
+_SMALL_CHUNK = 16
+"""Of files whose pixels are read, so that what is known early ends it."""
 _T = TypeVar("_T")
 Source = Path | bytes | PictureError
 """A picture's file or bytes, or why it has none."""
@@ -46,10 +48,32 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
 
 
 _DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {
-    "load": lambda common, source: ({}, pictures.load_picture(source, DecodeOptions(**common["reading"])).tobytes()),
+    "load": lambda common, source: _loaded(*pictures.load_with_header(source, DecodeOptions(**common["reading"]))),
+    "whole": lambda common, source: _whole(*pictures.load_whole(source, common["side"])),
     "look": lambda common, source: (asdict(pictures.read_header(source)), b""),
+    "colour": lambda common, source: ({"colour": pictures.has_colour(source)}, b""),
     "largest": lambda common, source: ({"largest": pictures.largest_value(source)}, b""),
 }
+
+
+def _loaded(image: Pixels, header: PictureHeader) -> Item:
+    return asdict(header), image.tobytes()
+
+
+def _whole(pixels: Pixels, header: PictureHeader) -> Item:
+    return {**asdict(header), "shape": pixels.shape}, pixels.tobytes()
+
+
+def load_whole_files(sources: Sequence[Source], side: int) -> list[tuple[Pixels, PictureHeader] | PictureError]:
+    """Load up to 200 files, or their bytes, as `pictures.load_whole` does: each gives its pixels or its error."""
+
+    def read(values: Mapping[str, Any], content: bytes) -> tuple[Pixels, PictureHeader]:
+        shape = tuple(map(int, values["shape"]))
+        if len(shape) not in (2, 3) or shape[2:] not in ((), (3,)) or not all(0 < n <= side for n in shape[:2]):
+            raise ValueError("this is no picture of the size asked for")
+        return np.frombuffer(content, np.uint8).reshape(shape), _header_of(values)
+
+    return _ask({"do": "whole", "side": side}, sources, (), read, largest=side * side * 3 * len(sources))
 
 
 def load_files(
@@ -57,13 +81,23 @@ def load_files(
 ) -> list[Pixels | PictureError]:
     """Load up to 200 files, or their bytes, as `pictures.load_picture` does: each gives an image or its error, as one
     does that has an error already."""
+    return [
+        loaded if isinstance(loaded, PictureError) else loaded[0]
+        for loaded in load_with_headers(sources, reading, names)
+    ]
+
+
+def load_with_headers(
+    sources: Sequence[Source], reading: DecodeOptions, names: Sequence[str] = ()
+) -> list[tuple[Pixels, PictureHeader] | PictureError]:
+    """Load up to 200 files, or their bytes, as `pictures.load_with_header` does."""
     shape = (reading.size, reading.size, reading.channels)
     n_bytes = math.prod(shape)
 
-    def read(values: Mapping[str, Any], content: bytes) -> Pixels:
+    def read(values: Mapping[str, Any], content: bytes) -> tuple[Pixels, PictureHeader]:
         if len(content) != n_bytes:
             raise ValueError("this is no image of the size asked for")
-        return np.frombuffer(content, np.uint8).reshape(shape)
+        return np.frombuffer(content, np.uint8).reshape(shape), _header_of(values)
 
     common = {"do": "load", "reading": asdict(reading)}
     return _ask(common, sources, names, read, largest=n_bytes * len(sources))
@@ -74,15 +108,34 @@ def picture_headers(sources: Iterable[Source]) -> Iterator[PictureHeader | Pictu
     or its error."""
 
     def read(values: Mapping[str, Any], content: bytes) -> PictureHeader:
-        width, height, colour, bits = (values[name] for name in ("width", "height", "colour", "bits"))
-        return PictureHeader(int(width), int(height), bool(colour), int(bits))
+        return _header_of(values)
 
     return in_chunks(lambda chunk: _ask({"do": "look"}, chunk, (), read), sources, _CHUNK)
 
 
-def largest_values(sources: Sequence[Source]) -> list[int | PictureError]:
-    """Give the largest value of each 16-bit file, as `pictures.largest_value` does, or its error."""
-    return _ask({"do": "largest"}, sources, (), lambda values, content: int(values["largest"]))
+def _header_of(values: Mapping[str, Any]) -> PictureHeader:
+    width, height, bits = (int(values[name]) for name in ("width", "height", "bits"))
+    return PictureHeader(width, height, bool(values["colour"]), bits, bool(values["animated"]))
+
+
+def largest_values(sources: Iterable[Source]) -> Iterator[int | PictureError]:
+    """Give the largest value of any number of 16-bit files, in their order, as `pictures.largest_value` does, or the
+    error of each."""
+
+    def read(values: Mapping[str, Any], content: bytes) -> int:
+        return int(values["largest"])
+
+    return in_chunks(lambda chunk: _ask({"do": "largest"}, chunk, (), read), sources, _SMALL_CHUNK)
+
+
+def colours(sources: Iterable[Source]) -> Iterator[bool | PictureError]:
+    """Say of any number of files, in their order, whether their pixels show colour, as `pictures.has_colour` does, or
+    give the error of each."""
+
+    def read(values: Mapping[str, Any], content: bytes) -> bool:
+        return bool(values["colour"])
+
+    return in_chunks(lambda chunk: _ask({"do": "colour"}, chunk, (), read), sources, _SMALL_CHUNK)
 
 
 def in_chunks(ask: Callable[[Sequence[Any]], list[_T]], items: Iterable[Any], n: int) -> Iterator[_T]:

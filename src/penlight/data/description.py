@@ -25,6 +25,7 @@ sizes = [28]                                # sides in pixels that they may be o
 fit = "crop"                                # the square in the middle; "pad" with black, or "stretch"
 bits = 16                                   # that the values of 16-bit pictures use
 values = ["Atelectasis", "Cardiomegaly"]    # what folders or cells call the labels, in the order of `labels`
+endings = [".bmp"]                          # of images, beside those of PNG, JPEG, TIFF and DICOM
 ignore = ["*/masks/*", "*_mask.png"]        # files that are left out; "*" stands for any text
 folders = "{split}/{label}"                 # of class folders: which is the label; * for one that says nothing
 patient_in_name = "{patient}_*"             # whose a picture is, by the end of its path
@@ -61,6 +62,7 @@ from penlight.data.pictures import FITS, DecodeOptions, Fit
 from penlight.data.remembered import NAME_IT, images_folder
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named, shown
+from penlight.formats import SUFFIXES
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.tasks import TASKS, Task, find_task
 
@@ -78,7 +80,7 @@ _OPTIONAL: Mapping[str, type] = {
 }  # fmt: skip
 _IMAGES: Mapping[str, type] = {
     "from": str, "sizes": list, "fit": str, "bits": int, "values": list, "ignore": list, "patient_in_name": str,
-    "folder": str,
+    "folder": str, "endings": list,
 }  # fmt: skip
 _SPLIT: Mapping[str, type] = {"file": str, "seed": int, "shares": dict}
 
@@ -102,7 +104,7 @@ class Pictures:
     """Where pictures lie and how they are read: `source` is a folder or a file, as written, of a `layout`; `values`
     are what is written there for each of the labels. `ignore` are patterns of files that are left out,
     `patient_in_name` is how a path shows the patient, and `folder` that of the pictures where it is not the
-    table's."""
+    table's. `endings` are those of files that are read beside `pictures.FIRST_SUFFIXES`, in lower case."""
 
     source: str
     sizes: tuple[int, ...]
@@ -114,6 +116,7 @@ class Pictures:
     ignore: tuple[str, ...] = ()
     patient_in_name: str = ""
     folder: str = ""
+    endings: tuple[str, ...] = ()
 
     def reading(self, size: int, channels: int) -> DecodeOptions:
         """Say how these pictures become images; what is predicted must be read in the same way."""
@@ -394,7 +397,10 @@ def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
     rule = _rule(values.get("split", {}), f"{info.name}-splits.csv")
     ignore = _texts(images.get("ignore", []), "ignore", _MOST_SIZES)
     patients, folder = images.get("patient_in_name", ""), images.get("folder", "")
-    return Pictures(images["from"], sizes, written, rule, layout, fit, bits, ignore, patients, folder)
+    endings = _texts(images.get("endings", []), "endings", len(SUFFIXES))
+    if unknown := sorted(set(endings) - SUFFIXES):
+        raise DataError(f"endings has {named(unknown)}; read are {', '.join(sorted(SUFFIXES))}.", "Correct it.")
+    return Pictures(images["from"], sizes, written, rule, layout, fit, bits, ignore, patients, folder, endings)
 
 
 def _rule(split: Mapping[str, Any], file: str) -> SplitRule:

@@ -24,10 +24,10 @@ from penlight.data.arrays import NAMES, check_layout, splits_of
 from penlight.data.dataset import DatasetInfo, Split
 from penlight.data.folders import cache_folder, private_cache_folder
 from penlight.data.npz import Header, copy_array, map_array, read_headers
+from penlight.data.pictures import OriginalPictures
 from penlight.data.progress import byte_progress
 from penlight.errors import DataError
-from penlight.parsing import parse_json_object
-from penlight.records import Record, json_text
+from penlight.records import Record, json_text, read_record
 
 _SCHEMA = 1
 _REMEDY = "Set PENLIGHT_CACHE to a folder you may write to, on a disk with room."
@@ -37,7 +37,8 @@ _LARGEST_ABOUT = 1 << 20
 
 class StoredDataset(Record):
     """What about.json says of a folder of the store: the npz it was made from, and the bytes of each file in it;
-    `fingerprint` is that of pictures, empty for an npz, and `place` a hash of where an npz lay."""
+    `fingerprint` is that of pictures, empty for an npz, and `place` a hash of where an npz lay; `originals` says what
+    pictures were like, None for an npz and in folders of earlier versions."""
 
     name: str
     size: int
@@ -49,6 +50,7 @@ class StoredDataset(Record):
     schema: int = _SCHEMA
     fingerprint: str = ""
     place: str = ""
+    originals: OriginalPictures | None = None
 
     @property
     def folder(self) -> Path:
@@ -188,7 +190,7 @@ def _read_about(folder: Path) -> StoredDataset | None:
     """Read a folder's about.json; None unless it is sound and every file is there with all its bytes."""
     try:
         content = disk.read_inside(folder, "about.json", _LARGEST_ABOUT)
-        about = StoredDataset(**parse_json_object(content, "about.json"))
+        about = read_record(StoredDataset, content, "about.json", error=DataError)
         whole = about.folder == folder
         whole &= all((folder / name).stat().st_size == n_bytes for name, n_bytes in about.files.items())
     except (OSError, ValueError, TypeError, AttributeError, DataError):

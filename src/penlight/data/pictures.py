@@ -1,24 +1,25 @@
 """Pictures: a file, or the bytes of an upload, turned into the image that a model is trained on and asked about.
 
-`load_picture` is the one way from PNG, JPEG, TIFF, DICOM and NumPy's arrays to pixels; a file and its bytes go the
-same way, so training and use cannot differ.
+`load_picture` is the one way from a file, of one of `formats.KINDS`, to pixels; a file and its bytes go the same way,
+so training and use cannot differ.
 """
 
 import contextlib
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from penlight.errors import LargePictureError, NoPictureError, PictureError
-from penlight.records import Channels, Record, Side
+from penlight.formats import FORMATS, KINDS
+from penlight.records import Channels, Count, Finite, Flag, Record, Side
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,17 +29,17 @@ Fit = Literal["crop", "pad", "stretch"]
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 """What becomes of a picture that is not square: its middle, black bars, or another aspect."""
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".npy"}
-"""Endings of the files that are taken for pictures, in lower case; DICOM files without an ending are too."""
-
 LARGEST_PIXELS = 1 << 26
 """Pixels that a picture may say it has; above it (8192 x 8192) it is refused before anything is unpacked."""
 
 _LARGEST_FILE = 1 << 29
 _MOST_SCANS = 100
 _SCAN = re.compile(rb"\xff\xda")  # which finds them in a third of the time of bytes.count
-_FORMATS = ("PNG", "JPEG", "TIFF")
 _NPY = b"\x93NUMPY"
+_FIRST_FRAME = ("GIF", "WEBP")
+_OWN_RANGE = 0
+"""In place of bits: from the lowest to the highest value."""
+
 _ORIENTATION = 0x0112
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
@@ -49,6 +50,14 @@ _LONGEST_REASON = 200
 # A JPEG is unpacked at 1/2, 1/4 or 1/8 where at least so many pixels are left for each pixel of the image; its blocks
 # are averaged by the decoder then, several times as fast as unpacking and averaging them.
 _LEFT_FOR_EACH = 3
+
+# A pixel has a colour if its channels differ by more than this. Grey pictures whose channels have noise of their own
+# (standard deviation 6 of 255) differ by up to 13 once they were saved as JPEG, at any quality; tissue, retinas and
+# skin by 30 and more. A picture has colour if more than one in so many of its pixels have: a burnt-in mark does not
+# make a film a colour picture.
+_LARGEST_CHROMA_NOISE = 16
+_ONE_IN = 50
+_SIDE_OF_LOOK = 32
 
 
 class DecodeOptions(Record):
@@ -64,12 +73,38 @@ class DecodeOptions(Record):
 @dataclass(frozen=True)
 class PictureHeader:
     """What the header of a picture says: width and height in pixels, colour or grey, 8 or 16 bits a value; `bits` is
-    0 for DICOM, which scales itself."""
+    0 for DICOM and PGM, which state the range of their values. Colour is what the format can hold, as in grey films
+    saved as RGB; where the picture is loaded, it is what its pixels hold. Of an `animated` one the first frame is
+    read."""
 
     width: int
     height: int
     colour: bool
     bits: int
+    animated: bool = False
+
+
+class OriginalPictures(Record):
+    """What the pictures of a dataset were like before they became images: whether some are `grey`, in `colour` or
+    `animated`; the `shortest` side in pixels, and the largest `aspect`, longer by shorter side."""
+
+    grey: Flag
+    colour: Flag
+    animated: Flag
+    shortest: Count
+    aspect: Finite
+
+    @classmethod
+    def of(cls, looks: Sequence[PictureHeader]) -> Self:
+        """Summarise the pictures of a dataset, as `load_with_header` describes each."""
+        sides = [sorted((look.width, look.height)) for look in looks]
+        return cls(
+            any(not look.colour for look in looks),
+            any(look.colour for look in looks),
+            any(look.animated for look in looks),
+            min((shorter for shorter, _ in sides), default=0),
+            max((longer / shorter for shorter, longer in sides), default=1.0),
+        )
 
 
 def load_picture(source: Path | bytes, reading: DecodeOptions, name: str = "") -> Pixels:
@@ -86,26 +121,64 @@ def load_picture(source: Path | bytes, reading: DecodeOptions, name: str = "") -
 def load_with_header(
     source: Path | bytes, reading: DecodeOptions, name: str = "", *, largest: int = LARGEST_PIXELS
 ) -> tuple[Pixels, PictureHeader]:
-    """Load a picture as `load_picture` does, and say what its header said; `largest` is how many pixels it may say
-    it has. NoPictureError and LargePictureError are told from other damage."""
+    """Load a picture as `load_picture` does, and say what its header said, colour by the pixels of the image;
+    `largest` is how many pixels it may say it has. NoPictureError and LargePictureError are told from other
+    damage."""
     with _naming(source, name):
         content = _bytes_of(source)
         picture, whole, header = _unpack(content, reading.bits, reading.size * _LEFT_FOR_EACH, largest)
-        return _image(picture, whole, reading), header
+        pixels, colour = _image(picture, whole, reading)
+        return pixels, replace(header, colour=colour)
+
+
+def load_whole(source: Path | bytes, side: int) -> tuple[Pixels, PictureHeader]:
+    """Load all of a picture in its own colours, uint8 (H, W) or (H, W, 3), its longer side at most `side` pixels.
+
+    Values of 16 bits are shown from the darkest to the brightest, DICOM by its own window. Errors as in
+    `load_picture`.
+    """
+    with _naming(source, ""):
+        picture, whole, header = _unpack(_bytes_of(source), _OWN_RANGE, side)
+        plain = picture.copy()
+        plain.thumbnail((side, side))
+        pixels = np.asarray(_turned(plain, picture.info.get("exif")))
+        colour = pixels.ndim == 3 and shows_colour(pixels)
+        return pixels, replace(header, width=whole[0], height=whole[1], colour=colour)
 
 
 def fit_pixels(pixels: Pixels, reading: DecodeOptions) -> Pixels:
     """Bring pixels, uint8 (H, W), (H, W, 1) or (H, W, 3), to an image as `load_picture` does those of a file."""
+    return fit_with_header(pixels, reading)[0]
+
+
+def fit_with_header(pixels: Pixels, reading: DecodeOptions) -> tuple[Pixels, PictureHeader]:
+    """Bring pixels to an image as `fit_pixels` does, and describe them as `load_with_header` does a file."""
     from PIL import Image
 
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)
-    return _image(picture, picture.size, reading)
+    image, colour = _image(picture, picture.size, reading)
+    return image, PictureHeader(*picture.size, colour, 8)
 
 
-def _image(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOptions) -> Pixels:
+def _image(picture: "Image.Image", whole: tuple[int, int], reading: DecodeOptions) -> tuple[Pixels, bool]:
+    """Give the image, and whether it has colour before it is made grey."""
     image = _turned(_fitted(picture, whole, reading), picture.info.get("exif"))
+    colour = image.mode == "RGB" and shows_colour(np.asarray(image))
     pixels = np.asarray(image.convert("L" if reading.channels == 1 else "RGB"), np.uint8)
-    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+    return (pixels[..., np.newaxis] if pixels.ndim == 2 else pixels), colour
+
+
+def shows_colour(pixels: Pixels) -> bool:
+    """Say whether pixels (H, W, 3) show colour, and not grey in three channels with the noise of a JPEG's chroma."""
+    red, green, blue = np.moveaxis(pixels, -1, 0)
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return bool(np.count_nonzero(spread > _LARGEST_CHROMA_NOISE) * _ONE_IN > spread.size)
+
+
+def has_colour(source: Path) -> bool:
+    """Say whether the pixels of a picture show colour, at a small size, at which a JPEG is unpacked at an eighth;
+    errors as in `load_picture`."""
+    return load_with_header(source, DecodeOptions(_SIDE_OF_LOOK, 3, "stretch"))[1].colour
 
 
 def read_header(source: Path | bytes, name: str = "") -> PictureHeader:
@@ -130,7 +203,11 @@ def largest_value(source: Path | bytes) -> int:
     with _naming(source, ""):
         if is_array(source):
             return int(array_pictures.read_values(_bytes_of(source)).max())
-        return int(np.asarray(_open(io.BytesIO(_bytes_of(source)))).max())
+        picture = _open(io.BytesIO(_bytes_of(source)))
+        # Of several values for each pixel only the upper 8 bits are there; alpha is as bright as can be.
+        if _loses_bits(picture):
+            return int(np.asarray(picture.convert("RGB")).max()) * 257
+        return int(np.asarray(picture).max())
 
 
 def is_dicom(source: Path | bytes) -> bool:
@@ -171,7 +248,7 @@ def _kind_and_reason(error: Exception) -> tuple[type[PictureError], str]:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return LargePictureError, f"it says it has more than {LARGEST_PIXELS:,} pixels"
     if isinstance(error, UnidentifiedImageError):
-        return NoPictureError, "it is no PNG, JPEG, TIFF or DICOM picture, or its first bytes are damaged"
+        return NoPictureError, f"it is no {KINDS} picture, or its first bytes are damaged"
     if isinstance(error, OSError) and error.strerror:
         return PictureError, error.strerror.lower()
     # A decoder may quote all that it was given.
@@ -190,14 +267,21 @@ def _bytes_of(source: Path | bytes) -> bytes:
 
 
 def _header_of(picture: "Image.Image") -> PictureHeader:
-    return PictureHeader(*picture.size, _in_colour(picture), 16 if _is_deep(picture) else 8)
+    deep = _is_deep(picture) or _loses_bits(picture)
+    # Pillow scales the values of a PGM by the largest that its header states.
+    bits = 8 if not deep else 0 if picture.format == "PPM" else 16
+    return PictureHeader(*picture.size, _in_colour(picture), bits, _is_animated(picture))
+
+
+def _is_animated(picture: "Image.Image") -> bool:
+    return picture.format in _FIRST_FRAME and bool(getattr(picture, "is_animated", False))
 
 
 def _open(stream: IO[bytes], largest: int = LARGEST_PIXELS) -> "Image.Image":
     """Open a picture and check what its header says; nothing is unpacked yet."""
     from PIL import Image
 
-    picture = Image.open(stream, formats=_FORMATS)
+    picture = Image.open(stream, formats=tuple(FORMATS))
     check_pixels(*picture.size, largest)
     if _has_several(picture):
         raise PictureError("it has several pages or frames", "Save the one that is meant as a file of its own.")
@@ -211,7 +295,7 @@ def _has_several(picture: "Image.Image") -> bool:
     """Say whether there are more pages or frames than one; those of a TIFF are not counted, as each is looked for."""
     if picture.format != "TIFF":
         # The further pictures of an MPO, as phones make them, are previews of the first.
-        return picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1
+        return picture.format not in ("MPO", *_FIRST_FRAME) and getattr(picture, "n_frames", 1) > 1
     with contextlib.suppress(EOFError):
         picture.seek(1)
         return True
@@ -259,6 +343,8 @@ def _unpack(
             shrink = max(min(whole) / least, 1)
             picture.draft(None, (math.ceil(whole[0] / shrink), math.ceil(whole[1] / shrink)))
     picture.load()
+    if header.bits == 16 and not _is_deep(picture) and _OWN_RANGE < bits < 16:
+        _require_upper_bits(picture, bits)
     # Pillow turns a TIFF while it is unpacked, so its sides are known only now.
     return _plain(picture, bits), whole or picture.size, header
 
@@ -279,12 +365,22 @@ def _of_array(content: bytes, bits: int, largest: int) -> tuple["Image.Image", t
     return picture, picture.size, header
 
 
+def _require_upper_bits(picture: "Image.Image", bits: int) -> None:
+    """Raise PictureError for a colour picture of 16 bits a value that uses no more than `bits`: Pillow has kept the
+    upper 8 of them, of which nearly nothing is left then."""
+    if int(np.asarray(picture.convert("RGB")).max()) * 257 < 1 << bits:
+        raise PictureError(
+            f"it has several values of 16 bits for each pixel and uses {bits} of them, which cannot be scaled",
+            "Save it with 8 bits a value.",
+        )
+
+
 def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
     """Resolve depth, palette, alpha and colour space; mode L or RGB."""
     from PIL import Image
 
     if _is_deep(picture):
-        plain = Image.fromarray(_eight_bits(picture, bits))
+        plain = Image.fromarray(_eight_bits(picture, 16 if bits and picture.format == "PPM" else bits))
     elif picture.mode in ("1", "L"):
         plain = picture.convert("L")
     elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
@@ -305,14 +401,30 @@ def _eight_bits(picture: "Image.Image", bits: int) -> Pixels:
 
 
 def _scaled(values: NDArray[Any], bits: int) -> Pixels:
-    top = (1 << bits) - 1
+    """Bring values of so many bits, or of their own range, to 8 bits."""
+    lowest, top = 0, (1 << bits) - 1
+    if bits == _OWN_RANGE:
+        lowest, top = int(values.min()), int(values.max())
     if values.max() > top:
-        raise PictureError(f"it holds the value {values.max()}, which needs more than {bits} bits", "Correct bits.")
-    return np.round(values * (255.0 / top)).astype(np.uint8)
+        needed = int(values.max()).bit_length()
+        raise PictureError(
+            f"it holds the value {values.max()}, which needs more than {bits} bits: "
+            f"data new --bits {needed}, or bits in the description",
+            "Correct bits, or leave the picture out.",
+        )
+    return np.round((values - lowest) * (255.0 / max(top - lowest, 1))).astype(np.uint8)
 
 
 def _is_deep(picture: "Image.Image") -> bool:
     return picture.mode.startswith("I")
+
+
+def _loses_bits(picture: "Image.Image") -> bool:
+    """Say whether a picture has several values of 16 bits for each pixel, of which Pillow reads the upper 8."""
+    tiles = getattr(picture, "tile", ())
+    arguments = tiles[0].args if tiles else ()
+    mode = arguments if isinstance(arguments, str) else next(iter(arguments or ()), "")
+    return not _is_deep(picture) and picture.format in ("PNG", "TIFF") and ";16" in str(mode)
 
 
 def _in_colour(picture: "Image.Image") -> bool:

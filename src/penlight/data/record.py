@@ -8,7 +8,7 @@ from pydantic import Field
 
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import SPLITS
-from penlight.data.pictures import DecodeOptions
+from penlight.data.pictures import DecodeOptions, OriginalPictures, shows_colour
 from penlight.data.problems import Problems
 from penlight.data.views import ViewedDataset
 from penlight.records import Count, Counts, ImagesPerPatient, Labels, Name, Record, json_key
@@ -20,6 +20,9 @@ CountsOfLabels = Annotated[
 """For each split a number for each label, (C,)."""
 
 
+_LOOKED_AT = 500
+
+
 class DataRecord(Record):
     """A dataset seen through a view, in counts; C labels.
 
@@ -28,8 +31,8 @@ class DataRecord(Record):
     `patients_with` counts, as `counts`, the patients who have an image with each label, None where it was not kept;
     `known` counts, as `counts`, the images of which each label is known, None where all are; `images_per_patient` is
     as in `DatasetInfo`. `problems` are those of the audit of the whole dataset;
-    `reading` says how a picture becomes an image of it. `duplicates` are, by split, the
-    rows of the images that have an exact or near duplicate in another split, None where that was not kept.
+    `reading` says how a picture becomes an image of it, `originals` what its pictures were like. `duplicates` are, by
+    split, the rows of the images that have an exact or near duplicate in another split, None where that was not kept.
     """
 
     labels: Labels
@@ -45,6 +48,7 @@ class DataRecord(Record):
     ) = None
     patients_with: CountsOfLabels | None = None
     known: CountsOfLabels | None = json_key(default=None, if_known=True)
+    originals: OriginalPictures | None = json_key(default=None, if_known=True)
 
     def known_of(self, split: str) -> tuple[int, ...]:
         """Give of how many images of a split each label is known, (C,)."""
@@ -57,6 +61,7 @@ class ReadingOfData(Record):
     """What of data.json answering for a picture needs."""
 
     reading: DecodeOptions | None = None
+    originals: OriginalPictures | None = None
 
 
 def record_of(view: ViewedDataset) -> DataRecord:
@@ -75,7 +80,18 @@ def record_of(view: ViewedDataset) -> DataRecord:
         _duplicates(view) if across else {} if at_hand else None,
         _patients_with(view),
         _known(view),
+        view.dataset.originals or (_originals(view) if at_hand else None),
     )
+
+
+def _originals(view: ViewedDataset) -> OriginalPictures:
+    """Give what is known of the pictures behind arrays: some of those in three channels may be grey."""
+    images = view.dataset.splits["train"].images
+    if images.shape[3] == 1:
+        return OriginalPictures(True, False, False, view.dataset.size, 1.0)
+    rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), _LOOKED_AT)).astype(int))
+    colour = [shows_colour(images[row]) for row in rows]
+    return OriginalPictures(not all(colour), any(colour), False, view.dataset.size, 1.0)
 
 
 _ACROSS = ("duplicates-across", "near-across")

@@ -48,7 +48,7 @@ def open_dataset(name: str | Path, size: int | None = None) -> Dataset:
     if named_by is not None:
         splits = with_patients(splits, named_by)
     info = replace(info, channels=channels_of(splits["train"].images))
-    return Dataset(info, size, splits, mapped.md5, known.reading(size, info.channels))
+    return Dataset(info, size, splits, mapped.md5, known.reading(size, info.channels), mapped.originals)
 
 
 def open_referenced(reference: str, size: int | None = None) -> Dataset:

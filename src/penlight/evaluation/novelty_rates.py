@@ -13,7 +13,6 @@ from penlight.data.catalog import CATALOG, SIZES
 from penlight.data.pictures import DecodeOptions, fit_pixels
 from penlight.data.reads import Readable, some
 from penlight.evaluation.novelty import Novelty, evenly
-from penlight.phantoms import PHANTOMS, phantom_arrays
 from penlight.records import Count, Name, Record
 
 DRAWN = 60
@@ -44,6 +43,9 @@ class NoveltyRates(Record):
 
 def measure_novelty(novelty: Novelty, test: Readable, modality: str) -> NoveltyRates:
     """Ask about test images (N, H, W, C), evenly chosen ones of many, and about drawn images of another modality."""
+    # What only reads these rates draws nothing.
+    from penlight.phantoms import PHANTOMS
+
     size, _, channels = novelty.shape
     others = [name for name in PHANTOMS if CATALOG[name].modality != modality]
     drawn = {name: _rate(novelty, _drawn(name, size, channels)) for name in others}
@@ -60,6 +62,8 @@ def _rate(novelty: Novelty, images: Readable) -> NoveltyRate:
 @cache
 def _drawn(name: str, size: int, channels: int) -> NDArray[np.uint8]:
     """Draw a phantom, and bring it to the shape of a run's images as pictures to be answered are brought to it."""
+    from penlight.phantoms import phantom_arrays
+
     at = next((side for side in SIZES if side >= size), SIZES[-1])
     images = phantom_arrays(name, at, samples={"train": 1, "val": 1, "test": DRAWN})["test_images"]
     reading = DecodeOptions(size, 1 if channels == 1 else 3)

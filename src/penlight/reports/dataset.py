@@ -3,6 +3,7 @@
 import io
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from penlight import disk
 from penlight.data.dataset import Dataset
+from penlight.data.pictures import PictureHeader
 from penlight.data.summary import DataDescription, as_viewed, describe, row_indicators, row_names
 from penlight.data.views import ViewedDataset
 from penlight.escaping import label_list
@@ -41,6 +43,10 @@ _NAME_POINTS = 6.5
 # CSS pixels for each inch that the samples must have at least, for the smallest letters in them to have nine.
 _LEAST_OF_SAMPLES = 100
 _NAME_LENGTH = 34
+_FILMS = 6
+FILM_SIDE = 224
+"""Pixels of the longer side of a picture that is shown as it is in its file."""
+
 _NAMED = 4
 """So many labels that share the highest or lowest share are named."""
 
@@ -91,8 +97,63 @@ def plot_samples(data: Dataset | ViewedDataset, per_class: int = 8, seed: int = 
     return figure
 
 
-def write_show(data: Dataset | ViewedDataset, folder: Path, *, per_class: int = 8, seed: int = 0) -> list[Path]:
-    """Write a PNG of each figure, samples.png, and a page with all of them, index.html, each whole or not at all.
+@dataclass(frozen=True)
+class FilmToImage:
+    """A picture as it is in its file, (H, W) or (H, W, 3), the image made of it as a network receives it, and what is
+    known of both, in words; `bits` as in `PictureHeader`."""
+
+    film: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    row: int
+    bits: int
+    facts: Sequence[tuple[str, str]]
+
+
+def rows_to_show(data: Dataset | ViewedDataset, seed: int = 0) -> dict[int, str]:
+    """Choose training images to be shown beside their files, of each label in turn: their labels by row as stored."""
+    seen = as_viewed(data)
+    chosen = choose_samples(seen, _FILMS, seed)
+    turns = [(name, rows[turn]) for turn in range(_FILMS) for name, rows in chosen.items() if turn < len(rows)]
+    index = seen.splits["train"].index
+    labels: dict[int, str] = {}
+    for name, row in turns:
+        if len(labels) < _FILMS:
+            labels.setdefault(int(index[row]), name)
+    return labels
+
+
+def film_to_image(
+    data: Dataset | ViewedDataset, row: int, label: str, film: NDArray[np.uint8], look: PictureHeader
+) -> FilmToImage:
+    """Put a picture as `pictures.load_whole` gives it beside the training image of this row."""
+    dataset = as_viewed(data).dataset
+    image, reading = np.asarray(dataset.splits["train"].images[row]), dataset.reading
+    depth = {0: "own range", 8: "8 bits", 16: "16 bits"}[look.bits]
+    facts = [
+        ("label", label),
+        ("row", f"{row:,}"),
+        ("file", f"{look.width:,} × {look.height:,} px, {_kind(look.colour)}, {depth}"),
+        ("image", f"{dataset.size} × {dataset.size} px, {_kind(dataset.info.channels == 3)}"),
+    ]
+    if reading is not None and look.width != look.height:
+        side = min(look.width, look.height)
+        used = {"crop": f"the middle {side:,} × {side:,} px", "pad": "all, with bars", "stretch": "all, stretched"}
+        facts.append(("used", used[reading.fit]))
+    if reading is not None and look.bits == 16:
+        facts.append(("white", f"{(1 << reading.bits) - 1:,}, of {reading.bits} bits"))
+    return FilmToImage(film, image, row, look.bits, facts)
+
+
+def write_show(
+    data: Dataset | ViewedDataset,
+    folder: Path,
+    *,
+    per_class: int = 8,
+    seed: int = 0,
+    films: Sequence[FilmToImage] = (),
+) -> list[Path]:
+    """Write a PNG of each figure, samples.png, and a page with all of them, index.html, each whole or not at all;
+    `films` are shown in it as they are and as images.
 
     Returns their paths, the page last. StorageError if the folder cannot be written.
     """
@@ -115,6 +176,11 @@ def write_show(data: Dataset | ViewedDataset, folder: Path, *, per_class: int = 
         # Letters in it are too small on fewer CSS pixels.
         samples_width=round(mosaic.get_figwidth() * _LEAST_OF_SAMPLES),
         sample_numbers=pd.DataFrame(chosen, columns=["label", "row"]),
+        films=films,
+        films_side=FILM_SIDE,
+        film_bits={film.bits for film in films},
+        reading=seen.dataset.reading,
+        film_numbers=pd.DataFrame([dict(film.facts) for film in films]),
     ).encode()
     with disk.writing_to(folder, "Choose a folder you may write to, on a disk with room."), disk.folders(folder):
         for name, content in files.items():
@@ -151,7 +217,7 @@ def _figures(description: DataDescription) -> dict[str, Display]:
 def _facts(description: DataDescription) -> list[tuple[str, str]]:
     """Give what is known of the dataset, in words, for the list at the top of the page."""
     info, size = description.info, description.size
-    kind = "grey" if info.channels == 1 else "colour"
+    kind = _kind(info.channels == 3)
     return [
         ("images", f"{sum(description.images.values()):,}, {size} × {size} px, {kind}"),
         ("modality", info.modality or "not said"),
@@ -161,6 +227,10 @@ def _facts(description: DataDescription) -> list[tuple[str, str]]:
         ("source", info.source),
         ("MD5", description.md5),
     ]
+
+
+def _kind(colour: bool) -> str:
+    return "colour" if colour else "grey"
 
 
 def _mosaic(data: ViewedDataset, rows: Sequence[NDArray[np.int64]], columns: int, below: int) -> NDArray[np.uint8]:

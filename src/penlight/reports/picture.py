@@ -13,6 +13,7 @@ from penlight.explanation.pictures import png_address, scale, shade
 _ADDRESS = re.compile(rb"data:image/[a-z]+;base64,[A-Za-z0-9+/=\s]+")
 _EXACT_SIDE = 64
 _LARGEST_SIDE = 112
+_LARGEST_EXACT = 256
 
 
 def data_address(image: NDArray[np.uint8]) -> str:
@@ -28,6 +29,11 @@ def data_address(image: NDArray[np.uint8]) -> str:
     picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.LANCZOS)
     picture.save(buffer, "JPEG", quality=90)
     return _address("jpeg", buffer.getvalue())
+
+
+def exact_address(image: NDArray[np.uint8]) -> str:
+    """Give an image (H, W, C) or (H, W) uint8 as a data address, pixel for pixel unless it is very large."""
+    return png_address(_drawable(image)) if max(image.shape[:2]) <= _LARGEST_EXACT else data_address(image)
 
 
 def png_data(content: bytes) -> str:

@@ -15,9 +15,10 @@ from penlight.answers import Answer, AnsweringModel, Unlike
 from penlight.data.pictures import (
     LARGEST_PIXELS,
     DecodeOptions,
+    OriginalPictures,
     PictureHeader,
     Pixels,
-    fit_pixels,
+    fit_with_header,
     load_with_header,
 )
 from penlight.evaluation.conformal import Conformal, candidate_labels
@@ -49,12 +50,14 @@ class Classifier:
         novelty: Novelty | None,
         reading: DecodeOptions,
         run: RunFolder | None = None,
+        originals: OriginalPictures | None = None,
     ) -> None:
         self._predictor = predictor
         self._run = run
         self._conformal = conformal
         self._novelty = novelty
         self.reading = reading
+        self._originals = originals
 
     @property
     def facts(self) -> ModelFacts:
@@ -95,11 +98,10 @@ class Classifier:
         Errors as in `pictures.load_with_header`.
         """
         if isinstance(source, np.ndarray):
-            height, width = source.shape[:2]
-            look = PictureHeader(width, height, source.shape[2:] == (3,), 8)
-            return fit_pixels(source, self.reading), unlike(look, self.reading)
-        image, look = load_with_header(source, self.reading, name, largest=largest)
-        return image, unlike(look, self.reading)
+            image, look = fit_with_header(source, self.reading)
+        else:
+            image, look = load_with_header(source, self.reading, name, largest=largest)
+        return image, unlike(look, self.reading, self._originals)
 
     def answer(self, images: NDArray[np.uint8]) -> list[Answer]:
         """Answer for images (N, H, W, C) as `load` gives them; what an image gets does not depend on the others."""
@@ -164,21 +166,30 @@ def why_not_most_probable(
     ]
 
 
-def unlike(look: PictureHeader, reading: DecodeOptions) -> tuple[Unlike, ...]:
-    """Say in what a picture of this look is unlike what a model reads."""
+def unlike(
+    look: PictureHeader, reading: DecodeOptions, originals: OriginalPictures | None = None
+) -> tuple[Unlike, ...]:
+    """Say in what a picture of this look is unlike what a model reads, but for what is so in pictures of its dataset
+    too; where those are not known, they are taken for what the images are."""
+    if originals is None:
+        in_colour = reading.channels == 3
+        originals = OriginalPictures(not in_colour, in_colour, False, reading.size, 1.0)
     found = []
-    if look.colour and reading.channels == 1:
-        found.append(Unlike("colour", "A colour picture came to a model of grey images; its colours were dropped."))
-    if not look.colour and reading.channels == 3:
+    if look.colour and not originals.colour:
+        dropped = "; its colours were dropped" if reading.channels == 1 else ""
+        found.append(Unlike("colour", f"A colour picture came to a model of grey images{dropped}."))
+    if not look.colour and not originals.grey:
         found.append(Unlike("grey", "A grey picture came to a model of colour images."))
-    if min(look.width, look.height) < reading.size:
+    if look.animated and not originals.animated:
+        found.append(Unlike("animated", "It is animated; its first frame was read."))
+    if min(look.width, look.height) < min(reading.size, originals.shortest):
         has = f"It has {look.width} x {look.height} pixels"
         found.append(Unlike("small", f"{has}, fewer than the {reading.size} that the model reads; it was enlarged."))
     shorter, longer = sorted((look.width, look.height))
-    lost = 1 - shorter / longer
-    if reading.fit == "crop" and lost > _CUT_OFF:
+    lost, aspect = 1 - shorter / longer, longer / shorter
+    if reading.fit == "crop" and lost > _CUT_OFF and aspect > originals.aspect:
         found.append(Unlike("aspect", f"It is not square: {percent_text(lost, 0)} of it, at its ends, was cut off."))
-    if reading.fit == "stretch" and longer / shorter > _STRETCHED:
+    if reading.fit == "stretch" and aspect > max(_STRETCHED, originals.aspect):
         found.append(Unlike("aspect", f"It is not square: {look.width} x {look.height} pixels were made square."))
     return tuple(found)
 
@@ -191,9 +202,8 @@ def open_classifier(path: Path) -> Classifier:
     run = open_run(path)
     # One core for each image, and one image at a time: where many ask, they share the cores.
     predictor = open_predictor(run, threads=1, spinning=False, batch=1, isolated=False)
-    return Classifier(
-        predictor, run.decision.conformal, run.novelty, reading_of(run, predictor.size, predictor.channels), run
-    )
+    reading = reading_of(run, predictor.size, predictor.channels)
+    return Classifier(predictor, run.decision.conformal, run.novelty, reading, run, run.originals)
 
 
 def reading_of(run: RunFolder, size: int, channels: int) -> DecodeOptions:

@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from penlight.data.pictures import DecodeOptions
-    from penlight.data.record import DataRecord
+    from penlight.data.pictures import DecodeOptions, OriginalPictures
+    from penlight.data.record import DataRecord, ReadingOfData
     from penlight.evaluation.robustness import Robustness
     from penlight.recipes import Recipe
     from penlight.runs.answers import Answers
@@ -422,9 +422,18 @@ class RunFolder:
     @property
     def reading(self) -> "DecodeOptions | None":
         """How a picture becomes an image of the run's dataset; None where that was not kept."""
+        return self._reading_of_data.reading
+
+    @property
+    def originals(self) -> "OriginalPictures | None":
+        """What the pictures of the run's dataset were like; None where that was not kept."""
+        return self._reading_of_data.originals
+
+    @_ReadProperty
+    def _reading_of_data(self) -> "ReadingOfData":
         from penlight.data.record import ReadingOfData
 
-        return self.record(ReadingOfData, DATA).reading if self.has(DATA) else None
+        return self.record(ReadingOfData, DATA) if self.has(DATA) else ReadingOfData()
 
     @_ReadProperty
     def decision(self) -> Decision:

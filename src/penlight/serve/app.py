@@ -24,6 +24,7 @@ from penlight.api.predicting import (
     predictions_of,
 )
 from penlight.errors import PenlightError, PictureError
+from penlight.formats import KINDS
 from penlight.numbers import counted
 from penlight.records import json_text, plain
 from penlight.serve import explaining, pages, schema
@@ -68,7 +69,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _BINARY = {"type": "string", "format": "binary"}
 _BODY = {
     "required": True,
-    "description": "One or more pictures: PNG, JPEG, TIFF or DICOM.",
+    "description": f"One or more pictures: {KINDS}.",
     "content": {
         "multipart/form-data": {
             "schema": {

@@ -15,6 +15,7 @@ from penlight.errors import (
     PictureError,
     UnknownNameError,
 )
+from penlight.formats import KINDS
 from penlight.records import Record, json_key, json_text
 
 SECURITY_HEADERS = [
@@ -122,7 +123,7 @@ def for_client(
 def unread(error: PenlightError | None) -> RequestError:
     """413, 415 or 422 for a picture that cannot be read."""
     status = {LargePictureError: 413, NoPictureError: 415}.get(type(error), 422)  # type: ignore[arg-type]
-    expected = "A whole PNG, JPEG, TIFF or DICOM picture of one image."
+    expected = f"A whole {KINDS} picture of one image."
     return RequestError(status, "", expected) if error is None else for_client(error, status, expected)
 
 

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from penlight import __version__
 from penlight.data.catalog import info_of_reference, is_phantom
 from penlight.errors import PenlightError
+from penlight.formats import KINDS, SUFFIXES
 from penlight.numbers import counted
 from penlight.runs.facts import NOTICE
 from penlight.serve.limits import RequestError, for_client
@@ -93,6 +94,8 @@ def run_page(registered: RegisteredRun, about: Mapping[str, Any]) -> HTMLRespons
         drawn=drawn(registered),
         neighbours=_NEIGHBOURS if registered.run.has("neighbours.npz") else 0,
         canvas=_CANVAS,
+        kinds=KINDS,
+        accept=",".join(["image/*", "application/dicom", *sorted(SUFFIXES)]),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.data import Dataset, Split, ViewedDataset, ViewedSplit
+from penlight.data import Split, ViewedDataset, ViewedSplit
 from penlight.data.folds import assign_folds, image_groups
 from penlight.data.reads import every, put_together
 from penlight.errors import DataError
@@ -83,7 +83,7 @@ class Folds:
             for name, part in parts.items()
         }
         info = replace(self.view.dataset.info, samples=None)
-        dataset = Dataset(info, self.view.dataset.size, stored, self._md5(number), self.view.dataset.reading)
+        dataset = replace(self.view.dataset, info=info, splits=stored, md5=self._md5(number))
         return ViewedDataset(dataset, self.view.view, self.view.task, parts)
 
     def parts(self, number: int) -> dict[str, ViewedSplit]:

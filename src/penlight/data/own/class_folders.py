@@ -29,6 +29,7 @@ from penlight.data.own.questions import UndecidedError, ask
 from penlight.data.own.templates import PathTemplate, template_of, without_ending
 from penlight.errors import DataError
 from penlight.escaping import named
+from penlight.formats import KINDS
 from penlight.numbers import counted
 
 _FIELDS = ("label", "split", "patient")
@@ -171,7 +172,7 @@ def _nothing_said(tree: Tree) -> DataError:
     if not tree.pictures:
         others = counted(len(tree.others), "other file")
         return DataError(
-            f"{tree.root} has no PNG, JPEG, TIFF or DICOM pictures; it has {others}.",
+            f"{tree.root} has no {KINDS} pictures; it has {others}.",
             "Put the pictures of each class into a folder, or give a table that names them, such as a CSV file.",
         )
     folders = {path.split("/")[0] for path in tree.pictures if "/" in path}

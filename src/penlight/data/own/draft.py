@@ -26,8 +26,9 @@ from penlight.parsing import LARGEST_TOML, parse_toml
 SUFFIX = ".draft.toml"
 _FIRST = "# What `penlight data new` could not decide"
 _OF_LAYOUT = {each.name: each for each in fields(AskedLayout) if each.name not in ("several", "order")}
-_OTHERS = ("task", "order", "size", "name", "seed", "skip_unreadable", "images")
+_OTHERS = ("task", "order", "size", "channels", "bits", "name", "seed", "skip_unreadable", "images")
 _FLAGS = ("drop_unlabelled", "skip_unreadable")
+_NUMBERS = ("size", "channels", "bits", "seed")
 _LISTS = ("label_columns", "join", "ignore", "order")
 
 
@@ -47,6 +48,8 @@ def answer(options: Mapping[str, Any], option: str) -> dict[str, Any]:
         value: Any = words[at + 1]
         if key in ("label_columns", "order"):
             value = next(csv.reader([value], skipinitialspace=True))
+        elif key in _NUMBERS:
+            value = int(value)
         elif key in _LISTS:
             value = [*given.get(key, ()), value]
         given[key], at = value, at + 2
@@ -88,7 +91,7 @@ def read_draft(place: Path) -> dict[str, Any]:
         raise DataError(f"{place} cannot be read: {error.strerror}.", "Check the path.") from error
     if unknown := sorted(values.keys() - {"path", *_OTHERS, *_OF_LAYOUT}):
         raise DataError(f"{place}: unknown key {named(unknown)}.", f"Known are {', '.join([*_OTHERS, *_OF_LAYOUT])}.")
-    kinds: dict[str, type] = {"size": int, "seed": int, "label_map": dict}
+    kinds: dict[str, type] = {"label_map": dict, **dict.fromkeys(_NUMBERS, int)}
     kinds |= dict.fromkeys(_LISTS, list) | dict.fromkeys(_FLAGS, bool)
     for key, value in values.items():
         wanted = kinds.get(key, str)

@@ -17,10 +17,11 @@ from penlight.data.own.manifest import Manifest
 from penlight.data.own.questions import ask
 from penlight.data.own.tables import holds_pictures
 from penlight.data.own.templates import matcher, template_of, without_ending
-from penlight.data.pictures import SUFFIXES as PICTURE_SUFFIXES
 from penlight.data.remembered import NAME_IT, images_folder
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named, shown
+from penlight.formats import FIRST_SUFFIXES, KINDS, not_read_ending
+from penlight.formats import SUFFIXES as PICTURE_SUFFIXES
 from penlight.numbers import counted
 
 if TYPE_CHECKING:
@@ -94,11 +95,11 @@ def find_layout(path: Path, images: Path | None, within: Path, asked: AskedLayou
     base, name = (source.parent, source.name) if layout.source_is_file else (source, "")
     listing = with_patients(layout.list_rows(base, name, tree), asked.patient_in_name)
     if (strange := not_read(tree)) and not layout.suffixes:
-        endings = sorted({Path(name).suffix.lower() for name in strange})
+        endings = sorted(set(map(not_read_ending, strange)))
         raise ask(
             "--ignore",
-            f"{path} has {counted(len(strange), 'picture')} of kinds that are not read ({', '.join(endings)}): "
-            f"{named(strange)}. Save them as PNG, or leave them out.",
+            f"{path} has {counted(len(strange), 'picture')} of kinds that are not read ({', '.join(endings)}) beside "
+            f"{counted(len(listing.rows), 'picture')}: {named(strange)}. Save them as {KINDS}, or leave them out.",
             ("leave them out", " ".join(f"--ignore '*{ending}'" for ending in endings)),
         )
     return FoundLayout(source, layout, listing, ignored, left_out)
@@ -193,7 +194,7 @@ def list_pictures(description: "Description") -> Listing:
     """List what lies where a description says. DataError as in `find_source` and in the layouts."""
     root, folder, name = find_source(description)
     pictures = pictures_of(description)
-    tree = walk(root).without(matcher(pictures.ignore))
+    tree = walk(root).with_endings(FIRST_SUFFIXES.union(pictures.endings)).without(matcher(pictures.ignore))
     return with_patients(pictures.layout.list_rows(folder, name, tree), pictures.patient_in_name)
 
 

@@ -4,17 +4,11 @@ They are proposed as patterns that stand in the description, so that a person ca
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 from penlight.data.own import naming
 from penlight.data.own.listing import Tree
 from penlight.data.own.templates import matcher
-from penlight.data.pictures import SUFFIXES
-
-_NOT_READ = {
-    ".bmp", ".gif", ".webp", ".jp2", ".jfif", ".pgm", ".ppm", ".pnm", ".heic", ".avif", ".svs", ".ndpi", ".nii",
-    ".mha", ".nrrd", ".mhd", ".czi", ".dib", ".j2k", ".jpx",
-}  # fmt: skip
+from penlight.formats import not_read_ending
 
 
 def propose_ignored(tree: Tree) -> dict[str, Sequence[str]]:
@@ -63,9 +57,8 @@ def _mask_names(tree: Tree) -> list[str]:
 
 
 def not_read(tree: Tree) -> list[str]:
-    """Give the files whose ending is that of a picture of a kind that is not read."""
-    kinds = _NOT_READ - SUFFIXES
-    return [path for path in tree.others if PurePosixPath(path).suffix.lower() in kinds]
+    """Give the files in folders whose ending is that of a picture of a kind that is not read."""
+    return [path for path in tree.others if "/" in path and not_read_ending(path)]
 
 
 def count_left_out(tree: Tree, ignored: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

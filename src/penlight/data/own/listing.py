@@ -4,15 +4,16 @@ folder that layouts look for pictures in."""
 import os
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from penlight.data.own.pairs import are_pairs
-from penlight.data.pictures import SUFFIXES, is_dicom
+from penlight.data.pictures import is_dicom
 from penlight.errors import DataError
 from penlight.escaping import named
+from penlight.formats import SUFFIXES
 
 MOST_LABELS = 1000
 """Labels of a dataset."""
@@ -206,6 +207,13 @@ class Tree:
             self.root, *([path for path in paths if not ignored(path)] for paths in (self.pictures, self.others))
         )
 
+    def with_endings(self, endings: Container[str]) -> "Tree":
+        """Give the tree in which files with another ending of `SUFFIXES` than these are no pictures."""
+        strange = {path for path in self.pictures if _suffix(path) in SUFFIXES and _suffix(path) not in endings}
+        return Tree(
+            self.root, [path for path in self.pictures if path not in strange], sorted([*self.others, *strange])
+        )
+
 
 def walk(root: Path) -> Tree:
     """List a folder. DataError if it is not there, cannot be read, or holds a link that leads out of it.
@@ -259,6 +267,10 @@ def _is_picture(entry: "os.DirEntry[str]") -> bool:
     # macOS puts "._name.png" beside a picture on foreign disks; it holds no picture.
     if entry.name.startswith(".") or not entry.is_file():
         return False
-    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 -- for each of very many names
+    suffix = _suffix(entry.name)
     # DICOM files often have no ending, or the last number of an identifier.
     return suffix in SUFFIXES or ((not suffix or suffix[1:].isdecimal()) and is_dicom(Path(entry.path)))
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122 -- for each of very many names

@@ -39,10 +39,11 @@ from penlight.data.own.proposing import Format, Proposal, propose_format, propos
 from penlight.data.own.questions import UndecidedError
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
 from penlight.data.own.templates import without_ending
-from penlight.data.pictures import SUFFIXES
+from penlight.data.pictures import PictureHeader
 from penlight.data.remembered import remember_images
 from penlight.errors import DataError
 from penlight.escaping import label_list, named, printable
+from penlight.formats import FIRST_SUFFIXES, SUFFIXES, not_read_ending
 from penlight.numbers import counted
 from penlight.parsing import parse_toml
 from penlight.records import Record, json_key
@@ -115,6 +116,8 @@ class NewDatasetOptions:
     out: Path = Path()
     images: Path | None = None
     layout: AskedLayout = field(default_factory=AskedLayout)
+    channels: int | None = None
+    bits: int | None = None
 
 
 def describe_images(
@@ -145,7 +148,7 @@ def _given(options: NewDatasetOptions) -> dict[str, Any]:
     del layout["several"], layout["order"]
     own = {
         name: getattr(options, name)
-        for name in ("task", "order", "size", "name", "seed", "skip_unreadable", "images")
+        for name in ("task", "order", "size", "channels", "bits", "name", "seed", "skip_unreadable", "images")
     }
     return {**own, **layout}
 
@@ -175,13 +178,13 @@ def _describe_pictures(
     values = require_labels(there, str(found.source))
     proposal = propose_task(there, values, options.task, options.order)
     paths = [row.path for row in listing.rows if row.path not in missing]
-    pictures = propose_format(listing.root, paths, options.size)
+    pictures = propose_format(listing.root, paths, options.size, options.channels, options.bits)
     understood = _understood(found, there, proposal, pictures, options)
     on_understood(understood)
     text = _description_text(place.stem, where, found, proposal, pictures, options, understood)
     description = description_of(parse_toml(text, str(place)), place)
     with disk.writing_to(place.parent, "Choose another folder with --out."), disk.folders(place.parent):
-        labelled, problems = _prepare(description, listing, paths, options, where, text)
+        labelled, problems, looks = _prepare(description, listing, paths, options, where, text)
     y, splits = description.info.task.encode(labelled.labels), np.array(labelled.splits)
     counts = {split: y[splits == split].sum(axis=0).tolist() for split in SPLITS}
     return NewDataset(
@@ -197,7 +200,10 @@ def _describe_pictures(
         splits=place.parent / pictures_of(description).rule.file,
         problems=problems,
         ignored=listing.ignored,
-        notes=_notes(listing, proposal, pictures, counts, description.info.task.labels),
+        notes=[
+            *_colour_notes(looks, pictures.channels, said=options.channels is None),
+            *_notes(listing, proposal, pictures, counts, description.info.task.labels),
+        ],
         understood=understood,
         unknown=None if labelled.known is None else _by_split(~labelled.known, labelled.splits),
     )
@@ -226,6 +232,11 @@ def _understood(
         f"{pictures.size} pixels a side ({pictures.size_reason}); {'colour' if pictures.channels == 3 else 'grey'} "
         f"({pictures.channels_reason})"
     )
+    if pictures.deep or options.bits is not None:
+        account["depth"] = f"{pictures.bits} bits ({pictures.bits_reason})"
+    notes = [*_hints(there), *_columns_like_groups(found, there)]
+    if animated := pictures.animated:
+        notes.append(f"The first frame of {counted(len(animated), 'animated picture')} is read: {named(animated)}.")
     examples: dict[str, list[str]] = {value: [] for value in proposal.values}
     counts: dict[str, int] = dict.fromkeys(proposal.values, 0)
     for row in there:
@@ -239,6 +250,7 @@ def _understood(
         path for path in listing.ignored if path not in known and Path(path).suffix.lower() in SUFFIXES
     ]
     reasons["pictures without a row or label"] = pictures_ignored
+    reasons |= _kinds_not_read(listing.ignored)
     return Understood(
         proposal.task,
         proposal.reason,
@@ -247,7 +259,7 @@ def _understood(
         examples,
         {why: len(paths) for why, paths in reasons.items() if paths},
         _unknown(there, proposal.values) if not TASKS[proposal.task].exclusive else None,
-        [*_hints(there), *_columns_like_groups(found, there)],
+        notes,
     )
 
 
@@ -255,6 +267,15 @@ def _unknown(rows: Sequence[PictureRow], labels: Sequence[str]) -> dict[str, int
     """Count the pictures of which each label is not known; None where all are."""
     counts = Counter(label for row in rows for label in row.unknown)
     return {label: counts[label] for label in labels} if counts else None
+
+
+def _kinds_not_read(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Give the files of kinds that are not read, by their ending in words."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        if ending := not_read_ending(path):
+            found.setdefault(f"{ending}, which is not read", []).append(path)
+    return found
 
 
 def _columns_like_groups(found: FoundLayout, rows: Sequence[PictureRow]) -> list[str]:
@@ -291,9 +312,9 @@ def _prepare(
     options: NewDatasetOptions,
     where: "_Where",
     text: str,
-) -> tuple[LabelledRows, dict[str, str]]:
+) -> tuple[LabelledRows, dict[str, str], Mapping[str, PictureHeader]]:
     """Decode the pictures at `paths`, divide those that can be read, and write what is made of them, the `text` of
-    the description last; give their rows, and why others were left out."""
+    the description last; give their rows, why others were left out, and what the pictures are like."""
     place, info, pictures = description.file, description.info, pictures_of(description)
     size = pictures.sizes[0]
     reading = pictures.reading(size, info.channels)
@@ -316,7 +337,7 @@ def _prepare(
         )
         remember_images(place, where.name, where.folder)
         disk.write_whole(place, text.encode())
-    return labelled, problems
+    return labelled, problems, images.looks
 
 
 def _describe_npz(path: Path, place: Path, options: NewDatasetOptions) -> NewDataset:
@@ -462,6 +483,7 @@ def _description_text(
         rule += f"; {named(missing)} taken from train {by}stratified by label"
     ignored = [pattern for patterns in found.ignored.values() for pattern in patterns]
     left_out = [f"{n:,} {why}" for why, n in understood.left_out.items()]
+    newer = sorted({Path(row.path).suffix.lower() for row in rows} & (SUFFIXES - FIRST_SUFFIXES))
     lines = [
         *_head(name, proposal, "names for people, in the order of `values` below"),
         _line("channels", pictures.channels, pictures.channels_reason),
@@ -478,7 +500,8 @@ def _description_text(
             f"{pictures.size_reason}; sides in pixels; add one, as [28, 64], to open the dataset at it too",
         ),
         _line("fit", "crop", f'sides are {pictures.sides[0]} to {pictures.sides[1]} pixels; or "pad", "stretch"'),
-        *([_line("bits", pictures.bits, pictures.bits_reason)] if pictures.bits_reason else []),
+        *([_line("bits", pictures.bits, pictures.bits_reason)] if "depth" in understood.account else []),
+        *([_line("endings", newer, "of images, beside those of PNG, JPEG, TIFF and DICOM")] if newer else []),
         _line("values", list(proposal.values), "what folders or cells call the labels"),
         *(_line(key, value, RULE_WORDS.get(key, "")) for key, value in found.layout.to_table().items()),
         *([_line("ignore", ignored, "; ".join(found.ignored))] if ignored else []),
@@ -521,6 +544,18 @@ def _line(key: str, value: Any, comment: str = "") -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}.{_line(name, inner)}" for name, inner in value.items())
     return line if not comment else f"# {comment}\n{line}" if "\n" in line else f"{line}  # {comment}"
+
+
+def _colour_notes(looks: Mapping[str, PictureHeader], channels: int, *, said: bool) -> list[str]:
+    """Name the pictures that are grey among those read in colour, or in colour among those read in grey, unless it
+    was `said` of these."""
+    odd = sorted(path for path, look in looks.items() if look.colour != (channels == 3))
+    if not odd or (said and channels == 1):
+        return []
+    n = f"{len(odd):,} of {counted(len(looks), 'picture')}"
+    if channels == 3:
+        return [f"{n} are grey, and are read in colour like the others: {named(odd)}."]
+    return [f"{n} are in colour, and are read in grey like the others: {named(odd)}."]
 
 
 def _notes(

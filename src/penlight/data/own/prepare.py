@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from penlight import disk
 from penlight.data.arrays import md5_of
 from penlight.data.dataset import METADATA, SPLITS, DatasetInfo
-from penlight.data.decoding import Source, in_chunks, load_files
+from penlight.data.decoding import Source, in_chunks, load_with_headers
 from penlight.data.description import Description
 from penlight.data.folders import private_cache_folder
 from penlight.data.mapped import StoredDataset, changed, find_pictures, load_arrays, parts_folder, put, store_locked
@@ -35,7 +35,7 @@ from penlight.data.own.packed import State, sources, states_of, stop_reading
 from penlight.data.own.row_names import packed_name
 from penlight.data.own.splitting import LEFT_OUT, divide, read_splits_file, require_separate
 from penlight.data.own.tables import as_path_cell, csv_bytes
-from penlight.data.pictures import DecodeOptions, Pixels
+from penlight.data.pictures import DecodeOptions, OriginalPictures, PictureHeader, Pixels
 from penlight.data.progress import count_progress
 from penlight.errors import DataError, PictureError
 from penlight.escaping import cell, named
@@ -44,6 +44,8 @@ from penlight.tasks import KnownLabels, Task
 from penlight.tasks.known import known_or_none
 
 _IN_PART = 64
+_PARTS = 2
+"""Version of the files of parts: one of another version is made anew."""
 _LARGEST_PART = 8 << 30
 
 
@@ -72,12 +74,14 @@ class LabelledRows:
 @dataclass(frozen=True)
 class Decoded:
     """Decoded pictures on disk: `states` are those of the files when they were read, `parts` maps a file to the paths
-    in it, and `problems` maps the paths of pictures that cannot be read to the reason."""
+    in it, and `problems` maps the paths of pictures that cannot be read to the reason; `looks` are those of the
+    others."""
 
     root: Path
     states: Mapping[str, State]
     parts: Mapping[Path, Sequence[str]]
     problems: Mapping[str, str]
+    looks: Mapping[str, PictureHeader]
 
     def images(self) -> Iterator[tuple[str, Pixels]]:
         """Give each path that can be read with its image (size, size, channels)."""
@@ -215,7 +219,7 @@ def decoded(name: str, reading: DecodeOptions, root: Path, paths: Sequence[str])
     parts: dict[Path, Sequence[str]] = {}
     for start in range(0, len(paths), _IN_PART):
         chosen = paths[start : start + _IN_PART]
-        about = repr((reading, str(root.resolve()), [(path, states[path]) for path in chosen]))
+        about = repr((_PARTS, reading, str(root.resolve()), [(path, states[path]) for path in chosen]))
         parts[work / f"{hashlib.blake2b(about.encode(), digest_size=16).hexdigest()}.npz"] = chosen
 
     def jobs() -> Iterator[tuple[Path, Sequence[str], Sequence[Source]]]:
@@ -223,35 +227,51 @@ def decoded(name: str, reading: DecodeOptions, root: Path, paths: Sequence[str])
         for part, chosen in parts.items():
             yield part, chosen, [] if part.exists() else list(sources(root, chosen))
 
-    def decode(some: Sequence[tuple[Path, Sequence[str], Sequence[Source]]]) -> list[dict[str, str]]:
+    def decode(
+        some: Sequence[tuple[Path, Sequence[str], Sequence[Source]]],
+    ) -> list[dict[str, PictureHeader | str]]:
         return [_decode_part(chosen, files, part, reading) for part, chosen, files in some]
 
     problems: dict[str, str] = {}
+    looks: dict[str, PictureHeader] = {}
     with count_progress(f"reading the pictures of {name}", len(paths)) as bar:
-        for reasons in in_chunks(decode, jobs(), 1):
-            bar.update(len(reasons))
-            problems |= {path: reason for path, reason in reasons.items() if reason}
+        for done in in_chunks(decode, jobs(), 1):
+            bar.update(len(done))
+            for path, what in done.items():
+                if isinstance(what, PictureHeader):
+                    looks[path] = what
+                else:
+                    problems[path] = what
     stop_reading()
-    yield Decoded(root, states, parts, problems)
+    yield Decoded(root, states, parts, problems, looks)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _decode_part(paths: Sequence[str], files: Sequence[Source], part: Path, reading: DecodeOptions) -> dict[str, str]:
-    """Decode the files of one part onto disk unless it is there, and give why each path cannot be read, empty where
-    it can."""
+def _decode_part(
+    paths: Sequence[str], files: Sequence[Source], part: Path, reading: DecodeOptions
+) -> dict[str, PictureHeader | str]:
+    """Decode the files of one part onto disk unless it is there, and give what each picture is like, or why it cannot
+    be read."""
     if part.exists():
-        return dict(zip(paths, map(str, read_array(part, read_headers(part)["reasons"])), strict=True))
-    images = np.zeros((len(paths), reading.size, reading.size, reading.channels), np.uint8)
-    reasons = dict.fromkeys(paths, "")
-    for i, image in enumerate(load_files(files, reading)):
-        if isinstance(image, PictureError):
-            reasons[paths[i]] = image.reason
-        else:
-            images[i] = image
-    content = io.BytesIO()
-    np.savez(content, images=images, reasons=np.array([*reasons.values()]))
-    disk.write_whole(part, content.getvalue(), private=True)
-    return reasons
+        headers = read_headers(part)
+        reasons = list(map(str, read_array(part, headers["reasons"])))
+        looks = read_array(part, headers["looks"])
+    else:
+        images = np.zeros((len(paths), reading.size, reading.size, reading.channels), np.uint8)
+        reasons, looks = [""] * len(paths), np.zeros((len(paths), 5), np.int64)
+        for i, loaded in enumerate(load_with_headers(files, reading)):
+            if isinstance(loaded, PictureError):
+                reasons[i] = loaded.reason
+            else:
+                images[i], look = loaded
+                looks[i] = (look.width, look.height, look.colour, look.bits, look.animated)
+        content = io.BytesIO()
+        np.savez(content, images=images, reasons=np.array(reasons), looks=looks)
+        disk.write_whole(part, content.getvalue(), private=True)
+    return {
+        path: reason or PictureHeader(width, height, bool(colour), bits, bool(animated))
+        for path, reason, (width, height, colour, bits, animated) in zip(paths, reasons, looks.tolist(), strict=True)
+    }
 
 
 def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelled: LabelledRows) -> StoredDataset:
@@ -276,7 +296,15 @@ def assemble(info: DatasetInfo, reading: DecodeOptions, source: Decoded, labelle
         newest = max((time for _, time in source.states.values()), default=0)
         md5 = md5_of(load_arrays(folder))
         return StoredDataset(
-            info.name, reading.size, md5, source.root.name, n_bytes, newest, {}, fingerprint=fingerprint
+            info.name,
+            reading.size,
+            md5,
+            source.root.name,
+            n_bytes,
+            newest,
+            {},
+            fingerprint=fingerprint,
+            originals=OriginalPictures.of([source.looks[path] for path in split_of]),
         )
 
     return put(info, reading.size, len(rows) * int(np.prod(shape)), fill, source.require_same)

@@ -1,12 +1,17 @@
 """What the pictures and their labels suggest: a task, the order of the labels, channels and bits, with reasons."""
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from penlight.data.decoding import largest_values, picture_headers
+from penlight.data.decoding import Source, colours, largest_values, picture_headers
 from penlight.data.own.listing import PictureRow
 from penlight.data.own.packed import sources
+from penlight.data.own.questions import ask
+from penlight.data.own.row_names import packed_name
 from penlight.data.pictures import PictureHeader
 from penlight.data.progress import count_progress
 from penlight.errors import DataError
@@ -14,11 +19,18 @@ from penlight.escaping import label_list, named
 from penlight.numbers import counted
 from penlight.tasks import TASKS, find_task
 
-_LOOKED_INTO = 16
 _BITS = (8, 10, 12, 14, 16)
 _SIZES = (28, 64, 128, 224)
 # Of all images together: 1,600 of 224 pixels a side, 5,000 of 128, 20,000 of 64.
 _MOST_PIXELS = 82_000_000
+_FEW = 50
+"""Colours are kept, which loses nothing of grey pictures, unless fewer than one in so many pictures has any."""
+
+_DEEP_SAMPLE = 64
+_MUCH_DARKER = 4
+"""Bits: a picture that uses so many fewer than it has shows 16 levels of grey of 256."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -39,8 +51,9 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Format:
-    """What the headers of all pictures say together: `channels` and `bits` with the reasons; `sides` are the smallest
-    and the largest width or height in pixels; `size` is the side of the images that they become."""
+    """What the headers and pixels of all pictures say together: `channels` and `bits` with the reasons; `sides` are
+    the smallest and the largest width or height in pixels; `size` is the side of the images that they become;
+    `animated` are the paths of pictures of which the first frame is read, and `deep` counts those of 16 bits."""
 
     channels: int
     channels_reason: str
@@ -50,6 +63,8 @@ class Format:
     smaller: int
     size: int = 28
     size_reason: str = ""
+    animated: Sequence[str] = ()
+    deep: int = 0
 
 
 def propose_task(
@@ -98,18 +113,26 @@ def _require_fit(kind: str, values: Sequence[str], several: int, without: int) -
         raise DataError(f"A {kind} task has {wanted}; there are {len(values)}: {named(values)}.")
 
 
-def propose_format(root: Path, paths: Sequence[str], size: int | None) -> Format:
-    """Look at the headers of all pictures; those that cannot be read are passed over. Without a `size` one is
-    suggested."""
+def propose_format(
+    root: Path, paths: Sequence[str], size: int | None, channels: int | None = None, bits: int | None = None
+) -> Format:
+    """Look at the headers of all pictures, and at the pixels where headers do not tell; those that cannot be read are
+    passed over. `size`, `channels` and `bits` are found out where they are None. DataError for other channels than
+    1 and 3."""
+    if channels not in (None, 1, 3):
+        raise DataError(f"--channels must be 1 (grey) or 3 (colour); {channels} came.", "Give one of them.")
     headers: dict[str, PictureHeader] = {}
     with count_progress("looking at the pictures", len(paths)) as bar:
         for path, header in zip(paths, picture_headers(sources(root, paths)), strict=True):
             bar.update(1)
             if isinstance(header, PictureHeader):
                 headers[path] = header
-    colour = sum(header.colour for header in headers.values())
-    what = f"in colour: {colour:,} of {counted(len(headers), 'picture')}" if colour else "all pictures are grey"
-    bits, reason = _bits(root, [path for path, header in headers.items() if header.bits == 16])
+    what = reason = ""
+    if channels is None:
+        channels, what = _channels(root, headers)
+    deep = [path for path, header in headers.items() if header.bits == 16]
+    if bits is None:
+        bits, reason = _bits(root, deep)
     shorter = [min(header.width, header.height) for header in headers.values()]
     longer = [max(header.width, header.height) for header in headers.values()]
     why = "given with --size"
@@ -117,7 +140,19 @@ def propose_format(root: Path, paths: Sequence[str], size: int | None) -> Format
         size, why = suggest_size(shorter)
     smaller = sum(side < size for side in shorter)
     sides = (min(shorter, default=0), max(longer, default=0))
-    return Format(3 if colour else 1, what, bits, reason, sides, smaller, size, why)
+    animated = [path for path, header in headers.items() if header.animated]
+    return Format(
+        channels,
+        what or "given with --channels",
+        bits,
+        reason or "given with --bits",
+        sides,
+        smaller,
+        size,
+        why,
+        animated,
+        len(deep),
+    )
 
 
 def suggest_size(shorter: Sequence[int]) -> tuple[int, str]:
@@ -130,12 +165,80 @@ def suggest_size(shorter: Sequence[int]) -> tuple[int, str]:
     return fits[-1], f"suggested for {counted(len(shorter), 'picture')}, half of them of {middle} pixels or more"
 
 
-def _bits(root: Path, deep: Sequence[str]) -> tuple[int, str]:
-    if not deep:
-        return 16, ""
-    chosen = deep[:: max(1, len(deep) // _LOOKED_INTO)][:_LOOKED_INTO]
-    largest = max(
-        (value for value in largest_values(list(sources(root, chosen))) if isinstance(value, int)), default=0
+def _channels(root: Path, headers: Mapping[str, PictureHeader]) -> tuple[int, str]:
+    """Say whether pictures are grey or in colour, by the pixels of those that could be in colour; enough of them to
+    know it end the search."""
+    saved = [path for path, header in headers.items() if header.colour]
+    found: list[str] = []
+    looked = 0
+    for path, colour in _each("looking for colour", root, saved, colours):
+        looked += 1
+        if colour is True:
+            found.append(path)
+        if len(found) * _FEW >= len(headers):
+            break
+    whole = counted(len(headers), "picture")
+    if not found:
+        return 1, f"all pictures are grey{f', {len(saved):,} of them saved in colour' if saved else ''}"
+    n = f"{len(found):,}" if looked == len(saved) else f"at least {len(found):,}"
+    if len(found) * _FEW >= len(headers):
+        return 3, f"in colour: {n} of {whole}, such as {found[0]}"
+    return 1, (
+        f"fewer than 1 in {_FEW} is in colour, {n} of {whole}: {named(sorted(found))}; "
+        "--channels 3 keeps their colours, --ignore leaves them out"
     )
-    bits = next(bits for bits in _BITS if largest < 1 << bits)
-    return bits, f"the largest value in {len(chosen)} of {len(deep):,} pictures with 16 bits is {largest:,}"
+
+
+def _bits(root: Path, deep: Sequence[str]) -> tuple[int, str]:
+    """Say how many bits pictures of 16 bits use, by the values of all of them; a sample is enough where each of it
+    needs all 16. UndecidedError where very few need so many that the others would be nearly black."""
+    if not deep:
+        return 16, "no picture has 16 bits"
+    largest: dict[str, int] = {}
+    needs_all = True
+    for path, value in _each("looking for the largest value", root, deep, largest_values):
+        if isinstance(value, int):
+            largest[path] = value
+            needs_all &= _bits_of(value) == _BITS[-1]
+        if needs_all and len(largest) == _DEEP_SAMPLE:
+            break
+    if not largest:
+        return 16, "no picture with 16 bits could be read"
+    where = max(largest, key=lambda path: largest[path])
+    top, bits = largest[where], _bits_of(largest[where])
+    reason = f"the largest value in {counted(len(largest), 'picture')} with 16 bits is {top:,}, in {where}"
+    if len(largest) < len(deep):
+        reason = f"each of {len(largest):,} that were looked at, of {len(deep):,} with 16 bits, needs them all"
+    dark = [path for path, value in largest.items() if _bits_of(value) <= bits - _MUCH_DARKER]
+    bright = sorted(largest.keys() - set(dark))
+    if dark and len(bright) * _FEW < len(largest):
+        usual = _bits_of(max(largest[path] for path in dark))
+        raise ask(
+            "--bits",
+            f"Of {counted(len(largest), 'picture')} with 16 bits, {len(dark):,} use {usual} of them. Values up to "
+            f"{top:,} are in {named(bright)}; on one scale with these, the others are nearly black.",
+            (f"leave out what needs more than {usual} bits", f"--bits {usual} --skip-unreadable"),
+            ("one scale for all", f"--bits {bits}"),
+        )
+    if dark:
+        reason += f"; {len(dark):,} use {bits - _MUCH_DARKER} bits or fewer and come out dark, such as {min(dark)}"
+    return bits, reason
+
+
+def _bits_of(largest: int) -> int:
+    return next(bits for bits in _BITS if largest < 1 << bits)
+
+
+def _each(
+    words: str, root: Path, paths: Sequence[str], look: Callable[[Iterable[Source]], Iterator[_T]]
+) -> Iterator[tuple[str, _T]]:
+    """Ask about pictures in an order that does not follow their folders, so that the first are a sample; rows of
+    larger files are asked about in theirs."""
+    ordered = list(paths)
+    if not any(map(packed_name, paths)):
+        ordered.sort(key=lambda path: hashlib.blake2b(path.encode(), digest_size=8).digest())
+    answers: Any = look(sources(root, ordered))
+    with contextlib.closing(answers), count_progress(words, len(ordered)) as bar:
+        for path, answer in zip(ordered, answers, strict=True):
+            bar.update(1)
+            yield path, answer
