@@ -301,3 +301,30 @@ def test_an_encoding_is_one_of_texts(encoding: str) -> None:
     table("t.csv", ["image", "label"], [["0.png", "a"]])
     with pytest.raises(DataError, match="The encoding must be one of utf-8"):
         pl.new_dataset("t.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("{:d}_{}", "{patient}_*"), ("bus_{:04d}-{}", "*_{patient}-*"), ("sub-{:02d}_x{}", "patient-number")],
+)
+def test_an_audit_says_when_names_seem_to_show_patients(name: str, how: str) -> None:
+    names = [name.format(i // 2, i % 2) for i in range(60)]
+    put(*(f"im/{each}.png" for each in names))
+    table("t.csv", ["image", "label"], [[each, "ab"[i % 2]] for i, each in enumerate(names)])
+    found = pl.new_dataset("t.csv")
+    assert found.understood is not None
+    assert "show 30 patients, such as" in found.understood.notes[0]
+    (problem,) = [each for each in pl.audit(found.description).problems if each.code == "patients-in-names"]
+    assert problem.serious
+    assert problem.numbers["patients"] == 30
+    assert problem.do.rstrip(".").endswith(("'" + how + "'") if "{" in how else how)
+    grouped = pl.new_dataset("t.csv", name="grouped", patient_in_name=how)
+    assert "patients-in-names" not in [each.code for each in pl.audit(grouped.description).problems]
+
+
+def test_names_that_count_images_show_no_patients() -> None:
+    put(*(f"d/{label}/{label}_{i}.png" for label in TWO for i in range(20)))
+    found = pl.new_dataset("d")
+    assert found.understood is not None
+    assert list(found.understood.notes) == []
+    assert "patients-in-names" not in [each.code for each in pl.audit(found.description).problems]

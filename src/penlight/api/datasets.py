@@ -9,7 +9,7 @@ from penlight.api.paths import PathLike, name_of, path_of, path_or_none
 from penlight.api.results import Audited, NameTable, ResultPath, Shown
 from penlight.data import apply_view, fetch_dataset, store
 from penlight.data.accesses import accesses_of
-from penlight.data.audit import kept_audit
+from penlight.data.audit import kept_audit, with_names
 from penlight.data.catalog import find_dataset, reference_of, referenced
 from penlight.data.description import Description
 from penlight.data.remembered import remember_images
@@ -163,6 +163,11 @@ def audit(dataset: PathLike, size: int | None = None, out: PathLike | None = Non
     reference_of(dataset)
     opened = store.open_dataset(dataset, size)
     found = kept_audit(opened)
+    known = find_dataset(dataset)
+    if isinstance(known, Description) and known.pictures and opened.splits["train"].patients is None:
+        from penlight.data.own.prepare import paths_by_split
+
+        found = with_names(found, paths_by_split(known, opened.size, opened.md5) or {})
     page = write_page(opened, found, out or Path("runs") / f"audit-{opened.info.name}-{opened.size}")
     return Audited(opened.info.name, found, page, accesses_of(opened))
 

@@ -12,6 +12,7 @@ Place = tuple[Name, Count]
 
 CODES = (
     "patients-across",
+    "patients-in-names",
     "duplicates-across",
     "duplicates-conflict",
     "duplicates-within",

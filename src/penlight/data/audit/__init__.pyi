@@ -1,5 +1,6 @@
 from .checks import audit as audit
 from .checks import kept_audit as kept_audit
+from .checks import with_names as with_names
 from .problem import CODES as CODES
 from .problem import SCHEMA as SCHEMA
 from .problem import Audit as Audit

@@ -4,10 +4,11 @@ audit.json beside the arrays in the store."""
 import contextlib
 import hashlib
 import json
+import shlex
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from penlight.data.audit.thumbs import Thumbs, blocks, make_thumbs
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import Dataset
 from penlight.data.mapped import find_mapped
+from penlight.data.own.filenames import patients_in_names
 from penlight.data.problems import CODES, Place, Problem
 from penlight.data.progress import count_progress
 from penlight.data.views import shared_patients
@@ -126,10 +128,37 @@ def audit(dataset: Dataset) -> Audit:
     problems = [problem for check in _CHECKS for problem in check(read)]
     return Audit(
         images={name: len(split) for name, split in dataset.splits.items()},
-        problems=tuple(sorted(problems, key=lambda p: (not p.serious, CODES.index(p.code)))),
+        problems=_in_order(problems),
         pairs=tuple(sorted(pairs, key=lambda p: (not p.across, p.same_label, p.kind != "exact", -p.correlation))),
         shifts=shifts,
     )
+
+
+def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: (not problem.serious, CODES.index(problem.code))))
+
+
+def with_names(found: Audit, names: Mapping[str, Sequence[str]]) -> Audit:
+    """Add to an audit what the names of the pictures of each split seem to show of patients, who are not known."""
+    seen = patients_in_names([path for paths in names.values() for path in paths])
+    if seen is None:
+        return found
+    splits: dict[str, set[str]] = {}
+    for split, patient in zip((split for split, paths in names.items() for _ in paths), seen.patients, strict=True):
+        if patient is not None:
+            splits.setdefault(patient, set()).add(split)
+    across = [own for own in splits.values() if len(own) > 1]
+    where = f"; {len(across):,} of them {'has' if len(across) == 1 else 'have'} images in several splits"
+    problem = Problem(
+        "patients-in-names",
+        bool(across),
+        f"Names of {counted(seen.n_pictures, 'image')} seem to show {counted(len(splits), 'patient')}, such as "
+        f"{seen.names[0]}{where if across else ''}.",
+        f"If they are patients, describe the images again with --patient-in-name {shlex.quote(seen.how)}.",
+        splits=tuple(split for split in names if any(split in own for own in across)),
+        numbers={"patients": len(splits), "across": len(across)},
+    )
+    return replace(found, problems=_in_order([*found.problems, problem]))
 
 
 def _exact_groups(dataset: Dataset) -> list[list[Place]]:

@@ -7,12 +7,13 @@ What a level of folders says is found from the names in it; where two levels may
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Self
 
 from penlight.data.own import naming
+from penlight.data.own.filenames import labels_in_names
 from penlight.data.own.finder import FileFinder, checked_lists, listed_splits
 from penlight.data.own.keys import checked_map
 from penlight.data.own.listing import (
@@ -26,7 +27,7 @@ from penlight.data.own.listing import (
     split_named,
 )
 from penlight.data.own.questions import UndecidedError, ask
-from penlight.data.own.templates import PathTemplate, template_of, without_ending
+from penlight.data.own.templates import PathTemplate, template_of
 from penlight.errors import DataError
 from penlight.escaping import named
 from penlight.formats import KINDS
@@ -187,35 +188,12 @@ def _no_folder_says(tree: Tree, sentence: str, *readings: tuple[str, str]) -> Da
         "--label-in-name",
         f"{tree.root}{sentence}",
         *readings,
-        *((f"their names say {words}", f"--label-in-name '{text}'") for text, words in _labels_in_names(tree)),
+        *(
+            (f"their names say {_names(labels)}", f"--label-in-name '{text}'")
+            for text, labels in labels_in_names(tree.pictures)
+        ),
         ("a table says them", "penlight data new TABLE"),
     )
-
-
-def _labels_in_names(tree: Tree) -> list[tuple[str, str]]:
-    """Give the templates by which names of pictures may say the labels, with what each says: those that all have one
-    number of words, of which one has few values, each of several pictures."""
-    stems = [without_ending(path.rpartition("/")[2]) for path in tree.pictures]
-    marks = {tuple(_MARKS.findall(stem)) for stem in stems}
-    if len(marks) != 1 or not 0 < len(between := marks.pop()) < 8:
-        return []
-    found = []
-    for place, column in enumerate(zip(*map(_MARKS.split, stems), strict=True)):
-        counts = Counter(column)
-        if (
-            not all(map(naming.split_word, counts))
-            and 1 < len(counts) <= 20
-            and 4 * len(counts) <= len(stems)
-            and min(counts.values()) > 1
-        ):
-            words = ["*"] * len(between) + ["*"]
-            words[place] = "{label}"
-            text = "".join(f"{word}{mark}" for word, mark in zip(words, (*between, ""), strict=True))
-            found.append((text, _names(frozenset(counts))))
-    return found
-
-
-_MARKS = re.compile(r"[_ -]+")
 
 
 @dataclass(frozen=True)
@@ -388,7 +366,7 @@ def _label_field(names: frozenset[str]) -> str:
 _NUMBERED = re.compile(r"([A-Za-z]+)\d+([_-])[A-Za-z].*")
 
 
-def _names(names: frozenset[str]) -> str:
+def _names(names: Iterable[str]) -> str:
     some = sorted(names)
     return ", ".join(some[:_SHOWN]) + (f" and {len(some) - _SHOWN} more" if len(some) > _SHOWN else "")
 

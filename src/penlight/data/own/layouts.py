@@ -10,13 +10,13 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from penlight import disk
-from penlight.data.own import naming
 from penlight.data.own.class_folders import ClassFolders
+from penlight.data.own.filenames import patient_of
 from penlight.data.own.listing import AskedLayout, Listing, PictureLayout, Tree, walk
 from penlight.data.own.manifest import Manifest
 from penlight.data.own.questions import ask
 from penlight.data.own.tables import holds_pictures
-from penlight.data.own.templates import matcher, template_of, without_ending
+from penlight.data.own.templates import matcher
 from penlight.data.remembered import NAME_IT, images_folder
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named, shown
@@ -162,26 +162,12 @@ def _tree_of_folder(path: Path, images: Path | None, within: Path) -> Tree:
 
 
 def with_patients(listing: Listing, how: str | None) -> Listing:
-    """Name the patient of each picture after its path: `how` is a name of `naming.PATIENTS`, or a template of its end
-    with {patient}. DataError for a path that does not match."""
+    """Name the patient of each picture after its path, as `how` says, see `patient_of`. DataError for a path that
+    does not match."""
     if not how:
         return listing
-    if how in naming.PATIENTS:
-        pattern = naming.PATIENTS[how]
-
-        def patient_of(path: str) -> str | None:
-            match = pattern.search(without_ending(path))
-            return match[1] if match else None
-    else:
-        known = f"{how} is no name of {', '.join(naming.PATIENTS)}"
-        if "{" not in how:
-            raise DataError(f"patient_in_name: {known}.", 'Give one of them, or a template such as "{patient}_*".')
-        template = template_of(how, ["patient"], "patient_in_name", from_end=True)
-
-        def patient_of(path: str) -> str | None:
-            return (template.read(path) or {}).get("patient")
-
-    rows = [replace(row, patient=patient_of(row.path)) for row in listing.rows]
+    name_of = patient_of(how)
+    rows = [replace(row, patient=name_of(row.path)) for row in listing.rows]
     if without := [row.path for row in rows if row.patient is None and row.path not in listing.missing]:
         raise DataError(
             f"Names of {counted(len(without), 'picture')} do not show a patient as '{how}' says: {named(without)}.",

@@ -24,6 +24,7 @@ from penlight.data.own import naming
 from penlight.data.own.cells import age_in_years
 from penlight.data.own.draft import SUFFIX as DRAFT
 from penlight.data.own.draft import remove_draft, write_draft
+from penlight.data.own.filenames import patients_in_names
 from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
 from penlight.data.own.listing import AskedLayout, Listing, PictureRow, require_labels
 from penlight.data.own.manifest import RULE_WORDS
@@ -38,7 +39,6 @@ from penlight.data.own.prepare import (
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.questions import UndecidedError
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
-from penlight.data.own.templates import without_ending
 from penlight.data.pictures import PictureHeader
 from penlight.data.remembered import remember_images
 from penlight.errors import DataError
@@ -293,16 +293,13 @@ def _hints(rows: Sequence[PictureRow]) -> list[str]:
     """Say what the names of pictures show of patients, where nothing else names them."""
     if rows[0].patient is not None:
         return []
-    for name, pattern in naming.PATIENTS.items():
-        of = [match[1] for row in rows if (match := pattern.search(without_ending(row.path)))]
-        groups = set(of)
-        if len(of) * 2 > len(rows) and len(groups) < len(of):
-            example = next(iter(groups))
-            return [
-                f"Names of {counted(len(of), 'picture')} show {counted(len(groups), 'patient')}, such as {example}: "
-                f"keep those of one together with --patient-in-name {name}."
-            ]
-    return []
+    found = patients_in_names([row.path for row in rows])
+    if found is None:
+        return []
+    return [
+        f"Names of {counted(found.n_pictures, 'picture')} show {counted(len(found.names), 'patient')}, such as "
+        f"{found.names[0]}: keep those of one together with --patient-in-name {shlex.quote(found.how)}."
+    ]
 
 
 def _prepare(
