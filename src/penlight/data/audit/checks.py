@@ -23,7 +23,6 @@ from penlight.data.audit.thumbs import Thumbs, blocks, make_thumbs
 from penlight.data.catalog import is_phantom
 from penlight.data.dataset import Dataset
 from penlight.data.mapped import find_mapped
-from penlight.data.own.filenames import patients_in_names
 from penlight.data.problems import CODES, Place, Problem
 from penlight.data.progress import count_progress
 from penlight.data.views import shared_patients
@@ -140,6 +139,8 @@ def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 def with_names(found: Audit, names: Mapping[str, Sequence[str]]) -> Audit:
     """Add to an audit what the names of the pictures of each split seem to show of patients, who are not known."""
+    from penlight.data.own.filenames import patients_in_names
+
     seen = patients_in_names([path for paths in names.values() for path in paths])
     if seen is None:
         return found

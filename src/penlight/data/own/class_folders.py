@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Self
 
 from penlight.data.own import naming
-from penlight.data.own.filenames import labels_in_names
 from penlight.data.own.finder import FileFinder, checked_lists, listed_splits
 from penlight.data.own.keys import checked_map
 from penlight.data.own.listing import (
@@ -184,6 +183,8 @@ def _nothing_said(tree: Tree) -> DataError:
 
 def _no_folder_says(tree: Tree, sentence: str, *readings: tuple[str, str]) -> DataError:
     """Give the error for pictures whose folders say no label, with what may say it instead."""
+    from penlight.data.own.filenames import labels_in_names
+
     return ask(
         "--label-in-name",
         f"{tree.root}{sentence}",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from penlight import disk
 from penlight.data.own.class_folders import ClassFolders
-from penlight.data.own.filenames import patient_of
 from penlight.data.own.listing import AskedLayout, Listing, PictureLayout, Tree, walk
 from penlight.data.own.manifest import Manifest
 from penlight.data.own.questions import ask
@@ -166,6 +165,8 @@ def with_patients(listing: Listing, how: str | None) -> Listing:
     does not match."""
     if not how:
         return listing
+    from penlight.data.own.filenames import patient_of
+
     name_of = patient_of(how)
     rows = [replace(row, patient=name_of(row.path)) for row in listing.rows]
     if without := [row.path for row in rows if row.patient is None and row.path not in listing.missing]:
