@@ -15,7 +15,7 @@ import penlight as pl
 from penlight.data import Dataset, Split, apply_view, open_dataset
 from penlight.data.arrays import md5_of
 from penlight.data.audit import audit
-from penlight.data.own.manifest import UNCERTAIN
+from penlight.data.own.table_rules import UNCERTAIN
 from penlight.data.record import record_of
 from penlight.data.summary import describe
 from penlight.errors import DataError

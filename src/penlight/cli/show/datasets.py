@@ -54,7 +54,8 @@ def answered(make: "Callable[..., NewDataset]", options: Mapping[str, Any]) -> "
             return make(**options)
         except UndecidedError as error:
             # An answer that needs a name or a file is one for the command line.
-            readings = [each for each in error.question.readings if not each.option.endswith(("FILE", "TABLE", "NAME"))]
+            named = ("FILE", "TABLE", "NAME")
+            readings = [each for each in error.question.readings if not each.option.endswith(named)]
             if not (sys.stdin.isatty() and sys.stderr.isatty()) or not readings:
                 raise
             say(error.question.sentence, error=True)

@@ -8,7 +8,7 @@ from typing import Any
 from penlight import disk
 from penlight.data.own.finder import pattern_field
 from penlight.data.own.listing import MOST_LABELS, AskedLayout
-from penlight.data.own.manifest import KEEP_ROWS, UNCERTAIN, require_known
+from penlight.data.own.table_rules import KEEP_ROWS, UNCERTAIN, require_known
 from penlight.data.own.tables import check_encoding, read_lines, read_table, suffix_of
 from penlight.data.own.templates import matcher, template_of
 from penlight.errors import DataError, UnknownNameError

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from penlight.data.own import naming
@@ -104,8 +104,7 @@ class ClassFolders(PictureLayout):
 
         DataError if there are no pictures in folders, or if some folders are named after splits and others are not.
         """
-        template = self._template()
-        rows = _by_first_folders(tree) if template is None else _by_template(tree, template)
+        rows = _by_template(tree, self._template() or _by_first_folders(tree))
         if not rows:
             raise _nothing_said(tree)
         if self.map:
@@ -139,25 +138,20 @@ def _by_template(tree: Tree, template: PathTemplate) -> list[PictureRow]:
 
 
 def _lists(source: Path, tree: Tree, asked: AskedLayout) -> Mapping[str, str]:
-    from penlight.data.own.understanding import split_lists
+    from penlight.data.own.given_splits import split_lists
 
     if (asked.split_column or "").casefold() == "none":
         return {}
     return split_lists(source, FileFinder(tree, str(source), by_name=True), set(tree.pictures), str(source))
 
 
-def _by_first_folders(tree: Tree) -> list[PictureRow]:
-    parts = {path: PurePosixPath(path).parts for path in tree.pictures}
-    tops = sorted({names[0] for names in parts.values() if len(names) > 1})
-    splits = [name for name in tops if split_named(name)]
-    if splits and len(splits) < len(tops):
-        raise _beside_splits(tree, splits, [name for name in tops if name not in splits])
-    depth = 1 if splits else 0
-    return [
-        PictureRow(path, (composed(names[depth]),), split=split_named(names[0]) if splits else None)
-        for path, names in parts.items()
-        if len(names) > depth + 1
-    ]
+def _by_first_folders(tree: Tree) -> PathTemplate:
+    """Give the template of Penlight 0.1: the first folder is the label or, where all are named so, the split."""
+    tops = {path.split("/")[0] for path in tree.pictures if "/" in path}
+    splits = {name for name in tops if split_named(name)}
+    if splits and splits != tops:
+        raise _beside_splits(tree, sorted(splits), sorted(tops - splits))
+    return PathTemplate("{split}/{label}" if splits else "{label}")
 
 
 def _beside_splits(tree: Tree, splits: Sequence[str], others: Sequence[str]) -> DataError:

@@ -3,16 +3,15 @@
 `Manifest` is what a description says of a table; `understanding` finds it out.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from penlight.data.dataset import METADATA
 from penlight.data.own import naming
 from penlight.data.own.cells import parts_of, whole_number
-from penlight.data.own.finder import FileFinder, checked_lists, listed_splits, pattern_field
+from penlight.data.own.finder import FileFinder, listed_splits
 from penlight.data.own.keys import check_text, plain_key
 from penlight.data.own.listing import (
     MOST_LABELS,
@@ -24,137 +23,15 @@ from penlight.data.own.listing import (
     mapped,
     split_named,
 )
-from penlight.data.own.pairs import beside_in
+from penlight.data.own.merging import merge_rows, require_patients
 from penlight.data.own.questions import ask
-from penlight.data.own.tables import SUFFIXES, Table, check_encoding, read_table
+from penlight.data.own.reading_tables import TablesRead, finder_of, read_tables
+from penlight.data.own.table_rules import RULE_TYPES, UNKNOWN, TableRules
+from penlight.data.own.tables import SUFFIXES, Table
 from penlight.data.own.templates import template_of
+from penlight.data.own.undecided import state_of, undecided_cells, unlabelled
 from penlight.errors import DataError
 from penlight.escaping import named, shown
-from penlight.numbers import counted
-
-UNKNOWN = "unknown"
-UNCERTAIN = ("positive", "negative", "drop", UNKNOWN)
-"""What becomes of a finding that is uncertain: it is there, it is not, the picture is left out, or it is not known of
-this picture; a picture that can have one label alone is left out then too."""
-
-KEEP_ROWS = ("majority", "any", "first")
-"""What becomes of rows of one picture whose labels differ: the labels of more than half of them, of any, of the
-first."""
-
-_MOST_TABLES = 500
-
-
-@dataclass(frozen=True)
-class TableRules:
-    """How the rows of a table are read, beside its columns; what is not said is as in the tables of Penlight 0.1.
-
-    `tables` are those of a folder, one below the other, each of a split by its name or its folder; `join` are others,
-    whose columns are added; `lists` are files with the names of the pictures of a split. `head` says that the first
-    line has the names of the columns. `by_name` finds files by their name alone, see `FileFinder`, with `ending`
-    where several have it, and `file_names` a template of their names, whose {name} or {number} the table has. `anew`
-    says that the splits of tables do not count; `encoding` is that of the tables. `folders` is a template of the
-    folders whose {split} is the split. `map` gives labels for what is written; `whole_numbers` reads 3.0 as 3;
-    `missing` are cells that say nothing; `also_none` are further labels that stand for none. `uncertain` and `blank`
-    say what a finding is whose cell says -1, or nothing; `rows` one of KEEP_ROWS; `drop_unlabelled` leaves out rows
-    without a label, of which one in columns of 0 and 1 is one where `one_each` says that every picture has a label;
-    `unnamed_patients` is "own" where a picture without a patient is a patient of its own.
-    """
-
-    tables: tuple[str, ...] = ()
-    join: tuple[str, ...] = ()
-    lists: Mapping[str, str] = field(default_factory=dict)
-    head: bool = True
-    by_name: bool = False
-    ending: str = ""
-    file_names: str = ""
-    encoding: str = ""
-    anew: bool = False
-    folders: str = ""
-    map: Mapping[str, str] = field(default_factory=dict)
-    whole_numbers: bool = False
-    missing: tuple[str, ...] = ()
-    also_none: tuple[str, ...] = ()
-    uncertain: str = ""
-    blank: str = ""
-    rows: str = ""
-    drop_unlabelled: bool = False
-    one_each: bool = False
-    unnamed_patients: str = ""
-
-    def to_table(self) -> dict[str, Any]:
-        """Give what differs from the defaults, as the table `[images]` has it."""
-        said = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
-        table = {name: value for name, value, default in said if value != default and value != {}}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in table.items()}
-
-    @classmethod
-    def from_table(cls, images: Mapping[str, Any]) -> Self:
-        """Read them from the table `[images]`, whose types are checked. DataError for what is not valid."""
-        given = {name: images[name] for name in RULE_TYPES if name in images}
-        for name, value in given.items():
-            texts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
-            if not all(isinstance(text, str) for text in texts):
-                raise DataError(f"{name} must hold texts; {shown(value)} came.", "Correct it.")
-            most = _MOST_TABLES if name in ("tables", "join", "lists") else 2 * MOST_LABELS
-            if len(texts) > most:
-                raise DataError(f"{name} may have {most:,} texts; {len(texts):,} came.", "Give fewer.")
-            for text in texts:
-                check_text(text, "values")
-        for name, known in (("uncertain", UNCERTAIN), ("blank", UNCERTAIN[1:]), ("rows", KEEP_ROWS)):
-            require_known(given.get(name), known, name)
-        require_known(given.get("unnamed_patients"), ("own", "drop"), "unnamed_patients")
-        if given.get("folders"):
-            template_of(given["folders"], ["split"], "folders")
-        if given.get("file_names"):
-            template_of(given["file_names"], [pattern_field(given["file_names"])], "file_names", from_end=True)
-        if given.get("encoding"):
-            check_encoding(given["encoding"])
-        checked_lists(given.get("lists", {}))
-        read: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
-        }
-        return cls(**read)
-
-
-RULE_TYPES: Mapping[str, type] = {
-    "tables": list, "join": list, "lists": dict, "head": bool, "by_name": bool, "ending": str, "folders": str,
-    "file_names": str, "encoding": str, "anew": bool,
-    "map": dict, "whole_numbers": bool, "missing": list, "also_none": list, "uncertain": str, "blank": str,
-    "rows": str, "drop_unlabelled": bool, "one_each": bool, "unnamed_patients": str,
-}  # fmt: skip
-"""The keys of `TableRules` in a description, with their types."""
-
-
-RULE_WORDS: Mapping[str, str] = {
-    "tables": "one below the other; the name of each, or of its folder, says its split",
-    "join": "tables whose columns are added, by the columns that both have",
-    "head": "the first line is a row, and columns are numbered",
-    "by_name": "files are found by their names, whatever their ending, case and folder",
-    "ending": "of the pictures, where several files have a name",
-    "file_names": "names of files; {name} or {number} is what the table has",
-    "anew": "the splits of the tables do not count",
-    "label_in_name": "the end of paths; {label} is the label",
-    "map": "labels for what is written",
-    "folders": "which folder is what; * is for one that says nothing",
-    "whole_numbers": "3.0 is 3",
-    "missing": "cells that say nothing",
-    "also_none": "further labels that stand for none",
-    "uncertain": 'what -1 says of a finding: "positive", "negative", "unknown", or "drop" the picture',
-    "blank": 'what an empty cell says of a finding: "negative", "unknown", or "drop" the picture',
-    "rows": 'of several rows of a picture that differ: "majority", "any" or "first"',
-    "drop_unlabelled": "pictures without a label are left out",
-    "one_each": "each picture has one of these labels",
-    "unnamed_patients": 'a picture without a patient is of its "own", or "drop" it',
-    "separator": "between several labels in a cell; [] for lists in brackets",
-    "none": "the label that says there is none",
-}
-"""What stands beside a rule in a description."""
-
-
-def require_known(value: str | None, known: Sequence[str], key: str) -> None:
-    """Raise DataError for a value that is none of the known ones."""
-    if value is not None and value not in known:
-        raise DataError(f"{key} must be one of {', '.join(known)}; {shown(value)} came.", "Correct it.")
 
 
 @dataclass(frozen=True)
@@ -170,7 +47,7 @@ class Manifest(PictureLayout):
     separator: str | None = None
     none: str | None = None
     others: Mapping[str, str] = field(default_factory=dict)
-    rules: TableRules = TableRules()
+    rules: TableRules = field(default_factory=TableRules)
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     options: ClassVar[Mapping[str, type]] = {"columns": dict, "separator": str, "none": str, **RULE_TYPES}
@@ -180,7 +57,7 @@ class Manifest(PictureLayout):
     def find_in(cls, folder: Path, tree: Tree, *, sure: bool = False) -> Path | None:
         """Give the one table in a folder that says labels, or the folder where each split has one; where it is not
         `sure` that a table does, class folders may say them as well."""
-        from penlight.data.own.understanding import find_tables
+        from penlight.data.own.finding_tables import find_tables
 
         return find_tables(folder, tree, sure=sure)
 
@@ -266,8 +143,8 @@ class Manifest(PictureLayout):
                 missing.append(row.path)
             place = row.path if file is None else file
             rows.append(replace(row, path=place, split=split_of(i, place)))
-        merged = _merged(rows, path, self.rules.rows)
-        _require_patients(merged, path)
+        merged = merge_rows(rows, path, self.rules.rows)
+        require_patients(merged, path)
         listed = {row.path for row in merged}
         own = {(folder / each).resolve() for each in read.names}
         ignored = [
@@ -358,7 +235,7 @@ class Manifest(PictureLayout):
         unread: dict[str, list[str]] = {}
         names = [rules.map.get(name, name) for name in self.labels]
         for column, name in zip(self.labels, names, strict=True):
-            state = {cell: _state(cell) for cell in set(read.table[column])}
+            state = {cell: state_of(cell) for cell in set(read.table[column])}
             strange = {cell for cell, what in state.items() if not isinstance(what, bool) and not _told(what, rules)}
             if strange:
                 unread[column] = sorted(strange)
@@ -408,111 +285,6 @@ class Manifest(PictureLayout):
         return lambda i, place: None
 
 
-def finder_of(tree: Tree, path: Path, rules: TableRules) -> FileFinder:
-    """Give what finds the files that a table means."""
-    return FileFinder(tree, str(path), by_name=rules.by_name, ending=rules.ending, pattern=rules.file_names)
-
-
-@dataclass(frozen=True)
-class TablesRead:
-    """The rows of one table or several: `splits` are those of the rows where tables are of splits, `unjoined` the
-    numbers of the rows that a joined table lacks, `names` the files that were read, from `folder` on."""
-
-    table: Table
-    folder: Path
-    path: Path
-    names: Sequence[str]
-    splits: Sequence[str] = ()
-    unjoined: Sequence[int] = ()
-
-
-def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
-    """Read the tables of a description, or of a folder: `name` is the one table, from the folder on."""
-    from penlight.data.own.joining import joined, stacked
-
-    names = rules.tables or (name,)
-    tables = [read_table(folder, each, head=rules.head, encoding=rules.encoding) for each in names]
-    _require_alike(folder, names, tables)
-    splits: list[str] = []
-    if len(names) > 1:
-        for each, table in zip(names, tables, strict=True):
-            splits += [split_of_table(each) or "train"] * len(next(iter(table.values())))
-    table, unjoined = stacked(tables), set()
-    base = str(Path(name).parent) if name else "."
-    beside = [each if base == "." else f"{base}/{each}" for each in (*rules.join, *rules.lists.values())]
-    for each in beside[: len(rules.join)]:
-        before = len(table)
-        table, lacking = joined(table, folder, each, rules.encoding)
-        if lacking and len(table) > before:
-            added = list(table)[before:]
-            unjoined |= {i for i, cells in enumerate(zip(*(table[a] for a in added), strict=True)) if not any(cells)}
-    place = folder / base
-    own = [*names, *beside, *(each for name in names for each in beside_in(folder, name))]
-    return TablesRead(table, place, folder / names[0], own, splits, sorted(unjoined))
-
-
-def _require_alike(folder: Path, names: Sequence[str], tables: Sequence[Table]) -> None:
-    """Raise DataError for files that are parts of one table and have other columns."""
-    first: dict[str, int] = {}
-    for i, (name, table) in enumerate(zip(names, tables, strict=True)):
-        whole = naming.without_shard(name)
-        other = tables[first.setdefault(whole, i)]
-        if whole != name and list(table) != list(other):
-            raise DataError(
-                f"{folder / name} has the columns {named(table)}; {names[first[whole]]} has {named(other)}.",
-                "Get parts of one version, or give those that belong together in a folder of their own.",
-            )
-
-
-def split_of_table(name: str) -> str | None:
-    """Give the split that a table's name says, or else the folder that it is in."""
-    parts = [part.partition(".")[0] if i == 0 else part for i, part in enumerate(reversed(name.split("/")))]
-    return next((split for part in (Path(name).name, *parts) if (split := naming.split_word(part))), None)
-
-
-def undecided_cells(path: Path, cells: Mapping[str, Sequence[str]]) -> DataError:
-    """Give the error for findings whose cells say neither present nor absent: by columns, the cells."""
-    uncertain = [name for name, found in cells.items() if any(map(naming.is_uncertain, found))]
-    blank = [name for name, found in cells.items() if any(map(naming.is_missing, found))]
-    strange = sorted({cell for found in cells.values() for cell in found if _state(cell) == "?"})
-    if strange:
-        raise DataError(f"{path}: {named(cells)} hold {named(strange)}; findings are 1 or 0.", "Correct the table.")
-    what = [f"-1 in {named(uncertain)}"] if uncertain else []
-    what += [f"nothing in {named(blank)}"] if blank else []
-    sentence = f"{path}: cells of findings say {' and '.join(what)}; whether it is there is uncertain or unknown."
-    readings = [
-        ("not there", "negative"),
-        ("there", "positive"),
-        ("not known of these pictures", UNKNOWN),
-        ("leave such rows out", "drop"),
-    ]
-    if uncertain:
-        return ask("--uncertain", sentence, *((words, f"--uncertain {value}") for words, value in readings))
-    return ask(
-        "--blank", sentence, *((words, f"--blank {value}") for words, value in readings if value != "positive")
-    )
-
-
-def unlabelled(path: Path, files: Sequence[str], cells: Sequence[str] = (), *, findings: bool = False) -> DataError:
-    """Give the error for rows without a label, whose cells are empty or one of `cells`; where there may be several
-    `findings`, that may mean none."""
-    said = f", where it is {named(cells)}" if cells else ""
-    none = [("these pictures have none", "--blank negative")] if findings else []
-    return ask(
-        "--drop-unlabelled",
-        f"{path}: {counted(len(files), 'row')} without a label, of {named(files)}{said}.",
-        (f"leave {counted(len(files), 'row')} out", "--drop-unlabelled"),
-        *none,
-    )
-
-
-def _state(cell: str) -> bool | str:
-    answer = naming.yes_or_no(cell)
-    if answer is not None:
-        return answer
-    return "uncertain" if naming.is_uncertain(cell) else "blank" if naming.is_missing(cell) else "?"
-
-
 def _told(what: str, rules: TableRules) -> str:
     return {"uncertain": rules.uncertain, "blank": rules.blank}.get(what, "")
 
@@ -526,89 +298,3 @@ def _remembering(function: Callable[[str], Any]) -> Callable[[str], Any]:
         return known[cell]
 
     return remembered
-
-
-def _merged(rows: Sequence[PictureRow], path: Path, keep: str) -> list[PictureRow]:
-    """Make one row of several of one picture: where they agree, or as `keep` says."""
-    counts = Counter(row.path for row in rows)
-    if len(counts) == len(rows):
-        return list(rows)
-    by_path: dict[str, list[PictureRow]] = {}
-    for row in rows:
-        by_path.setdefault(row.path, []).append(row)
-    several = {file: found for file, found in by_path.items() if len(found) > 1}
-    for what, differ in (("patients", "patient"), ("splits", "split")):
-        if bad := [file for file, found in several.items() if len({getattr(row, differ) for row in found}) > 1]:
-            raise ask(
-                f"--{differ}-column",
-                f"{path}: pictures that stand in several rows: {named(bad)}. Their {what} differ.",
-                (f"the table's {what} do not count", f"--{differ}-column none"),
-            )
-    said = {file: {(frozenset(row.values), frozenset(row.unknown)) for row in own} for file, own in several.items()}
-    differing = [file for file, own in said.items() if len(own) > 1]
-    if differing and not keep:
-        raise ask(
-            "--keep-rows",
-            f"{path}: pictures that stand in several rows: {named(differing)}. Their labels differ.",
-            ("the labels of more than half of the rows", "--keep-rows majority"),
-            ("every label of any row", "--keep-rows any"),
-            ("the first row", "--keep-rows first"),
-        )
-    chosen = {file: _chosen(several[file], keep) for file in differing}
-    if tied := [file for file, values in chosen.items() if values is None]:
-        raise ask(
-            "--keep-rows",
-            f"{path}: no label has more than half of the rows of {named(tied)}.",
-            ("every label of any row", "--keep-rows any"),
-            ("the first row", "--keep-rows first"),
-        )
-    merged = []
-    for file, found in by_path.items():
-        values = chosen.get(file) or found[0].values if file not in chosen else chosen[file]
-        first = found[0]
-        unknown = _still_unknown(found, keep, values or ()) if file in chosen else first.unknown
-        merged.append(PictureRow(file, values or (), first.patient, first.split, first.metadata, unknown))
-    return merged
-
-
-def _still_unknown(rows: Sequence[PictureRow], keep: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Give the labels that stay unknown when the rows of one picture become one with `values`: of the first row; of
-    any row, where no other says that it is there; else those that no row knows."""
-    if keep == "first":
-        return rows[0].unknown
-    of_rows = Counter(label for row in rows for label in row.unknown)
-    fewest = 1 if keep == "any" else len(rows)
-    return tuple(label for label, n in of_rows.items() if n >= fewest and label not in values)
-
-
-def require_sound(rows: Sequence[PictureRow], path: Path) -> None:
-    """Raise DataError for a picture that stands in several rows, and for an empty patient."""
-    counts = Counter(row.path for row in rows)
-    if twice := [file for file, count in counts.items() if count > 1]:
-        raise DataError(f"{path}: pictures that stand in several rows: {named(twice)}.", "Keep one row for each.")
-    _require_patients(rows, path)
-
-
-def _require_patients(rows: Sequence[PictureRow], path: Path) -> None:
-    if nameless := [row.path for row in rows if row.patient == ""]:
-        raise ask(
-            "--unnamed-patients",
-            f"{path}: no patient in the rows of {named(nameless)}.",
-            ("each of these pictures is of another patient", "--unnamed-patients own"),
-            ("leave them out", "--unnamed-patients drop"),
-            ("patients are not known", "--patient-column none"),
-        )
-
-
-def _chosen(rows: Sequence[PictureRow], keep: str) -> tuple[str, ...] | None:
-    """Give the labels of the rows of one picture; None where none has the majority."""
-    if keep == "first":
-        return rows[0].values
-    votes = Counter(value for row in rows for value in row.values)
-    if keep == "any":
-        return tuple(votes)
-    if all(len(row.values) == 1 for row in rows):
-        (first, n), *others = votes.most_common()
-        return (first,) if not others or n > others[0][1] else None
-    silent = Counter(label for row in rows for label in row.unknown)
-    return tuple(value for value, n in votes.items() if 2 * n > len(rows) - silent[value])

@@ -27,7 +27,6 @@ from penlight.data.own.draft import remove_draft, write_draft
 from penlight.data.own.filenames import patients_in_names
 from penlight.data.own.layouts import FoundLayout, find_layout, pictures_of
 from penlight.data.own.listing import AskedLayout, Listing, PictureRow, require_labels
-from penlight.data.own.manifest import RULE_WORDS
 from penlight.data.own.prepare import (
     LabelledRows,
     assemble,
@@ -39,6 +38,7 @@ from penlight.data.own.prepare import (
 from penlight.data.own.proposing import Format, Proposal, propose_format, propose_task
 from penlight.data.own.questions import UndecidedError
 from penlight.data.own.splitting import LEFT_OUT, SHARES, divide, write_splits
+from penlight.data.own.table_rules import RULE_WORDS
 from penlight.data.pictures import PictureHeader
 from penlight.data.remembered import remember_images
 from penlight.errors import DataError

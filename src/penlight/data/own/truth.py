@@ -14,13 +14,15 @@ from penlight.data.dataset import METADATA, SPLITS, Dataset, DatasetInfo, Split
 from penlight.data.description import slug
 from penlight.data.own import naming
 from penlight.data.own.keys import check_text
+from penlight.data.own.known_columns import columns_called, is_label_column
 from penlight.data.own.listing import MOST_LABELS, AskedLayout, PictureRow, sorted_labels
-from penlight.data.own.manifest import UNCERTAIN, Manifest, require_known, require_sound
+from penlight.data.own.manifest import Manifest
+from penlight.data.own.merging import require_sound
 from penlight.data.own.prepare import known_labels, known_of, label_numbers
 from penlight.data.own.proposing import propose_task
 from penlight.data.own.questions import UndecidedError, ask
+from penlight.data.own.table_rules import UNCERTAIN, require_known
 from penlight.data.own.tables import columns_of_frame, read_table
-from penlight.data.own.understanding import find_column, is_label_column
 from penlight.data.summary import as_viewed
 from penlight.data.views import ViewedDataset, require_separate_patients
 from penlight.errors import DataError
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 _SAID = tuple(what for what in UNCERTAIN if what != "drop")
 """What -1 may say of a finding here, where every row has a prediction."""
 
-_IDS = ("id", "imageid", "imagename", "index")
 _WITHOUT_IMAGES = "Scored by a labels file alone: the images were not at hand, and nothing here was checked on them."
 
 
@@ -141,8 +142,8 @@ def read_truth(
         table, path, where = columns_of_frame(source), Path("labels"), "The table of labels"
         if not table or not next(iter(table.values())):
             raise DataError(f"{where} has no rows.", "Give a row for each image.")
-    plain = {"".join(filter(str.isalpha, name.lower())): name for name in table}
-    files = find_column(table, "path") or next((plain[own] for own in _IDS if own in plain), next(iter(table)))
+    counted_rows = [name for name in table if naming.plain(name) == "index"]
+    files = [*columns_called(table, "path"), *counted_rows, *table][0]
     if is_label_column(files):
         raise DataError(
             f"{where} has no column that names the images; it has {named(table)}.", "Put one before the labels."
