@@ -279,6 +279,9 @@ def test_a_column_that_says_test_by_1_is_the_split_where_it_is_named() -> None:
         ["image", "label", "is_test"],
         [[f"{i:02d}.png", "ab"[i % 2], int(i // 2 % 4 == 0)] for i in range(40)],
     )
+    found = pl.new_dataset("t.csv", name="made")
+    assert found.understood is not None
+    assert any("If is_test says the split" in note for note in found.understood.notes)
     assert pl.new_dataset("t.csv", split_column="is_test").images["test"] == 10
 
 
@@ -288,6 +291,16 @@ def test_class_folders_get_other_names_by_a_map() -> None:
         pl.new_dataset("d")
     names = {"0": "benign", "1": "malignant", "Benign": "benign", "benign": "benign"}
     assert labels_of(pl.new_dataset("d", label_map=names)) == {"benign": 30, "malignant": 10}
+
+
+def test_labels_that_differ_by_marks_alone_are_asked_about() -> None:
+    put(*(f"im/{i:02d}.png" for i in range(40)))
+    names = ("Lung Opacity", "Lung_Opacity", "lung  opacity", "COVID-19")
+    table("t.csv", ["image", "label"], [[f"{i:02d}.png", names[i % 4]] for i in range(40)])
+    with pytest.raises(DataError, match=r"differ by case, blanks and marks alone: Lung Opacity and Lung_Opacity"):
+        pl.new_dataset("t.csv")
+    found = pl.new_dataset("t.csv", label_map={**dict.fromkeys(names, "opacity"), "COVID-19": "COVID-19"})
+    assert labels_of(found) == {"opacity": 30, "COVID-19": 10}
 
 
 def test_nothing_is_left_out_where_that_is_asked_for() -> None:

@@ -2,6 +2,7 @@
 folder that layouts look for pictures in."""
 
 import os
+import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ MOST_LABELS = 1000
 """Labels of a dataset."""
 
 _MANY = 20
+_BETWEEN_WORDS = re.compile(r"[\s_]+|(?<=[^\W\d])-(?=[^\W\d])")
 _ADD = "Add another; --label-column names another column, --folders another level of folders."
 
 
@@ -148,15 +150,17 @@ def composed(text: str) -> str:
 def require_labels(rows: Sequence[PictureRow], where: str) -> list[str]:
     """Give the different labels, sorted, in the order of their numbers where they are numbers.
 
-    DataError for fewer than two, and for two that differ by case alone.
+    DataError for fewer than two, and for two that differ by case or by what stands between words alone.
     """
     found = {value for row in rows for value in row.values}
     by_fold: dict[str, list[str]] = {}
     for value in sorted(found):
-        by_fold.setdefault(value.casefold(), []).append(value)
+        by_fold.setdefault(_BETWEEN_WORDS.sub(" ", value.casefold()), []).append(value)
     if alike := [" and ".join(values) for values in by_fold.values() if len(values) > 1]:
+        case = all(len(set(map(str.casefold, values))) == 1 for values in by_fold.values())
+        how = "case" if case else "case, blanks and marks"
         raise DataError(
-            f"{where}: labels that differ by case alone: {named(alike)}.",
+            f"{where}: labels that differ by {how} alone: {named(alike)}.",
             "Give each one name, in the files or with --label-map.",
         )
     if len(found) < 2:

@@ -234,7 +234,7 @@ def _understood(
     )
     if pictures.deep or options.bits is not None:
         account["depth"] = f"{pictures.bits} bits ({pictures.bits_reason})"
-    notes = [*_hints(there), *_columns_like_groups(found, there)]
+    notes = [*_hints(there), *_columns_to_name(found, there)]
     if animated := pictures.animated:
         notes.append(f"The first frame of {counted(len(animated), 'animated picture')} is read: {named(animated)}.")
     examples: dict[str, list[str]] = {value: [] for value in proposal.values}
@@ -278,15 +278,22 @@ def _kinds_not_read(paths: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def _columns_like_groups(found: FoundLayout, rows: Sequence[PictureRow]) -> list[str]:
-    """Say which columns that are not used may be those of patients, by their names."""
-    if rows[0].patient is not None:
-        return []
-    unused = found.layout.account().get("not used", "").split(", ")
-    like = [
-        name for name in unused if {"id", "patient", "subject", "case", "person", "eye"} & set(naming.words(name))
-    ]
-    return [f"If {named(like)} names the patients, give it as --patient-column."] if like else []
+def _columns_to_name(found: FoundLayout, rows: Sequence[PictureRow]) -> list[str]:
+    """Say which columns that are not used may be those of patients or of splits, by their names."""
+    unused = [name.partition(" (")[0] for name in found.layout.account().get("not used", "").split(", ")]
+    words = {name: set(naming.words(name)) for name in unused}
+    people = [name for name in unused if words[name] & _OF_A_PERSON and not words[name] & _OF_NO_PERSON]
+    splits = [name for name in unused if naming.split_word(name.casefold().removeprefix("is"))]
+    notes = []
+    if people and rows[0].patient is None:
+        notes.append(f"If {named(people)} names the patients, give it as --patient-column.")
+    if splits and rows[0].split is None:
+        notes.append(f"If {named(splits)} says the split, give it as --split-column.")
+    return notes
+
+
+_OF_A_PERSON = {"id", "patient", "subject", "case", "person", "eye"}
+_OF_NO_PERSON = {"class", "label", "rad", "reader", "image", "abnormality"}
 
 
 def _hints(rows: Sequence[PictureRow]) -> list[str]:
