@@ -38,6 +38,12 @@ SOURCE = Path(pl.__file__).parent
             "--label-column 'a,b c' (two); --separator , (one)",
             'label_columns=["a", "b c"] (two); separator="," (one)',
         ),
+        ("--label-column 'BIRADS' (grades)", 'label_columns=["BIRADS"] (grades)'),
+        ("--ignore 'a.csv' --ignore 'b/*' (none)", 'ignore=["a.csv", "b/*"] (none)'),
+        (
+            "Say which: penlight data new 'a' (one); penlight data new TABLE (two).",
+            'Say which: pl.new_dataset("a") (one); pl.new_dataset(TABLE) (two).',
+        ),
         ("--order gives 3 names", "order= gives 3 names"),
         ("--folders '*/{split}/{label}' or --size 64.", 'folders="*/{split}/{label}" or size=64.'),
         ("The path a--out/b and a -- b stay.", "The path a--out/b and a -- b stay."),

@@ -48,7 +48,7 @@ _PROSE = (
 )
 _WORD = r"(?:'[^']*'|\"[^\"]*\"|,(?= \()|(?:\.\.\.|[^\s'\"`.,;:()]|[.,:](?=[^\s`)]))++)"
 _OPTION = rf"--[a-z][a-z-]*(?:[ =]{_PROSE}(?!--){_WORD})?"
-_COMMAND = rf"(?:(?<=: )|(?<=with ))penlight ((?:data )?[a-z]+)((?: (?:{_OPTION}|{_PROSE}{_WORD}))+)"
+_COMMAND = rf"(?:(?<=: )|(?<=; )|(?<=with ))penlight ((?:data )?[a-z]+)((?: (?:{_OPTION}|{_PROSE}{_WORD}))+)"
 
 
 def in_python(text: str) -> str:
@@ -59,7 +59,9 @@ def in_python(text: str) -> str:
     text = re.sub(_COMMAND, _called, text)
     # Options that stand side by side are two arguments.
     several = rf"(?<![\w-])({_OPTION})( (?=--[a-z]))?"
-    return re.sub(several, lambda found: _keyword(found[1]) + (", " if found[2] else ""), text)
+    text = re.sub(several, lambda found: _keyword(found[1]) + (", " if found[2] else ""), text)
+    # An option that is given twice is one list.
+    return text.replace("], ignore=[", ", ")
 
 
 def _function(command: str) -> str:
@@ -95,14 +97,16 @@ def _keyword(option: str) -> str:
     if "=" in keyword or not value:
         return keyword if "=" in keyword else f"{keyword}="
     if keyword in _LISTS:
+        mark = value[0] if value[0] in "'\"" else ""
         row = next(csv.reader([value.strip("'\"")]))
-        return f"{keyword}=[{', '.join(_value(own.strip()) for own in row)}]"
+        return f"{keyword}=[{', '.join(_value(f'{mark}{own.strip()}{mark}') for own in row)}]"
     return f"{keyword}={_value(value)}"
 
 
 def _value(text: str) -> str:
     """Say a value as Python has it: numbers, dots and words in capitals, which stand for something, as they are."""
-    text = text.strip("'\"")
+    if text[:1] in ("'", '"'):
+        return f'"{text[1:-1]}"'
     if re.fullmatch(r"[0-9.]+|[A-Z][A-Z0-9]*|\.\.\.|true|false", text):
         return text.title() if text in ("true", "false") else text
     return f'"{text}"'

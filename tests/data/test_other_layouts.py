@@ -199,6 +199,24 @@ def mura_with_patients_and_several_studies() -> None:
             put(*(f"d/{split}/XR_{('WRIST', 'HAND')[i % 3 % 2]}/{study}/image{k}.png" for k in (1, 2)))
 
 
+@case("d", "--label-column 'column 2'", {"n00": 20, "n01": 20})
+def a_list_without_a_head_whose_first_row_has_a_cell_twice() -> None:
+    put(*(f"d/val/{i:08d}.png" for i in range(40)))
+    Path("d/val_annotations.txt").write_text("".join(f"{i:08d}.png\tn0{i % 2}\t0\t0\t62\n" for i in range(40)))
+
+
+@case("d", "--folders '*/{label}'", {"Normal": 10, "Tumor": 10})
+def pictures_of_no_class_beside_the_classes_in_one_folder() -> None:
+    put(*(f"d/Dataset/{label}/{i}.png" for label in ("Normal", "Tumor") for i in range(10)), "d/Dataset/extra.png")
+
+
+@case("t.csv", "", {"0": 20, "1": 20})
+def rsna_breast_where_one_finding_of_several_occurs() -> None:
+    put(*(f"train_images/{10006 + i // 4}/{462822612 + i}.png" for i in range(40)))
+    rows = [[10006 + i // 4, 462822612 + i, i // 4 % 2, 0, 0] for i in range(40)]
+    table("t.csv", ["patient_id", "image_id", "cancer", "biopsy", "invasive"], rows)
+
+
 @case("t.csv", "--encoding gb18030", {"异常": 20, "正常": 20})
 def a_table_in_chinese() -> None:
     put(*(f"im/{i}.png" for i in range(40)))

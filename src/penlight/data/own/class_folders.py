@@ -266,10 +266,10 @@ def _label_level(source: Path, tree: Tree, levels: Sequence[_Level]) -> int:
     """Give the level of the labels. UndecidedError where several may be it, or none."""
     free = [i for i, level in enumerate(levels) if level.kind == ""]
     folders = _folders(tree)
-    if not free:
-        raise _no_level_says(tree, levels)
     deeper = sorted({folder[len(levels)] for folder in folders if len(folder) > len(levels)})
     deeper = [name for name in deeper if not naming.is_no_label(name)]
+    if not free:
+        raise _no_level_says(tree, levels, deeper)
     lowest = free[-1]
     if not deeper and all(_continues(folders, upper, lowest) for upper in free[:-1]):
         _require_labels_alone(source, levels, lowest)
@@ -286,8 +286,8 @@ def _label_level(source: Path, tree: Tree, levels: Sequence[_Level]) -> int:
     )
 
 
-def _no_level_says(tree: Tree, levels: Sequence[_Level]) -> DataError:
-    """Give the error for folders of which none seems to be a label."""
+def _no_level_says(tree: Tree, levels: Sequence[_Level], deeper: Sequence[str]) -> DataError:
+    """Give the error for folders of which none seems to be a label, where the `deeper` ones do not have all."""
     patients = _level_of("patients", levels)
     level = len(levels) - 1 if patients is None else patients
     names = _names(levels[level].names)
@@ -299,7 +299,7 @@ def _no_level_says(tree: Tree, levels: Sequence[_Level]) -> DataError:
     if len(levels[level].names) > 1:
         return _no_folder_says(tree, f": the folders {names} seem to hold pictures of any label.", reading)
     few = f" has one label alone, {names}; at least two are needed to learn to tell them apart."
-    return _no_folder_says(tree, few)
+    return _no_folder_says(tree, few, *([_the_deeper(levels, deeper)] if len(deeper) > 1 else []))
 
 
 def _require_labels_alone(source: Path, levels: Sequence[_Level], label: int) -> None:
@@ -339,8 +339,13 @@ def _without_deeper(
         found.append((f"without {again[0]}, which has the same again", f"--ignore '{before}{again[0]}/*'"))
     found.append((f"without the folders below, {named(deeper[:_SHOWN])}",
                   f"--folders '{text}' --ignore '*/{deeper[0]}/*'"))  # fmt: skip
-    below = f"--folders '{_template(depth, [*levels, _Level(frozenset(deeper), '')])}'"
-    return [*found, (f"{named(deeper[:_SHOWN])}, without the pictures that are not so deep", below)]
+    return [*found, _the_deeper(levels, deeper)]
+
+
+def _the_deeper(levels: Sequence[_Level], deeper: Sequence[str]) -> tuple[str, str]:
+    """Give the reading of folders as labels that not all pictures have."""
+    text = _template(len(levels), [*levels, _Level(frozenset(deeper), "")])
+    return f"{named(deeper[:_SHOWN])}, without the pictures that are not so deep", f"--folders '{text}'"
 
 
 def _template(label: int, levels: Sequence[_Level], patients: int | None = None) -> str:

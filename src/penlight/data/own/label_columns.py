@@ -98,6 +98,8 @@ def _candidates(rows: RowsThere, free: Sequence[str]) -> _Candidates:
     several = [column for column in free if len(cells[column]) > 1]
     exact = [column for column in several if called(column, "label")]
     findings = [column for column in yes_or_no if column not in (*flags, *exact)]
+    if not any(naming.yes_or_no(cell) for column in findings for cell in cells[column]):
+        findings = []  # no picture has any
     spoken = [column for column in several if speaks_of_label(column) and not naming.is_none(column)]
     columns = [*exact, *(column for column in spoken if column not in (*exact, *findings))]
     if not columns and len(findings) == 1:
@@ -150,7 +152,9 @@ def _blank_of(uncertain: str | None) -> str:
 
 def _quoted(columns: Sequence[str]) -> str:
     text = ",".join(f'"{column}"' if "," in column else column for column in columns)
-    return f"'{text}'" if not text.replace(",", "").replace("_", "").isalnum() else text
+    # In capitals it would be a word that stands for something, such as FILE.
+    plain = text.replace(",", "").replace("_", "").isalnum() and not text.isupper()
+    return text if plain else f"'{text}'"
 
 
 def _of_one_partition(columns: list[str], rows: RowsThere) -> list[str]:
@@ -197,6 +201,8 @@ def _of_findings(
         if all(naming.yes_or_no(cell) is False for cell in found[column]) and not asked.label_columns:
             why[column] = "no picture has it"
     columns = [column for column in columns if column not in why]
+    if len(columns) == 1 and not asked.label_columns:
+        return replace(_of_column(path, rows, columns[0], asked, rules), unused=why)
     present = [[naming.yes_or_no(cell) is True for cell in cells[column]] for column in columns]
     exclusive = bool(columns) and all(sum(row) == 1 for row in zip(*present, strict=True))
     nothing = [column for column in columns if naming.is_none(column, beside_findings=True)]

@@ -21,7 +21,7 @@ MOST_LABELS = 1000
 
 _MANY = 20
 _BETWEEN_WORDS = re.compile(r"[\s_]+|(?<=[^\W\d])-(?=[^\W\d])")
-_ADD = "Add another; --label-column names another column, --folders another level of folders."
+_ADD = "Add another, or name another column with --label-column, or another level of folders with --folders."
 
 
 @dataclass(frozen=True)

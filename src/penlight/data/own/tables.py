@@ -29,6 +29,7 @@ from penlight.data.own.pairs import SUFFIXES as ARRAYS
 from penlight.data.own.pairs import beside_in, read_arrays_table
 from penlight.data.own.questions import UndecidedError, ask
 from penlight.data.own.row_names import packed_name
+from penlight.data.own.templates import without_ending
 from penlight.errors import DataError, MissingExtraError
 from penlight.escaping import named, shown
 from penlight.parsing import parse_json_object
@@ -289,6 +290,8 @@ def _read_lines(text: str, delimiter: str, path: Path, head: bool, empty: bool) 
     first = next(lines, [])
     while head and first and first[0].startswith("#") and len(list(filter(None, first))) == 1:
         first = next(lines, [])  # a comment
+    # A first row with the name of a picture, and one cell twice, has no names of columns.
+    head = head and not (len(set(first)) < len(first) and any(without_ending(cell) != cell for cell in first))
     names = [composed(name.strip()) if head else "" for name in first]
     if len(names) > MOST_COLUMNS:
         raise DataError(
