@@ -43,7 +43,8 @@ def test_a_folder_becomes_a_run_by_the_printed_command(penlight, undrawn, films)
 def test_sensitivity_is_that_of_the_finding_that_the_description_names(penlight, undrawn, films):
     """The finding is proposed from the names; where it is listed first, its own rows stand beside the official."""
     films.rename(films.with_name("two"))
-    assert penlight("data", "new", "two", "--labels", "ill,healthy")[0] == 0
+    code, _, err = penlight("data", "new", "two", "--labels", "ill,healthy")
+    assert (code, err) == (0, "--labels is now --order; the old name is read for one more release.\n")
     assert tomllib.loads(Path("two.toml").read_text(encoding="utf-8"))["positive"] == "ill"
     assert penlight("train", "two.toml", "--recipe", "linear", "--out", "run")[0] == 0
     _, out, _ = penlight("evaluate", "run", "--full")

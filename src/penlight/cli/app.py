@@ -689,6 +689,8 @@ def data_new(
     """Describe, split and decode your own images."""
     from penlight.cli.show.datasets import answered, print_found, print_understood
 
+    if "--labels" in {word.partition("=")[0] for word in sys.argv}:
+        say("--labels is now --order; the old name is read for one more release.", error=True)
     said: dict[str, Any] = {"path": path, "task": task, "order": order, "size": size, "name": name, "seed": seed}
     said |= {"channels": channels, "bits": bits}
     said |= {"skip_unreadable": skip_unreadable, "out": out, "images": images, "label_map": label_map}
