@@ -277,11 +277,11 @@ def _columns(text: str, path: Path, head: bool, *, empty: bool = False) -> dict[
 
 
 def _at_blanks(text: str) -> str | None:
-    """Give a text whose lines all have as many words, more than one, with single blanks between them."""
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    if len({len(words) for words in lines}) != 1 or len(lines[0]) < 2 or '"' in text:
+    """Give a text whose first lines all have as many words, more than one, with single blanks between words."""
+    first = [len(line.split()) for line in text[:_FIRST].splitlines()[:-1] or [text] if line.strip()]
+    if len(set(first)) != 1 or first[0] < 2 or '"' in text:
         return None
-    return "\n".join(map(" ".join, lines))
+    return "\n".join(" ".join(line.split()) for line in io.StringIO(text))
 
 
 def _read_lines(text: str, delimiter: str, path: Path, head: bool, empty: bool) -> dict[str, list[str]]:
