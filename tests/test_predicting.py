@@ -155,6 +155,9 @@ def test_a_folder_is_read_in_order_without_what_is_no_picture(tmp_path):
     names = [str(Path(p.name).relative_to(tmp_path)) for p in pictures([tmp_path])]
     assert names == ["a/0.png", "b/0.png", "b/1.png"]
     assert count_pictures([tmp_path, folder, tmp_path / "gone.png"]) == 6
+    # A picture of a kind that is not read is named, with its error.
+    (tmp_path / "a" / "scan.jp2").write_bytes(b"x")
+    assert [Path(p.name).name for p in pictures([tmp_path / "a"])] == ["0.png", "scan.jp2"]
 
 
 def test_thousands_are_answered_in_order_with_few_in_memory():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_few_pictures_in_colour_are_named_and_many_are_kept(place: Path) -> None
     assert "2 of 62 pictures are in colour, and are read in grey like the others: a/painted.png, b/painted.png." in (
         found.notes
     )
-    with pytest.raises(DataError, match=r"--channels must be 1 .grey. or 3 .colour.; 2 came"):
+    with pytest.raises(DataError, match=r"channels= must be 1 .grey. or 3 .colour.; 2 came"):
         pl.new_dataset("few", channels=2, name="two")
 
 
@@ -151,7 +152,7 @@ def test_bits_are_those_of_the_largest_value_of_all_pictures(place: Path) -> Non
     values[3, 3] = 5000
     put(place / "films" / "a" / "white.tif", values)
     assert "14 bits" in pl.new_dataset("films", name="fourteen").understood.account["depth"]
-    with pytest.raises(DataError, match=r"white.tif: it holds the value 5000, .* 12 bits: data new --bits 13"):
+    with pytest.raises(DataError, match=r"white.tif: it holds the value 5000, .* 12 bits; bits=13, or bits in"):
         pl.new_dataset("films", name="twelve", bits=12)
     assert pl.new_dataset("films", name="sixteen", bits=16).understood.account["depth"] == (
         "16 bits (given with --bits)"
@@ -293,7 +294,7 @@ def test_kinds_that_are_not_read_are_named_with_their_number(place: Path) -> Non
         ".nii.gz, which is not read": 2,
     }
     Path("t.csv").write_text("path,label\nfilms/a/x.nii.gz,a\nfilms/b/z.jp2,b\n")
-    with pytest.raises(DataError, match=f"2 pictures cannot be read. films/a/x.nii.gz: it is no {KINDS} picture"):
+    with pytest.raises(DataError, match=re.escape(f"films/a/x.nii.gz: it is no {KINDS} picture")):
         pl.new_dataset("t.csv", name="volumes")
 
 
@@ -301,5 +302,5 @@ def test_manual_help_and_errors_have_one_list_of_formats() -> None:
     docs = Path(__file__).parents[2] / "docs"
     for page in ("how-to/predict.md", "how-to/own-folder.md", "serving.md", "reference/commands.md"):
         assert KINDS in " ".join((docs / page).read_text(encoding="utf-8").split()), page
-    with pytest.raises(PictureError, match=f"it is no {KINDS} picture"):
+    with pytest.raises(PictureError, match=re.escape(f"it is no {KINDS} picture")):
         load_picture(b"x" * 200, DecodeOptions(28, 1))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import penlight as pl
-from penlight.data import description, open_dataset
+from penlight.data import open_dataset
 from penlight.data.own import layouts
 from penlight.data.own.class_folders import ClassFolders
 from penlight.data.own.listing import Listing, PictureLayout, PictureRow, Tree
@@ -55,8 +55,7 @@ class LabelInName(PictureLayout):
 
 
 def test_a_layout_from_outside_is_found_described_and_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (layouts, description):
-        monkeypatch.setattr(module, "LAYOUTS", (LabelInName, *layouts.LAYOUTS))
+    monkeypatch.setattr(layouts, "LAYOUTS", (LabelInName, *layouts.LAYOUTS))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scans").mkdir()
     for i in range(20):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -530,7 +531,7 @@ def same_endings(folder: Path) -> Path:
 BAD = [
     (one_class, "one label alone, cat"),
     (two_cases, "case alone: Cat and cat"),
-    (empty, f"no {KINDS} pictures"),
+    (empty, re.escape(f"no {KINDS} pictures")),
     (loose, "nothing says their labels"),
     (half_splits, r"folders of splits \(train\) and others beside them \(cat\)"),
     (link_out, r"lead out of it: cat/link\.png"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -109,6 +110,8 @@ def test_alpha_is_put_on_black_and_palettes_are_resolved():
     assert not pixels[RAMP <= 100].any()
     grey = read_picture(saved(np.dstack([RAMP, np.full_like(RAMP, 255)])))
     np.testing.assert_array_equal(grey[..., 0], RAMP)
+    unused = np.dstack([COLOUR, np.zeros_like(RAMP)])
+    np.testing.assert_array_equal(read_picture(saved(unused)), COLOUR)
     palette = Image.fromarray(COLOUR).quantize(64)
     np.testing.assert_array_equal(read_picture(saved(palette)), np.asarray(palette.convert("RGB")))
     bilevel = Image.fromarray(RAMP > 100)
@@ -173,9 +176,9 @@ def bomb(width: int, height: int) -> bytes:
 
 JPEG = saved(COLOUR, "JPEG")
 BAD = [
-    (b"", f"no {KINDS} picture"),
-    (b"hello", f"no {KINDS} picture"),
-    (saved(COLOUR, "JPEG2000"), f"no {KINDS} picture"),
+    (b"", re.escape(f"no {KINDS} picture")),
+    (b"hello", re.escape(f"no {KINDS} picture")),
+    (saved(COLOUR, "JPEG2000"), re.escape(f"no {KINDS} picture")),
     (JPEG[: len(JPEG) // 2], "cut off or damaged"),
     (saved(COLOUR)[:-60], "cut off or damaged"),
     (saved(COLOUR).replace(b"IDAT", b"IDXX"), "first bytes are damaged"),

@@ -272,14 +272,16 @@ def _of_path(path: Path) -> Iterator[InputPicture]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """List the pictures in a folder and in those below it, hidden ones left out."""
+    """List the pictures in a folder and in those below it, those of kinds that are not read too, so that they are
+    named; hidden ones are left out."""
     from penlight.data.pictures import is_dicom
-    from penlight.formats import SUFFIXES
+    from penlight.formats import SUFFIXES, not_read_ending
 
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in (Path(place, name) for name in sorted(names) if not name.startswith(".")):
-            if file.suffix.lower() in SUFFIXES or (not file.suffix and file.is_file() and is_dicom(file)):
+            known = file.suffix.lower() in SUFFIXES or not_read_ending(file.name)
+            if known or (not file.suffix and file.is_file() and is_dicom(file)):
                 yield file
 
 

@@ -51,7 +51,7 @@ _DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {
     "load": lambda common, source: _loaded(*pictures.load_with_header(source, DecodeOptions(**common["reading"]))),
     "whole": lambda common, source: _whole(*pictures.load_whole(source, common["side"])),
     "look": lambda common, source: (asdict(pictures.read_header(source)), b""),
-    "colour": lambda common, source: ({"colour": pictures.has_colour(source)}, b""),
+    "colour": lambda common, source: ({"colour": pictures.has_colour(source, common["bits"])}, b""),
     "largest": lambda common, source: ({"largest": pictures.largest_value(source)}, b""),
 }
 
@@ -128,14 +128,14 @@ def largest_values(sources: Iterable[Source]) -> Iterator[int | PictureError]:
     return in_chunks(lambda chunk: _ask({"do": "largest"}, chunk, (), read), sources, _SMALL_CHUNK)
 
 
-def colours(sources: Iterable[Source]) -> Iterator[bool | PictureError]:
+def colours(sources: Iterable[Source], bits: int) -> Iterator[bool | PictureError]:
     """Say of any number of files, in their order, whether their pixels show colour, as `pictures.has_colour` does, or
     give the error of each."""
 
     def read(values: Mapping[str, Any], content: bytes) -> bool:
         return bool(values["colour"])
 
-    return in_chunks(lambda chunk: _ask({"do": "colour"}, chunk, (), read), sources, _SMALL_CHUNK)
+    return in_chunks(lambda chunk: _ask({"do": "colour", "bits": bits}, chunk, (), read), sources, _SMALL_CHUNK)
 
 
 def in_chunks(ask: Callable[[Sequence[Any]], list[_T]], items: Iterable[Any], n: int) -> Iterator[_T]:

@@ -54,7 +54,6 @@ from penlight import disk
 from penlight.data.dataset import SPLITS, DatasetInfo
 from penlight.data.folders import data_folders, environment_folders, find_file
 from penlight.data.own.keys import check_text, check_types
-from penlight.data.own.layouts import LAYOUTS
 from penlight.data.own.listing import MOST_LABELS, PictureLayout
 from penlight.data.own.splitting import SHARES, SplitRule
 from penlight.data.own.tables import suffix_of
@@ -374,6 +373,9 @@ def _files(values: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
+    # What reads rows is loaded for pictures alone.
+    from penlight.data.own.layouts import LAYOUTS
+
     images = values["images"]
     check_types(images, {**_IMAGES, **{key: kind for layout in LAYOUTS for key, kind in layout.options.items()}})
     if missing := [key for key in ("from", "sizes", "values") if key not in images]:

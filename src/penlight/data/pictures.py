@@ -175,10 +175,10 @@ def shows_colour(pixels: Pixels) -> bool:
     return bool(np.count_nonzero(spread > _LARGEST_CHROMA_NOISE) * _ONE_IN > spread.size)
 
 
-def has_colour(source: Path) -> bool:
+def has_colour(source: Path | bytes, bits: int = 16) -> bool:
     """Say whether the pixels of a picture show colour, at a small size, at which a JPEG is unpacked at an eighth;
     errors as in `load_picture`."""
-    return load_with_header(source, DecodeOptions(_SIDE_OF_LOOK, 3, "stretch"))[1].colour
+    return load_with_header(source, DecodeOptions(_SIDE_OF_LOOK, 3, "stretch", bits))[1].colour
 
 
 def read_header(source: Path | bytes, name: str = "") -> PictureHeader:
@@ -385,6 +385,9 @@ def _plain(picture: "Image.Image", bits: int) -> "Image.Image":
         plain = picture.convert("L")
     elif picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         with_alpha = picture.convert("RGBA")
+        if not with_alpha.getchannel("A").getextrema()[1]:
+            # Nothing of it is meant to be seen; the fourth value of some BMP and TIFF files is no alpha.
+            with_alpha.putalpha(255)
         black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
         plain = Image.alpha_composite(black, with_alpha).convert("L" if picture.mode in ("LA", "La") else "RGB")
     else:
@@ -408,8 +411,8 @@ def _scaled(values: NDArray[Any], bits: int) -> Pixels:
     if values.max() > top:
         needed = int(values.max()).bit_length()
         raise PictureError(
-            f"it holds the value {values.max()}, which needs more than {bits} bits: "
-            f"data new --bits {needed}, or bits in the description",
+            f"it holds the value {values.max()}, which needs more than {bits} bits; "
+            f"--bits {needed}, or bits in the description, would read it",
             "Correct bits, or leave the picture out.",
         )
     return np.round((values - lowest) * (255.0 / max(top - lowest, 1))).astype(np.uint8)

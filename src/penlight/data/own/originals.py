@@ -6,6 +6,7 @@ from penlight.data.dataset import Dataset
 from penlight.data.decoding import load_whole_files
 from penlight.data.description import Description
 from penlight.data.own.layouts import find_source
+from penlight.data.own.packed import sources, stop_reading
 from penlight.data.own.prepare import paths_by_split
 from penlight.data.pictures import PictureHeader, Pixels
 from penlight.errors import PictureError
@@ -19,6 +20,6 @@ def load_originals(
     paths = paths_by_split(description, dataset.size, dataset.md5)
     if paths is None:
         return {}
-    root = find_source(description)[0]
-    loaded = load_whole_files([root / paths[split][row] for row in rows], side)
+    loaded = load_whole_files(list(sources(find_source(description)[0], [paths[split][row] for row in rows])), side)
+    stop_reading()
     return {row: own for row, own in zip(rows, loaded, strict=True) if not isinstance(own, PictureError)}

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,11 +129,11 @@ def propose_format(
             if isinstance(header, PictureHeader):
                 headers[path] = header
     what = reason = ""
-    if channels is None:
-        channels, what = _channels(root, headers)
     deep = [path for path, header in headers.items() if header.bits == 16]
     if bits is None:
         bits, reason = _bits(root, deep)
+    if channels is None:
+        channels, what = _channels(root, headers, bits)
     shorter = [min(header.width, header.height) for header in headers.values()]
     longer = [max(header.width, header.height) for header in headers.values()]
     why = "given with --size"
@@ -165,13 +166,13 @@ def suggest_size(shorter: Sequence[int]) -> tuple[int, str]:
     return fits[-1], f"suggested for {counted(len(shorter), 'picture')}, half of them of {middle} pixels or more"
 
 
-def _channels(root: Path, headers: Mapping[str, PictureHeader]) -> tuple[int, str]:
+def _channels(root: Path, headers: Mapping[str, PictureHeader], bits: int) -> tuple[int, str]:
     """Say whether pictures are grey or in colour, by the pixels of those that could be in colour; enough of them to
     know it end the search."""
     saved = [path for path, header in headers.items() if header.colour]
     found: list[str] = []
     looked = 0
-    for path, colour in _each("looking for colour", root, saved, colours):
+    for path, colour in _each("looking for colour", root, saved, partial(colours, bits=bits)):
         looked += 1
         if colour is True:
             found.append(path)
@@ -195,7 +196,7 @@ def _bits(root: Path, deep: Sequence[str]) -> tuple[int, str]:
     if not deep:
         return 16, "no picture has 16 bits"
     largest: dict[str, int] = {}
-    needs_all = True
+    needs_all = not any(map(packed_name, deep))
     for path, value in _each("looking for the largest value", root, deep, largest_values):
         if isinstance(value, int):
             largest[path] = value
@@ -233,7 +234,7 @@ def _each(
     words: str, root: Path, paths: Sequence[str], look: Callable[[Iterable[Source]], Iterator[_T]]
 ) -> Iterator[tuple[str, _T]]:
     """Ask about pictures in an order that does not follow their folders, so that the first are a sample; rows of
-    larger files are asked about in theirs."""
+    larger files are read in their own."""
     ordered = list(paths)
     if not any(map(packed_name, paths)):
         ordered.sort(key=lambda path: hashlib.blake2b(path.encode(), digest_size=8).digest())
