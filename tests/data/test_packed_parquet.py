@@ -13,9 +13,11 @@ from PIL import Image
 
 import penlight as pl
 from penlight.data import open_dataset
-from penlight.data.own import packed, prepare
+from penlight.data.own import packed, parquet, prepare
 from penlight.data.own.packed import sources
+from penlight.data.own.parquet import PictureCells
 from penlight.data.own.row_names import packed_name
+from penlight.data.own.unreadable import UnreadableError
 from penlight.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
@@ -262,3 +264,14 @@ def test_names_of_rows() -> None:
         assert str(packed_name(name)) == name
     for name in ("a.parquet", "a.png#3", "a.parquet#", "a.parquet#x", "a.parquet#-1", "#3", "a.csv#3"):
         assert packed_name(name) is None
+
+
+def test_a_picture_that_stands_in_very_many_rows_is_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_SMALL", 8 << 20)
+    bomb = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1000, np.int32)), pa.array([bytes(1 << 20)]))
+    pq.write_table(pa.table({"image": bomb}), "t.parquet", compression="zstd", store_schema=False)
+    with Path("t.parquet").open("rb") as file:
+        reader = PictureCells(file, "")
+        assert [len(reader.row(i) or b"") for i in range(3)] == [1 << 20] * 3
+        with pytest.raises(UnreadableError, match="more than 8,388,608 bytes, as none in so small a file do"):
+            [reader.row(i) for i in range(1000)]
