@@ -1,9 +1,13 @@
 """Pictures that lie in Parquet files, as Hugging Face has them: each opens by one line, is named by its row, and what
 is wrong is said."""
 
+import contextlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from PIL import Image
 
 import penlight as pl
 from penlight.data import open_dataset
+from penlight.data.npz import npy_bytes as array_bytes
 from penlight.data.own import packed, parquet, prepare
 from penlight.data.own.packed import sources
 from penlight.data.own.parquet import PictureCells
@@ -284,3 +289,37 @@ def test_a_picture_that_stands_in_very_many_rows_is_a_bomb(monkeypatch: pytest.M
         assert [len(reader.row(i) or b"") for i in range(3)] == [1 << 20] * 3
         with pytest.raises(UnreadableError, match="more than 8,388,608 bytes, as none in so small a file do"):
             [reader.row(i) for i in range(1000)]
+
+
+def tree_of(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from tree_of(int(child))
+
+
+def memory(pid: int) -> int:
+    """Bytes of a process and those that it started, what they share counted once."""
+    lines = (Path(f"/proc/{each}/smaps_rollup").read_text().splitlines() for each in tree_of(pid))
+    return sum(int(line.split()[1]) << 10 for own in lines for line in own if line.startswith("Pss:"))
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux")
+def test_a_hundred_megabytes_are_read_in_less_than_two_hundred() -> None:
+    cells = [array_bytes(RANDOM.integers(0, 256, (185, 185, 3), np.uint8)) for _ in range(1000)]
+    kind = pa.array([{"bytes": cell, "path": None} for cell in cells], IMAGE)
+    write("t.parquet", group=100, image=kind, label=["a", "b"] * 500)
+    assert Path("t.parquet").stat().st_size > 100e6
+    code = "import penlight as pl; print(pl.new_dataset('t.parquet', size=64).images)"
+    # Two workers decode, however many cores there are.
+    words = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2]); {code}"]
+    peak = 0
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                peak = max(peak, memory(process.pid))
+            time.sleep(0.02)
+        assert process.stdout is not None
+        assert b"train" in process.stdout.read()
+    assert 80e6 < peak < 200 << 20

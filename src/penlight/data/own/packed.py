@@ -8,6 +8,7 @@ from a stranger: `handle` is what it runs, `sources` asks it.
 """
 
 import atexit
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -66,6 +67,8 @@ def _state(path: Path) -> State:
 
 
 _readers: list[WorkerPool] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_readers.clear)
 
 
 def sources(root: Path, paths: Iterable[str]) -> "Iterator[Source]":
