@@ -74,7 +74,7 @@ if hasattr(os, "register_at_fork"):
 def sources(root: Path, paths: Iterable[str]) -> "Iterator[Source]":
     """Give each picture below a folder as a file, or as the bytes of one where it lies in a larger file; rows that
     follow one another are read the fastest. DataError for a larger file that cannot be read."""
-    for _, group in groupby(map(_Place, paths), key=lambda place: place.key):
+    for _, group in groupby(map(_Asked, paths), key=lambda place: place.key):
         places = list(group)
         if places[0].packed is None:
             yield from (root / place.path for place in places)
@@ -90,7 +90,7 @@ def stop_reading() -> None:
         _readers.pop().close()
 
 
-class _Place:
+class _Asked:
     def __init__(self, path: str) -> None:
         self.path, self.packed = path, packed_name(path)
         self.key = None if self.packed is None else (self.packed.file, self.packed.column)
