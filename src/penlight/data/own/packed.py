@@ -111,7 +111,7 @@ def _read(root: Path, packed: PackedName, rows: Sequence[int]) -> "Iterator[Sour
         values, content = answer
         if "error" in values:
             raise _unreadable(place, str(values["error"]))
-        sizes, at = [int(size) for size in values["sizes"]], 0
+        sizes, at = [size for size in values.get("sizes", ()) if type(size) is int], 0
         if not 0 < len(sizes) <= len(rows) or sum(size for size in sizes if size > 0) != len(content):
             raise _unreadable(place, "its reader went wrong")
         for size in sizes:
