@@ -1,9 +1,13 @@
 """Pictures that lie in Parquet files, as Hugging Face has them: each opens by one line, is named by its row, and what
 is wrong is said."""
 
+import contextlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,13 @@ from PIL import Image
 
 import penlight as pl
 from penlight.data import open_dataset
-from penlight.data.own import packed, prepare
+from penlight.data.npz import npy_bytes as array_bytes
+from penlight.data.own import packed, parquet, prepare
 from penlight.data.own.packed import sources
+from penlight.data.own.parquet import PictureCells
+from penlight.data.own.questions import UndecidedError
 from penlight.data.own.row_names import packed_name
+from penlight.data.own.unreadable import UnreadableError
 from penlight.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
@@ -145,6 +153,13 @@ QUESTIONS = {
         lambda: write("t.parquet", image=PNGS, mask=PNGS, label=["a", "b"] * 30),
         {"--path-column 'image'", "--path-column 'mask'"},
     ),
+    "pictures in the table and beside it": (
+        lambda: [
+            write("t.parquet", file=["a.png", "b.png"] * 30, small=PNGS, label=["a", "b"] * 30),
+            *(Path(name).write_bytes(PNGS[0]) for name in ("a.png", "b.png")),
+        ],
+        {"--path-column 'small'", "--path-column 'file'"},
+    ),
     "pictures without a label": (
         lambda: write("t.parquet", classes("a", "b"), image=PNGS, label=[i % 3 - 1 for i in range(60)]),
         {"--drop-unlabelled"},
@@ -164,9 +179,10 @@ QUESTIONS = {
 def test_two_readings_are_asked(what: str) -> None:
     draw, options = QUESTIONS[what]
     draw()
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UndecidedError) as caught:
         pl.new_dataset("t.parquet")
-    assert all(option in str(caught.value) for option in options), caught.value
+    readings = [reading.option for reading in caught.value.question.readings]
+    assert all(any(option in reading for reading in readings) for option in options), readings
     assert len(str(caught.value)) < 900
 
 
@@ -262,3 +278,48 @@ def test_names_of_rows() -> None:
         assert str(packed_name(name)) == name
     for name in ("a.parquet", "a.png#3", "a.parquet#", "a.parquet#x", "a.parquet#-1", "#3", "a.csv#3"):
         assert packed_name(name) is None
+
+
+def test_a_picture_that_stands_in_very_many_rows_is_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_SMALL", 8 << 20)
+    bomb = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1000, np.int32)), pa.array([bytes(1 << 20)]))
+    pq.write_table(pa.table({"image": bomb}), "t.parquet", compression="zstd", store_schema=False)
+    with Path("t.parquet").open("rb") as file:
+        reader = PictureCells(file, "")
+        assert [len(reader.row(i) or b"") for i in range(3)] == [1 << 20] * 3
+        with pytest.raises(UnreadableError, match="more than 8,388,608 bytes, as none in so small a file do"):
+            [reader.row(i) for i in range(1000)]
+
+
+def tree_of(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from tree_of(int(child))
+
+
+def memory(pid: int) -> int:
+    """Bytes of a process and those that it started, what they share counted once."""
+    lines = (Path(f"/proc/{each}/smaps_rollup").read_text().splitlines() for each in tree_of(pid))
+    return sum(int(line.split()[1]) << 10 for own in lines for line in own if line.startswith("Pss:"))
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux")
+def test_a_hundred_megabytes_are_read_in_less_than_two_hundred() -> None:
+    cells = [array_bytes(RANDOM.integers(0, 256, (185, 185, 3), np.uint8)) for _ in range(1000)]
+    kind = pa.array([{"bytes": cell, "path": None} for cell in cells], IMAGE)
+    write("t.parquet", group=100, image=kind, label=["a", "b"] * 500)
+    assert Path("t.parquet").stat().st_size > 100e6
+    code = "import penlight as pl; print(pl.new_dataset('t.parquet', size=64).images)"
+    # Two workers decode, however many cores there are.
+    words = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2]); {code}"]
+    peak = 0
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        while process.poll() is None:
+            with contextlib.suppress(OSError):
+                peak = max(peak, memory(process.pid))
+            time.sleep(0.02)
+        assert process.stdout is not None
+        assert b"train" in process.stdout.read()
+    assert 80e6 < peak < 200 << 20

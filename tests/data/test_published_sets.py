@@ -3,6 +3,7 @@ folders, names and tables that the publishers describe."""
 
 import csv
 import gzip
+import json
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -401,6 +402,42 @@ def busi() -> None:
                 picture(f"Dataset_BUSI_with_GT/{label}/{label} ({i + 1}){mask}.png", "RGB" if not mask else "L")
 
 
+@replica("pcam", expect("binary", ["0", "1"], (40, 16, 16), patients=18))
+def patch_camelyon() -> None:
+    h5py = pytest.importorskip("h5py")
+    Path("pcam").mkdir()
+    for split, n in (("train", 40), ("valid", 16), ("test", 16)):
+        name = f"pcam/camelyonpatch_level_2_split_{split}"
+        with h5py.File(f"{name}_x.h5", "w") as file:
+            file.create_dataset("x", data=RANDOM.integers(0, 256, (n, 96, 96, 3), np.uint8), compression="gzip")
+        with h5py.File(f"{name}_y.h5", "w") as file:
+            file.create_dataset("y", data=(np.arange(n, dtype=np.uint8) % 2).reshape(n, 1, 1, 1), compression="gzip")
+        head = ["", "coord_y", "coord_x", "tumor_patch", "center_tumor_patch", "wsi"]
+        rows = [[i, 9 * i, 7, i % 2 == 1, i % 2 == 1, f"camelyon16_{split}_normal_{i // 4:03d}"] for i in range(n)]
+        table(f"{name}_meta.csv", head, rows)
+
+
+@replica("hub-skin", expect("multi-class", ["melanoma", "naevus", "wart"], (40, 12, 16)))
+def hugging_face() -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    names = {"_type": "ClassLabel", "names": ["melanoma", "naevus", "wart"]}
+    about = json.dumps({"info": {"features": {"image": {"_type": "Image"}, "label": names}}})
+    for part, n in {"train-00000-of-00002": 24, "train-00001-of-00002": 16, "validation-00000-of-00001": 12,
+                    "test-00000-of-00001-12fbee7b981cecdc": 16}.items():  # fmt: skip
+        cells = []
+        for i in range(n):
+            picture("drawn.jpg", "RGB")
+            cells.append({"bytes": Path("drawn.jpg").read_bytes(), "path": f"{part}-{i}.jpg" if i % 2 else None})
+        Path("drawn.jpg").unlink()
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        rows = pa.table({"image": pa.array(cells, kind), "label": [i % 3 for i in range(n)]})
+        Path("hub-skin-lesions/data").mkdir(parents=True, exist_ok=True)
+        place = f"hub-skin-lesions/data/{part}.parquet"
+        pq.write_table(rows.replace_schema_metadata({"huggingface": about}), place, row_group_size=100)
+    Path("hub-skin-lesions/README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+
+
 LIGHT = {"B. Disease Grading", "CheXpert", "isic2019"}
 
 
@@ -419,7 +456,7 @@ def test_a_replica_opens_by_the_line_of_the_page(place: Path, penlight, word: st
     code, out, err = penlight(*words[1:])
     assert (code, err) == (0, ""), out + err
     (description,) = Path().glob("*.toml")
-    check(open_dataset(description, 28))
+    check(open_dataset(description))
 
 
 def test_every_line_of_the_page_has_a_replica() -> None:

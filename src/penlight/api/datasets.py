@@ -65,7 +65,7 @@ def new_dataset(
     on_understood: "Callable[[Understood], None] | None" = None,
     **layout: Any,
 ) -> "NewDataset":
-    """Describe, split and decode your own images: class folders, a CSV or Parquet table, or an npz.
+    """Describe, split and decode your own images: class folders, a CSV or Parquet table, or arrays.
 
     `task` is "multi-class", "ordinal", "binary" or "multi-label", inferred if the labels allow it; `order` gives the
     labels in their order, as they are written (`labels` is its old name); without a `size` one is suggested;

@@ -582,7 +582,9 @@ def _cells(text: str) -> list[str]:
 
 @data.command("new")
 def data_new(
-    path: Annotated[Path, Argument(help="Class folders, a table (CSV, Excel, Parquet, JSON Lines), or an npz.")],
+    path: Annotated[
+        Path, Argument(help="Class folders, a table (CSV, Excel, Parquet, JSON Lines), or arrays (npz, npy, HDF5).")
+    ],
     task: Annotated[
         str | None, Option(help="multi-class, ordinal, binary or multi-label; inferred if the labels allow it.")
     ] = None,

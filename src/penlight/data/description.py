@@ -20,7 +20,7 @@ md5 = { "28" = "9c79246ef76223ce2bdc7f61bafb68e8" }
 Pictures have, instead of `files` and `md5`, the tables that `penlight data new` writes:
 
 [images]
-from = "films"                              # class folders, or a CSV or Parquet manifest; in or below this folder
+from = "films"                              # class folders, a table, or arrays; in or below this folder
 sizes = [28]                                # sides in pixels that they may be opened at
 fit = "crop"                                # the square in the middle; "pad" with black, or "stretch"
 bits = 16                                   # that the values of 16-bit pictures use

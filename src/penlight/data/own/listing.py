@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from penlight.data.own.pairs import are_pairs
 from penlight.data.pictures import is_dicom
 from penlight.errors import DataError
 from penlight.escaping import named
@@ -233,6 +232,8 @@ def walk(root: Path) -> Tree:
         if entry.is_symlink():
             links.append(path)
         (pictures if _is_picture(entry) else others).append(path)
+    from penlight.data.own.pairs import are_pairs
+
     if arrays := are_pairs(pictures):
         others += sorted(arrays)
         pictures = [path for path in pictures if path not in arrays]

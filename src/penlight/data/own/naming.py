@@ -69,7 +69,8 @@ def shard_of(name: str) -> tuple[int, int] | None:
     return (int(found[1] or found[3]), int(found[2] or 0)) if found else None
 
 
-_SHARD = re.compile(r"[-_.]?(\d{3,6})-of-(\d{3,6})(?=\.\w+$)|(?<![^/])(\d{4,6})(?=\.parquet$)")
+# Those of earlier versions of `datasets` have a hash too.
+_SHARD = re.compile(r"[-_.]?(\d{3,6})-of-(\d{3,6})(?:-[0-9a-f]{16})?(?=\.\w+$)|(?<![^/])(\d{4,6})(?=\.parquet$)")
 
 
 def split_word(name: str) -> str | None:

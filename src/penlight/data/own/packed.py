@@ -8,6 +8,7 @@ from a stranger: `handle` is what it runs, `sources` asks it.
 """
 
 import atexit
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -66,12 +67,14 @@ def _state(path: Path) -> State:
 
 
 _readers: list[WorkerPool] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_readers.clear)
 
 
 def sources(root: Path, paths: Iterable[str]) -> "Iterator[Source]":
     """Give each picture below a folder as a file, or as the bytes of one where it lies in a larger file; rows that
     follow one another are read the fastest. DataError for a larger file that cannot be read."""
-    for _, group in groupby(map(_Place, paths), key=lambda place: place.key):
+    for _, group in groupby(map(_Asked, paths), key=lambda place: place.key):
         places = list(group)
         if places[0].packed is None:
             yield from (root / place.path for place in places)
@@ -87,7 +90,7 @@ def stop_reading() -> None:
         _readers.pop().close()
 
 
-class _Place:
+class _Asked:
     def __init__(self, path: str) -> None:
         self.path, self.packed = path, packed_name(path)
         self.key = None if self.packed is None else (self.packed.file, self.packed.column)
@@ -108,7 +111,7 @@ def _read(root: Path, packed: PackedName, rows: Sequence[int]) -> "Iterator[Sour
         values, content = answer
         if "error" in values:
             raise _unreadable(place, str(values["error"]))
-        sizes, at = [int(size) for size in values["sizes"]], 0
+        sizes, at = [size for size in values.get("sizes", ()) if type(size) is int], 0
         if not 0 < len(sizes) <= len(rows) or sum(size for size in sizes if size > 0) != len(content):
             raise _unreadable(place, "its reader went wrong")
         for size in sizes:

@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight import disk
-from penlight.data.own.row_names import PackedName, packed_name
+from penlight.data.own.row_names import ARRAYS, PackedName, packed_name
 from penlight.errors import DataError, PictureError
 from penlight.escaping import named
 from penlight.numbers import counted
 
 if TYPE_CHECKING:
     from penlight.data.npz import Header
-
-SUFFIXES = (".npy", ".h5", ".hdf5")
-"""Endings of files of arrays, in lower case."""
 
 LABEL, IMAGE = "label", "image"
 """What the columns are called that a file has no name for."""
@@ -40,7 +37,7 @@ def beside(name: str, names: Iterable[str], *, about: bool = False) -> list[str]
     have another word where it says "x" or "images"."""
     words = re.split(r"([\W_]+)", Path(name).name)
     places = [i for i, word in enumerate(words) if word.casefold() in _IMAGES]
-    if len(places) != 1 or not name.lower().endswith(SUFFIXES):
+    if len(places) != 1 or not name.lower().endswith(ARRAYS):
         return []
     wanted = set()
     for word in _ABOUT if about else _LABELS:

@@ -51,8 +51,7 @@ def find_path_column(read: TablesRead, finder: FileFinder, asked: AskedLayout) -
         return column_named(table, asked.path_column, "--path-column", path)
     known = columns_called(table, "path")
     found = [column for column in table if packed_name(table[column][0])]
-    if not found:
-        found = [column for column in known if names_files(table[column], finder)]
+    found += [column for column in known if column not in found and names_files(table[column], finder)]
     if not found:
         found = [column for column in table if column not in known and are_files(table[column], finder)]
         found = [column for column in found if not is_row_number(column, table[column])] or found
@@ -104,7 +103,7 @@ def is_row_number(column: str, cells: Sequence[str]) -> bool:
 
 def _end_as_pictures(cells: Sequence[str]) -> bool:
     sample = _sampled(cells)
-    return sum(without_ending(cell) != cell for cell in sample) * 2 > len(sample) > 0
+    return sum(without_ending(cell) != cell or packed_name(cell) is not None for cell in sample) * 2 > len(sample) > 0
 
 
 def _of_one_meaning(columns: list[str], table: Table, finder: FileFinder) -> list[str]:

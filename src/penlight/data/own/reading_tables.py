@@ -7,7 +7,6 @@ from pathlib import Path
 from penlight.data.own import naming
 from penlight.data.own.finder import FileFinder
 from penlight.data.own.listing import Tree
-from penlight.data.own.pairs import beside_in
 from penlight.data.own.table_rules import TableRules
 from penlight.data.own.tables import Table, read_table
 from penlight.errors import DataError
@@ -35,6 +34,7 @@ class TablesRead:
 def read_tables(folder: Path, name: str, rules: TableRules) -> TablesRead:
     """Read the tables of a description, or of a folder: `name` is the one table, from the folder on."""
     from penlight.data.own.joining import joined, stacked
+    from penlight.data.own.pairs import beside_in
 
     names = rules.tables or (name,)
     tables = [read_table(folder, each, head=rules.head, encoding=rules.encoding) for each in names]

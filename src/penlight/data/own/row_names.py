@@ -4,6 +4,9 @@ pictures in several columns."""
 import re
 from dataclasses import dataclass
 
+ARRAYS = (".npy", ".h5", ".hdf5")
+"""Endings of files of arrays, in lower case, whose rows may be pictures."""
+
 _NAME = re.compile(r"(.+\.(?:parquet|npy|h5|hdf5))#(\d{1,9})(?::(.+))?", re.IGNORECASE | re.DOTALL)
 
 

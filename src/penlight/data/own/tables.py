@@ -25,10 +25,8 @@ from typing import IO, TYPE_CHECKING
 from penlight import disk
 from penlight.data.own.limits import LARGEST_CELL, LARGEST_TABLE, MOST_CELLS, MOST_COLUMNS, MOST_ROWS
 from penlight.data.own.listing import composed
-from penlight.data.own.pairs import SUFFIXES as ARRAYS
-from penlight.data.own.pairs import beside_in, read_arrays_table
 from penlight.data.own.questions import UndecidedError, ask
-from penlight.data.own.row_names import packed_name
+from penlight.data.own.row_names import ARRAYS, packed_name
 from penlight.data.own.templates import without_ending
 from penlight.errors import DataError, MissingExtraError
 from penlight.escaping import named, shown
@@ -72,6 +70,8 @@ def read_table(folder: Path, name: str, *, head: bool = True, encoding: str = ""
     """
     path, suffix = folder / name, suffix_of(name)
     if suffix in ARRAYS:
+        from penlight.data.own.pairs import read_arrays_table
+
         return read_arrays_table(folder, name, None if suffix == ".npy" else converted(folder, name))
     if suffix in _BY_PROCESS:
         return converted(folder, name, head=head)
@@ -88,6 +88,8 @@ def read_table(folder: Path, name: str, *, head: bool = True, encoding: str = ""
 def holds_pictures(folder: Path, name: str) -> bool:
     """Say whether a table in or below a folder has pictures in its cells, or is of arrays of them. DataError for a
     Parquet or HDF5 file that cannot be read."""
+    from penlight.data.own.pairs import beside_in
+
     suffix = suffix_of(name)
     if suffix in ARRAYS and beside_in(folder, name):
         return True
