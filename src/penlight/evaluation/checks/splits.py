@@ -162,8 +162,10 @@ def _labels_moved(e: Evidence) -> list[str]:
         for counts, of in zip((np.array(e.data.counts[name]) for name in ("train", e.split)), known, strict=True)
     )
     patients = e.data.patients or {name: -(-n // e.data.images_per_patient) for name, n in e.data.images.items()}
-    n_units = [patients[name] for name in ("train", e.split)]
-    pooled = (one * sizes[0] + other * sizes[1]) / sum(sizes)
+    n_units = [
+        np.maximum(patients[name] * of / n, 1) for name, of, n in zip(("train", e.split), known, sizes, strict=True)
+    ]
+    pooled = (one * known[0] + other * known[1]) / np.maximum(known[0] + known[1], 1)
     error = np.sqrt(np.maximum(pooled * (1 - pooled), 1e-12) * (1 / n_units[0] + 1 / n_units[1]))
     p = np.array([math.erfc(z / math.sqrt(2)) for z in np.abs(one - other) / error]) * len(one)
     moved = np.flatnonzero((p < _P_SHIFT) & (np.abs(one - other) >= _SHARE_MOVED))
