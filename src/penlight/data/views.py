@@ -15,8 +15,7 @@ from penlight.errors import DataError, UnknownNameError
 from penlight.escaping import label_list
 from penlight.records import Count, Record, json_key
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.base import NATIVE_VIEW, ViewResult
-from penlight.tasks.known import known_or_none, select_known
+from penlight.tasks.base import NATIVE_VIEW, ViewResult, known_or_none, select_known
 
 Indicators = NDArray[np.uint8]
 Rows = NDArray[np.int64]

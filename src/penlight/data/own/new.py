@@ -48,7 +48,7 @@ from penlight.numbers import counted
 from penlight.parsing import parse_toml
 from penlight.records import Record, json_key
 from penlight.tasks import TASKS
-from penlight.tasks.known import count_known
+from penlight.tasks.base import count_known
 
 UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
