@@ -229,8 +229,9 @@ def absent_in_a_split(e: Evidence) -> Finding | None:
         if e.data.patients_with is not None:
             units, noun = dict(zip(e.data.labels, e.data.patients_with[split], strict=True)), "patients"
         few = [f"{quoted(label)} ({n})" for label, n in units.items() if 0 < n < FEWEST and split != e.split]
-        parts += [f"No image of {split} has {listed(absent)}."] if absent else []
-        parts += [f"Few {noun} of {split} have {listed(few)}."] if few else []
+        has, have = ("has", "have") if e.data.known is None else ("is known to have", "are known to have")
+        parts += [f"No image of {split} {has} {listed(absent)}."] if absent else []
+        parts += [f"Few {noun} of {split} {have} {listed(few)}."] if few else []
     return Finding(" ".join(parts)) if parts else None
 
 
