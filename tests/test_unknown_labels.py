@@ -95,7 +95,7 @@ def test_a_labels_file_says_which_labels_are_unknown(films: Path) -> None:
             csv.writer(file).writerows([["image", *FINDINGS], *([f"{i}.png", *row] for i, row in enumerate(values))])
     done = CliRunner().invoke(app, ["score", "said.csv", "--truth", "truth.csv", "--task", "multi-label"])
     assert done.exit_code == 1
-    assert "--uncertain unknown" in str(done.exception)
+    assert 'uncertain="unknown"' in str(done.exception)
     assert "drop" not in str(done.exception)
     scored = json.loads(penlight("score", "said.csv", "--truth", "truth.csv", "--uncertain", "unknown", "--json"))
     rows = {(row["name"], row["label"]): row for row in scored["metrics"]}
@@ -106,12 +106,12 @@ def test_a_labels_file_says_which_labels_are_unknown(films: Path) -> None:
     test = pl.open_run("runs/said").predictions("test")
     np.testing.assert_array_equal(test.known, known[[int(i) for i in test.index]])
     for words, problem in (
-        (["--uncertain", "drop"], "--uncertain must be one of positive, negative, unknown"),
-        (["--uncertain", "perhaps"], "--uncertain must be one of positive, negative, unknown"),
-        (["--blank", "positive"], "--blank must be one of negative, unknown"),
+        (["--uncertain", "drop"], "uncertain= must be one of positive, negative, unknown"),
+        (["--uncertain", "perhaps"], "uncertain= must be one of positive, negative, unknown"),
+        (["--blank", "positive"], "blank= must be one of negative, unknown"),
     ):
         done = CliRunner().invoke(app, ["score", "said.csv", "--truth", "truth.csv", *words])
         assert done.exit_code == 1
         assert problem in str(done.exception)
     done = CliRunner().invoke(app, ["score", "said.csv", "--dataset", "films.toml", "--uncertain", "unknown"])
-    assert "it is for --truth" in str(done.exception)
+    assert "it is for truth=" in str(done.exception)

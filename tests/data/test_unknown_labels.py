@@ -276,7 +276,7 @@ def test_a_label_known_in_train_alone_is_learned_and_has_no_score() -> None:
     assert shown.unknown("test")[2] == len(TRUE)
     assert shown.shares("test")[2] == 0
     nothing = replace(base.splits["train"], labels=TRUE * hidden, known=hidden)
-    with pytest.raises(DataError, match="No image in train of small has the label seldom"):
+    with pytest.raises(DataError, match="No image in train of small is known to have the label seldom"):
         apply_view(replace(base, splits={**base.splits, "train": nothing}))
 
 

@@ -13,7 +13,7 @@ from penlight.evaluation.robustness import balanced_error, mistakes_of
 from penlight.evaluation.scores import ALL_UNKNOWN, score_seeds
 from penlight.evaluation.subgroups import score_subgroups
 from penlight.tasks import MultiLabel
-from penlight.tasks.known import among, count_known, join_known, known_or_none, select_known, shares
+from penlight.tasks.base import among, count_known, join_known, known_or_none, select_known, shares
 
 TASK = MultiLabel(("a", "b", "c", "d"))
 N, C = 400, 4

@@ -10,7 +10,7 @@ from penlight.data.dataset import METADATA, SPLITS, DatasetInfo, Split
 from penlight.data.reads import read
 from penlight.errors import DataError, PenlightError
 from penlight.numbers import counted
-from penlight.tasks.known import known_or_none
+from penlight.tasks.base import known_or_none
 
 NAMES = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels", "known", "patients", *METADATA))
 """The arrays that are kept of a dataset: images and labels must be there, the others may."""

@@ -12,7 +12,7 @@ from penlight.data.pictures import DecodeOptions, OriginalPictures, shows_colour
 from penlight.data.problems import Problems
 from penlight.data.views import ViewedDataset
 from penlight.records import Count, Counts, ImagesPerPatient, Labels, Name, Record, json_key
-from penlight.tasks.known import count_known
+from penlight.tasks.base import count_known
 
 CountsOfLabels = Annotated[
     Mapping[Name, Annotated[tuple[Count, ...], Field(max_length=10_000)]], Field(max_length=100)

@@ -17,8 +17,7 @@ from penlight.escaping import listed, quoted
 from penlight.numbers import percent_text
 from penlight.records import Count, Labels, Name, Record, json_key
 from penlight.tasks import Task
-from penlight.tasks.base import NO_FINDING
-from penlight.tasks.known import absent
+from penlight.tasks.base import NO_FINDING, absent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,7 @@ from penlight.errors import DataError, UnknownNameError
 from penlight.escaping import label_list
 from penlight.records import Count, Record, json_key
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.base import NATIVE_VIEW, ViewResult
-from penlight.tasks.known import known_or_none, select_known
+from penlight.tasks.base import NATIVE_VIEW, ViewResult, known_or_none, select_known
 
 Indicators = NDArray[np.uint8]
 Rows = NDArray[np.int64]
@@ -160,8 +159,9 @@ def _require_sound(dataset: Dataset, train: Indicators) -> None:
     """Raise DataError for a label that no image of train has, and for a patient in two splits."""
     missing = [name for name, n in zip(dataset.info.task.labels, train.sum(axis=0), strict=True) if n == 0]
     if missing:
+        has = "has" if dataset.splits["train"].known is None else "is known to have"
         raise DataError(
-            f"No image in train of {dataset.info.name} has the label {label_list(missing)}.",
+            f"No image in train of {dataset.info.name} {has} the label {label_list(missing)}.",
             "A model cannot learn it: check the labels, or take it out of the description and of the labels array.",
         )
     require_separate_patients(dataset)

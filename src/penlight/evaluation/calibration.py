@@ -27,7 +27,7 @@ from penlight.evaluation.intervals import (
 from penlight.numbers import counted
 from penlight.records import Finite, Notes, Record, Share
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.known import among
+from penlight.tasks.base import among
 from penlight.tasks.links import log_probability, logit, sigmoid, softmax
 
 Floats = NDArray[np.float64]

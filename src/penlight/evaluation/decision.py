@@ -13,7 +13,7 @@ from penlight.evaluation.intervals import Groups, UnknownPatients, number_units
 from penlight.evaluation.thresholds import find_cut_points, find_thresholds
 from penlight.records import Count, Finite, Name, Notes, Record
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.known import join_known
+from penlight.tasks.base import join_known
 
 Floats = NDArray[np.float64]
 

@@ -19,8 +19,8 @@ from penlight.evaluation.thresholds import best_cut
 from penlight.numbers import decimal_text
 from penlight.records import Name, Number, Record, Text
 from penlight.tasks import KnownLabels, Question, Task
-from penlight.tasks.known import absent, among
-from penlight.tasks.known import shares as shares_of
+from penlight.tasks.base import absent, among
+from penlight.tasks.base import shares as shares_of
 
 Floats = NDArray[np.float64]
 Indicators = NDArray[np.uint8]

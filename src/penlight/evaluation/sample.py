@@ -17,7 +17,7 @@ from penlight.evaluation.intervals import Groups, count_cases
 from penlight.evaluation.reliability import Brier, PredictedProbabilities
 from penlight.evaluation.selective import RiskCoverage, errors_and_confidence, is_singleton
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.known import absent, known_or_none
+from penlight.tasks.base import absent, known_or_none
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")

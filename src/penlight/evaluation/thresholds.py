@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from penlight.evaluation.calibration import FOLDS, folds_by_value, how_few, too_few
 from penlight.evaluation.intervals import Groups, exceeds_error, number_units, select_groups
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.known import among
+from penlight.tasks.base import among
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from penlight.data.reads import Readable
 from penlight.evaluation.novelty import cell_shares
 from penlight.recipes import Linear, Majority
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.known import shares
+from penlight.tasks.base import shares
 from penlight.tasks.links import sigmoid, softmax
 
 # Pixels that the linear baseline reads at once, in 64 bits.

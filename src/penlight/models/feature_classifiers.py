@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from penlight.data.folds import assign_folds
 from penlight.recipes import Kernel, Perceptron, Trees
 from penlight.tasks import KnownLabels
-from penlight.tasks.known import among, select_known
+from penlight.tasks.base import among, select_known
 from penlight.tasks.links import sigmoid, softmax
 
 Floats = NDArray[np.float64]

@@ -34,6 +34,7 @@ from penlight.reports.verdict import (
     read_before_words,
     run_verdict,
     seeds_verdict,
+    unknown_words,
 )
 from penlight.reports.words import NO_VALUE, count, duration, image_words, interval, label_words, metric_words, number
 from penlight.runs.predictions import Predictions
@@ -62,7 +63,12 @@ def run_report(content: RunContent) -> str:
         facts=_facts(content),
         leading=_leading(content.rows, lambda row: interval(row.low, row.high, 2) or row.note),
         checks=None if content.checks is None else serious_first(content.checks),
-        notes=[*finding_words(content), *decided_words(content), *read_before_words(content)],
+        notes=[
+            *finding_words(content),
+            *decided_words(content),
+            *unknown_words(content),
+            *read_before_words(content),
+        ],
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
         strips=_strips(content),
         looked=_saliency_maps(content),

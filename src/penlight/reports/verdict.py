@@ -240,7 +240,7 @@ def baselines_of(content: "RunContent") -> list["ComparedBaseline"]:
 def decided_words(content: "RunContent") -> list[str]:
     """Say what the answers are where they are not the most probable label, which scores are of them, and on how many
     images the decision was found; nothing where the run kept none."""
-    return [*_answers(content), *_found_on(content), *unknown_words(content)]
+    return [*_answers(content), *_found_on(content)]
 
 
 def unknown_words(content: "RunContent") -> list[str]:
@@ -249,10 +249,10 @@ def unknown_words(content: "RunContent") -> list[str]:
     if known is None:
         return []
     pairs, unknown = counted(known.size, "pair"), int((~known).sum())
-    complete = counted(int(known.all(axis=1).sum()), "image")
+    complete = int(known.all(axis=1).sum())
+    exact = f"; exact match is of the {counted(complete, 'image')} of which all are" if complete else ""
     return [
-        f"Of {pairs} of test image and {content.task.nouns[0]}, {unknown:,} are not known and enter no score; "
-        f"{complete} have all labels known, which exact match is of."
+        f"Of {pairs} of test image and {content.task.nouns[0]}, {unknown:,} are not known and enter no score{exact}."
     ]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from penlight.evaluation.decision import Decision
 from penlight.evaluation.sample import Sample
 from penlight.runs.predictions import Predictions
-from penlight.tasks.known import join_known, select_known
+from penlight.tasks.base import join_known, select_known
 
 T = TypeVar("T", bound=np.generic)
 

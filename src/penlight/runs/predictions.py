@@ -16,7 +16,7 @@ from penlight.errors import PenlightError, PredictionsError
 from penlight.evaluation.intervals import Groups, units_of
 from penlight.records.run import PredictionsRecord
 from penlight.tasks import KnownLabels, Task, task_of, task_to_dict
-from penlight.tasks.known import known_or_none
+from penlight.tasks.base import known_or_none
 
 if TYPE_CHECKING:
     from penlight.data import ViewedDataset

@@ -25,7 +25,7 @@ from penlight.runs.evidence import checks_kept, evidence_of_run, headline_kept
 from penlight.runs.groups import open_group
 from penlight.runs.holdings import groups_unavailable, is_shared
 from penlight.runs.scores import FoldScore, FoldsScores, Scores, SeedsScores
-from penlight.tasks.known import select_known, shares
+from penlight.tasks.base import select_known, shares
 
 _CALIBRATED = ("log_loss", "brier", "ece", "ece_adaptive")
 

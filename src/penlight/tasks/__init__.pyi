@@ -1,10 +1,10 @@
 from .base import OF_PROBABILITIES as OF_PROBABILITIES
 from .base import OF_SETS as OF_SETS
+from .base import KnownLabels as KnownLabels
 from .base import Question as Question
 from .base import Task as Task
 from .base import label_of as label_of
 from .binary import Binary as Binary
-from .known import KnownLabels as KnownLabels
 from .multi_class import MultiClass as MultiClass
 from .multi_label import MultiLabel as MultiLabel
 from .ordinal import Ordinal as Ordinal

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from penlight.tasks.links import Floats, Link
 
 Indicators = NDArray[np.uint8]
 Rows = NDArray[np.int64]
+T = TypeVar("T", np.uint8, np.float64)
+
+KnownLabels = NDArray[np.bool_] | None
+"""(N, C) which labels of which images are known; None where all are."""
 
 NO_FINDING = "no finding"
 
@@ -268,3 +272,46 @@ def label_of(task: Task, row: NDArray[np.integer], known: NDArray[np.bool_] | No
         return there or "none"
     named = label_list(unknown) if len(unknown) <= _UNKNOWN_NAMED else f"{len(unknown)} labels"
     return f"{there or ('nothing known' if len(unknown) == len(task.labels) else 'none known')} (unknown: {named})"
+
+
+def known_or_none(known: KnownLabels) -> KnownLabels:
+    """Give a mask, or None for one that is true throughout."""
+    return None if known is None or known.all() else known
+
+
+def among(known: KnownLabels, column: int) -> NDArray[np.bool_] | slice:
+    """Give what selects the images of which a label is known."""
+    return slice(None) if known is None else known[:, column]
+
+
+def select_known(known: KnownLabels, rows: NDArray[np.generic] | slice) -> KnownLabels:
+    """Give the mask of some images, by their numbers, by (N,) true or false, or by a slice."""
+    return None if known is None else known_or_none(known[rows])
+
+
+def join_known(parts: Sequence[tuple[KnownLabels, NDArray[np.generic]]]) -> KnownLabels:
+    """Put masks one below the other, each given with the indicators that it is of."""
+    if all(known is None for known, _ in parts):
+        return None
+    return np.concatenate([np.ones(y.shape, bool) if known is None else known for known, y in parts])
+
+
+def count_known(known: KnownLabels, y: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Count the images of which each label is known, (C,), of indicators (N, C)."""
+    counts: NDArray[np.int64] = np.full(y.shape[1], len(y)) if known is None else known.sum(axis=0)
+    return counts
+
+
+def absent(y: NDArray[T], known: KnownLabels) -> NDArray[T]:
+    """Mark the labels that are known not to be there, (N, C) 0/1."""
+    out: NDArray[T] = 1 - y if known is None else (1 - y) * known
+    return out
+
+
+def shares(y: NDArray[np.number[Any]], known: KnownLabels = None) -> NDArray[np.float64]:
+    """Give the share of the images with each label, (C,), of those of which it is known; NaN where none is."""
+    if known is None:
+        return np.asarray(y.mean(axis=0), np.float64)
+    n, out = known.sum(axis=0), np.full(y.shape[1], np.nan)
+    np.divide(y.sum(axis=0), n, out=out, where=n > 0)
+    return out

@@ -24,7 +24,7 @@ from penlight.models.handcrafted_features import HandcraftedFeatures, PatchFeatu
 from penlight.recipes import Ensemble, FeatureBased, Linear, Member, Planned, Recipe
 from penlight.recipes.plan import fingerprint_of_view, make_plan
 from penlight.tasks import Task
-from penlight.tasks.known import select_known
+from penlight.tasks.base import select_known
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.loop import Progress, predict_images, train_network
 

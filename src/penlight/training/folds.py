@@ -18,7 +18,7 @@ from penlight.data.reads import every, put_together
 from penlight.errors import DataError
 from penlight.evaluation import headline_value
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.known import join_known, select_known
+from penlight.tasks.base import join_known, select_known
 
 INNER = 8
 """One in so many of the images of the other folds choose the epoch, thresholds and calibration, as val does."""

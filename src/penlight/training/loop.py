@@ -18,7 +18,7 @@ from penlight.models.backbones import build_network
 from penlight.models.heads import UNKNOWN_TARGET, make_loss, of_known_labels
 from penlight.recipes import Recipe, Scratch, Train
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.known import select_known
+from penlight.tasks.base import select_known
 from penlight.training.augment import augment, is_active
 from penlight.training.batches import EpochOrder, draw_epoch, epoch_blocks, image_weights
 from penlight.training.checkpoints import Arrays, Checkpoints

@@ -271,11 +271,12 @@ def _labels(read: _Read) -> Iterator[Problem]:
         absent = [label for label, n in counts.items() if n == 0]
         few = {label: n for label, n in _cases(task.encode(split.labels), split.patients, task.labels) if 0 < n < FEW}
         noun = "images" if split.patients is None else "patients"
+        has, have = ("has", "have") if split.known is None else ("is known to have", "are known to have")
         if absent:
             yield Problem(
                 "absent-label",
                 name == "train",
-                f"No image of {name} has the label {label_list(absent)}.",
+                f"No image of {name} {has} the label {label_list(absent)}.",
                 "Nothing can be learned of it." if name == "train" else "It has no score there.",
                 splits=(name,),
                 numbers={"labels": len(absent)},
@@ -284,7 +285,7 @@ def _labels(read: _Read) -> Iterator[Problem]:
             yield Problem(
                 "few-of-label",
                 False,
-                f"Fewer than {FEW} {noun} of {name} have the label "
+                f"Fewer than {FEW} {noun} of {name} {have} the label "
                 f"{', '.join(f'{quoted(label)} ({n})' for label, n in few.items())}.",
                 "Hardly anything can be learned of it."
                 if name == "train"

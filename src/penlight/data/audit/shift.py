@@ -27,8 +27,8 @@ from penlight.data.dataset import Dataset
 from penlight.numbers import decimal_text, share_cell
 from penlight.records import Name, Number, Record, Text
 from penlight.tasks import KnownLabels
-from penlight.tasks.known import join_known
-from penlight.tasks.known import shares as shares_of
+from penlight.tasks.base import join_known
+from penlight.tasks.base import shares as shares_of
 
 LEVEL = 0.05
 """Chance that a dataset whose splits do not differ is said to have any shift."""

@@ -48,7 +48,7 @@ from penlight.numbers import counted
 from penlight.parsing import parse_toml
 from penlight.records import Record, json_key
 from penlight.tasks import TASKS
-from penlight.tasks.known import count_known
+from penlight.tasks.base import count_known
 
 UNKNOWN = "unknown: please state"
 _ONE_LINE = 100
@@ -568,10 +568,13 @@ def _notes(
     first, notes = listing.rows[0], proposal.notes
     if first.patient is None:
         notes.append("Patients are not known: pictures of one person may stand in two splits and flatter the scores.")
+    has = "is known to have" if any(row.unknown for row in listing.rows) else "has"
     if untested := [label for i, label in enumerate(labels) if counts["train"][i] and not counts["test"][i]]:
-        notes.append(f"No picture of test has {named(untested)}, of which there are too few: no score can be of it.")
+        notes.append(
+            f"No picture of test {has} {named(untested)}, of which there are too few: no score can be of it."
+        )
     if unseen := [label for i, label in enumerate(labels) if not counts["train"][i]]:
-        notes.append(f"No picture of train has {named(unseen)}: it cannot be learned from the given splits.")
+        notes.append(f"No picture of train {has} {named(unseen)}: it cannot be learned from the given splits.")
     if "age" in first.metadata:
         cells = [cell for row in listing.rows if (cell := row.metadata["age"].strip()) and isnan(age_in_years(cell))]
         if cells := [cell for cell in cells if not naming.is_missing(cell)]:

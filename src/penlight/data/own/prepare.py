@@ -41,7 +41,7 @@ from penlight.errors import DataError, PictureError
 from penlight.escaping import cell, named
 from penlight.numbers import counted
 from penlight.tasks import KnownLabels, Task
-from penlight.tasks.known import known_or_none
+from penlight.tasks.base import known_or_none
 
 _IN_PART = 64
 _PARTS = 2

@@ -19,7 +19,7 @@ from penlight.evaluation.sample import Sample
 from penlight.evaluation.standing import Ahead
 from penlight.evaluation.subgroups import Subgroup
 from penlight.tasks import Task
-from penlight.tasks.known import shares
+from penlight.tasks.base import shares
 
 Floats = NDArray[np.float64]
 

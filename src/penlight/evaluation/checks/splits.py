@@ -162,8 +162,10 @@ def _labels_moved(e: Evidence) -> list[str]:
         for counts, of in zip((np.array(e.data.counts[name]) for name in ("train", e.split)), known, strict=True)
     )
     patients = e.data.patients or {name: -(-n // e.data.images_per_patient) for name, n in e.data.images.items()}
-    n_units = [patients[name] for name in ("train", e.split)]
-    pooled = (one * sizes[0] + other * sizes[1]) / sum(sizes)
+    n_units = [
+        np.maximum(patients[name] * of / n, 1) for name, of, n in zip(("train", e.split), known, sizes, strict=True)
+    ]
+    pooled = (one * known[0] + other * known[1]) / np.maximum(known[0] + known[1], 1)
     error = np.sqrt(np.maximum(pooled * (1 - pooled), 1e-12) * (1 / n_units[0] + 1 / n_units[1]))
     p = np.array([math.erfc(z / math.sqrt(2)) for z in np.abs(one - other) / error]) * len(one)
     moved = np.flatnonzero((p < _P_SHIFT) & (np.abs(one - other) >= _SHARE_MOVED))
@@ -227,8 +229,9 @@ def absent_in_a_split(e: Evidence) -> Finding | None:
         if e.data.patients_with is not None:
             units, noun = dict(zip(e.data.labels, e.data.patients_with[split], strict=True)), "patients"
         few = [f"{quoted(label)} ({n})" for label, n in units.items() if 0 < n < FEWEST and split != e.split]
-        parts += [f"No image of {split} has {listed(absent)}."] if absent else []
-        parts += [f"Few {noun} of {split} have {listed(few)}."] if few else []
+        has, have = ("has", "have") if e.data.known is None else ("is known to have", "are known to have")
+        parts += [f"No image of {split} {has} {listed(absent)}."] if absent else []
+        parts += [f"Few {noun} of {split} {have} {listed(few)}."] if few else []
     return Finding(" ".join(parts)) if parts else None
 
 

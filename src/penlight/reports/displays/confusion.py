@@ -15,8 +15,7 @@ from penlight.reports.displays.base import Display, Floats, Layout, margin_for, 
 from penlight.reports.displays.shared import name_cells, scale_of_shades, shade_cells
 from penlight.reports.words import count, label_words, listed, number, percent
 from penlight.runs.predictions import Predictions
-from penlight.tasks.base import NO_FINDING
-from penlight.tasks.known import absent
+from penlight.tasks.base import NO_FINDING, absent
 
 Counts = NDArray[np.int64]
 

@@ -25,7 +25,7 @@ from penlight.reports.displays.shared import divide
 from penlight.reports.palette import INK, MUTED, PAPER, RULE, marker, palette
 from penlight.reports.words import number
 from penlight.runs.predictions import Predictions
-from penlight.tasks.known import among
+from penlight.tasks.base import among
 
 _ONE_PANEL = 7
 """So many curves share one panel; more take one each."""

@@ -45,8 +45,9 @@ class Presence(Display):
         counts, known = self.data.counts["train"], self.data.known_of("train")
         n = known[-1]
         most = max(range(len(counts) - 1), key=counts.__getitem__)
+        images = "training images" if self.data.known is None else "training images of which all is known"
         return (
-            f"{n - counts[-1]:,} of {n:,} training images have a finding; even the most frequent one, "
+            f"{n - counts[-1]:,} of {n:,} {images} have a finding; even the most frequent one, "
             f"{self.data.rows[most]}, is absent from {percent_text(1 - counts[most] / max(1, known[most]))}."
         )
 

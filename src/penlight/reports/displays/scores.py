@@ -21,7 +21,7 @@ from penlight.reports.displays.shared import draw_lane, leave_lane_empty, mark_v
 from penlight.reports.palette import ACCENT, ALARM, INK, MUTED, PAPER, RULE
 from penlight.reports.words import count, interval, listed, metric_words, number, sentence
 from penlight.runs.predictions import Predictions
-from penlight.tasks.known import absent
+from penlight.tasks.base import absent
 
 MOST_LEADING = 4
 """So many metrics lead a report."""
