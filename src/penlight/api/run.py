@@ -4,7 +4,6 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
@@ -15,7 +14,7 @@ from penlight.api.options import Options, request_of
 from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.api.progress import TrainingView, shows
 from penlight.api.reports import displays
-from penlight.api.results import Trained
+from penlight.api.results import ResultPath, Trained
 from penlight.api.training import cross_validate_recipe, train_recipe, trained_of
 from penlight.api.verdicts import verdict_of
 from penlight.errors import RecipeError, RunError, UnknownNameError
@@ -101,9 +100,9 @@ class Run(NotebookResult, RunFolder):
         return self.metrics
 
     @property
-    def report(self) -> Path:
+    def report(self) -> ResultPath:
         """The page with figures and checks."""
-        return self.path / REPORT
+        return ResultPath(self.path / REPORT)
 
     def predictions(self, split: str = "test") -> RunPredictions:
         """Give the calibrated probabilities and the answers of each image of "val" or "test". UnknownNameError for
@@ -198,9 +197,9 @@ class Runs(NotebookResult, Sequence[Run]):
         return kind(**values | {"sealed": self._group.is_sealed})
 
     @property
-    def report(self) -> Path:
+    def report(self) -> ResultPath:
         """The page with figures and checks over all runs."""
-        return self.path / REPORT
+        return ResultPath(self.path / REPORT)
 
     def plot(self, name: str, ax: "Axes | None" = None) -> "Axes":
         """Draw a figure of the report over all runs, as `Run.plot` does."""

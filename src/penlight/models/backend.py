@@ -17,10 +17,10 @@ BACKENDS = {"tensorflow": "train", "jax": "jax"}
 
 
 def chosen_backend() -> str:
-    """Name the backend that Keras has, where a notebook has imported it, or is to have: KERAS_BACKEND, else TensorFlow,
-    or JAX where only that is installed.
+    """Name the backend that Keras has, if it was imported, or is to have: KERAS_BACKEND, else TensorFlow, or JAX
+    where only that is installed.
 
-    UnknownNameError for a backend that networks cannot be trained with here, TrainingError where Keras has one already.
+    UnknownNameError for a backend that networks cannot be trained with here, TrainingError where Keras has one.
     """
     if (imported := getattr(sys.modules.get("keras"), "backend", None)) is not None:
         own = str(imported.backend())
