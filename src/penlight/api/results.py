@@ -1,4 +1,4 @@
-"""What the API gives: results whose `to_dict()` is the JSON of the command, and who watches the way there."""
+"""What the API gives: results whose `to_dict()` is the JSON of the command."""
 
 import html
 import math
@@ -14,7 +14,6 @@ from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 if TYPE_CHECKING:
     import pandas as pd
 
-    from penlight.data.accesses import TestAccess
     from penlight.data.audit import Audit, Problem
     from penlight.data.summary import DataDescription
     from penlight.recipes.plan import TrainingPlan

@@ -138,7 +138,7 @@ def train(
     """
     from penlight.api import requests
     from penlight.api.progress import TrainingView
-    from penlight.api.training import cross_validate_recipe, train_recipe
+    from penlight.api.training import train_request
     from penlight.cli.show.trained import print_plan_made, print_trained
     from penlight.tracking.tracker import tracking
 
@@ -149,13 +149,9 @@ def train(
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
         asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
         print_plan_made(asked.plan, json, full)
-        how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan}
-        how |= {"images": not no_images, "own": asked.own}
         with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
-            if folds:
-                result = cross_validate_recipe(asked.recipe, folds=folds, listener=listener, **how)
-            else:
-                result = train_recipe(asked.recipe, seeds=seeds, listener=listener, **how)
+            how: dict[str, Any] = {"seed": seed, "images": not no_images, "out": out, "listener": listener}
+            result = train_request(asked, seeds=seeds, folds=folds, **how)
     give(result, json, lambda made: print_trained(made, full))
 
 
