@@ -7,6 +7,7 @@ import json
 import os
 import pydoc
 import re
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,6 +198,12 @@ def test_what_pictures_say_is_in_the_line_of_a_prediction(place):
 def test_maps_are_seen_in_a_notebook(place):
     explained = pl.explain("runs/retina", split="test", rows=[0, 1], out="maps")
     assert explained._repr_html_().count('<img alt="saliency maps, occlusion"') == 1
+
+
+def test_the_confusion_of_findings_is_a_matrix_for_each(place, monkeypatch):
+    figure = types.SimpleNamespace(plot=lambda ax: "a matrix for each")
+    monkeypatch.setattr("penlight.api.run.displays", lambda run: {"confusion_labels": figure, "confusions": None})
+    assert pl.open_run("runs/retina").plot("confusion") == "a matrix for each"
 
 
 def test_a_comparison_begins_with_its_verdict(place):

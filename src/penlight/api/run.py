@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 
 _RESERVED = ("row", "file", "patient", "truth", "answer")
+_OF_FINDINGS = {"confusion": "confusion_labels"}
+"""The figures that findings have in the place of another one."""
+
 _LEADING = 5
 """How many scores a card shows."""
 
@@ -93,9 +96,10 @@ class _InFolder(NotebookResult):
     def plot(self, name: str, ax: "Axes | None" = None) -> "Axes":
         """Draw a figure of the report, such as "confusion" or "learning", onto axes or onto a figure of its own.
 
-        UnknownNameError lists the figures that there are.
+        "confusion" of findings has a matrix for each. UnknownNameError lists the figures that there are.
         """
         figures = displays(self)
+        name = _OF_FINDINGS.get(name, name) if name not in figures else name
         if name not in figures:
             raise UnknownNameError("figure", str(name), figures)
         return figures[name].plot(ax)
