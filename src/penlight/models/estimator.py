@@ -145,8 +145,8 @@ def _warned_once() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         yield
-    for category, text in dict.fromkeys((own.category, str(own.message)) for own in told):
-        warnings.warn(text, category, stacklevel=2)
+    for own in {(own.category, str(own.message)): own for own in told}.values():
+        warnings.warn_explicit(own.message, own.category, own.filename, own.lineno)
 
 
 def _name_of(estimator: Any) -> str:
