@@ -104,7 +104,7 @@ def test_few_pictures_in_colour_are_named_and_many_are_kept(place: Path) -> None
     assert "2 of 62 pictures are in colour, and are read in grey like the others: a/painted.png, b/painted.png." in (
         found.notes
     )
-    with pytest.raises(DataError, match=r"--channels must be 1 .grey. or 3 .colour.; 2 came"):
+    with pytest.raises(DataError, match=r"channels= must be 1 .grey. or 3 .colour.; 2 came"):
         pl.new_dataset("few", channels=2, name="two")
 
 
@@ -151,7 +151,7 @@ def test_bits_are_those_of_the_largest_value_of_all_pictures(place: Path) -> Non
     values[3, 3] = 5000
     put(place / "films" / "a" / "white.tif", values)
     assert "14 bits" in pl.new_dataset("films", name="fourteen").understood.account["depth"]
-    with pytest.raises(DataError, match=r"white.tif: it holds the value 5000, .* 12 bits: data new --bits 13"):
+    with pytest.raises(DataError, match=r"white.tif: it holds the value 5000, .* 12 bits: data new bits=13"):
         pl.new_dataset("films", name="twelve", bits=12)
     assert pl.new_dataset("films", name="sixteen", bits=16).understood.account["depth"] == (
         "16 bits (given with --bits)"

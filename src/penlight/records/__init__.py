@@ -17,7 +17,6 @@ import html
 import inspect
 import json
 import math
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import (
@@ -340,6 +339,8 @@ def table_html(table: "pd.DataFrame") -> str:
 
 def picture_html(file: Path, about: str) -> str:
     """Show a PNG file in a notebook, which keeps it; `about` is said where pictures are not seen."""
+    from base64 import b64encode
+
     return (
         f'<img alt="{html.escape(about)}" style="max-width:44rem;display:block;margin:0 0 1em" '
         f'src="data:image/png;base64,{b64encode(file.read_bytes()).decode("ascii")}">'
