@@ -389,16 +389,23 @@ def _split(arguments: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
+def _is_private(of: type) -> bool:
+    return of.__name__.startswith("_") and of.__module__.startswith("penlight.")
+
+
 def _class(of: type) -> str:
     fields = [f"`{name}`" for name in getattr(of, "__dataclass_fields__", {})]
     held = f"\n\nFields: {', '.join(fields)}." if fields else ""
+    # What public classes share is written in a private one.
+    bases = [base for base in reversed(of.__mro__) if base is of or _is_private(base)]
+    held_by = {name: m for base in bases for name, m in vars(base).items()}
     methods = [
         f"- `{_signature(m).replace(chr(10), ' ')}`: {_first_line(m)}"
-        for name, m in vars(of).items()
+        for name, m in held_by.items()
         if inspect.isfunction(m) and not name.startswith("_")
     ]
     # What pydantic computes for JSON is a property too.
-    own = {name: getattr(m, "wrapped", m) for name, m in vars(of).items()}
+    own = {name: getattr(m, "wrapped", m) for name, m in held_by.items()}
     properties = [f"- `{name}`: {_first_line(m)}" for name, m in own.items() if isinstance(m, property) and m.__doc__]
     listed = "".join(f"\n{line}" for line in (*properties, *methods))
     return f"### {of.__name__}\n\n{_text(of.__doc__)}{held}\n" + (f"{listed}\n" if listed else "")

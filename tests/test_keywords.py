@@ -112,11 +112,13 @@ def wrong_calls(folder):
     yield "dataset", lambda: pl.compare(str(folder / "a.csv"), str(folder / "b.csv"))
     yield "split", lambda: pl.explain(run)
     yield "out", lambda: pl.export_for_sharing(run, run)
+    yield "out", lambda: pl.sweep(out=run)
+    yield "out", lambda: pl.study("retina", out=run)
     yield "images", lambda: pl.name_images("retina-phantom", folder)
     yield "token_file", lambda: pl.serve_runs([run], port=1, token_file=folder / "none")
 
 
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(11))
 def test_python_is_told_keywords(number, tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("0,0.5,0.5\n")

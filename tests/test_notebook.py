@@ -7,6 +7,7 @@ import json
 import os
 import pydoc
 import re
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 import penlight as pl
 from penlight.data import Split, record, store
-from penlight.errors import RunError, UnknownNameError
+from penlight.errors import ArgumentError, RunError, UnknownNameError
 from penlight.records import LONGEST_REPR
 from tests.conftest import leave_maps_out, leave_reports_out, sketch_figures
 from tests.stubs import stub_fit
@@ -182,6 +183,27 @@ def test_a_file_that_was_written_is_a_path(place):
     folder = pl.fetch(pl.new_dataset("films", out="fetched").description)
     assert next(folder.iterdir()).exists()
     assert repr(folder).startswith("ResultPath('/")
+
+
+def test_a_network_in_the_place_of_a_recipe_is_told_its_keyword():
+    with pytest.raises(ArgumentError, match=r"A recipe was expected.*function came.*is given as model="):
+        pl.train("retina-phantom", lambda input_shape, n_outputs: None)
+
+
+def test_what_pictures_say_is_in_the_line_of_a_prediction(place):
+    said = repr(pl.predict("runs/retina", ["eye.png", "eye.png"]))
+    assert re.fullmatch(r"Predicted\(2 images; eye.png: [a-z]+; eye.png: [a-z]+\)", said)
+
+
+def test_maps_are_seen_in_a_notebook(place):
+    explained = pl.explain("runs/retina", split="test", rows=[0, 1], out="maps")
+    assert explained._repr_html_().count('<img alt="saliency maps, occlusion"') == 1
+
+
+def test_the_confusion_of_findings_is_a_matrix_for_each(place, monkeypatch):
+    figure = types.SimpleNamespace(plot=lambda ax: "a matrix for each")
+    monkeypatch.setattr("penlight.api.run.displays", lambda run: {"confusion_labels": figure, "confusions": None})
+    assert pl.open_run("runs/retina").plot("confusion") == "a matrix for each"
 
 
 def test_a_comparison_begins_with_its_verdict(place):

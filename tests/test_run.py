@@ -95,7 +95,12 @@ def test_runs_of_seeds_and_folds():
         (("a" * 300,), {}, ArgumentError, "that no path can be, of 300 characters"),
         (("retina-phantom", "a\0.toml"), {}, ArgumentError, "A recipe was expected; a text came that no path can be"),
         (("retina-phantom", "linear"), {"options": {"data.dataset": "a" * 300}}, RecipeError, "ordinary length"),
-        (("retina-phantom", 3), {}, ArgumentError, "A recipe was expected, as text or as a Path; int came."),
+        (
+            ("retina-phantom", 3),
+            {},
+            ArgumentError,
+            "A recipe was expected, as a name, a path or a `Recipe`; int came.",
+        ),
         (
             ("retina-phantom", "linear"),
             {"seeds": 0},

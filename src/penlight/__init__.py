@@ -8,7 +8,12 @@ heavy library.
 # First of all: what follows may import libraries that report home unless they are told not to before.
 from penlight import privacy as privacy  # isort: skip
 
+import os
+
 import lazy_loader
+
+# TensorFlow reads it when it is imported, which a notebook may do before Penlight does. What the user has set stays.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 __version__ = "0.1.0"
 

@@ -52,7 +52,10 @@ def test_the_file_that_is_named_is_trained_and_the_run_used(penlight, nets):
     [
         (["train", "retina-phantom", "--set", "model.backbone=my_nets.py:buidl"], "has no buidl. It has build."),
         (["train", "retina-phantom", "--set", "model.backbone=gone.py:build"], "There is no file gone.py."),
-        (["tune", "retina-phantom", "--set", "model.backbone=my_nets.py:build"], "of your own is not tuned."),
+        (
+            ["tune", "retina-phantom", "--set", "model.backbone=my_nets.py:build"],
+            "names a network of your own, which only `penlight train` takes.",
+        ),
         (
             ["train", "retina-phantom", "--set", "model.backbone=my_nets.py:build", "--set", "model.dense=3"],
             "model.dense is no option of my_nets.py:build, which is your own. Leave it out.",

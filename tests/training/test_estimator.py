@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import RidgeClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -114,6 +115,12 @@ def test_findings_by_an_estimator_of_one(tmp_path, unreported):
     assert run.model_predictions("test").prob.shape == (30, 4)
 
 
+def test_what_each_fit_warns_of_is_said_once(tmp_path, unreported):
+    with pytest.warns(ConvergenceWarning) as told:
+        train(LogisticRegression(max_iter=1), tmp_path / "run", "findings")
+    assert len({str(own.message) for own in told}) == len(told)
+
+
 def test_seeds_and_folds_set_random_state_and_leave_the_estimator_as_it_was(tmp_path, unreported):
     estimator = make_pipeline(StandardScaler(), forest(random_state=99))
     folder = train(estimator, tmp_path / "run", seeds=2)
@@ -173,7 +180,9 @@ def test_an_estimator_that_fails_leaves_nothing(tmp_path, unreported, what, said
 def test_one_without_probabilities_is_refused():
     with pytest.raises(RecipeError, match=r"RidgeClassifier has no predict_proba.*CalibratedClassifierCV"):
         own_model(RidgeClassifier())
-    with pytest.raises(RecipeError, match=r"The class RandomForestClassifier is no network"):
+    with pytest.raises(
+        RecipeError, match=r"The class RandomForestClassifier is no network.*RandomForestClassifier\(\)"
+    ):
         own_model(RandomForestClassifier)
     with pytest.raises(RecipeError, match=r"fresh and callbacks are for networks"):
         own_model(forest(), fresh=True)

@@ -12,6 +12,7 @@ import penlight as pl
 from penlight.api.requests import resolve_recipe
 from penlight.data import apply_view, store
 from penlight.errors import RecipeError, RunError, TrainingError
+from penlight.exporters import parity
 from penlight.models import load_keras
 from penlight.models.own import own_network
 from penlight.recipes import Data, Own, Recipe, Train
@@ -546,6 +547,14 @@ def test_training_is_that_of_the_preset_and_options_of_its_network_are_refused(t
 def test_overrides_of_other_commands_refuse_a_network(tmp_path):
     with pytest.raises(RecipeError, match=r"nets.py:build names a network of your own, which only `pl.train` takes"):
         resolve_recipe("small", "cnn", ["model.backbone=nets.py:build"])
+
+
+def test_a_file_that_answers_otherwise_says_what_to_do_about_large_logits(tmp_path, stubbed, monkeypatch):
+    monkeypatch.setitem(parity.CLOSE, "float32", -1.0)
+    run = open_run(train(build, tmp_path / "run"))
+    assert not run.has("model.onnx")
+    with pytest.raises(RunError, match=r"does not answer as the trained model.*begin it with Rescaling\(1 / 255\)"):
+        open_predictor(run)
 
 
 def test_a_tuning_runs_no_file_before_it_refuses_it(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import html
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
@@ -25,7 +26,7 @@ from penlight.explanation.of_run import logits_of, model_side
 from penlight.explanation.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
 from penlight.formats import SUFFIXES
 from penlight.numbers import counted, decimal_text
-from penlight.records import Record, json_key
+from penlight.records import Record, json_key, picture_html, table_html
 from penlight.runs import RunFolder, open_predictor, open_run, write_bytes
 from penlight.runs.classifier import reading_of
 from penlight.runs.dataset import view_of
@@ -102,6 +103,12 @@ class Explained(Record, table="lines"):
         """What is said of each image and label, without the maps themselves."""
         pictures = ("map", "overlay", "neighbours")
         return [{k: v for k, v in own.to_dict().items() if k not in pictures} for own in self.explanations]
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook the picture, or the sheet of several, and what is said of each."""
+        shown = self.files[-1:]
+        pictures = "".join(picture_html(file, f"saliency maps, {self.method}") for file in shown if file.is_file())
+        return f"<p>{html.escape(self.meaning)}</p>{pictures}{table_html(self.frame())}"
 
 
 class Explainer:

@@ -1,12 +1,13 @@
 """Options of a recipe by keyword, `epochs=5`, or by key, `{"train.epochs": 5}`: what `--set` is in the command."""
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from penlight.api.paths import PathLike, name_of
 from penlight.api.requests import Request, request
-from penlight.errors import RecipeError, UnknownNameError
+from penlight.errors import ArgumentError, RecipeError, UnknownNameError
 from penlight.recipes import (
     Augment,
     Data,
@@ -55,6 +56,11 @@ def request_of(
     """
     if recipe is None and isinstance(dataset, Recipe):
         recipe = dataset
+    if recipe is not None and not isinstance(recipe, str | os.PathLike | Recipe):
+        raise ArgumentError(
+            f"A recipe was expected, as a name, a path or a `Recipe`; {type(recipe).__name__} came.",
+            "A network or an estimator of your own is given as model=.",
+        )
     chosen = recipe if recipe is None or isinstance(recipe, Recipe) else name_of(recipe, "recipe")
     known = load_recipe(chosen) if isinstance(chosen, str) else chosen
     overrides = _overrides(options, keywords, known, inspect.signature(function).parameters)

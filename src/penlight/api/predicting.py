@@ -22,7 +22,7 @@ from penlight.errors import (
     PenlightError,
     RunError,
 )
-from penlight.records import Record, check_record, json_key
+from penlight.records import Record, check_record, json_key, shorten
 from penlight.workers import ANSWERING, Bounds, Item, Lost, WorkerPool, shared_pool
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 32
 _CHUNKS_AHEAD = 2
+_SHOWN = 4
 _HARMFUL = "It is damaged, or was made to harm: use a run that you trust."
 
 Source: TypeAlias = "PathLike | tuple[str, bytes] | NDArray[np.uint8]"
@@ -81,6 +82,14 @@ class Predicted(Record, computed=("failed",), table="predictions"):
     def failed(self) -> int:
         """How many pictures got no answer."""
         return sum(p.answer is None for p in self.predictions)
+
+    def __repr__(self) -> str:
+        said = [
+            f"{p.file}: {'not read' if p.answer is None else ', '.join(p.answer.answers) or 'none'}"
+            for p in self.predictions[:_SHOWN]
+        ]
+        more = ", ..." if len(self.predictions) > _SHOWN else ""
+        return shorten(f"Predicted({len(self.predictions):,} images; {'; '.join(said)}{more})")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from penlight.escaping import printable
 from penlight.experiments.progress import ProgressListener
-from penlight.keywords import in_python
 from penlight.numbers import decimal_text
 
 if TYPE_CHECKING:
@@ -280,6 +279,8 @@ def shows(view: "Callable[[], OneLine]") -> Callable[[Callable[P, T]], Callable[
         def shown(*args: P.args, **values: P.kwargs) -> T:
             if values.get("listener") is not None:
                 return function(*args, **values)
+            from penlight.keywords import in_python
+
             with view() as drawn:
                 drawn.worded = in_python
                 return function(*args, **{**values, "listener": drawn})  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
-"""What the API gives: results whose `to_dict()` is the JSON of the command, and who watches the way there."""
+"""What the API gives: results whose `to_dict()` is the JSON of the command."""
 
-import base64
 import html
 import math
 from collections.abc import Mapping, Sequence
@@ -9,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penlight.data.accesses import TestAccess, count_accesses
-from penlight.records import NotebookResult, Record, json_key, shorten, table_html
+from penlight.records import NotebookResult, Record, json_key, picture_html, shorten, table_html
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from penlight.data.accesses import TestAccess
     from penlight.data.audit import Audit, Problem
     from penlight.data.summary import DataDescription
     from penlight.recipes.plan import TrainingPlan
@@ -198,12 +196,8 @@ class Shown(Record):
 
     def _repr_html_(self) -> str:
         """Show the pictures in a notebook."""
-        pictures = [(file.stem, file.read_bytes()) for file in self.files if file.suffix == ".png"]
-        return "".join(
-            f'<img alt="{name} of {self.description.info.name}" style="max-width:44rem;display:block;margin:0 0 1em" '
-            f'src="data:image/png;base64,{base64.b64encode(png).decode("ascii")}">'
-            for name, png in pictures
-        )
+        pictures = [file for file in self.files if file.suffix == ".png"]
+        return "".join(picture_html(file, f"{file.stem} of {self.description.info.name}") for file in pictures)
 
 
 def _score_of(row: Mapping[str, Any], name: str) -> dict[str, float]:

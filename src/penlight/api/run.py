@@ -15,8 +15,8 @@ from penlight.api.options import Options, request_of
 from penlight.api.paths import PathLike, path_of, path_or_none
 from penlight.api.progress import TrainingView, shows
 from penlight.api.reports import displays
-from penlight.api.results import Trained
-from penlight.api.training import cross_validate_recipe, train_recipe, trained_of
+from penlight.api.results import ResultPath, Trained
+from penlight.api.training import train_request, trained_of
 from penlight.api.verdicts import verdict_of
 from penlight.errors import RecipeError, RunError, UnknownNameError
 from penlight.evaluation.standing import model_words
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 
 _RESERVED = ("row", "file", "patient", "truth", "answer")
+_OF_FINDINGS = {"confusion": "confusion_labels"}
+"""The figures that findings have in the place of another one."""
+
 _LEADING = 5
 """How many scores a card shows."""
 
@@ -72,7 +75,41 @@ class RunPredictions(NotebookResult, Predictions):
         return f"RunPredictions({self.dataset}, {self.split}: {len(self):,} images, {len(self.task.labels)} labels)"
 
 
-class Run(NotebookResult, RunFolder):
+class _InFolder(NotebookResult):
+    """What one run and several have in common: a folder with scores, figures and a report."""
+
+    path: Path
+
+    @property
+    def scores(self) -> Scores | SeedsScores | FoldsScores:
+        """The scores, and those of the baselines on the same images."""
+        raise NotImplementedError
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @property
+    def report(self) -> ResultPath:
+        """The page with figures and checks."""
+        return ResultPath(self.path / REPORT)
+
+    def plot(self, name: str, ax: "Axes | None" = None) -> "Axes":
+        """Draw a figure of the report, such as "confusion" or "learning", onto axes or onto a figure of its own.
+
+        "confusion" of findings has a matrix for each. UnknownNameError lists the figures that there are.
+        """
+        figures = displays(self)
+        name = _OF_FINDINGS.get(name, name) if name not in figures else name
+        if name not in figures:
+            raise UnknownNameError("figure", str(name), figures)
+        return figures[name].plot(ax)
+
+    def frame(self) -> "pd.DataFrame":
+        """Give the scores of the whole, a line each, with those of the baselines beside them."""
+        return self.scores.frame()
+
+
+class Run(_InFolder, RunFolder):
     """A trained model in its folder. Commands take it by its path, functions of `penlight` as it is.
 
     Examples
@@ -92,18 +129,10 @@ class Run(NotebookResult, RunFolder):
         vars(run).update(vars(folder))
         return run
 
-    def __fspath__(self) -> str:
-        return str(self.path)
-
     @property
     def scores(self) -> Scores:
         """The scores on test, and those of the baselines on the same images, as `train` found them."""
         return self.metrics
-
-    @property
-    def report(self) -> Path:
-        """The page with figures and checks."""
-        return self.path / REPORT
 
     def predictions(self, split: str = "test") -> RunPredictions:
         """Give the calibrated probabilities and the answers of each image of "val" or "test". UnknownNameError for
@@ -115,13 +144,6 @@ class Run(NotebookResult, RunFolder):
         files = files_of(self.recipe.data.dataset, self.recipe.data.size, split, found.predictions.data_hash)
         named = None if files is None else np.array(files)[found.predictions.index]
         return RunPredictions(**own, decided=found.decided, files=named)
-
-    def plot(self, name: str, ax: "Axes | None" = None) -> "Axes":
-        """Draw a figure of the report, such as "confusion" or "learning", onto axes or onto a figure of its own.
-
-        UnknownNameError lists the figures that the run has.
-        """
-        return _plot(self, name, ax)
 
     def keras_model(self, *, probabilities: bool = False) -> Any:
         """Give the network as an ordinary compiled Keras model, of images float32 (N, H, W, C) of 0 to 255.
@@ -143,10 +165,6 @@ class Run(NotebookResult, RunFolder):
         network, task = network_of(self), self.model_predictions("test").task
         return compiled_network(network, task, self.decision.calibration, probabilities=probabilities)
 
-    def frame(self) -> "pd.DataFrame":
-        """Give the scores of the whole, a line each, with those of the baselines beside them."""
-        return self.scores.frame()
-
     def _json(self) -> Trained:
         return trained_of(self.path, [self], self.scores)
 
@@ -158,7 +176,7 @@ class Run(NotebookResult, RunFolder):
         return _card(self, verdict_of(self.path, self.scores), {"Report": REPORT, "Model card": "card.md"})
 
 
-class Runs(NotebookResult, Sequence[Run]):
+class Runs(_InFolder, Sequence[Run]):
     """The runs of several seeds, or of the folds of a cross-validation, in one folder.
 
     Examples
@@ -175,9 +193,6 @@ class Runs(NotebookResult, Sequence[Run]):
         self.kind = group.kind
         self._group = group
         self._runs = [Run.of(run) for run in group.runs(opened)]
-
-    def __fspath__(self) -> str:
-        return str(self.path)
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -197,19 +212,6 @@ class Runs(NotebookResult, Sequence[Run]):
         values = {own.name: getattr(summary, own.name) for own in fields(kind)}
         return kind(**values | {"sealed": self._group.is_sealed})
 
-    @property
-    def report(self) -> Path:
-        """The page with figures and checks over all runs."""
-        return self.path / REPORT
-
-    def plot(self, name: str, ax: "Axes | None" = None) -> "Axes":
-        """Draw a figure of the report over all runs, as `Run.plot` does."""
-        return _plot(self, name, ax)
-
-    def frame(self) -> "pd.DataFrame":
-        """Give the scores of the whole, a line each, with those of the baselines beside them."""
-        return self.scores.frame()
-
     def _json(self) -> Trained:
         return trained_of(self.path, self._runs, self.scores)
 
@@ -218,13 +220,6 @@ class Runs(NotebookResult, Sequence[Run]):
 
     def _repr_html_(self) -> str:
         return _card(self, verdict_of(self.path, self.scores), {"Report": REPORT})
-
-
-def _plot(run: Run | Runs, name: str, ax: "Axes | None") -> "Axes":
-    figures = displays(run)
-    if name not in figures:
-        raise UnknownNameError("figure", str(name), figures)
-    return figures[name].plot(ax)
 
 
 def _card(run: Run | Runs, said: str, files: Mapping[str, str]) -> str:
@@ -274,17 +269,12 @@ def train(
 ) -> Run: ...  # fmt: skip
 @overload
 def train(
-    dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, seed: int = 0, folds: int,
-    view: str | None = None, size: int | None = None, budget: float | None = None, images: bool = True,
-    out: PathLike | None = None, track: str | None = None, listener: ProgressListener | None = None,
-    options: Options | None = None, **keywords: Any,
-) -> Runs: ...  # fmt: skip
+    dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, folds: int, **keywords: Any
+) -> Runs: ...
 @overload
 def train(
-    dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, seed: int = 0, seeds: int,
-    folds: int | None = None, view: str | None = None, size: int | None = None, budget: float | None = None,
-    images: bool = True, out: PathLike | None = None, track: str | None = None,
-    listener: ProgressListener | None = None, options: Options | None = None, **keywords: Any,
+    dataset: PathLike | Recipe, recipe: "PathLike | Recipe | None" = None, *, seeds: int, folds: int | None = None,
+    **keywords: Any,
 ) -> Run | Runs: ...  # fmt: skip
 @checked
 @shows(TrainingView)
@@ -346,13 +336,9 @@ def train(
     told.on_step("Preparing")
     own = _own_model(model, fresh, callbacks)
     asked = request_of(dataset, recipe, options, keywords, train, view=view, size=size, budget=budget, own=own)
-    how: dict[str, Any] = {"name": asked.name, "out": folder, "seed": seed, "plan": asked.plan}
-    how |= {"images": images, "own": asked.own}
-    with tracking(told, track) as how["listener"]:
-        if folds is None:
-            made = train_recipe(asked.recipe, seeds=seeds, **how)
-        else:
-            made = cross_validate_recipe(asked.recipe, folds=folds, **how)
+    with tracking(told, track) as listener:
+        how: dict[str, Any] = {"seed": seed, "images": images, "out": folder, "listener": listener}
+        made = train_request(asked, seeds=seeds, folds=folds, **how)
     return open_run(made.folder)
 
 

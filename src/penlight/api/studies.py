@@ -12,7 +12,7 @@ from penlight.api.results import Studied
 from penlight.data import store
 from penlight.data.catalog import portable
 from penlight.experiments.executors import Here
-from penlight.experiments.experiment import Summary, run_group
+from penlight.experiments.experiment import Summary, require_group, run_group
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import require_no_images
 from penlight.experiments.studies import compare_rows
@@ -81,6 +81,7 @@ def study(
         listener.on_step("Reading the study")
         plan = plan_study(name, out=out, seeds=seeds)
         require_no_changed(plan)
+        require_group(plan.folder, "study", "a study")
         for run in plan.runs:
             if run.run is not None and run.state == "done" and not images:
                 require_no_images(run.run)

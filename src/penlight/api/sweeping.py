@@ -15,7 +15,7 @@ from penlight.disk import is_inside, short_path
 from penlight.errors import DataError
 from penlight.evaluation import Score
 from penlight.experiments.executors import Here
-from penlight.experiments.experiment import Summary, run_group
+from penlight.experiments.experiment import Summary, require_group, run_group
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import RunSpec
 from penlight.records import Record, json_key
@@ -86,6 +86,8 @@ def sweep(
         done = [name for name in here if is_inside(folder, f"{name}/{MANIFEST}")]
         rows = [_row_of(name, open_run(folder / name)) for name in done]
         return Swept(folder, None, rows, [name for name in here if name not in done], absent)
+
+    require_group(folder, "sweep", "a study of several datasets")
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[Swept]:
         rows = [_row_of(name, run) for name, run in zip(here, runs, strict=True)]

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from penlight.api.requests import with_references
+from penlight.api.requests import Request, with_references
 from penlight.api.results import Trained
 from penlight.experiments.executors import Here
 from penlight.experiments.experiment import Summary, default_folder, run_group
@@ -20,6 +21,15 @@ from penlight.runs.holdings import holdings_of
 from penlight.runs.scores import FoldsScores, Scores, SeedsScores
 from penlight.runs.scoring import evaluate_run
 from penlight.training.own import OwnModel, with_own
+
+
+def train_request(asked: Request, *, seeds: int = 1, folds: int | None = None, **how: Any) -> Trained:
+    """Train what was asked for with `seeds` seeds or in `folds`; `how` are seed, images, out and listener as
+    `train_recipe` has them."""
+    how |= {"name": asked.name, "plan": asked.plan, "own": asked.own}
+    if folds is None:
+        return train_recipe(asked.recipe, seeds=seeds, **how)
+    return cross_validate_recipe(asked.recipe, folds=folds, **how)
 
 
 def train_recipe(
@@ -76,9 +86,7 @@ def cross_validate_recipe(
     """Divide train and val into folds, train on all but one for each, and score the answers to those left out.
 
     Test is not read, and stays for later. Inside a fold, a part of what it is trained on chooses the epoch,
-    thresholds and calibration. `out` is the folder to write, with a run per fold; by default the next free
-    runs/<dataset>-<name>-<n>, or the unfinished one of the same recipe, which is continued. `images` and `own` as in
-    `train_recipe`.
+    thresholds and calibration. The other arguments as in `train_recipe`; the folder has a run per fold.
     DataError where there are too few images for so many folds; RunError for a folder that holds something else.
     """
     listener, recipe = listener or ProgressListener(), _trainable(recipe)

@@ -34,6 +34,9 @@ View = Annotated[str | None, Option(help="View of the labels; native by default.
 Size = Annotated[
     int | None, Option(help="Image size in pixels: 28, 64, 128 or 224; by default the recipe's, else 28.")
 ]
+StoredSize = Annotated[
+    int | None, Option("--size", help="Image size in pixels; by default that of the dataset's description, else 28.")
+]
 Out = Annotated[Path | None, Option(help="Output folder; by default a new one under runs/.")]
 Trainable = Annotated[str, Argument(help="A dataset's name, its description file, or a run's recipe.toml.")]
 Known = Annotated[str, Argument(help="A dataset's name, or its description file.")]
@@ -135,7 +138,7 @@ def train(
     """
     from penlight.api import requests
     from penlight.api.progress import TrainingView
-    from penlight.api.training import cross_validate_recipe, train_recipe
+    from penlight.api.training import train_request
     from penlight.cli.show.trained import print_plan_made, print_trained
     from penlight.tracking.tracker import tracking
 
@@ -146,13 +149,9 @@ def train(
     with contextlib.redirect_stdout(sys.stderr if json else sys.stdout):
         asked = requests.request(dataset, recipe, overrides or [], view=view, size=size, budget=budget)
         print_plan_made(asked.plan, json, full)
-        how: dict[str, Any] = {"name": asked.name, "out": out, "seed": seed, "plan": asked.plan}
-        how |= {"images": not no_images, "own": asked.own}
         with TrainingView(quiet=json) as shown, tracking(shown, track) as listener:
-            if folds:
-                result = cross_validate_recipe(asked.recipe, folds=folds, listener=listener, **how)
-            else:
-                result = train_recipe(asked.recipe, seeds=seeds, listener=listener, **how)
+            how: dict[str, Any] = {"seed": seed, "images": not no_images, "out": out, "listener": listener}
+            result = train_request(asked, seeds=seeds, folds=folds, **how)
     give(result, json, lambda made: print_trained(made, full))
 
 
@@ -331,7 +330,7 @@ def score(
         str | None, Option(help="Findings of an empty cell in --truth: negative or unknown (in no score).")
     ] = None,
     view: View = None,
-    size: Size = None,
+    size: StoredSize = None,
     split: Annotated[str | None, Option(help="val or test; by default from the file name.")] = None,
     val: Annotated[
         Path | None, Option(help="CSV of the same model's predictions for val, to fit calibration and thresholds.")
@@ -386,7 +385,7 @@ def compare(
     split: Scored = "test",
     dataset: Annotated[str | None, Option(help="The dataset of CSV files; by default that of the first run.")] = None,
     view: View = None,
-    size: Size = None,
+    size: StoredSize = None,
     out: Annotated[Path | None, Option(help="HTML page to write; none by default.")] = None,
     full: Full = False,
     json: Json = False,
@@ -487,14 +486,15 @@ def serve(
     no_auth: Annotated[bool, Option("--no-auth", help="Allow access without a token.")] = False,
     allowed_host: Annotated[
         list[str] | None,
-        Option(help="Additional host name that the server accepts; repeatable."),
+        Option(metavar="NAME", help="Additional host name that the server accepts; repeatable."),
     ] = None,
     root_path: Annotated[str, Option(help="Prefix below which a proxy serves the pages, e.g. /penlight.")] = "",
     forwarded_allow_ips: Annotated[
         list[str] | None,
         Option(
+            metavar="ADDRESS",
             help="Address or network of a proxy whose X-Forwarded-For, -Proto and -Host are trusted, several "
-            "separated by commas; none by default; repeatable."
+            "separated by commas; none by default; repeatable.",
         ),
     ] = None,
     threads: Annotated[
@@ -566,7 +566,7 @@ def data_list(json: Json = False) -> None:
 @data.command("fetch")
 def data_fetch(
     dataset: Annotated[str, Argument(help="A dataset's name.")],
-    size: Size = None,
+    size: StoredSize = None,
     images: Images = None,
     json: Json = False,
 ) -> None:
@@ -711,7 +711,7 @@ def data_new(
 def data_show(
     dataset: Known,
     view: View = None,
-    size: Size = None,
+    size: StoredSize = None,
     images: Images = None,
     out: Out = None,
     json: Json = False,
@@ -726,7 +726,7 @@ def data_show(
 @data.command("audit")
 def data_audit(
     dataset: Known,
-    size: Size = None,
+    size: StoredSize = None,
     images: Images = None,
     out: Out = None,
     json: Json = False,

@@ -72,7 +72,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "score": (
         "penlight score test.csv --dataset retinamnist",
-        "penlight score test.csv --dataset retinamnist --val val.csv --set decide.thresholds=f1",
+        "penlight score test.csv --dataset retinamnist --val val.csv",
         "penlight score mine.csv --truth labels.csv --out runs/mine",
     ),
     "compare": (

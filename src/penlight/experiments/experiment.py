@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from penlight.disk import FolderHold
+from penlight.disk import FolderHold, is_inside
 from penlight.errors import RunError
 from penlight.experiments.executors import Executor, Work, do_all
 from penlight.experiments.progress import ProgressListener
 from penlight.experiments.run import TrainedRun
 from penlight.runs import RunFolder
-from penlight.runs.groups import Kind, write_group
+from penlight.runs.groups import Kind, kind_of, write_group
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -49,6 +49,12 @@ def run_experiment(
     """
     with hold:
         return summarise(do_all(iter(work), executor, on_done))
+
+
+def require_group(folder: Path, kind: Kind, what: str) -> None:
+    """Raise RunError for a folder that is a run, or holds several of another kind, whose files would be replaced."""
+    if is_inside(folder, "recipe.toml") or kind_of(folder) not in (kind, None):
+        raise RunError(f"{folder} is not empty, and not {what}.", "Choose another folder with --out.")
 
 
 def run_group(

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from penlight.data import ViewedDataset
 from penlight.data.summary import DataDescription
 from penlight.disk import is_inside
-from penlight.errors import RunError
-from penlight.experiments.experiment import Summary
+from penlight.experiments.experiment import Summary, require_group
 from penlight.experiments.run import RunSpec
 from penlight.runs import RunFolder
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import SUMMARY, goes_on, is_bare, is_run_of, is_untidy, run_folder_in
-from penlight.runs.groups import REPORT, kind_of
+from penlight.runs.groups import REPORT
 from penlight.runs.scores import SeedsScores, SeedsSummary
 from penlight.runs.scoring import seeds_scores
 
@@ -29,8 +28,7 @@ def seed_specs(first: RunSpec, seeds: int) -> list[RunSpec]:
     several runs that are not seeds."""
     numbers = range(first.seed, first.seed + seeds)
     group = first.folder
-    if is_inside(group, "recipe.toml") or kind_of(group) not in ("seeds", None):
-        raise RunError(f"{group} is not empty, and not of several seeds.", "Choose another folder with --out.")
+    require_group(group, "seeds", "of several seeds")
     places = {seed: f"seed {k} of {seeds}" for k, seed in enumerate(numbers, start=1)}
     return [
         replace(first, seed=seed, folder=run_folder_in(group, f"seed-{seed}"), group=group, place=places[seed])

@@ -14,7 +14,6 @@ from penlight.data import ViewedDataset
 from penlight.data.reads import Readable, read
 from penlight.errors import ExportError, RunError
 from penlight.evaluation import Decision, score
-from penlight.models.estimator import EstimatorModel
 from penlight.numbers import counted
 from penlight.recipes import Recipe
 from penlight.records import Record, json_key
@@ -77,6 +76,10 @@ def _changes(model: Predictions, decided: NDArray[np.uint8], prob: Floats, decis
 
 
 _DEFECT = "Repeat the run on this machine; if that changes nothing, it is a defect of Penlight: please report it."
+_LARGE = (
+    "Logits of a network that does not scale its images are so large that their digits are lost in 32 bits: begin it "
+    "with Rescaling(1 / 255), as it gets pixels of 0 to 255."
+)
 
 
 def require_close(parity: Parity, precision: str, what: str, remedy: str = _DEFECT) -> None:
@@ -131,7 +134,7 @@ def write_onnx(
         images, file = read(view.splits["val"].images, few.index), Predictor(content, MODEL)
         # Scores of so few images would say nothing.
         parity = compare(file.answer, images, few, decision, scored=False)
-        remedy = COMPLETE if isinstance(model, EstimatorModel) else _DEFECT
+        remedy = {"estimator": COMPLETE, "own": _LARGE}.get(kept, _DEFECT)
         require_close(parity, writer.recipe.train.precision, MODEL, remedy)
     except (ExportError, RunError) as error:
         writer.write_json(RECORD, {MODEL: ExportedFile(False, error.text)})

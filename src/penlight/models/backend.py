@@ -4,22 +4,32 @@ import contextlib
 import functools
 import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from penlight.errors import MissingExtraError, UnknownNameError
+from penlight.errors import MissingExtraError, TrainingError, UnknownNameError
 
 BACKENDS = {"tensorflow": "train", "jax": "jax"}
 """The libraries that Keras may compute with, in the order of preference, and the extra that brings each."""
 
 
 def chosen_backend() -> str:
-    """Name the backend that Keras is to have: KERAS_BACKEND, else TensorFlow, or JAX where only that is installed.
+    """Name the backend that Keras has, if it was imported, or is to have: KERAS_BACKEND, else TensorFlow, or JAX
+    where only that is installed.
 
-    UnknownNameError for a backend that networks cannot be trained with here.
+    UnknownNameError for a backend that networks cannot be trained with here, TrainingError where Keras has one.
     """
+    if (imported := getattr(sys.modules.get("keras"), "backend", None)) is not None:
+        own = str(imported.backend())
+        if own not in BACKENDS:
+            raise TrainingError(
+                f"Keras was imported with the backend {own}; networks are trained with {' or '.join(BACKENDS)}.",
+                "Set KERAS_BACKEND to one of them before Keras is imported, and start Python again.",
+            )
+        return own
     installed = (name for name in BACKENDS if importlib.util.find_spec(name) is not None)
     name = os.environ.get("KERAS_BACKEND") or next(installed, "tensorflow")
     if name not in BACKENDS:
@@ -40,7 +50,6 @@ def load_keras() -> ModuleType:
                 f"Training a network needs {name}, which is not installed.",
                 f"Install it: pip install 'penlight[{BACKENDS[backend]}]'",
             )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # oneDNN stays on: it is the fast path, and repeatable on one machine. Its notice at start is what is not wanted.
     with warnings.catch_warnings(), quiet_stderr():
         warnings.simplefilter("ignore")

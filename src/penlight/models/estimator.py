@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -73,7 +74,7 @@ class EstimatorModel:
         del mirrors
         self.n_labels, self.exclusive = y.shape[1], task.exclusive
         pixels = _pixels(images)
-        with self._named("could not be fitted"):
+        with self._named("could not be fitted"), _warned_once():
             copied = clone(self.estimator)
             seeded = {name: self.seed for name in copied.get_params() if name.rpartition("__")[2] == "random_state"}
             copied.set_params(**seeded)
@@ -136,6 +137,16 @@ class _PerLabel:
     def predict_proba(self, pixels: NDArray[np.float32]) -> list[Any]:
         """Give the table of each."""
         return [own.predict_proba(pixels) for own in self.estimators]
+
+
+@contextlib.contextmanager
+def _warned_once() -> Iterator[None]:
+    """Warn once of what several fits warn of: an estimator of one finding is fitted for each."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    for own in {(own.category, str(own.message)): own for own in told}.values():
+        warnings.warn_explicit(own.message, own.category, own.filename, own.lineno)
 
 
 def _name_of(estimator: Any) -> str:

@@ -18,7 +18,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -335,6 +335,16 @@ def table_html(table: "pd.DataFrame") -> str:
         table = table.map(lambda value: " ".join(value.split()) if isinstance(value, str) else value)
     made: str = table.to_html(max_rows=_MOST_LINES, float_format=decimal_text, na_rep="", border=0)
     return made
+
+
+def picture_html(file: Path, about: str) -> str:
+    """Show a PNG file in a notebook, which keeps it; `about` is said where pictures are not seen."""
+    from base64 import b64encode
+
+    return (
+        f'<img alt="{html.escape(about)}" style="max-width:44rem;display:block;margin:0 0 1em" '
+        f'src="data:image/png;base64,{b64encode(file.read_bytes()).decode("ascii")}">'
+    )
 
 
 def _held(record: Any) -> list[Any]:

@@ -29,6 +29,9 @@ def own_model(given: Any, *, fresh: bool = False, callbacks: Any = ()) -> OwnMod
         if fresh or callbacks:
             raise RecipeError("fresh and callbacks are for networks, and an estimator was given.")
         return own_estimator(given)
+    if isinstance(given, type) and hasattr(given, "fit") and hasattr(given, "get_params"):
+        name = given.__name__
+        raise RecipeError(f"The class {name} is no network, nor an estimator.", f"Give one of it: model={name}().")
     return own_network(given, fresh=fresh, callbacks=callbacks)
 
 

@@ -4,10 +4,15 @@
 processes. Importing this package loads Optuna, and only `penlight tune` does.
 """
 
+import warnings
+
 from penlight.errors import MissingExtraError
 
 try:
-    import optuna  # noqa: F401
+    with warnings.catch_warnings():
+        # Its progress bar, which is not used here, would have a notebook install widgets.
+        warnings.simplefilter("ignore")
+        import optuna  # noqa: F401
 except ImportError as error:
     raise MissingExtraError(
         "Tuning needs optuna, which is not installed.", "Install it: pip install 'penlight[train]'"
