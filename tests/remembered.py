@@ -41,10 +41,11 @@ def _digest(dataset):
     """Hash what a dataset holds, whatever it says of itself."""
     digest = hashlib.sha256(repr((dataset.info, dataset.size)).encode())
     for name, split in sorted(dataset.splits.items()):
-        known = [np.asarray(values).tolist() for values in (split.patients, *split.metadata.values())]
-        digest.update(f"{name} {split.images.shape} {[*split.metadata]} {known}".encode())
+        held = vars(split)
+        digest.update(f"{name} {split.images.shape} {[*held, *split.metadata]}".encode())
         digest.update(np.ascontiguousarray(split.images))
-        digest.update(np.ascontiguousarray(split.labels))
+        for values in (*(held[own] for own in held if own not in ("images", "metadata")), *split.metadata.values()):
+            digest.update(str(np.asarray(values).tolist()).encode())
     return digest.hexdigest()
 
 
