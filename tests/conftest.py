@@ -20,7 +20,7 @@ from penlight.explanation import of_run
 from penlight.models import load_keras
 from penlight.models.backend import BACKENDS, chosen_backend
 from penlight.tasks import Binary, MultiClass, MultiLabel, Ordinal, Task
-from tests.remembered import fit_once, leave_reports_out
+from tests.remembered import audit_once, fit_once, leave_reports_out
 from tests.schedule import longest_first, pytest_xdist_make_scheduler  # noqa: F401
 
 LABELS = ("a", "b", "c", "d")
@@ -99,9 +99,11 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 @pytest.fixture(autouse=True)
 def baselines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fit the baselines of the same images once for all tests, but for the full ones and those marked `fitted`."""
+    """Fit the baselines of the same images once for all tests, and audit these once, but in the full tests and in
+    those marked `fitted`."""
     if not (is_full() or request.node.get_closest_marker("fitted")):
         fit_once(monkeypatch)
+        audit_once(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

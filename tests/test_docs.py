@@ -60,7 +60,7 @@ _INLINE = re.compile(r"`(penlight [^`\n]+)`")
 
 STAND_INS = {"retinamnist": "retina-phantom", "chestmnist": "chest-phantom", "nih1000": "chest-phantom"}
 IMAGES = {"train": 160, "val": 60, "test": 80}
-LEADING = ("README.md", "docs/how-to/own-folder.md")
+LEADING = ("README.md",)
 
 
 def name_of(page):

@@ -145,6 +145,11 @@ class Worker:
             header, payload = self._receive(largest)
         except (OSError, ValueError, EOFError, PenlightError) as error:
             raise self._ended() from error
+        except BaseException:
+            # Interrupted: what it still answers would be taken for the answer to the next message.
+            self._process.kill()
+            self._process.wait()
+            raise
         finally:
             if timer is not None:
                 timer.cancel()

@@ -2,6 +2,8 @@
 
 import contextlib
 import csv
+import functools
+import io
 import json
 import os
 import re
@@ -63,13 +65,22 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def draw(root: Path, n: int = 30) -> Path:
-    random = np.random.default_rng(0)
+@functools.cache
+def drawn(n: int) -> dict[str, bytes]:
+    random, found = np.random.default_rng(0), {}
     for name, light in (("a", 0), ("b", 90)):
-        (root / name).mkdir(parents=True)
         for i in range(n):
-            pixels = random.integers(0, 90, (30, 30)) + light
-            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{name}{i}.png")
+            file = io.BytesIO()
+            Image.fromarray((random.integers(0, 90, (30, 30)) + light).astype(np.uint8)).save(file, "PNG")
+            found[f"{name}/{name}{i}.png"] = file.getvalue()
+    return found
+
+
+def draw(root: Path, n: int = 30) -> Path:
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+    for name, content in drawn(n).items():
+        (root / name).write_bytes(content)
     return root
 
 

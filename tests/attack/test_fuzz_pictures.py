@@ -51,6 +51,8 @@ def test_mutations_are_the_same_each_time_and_of_every_kind():
     assert sum(content == seeds()[name] for name, content in made) < 20
 
 
+# In every test, tests/serve/test_routes.py sends damaged pictures, and tests/attack/test_pictures.py hostile ones.
+@pytest.mark.full
 def test_a_few_mutated_pictures(count):
     ask(0, sizes.FEW, count)
 

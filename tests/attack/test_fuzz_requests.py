@@ -265,6 +265,8 @@ def counted(live: Live, count) -> None:
         count(f"requests to a live server: {what}", number)
 
 
+# In every test, tests/attack/test_http.py sends raw requests, and tests/serve/test_routes.py any body.
+@pytest.mark.full
 def test_a_few_raw_requests(live, count):
     attack_raw(live, sizes.FEW)
     counted(live, count)

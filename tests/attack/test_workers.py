@@ -44,6 +44,22 @@ def test_items_come_back_in_order_and_printing_disturbs_nothing(pool):
     assert pool.call({}, [({}, large)])[0][1] == large[::-1]
 
 
+def test_an_interrupted_message_is_not_answered_to_the_next(pool, monkeypatch):
+    """As Ctrl-C and a notebook's stop do it, at any moment between a message and its answer."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    pool.call({}, [({"value": 0}, b"")])
+    for part in ("_send", "_receive"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Worker, part, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pool.call({}, [({"value": 1}, b"first")])
+        ((values, content),) = pool.call({}, [({"value": 2}, b"next")])
+        assert (values["got"], content) == (2, b"txen")
+
+
 LONG = ({"do": "lies", "bytes": struct.pack("<IQ", 0, 1 << 60).decode("latin-1")}, "crash")
 
 

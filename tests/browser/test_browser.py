@@ -220,13 +220,11 @@ def test_the_theme_is_switched_and_kept_on_every_page(page):
     assert page.evaluate(ground) == day
 
 
-def test_night_is_the_night_of_the_system(browser, address):
-    context = browser.new_context(base_url=address, color_scheme="dark")
-    page = context.new_page()
+def test_night_is_the_night_of_the_system(page):
+    page.emulate_media(color_scheme="dark")
     page.goto("/")
     expect(page.locator("#theme")).to_have_text("Day")
     assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)"
-    context.close()
 
 
 def test_two_runs_are_compared(page):

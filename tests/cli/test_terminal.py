@@ -47,6 +47,10 @@ COMMANDS = {
 }
 
 
+WHOLE = {}
+"""What commands print where there is room for all."""
+
+
 def printed(penlight, places, command):
     """Run a command; paths are given as names, and each digit as 0: the numbers are tested elsewhere."""
     words = [places.get(word.split(":")[0], word) + word[len(word.split(":")[0]) :] if word.split(":")[0] in places
@@ -72,15 +76,16 @@ def test_golden_output_at_80_columns(penlight, terminal, places, name):
 @pytest.mark.parametrize("width", [40, 60, 120])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_nothing_is_cut_at_any_width(penlight, terminal, places, name, width):
-    terminal(1000)
-    whole = printed(penlight, places, COMMANDS[name])
+    if name not in WHOLE:
+        terminal(1000)
+        WHOLE[name] = printed(penlight, places, COMMANDS[name])
     terminal(width)
     out = printed(penlight, places, COMMANDS[name])
     assert "…" not in out
     for line in out.splitlines():
         assert len(line) <= width or line.strip().startswith(("penlight ", "All scores")), line
     numbers = re.compile(r"\d+\.\d+")
-    assert set(numbers.findall(whole)) <= set(numbers.findall(out))
+    assert set(numbers.findall(WHOLE[name])) <= set(numbers.findall(out))
 
 
 def test_a_pipe_has_a_fixed_width(penlight, places, monkeypatch):
@@ -137,12 +142,27 @@ def test_serious_checks_are_sentences_and_others_titles(penlight, places, capsys
     assert "Few." not in out
 
 
-def in_a_terminal(*words, **env):
-    """Give what a command writes into a real terminal of 80 columns."""
-    program = "import sys; sys.argv[0] = 'penlight'\nfrom penlight.cli import main\nmain()"
+IN_TURN = """
+import json, os, sys
+import penlight.api.evaluating, penlight.cli.show.scores
+from penlight.cli import main
+for env, words in json.loads(sys.argv[1]):
+    process = os.fork()
+    if process == 0:
+        os.environ.update(env)
+        sys.argv = ["penlight", *words]
+        main()
+    print("\\0", os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), "\\0", end="", flush=True)
+"""
+"""Runs commands as processes of their own, which share what is imported."""
+
+
+def in_a_terminal(*commands):
+    """Give the exit code of each command, (env, words), and what it writes into a real terminal of 80 columns."""
     leader, follower = pty.openpty()
-    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **env}
-    with subprocess.Popen([sys.executable, "-c", program, *words], stdout=follower, stderr=follower, env=env) as done:
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
+    words = [sys.executable, "-c", IN_TURN, json.dumps(commands)]
+    with subprocess.Popen(words, stdout=follower, stderr=follower, env=env) as done:
         os.close(follower)
         out = b""
         while select.select([leader], [], [], 60)[0]:
@@ -154,21 +174,23 @@ def in_a_terminal(*words, **env):
                 break
             out += part
     os.close(leader)
-    return done.returncode, out.decode().replace("\r\n", "\n")
+    assert done.returncode == 0
+    said = out.decode().replace("\r\n", "\n").split("\0")
+    return list(zip(map(int, said[1::2]), said[::2], strict=False))
 
 
 def test_in_a_real_terminal_colour_is_of_errors_alone(places):
-    code, out = in_a_terminal("evaluate", places["RUN"])
+    evaluate = ["evaluate", places["RUN"]]
+    commands = ({}, evaluate), ({"NO_COLOR": "1"}, evaluate), ({}, ["evaluate", "nowhere"])
+    (code, out), (_, plain), refused = in_a_terminal(*commands)
     assert code == 0
     codes = set(re.findall(r"\x1b\[([0-9;]*)m", out))
     # Bold, dim, and the end of either; red where a check is serious.
     assert codes - {"1", "2", "0", "1;31"} == set()
     assert ("1;31" in codes) == ("serious" in out)
-    _, plain = in_a_terminal("evaluate", places["RUN"], NO_COLOR="1")
     assert set(re.findall(r"\x1b\[([0-9;]*)m", plain)) <= {"1", "2", "0"}
-    code, out = in_a_terminal("evaluate", "nowhere")
-    assert code == 1
-    assert out.startswith("\x1b[31mError:\x1b[0m There is no run folder nowhere.")
+    assert refused[0] == 1
+    assert refused[1].startswith("\x1b[31mError:\x1b[0m There is no run folder nowhere.")
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 120])

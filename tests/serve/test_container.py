@@ -127,6 +127,8 @@ def test_the_server_runs_without_privileges_on_runs_it_cannot_write(runs, tmp_pa
         assert server.wait(60) == 0
 
 
+# In every test, tests/serve/test_routes.py asks the same of an open address in this process.
+@pytest.mark.full
 def test_without_a_token_it_does_not_start(runs, tmp_path):
     server = served(runs, free_port(), tmp_path / "cache")
     _, said = server.communicate(timeout=120)

@@ -1,19 +1,24 @@
 """What the OpenAPI document says holds for whatever is sent: no 5xx, and no status that it does not name."""
 
 import importlib.util
+import re
+from itertools import product
 
+import pytest
 from hypothesis import HealthCheck, settings
 from starlette.testclient import TestClient
 
 from penlight.serve import make_app, open_registry, schema
 from tests.conftest import examples
+from tests.serve.test_routes import GOOD
 from tests.trained import trained
 
 EXPLAINS = importlib.util.find_spec("penlight.api.explaining") is not None
 """Without it the route answers 501, which is what it should."""
 
 
-def test_routes_are_as_the_document_says():
+@pytest.mark.full
+def test_whatever_is_sent_routes_are_as_the_document_says():
     # Imported here: it takes longer than all other imports of the tests, in each process.
     import schemathesis
     from schemathesis.checks import not_a_server_error
@@ -43,6 +48,30 @@ def test_routes_are_as_the_document_says():
     for operation in asked:
         config = HypothesisTestConfig(document.config, list(HypothesisTestMode))
         create_test(operation=operation, test_func=ask, config=config)()
+
+
+def test_routes_are_as_the_document_says():
+    import jsonschema_rs
+
+    client = TestClient(make_app(open_registry([trained("grades")])), base_url="http://localhost")
+    described = client.get("/api/v1/openapi.json").json()
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            kinds = list(operation.get("requestBody", {}).get("content", [""]))[:2]
+            statuses = set()
+            for name, content, kind in product(("grades", "no%00ne"), (GOOD, b"", b"{}"), kinds):
+                head = {"Content-Type": kind or "text/plain"}
+                answer = client.request(method, re.sub("{.+}", name, path), content=content, headers=head)
+                assert str(answer.status_code) in operation["responses"], (path, content[:4], kind)
+                assert answer.status_code < 500 or answer.status_code == 501
+                (said, own), *others = operation["responses"][str(answer.status_code)]["content"].items()
+                assert not others
+                assert answer.headers["Content-Type"].startswith(said)
+                if said == "application/json":
+                    assert jsonschema_rs.validator_for({**described, **own["schema"]}).is_valid(answer.json()), path
+                statuses.add(answer.status_code)
+            assert 200 in statuses or "{group}" in path or (path.endswith("explain") and not EXPLAINS), path
+            assert "{" not in path or 404 in statuses, path
 
 
 def test_the_example_is_an_answer():

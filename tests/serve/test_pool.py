@@ -11,7 +11,7 @@ from penlight.serve import pool as pools
 from penlight.serve.limits import RequestLimits
 from penlight.serve.pool import Pool
 from penlight.workers import Bounds
-from tests.served import START
+from tests.served import OWN, own_workers  # noqa: F401
 from tests.trained import trained
 
 HANDLER = "tests.attack.misbehaving:handle"
@@ -21,7 +21,7 @@ QUICK, ENDLESS = ({"do": "echo", "value": 1}, b""), ({"do": "loop"}, b"")
 @contextlib.asynccontextmanager
 async def pool(threads, spare, **limits):
     made = Pool(HANDLER, threads, RequestLimits(**limits), Bounds(60.0, 256 << 20), spare=spare)
-    START(made)
+    OWN["start"](made)
     going = []
 
     def ask(run, item):
@@ -49,9 +49,8 @@ class Started:
     close = kill
 
 
-def test_workers_start_with_the_server_and_end_with_it(monkeypatch):
+def test_workers_start_with_the_server_and_end_with_it(own_workers, monkeypatch):  # noqa: F811
     made = []
-    monkeypatch.setattr(Pool, "start", START)
     monkeypatch.setattr(pools, "Worker", lambda *how: made.append(Started(*how)) or made[-1])
     with TestClient(make_app(open_registry([trained("grades")]), names={"testserver"}, threads=3)):
         # One to spare.

@@ -77,7 +77,7 @@ def test_serving_loads_neither_keras_nor_what_draws():
         "from pathlib import Path\n"
         "from starlette.testclient import TestClient\n"
         "from penlight.serve import make_app, open_registry\n"
-        "with TestClient(make_app(open_registry([Path(sys.argv[1])]))) as client:\n"
+        "with TestClient(make_app(open_registry([Path(sys.argv[1])]), threads=1)) as client:\n"
         "    for path in ('/', '/static/style.css', '/runs/grades/report', '/api/v1/runs/grades', '/metrics'):\n"
         "        assert client.get(path).status_code == 200, path\n"
         "    picture = Path(sys.argv[2]).read_bytes()\n"

@@ -23,7 +23,7 @@ from penlight.runs import open_run
 from penlight.serve import make_app, open_registry
 from penlight.tasks import TASKS, MultiClass, find_task, register_task, table
 from tests.conftest import LABELS, small_dataset
-from tests.served import workers_on_demand  # noqa: F401
+from tests.served import own_workers  # noqa: F401
 
 TOY = '''
 from collections.abc import Mapping
@@ -89,7 +89,7 @@ files = { "28" = "wards.npz" }
 
 
 @pytest.fixture
-def wards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def wards(tmp_path: Path, own_workers: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:  # noqa: F811
     """Install the package of the task, and write a dataset that is described with it."""
     installed = tmp_path / "installed"
     about = installed / "toy_triage-1.0.dist-info"
@@ -140,7 +140,7 @@ def test_a_task_of_another_package_goes_through_every_room(wards, tmp_path):
     answered = json.loads(json.dumps(pl.predict(tmp_path / "cnn", named).to_dict()))
     assert answered["model"]["task"] == "triage"
     assert any("c is urgent." in image["why"] for image in answered["images"])
-    with TestClient(make_app(open_registry([tmp_path / "cnn"]), names={"testserver"})) as client:
+    with TestClient(make_app(open_registry([tmp_path / "cnn"]), names={"testserver"}, threads=1)) as client:
         files = [("file", (name, content, "image/png")) for name, content in named]
         assert client.post("/api/v1/runs/cnn/predict", files=files).json() == answered
 

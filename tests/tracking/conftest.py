@@ -74,7 +74,7 @@ def trained(kind: str) -> Path:
 def _train(out: Path, how: dict[str, int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         few_and_stubbed(patch)
-        pl.train("retina-phantom", "cnn", epochs=3, out=out, **how)
+        pl.train("retina-phantom", "cnn", filters=(4,), dense=8, epochs=3, out=out, **how)
 
 
 def few_and_stubbed(patch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ class Heard(ProgressListener):
 
 def test_a_run_is_sent_with_its_epochs_parameters_and_scores(memory):
     heard = Heard()
-    run = pl.train("retina-phantom", "cnn", epochs=2, track="memory:", listener=heard)
+    run = pl.train("retina-phantom", "cnn", filters=(4,), dense=8, epochs=2, track="memory:", listener=heard)
     (sent,), (scores,) = memory.runs.values(), memory.scores.values()
     assert (sent.name, sent.dataset, sent.parent) == (run.path.name, "retina-phantom", None)
     assert sent.parameters["train.epochs"] == "2"
@@ -124,7 +124,7 @@ def test_predictions_of_other_software_are_sent_too(memory, tmp_path):
 def test_a_tracker_that_fails_is_one_warning_and_the_run_is_the_same(memory):
     memory.fails = ConnectionRefusedError(111, "Connection refused")
     heard = Heard()
-    run = pl.train("retina-phantom", "cnn", epochs=3, track="memory:", listener=heard)
+    run = pl.train("retina-phantom", "cnn", filters=(4,), dense=8, epochs=3, track="memory:", listener=heard)
     (said,) = heard.warnings
     assert said == (
         "Tracking stopped: Connection refused. The run itself is not affected; send it when it is done: "
@@ -137,7 +137,7 @@ def test_a_tracker_that_fails_is_one_warning_and_the_run_is_the_same(memory):
 def test_a_tracker_that_dies_in_the_middle_gets_the_rest_later(memory):
     memory.fails, memory.after = BrokenPipeError(32, "Broken pipe"), 3
     heard = Heard()
-    run = pl.train("retina-phantom", "cnn", epochs=3, track="memory:", listener=heard)
+    run = pl.train("retina-phantom", "cnn", filters=(4,), dense=8, epochs=3, track="memory:", listener=heard)
     assert len(heard.warnings) == 1
     memory.fails = None
     assert list(pl.track(run, "memory:").sent) == [run.path.name]
@@ -159,7 +159,7 @@ def test_training_does_not_wait_for_a_slow_tracker(memory, monkeypatch):
 
     monkeypatch.setattr(memory, "log", slow)
     heard = Heard()
-    run = pl.train("retina-phantom", "cnn", epochs=3, track="memory:", listener=heard)
+    run = pl.train("retina-phantom", "cnn", filters=(4,), dense=8, epochs=3, track="memory:", listener=heard)
     assert begun.is_set()
     assert run.scores
     assert "did not answer in time" in heard.warnings[0]
@@ -180,7 +180,7 @@ def test_epochs_that_come_while_the_tracker_is_busy_go_together(memory, monkeypa
         log(key, epochs)
 
     monkeypatch.setattr(memory, "log", busy)
-    run = pl.train("retina-phantom", "cnn", epochs=6, track="memory:", listener=Last())
+    run = pl.train("retina-phantom", "cnn", filters=(4,), dense=8, epochs=6, track="memory:", listener=Last())
     assert sorted(memory.epochs[run.path.name]) == [1, 2, 3, 4, 5, 6]
     # The first, those that came meanwhile, and all of them again when the run is done.
     assert len(calls) == 3
