@@ -19,12 +19,15 @@ from pydantic import Field
 
 from penlight.errors import LargePictureError, NoPictureError, PictureError
 from penlight.formats import FORMATS, KINDS
-from penlight.records import Channels, Count, Finite, Flag, Record, Side
+from penlight.records import Channels, Count, Finite, Flag, Record, Side, json_key
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = NDArray[np.uint8]
+Frame = Literal["", "first", "middle"]
+FRAMES: tuple[Frame, ...] = ("", "first", "middle")
+"""Which is taken of a file with several frames; with "" such a file is refused."""
 Fit = Literal["crop", "pad", "stretch"]
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 """What becomes of a picture that is not square: its middle, black bars, or another aspect."""
@@ -62,12 +65,18 @@ _SIDE_OF_LOOK = 32
 
 class DecodeOptions(Record):
     """How a picture becomes an image: `size` pixels a side; `channels` 1 (grey) or 3 (colour); `fit` for what is not
-    square; `bits` that the values of 16-bit pictures use, 0 to 2**bits - 1 becoming 0 to 255; DICOM says its own."""
+    square; `bits` that the values of 16-bit pictures use, 0 to 2**bits - 1 becoming 0 to 255; DICOM says its own.
+    `which_frame` is the one that is taken of a DICOM file with several; with "" such a file is refused."""
 
     size: Side
     channels: Channels
     fit: Fit = "crop"
     bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 16
+    which_frame: Frame = json_key("frame", default="")
+
+    def __repr__(self) -> str:
+        """Leave out `which_frame` where it is not given: stores made before there was one are found by this text."""
+        return super().__repr__().replace(", which_frame=''", "")
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,8 @@ def load_with_header(
     damage."""
     with _naming(source, name):
         content = _bytes_of(source)
-        picture, whole, header = _unpack(content, reading.bits, reading.size * _LEFT_FOR_EACH, largest)
+        least = reading.size * _LEFT_FOR_EACH
+        picture, whole, header = _unpack(content, reading.bits, least, largest, reading.which_frame)
         pixels, colour = _image(picture, whole, reading)
         return pixels, replace(header, colour=colour)
 
@@ -211,11 +221,13 @@ def largest_value(source: Path | bytes) -> int:
 
 
 def is_dicom(source: Path | bytes) -> bool:
-    """Say whether a file or its bytes begin as DICOM does (PS3.10, section 7.1)."""
+    """Say whether a file or its bytes begin as DICOM does, with a preamble or without."""
+    from penlight.data import dicom
+
     if isinstance(source, bytes):
-        return source[128:132] == b"DICM"
+        return dicom.is_dicom(source)
     with source.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        return dicom.is_dicom(file.read(132))
 
 
 def is_array(source: Path | bytes) -> bool:
@@ -319,7 +331,7 @@ def check_pixels(width: int, height: int, largest: int = LARGEST_PIXELS) -> None
 
 
 def _unpack(
-    content: bytes, bits: int, least: int, largest: int = LARGEST_PIXELS
+    content: bytes, bits: int, least: int, largest: int = LARGEST_PIXELS, frame: Frame = ""
 ) -> tuple["Image.Image", tuple[int, int], PictureHeader]:
     """Unpack a picture into grey or RGB of 8 bits, and give the width and height it has as a whole, and its header.
 
@@ -330,7 +342,7 @@ def _unpack(
 
         from penlight.data import dicom
 
-        picture = Image.fromarray(dicom.pixels(content, largest))
+        picture = Image.fromarray(dicom.pixels(content, largest, frame))
         return picture, picture.size, PictureHeader(*picture.size, picture.mode != "L", bits=0)
     if is_array(content):
         return _of_array(content, bits, largest)
