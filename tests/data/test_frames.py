@@ -44,11 +44,11 @@ def test_without_it_each_file_is_named_with_the_option(films: Path, penlight) ->
     code, _, err = penlight("data", "new", films)
     assert code == 1
     assert "20 pictures cannot be read" in err
-    assert "it has 5 frames, a volume or a film; data new --frame middle takes one of them" in err
+    assert "it has 5 frames, a volume or a film; data new takes one of them with --frame middle" in err
     code, _, err = penlight("data", "new", films, "--frame", "all")
     assert code == 1
     assert "--frame all would make several images of one file" in err
-    with pytest.raises(DataError, match="--frame must be one of first, middle; 'last' came"):
+    with pytest.raises(DataError, match="frame= must be one of first, middle; 'last' came"):
         pl.new_dataset(films, frame="last")
     assert not Path("films.toml").exists()
 

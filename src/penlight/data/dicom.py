@@ -189,7 +189,7 @@ def _index_of(header: "Header", frame: "Frame") -> int:
     frames = _frames(header)
     if frames > 1 and not frame:
         raise PictureError(
-            f"it has {frames} frames, a volume or a film; data new --frame middle takes one of them",
+            f"it has {frames} frames, a volume or a film; data new takes one of them with --frame middle",
             "Or save the frame that is meant by itself.",
         )
     return frames // 2 if frame == "middle" else 0
