@@ -148,6 +148,9 @@ def test_a_deflated_file_is_read_up_to_a_limit(monkeypatch):
     np.testing.assert_array_equal(read_picture(dicom(syntax=DeflatedExplicitVRLittleEndian)), read_picture(dicom()))
     with pytest.raises(PictureError, match="deflated and cut off"):
         read_picture(dicom(syntax=DeflatedExplicitVRLittleEndian)[:-100])
+    content = dicom(syntax=DeflatedExplicitVRLittleEndian)
+    with pytest.raises(PictureError, match="deflated, and does not say from where on"):
+        read_picture(content[:140] + b"\x00\x00\x00\x00" + content[144:])
     monkeypatch.setattr("penlight.data.dicom._LARGEST_INFLATED", 1000)
     with pytest.raises(PictureError, match="deflated to more than 1,000 bytes"):
         read_picture(dicom(syntax=DeflatedExplicitVRLittleEndian))
@@ -363,7 +366,7 @@ def report(kind: str) -> bytes:
         (lambda: raw(0x0010, b"SS", b"\xe4\xff"), "its Rows is -28, and should be a whole number"),
         (lambda: raw(0x1051, b"DS", b"wide"), "its WindowWidth is no number"),
         (lambda: raw(0x1051, b"DS", b"nan "), "its WindowWidth is not finite"),
-        (lambda: dicom(WindowCenter=300, WindowWidth=0), "its WindowWidth is 0, by which nothing is shown"),
+        (lambda: dicom(WindowCenter=300, WindowWidth=0), "its WindowWidth is 0, which a LINEAR window cannot have"),
         (lambda: dicom(WindowCenter=300, WindowWidth=-50), "its WindowWidth is -50"),
         (lambda: dicom(**WINDOW, VOILUTFunction="CUBIC"), "its VOILUTFunction is 'CUBIC', which is not known"),
         (lambda: raw(0x1053, b"DS", b"nan "), "its RescaleSlope is not finite"),

@@ -34,6 +34,7 @@ Pixels = NDArray[np.uint8]
 _PERCENTILES = (0.5, 99.5)
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+_IS_DEFLATED = re.compile(rb"\x02\x00\x10\x00.{4}" + re.escape(_DEFLATED), re.DOTALL)
 _LARGEST_INFLATED = 1 << 29
 _META_LENGTH = re.compile(rb".{128}DICM\x02\x00\x00\x00UL\x04\x00(.{4})", re.DOTALL)
 
@@ -107,10 +108,7 @@ def pixels(content: bytes, largest: int | None = None, frame: "Frame" = "") -> P
         if colours != "RGB":
             raise PictureError(f"its colours ({colours}) are not turned into RGB here", "Save it as RGB.")
         return _to_eight_bits(values, bits)
-    padding = _is_padding(header, values)
-    if values.dtype.kind == "f":
-        values = np.nan_to_num(values, posinf=0, neginf=0)
-    seen = _windowed(header, _rescaled(header, values), padding)
+    seen = _windowed(header, values, _rescaled(header, values))
     return 255 - seen if kind == "MONOCHROME1" else seen
 
 
@@ -143,10 +141,12 @@ def _without_pixels(what: str = "a DICOM file") -> PictureError:
 
 def _inflated(content: bytes) -> bytes:
     """Inflate a file that is deflated as a whole (PS3.5, A.5), up to a limit; others are given as they are."""
+    if (named := _IS_DEFLATED.search(content)) is None:
+        return content
     match = _META_LENGTH.match(content)
     end = 144 + int.from_bytes(match[1], "little") if match else 0
-    if _DEFLATED not in content[:end]:
-        return content
+    if named.end() > end:
+        raise PictureError("it is deflated, and does not say from where on", "Export it anew.")
     unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = unpacking.decompress(content[end:], _LARGEST_INFLATED)
     if not unpacking.eof:
@@ -331,6 +331,8 @@ def _size_of_jpeg(frame: bytes) -> tuple[int, int, int] | None:
 
 
 def _to_eight_bits(values: NDArray[Any], bits: int) -> Pixels:
+    if bits == 8 and values.dtype == np.uint8:
+        return values
     scaled: Pixels = np.clip(np.round(values * (255.0 / ((1 << bits) - 1))), 0, 255).astype(np.uint8)
     return scaled
 
@@ -396,7 +398,9 @@ def _by_palette(header: "Header", values: NDArray[Any]) -> Pixels:
 
 def _is_padding(header: "Header", values: NDArray[Any]) -> NDArray[np.bool_]:
     """Say which stored values are no part of the picture."""
-    padding: NDArray[np.bool_] = ~np.isfinite(values)
+    padding: NDArray[np.bool_] = (
+        np.zeros(values.shape, np.bool_) if values.dtype.kind != "f" else ~np.isfinite(values)
+    )
     if ends := _numbers(header, "PixelPaddingValue")[:1]:
         # Some are written as signed where pixels are not, or the other way round.
         stored = np.array(ends + _numbers(header, "PixelPaddingRangeLimit")[:1], np.int64).astype(values.dtype)
@@ -411,16 +415,20 @@ def _rescaled(header: "Header", values: NDArray[Any]) -> Floats:
     slope, intercept = (_numbers(header, f"Rescale{what}") for what in ("Slope", "Intercept"))
     if slope[:1] == [0]:
         raise PictureError("its RescaleSlope is 0, which makes all values one", "Export it anew.")
-    return values * (slope[0] if slope else 1.0) + (intercept[0] if intercept else 0.0)
+    values = np.nan_to_num(values, posinf=0, neginf=0) if values.dtype.kind == "f" else values
+    factor, term = slope[0] if slope else 1.0, intercept[0] if intercept else 0.0
+    return values.astype(np.float64) if (factor, term) == (1, 0) else values * factor + term
 
 
-def _windowed(header: "Header", values: Floats, padding: NDArray[np.bool_]) -> Pixels:
+def _windowed(header: "Header", stored: NDArray[Any], values: Floats) -> Pixels:
+    """Show rescaled values; the `stored` ones say which are padding."""
     centre, width = _numbers(header, "WindowCenter"), _numbers(header, "WindowWidth")
     if centre and width:
         shares = _in_window(values, centre[0], width[0], str(header.get("VOILUTFunction") or "LINEAR").upper())
     elif (table := _table_in(header, "VOILUTSequence")) is not None:
         shares = table.look_up(values) / ((1 << table.bits) - 1)
     else:
+        padding = _is_padding(header, stored)
         low, high = np.percentile(values if padding.all() else values[~padding], _PERCENTILES)
         shares = (values - low) / max(high - low, np.finfo(np.float64).tiny)
         shares[padding] = header.PhotometricInterpretation == "MONOCHROME1"
@@ -434,7 +442,7 @@ def _in_window(values: Floats, centre: float, width: float, function: str) -> Fl
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         raise PictureError(f"its VOILUTFunction is {shown(function)}, which is not known here", "Export it anew.")
     if width < 1 if function == "LINEAR" else width <= 0:
-        raise PictureError(f"its WindowWidth is {width:g}, by which nothing is shown", "Correct its window.")
+        raise PictureError(f"its WindowWidth is {width:g}, which a {function} window cannot have", "Correct it.")
     if function == "SIGMOID":
         from penlight.tasks.links import sigmoid
 
