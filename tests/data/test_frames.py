@@ -38,6 +38,8 @@ def test_the_frame_is_a_line_of_the_description_that_a_run_keeps(films: Path) ->
         assert load_picture(films / dark, run.reading).max() < 60
         assert load_picture(films / bright, run.reading).min() >= 150
     assert all(predicted.answer for predicted in pl.predict(run, films).predictions)
+    page = next(file for file in pl.show(found.description, out="shown").files if file.suffix == ".html")
+    assert "as it is in its file" in page.read_text()
 
 
 def test_without_it_each_file_is_named_with_the_option(films: Path, penlight) -> None:  # noqa: F811

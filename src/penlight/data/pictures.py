@@ -141,14 +141,14 @@ def load_with_header(
         return pixels, replace(header, colour=colour)
 
 
-def load_whole(source: Path | bytes, side: int) -> tuple[Pixels, PictureHeader]:
+def load_whole(source: Path | bytes, side: int, frame: Frame = "") -> tuple[Pixels, PictureHeader]:
     """Load all of a picture in its own colours, uint8 (H, W) or (H, W, 3), its longer side at most `side` pixels.
 
-    Values of 16 bits are shown from the darkest to the brightest, DICOM by its own window. Errors as in
-    `load_picture`.
+    Values of 16 bits are shown from the darkest to the brightest, DICOM by its own window; `frame` is
+    which one is taken of several. Errors as in `load_picture`.
     """
     with _naming(source, ""):
-        picture, whole, header = _unpack(_bytes_of(source), _OWN_RANGE, side)
+        picture, whole, header = _unpack(_bytes_of(source), _OWN_RANGE, side, frame=frame)
         plain = picture.copy()
         plain.thumbnail((side, side))
         pixels = np.asarray(_turned(plain, picture.info.get("exif")))
@@ -188,7 +188,8 @@ def shows_colour(pixels: Pixels) -> bool:
 def has_colour(source: Path) -> bool:
     """Say whether the pixels of a picture show colour, at a small size, at which a JPEG is unpacked at an eighth;
     errors as in `load_picture`."""
-    return load_with_header(source, DecodeOptions(_SIDE_OF_LOOK, 3, "stretch"))[1].colour
+    options = DecodeOptions(_SIDE_OF_LOOK, 3, "stretch", which_frame="first")
+    return load_with_header(source, options)[1].colour
 
 
 def read_header(source: Path | bytes, name: str = "") -> PictureHeader:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from penlight.data.dataset import Dataset
 from penlight.data.decoding import load_whole_files
 from penlight.data.description import Description
-from penlight.data.own.layouts import find_source
+from penlight.data.own.layouts import find_source, pictures_of
 from penlight.data.own.prepare import paths_by_split
 from penlight.data.pictures import PictureHeader, Pixels
 from penlight.errors import PictureError
@@ -20,5 +20,6 @@ def load_originals(
     if paths is None:
         return {}
     root = find_source(description)[0]
-    loaded = load_whole_files([root / paths[split][row] for row in rows], side)
+    files = [root / paths[split][row] for row in rows]
+    loaded = load_whole_files(files, side, pictures_of(description).frame)
     return {row: own for row, own in zip(rows, loaded, strict=True) if not isinstance(own, PictureError)}
