@@ -38,12 +38,6 @@ _IS_DEFLATED = re.compile(rb"\x02\x00\x10\x00.{4}" + re.escape(_DEFLATED), re.DO
 _LARGEST_INFLATED = 1 << 29
 _META_LENGTH = re.compile(rb".{128}DICM\x02\x00\x00\x00UL\x04\x00(.{4})", re.DOTALL)
 
-# Files without a preamble begin with the tag of their first element, then its kind or, where that is implied, length.
-_BARE = re.compile(
-    rb"\x02\x00[\x00-\x10]\x00(?:UL|OB|UI)|\x08\x00[\x00-\x18]\x00(?:UL|CS|DA|TM|UI|[\x02-\x40]\x00\x00\x00)"
-    rb"|\x00\x08\x00[\x00-\x18](?:UL|CS|DA|TM|UI)"
-)
-
 # Items of sequences, and parts of compressed pixels; pydicom needs about 700 bytes for an empty one.
 _MOST_ITEMS = 20_000
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
@@ -74,12 +68,6 @@ _READ = [
 
 # A JPEG 2000 codestream begins with its marker and that of its size.
 _CODESTREAM = b"\xff\x4f\xff\x51"
-
-
-def is_dicom(start: bytes) -> bool:
-    """Say whether the first 132 bytes of a file are those of DICOM: a preamble and its mark (PS3.10, section 7.1), or
-    at once the first element, as older software writes files."""
-    return start[128:132] == b"DICM" or _BARE.match(start) is not None
 
 
 def read_size(content: bytes) -> tuple[int, int, bool]:

@@ -47,6 +47,12 @@ _ORIENTATION = 0x0112
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
 
+# Without a preamble DICOM begins with the tag of an element, then its kind or, where that is implied, its length.
+_WITHOUT_PREAMBLE = re.compile(
+    rb"\x02\x00[\x00-\x10]\x00(?:UL|OB|UI)|\x08\x00[\x00-\x18]\x00(?:UL|CS|DA|TM|UI|[\x02-\x40]\x00\x00\x00)"
+    rb"|\x00\x08\x00[\x00-\x18](?:UL|CS|DA|TM|UI)"
+)
+
 _LONGEST_REASON = 200
 """Characters of a decoder's own message that are told."""
 
@@ -222,13 +228,12 @@ def largest_value(source: Path | bytes) -> int:
 
 
 def is_dicom(source: Path | bytes) -> bool:
-    """Say whether a file or its bytes begin as DICOM does, with a preamble or without."""
-    from penlight.data import dicom
-
-    if isinstance(source, bytes):
-        return dicom.is_dicom(source)
-    with source.open("rb") as file:
-        return dicom.is_dicom(file.read(132))
+    """Say whether a file or its bytes begin as DICOM does: with a preamble and its mark (PS3.10, section 7.1) or, as
+    older software writes it, at once with the first element."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            source = file.read(132)
+    return source[128:132] == b"DICM" or _WITHOUT_PREAMBLE.match(source) is not None
 
 
 def is_array(source: Path | bytes) -> bool:
