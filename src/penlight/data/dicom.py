@@ -224,7 +224,7 @@ def _decoder_of(header: "Header") -> tuple["Decoder", list[str]]:
 
 def _decoded(header: "Header", index: int) -> tuple[NDArray[Any], int, str]:
     """Decode a frame: values (H, W) or (H, W, 3), the bits that they have, and their photometric interpretation."""
-    if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+    if not any(header.get(name) for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise _without_pixels()
     decoder, plugins = _decoder_of(header)
     shift = 0
@@ -402,7 +402,7 @@ def _rescaled(header: "Header", values: NDArray[Any]) -> Floats:
         return table.look_up(values).astype(np.float64)
     slope, intercept = (_numbers(header, f"Rescale{what}") for what in ("Slope", "Intercept"))
     if slope[:1] == [0]:
-        raise PictureError("its RescaleSlope is 0, which makes all values one", "Export it anew.")
+        raise PictureError("its RescaleSlope is 0, which makes all values the same", "Export it anew.")
     values = np.nan_to_num(values, posinf=0, neginf=0) if values.dtype.kind == "f" else values
     factor, term = slope[0] if slope else 1.0, intercept[0] if intercept else 0.0
     return values.astype(np.float64) if (factor, term) == (1, 0) else values * factor + term
