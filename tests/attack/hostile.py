@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1
 
 from tests.data.test_dicom import dicom
 
@@ -34,6 +34,12 @@ def jpeg_in_dicom(side=20_000):
     at = stream.index(b"\xff\xc0") + 5
     stream[at : at + 4] = struct.pack(">HH", side, side)
     return dicom(GREY, JPEGBaseline8Bit, PixelData=encapsulate([bytes(stream)]))
+
+
+def lossless_in_dicom(side=20_000):
+    """A DICOM of 64 x 64 whose lossless JPEG says, and has no data for, side x side pixels."""
+    frame = b"\xff\xd8" + struct.pack(">BBHBHHB3s", 0xFF, 0xC3, 11, 8, side, side, 1, b"\x01\x11\x00")
+    return dicom(GREY, JPEGLosslessSV1, PixelData=encapsulate([frame + b"\xff\xd9\x00"]))
 
 
 def scans(n):

@@ -18,6 +18,7 @@ HOSTILE = {
     "jpeg2000": (hostile.jpeg2000_in_dicom, "13300 x 13300 of 1 values, and its header says 64 x 64"),
     "jpeg2000-small": (lambda: hostile.jpeg2000_in_dicom(2000), "2000 x 2000"),
     "jpeg-in-dicom": (hostile.jpeg_in_dicom, "20000 x 20000"),
+    "lossless-in-dicom": (hostile.lossless_in_dicom, "20000 x 20000"),
     "scans": (lambda: hostile.scans(10_000), "scans, more than 100"),
     "more-scans": (lambda: hostile.scans(100_000), "scans, more than 100"),
     "scans-in-dicom": (lambda: hostile.scans_in_dicom(10_000), "scans, more than 100"),

@@ -683,6 +683,7 @@ def data_new(
         list[str] | None,
         Option(metavar="PATTERN", help="Files to leave out, e.g. '*/masks/*'; may be repeated; or none."),
     ] = None,
+    frame: Annotated[str | None, Option(help="Frame of DICOM files that have several: first or middle.")] = None,
     yes: Annotated[
         bool, Option("--yes", help="Ask nothing on a terminal either; what may be read in two ways is an error.")
     ] = False,
@@ -700,7 +701,7 @@ def data_new(
     said |= {"split_column": split_column, "patient_in_name": patient_in_name, "folders": folders, "join": join}
     said |= {"unnamed_patients": unnamed_patients, "separator": separator, "uncertain": uncertain, "blank": blank}
     said |= {"keep_rows": keep_rows, "drop_unlabelled": drop_unlabelled, "ending": ending, "ignore": ignore}
-    said |= {"label_in_name": label_in_name, "file_names": file_names, "encoding": encoding}
+    said |= {"label_in_name": label_in_name, "file_names": file_names, "encoding": encoding, "frame": frame}
     said["on_understood"] = None if json else print_understood
     given = {key: value for key, value in said.items() if value is not None}
     found = pl.new_dataset(**given) if yes or json else answered(pl.new_dataset, given)

@@ -42,6 +42,7 @@ OPTION_GROUPS: Mapping[str, Sequence[str]] = {
         "file_names",
         "encoding",
         "ignore",
+        "frame",
     ),
     "Seeds and folds": ("seed", "seeds", "folds"),
     "Search": ("trials", "time", "sampler", "space", "storage", "workers"),

@@ -16,7 +16,7 @@ import numpy as np
 
 from penlight.answers import ErrorOfWorker
 from penlight.data import pictures
-from penlight.data.pictures import DecodeOptions, PictureHeader, Pixels
+from penlight.data.pictures import DecodeOptions, Frame, PictureHeader, Pixels
 from penlight.errors import DataError, PictureError, RunError
 from penlight.workers import Item, Lost, WorkerPool, begin, shared_pool
 
@@ -49,7 +49,7 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
 
 _DO: Mapping[str, Callable[[Mapping[str, Any], Any], Item]] = {
     "load": lambda common, source: _loaded(*pictures.load_with_header(source, DecodeOptions(**common["reading"]))),
-    "whole": lambda common, source: _whole(*pictures.load_whole(source, common["side"])),
+    "whole": lambda common, source: _whole(*pictures.load_whole(source, common["side"], common["frame"])),
     "look": lambda common, source: (asdict(pictures.read_header(source)), b""),
     "colour": lambda common, source: ({"colour": pictures.has_colour(source, common["bits"])}, b""),
     "largest": lambda common, source: ({"largest": pictures.largest_value(source)}, b""),
@@ -64,7 +64,9 @@ def _whole(pixels: Pixels, header: PictureHeader) -> Item:
     return {**asdict(header), "shape": pixels.shape}, pixels.tobytes()
 
 
-def load_whole_files(sources: Sequence[Source], side: int) -> list[tuple[Pixels, PictureHeader] | PictureError]:
+def load_whole_files(
+    sources: Sequence[Source], side: int, frame: Frame = ""
+) -> list[tuple[Pixels, PictureHeader] | PictureError]:
     """Load up to 200 files, or their bytes, as `pictures.load_whole` does: each gives its pixels or its error."""
 
     def read(values: Mapping[str, Any], content: bytes) -> tuple[Pixels, PictureHeader]:
@@ -73,7 +75,8 @@ def load_whole_files(sources: Sequence[Source], side: int) -> list[tuple[Pixels,
             raise ValueError("this is no picture of the size asked for")
         return np.frombuffer(content, np.uint8).reshape(shape), _header_of(values)
 
-    return _ask({"do": "whole", "side": side}, sources, (), read, largest=side * side * 3 * len(sources))
+    common = {"do": "whole", "side": side, "frame": frame}
+    return _ask(common, sources, (), read, largest=side * side * 3 * len(sources))
 
 
 def load_files(

@@ -30,6 +30,7 @@ ignore = ["*/masks/*", "*_mask.png"]        # files that are left out; "*" stand
 folders = "{split}/{label}"                 # of class folders: which is the label; * for one that says nothing
 patient_in_name = "{patient}_*"             # whose a picture is, by the end of its path
 folder = "."                                # of the pictures of a table that lies elsewhere
+frame = "middle"                            # of DICOM files that have several, or "first"
 columns = { path = "file", label = "findings", patient = "id" }   # of a manifest; or labels = ["col1", "col2"]
 separator = "|"                             # between several labels in a cell
 none = "No Finding"                         # the label that says there is none; more in `own.manifest.TableRules`
@@ -57,7 +58,7 @@ from penlight.data.own.keys import check_text, check_types
 from penlight.data.own.listing import MOST_LABELS, PictureLayout
 from penlight.data.own.splitting import SHARES, SplitRule
 from penlight.data.own.tables import suffix_of
-from penlight.data.pictures import FITS, DecodeOptions, Fit
+from penlight.data.pictures import FITS, FRAMES, DecodeOptions, Fit, Frame
 from penlight.data.remembered import NAME_IT, images_folder
 from penlight.errors import DataError, PenlightError
 from penlight.escaping import named, shown
@@ -79,7 +80,7 @@ _OPTIONAL: Mapping[str, type] = {
 }  # fmt: skip
 _IMAGES: Mapping[str, type] = {
     "from": str, "sizes": list, "fit": str, "bits": int, "values": list, "ignore": list, "patient_in_name": str,
-    "folder": str, "endings": list,
+    "folder": str, "endings": list, "frame": str,
 }  # fmt: skip
 _SPLIT: Mapping[str, type] = {"file": str, "seed": int, "shares": dict}
 
@@ -103,7 +104,8 @@ class Pictures:
     """Where pictures lie and how they are read: `source` is a folder or a file, as written, of a `layout`; `values`
     are what is written there for each of the labels. `ignore` are patterns of files that are left out,
     `patient_in_name` is how a path shows the patient, and `folder` that of the pictures where it is not the
-    table's. `endings` are those of files that are read beside `pictures.FIRST_SUFFIXES`, in lower case."""
+    table's. `endings` are those of files that are read beside `pictures.FIRST_SUFFIXES`, in lower case,
+    and `frame` which one is taken of DICOM files with several."""
 
     source: str
     sizes: tuple[int, ...]
@@ -116,10 +118,11 @@ class Pictures:
     patient_in_name: str = ""
     folder: str = ""
     endings: tuple[str, ...] = ()
+    frame: Frame = ""
 
     def reading(self, size: int, channels: int) -> DecodeOptions:
         """Say how these pictures become images; what is predicted must be read in the same way."""
-        return DecodeOptions(size, channels, self.fit, self.bits)
+        return DecodeOptions(size, channels, self.fit, self.bits, self.frame)
 
 
 @dataclass(frozen=True)
@@ -402,7 +405,10 @@ def _pictures(values: Mapping[str, Any], info: DatasetInfo) -> Pictures:
     endings = _texts(images.get("endings", []), "endings", len(SUFFIXES))
     if unknown := sorted(set(endings) - SUFFIXES):
         raise DataError(f"endings has {named(unknown)}; read are {', '.join(sorted(SUFFIXES))}.", "Correct it.")
-    return Pictures(images["from"], sizes, written, rule, layout, fit, bits, ignore, patients, folder, endings)
+    frame = images.get("frame", "")
+    if frame not in FRAMES:
+        raise DataError(f"frame must be {' or '.join(FRAMES[1:])}; {shown(frame)} came.")
+    return Pictures(images["from"], sizes, written, rule, layout, fit, bits, ignore, patients, folder, endings, frame)
 
 
 def _rule(split: Mapping[str, Any], file: str) -> SplitRule:

@@ -19,12 +19,15 @@ from pydantic import Field
 
 from penlight.errors import LargePictureError, NoPictureError, PictureError
 from penlight.formats import FORMATS, KINDS
-from penlight.records import Channels, Count, Finite, Flag, Record, Side
+from penlight.records import Channels, Count, Finite, Flag, Record, Side, json_key
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = NDArray[np.uint8]
+Frame = Literal["", "first", "middle"]
+FRAMES: tuple[Frame, ...] = ("", "first", "middle")
+"""Which is taken of a file with several frames; with "" such a file is refused."""
 Fit = Literal["crop", "pad", "stretch"]
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 """What becomes of a picture that is not square: its middle, black bars, or another aspect."""
@@ -44,6 +47,12 @@ _ORIENTATION = 0x0112
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
 
+# Without a preamble DICOM begins with the tag of an element, then its kind or, where that is implied, its length.
+_WITHOUT_PREAMBLE = re.compile(
+    rb"\x02\x00[\x00-\x10]\x00(?:UL|OB|UI)|\x08\x00[\x00-\x18]\x00(?:UL|CS|DA|TM|UI|[\x02-\x40]\x00\x00\x00)"
+    rb"|\x00\x08\x00[\x00-\x18](?:UL|CS|DA|TM|UI)"
+)
+
 _LONGEST_REASON = 200
 """Characters of a decoder's own message that are told."""
 
@@ -62,12 +71,18 @@ _SIDE_OF_LOOK = 32
 
 class DecodeOptions(Record):
     """How a picture becomes an image: `size` pixels a side; `channels` 1 (grey) or 3 (colour); `fit` for what is not
-    square; `bits` that the values of 16-bit pictures use, 0 to 2**bits - 1 becoming 0 to 255; DICOM says its own."""
+    square; `bits` that the values of 16-bit pictures use, 0 to 2**bits - 1 becoming 0 to 255; DICOM says its own.
+    `which_frame` is the one that is taken of a DICOM file with several; with "" such a file is refused."""
 
     size: Side
     channels: Channels
     fit: Fit = "crop"
     bits: Annotated[int, Field(strict=True, ge=1, le=16)] = 16
+    which_frame: Frame = json_key("frame", default="")
+
+    def __repr__(self) -> str:
+        """Leave out `which_frame` where it is not given: stores made before there was one are found by this text."""
+        return super().__repr__().replace(", which_frame=''", "")
 
 
 @dataclass(frozen=True)
@@ -126,19 +141,20 @@ def load_with_header(
     damage."""
     with _naming(source, name):
         content = _bytes_of(source)
-        picture, whole, header = _unpack(content, reading.bits, reading.size * _LEFT_FOR_EACH, largest)
+        least = reading.size * _LEFT_FOR_EACH
+        picture, whole, header = _unpack(content, reading.bits, least, largest, reading.which_frame)
         pixels, colour = _image(picture, whole, reading)
         return pixels, replace(header, colour=colour)
 
 
-def load_whole(source: Path | bytes, side: int) -> tuple[Pixels, PictureHeader]:
+def load_whole(source: Path | bytes, side: int, frame: Frame = "") -> tuple[Pixels, PictureHeader]:
     """Load all of a picture in its own colours, uint8 (H, W) or (H, W, 3), its longer side at most `side` pixels.
 
-    Values of 16 bits are shown from the darkest to the brightest, DICOM by its own window. Errors as in
-    `load_picture`.
+    Values of 16 bits are shown from the darkest to the brightest, DICOM by its own window; `frame` is
+    which one is taken of several. Errors as in `load_picture`.
     """
     with _naming(source, ""):
-        picture, whole, header = _unpack(_bytes_of(source), _OWN_RANGE, side)
+        picture, whole, header = _unpack(_bytes_of(source), _OWN_RANGE, side, frame=frame)
         plain = picture.copy()
         plain.thumbnail((side, side))
         pixels = np.asarray(_turned(plain, picture.info.get("exif")))
@@ -178,7 +194,8 @@ def shows_colour(pixels: Pixels) -> bool:
 def has_colour(source: Path | bytes, bits: int = 16) -> bool:
     """Say whether the pixels of a picture show colour, at a small size, at which a JPEG is unpacked at an eighth;
     errors as in `load_picture`."""
-    return load_with_header(source, DecodeOptions(_SIDE_OF_LOOK, 3, "stretch", bits))[1].colour
+    options = DecodeOptions(_SIDE_OF_LOOK, 3, "stretch", bits, which_frame="first")
+    return load_with_header(source, options)[1].colour
 
 
 def read_header(source: Path | bytes, name: str = "") -> PictureHeader:
@@ -211,11 +228,12 @@ def largest_value(source: Path | bytes) -> int:
 
 
 def is_dicom(source: Path | bytes) -> bool:
-    """Say whether a file or its bytes begin as DICOM does (PS3.10, section 7.1)."""
-    if isinstance(source, bytes):
-        return source[128:132] == b"DICM"
-    with source.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    """Say whether a file or its bytes begin as DICOM does: with a preamble and its mark (PS3.10, section 7.1) or, as
+    older software writes it, at once with the first element."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            source = file.read(132)
+    return source[128:132] == b"DICM" or _WITHOUT_PREAMBLE.match(source) is not None
 
 
 def is_array(source: Path | bytes) -> bool:
@@ -319,7 +337,7 @@ def check_pixels(width: int, height: int, largest: int = LARGEST_PIXELS) -> None
 
 
 def _unpack(
-    content: bytes, bits: int, least: int, largest: int = LARGEST_PIXELS
+    content: bytes, bits: int, least: int, largest: int = LARGEST_PIXELS, frame: Frame = ""
 ) -> tuple["Image.Image", tuple[int, int], PictureHeader]:
     """Unpack a picture into grey or RGB of 8 bits, and give the width and height it has as a whole, and its header.
 
@@ -330,7 +348,7 @@ def _unpack(
 
         from penlight.data import dicom
 
-        picture = Image.fromarray(dicom.pixels(content, largest))
+        picture = Image.fromarray(dicom.pixels(content, largest, frame))
         return picture, picture.size, PictureHeader(*picture.size, picture.mode != "L", bits=0)
     if is_array(content):
         return _of_array(content, bits, largest)

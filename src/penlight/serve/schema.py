@@ -98,7 +98,7 @@ EXAMPLE: dict[str, Any] = {
         "cut_points": None,
         "coverage": 0.9,
         "novelty_threshold": 1.4213,
-        "reading": {"size": 28, "channels": 3, "fit": "crop", "bits": 16},
+        "reading": {"size": 28, "channels": 3, "fit": "crop", "bits": 16, "frame": ""},
         "backbone": "cnn",
         "recipe_hash": "5f2c9a1be07d4c33",
         "seed": 0,

@@ -11,6 +11,7 @@ from penlight.data.own.listing import MOST_LABELS, AskedLayout
 from penlight.data.own.table_rules import KEEP_ROWS, UNCERTAIN, require_known
 from penlight.data.own.tables import check_encoding, read_lines, read_table, suffix_of
 from penlight.data.own.templates import matcher, template_of
+from penlight.data.pictures import FRAMES
 from penlight.errors import DataError, UnknownNameError
 from penlight.parsing import parse_json_object
 
@@ -28,6 +29,12 @@ def asked_layout(*, label_map: Path | Mapping[str, str] | None = None, **options
     require_known(given.get("blank"), UNCERTAIN[1:], "--blank")
     require_known(given.get("keep_rows"), KEEP_ROWS, "--keep-rows")
     require_known(given.get("unnamed_patients"), ("own", "drop"), "--unnamed-patients")
+    if given.get("frame") == "all":
+        raise DataError(
+            "--frame all would make several images of one file, and the next frame of a volume is nearly the same.",
+            "Give --frame first or middle, or save frames as files, and name their patients in a table.",
+        )
+    require_known(given.get("frame"), FRAMES[1:], "--frame")
     if given.get("separator") == "":
         raise DataError("--separator is empty.", "Give what stands between several labels, or none.")
     if given.get("encoding"):

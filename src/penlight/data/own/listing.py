@@ -51,6 +51,7 @@ class AskedLayout:
     file_names: str | None = None
     encoding: str | None = None
     ignore: Sequence[str] = ()
+    frame: str | None = None
 
 
 _SPLIT_NAMES: Mapping[str, Sequence[str]] = {

@@ -232,6 +232,8 @@ def _understood(
         f"{pictures.size} pixels a side ({pictures.size_reason}); {'colour' if pictures.channels == 3 else 'grey'} "
         f"({pictures.channels_reason})"
     )
+    if options.layout.frame:
+        account["images"] += f"; the {options.layout.frame} frame of files with several"
     if pictures.deep or options.bits is not None:
         account["depth"] = f"{pictures.bits} bits ({pictures.bits_reason})"
     notes = [*_hints(there), *_columns_to_name(found, there)]
@@ -510,6 +512,7 @@ def _description_text(
         *(_line(key, value, RULE_WORDS.get(key, "")) for key, value in found.layout.to_table().items()),
         *([_line("ignore", ignored, "; ".join(found.ignored))] if ignored else []),
         *([_line("patient_in_name", options.layout.patient_in_name)] if options.layout.patient_in_name else []),
+        *([_line("frame", options.layout.frame, "of files with several")] if options.layout.frame else []),
         "",
         "[split]",
         _line("file", f"{name}-splits.csv", rule),

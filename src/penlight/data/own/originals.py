@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from penlight.data.dataset import Dataset
 from penlight.data.decoding import load_whole_files
 from penlight.data.description import Description
-from penlight.data.own.layouts import find_source
+from penlight.data.own.layouts import find_source, pictures_of
 from penlight.data.own.packed import sources, stop_reading
 from penlight.data.own.prepare import paths_by_split
 from penlight.data.pictures import PictureHeader, Pixels
@@ -20,6 +20,7 @@ def load_originals(
     paths = paths_by_split(description, dataset.size, dataset.md5)
     if paths is None:
         return {}
-    loaded = load_whole_files(list(sources(find_source(description)[0], [paths[split][row] for row in rows])), side)
+    files = list(sources(find_source(description)[0], [paths[split][row] for row in rows]))
+    loaded = load_whole_files(files, side, pictures_of(description).frame)
     stop_reading()
     return {row: own for row, own in zip(rows, loaded, strict=True) if not isinstance(own, PictureError)}
