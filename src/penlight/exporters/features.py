@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.exporters.graph import Graph, Value
+from penlight.models.graph import Graph, Value
 from penlight.models.feature_classifiers import (
     LEAST,
     FeatureClassifier,
