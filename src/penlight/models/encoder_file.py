@@ -18,8 +18,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from penlight import disk
 from penlight.errors import EncoderError, RunError, first_line
 from penlight.escaping import named, printable
+from penlight.models.weights import find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
-from penlight.recipes.recipe import Section, invalid_value
+from penlight.recipes.recipe import Encoded, Section, invalid_value
 from penlight.runs.modelfile import check_model
 from penlight.runs.session import LocalSession
 
@@ -54,9 +55,7 @@ PIXELS: Mapping[str, Pixels] = {
     "0..1": Pixels(scale=1 / 255),
     "-1..1": Pixels(scale=2 / 255, mean=(1.0, 1.0, 1.0)),
     "imagenet": Pixels(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
-    "clip": Pixels(
-        scale=1 / 255, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
-    ),
+    "clip": Pixels(scale=1 / 255, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)),
     "torchxrayvision": Pixels(scale=2048 / 255, mean=(1024.0, 1024.0, 1024.0)),
 }
 """How known families of networks want pixels, by name: ImageNet's mean and spread as torchvision and timm have it,
@@ -84,7 +83,8 @@ class Said(Section):
 class Encoder:
     """An encoder as it is used: `sha256` of its file; `input` (N, H, W, C) or (N, C, H, W) by `layout`, of `dtype`;
     `side` and `channels` of the images it gets, `free` where it takes any size; `pixels` and `order` of them;
-    `output`, of so many `axes`, from which `pooling` makes (N, `width`) features. `why` says where each of these is from."""
+    `output`, of so many `axes`, from which `pooling` makes
+    (N, `width`) features. `why` says where each of these is from."""
 
     path: Path
     sha256: str
@@ -142,6 +142,20 @@ def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
     return _with_output(made, model, told)
 
 
+def find_encoder(options: Encoded) -> Encoder:
+    """Open the encoder of a recipe. DataError if its file is not there, EncoderError if it is another than the recipe
+    says, or cannot be used."""
+    said = {key: getattr(options, key) for key in ("pixels", "output") if getattr(options, key)}
+    encoder = open_encoder(find_weights(options.weights), said)
+    if options.sha256 and encoder.sha256 != options.sha256:
+        raise EncoderError(
+            f"{encoder.path} is another encoder than the recipe's: its SHA-256 is {encoder.sha256[:12]}..., and "
+            f"{options.sha256[:12]}... was expected.",
+            "Put the file that was used there, or name another with --set model.weights=PATH.",
+        )
+    return encoder
+
+
 def _load(path: Path) -> tuple[bytes, "onnx.ModelProto"]:
     """Read a file and check it, with what of it lies beside it."""
     import onnx
@@ -178,7 +192,8 @@ def _told(path: Path, model: "onnx.ModelProto", said: Mapping[str, Any]) -> tupl
             from_file = parse_toml(disk.read_named(beside, LARGEST_TOML), str(beside), error=EncoderError)
         except OSError as error:
             raise EncoderError(f"{beside} cannot be read: {error.strerror or error}.", "Check it.") from error
-    told, where = Said(), {}
+    told = Said()
+    where: dict[str, str] = {}
     for values, source in ((known, "its metadata"), (from_file, beside.name), (said, "as given")):
         told = told.model_copy(update=_checked(values, source, path).model_dump(exclude_none=True))
         where |= dict.fromkeys(values, source)
@@ -236,7 +251,7 @@ def _layout(
         fits, why["layout"] = [told.layout], "as said"
     if len(fits) != 1:
         raise EncoderError(
-            f"The input of {path.name} has the shape {_shape_text(shape)}, which does not say where the channels are.",
+            f"The input of {path.name} has the shape {_shape_text(shape)}, which does not say where channels are.",
             'Say it as layout = "NCHW" or "NHWC" in a .toml beside it.',
         )
     channels = shape[1] if fits[0] == "NCHW" else shape[3]
@@ -244,7 +259,9 @@ def _layout(
     if channels not in (1, 3) and channels is not None:
         raise EncoderError(f"{path.name} takes images of {channels} channels; 1 or 3 are expected.", "Export it so.")
     if None not in sides and sides[0] != sides[1]:
-        raise EncoderError(f"{path.name} takes images of {_shape_text(shape)}, which are not square.", "Export it so.")
+        raise EncoderError(
+            f"{path.name} takes images of {_shape_text(shape)}, which are not square.", "Export it so."
+        )
     return fits[0], channels or 3, next((side for side in sides if side is not None), 0), why
 
 
@@ -268,15 +285,15 @@ def _with_output(made: Encoder, model: "onnx.ModelProto", told: Said) -> Encoder
         why["pooling"] = "a map is averaged"
     elif len(axes) == 3:
         pooling, width = told.pooling or "average", axes[2]
-        why.setdefault("pooling", "tokens are averaged, unless pooling = \"first\" says that the first has all")
+        why.setdefault("pooling", 'tokens are averaged, unless pooling = "first" says that the first has all')
     elif len(axes) == 2:
         width = axes[1]
     else:
         width = 0
     if not _FEWEST <= width <= _MOST:
         raise EncoderError(
-            f"{made.path.name} gives {printable(name)} of the shape {axes}; features are (N, F), maps (N, C, H, W), or "
-            "tokens (N, T, F).",
+            f"{made.path.name} gives {printable(name)} of the shape {axes}; features are (N, F), maps (N, C, H, W) "
+            "or tokens (N, T, F).",
             "Name another output, as output = NAME in a .toml beside it.",
         )
     return replace(made, output=name, axes=len(axes), pooling=pooling, width=width, why=why)
@@ -321,7 +338,7 @@ def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ..
     asked.graph.ClearField("output")
     asked.graph.output.append(onnx.helper.make_tensor_value_info(output, _FLOAT, None))
     try:
-        session = LocalSession(asked.SerializeToString(), made.path.name, None, spinning=False, input=made.input)
+        session = LocalSession(asked.SerializeToString(), made.path.name, None, spinning=False, reads=made.input)
         given = session.run([output], images if made.layout == "NHWC" else images.transpose(0, 3, 1, 2))[0]
     except RunError as error:
         raise EncoderError(error.problem, "Export it again, as plain ONNX.") from error

@@ -1,12 +1,12 @@
 """A probe: logistic regression on features, as strong as cross-validation by patient says.
 
-One multinomial regression of an exclusive task, else one regression per label; an L2 penalty on standardised features
-(Alain and Bengio, Understanding intermediate layers using linear classifier probes, 2016). The penalty does not change
+One multinomial regression of an exclusive task, else one per label, with an L2 penalty on standardised features
+(Alain and Bengio, Understanding intermediate layers using linear classifier probes, 2016). The penalty stays the same
 when features are turned, so all is computed along their principal axes, where a regression's curvature is nearly
 diagonal: with steps scaled by it, L-BFGS needs a dozen of them, and the next strength of a path fewer.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -63,7 +63,7 @@ class Probe:
         self.held_out = np.zeros(table.y.shape)
         for fold in np.unique(folds):
             rows = folds == fold
-            fitted = _fit_path(turned, table, np.where(rows, 0.0, weight), path[-3:])
+            fitted = _fit_path(turned, table, _without(weight, rows), path[-3:])
             self.held_out[rows] = turned.scores(fitted, rows)
         weights, bias = _fit_path(turned, table, weight, path[-3:])
         self.weights = (turned.axes @ weights) / turned.spread[:, None]
@@ -79,11 +79,12 @@ class Probe:
         return scores_of(prob_of(said, exclusive=self.exclusive), exclusive=self.exclusive)
 
     def _weights_of_rows(self, table: FeatureTable) -> Floats:
-        """Weigh images (N,): all alike, or those of rare classes more; their mean is 1."""
-        if self.options.balance == "none" or not table.exclusive:
-            return np.ones(len(table.y))
-        weight = table.y @ (1 / np.maximum(table.y.sum(axis=0), 1))
-        return np.asarray(weight / weight.mean())
+        """Weigh images (N, 1): all alike, or those of rare classes more, with the mean 1; or each label of them,
+        (N, C), where some are not known."""
+        if self.options.balance == "balanced" and table.exclusive:
+            weight = table.y @ (1 / np.maximum(table.y.sum(axis=0), 1))
+            return np.asarray(weight / weight.mean())[:, None]
+        return np.ones((len(table.y), 1)) if table.known is None else table.known.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,7 @@ def _chosen(turned: _Turned, table: FeatureTable, weight: Floats, folds: NDArray
     """Choose the strength whose answers out of fold have the least log loss."""
     if len(weight) > _CHOOSE:
         rows = np.sort(np.random.default_rng([table.seed, 0xC0DE]).permutation(len(weight))[:_CHOOSE])
-        y = table.y[rows]
-        table = FeatureTable(table.z[:0], y, table.groups, table.exclusive, table.seed)
+        table = replace(table, y=table.y[rows])
         turned, weight, folds = turned.rows(rows), weight[rows], folds[rows]
     fitted: dict[int, Regression] = {}
     losses: list[float] = []
@@ -142,19 +142,23 @@ def _chosen(turned: _Turned, table: FeatureTable, weight: Floats, folds: NDArray
         scores = np.zeros(table.y.shape)
         for fold in np.unique(folds).tolist():
             rows_out = folds == fold
-            fitted[fold] = _fit(turned, table, np.where(rows_out, 0.0, weight), strength, fitted.get(fold))
+            fitted[fold] = _fit(turned, table, _without(weight, rows_out), strength, fitted.get(fold))
             scores[rows_out] = turned.scores(fitted[fold], rows_out)
-        losses.append(float(np.average(_losses(scores, table.y, table.exclusive), weights=weight)))
+        losses.append(float((_losses(scores, table.y, table.exclusive) * weight).sum()))
         if len(losses) - 1 - int(np.argmin(losses)) >= _WORSE:
             break
     return STRENGTHS[int(np.argmin(losses))]
 
 
+def _without(weight: Floats, rows: NDArray[np.bool_]) -> Floats:
+    return np.where(rows[:, None], 0.0, weight)
+
+
 def _losses(scores: Floats, y: NDArray[np.uint8], exclusive: bool) -> Floats:
-    """Log loss of each image, (N,): of its class, or the mean over its labels."""
+    """Log loss of each image's class, (N, 1), or of each of its labels, (N, C)."""
     if exclusive:
-        return np.asarray(np.logaddexp.reduce(scores, axis=1) - (scores * y).sum(axis=1))
-    return np.asarray((np.logaddexp(0, scores) - scores * y).mean(axis=1))
+        return np.asarray(np.logaddexp.reduce(scores, axis=1) - (scores * y).sum(axis=1))[:, None]
+    return np.asarray(np.logaddexp(0, scores) - scores * y)
 
 
 def _fit_path(turned: _Turned, table: FeatureTable, weight: Floats, path: list[float]) -> Regression:
@@ -168,12 +172,12 @@ def _fit_path(turned: _Turned, table: FeatureTable, weight: Floats, path: list[f
 def _fit(
     turned: _Turned, table: FeatureTable, weight: Floats, strength: float, start: Regression | None
 ) -> Regression:
-    """Fit one strength to rows weighed by `weight` (N,), 0 for those that are left out, beginning at `start`."""
+    """Fit one strength to rows, or labels of them, weighed by `weight`, 0 for what is left out, from `start` on."""
     from scipy.optimize import minimize
 
     z, y, exclusive = turned.z, table.y.astype(np.float64), table.exclusive
-    labels, n = y.shape[1], float(weight.sum())
-    share = np.clip((weight @ y) / n, _RARE, 1 - _RARE)
+    labels, n = y.shape[1], np.maximum(weight.sum(axis=0), 1.0)
+    share = np.clip((weight * y).sum(axis=0) / n, _RARE, 1 - _RARE)
     curvature = np.maximum(share * (1 - share), _LEAST_CURVATURE) * n
     # Steps in these units see a curvature of about 1 everywhere.
     unit = np.sqrt(turned.variance[:, None] * curvature + 1 / strength)
@@ -189,12 +193,15 @@ def _fit(
         weights, bias = parts(at)
         scores = np.asarray(z @ weights.astype(np.float32), np.float64) + bias
         prob = prob_of(scores, exclusive=exclusive)
-        each = _losses(scores, table.y, exclusive) * (1 if exclusive else labels)
-        away = weight[:, None] * (prob - y)
+        away = weight * (prob - y)
         slope = np.asarray(z.T @ away.astype(np.float32), np.float64) + weights / strength
-        value = float(weight @ each) + (weights**2).sum() / (2 * strength)
+        value = float((_losses(scores, table.y, exclusive) * weight).sum()) + (weights**2).sum() / (2 * strength)
         return value, np.concatenate([(slope / unit).ravel(), away.sum(axis=0) / unit_of_bias])
 
     begin = np.concatenate([(start[0] * unit).ravel(), start[1] * unit_of_bias])
-    options: dict[str, Any] = {"maxiter": _STEPS, "ftol": 0.1 * _TOLERANCE, "gtol": _TOLERANCE * np.sqrt(n)}
+    options: dict[str, Any] = {
+        "maxiter": _STEPS,
+        "ftol": 0.1 * _TOLERANCE,
+        "gtol": _TOLERANCE * float(np.sqrt(n.max())),
+    }
     return parts(minimize(loss, begin, jac=True, method="L-BFGS-B", options=options).x)

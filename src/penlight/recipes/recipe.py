@@ -176,19 +176,18 @@ class Encoded(Section):
     """Features of the images by a network trained elsewhere, an encoder, and a probe on them.
 
     `weights` is the path or name of an ONNX file, looked for in $PENLIGHT_DATA too, and `sha256` its hash once it was
-    found. `size`, `pixels` and `output` say what the file does not: the side of its images (0 for its own), how it
-    wants pixels, and which of its values are the features. `mirrors` averages the features of an image and its
-    mirrored copies, where the anatomy allows it. The probe's `strength` is its inverse regularisation C, chosen by
+    found. `pixels` and `output` say what the file does not: how it wants pixels, and which of its values are the
+    features. Images are brought to each of `sizes`, and the features of all stand beside one another; without them
+    sizes are chosen by that of the images. The probe's `strength` is its inverse regularisation C, chosen by
     cross-validation where it is None; `balance` weighs rare classes up.
     """
 
     backbone: Literal["encoder"] = "encoder"
     weights: Annotated[PathText, Field(min_length=1)] = "encoder.onnx"
     sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-    size: Annotated[int, Field(ge=0, le=2048)] = 0
+    sizes: Annotated[tuple[Annotated[int, Field(ge=8, le=2048)], ...], Field(max_length=5)] = ()
     pixels: Name = ""
     output: Name = ""
-    mirrors: bool = False
     strength: Annotated[float, Field(gt=0)] | None = None
     balance: Literal["none", "balanced"] = "none"
 
@@ -523,7 +522,19 @@ def _asked_for(values: Any) -> Any:
 
 
 _BACKBONES = (
-    *("majority", "linear", "kernel", "trees", "perceptron", "cnn", "residual", "planned", "ensemble", "own", "encoder"),
+    *(
+        "majority",
+        "linear",
+        "kernel",
+        "trees",
+        "perceptron",
+        "cnn",
+        "residual",
+        "planned",
+        "ensemble",
+        "own",
+        "encoder",
+    ),
     *("estimator", "elsewhere"),
     *get_args(Pretrained.model_fields["backbone"].annotation),
 )

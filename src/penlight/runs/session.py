@@ -32,9 +32,9 @@ class LocalSession:
     """A model in this process."""
 
     def __init__(
-        self, content: bytes, where: str, threads: int | None, spinning: bool, *, input: str = "image"
+        self, content: bytes, where: str, threads: int | None, spinning: bool, *, reads: str = "image"
     ) -> None:
-        """Open a model, which reads images by the name `input`; `threads` as in `predictor.Predictor`. RunError if
+        """Open a model, which reads images by the name `reads`; `threads` as in `predictor.Predictor`. RunError if
         ONNX Runtime cannot."""
         runtime = _runtime()
         options = runtime.SessionOptions()
@@ -43,7 +43,7 @@ class LocalSession:
         options.log_severity_level = 3
         options.add_session_config_entry("session.load_model_format", "ONNX")
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-        self._where, self._input = where, input
+        self._where, self._reads = where, reads
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has an exception class for each of its status codes
@@ -52,7 +52,7 @@ class LocalSession:
     def run(self, outputs: Sequence[str], images: NDArray[np.generic]) -> Arrays:
         """Compute a batch of images (N, H, W, C). RunError if ONNX Runtime cannot."""
         try:
-            given: Arrays = self._session.run(list(outputs), {self._input: images})
+            given: Arrays = self._session.run(list(outputs), {self._reads: images})
         except Exception as error:
             raise RunError(f"{self._where} cannot be computed: {first_line(error)}.", _HARMFUL) from error
         return given
