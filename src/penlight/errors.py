@@ -99,6 +99,10 @@ class TrackingError(PenlightError):
     """An experiment tracker has no such address, or did not take a run."""
 
 
+class EncoderError(PenlightError):
+    """A file is no encoder that can be used, or something has to be said of it."""
+
+
 class ExplainError(PenlightError):
     """An explanation was asked for that a model, or what is known of it, does not allow."""
 

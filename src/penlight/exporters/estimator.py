@@ -9,9 +9,9 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from penlight.errors import ExportError, RunError, first_line, is_out_of_memory
-from penlight.exporters.graph import OPSETS, Graph, Value
 from penlight.models.estimator import EstimatorModel
 from penlight.models.feature_classifiers import forest_of
+from penlight.models.graph import OPSETS, Graph, Value
 from penlight.runs.modelfile import check_model
 
 COMPLETE = (

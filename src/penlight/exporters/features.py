@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penlight.exporters.graph import Graph, Value
+from penlight.models.encoder import EncoderFeatures
+from penlight.models.ensemble import Features
 from penlight.models.feature_classifiers import (
     LEAST,
     FeatureClassifier,
@@ -16,7 +17,9 @@ from penlight.models.feature_classifiers import (
     PerceptronClassifier,
     TreesClassifier,
 )
+from penlight.models.graph import Graph, Value
 from penlight.models.handcrafted_features import HandcraftedFeatures, Ops
+from penlight.models.probe import Probe
 
 Floats = NDArray[np.float64]
 
@@ -113,11 +116,14 @@ class GraphFeatures:
         """The features (N, F) that were computed first; None without any."""
         return next(iter(self._known.values()), None)
 
-    def scores(self, features: HandcraftedFeatures, classifier: FeatureClassifier, exclusive: bool) -> Value:
+    def scores(self, features: Features, classifier: FeatureClassifier, exclusive: bool) -> Value:
         """Give (N, C) scores of a classifier."""
         if id(features) not in self._known:
-            self._known[id(features)] = features.numbers(self.ops)
+            self._known[id(features)] = self._nodes(features)
         z = self._known[id(features)]
+        if isinstance(classifier, Probe):
+            said = self.ops.matmul(self.graph.double(z), classifier.weights) + classifier.bias
+            return self.to_scores(self.to_prob(said, exclusive), exclusive)
         if isinstance(classifier, KernelClassifier):
             return self._kernel(classifier, z)
         if isinstance(classifier, TreesClassifier):
@@ -125,6 +131,13 @@ class GraphFeatures:
             return self.to_scores(self._forest(classifier.forest, z), exclusive)
         assert isinstance(classifier, PerceptronClassifier)
         return self._perceptron(classifier, z, exclusive)
+
+    def _nodes(self, features: Features) -> Value:
+        if isinstance(features, EncoderFeatures):
+            return features.nodes(self.graph)
+        assert isinstance(features, HandcraftedFeatures)
+        numbers: Value = features.numbers(self.ops)
+        return numbers
 
     def _kernel(self, classifier: KernelClassifier, z: Value) -> Value:
         ops, x = self.ops, z * classifier.scale

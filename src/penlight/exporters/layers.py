@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import ExportError
-from penlight.exporters.graph import Graph, Value
 from penlight.models import load_keras
 from penlight.models.backend import graph_of
+from penlight.models.graph import Graph, Value
 from penlight.models.keras_files import TRAINING_LAYERS
 from penlight.numbers import counted
 

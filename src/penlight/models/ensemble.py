@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from penlight.data.reads import Readable
 from penlight.models.baselines import LinearBaseline
 from penlight.models.feature_classifiers import FeatureClassifier, Floats, prob_of, scores_of
-from penlight.models.handcrafted_features import HandcraftedFeatures
 from penlight.tasks import KnownLabels, Task
 
 MOST = 10_000
@@ -30,14 +29,21 @@ class Scorer(Protocol):
         """Give (N, C) scores; `cache` has the features of these images, computed at most once."""
 
 
+class Features(Protocol):
+    """What turns images into numbers."""
+
+    def of(self, images: Readable) -> NDArray[Any]:
+        """Give (N, F) features of images (N, H, W, C) uint8."""
+
+
 class FeatureCache:
     """The features of some images, computed when they are first asked for."""
 
     def __init__(self, images: Readable) -> None:
         self._images = images
-        self._known: dict[int, Floats] = {}
+        self._known: dict[int, NDArray[Any]] = {}
 
-    def by(self, features: HandcraftedFeatures) -> Floats:
+    def by(self, features: Features) -> NDArray[Any]:
         """Give (N, F) features of the images."""
         if id(features) not in self._known:
             self._known[id(features)] = features.of(self._images)
@@ -46,9 +52,9 @@ class FeatureCache:
 
 @dataclass
 class FeatureModel:
-    """A classifier of handcrafted features, from images to answers."""
+    """A classifier of features, from images to answers."""
 
-    features: HandcraftedFeatures
+    features: Features
     classifier: FeatureClassifier
     exclusive: bool
 

@@ -36,7 +36,7 @@ class FeatureTable:
     by default each is alone. `known` (N, C) says which labels are known, None where all are.
     """
 
-    z: Floats
+    z: NDArray[np.floating]
     y: NDArray[np.uint8]
     groups: Groups
     exclusive: bool
@@ -188,7 +188,7 @@ def _gauss(x: Floats, centres: Floats) -> Floats:
     return np.asarray(np.exp(-np.maximum(far, 0)))
 
 
-def _group_scales(z: Floats, groups: Groups, width: float) -> Floats:
+def _group_scales(z: NDArray[np.floating], groups: Groups, width: float) -> Floats:
     """Scale each number so that the mean squared distance within a group, over pairs of images, is the same for all
     groups and `width` in all."""
     spread = z.var(axis=0)
@@ -411,7 +411,7 @@ def _stacked(layers: Sequence[tuple[Floats, Floats, Floats, Floats]]) -> tuple[F
     return np.hstack(inner), np.concatenate(inner_bias), block_diag(*outer), np.concatenate(outer_bias)
 
 
-def _narrow(z: Floats, groups: Groups, components: int, spread: float) -> Floats:
+def _narrow(z: NDArray[np.floating], groups: Groups, components: int, spread: float) -> Floats:
     """The map (F, G) that keeps each number but the patches, and of those the principal components, the first of them
     with the given spread."""
     keep = np.eye(z.shape[1])

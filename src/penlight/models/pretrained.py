@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penlight.data.remembered import find_reference
-from penlight.errors import DataError, DownloadError, RecipeError, RunError, first_line
+from penlight.errors import DownloadError, RecipeError, RunError, first_line
 from penlight.models.backend import load_keras
 from penlight.models.heads import find_head
 from penlight.models.keras_files import check_weights_file
+from penlight.models.weights import find_weights
 from penlight.recipes import Pretrained
 from penlight.tasks import Task
 
@@ -172,26 +172,3 @@ def _downloaded(build: Callable[..., Any], known: dict[str, Any], options: Pretr
             f"Put {APPLICATIONS[options.backbone].weights_file(options)} into ~/.keras/models, or give a file with "
             "--set model.weights=PATH.",
         ) from error
-
-
-def require_weights(options: object) -> None:
-    """Raise DataError if a model is to begin with a file of weights that is not there; nothing is loaded."""
-    if isinstance(options, Pretrained) and options.weights not in ("imagenet", "random"):
-        find_weights(options.weights)
-
-
-def find_weights(name: str) -> Path:
-    """Find a weights file by its path, by its name in $PENLIGHT_DATA, or where the user has named it on this machine
-    before. DataError if it is not there."""
-    folders = [Path(f) for f in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if f]
-    places = list(dict.fromkeys([Path(name).expanduser(), *(folder / name for folder in folders)]))
-    for place in places:
-        if place.is_file():
-            return place
-    if (remembered := find_reference(name)) is not None:
-        return remembered
-    looked = ", ".join(str(place) for place in places)
-    raise DataError(
-        f"The weights file {name} was not found; looked for: {looked}.",
-        "Put it there, set PENLIGHT_DATA to its folder, or give its path with --set model.weights=PATH.",
-    )

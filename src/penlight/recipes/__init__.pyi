@@ -8,6 +8,7 @@ from .recipe import Cnn as Cnn
 from .recipe import Data as Data
 from .recipe import Decide as Decide
 from .recipe import Elsewhere as Elsewhere
+from .recipe import Encoded as Encoded
 from .recipe import Ensemble as Ensemble
 from .recipe import Estimator as Estimator
 from .recipe import FeatureBased as FeatureBased

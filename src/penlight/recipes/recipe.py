@@ -172,6 +172,26 @@ class Perceptron(_FeatureBased):
     components: Count = 60
 
 
+class Encoded(Section):
+    """Features of the images by a network trained elsewhere, an encoder, and a probe on them.
+
+    `weights` is the path or name of an ONNX file, looked for in $PENLIGHT_DATA too, and `sha256` its hash once it was
+    found. `pixels` and `output` say what the file does not: how it wants pixels, and which of its values are the
+    features. Images are brought to each of `sizes`, and the features of all stand beside one another; without them
+    sizes are chosen by that of the images. The probe's `strength` is its inverse regularisation C, chosen by
+    cross-validation where it is None; `balance` weighs rare classes up.
+    """
+
+    backbone: Literal["encoder"] = "encoder"
+    weights: Annotated[PathText, Field(min_length=1)] = "encoder.onnx"
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    sizes: Annotated[tuple[Annotated[int, Field(ge=8, le=2048)], ...], Field(max_length=5)] = ()
+    pixels: Name = ""
+    output: Name = ""
+    strength: Annotated[float, Field(gt=0)] | None = None
+    balance: Literal["none", "balanced"] = "none"
+
+
 class Own(Section):
     """A network that the user hands in: a function `build(input_shape, n_outputs)`, or a `keras.Model`.
 
@@ -289,7 +309,9 @@ class Member(Section):
     """One model of an ensemble: `weight` is how much its scores count; a network is trained as `train` says, one that
     is planned as its plan says."""
 
-    model: Annotated[Linear | Kernel | Trees | Perceptron | Cnn | Residual | Planned, Field(discriminator="backbone")]
+    model: Annotated[
+        Linear | Kernel | Trees | Perceptron | Encoded | Cnn | Residual | Planned, Field(discriminator="backbone")
+    ]
     weight: Annotated[float, Field(ge=0)] = 1.0
     train: Train = Train()
 
@@ -333,6 +355,7 @@ Model = Annotated[
     | Residual
     | Pretrained
     | Ensemble
+    | Encoded
     | Own
     | Estimator
     | Elsewhere,
@@ -441,7 +464,7 @@ def decide_from(values: Decide | Mapping[str, Any] | None) -> Decide:
     return values if isinstance(values, Decide) else recipe_from_dict({"decide": dict(values or {})}, "decide").decide
 
 
-_MAY_BE_NONE = {"train.patience", "train.stopped_after", "decide.wanted", "decide.prevalence"}
+_MAY_BE_NONE = {"model.strength", "train.patience", "train.stopped_after", "decide.wanted", "decide.prevalence"}
 
 
 def with_overrides(recipe: Recipe, assignments: Iterable[Override]) -> Recipe:
@@ -499,7 +522,19 @@ def _asked_for(values: Any) -> Any:
 
 
 _BACKBONES = (
-    *("majority", "linear", "kernel", "trees", "perceptron", "cnn", "residual", "planned", "ensemble", "own"),
+    *(
+        "majority",
+        "linear",
+        "kernel",
+        "trees",
+        "perceptron",
+        "cnn",
+        "residual",
+        "planned",
+        "ensemble",
+        "own",
+        "encoder",
+    ),
     *("estimator", "elsewhere"),
     *get_args(Pretrained.model_fields["backbone"].annotation),
 )

@@ -58,10 +58,10 @@ class Declared:
     texts: int = 0
 
 
-def check_model(content: bytes, where: str) -> Declared:
+def check_model(content: bytes, where: str, *, largest: int = LARGEST_MODEL) -> Declared:
     """Check the bytes of a model and give what it declares. RunError, naming `where`, for what it may not hold."""
-    if len(content) > LARGEST_MODEL:
-        raise RunError(f"{where} has {len(content):,} bytes, more than {LARGEST_MODEL:,}.", _REMEDY)
+    if len(content) > largest:
+        raise RunError(f"{where} has {len(content):,} bytes, more than {largest:,}.", _REMEDY)
     declared = Declared()
     try:
         # ONNX Runtime takes a file with these letters here for one of its own format.

@@ -31,8 +31,11 @@ Arrays = list[NDArray[np.floating]]
 class LocalSession:
     """A model in this process."""
 
-    def __init__(self, content: bytes, where: str, threads: int | None, spinning: bool) -> None:
-        """Open a model; `threads` as in `predictor.Predictor`. RunError if ONNX Runtime cannot."""
+    def __init__(
+        self, content: bytes, where: str, threads: int | None, spinning: bool, *, reads: str = "image"
+    ) -> None:
+        """Open a model, which reads images by the name `reads`; `threads` as in `predictor.Predictor`. RunError if
+        ONNX Runtime cannot."""
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.inter_op_num_threads = 1
@@ -40,16 +43,16 @@ class LocalSession:
         options.log_severity_level = 3
         options.add_session_config_entry("session.load_model_format", "ONNX")
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
-        self._where = where
+        self._where, self._reads = where, reads
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has an exception class for each of its status codes
             raise RunError(f"{where} cannot be read: {first_line(error)}.", "Export the run again.") from error
 
-    def run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> Arrays:
+    def run(self, outputs: Sequence[str], images: NDArray[np.generic]) -> Arrays:
         """Compute a batch of images (N, H, W, C). RunError if ONNX Runtime cannot."""
         try:
-            given: Arrays = self._session.run(list(outputs), {"image": images})
+            given: Arrays = self._session.run(list(outputs), {self._reads: images})
         except Exception as error:
             raise RunError(f"{self._where} cannot be computed: {first_line(error)}.", _HARMFUL) from error
         return given

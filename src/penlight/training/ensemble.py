@@ -9,6 +9,8 @@ import numpy as np
 from penlight.data import ViewedDataset
 from penlight.data.folds import image_groups
 from penlight.models.baselines import LinearBaseline
+from penlight.models.encoder import EncoderFeatures, encoder_features
+from penlight.models.encoder_file import find_encoder
 from penlight.models.ensemble import (
     EnsembleModel,
     FeatureModel,
@@ -21,7 +23,8 @@ from penlight.models.ensemble import (
 )
 from penlight.models.feature_classifiers import FEATURE_CLASSIFIERS, FeatureTable, Floats, out_of_fold, prob_of
 from penlight.models.handcrafted_features import HandcraftedFeatures, PatchFeatures
-from penlight.recipes import Ensemble, FeatureBased, Linear, Member, Planned, Recipe
+from penlight.models.probe import Probe
+from penlight.recipes import Encoded, Ensemble, FeatureBased, Linear, Member, Planned, Recipe
 from penlight.recipes.plan import fingerprint_of_view, make_plan
 from penlight.tasks import Task
 from penlight.tasks.base import select_known
@@ -90,7 +93,7 @@ class EnsembleFitter:
         names = [member.model.backbone for member in members]
         model = EnsembleModel(fitted, weights, names, self.task.exclusive)
         networks = [m.network.count_params() for m in fitted if isinstance(m, NetworkMember)]
-        held_out = self._out_of_fold(members, weights)
+        held_out = self._out_of_fold(members, fitted, weights)
         return FittedEnsemble(model.drop_negligible_members(), held_out, int(sum(networks)) if networks else None)
 
     def _weights(self, fitted: Sequence[Scorer], given: Floats, worth: float) -> Floats:
@@ -101,9 +104,12 @@ class EnsembleFitter:
         """Fit a member on train."""
         options = member.model
         if isinstance(options, FeatureBased):
-            features, table = self._table(options)
+            handcrafted, table = self._table(options)
             classifier = FEATURE_CLASSIFIERS[options.backbone](options).fit(table)
-            return FeatureModel(features, classifier, self.task.exclusive)
+            return FeatureModel(handcrafted, classifier, self.task.exclusive)
+        if isinstance(options, Encoded):
+            features, table = self._encoded(options)
+            return FeatureModel(features, Probe(options).fit(table), self.task.exclusive)
         if isinstance(options, Linear):
             mirrors = not self.view.dataset.info.position_matters
             return LinearMember(
@@ -112,6 +118,13 @@ class EnsembleFitter:
                 )
             )
         return self._network(number, member)
+
+    def _encoded(self, options: Encoded) -> tuple[EncoderFeatures, FeatureTable]:
+        """Compute the features of all images of train by an encoder."""
+        features = encoder_features(find_encoder(options), options.sizes, self.view.dataset.size)
+        groups, known = image_groups(self.view, ("train",)), self.train.known
+        z = features.of(self.train.chosen)
+        return features, FeatureTable(z, self.train.y_true, {}, self.task.exclusive, self.seed, groups, known)
 
     def _network(self, number: int, member: Member) -> NetworkMember:
         assert self.recipe is not None
@@ -150,16 +163,21 @@ class EnsembleFitter:
             )
         return self._tables[options.patches]
 
-    def _out_of_fold(self, members: Sequence[Member], weights: Floats) -> Floats | None:
-        """Answer the images of train by members that did not see them, where classifiers of features carry the
-        ensemble: networks and the linear model are left out of these answers."""
-        own = [m for m, member in enumerate(members) if isinstance(member.model, FeatureBased) and weights[m] > 0]
-        if len(self.train) > _FEW or weights[own].sum() < _MOSTLY * weights.sum():
+    def _out_of_fold(self, members: Sequence[Member], fitted: Sequence[Scorer], weights: Floats) -> Floats | None:
+        """Answer the images of train by members that did not see them, where models of features carry the ensemble:
+        networks and the linear model are left out of these answers."""
+        own = [m for m, one in enumerate(fitted) if isinstance(one, FeatureModel) and weights[m] > 0]
+        if weights[own].sum() < _MOSTLY * weights.sum():
             return None
         total: Floats = np.zeros(self.train.y_true.shape)
         for m in own:
-            options = members[m].model
-            assert isinstance(options, FeatureBased)
-            make = partial(FEATURE_CLASSIFIERS[options.backbone], options)
-            total += weights[m] * out_of_fold(make, self._table(options)[1])
+            options, model = members[m].model, fitted[m]
+            assert isinstance(model, FeatureModel)
+            if isinstance(model.classifier, Probe):
+                total += weights[m] * model.classifier.held_out
+            elif len(self.train) > _FEW or not isinstance(options, FeatureBased):
+                return None
+            else:
+                make = partial(FEATURE_CLASSIFIERS[options.backbone], options)
+                total += weights[m] * out_of_fold(make, self._table(options)[1])
         return prob_of(total * weights.sum() / weights[own].sum(), exclusive=self.task.exclusive)

@@ -14,7 +14,7 @@ from penlight.errors import MemoryShortError, is_out_of_memory
 from penlight.models import BASELINES, Baseline
 from penlight.models.estimator import EstimatorModel, OwnEstimator
 from penlight.models.own import OwnNetwork
-from penlight.recipes import Ensemble, FeatureBased, Member, Pretrained, Recipe
+from penlight.recipes import Encoded, Ensemble, FeatureBased, Member, Pretrained, Recipe
 from penlight.tasks import Task
 from penlight.training.checkpoints import Checkpoints
 from penlight.training.ensemble import EnsembleFitter, FittedEnsemble, fit_ensemble
@@ -72,7 +72,7 @@ def fit(
     with _enough_memory(recipe, view):
         if recipe.model.backbone in BASELINES:
             return _fit_baseline(BASELINES[recipe.model.backbone](recipe.model), view, task, begun)
-        if isinstance(recipe.model, FeatureBased):
+        if isinstance(recipe.model, FeatureBased | Encoded):
             return _of_ensemble(EnsembleFitter(view, task, seed).fit([Member(model=recipe.model)]), task, begun)
         if isinstance(recipe.model, Ensemble):
             return _of_ensemble(fit_ensemble(recipe, recipe.model, view, task, seed, **how), task, begun)

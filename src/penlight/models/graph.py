@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, version_converter
 
+from penlight.errors import ExportError, first_line
 from penlight.models.feature_classifiers import Forest
 
 _ML = "ai.onnx.ml"
@@ -104,6 +105,7 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[tuple[str, Shape, bytes], str] = {}
         self._initializers: list[TensorProto] = []
+        self._opsets, self._ir_version = dict(OPSETS), _IR_VERSION
         self.features: Value | None = None
         """What the last dense layer so far reads, (N, F)."""
 
@@ -282,6 +284,45 @@ class Graph:
         sizes = self.node("Concat", [batch.name, self.constant([len(row)], np.int64)], (), axis=0)
         return self.node("Expand", [self.constant(row, np.float64), sizes.name], row.shape, dtype=np.float64)
 
+    def embed(self, model: onnx.ModelProto, given: str, value: str, wanted: str, shape: Shape) -> Value:
+        """Add the nodes of another model, from what it reads as `given`, here `value`, to what it calls `wanted`, of
+        the given shape. ExportError where its operators have no form of this graph's age or a later one."""
+        model = self._same_age(model)
+        prefix = f"embedded_{len(self._nodes)}_"
+        names = {given: value, "": ""}
+
+        def own(name: str) -> str:
+            return names.setdefault(name, prefix + name)
+
+        for tensor in model.graph.initializer:
+            copy = TensorProto()
+            copy.CopyFrom(tensor)
+            copy.name = own(tensor.name)
+            self._initializers.append(copy)
+        for node in _needed(model, wanted):
+            copied = onnx.NodeProto()
+            copied.CopyFrom(node)
+            copied.name = own(node.name) if node.name else ""
+            copied.input[:] = [own(name) for name in node.input]
+            copied.output[:] = [own(name) for name in node.output]
+            self._nodes.append(copied)
+        return Value(self, own(wanted), shape)
+
+    def _same_age(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """Bring a model and this graph to one version of ONNX's operators."""
+        age = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+        own = self._opsets[""]
+        if age < own:
+            try:
+                return version_converter.convert_version(model, own)
+            except Exception as error:  # the converter raises what it likes
+                raise ExportError(
+                    f"Operators of ONNX's version {age} cannot be brought to {own}: {first_line(error)}.",
+                    f"Export the network with opset {own} or later.",
+                ) from error
+        self._opsets[""], self._ir_version = age, max(self._ir_version, model.ir_version)
+        return model
+
     def model(self, outputs: dict[str, Value], version: str, properties: dict[str, str]) -> onnx.ModelProto:
         """Give the checked model with its outputs (N, F) as float32, and its properties.
 
@@ -290,7 +331,7 @@ class Graph:
         for name, value in outputs.items():
             self._nodes.append(helper.make_node("Cast", [value.name], [name], name=name, to=TensorProto.FLOAT))
         used = {"", *(node.domain for node in self._nodes)}
-        opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items() if domain in used]
+        opsets = [helper.make_opsetid(domain, version) for domain, version in self._opsets.items() if domain in used]
         made = helper.make_model(
             helper.make_graph(
                 self._nodes,
@@ -300,10 +341,23 @@ class Graph:
                 self._initializers,
             ),
             opset_imports=opsets,
-            ir_version=_IR_VERSION,
+            ir_version=self._ir_version,
             producer_name="penlight",
             producer_version=version,
         )
         helper.set_model_props(made, properties)
         onnx.checker.check_model(made)
         return made
+
+
+def _needed(model: onnx.ModelProto, wanted: str) -> list[onnx.NodeProto]:
+    """Give the nodes that an output is computed from, in order."""
+    made_by = {name: i for i, node in enumerate(model.graph.node) for name in node.output}
+    needed: set[int] = set()
+    left = [wanted]
+    while left:
+        number = made_by.get(left.pop())
+        if number is not None and number not in needed:
+            needed.add(number)
+            left += model.graph.node[number].input
+    return [model.graph.node[i] for i in sorted(needed)]

@@ -1,0 +1,349 @@
+"""Encoders: ONNX files of networks trained elsewhere, that turn an image into features.
+
+A file may be a stranger's. It is checked as a run's model.onnx is, then read by the package `onnx`; what it wants of
+pixels is never guessed: its input says whether it takes 0 to 255 itself, and else its metadata, a file of the same
+name ending in .toml beside it, or the user say it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, TypeAdapter, ValidationError
+
+from penlight import disk
+from penlight.errors import EncoderError, RunError, first_line
+from penlight.escaping import named, printable
+from penlight.models.weights import find_weights
+from penlight.parsing import LARGEST_TOML, parse_toml
+from penlight.recipes.recipe import Encoded, Section, invalid_value
+from penlight.runs.modelfile import check_model
+from penlight.runs.session import LocalSession
+
+if TYPE_CHECKING:
+    import onnx
+
+LARGEST_ENCODER = 1 << 31
+"""Bytes of an encoder, with what lies beside it: more a protocol buffer cannot hold."""
+
+USUAL_SIDE = 224
+"""Pixels a side of images for an encoder that takes any size and says nothing of it."""
+
+_FEWEST, _MOST = 2, 100_000
+_NAMES_OF_FEATURES = ("feature", "embed", "pool", "hidden", "token", "representation")
+_CLASSIFIER_ENDS = ("Softmax", "LogSoftmax", "Sigmoid")
+_UINT8, _FLOAT16, _FLOAT = 2, 10, 1
+
+Three = tuple[float, float, float]
+
+
+class Pixels(Section):
+    """How an encoder wants pixels: those from 0 to 255 are multiplied by `scale`, `mean` is taken away, and the rest
+    divided by `std`, channel by channel."""
+
+    scale: float = 1.0
+    mean: Three = (0.0, 0.0, 0.0)
+    std: Annotated[Three, Field()] = (1.0, 1.0, 1.0)
+
+
+PIXELS: Mapping[str, Pixels] = {
+    "0..255": Pixels(),
+    "0..1": Pixels(scale=1 / 255),
+    "-1..1": Pixels(scale=2 / 255, mean=(1.0, 1.0, 1.0)),
+    "imagenet": Pixels(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    "clip": Pixels(scale=1 / 255, mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)),
+    "torchxrayvision": Pixels(scale=2048 / 255, mean=(1024.0, 1024.0, 1024.0)),
+}
+"""How known families of networks want pixels, by name: ImageNet's mean and spread as torchvision and timm have it,
+OpenAI's CLIP, and torchxrayvision's -1024 to 1024."""
+
+
+class Said(Section):
+    """What a file beside an encoder, its metadata or the user say of it; None for what is not said.
+
+    `pixels` is a name of `PIXELS`, or how they are scaled; `size` the side of its images, `order` that of its
+    channels; `output` the name of what it gives, and `pooling` how a map of it becomes a vector.
+    """
+
+    pixels: Pixels | Literal["0..255", "0..1", "-1..1", "imagenet", "clip", "torchxrayvision"] | None = None
+    size: Annotated[int, Field(ge=8, le=2048)] | None = None
+    order: Literal["rgb", "bgr"] | None = None
+    layout: Literal["NHWC", "NCHW"] | None = None
+    output: str | None = None
+    pooling: Literal["average", "first"] | None = None
+    licence: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder as it is used: `sha256` of its file; `input` (N, H, W, C) or (N, C, H, W) by `layout`, of `dtype`;
+    `side` and `channels` of the images it gets, `free` where it takes any size; `pixels` and `order` of them;
+    `output`, of so many `axes`, from which `pooling` makes
+    (N, `width`) features. `why` says where each of these is from."""
+
+    path: Path
+    sha256: str
+    input: str
+    dtype: Literal["uint8", "float32"]
+    layout: Literal["NHWC", "NCHW"]
+    channels: int
+    side: int
+    free: bool
+    pixels: Pixels
+    order: Literal["rgb", "bgr"]
+    output: str
+    axes: int
+    pooling: Literal["none", "average", "first"]
+    width: int
+    licence: str
+    source: str
+    why: Mapping[str, str]
+
+    @cached_property
+    def model(self) -> "onnx.ModelProto":
+        """The network, whole."""
+        return _load(self.path)[1]
+
+
+def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
+    """Read an encoder; `said` is what the user says of it, which comes first.
+
+    EncoderError for a file that is no ONNX network from images to numbers, that holds what it may not, or of which
+    something has to be said; its remedy is how.
+    """
+    content, model = _load(path)
+    told, where = _told(path, model, said or {})
+    name, kind, shape = _input(model, path)
+    layout, channels, fixed, why = _layout(shape, told, path)
+    why |= {key: where[key] for key in ("size", "order", "output", "pooling", "pixels") if key in where}
+    if told.pixels is None:
+        if kind != "uint8":
+            raise EncoderError(
+                f"{path.name} takes {kind} images, and nothing says how it wants pixels.",
+                f"Say it with --set model.pixels=NAME, or as pixels = NAME in {path.with_suffix('.toml').name} "
+                f"beside it: one of {', '.join(PIXELS)}.",
+            )
+        told, why["pixels"] = told.model_copy(update={"pixels": Pixels()}), "its input is uint8: 0 to 255"
+    side = told.size or fixed or USUAL_SIDE
+    if fixed and side != fixed:
+        raise EncoderError(f"{path.name} takes images of {fixed} px alone; {side} px came.", "Leave the size out.")
+    why.setdefault("size", "the size of its input" if fixed else f"it takes any size; {USUAL_SIDE} is usual")
+    why.setdefault("order", "usual")
+    pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels
+    made = Encoder(
+        path, hashlib.sha256(content).hexdigest(), name, kind, layout, channels, side, not fixed, pixels or Pixels(),
+        told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "", why,
+    )  # fmt: skip
+    return _with_output(made, model, told)
+
+
+def find_encoder(options: Encoded) -> Encoder:
+    """Open the encoder of a recipe. DataError if its file is not there, EncoderError if it is another than the recipe
+    says, or cannot be used."""
+    said = {key: getattr(options, key) for key in ("pixels", "output") if getattr(options, key)}
+    encoder = open_encoder(find_weights(options.weights), said)
+    if options.sha256 and encoder.sha256 != options.sha256:
+        raise EncoderError(
+            f"{encoder.path} is another encoder than the recipe's: its SHA-256 is {encoder.sha256[:12]}..., and "
+            f"{options.sha256[:12]}... was expected.",
+            "Put the file that was used there, or name another with --set model.weights=PATH.",
+        )
+    return encoder
+
+
+def _load(path: Path) -> tuple[bytes, "onnx.ModelProto"]:
+    """Read a file and check it, with what of it lies beside it."""
+    import onnx
+
+    try:
+        content = disk.read_named(path, LARGEST_ENCODER)
+    except OSError as error:
+        raise EncoderError(f"{path} cannot be read: {error.strerror or error}.", "Check the path.") from error
+    try:
+        check_model(content, path.name, largest=LARGEST_ENCODER)
+        model = onnx.load_from_string(content)
+        onnx.checker.check_model(model)
+    except RunError as error:
+        raise EncoderError(error.problem, "Use an encoder that you trust, as plain ONNX.") from error
+    except Exception as error:  # onnx and protobuf raise many kinds
+        raise EncoderError(f"{path.name} is no ONNX network: {first_line(error)}.", "Export it again.") from error
+    return content, model
+
+
+def _told(path: Path, model: "onnx.ModelProto", said: Mapping[str, Any]) -> tuple[Said, dict[str, str]]:
+    """Put together what is said of an encoder, and where each thing is said: its metadata, a file beside it, the
+    user."""
+    properties = {each.key: each.value for each in model.metadata_props}
+    known = {key: value for key, value in properties.items() if key in ("licence", "license", "source")}
+    if "license" in known:
+        known.setdefault("licence", known.pop("license"))
+        known.pop("license", None)
+    prefix = "encoder."
+    known |= {key.removeprefix(prefix): value for key, value in properties.items() if key.startswith(prefix)}
+    beside = path.with_suffix(".toml")
+    from_file: Mapping[str, Any] = {}
+    if beside.is_file():
+        try:
+            from_file = parse_toml(disk.read_named(beside, LARGEST_TOML), str(beside), error=EncoderError)
+        except OSError as error:
+            raise EncoderError(f"{beside} cannot be read: {error.strerror or error}.", "Check it.") from error
+    told = Said()
+    where: dict[str, str] = {}
+    for values, source in ((known, "its metadata"), (from_file, beside.name), (said, "as given")):
+        told = told.model_copy(update=_checked(values, source, path).model_dump(exclude_none=True))
+        where |= dict.fromkeys(values, source)
+    # What was dumped is plain again; it is read once more as a whole.
+    return Said.model_validate(told.model_dump(), strict=False), where
+
+
+def _checked(values: Mapping[str, Any], source: str, path: Path) -> Said:
+    try:
+        return TypeAdapter(Said).validate_python(dict(values), strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else "it"
+        raise EncoderError(
+            f"What is said of {path.name} ({source}) cannot be used: {invalid_value(key, first)}.",
+            f"Known are {', '.join(Said.model_fields)}.",
+        ) from error
+
+
+def _input(model: "onnx.ModelProto", path: Path) -> tuple[str, Literal["uint8", "float32"], list[int | None]]:
+    constants = {each.name for each in model.graph.initializer}
+    inputs = [each for each in model.graph.input if each.name not in constants]
+    images = [each for each in inputs if len(each.type.tensor_type.shape.dim) == 4]
+    if len(inputs) != 1 or len(images) != 1:
+        raise EncoderError(
+            f"{path.name} has the inputs {named(printable(each.name) for each in inputs)}; an encoder has one, of "
+            "images (four axes).",
+            "Export the part that turns an image into features.",
+        )
+    tensor = images[0].type.tensor_type
+    if tensor.elem_type not in (_UINT8, _FLOAT):
+        raise EncoderError(
+            f"The input of {path.name} is of the ONNX type {tensor.elem_type}; uint8 or float32 is expected.",
+            "Export it so.",
+        )
+    shape = [dim.dim_value or None for dim in tensor.shape.dim]
+    if shape[0] not in (None, 1):
+        raise EncoderError(f"{path.name} takes {shape[0]} images at once.", "Export it with a free first axis.")
+    if shape[0] == 1:
+        raise EncoderError(f"{path.name} takes one image at a time.", "Export it with a free first axis.")
+    return images[0].name, "uint8" if tensor.elem_type == _UINT8 else "float32", shape
+
+
+def _layout(
+    shape: list[int | None], told: Said, path: Path
+) -> tuple[Literal["NHWC", "NCHW"], int, int, dict[str, str]]:
+    """Say where the channels are, how many, and the side of images, 0 where it is free."""
+    why = {"layout": "its shape"}
+    fits: list[Literal["NHWC", "NCHW"]] = []
+    if shape[1] in (1, 3) and shape[3] not in (1, 3):
+        fits = ["NCHW"]
+    elif shape[3] in (1, 3) and shape[1] not in (1, 3):
+        fits = ["NHWC"]
+    if told.layout is not None:
+        fits, why["layout"] = [told.layout], "as said"
+    if len(fits) != 1:
+        raise EncoderError(
+            f"The input of {path.name} has the shape {_shape_text(shape)}, which does not say where channels are.",
+            'Say it as layout = "NCHW" or "NHWC" in a .toml beside it.',
+        )
+    channels = shape[1] if fits[0] == "NCHW" else shape[3]
+    sides = shape[2:] if fits[0] == "NCHW" else shape[1:3]
+    if channels not in (1, 3) and channels is not None:
+        raise EncoderError(f"{path.name} takes images of {channels} channels; 1 or 3 are expected.", "Export it so.")
+    if None not in sides and sides[0] != sides[1]:
+        raise EncoderError(
+            f"{path.name} takes images of {_shape_text(shape)}, which are not square.", "Export it so."
+        )
+    return fits[0], channels or 3, next((side for side in sides if side is not None), 0), why
+
+
+def _shape_text(shape: list[int | None]) -> str:
+    return "(" + ", ".join("N" if n is None else str(n) for n in shape) + ")"
+
+
+def _with_output(made: Encoder, model: "onnx.ModelProto", told: Said) -> Encoder:
+    """Choose the output, and see by an image what it gives."""
+    outputs = [each.name for each in model.graph.output]
+    name, why = told.output, dict(made.why)
+    if name is None:
+        name, why["output"] = _features_of(model, outputs, made.path)
+    elif name not in {out for node in model.graph.node for out in node.output}:
+        raise EncoderError(f"{made.path.name} has no output {printable(name)}; it has {named(outputs)}.", "Give one.")
+    axes = _axes(made, model, name)
+    pooling: Literal["none", "average", "first"] = "none"
+    if len(axes) == 4:
+        # Maps have their channels where images have them.
+        pooling, width = "average", axes[1] if made.layout == "NCHW" else axes[3]
+        why["pooling"] = "a map is averaged"
+    elif len(axes) == 3:
+        pooling, width = told.pooling or "average", axes[2]
+        why.setdefault("pooling", 'tokens are averaged, unless pooling = "first" says that the first has all')
+    elif len(axes) == 2:
+        width = axes[1]
+    else:
+        width = 0
+    if not _FEWEST <= width <= _MOST:
+        raise EncoderError(
+            f"{made.path.name} gives {printable(name)} of the shape {axes}; features are (N, F), maps (N, C, H, W) "
+            "or tokens (N, T, F).",
+            "Name another output, as output = NAME in a .toml beside it.",
+        )
+    return replace(made, output=name, axes=len(axes), pooling=pooling, width=width, why=why)
+
+
+def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tuple[str, str]:
+    """Choose what to take for features: an output that is called so, the only one, or what the last dense layer reads
+    where it ends as a classifier does."""
+    called = [name for name in outputs if any(word in name.casefold() for word in _NAMES_OF_FEATURES)]
+    if len(called) == 1:
+        return called[0], "its name"
+    if len(outputs) != 1:
+        raise EncoderError(
+            f"{path.name} gives {named(map(printable, outputs))}; which are the features?",
+            "Say it with --set model.output=NAME, or as output = NAME in a .toml beside it.",
+        )
+    made_by = {out: node for node in model.graph.node for out in node.output}
+    constants = {each.name for each in model.graph.initializer}
+    constants |= {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
+    last = made_by.get(outputs[0])
+    while last is not None and last.op_type in (*_CLASSIFIER_ENDS, "Identity", "Add") and last.input:
+        free = [name for name in last.input if name not in constants]
+        if len(free) != 1:
+            break
+        last = made_by.get(free[0])
+    if last is not None and last.op_type in ("Gemm", "MatMul"):
+        free = [name for name in last.input if name not in constants]
+        if len(free) == 1:
+            return free[0], "what the last dense layer reads: the file ends as a classifier does"
+    return outputs[0], "its only output"
+
+
+def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ...]:
+    """Compute two grey images, and give the shape of an output; EncoderError where it cannot be computed, or holds
+    what is no number."""
+    import onnx
+
+    shape = (2, made.side, made.side, made.channels)
+    images = np.full(shape, 128, made.dtype)
+    asked = onnx.ModelProto()
+    asked.CopyFrom(model)
+    asked.graph.ClearField("output")
+    asked.graph.output.append(onnx.helper.make_tensor_value_info(output, _FLOAT, None))
+    try:
+        session = LocalSession(asked.SerializeToString(), made.path.name, None, spinning=False, reads=made.input)
+        given = session.run([output], images if made.layout == "NHWC" else images.transpose(0, 3, 1, 2))[0]
+    except RunError as error:
+        raise EncoderError(error.problem, "Export it again, as plain ONNX.") from error
+    if given.shape[:1] != (2,):
+        raise EncoderError(f"{made.path.name} gives {given.shape} for two images.", "Name another output.")
+    if made.dtype == "uint8" and not np.isfinite(given).all():
+        raise EncoderError(f"{made.path.name} gives features that are not numbers.", "Use another encoder.")
+    return given.shape

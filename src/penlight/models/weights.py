@@ -1,0 +1,40 @@
+"""Files of weights that recipes name: where they are."""
+
+import os
+from pathlib import Path
+
+from penlight.data.remembered import find_reference
+from penlight.errors import DataError
+from penlight.recipes import Encoded, Pretrained
+
+
+def require_weights(options: object) -> None:
+    """Raise DataError if a model is to begin with a file of weights that is not there; nothing is loaded."""
+    if weights := weights_file(options):
+        find_weights(weights)
+
+
+def weights_file(options: object) -> str:
+    """Give the file of weights that a model begins with, as its recipe names it; empty for one without."""
+    if isinstance(options, Encoded):
+        return options.weights
+    return (
+        options.weights if isinstance(options, Pretrained) and options.weights not in ("imagenet", "random") else ""
+    )
+
+
+def find_weights(name: str) -> Path:
+    """Find a weights file by its path, by its name in $PENLIGHT_DATA, or where the user has named it on this machine
+    before. DataError if it is not there."""
+    folders = [Path(f) for f in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if f]
+    places = list(dict.fromkeys([Path(name).expanduser(), *(folder / name for folder in folders)]))
+    for place in places:
+        if place.is_file():
+            return place
+    if (remembered := find_reference(name)) is not None:
+        return remembered
+    looked = ", ".join(str(place) for place in places)
+    raise DataError(
+        f"The weights file {name} was not found; looked for: {looked}.",
+        "Put it there, set PENLIGHT_DATA to its folder, or give its path with --set model.weights=PATH.",
+    )
