@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penlight import disk
 from penlight.api.planning import plan_before, unfinished_plan
@@ -16,6 +16,7 @@ from penlight.errors import PenlightError, RecipeError
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes import (
     Decide,
+    Encoded,
     Override,
     Pretrained,
     Recipe,
@@ -155,21 +156,33 @@ def with_references(recipe: Recipe) -> Recipe:
     What it names is remembered. A recipe from a file must have been looked at before: it may be a stranger's.
     """
     data = recipe.data.model_copy(update={"dataset": reference_of(recipe.data.dataset)})
-    model = recipe.model
-    if isinstance(model, Pretrained) and not is_portable(model.weights) and Path(model.weights).is_file():
-        model = model.model_copy(update={"weights": reference_to(Path(model.weights))})
-    return recipe.model_copy(update={"data": data, "model": model})
+
+    def portable_weights(model: Any) -> Any:
+        if (
+            isinstance(model, Pretrained | Encoded)
+            and not is_portable(model.weights)
+            and Path(model.weights).is_file()
+        ):
+            return model.model_copy(update={"weights": reference_to(Path(model.weights))})
+        return model
+
+    return recipe.model_copy(update={"data": data}).with_model(portable_weights)
 
 
 def _require_known_weights(recipe: Recipe) -> None:
     """Raise RecipeError for a recipe that names a file of weights elsewhere, which the user has not named here."""
-    model = recipe.model
-    if isinstance(model, Pretrained) and not is_portable(model.weights) and find_reference(model.weights) is None:
+
+    def require(model: Any) -> Any:
+        named = isinstance(model, Pretrained | Encoded) and not is_portable(model.weights)
+        if not named or find_reference(model.weights) is not None:
+            return model
         raise RecipeError(
             f"The recipe names weights outside the working folder, {Path(model.weights).name}, and no command on "
             "this machine has used them.",
             "Name them yourself: --set model.weights=PATH",
         )
+
+    recipe.with_model(require)
 
 
 def list_recipes() -> NameTable:

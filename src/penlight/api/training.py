@@ -107,11 +107,11 @@ def cross_validate_recipe(
 
 def _trainable(recipe: Recipe) -> Recipe:
     """Give a recipe without paths of this machine. DataError if a file of weights is missing."""
-    from penlight.models.weights import require_weights
+    from penlight.models.weights import require_weights, with_hashes
 
     recipe = with_references(recipe)
     require_weights(recipe.model)
-    return recipe
+    return with_hashes(recipe)
 
 
 def _trained(spec: RunSpec, runs: Sequence[RunFolder], scores: Scores | SeedsScores | FoldsScores) -> Trained:

@@ -1,17 +1,32 @@
 """Files of weights that recipes name: where they are."""
 
+import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from penlight.data.remembered import find_reference
 from penlight.errors import DataError
-from penlight.recipes import Encoded, Pretrained
+from penlight.recipes import Encoded, Pretrained, Recipe
 
 
 def require_weights(options: object) -> None:
     """Raise DataError if a model is to begin with a file of weights that is not there; nothing is loaded."""
     if weights := weights_file(options):
         find_weights(weights)
+
+
+def with_hashes(recipe: Recipe) -> Recipe:
+    """Give a recipe that names its encoders by their hashes too, so that another file of a name is noticed. DataError
+    if one is not there."""
+
+    def hashed(model: Any) -> Any:
+        if not isinstance(model, Encoded) or model.sha256:
+            return model
+        with find_weights(model.weights).open("rb") as file:
+            return model.model_copy(update={"sha256": hashlib.file_digest(file, "sha256").hexdigest()})
+
+    return recipe.with_model(hashed)
 
 
 def weights_file(options: object) -> str:

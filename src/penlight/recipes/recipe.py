@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
@@ -418,6 +418,14 @@ class Recipe(Section):
         its own model."""
         model = self.model if backbone == self.model.backbone else BASELINE_MODELS.get(backbone, self.model)
         return self.model_copy(update={"model": model})
+
+    def with_model(self, change: Callable[[Any], Any]) -> "Recipe":
+        """Give the recipe with its model changed, or each member of its ensemble."""
+        model = self.model
+        if isinstance(model, Ensemble):
+            members = tuple(m.model_copy(update={"model": change(m.model)}) for m in model.members)
+            return self.model_copy(update={"model": model.model_copy(update={"members": members})})
+        return self.model_copy(update={"model": change(model)})
 
     def to_toml(self) -> str:
         """Give all values, defaults included, as TOML; what is None is left out, and how predictions that were made
