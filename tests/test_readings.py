@@ -9,6 +9,7 @@ import pytest
 
 import penlight as pl
 from penlight import disk
+from penlight.api import datasets
 from penlight.api.training import cross_validate_recipe, train_recipe
 from penlight.data import accesses as tested
 from penlight.data import record, store
@@ -129,7 +130,8 @@ def test_a_line_is_appended_whole(tmp_path):
     assert (tmp_path / "new" / "file").read_bytes() == b"a\nb\n"
 
 
-def test_show_and_audit_tell_of_the_readings(small, tmp_path):
+def test_show_and_audit_tell_of_the_readings(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "find_dataset", lambda name: small)
     TestAccessLog(small, "train").add("native", "one", 3, "a-run")
     for result in (pl.show("small", out=tmp_path / "show"), pl.audit("small", out=tmp_path / "audit")):
         told = json.loads(json.dumps(result.to_dict()))["test_readings"]

@@ -37,7 +37,7 @@ BAD = {
     "3,000 columns of one name": (b"a," * 1999 + b"a\n", "several columns named"),
     "a quotation that never ends": (b'path,label\n"' + b"x\n" * 100_000, "not a CSV file"),
     "a cell of megabytes": (b"path,label\n" + b"x" * 3_000_000 + b",a\n", "not a CSV file.*limit"),
-    "UTF-16 cut off": ("path,label\na.png,x\n".encode("utf-16")[:-1], "not a whole text in UTF-16"),
+    "UTF-16 cut off": ("path,label\na.png,x\n".encode("utf-16")[:-1], "not a whole text in utf-16"),
     "a zero": (b"path,label\na\x00.png,x\n", "zero bytes"),
     "a picture": (b"\xff\xd8\xff\xe0\x00JFIF,label\n", "so it is no table"),
     "rows of other lengths": (b"path,label\na\n", "row 2 has 1 cells"),

@@ -14,9 +14,7 @@ from tests.cli.test_users_size import films
     ("name", "remedy"),
     [
         ("t.zip", "Unpack it"),
-        ("t.h5", "npz"),
         ("t.tfrecord", "npz"),
-        ("t.npy", "npz"),
         ("t.png", "the folder that it is in"),
         ("t.unknown", "Check the path"),
     ],
@@ -32,7 +30,13 @@ def test_a_file_of_another_kind_is_said_to_be_one(penlight, tmp_path, name, reme
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("t.xlsx", "xcel"), ("t.jsonl", "line 1 is not valid JSON"), ("t.csv.gz", "is not a whole gzip file")],
+    [
+        ("t.xlsx", "xcel"),
+        ("t.jsonl", "line 1 is not valid JSON"),
+        ("t.csv.gz", "is not a whole gzip file"),
+        ("t.h5", "cannot be read as an HDF5 file"),
+        ("t.npy", "is not an array in npy format"),
+    ],
 )
 def test_a_damaged_table_is_said_to_be_one(penlight, tmp_path, name, said):
     (tmp_path / name).write_bytes(b"\x89 not text \xff")

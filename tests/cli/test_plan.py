@@ -287,7 +287,7 @@ def test_a_sweep_is_one_commands_at_a_time(monkeypatch, tmp_path):
 
 def test_a_sweep_without_any_set_says_what_to_do(monkeypatch):
     monkeypatch.setattr(sweeping, "sets_on_disk", lambda: ([], list(RESNET18)))
-    with pytest.raises(DataError, match="data fetch"):
+    with pytest.raises(DataError, match=r"pl\.fetch"):
         pl.sweep()
 
 

@@ -228,7 +228,7 @@ def test_without_a_network_the_file_that_keras_looks_for_is_named(name, width, s
 def test_a_size_or_width_the_network_cannot_take_is_refused():
     with pytest.raises(ValidationError, match="input_size"):
         Pretrained(backbone="resnet50", input_size=16)
-    with pytest.raises(RecipeError, match=r"no ImageNet weights for these options.*0\.3.*model\.weights=PATH"):
+    with pytest.raises(RecipeError, match=r"no ImageNet weights for these options.*0\.3.* weights=PATH"):
         frozen_base(Pretrained(backbone="mobilenet", width=0.3), (28, 28, 3))
 
 

@@ -110,6 +110,9 @@ def _candidates(rows: RowsThere, free: Sequence[str]) -> _Candidates:
         columns = [column for column in free if column not in findings and _is_category(column, rows)]
     if len(free) == 1 and free[0].startswith("column ") and not findings:
         columns = free
+    if not columns and not findings:
+        # One of a known name that says the same of every picture is still the labels; what it says is refused later.
+        columns = [column for column in free if called(column, "label")][:1]
     return _Candidates(columns, findings, flags)
 
 

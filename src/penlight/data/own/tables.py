@@ -233,7 +233,9 @@ def _text_of(content: bytes, path: Path, encoding: str = "") -> str:
         return content.decode(name).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         if encoding or utf16:
-            raise DataError(f"{path} is not a whole text in {name}: {error}.", "Give its --encoding.") from error
+            raise DataError(
+                f"{path} is not a whole text in {name}: {error}.", "Say which it is with --encoding."
+            ) from error
     text = content.decode("cp1252", "replace")
     # Western words have an accent here and there; of other scripts all letters are outside of ASCII.
     if "\ufffd" in text or re.search(r"[^\x00-\x7f]{3}", text):
