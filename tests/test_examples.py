@@ -55,6 +55,7 @@ def on_phantom(own_folders, monkeypatch):
 @pytest.mark.parametrize("name", ["retina", "chest"])
 def test_a_notebook_runs_on_phantoms(name, on_phantom, capsys):
     on_phantom(name)
+    pyplot.close("all")  # those of other tests
     scope = {"__name__": "__main__"}
     shown = [run_cell(cell, scope, name) for cell in cells(name)]
     printed = capsys.readouterr().out

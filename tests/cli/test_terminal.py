@@ -17,6 +17,7 @@ import penlight as pl
 from penlight.api.progress import fitting
 from penlight.cli.show.scores import print_scores
 from penlight.evaluation.checks import Check
+from tests.conftest import leave_maps_out
 from tests.trained import trained
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -109,7 +110,8 @@ def test_the_summary_is_a_verdict_five_scores_checks_and_the_command_for_the_res
     assert all(name in full for name in ("log_loss", "ece", "coverage", "f1_macro"))
 
 
-def test_a_training_ends_with_the_path_of_its_report(penlight, few, undrawn, tmp_path):
+def test_a_training_ends_with_the_path_of_its_report(penlight, few, undrawn, tmp_path, monkeypatch):
+    leave_maps_out(monkeypatch)
     words = ("train", "retina-phantom", "--recipe", "majority", "--out", tmp_path / "run")
     code, out, _ = penlight(*words)
     assert code == 0

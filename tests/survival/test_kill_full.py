@@ -111,7 +111,7 @@ def test_stopped_by_a_signal_any_command_says_one_line_and_goes_on(undisturbed, 
     point = drawn(ended[-1].events[:-2], 5, seed=number)[number]
     stopped = place.run(*commands[-1], kill_on=point, kill_by=chosen)
     assert stopped.code == 128 + chosen, stopped.err
-    require_one_line(stopped, "Interrupted." if chosen == signal.SIGINT else "Stopped by SIGTERM.", "goes on")
+    require_one_line(stopped, "Interrupted." if chosen == signal.SIGINT else "Stopped by SIGTERM.", "resumes")
     again = place.run(*commands[-1])
     assert again.code == 0 or "is there already" in again.said
     require_same(place, other)

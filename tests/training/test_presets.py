@@ -24,6 +24,7 @@ from penlight.recipes import (
 from penlight.tasks import MultiLabel, Ordinal, Task
 from penlight.training import batches, fit, transfer
 from tests.conftest import LABELS, is_full, small_dataset
+from tests.models.encoders import draw_encoder
 
 GRADES = Ordinal(LABELS, head="softmax")
 ALWAYS = ("chest-cnn", "linear", "majority")
@@ -98,7 +99,9 @@ def other_work() -> None:
 
 
 @pytest.mark.parametrize("name", cases())
-def test_same_recipe_same_bytes_whatever_reads_and_runs_beside(name, monkeypatch) -> None:
+def test_same_recipe_same_bytes_whatever_reads_and_runs_beside(name, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw_encoder(tmp_path / "encoder.onnx")
     # The 48 images of train count as more than memory holds: they come in buffers of 16, in blocks of 4.
     image = view_for(name).splits["train"].images[:1].nbytes
     for sizes, count in (("WHOLE_BYTES", 10), ("BUFFER_BYTES", 16), ("BLOCK_BYTES", 4), ("_CALL_BYTES", 20)):
