@@ -174,14 +174,14 @@ def test_a_file_that_is_no_encoder_is_a_named_error(tmp_path: Path, harm: object
 
 def test_other_bad_files_and_options(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no network")
-    with pytest.raises(EncoderError, match="text.onnx"):
+    with pytest.raises(EncoderError, match=r"text\.onnx"):
         open_encoder(tmp_path / "text.onnx")
     path = draw_encoder(tmp_path / "e.onnx")
     with pytest.raises(EncoderError, match="has no output nothing"):
         open_encoder(path, {"output": "nothing"})
     with pytest.raises(EncoderError, match="'pixels'"):
         open_encoder(path, {"pixels": "perhaps"})
-    with pytest.raises(EncoderError, match="4 channels|does not say where"):
+    with pytest.raises(EncoderError, match=r"4 channels|does not say where"):
         open_encoder(draw_encoder(tmp_path / "four.onnx", channels=4))
     with pytest.raises(EncoderError, match="takes images of 28 px alone"):
         open_encoder(draw_encoder(tmp_path / "s.onnx", side=28), {"size": 56})

@@ -26,6 +26,6 @@ def test_a_run_of_an_encoder_has_scores_and_one_file_that_answers_as_it_does(
     draw_encoder(tmp_path / "e.onnx", side=32)
     with pytest.raises(EncoderError, match="another encoder than the recipe's"):
         pl.train("retina-phantom", "run/recipe.toml", out="again")
-    with pytest.raises(DataError, match="gone.onnx was not found"):
+    with pytest.raises(DataError, match=r"gone\.onnx was not found"):
         pl.train("retina-phantom", "encoder", options={"model.weights": "gone.onnx"}, out="gone")
     assert not Path("gone").exists()
