@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,10 +130,19 @@ def few_draws() -> Iterator[None]:
     """Draw a fifth of what intervals rest on, and a tenth of what the audit shuffles, but in the full tests: for all
     runs of a session alike, as what was computed once is compared with what is computed again."""
     with pytest.MonkeyPatch.context() as patch:
-        if not is_full():
-            patch.setattr(intervals, "_draw", lambda n, resamples, *how: _DRAW(n, min(resamples, 200), *how))
-            patch.setattr("penlight.data.audit.shift._SHUFFLES", 99)
+        draw_few(patch)
         yield
+
+
+def draw_few(patch: pytest.MonkeyPatch) -> None:
+    """Draw and shuffle as the session does, whatever the test that asks draws."""
+    if not is_full():
+        patch.setattr(intervals, "_draw", _few_drawn)
+        patch.setattr(shift, "_SHUFFLES", 99)
+
+
+def _few_drawn(n: int, resamples: int, *how: Any) -> Any:
+    return _DRAW(n, min(resamples, 200), *how)
 
 
 @pytest.fixture(autouse=True)

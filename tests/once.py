@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
+import pytest
+
 
 @cache
 def shared_folder() -> Path:
@@ -18,12 +20,17 @@ def shared_folder() -> Path:
 
 
 def made_once(name: str, make: Callable[[Path], object]) -> Path:
-    """Give the folder that `make` fills. Whoever asks meanwhile waits, also in another process of pytest-xdist."""
+    """Give the folder that `make` fills, drawing as the session does. Whoever asks meanwhile waits, also in another
+    process of pytest-xdist."""
+    from tests.conftest import draw_few  # which imports what imports this
+
     root = shared_folder()
     done = root / f"{name}.done"
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            make(root / name)
+            with pytest.MonkeyPatch.context() as patch:
+                draw_few(patch)
+                make(root / name)
             done.touch()
     return root / name
