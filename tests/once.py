@@ -31,6 +31,8 @@ def made_once(name: str, make: Callable[[Path], object]) -> Path:
         if not done.exists():
             with pytest.MonkeyPatch.context() as patch:
                 draw_few(patch)
+                # The user's own may hold what the full tests have scored, which draw more.
+                patch.setenv("PENLIGHT_CACHE", str(root / "cache"))
                 make(root / name)
             done.touch()
     return root / name
