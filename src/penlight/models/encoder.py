@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,10 @@ _LUMINANCE = np.array([[0.299], [0.587], [0.114]])
 """Of ITU-R BT.601, as Pillow has it."""
 
 
-def encoder_nodes(graph: Graph, encoder: "Encoder", images: Value | None = None) -> Value:
-    """Add to a graph what turns its images (N, H, W, C), or others of 0 to 255, into features (N, F)."""
-    x = _channels(graph, graph.pixels() if images is None else images, encoder.channels)
-    x = _resized(graph, graph.channels_first(x), encoder.side)
+def encoder_nodes(graph: Graph, encoder: "Encoder", side: int) -> Value:
+    """Add to a graph what turns its images (N, H, W, C), at `side` pixels a side, into features (N, F)."""
+    x = _channels(graph, graph.pixels(), encoder.channels)
+    x = _resized(graph, graph.channels_first(x), side)
     if encoder.order == "bgr" and encoder.channels == 3:
         x = graph.node("Gather", [x.name, graph.constant([2, 1, 0], np.int64)], x.shape, first=True, axis=1)
     if encoder.dtype == "uint8":
@@ -117,11 +117,11 @@ class EncoderFeatures:
 
     def of(self, images: Readable) -> Floats:
         """Give (N, F) features of images (N, H, W, C) uint8. EncoderError where one is no number."""
-        return np.concatenate([_OneSide(replace(self.encoder, side=side)).of(images) for side in self.sides], axis=1)
+        return np.concatenate([_OneSide(self.encoder, side).of(images) for side in self.sides], axis=1)
 
     def nodes(self, graph: Graph) -> Value:
         """Add what gives the features (N, F) of a graph's images."""
-        return graph.concatenate([encoder_nodes(graph, replace(self.encoder, side=side)) for side in self.sides])
+        return graph.concatenate([encoder_nodes(graph, self.encoder, side) for side in self.sides])
 
 
 def encoder_features(encoder: "Encoder", sides: Sequence[int], side: int) -> EncoderFeatures:
@@ -141,6 +141,7 @@ def encoder_features(encoder: "Encoder", sides: Sequence[int], side: int) -> Enc
 @dataclass(frozen=True)
 class _OneSide:
     encoder: "Encoder"
+    side: int
 
     def of(self, images: Readable) -> Floats:
         store = _Store(self._key(tuple(images.shape[1:])), self.encoder.width)
@@ -169,7 +170,7 @@ class _OneSide:
     def session(self, shape: Shape) -> EncoderSession:
         """Open the encoder for images of a shape (H, W, C)."""
         graph = Graph(shape)
-        made = graph.model({FEATURES: encoder_nodes(graph, self.encoder)}, "", {})
+        made = graph.model({FEATURES: encoder_nodes(graph, self.encoder, self.side)}, "", {})
         return EncoderSession(made.SerializeToString(), self.encoder.path.name)
 
     def _require_numbers(self, features: Floats) -> None:
@@ -184,7 +185,17 @@ class _OneSide:
         import onnxruntime
 
         e = self.encoder
-        about = (e.sha256, e.side, e.pixels, e.order, e.output, e.pooling, e.layout, shape, onnxruntime.__version__)
+        about = (
+            e.sha256,
+            self.side,
+            e.pixels,
+            e.order,
+            e.output,
+            e.pooling,
+            e.layout,
+            shape,
+            onnxruntime.__version__,
+        )
         return hashlib.sha256(repr(about).encode()).hexdigest()[:32]
 
 

@@ -36,7 +36,7 @@ USUAL_SIDE = 224
 _FEWEST, _MOST = 2, 100_000
 _NAMES_OF_FEATURES = ("feature", "embed", "pool", "hidden", "token", "representation")
 _CLASSIFIER_ENDS = ("Softmax", "LogSoftmax", "Sigmoid")
-_UINT8, _FLOAT16, _FLOAT = 2, 10, 1
+_UINT8, _FLOAT = 2, 1
 
 Three = tuple[float, float, float]
 
@@ -47,7 +47,7 @@ class Pixels(Section):
 
     scale: float = 1.0
     mean: Three = (0.0, 0.0, 0.0)
-    std: Annotated[Three, Field()] = (1.0, 1.0, 1.0)
+    std: Three = (1.0, 1.0, 1.0)
 
 
 PIXELS: Mapping[str, Pixels] = {
@@ -83,8 +83,8 @@ class Said(Section):
 class Encoder:
     """An encoder as it is used: `sha256` of its file; `input` (N, H, W, C) or (N, C, H, W) by `layout`, of `dtype`;
     `side` and `channels` of the images it gets, `free` where it takes any size; `pixels` and `order` of them;
-    `output`, of so many `axes`, from which `pooling` makes
-    (N, `width`) features. `why` says where each of these is from."""
+    `output`, of so many `axes`, from which `pooling` makes (N, `width`) features.
+    `why` says where each of these is from."""
 
     path: Path
     sha256: str

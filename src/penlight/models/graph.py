@@ -106,6 +106,8 @@ class Graph:
         self._constants: dict[tuple[str, Shape, bytes], str] = {}
         self._initializers: list[TensorProto] = []
         self._opsets, self._ir_version = dict(OPSETS), _IR_VERSION
+        # By identity, with the model itself, so that no other takes its place.
+        self._embedded: dict[int, tuple[onnx.ModelProto, onnx.ModelProto, dict[str, str]]] = {}
         self.features: Value | None = None
         """What the last dense layer so far reads, (N, F)."""
 
@@ -257,27 +259,6 @@ class Graph:
         ))  # fmt: skip
         return Value(self, name, (forest.prob.shape[1],))
 
-    def include(self, made: onnx.ModelProto, x: Value, output: str, shape: Shape) -> Value:
-        """Add the nodes of another graph, of `OPSETS` and without graphs inside, whose one input is `x`; give its
-        `output`."""
-        before, own = f"part_{len(self._nodes)}_", made.graph.input[0].name
-
-        def named(name: str) -> str:
-            return x.name if name == own else name and before + name
-
-        for node in made.graph.node:
-            copied = onnx.NodeProto()
-            copied.CopyFrom(node)
-            copied.name = before + node.name
-            copied.input[:], copied.output[:] = map(named, node.input), map(named, node.output)
-            self._nodes.append(copied)
-        for tensor in made.graph.initializer:
-            kept = TensorProto()
-            kept.CopyFrom(tensor)
-            kept.name = before + tensor.name
-            self._initializers.append(kept)
-        return Value(self, named(output), shape)
-
     def repeated(self, row: NDArray[np.float64]) -> Value:
         """Give the same row (F,) of 64 bits for every image."""
         batch = self.node("Shape", [IMAGE], (), start=0, end=1)
@@ -287,18 +268,15 @@ class Graph:
     def embed(self, model: onnx.ModelProto, given: str, value: str, wanted: str, shape: Shape) -> Value:
         """Add the nodes of another model, from what it reads as `given`, here `value`, to what it calls `wanted`, of
         the given shape. ExportError where its operators have no form of this graph's age or a later one."""
-        model = self._same_age(model)
         prefix = f"embedded_{len(self._nodes)}_"
-        names = {given: value, "": ""}
+        if id(model) not in self._embedded:
+            self._embedded[id(model)] = model, *self._with_constants(self._same_age(model), prefix)
+        _, model, constants = self._embedded[id(model)]
+        names = {given: value, "": "", **constants}
 
         def own(name: str) -> str:
             return names.setdefault(name, prefix + name)
 
-        for tensor in model.graph.initializer:
-            copy = TensorProto()
-            copy.CopyFrom(tensor)
-            copy.name = own(tensor.name)
-            self._initializers.append(copy)
         for node in _needed(model, wanted):
             copied = onnx.NodeProto()
             copied.CopyFrom(node)
@@ -307,6 +285,16 @@ class Graph:
             copied.output[:] = [own(name) for name in node.output]
             self._nodes.append(copied)
         return Value(self, own(wanted), shape)
+
+    def _with_constants(self, model: onnx.ModelProto, prefix: str) -> tuple[onnx.ModelProto, dict[str, str]]:
+        """Add the constants of a model, once however often it is embedded; give it, and what they are called here."""
+        names = {tensor.name: prefix + tensor.name for tensor in model.graph.initializer}
+        for tensor in model.graph.initializer:
+            copy = TensorProto()
+            copy.CopyFrom(tensor)
+            copy.name = names[tensor.name]
+            self._initializers.append(copy)
+        return model, names
 
     def _same_age(self, model: onnx.ModelProto) -> onnx.ModelProto:
         """Bring a model and this graph to one version of ONNX's operators."""
