@@ -178,7 +178,7 @@ class _OneSide:
             n = int((~np.isfinite(features)).any(axis=1).sum())
             raise EncoderError(
                 f"{self.encoder.path.name} gives features that are not numbers for {n} of {len(features)} images.",
-                "Check how it wants pixels: penlight encoders inspect FILE",
+                "Check how it wants pixels: --set model.pixels=NAME says it.",
             )
 
     def _key(self, shape: Shape) -> str:
