@@ -18,9 +18,10 @@ demo: $(STAMP)
 # One thread in each process, and a process more than there are cores, as some tests wait for a server or a clock.
 WORKERS := $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
-# Files are given out whole, longest first, as tests/schedule.py says: what they share would else be made twice.
-# What pytest rewrites of 500 modules is kept, also where Python is told to keep nothing: each process would do it again.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# Processes are forks of one that has collected (tests/forked.py). Files are given out whole, longest first, as
+# tests/schedule.py says: what they share would else be made twice. What pytest rewrites is kept, also where Python is
+# told to keep nothing.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/python -m pytest --workers $(WORKERS)
 
 test: $(STAMP) chromium strace nginx
 	@$(PYTEST) -m "not full and not survival and not attack"
@@ -41,7 +42,7 @@ test-attack: $(STAMP) strace
 test-jax: $(JAX_VENV)/.installed chromium strace nginx
 	@KERAS_BACKEND=jax PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) XLA_FLAGS=--xla_cpu_multi_thread_eigen=false \
 	  JAX_COMPILATION_CACHE_DIR=$(CURDIR)/$(JAX_VENV)/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.2 \
-	  $(JAX_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not full and not survival and not attack" -rs
+	  $(JAX_VENV)/bin/python -m pytest --workers $(WORKERS) -m "not full and not survival and not attack" -rs
 
 # Runs are sent to MLflow, to a server of this machine and a database, and its own client reads back what it got. Its
 # packages lie in an environment of their own, on top of that of make: what MLflow needs must change nothing of the rest.

@@ -1,27 +1,27 @@
 """What takes long is made once for all processes of a run of tests, by the first that asks."""
 
+import atexit
 import fcntl
-import os
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from tempfile import gettempdir, mkdtemp
+from tempfile import mkdtemp
 
 import pytest
 
 
 @cache
 def shared_folder() -> Path:
-    """Give the folder that all processes of this run of tests share."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    root = Path(gettempdir()) / f"penlight-tests-{run}" if run else Path(mkdtemp(prefix="penlight-tests-"))
-    root.mkdir(mode=0o700, exist_ok=True)
+    """Give the folder that all processes of this run of tests share, which ends with it."""
+    root = Path(mkdtemp(prefix="penlight-tests-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     return root
 
 
 def made_once(name: str, make: Callable[[Path], object]) -> Path:
     """Give the folder that `make` fills, drawing as the session does. Whoever asks meanwhile waits, also in another
-    process of pytest-xdist."""
+    process of the tests."""
     from tests.conftest import draw_few  # which imports what imports this
 
     root = shared_folder()

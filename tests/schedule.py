@@ -1,6 +1,6 @@
-"""Which process of pytest-xdist runs what: files whole, as their tests share what is made for them; those in one
-browser, or of one server of commands, together, as each process would start its own; and first what takes long, so
-that all end together."""
+"""Which process of the tests (`tests/forked.py`) runs what: files whole, as their tests share what is made for them;
+those in one browser, or of one server of commands, together, as each process would start its own; and first what
+takes long, so that all end together."""
 
 import pytest
 
@@ -34,13 +34,6 @@ def longest_first(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank(item.nodeid))
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    from xdist.scheduler import LoadFileScheduling
-
-    class Files(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return next((start for start in TOGETHER if nodeid.startswith(start)), super()._split_scope(nodeid))
-
-    config.option.loadscopereorder = False
-    return Files(config, log) if config.getoption("dist") == "loadfile" else None
+def scope(item: pytest.Item) -> str:
+    """Name what one process runs whole: a file, or a folder of `TOGETHER`."""
+    return next((start for start in TOGETHER if item.nodeid.startswith(start)), item.nodeid.split("::")[0])
