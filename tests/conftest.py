@@ -100,27 +100,24 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(autouse=True)
-def baselines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fit the baselines of the same images once for all tests, and audit these once, but in the full tests and in
-    those marked `fitted`."""
-    if not (is_full() or request.node.get_closest_marker("fitted")):
-        fit_once(monkeypatch)
-        audit_once(monkeypatch)
+def left_out(request: pytest.FixtureRequest, few_draws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what a test is not about; one fixture, as each takes longer than what it does here.
 
-
-@pytest.fixture(autouse=True)
-def figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the drawing of figures out of pages, half the time of a small training, but for tests marked `drawn`."""
-    if not request.node.get_closest_marker("drawn"):
+    Baselines of the same images are fitted once for all tests, and these audited once, but in the full tests and in
+    those marked `fitted`. Figures, half the time of a small training, are left out of pages, but for tests marked
+    `drawn`; maps of answers and the nearest training images, a third of that time, out of runs, but in the full tests
+    and in those marked `mapped`. The tests of the evaluation itself draw all that intervals rest on."""
+    asked = {mark.name for mark in request.node.iter_markers()}
+    if not is_full():
+        if "fitted" not in asked:
+            fit_once(monkeypatch)
+            audit_once(monkeypatch)
+        if "mapped" not in asked:
+            leave_maps_out(monkeypatch)
+    if "drawn" not in asked:
         sketch_figures(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def maps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave maps of answers and the nearest training images out of runs, a third of the time of a small training, but
-    in the full tests and in those marked `mapped`."""
-    if not (is_full() or request.node.get_closest_marker("mapped")):
-        leave_maps_out(monkeypatch)
+    if request.node.nodeid.startswith("tests/evaluation/"):
+        monkeypatch.setattr(intervals, "_draw", _DRAW)
 
 
 _DRAW, _SHUFFLES = intervals._draw, shift._SHUFFLES
@@ -144,13 +141,6 @@ def draw_few(patch: pytest.MonkeyPatch) -> None:
 
 def _few_drawn(n: int, resamples: int, *how: Any) -> Any:
     return _DRAW(n, min(resamples, 200), *how)
-
-
-@pytest.fixture(autouse=True)
-def all_draws(request: pytest.FixtureRequest, few_draws: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw all of it in the tests of the evaluation itself."""
-    if "tests/evaluation/" in request.path.as_posix():
-        monkeypatch.setattr(intervals, "_draw", _DRAW)
 
 
 @pytest.fixture
