@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -139,8 +138,25 @@ def draw_few(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(shift, "_SHUFFLES", 99)
 
 
-def _few_drawn(n: int, resamples: int, *how: Any) -> Any:
-    return _DRAW(n, min(resamples, 200), *how)
+_DRAWN: dict[object, list[np.ndarray]] = {}
+
+
+def _few_drawn(n: int, resamples: int, seed: int, groups: intervals.Groups) -> Iterator[np.ndarray]:
+    """Draw so few once for all tests: the same numbers of images and seeds are asked thousands of times."""
+    key = n, min(resamples, 200), seed, _known_by(groups)
+    if key not in _DRAWN:
+        if len(_DRAWN) > 200:
+            _DRAWN.clear()
+        _DRAWN[key] = list(_DRAW(n, min(resamples, 200), seed, groups))
+        for chunk in _DRAWN[key]:
+            chunk.setflags(write=False)
+    return iter(_DRAWN[key])
+
+
+def _known_by(groups: intervals.Groups) -> object:
+    if isinstance(groups, intervals.UnknownPatients):
+        return groups.images_each, _known_by(groups.image_of)
+    return None if groups is None else tuple(groups.tolist())
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from penlight.cli.app import app
 from penlight.data.own.listing import AskedLayout
 from penlight.errors import PenlightError
 from penlight.keywords import in_python
+from tests.remembered import draw_once
 from tests.trained import trained
 
 SOURCE = Path(pl.__file__).parent
@@ -119,7 +120,8 @@ def wrong_calls(folder):
 
 
 @pytest.mark.parametrize("number", range(11))
-def test_python_is_told_keywords(number, tmp_path):
+def test_python_is_told_keywords(number, tmp_path, monkeypatch):
+    draw_once(monkeypatch, {"train": 60, "val": 30, "test": 30})
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("0,0.5,0.5\n")
     keyword, call = list(wrong_calls(tmp_path))[number]

@@ -49,11 +49,11 @@ BAD = {
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_table_is_named(tmp_path: Path, what: str) -> None:
     content, message = BAD[what]
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(DataError, match=message) as caught:
         read_table(table(tmp_path, content), "t.csv")
     assert len(str(caught.value)) < 700
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20
 
 
 def test_bytes_rows_and_cells_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def test_the_default_folder_is_the_next_free_one(penlight, few, undrawn, own_fol
         (["tarin"], 2, "tarin"),
     ],
 )
-def test_mistakes_are_named_and_leave_nothing(penlight, own_folders, words, code, said):
+def test_mistakes_are_named_and_leave_nothing(penlight, few, own_folders, words, code, said):
     got, out, err = penlight(*words)
     assert got == code
     assert said in err

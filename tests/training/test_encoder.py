@@ -9,6 +9,7 @@ import penlight as pl
 from penlight.errors import DataError, EncoderError
 from penlight.runs.predictor import open_predictor
 from tests.models.encoders import draw_encoder
+from tests.remembered import draw_once
 
 
 def test_a_run_of_an_encoder_has_scores_and_one_file_that_answers_as_it_does(
@@ -16,6 +17,7 @@ def test_a_run_of_an_encoder_has_scores_and_one_file_that_answers_as_it_does(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PENLIGHT_CACHE", str(tmp_path / "cache"))
+    draw_once(monkeypatch, {"train": 200, "val": 60, "test": 100})
     draw_encoder(tmp_path / "e.onnx")
     run = pl.train("retina-phantom", "encoder", options={"model.weights": "e.onnx"}, out="run", images=False)
     assert run.scores.frame().loc["auc", "value"] > 0.6

@@ -62,6 +62,9 @@ def bootstrap_weights(
     the next chunk while the caller works on one; the draws are those of `seed` alone.
     """
     chunks = _draw(n_images, resamples, seed, groups)
+    if n_images * resamples <= _CHUNK_VALUES:
+        yield from chunks
+        return
     with ThreadPoolExecutor(1) as thread:
         ahead = thread.submit(next, chunks, None)
         while (chunk := ahead.result()) is not None:
