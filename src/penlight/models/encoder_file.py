@@ -5,6 +5,7 @@ pixels is never guessed: its input says whether it takes 0 to 255 itself, and el
 name ending in .toml beside it, or the user say it.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from penlight import disk
 from penlight.errors import EncoderError, RunError, first_line
 from penlight.escaping import named, printable
-from penlight.models.weights import find_weights
+from penlight.models.weights import encoder_files, find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes.recipe import Encoded, Section, invalid_value
 from penlight.runs.modelfile import check_model
@@ -154,6 +155,18 @@ def find_encoder(options: Encoded) -> Encoder:
             "Put the file that was used there, or name another with --set model.weights=PATH.",
         )
     return encoder
+
+
+def encoders_here() -> list[Encoder]:
+    """Open the encoders in $PENLIGHT_DATA and in the folder of encoders that can be used without a question; models
+    of Penlight are left out, as they may have learned from images of the dataset at hand."""
+    found: dict[str, Encoder] = {}
+    for path in encoder_files():
+        with contextlib.suppress(EncoderError):
+            encoder = open_encoder(path)
+            if encoder.model.producer_name != "penlight":
+                found.setdefault(encoder.sha256, encoder)
+    return list(found.values())
 
 
 def _load(path: Path) -> tuple[bytes, "onnx.ModelProto"]:

@@ -1,13 +1,16 @@
 """Files of weights that recipes name: where they are."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
+from penlight import disk
+from penlight.data.folders import encoders_folder, environment_folders
 from penlight.data.remembered import find_reference
 from penlight.errors import DataError
 from penlight.recipes import Encoded, Pretrained, Recipe
+
+ENDING = ".onnx"
 
 
 def require_weights(options: object) -> None:
@@ -39,17 +42,32 @@ def weights_file(options: object) -> str:
 
 
 def find_weights(name: str) -> Path:
-    """Find a weights file by its path, by its name in $PENLIGHT_DATA, or where the user has named it on this machine
-    before. DataError if it is not there."""
-    folders = [Path(f) for f in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if f]
-    places = list(dict.fromkeys([Path(name).expanduser(), *(folder / name for folder in folders)]))
+    """Find a weights file by its path, by its name in $PENLIGHT_DATA or in the folder of encoders, there without its
+    ending too, or where the user has named it on this machine before. DataError if it is not there."""
+    names = list(dict.fromkeys([name, f"{name.removesuffix(ENDING)}{ENDING}"]))
+    places = [Path(name).expanduser(), *(folder / each for folder in environment_folders() for each in names)]
+    if Path(name).name == name:
+        places.append(kept_encoder(name.removesuffix(ENDING)))
     for place in places:
         if place.is_file():
             return place
     if (remembered := find_reference(name)) is not None:
         return remembered
-    looked = ", ".join(str(place) for place in places)
+    looked = ", ".join(str(place) for place in dict.fromkeys(places))
     raise DataError(
         f"The weights file {name} was not found; looked for: {looked}.",
         "Put it there, set PENLIGHT_DATA to its folder, or give its path with --set model.weights=PATH.",
     )
+
+
+def kept_encoder(name: str) -> Path:
+    """Give the file of an encoder in the folder of encoders, where each has one of its own. It need not exist."""
+    return encoders_folder() / name / f"{name}{ENDING}"
+
+
+def encoder_files() -> list[Path]:
+    """Give the ONNX files in $PENLIGHT_DATA and in the folder of encoders, in alphabetical order of their names."""
+    found = [path for folder in environment_folders() for path in folder.glob(f"*{ENDING}")]
+    kept = encoders_folder()
+    found += [path for path in map(kept_encoder, disk.inner_folders(kept)) if path.is_file()]
+    return sorted(found, key=lambda path: path.name)
