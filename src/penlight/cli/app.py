@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 import penlight as pl
+from penlight.cli.encoders import Json, encoders
 from penlight.cli.help import with_help
 from penlight.cli.show.lines import give, say
 from penlight.errors import UnknownNameError
@@ -27,8 +28,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="List, download, describe and audit datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
+app.add_typer(encoders, name="encoders")
 
-Json = Annotated[bool, Option("--json", help="Print only JSON.")]
 Full = Annotated[bool, Option("--full", help="Print all scores, notes and tables, not a summary.")]
 View = Annotated[str | None, Option(help="View of the labels; native by default.")]
 Size = Annotated[

@@ -22,7 +22,8 @@ from penlight.escaping import named, printable
 from penlight.models.weights import encoder_files, find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes.recipe import Encoded, Section, invalid_value
-from penlight.runs.modelfile import check_model
+from penlight.records import Digest, Name, Text
+from penlight.runs.modelfile import Declared, check_model
 from penlight.runs.session import LocalSession
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Said(Section):
     """What a file beside an encoder, its metadata or the user say of it; None for what is not said.
 
     `pixels` is a name of `PIXELS`, or how they are scaled; `size` the side of its images, `order` that of its
-    channels; `output` the name of what it gives, and `pooling` how a map of it becomes a vector.
+    channels; `output` the name of what it gives, and `pooling` how a map of it becomes a vector; `sha256` that of
+    the file that all this is said of.
     """
 
     pixels: Pixels | Literal["0..255", "0..1", "-1..1", "imagenet", "clip", "torchxrayvision"] | None = None
@@ -76,8 +78,9 @@ class Said(Section):
     layout: Literal["NHWC", "NCHW"] | None = None
     output: str | None = None
     pooling: Literal["average", "first"] | None = None
-    licence: str | None = None
-    source: str | None = None
+    licence: Name | None = None
+    source: Text | None = None
+    sha256: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Encoder:
     """An encoder as it is used: `sha256` of its file; `input` (N, H, W, C) or (N, C, H, W) by `layout`, of `dtype`;
     `side` and `channels` of the images it gets, `free` where it takes any size; `pixels` and `order` of them;
     `output`, of so many `axes`, from which `pooling` makes (N, `width`) features.
-    `why` says where each of these is from."""
+    `said` is all that was said of it, and `why` says where each of these is from."""
 
     path: Path
     sha256: str
@@ -103,12 +106,17 @@ class Encoder:
     width: int
     licence: str
     source: str
+    said: Said
     why: Mapping[str, str]
 
     @cached_property
     def model(self) -> "onnx.ModelProto":
         """The network, whole."""
-        return _load(self.path)[1]
+        return _load(self.path)[2]
+
+
+class PixelsError(EncoderError):
+    """Nothing says how an encoder wants pixels."""
 
 
 def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
@@ -117,28 +125,35 @@ def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
     EncoderError for a file that is no ONNX network from images to numbers, that holds what it may not, or of which
     something has to be said; its remedy is how.
     """
-    content, model = _load(path)
-    told, where = _told(path, model, said or {})
+    content, declared, model = _load(path)
+    told, where = _told(path, declared.properties, said or {})
+    sha256 = hashlib.sha256(content).hexdigest()
+    if told.sha256 not in (None, sha256):
+        raise EncoderError(
+            f"{path.name} was changed: its SHA-256 is {sha256[:12]}..., and {told.sha256[:12]}... was expected by "
+            f"{where['sha256']}.",
+            "Put the file back that was there, or add this one under a name of its own: penlight encoders add FILE",
+        )
     name, kind, shape = _input(model, path)
     layout, channels, fixed, why = _layout(shape, told, path)
-    why |= {key: where[key] for key in ("size", "order", "output", "pooling", "pixels") if key in where}
+    why |= {key: where[key] for key in Said.model_fields if key in where and key != "layout"}
     if told.pixels is None:
         if kind != "uint8":
-            raise EncoderError(
+            raise PixelsError(
                 f"{path.name} takes {kind} images, and nothing says how it wants pixels.",
-                f"Say it with --set model.pixels=NAME, or as pixels = NAME in {path.with_suffix('.toml').name} "
-                f"beside it: one of {', '.join(PIXELS)}.",
+                "Say it with --set model.pixels=NAME, or once for all: penlight encoders add FILE --pixels NAME. "
+                f"NAME is one of {', '.join(PIXELS)}.",
             )
-        told, why["pixels"] = told.model_copy(update={"pixels": Pixels()}), "its input is uint8: 0 to 255"
+        told, why["pixels"] = told.model_copy(update={"pixels": "0..255"}), "its input is uint8"
     side = told.size or fixed or USUAL_SIDE
     if fixed and side != fixed:
         raise EncoderError(f"{path.name} takes images of {fixed} px alone; {side} px came.", "Leave the size out.")
     why.setdefault("size", "the size of its input" if fixed else f"it takes any size; {USUAL_SIDE} is usual")
     why.setdefault("order", "usual")
-    pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels
+    pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels or Pixels()
     made = Encoder(
-        path, hashlib.sha256(content).hexdigest(), name, kind, layout, channels, side, not fixed, pixels or Pixels(),
-        told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "", why,
+        path, sha256, name, kind, layout, channels, side, not fixed, pixels,
+        told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "", told, why,
     )  # fmt: skip
     return _with_output(made, model, told)
 
@@ -157,6 +172,11 @@ def find_encoder(options: Encoded) -> Encoder:
     return encoder
 
 
+def said_of(path: Path) -> Said:
+    """Give what an encoder's metadata and the file beside it say. EncoderError for a file that is none."""
+    return _told(path, _read(path)[1].properties, {})[0]
+
+
 def encoders_here() -> list[Encoder]:
     """Open the encoders in $PENLIGHT_DATA and in the folder of encoders that can be used without a question; models
     of Penlight are left out, as they may have learned from images of the dataset at hand."""
@@ -169,29 +189,34 @@ def encoders_here() -> list[Encoder]:
     return list(found.values())
 
 
-def _load(path: Path) -> tuple[bytes, "onnx.ModelProto"]:
-    """Read a file and check it, with what of it lies beside it."""
-    import onnx
-
+def _read(path: Path) -> tuple[bytes, Declared]:
+    """Read a file, and check that it holds nothing it may not."""
     try:
         content = disk.read_named(path, LARGEST_ENCODER)
     except OSError as error:
         raise EncoderError(f"{path} cannot be read: {error.strerror or error}.", "Check the path.") from error
     try:
-        check_model(content, path.name, largest=LARGEST_ENCODER)
-        model = onnx.load_from_string(content)
-        onnx.checker.check_model(model)
+        return content, check_model(content, path.name, largest=LARGEST_ENCODER)
     except RunError as error:
         raise EncoderError(error.problem, "Use an encoder that you trust, as plain ONNX.") from error
+
+
+def _load(path: Path) -> tuple[bytes, Declared, "onnx.ModelProto"]:
+    """Read a file and check it, with what of it lies beside it."""
+    import onnx
+
+    content, declared = _read(path)
+    try:
+        model = onnx.load_from_string(content)
+        onnx.checker.check_model(model)
     except Exception as error:  # onnx and protobuf raise many kinds
         raise EncoderError(f"{path.name} is no ONNX network: {first_line(error)}.", "Export it again.") from error
-    return content, model
+    return content, declared, model
 
 
-def _told(path: Path, model: "onnx.ModelProto", said: Mapping[str, Any]) -> tuple[Said, dict[str, str]]:
+def _told(path: Path, properties: Mapping[str, str], said: Mapping[str, Any]) -> tuple[Said, dict[str, str]]:
     """Put together what is said of an encoder, and where each thing is said: its metadata, a file beside it, the
     user."""
-    properties = {each.key: each.value for each in model.metadata_props}
     known = {key: value for key, value in properties.items() if key in ("licence", "license", "source")}
     if "license" in known:
         known.setdefault("licence", known.pop("license"))
@@ -205,13 +230,13 @@ def _told(path: Path, model: "onnx.ModelProto", said: Mapping[str, Any]) -> tupl
             from_file = parse_toml(disk.read_named(beside, LARGEST_TOML), str(beside), error=EncoderError)
         except OSError as error:
             raise EncoderError(f"{beside} cannot be read: {error.strerror or error}.", "Check it.") from error
-    told = Said()
+    told: dict[str, Any] = {}
     where: dict[str, str] = {}
     for values, source in ((known, "its metadata"), (from_file, beside.name), (said, "as given")):
-        told = told.model_copy(update=_checked(values, source, path).model_dump(exclude_none=True))
+        told |= _checked(values, source, path).model_dump(exclude_none=True)
         where |= dict.fromkeys(values, source)
     # What was dumped is plain again; it is read once more as a whole.
-    return Said.model_validate(told.model_dump(), strict=False), where
+    return Said.model_validate(told, strict=False), where
 
 
 def _checked(values: Mapping[str, Any], source: str, path: Path) -> Said:
