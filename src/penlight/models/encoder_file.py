@@ -19,12 +19,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 from penlight import disk
 from penlight.errors import EncoderError, RunError, first_line
 from penlight.escaping import named, printable
+from penlight.models.graph import OPSETS
 from penlight.models.weights import encoder_files, find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes.recipe import Encoded, Section, invalid_value
 from penlight.records import Digest, Name, Text
 from penlight.runs.modelfile import Declared, check_model
-from penlight.runs.session import LocalSession
+from penlight.runs.session import compute_once
 
 if TYPE_CHECKING:
     import onnx
@@ -35,10 +36,14 @@ LARGEST_ENCODER = 1 << 31
 USUAL_SIDE = 224
 """Pixels a side of images for an encoder that takes any size and says nothing of it."""
 
+LARGEST_SIDE = 2048
+"""Pixels a side of images that an encoder may want."""
+
 _FEWEST, _MOST = 2, 100_000
 _NAMES_OF_FEATURES = ("feature", "embed", "pool", "hidden", "token", "representation")
 _CLASSIFIER_ENDS = ("Softmax", "LogSoftmax", "Sigmoid")
 _UINT8, _FLOAT = 2, 1
+_ORDERS = {"NHWC": (0, 1, 2, 3), "NCHW": (0, 3, 1, 2)}
 
 Three = tuple[float, float, float]
 
@@ -73,7 +78,7 @@ class Said(Section):
     """
 
     pixels: Pixels | Literal["0..255", "0..1", "-1..1", "imagenet", "clip", "torchxrayvision"] | None = None
-    size: Annotated[int, Field(ge=8, le=2048)] | None = None
+    size: Annotated[int, Field(ge=8, le=LARGEST_SIDE)] | None = None
     order: Literal["rgb", "bgr"] | None = None
     layout: Literal["NHWC", "NCHW"] | None = None
     output: str | None = None
@@ -208,7 +213,15 @@ def _load(path: Path) -> tuple[bytes, Declared, "onnx.ModelProto"]:
     content, declared = _read(path)
     try:
         model = onnx.load_from_string(content)
+        age = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 0)
+        if age > (newest := onnx.defs.onnx_opset_version()):
+            raise EncoderError(
+                f"{path.name} has operators of ONNX's version {age}; up to {newest} are known here.",
+                f"Export it with opset {OPSETS['']}, or install a newer onnx and onnxruntime.",
+            )
         onnx.checker.check_model(model)
+    except EncoderError:
+        raise
     except Exception as error:  # onnx and protobuf raise many kinds
         raise EncoderError(f"{path.name} is no ONNX network: {first_line(error)}.", "Export it again.") from error
     return content, declared, model
@@ -252,6 +265,8 @@ def _checked(values: Mapping[str, Any], source: str, path: Path) -> Said:
 
 
 def _input(model: "onnx.ModelProto", path: Path) -> tuple[str, Literal["uint8", "float32"], list[int | None]]:
+    import onnx
+
     constants = {each.name for each in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in constants]
     images = [each for each in inputs if len(each.type.tensor_type.shape.dim) == 4]
@@ -263,9 +278,10 @@ def _input(model: "onnx.ModelProto", path: Path) -> tuple[str, Literal["uint8", 
         )
     tensor = images[0].type.tensor_type
     if tensor.elem_type not in (_UINT8, _FLOAT):
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
         raise EncoderError(
-            f"The input of {path.name} is of the ONNX type {tensor.elem_type}; uint8 or float32 is expected.",
-            "Export it so.",
+            f"{path.name} takes images of the type {kind}; uint8 or float32 are expected.",
+            "Export it with an input of one of these.",
         )
     shape = [dim.dim_value or None for dim in tensor.shape.dim]
     if shape[0] not in (None, 1):
@@ -289,22 +305,28 @@ def _layout(
         fits, why["layout"] = [told.layout], "as said"
     if len(fits) != 1:
         raise EncoderError(
-            f"The input of {path.name} has the shape {_shape_text(shape)}, which does not say where channels are.",
-            'Say it as layout = "NCHW" or "NHWC" in a .toml beside it.',
+            f"The input of {path.name} has the shape {_shape_text(shape)}; 1 or 3 channels are expected at its "
+            "second or its last place, and not at both.",
+            'Where they are free, say layout = "NCHW" or "NHWC" in a .toml beside it; other channels cannot be used.',
         )
     channels = shape[1] if fits[0] == "NCHW" else shape[3]
     sides = shape[2:] if fits[0] == "NCHW" else shape[1:3]
     if channels not in (1, 3) and channels is not None:
         raise EncoderError(f"{path.name} takes images of {channels} channels; 1 or 3 are expected.", "Export it so.")
-    if None not in sides and sides[0] != sides[1]:
+    fixed = [side for side in sides if side is not None]
+    if any(side > LARGEST_SIDE for side in fixed):
+        raise EncoderError(
+            f"{path.name} takes images of {max(fixed):,} px; up to {LARGEST_SIDE:,} px are expected.", "Export it so."
+        )
+    if len(set(fixed)) > 1:
         raise EncoderError(
             f"{path.name} takes images of {_shape_text(shape)}, which are not square.", "Export it so."
         )
-    return fits[0], channels or 3, next((side for side in sides if side is not None), 0), why
+    return fits[0], channels or 3, next(iter(fixed), 0), why
 
 
 def _shape_text(shape: list[int | None]) -> str:
-    return "(" + ", ".join("N" if n is None else str(n) for n in shape) + ")"
+    return "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
 
 
 def _with_output(made: Encoder, model: "onnx.ModelProto", told: Said) -> Encoder:
@@ -343,6 +365,8 @@ def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tu
     called = [name for name in outputs if any(word in name.casefold() for word in _NAMES_OF_FEATURES)]
     if len(called) == 1:
         return called[0], "its name"
+    if not outputs:
+        raise EncoderError(f"{path.name} has no output.", "Export it again, with the features as its output.")
     if len(outputs) != 1:
         raise EncoderError(
             f"{path.name} gives {named(map(printable, outputs))}; which are the features?",
@@ -365,23 +389,42 @@ def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tu
 
 
 def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ...]:
-    """Compute two grey images, and give the shape of an output; EncoderError where it cannot be computed, or holds
-    what is no number."""
+    """Compute a grey, a black and again the grey image, and give the shape of an output; EncoderError where it cannot
+    be computed, holds what is no number, or is another of the same image."""
     import onnx
 
-    shape = (2, made.side, made.side, made.channels)
-    images = np.full(shape, 128, made.dtype)
+    pixels, shape = made.pixels, (3, made.side, made.side, made.channels)
+    images = np.full(shape, 128.0, np.float32)
+    images[1] = 0
+    if made.dtype == "float32":
+        mean, std = (np.asarray(each[: made.channels], np.float32) for each in (pixels.mean, pixels.std))
+        images = ((images * np.float32(pixels.scale)) - mean) / std
+    images = np.ascontiguousarray(images.astype(made.dtype).transpose(_ORDERS[made.layout]))
     asked = onnx.ModelProto()
     asked.CopyFrom(model)
     asked.graph.ClearField("output")
-    asked.graph.output.append(onnx.helper.make_tensor_value_info(output, _FLOAT, None))
+    asked.graph.output.append(onnx.ValueInfoProto(name=output))
     try:
-        session = LocalSession(asked.SerializeToString(), made.path.name, None, spinning=False, reads=made.input)
-        given = session.run([output], images if made.layout == "NHWC" else images.transpose(0, 3, 1, 2))[0]
+        (given,) = compute_once(asked.SerializeToString(), made.path.name, made.input, [output], images)
     except RunError as error:
-        raise EncoderError(error.problem, "Export it again, as plain ONNX.") from error
-    if given.shape[:1] != (2,):
-        raise EncoderError(f"{made.path.name} gives {given.shape} for two images.", "Name another output.")
-    if made.dtype == "uint8" and not np.isfinite(given).all():
-        raise EncoderError(f"{made.path.name} gives features that are not numbers.", "Use another encoder.")
+        raise EncoderError(
+            error.problem,
+            f"It was asked for {printable(output)} of images of {made.side} px. If it takes others, say size = N in "
+            "a .toml beside it; else export it again, as plain ONNX.",
+        ) from error
+    if given.shape[:1] != (3,):
+        raise EncoderError(
+            f"{made.path.name} gives {printable(output)} of the shape {given.shape} for three images.",
+            "Name another output, as output = NAME in a .toml beside it.",
+        )
+    if not np.isfinite(given).all():
+        raise EncoderError(
+            f"{made.path.name} gives features that are not numbers, of a grey image.",
+            "Check how it wants pixels, or use another encoder.",
+        )
+    if not np.allclose(given[0], given[2], rtol=1e-3, atol=1e-5):
+        raise EncoderError(
+            f"{made.path.name} gives other features when it sees an image again, as networks in training do.",
+            "Export it for inference: in PyTorch, after model.eval().",
+        )
     return given.shape

@@ -30,6 +30,11 @@ _DOMAINS = {"": None, "ai.onnx": None, "ai.onnx.ml": _ML}
 
 # Fields of each message that are neither looked into nor refused: names, texts, numbers.
 _MODEL_PLAIN = {1, 2, 3, 4, 5, 6}
+_MODEL_REFUSED = {
+    20: "it can be trained further",
+    25: "it has functions of its own",
+    26: "it is of several devices",
+}
 _GRAPH_PLAIN = {2, 10, 13, 14, 16}
 _NODE_PLAIN = {1, 2, 3, 6, 9}
 _ATTRIBUTE_PLAIN = {1, 2, 3, 4, 7, 8, 9, 13, 20}
@@ -90,7 +95,9 @@ def _model(content: bytes, declared: Declared) -> None:
                 raise _RefusedError("its properties are too many, or one has two values")
             declared.properties[name] = value
         elif number not in _MODEL_PLAIN:
-            raise _RefusedError({25: "it has functions of its own"}.get(number, f"it has the field {number}"))
+            if number not in _MODEL_REFUSED:
+                raise ValueError("a field that no model has")
+            raise _RefusedError(_MODEL_REFUSED[number])
     if graphs != 1:
         raise ValueError("a model has one graph")
 
@@ -146,10 +153,15 @@ def _tensor(content: bytes, start: int, end: int, declared: Declared) -> None:
 
 
 def _tensor_type(content: bytes, start: int, end: int) -> tuple[int, tuple[int | None, ...]]:
-    """Read TypeProto.Tensor from a ValueInfoProto: the element type, and the dimensions."""
+    """Read TypeProto.Tensor from a ValueInfoProto: the element type, and the dimensions; 0 and none of what is no
+    tensor, or has no shape."""
     for step in (2, 1):
+        if step not in _numbers(content, start, end):
+            return 0, ()
         start, end = _only(content, start, end, step)
     kinds = [_varint(content, first)[0] for number, first, _ in _fields(content, start, end) if number == 1]
+    if not kinds or 2 not in _numbers(content, start, end):
+        return (kinds or [0])[-1], ()
     start, end = _only(content, start, end, 2)
     dims: list[int | None] = []
     for number, first, last in _fields(content, start, end):
@@ -164,6 +176,10 @@ def _require_domain(domain: str, kind: str | None) -> None:
     allowed = _DOMAINS.get(domain, set())
     if domain not in _DOMAINS or (kind is not None and allowed is not None and kind not in allowed):
         raise _RefusedError(f"it uses {kind or 'operators'} of the domain '{domain[:80]}', and not ONNX's own")
+
+
+def _numbers(content: bytes, start: int, end: int) -> set[int]:
+    return {number for number, _, _ in _fields(content, start, end)}
 
 
 def _only(content: bytes, start: int, end: int, wanted: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ A model that never ends, or wants all memory there is, then costs the worker, an
 
 import importlib.util
 import math
+import re
 import weakref
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import MissingExtraError, PenlightError, RunError, first_line
-from penlight.workers import Bounds, Item, Worker, WorkerEndedError, begin
+from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, begin, shared_pool
 
 HANDLER = "penlight.runs.session:handle"
 """What the worker of a `RemoteSession` runs."""
@@ -23,6 +24,7 @@ BOUNDS = Bounds(seconds=120.0, memory=4 << 30)
 """What opening a model, and computing one batch, may use: processor time of all cores together."""
 
 _TYPES = ("<f4", "<f8")
+_OF_SOURCE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/\S*onnxruntime/core/\S+:\d+ [^\n]*?\)(?: const)? ")
 _HARMFUL = "It is damaged, or was made to harm: use a run that you trust, or export the run again."
 
 Arrays = list[NDArray[np.floating]]
@@ -47,15 +49,22 @@ class LocalSession:
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has an exception class for each of its status codes
-            raise RunError(f"{where} cannot be read: {first_line(error)}.", "Export the run again.") from error
+            raise RunError(f"{where} cannot be read: {_reason(error)}.", "Export the run again.") from error
 
     def run(self, outputs: Sequence[str], images: NDArray[np.generic]) -> Arrays:
         """Compute a batch of images (N, H, W, C). RunError if ONNX Runtime cannot."""
         try:
             given: Arrays = self._session.run(list(outputs), {self._reads: images})
         except Exception as error:
-            raise RunError(f"{self._where} cannot be computed: {first_line(error)}.", _HARMFUL) from error
+            raise RunError(f"{self._where} cannot be computed: {_reason(error)}.", _HARMFUL) from error
+        if not all(isinstance(own, np.ndarray) for own in given):
+            raise RunError(f"{self._where} gives what is no array of numbers.", _HARMFUL)
         return given
+
+
+def _reason(error: Exception) -> str:
+    """Give what ONNX Runtime says, without places in its own source."""
+    return first_line(type(error)(_OF_SOURCE.sub("", str(error))))
 
 
 class RemoteSession:
@@ -96,23 +105,50 @@ class RemoteSession:
             raise RunError(f"{self._where} cannot be computed: {reason}.", _HARMFUL) from ended
         values, _ = answer
         if "failed" in values:
-            raise RunError(f"{self._where} cannot be computed: {str(values['failed'])[:500]}", _HARMFUL)
+            raise RunError(str(values["failed"]).replace("the model", self._where, 1)[:1000], _HARMFUL)
         return answer
+
+
+def compute_once(
+    content: bytes, where: str, reads: str, outputs: Sequence[str], images: NDArray[np.uint8 | np.float32]
+) -> Arrays:
+    """Open a stranger's model, which reads images by the name `reads`, compute one batch and forget it, all in a
+    worker process. RunError as for `RemoteSession`."""
+    _require_runtime()
+    common = {"do": "once", "where": where, "reads": reads, "outputs": list(outputs)}
+    item = ({"shape": images.shape, "type": images.dtype.str}, images.tobytes() + content)
+    (answer,) = shared_pool(HANDLER, BOUNDS).call(common, [item], largest=1 << 30)
+    if isinstance(answer, Lost):
+        raise RunError(f"{where} cannot be computed: {answer.reason(BOUNDS)}.", _HARMFUL)
+    values, given = answer
+    if "failed" in values:
+        raise RunError(str(values["failed"])[:1000], _HARMFUL)
+    try:
+        return _unpacked(values["arrays"], given)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{where} gives no features: {error}.", _HARMFUL) from error
 
 
 _opened: list[LocalSession] = []
 
 
 def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
-    """Answer a message in a worker: "open" a model, or "run" the one that is open on a batch of images."""
+    """Answer a message in a worker: "open" a model, "run" the one that is open on a batch of images, or do both
+    "once"."""
     ((values, content),) = items
     begin(0)
     try:
         if common["do"] == "open":
             _opened[:] = [LocalSession(content, "the model", common["threads"], common["spinning"])]
             return [({}, b"")]
-        images = np.frombuffer(content, np.uint8).reshape(values["shape"])
-        arrays = _opened[0].run(common["outputs"], images)
+        kind = np.dtype(values.get("type", np.uint8))
+        n_bytes = math.prod(values["shape"]) * kind.itemsize
+        images = np.frombuffer(content[:n_bytes], kind).reshape(values["shape"])
+        if common["do"] == "once":
+            session = LocalSession(content[n_bytes:], common["where"], None, False, reads=common["reads"])
+        else:
+            session = _opened[0]
+        arrays = session.run(common["outputs"], images)
     except PenlightError as error:
         return [({"failed": error.problem}, b"")]
     packed = [{"shape": array.shape, "type": array.dtype.newbyteorder("<").str} for array in arrays]
@@ -124,7 +160,7 @@ def _unpacked(packed: Sequence[Mapping[str, Any]], content: bytes) -> Arrays:
     arrays, start = [], 0
     for about in packed:
         kind, shape = about["type"], tuple(int(n) for n in about["shape"])
-        if kind not in _TYPES or len(shape) > 2 or min(shape, default=0) < 0:
+        if kind not in _TYPES or len(shape) > 8 or min(shape, default=0) < 0:
             raise ValueError(f"an output of type {str(kind)[:20]} with {len(shape)} axes")
         end = start + math.prod(shape) * np.dtype(kind).itemsize
         arrays.append(np.frombuffer(content[start:end], kind).reshape(shape))
