@@ -10,6 +10,7 @@ _OPTIONS = {
     "all": "every_pair=True",
     "dry-run": "dry_run=True",
     "drop-unlabelled": "drop_unlabelled=True",
+    "licence-checked": "licence_checked=True",
     "no-auth": "no_auth=True",
     "no-images": "images=False",
     "quiet": "quiet=True",

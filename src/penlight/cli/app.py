@@ -440,6 +440,10 @@ def export(
         Path | None,
         Option(help="Output file, by default in the run; for a copy the folder, by default next to the run."),
     ] = None,
+    licence_checked: Annotated[
+        bool,
+        Option("--licence-checked", help="The encoder in it may be passed on, whatever is known of its licence."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Export the model of a run, verified against its predictions; or copy a run to share it."""
@@ -448,11 +452,11 @@ def export(
     if (for_sharing or no_images) and to is not None:
         raise typer.BadParameter("A copy of a run has the run's model; omit --to.")
     if for_sharing:
-        give(pl.export_for_sharing(run, out), json, print_copied)
+        give(pl.export_for_sharing(run, out, licence_checked=licence_checked), json, print_copied)
     elif no_images:
-        give(pl.export_without_images(run, out), json, print_copied)
+        give(pl.export_without_images(run, out, licence_checked=licence_checked), json, print_copied)
     else:
-        give(pl.export(run, to or "onnx", out=out), json, print_exported)
+        give(pl.export(run, to or "onnx", out=out, licence_checked=licence_checked), json, print_exported)
 
 
 @app.command()

@@ -6,7 +6,6 @@ name ending in .toml beside it, or the user say it.
 """
 
 import contextlib
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,24 +19,33 @@ from penlight import disk
 from penlight.errors import EncoderError, RunError, first_line
 from penlight.escaping import named, printable
 from penlight.models.graph import OPSETS
-from penlight.models.weights import encoder_files, find_weights
+from penlight.models.weights import find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes.recipe import Encoded, Section, invalid_value
 from penlight.records import Digest, Name, Text
-from penlight.runs.modelfile import Declared, check_model
+from penlight.runs.encoders import (
+    LARGEST_CONTAINED,
+    EncoderFile,
+    NamedEncoder,
+    Weights,
+    encoder_files,
+    is_free,
+    read_encoder,
+    reference,
+)
 from penlight.runs.session import compute_once
 
 if TYPE_CHECKING:
     import onnx
-
-LARGEST_ENCODER = 1 << 31
-"""Bytes of an encoder, with what lies beside it: more a protocol buffer cannot hold."""
 
 USUAL_SIDE = 224
 """Pixels a side of images for an encoder that takes any size and says nothing of it."""
 
 LARGEST_SIDE = 2048
 """Pixels a side of images that an encoder may want."""
+
+_SMALL = 4096
+"""Bytes of weights that a run holds itself, wherever the others lie."""
 
 _FEWEST, _MOST = 2, 100_000
 _NAMES_OF_FEATURES = ("feature", "embed", "pool", "hidden", "token", "representation")
@@ -93,7 +101,8 @@ class Encoder:
     """An encoder as it is used: `sha256` of its file; `input` (N, H, W, C) or (N, C, H, W) by `layout`, of `dtype`;
     `side` and `channels` of the images it gets, `free` where it takes any size; `pixels` and `order` of them;
     `output`, of so many `axes`, from which `pooling` makes (N, `width`) features.
-    `said` is all that was said of it, and `why` says where each of these is from."""
+    A run `refers` to it where it may not contain it. `said` is all that was said of it, and `why` says where each of
+    these is from."""
 
     path: Path
     sha256: str
@@ -111,13 +120,19 @@ class Encoder:
     width: int
     licence: str
     source: str
+    refers: bool
     said: Said
     why: Mapping[str, str]
+
+    @property
+    def named(self) -> NamedEncoder:
+        """What a run says of it."""
+        return NamedEncoder(self.sha256, self.path.stem, self.licence, self.source, contained=not self.refers)
 
     @cached_property
     def model(self) -> "onnx.ModelProto":
         """The network, whole."""
-        return _load(self.path)[2]
+        return _load(read_encoder(self.path), refer=self.refers)
 
 
 class PixelsError(EncoderError):
@@ -130,15 +145,17 @@ def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
     EncoderError for a file that is no ONNX network from images to numbers, that holds what it may not, or of which
     something has to be said; its remedy is how.
     """
-    content, declared, model = _load(path)
-    told, where = _told(path, declared.properties, said or {})
-    sha256 = hashlib.sha256(content).hexdigest()
+    read = read_encoder(path)
+    told, where = _told(path, read.declared.properties, said or {})
+    sha256 = read.sha256
     if told.sha256 not in (None, sha256):
         raise EncoderError(
             f"{path.name} was changed: its SHA-256 is {sha256[:12]}..., and {told.sha256[:12]}... was expected by "
             f"{where['sha256']}.",
             "Put the file back that was there, or add this one under a name of its own: penlight encoders add FILE",
         )
+    refers = read.bytes > LARGEST_CONTAINED or bool(told.licence and not is_free(told.licence))
+    model = _load(read, refer=refers)
     name, kind, shape = _input(model, path)
     layout, channels, fixed, why = _layout(shape, told, path)
     why |= {key: where[key] for key in Said.model_fields if key in where and key != "layout"}
@@ -158,7 +175,8 @@ def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
     pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels or Pixels()
     made = Encoder(
         path, sha256, name, kind, layout, channels, side, not fixed, pixels,
-        told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "", told, why,
+        told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "",
+        refers, told, why,
     )  # fmt: skip
     return _with_output(made, model, told)
 
@@ -179,7 +197,7 @@ def find_encoder(options: Encoded) -> Encoder:
 
 def said_of(path: Path) -> Said:
     """Give what an encoder's metadata and the file beside it say. EncoderError for a file that is none."""
-    return _told(path, _read(path)[1].properties, {})[0]
+    return _told(path, read_encoder(path).declared.properties, {})[0]
 
 
 def encoders_here() -> list[Encoder]:
@@ -194,37 +212,61 @@ def encoders_here() -> list[Encoder]:
     return list(found.values())
 
 
-def _read(path: Path) -> tuple[bytes, Declared]:
-    """Read a file, and check that it holds nothing it may not."""
-    try:
-        content = disk.read_named(path, LARGEST_ENCODER)
-    except OSError as error:
-        raise EncoderError(f"{path} cannot be read: {error.strerror or error}.", "Check the path.") from error
-    try:
-        return content, check_model(content, path.name, largest=LARGEST_ENCODER)
-    except RunError as error:
-        raise EncoderError(error.problem, "Use an encoder that you trust, as plain ONNX.") from error
-
-
-def _load(path: Path) -> tuple[bytes, Declared, "onnx.ModelProto"]:
-    """Read a file and check it, with what of it lies beside it."""
+def _load(read: EncoderFile, *, refer: bool) -> "onnx.ModelProto":
+    """Check a file, and take in the weights that lie beside it; or `refer` to large ones, wherever they lie."""
     import onnx
 
-    content, declared = _read(path)
+    path = read.path
     try:
-        model = onnx.load_from_string(content)
+        model = onnx.load_from_string(read.parts[0])
         age = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 0)
         if age > (newest := onnx.defs.onnx_opset_version()):
             raise EncoderError(
                 f"{path.name} has operators of ONNX's version {age}; up to {newest} are known here.",
                 f"Export it with opset {OPSETS['']}, or install a newer onnx and onnxruntime.",
             )
-        onnx.checker.check_model(model)
+        for number, tensor in enumerate(model.graph.initializer):
+            _place(tensor, read, read.weights(number), refer=refer)
+        onnx.checker.check_model(_without_weights(model) if refer else model)
     except EncoderError:
         raise
     except Exception as error:  # onnx and protobuf raise many kinds
         raise EncoderError(f"{path.name} is no ONNX network: {first_line(error)}.", "Export it again.") from error
-    return content, declared, model
+    if not refer:
+        return model
+    # The first one keeps the memory of all it ever held.
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    return light
+
+
+def _place(tensor: "onnx.TensorProto", read: EncoderFile, weights: Weights, *, refer: bool) -> None:
+    """Have an initializer hold its values, or with `refer` those that are large name their place."""
+    if tensor.data_location == tensor.EXTERNAL:
+        tensor.raw_data = read.parts[weights.part][weights.offset : weights.offset + weights.length]
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+    if refer and weights.length > _SMALL:
+        tensor.ClearField("raw_data")
+        tensor.data_location = tensor.EXTERNAL
+        where = {"location": reference(read.sha256, weights.part), "offset": weights.offset, "length": weights.length}
+        for key, value in where.items():
+            tensor.external_data.add(key=key, value=str(value))
+
+
+def _without_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Have a copy take as inputs what the model refers to, which the checker would look for on the disk."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    copy.graph.ClearField("initializer")
+    for tensor in model.graph.initializer:
+        if tensor.external_data:
+            copy.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        else:
+            copy.graph.initializer.append(tensor)
+    return copy
 
 
 def _told(path: Path, properties: Mapping[str, str], said: Mapping[str, Any]) -> tuple[Said, dict[str, str]]:
@@ -405,7 +447,8 @@ def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ..
     asked.graph.ClearField("output")
     asked.graph.output.append(onnx.ValueInfoProto(name=output))
     try:
-        (given,) = compute_once(asked.SerializeToString(), made.path.name, made.input, [output], images)
+        refers = {made.sha256: made.path} if made.refers else {}
+        (given,) = compute_once(asked.SerializeToString(), made.path.name, made.input, [output], images, refers)
     except RunError as error:
         raise EncoderError(
             error.problem,

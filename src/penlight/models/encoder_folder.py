@@ -7,9 +7,7 @@ among the user's data, readable by its owner alone. A recipe names an encoder th
 """
 
 import contextlib
-import hashlib
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +20,11 @@ from penlight import disk
 from penlight.data.download import download
 from penlight.data.folders import encoders_folder
 from penlight.errors import ArgumentError, EncoderError, UnknownNameError
-from penlight.models.encoder_file import LARGEST_ENCODER, Encoder, open_encoder, said_of
-from penlight.models.weights import ENDING, encoder_files, kept_encoder
+from penlight.escaping import printable
+from penlight.models.encoder_file import Encoder, open_encoder, said_of
 from penlight.parsing import parse_toml
 from penlight.recipes.recipe import MODEL_NAME
+from penlight.runs.encoders import ENDING, LARGEST_ENCODER, encoder_files, kept_encoder, read_encoder
 
 _REMEDY = "Free some space, or use the file where it is: --set model.weights=PATH."
 
@@ -67,7 +66,7 @@ def keep_encoder(path: Path, said: Mapping[str, Any], name: str = "") -> Encoder
             _describe(encoder, made / target.name)
             made.rename(target.parent)
             disk.sync_folder(encoders_folder())
-        elif _digest(target) == encoder.sha256:
+        elif read_encoder(target).sha256 == encoder.sha256:
             _describe(encoder, target)
         else:
             raise EncoderError(
@@ -87,21 +86,21 @@ def _making(key: str) -> Iterator[Path]:
 
 
 def _copy(encoder: Encoder, target: Path) -> None:
-    disk.require_space(target.parent, encoder.path.stat().st_size, _REMEDY)
-    with disk.writing_whole(target, private=True) as file, encoder.path.open("rb") as source:
-        shutil.copyfileobj(source, file, 1 << 20)
-    if _digest(target) != encoder.sha256:
+    read = read_encoder(encoder.path)
+    if read.sha256 != encoder.sha256:
         raise EncoderError(f"{encoder.path} was changed while it was copied.", "Try again.")
+    disk.require_space(target.parent, read.bytes, _REMEDY)
+    for name, part in zip((target.name, *read.beside), read.parts, strict=True):
+        place = target.parent / name
+        if place != target and place.suffix in (ENDING, ".toml"):
+            raise EncoderError(f"{encoder.path.name} has weights in {printable(name)}.", "Export it again.")
+        disk.private_folder(place.parent)
+        disk.write_whole(place, part, private=True)
 
 
 def _describe(encoder: Encoder, file: Path) -> None:
     about = {**encoder.said.model_dump(exclude_none=True), "sha256": encoder.sha256}
     disk.write_whole(file.with_suffix(".toml"), tomli_w.dumps(about).encode(), private=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch_encoder(name: str, sha256: str, said: Mapping[str, Any], own_name: str = "") -> Encoder:

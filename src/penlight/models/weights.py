@@ -4,13 +4,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from penlight import disk
-from penlight.data.folders import encoders_folder, environment_folders
+from penlight.data.folders import environment_folders
 from penlight.data.remembered import find_reference
 from penlight.errors import DataError
 from penlight.recipes import Encoded, Pretrained, Recipe
-
-ENDING = ".onnx"
+from penlight.runs.encoders import ENDING, kept_encoder, read_encoder
 
 
 def require_weights(options: object) -> None:
@@ -26,10 +24,17 @@ def with_hashes(recipe: Recipe) -> Recipe:
     def hashed(model: Any) -> Any:
         if not isinstance(model, Encoded) or model.sha256:
             return model
-        with find_weights(model.weights).open("rb") as file:
-            return model.model_copy(update={"sha256": hashlib.file_digest(file, "sha256").hexdigest()})
+        return model.model_copy(update={"sha256": encoder_hash(find_weights(model.weights))})
 
     return recipe.with_model(hashed)
+
+
+def encoder_hash(path: Path) -> str:
+    """Give the SHA-256 of an encoder: of its file, with what of an ONNX file lies beside it."""
+    if path.suffix == ENDING:
+        return read_encoder(path).sha256
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def weights_file(options: object) -> str:
@@ -58,16 +63,3 @@ def find_weights(name: str) -> Path:
         f"The weights file {name} was not found; looked for: {looked}.",
         "Put it there, set PENLIGHT_DATA to its folder, or give its path with --set model.weights=PATH.",
     )
-
-
-def kept_encoder(name: str) -> Path:
-    """Give the file of an encoder in the folder of encoders, where each has one of its own. It need not exist."""
-    return encoders_folder() / name / f"{name}{ENDING}"
-
-
-def encoder_files() -> list[Path]:
-    """Give the ONNX files in $PENLIGHT_DATA and in the folder of encoders, in alphabetical order of their names."""
-    found = [path for folder in environment_folders() for path in folder.glob(f"*{ENDING}")]
-    kept = encoders_folder()
-    found += [path for path in map(kept_encoder, disk.inner_folders(kept)) if path.is_file()]
-    return sorted(found, key=lambda path: path.name)

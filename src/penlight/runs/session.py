@@ -8,6 +8,7 @@ import math
 import re
 import weakref
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -34,10 +35,17 @@ class LocalSession:
     """A model in this process."""
 
     def __init__(
-        self, content: bytes, where: str, threads: int | None, spinning: bool, *, reads: str = "image"
+        self,
+        content: bytes,
+        where: str,
+        threads: int | None,
+        spinning: bool,
+        *,
+        reads: str = "image",
+        encoders: Mapping[str, Path] | None = None,
     ) -> None:
-        """Open a model, which reads images by the name `reads`; `threads` as in `predictor.Predictor`. RunError if
-        ONNX Runtime cannot."""
+        """Open a model, which reads images by the name `reads` and refers to `encoders`, files by their SHA-256;
+        `threads` as in `predictor.Predictor`. RunError if ONNX Runtime cannot."""
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.inter_op_num_threads = 1
@@ -46,6 +54,12 @@ class LocalSession:
         options.add_session_config_entry("session.load_model_format", "ONNX")
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
         self._where, self._reads = where, reads
+        if encoders:
+            from penlight.runs.encoders import referred_parts
+
+            parts = referred_parts(encoders)
+            sizes = [len(part) for part in parts.values()]
+            options.add_external_initializers_from_files_in_memory(list(parts), list(parts.values()), sizes)
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has an exception class for each of its status codes
@@ -70,13 +84,22 @@ def _reason(error: Exception) -> str:
 class RemoteSession:
     """The same in a worker process of its own, which ends with this object."""
 
-    def __init__(self, content: bytes, where: str, threads: int | None, spinning: bool) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        where: str,
+        threads: int | None,
+        spinning: bool,
+        *,
+        encoders: Mapping[str, Path] | None = None,
+    ) -> None:
         """Open a model; errors as in `LocalSession`, and RunError if that takes more than `BOUNDS`."""
         _require_runtime()
         self._where = where
         self._worker = Worker(HANDLER, BOUNDS.memory)
         self._end = weakref.finalize(self, self._worker.close)
-        self._ask({"do": "open", "threads": threads, "spinning": spinning}, ({}, content))
+        named = {sha256: str(path.absolute()) for sha256, path in (encoders or {}).items()}
+        self._ask({"do": "open", "threads": threads, "spinning": spinning, "encoders": named}, ({}, content))
 
     def run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> Arrays:
         """Compute a batch of images (N, H, W, C). RunError as for opening."""
@@ -110,12 +133,18 @@ class RemoteSession:
 
 
 def compute_once(
-    content: bytes, where: str, reads: str, outputs: Sequence[str], images: NDArray[np.uint8 | np.float32]
+    content: bytes,
+    where: str,
+    reads: str,
+    outputs: Sequence[str],
+    images: NDArray[np.uint8 | np.float32],
+    encoders: Mapping[str, Path],
 ) -> Arrays:
-    """Open a stranger's model, which reads images by the name `reads`, compute one batch and forget it, all in a
-    worker process. RunError as for `RemoteSession`."""
+    """Open a stranger's model, as `LocalSession` does, compute one batch and forget it, all in a worker process.
+    RunError as for `RemoteSession`."""
     _require_runtime()
-    common = {"do": "once", "where": where, "reads": reads, "outputs": list(outputs)}
+    named = {sha256: str(path.absolute()) for sha256, path in encoders.items()}
+    common = {"do": "once", "where": where, "reads": reads, "outputs": list(outputs), "encoders": named}
     item = ({"shape": images.shape, "type": images.dtype.str}, images.tobytes() + content)
     (answer,) = shared_pool(HANDLER, BOUNDS).call(common, [item], largest=1 << 30)
     if isinstance(answer, Lost):
@@ -139,13 +168,17 @@ def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
     begin(0)
     try:
         if common["do"] == "open":
-            _opened[:] = [LocalSession(content, "the model", common["threads"], common["spinning"])]
+            named = {sha256: Path(path) for sha256, path in common["encoders"].items()}
+            threads, spinning = common["threads"], common["spinning"]
+            _opened[:] = [LocalSession(content, "the model", threads, spinning, encoders=named)]
             return [({}, b"")]
         kind = np.dtype(values.get("type", np.uint8))
         n_bytes = math.prod(values["shape"]) * kind.itemsize
         images = np.frombuffer(content[:n_bytes], kind).reshape(values["shape"])
         if common["do"] == "once":
-            session = LocalSession(content[n_bytes:], common["where"], None, False, reads=common["reads"])
+            named = {sha256: Path(path) for sha256, path in common["encoders"].items()}
+            reads = common["reads"]
+            session = LocalSession(content[n_bytes:], common["where"], None, False, reads=reads, encoders=named)
         else:
             session = _opened[0]
         arrays = session.run(common["outputs"], images)
