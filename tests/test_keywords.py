@@ -18,6 +18,7 @@ from penlight.cli.app import app
 from penlight.data.own.listing import AskedLayout
 from penlight.errors import PenlightError
 from penlight.keywords import in_python
+from penlight.models.encoder_file import Said
 from tests.remembered import draw_once
 from tests.trained import trained
 
@@ -73,7 +74,7 @@ def test_each_option_is_a_keyword_of_the_function(name, command):
     if name in ("completion", "predict"):
         return
     function = getattr(pl, called[1])
-    known = {*inspect.signature(function).parameters, *(own.name for own in fields(AskedLayout))}
+    known = {*inspect.signature(function).parameters, *(own.name for own in fields(AskedLayout)), *Said.model_fields}
     images = {"images"} if "dataset" in known else set()  # pl.name_images
     for parameter in command.params:
         for option in {*parameter.opts, *parameter.secondary_opts}:

@@ -6,6 +6,11 @@ from .api.datasets import list_datasets as list_datasets
 from .api.datasets import name_images as name_images
 from .api.datasets import new_dataset as new_dataset
 from .api.datasets import show as show
+from .api.encoders import InspectedEncoder as InspectedEncoder
+from .api.encoders import add_encoder as add_encoder
+from .api.encoders import fetch_encoder as fetch_encoder
+from .api.encoders import inspect_encoder as inspect_encoder
+from .api.encoders import list_encoders as list_encoders
 from .api.evaluating import evaluate as evaluate
 from .api.explaining import Explained as Explained
 from .api.explaining import Explainer as Explainer

@@ -10,6 +10,7 @@ _OPTIONS = {
     "all": "every_pair=True",
     "dry-run": "dry_run=True",
     "drop-unlabelled": "drop_unlabelled=True",
+    "licence-checked": "licence_checked=True",
     "no-auth": "no_auth=True",
     "no-images": "images=False",
     "quiet": "quiet=True",
@@ -30,6 +31,10 @@ _FUNCTIONS = {
     "data list": "list_datasets",
     "data new": "new_dataset",
     "data show": "show",
+    "encoders add": "add_encoder",
+    "encoders fetch": "fetch_encoder",
+    "encoders inspect": "inspect_encoder",
+    "encoders list": "list_encoders",
     "recipes": "list_recipes",
     "serve": "serve_runs",
 }
@@ -47,15 +52,16 @@ _PROSE = (
     r"(?!(?:an?|and|does|gives|has|if|is|leaves|makes|may|must|names|one|or|out|shows|takes|trains|where|with)\b)"
 )
 _WORD = r"(?:'[^']*'|\"[^\"]*\"|,(?= \()|(?:\.\.\.|[^\s'\"`.,;:()]|[.,:](?=[^\s`)]))++)"
-_OPTION = rf"--[a-z][a-z-]*(?:[ =]{_PROSE}(?!--){_WORD})?"
-_COMMAND = rf"(?:(?<=: )|(?<=; )|(?<=with ))penlight ((?:data )?[a-z]+)((?: (?:{_OPTION}|{_PROSE}{_WORD}))+)"
+_OPTION = rf"--[a-z][a-z0-9-]*(?:[ =]{_PROSE}(?!--){_WORD})?"
+_NAME = r"((?:(?:data|encoders) )?[a-z]+)"
+_COMMAND = rf"(?:(?<=: )|(?<=; )|(?<=with ))penlight {_NAME}((?: (?:{_OPTION}|{_PROSE}{_WORD}))+)"
 
 
 def in_python(text: str) -> str:
     """Give a text with the options and commands in it as keywords and functions of `penlight`."""
     if "--" not in text and "penlight " not in text:
         return text
-    text = re.sub(r"`penlight ((?:data )?[a-z]+)`", lambda found: f"`pl.{_function(found[1])}`", text)
+    text = re.sub(rf"`penlight {_NAME}`", lambda found: f"`pl.{_function(found[1])}`", text)
     text = re.sub(_COMMAND, _called, text)
     # Options that stand side by side are two arguments.
     several = rf"(?<![\w-])({_OPTION})( (?=--[a-z]))?"

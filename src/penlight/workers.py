@@ -392,10 +392,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_shared.clear)
 
 
-def shared_pool(handler: str) -> WorkerPool:
+def shared_pool(handler: str, bounds: Bounds | None = None) -> WorkerPool:
     """Give the workers of one kind that this process has; they are started when they are needed, and end with it."""
     if handler not in _shared:
-        _shared[handler] = WorkerPool(handler)
+        _shared[handler] = WorkerPool(handler, bounds=bounds)
         atexit.register(_shared[handler].close)
     return _shared[handler]
 

@@ -12,7 +12,7 @@ from penlight.data.download import download
 from penlight.errors import DownloadError, StorageError
 
 CONTENT = bytes(range(256)) * 1000
-MD5 = hashlib.md5(CONTENT).hexdigest()
+MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):

@@ -13,6 +13,7 @@ from penlight.recipes import Estimator
 from penlight.records import json_text
 from penlight.runs import Predictions, RunFolder, open_run, write_bytes, write_json
 from penlight.runs.dataset import view_of
+from penlight.runs.encoders import require_known_licences
 from penlight.runs.predictor import MODEL, no_model
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
 
 @checked
-def export(run: PathLike, to: str = "onnx", *, out: PathLike | None = None) -> Exported:
+def export(
+    run: PathLike, to: str = "onnx", *, out: PathLike | None = None, licence_checked: bool = False
+) -> Exported:
     """Write a run's model in one of the formats of `penlight.exporters.EXPORTERS`: "onnx" or "keras".
 
     What was written is asked the whole test split, one image at a time and by sevens; ExportError, and no file, if
     it does not answer as the model does. `out` is the file to write, with its comparison beside it as
-    <file>.json; by default both are in the run.
+    <file>.json; by default both are in the run. Where the file contains an encoder whose licence is not known, it
+    leaves the run only if you say by `licence_checked` that it may be passed on.
 
     Examples
     --------
@@ -50,6 +54,8 @@ def export(run: PathLike, to: str = "onnx", *, out: PathLike | None = None) -> E
     TestAccessLog(view.dataset, "export").add(view.view, opened.recipe.hash, opened.seed, opened.name)
     exporter = EXPORTERS[to]
     content = exporter.write(_source(opened, view, test))
+    if out is not None and to == "onnx":
+        require_known_licences(content, MODEL, checked=licence_checked)
     file = out or path / exporter.file
     parity = compare(exporter.answering(content), view.splits["test"].chosen, test, opened.decision)
     require_close(parity, opened.recipe.train.precision, str(file))

@@ -158,11 +158,7 @@ def with_references(recipe: Recipe) -> Recipe:
     data = recipe.data.model_copy(update={"dataset": reference_of(recipe.data.dataset)})
 
     def portable_weights(model: Any) -> Any:
-        if (
-            isinstance(model, Pretrained | Encoded)
-            and not is_portable(model.weights)
-            and Path(model.weights).is_file()
-        ):
+        if isinstance(model, Pretrained | Encoded) and Path(model.weights).is_file():
             return model.model_copy(update={"weights": reference_to(Path(model.weights))})
         return model
 

@@ -30,6 +30,7 @@ from penlight.records import Record, json_key, plain
 from penlight.runs import RunFolder, RunWriter, open_run
 from penlight.runs.cases import EXPLAINED
 from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by
+from penlight.runs.encoders import require_known_licences
 from penlight.runs.evidence import maps_alike_of
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import (
@@ -47,6 +48,7 @@ from penlight.runs.folder import (
 from penlight.runs.groups import REPORT, SEAL_FILE, STUDY, RunGroup, kind_of, not_one_run, open_group, write_group
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of
 from penlight.runs.predictions import to_bytes
+from penlight.runs.predictor import MODEL
 from penlight.runs.scoring import FoldRuns, open_folds
 from penlight.runs.sharing import (
     PatientNumbers,
@@ -100,13 +102,13 @@ class Copied(Record):
     runs: int = 1
 
 
-def export_for_sharing(run: PathLike, out: PathLike | None = None) -> Copied:
+def export_for_sharing(run: PathLike, out: PathLike | None = None, *, licence_checked: bool = False) -> Copied:
     """Copy a run, or a folder of seeds, folds or a study, to be given away: without images of the dataset, without
     identifiers and values of single images beside labels and answers, and without paths.
 
     `out` is the folder to make, by default <path>-shared. RunError if it is there, for a source that is no complete
     run, and if a path, a name of a picture or an identifier of a patient is found in what was written, of which
-    nothing is then left.
+    nothing is then left. `licence_checked` is as in `export`.
 
     Examples
     --------
@@ -114,21 +116,21 @@ def export_for_sharing(run: PathLike, out: PathLike | None = None) -> Copied:
     >>> copied.folder.name
     'retina-shared'
     """
-    return _copy(*_places(run, out, "shared"), shared=True)
+    return _copy(*_places(run, out, "shared"), shared=True, checked=licence_checked)
 
 
-def export_without_images(run: PathLike, out: PathLike | None = None) -> Copied:
+def export_without_images(run: PathLike, out: PathLike | None = None, *, licence_checked: bool = False) -> Copied:
     """Copy a run, or a folder of seeds, folds or a study, without images of the dataset; all else stays as it is.
 
     `out` is the folder to make, by default <path>-no-images. RunError if it is there, and for a source that is no
-    complete run.
+    complete run. `licence_checked` is as in `export`.
 
     Examples
     --------
     >>> pl.export_without_images("runs/retina").folder.name
     'retina-no-images'
     """
-    return _copy(*_places(run, out, "no-images"), shared=False)
+    return _copy(*_places(run, out, "no-images"), shared=False, checked=licence_checked)
 
 
 def _places(run: PathLike, out: PathLike | None, end: str) -> tuple[Path, Path]:
@@ -137,7 +139,7 @@ def _places(run: PathLike, out: PathLike | None, end: str) -> tuple[Path, Path]:
     return path, path_or_none(out, "folder for out") or path.with_name(f"{path.resolve().name}-{end}")
 
 
-def _copy(path: Path, out: Path, *, shared: bool) -> Copied:
+def _copy(path: Path, out: Path, *, shared: bool, checked: bool) -> Copied:
     if out.exists() or out.is_symlink():
         raise RunError(f"{out} is there already.", "Choose another folder with --out, or delete it.")
     if out.resolve().is_relative_to(path.resolve()):
@@ -146,7 +148,7 @@ def _copy(path: Path, out: Path, *, shared: bool) -> Copied:
     with writing_to(out.parent, remedy):
         out.parent.mkdir(parents=True, exist_ok=True)
     with writing_to(out, remedy), temporary_folder(out.parent, out.name) as place:
-        copier, made = _Copier(path, shared), place / out.name
+        copier, made = _Copier(path, shared, checked), place / out.name
         try:
             copier.folder(path, made)
         except (PenlightError, OSError):
@@ -175,6 +177,7 @@ class _Copier:
 
     source: Path
     shared: bool
+    checked: bool
     numbers: PatientNumbers = field(default_factory=PatientNumbers)
     unknown: list[str] = field(default_factory=list)
     runs: int = 0
@@ -252,6 +255,8 @@ class _Copier:
         for name in sorted(_KNOWN - {*_MADE_ANEW, *_LEFT_OUT, RECORD}):
             if run.has(name) and not (self.shared and self._is_code(run, name)):
                 content = self._content(run, name, recipe)
+                if name == MODEL:
+                    require_known_licences(content, MODEL, checked=self.checked)
                 sizes[name] = len(content)
                 yield name, content
         if run.has(RECORD):

@@ -11,6 +11,7 @@ import typer
 from typer import Argument, Option
 
 import penlight as pl
+from penlight.cli.encoders import Json, encoders
 from penlight.cli.help import with_help
 from penlight.cli.show.lines import give, say
 from penlight.errors import UnknownNameError
@@ -27,8 +28,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="List, download, describe and audit datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
+app.add_typer(encoders, name="encoders")
 
-Json = Annotated[bool, Option("--json", help="Print only JSON.")]
 Full = Annotated[bool, Option("--full", help="Print all scores, notes and tables, not a summary.")]
 View = Annotated[str | None, Option(help="View of the labels; native by default.")]
 Size = Annotated[
@@ -439,6 +440,10 @@ def export(
         Path | None,
         Option(help="Output file, by default in the run; for a copy the folder, by default next to the run."),
     ] = None,
+    licence_checked: Annotated[
+        bool,
+        Option("--licence-checked", help="The encoder in it may be passed on, whatever is known of its licence."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Export the model of a run, verified against its predictions; or copy a run to share it."""
@@ -447,11 +452,11 @@ def export(
     if (for_sharing or no_images) and to is not None:
         raise typer.BadParameter("A copy of a run has the run's model; omit --to.")
     if for_sharing:
-        give(pl.export_for_sharing(run, out), json, print_copied)
+        give(pl.export_for_sharing(run, out, licence_checked=licence_checked), json, print_copied)
     elif no_images:
-        give(pl.export_without_images(run, out), json, print_copied)
+        give(pl.export_without_images(run, out, licence_checked=licence_checked), json, print_copied)
     else:
-        give(pl.export(run, to or "onnx", out=out), json, print_exported)
+        give(pl.export(run, to or "onnx", out=out, licence_checked=licence_checked), json, print_exported)
 
 
 @app.command()

@@ -15,7 +15,7 @@ COMMAND_GROUPS: Mapping[str, Sequence[str]] = {
     "Train": ("demo", "train", "study", "tune"),
     "Evaluate": ("evaluate", "score", "compare", "report", "explain"),
     "Use a model": ("predict", "serve", "export", "track"),
-    "Look up": ("data", "recipes", "completion"),
+    "Look up": ("data", "encoders", "recipes", "completion"),
 }
 """The commands by what they are for; one that is in no group comes last."""
 
@@ -94,6 +94,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "penlight completion zsh > ~/.zfunc/_penlight",
         "penlight completion fish > ~/.config/fish/completions/penlight.fish",
     ),
+    "encoders": ("penlight encoders list", "penlight encoders add densenet.onnx --pixels imagenet"),
+    "encoders list": ("penlight encoders list",),
+    "encoders inspect": ("penlight encoders inspect densenet.onnx",),
+    "encoders add": ("penlight encoders add densenet.onnx --pixels imagenet --licence MIT",),
+    "encoders fetch": ("penlight encoders fetch mobilenetv2-12",),
     "data": ("penlight data list", "penlight data new my-images"),
     "data list": ("penlight data list",),
     "data fetch": ("penlight data fetch retinamnist", "penlight data fetch retinamnist --size 64"),

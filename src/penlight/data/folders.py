@@ -1,6 +1,7 @@
 """Where data lies: the folders that are searched, and the one that Penlight keeps its own copies in."""
 
 import os
+import sys
 from pathlib import Path
 
 from penlight import disk
@@ -15,6 +16,17 @@ def environment_folders() -> list[Path]:
 def download_folder() -> Path:
     """Give ~/.medmnist, which the `medmnist` package uses too."""
     return Path.home() / ".medmnist"
+
+
+def encoders_folder() -> Path:
+    """Give the folder of encoders among the user's data on this system. It need not exist."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "penlight" / "encoders"
 
 
 def data_folders() -> list[Path]:

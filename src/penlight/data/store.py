@@ -159,7 +159,7 @@ def _fetch(known: Known, size: int) -> Path:
             "Put it into ~/.medmnist, or set PENLIGHT_DATA to its folder.",
         )
     target = download_folder() / places[0].name
-    download(official_url(known.info.name, size), target, md5)
+    download(official_url(known.info.name, size), target, f"md5:{md5}")
     return target
 
 

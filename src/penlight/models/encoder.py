@@ -24,9 +24,9 @@ from penlight import disk
 from penlight.data.folders import private_cache_folder
 from penlight.data.progress import count_progress
 from penlight.data.reads import Readable, at_once
-from penlight.errors import EncoderError
+from penlight.errors import EncoderError, RunError
 from penlight.models.graph import Graph, Value
-from penlight.runs.session import LocalSession
+from penlight.runs.session import RemoteSession
 
 if TYPE_CHECKING:
     from penlight.models.encoder_file import Encoder
@@ -44,6 +44,7 @@ _LUMINANCE = np.array([[0.299], [0.587], [0.114]])
 
 def encoder_nodes(graph: Graph, encoder: "Encoder", side: int) -> Value:
     """Add to a graph what turns its images (N, H, W, C), at `side` pixels a side, into features (N, F)."""
+    graph.properties |= encoder.named.to_property()
     x = _channels(graph, graph.pixels(), encoder.channels)
     x = _resized(graph, graph.channels_first(x), side)
     if encoder.order == "bgr" and encoder.channels == 3:
@@ -98,14 +99,29 @@ def _pooled(graph: Graph, x: Value, encoder: "Encoder") -> Value:
 
 
 class EncoderSession:
-    """An encoder for images of one shape (H, W, C), on all cores."""
+    """An encoder for images of one shape (H, W, C), on all cores. It may be a stranger's, and has a process of its
+    own. EncoderError where it cannot be computed at its `side`."""
 
-    def __init__(self, content: bytes, where: str) -> None:
-        self._session = LocalSession(content, where, None, spinning=False)
+    def __init__(self, content: bytes, encoder: "Encoder", side: int) -> None:
+        self._side = side
+        refers = {encoder.sha256: encoder.path} if encoder.refers else {}
+        with self._computing():
+            self._session = RemoteSession(content, encoder.path.name, None, spinning=False, encoders=refers)
 
     def run(self, images: NDArray[np.uint8]) -> Floats:
-        """Give (N, F) features of images (N, H, W, C). RunError where it cannot be computed."""
-        return np.asarray(self._session.run([FEATURES], images)[0], np.float32)
+        """Give (N, F) features of images (N, H, W, C)."""
+        with self._computing():
+            return np.asarray(self._session.run([FEATURES], images)[0], np.float32)
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        try:
+            yield
+        except RunError as error:
+            raise EncoderError(
+                f"{error.problem} It was asked for features of images of {self._side} px.",
+                "Give sizes that it takes: --set model.sizes=[N]",
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -171,7 +187,7 @@ class _OneSide:
         """Open the encoder for images of a shape (H, W, C)."""
         graph = Graph(shape)
         made = graph.model({FEATURES: encoder_nodes(graph, self.encoder, self.side)}, "", {})
-        return EncoderSession(made.SerializeToString(), self.encoder.path.name)
+        return EncoderSession(made.SerializeToString(), self.encoder, self.side)
 
     def _require_numbers(self, features: Floats) -> None:
         if not np.isfinite(features).all():

@@ -5,7 +5,7 @@ pixels is never guessed: its input says whether it takes 0 to 255 itself, and el
 name ending in .toml beside it, or the user say it.
 """
 
-import hashlib
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,25 +18,40 @@ from pydantic import Field, TypeAdapter, ValidationError
 from penlight import disk
 from penlight.errors import EncoderError, RunError, first_line
 from penlight.escaping import named, printable
+from penlight.models.graph import OPSETS
 from penlight.models.weights import find_weights
 from penlight.parsing import LARGEST_TOML, parse_toml
 from penlight.recipes.recipe import Encoded, Section, invalid_value
-from penlight.runs.modelfile import check_model
-from penlight.runs.session import LocalSession
+from penlight.records import Digest, Name, Text
+from penlight.runs.encoders import (
+    LARGEST_CONTAINED,
+    EncoderFile,
+    NamedEncoder,
+    Weights,
+    encoder_files,
+    is_free,
+    read_encoder,
+    reference,
+)
+from penlight.runs.session import compute_once
 
 if TYPE_CHECKING:
     import onnx
 
-LARGEST_ENCODER = 1 << 31
-"""Bytes of an encoder, with what lies beside it: more a protocol buffer cannot hold."""
-
 USUAL_SIDE = 224
 """Pixels a side of images for an encoder that takes any size and says nothing of it."""
+
+LARGEST_SIDE = 2048
+"""Pixels a side of images that an encoder may want."""
+
+_SMALL = 4096
+"""Bytes of weights that a run holds itself, wherever the others lie."""
 
 _FEWEST, _MOST = 2, 100_000
 _NAMES_OF_FEATURES = ("feature", "embed", "pool", "hidden", "token", "representation")
 _CLASSIFIER_ENDS = ("Softmax", "LogSoftmax", "Sigmoid")
 _UINT8, _FLOAT = 2, 1
+_ORDERS = {"NHWC": (0, 1, 2, 3), "NCHW": (0, 3, 1, 2)}
 
 Three = tuple[float, float, float]
 
@@ -66,17 +81,19 @@ class Said(Section):
     """What a file beside an encoder, its metadata or the user say of it; None for what is not said.
 
     `pixels` is a name of `PIXELS`, or how they are scaled; `size` the side of its images, `order` that of its
-    channels; `output` the name of what it gives, and `pooling` how a map of it becomes a vector.
+    channels; `output` the name of what it gives, and `pooling` how a map of it becomes a vector; `sha256` that of
+    the file that all this is said of.
     """
 
     pixels: Pixels | Literal["0..255", "0..1", "-1..1", "imagenet", "clip", "torchxrayvision"] | None = None
-    size: Annotated[int, Field(ge=8, le=2048)] | None = None
+    size: Annotated[int, Field(ge=8, le=LARGEST_SIDE)] | None = None
     order: Literal["rgb", "bgr"] | None = None
     layout: Literal["NHWC", "NCHW"] | None = None
     output: str | None = None
     pooling: Literal["average", "first"] | None = None
-    licence: str | None = None
-    source: str | None = None
+    licence: Name | None = None
+    source: Text | None = None
+    sha256: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,8 @@ class Encoder:
     """An encoder as it is used: `sha256` of its file; `input` (N, H, W, C) or (N, C, H, W) by `layout`, of `dtype`;
     `side` and `channels` of the images it gets, `free` where it takes any size; `pixels` and `order` of them;
     `output`, of so many `axes`, from which `pooling` makes (N, `width`) features.
-    `why` says where each of these is from."""
+    A run `refers` to it where it may not contain it. `said` is all that was said of it, and `why` says where each of
+    these is from."""
 
     path: Path
     sha256: str
@@ -102,12 +120,23 @@ class Encoder:
     width: int
     licence: str
     source: str
+    refers: bool
+    said: Said
     why: Mapping[str, str]
+
+    @property
+    def named(self) -> NamedEncoder:
+        """What a run says of it."""
+        return NamedEncoder(self.sha256, self.path.stem, self.licence, self.source, contained=not self.refers)
 
     @cached_property
     def model(self) -> "onnx.ModelProto":
         """The network, whole."""
-        return _load(self.path)[1]
+        return _load(read_encoder(self.path), refer=self.refers)
+
+
+class PixelsError(EncoderError):
+    """Nothing says how an encoder wants pixels."""
 
 
 def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
@@ -116,28 +145,38 @@ def open_encoder(path: Path, said: Mapping[str, Any] | None = None) -> Encoder:
     EncoderError for a file that is no ONNX network from images to numbers, that holds what it may not, or of which
     something has to be said; its remedy is how.
     """
-    content, model = _load(path)
-    told, where = _told(path, model, said or {})
+    read = read_encoder(path)
+    told, where = _told(path, read.declared.properties, said or {})
+    sha256 = read.sha256
+    if told.sha256 not in (None, sha256):
+        raise EncoderError(
+            f"{path.name} was changed: its SHA-256 is {sha256[:12]}..., and {told.sha256[:12]}... was expected by "
+            f"{where['sha256']}.",
+            "Put the file back that was there, or add this one under a name of its own: penlight encoders add FILE",
+        )
+    refers = read.bytes > LARGEST_CONTAINED or bool(told.licence and not is_free(told.licence))
+    model = _load(read, refer=refers)
     name, kind, shape = _input(model, path)
     layout, channels, fixed, why = _layout(shape, told, path)
-    why |= {key: where[key] for key in ("size", "order", "output", "pooling", "pixels") if key in where}
+    why |= {key: where[key] for key in Said.model_fields if key in where and key != "layout"}
     if told.pixels is None:
         if kind != "uint8":
-            raise EncoderError(
+            raise PixelsError(
                 f"{path.name} takes {kind} images, and nothing says how it wants pixels.",
-                f"Say it with --set model.pixels=NAME, or as pixels = NAME in {path.with_suffix('.toml').name} "
-                f"beside it: one of {', '.join(PIXELS)}.",
+                "Say it with --set model.pixels=NAME, or once for all: penlight encoders add FILE --pixels NAME. "
+                f"NAME is one of {', '.join(PIXELS)}.",
             )
-        told, why["pixels"] = told.model_copy(update={"pixels": Pixels()}), "its input is uint8: 0 to 255"
+        told, why["pixels"] = told.model_copy(update={"pixels": "0..255"}), "its input is uint8"
     side = told.size or fixed or USUAL_SIDE
     if fixed and side != fixed:
         raise EncoderError(f"{path.name} takes images of {fixed} px alone; {side} px came.", "Leave the size out.")
     why.setdefault("size", "the size of its input" if fixed else f"it takes any size; {USUAL_SIDE} is usual")
     why.setdefault("order", "usual")
-    pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels
+    pixels = PIXELS[told.pixels] if isinstance(told.pixels, str) else told.pixels or Pixels()
     made = Encoder(
-        path, hashlib.sha256(content).hexdigest(), name, kind, layout, channels, side, not fixed, pixels or Pixels(),
-        told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "", why,
+        path, sha256, name, kind, layout, channels, side, not fixed, pixels,
+        told.order or "rgb", "", 0, "none", 0, told.licence or "", told.source or "",
+        refers, told, why,
     )  # fmt: skip
     return _with_output(made, model, told)
 
@@ -156,29 +195,83 @@ def find_encoder(options: Encoded) -> Encoder:
     return encoder
 
 
-def _load(path: Path) -> tuple[bytes, "onnx.ModelProto"]:
-    """Read a file and check it, with what of it lies beside it."""
+def said_of(path: Path) -> Said:
+    """Give what an encoder's metadata and the file beside it say. EncoderError for a file that is none."""
+    return _told(path, read_encoder(path).declared.properties, {})[0]
+
+
+def encoders_here() -> list[Encoder]:
+    """Open the encoders in $PENLIGHT_DATA and in the folder of encoders that can be used without a question; models
+    of Penlight are left out, as they may have learned from images of the dataset at hand."""
+    found: dict[str, Encoder] = {}
+    for path in encoder_files():
+        with contextlib.suppress(EncoderError):
+            encoder = open_encoder(path)
+            if encoder.model.producer_name != "penlight":
+                found.setdefault(encoder.sha256, encoder)
+    return list(found.values())
+
+
+def _load(read: EncoderFile, *, refer: bool) -> "onnx.ModelProto":
+    """Check a file, and take in the weights that lie beside it; or `refer` to large ones, wherever they lie."""
     import onnx
 
+    path = read.path
     try:
-        content = disk.read_named(path, LARGEST_ENCODER)
-    except OSError as error:
-        raise EncoderError(f"{path} cannot be read: {error.strerror or error}.", "Check the path.") from error
-    try:
-        check_model(content, path.name, largest=LARGEST_ENCODER)
-        model = onnx.load_from_string(content)
-        onnx.checker.check_model(model)
-    except RunError as error:
-        raise EncoderError(error.problem, "Use an encoder that you trust, as plain ONNX.") from error
+        model = onnx.load_from_string(read.parts[0])
+        age = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 0)
+        if age > (newest := onnx.defs.onnx_opset_version()):
+            raise EncoderError(
+                f"{path.name} has operators of ONNX's version {age}; up to {newest} are known here.",
+                f"Export it with opset {OPSETS['']}, or install a newer onnx and onnxruntime.",
+            )
+        for number, tensor in enumerate(model.graph.initializer):
+            _place(tensor, read, read.weights(number), refer=refer)
+        onnx.checker.check_model(_without_weights(model) if refer else model)
+    except EncoderError:
+        raise
     except Exception as error:  # onnx and protobuf raise many kinds
         raise EncoderError(f"{path.name} is no ONNX network: {first_line(error)}.", "Export it again.") from error
-    return content, model
+    if not refer:
+        return model
+    # The first one keeps the memory of all it ever held.
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    return light
 
 
-def _told(path: Path, model: "onnx.ModelProto", said: Mapping[str, Any]) -> tuple[Said, dict[str, str]]:
+def _place(tensor: "onnx.TensorProto", read: EncoderFile, weights: Weights, *, refer: bool) -> None:
+    """Have an initializer hold its values, or with `refer` those that are large name their place."""
+    if tensor.data_location == tensor.EXTERNAL:
+        tensor.raw_data = read.parts[weights.part][weights.offset : weights.offset + weights.length]
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+    if refer and weights.length > _SMALL:
+        tensor.ClearField("raw_data")
+        tensor.data_location = tensor.EXTERNAL
+        where = {"location": reference(read.sha256, weights.part), "offset": weights.offset, "length": weights.length}
+        for key, value in where.items():
+            tensor.external_data.add(key=key, value=str(value))
+
+
+def _without_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
+    """Have a copy take as inputs what the model refers to, which the checker would look for on the disk."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    copy.graph.ClearField("initializer")
+    for tensor in model.graph.initializer:
+        if tensor.external_data:
+            copy.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+        else:
+            copy.graph.initializer.append(tensor)
+    return copy
+
+
+def _told(path: Path, properties: Mapping[str, str], said: Mapping[str, Any]) -> tuple[Said, dict[str, str]]:
     """Put together what is said of an encoder, and where each thing is said: its metadata, a file beside it, the
     user."""
-    properties = {each.key: each.value for each in model.metadata_props}
     known = {key: value for key, value in properties.items() if key in ("licence", "license", "source")}
     if "license" in known:
         known.setdefault("licence", known.pop("license"))
@@ -192,13 +285,13 @@ def _told(path: Path, model: "onnx.ModelProto", said: Mapping[str, Any]) -> tupl
             from_file = parse_toml(disk.read_named(beside, LARGEST_TOML), str(beside), error=EncoderError)
         except OSError as error:
             raise EncoderError(f"{beside} cannot be read: {error.strerror or error}.", "Check it.") from error
-    told = Said()
+    told: dict[str, Any] = {}
     where: dict[str, str] = {}
     for values, source in ((known, "its metadata"), (from_file, beside.name), (said, "as given")):
-        told = told.model_copy(update=_checked(values, source, path).model_dump(exclude_none=True))
+        told |= _checked(values, source, path).model_dump(exclude_none=True)
         where |= dict.fromkeys(values, source)
     # What was dumped is plain again; it is read once more as a whole.
-    return Said.model_validate(told.model_dump(), strict=False), where
+    return Said.model_validate(told, strict=False), where
 
 
 def _checked(values: Mapping[str, Any], source: str, path: Path) -> Said:
@@ -214,6 +307,8 @@ def _checked(values: Mapping[str, Any], source: str, path: Path) -> Said:
 
 
 def _input(model: "onnx.ModelProto", path: Path) -> tuple[str, Literal["uint8", "float32"], list[int | None]]:
+    import onnx
+
     constants = {each.name for each in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in constants]
     images = [each for each in inputs if len(each.type.tensor_type.shape.dim) == 4]
@@ -225,9 +320,10 @@ def _input(model: "onnx.ModelProto", path: Path) -> tuple[str, Literal["uint8", 
         )
     tensor = images[0].type.tensor_type
     if tensor.elem_type not in (_UINT8, _FLOAT):
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
         raise EncoderError(
-            f"The input of {path.name} is of the ONNX type {tensor.elem_type}; uint8 or float32 is expected.",
-            "Export it so.",
+            f"{path.name} takes images of the type {kind}; uint8 or float32 are expected.",
+            "Export it with an input of one of these.",
         )
     shape = [dim.dim_value or None for dim in tensor.shape.dim]
     if shape[0] not in (None, 1):
@@ -251,22 +347,28 @@ def _layout(
         fits, why["layout"] = [told.layout], "as said"
     if len(fits) != 1:
         raise EncoderError(
-            f"The input of {path.name} has the shape {_shape_text(shape)}, which does not say where channels are.",
-            'Say it as layout = "NCHW" or "NHWC" in a .toml beside it.',
+            f"The input of {path.name} has the shape {_shape_text(shape)}; 1 or 3 channels are expected at its "
+            "second or its last place, and not at both.",
+            'Where they are free, say layout = "NCHW" or "NHWC" in a .toml beside it; other channels cannot be used.',
         )
     channels = shape[1] if fits[0] == "NCHW" else shape[3]
     sides = shape[2:] if fits[0] == "NCHW" else shape[1:3]
     if channels not in (1, 3) and channels is not None:
         raise EncoderError(f"{path.name} takes images of {channels} channels; 1 or 3 are expected.", "Export it so.")
-    if None not in sides and sides[0] != sides[1]:
+    fixed = [side for side in sides if side is not None]
+    if any(side > LARGEST_SIDE for side in fixed):
+        raise EncoderError(
+            f"{path.name} takes images of {max(fixed):,} px; up to {LARGEST_SIDE:,} px are expected.", "Export it so."
+        )
+    if len(set(fixed)) > 1:
         raise EncoderError(
             f"{path.name} takes images of {_shape_text(shape)}, which are not square.", "Export it so."
         )
-    return fits[0], channels or 3, next((side for side in sides if side is not None), 0), why
+    return fits[0], channels or 3, next(iter(fixed), 0), why
 
 
 def _shape_text(shape: list[int | None]) -> str:
-    return "(" + ", ".join("N" if n is None else str(n) for n in shape) + ")"
+    return "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
 
 
 def _with_output(made: Encoder, model: "onnx.ModelProto", told: Said) -> Encoder:
@@ -305,6 +407,8 @@ def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tu
     called = [name for name in outputs if any(word in name.casefold() for word in _NAMES_OF_FEATURES)]
     if len(called) == 1:
         return called[0], "its name"
+    if not outputs:
+        raise EncoderError(f"{path.name} has no output.", "Export it again, with the features as its output.")
     if len(outputs) != 1:
         raise EncoderError(
             f"{path.name} gives {named(map(printable, outputs))}; which are the features?",
@@ -327,23 +431,43 @@ def _features_of(model: "onnx.ModelProto", outputs: list[str], path: Path) -> tu
 
 
 def _axes(made: Encoder, model: "onnx.ModelProto", output: str) -> tuple[int, ...]:
-    """Compute two grey images, and give the shape of an output; EncoderError where it cannot be computed, or holds
-    what is no number."""
+    """Compute a grey, a black and again the grey image, and give the shape of an output; EncoderError where it cannot
+    be computed, holds what is no number, or is another of the same image."""
     import onnx
 
-    shape = (2, made.side, made.side, made.channels)
-    images = np.full(shape, 128, made.dtype)
+    pixels, shape = made.pixels, (3, made.side, made.side, made.channels)
+    images = np.full(shape, 128.0, np.float32)
+    images[1] = 0
+    if made.dtype == "float32":
+        mean, std = (np.asarray(each[: made.channels], np.float32) for each in (pixels.mean, pixels.std))
+        images = ((images * np.float32(pixels.scale)) - mean) / std
+    images = np.ascontiguousarray(images.astype(made.dtype).transpose(_ORDERS[made.layout]))
     asked = onnx.ModelProto()
     asked.CopyFrom(model)
     asked.graph.ClearField("output")
-    asked.graph.output.append(onnx.helper.make_tensor_value_info(output, _FLOAT, None))
+    asked.graph.output.append(onnx.ValueInfoProto(name=output))
     try:
-        session = LocalSession(asked.SerializeToString(), made.path.name, None, spinning=False, reads=made.input)
-        given = session.run([output], images if made.layout == "NHWC" else images.transpose(0, 3, 1, 2))[0]
+        refers = {made.sha256: made.path} if made.refers else {}
+        (given,) = compute_once(asked.SerializeToString(), made.path.name, made.input, [output], images, refers)
     except RunError as error:
-        raise EncoderError(error.problem, "Export it again, as plain ONNX.") from error
-    if given.shape[:1] != (2,):
-        raise EncoderError(f"{made.path.name} gives {given.shape} for two images.", "Name another output.")
-    if made.dtype == "uint8" and not np.isfinite(given).all():
-        raise EncoderError(f"{made.path.name} gives features that are not numbers.", "Use another encoder.")
+        raise EncoderError(
+            error.problem,
+            f"It was asked for {printable(output)} of images of {made.side} px. If it takes others, say size = N in "
+            "a .toml beside it; else export it again, as plain ONNX.",
+        ) from error
+    if given.shape[:1] != (3,):
+        raise EncoderError(
+            f"{made.path.name} gives {printable(output)} of the shape {given.shape} for three images.",
+            "Name another output, as output = NAME in a .toml beside it.",
+        )
+    if not np.isfinite(given).all():
+        raise EncoderError(
+            f"{made.path.name} gives features that are not numbers, of a grey image.",
+            "Check how it wants pixels, or use another encoder.",
+        )
+    if not np.allclose(given[0], given[2], rtol=1e-3, atol=1e-5):
+        raise EncoderError(
+            f"{made.path.name} gives other features when it sees an image again, as networks in training do.",
+            "Export it for inference: in PyTorch, after model.eval().",
+        )
     return given.shape

@@ -106,6 +106,8 @@ class Graph:
         self._constants: dict[tuple[str, Shape, bytes], str] = {}
         self._initializers: list[TensorProto] = []
         self._opsets, self._ir_version = dict(OPSETS), _IR_VERSION
+        self.properties: dict[str, str] = {}
+        """What the file is to say of the encoders in it."""
         # By identity, with the model itself, so that no other takes its place.
         self._embedded: dict[int, tuple[onnx.ModelProto, onnx.ModelProto, dict[str, str]]] = {}
         self.features: Value | None = None
@@ -333,8 +335,9 @@ class Graph:
             producer_name="penlight",
             producer_version=version,
         )
-        helper.set_model_props(made, properties)
-        onnx.checker.check_model(made)
+        helper.set_model_props(made, {**properties, **self.properties})
+        if not any(tensor.external_data for tensor in self._initializers):  # for which the checker looks on the disk
+            onnx.checker.check_model(made)
         return made
 
 

@@ -1,13 +1,14 @@
 """Files of weights that recipes name: where they are."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
+from penlight.data.folders import environment_folders
 from penlight.data.remembered import find_reference
 from penlight.errors import DataError
 from penlight.recipes import Encoded, Pretrained, Recipe
+from penlight.runs.encoders import ENDING, kept_encoder, read_encoder
 
 
 def require_weights(options: object) -> None:
@@ -23,10 +24,17 @@ def with_hashes(recipe: Recipe) -> Recipe:
     def hashed(model: Any) -> Any:
         if not isinstance(model, Encoded) or model.sha256:
             return model
-        with find_weights(model.weights).open("rb") as file:
-            return model.model_copy(update={"sha256": hashlib.file_digest(file, "sha256").hexdigest()})
+        return model.model_copy(update={"sha256": encoder_hash(find_weights(model.weights))})
 
     return recipe.with_model(hashed)
+
+
+def encoder_hash(path: Path) -> str:
+    """Give the SHA-256 of an encoder: of its file, with what of an ONNX file lies beside it."""
+    if path.suffix == ENDING:
+        return read_encoder(path).sha256
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def weights_file(options: object) -> str:
@@ -39,16 +47,18 @@ def weights_file(options: object) -> str:
 
 
 def find_weights(name: str) -> Path:
-    """Find a weights file by its path, by its name in $PENLIGHT_DATA, or where the user has named it on this machine
-    before. DataError if it is not there."""
-    folders = [Path(f) for f in os.environ.get("PENLIGHT_DATA", "").split(os.pathsep) if f]
-    places = list(dict.fromkeys([Path(name).expanduser(), *(folder / name for folder in folders)]))
+    """Find a weights file by its path, by its name in $PENLIGHT_DATA or in the folder of encoders, there without its
+    ending too, or where the user has named it on this machine before. DataError if it is not there."""
+    names = list(dict.fromkeys([name, f"{name.removesuffix(ENDING)}{ENDING}"]))
+    places = [Path(name).expanduser(), *(folder / each for folder in environment_folders() for each in names)]
+    if Path(name).name == name:
+        places.append(kept_encoder(name.removesuffix(ENDING)))
     for place in places:
         if place.is_file():
             return place
     if (remembered := find_reference(name)) is not None:
         return remembered
-    looked = ", ".join(str(place) for place in places)
+    looked = ", ".join(str(place) for place in dict.fromkeys(places))
     raise DataError(
         f"The weights file {name} was not found; looked for: {looked}.",
         "Put it there, set PENLIGHT_DATA to its folder, or give its path with --set model.weights=PATH.",

@@ -30,6 +30,11 @@ _DOMAINS = {"": None, "ai.onnx": None, "ai.onnx.ml": _ML}
 
 # Fields of each message that are neither looked into nor refused: names, texts, numbers.
 _MODEL_PLAIN = {1, 2, 3, 4, 5, 6}
+_MODEL_REFUSED = {
+    20: "it can be trained further",
+    25: "it has functions of its own",
+    26: "it is of several devices",
+}
 _GRAPH_PLAIN = {2, 10, 13, 14, 16}
 _NODE_PLAIN = {1, 2, 3, 6, 9}
 _ATTRIBUTE_PLAIN = {1, 2, 3, 4, 7, 8, 9, 13, 20}
@@ -45,21 +50,33 @@ class _RefusedError(Exception):
     """A model holds what it may not."""
 
 
+@dataclass(frozen=True)
+class Weight:
+    """Where the bytes of an initializer lie: in the file itself, or in another one, `location`; `length` is None
+    where that is all that follows, and 0 where they are written in another way."""
+
+    location: str = ""
+    offset: int = 0
+    length: int | None = 0
+
+
 @dataclass
 class Declared:
     """What a model says of itself: `inputs` and `outputs` by name, each the ONNX element type and the shape, None for
-    a dimension that is not fixed; and its `properties`."""
+    a dimension that is not fixed; its `properties`, and where its initializers lie."""
 
     inputs: dict[str, tuple[int, tuple[int | None, ...]]] = field(default_factory=dict)
     outputs: dict[str, tuple[int, tuple[int | None, ...]]] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
+    weights: list[Weight] = field(default_factory=list)
     nodes: int = 0
     tensors: int = 0
     texts: int = 0
 
 
-def check_model(content: bytes, where: str, *, largest: int = LARGEST_MODEL) -> Declared:
-    """Check the bytes of a model and give what it declares. RunError, naming `where`, for what it may not hold."""
+def check_model(content: bytes, where: str, *, largest: int = LARGEST_MODEL, beside: bool = False) -> Declared:
+    """Check the bytes of a model and give what it declares; its initializers may lie in files `beside` it, which the
+    caller must check. RunError, naming `where`, for what it may not hold."""
     if len(content) > largest:
         raise RunError(f"{where} has {len(content):,} bytes, more than {largest:,}.", _REMEDY)
     declared = Declared()
@@ -68,6 +85,8 @@ def check_model(content: bytes, where: str, *, largest: int = LARGEST_MODEL) -> 
         if content[4:8] == b"ORTM":
             raise _RefusedError("it is in ONNX Runtime's own format")
         _model(content, declared)
+        if not beside and any(weight.location for weight in declared.weights):
+            raise _RefusedError("its numbers lie in another file")
     except (IndexError, ValueError) as error:
         raise RunError(f"{where} cannot be read: it is no whole ONNX file.", _REMEDY) from error
     except _RefusedError as error:
@@ -90,7 +109,9 @@ def _model(content: bytes, declared: Declared) -> None:
                 raise _RefusedError("its properties are too many, or one has two values")
             declared.properties[name] = value
         elif number not in _MODEL_PLAIN:
-            raise _RefusedError({25: "it has functions of its own"}.get(number, f"it has the field {number}"))
+            if number not in _MODEL_REFUSED:
+                raise ValueError("a field that no model has")
+            raise _RefusedError(_MODEL_REFUSED[number])
     if graphs != 1:
         raise ValueError("a model has one graph")
 
@@ -103,7 +124,7 @@ def _graph(content: bytes, start: int, end: int, declared: Declared) -> None:
                 raise _RefusedError(f"it has more than {_MOST_NODES:,} nodes")
             _node(content, first, last, declared)
         elif number == 5:
-            _tensor(content, first, last, declared)
+            declared.weights.append(_tensor(content, first, last, declared, beside=True))
         elif number in (11, 12):
             into = declared.inputs if number == 11 else declared.outputs
             name = _text(content, first, last, 1)
@@ -134,22 +155,41 @@ def _attribute(content: bytes, start: int, end: int, kind: str, declared: Declar
             raise _RefusedError(f"the operator {kind} has an attribute of a kind that is not used here")
 
 
-def _tensor(content: bytes, start: int, end: int, declared: Declared) -> None:
+def _tensor(content: bytes, start: int, end: int, declared: Declared, *, beside: bool = False) -> Weight:
     declared.tensors += 1
     if declared.tensors > _MOST_TENSORS:
         raise _RefusedError(f"it has more than {_MOST_TENSORS:,} tensors")
-    for number, _, _ in _fields(content, start, end):
-        if number in (13, 14):
+    weight, said = Weight(), dict[str, str]()
+    for number, first, last in _fields(content, start, end):
+        if number in (13, 14) and not beside:
             raise _RefusedError("its numbers lie in another file")
-        if number not in _TENSOR_PLAIN:
+        if number == 9:
+            weight = Weight("", first, last - first)
+        elif number == 13:
+            key = _text(content, first, last, 1)
+            if key in said or key not in ("location", "offset", "length", "checksum"):
+                raise _RefusedError("it does not say as ONNX does where its numbers lie")
+            said[key] = _text(content, first, last, 2)
+        elif number not in _TENSOR_PLAIN and number != 14:
             raise _RefusedError(f"a tensor has the field {number}")
+    if said:
+        places = [said.get(key, default) for key, default in (("offset", "0"), ("length", ""))]
+        if not said.get("location") or any(place and not re.fullmatch("[0-9]{1,18}", place) for place in places):
+            raise _RefusedError("it does not say as ONNX does where its numbers lie")
+        weight = Weight(said["location"], int(places[0] or 0), int(places[1]) if places[1] else None)
+    return weight
 
 
 def _tensor_type(content: bytes, start: int, end: int) -> tuple[int, tuple[int | None, ...]]:
-    """Read TypeProto.Tensor from a ValueInfoProto: the element type, and the dimensions."""
+    """Read TypeProto.Tensor from a ValueInfoProto: the element type, and the dimensions; 0 and none of what is no
+    tensor, or has no shape."""
     for step in (2, 1):
+        if step not in _numbers(content, start, end):
+            return 0, ()
         start, end = _only(content, start, end, step)
     kinds = [_varint(content, first)[0] for number, first, _ in _fields(content, start, end) if number == 1]
+    if not kinds or 2 not in _numbers(content, start, end):
+        return (kinds or [0])[-1], ()
     start, end = _only(content, start, end, 2)
     dims: list[int | None] = []
     for number, first, last in _fields(content, start, end):
@@ -164,6 +204,10 @@ def _require_domain(domain: str, kind: str | None) -> None:
     allowed = _DOMAINS.get(domain, set())
     if domain not in _DOMAINS or (kind is not None and allowed is not None and kind not in allowed):
         raise _RefusedError(f"it uses {kind or 'operators'} of the domain '{domain[:80]}', and not ONNX's own")
+
+
+def _numbers(content: bytes, start: int, end: int) -> set[int]:
+    return {number for number, _, _ in _fields(content, start, end)}
 
 
 def _only(content: bytes, start: int, end: int, wanted: int) -> tuple[int, int]:

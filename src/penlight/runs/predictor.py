@@ -10,7 +10,7 @@ from penlight.data.reads import at_once
 from penlight.errors import DataError, RunError
 from penlight.runs.facts import ModelFacts, facts_from_properties
 from penlight.runs.folder import RunFolder, open_run
-from penlight.runs.modelfile import check_model, require_interface
+from penlight.runs.modelfile import Declared, check_model, require_interface
 from penlight.runs.session import LocalSession, RemoteSession
 from penlight.tasks import Task
 
@@ -51,12 +51,12 @@ class Predictor:
         for the next one, which is faster alone and a waste where many share the cores. An `isolated` model is
         computed in a process of its own, with limits of time and memory, as is right for a stranger's. RunError if it
         is damaged, not Penlight's, or holds what no model of Penlight does."""
-        declared = check_model(content, where)
+        declared = check_model(content, where, beside=True)
         self.facts: ModelFacts = facts_from_properties(declared.properties, where)
         widths = {"logits": self.task.n_logits, "probabilities": len(self.labels)}
         require_interface(declared, (self.size, self.size, self.channels), widths, FEATURES, where)
         opened = RemoteSession if isolated else LocalSession
-        self._session = opened(content, where, threads, spinning)
+        self._session = opened(content, where, threads, spinning, encoders=_referred(declared, where))
         self._batch = batch
         self._where = where
         self._declared = declared
@@ -146,6 +146,15 @@ class Predictor:
         """Turn calibrated probabilities (N, C) into zeros and ones, by the thresholds found on val."""
         cuts = self.facts.thresholds
         return self.task.decide(prob, None if cuts is None else np.array(cuts))
+
+
+def _referred(declared: Declared, where: str) -> dict[str, Path]:
+    """Find the encoders that a model refers to. RunError if one is not on this machine."""
+    if not any(weight.location for weight in declared.weights):
+        return {}
+    from penlight.runs.encoders import encoders_of, find_referred
+
+    return find_referred(encoders_of(declared, where), where)
 
 
 def require_images(images: Images, size: int, channels: int) -> None:

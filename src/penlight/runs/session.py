@@ -5,8 +5,10 @@ A model that never ends, or wants all memory there is, then costs the worker, an
 
 import importlib.util
 import math
+import re
 import weakref
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.errors import MissingExtraError, PenlightError, RunError, first_line
-from penlight.workers import Bounds, Item, Worker, WorkerEndedError, begin
+from penlight.workers import Bounds, Item, Lost, Worker, WorkerEndedError, begin, shared_pool
 
 HANDLER = "penlight.runs.session:handle"
 """What the worker of a `RemoteSession` runs."""
@@ -23,6 +25,7 @@ BOUNDS = Bounds(seconds=120.0, memory=4 << 30)
 """What opening a model, and computing one batch, may use: processor time of all cores together."""
 
 _TYPES = ("<f4", "<f8")
+_OF_SOURCE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/\S*onnxruntime/core/\S+:\d+ [^\n]*?\)(?: const)? ")
 _HARMFUL = "It is damaged, or was made to harm: use a run that you trust, or export the run again."
 
 Arrays = list[NDArray[np.floating]]
@@ -32,10 +35,17 @@ class LocalSession:
     """A model in this process."""
 
     def __init__(
-        self, content: bytes, where: str, threads: int | None, spinning: bool, *, reads: str = "image"
+        self,
+        content: bytes,
+        where: str,
+        threads: int | None,
+        spinning: bool,
+        *,
+        reads: str = "image",
+        encoders: Mapping[str, Path] | None = None,
     ) -> None:
-        """Open a model, which reads images by the name `reads`; `threads` as in `predictor.Predictor`. RunError if
-        ONNX Runtime cannot."""
+        """Open a model, which reads images by the name `reads` and refers to `encoders`, files by their SHA-256;
+        `threads` as in `predictor.Predictor`. RunError if ONNX Runtime cannot."""
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.inter_op_num_threads = 1
@@ -44,30 +54,52 @@ class LocalSession:
         options.add_session_config_entry("session.load_model_format", "ONNX")
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
         self._where, self._reads = where, reads
+        if encoders:
+            from penlight.runs.encoders import referred_parts
+
+            parts = referred_parts(encoders)
+            sizes = [len(part) for part in parts.values()]
+            options.add_external_initializers_from_files_in_memory(list(parts), list(parts.values()), sizes)
         try:
             self._session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has an exception class for each of its status codes
-            raise RunError(f"{where} cannot be read: {first_line(error)}.", "Export the run again.") from error
+            raise RunError(f"{where} cannot be read: {_reason(error)}.", "Export the run again.") from error
 
     def run(self, outputs: Sequence[str], images: NDArray[np.generic]) -> Arrays:
         """Compute a batch of images (N, H, W, C). RunError if ONNX Runtime cannot."""
         try:
             given: Arrays = self._session.run(list(outputs), {self._reads: images})
         except Exception as error:
-            raise RunError(f"{self._where} cannot be computed: {first_line(error)}.", _HARMFUL) from error
+            raise RunError(f"{self._where} cannot be computed: {_reason(error)}.", _HARMFUL) from error
+        if not all(isinstance(own, np.ndarray) for own in given):
+            raise RunError(f"{self._where} gives what is no array of numbers.", _HARMFUL)
         return given
+
+
+def _reason(error: Exception) -> str:
+    """Give what ONNX Runtime says, without places in its own source."""
+    return first_line(type(error)(_OF_SOURCE.sub("", str(error))))
 
 
 class RemoteSession:
     """The same in a worker process of its own, which ends with this object."""
 
-    def __init__(self, content: bytes, where: str, threads: int | None, spinning: bool) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        where: str,
+        threads: int | None,
+        spinning: bool,
+        *,
+        encoders: Mapping[str, Path] | None = None,
+    ) -> None:
         """Open a model; errors as in `LocalSession`, and RunError if that takes more than `BOUNDS`."""
         _require_runtime()
         self._where = where
         self._worker = Worker(HANDLER, BOUNDS.memory)
         self._end = weakref.finalize(self, self._worker.close)
-        self._ask({"do": "open", "threads": threads, "spinning": spinning}, ({}, content))
+        named = {sha256: str(path.absolute()) for sha256, path in (encoders or {}).items()}
+        self._ask({"do": "open", "threads": threads, "spinning": spinning, "encoders": named}, ({}, content))
 
     def run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> Arrays:
         """Compute a batch of images (N, H, W, C). RunError as for opening."""
@@ -96,23 +128,60 @@ class RemoteSession:
             raise RunError(f"{self._where} cannot be computed: {reason}.", _HARMFUL) from ended
         values, _ = answer
         if "failed" in values:
-            raise RunError(f"{self._where} cannot be computed: {str(values['failed'])[:500]}", _HARMFUL)
+            raise RunError(str(values["failed"]).replace("the model", self._where, 1)[:1000], _HARMFUL)
         return answer
+
+
+def compute_once(
+    content: bytes,
+    where: str,
+    reads: str,
+    outputs: Sequence[str],
+    images: NDArray[np.uint8 | np.float32],
+    encoders: Mapping[str, Path],
+) -> Arrays:
+    """Open a stranger's model, as `LocalSession` does, compute one batch and forget it, all in a worker process.
+    RunError as for `RemoteSession`."""
+    _require_runtime()
+    named = {sha256: str(path.absolute()) for sha256, path in encoders.items()}
+    common = {"do": "once", "where": where, "reads": reads, "outputs": list(outputs), "encoders": named}
+    item = ({"shape": images.shape, "type": images.dtype.str}, images.tobytes() + content)
+    (answer,) = shared_pool(HANDLER, BOUNDS).call(common, [item], largest=1 << 30)
+    if isinstance(answer, Lost):
+        raise RunError(f"{where} cannot be computed: {answer.reason(BOUNDS)}.", _HARMFUL)
+    values, given = answer
+    if "failed" in values:
+        raise RunError(str(values["failed"])[:1000], _HARMFUL)
+    try:
+        return _unpacked(values["arrays"], given)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{where} gives no features: {error}.", _HARMFUL) from error
 
 
 _opened: list[LocalSession] = []
 
 
 def handle(common: Mapping[str, Any], items: Sequence[Item]) -> list[Item]:
-    """Answer a message in a worker: "open" a model, or "run" the one that is open on a batch of images."""
+    """Answer a message in a worker: "open" a model, "run" the one that is open on a batch of images, or do both
+    "once"."""
     ((values, content),) = items
     begin(0)
     try:
         if common["do"] == "open":
-            _opened[:] = [LocalSession(content, "the model", common["threads"], common["spinning"])]
+            named = {sha256: Path(path) for sha256, path in common["encoders"].items()}
+            threads, spinning = common["threads"], common["spinning"]
+            _opened[:] = [LocalSession(content, "the model", threads, spinning, encoders=named)]
             return [({}, b"")]
-        images = np.frombuffer(content, np.uint8).reshape(values["shape"])
-        arrays = _opened[0].run(common["outputs"], images)
+        kind = np.dtype(values.get("type", np.uint8))
+        n_bytes = math.prod(values["shape"]) * kind.itemsize
+        images = np.frombuffer(content[:n_bytes], kind).reshape(values["shape"])
+        if common["do"] == "once":
+            named = {sha256: Path(path) for sha256, path in common["encoders"].items()}
+            reads = common["reads"]
+            session = LocalSession(content[n_bytes:], common["where"], None, False, reads=reads, encoders=named)
+        else:
+            session = _opened[0]
+        arrays = session.run(common["outputs"], images)
     except PenlightError as error:
         return [({"failed": error.problem}, b"")]
     packed = [{"shape": array.shape, "type": array.dtype.newbyteorder("<").str} for array in arrays]
@@ -124,7 +193,7 @@ def _unpacked(packed: Sequence[Mapping[str, Any]], content: bytes) -> Arrays:
     arrays, start = [], 0
     for about in packed:
         kind, shape = about["type"], tuple(int(n) for n in about["shape"])
-        if kind not in _TYPES or len(shape) > 2 or min(shape, default=0) < 0:
+        if kind not in _TYPES or len(shape) > 8 or min(shape, default=0) < 0:
             raise ValueError(f"an output of type {str(kind)[:20]} with {len(shape)} axes")
         end = start + math.prod(shape) * np.dtype(kind).itemsize
         arrays.append(np.frombuffer(content[start:end], kind).reshape(shape))

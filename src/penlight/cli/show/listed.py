@@ -1,12 +1,15 @@
-"""What `penlight recipes` and `penlight data list` print."""
+"""What `penlight recipes`, `penlight data list` and `penlight encoders` print."""
 
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from penlight.cli.show.lines import say
+from penlight.cli.show.lines import say, say_text
 from penlight.cli.show.output import console, plain_table
+
+if TYPE_CHECKING:
+    from penlight import InspectedEncoder
 
 _NAMED = re.compile(r"(Command|Cost|Expected) +")
 _NAMED_WIDTH = 10
@@ -47,3 +50,39 @@ def print_datasets(datasets: Sequence[Mapping[str, Any]]) -> None:
         images = "" if row["samples"] is None else f"{sum(row['samples'].values()):,}"
         table.add_row(row["name"], row["task"], images, ", ".join(map(str, row["sizes"])) or "-", row["licence"])
     console().print(table)
+
+
+def print_encoders(encoders: Sequence[Mapping[str, Any]]) -> None:
+    """Print the encoders as a table."""
+    table = plain_table("name", ">MB", "licence", "pixels", "where")
+    for row in encoders:
+        where = row["problem"] or row["file"] or f"penlight encoders fetch {row['name']}"
+        table.add_row(
+            row["name"], f"{row['bytes'] / 1e6:,.1f}", row["licence"] or "not known", row["pixels"] or "-", where
+        )
+    console().print(table)
+
+
+def print_encoder(encoder: "InspectedEncoder") -> None:
+    """Print what an encoder is, a line for each fact with where it is from; the last line is its path."""
+    table = plain_table("", encoder.name, "from")
+    side = f"{encoder.size} px" + (", or any other size" if encoder.any_size else "")
+    pixels = encoder.pixels if encoder.pixels is None or isinstance(encoder.pixels, str) else "own scale"
+    found = encoder.found
+    takes = f"{encoder.type} {encoder.layout}, {encoder.channels} channels, as {encoder.input}"
+    for name, value, source in (
+        ("takes", takes, found["layout"]),
+        ("size", side, found["size"]),
+        ("pixels", pixels or "?", found["pixels"]),
+        ("order", encoder.order, found["order"]),
+        ("gives", f"{encoder.features:,} features, as {encoder.output}", found["output"]),
+        ("pooling", encoder.pooling, found.get("pooling", "")),
+        ("licence", encoder.licence or "not known", found.get("licence", "")),
+        ("source", encoder.source or "not known", found.get("source", "")),
+        ("SHA-256", encoder.sha256, found.get("sha256", "")),
+    ):
+        table.add_row(name, value, source)
+    console().print(table)
+    if encoder.question:
+        say_text(encoder.question)
+    say(encoder.file)
