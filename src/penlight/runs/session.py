@@ -124,7 +124,7 @@ def _unpacked(packed: Sequence[Mapping[str, Any]], content: bytes) -> Arrays:
     arrays, start = [], 0
     for about in packed:
         kind, shape = about["type"], tuple(int(n) for n in about["shape"])
-        if kind not in _TYPES or len(shape) > 2 or min(shape, default=0) < 0:
+        if kind not in _TYPES or len(shape) > 4 or min(shape, default=0) < 0:
             raise ValueError(f"an output of type {str(kind)[:20]} with {len(shape)} axes")
         end = start + math.prod(shape) * np.dtype(kind).itemsize
         arrays.append(np.frombuffer(content[start:end], kind).reshape(shape))
