@@ -22,7 +22,7 @@ from penlight.errors import DataError, MissingExtraError, PenlightError, Picture
 from penlight.escaping import label_list
 from penlight.explanation import AUTO, METHODS, Subject, candidates, choose, explain_images, peaks
 from penlight.explanation.neighbours import Neighbour, Neighbours, labelled, neighbours_from_bytes
-from penlight.explanation.of_run import logits_of, model_side
+from penlight.explanation.of_run import is_slow, logits_of, model_side, subject_of
 from penlight.explanation.pictures import Piece, draw_piece, draw_sheet, grey, png_address, shade
 from penlight.formats import SUFFIXES
 from penlight.numbers import counted, decimal_text
@@ -203,10 +203,11 @@ class Explainer:
         wanted = METHODS[candidates(model_side(self.run.kept_recipe, self.size), method)[0]].inside and self.run.has(
             NETWORK
         )
+        subject = subject_of(self.predictor, slow=is_slow(self.run.kept_recipe))
         # Without Keras "auto" goes on to what does without; a method that was asked for by name must have it.
         with contextlib.suppress(*([MissingExtraError] if method == AUTO else [])):
-            return Subject(self.task, self.predictor.logits, _network_of(self.run) if wanted else None)
-        return Subject(self.task, self.predictor.logits)
+            return replace(subject, network=_network_of(self.run) if wanted else None)
+        return subject
 
     def _answers(self, images: Images) -> tuple[Floats, NDArray[np.uint8]]:
         if self.predictor is not None:

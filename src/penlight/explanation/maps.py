@@ -16,11 +16,15 @@ Images = NDArray[np.uint8]
 @dataclass(frozen=True)
 class Subject:
     """A model to be explained: `logits` turns uint8 images (N, H, W, C) into (N, K); `network` is its Keras network,
-    None where there is none or Keras is not to be loaded."""
+    None where there is none or Keras is not to be loaded; `class_maps` gives what each place says for each label,
+    (N, h, w, C), where the model knows that, of `map_side` places a side. Of one that is `slow` less is asked."""
 
     task: Task
     logits: Callable[[Images], NDArray[np.floating]]
     network: Any = None
+    class_maps: Callable[[Images], Floats] | None = None
+    map_side: int = 0
+    slow: bool = False
 
 
 def relative(raw: NDArray[np.floating]) -> Floats:

@@ -17,7 +17,7 @@ from penlight.data.reads import at_once
 from penlight.explanation.maps import Floats, Images, Subject
 from penlight.models import load_keras
 from penlight.models.backend import graph_of
-from penlight.tasks.links import Columns
+from penlight.tasks.links import SIGMOIDS, SOFTMAX, Columns
 
 Tensor = Any
 Tap = Callable[[Any, Tensor], Tensor]
@@ -107,7 +107,7 @@ def linear_end(network: Any) -> LinearEnd | None:
 
 def has_linear_end(subject: Subject) -> bool:
     """Say whether the logits are a linear function of averaged maps, and a fixed sum of them speaks for a label."""
-    return (
+    return subject.class_maps is not None or (
         subject.network is not None
         and subject.task.link.contrasts is not None
         and linear_end(subject.network) is not None
@@ -124,6 +124,12 @@ def cam(subject: Subject, images: Images, columns: Columns) -> Floats:
 
     The mean of a map, with what the bias adds, is `contrasts` applied to the logits.
     """
+    if subject.class_maps is not None:
+        # Of each label, whatever the logits are: log-odds of findings, log-probabilities of classes and of grades.
+        link = SOFTMAX if subject.task.exclusive else SIGMOIDS
+        assert link.contrasts is not None
+        own = link.contrasts(columns, len(subject.task.labels))
+        return np.asarray(np.einsum("nhwc,nc->nhw", subject.class_maps(images), own))
     end, contrasts = linear_end(subject.network), subject.task.link.contrasts
     if end is None or contrasts is None:
         raise ValueError("CAM was asked of a network that does not end in a global average and a dense layer.")

@@ -17,8 +17,8 @@ from penlight.explanation import METHODS, Subject, choose, explain_images
 from penlight.explanation.maps import Floats
 from penlight.explanation.neighbours import Neighbours
 from penlight.models import LinearBaseline, load_keras
-from penlight.recipes import Pretrained, Recipe
-from penlight.runs import Answers, RunWriter, open_predictor
+from penlight.recipes import Encoded, Ensemble, Pretrained, Recipe
+from penlight.runs import Answers, Predictor, RunWriter, open_predictor
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes, surest, surest_of_each
 from penlight.runs.holdings import NEIGHBOURS
 from penlight.runs.predictor import MODEL
@@ -36,6 +36,12 @@ def model_side(recipe: Recipe, size: int) -> int:
     return recipe.model.input_size if isinstance(recipe.model, Pretrained) else size
 
 
+def is_slow(recipe: Recipe) -> bool:
+    """Say whether a model's answers take long: those by an encoder."""
+    members = recipe.model.members if isinstance(recipe.model, Ensemble) else []
+    return any(isinstance(model, Encoded) for model in [recipe.model, *(member.model for member in members)])
+
+
 def logits_of(network: Any, images: NDArray[np.uint8]) -> NDArray[np.floating]:
     """Compute the logits (N, K) of images (N, H, W, C), as many at once as fit memory."""
     batch = at_once(images.shape, len(images), _PIXELS)
@@ -50,7 +56,8 @@ def write_explained(
     they are like those of random weights. Give that, on average; None where it is not known. Not to `keep` the maps
     writes nothing."""
     task = test.predictions.task
-    subject = _fitted_subject(task, fitted.model, fitted.network)
+    predictor = _encoder_file(writer, fitted.model)
+    subject = subject_of(predictor, slow=True) if predictor else _fitted_subject(task, fitted.model, fitted.network)
     rows, columns = _telling(test)
     if not len(rows):
         return None
@@ -59,7 +66,7 @@ def write_explained(
     method = choose(subject, size if fitted.network is None else model_side(writer.recipe, size))
     maps = explain_images(subject, images, columns, method)
     alike = np.full(len(rows), np.nan)
-    random = _randomised(task, fitted)
+    random = _with_random_probes(predictor, fitted.model, method) if predictor else _randomised(task, fitted)
     if random is not None:
         alike = correlations(maps, explain_images(random, images, columns, method))
     cases = ExplainedCases(rows, columns, maps, method, METHODS[method].meaning, alike)
@@ -68,17 +75,45 @@ def write_explained(
     return cases.mean_alike if np.isfinite(cases.mean_alike) else None
 
 
-def write_neighbours(writer: RunWriter, view: ViewedDataset) -> None:
+def write_neighbours(writer: RunWriter, fitted: Fitted, view: ViewedDataset) -> None:
     """Write neighbours.npz into a run that is being made, whose model.onnx is there if it has one."""
+    from penlight.explanation.encoders import with_kept_features
+
     predictor = open_predictor(writer.draft(), isolated=False) if (writer.path / MODEL).exists() else None
+    model = None if predictor is None else with_kept_features(predictor, fitted.model)
     train = view.splits["train"]
-    writer.write(NEIGHBOURS, Neighbours.fit(predictor, train.images, train.index, train.y_true).to_bytes())
+    writer.write(NEIGHBOURS, Neighbours.fit(model, train.images, train.index, train.y_true).to_bytes())
+
+
+def subject_of(predictor: Predictor, *, slow: bool) -> Subject:
+    """Give the model of a file as what is explained."""
+    side = predictor.class_map_side
+    maps = predictor.class_maps if side else None
+    return Subject(predictor.task, predictor.logits, class_maps=maps, map_side=side, slow=slow)
+
+
+def _encoder_file(writer: RunWriter, model: Any) -> Predictor | None:
+    """Open the file of a model with an encoder, of a run that is being made: features of images that are partly
+    covered are not to be kept."""
+    from penlight.explanation.encoders import encoders_of
+
+    there = encoders_of(model) and (writer.path / MODEL).exists()
+    return open_predictor(writer.draft(), isolated=False) if there else None
 
 
 def _fitted_subject(task: Task, model: Any, network: Any) -> Subject:
     if network is not None:
         return Subject(task, functools.partial(logits_of, network), network)
     return Subject(task, lambda images: task.logits(model.predict(images)))
+
+
+def _with_random_probes(predictor: Predictor, model: Any, method: str) -> Subject | None:
+    """The same model with random probes; None where occlusion, which is slow, would have to compare them."""
+    if method != "cam":
+        return None
+    from penlight.explanation.encoders import with_random_probes
+
+    return subject_of(with_random_probes(predictor, model), slow=True)
 
 
 def _randomised(task: Task, fitted: Fitted) -> Subject | None:
@@ -124,5 +159,8 @@ def untrained(network: Any, seed: int = 0) -> Any:
 
 def untrained_linear(model: LinearBaseline, seed: int = 0) -> LinearBaseline:
     """Copy a linear baseline with the weights of its pixels in a random order."""
-    rng = np.random.default_rng(seed)
-    return replace(model, weights=rng.permutation(model.weights.ravel()).reshape(model.weights.shape))
+    return replace(model, weights=_shuffled(model.weights, np.random.default_rng(seed)))
+
+
+def _shuffled(weights: Floats, rng: np.random.Generator) -> Floats:
+    return rng.permutation(weights.ravel()).reshape(weights.shape)

@@ -55,7 +55,7 @@ def _probabilities(graph: Graph, name: str, fitted: Any, pixels: Value) -> Value
     if len(shape) not in (2, 3):
         raise ExportError(f"{name} has no model file: it gives no table of probabilities in ONNX.", COMPLETE)
     of_image = shape[1:] if len(shape) == 2 else (shape[0], shape[2])
-    return graph.embed(made, made.graph.input[0].name, pixels.name, output.name, of_image)
+    return graph.embed(made, made.graph.input[0].name, pixels.name, {output.name: of_image})[0]
 
 
 def _converted(fitted: Any, width: int, name: str) -> Any:

@@ -1,6 +1,8 @@
 """Models of features, and ensembles, as nodes of an ONNX graph: the same text as in NumPy, with these operations."""
 
+import functools
 import hashlib
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.models.encoder import EncoderFeatures
-from penlight.models.ensemble import Features
+from penlight.models.ensemble import EnsembleModel, FeatureModel, Features
 from penlight.models.feature_classifiers import (
     LEAST,
     FeatureClassifier,
@@ -110,6 +112,7 @@ class GraphFeatures:
     def __init__(self, graph: Graph) -> None:
         self.graph, self.ops = graph, GraphOps(graph)
         self._known: dict[int, Value] = {}
+        self._maps: dict[int, list[Value]] = {}
 
     @property
     def features(self) -> Value | None:
@@ -134,10 +137,40 @@ class GraphFeatures:
 
     def _nodes(self, features: Features) -> Value:
         if isinstance(features, EncoderFeatures):
-            return features.nodes(self.graph)
+            z, self._maps[id(features)] = features.nodes(self.graph)
+            return z
         assert isinstance(features, HandcraftedFeatures)
         numbers: Value = features.numbers(self.ops)
         return numbers
+
+    def class_maps(self, model: EnsembleModel) -> Value | None:
+        """Give (N, h, w, C): the share of each place in the scores of labels, whose mean over places is the scores
+        less what is the same everywhere. None unless all members are probes on the average of maps."""
+        parts: list[Value] = []
+        for member, weight in zip(model.members, model.weights.tolist(), strict=True):
+            if not (isinstance(member, FeatureModel) and isinstance(member.classifier, Probe)):
+                return None
+            maps, weights = self._maps.get(id(member.features), []), weight * member.classifier.weights
+            if sum(each.shape[-1] for each in maps) != len(weights):
+                return None
+            ends = np.cumsum([each.shape[-1] for each in maps])[:-1]
+            parts += [self._shares(*each) for each in zip(maps, np.split(weights, ends), strict=True)]
+        height, width = (max(part.shape[axis] for part in parts) for axis in (0, 1))
+        spread = [self._spread(part, height, width) for part in parts]
+        return self.graph.channels_last(functools.reduce(operator.add, spread))
+
+    def _shares(self, maps: Value, weights: Floats) -> Value:
+        names = [self.graph.channels_first(maps).name, self.graph.constant(weights.T[..., None, None])]
+        return self.graph.node("Conv", names, (*maps.shape[:2], weights.shape[1]), first=True)
+
+    def _spread(self, x: Value, height: int, width: int) -> Value:
+        """Bring maps to a finer grid, each cell the mean of what it covers of theirs, so that their mean stays."""
+        if x.shape[:2] == (height, width):
+            return x
+        shape = (height, width, x.shape[-1])
+        down, across = _overlaps(x.shape[0], height), _overlaps(x.shape[1], width).T
+        rows = self.graph.node("MatMul", [self.graph.constant(down), x.name], (height, *x.shape[1:]), first=True)
+        return self.graph.node("MatMul", [rows.name, self.graph.constant(across)], shape, first=True)
 
     def _kernel(self, classifier: KernelClassifier, z: Value) -> Value:
         ops, x = self.ops, z * classifier.scale
@@ -174,3 +207,10 @@ class GraphFeatures:
             labels = prob.shape[-1]
             return logs - ops.matmul(logs, np.full((labels, 1), 1 / labels))
         return logs - ops.log(self.graph.minimum(ops.maximum(-prob + 1.0, LEAST), 1.0))
+
+
+def _overlaps(before: int, after: int) -> Floats:
+    """Give (after, before): how much of each cell of a finer line lies in each of a coarser one, of one length."""
+    fine, coarse = (np.linspace(0, 1, n + 1) for n in (after, before))
+    ends, starts = np.minimum(fine[1:, None], coarse[1:]), np.maximum(fine[:-1, None], coarse[:-1])
+    return np.asarray(np.maximum(ends - starts, 0) * after)

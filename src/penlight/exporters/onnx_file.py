@@ -19,7 +19,7 @@ from penlight.models.ensemble import EnsembleModel, FeatureModel, LinearMember, 
 from penlight.models.estimator import EstimatorModel
 from penlight.models.graph import Graph, Value
 from penlight.runs import ModelFacts
-from penlight.runs.predictor import FEATURES
+from penlight.runs.predictor import CLASS_MAPS, FEATURES
 
 WIDEST = 4096
 """Features that a file gives at most: those of the linear baseline are all the pixels."""
@@ -27,8 +27,9 @@ WIDEST = 4096
 
 def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
     """Write a network, or a fitted baseline, as ONNX: `image` (N, H, W, C) uint8 to `logits` (N, K) and
-    calibrated `probabilities` (N, C), float32; and `features` (N, F), what the last dense layer reads, unless
-    there is none or they are more than `WIDEST`.
+    calibrated `probabilities` (N, C), float32; `features` (N, F), what the last dense layer reads, unless there is
+    none or they are more than `WIDEST`; and of an encoder that averages maps `class_activation_maps` (N, h, w, C),
+    what each place says for each label.
 
     The same model gives the same bytes. ExportError for a layer that has no ONNX form.
     """
@@ -44,6 +45,8 @@ def onnx_file(model: Any, facts: ModelFacts, calibration: Calibration) -> bytes:
     outputs = {"logits": logits, "probabilities": prob}
     if features is not None and features.shape[-1] <= WIDEST:
         outputs[FEATURES] = features
+    if graph.class_maps is not None:
+        outputs[CLASS_MAPS] = graph.class_maps
     made = graph.model(outputs, __version__, facts.to_properties())
     content: bytes = made.SerializeToString(deterministic=True)
     return content
@@ -71,7 +74,7 @@ def _ensemble(graph: Graph, model: EnsembleModel) -> Value:
         own = _member(graph, member, made) * weight
         total = own if total is None else total + own
     assert total is not None
-    graph.features = made.features
+    graph.features, graph.class_maps = made.features, made.class_maps(model)
     return made.to_prob(total, model.exclusive)
 
 

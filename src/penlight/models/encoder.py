@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from penlight.data.folders import private_cache_folder
 from penlight.data.progress import count_progress
 from penlight.data.reads import Readable, at_once
 from penlight.errors import EncoderError, RunError
+from penlight.models.encoder_maps import AveragedMaps, averaged_maps
 from penlight.models.graph import Graph, Value
 from penlight.runs.session import RemoteSession
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Shape = tuple[int, int, int]
+Encoded = tuple[Value, Value | None]
 
 FEATURES = "features"
 _BATCH, _PIXELS = 16, 2**20
@@ -42,8 +44,9 @@ _LUMINANCE = np.array([[0.299], [0.587], [0.114]])
 """Of ITU-R BT.601, as Pillow has it."""
 
 
-def encoder_nodes(graph: Graph, encoder: "Encoder", side: int) -> Value:
-    """Add to a graph what turns its images (N, H, W, C), at `side` pixels a side, into features (N, F)."""
+def encoder_nodes(graph: Graph, encoder: "Encoder", side: int, maps: AveragedMaps | None = None) -> Encoded:
+    """Add to a graph what turns its images (N, H, W, C), at `side` pixels a side, into features (N, F); give these
+    and the `maps` that they are the average of, if they are named."""
     graph.properties |= encoder.named.to_property()
     x = _channels(graph, graph.pixels(), encoder.channels)
     x = _resized(graph, graph.channels_first(x), side)
@@ -58,8 +61,10 @@ def encoder_nodes(graph: Graph, encoder: "Encoder", side: int) -> Value:
     if encoder.layout == "NHWC":
         x = graph.channels_last(x)
     name = graph.node("Cast", [x.name], x.shape, to=2).name if encoder.dtype == "uint8" else x.name
-    given = graph.embed(encoder.model, encoder.input, name, encoder.output, (encoder.width,))
-    return _pooled(graph, given, encoder)
+    wanted: dict[str, tuple[int, ...]] = {} if maps is None else {maps.name: maps.shape}
+    *inner, given = graph.embed(encoder.model, encoder.input, name, {**wanted, encoder.output: (encoder.width,)})
+    features = _pooled(graph, given, encoder)
+    return features, None if maps is None else replace((inner or [given])[0], shape=maps.shape, first=maps.first)
 
 
 def _channels(graph: Graph, x: Value, wanted: int) -> Value:
@@ -135,9 +140,11 @@ class EncoderFeatures:
         """Give (N, F) features of images (N, H, W, C) uint8. EncoderError where one is no number."""
         return np.concatenate([_OneSide(self.encoder, side).of(images) for side in self.sides], axis=1)
 
-    def nodes(self, graph: Graph) -> Value:
-        """Add what gives the features (N, F) of a graph's images."""
-        return graph.concatenate([encoder_nodes(graph, self.encoder, side) for side in self.sides])
+    def nodes(self, graph: Graph) -> tuple[Value, list[Value]]:
+        """Add what gives the features (N, F) of a graph's images; give them, and the maps (h, w, F) of each side that
+        they are the average of, none where they are something else."""
+        made = [encoder_nodes(graph, self.encoder, side, averaged_maps(self.encoder, side)) for side in self.sides]
+        return graph.concatenate([features for features, _ in made]), [maps for _, maps in made if maps is not None]
 
 
 def encoder_features(encoder: "Encoder", sides: Sequence[int], side: int) -> EncoderFeatures:
@@ -186,7 +193,7 @@ class _OneSide:
     def session(self, shape: Shape) -> EncoderSession:
         """Open the encoder for images of a shape (H, W, C)."""
         graph = Graph(shape)
-        made = graph.model({FEATURES: encoder_nodes(graph, self.encoder, self.side)}, "", {})
+        made = graph.model({FEATURES: encoder_nodes(graph, self.encoder, self.side)[0]}, "", {})
         return EncoderSession(made.SerializeToString(), self.encoder, self.side)
 
     def _require_numbers(self, features: Floats) -> None:

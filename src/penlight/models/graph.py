@@ -4,7 +4,7 @@ Shapes leave out the batch. A value of shape (H, W, C) is held with the channels
 ONNX's convolutions want it; `first` says which, and whoever needs the other asks for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,8 @@ class Graph:
         self._embedded: dict[int, tuple[onnx.ModelProto, onnx.ModelProto, dict[str, str]]] = {}
         self.features: Value | None = None
         """What the last dense layer so far reads, (N, F)."""
+        self.class_maps: Value | None = None
+        """What each place of an image says for each label, (N, h, w, C), where it is known exactly."""
 
     def node(
         self,
@@ -267,9 +269,9 @@ class Graph:
         sizes = self.node("Concat", [batch.name, self.constant([len(row)], np.int64)], (), axis=0)
         return self.node("Expand", [self.constant(row, np.float64), sizes.name], row.shape, dtype=np.float64)
 
-    def embed(self, model: onnx.ModelProto, given: str, value: str, wanted: str, shape: Shape) -> Value:
-        """Add the nodes of another model, from what it reads as `given`, here `value`, to what it calls `wanted`, of
-        the given shape. ExportError where its operators have no form of this graph's age or a later one."""
+    def embed(self, model: onnx.ModelProto, given: str, value: str, wanted: dict[str, Shape]) -> list[Value]:
+        """Add the nodes of another model, from what it reads as `given`, here `value`, to what it calls by the names
+        `wanted`, of their shapes. ExportError where its operators have no form of this graph's age or a later one."""
         prefix = f"embedded_{len(self._nodes)}_"
         if id(model) not in self._embedded:
             self._embedded[id(model)] = model, *self._with_constants(self._same_age(model), prefix)
@@ -286,7 +288,7 @@ class Graph:
             copied.input[:] = [own(name) for name in node.input]
             copied.output[:] = [own(name) for name in node.output]
             self._nodes.append(copied)
-        return Value(self, own(wanted), shape)
+        return [Value(self, own(name), shape) for name, shape in wanted.items()]
 
     def _with_constants(self, model: onnx.ModelProto, prefix: str) -> tuple[onnx.ModelProto, dict[str, str]]:
         """Add the constants of a model, once however often it is embedded; give it, and what they are called here."""
@@ -341,11 +343,11 @@ class Graph:
         return made
 
 
-def _needed(model: onnx.ModelProto, wanted: str) -> list[onnx.NodeProto]:
-    """Give the nodes that an output is computed from, in order."""
+def _needed(model: onnx.ModelProto, wanted: Iterable[str]) -> list[onnx.NodeProto]:
+    """Give the nodes that some values are computed from, in order."""
     made_by = {name: i for i, node in enumerate(model.graph.node) for name in node.output}
     needed: set[int] = set()
-    left = [wanted]
+    left = list(wanted)
     while left:
         number = made_by.get(left.pop())
         if number is not None and number not in needed:

@@ -269,19 +269,17 @@ _UINT8, _FLOAT = 2, 1
 
 
 def require_interface(
-    declared: Declared, image: tuple[int, ...], outputs: Mapping[str, int], optional: str, where: str
+    declared: Declared, image: tuple[int, ...], outputs: Mapping[str, int], optional: Mapping[str, int], where: str
 ) -> None:
     """Raise RunError unless a model takes "image", (N, *image) uint8, and gives `outputs`, each (N, width) float32,
-    and, if it likes, (N, F) of the name `optional`."""
+    and, if it likes, those of the names `optional`, of so many axes."""
     expected = {name: (_FLOAT, (None, width)) for name, width in outputs.items()}
-    given = {name: own for name, own in declared.outputs.items() if name != optional}
-    extra = declared.outputs.get(optional, (_FLOAT, (None, 1)))
+    given = {name: own for name, own in declared.outputs.items() if name not in optional}
+    extra = [(own, optional[name]) for name, own in declared.outputs.items() if name in optional]
     if (
         declared.inputs != {"image": (_UINT8, (None, *image))}
         or given != expected
-        or extra[0] != _FLOAT
-        or len(extra[1]) != 2
-        or extra[1][0] is not None
+        or any(kind != _FLOAT or len(shape) != axes or shape[0] is not None for (kind, shape), axes in extra)
     ):
         raise RunError(
             f"{where} should take image {image} uint8 and give {dict(outputs)}; it takes {declared.inputs} and gives "

@@ -16,6 +16,7 @@ from penlight.tasks import Task
 
 MODEL = "model.onnx"
 FEATURES = "features"
+CLASS_MAPS = "class_activation_maps"
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -54,7 +55,9 @@ class Predictor:
         declared = check_model(content, where, beside=True)
         self.facts: ModelFacts = facts_from_properties(declared.properties, where)
         widths = {"logits": self.task.n_logits, "probabilities": len(self.labels)}
-        require_interface(declared, (self.size, self.size, self.channels), widths, FEATURES, where)
+        require_interface(
+            declared, (self.size, self.size, self.channels), widths, {FEATURES: 2, CLASS_MAPS: 4}, where
+        )
         opened = RemoteSession if isolated else LocalSession
         self._session = opened(content, where, threads, spinning, encoders=_referred(declared, where))
         self._batch = batch
@@ -136,6 +139,20 @@ class Predictor:
         if features.ndim != 2 or not np.isfinite(features).all():
             raise self._harmful("features that are not numbers")
         return features
+
+    @property
+    def class_map_side(self) -> int:
+        """Give how many places a side the file's `class_activation_maps` have; 0 where it gives none."""
+        _, shape = self._declared.outputs.get(CLASS_MAPS, (0, ()))
+        return min((n or 0 for n in shape[1:3]), default=0)
+
+    def class_maps(self, images: Images) -> Floats:
+        """Give (N, h, w, C) what each place of images says for each label; only a file that has them can."""
+        require_images(images, self.size, self.channels)
+        maps = np.concatenate([self._run([CLASS_MAPS], part)[0] for part in self._parts(images)]).astype(np.float64)
+        if maps.ndim != 4 or maps.shape[3] != len(self.labels) or not np.isfinite(maps).all():
+            raise self._harmful("class activation maps that are not numbers, or not of each label")
+        return maps
 
     def _parts(self, images: Images) -> Iterator[Images]:
         batch = at_once(images.shape, self._batch, _PIXELS)
