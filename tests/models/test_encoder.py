@@ -10,6 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from penlight.data import reads
+from penlight.data.reads import Chosen
 from penlight.errors import EncoderError
 from penlight.models import encoder as features_of_encoders
 from penlight.models.encoder import EncoderFeatures, encoder_features
@@ -119,6 +121,27 @@ def test_features_are_computed_once_for_an_image(tmp_path: Path, monkeypatch: py
     for place in (tmp_path / "cache").rglob("features-*.npy"):
         place.write_bytes(place.read_bytes()[:50])
     np.testing.assert_array_equal(EncoderFeatures(encoder, (28, 56)).of(images()), first)
+
+
+def test_features_of_many_images_are_streamed_to_a_file_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, many = open_encoder(draw_encoder(tmp_path / "e.onnx")), images(40)
+    wanted = EncoderFeatures(replace(encoder, sha256="0" * 64), (28, 56)).of(many)
+    monkeypatch.setattr(reads, "HELD_BYTES", 1000)
+    monkeypatch.setattr(features_of_encoders, "_KEPT_AT_ONCE", 8)
+    features = EncoderFeatures(encoder, (28, 56))
+    found = features.of(Chosen(many, np.arange(40)))
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, wanted)
+    parts = sorted((tmp_path / "cache").rglob("features-*.npy"))
+    assert len(parts) == 2 + 2 * 5
+    # Images in another order, of which a part is gone by now, and some are new.
+    parts[0].unlink()
+    rows = np.random.default_rng(1).permutation(40)
+    np.testing.assert_array_equal(features.of(many[rows]), wanted[rows])
+    np.testing.assert_array_equal(EncoderFeatures(encoder, (28, 56)).of(many[rows]), wanted[rows])
+    assert EncoderFeatures(encoder, (28,)).of(many[:0]).shape == (0, WIDTH)
 
 
 def test_sizes_follow_the_images_but_no_further_than_the_encoders_own(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ for the next time.
 
 import math
 import mmap
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,6 +110,26 @@ def put_together(parts: Sequence[Readable]) -> Images:
                 file.write(np.ascontiguousarray(part[start : start + rows]).data)
         file.flush()
         return np.memmap(file, np.uint8, "r", shape=shape)
+
+
+def room_for(shape: tuple[int, ...], dtype: type[T]) -> NDArray[T]:
+    """Give an array to fill: in memory, or, of more than `HELD_BYTES`, a mapped file as `put_together` gives."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size <= HELD_BYTES:
+        return np.empty(shape, dtype)
+    folder = cache_folder()
+    disk.require_space(folder, size, _REMEDY)
+    with disk.writing_to(folder, _REMEDY), disk.folders(folder), tempfile.TemporaryFile(dir=folder) as file:
+        # A disk that is full by then would end the process where it writes to a page that has no place.
+        getattr(os, "posix_fallocate", lambda number, _, end: os.truncate(number, end))(file.fileno(), 0, size)
+        return np.memmap(file, dtype, "r+", shape=shape)
+
+
+def let_go(array: NDArray[np.generic]) -> None:
+    """Let go of the pages of a mapped file that an array was read from or written to; of others do nothing."""
+    mapping = _mapping(array)
+    if mapping is not None:
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def at_once(shape: Sequence[int], most: int, pixels: int) -> int:

@@ -280,7 +280,7 @@ def _explain(writer: RunWriter, spec: RunSpec, view: ViewedDataset, model: _Mode
     of random weights, None where that is not known."""
     maps_alike = write_explained(writer, model.fitted, view, test, keep=spec.images)
     if spec.images:
-        write_neighbours(writer, model.fitted, view)
+        write_neighbours(writer, view, model.fitted.model)
     else:
         # A process that was killed may have been told to keep them.
         for name in (NEIGHBOURS, EXPLAINED):

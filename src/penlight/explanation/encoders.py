@@ -1,13 +1,11 @@
-"""Explaining a model that was just fitted to an encoder's features: by its file, but for features that are kept."""
+"""Explaining a model that was just fitted to an encoder's features: by its file."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from penlight.evaluation import Calibration
-from penlight.explanation.neighbours import Featured
 from penlight.exporters.onnx_file import onnx_file
 from penlight.models.encoder import EncoderFeatures
 from penlight.models.ensemble import EnsembleModel, FeatureModel
@@ -16,28 +14,11 @@ from penlight.runs import Predictor
 from penlight.runs.predictor import MODEL
 
 
-@dataclass(frozen=True)
-class _KeptFeatures:
-    """An encoder's features, kept where they were computed, in place of those that a file would compute again."""
-
-    encoder: EncoderFeatures
-    has_features: bool = True
-
-    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self.encoder.of(images)
-
-
 def encoders_of(model: Any) -> list[EncoderFeatures]:
     """List the encoders of a fitted model."""
     members = model.members if isinstance(model, EnsembleModel) else []
     features = [member.features for member in members if isinstance(member, FeatureModel)]
     return [each for each in features if isinstance(each, EncoderFeatures)]
-
-
-def with_kept_features(predictor: Predictor, model: Any) -> Featured:
-    """Give what describes training images as the file of a model does."""
-    encoders = encoders_of(model)
-    return _KeptFeatures(encoders[0]) if encoders and predictor.has_features else predictor
 
 
 def with_random_probes(predictor: Predictor, model: EnsembleModel, seed: int = 0) -> Predictor:

@@ -15,8 +15,9 @@ from penlight.data import ViewedDataset
 from penlight.data.reads import at_once
 from penlight.explanation import METHODS, Subject, choose, explain_images
 from penlight.explanation.maps import Floats
-from penlight.explanation.neighbours import Neighbours
+from penlight.explanation.neighbours import Featured, Neighbours
 from penlight.models import LinearBaseline, load_keras
+from penlight.models.ensemble import EnsembleModel
 from penlight.recipes import Encoded, Ensemble, Pretrained, Recipe
 from penlight.runs import Answers, Predictor, RunWriter, open_predictor
 from penlight.runs.cases import EXPLAINED, ExplainedCases, cases_to_bytes, surest, surest_of_each
@@ -75,14 +76,16 @@ def write_explained(
     return cases.mean_alike if np.isfinite(cases.mean_alike) else None
 
 
-def write_neighbours(writer: RunWriter, fitted: Fitted, view: ViewedDataset) -> None:
+def write_neighbours(writer: RunWriter, view: ViewedDataset, model: Any) -> None:
     """Write neighbours.npz into a run that is being made, whose model.onnx is there if it has one."""
-    from penlight.explanation.encoders import with_kept_features
-
-    predictor = open_predictor(writer.draft(), isolated=False) if (writer.path / MODEL).exists() else None
-    model = None if predictor is None else with_kept_features(predictor, fitted.model)
+    featured: Featured | None = None
+    if (writer.path / MODEL).exists():
+        featured = open_predictor(writer.draft(), isolated=False)
+        if featured.has_features and isinstance(model, EnsembleModel):
+            # Of an encoder they were computed for training, and kept.
+            featured = model
     train = view.splits["train"]
-    writer.write(NEIGHBOURS, Neighbours.fit(model, train.images, train.index, train.y_true).to_bytes())
+    writer.write(NEIGHBOURS, Neighbours.fit(featured, train.images, train.index, train.y_true).to_bytes())
 
 
 def subject_of(predictor: Predictor, *, slow: bool) -> Subject:

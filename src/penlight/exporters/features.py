@@ -21,6 +21,7 @@ from penlight.models.feature_classifiers import (
 )
 from penlight.models.graph import Graph, Value
 from penlight.models.handcrafted_features import HandcraftedFeatures, Ops
+from penlight.models.nearest import NearestProbe
 from penlight.models.probe import Probe
 
 Floats = NDArray[np.float64]
@@ -127,6 +128,8 @@ class GraphFeatures:
         if isinstance(classifier, Probe):
             said = self.ops.matmul(self.graph.double(z), classifier.weights) + classifier.bias
             return self.to_scores(self.to_prob(said, exclusive), exclusive)
+        if isinstance(classifier, NearestProbe):
+            return self.to_scores(classifier.nodes(self.graph, z), exclusive)
         if isinstance(classifier, KernelClassifier):
             return self._kernel(classifier, z)
         if isinstance(classifier, TreesClassifier):

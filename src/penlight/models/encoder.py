@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from penlight import disk
 from penlight.data.folders import private_cache_folder
 from penlight.data.progress import count_progress
-from penlight.data.reads import Readable, at_once
+from penlight.data.reads import Readable, at_once, let_go, room_for
 from penlight.errors import EncoderError, RunError
 from penlight.models.encoder_maps import AveragedMaps, averaged_maps
 from penlight.models.graph import Graph, Value
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
     from penlight.models.encoder_file import Encoder
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Hashes = NDArray[np.bytes_]
 Shape = tuple[int, int, int]
 Encoded = tuple[Value, Value | None]
 
 FEATURES = "features"
+_HASH = "S16"
 _BATCH, _PIXELS = 16, 2**20
 _KEPT_AT_ONCE = 2048
 _MOST_BYTES = 8 << 30
@@ -137,8 +141,17 @@ class EncoderFeatures:
     sides: tuple[int, ...]
 
     def of(self, images: Readable) -> Floats:
-        """Give (N, F) features of images (N, H, W, C) uint8. EncoderError where one is no number."""
-        return np.concatenate([_OneSide(self.encoder, side).of(images) for side in self.sides], axis=1)
+        """Give (N, F) features of images (N, H, W, C) uint8, in a mapped file where they are many. EncoderError where
+        one is no number."""
+        width = self.encoder.width
+        out = room_for((len(images), width * len(self.sides)), np.float32)
+        for number, one in enumerate(self._of_sides):
+            one.fill(out[:, number * width : (number + 1) * width], images)
+        return out
+
+    @cached_property
+    def _of_sides(self) -> "list[_OneSide]":
+        return [_OneSide(self.encoder, side) for side in self.sides]
 
     def nodes(self, graph: Graph) -> tuple[Value, list[Value]]:
         """Add what gives the features (N, F) of a graph's images; give them, and the maps (h, w, F) of each side that
@@ -161,40 +174,46 @@ def encoder_features(encoder: "Encoder", sides: Sequence[int], side: int) -> Enc
     return EncoderFeatures(encoder, tuple(sides) or tuple(sorted(usual)))
 
 
-@dataclass(frozen=True)
 class _OneSide:
-    encoder: "Encoder"
-    side: int
+    """An encoder at one size; its session and what is kept of it are opened when they are first needed."""
 
-    def of(self, images: Readable) -> Floats:
-        store = _Store(self._key(tuple(images.shape[1:])), self.encoder.width)
-        out = np.empty((len(images), self.encoder.width), np.float32)
-        known, session = store.known(), None
+    def __init__(self, encoder: "Encoder", side: int) -> None:
+        self.encoder, self.side = encoder, side
+        self._stores: dict[Shape, _Store] = {}
+        self._sessions: dict[Shape, EncoderSession] = {}
+
+    def fill(self, out: Floats, images: Readable) -> None:
+        """Write the features of images (N, H, W, C) into `out` (N, F): kept ones, or computed now and kept."""
+        _, height, width, channels = images.shape
+        shape = height, width, channels
+        store = self._stores.setdefault(shape, _Store(self._key(shape), self.encoder.width))
+        store.refresh()
         step = at_once(images.shape, _KEPT_AT_ONCE, 2**26)
         with contextlib.ExitStack() as stack:
             bar = None
             for start in range(0, len(images), step):
-                part = images[start : start + step]
+                part, own = images[start : start + step], out[start : start + step]
                 hashes = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in part]
-                missing = [i for i, each in enumerate(hashes) if each not in known]
-                if missing:
-                    session = session or self.session(tuple(images.shape[1:]))
+                missing = store.read(np.array(hashes, _HASH), own)
+                if len(missing):
                     bar = bar or stack.enter_context(count_progress("computing features", len(images) - start))
-                    computed = np.concatenate([session.run(few) for few in _few(part, missing)])
+                    computed = np.concatenate([self.session(shape).run(few) for few in _few(part, missing)])
                     self._require_numbers(computed)
                     store.add([hashes[i] for i in missing], computed)
-                    known |= {hashes[i]: row for i, row in zip(missing, computed, strict=True)}
-                for i, each in enumerate(hashes):
-                    out[start + i] = known[each]
+                    own[missing] = computed
+                let_go(out)
                 if bar is not None:
                     bar.update(len(part))
-        return out
+        if bar is not None:
+            store.make_room()
 
     def session(self, shape: Shape) -> EncoderSession:
         """Open the encoder for images of a shape (H, W, C)."""
-        graph = Graph(shape)
-        made = graph.model({FEATURES: encoder_nodes(graph, self.encoder, self.side)[0]}, "", {})
-        return EncoderSession(made.SerializeToString(), self.encoder, self.side)
+        if shape not in self._sessions:
+            graph = Graph(shape)
+            made = graph.model({FEATURES: encoder_nodes(graph, self.encoder, self.side)[0]}, "", {})
+            self._sessions[shape] = EncoderSession(made.SerializeToString(), self.encoder, self.side)
+        return self._sessions[shape]
 
     def _require_numbers(self, features: Floats) -> None:
         if not np.isfinite(features).all():
@@ -222,33 +241,64 @@ class _OneSide:
         return hashlib.sha256(repr(about).encode()).hexdigest()[:32]
 
 
-def _few(images: NDArray[np.uint8], rows: list[int]) -> Iterator[NDArray[np.uint8]]:
+def _few(images: NDArray[np.uint8], rows: Rows) -> Iterator[NDArray[np.uint8]]:
     step = at_once(images.shape, _BATCH, _PIXELS)
     for start in range(0, len(rows), step):
         yield images[rows[start : start + step]]
 
 
 class _Store:
-    """Kept features of one encoder and settings; where the cache cannot be written nothing is kept."""
+    """Kept features of one encoder and settings; where the cache cannot be written nothing is kept.
+
+    In memory are the hashes alone, 24 bytes an image. Parts are opened when they are read, and closed: open files are
+    few, and another process may have removed them.
+    """
 
     def __init__(self, key: str, width: int) -> None:
         self._width = width
         self._folder: Path | None = None
+        self._parts: list[tuple[Path, int]] = []
+        self._hashes, self._places = np.empty(0, _HASH), np.empty((0, 2), np.int32)
         with contextlib.suppress(OSError):
             self._folder = private_cache_folder(FEATURES) / key
             disk.private_folder(self._folder)
             os.utime(self._folder)
 
-    def known(self) -> dict[bytes, Floats]:
-        """Map hashes of images to their features, which stay on disk until they are read."""
-        found: dict[bytes, Floats] = {}
-        for place in sorted(self._folder.glob("hashes-*.npy")) if self._folder is not None else []:
+    def refresh(self) -> None:
+        """Find what is kept by now, by this process or by others."""
+        with contextlib.suppress(OSError):
+            found = sorted(self._folder.glob("features-*.npy")) if self._folder is not None else []
+            parts = [(place, place.stat().st_mtime_ns) for place in found]
+            if parts != self._parts:
+                self._parts = parts
+                self._index()
+
+    def _index(self) -> None:
+        hashes, places = [self._hashes[:0]], [self._places[:0]]
+        for number, (place, _) in enumerate(self._parts):
             with contextlib.suppress(OSError, ValueError):
-                hashes = np.load(place, allow_pickle=False)
-                features = np.load(place.with_name(place.name.replace("hashes", "features")), "r", allow_pickle=False)
-                if hashes.shape == (len(features), 16) and features.shape[1:] == (self._width,):
-                    found |= {one.tobytes(): row for one, row in zip(hashes, features, strict=True)}
-        return found
+                own = np.load(place.with_name(place.name.replace(FEATURES, "hashes", 1)), allow_pickle=False)
+                if own.dtype == np.uint8 and own.shape == (len(_opened(place, self._width)), 16):
+                    hashes.append(np.ascontiguousarray(own).view(_HASH)[:, 0])
+                    rows = np.arange(len(own), dtype=np.int32)
+                    places.append(np.stack([np.full_like(rows, number), rows], axis=1))
+        together = np.concatenate(hashes)
+        order = np.argsort(together)
+        self._hashes, self._places = together[order], np.concatenate(places)[order]
+
+    def read(self, hashes: Hashes, out: Floats) -> Rows:
+        """Copy what is kept of images with these hashes (n,) into `out` (n, F); give the rows of the others."""
+        known = np.zeros(len(hashes), bool)
+        if len(self._hashes):
+            at = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+            known = self._hashes[at] == hashes
+            for number in np.unique(self._places[at[known], 0]).tolist():
+                rows = np.flatnonzero(known & (self._places[at, 0] == number))
+                try:
+                    out[rows] = _opened(self._parts[number][0], self._width)[self._places[at[rows], 1]]
+                except (OSError, ValueError, IndexError):
+                    known[rows] = False
+        return np.flatnonzero(~known)
 
     def add(self, hashes: list[bytes], features: Floats) -> None:
         """Keep the features (n, F) of images with these hashes."""
@@ -256,14 +306,26 @@ class _Store:
             return
         name = hashlib.blake2b(b"".join(hashes), digest_size=8).hexdigest()
         arrays: dict[str, NDArray[Any]] = {
-            "features": features,
             "hashes": np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16),
+            FEATURES: features,
         }
         with contextlib.suppress(OSError):
             for kind, array in arrays.items():
                 with disk.writing_whole(self._folder / f"{kind}-{name}.npy") as file:
                     np.save(file, array, allow_pickle=False)
-            _forget_oldest(self._folder.parent, keep=self._folder)
+
+    def make_room(self) -> None:
+        """Remove what was not used for longest where features take much of the disk."""
+        with contextlib.suppress(OSError):
+            if self._folder is not None:
+                _forget_oldest(self._folder.parent, keep=self._folder)
+
+
+def _opened(place: Path, width: int) -> Floats:
+    features: Floats = np.load(place, "r", allow_pickle=False)
+    if features.dtype != np.float32 or features.shape[1:] != (width,):
+        raise ValueError(f"{place.name} holds other features")
+    return features
 
 
 def _forget_oldest(folder: Path, keep: Path) -> None:

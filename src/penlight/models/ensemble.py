@@ -103,6 +103,15 @@ class EnsembleModel:
         scores = [np.tensordot(self.weights, scores_of_members(self.members, part), axes=1) for part in parts]
         return prob_of(np.concatenate(scores), exclusive=self.exclusive)
 
+    @property
+    def has_features(self) -> bool:
+        """Say whether a member is a model of features."""
+        return any(isinstance(member, FeatureModel) for member in self.members)
+
+    def features(self, images: Readable) -> NDArray[Any]:
+        """Give (N, F) what the first model of features reads of images; its file gives the same."""
+        return next(m.features.of(images) for m in self.members if isinstance(m, FeatureModel))
+
     def drop_negligible_members(self) -> Self:
         """Leave out members whose weight says that they add nothing."""
         kept = np.flatnonzero(self.weights > _NEGLIGIBLE_SHARE * self.weights.sum()).tolist()

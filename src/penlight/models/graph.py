@@ -248,12 +248,19 @@ class Graph:
 
     def sorted(self, x: Value) -> Value:
         """Sort the last axis, smallest first."""
+        return self._topk(x, x.shape[-1], largest=0)[0]
+
+    def largest(self, x: Value, count: int) -> tuple[Value, Value]:
+        """Give the `count` largest of the last axis, the largest first, and their places."""
+        return self._topk(x, count, largest=1)
+
+    def _topk(self, x: Value, count: int, largest: int) -> tuple[Value, Value]:
         names = [f"topk_{len(self._nodes)}", f"topk_{len(self._nodes)}_places"]
-        count = self.constant([x.shape[-1]], np.int64)
+        wanted, shape = [x.name, self.constant([count], np.int64)], (*x.shape[:-1], count)
         self._nodes.append(
-            helper.make_node("TopK", [x.name, count], names, name=names[0], axis=len(x.shape), largest=0, sorted=1)
+            helper.make_node("TopK", wanted, names, name=names[0], axis=len(x.shape), largest=largest, sorted=1)
         )
-        return Value(self, names[0], x.shape, x.first, x.dtype)
+        return Value(self, names[0], shape, x.first, x.dtype), Value(self, names[1], shape, x.first)
 
     def trees(self, x: Value, forest: Forest) -> Value:
         """Average the leaves (C,) of decision trees that (N, F) of 32 bits fall into."""

@@ -1,9 +1,10 @@
-"""A probe: logistic regression on features, as strong as cross-validation by patient says.
+"""A probe: a linear model of features, as strong as images left out by patient say.
 
-One multinomial regression of an exclusive task, else one per label, with an L2 penalty on standardised features
-(Alain and Bengio, Understanding intermediate layers using linear classifier probes, 2016). The penalty stays the same
-when features are turned, so all is computed along their principal axes, where a regression's curvature is nearly
-diagonal: with steps scaled by it, L-BFGS needs a dozen of them, and the next strength of a path fewer.
+Logistic regression, one multinomial of an exclusive task, else one per label, with an L2 penalty on standardised
+features (Alain and Bengio, Understanding intermediate layers using linear classifier probes, 2016); or ridge
+regression of the labels, which has a closed form. The penalty stays the same when features are turned, so all is
+computed along their principal axes, where a regression's curvature is nearly diagonal: with steps scaled by it,
+L-BFGS needs a dozen of them, and the next strength of a path fewer.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,62 +14,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penlight.data.folds import assign_folds
+from penlight.errors import TrainingError
+from penlight.models.axes import STRENGTHS, WORSE, Regression, Rows, Turned, summed, times
 from penlight.models.feature_classifiers import FeatureTable, Floats, prob_of, scores_of
+from penlight.models.ridge import Ridge
+from penlight.numbers import counted
 from penlight.recipes.recipe import Encoded
 
-STRENGTHS = tuple(float(f"{10**power:.3g}") for power in np.arange(-5.0, 1.1, 0.5))
-"""Inverse penalties C that are tried, from the strongest penalty on, until answers out of fold get worse."""
-
 _FOLDS = 5
-_WORSE = 2
-"""So many strengths in succession that are worse end the path."""
+_USUAL = 1e-3
+"""The strength where nothing can be left out to choose it by."""
 
 _CHOOSE = 10_000
-"""Of more images than this, that many say how strong the penalty is."""
+"""Of more images than this, that many say how strong the penalty of logistic regression is."""
 
 _RARE = 1e-4
 _LEAST_CURVATURE = 1e-3
-_FLAT = 1e-7
-"""Axes whose variance is smaller than this share of the largest say nothing."""
+_LINK = 1.0
+"""The strength of the regression that makes probabilities of a ridge regression's answers."""
 
-_PART = 8192
 _STEPS, _TOLERANCE = 300, 1e-6
-
-Singles = NDArray[np.float32]
-Regression = tuple[Floats, Floats]
-"""Weights (R, C) along the axes, and biases (C,)."""
 
 
 @dataclass
 class Probe:
     """A fitted probe: `weights` (F, C) and `bias` (C,) of features as they are, the `strength` that was chosen, and
-    `held_out`, (N, C) scores of each image of train by a probe that saw none of its patient."""
+    `held_out`, (N, C) scores of each image of train by a probe that saw none of its patient, NaN where all images are
+    of one.
+
+    Of grades in an order (`ordered`) the penalty spares what the logits of all have in common, a slope along the
+    grades. On RetinaMNIST's train and val (features at 56 and 112 px, five folds, three repeats) the mean AUC is
+    0.769 with it and 0.763 without (paired +0.006, standard error 0.002); proportional odds, which have the slope
+    alone, have 0.754.
+    """
 
     options: Encoded
     exclusive: bool = True
+    ordered: bool = False
     weights: Floats = field(default_factory=lambda: np.empty((0, 0)))
     bias: Floats = field(default_factory=lambda: np.empty(0))
     strength: float = 0.0
     held_out: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     def fit(self, table: FeatureTable) -> Self:
-        """Learn from a table of features; the rows of one patient are left out together."""
+        """Learn from a table of features; the rows of one patient are left out together. TrainingError where there is
+        nothing to learn."""
+        require_learnable(table)
         self.exclusive = table.exclusive
-        of_patient = np.arange(len(table.y)) if table.of_patient is None else table.of_patient
-        folds = assign_folds(table.y, of_patient, _FOLDS, table.seed)
-        turned = _Turned.of(np.asarray(table.z, np.float32))
-        weight = self._weights_of_rows(table)
-        self.strength = self.options.strength or _chosen(turned, table, weight, folds)
-        path = [strength for strength in STRENGTHS if strength < self.strength] + [self.strength]
-        self.held_out = np.zeros(table.y.shape)
-        for fold in np.unique(folds):
-            rows = folds == fold
-            fitted = _fit_path(turned, table, _without(weight, rows), path[-3:])
-            self.held_out[rows] = turned.scores(fitted, rows)
-        weights, bias = _fit_path(turned, table, weight, path[-3:])
-        self.weights = (turned.axes @ weights) / turned.spread[:, None]
-        self.bias = bias - turned.mean @ self.weights
-        self.held_out = self._scores(self.held_out)
+        weight, patients = weigh_rows(table, self.options.balance), patients_of(table)
+        fit = self._fit_ridge if self.options.probe == "ridge" else self._fit_logistic
+        said = fit(table, weight, patients)
+        self.held_out = self._scores(said if len(np.unique(patients)) > 1 else np.full(said.shape, np.nan))
         return self
 
     def scores(self, z: NDArray[np.floating]) -> Floats:
@@ -78,130 +74,173 @@ class Probe:
     def _scores(self, said: Floats) -> Floats:
         return scores_of(prob_of(said, exclusive=self.exclusive), exclusive=self.exclusive)
 
-    def _weights_of_rows(self, table: FeatureTable) -> Floats:
-        """Weigh images (N, 1): all alike, or those of rare classes more, with the mean 1; or each label of them,
-        (N, C), where some are not known."""
-        if self.options.balance == "balanced" and table.exclusive:
-            weight = table.y @ (1 / np.maximum(table.y.sum(axis=0), 1))
-            return np.asarray(weight / weight.mean())[:, None]
-        return np.ones((len(table.y), 1)) if table.known is None else table.known.astype(np.float64)
+    def _fit_logistic(self, table: FeatureTable, weight: Floats, patients: Rows) -> Floats:
+        n, labels = table.y.shape
+        turned = Turned.of(table.z)
+        mix = _spare_slope(labels) if self.ordered and table.exclusive else np.eye(labels)
+        whole = Logistic(turned, table.y, weight, table.exclusive, mix)
+        folds = assign_folds(table.y, patients, _FOLDS, table.seed)
+        numbers = np.unique(folds).tolist()
+        fits: dict[int, Regression] = {}
+        if self.options.strength is None and len(numbers) > 1:
+            few = np.sort(np.random.default_rng([table.seed, 0xC0DE]).permutation(n)[:_CHOOSE])
+            part = whole if len(few) == n else whole.rows(few)
+            self.strength, fits = part.choose(folds[few])
+        else:
+            self.strength = self.options.strength or _USUAL
+        said = np.zeros(table.y.shape)
+        for fold in numbers:
+            left_out = folds == fold
+            # The fits that chose the strength saw nothing of the fold, but of many images not all of the others.
+            if fold not in fits or n > _CHOOSE:
+                fits[fold] = whole.without(left_out).fit_path(self.strength, fits.get(fold))
+            said[left_out] = turned.scores(fits[fold])[left_out]
+        start = np.mean([w for w, _ in fits.values()], axis=0), np.mean([b for _, b in fits.values()], axis=0)
+        self.weights, self.bias = turned.of_features(whole.fit(self.strength, start))
+        return said
+
+    def _fit_ridge(self, table: FeatureTable, weight: Floats, patients: Rows) -> Floats:
+        """Regress indicators; what is said of an image when all of its patient are left out teaches a logistic
+        regression the probabilities, of each label alone where they do not exclude one another."""
+        labels = table.y.shape[1]
+        each = [slice(c, c + 1) for c in range(labels)]
+        weights, bias, answers = np.zeros((table.z.shape[1], labels)), np.zeros(labels), np.zeros(table.y.shape)
+        strengths = []
+        # Labels of which the same images are known share the axes.
+        for own in each if weight.shape[1] > 1 else [slice(None)]:
+            ridge = Ridge.of(table.z, table.y[:, own], weight[:, own][:, 0], patients)
+            strengths.append(self.options.strength or ridge.choose())
+            weights[:, own], bias[own], answers[:, own] = ridge.fit(strengths[-1])
+        self.strength = float(np.median(strengths))
+        links, shift = np.zeros((labels, labels)), np.zeros(labels)
+        for own in [slice(None)] if table.exclusive else each:
+            turned = Turned.of(answers[:, own])
+            count = weight if weight.shape[1] == 1 else weight[:, own]
+            link = Logistic(turned, table.y[:, own], count, table.exclusive, np.eye(turned.mean.size))
+            links[own, own], shift[own] = turned.of_features(link.fit(_LINK))
+        self.weights, self.bias = weights @ links, bias @ links + shift
+        return np.asarray(answers @ links + shift)
+
+
+def require_learnable(table: FeatureTable) -> None:
+    """Raise TrainingError for images of which no label differs."""
+    n, known = len(table.y), np.ones(table.y.shape, bool) if table.known is None else table.known
+    if not known.any():
+        raise TrainingError(
+            f"No label of the {counted(n, 'training image')} is known, so there is nothing to learn.",
+            "Give labels of some of them.",
+        )
+    positives = (table.y * known).sum(axis=0)
+    if not ((positives > 0) & (positives < known.sum(axis=0))).any():
+        kind = "are of one class" if table.exclusive else "have the same labels"
+        raise TrainingError(
+            f"All {counted(n, 'training image')} {kind}, so a probe has nothing to tell apart.",
+            "Give images of two classes at least to train, or divide the images anew.",
+        )
+
+
+def patients_of(table: FeatureTable) -> Rows:
+    """Number what is left out together, (N,): by default each image."""
+    return np.arange(len(table.y)) if table.of_patient is None else np.asarray(table.of_patient)
+
+
+def weigh_rows(table: FeatureTable, balance: str) -> Floats:
+    """Weigh images (N, 1): all alike, or those of rare classes more, with the mean 1; or each label of them, (N, C),
+    where some are not known."""
+    if balance == "balanced" and table.exclusive:
+        weight = table.y @ (1 / np.maximum(table.y.sum(axis=0), 1))
+        return np.asarray(weight / weight.mean())[:, None]
+    return np.ones((len(table.y), 1)) if table.known is None else table.known.astype(np.float64)
+
+
+def _spare_slope(labels: int) -> Floats:
+    """Give what turns penalised logits (R, C) into those of grades: a slope along the grades costs half."""
+    grade = np.arange(labels) - (labels - 1) / 2
+    grade = grade / np.sqrt((grade**2).mean())
+    return np.asarray(np.eye(labels) + (np.sqrt(1 + labels) - 1) / labels * np.outer(grade, grade))
 
 
 @dataclass(frozen=True)
-class _Turned:
-    """Standardised features along their principal axes, `z` (N, R) float32 of which column r has the variance
-    `variance` (R,); `axes` (F, R) turn standardised features, which have `mean` and `spread` (F,), into them."""
+class Logistic:
+    """Regressions of indicators `y` (N, C) on features. Rows (N, 1), or labels of them (N, C), count by `weight`, 0
+    for what is left out; the penalised weights are turned into those of logits by `mix` (C, C)."""
 
-    z: Singles
-    variance: Floats
-    axes: Floats
-    mean: Floats
-    spread: Floats
+    turned: Turned
+    y: NDArray[np.uint8]
+    weight: Floats
+    exclusive: bool
+    mix: Floats
 
-    @classmethod
-    def of(cls, features: Singles) -> "_Turned":
-        """Find the axes of features (N, F), of all rows: no label is looked at."""
-        mean = features.mean(axis=0, dtype=np.float64)
-        spread = features.std(axis=0, dtype=np.float64)
-        spread = np.where(spread > 1e-6 * max(spread.max(initial=0.0), 1e-30), spread, np.inf)
-        x = ((features - mean) / spread).astype(np.float32)
-        n, f = x.shape
-        if n > f:
-            variance, axes = np.linalg.eigh(_gram(x) / n)
-        else:
-            variance, rows = np.linalg.eigh((x @ x.T).astype(np.float64) / n)
-            axes = x.T @ (rows / np.sqrt(np.maximum(variance, _FLAT) * n))
-        kept = variance > _FLAT * variance.max(initial=0.0)
-        axes = np.asarray(axes[:, kept], np.float64)
-        return cls(x @ axes.astype(np.float32), variance[kept], axes, mean, spread)
-
-    def rows(self, chosen: NDArray[np.int64]) -> "_Turned":
+    def rows(self, chosen: Rows) -> "Logistic":
         """Keep some of the rows."""
-        return _Turned(self.z[chosen], self.variance, self.axes, self.mean, self.spread)
+        turned = replace(self.turned, z=self.turned.z[chosen])
+        return replace(self, turned=turned, y=self.y[chosen], weight=self.weight[chosen])
 
-    def scores(self, fitted: Regression, rows: NDArray[np.bool_]) -> Floats:
-        """Give (n, C) scores of some rows."""
-        return np.asarray(self.z[rows] @ fitted[0] + fitted[1])
+    def without(self, rows: NDArray[np.bool_]) -> "Logistic":
+        """Leave out some of the rows, (N,)."""
+        return replace(self, weight=np.where(rows[:, None], 0.0, self.weight))
 
+    def choose(self, folds: Rows) -> tuple[float, dict[int, Regression]]:
+        """Choose the strength whose answers out of fold have the least log loss; give it, and what was fitted without
+        each fold at it."""
+        fits: dict[int, Regression] = {}
+        best, losses, numbers = fits, list[float](), np.unique(folds).tolist()
+        for strength in STRENGTHS:
+            loss, fits = 0.0, dict(fits)
+            for fold in numbers:
+                rows = folds == fold
+                fits[fold] = self.without(rows).fit(strength, fits.get(fold))
+                left_out = (self._losses(self.turned.scores(fits[fold])) * self.weight)[rows]
+                loss += float(left_out.sum())
+            losses.append(loss)
+            best = fits if loss <= min(losses) else best
+            if len(losses) - 1 - int(np.argmin(losses)) >= WORSE:
+                break
+        return STRENGTHS[int(np.argmin(losses))], best
 
-def _gram(x: Singles) -> Floats:
-    """Give the products of columns (F, F) in 64 bits, a part at a time."""
-    parts = (x[start : start + _PART] for start in range(0, len(x), _PART))
-    return np.asarray(sum((part.T @ part).astype(np.float64) for part in parts))
+    def _losses(self, scores: Floats) -> Floats:
+        """Log loss of each image's class, (N, 1), or of each of its labels, (N, C)."""
+        if self.exclusive:
+            return np.asarray(np.logaddexp.reduce(scores, axis=1) - (scores * self.y).sum(axis=1))[:, None]
+        return np.asarray(np.logaddexp(0, scores) - scores * self.y)
 
+    def fit_path(self, strength: float, start: Regression | None = None) -> Regression:
+        """Fit one strength, by way of two stronger penalties without a `start`."""
+        for weaker in [each for each in STRENGTHS if each < strength][-2:] if start is None else ():
+            start = self.fit(weaker, start)
+        return self.fit(strength, start)
 
-def _chosen(turned: _Turned, table: FeatureTable, weight: Floats, folds: NDArray[np.int64]) -> float:
-    """Choose the strength whose answers out of fold have the least log loss."""
-    if len(weight) > _CHOOSE:
-        rows = np.sort(np.random.default_rng([table.seed, 0xC0DE]).permutation(len(weight))[:_CHOOSE])
-        table = replace(table, y=table.y[rows])
-        turned, weight, folds = turned.rows(rows), weight[rows], folds[rows]
-    fitted: dict[int, Regression] = {}
-    losses: list[float] = []
-    for strength in STRENGTHS:
-        scores = np.zeros(table.y.shape)
-        for fold in np.unique(folds).tolist():
-            rows_out = folds == fold
-            fitted[fold] = _fit(turned, table, _without(weight, rows_out), strength, fitted.get(fold))
-            scores[rows_out] = turned.scores(fitted[fold], rows_out)
-        losses.append(float((_losses(scores, table.y, table.exclusive) * weight).sum()))
-        if len(losses) - 1 - int(np.argmin(losses)) >= _WORSE:
-            break
-    return STRENGTHS[int(np.argmin(losses))]
+    def fit(self, strength: float, start: Regression | None = None) -> Regression:
+        """Fit one strength, from `start` on."""
+        from scipy.optimize import minimize
 
+        z, y, weight, exclusive, mix = self.turned.z, self.y.astype(np.float64), self.weight, self.exclusive, self.mix
+        labels, n = y.shape[1], np.maximum(weight.sum(axis=0), 1.0)
+        share = np.clip((weight * y).sum(axis=0) / n, _RARE, 1 - _RARE)
+        curvature = np.maximum(share * (1 - share), _LEAST_CURVATURE) * n
+        # Steps in these units see a curvature of about 1 everywhere.
+        unit = np.sqrt(self.turned.variance[:, None] * curvature + 1 / strength)
+        unit_of_bias = np.sqrt(curvature)
+        if start is None:
+            start = np.zeros(unit.shape), np.log(share) - (0.0 if exclusive else np.log(1 - share))
 
-def _without(weight: Floats, rows: NDArray[np.bool_]) -> Floats:
-    return np.where(rows[:, None], 0.0, weight)
+        def parts(at: Floats) -> Regression:
+            both = at.reshape(-1, labels)
+            return both[:-1] / unit, both[-1] / unit_of_bias
 
+        def loss(at: Floats) -> tuple[float, Floats]:
+            weights, bias = parts(at)
+            scores = times(z, weights @ mix) + bias
+            away = weight * (prob_of(scores, exclusive=exclusive) - y)
+            slope = summed(z, away) @ mix + weights / strength
+            value = float((self._losses(scores) * weight).sum()) + (weights**2).sum() / (2 * strength)
+            return value, np.concatenate([(slope / unit).ravel(), away.sum(axis=0) / unit_of_bias])
 
-def _losses(scores: Floats, y: NDArray[np.uint8], exclusive: bool) -> Floats:
-    """Log loss of each image's class, (N, 1), or of each of its labels, (N, C)."""
-    if exclusive:
-        return np.asarray(np.logaddexp.reduce(scores, axis=1) - (scores * y).sum(axis=1))[:, None]
-    return np.asarray(np.logaddexp(0, scores) - scores * y)
-
-
-def _fit_path(turned: _Turned, table: FeatureTable, weight: Floats, path: list[float]) -> Regression:
-    fitted = None
-    for strength in path:
-        fitted = _fit(turned, table, weight, strength, fitted)
-    assert fitted is not None
-    return fitted
-
-
-def _fit(
-    turned: _Turned, table: FeatureTable, weight: Floats, strength: float, start: Regression | None
-) -> Regression:
-    """Fit one strength to rows, or labels of them, weighed by `weight`, 0 for what is left out, from `start` on."""
-    from scipy.optimize import minimize
-
-    z, y, exclusive = turned.z, table.y.astype(np.float64), table.exclusive
-    labels, n = y.shape[1], np.maximum(weight.sum(axis=0), 1.0)
-    share = np.clip((weight * y).sum(axis=0) / n, _RARE, 1 - _RARE)
-    curvature = np.maximum(share * (1 - share), _LEAST_CURVATURE) * n
-    # Steps in these units see a curvature of about 1 everywhere.
-    unit = np.sqrt(turned.variance[:, None] * curvature + 1 / strength)
-    unit_of_bias = np.sqrt(curvature)
-    if start is None:
-        start = np.zeros(unit.shape), np.log(share) - (0.0 if exclusive else np.log(1 - share))
-
-    def parts(at: Floats) -> Regression:
-        both = at.reshape(-1, labels)
-        return both[:-1] / unit, both[-1] / unit_of_bias
-
-    def loss(at: Floats) -> tuple[float, Floats]:
-        weights, bias = parts(at)
-        scores = np.asarray(z @ weights.astype(np.float32), np.float64) + bias
-        prob = prob_of(scores, exclusive=exclusive)
-        away = weight * (prob - y)
-        slope = np.asarray(z.T @ away.astype(np.float32), np.float64) + weights / strength
-        value = float((_losses(scores, table.y, exclusive) * weight).sum()) + (weights**2).sum() / (2 * strength)
-        return value, np.concatenate([(slope / unit).ravel(), away.sum(axis=0) / unit_of_bias])
-
-    begin = np.concatenate([(start[0] * unit).ravel(), start[1] * unit_of_bias])
-    options: dict[str, Any] = {
-        "maxiter": _STEPS,
-        "ftol": 0.1 * _TOLERANCE,
-        "gtol": _TOLERANCE * float(np.sqrt(n.max())),
-    }
-    return parts(minimize(loss, begin, jac=True, method="L-BFGS-B", options=options).x)
+        begin = np.concatenate([(start[0] @ np.linalg.inv(mix) * unit).ravel(), start[1] * unit_of_bias])
+        options: dict[str, Any] = {
+            "maxiter": _STEPS,
+            "ftol": 0.1 * _TOLERANCE,
+            "gtol": _TOLERANCE * float(np.sqrt(n.max())),
+        }
+        weights, bias = parts(minimize(loss, begin, jac=True, method="L-BFGS-B", options=options).x)
+        return weights @ mix, bias

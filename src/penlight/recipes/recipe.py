@@ -178,8 +178,9 @@ class Encoded(Section):
     `weights` is the path or name of an ONNX file, looked for in $PENLIGHT_DATA too, and `sha256` its hash once it was
     found. `pixels` and `output` say what the file does not: how it wants pixels, and which of its values are the
     features. Images are brought to each of `sizes`, and the features of all stand beside one another; without them
-    sizes are chosen by that of the images. The probe's `strength` is its inverse regularisation C, chosen by
-    cross-validation where it is None; `balance` weighs rare classes up.
+    sizes are chosen by that of the images. The `probe` is a logistic regression, a ridge regression, which is faster,
+    or the vote of the nearest images, which shows how much of its score is the encoder's. Its `strength` is the
+    inverse regularisation C, chosen by images left out where it is None; `balance` weighs rare classes up.
     """
 
     backbone: Literal["encoder"] = "encoder"
@@ -188,6 +189,7 @@ class Encoded(Section):
     sizes: Annotated[tuple[Annotated[int, Field(ge=8, le=2048)], ...], Field(max_length=5)] = ()
     pixels: Name = ""
     output: Name = ""
+    probe: Literal["logistic", "ridge", "knn"] = "logistic"
     strength: Annotated[float, Field(gt=0)] | None = None
     balance: Literal["none", "balanced"] = "none"
 

@@ -23,6 +23,7 @@ from penlight.models.ensemble import (
 )
 from penlight.models.feature_classifiers import FEATURE_CLASSIFIERS, FeatureTable, Floats, out_of_fold, prob_of
 from penlight.models.handcrafted_features import HandcraftedFeatures, PatchFeatures
+from penlight.models.nearest import NearestProbe
 from penlight.models.probe import Probe
 from penlight.recipes import Encoded, Ensemble, FeatureBased, Linear, Member, Planned, Recipe
 from penlight.recipes.plan import fingerprint_of_view, make_plan
@@ -109,7 +110,8 @@ class EnsembleFitter:
             return FeatureModel(handcrafted, classifier, self.task.exclusive)
         if isinstance(options, Encoded):
             features, table = self._encoded(options)
-            return FeatureModel(features, Probe(options).fit(table), self.task.exclusive)
+            probe = NearestProbe(options) if options.probe == "knn" else Probe(options, ordered=self.task.ordered)
+            return FeatureModel(features, probe.fit(table), self.task.exclusive)
         if isinstance(options, Linear):
             mirrors = not self.view.dataset.info.position_matters
             return LinearMember(
@@ -173,7 +175,7 @@ class EnsembleFitter:
         for m in own:
             options, model = members[m].model, fitted[m]
             assert isinstance(model, FeatureModel)
-            if isinstance(model.classifier, Probe):
+            if isinstance(model.classifier, Probe | NearestProbe):
                 total += weights[m] * model.classifier.held_out
             elif len(self.train) > _FEW or not isinstance(options, FeatureBased):
                 return None
