@@ -50,7 +50,7 @@ def export(run: PathLike, to: str = "onnx", *, out: PathLike | None = None) -> E
     TestAccessLog(view.dataset, "export").add(view.view, opened.recipe.hash, opened.seed, opened.name)
     exporter = EXPORTERS[to]
     content = exporter.write(_source(opened, view, test))
-    file = out or path / exporter.file
+    file = out or opened.path / exporter.file
     parity = compare(exporter.answering(content), view.splits["test"].chosen, test, opened.decision)
     require_close(parity, opened.recipe.train.precision, str(file))
     exported = Exported(file, to, len(content), parity)

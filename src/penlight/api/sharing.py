@@ -44,7 +44,17 @@ from penlight.runs.folder import (
     run_folder_in,
     run_folders,
 )
-from penlight.runs.groups import REPORT, SEAL_FILE, STUDY, RunGroup, kind_of, not_one_run, open_group, write_group
+from penlight.runs.groups import (
+    FINAL,
+    REPORT,
+    SEAL_FILE,
+    STUDY,
+    RunGroup,
+    kind_of,
+    not_one_run,
+    open_group,
+    write_group,
+)
 from penlight.runs.holdings import KEEPS_IMAGES, MAPS_ALIKE, NEIGHBOURS, holdings_of
 from penlight.runs.predictions import to_bytes
 from penlight.runs.scoring import FoldRuns, open_folds
@@ -229,7 +239,8 @@ class _Copier:
     def _seen(self, run: RunFolder) -> Any:
         """The dataset of a run, or its description; None where it is not at hand."""
         with contextlib.suppress(PenlightError):
-            if is_inside(run.path.parent, FOLDS) and not run.has(DESCRIPTION):
+            one_of = is_inside(run.path.parent, FOLDS) and run.path.name != FINAL
+            if one_of and not run.has(DESCRIPTION):
                 return folds_of(run.path.parent, [run]).fold(int(run.path.name.removeprefix("fold-")) - 1)
             return seen_by(run)
         return None
@@ -311,13 +322,15 @@ class _Copier:
 
     def _several(self, source: Path, target: Path) -> None:
         group = open_group(source)
-        self._note_unknown(source, {*_GROUP, *(place.name for place in group.folders)})
+        final = group.final
+        self._note_unknown(source, {*_GROUP, *(place.name for place in group.folders), *([FINAL] if final else [])})
         originals = group.runs()
         # Each fold has a dataset of its own.
         seen = self._seen(originals[0]) if group.kind == "seeds" else None
         runs = [self._run(place, target / place.name, seen) for place in group.folders]
         files = self._joined(source, group, runs) if group.kind == "folds" else {}
-        self._group(target, group, {run.path.name: run for run in runs}, files)
+        finals = [] if final is None else [self._run(final.path, target / FINAL)]
+        self._group(target, group, {run.path.name: run for run in (*runs, *finals)}, files)
 
     def _joined(self, source: Path, group: RunGroup, runs: Sequence[RunFolder]) -> dict[str, bytes]:
         """Give the files that a cross-validation has beside its runs."""

@@ -18,8 +18,9 @@ from penlight.runs import RunFolder, to_bytes, write_json
 from penlight.runs.dataset import DESCRIPTION, folds_described, seen_by, view_of
 from penlight.runs.files import json_text, sealed
 from penlight.runs.folder import FOLDS, SUMMARY, is_bare, is_untidy, read_folds, run_folder_in
+from penlight.runs.groups import open_group
 from penlight.runs.scores import FoldsScores, FoldsSummary
-from penlight.runs.scoring import FoldRuns, folds_scores, open_folds
+from penlight.runs.scoring import FoldRuns, folds_scores
 from penlight.training.folds import Folds, make_folds
 
 if TYPE_CHECKING:
@@ -39,10 +40,15 @@ def folds_of(folder: Path, runs: Sequence[RunFolder]) -> Folds:
 
 
 def folds_content(
-    folds: FoldRuns, divided: Folds | None = None, images: bool | None = None, scores: FoldsScores | None = None
+    folds: FoldRuns,
+    divided: Folds | None = None,
+    images: bool | None = None,
+    scores: FoldsScores | None = None,
+    final: RunFolder | None = None,
 ) -> "RunContent":
     """Gather what the report of a cross-validation shows; `images` as in `content_of_run`. Where it is not given how
-    its dataset was `divided`, that is done again, or read in a copy without images; so are its `scores`."""
+    its dataset was `divided`, that is done again, or read in a copy without images; so are its `scores`, and the run
+    of its `final` model is looked for."""
     from penlight.reports.content import content_of_folds, describe_folds
 
     first: ViewedDataset | DataDescription
@@ -51,8 +57,8 @@ def folds_content(
     else:
         divided = divided or folds_of(folds.path, folds.runs)
         described, first = describe_folds(divided.view), divided.fold(0)
-    name, joined = folds.path.name, folds.joined
-    return content_of_folds(name, folds.runs, joined, scores or folds_scores(folds), *described, first, images)
+    name, joined, final = folds.path.name, folds.joined, final or open_group(folds.path).final
+    return content_of_folds(name, folds.runs, joined, scores or folds_scores(folds), *described, first, images, final)
 
 
 def claim_of(recipe: Recipe, divided: Folds) -> dict[str, Any]:
@@ -95,13 +101,13 @@ def fold_specs(first: RunSpec, claim: Mapping[str, Any], listener: ProgressListe
         yield replace(first, folder=place, fold=(number, claim["folds"]), group=folder, place=said)
 
 
-def summarise_folds(folder: Path, divided: Folds) -> Summary[FoldsScores]:
-    """Join the predictions of all folds, score them, and write the report and the card."""
+def summarise_folds(folds: FoldRuns, divided: Folds, final: RunFolder | None) -> Summary[FoldsScores]:
+    """Join the predictions of all folds, score them, and write the report and the card; `final` is the run of the
+    model that became of theirs, if one did."""
     from penlight.reports import run_card, run_report
 
-    folds = open_folds(folder)
     scores, claim = folds_scores(folds), folds.claim
-    content = folds_content(folds, divided, scores=scores)
+    content = folds_content(folds, divided, scores=scores, final=final)
     summary = sealed(FoldsSummary(**vars(scores), recipe_hash=claim.recipe_hash).to_dict())
     files = {
         FOLDS: json_text(claim).encode(),
@@ -110,4 +116,5 @@ def summarise_folds(folder: Path, divided: Folds) -> Summary[FoldsScores]:
         "card.md": run_card(content).encode(),
         SUMMARY: json_text(summary).encode(),
     }
-    return Summary("folds", files, scores)
+    told = replace(scores, final=None if final is None else final.metrics)
+    return Summary("folds", files, told, final)

@@ -1,9 +1,11 @@
 """The ONNX file of a model: uint8 images in, logits and probabilities out, and what a user must know as metadata."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
+import onnx
 
 from penlight import __version__
 from penlight.errors import ExportError, PenlightError, first_line, is_out_of_memory
@@ -14,10 +16,11 @@ from penlight.exporters.estimator import estimator_nodes
 from penlight.exporters.features import GraphFeatures
 from penlight.exporters.layers import network_nodes
 from penlight.models import LinearBaseline, MajorityBaseline
+from penlight.models.averaged import AveragedModel
 from penlight.models.baselines import LOG_PIXELS
 from penlight.models.ensemble import EnsembleModel, FeatureModel, LinearMember, NetworkMember, Scorer
 from penlight.models.estimator import EstimatorModel
-from penlight.models.graph import Graph, Value
+from penlight.models.graph import IMAGE, Graph, Value
 from penlight.runs import ModelFacts
 from penlight.runs.predictor import FEATURES
 
@@ -87,10 +90,29 @@ def _member(graph: Graph, member: Scorer, made: GraphFeatures) -> Value:
     return made.to_scores(prob, member.task.exclusive)
 
 
+def _averaged(graph: Graph, model: AveragedModel) -> Value:
+    """Average the logits of several files; what these share, such as an encoder, is there once. Features stand beside
+    one another."""
+    logits: list[Value] = []
+    features: dict[str, Value] = {}
+    for content, _ in model.files():
+        part = onnx.load_from_string(content)
+        widths = {output.name: output.type.tensor_type.shape.dim[1].dim_value for output in part.graph.output}
+        embed = partial(graph.embed, part, IMAGE, IMAGE)
+        logits.append(graph.double(embed("logits", (widths["logits"],))))
+        if FEATURES in widths:
+            own = embed(FEATURES, (widths[FEATURES],))
+            features[own.name] = own
+    graph.features = graph.concatenate(list(features.values())) if features else None
+    total = sum(logits[1:], start=logits[0])
+    return answers(graph, model.task, UNCALIBRATED, total * (1 / len(logits)))  # type: ignore[no-any-return]
+
+
 _BASELINES: dict[type, Callable[[Graph, Any], Value]] = {
     LinearBaseline: _linear,
     MajorityBaseline: lambda graph, model: graph.repeated(model.shares),
     EnsembleModel: _ensemble,
     EstimatorModel: estimator_nodes,
+    AveragedModel: _averaged,
 }
 """From images to probabilities (N, C), of the models that are no networks."""

@@ -70,6 +70,7 @@ def run_report(content: RunContent) -> str:
             *read_before_words(content),
         ],
         per_label=label_table(content.rows, content.task, content.thresholds, content.decision_notes),
+        final=score_lines(content.final, [ComparedBaseline("out of fold", content.rows)]),
         strips=_strips(content),
         looked=_saliency_maps(content),
     )
