@@ -5,10 +5,11 @@ import pytest
 
 import penlight as pl
 from penlight.api.training import cross_validate_recipe
+from penlight.api.verdicts import verdict_of
 from penlight.data import store
 from penlight.data.accesses import accesses_of
 from penlight.errors import RunError
-from penlight.runs import Predictor, open_run
+from penlight.runs import Predictor, open_run, predictions_from_bytes
 from penlight.serve.gallery import gather
 from penlight.serve.registry import open_registry
 from tests.conftest import sketch_figures
@@ -31,6 +32,10 @@ def made(tmp_path_factory):
         return cross_validate_recipe(LINEAR, folds=2, out=tmp_path_factory.mktemp("made") / "folds").folder
 
 
+def predictions_of(place):
+    return predictions_from_bytes(place.read_bytes(), str(place))
+
+
 def part_files(folder):
     return [(folder / f"fold-{number}" / "model.onnx").read_bytes() for number in (1, 2)]
 
@@ -49,10 +54,16 @@ def test_the_folder_answers_as_one_model_which_is_the_mean_of_the_folds(made, sm
 
 def test_it_is_calibrated_on_the_answers_out_of_fold_and_test_is_scored_once(made, small):
     run = open_run(made)
-    held_out = run.model_predictions("val")
-    joined = (made / "predictions-folds.npz").read_bytes()
-    assert (made / "final" / "predictions-val.npz").read_bytes() == joined
+    held_out, joined = run.model_predictions("val"), predictions_of(made / "predictions-folds.npz")
     assert (len(held_out), held_out.split, run.decision.images) == (80, "folds", 80)
+    assert held_out.index.tolist() == joined.index.tolist()
+    # The folds for which an image was val were not trained on it either.
+    inner = [open_run(made / f"fold-{number}").model_predictions("val") for number in (1, 2)]
+    alone = ~np.isin(joined.index, np.concatenate([own.index for own in inner]))
+    assert 0 < alone.sum() < 80
+    assert held_out.logits[alone] == pytest.approx(joined.logits[alone])
+    row = joined.index == inner[0].index[0]
+    assert held_out.logits[row] == pytest.approx((joined.logits[row] + inner[0].logits[:1]) / 2)
     scores = pl.evaluate(made)
     assert scores.final.to_dict() == run.metrics.to_dict()
     assert (scores.split, scores.final.split) == ("folds", "test")
@@ -102,3 +113,25 @@ def test_without_test_there_is_no_model_and_the_same_command_can_make_it_later(m
     assert (folder / "final" / "model.onnx").read_bytes() == (made / "final" / "model.onnx").read_bytes()
     read = [(own.by, own.run) for own in accesses_of(small) if own.split == "test" and own.by != "baseline"]
     assert read == [("train", "final")]
+
+
+def test_repeated_folds_divide_anew_and_all_their_models_are_one(small, tmp_path, unreported):
+    result = cross_validate_recipe(LINEAR, folds=2, repeats=2, out=tmp_path / "folds")
+    folder, scores = result.folder, result.scores
+    assert (scores.folds, scores.repeats, scores.divided) == ([1, 2, 3, 4], 2, "2 folds, 2 times")
+    runs = [open_run(folder / f"fold-{number}") for number in scores.folds]
+    assert [run.seed for run in runs] == [0, 0, 1, 1]
+    assert runs[2].command.endswith("/fold-3/recipe.toml --seed 1 --folds 2")
+    own = [
+        cross_validate_recipe(LINEAR, folds=2, seed=seed, test=False, out=tmp_path / f"s{seed}") for seed in (0, 1)
+    ]
+    for row, one, other in zip(scores.metrics, *(each.scores.metrics for each in own), strict=True):
+        assert row.value == pytest.approx((one.value + other.value) / 2, nan_ok=True)
+    final = open_run(folder)
+    assert [member["model"] for member in final.provenance["members"]] == [f"fold-{n}" for n in scores.folds]
+    logits = [(predictions_of(each.folder / "predictions-folds.npz")).logits for each in own]
+    assert predictions_of(folder / "predictions-folds.npz").logits == pytest.approx(np.mean(logits, axis=0))
+    assert (final.decision.images, final.model_predictions("val").index.tolist()) == (80, list(range(80)))
+    assert pl.evaluate(folder).to_dict() == scores.to_dict()
+    assert pl.report(folder / "fold-3")
+    assert "80 out-of-fold images of 2 folds, 2 times" in verdict_of(folder, scores)

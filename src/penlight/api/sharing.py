@@ -21,7 +21,7 @@ from penlight.data.kept import KeptDescription
 from penlight.disk import is_inside, temporary_folder, writing_to
 from penlight.errors import PenlightError, RunError
 from penlight.evaluation.novelty import novelty_from_bytes
-from penlight.experiments.folds import PREDICTIONS, folds_content, folds_of
+from penlight.experiments.folds import PREDICTIONS, fold_of, folds_content, folds_of
 from penlight.exporters.parity import RECORD
 from penlight.exporters.table import EXPORTERS
 from penlight.recipes import Recipe
@@ -241,7 +241,7 @@ class _Copier:
         with contextlib.suppress(PenlightError):
             one_of = is_inside(run.path.parent, FOLDS) and run.path.name != FINAL
             if one_of and not run.has(DESCRIPTION):
-                return folds_of(run.path.parent, [run]).fold(int(run.path.name.removeprefix("fold-")) - 1)
+                return fold_of(run)
             return seen_by(run)
         return None
 
@@ -336,14 +336,14 @@ class _Copier:
         """Give the files that a cross-validation has beside its runs."""
         from penlight.reports.content import describe_folds
 
-        joined = FoldRuns(source, runs, group.claim).joined.predictions
+        joined = FoldRuns(source, runs, group.claim).out_of_fold
         joined = stripped(joined, runs[0].recipe, self.numbers) if self.shared else joined
         files = {FOLDS: self._json(group.claim.to_dict()), PREDICTIONS: to_bytes(joined)}
         if self._reported and self.shared:
             if is_inside(source, DESCRIPTION):
                 whole, patients = folds_described(source)
             else:
-                whole, patients = describe_folds(folds_of(source, group.runs()).view)
+                whole, patients = describe_folds(folds_of(source, group.runs()[0]).view)
             files[DESCRIPTION] = self._json(KeptDescription.of(whole, patients))
         return files
 

@@ -25,14 +25,14 @@ from penlight.training.own import OwnModel, with_own
 
 
 def train_request(
-    asked: Request, *, seeds: int = 1, folds: int | None = None, test: bool = True, **how: Any
+    asked: Request, *, seeds: int = 1, folds: int | None = None, repeats: int = 1, test: bool = True, **how: Any
 ) -> Trained:
-    """Train what was asked for with `seeds` seeds or in `folds`, of which a model is made and asked about test unless
-    `test` is False; `how` are seed, images, out and listener as `train_recipe` has them."""
+    """Train what was asked for with `seeds` seeds or in `folds`, `repeats` times, of which a model is made and asked
+    about test unless `test` is False; `how` are seed, images, out and listener as `train_recipe` has them."""
     how |= {"name": asked.name, "plan": asked.plan, "own": asked.own}
     if folds is None:
         return train_recipe(asked.recipe, seeds=seeds, **how)
-    return cross_validate_recipe(asked.recipe, folds=folds, test=test, **how)
+    return cross_validate_recipe(asked.recipe, folds=folds, repeats=repeats, test=test, **how)
 
 
 def train_recipe(
@@ -78,6 +78,7 @@ def cross_validate_recipe(
     recipe: Recipe,
     *,
     folds: int,
+    repeats: int = 1,
     name: str = "custom",
     out: Path | None = None,
     seed: int = 0,
@@ -90,8 +91,10 @@ def cross_validate_recipe(
     """Divide train and val into folds, train on all but one for each, and score the answers to those left out; then
     average the models of all folds into one, calibrate it by these answers, and score it on test.
 
-    Without `test` no model is made, and test is not read. Inside a fold, a part of what it is trained on chooses the
-    epoch, thresholds and calibration. The other arguments as in `train_recipe`; the folder has a run per fold.
+    With `repeats` the images are divided anew so often, by the seeds after the first one, and all models are
+    averaged. Without `test` no model is made, and test is not read. Inside a fold, a part of what it is trained on
+    chooses the epoch, thresholds and calibration. The other arguments as in `train_recipe`; the folder has a run per
+    fold.
     DataError where there are too few images for so many folds; RunError for a folder that holds something else.
     """
     listener, recipe = listener or ProgressListener(), _trainable(recipe)
@@ -99,13 +102,13 @@ def cross_validate_recipe(
     here = Here(listener)
     recipe, own = with_own(recipe, own, here.data.view(recipe.data), listener.on_warning)
     divided = here.data.folds(recipe, folds, seed)
-    claim = claim_of(recipe, divided)
+    claim = claim_of(recipe, divided, repeats)
     folder = out or default_folder(recipe.data.dataset, name, lambda path: continues(path, claim))
     first = RunSpec(recipe, seed, folder, "folds", plan=plan, images=images, own=own)
 
     def summarise(runs: Sequence[RunFolder]) -> Summary[FoldsScores]:
         made = open_folds(folder)
-        final = make_final(first, made.runs, made.joined.predictions, here.data, listener) if test else None
+        final = make_final(first, made.runs, made.held_out, here.data, listener) if test else None
         listener.on_step("Scoring all folds")
         return summarise_folds(made, divided, final)
 

@@ -351,7 +351,7 @@ def _partition(content: RunContent) -> str:
         kept = "images" if content.patients is None else "patients"
         test = "read once after that" if content.final else "left alone"
         return (
-            f"{len(content.folds)} folds of the dataset's train and val, stratified by label, with {kept} and near "
+            f"{content.divided} of the dataset's train and val, stratified by label, with {kept} and near "
             f"duplicates kept together; the dataset's test was {test}."
         )
     if content.patients is None:

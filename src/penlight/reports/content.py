@@ -78,8 +78,9 @@ class RunContent:
     `robustness` is what corrupted images did, None where they were not asked. `checks` are those that reported a
     problem, None where none was run. `cases` are maps of a few test images, None where none was made. `subgroups` are
     the headline scores of groups of test images, empty where `test` has no metadata. `folds` are those of a
-    cross-validation, whose `test` are the answers of each fold to the images it left out; `final` are the scores on
-    the test split of the model that became of all folds, empty where none did. `unanswered` says which images have no
+    cross-validation, whose `test` are the answers of each fold to the images it left out; `divided` says into how
+    many and how often, as `repeats` does. `final` are the scores on the test split of the model that became of all
+    folds, empty where none did. `unanswered` says which images have no
     answer, and `ranking` is `test` with the places of the images in their folds instead of probabilities, for curves
     of what ranks. `decision` is what made answers of `before`; None where each fold has its own.
     `no_subgroups` says by what there are no scores of groups, and why; None where the metadata of `test` says it.
@@ -122,6 +123,8 @@ class RunContent:
     robustness: Robustness | None = None
     subgroups: Sequence[Subgroup] = ()
     folds: Sequence[FoldContent] = ()
+    divided: str = ""
+    repeats: int = 1
     final: Sequence[Score] = ()
     unanswered: Sequence[str] = ()
     ranking: Predictions | None = None
@@ -288,6 +291,8 @@ def content_of_folds(
         unanswered=scores.unanswered,
         ahead=scores.ahead,
         ranking=replace(joined.predictions, prob=_places(joined)),
+        divided=scores.divided,
+        repeats=scores.repeats or 1,
         final=() if final is None else final.metrics.metrics,
         folds=[
             FoldContent(number, run.path.name, headline_kept(run), _history(run, headline))

@@ -280,7 +280,7 @@ def _facts(content: RunContent) -> list[tuple[str, str]]:
     if made.get("parameters"):
         found.append(("parameters", count(made["parameters"])))
     if content.folds:
-        found.append(("folds", str(len(content.folds))))
+        found.append(("folds", content.divided.removesuffix(" folds")))
     spent = made.get("durations", {})
     return [*found, ("training time", duration(float(spent["fit"])))] if "fit" in spent else found
 

@@ -93,14 +93,15 @@ class FoldScore(Score):
 
 class FoldsScores(ScoreTable, Record):
     """Scores of a cross-validation, of the predictions of all folds together; `by_fold` is the headline row of each
-    fold's own images, `folds` numbers them from 1. `unanswered` says which images have no answer, and why, and
-    `unavailable` those and what else could not be found; `sealed` as for seeds. `final` are the scores on test of the
-    model that the folds became, None where they became none and test was not read."""
+    fold's own images, `folds` numbers them from 1. Where the images were divided anew for `repeats`, values and their
+    limits are means over these, and checks, subgroups and `ahead` are of the first. `unanswered` says which images
+    have no answer, and why, and `unavailable` those and what else could not be found; `sealed` as for seeds. `final`
+    are the scores on test of the model that the folds became, None where they became none and test was not read."""
 
     split: Name
-    folds: Annotated[Sequence[Count], Field(min_length=1, max_length=10_000)]
+    folds: Annotated[Sequence[Count], Field(min_length=1, max_length=1_000_000)]
     metrics: Rows
-    by_fold: Annotated[Sequence[FoldScore], Field(max_length=10_000)] = ()
+    by_fold: Annotated[Sequence[FoldScore], Field(max_length=1_000_000)] = ()
     baselines: RowsByModel = field(default_factory=dict)
     checks: Checks = ()
     subgroups: Subgroups = ()
@@ -108,7 +109,14 @@ class FoldsScores(ScoreTable, Record):
     unanswered: Sentences = json_key(default=(), hidden=True)
     sealed: bool = True
     ahead: AheadOf = field(default_factory=dict)
+    repeats: Count | None = json_key(default=None, if_known=True)
     final: Scores | None = json_key(default=None, if_known=True)
+
+    @property
+    def divided(self) -> str:
+        """Say into how many folds, and how often where that is more than once."""
+        often = "" if self.repeats is None else f", {self.repeats} times"
+        return f"{len(self.folds) // (self.repeats or 1)} folds{often}"
 
 
 class SeedsSummary(SeedsScores):
